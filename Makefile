@@ -1,0 +1,51 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv and installs into it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORPORA := $(wildcard ../shared/corpora)
+ifneq ($(CORPORA),)
+export IMGPIPE_CORPORA := $(abspath $(CORPORA))
+endif
+
+.PHONY: demo test check bench bench-kernels big samples clean
+
+demo: $(VENV)/.installed
+	@mkdir -p out
+	$(BIN)/imgpipe blur sample_images/landscape.png -o out/landscape-blurred.png --sigma 4
+	@echo "The blurred picture is out/landscape-blurred.png"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(TESTFLAGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/bench.py $(BENCHFLAGS)
+
+bench-kernels: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/bench_kernels.py $(BENCHFLAGS)
+
+samples: $(VENV)/.installed
+	$(BIN)/python sample_images/make_samples.py
+
+big: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/make_big.py
+
+clean:
+	rm -rf $(VENV) out build dist benchmarks/results
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "imgpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,80 @@
+"""imgpipe: run NumPy over images of any size.
+
+::
+
+    Source ─▶ Tiler ─▶ TaskQueue ─▶ worker: Filter kernels ─▶ Stitcher ─▶ Sink
+      │                   (ProcessPoolExecutor)      ▲                      │
+      └──────── shared-memory Buffers ───────────────┘     ordered payloads ┘
+
+>>> import imgpipe
+>>> from imgpipe.filters import blur, grayscale
+>>> imgpipe.run("big.png", blur(sigma=2) | grayscale(), "out.png", workers=8)  # doctest: +SKIP
+
+Names are imported when they are first used, so that ``import imgpipe`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgpipe import errors, filters
+    from imgpipe.errors import ImgpipeError
+    from imgpipe.events import Report
+    from imgpipe.filters.base import Chain, Filter, filter
+    from imgpipe.geometry import Box
+    from imgpipe.handles import Handle, submit
+    from imgpipe.image import ImageInfo
+    from imgpipe.inmemory import apply, info, read
+    from imgpipe.pipeline import run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Box",
+    "Chain",
+    "Filter",
+    "Handle",
+    "ImageInfo",
+    "ImgpipeError",
+    "Report",
+    "apply",
+    "errors",
+    "filter",
+    "filters",
+    "info",
+    "read",
+    "run",
+    "submit",
+]
+
+_HOMES = {
+    "Box": "geometry",
+    "Chain": "filters.base",
+    "Filter": "filters.base",
+    "Handle": "handles",
+    "ImageInfo": "image",
+    "ImgpipeError": "errors",
+    "Report": "events",
+    "apply": "inmemory",
+    "filter": "filters.base",
+    "info": "inmemory",
+    "read": "inmemory",
+    "run": "pipeline",
+    "submit": "handles",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "filters"):
+        return importlib.import_module(f"imgpipe.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'imgpipe' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"imgpipe.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

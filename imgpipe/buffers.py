@@ -1,0 +1,197 @@
+"""Shared memory that the parent owns and frees, cut into slots that are used again and again.
+
+A slot travels to a worker as a reference. The memory comes from the first of these that works:
+
+1. a memory file (``memfd``): it has no name, so nothing can outlive the run;
+2. `multiprocessing.shared_memory`, where there is no memfd;
+3. a mapped temporary file.
+
+It is allocated before it is used, so that too little of it is an error and not a SIGBUS.
+Inside one process (``shared=False``) it is plain anonymous memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from multiprocessing import shared_memory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.errors import MemoryPlanError
+
+__all__ = ["Buffers", "Slot"]
+
+_ALIGNMENT = 4096
+_names = itertools.count()
+_attached: dict[str, Any] = {}
+_attaching = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A stretch of shared memory, by reference.
+
+    Attributes
+    ----------
+    token : str
+        Identifies the memory; the same in every process.
+    path : str
+        File to map, or name of a shared-memory segment after ``shm:``.
+    index, offset, size : int
+        Which slot, where it starts, and how many bytes it has.
+    """
+
+    token: str
+    path: str
+    index: int
+    offset: int
+    size: int
+
+    def bytes(self) -> memoryview:
+        """Return the memory of this slot, attached on first use and kept."""
+        memory = _attached.get(self.token) or _attach(self)
+        return memoryview(memory)[self.offset : self.offset + self.size]
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an array of `shape` at the start of this slot."""
+        count = prod(shape)
+        return np.frombuffer(self.bytes(), dtype, count).reshape(shape)
+
+
+class Buffers:
+    """`count` slots of `size` bytes each.
+
+    Raises
+    ------
+    MemoryPlanError
+        If there is not enough memory.
+    """
+
+    def __init__(self, count: int, size: int, *, shared: bool) -> None:
+        step = -(-max(size, 1) // _ALIGNMENT) * _ALIGNMENT
+        self.nbytes = count * step
+        token = f"{os.getpid()}-{next(_names)}"
+        makers = (_memfd, _segment, _temporary) if shared else (_anonymous,)
+        path, memory, self._free = _first_that_works(makers, self.nbytes)
+        self._token = token
+        _attached[token] = memory
+        self.slots = tuple(Slot(token, path, i, i * step, step) for i in range(count))
+
+    def close(self) -> None:
+        """Free the memory. Arrays over it must not be used afterwards."""
+        if _attached.pop(self._token, None) is not None:
+            self._free()
+
+
+Made = tuple[str, Any, Callable[[], None]]
+
+
+def _first_that_works(makers: tuple[Callable[[int], Made], ...], size: int) -> Made:
+    failures = []
+    for make in makers:
+        try:
+            return make(size)
+        except (OSError, AttributeError, ValueError) as error:
+            failures.append(str(error))
+    raise MemoryPlanError(
+        f"cannot allocate {size / 1e6:,.0f} MB of shared memory ({'; '.join(failures)}); "
+        "free some, or lower the memory of this run (--max-memory, or max_memory= in Python)"
+    )
+
+
+def _memfd(size: int) -> Made:
+    fd = os.memfd_create("imgpipe")
+    try:
+        os.posix_fallocate(fd, 0, size)
+        memory = mmap.mmap(fd, size)
+    except BaseException:
+        os.close(fd)
+        raise
+
+    def free() -> None:
+        os.close(fd)
+        _close_map(memory)
+
+    return f"/proc/{os.getpid()}/fd/{fd}", memory, free
+
+
+def _segment(size: int) -> Made:
+    segment = shared_memory.SharedMemory(create=True, size=size)
+
+    def free() -> None:
+        with contextlib.suppress(BufferError):
+            segment.close()
+        segment.unlink()
+
+    try:
+        if hasattr(os, "posix_fallocate") and hasattr(segment, "_fd"):
+            os.posix_fallocate(segment._fd, 0, size)
+    except OSError:
+        free()
+        raise
+    return f"shm:{segment.name}", segment.buf, free
+
+
+def _temporary(size: int) -> Made:
+    fd, path = tempfile.mkstemp(prefix="imgpipe-")
+
+    def free() -> None:
+        _close_map(memory)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+    try:
+        os.truncate(fd, size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, size)
+        memory = mmap.mmap(fd, size)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+    return path, memory, free
+
+
+def _anonymous(size: int) -> Made:
+    memory = mmap.mmap(-1, size)
+    return "", memory, lambda: _close_map(memory)
+
+
+def _close_map(memory: mmap.mmap) -> None:
+    # A view that somebody still holds keeps the mapping alive; it goes with the view.
+    with contextlib.suppress(BufferError):
+        memory.close()
+
+
+def _attach(slot: Slot) -> Any:
+    with _attaching:
+        if slot.token in _attached:
+            return _attached[slot.token]
+        # A worker serves one run at a time: what it had attached before is over.
+        for token in list(_attached):
+            if token.partition("-")[0] != str(os.getpid()):
+                del _attached[token]
+        memory: Any
+        if slot.path.startswith("shm:"):
+            segment = shared_memory.SharedMemory(slot.path.removeprefix("shm:"))
+            _attached[f"{slot.token}/segment"] = segment
+            memory = segment.buf
+        else:
+            fd = os.open(slot.path, os.O_RDWR)
+            try:
+                memory = mmap.mmap(fd, 0)
+            finally:
+                os.close(fd)
+        _attached[slot.token] = memory
+        return memory

@@ -1,0 +1,189 @@
+"""What happened, when and where: the only way the engine tells anybody anything.
+
+An observer is a function of one event. Bars, timelines and pages are observers; the engine
+prints nothing. Observers are called in the thread of the run, so a slow one slows it down, and
+an exception from one stops it. Times are seconds of `time.monotonic`, one clock for all
+processes of a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imgpipe.geometry import Box
+
+__all__ = ["Event", "Finished", "Observer", "Report", "Started", "TaskDone", "WorkerLost", "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run begins, planned and with its files open.
+
+    Attributes
+    ----------
+    time : float
+        Now.
+    source, destination : str
+        Names of the two ends.
+    pixels : int
+        Pixels of the output.
+    tasks : int
+        Tasks of all passes together.
+    passes : int
+        How often the input is gone through.
+    workers : int
+        Processes or threads that take tasks.
+    """
+
+    time: float
+    source: str
+    destination: str
+    pixels: int
+    tasks: int
+    passes: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDone:
+    """A worker has done a task.
+
+    Attributes
+    ----------
+    time : float
+        When the engine heard of it.
+    kind : str
+        ``chunks``, ``measure``, ``copy`` or ``seal``.
+    pass_index, index : int
+        Which pass, and which task of it.
+    box : Box
+        The pixels it made.
+    worker : int
+        Process id.
+    started, ended : float
+        When the worker took it up and put it down.
+    spans : tuple of (str, float)
+        Seconds in each step: ``read``, ``filter``, ``encode``.
+    """
+
+    time: float
+    kind: str
+    pass_index: int
+    index: int
+    box: Box
+    worker: int
+    started: float
+    ended: float
+    spans: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Output has left the stitcher for the file.
+
+    Attributes
+    ----------
+    time : float
+        Now.
+    pixels, size : int
+        Pixels and bytes written so far.
+    """
+
+    time: float
+    pixels: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """Workers died; their tasks run again.
+
+    Attributes
+    ----------
+    time : float
+        Now.
+    reason : str
+        What is known of it, such as the signal.
+    tasks : int
+        Tasks to be done again.
+    """
+
+    time: float
+    reason: str
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a finished run was like.
+
+    Attributes
+    ----------
+    source, destination : str
+        Names of the two ends.
+    height, width, channels : int
+        Size of the output.
+    dtype : str
+        Its type.
+    size : int
+        Bytes of the output file; of the array where there is no file.
+    seconds : float
+        From start to commit.
+    cpu_seconds : float
+        Processor time of this process and its workers during the run.
+    workers : int
+        Workers used.
+    executor : str
+        ``serial``, ``processes`` or the class the caller passed, and why.
+    peak_memory : int
+        Highest sum of the proportional set sizes of all processes, in bytes, sampled;
+        0 where the system does not tell.
+    planned_memory : int
+        The bound that was planned, in bytes.
+    passes, tasks, lost : int
+        Passes over the input, tasks done, and times that workers were lost.
+    """
+
+    source: str
+    destination: str
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    size: int
+    seconds: float
+    cpu_seconds: float
+    workers: int
+    executor: str
+    peak_memory: int
+    planned_memory: int
+    passes: int
+    tasks: int
+    lost: int
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Output pixels in millions, per second."""
+        return self.height * self.width / 1e6 / max(self.seconds, 1e-9)
+
+    def __str__(self) -> str:
+        memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
+        plural = "" if self.workers == 1 else "s"
+        return (
+            f"{self.destination}: {self.width} x {self.height} x {self.channels} {self.dtype}, "
+            f"{self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "
+            f"({self.megapixels_per_second:,.1f} MP/s, {self.workers} worker{plural}{memory})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The output is in its place."""
+
+    time: float
+    report: Report
+
+
+Event = Started | TaskDone | Written | WorkerLost | Finished
+Observer = Callable[[Event], None]

@@ -1,0 +1,1 @@
+"""Executors: what carries tasks to workers. Any `concurrent.futures.Executor` will do."""

@@ -1,0 +1,60 @@
+"""A fork server of our own.
+
+The one in `multiprocessing` is shared by the whole process: its preloads may be somebody else's,
+and it lives until the process ends. This one starts with the first pool and ends with the last.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from multiprocessing import context, forkserver, popen_forkserver, process, spawn, util
+from multiprocessing.context import BaseContext, reduction
+from typing import Any
+
+__all__ = ["own_fork_server"]
+
+_server: Any = None
+
+
+class _Popen(popen_forkserver.Popen):  # type: ignore[misc]
+    """The standard library's, but connected to our server and blind to the main module."""
+
+    def _launch(self, process_obj: Any) -> None:
+        prepared = spawn.get_preparation_data(process_obj._name)
+        for key in ("init_main_from_name", "init_main_from_path"):
+            prepared.pop(key, None)
+        message = io.BytesIO()
+        context.set_spawning_popen(self)
+        try:
+            reduction.dump(prepared, message)
+            reduction.dump(process_obj, message)
+        finally:
+            context.set_spawning_popen(None)
+        self.sentinel, child_end = _server.connect_to_new_process(self._fds)
+        kept_open = os.dup(child_end)  # its closing tells the child that this process is gone
+        self.finalizer = util.Finalize(self, util.close_fds, (kept_open, self.sentinel))
+        with open(child_end, "wb", closefd=True) as pipe:
+            pipe.write(message.getbuffer())
+        self.pid = forkserver.read_signed(self.sentinel)
+
+
+class _Process(process.BaseProcess):
+    _start_method = "forkserver"
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> _Popen:  # noqa: N802 - the name the base class calls
+        return _Popen(process_obj)
+
+
+class _Context(BaseContext):
+    _name = "forkserver"
+    Process = _Process
+
+
+def own_fork_server(preload: list[str]) -> tuple[BaseContext, Any]:
+    """Return a context whose processes come from a new fork server, and that server."""
+    global _server  # noqa: PLW0603 - a process being started has no other way to its server
+    _server = forkserver.ForkServer()
+    _server.set_forkserver_preload(preload)
+    return _Context(), _server

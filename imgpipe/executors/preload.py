@@ -1,0 +1,24 @@
+"""What the fork server imports and sets before it forks its first worker. Nobody else imports it.
+
+Threads of BLAS and of codecs are one in a worker, because the cores are shared out already; the
+variables that say so are read when NumPy is imported, hence their place above the imports.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import imgpipe.filters.colour  # noqa: E402
+import imgpipe.filters.smoothing  # noqa: E402
+import imgpipe.filters.tone
+import imgpipe.formats.png
+import imgpipe.worker  # noqa: F401
+from imgpipe.machine import keep_freed_memory
+
+keep_freed_memory()
+# Workers inherit this, so that Ctrl-C never reaches one that is just being set up.
+signal.signal(signal.SIGINT, signal.SIG_IGN)

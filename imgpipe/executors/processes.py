@@ -1,0 +1,228 @@
+"""Processes: a `ProcessPoolExecutor` whose workers are watched and can be replaced.
+
+On Linux workers are forked from a fork server that is ours alone: it has imported what they need
+before the first of them starts, it ends with the pool, and neither it nor they ever run the
+caller's main module again, so a script without a main guard works. Elsewhere workers are spawned.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import types
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing import resource_tracker
+from multiprocessing.context import BaseContext
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["ProcessExecutor", "warm_up"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_PRELOAD = ["imgpipe.executors.preload"]
+_JOIN_SECONDS = 5.0
+_main_swap = threading.RLock()
+
+
+class ProcessExecutor(Executor):
+    """A pool of worker processes.
+
+    Parameters
+    ----------
+    workers : int
+        How many.
+    """
+
+    shares_memory = True
+    shares_files = True
+    isolates = True
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._log = tempfile.TemporaryFile(prefix="imgpipe-workers-")
+        self._log_read = 0
+        self._server = _Server.acquire()
+        self._pool = self._new_pool()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand a task to the next free worker."""
+        with _without_main():  # submitting may start a worker
+            return self._pool.submit(fn, *args, **kwargs)
+
+    @property
+    def pids(self) -> set[int]:
+        """Process ids of the workers and of their fork server."""
+        return {process.pid for process in self._processes() if process.pid} | self._server.pids
+
+    def rebuild(self) -> str:
+        """Replace all workers; return what is known of how the old ones ended."""
+        processes = self._processes()
+        self._end(processes)
+        reason = _describe(processes, self._log_tail())
+        self._pool = self._new_pool()
+        return reason
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        self._end(self._processes())
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the pool, and the fork server when no other pool needs it."""
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._server.release()
+        self._log.close()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        log = f"/proc/{os.getpid()}/fd/{self._log.fileno()}"
+        return ProcessPoolExecutor(
+            self._workers, self._server.context, initializer=_prepare_worker, initargs=(log,)
+        )
+
+    def _processes(self) -> list[Any]:
+        # The pool has no public name for its processes; without them it cannot be supervised.
+        return list((self._pool._processes or {}).values())
+
+    def _end(self, processes: list[Any]) -> None:
+        for process in processes:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                process.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for process in processes:
+            with contextlib.suppress(ValueError, AssertionError):
+                process.join(_JOIN_SECONDS)
+
+    def _log_tail(self) -> str:
+        size = os.fstat(self._log.fileno()).st_size
+        start = max(self._log_read, size - 8192)
+        self._log_read = size
+        return os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
+
+
+def warm_up() -> None:
+    """Start the fork server now, so that it imports NumPy while this process does."""
+    _Server.acquire(users=0)
+
+
+class _Server:
+    """Where worker processes come from, shared by all pools of this process."""
+
+    _current: _Server | None = None
+    _lock = threading.Lock()
+
+    def __init__(self) -> None:
+        self._users = 0
+        resource_tracker.ensure_running()  # before any worker, or each would start its own
+        self.context, self._forkserver = _context()
+
+    @classmethod
+    def acquire(cls, users: int = 1) -> _Server:
+        with cls._lock:
+            if cls._current is None:
+                cls._current = _Server()
+            cls._current._users += users
+            return cls._current
+
+    def release(self) -> None:
+        """Stop the server unless other pools use it."""
+        with self._lock:
+            self._users -= 1
+            if self._users <= 0:
+                self._stop()
+
+    @classmethod
+    def stop_unused(cls) -> None:
+        """Stop a server that was started and never needed."""
+        with cls._lock:
+            if cls._current is not None and cls._current._users == 0:
+                cls._current._stop()
+
+    def _stop(self) -> None:
+        _Server._current = None
+        if self._forkserver is not None:
+            self._forkserver._stop()
+
+    @property
+    def pids(self) -> set[int]:
+        pid = getattr(self._forkserver, "_forkserver_pid", None)
+        return {pid} if pid else set()
+
+
+atexit.register(_Server.stop_unused)
+
+
+def _context() -> tuple[BaseContext, Any]:
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn"), None
+    from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
+
+    context, server = own_fork_server(_PRELOAD)
+    with _without_main():
+        server.ensure_running()
+    return context, server
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module, which a new process would otherwise import and so run again."""
+    with _main_swap:
+        main = sys.modules.get("__main__")
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            if main is not None:
+                sys.modules["__main__"] = main
+
+
+def _prepare_worker(log: str) -> None:
+    """Set up a worker. Nothing here may fail: a pool swallows what its initializer raises."""
+    with contextlib.suppress(Exception):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+        _end_with_parent()
+        _divert_stderr(log)
+        faulthandler.enable(all_threads=False)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="imgpipe-orphan-watch", daemon=True).start()
+
+
+def _divert_stderr(log: str) -> None:
+    """Send what C code prints to `log`; what Python code prints still reaches the terminal."""
+    terminal = os.dup(2)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding="utf-8", errors="replace")
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(fd, 2)
+    os.close(fd)
+    faulthandler.enable(file=2)
+
+
+def _describe(processes: list[Any], log: str) -> str:
+    if "Timeout (" in log:
+        return "timeout"
+    for process in processes:
+        code = getattr(process, "exitcode", None)
+        if code is not None and code < 0 and code != -signal.SIGKILL:
+            return f"signal {signal.Signals(-code).name}"
+    for process in processes:
+        code = getattr(process, "exitcode", None)
+        if code is not None and code > 0:
+            return f"exit code {code}"
+    return "signal SIGKILL"

@@ -1,0 +1,424 @@
+"""A filter: a NumPy function, and what the engine must know about it.
+
+The function knows nothing of tiles, processes or files. It gets a chunk, an array of
+(rows, columns, channels) that already carries the halo it asked for, and returns an array::
+
+    @filter(halo=1)
+    def emboss(chunk, *, strength: float = 1.0): ...
+
+    emboss(strength=2)              # a Filter: a frozen value
+    emboss(strength=2) | invert()   # a Chain
+    emboss(strength=2)(array)       # run whole and serially: the reference
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import operator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+
+from numpy.typing import NDArray
+
+from imgpipe.errors import DeclarationError, ParameterError
+from imgpipe.filters.borders import BORDERS, Border
+from imgpipe.filters.parameters import Parameter, bind, parameters_of
+from imgpipe.geometry import Box, Halo
+
+if TYPE_CHECKING:
+    from imgpipe.image import Colour
+
+__all__ = ["AlphaPolicy", "Chain", "Definition", "Filter", "FilterFactory", "Place", "filter"]
+
+AlphaPolicy = Literal["keep", "premultiply", "filter"]
+Kernel = Callable[..., Any]
+HaloLike = int | tuple[int, int] | Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk is, for kernels that ask with the keyword ``place``.
+
+    Attributes
+    ----------
+    box : Box
+        The pixels that the kernel makes.
+    padded : Box
+        The pixels that it was given; reaches past the image at its borders.
+    height, width : int
+        Size of the whole image at this stage of the chain.
+    """
+
+    box: Box
+    padded: Box
+    height: int
+    width: int
+
+
+class OutputShape(Protocol):
+    """Size of the output of a filter that changes the geometry."""
+
+    def __call__(self, height: int, width: int, **params: Any) -> tuple[int, int]: ...
+
+
+class InputRegion(Protocol):
+    """The input box that an output box is made from."""
+
+    def __call__(self, box: Box, height: int, width: int, **params: Any) -> Box: ...
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What was declared about a kernel. See `filter` for the fields."""
+
+    name: str
+    kernel: Kernel
+    halo: HaloLike = 0
+    border: Border = "edge"
+    alpha: AlphaPolicy = "keep"
+    channels: int | Callable[[int], int] | None = None
+    colour: Colour | None = None
+    dtype: str | None = None
+    measure: Kernel | None = None
+    merge: Callable[[Any, Any], Any] | None = None
+    output: OutputShape | None = None
+    region: InputRegion | None = None
+    in_order: bool = False
+    operands: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = field(default=(), compare=False)
+    takes_place: bool = field(default=False, compare=False)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the kernel came with imgpipe, and need not be watched."""
+        return (self.kernel.__module__ or "").startswith("imgpipe.filters.")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.kernel) or "").partition("\n")[0]
+
+    @cached_property
+    def source_digest(self) -> str:
+        """A digest of the code of the kernel, that changes when the function does."""
+        try:
+            text = inspect.getsource(self.kernel)
+        except (OSError, TypeError):
+            code = getattr(self.kernel, "__code__", None)
+            text = repr((code.co_code, code.co_consts)) if code else repr(self.kernel)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle by reference where the kernel can be imported by name, else by value."""
+        module, name = self.kernel.__module__, self.kernel.__qualname__
+        if not _travels_by_value(module) and _find(module, name) is self:
+            return _find, (module, name)
+        return super().__reduce_ex__(2)
+
+
+def _travels_by_value(module: str) -> bool:
+    cloudpickle = sys.modules.get("cloudpickle")
+    return module == "__main__" or (
+        cloudpickle is not None and module in cloudpickle.list_registry_pickle_by_value()
+    )
+
+
+def _find(module: str, qualname: str) -> Definition | None:
+    try:
+        found = reduce(getattr, qualname.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return None
+    return getattr(found, "definition", None)
+
+
+class Chain:
+    """Filters that run one after the other, in one pass over the image.
+
+    ``a | b`` makes one. Calling it with an array runs it whole, in this thread.
+    """
+
+    __slots__ = ("filters",)
+    filters: tuple[Filter, ...]
+
+    def __init__(self, filters: tuple[Filter, ...]) -> None:
+        object.__setattr__(self, "filters", filters)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a chain cannot be changed; make a new one")
+
+    def __or__(self, other: object) -> Chain:
+        if not isinstance(other, Chain):
+            return NotImplemented
+        return Chain(self.filters + other.filters)
+
+    def __iter__(self) -> Iterator[Filter]:
+        return iter(self.filters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Chain) and self.filters == other.filters
+
+    def __hash__(self) -> int:
+        return hash(self.filters)
+
+    def __repr__(self) -> str:
+        return " | ".join(map(repr, self.filters))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Chain, (self.filters,)
+
+    @property
+    def digest(self) -> str:
+        """A digest of everything that decides what the chain computes, code included."""
+        text = "|".join(one.digest for one in self.filters)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __call__(self, array: NDArray[Any], *, alpha: int | None = None) -> NDArray[Any]:
+        """Run the chain over a whole array, serially: the reference for every other way.
+
+        Parameters
+        ----------
+        array : ndarray, shape (rows, columns) or (rows, columns, channels)
+            The image. It is not changed.
+        alpha : int, optional
+            Which channel is alpha: the last one or none.
+
+        Returns
+        -------
+        ndarray
+            Two-dimensional if `array` was and the result has one channel.
+        """
+        from imgpipe.filters.stages import run_whole  # noqa: PLC0415 - stages build on this file
+
+        return run_whole(self, array, alpha)
+
+
+class Filter(Chain):
+    """One filter with its parameters: a frozen value, and a chain of one.
+
+    Attributes
+    ----------
+    definition : Definition
+        What the engine knows of its function.
+    params : tuple of (str, object)
+        Names and values of its parameters, all of them.
+    border : str
+        What lies beyond the image, in the words of `numpy.pad`.
+    """
+
+    __slots__ = ("border", "definition", "params")
+    definition: Definition
+    params: tuple[tuple[str, Any], ...]
+    border: Border
+
+    def __init__(
+        self, definition: Definition, params: tuple[tuple[str, Any], ...], border: Border
+    ) -> None:
+        super().__init__((self,))
+        object.__setattr__(self, "definition", definition)
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "border", border)
+
+    @property
+    def name(self) -> str:
+        """Name of the filter."""
+        return self.definition.name
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The parameters as keyword arguments."""
+        return dict(self.params)
+
+    @property
+    def halo(self) -> Halo:
+        """Rows and columns of context on each side."""
+        declared = self.definition.halo
+        given = _with_known(declared, self.params) if callable(declared) else declared
+        try:
+            rows, columns = given if isinstance(given, tuple) else (given, given)
+            halo = operator.index(rows), operator.index(columns)
+        except (TypeError, ValueError):
+            halo = (-1, -1)
+        if min(halo) < 0:
+            raise DeclarationError(
+                f"{self.name}: halo must be a whole number of pixels or a pair of them "
+                f"(rows, columns), not {given!r}"
+            )
+        return halo
+
+    @property
+    def digest(self) -> str:
+        """A digest of name, parameters, border and code."""
+        text = repr((self, self.definition.source_digest))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((self.definition.kernel, repr(self.params), self.border))
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self.params]
+        if self.border != self.definition.border:
+            shown.append(f"border={self.border!r}")
+        return f"{self.name}({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Filter, (self.definition, self.params, self.border)
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.definition, self.params, self.border
+
+
+class FilterFactory:
+    """What the decorator makes of a function: call it with parameters to get a `Filter`."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.__name__ = definition.kernel.__name__
+        self.__qualname__ = definition.kernel.__qualname__
+        self.__module__ = definition.kernel.__module__
+        self.__doc__ = definition.kernel.__doc__
+        self.__wrapped__ = definition.kernel
+
+    def __call__(self, *args: Any, border: Border | None = None, **kwargs: Any) -> Filter:
+        """Return the filter with these parameters.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is unknown, missing, of the wrong type or out of bounds.
+        """
+        definition = self.definition
+        params = bind(definition.parameters, args, kwargs, definition.name)
+        if border is not None and border not in BORDERS:
+            raise ParameterError(
+                f"{definition.name}: border must be one of {', '.join(BORDERS)}, not {border!r}"
+            )
+        made = Filter(definition, params, border or definition.border)
+        made.halo  # noqa: B018 - a bad declaration or value shows here and not in a worker
+        return made
+
+    def __repr__(self) -> str:
+        names = ", ".join(p.name for p in self.definition.parameters)
+        return f"<imgpipe filter {self.definition.name}({names})>"
+
+
+@overload
+def filter(kernel: Kernel, /) -> FilterFactory: ...  # noqa: A001 - imgpipe.filter is the name
+@overload
+def filter(**declared: Any) -> Callable[[Kernel], FilterFactory]: ...  # noqa: A001
+
+
+def filter(  # noqa: A001
+    kernel: Kernel | None = None,
+    /,
+    *,
+    halo: HaloLike | None = None,
+    name: str | None = None,
+    **declared: Any,
+) -> FilterFactory | Callable[[Kernel], FilterFactory]:
+    """Declare a function of a NumPy array to be a filter.
+
+    Parameters
+    ----------
+    halo : int, (int, int), or callable
+        Rows and columns of context that the function needs on each side of a pixel. A callable
+        gets the parameters of the filter that it names. Must be given: 0 for a function that
+        looks at one pixel at a time.
+    name : str, optional
+        Name of the filter; the name of the function by default.
+    border : {"edge", "symmetric", "reflect", "wrap", "constant"}, default "edge"
+        What lies beyond the image unless the caller says otherwise (see `numpy.pad`).
+    alpha : {"keep", "premultiply", "filter"}, default "keep"
+        ``keep`` hides alpha from the function and passes it through. ``premultiply`` gives
+        colour times alpha, and alpha, and divides afterwards: for anything that mixes pixels.
+        ``filter`` gives all channels as they are.
+    channels : int or callable, optional
+        Number of channels the function returns, given how many it gets.
+    colour : {"gray", "rgb", "other"}, optional
+        What these channels mean, where it is not what the input's meant.
+    dtype : str, optional
+        Type of the output; that of the input by default. What the function returns is rounded
+        half to even and saturated to it.
+    measure, merge : callable, optional
+        For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
+        folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
+        the result as the keyword ``measured``. Costs one more pass.
+    output, region : callable, optional
+        For filters that change the geometry: ``output(height, width, **params)`` is the size of
+        the output, ``region(box, height, width, **params)`` the input box that an output box is
+        made from.
+    in_order : bool, default False
+        Whether `region` keeps rows in order, so that the image can stream through the filter.
+    operands : tuple of str, optional
+        Parameters that name further images of the same size. The kernel gets their pixels,
+        cut like the chunk, as the keyword ``operands``, a tuple of arrays.
+
+    Returns
+    -------
+    FilterFactory
+        Call it with parameters to get a `Filter`.
+
+    Raises
+    ------
+    DeclarationError
+        If the declarations are impossible or contradict each other.
+    """
+    if kernel is not None:
+        raise DeclarationError(
+            "filter needs to know the halo: write @imgpipe.filter(halo=N), N the number of pixels "
+            "that the function looks at beside the one it makes (0 for none)"
+        )
+
+    def decorate(function: Kernel) -> FilterFactory:
+        if halo is None:
+            raise DeclarationError(
+                f"{function.__name__}: the halo is not declared; write @imgpipe.filter(halo=N)"
+            )
+        return FilterFactory(_define(function, name or function.__name__, halo, declared))
+
+    return decorate
+
+
+def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, Any]) -> Definition:
+    unknown = set(declared) - set(Definition.__dataclass_fields__)
+    if unknown:
+        raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
+    made = Definition(
+        name,
+        kernel,
+        halo,
+        **declared,
+        parameters=parameters_of(kernel),
+        takes_place="place" in _keywords(kernel),
+    )
+    if made.border not in BORDERS:
+        raise DeclarationError(f"{name}: border must be one of {', '.join(BORDERS)}")
+    if made.alpha not in ("keep", "premultiply", "filter"):
+        raise DeclarationError(f"{name}: alpha must be keep, premultiply or filter")
+    if (made.measure is None) != (made.merge is None):
+        raise DeclarationError(f"{name}: measure and merge go together")
+    if (made.output is None) != (made.region is None):
+        raise DeclarationError(f"{name}: output and region go together")
+    if not set(made.operands) <= {p.name for p in made.parameters}:
+        raise DeclarationError(f"{name}: every operand must be a parameter")
+    return made
+
+
+def _keywords(kernel: Kernel) -> set[str]:
+    try:
+        return set(inspect.signature(kernel).parameters)
+    except (TypeError, ValueError):
+        return set()
+
+
+def _with_known(function: Callable[..., Any], params: tuple[tuple[str, Any], ...]) -> Any:
+    """Call `function` with those of the parameters that it names."""
+    names = _keywords(function)
+    return function(**{name: value for name, value in params if name in names})

@@ -1,0 +1,95 @@
+"""What lies beyond the edge of an image, in the words of `numpy.pad`.
+
+==========  ======================  ==================
+border      beyond ``a b c d``      in scipy.ndimage
+==========  ======================  ==================
+edge        ``a a | a b c d | d d``   nearest
+symmetric   ``b a | a b c d | d c``   reflect
+reflect     ``c b | a b c d | c b``   mirror
+wrap        ``c d | a b c d | a b``   wrap (grid-wrap)
+constant    ``0 0 | a b c d | 0 0``   constant, cval=0
+==========  ======================  ==================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.geometry import Box
+
+__all__ = ["BORDERS", "Border", "extend", "wrapped_pieces"]
+
+Border = Literal["edge", "symmetric", "reflect", "wrap", "constant"]
+BORDERS: tuple[Border, ...] = get_args(Border)
+
+Index = NDArray[np.intp]
+
+
+def extend(
+    inside: NDArray[Any], held: Box, wanted: Box, height: int, width: int, border: Border
+) -> NDArray[Any]:
+    """Return the pixels of `wanted`, part of which lies beyond the image.
+
+    Parameters
+    ----------
+    inside : ndarray, shape (rows, columns, channels)
+        The pixels of `held`, which is `wanted` clipped to the image.
+    height, width : int
+        Size of the image.
+    border : str
+        Any but ``wrap``, which needs pixels from the far side (`wrapped_pieces`).
+    """
+    out = np.empty((*wanted.shape, inside.shape[2]), inside.dtype)
+    rows, columns = held.within(wanted)
+    out[rows, columns] = inside
+    if border == "constant":
+        out[: rows.start] = out[rows.stop :] = 0
+        out[rows, : columns.start] = out[rows, columns.stop :] = 0
+        return out
+    x = _reflected(wanted.x0, wanted.x1, width, border) - wanted.x0
+    out[rows, : columns.start] = out[rows, x[: columns.start]]
+    out[rows, columns.stop :] = out[rows, x[columns.stop :]]
+    y = _reflected(wanted.y0, wanted.y1, height, border) - wanted.y0
+    out[: rows.start] = out[y[: rows.start]]
+    out[rows.stop :] = out[y[rows.stop :]]
+    return out
+
+
+def wrapped_pieces(wanted: Box, height: int, width: int) -> Iterator[tuple[Box, Box]]:
+    """Yield the boxes of the image that fill `wanted` when the image repeats without end.
+
+    Yields
+    ------
+    inside : Box
+        A box of the image.
+    at : Box
+        The part of `wanted` that it fills.
+    """
+    for y, rows in _runs(wanted.y0, wanted.y1, height):
+        for x, columns in _runs(wanted.x0, wanted.x1, width):
+            at = Box(y, x, y + rows, x + columns)
+            yield at.shift(y % height - y, x % width - x), at
+
+
+def _runs(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield start and length of the stretches of a range between multiples of `size`."""
+    while start < stop:
+        length = min(size - start % size, stop - start)
+        yield start, length
+        start += length
+
+
+def _reflected(start: int, stop: int, size: int, border: Border) -> Index:
+    """Return, for each coordinate of a range, the coordinate inside that has its value."""
+    at = np.arange(start, stop)
+    if border == "edge" or size == 1:
+        return np.clip(at, 0, size - 1)
+    if border == "symmetric":
+        at = at % (2 * size)
+        return np.minimum(at, 2 * size - 1 - at)
+    at = at % (2 * size - 2)
+    return np.minimum(at, 2 * size - 2 - at)

@@ -1,0 +1,221 @@
+"""Parameters of a filter: read from the signature of its function, checked once, early.
+
+The same parameters serve Python (``blur(sigma=2)``), the command line (``--sigma 2``) and the
+text of a chain (``blur:sigma=2``), so what they are called, which values they take and what
+they mean is written in one place, the signature::
+
+    def blur(chunk, *, sigma: Annotated[float, Between(0.3, 100), "standard deviation"] = 2.0)
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from imgpipe.errors import DeclarationError, ParameterError
+
+__all__ = ["ENGINE_KEYWORDS", "Between", "Parameter", "bind", "parameters_of"]
+
+ENGINE_KEYWORDS = frozenset({"place", "measured", "operands"})
+"""Keywords of a kernel that the engine fills in."""
+
+_EMPTY = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Bounds of a number, both included. Goes into ``typing.Annotated``."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        if math.isinf(self.high):
+            return f"at least {self.low:g}"
+        if math.isinf(self.low):
+            return f"at most {self.high:g}"
+        return f"between {self.low:g} and {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a filter.
+
+    Attributes
+    ----------
+    name : str
+        As written in the signature; the command line writes ``--`` before it.
+    kind : type
+        bool, int, float, str, or object where the signature says nothing.
+    default : object
+        Default value, or ``inspect.Parameter.empty`` where it must be given.
+    choices : tuple of str
+        The values it takes, where they are few.
+    bounds : Between or None
+        Bounds of a number.
+    text : str
+        One line of help.
+    """
+
+    name: str
+    kind: type
+    default: Any = _EMPTY
+    choices: tuple[str, ...] = ()
+    bounds: Between | None = None
+    text: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is _EMPTY
+
+    def parse(self, text: str, owner: str) -> Any:
+        """Return the value that `text` stands for, checked."""
+        try:
+            if self.kind is bool:
+                return _parse_bool(text)
+            if self.kind is int:
+                return self.check(int(text), owner)
+            if self.kind is float:
+                return self.check(float(text), owner)
+        except ValueError as error:
+            if isinstance(error, ParameterError):
+                raise
+            raise ParameterError(
+                f"{owner}: {self.name} must be {self._wanted()}, not {text!r}"
+            ) from None
+        return self.check(text if self.kind is str else _parse_literal(text), owner)
+
+    def check(self, value: Any, owner: str) -> Any:
+        """Return `value` as the declared type.
+
+        Raises
+        ------
+        ParameterError
+            If it is of another type, out of bounds, or NaN.
+        """
+        wrong = f"{owner}: {self.name} must be {self._wanted()}, not {value!r}"
+        if value is None and (self.required or self.default is None):
+            return None
+        if self.kind is float or self.kind is int:
+            value = self._number(value, wrong)
+        elif self.kind in (str, bool) and not isinstance(value, self.kind):
+            raise ParameterError(wrong)
+        if self.choices and value not in self.choices:
+            raise ParameterError(wrong)
+        return value
+
+    def _number(self, value: Any, wrong: str) -> float:
+        try:
+            number: float = self.kind(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ParameterError(wrong) from None
+        if isinstance(value, (bool, str)) or number != value:  # 1.5 for an int, NaN for a float
+            raise ParameterError(wrong)
+        bounds = self.bounds or Between()
+        if not bounds.low <= number <= bounds.high:
+            raise ParameterError(wrong)
+        return number
+
+    def _wanted(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        nouns: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false"}
+        noun = nouns.get(self.kind, "text" if self.kind is str else "a value")
+        return f"{noun} {self.bounds}" if self.bounds else noun
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Return the parameters of a kernel: all but the chunk and what the engine fills in."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some builtins and C functions do not tell
+        return ()
+    hints = _hints(function)
+    found = []
+    for position, entry in enumerate(signature.parameters.values()):
+        if position == 0 or entry.name in ENGINE_KEYWORDS:
+            continue
+        if entry.kind in (entry.VAR_KEYWORD, entry.VAR_POSITIONAL):
+            continue
+        found.append(_parameter(entry, hints.get(entry.name, _EMPTY)))
+    return tuple(found)
+
+
+def bind(
+    parameters: tuple[Parameter, ...],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    owner: str,
+) -> tuple[tuple[str, Any], ...]:
+    """Return name and value of every parameter, in the order of the signature, checked."""
+    names = [parameter.name for parameter in parameters]
+    if len(args) > len(names):
+        takes = ", ".join(names) or "no parameters"
+        raise ParameterError(f"{owner}: too many values ({len(args)}); it takes {takes}")
+    given = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name in given:
+            raise ParameterError(f"{owner}: {name} is given twice")
+        if name not in names:
+            takes = ", ".join(names) or "none"
+            raise ParameterError(f"{owner}: no parameter {name!r}; its parameters: {takes}")
+        given[name] = value
+    missing = [p.name for p in parameters if p.required and p.name not in given]
+    if missing:
+        raise ParameterError(f"{owner}: needs a value for {', '.join(missing)}")
+    return tuple(
+        (p.name, p.check(given[p.name], owner) if p.name in given else p.default)
+        for p in parameters
+    )
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception:  # a user's annotation may name what is not there; it is only a hint
+        return dict(getattr(function, "__annotations__", {}))
+
+
+def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
+    bounds, text = None, ""
+    if typing.get_origin(hint) is Annotated:
+        hint, *notes = typing.get_args(hint)
+        bounds = next((note for note in notes if isinstance(note, Between)), None)
+        text = next((note for note in notes if isinstance(note, str)), "")
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(hint) is Literal:
+        choices, hint = tuple(map(str, typing.get_args(hint))), str
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        plain = [part for part in typing.get_args(hint) if part is not type(None)]
+        hint = plain[0] if len(plain) == 1 else _EMPTY
+    if hint is _EMPTY and entry.default is not _EMPTY and entry.default is not None:
+        hint = type(entry.default)
+    kind = hint if hint in (bool, int, float, str) else object
+    if entry.name == "border":
+        raise DeclarationError("'border' is a parameter of every filter; give yours another name")
+    return Parameter(entry.name, kind, entry.default, choices, bounds, text)
+
+
+def _parse_bool(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("true", "yes", "on", "1"):
+        return True
+    if lowered in ("false", "no", "off", "0"):
+        return False
+    raise ValueError(text)
+
+
+def _parse_literal(text: str) -> Any:
+    """Return the number that `text` is, else `text` itself."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,104 @@
+"""Separable filters: one pass down the columns, one along the rows, within the cache.
+
+A pass works on a flat array in which the neighbours of a sample are ``unit`` samples
+away, so that a shift by any number of pixels is one contiguous slice:
+
+* down the columns, the chunk is cut into stripes and each copied end to end, so that one
+  row further down is one stripe's width away;
+* along the rows, rows lie end to end, and one pixel to the right is as many samples away
+  as there are channels.  Where a row runs over into the next, the result is junk, but
+  that is halo and cut off.
+
+Every result is the same sequence of elementwise operations on the same inputs, whatever
+the size of the chunk and the place of the blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Pass", "apply", "scratch"]
+
+Array: TypeAlias = NDArray[Any]
+
+# Samples worked on at once: a few such arrays fit a second-level cache of a megabyte, and
+# are long enough to hide the cost of calling NumPy.
+_BLOCK = 128 * 1024
+
+
+class Pass(Protocol):
+    """One direction of a separable filter."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it computes in."""
+
+    @property
+    def support(self) -> int:
+        """Neighbours it needs, on both sides together; an even number."""
+
+    def run(self, x: Array, unit: int) -> Array:
+        """Filter; the result is as long as ``x``, its last ``support * unit`` are junk."""
+
+    def finish(self, done: Array, out: Array) -> None:
+        """Bring results, which may be overwritten, into another type."""
+
+
+def apply(chunk: Array, down: Pass, along: Pass, halo: tuple[int, int]) -> Array:
+    """Filter a chunk of shape (rows, columns, channels) and return it without its halo."""
+    height, width, channels = chunk.shape
+    rows, columns = height - 2 * halo[0], width - 2 * halo[1]
+    # A pass may need less than the whole halo.
+    top, left = halo[0] - down.support // 2, halo[1] - along.support // 2
+    chunk = chunk[top : height - top, left : width - left]
+    source = chunk.reshape(len(chunk), -1)
+
+    middle = scratch("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
+    for x in _parts(source.shape[1], len(source), multiple=32):
+        part = source[:, x]
+        done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
+        down.finish(done[:rows], middle[:, x])
+
+    out = np.empty((rows, columns, channels), chunk.dtype)
+    target = out.reshape(rows, -1)
+    for y in _parts(rows, source.shape[1]):
+        part = middle[y]
+        flat = part.reshape(-1) if part.dtype == along.dtype else _flat(part, along.dtype)
+        done = along.run(flat, channels).reshape(part.shape)
+        along.finish(done[:, : target.shape[1]], target[y])
+    return out
+
+
+def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
+    """Cut ``length`` lines of ``size`` samples into blocks, about equal."""
+    blocks = max(1, round(length * size / _BLOCK))
+    most = -(-length // (blocks * multiple)) * multiple
+    return (slice(start, start + most) for start in range(0, length, most))
+
+
+def _flat(part: Array, dtype: np.dtype[Any]) -> Array:
+    flat = scratch("flat", dtype, part.size)
+    np.copyto(flat.reshape(part.shape), part)
+    return flat
+
+
+class _Kept(threading.local):
+    def __init__(self) -> None:
+        self.arrays: dict[tuple[str, str], Array] = {}
+
+
+_kept = _Kept()
+
+
+def scratch(name: str, dtype: np.dtype[Any], size: int) -> Array:
+    """A flat array that this thread keeps and uses again: fresh memory is slow."""
+    key = name, dtype.char
+    found = _kept.arrays.get(key)
+    if found is None or found.size < size:
+        found = _kept.arrays[key] = np.empty(size, dtype)
+    return found[:size]

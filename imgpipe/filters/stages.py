@@ -1,0 +1,296 @@
+"""A chain meets an image: what every filter of it sees, and how a chunk is computed.
+
+Chunks are pulled: the pixels of a box after the last stage are made from a larger box after the
+stage before it, down to the source. Each stage adds its own halo and its own border, and only
+where the image really ends, so a chunk never differs from the same pixels of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.errors import DeclarationError, UsageError
+from imgpipe.filters.base import Chain, Filter, Place
+from imgpipe.filters.borders import extend, wrapped_pieces
+from imgpipe.filters.values import as_declared, premultiplied, unpremultiplied
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Metadata, guess_colour
+
+__all__ = [
+    "Read",
+    "Stage",
+    "compute",
+    "filter_at_fault",
+    "input_box",
+    "measure",
+    "resolve",
+    "run_whole",
+    "with_operands",
+]
+
+_AT_FAULT = "in the filter "
+Pixels = NDArray[Any]
+Read = Callable[[Box], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One filter of a chain, at work on one image.
+
+    Attributes
+    ----------
+    filter : Filter
+        The filter.
+    before, after : ImageInfo
+        The image it gets and the image it makes.
+    measured : object
+        What its pass of measuring found.
+    operands : tuple of Read
+        Readers of its other images.
+    """
+
+    filter: Filter
+    before: ImageInfo
+    after: ImageInfo
+    measured: Any = None
+    operands: tuple[Read, ...] = ()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether rows can leave from top to bottom while rows come in from top to bottom."""
+        definition = self.filter.definition
+        moves = definition.region is not None and not definition.in_order
+        wraps = self.filter.border == "wrap" and self.filter.halo[0] > 0
+        return not moves and not wraps
+
+    def input_box(self, box: Box) -> Box:
+        """Return the box before this stage that `box` after it is made from, not clipped."""
+        region = self.filter.definition.region
+        if region is not None:
+            box = region(box, self.before.height, self.before.width, **self.filter.keywords)
+        return box.grow(self.filter.halo)
+
+    def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
+        """Return the pixels of `box`, given those of `wanted`."""
+        definition, alpha = self.filter.definition, self.before.alpha
+        extra = self._engine_keywords(box, wanted)
+        if alpha is None or definition.alpha == "filter":
+            return self._kernel(padded, box, self.after, extra)
+        if definition.alpha == "premultiply":
+            mixed = self._kernel(premultiplied(padded), box, None, extra)
+            return unpremultiplied(mixed, self.after.dtype)
+        colour_after = replace(self.after, channels=self.after.channels - 1, alpha=None)
+        colour = self._kernel(padded[..., :alpha], box, colour_after, extra)
+        kept = self._trim(padded[..., alpha:], box)
+        return np.concatenate([colour, kept.astype(colour.dtype, copy=False)], axis=2)
+
+    def _kernel(
+        self, padded: Pixels, box: Box, after: ImageInfo | None, extra: dict[str, Any]
+    ) -> Pixels:
+        view = padded.view()
+        view.flags.writeable = False
+        try:
+            made = self.filter.definition.kernel(view, **self.filter.keywords, **extra)
+        except Exception as error:
+            error.add_note(f"{_AT_FAULT}{self.filter!r}")
+            raise
+        made = np.asarray(made)
+        if made.ndim == 2:
+            made = made[:, :, None]
+        made = self._trim(made, box)
+        if after is None:
+            return made
+        if made.shape[2] != after.channels:
+            raise DeclarationError(
+                f"{self.filter.name}: returned {made.shape[2]} channels where {after.channels} "
+                "were declared; declare channels="
+            )
+        return as_declared(made, after.dtype, self.filter.name)
+
+    def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:
+        definition, extra = self.filter.definition, dict[str, Any]()
+        if definition.takes_place:
+            extra["place"] = Place(box, wanted, self.before.height, self.before.width)
+        if definition.measure is not None:
+            extra["measured"] = self.measured
+        if definition.operands:
+            extra["operands"] = tuple(
+                extended(read, wanted, self.before, self.filter) for read in self.operands
+            )
+        return extra
+
+    def _trim(self, made: Pixels, box: Box) -> Pixels:
+        """Cut the halo off what a kernel returned; it may have left it on."""
+        rows, columns = self.filter.halo
+        if made.shape[:2] == box.shape:
+            return made
+        if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
+            return made[rows : rows + box.height, columns : columns + box.width]
+        raise DeclarationError(
+            f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
+            f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
+            "return the chunk with its halo, or without it"
+        )
+
+
+def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
+    """Return the stages of `chain` on an image, every size, type and colour worked out.
+
+    Raises
+    ------
+    UsageError
+        If a filter cannot take what the one before it makes.
+    """
+    stages = []
+    for one in chain:
+        after = _after(one, info)
+        stages.append(Stage(one, info, after))
+        info = after
+    return tuple(stages)
+
+
+def compute(stages: tuple[Stage, ...], box: Box, read: Read) -> Pixels:
+    """Return the pixels of `box` after the last of `stages`, shape (rows, columns, channels).
+
+    `read` gives the pixels of a box of the source. What is returned may be a view of those.
+    """
+    if not stages:
+        return read(box)
+    *earlier, stage = stages
+    wanted = stage.input_box(box)
+
+    def before(part: Box) -> Pixels:
+        return compute(tuple(earlier), part, read)
+
+    return stage.apply(extended(before, wanted, stage.before, stage.filter), box, wanted)
+
+
+def extended(read: Read, wanted: Box, info: ImageInfo, one: Filter) -> Pixels:
+    """Return the pixels of `wanted`, those beyond the image made up by the filter's border."""
+    held = wanted.clip(info.height, info.width)
+    if held == wanted:
+        return read(held)
+    if one.border != "wrap":
+        return extend(read(held), held, wanted, info.height, info.width, one.border)
+    out = np.empty((*wanted.shape, info.channels), info.dtype)
+    for inside, at in wrapped_pieces(wanted, info.height, info.width):
+        out[at.within(wanted)] = read(inside)
+    return out
+
+
+def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
+    """Return the box of the source that `box` after the last of `stages` is made from."""
+    for stage in reversed(stages):
+        box = stage.input_box(box).clip(stage.before.height, stage.before.width)
+    return box.clip(info.height, info.width)
+
+
+def run_whole(chain: Chain, array: Pixels, alpha: int | None) -> Pixels:
+    """Run `chain` over an array in one piece."""
+    info = array_info(array, alpha)
+    pixels = array if array.ndim == 3 else array[:, :, None]
+    stages = resolve(chain, info)
+    for at, stage in enumerate(stages):
+        if stage.filter.definition.operands or stage.filter.definition.measure:
+            stages = (*stages[:at], _completed(stages, at, pixels), *stages[at + 1 :])
+    after = stages[-1].after
+    made = compute(stages, after.box, lambda box: pixels[box.slices])
+    made = np.array(made, order="C")  # never a view of the caller's array
+    return made[:, :, 0] if array.ndim == 2 and made.shape[2] == 1 else made
+
+
+def measure(stage: Stage, chunk: Pixels) -> Any:
+    """Return what `stage` measures in a chunk of the image that it gets."""
+    one, alpha = stage.filter, stage.before.alpha
+    if alpha is not None and one.definition.alpha == "keep":
+        chunk = chunk[..., :alpha]
+    view = chunk.view()
+    view.flags.writeable = False
+    assert one.definition.measure is not None
+    return one.definition.measure(view, **one.keywords)
+
+
+def with_operands(stages: tuple[Stage, ...], readers: list[Read]) -> tuple[Stage, ...]:
+    """Return `stages` with the readers of their further images, given in order."""
+    left, out = list(readers), []
+    for stage in stages:
+        count = len(stage.filter.definition.operands)
+        out.append(replace(stage, operands=tuple(left[:count])) if count else stage)
+        del left[:count]
+    return tuple(out)
+
+
+def filter_at_fault(error: BaseException) -> str:
+    """Return the filter whose function raised `error`."""
+    notes = getattr(error, "__notes__", [])
+    return next((n[len(_AT_FAULT) :] for n in notes if n.startswith(_AT_FAULT)), "a filter")
+
+
+def array_info(array: Pixels, alpha: int | None) -> ImageInfo:
+    """Return what is known of an array: alpha is what the caller says, and otherwise none."""
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise UsageError(
+            f"an image is an array of (rows, columns) or (rows, columns, channels) with at least "
+            f"one pixel, not one of shape {array.shape}"
+        )
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if alpha is not None and alpha % channels != channels - 1:
+        raise UsageError(f"alpha must be the last channel, {channels - 1}, not {alpha}")
+    if alpha is not None and channels == 1:
+        raise UsageError("an image of one channel has no room for alpha")
+    alpha = None if alpha is None else channels - 1
+    colour, usual = guess_colour(channels)
+    if usual != alpha:
+        colour = "other"
+    return ImageInfo(array.shape[0], array.shape[1], channels, array.dtype, alpha, colour)
+
+
+def _completed(stages: tuple[Stage, ...], at: int, pixels: Pixels) -> Stage:
+    """Return stage `at` with its operands and measurements, for a whole array."""
+    stage = stages[at]
+    keywords = stage.filter.keywords
+    operands = tuple(keywords[name] for name in stage.filter.definition.operands)
+    readers = tuple(_array_reader(array, stage) for array in operands)
+    found = None
+    if stage.filter.definition.measure is not None:
+        found = measure(stage, compute(stages[:at], stage.before.box, lambda b: pixels[b.slices]))
+    return replace(stage, operands=readers, measured=found)
+
+
+def _array_reader(array: Any, stage: Stage) -> Read:
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{stage.filter.name}: give the second image as an array here")
+    pixels = array if array.ndim == 3 else array[:, :, None]
+    if pixels.shape[:2] != (stage.before.height, stage.before.width):
+        raise UsageError(
+            f"{stage.filter.name}: the second image is {pixels.shape[1]} x {pixels.shape[0]}, "
+            f"the first {stage.before.width} x {stage.before.height}; they must be the same"
+        )
+    return lambda box: cast(Pixels, pixels[box.slices])
+
+
+def _after(one: Filter, info: ImageInfo) -> ImageInfo:
+    """Return the image that `one` makes of an image."""
+    definition = one.definition
+    height, width = info.height, info.width
+    metadata: Metadata = info.metadata
+    if definition.output is not None:
+        height, width = definition.output(height, width, **one.keywords)
+        if height < 1 or width < 1:
+            raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
+    hidden = int(info.alpha is not None and definition.alpha != "filter")
+    channels, alpha, colour = info.channels, info.alpha, info.colour
+    if definition.channels is not None:
+        count = definition.channels
+        channels = hidden + (count(channels - hidden) if callable(count) else count)
+        alpha = channels - 1 if hidden else None
+        colour = definition.colour or (colour if channels == info.channels else "other")
+    if colour != info.colour:
+        metadata = metadata.recoloured()
+    dtype = info.dtype if definition.dtype is None else np.dtype(definition.dtype)
+    return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)

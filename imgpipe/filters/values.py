@@ -1,0 +1,85 @@
+"""Values: how they become the declared type, and how colour is tied to alpha.
+
+Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from imgpipe.errors import FilterError
+
+__all__ = ["as_declared", "full_scale", "premultiplied", "unpremultiplied"]
+
+Pixels = NDArray[Any]
+
+
+def full_scale(dtype: DTypeLike) -> float:
+    """Return the value that stands for white, or for opaque: the maximum, 1 for floats."""
+    dtype = np.dtype(dtype)
+    return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
+
+
+def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
+    """Return what a kernel made as the type that was declared.
+
+    Numbers are rounded half to even and saturated; booleans become 0 and the maximum.
+
+    Raises
+    ------
+    FilterError
+        If NaN or infinity would become an integer.
+    """
+    if values.dtype == dtype:
+        return values
+    if values.dtype.kind == "b":
+        return values.astype(dtype) * dtype.type(full_scale(dtype))
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise FilterError(
+                f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
+                "guard the division or the logarithm it comes from"
+            )
+        values = np.rint(values)
+    return np.clip(values, limits.min, limits.max).astype(dtype)
+
+
+def premultiplied(pixels: Pixels) -> Pixels:
+    """Return colour times alpha, and alpha on the same scale.
+
+    For uint8 both are uint16 and exact: ``colour * alpha`` and ``255 * alpha``. For uint16 they
+    are float64 and exact too. Floats stay what they are.
+    """
+    dtype = pixels.dtype
+    if dtype.kind == "f":
+        scale: Any = dtype.type(1)
+        wide = np.array(pixels, dtype)
+    else:
+        wider = np.uint16 if dtype == np.uint8 else np.float64
+        scale = wider(full_scale(dtype))
+        wide = pixels.astype(wider)
+    alpha = wide[..., -1:].copy()
+    wide[..., :-1] *= alpha
+    wide[..., -1:] = alpha * scale
+    return wide
+
+
+def unpremultiplied(mixed: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Undo `premultiplied` after colours and alpha were mixed. Colour under alpha 0 is 0."""
+    full = full_scale(dtype)
+    working = np.float64 if dtype.itemsize > 1 else np.float32
+    wide = mixed.astype(working)
+    alpha = wide[..., -1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.divide(working(full), alpha, where=alpha > 0, out=np.zeros_like(alpha))
+    wide[..., :-1] *= ratio
+    wide[..., -1:] /= working(full)
+    if dtype.kind == "f":
+        return cast(Pixels, wide.astype(dtype))
+    return cast(Pixels, np.clip(np.rint(wide), 0, full).astype(dtype))

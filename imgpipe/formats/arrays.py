@@ -1,0 +1,131 @@
+"""Arrays in memory as sources and sinks, so that they pass through the same stages as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.formats.base import Data, Facts
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = ["ArrayRows", "ArraySink", "PlacedArraySink", "RandomArray", "SequentialArray"]
+
+Pixels = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class RandomArray:
+    """An array that workers can see: threads, or this very thread."""
+
+    access: ClassVar[Literal["random"]] = "random"
+    info: ImageInfo
+    pixels: Pixels
+    name: str = "array"
+
+    def read(self, box: Box) -> Pixels:
+        """Return a view of `box`."""
+        return self.pixels[box.slices]
+
+
+@dataclass(frozen=True, eq=False)
+class SequentialArray:
+    """An array that other processes cannot see: its rows are copied to them."""
+
+    access: ClassVar[Literal["sequential"]] = "sequential"
+    info: ImageInfo
+    pixels: Pixels
+    name: str = "array"
+
+    def rows(self) -> ArrayRows:
+        """Return a new position at the first row."""
+        return ArrayRows(self.pixels)
+
+
+class ArrayRows:
+    """A position in an array."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels, self._next = pixels, 0
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out` with the next rows."""
+        np.copyto(out, self._pixels[self._next : self._next + len(out)])
+        self._next += len(out)
+
+    def finish(self) -> None:
+        """Nothing follows the last row of an array."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@dataclass(frozen=True)
+class _RawEncoder:
+    """Rows as they are."""
+
+    row_bytes: int
+    context_rows: int = 0
+
+    def bound(self, rows: int) -> int:
+        return rows * self.row_bytes
+
+    def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
+        return memoryview(np.ascontiguousarray(unit)).cast("B"), ()
+
+
+class ArraySink:
+    """An array of the caller's that other processes cannot see: the parent copies rows into it."""
+
+    kind: ClassVar[Literal["ordered"]] = "ordered"
+    unit_rows = 1
+
+    def __init__(self, info: ImageInfo, out: Pixels) -> None:
+        self.info = info
+        self.encoder = _RawEncoder(info.row_bytes)
+        self._rows, self._next = out.reshape(info.shape), 0
+
+    def append(self, data: Data, facts: Facts) -> None:
+        """Copy the next rows."""
+        rows = np.frombuffer(data, self.info.dtype).reshape(-1, *self.info.shape[1:])
+        self._rows[self._next : self._next + len(rows)] = rows
+        self._next += len(rows)
+
+    def commit(self) -> int:
+        """Return the size of the array in bytes."""
+        return self.info.nbytes
+
+    def abort(self) -> None:
+        """Leave the array as it is: it is the caller's."""
+
+
+class PlacedArraySink:
+    """An array of the caller's that the workers can see, and write into."""
+
+    kind: ClassVar[Literal["placed"]] = "placed"
+    unit_rows = 1
+
+    def __init__(self, info: ImageInfo, out: Pixels) -> None:
+        self.info = info
+        self.placer = _ArrayPlacer(out.reshape(info.shape))
+
+    def commit(self) -> int:
+        """Return the size of the array in bytes."""
+        return self.info.nbytes
+
+    def abort(self) -> None:
+        """Leave the array as it is: it is the caller's."""
+
+
+@dataclass(frozen=True, eq=False)
+class _ArrayPlacer:
+    out: Pixels
+
+    def place(self, box: Box, pixels: Pixels) -> None:
+        self.out[box.slices] = pixels
+
+    def seal(self) -> None:
+        """Nothing remains to be done."""

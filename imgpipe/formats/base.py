@@ -1,0 +1,165 @@
+"""Source and Sink: what the engine asks of a format.
+
+A format is one module. To read, it offers ``open_source(path, max_pixels)``; to write,
+``open_sink(path, info, **options)``. The engine looks at ``access`` of the opened
+source, which is a property of the file and not of the format, and at the kind of the sink.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
+
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = [
+    "Access",
+    "Data",
+    "Encoder",
+    "Facts",
+    "OrderedSink",
+    "Pixels",
+    "PlacedSink",
+    "Placer",
+    "RandomSource",
+    "Rows",
+    "SequentialSource",
+    "Sink",
+    "Source",
+    "WholeSource",
+]
+
+Access = Literal["random", "sequential", "whole"]
+Pixels = NDArray[Any]
+Data = bytes | memoryview
+Facts = tuple[int, ...]
+
+
+class Rows(Protocol):
+    """A reading position in an image, moving down row by row. Used by one thread."""
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (rows, width, channels) and C-contiguous, with the next rows.
+
+        Raises
+        ------
+        CorruptError
+            If the rows are not there or are damaged.
+        """
+
+    def finish(self) -> None:
+        """Check what follows the last row (called once, when all rows have been read)."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class RandomSource(Protocol):
+    """Any box in any order, from any process: picklable, and opened again where it lands."""
+
+    access: ClassVar[Literal["random"]]
+    info: ImageInfo
+    name: str
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`, shape (rows, columns, channels), read-only."""
+
+
+class SequentialSource(Protocol):
+    """Rows from top to bottom, in the parent; opened again for every pass."""
+
+    access: ClassVar[Literal["sequential"]]
+    info: ImageInfo
+    name: str
+
+    def rows(self) -> Rows:
+        """Return a new position at the first row."""
+
+
+class WholeSource(Protocol):
+    """All pixels at once or none."""
+
+    access: ClassVar[Literal["whole"]]
+    info: ImageInfo
+    name: str
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that `decode_into` needs beside `out`, in bytes."""
+
+    def decode_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (height, width, channels), with the whole image."""
+
+
+Source = RandomSource | SequentialSource | WholeSource
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What a worker does to make a payload. Picklable, without state."""
+
+    context_rows: int
+    """Rows of output above a unit that `encode` wants to see."""
+
+    def bound(self, rows: int) -> int:
+        """Return the most bytes that `rows` rows can become."""
+
+    def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
+        """Return the bytes of one unit and the facts about them.
+
+        Parameters
+        ----------
+        unit : ndarray, shape (rows, width, channels)
+            The pixels of one encode unit, C-contiguous.
+        above : ndarray, shape (context_rows, width, channels), or None
+            The rows just above, None at the top of the image.
+        """
+
+
+@runtime_checkable
+class Placer(Protocol):
+    """What a worker does to put a box in its place. Picklable, opens the file where it lands."""
+
+    def place(self, box: Box, pixels: Pixels) -> None:
+        """Write `pixels` at `box`. Doing it twice is the same as once."""
+
+    def seal(self) -> None:
+        """Do what remains once every box is in place; runs as one last task."""
+
+
+class OrderedSink(Protocol):
+    """Workers encode; the parent appends payloads top to bottom from one thread."""
+
+    kind: ClassVar[Literal["ordered"]]
+    info: ImageInfo
+    unit_rows: int
+    encoder: Encoder
+
+    def append(self, data: Data, facts: Facts) -> None:
+        """Append the next unit."""
+
+    def commit(self) -> int:
+        """Publish the finished file and return its size in bytes."""
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+
+
+class PlacedSink(Protocol):
+    """Workers write boxes where they belong, in any order."""
+
+    kind: ClassVar[Literal["placed"]]
+    info: ImageInfo
+    unit_rows: int
+    placer: Placer
+
+    def commit(self) -> int:
+        """Publish the finished file and return its size in bytes."""
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+
+
+Sink = OrderedSink | PlacedSink

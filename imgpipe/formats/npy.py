@@ -1,0 +1,136 @@
+"""NumPy's ``.npy``: the simplest random source and placed sink.
+
+Pixels are (rows, columns) or (rows, columns, channels). An array says nothing of colour, so one
+channel is gray, three are RGB, and none is alpha.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tokenize
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource
+from imgpipe.image import ImageInfo, check_pixels, guess_colour
+from imgpipe.publish import OutputFile
+
+__all__ = ["SUFFIXES", "matches", "open_sink", "open_source"]
+
+SUFFIXES = (".npy",)
+
+
+def matches(head: bytes) -> bool:
+    """Whether a file that begins with `head` is one of this format."""
+    return head.startswith(b"\x93NUMPY")
+
+
+def open_source(path: str, max_pixels: int | None = None) -> RawSource | _Transposed:
+    """Return a source for the array in `path`.
+
+    Raises
+    ------
+    FormatError
+        If the array is no image.
+    CorruptError
+        If the header is damaged, or the file ends before the last row.
+    LimitError
+        If it has more than `max_pixels` pixels.
+    """
+    shape, fortran, dtype, offset, size = _header(path)
+    if len(shape) not in (2, 3) or dtype.kind not in "uif" or dtype.itemsize > 8:
+        raise FormatError(
+            f"{path}: holds an array of shape {shape} and type {dtype}; an image is (rows, "
+            "columns) or (rows, columns, channels) of numbers"
+        )
+    height, width, channels = (*shape, 1)[:3]
+    if min(height, width, channels) < 1:
+        raise CorruptError(f"{path}: holds an array of shape {shape}, which has no pixel")
+    check_pixels(height, width, path, max_pixels)
+    needed = offset + height * width * channels * dtype.itemsize
+    if size < needed:
+        raise CorruptError(
+            f"{path}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
+        )
+    colour, _ = guess_colour(channels)
+    known = colour if channels in (1, 3) else "other"
+    info = ImageInfo(height, width, channels, dtype.newbyteorder("="), None, known)
+    if fortran:
+        return _Transposed(info, path, len(shape))
+    return RawSource(info, RawLayout(path, offset, info.shape, dtype), path)
+
+
+def open_sink(path: str, info: ImageInfo, *, compression: int | None = None) -> NpySink:
+    """Return a sink that writes an array to `path`; it is never compressed."""
+    return NpySink(path, info)
+
+
+class NpySink:
+    """An array that workers write into, row by row or box by box."""
+
+    kind: ClassVar[Literal["placed"]] = "placed"
+
+    def __init__(self, path: str, info: ImageInfo) -> None:
+        self.info = info
+        self.unit_rows = max(1, (1 << 20) // info.row_bytes)
+        header = _written_header(info)
+        self._file = OutputFile(path)
+        self._file.reserve(len(header) + info.nbytes)
+        with open(self._file.working_path, "r+b") as file:
+            file.write(header)
+        layout = RawLayout(str(self._file.working_path), len(header), info.shape, info.dtype)
+        self.placer = RawPlacer(layout, path)
+
+    def commit(self) -> int:
+        """Publish the file; return its size in bytes."""
+        return self._file.commit()
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._file.abort()
+
+
+@dataclass(frozen=True)
+class _Transposed:
+    """An array in Fortran order: its rows are nowhere together, so it is read at once."""
+
+    access: ClassVar[Literal["whole"]] = "whole"
+    info: ImageInfo
+    name: str
+    ndim: int
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory beside the output: none, the file is mapped."""
+        return 0
+
+    def decode_into(self, out: NDArray[Any]) -> None:
+        """Fill `out` with the whole image."""
+        mapped = np.load(self.name, mmap_mode="r", allow_pickle=False)
+        out[...] = mapped if self.ndim == 3 else mapped[:, :, None]
+
+
+def _header(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, int]:
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            version = npy.read_magic(file)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            return shape, fortran, dtype, file.tell(), size
+    except (ValueError, TypeError, SyntaxError, EOFError, KeyError, tokenize.TokenError) as error:
+        raise CorruptError(f"{path}: the header of the array is damaged ({error})") from None
+
+
+def _written_header(info: ImageInfo) -> bytes:
+    shape = info.shape if info.channels > 1 else info.shape[:2]
+    entries = {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(info.dtype)}
+    out = io.BytesIO()
+    npy.write_array_header_1_0(out, entries)
+    return out.getvalue()

@@ -1,0 +1,100 @@
+"""Files are opened by what they hold when read, and by their suffix when written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any, cast
+
+from imgpipe.errors import FormatError, InputError, UsageError
+from imgpipe.formats.base import Sink, Source
+from imgpipe.image import ImageInfo
+from imgpipe.registry import FORMATS
+
+__all__ = ["open_sink", "open_source"]
+
+_HEAD_BYTES = 64
+
+
+def open_source(path: str | os.PathLike[str], max_pixels: int | None = None) -> Source:
+    """Return the source for the image file at `path`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be read; `FormatError`, `CorruptError` and
+        `LimitError` where it is not an image that can be used.
+    """
+    name = os.fspath(path)
+    head = _head(name)
+    for format_name in FORMATS:
+        module = FORMATS.load(format_name)
+        if module.matches(head):
+            return cast(Source, module.open_source(name, max_pixels))
+    if not head:
+        raise FormatError(f"{name}: is empty; get a fresh copy")
+    known = ", ".join(FORMATS)
+    raise FormatError(
+        f"{name}: is not an image that imgpipe reads ({known}); convert it to one of these first"
+    )
+
+
+def open_sink(
+    path: str | os.PathLike[str], info: ImageInfo, *, compression: int | None = None
+) -> Sink:
+    """Return the sink for an image file at `path`, in the format that its suffix names.
+
+    Raises
+    ------
+    UsageError
+        If no format has that suffix, or it cannot hold such an image.
+    OutputError
+        If the file cannot be written.
+    """
+    name = os.fspath(path)
+    options: dict[str, Any] = {} if compression is None else {"compression": compression}
+    module = _format_for(name)
+    return cast(Sink, module.open_sink(name, info, **options))
+
+
+def _format_for(name: str) -> Any:
+    suffix = os.path.splitext(name)[1].lower()
+    known = []
+    for format_name in FORMATS:
+        module = FORMATS.load(format_name)
+        known += module.SUFFIXES
+        if suffix in module.SUFFIXES:
+            return module
+    if not suffix and _is_device(name):
+        return FORMATS.load("png")
+    raise UsageError(
+        f"{name}: no format has the suffix {suffix!r}; name the output {', '.join(known)}"
+        if suffix
+        else f"{name}: has no suffix to tell the format; name the output {', '.join(known)}"
+    )
+
+
+def _is_device(name: str) -> bool:
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)
+
+
+def _head(name: str) -> bytes:
+    try:
+        found = os.stat(name)
+        if stat.S_ISDIR(found.st_mode):
+            raise InputError(f"{name}: is a directory; give the path of an image file")
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{name}: is a pipe or a device; give the path of an image file")
+        with open(name, "rb") as file:
+            return file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file; check the path") from None
+    except PermissionError:
+        raise InputError(f"{name}: may not be read; check its permissions") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name}: cannot be read: {reason.lower()}") from None

@@ -1,0 +1,230 @@
+"""Metadata chunks of PNG to and from `imgpipe.image.Metadata`.
+
+What is damaged here costs the chunk and a warning, never the image.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from isal import isal_zlib
+
+from imgpipe.image import Colour, Metadata, Text
+
+__all__ = ["METADATA_CHUNKS", "MetadataReader", "metadata_chunks"]
+
+_MAX_PROFILE = 16 << 20
+_MAX_TEXT = 8 << 20
+_LONG_TEXT = 1024
+_XMP = "XML:com.adobe.xmp"
+_PROFILE_SPACES: dict[Colour, bytes] = {"gray": b"GRAY", "rgb": b"RGB "}
+
+_log = logging.getLogger(__name__)
+
+
+class MetadataReader:
+    """Collects metadata from chunks as they come.
+
+    Parameters
+    ----------
+    name : str
+        The file, for warnings.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found: dict[str, Any] = {}
+        self._texts: list[Text] = []
+        self._text_room = _MAX_TEXT
+
+    def add(self, kind: bytes, content: bytes) -> None:
+        """Take the content of one chunk."""
+        try:
+            if kind in _TEXT_READERS:
+                self._add_text(_TEXT_READERS[kind](content, self._text_room))
+            else:
+                field, value = _READERS[kind](content)
+                self._found.setdefault(field, value)
+        except (ValueError, struct.error, isal_zlib.error) as error:
+            _log.warning("%s: ignored the chunk %s: %s", self._name, kind.decode(), error)
+
+    def result(self) -> Metadata:
+        """Return what was found."""
+        return Metadata(**self._found, texts=tuple(self._texts))
+
+    def _add_text(self, text: Text) -> None:
+        self._text_room -= len(text.text.encode())
+        if self._text_room < 0:
+            self._text_room = 0
+            raise ValueError(f"there are more than {_MAX_TEXT >> 20} MB of text")
+        self._texts.append(text)
+
+
+def _inflate(data: bytes, limit: int) -> bytes:
+    inflater = isal_zlib.decompressobj()
+    content = inflater.decompress(data, limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it inflates to more than {limit:,} bytes")
+    if not inflater.eof:
+        raise ValueError("its compressed data is cut short")
+    return content
+
+
+def _read_profile(content: bytes) -> tuple[str, bytes]:
+    _, _, rest = content.partition(b"\0")
+    profile = _inflate(rest[1:], _MAX_PROFILE)
+    if profile[36:40] != b"acsp":
+        raise ValueError("it holds no ICC profile")
+    return "icc", profile
+
+
+def _read_density(content: bytes) -> tuple[str, tuple[float, float] | tuple[int, int]]:
+    x, y, unit = struct.unpack(">IIB", content)
+    if not x or not y:
+        raise ValueError("it declares a resolution of zero")
+    return ("pixels_per_metre", (float(x), float(y))) if unit == 1 else ("pixel_aspect", (x, y))
+
+
+def _read_gamma(content: bytes) -> tuple[str, float]:
+    (gamma,) = struct.unpack(">I", content)
+    if not gamma:
+        raise ValueError("it declares a gamma of zero")
+    return "gamma", gamma / 100_000
+
+
+def _read_intent(content: bytes) -> tuple[str, int]:
+    (intent,) = struct.unpack(">B", content)
+    if intent > 3:
+        raise ValueError(f"there is no rendering intent {intent}")
+    return "srgb_intent", intent
+
+
+def _read_chromaticities(content: bytes) -> tuple[str, tuple[float, ...]]:
+    return "chromaticities", tuple(value / 100_000 for value in struct.unpack(">8I", content))
+
+
+def _read_code_points(content: bytes) -> tuple[str, tuple[int, ...]]:
+    return "cicp", struct.unpack(">4B", content)
+
+
+def _read_exif(content: bytes) -> tuple[str, bytes]:
+    if content[:4] not in (b"II*\0", b"MM\0*"):
+        raise ValueError("it does not begin like EXIF")
+    return "exif", content
+
+
+_READERS: dict[bytes, Callable[[bytes], tuple[str, Any]]] = {
+    b"iCCP": _read_profile,
+    b"pHYs": _read_density,
+    b"gAMA": _read_gamma,
+    b"sRGB": _read_intent,
+    b"cHRM": _read_chromaticities,
+    b"cICP": _read_code_points,
+    b"eXIf": _read_exif,
+}
+
+
+def _split(content: bytes, what: str) -> tuple[bytes, bytes]:
+    head, zero, rest = content.partition(b"\0")
+    if not zero:
+        raise ValueError(f"its {what} does not end")
+    return head, rest
+
+
+def _read_plain(content: bytes, _room: int) -> Text:
+    keyword, text = _split(content, "keyword")
+    return Text(keyword.decode("latin-1"), text.decode("latin-1"))
+
+
+def _read_compressed(content: bytes, room: int) -> Text:
+    keyword, rest = _split(content, "keyword")
+    if rest[:1] != b"\0":
+        raise ValueError("its compression method is not known")
+    return Text(keyword.decode("latin-1"), _inflate(rest[1:], room).decode("latin-1"))
+
+
+def _read_international(content: bytes, room: int) -> Text:
+    keyword, rest = _split(content, "keyword")
+    flags, rest = rest[:2], rest[2:]
+    language, rest = _split(rest, "language")
+    translated, text = _split(rest, "translated keyword")
+    if flags[:1] == b"\1":
+        text = _inflate(text, room)
+    return Text(
+        keyword.decode("latin-1"), text.decode(), language.decode("latin-1"), translated.decode()
+    )
+
+
+_TEXT_READERS: dict[bytes, Callable[[bytes, int], Text]] = {
+    b"tEXt": _read_plain,
+    b"zTXt": _read_compressed,
+    b"iTXt": _read_international,
+}
+
+METADATA_CHUNKS = frozenset(_READERS) | frozenset(_TEXT_READERS)
+
+
+def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of the chunks that say what `metadata` says, in their order.
+
+    A profile is left out where it was made for another colour model, and sRGB where there
+    is a profile, which is more exact and may not stand beside it.
+    """
+    m = metadata
+    if m.cicp is not None:
+        yield b"cICP", struct.pack(">4B", *m.cicp)
+    if m.gamma is not None and 0 < round(m.gamma * 100_000) < 2**31:
+        yield b"gAMA", struct.pack(">I", round(m.gamma * 100_000))
+    if m.chromaticities is not None and all(0 <= value < 20_000 for value in m.chromaticities):
+        yield b"cHRM", struct.pack(">8I", *(round(v * 100_000) for v in m.chromaticities))
+    if m.icc is not None and m.icc[16:20] == _PROFILE_SPACES.get(colour):
+        yield b"iCCP", b"icc\0\0" + zlib.compress(m.icc)
+    elif m.srgb_intent is not None:
+        yield b"sRGB", struct.pack(">B", m.srgb_intent)
+    yield from _density_chunks(m)
+    if m.exif is not None:
+        yield b"eXIf", m.exif
+    for text in m.texts:
+        try:
+            yield _text_chunk(text)
+        except ValueError as error:
+            _log.warning("left out the text %r, which PNG cannot hold: %s", text.keyword, error)
+
+
+def _density_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    if m.pixels_per_metre is not None:
+        x, y = (round(value) for value in m.pixels_per_metre)
+        unit = 1
+    elif m.pixel_aspect is not None:
+        (x, y), unit = m.pixel_aspect, 0
+    else:
+        return
+    if 0 < x < 2**31 and 0 < y < 2**31:
+        yield b"pHYs", struct.pack(">IIB", x, y, unit)
+
+
+def _text_chunk(text: Text) -> tuple[bytes, bytes]:
+    keyword = text.keyword.encode("latin-1")
+    if not 0 < len(keyword) < 80 or "\0" in text.keyword + text.text + text.translated:
+        raise ValueError("its keyword is too short or too long, or there is a zero in it")
+    if not text.language and not text.translated:
+        try:
+            content = text.text.encode("latin-1")
+        except UnicodeEncodeError:
+            pass
+        else:
+            if text.keyword != _XMP and len(content) <= _LONG_TEXT:
+                return b"tEXt", keyword + b"\0" + content
+            if text.keyword != _XMP:
+                return b"zTXt", keyword + b"\0\0" + zlib.compress(content)
+    language, translated = text.language.encode("ascii"), text.translated.encode()
+    content = text.text.encode()
+    # XMP stays uncompressed, so that tools that know nothing of PNG find it.
+    squeeze = len(content) > _LONG_TEXT and text.keyword != _XMP
+    flag = b"\1" if squeeze else b"\0"
+    body = zlib.compress(content) if squeeze else content
+    return b"iTXt", b"\0".join((keyword, flag + b"\0" + language, translated, body))

@@ -1,0 +1,303 @@
+"""PNG files as sources of pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from imgpipe.errors import CorruptError
+from imgpipe.formats.png.chunks import GRAY, PALETTE, RGB, Header, image_data, open_file, read_header
+from imgpipe.formats.png.unfilter import BadFilter, Layout, Unfilter
+from imgpipe.image import Colour, ImageInfo
+
+__all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
+
+Pixels = NDArray[Any]
+
+_PIECE = 1 << 20
+
+
+def open_source(
+    path: str | os.PathLike[str], max_pixels: int | None = None
+) -> PngSource | InterlacedSource:
+    """Open a PNG file: read and check everything but its pixels.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. It is opened again for every pass and held open by none.
+    max_pixels : int, optional
+        Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+
+    Returns
+    -------
+    PngSource or InterlacedSource
+        Rows from top to bottom, or, of an interlaced file, all pixels at once.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
+    """
+    name = os.fspath(path)
+    header = read_header(name, max_pixels)
+    source = InterlacedSource if header.interlaced else PngSource
+    return source(name, header, _info(header))
+
+
+def _info(header: Header) -> ImageInfo:
+    colour: Colour = "rgb" if header.colour_type & RGB else "gray"
+    has_alpha = header.colour_type > PALETTE or header.transparency is not None
+    channels = (3 if colour == "rgb" else 1) + has_alpha
+    return ImageInfo(
+        header.height,
+        header.width,
+        channels,
+        np.dtype(np.uint16 if header.depth == 16 else np.uint8),
+        channels - 1 if has_alpha else None,
+        colour,
+        header.metadata,
+    )
+
+
+@dataclass(frozen=True)
+class PngSource:
+    """A PNG file that is not interlaced."""
+
+    access: ClassVar[Literal["sequential"]] = "sequential"
+    name: str
+    header: Header
+    info: ImageInfo
+
+    def rows(self) -> PngRows:
+        """Return a new position at the first row."""
+        return PngRows(self.name, self.header)
+
+
+@dataclass(frozen=True)
+class InterlacedSource:
+    """An interlaced PNG file: its seven passes go into the whole image at once."""
+
+    access: ClassVar[Literal["whole"]] = "whole"
+    name: str
+    header: Header
+    info: ImageInfo
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that `decode_into` needs beside `out`, in bytes."""
+        # A piece of the file, twice; a block of rows inflated, unfiltered, expanded; the
+        # row above: all of them small, or a few times as large as a single row.
+        return (8 << 20) + 6 * self.info.row_bytes
+
+    def decode_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (height, width, channels), with the whole image.
+
+        Raises
+        ------
+        CorruptError
+            If the file is damaged.
+        """
+        rows = PngRows(self.name, self.header)
+        try:
+            for index, part in enumerate(self.header.passes()):
+                rows.start_pass(index)
+                rows.read_into(out[part])
+            rows.finish()
+        finally:
+            rows.close()
+
+
+class PngRows:
+    """A reading position in a PNG file, moving down row by row.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    header : Header
+        What is known of it.
+    """
+
+    def __init__(self, name: str, header: Header) -> None:
+        self._name, self._header = name, header
+        self._file = open_file(name)
+        self._inflater = _Inflater(image_data(self._file, name, header.data_start))
+        self._expand = _expander(header)
+        self.start_pass(0)
+
+    def start_pass(self, index: int) -> None:
+        """Go on with a pass of an interlaced file; any other file has only the first."""
+        header = self._header
+        rows, columns = header.passes()[index]
+        self._height = len(range(header.height)[rows])
+        self._width = len(range(header.width)[columns])
+        if header.depth < 8:
+            self._layout = Layout(header.row_bytes(self._width), 1, 1)
+        else:
+            self._layout = Layout(self._width, header.samples, header.depth // 8)
+        self._unfilter = Unfilter(self._layout, self._inflater.read)
+        self._row = 0
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (rows, width, channels), with the next rows.
+
+        Raises
+        ------
+        CorruptError
+            If the rows are not there or are damaged.
+        """
+        step = self._layout.block_rows
+        for start in range(0, len(out), step):
+            target = out[start : start + step]
+            try:
+                pixels = self._unfilter.next(len(target))
+            except BadFilter as error:
+                row = self._row + error.args[0]
+                raise self._damaged(f"row {row} has a filter that does not exist") from None
+            except _Short:
+                raise self._damaged(f"its pixel data ends after {self._place()}") from None
+            except isal_zlib.error:
+                raise self._damaged(
+                    f"its pixel data cannot be decompressed after {self._place()}"
+                ) from None
+            if self._expand is None:
+                target[...] = pixels
+            else:
+                self._expand(pixels, target)
+            self._row += len(target)
+
+    def finish(self) -> None:
+        """Check what follows the last row.
+
+        Raises
+        ------
+        CorruptError
+            If there is more data than rows, or a checksum is wrong.
+        """
+        try:
+            more = self._inflater.finish()
+        except _Short:
+            raise self._damaged("its pixel data has no end mark") from None
+        except isal_zlib.error:
+            raise self._damaged("the checksum of its pixels is wrong") from None
+        if more:
+            raise self._damaged("it holds more pixel data than its header declares")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _place(self) -> str:
+        stage = f"a pass of {self._height}" if self._header.interlaced else f"{self._height}"
+        return f"row {self._row} of {stage}"
+
+    def _damaged(self, what: str) -> CorruptError:
+        return CorruptError(f"{self._name}: the file is damaged: {what}; get a fresh copy")
+
+
+class _Short(Exception):  # noqa: N818 - never leaves this file
+    """The compressed data ended before the rows did."""
+
+
+class _Inflater:
+    """Inflates a stream that comes in pieces, exactly as much as is asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._stream = isal_zlib.decompressobj()
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes."""
+        content = self._some(size)
+        if len(content) == size:
+            return content
+        parts = [content]
+        missing = size - len(content)
+        while missing:
+            parts.append(self._some(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def finish(self) -> bool:
+        """Read to the end of all pieces; return whether there was any content left."""
+        while not self._stream.eof:
+            try:
+                if self._some(1):
+                    return True
+            except _Short:
+                if not self._stream.eof:
+                    raise
+        for _ in self._pieces:
+            pass
+        return False
+
+    def _some(self, limit: int) -> bytes:
+        """Return between one and `limit` bytes."""
+        while not self._stream.eof:
+            piece = self._stream.unconsumed_tail or next(self._pieces, b"")
+            # Without input, what the stream still holds comes out.
+            content = self._stream.decompress(piece, limit)
+            if content:
+                return content
+            if not piece:
+                break
+        raise _Short
+
+
+def _expander(header: Header) -> Callable[[Pixels, Pixels], None] | None:
+    """Return what makes pixels of samples, or None where they are the same."""
+    if header.colour_type == PALETTE or (header.colour_type == GRAY and header.depth < 8):
+        return _Lookup(header)
+    if header.transparency is not None:
+        return _Key(header)
+    return None
+
+
+class _Lookup:
+    """Pixels from a table with an entry for every byte of the file."""
+
+    def __init__(self, header: Header) -> None:
+        count = 1 << header.depth
+        colours = np.zeros((count, 3 if header.colour_type == PALETTE else 1), np.uint8)
+        alpha = np.full((count, 1), 255, np.uint8)
+        if header.colour_type == PALETTE:
+            entries = np.frombuffer(header.palette, np.uint8).reshape(-1, 3)
+            colours[: len(entries)] = entries
+            if header.transparency is not None:
+                opacity = np.frombuffer(header.transparency, np.uint8)
+                alpha[: len(opacity), 0] = opacity
+        else:
+            colours[:, 0] = np.arange(count) * 255 // (count - 1)
+            if header.transparency is not None:
+                alpha[header.transparency[1] & (count - 1)] = 0
+        pixels = colours if header.transparency is None else np.hstack([colours, alpha])
+        shifts = np.arange(8 - header.depth, -1, -header.depth)
+        values = (np.arange(256)[:, None] >> shifts) & (count - 1)
+        self._table = pixels[values]
+
+    def __call__(self, samples: Pixels, out: Pixels) -> None:
+        rows, width, channels = out.shape
+        pixels = self._table[samples.reshape(rows, -1)]
+        out[...] = pixels.reshape(rows, -1, channels)[:, :width]
+
+
+class _Key:
+    """An alpha channel that is 0 where the pixel has one certain colour."""
+
+    def __init__(self, header: Header) -> None:
+        colour = np.frombuffer(header.transparency or b"", ">u2")
+        limit = (1 << header.depth) - 1
+        self._colour = (colour & limit).astype(np.uint8 if header.depth == 8 else np.uint16)
+        self._opaque = limit
+
+    def __call__(self, samples: Pixels, out: Pixels) -> None:
+        out[..., :-1] = samples
+        transparent = (samples == self._colour).all(axis=-1)
+        out[..., -1] = np.where(transparent, 0, self._opaque)

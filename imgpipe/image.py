@@ -1,0 +1,158 @@
+"""What is known about an image before one of its pixels is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from imgpipe.errors import LimitError
+from imgpipe.geometry import Box
+
+__all__ = ["DEFAULT_MAX_PIXELS", "Colour", "ImageInfo", "Metadata", "Text", "check_pixels"]
+
+Colour = Literal["gray", "rgb", "other"]
+
+DEFAULT_MAX_PIXELS = 4_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One entry of text that travels with an image, such as an author or a title."""
+
+    keyword: str
+    text: str
+    language: str = ""
+    translated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What an image file says beside its pixels, in terms that no format owns.
+
+    Attributes
+    ----------
+    icc : bytes or None
+        ICC profile.
+    exif : bytes or None
+        EXIF block, from its TIFF header on.
+    pixels_per_metre : (float, float) or None
+        Resolution along x and y.
+    pixel_aspect : (int, int) or None
+        Resolution along x and y in an unknown unit: only its ratio means something.
+    gamma : float or None
+        Exponent that was applied to linear light, 1/2.2 for most pictures.
+    srgb_intent : int or None
+        Rendering intent, where the pixels are sRGB.
+    chromaticities : tuple of 8 float or None
+        CIE xy of white, red, green and blue.
+    cicp : tuple of 4 int or None
+        Coding-independent code points (ITU-T H.273): primaries, transfer, matrix, full range.
+    texts : tuple of Text
+        Everything written down in words, XMP included.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    pixels_per_metre: tuple[float, float] | None = None
+    pixel_aspect: tuple[int, int] | None = None
+    gamma: float | None = None
+    srgb_intent: int | None = None
+    chromaticities: tuple[float, ...] | None = None
+    cicp: tuple[int, int, int, int] | None = None
+    texts: tuple[Text, ...] = ()
+
+    def recoloured(self) -> Metadata:
+        """Return what is still true once the colour model has changed.
+
+        A profile describes the channels it was made for: that of an RGB image
+        says nothing about a gray one. The transfer curve stays true.
+        """
+        return replace(self, icc=None, chromaticities=None, cicp=None)
+
+    def regridded(self) -> Metadata:
+        """Return what is still true once pixels have another size."""
+        return replace(self, pixels_per_metre=None, pixel_aspect=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """Size and kind of an image.
+
+    Attributes
+    ----------
+    height, width : int
+        Pixels.
+    channels : int
+        Channels, alpha included. Pixels are always (rows, columns, channels).
+    dtype : numpy.dtype
+        Type of one value.
+    alpha : int or None
+        Index of the channel that is alpha; imgpipe keeps it the last one.
+    colour : {"gray", "rgb", "other"}
+        What the channels before alpha mean.
+    metadata : Metadata
+        What the file says beside the pixels.
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+    alpha: int | None = None
+    colour: Colour = "other"
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels."""
+        return self.height, self.width, self.channels
+
+    @property
+    def box(self) -> Box:
+        """The box of the whole image."""
+        return Box.of(self.height, self.width)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.width * self.channels * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return self.height * self.row_bytes
+
+
+def guess_colour(channels: int) -> tuple[Colour, int | None]:
+    """Return what `channels` usually mean in an image file: the colour model and the alpha."""
+    meanings: dict[int, tuple[Colour, int | None]] = {
+        1: ("gray", None),
+        2: ("gray", 1),
+        3: ("rgb", None),
+        4: ("rgb", 3),
+    }
+    return meanings.get(channels, ("other", None))
+
+
+def check_pixels(height: int, width: int, name: str, max_pixels: int | None) -> None:
+    """Refuse an image that is larger than the limit, before anything is allocated.
+
+    Raises
+    ------
+    LimitError
+        If ``height * width`` exceeds `max_pixels` (default: 4 gigapixels).
+    """
+    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    if height * width > limit:
+        raise LimitError(
+            f"{name}: declares {width} x {height} = {height * width / 1e6:,.1f} megapixels, "
+            f"more than the limit of {limit / 1e6:,.1f}; if the file is to be trusted, "
+            f"raise the limit (--max-pixels {height * width}, or max_pixels= in Python)"
+        )

@@ -1,0 +1,124 @@
+"""What this machine lets a process use: processors and memory, by affinity and control group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+__all__ = [
+    "PeakMemory",
+    "available_memory",
+    "keep_freed_memory",
+    "tree_memory",
+    "usable_processors",
+]
+
+_CGROUP = Path("/sys/fs/cgroup")
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_KEEP_BYTES = 256 << 20
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use: affinity, then control-group quota."""
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    quota = _quota()
+    return max(1, min(count, int(quota + 0.999)) if quota else count)
+
+
+def available_memory() -> int:
+    """Return the bytes that can be allocated without swapping, as far as the system tells."""
+    found = [4 << 30]
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable"))
+        found = [int(line.split()[1]) * 1024]
+    with contextlib.suppress(OSError, ValueError):
+        limit = int((_own_cgroup() / "memory.max").read_text())
+        used = int((_own_cgroup() / "memory.current").read_text())
+        found.append(max(0, limit - used))
+    return min(found)
+
+
+def tree_memory(pids: set[int]) -> int:
+    """Return the summed proportional set size of `pids` in bytes; 0 where it is not told."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(text.partition("\nPss:")[2].split()[0]) * 1024
+    return total
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed: fresh pages cost more than most filters.
+
+    NumPy frees and asks again for arrays of the same few sizes all the time. By default each of
+    them is mapped anew, and the kernel clears every page of it again.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes  # noqa: PLC0415 - costs more than the rest of this module
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+
+
+class PeakMemory:
+    """Samples the memory of a set of processes from a thread of its own.
+
+    Walking the page tables costs a millisecond or two for each process, so it is done a few
+    times a second, which is often enough for a run that holds its buffers from start to end.
+    """
+
+    def __init__(self, interval: float = 0.4) -> None:
+        self.pids = {os.getpid()}
+        self.bytes = 0
+        self._stop = threading.Event()
+        self._interval = interval
+        self._thread = threading.Thread(target=self._watch, name="imgpipe-memory", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Take a last sample and return the highest."""
+        self._stop.set()
+        self._thread.join()
+        self._sample()
+        return self.bytes
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval):
+            self._sample()
+
+    def _sample(self) -> None:
+        self.bytes = max(self.bytes, tree_memory(set(self.pids)))
+
+
+def _own_cgroup() -> Path:
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        if line.startswith("0::"):
+            return _CGROUP / line[3:].lstrip("/")
+    return _CGROUP
+
+
+def _quota() -> float:
+    """Return the processors that the control group grants, 0 for no limit."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (_own_cgroup() / "cpu.max").read_text().split()
+        if quota != "max":
+            return int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        quota_us = int((_CGROUP / "cpu/cpu.cfs_quota_us").read_text())
+        if quota_us > 0:
+            return quota_us / int((_CGROUP / "cpu/cpu.cfs_period_us").read_text())
+    return 0.0

@@ -1,0 +1,211 @@
+"""Reader: gives every task its pixels, from top to bottom.
+
+Rows are read into a rolling set of slots. Each slot holds the rows of its task and the halo, so
+that a worker sees one array; what two neighbours have in common is copied from one to the other.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.buffers import Buffers, Slot
+from imgpipe.errors import Cancelled
+from imgpipe.formats.base import RandomSource, Rows, SequentialSource, Source, WholeSource
+from imgpipe.formats.scratch import Scratch
+from imgpipe.geometry import Box
+from imgpipe.plan import Plan
+from imgpipe.tiler import Direct, Inline, Input, JobRef, Shared, Task, Tiler
+
+__all__ = ["Reader", "copied_to_scratch"]
+
+_COPY_BYTES = 4 << 20
+
+
+class Reader:
+    """Makes the tasks of a pass.
+
+    Parameters
+    ----------
+    source : Source
+        The image; already a scratch file if the plan said so.
+    operands : tuple of RandomSource
+        Its further images.
+    plan : Plan
+        How pixels travel.
+    tiler : Tiler
+        How this pass is cut.
+    kind : str
+        Kind of the tasks.
+    job : JobRef
+        What they have in common.
+    shared : bool
+        Whether slots must be visible to other processes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        operands: tuple[RandomSource, ...],
+        plan: Plan,
+        tiler: Tiler,
+        kind: str,
+        job: JobRef,
+        shared: bool,
+    ) -> None:
+        self._source, self._operands = source, operands
+        self._feed, self._tiler, self._kind, self._job = plan.feed, tiler, kind, job
+        self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._buffers: Buffers | None = None
+        if plan.feed in ("bands", "whole"):
+            count = plan.window if plan.feed == "bands" else 1
+            self._buffers = Buffers(count, plan.band_bytes, shared=shared)
+            for slot in self._buffers.slots:
+                self._free.put(slot)
+
+    @property
+    def streams(self) -> bool:
+        """Whether making a task takes time: reading is worth a thread of its own."""
+        return self._feed == "bands"
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield the tasks in order; wait where there is no free slot."""
+        for index, (box, first) in enumerate(self._inputs()):
+            needs = self._tiler.needs(box)
+            others = tuple(self._operand(source, needs) for source in self._operands)
+            yield Task(self._kind, index, box, (first, *others), None, self._job)
+
+    def release(self, task: Task) -> None:
+        """Take back the slot of a task that is done."""
+        first = task.inputs[0]
+        if self._feed == "bands" and isinstance(first, Shared):
+            self._free.put(first.slot)
+
+    def stop(self) -> None:
+        """Wake up a thread that waits for a slot, so that it ends."""
+        self._free.put(None)
+
+    def close(self) -> None:
+        """Free the slots."""
+        if self._buffers is not None:
+            self._buffers.close()
+
+    def _inputs(self) -> Iterator[tuple[Box, Input]]:
+        boxes = self._tiler.boxes()
+        if self._feed == "bands":
+            return self._bands(boxes, self._shared_band)
+        if self._feed == "direct":
+            direct = Direct(cast(RandomSource, self._source))
+            return ((box, direct) for box in boxes)
+        if self._feed == "whole":
+            whole = self._whole()
+            return ((box, whole) for box in boxes)
+        if self._source.access == "random":
+            return ((box, self._carried(self._source, box)) for box in boxes)
+        return self._bands(boxes, self._inline_band)
+
+    def _bands(
+        self, boxes: Iterator[Box], band: Callable[[Box], tuple[NDArray[Any], Input]]
+    ) -> Iterator[tuple[Box, Input]]:
+        info = self._source.info
+        rows = _RowsOf(self._source)
+        try:
+            held, last = Box(0, 0, 0, info.width), np.empty((0, *info.shape[1:]), info.dtype)
+            for box in boxes:
+                needs = self._tiler.needs(box)
+                needs = Box(needs.y0, 0, needs.y1, info.width)
+                pixels, made = band(needs)
+                common = held.intersect(needs).height
+                if common:
+                    pixels[:common] = last[len(last) - common :]
+                rows.skip_to(needs.y0 + common)
+                if common < needs.height:
+                    rows.read_into(pixels[common:])
+                held, last = needs, pixels
+                yield box, made
+            rows.finish()
+        finally:
+            rows.close()
+
+    def _shared_band(self, needs: Box) -> tuple[NDArray[Any], Input]:
+        slot = self._free.get()
+        if slot is None:
+            raise Cancelled("the reader was stopped")
+        info = self._source.info
+        pixels = slot.array((*needs.shape, info.channels), info.dtype)
+        return pixels, Shared(slot, needs, info.channels, info.dtype)
+
+    def _inline_band(self, needs: Box) -> tuple[NDArray[Any], Input]:
+        pixels = np.empty((*needs.shape, self._source.info.channels), self._source.info.dtype)
+        return pixels, Inline(pixels, needs)
+
+    def _whole(self) -> Input:
+        assert self._buffers is not None
+        info = self._source.info
+        slot = self._buffers.slots[0]
+        cast(WholeSource, self._source).decode_into(slot.array(info.shape, info.dtype))
+        return Shared(slot, info.box, info.channels, info.dtype)
+
+    def _carried(self, source: RandomSource, box: Box) -> Input:
+        needs = self._tiler.needs(box)
+        return Inline(np.ascontiguousarray(source.read(needs)), needs)
+
+    def _operand(self, source: RandomSource, needs: Box) -> Input:
+        if self._feed == "inline":
+            return Inline(np.ascontiguousarray(source.read(needs)), needs)
+        return Direct(source)
+
+
+def copied_to_scratch(source: Source) -> Scratch:
+    """Return a scratch file that holds the pixels of `source`."""
+    info = source.info
+    scratch = Scratch(info)
+    try:
+        if source.access == "whole":
+            pixels = np.empty(info.shape, info.dtype)
+            source.decode_into(pixels)
+            scratch.placer.place(info.box, pixels)
+        elif source.access == "sequential":
+            step = max(1, _COPY_BYTES // info.row_bytes)
+            rows = _RowsOf(source)
+            pixels = np.empty((step, *info.shape[1:]), info.dtype)
+            for box in info.box.cut(step, info.width):
+                part = pixels[: box.height]
+                rows.read_into(part)
+                scratch.placer.place(box, part)
+            rows.finish()
+            rows.close()
+    except BaseException:
+        scratch.abort()
+        raise
+    return scratch
+
+
+class _RowsOf:
+    """A position in a sequential source that can also pass rows over."""
+
+    def __init__(self, source: Source) -> None:
+        self._info = source.info
+        self._rows: Rows = cast(SequentialSource, source).rows()
+        self._next = 0
+
+    def read_into(self, out: NDArray[Any]) -> None:
+        self._rows.read_into(out)
+        self._next += len(out)
+
+    def skip_to(self, row: int) -> None:
+        step = max(1, _COPY_BYTES // self._info.row_bytes)
+        while self._next < row:
+            count = min(step, row - self._next)
+            self.read_into(np.empty((count, *self._info.shape[1:]), self._info.dtype))
+
+    def finish(self) -> None:
+        if self._next == self._info.height:
+            self._rows.finish()
+
+    def close(self) -> None:
+        self._rows.close()

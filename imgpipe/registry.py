@@ -1,0 +1,126 @@
+"""Names of the members of the open sets, and where each is: nothing is imported to list them.
+
+Built-in members stand in the tables below, so that help can be printed without NumPy. Other
+packages add theirs through entry points (``imgpipe.filters``); one that fails to load is an
+error when it is asked for by name, and never before.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imgpipe.errors import UsageError
+
+__all__ = ["FILTERS", "FORMATS", "Member", "Registry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a member is, and what it is in one line."""
+
+    module: str
+    summary: str
+    attribute: str = ""
+
+
+class Registry(Mapping[str, Member]):
+    """A mapping of names to members that loads them when asked.
+
+    Parameters
+    ----------
+    kind : str
+        What the members are, in the singular, for messages.
+    members : dict
+        The built-in ones.
+    group : str, optional
+        Entry-point group of those that other packages add.
+    """
+
+    def __init__(self, kind: str, members: dict[str, Member], group: str = "") -> None:
+        self._kind, self._members, self._group = kind, members, group
+        self._discovered = not group
+
+    def __getitem__(self, name: str) -> Member:
+        if name not in self._members:
+            self._discover()
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        self._discover()
+        return len(self._members)
+
+    def load(self, name: str) -> Any:
+        """Import a member.
+
+        Raises
+        ------
+        UsageError
+            If there is no such member, or it fails to import.
+        """
+        try:
+            member = self[name]
+        except KeyError:
+            known = ", ".join(sorted(self))
+            raise UsageError(f"there is no {self._kind} {name!r}; there are: {known}") from None
+        try:
+            module = importlib.import_module(member.module)
+            return getattr(module, member.attribute) if member.attribute else module
+        except Exception as error:
+            if member.module.startswith("imgpipe."):
+                raise
+            raise UsageError(
+                f"the {self._kind} {name!r} comes from {member.module}, which fails to load "
+                f"({type(error).__name__}: {error}); update or remove that package"
+            ) from error
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
+
+        for point in entry_points(group=self._group):
+            where = f"from {point.dist.name}" if point.dist else f"from {point.module}"
+            self._members.setdefault(point.name, Member(point.module, where, point.attr))
+
+
+def _built_in(package: str, table: dict[str, tuple[str, str]]) -> dict[str, Member]:
+    return {
+        name: Member(f"imgpipe.{package}.{module}", summary, name)
+        for name, (module, summary) in table.items()
+    }
+
+
+FILTERS = Registry(
+    "filter",
+    _built_in(
+        "filters",
+        {
+            "blur": ("smoothing", "Gaussian blur."),
+            "box": ("smoothing", "Box blur: the mean over a square."),
+            "invert": ("tone", "Invert every value: white becomes black."),
+            "autocontrast": ("tone", "Stretch each channel to the full range of values."),
+            "grayscale": ("colour", "Reduce colours to gray, by luma."),
+            "blend": ("colour", "Mix with a second image of the same size."),
+            "crop": ("shape", "Cut out a part of the image."),
+            "flip": ("shape", "Mirror the image top to bottom or left to right."),
+        },
+    ),
+    group="imgpipe.filters",
+)
+
+FORMATS = Registry(
+    "format",
+    {
+        "png": Member("imgpipe.formats.png", "PNG, streamed in and encoded by every worker."),
+        "npy": Member("imgpipe.formats.npy", "NumPy array, read and written in place."),
+    },
+    group="imgpipe.formats",
+)

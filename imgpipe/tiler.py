@@ -1,0 +1,184 @@
+"""Tiler: an image and a chain become tasks, and tasks become chunks.
+
+A task is a stretch of whole rows, a multiple of the rows that the output format encodes at once.
+A chunk is what a filter sees: small enough for the cache, large enough for its halo. Every output
+pixel is in exactly one chunk of one task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.buffers import Slot
+from imgpipe.filters.stages import Stage, input_box
+from imgpipe.formats.base import RandomSource
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = ["Chunk", "Direct", "Inline", "Input", "JobRef", "Shared", "Task", "Tiler"]
+
+
+class Input(Protocol):
+    """Where the pixels of a task's input are."""
+
+    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+        """Return an array that holds at least `box`, and the box that it holds."""
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return the pixels of any other box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Pixels of `box` in shared memory."""
+
+    slot: Slot
+    box: Box
+    channels: int
+    dtype: np.dtype[Any]
+
+    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+        """Return all that is held, without a copy."""
+        pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
+        pixels.flags.writeable = False
+        return pixels, self.box
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return the pixels of `box`, which must be held."""
+        return self.window(box)[0][box.within(self.box)]
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Pixels of `box`, carried along: for executors that share neither memory nor files."""
+
+    pixels: NDArray[Any]
+    box: Box
+
+    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+        """Return all that is carried."""
+        return self.pixels, self.box
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return the pixels of `box`, which must be carried."""
+        return self.pixels[box.within(self.box)]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A source that the worker reads itself."""
+
+    source: RandomSource
+
+    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+        """Read `box` once, for all chunks of a task."""
+        return self.source.read(box), box
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """Read `box`."""
+        return self.source.read(box)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """What all tasks of a pass have in common, pickled once.
+
+    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
+    """
+
+    digest: str
+    slot: Slot | None
+    size: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker takes: references and boxes, never pixels where memory or files are shared.
+
+    Doing a task twice is the same as doing it once.
+
+    Attributes
+    ----------
+    kind : str
+        ``chunks`` makes pixels, ``measure`` makes a measurement, ``seal`` finishes a file.
+    index : int
+        Its turn within the pass.
+    box : Box
+        The output pixels it is for.
+    inputs : tuple of Input
+        The image, and the further images of its filters.
+    output : Slot or None
+        Where encoded bytes go; None to send them along.
+    job : JobRef
+        Chain, encoder and all else that does not differ from task to task.
+    """
+
+    kind: str
+    index: int
+    box: Box
+    inputs: tuple[Input, ...]
+    output: Slot | None
+    job: JobRef
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit a filter sees: the output box and the input box that it needs."""
+
+    box: Box
+    needs: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Tiler:
+    """How the output of some stages is cut.
+
+    Attributes
+    ----------
+    info : ImageInfo
+        The source.
+    stages : tuple of Stage
+        What is done to it.
+    height, width : int
+        Size of the output.
+    task_rows : int
+        Rows of a task.
+    chunk : (int, int)
+        Rows and columns of a chunk.
+    context_rows : int
+        Rows of output above a task that its encoder wants to see too.
+    """
+
+    info: ImageInfo
+    stages: tuple[Stage, ...]
+    height: int
+    width: int
+    task_rows: int
+    chunk: tuple[int, int]
+    context_rows: int = 0
+
+    def __len__(self) -> int:
+        return -(-self.height // self.task_rows)
+
+    def boxes(self) -> Iterator[Box]:
+        """Yield the output box of every task, from top to bottom."""
+        return Box.of(self.height, self.width).cut(self.task_rows, self.width)
+
+    def with_context(self, box: Box) -> Box:
+        """Return the box of a task and of the rows above it that are made along with it."""
+        return Box(max(0, box.y0 - self.context_rows), box.x0, box.y1, box.x1)
+
+    def needs(self, box: Box) -> Box:
+        """Return the input box of a task."""
+        return input_box(self.stages, self.with_context(box), self.info)
+
+    def chunks(self, box: Box) -> Iterator[Chunk]:
+        """Yield the chunks of a task."""
+        for part in self.with_context(box).cut(*self.chunk):
+            yield Chunk(part, input_box(self.stages, part, self.info))

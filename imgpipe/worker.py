@@ -1,0 +1,303 @@
+"""Worker: one function does every task, whichever executor carries it.
+
+``run_task`` reads, runs the chain chunk by chunk, encodes or places, and returns a receipt. It
+keeps its scratch memory from task to task: fresh memory costs more than most filters.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import itertools
+import os
+import pickle
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.buffers import Slot
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.filters.stages import Read, Stage, compute, filter_at_fault, measure, with_operands
+from imgpipe.formats.base import Encoder, Facts, Placer
+from imgpipe.geometry import Box
+from imgpipe.tiler import Input, JobRef, Task, Tiler
+
+__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored"]
+
+_PACKAGE = str(Path(__file__).parent)
+_JOBS_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a pass have in common.
+
+    Attributes
+    ----------
+    name : str
+        The input file, for messages.
+    tiler : Tiler
+        How tasks are cut into chunks, and the stages that chunks go through.
+    unit_rows : int
+        Rows that the encoder takes at once.
+    encoder, placer : Encoder, Placer or None
+        What becomes of the pixels; neither in a pass of measuring.
+    measured_stage : Stage or None
+        The stage whose measurement is taken of what the stages of `tiler` make.
+    timeout : float or None
+        Seconds that a chunk may take, in a process that may be ended.
+    """
+
+    name: str
+    tiler: Tiler
+    unit_rows: int = 1
+    encoder: Encoder | None = None
+    placer: Placer | None = None
+    measured_stage: Stage | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What came of a task.
+
+    Attributes
+    ----------
+    units : tuple of (int, Facts)
+        Length in bytes of each encoded unit, and what is known of it.
+    data : bytes
+        The units themselves, where no memory is shared.
+    measured : object
+        The measurement of a task that measures.
+    worker : int
+        Process id.
+    started, ended, cpu : float
+        When the task was taken up and put down, and the processor time of the process by then.
+    spans : tuple of (str, float)
+        Seconds in each step.
+    """
+
+    units: tuple[tuple[int, Facts], ...] = ()
+    data: bytes = b""
+    measured: Any = None
+    worker: int = field(default_factory=os.getpid)
+    started: float = 0.0
+    ended: float = 0.0
+    cpu: float = 0.0
+    spans: tuple[tuple[str, float], ...] = ()
+
+
+class _Stopwatch:
+    """Seconds spent in each step of a task."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.spans: dict[str, float] = {}
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spans[name] = self.spans.get(name, 0.0) + time.perf_counter() - begin
+
+
+class _Local(threading.local):
+    """What a thread keeps from task to task."""
+
+    def __init__(self) -> None:
+        self.strip = np.empty(0, np.uint8)
+
+    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+        size = shape[0] * shape[1] * shape[2] * dtype.itemsize
+        if self.strip.size < size:
+            self.strip = np.empty(size, np.uint8)
+        return self.strip[:size].view(dtype).reshape(shape)
+
+
+_local = _Local()
+_jobs: dict[str, Job] = {}
+_adopted = itertools.count()
+
+
+def run_task(task: Task) -> Receipt:
+    """Do `task`.
+
+    Raises
+    ------
+    FilterError
+        If the function of a filter fails; the message names filter, file and chunk.
+    """
+    watch = _Stopwatch()
+    job = _job(task.job)
+    with np.errstate(all="ignore"):  # what went wrong is told by the check of the result
+        result = _KINDS[task.kind](task, job, watch)
+    return Receipt(
+        **result,
+        started=watch.started,
+        ended=time.monotonic(),
+        cpu=time.process_time(),
+        spans=tuple(watch.spans.items()),
+    )
+
+
+def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+    """Make the pixels of a task, then encode them or put them in their place."""
+    held = job.tiler.with_context(task.box)
+    after = job.tiler.stages[-1].after if job.tiler.stages else job.tiler.info
+    strip = _local.rows((*held.shape, after.channels), after.dtype)
+    for box, pixels in _chunks(task, job, watch):
+        strip[box.within(held)] = pixels
+    above = task.box.y0 - held.y0
+    if job.placer is not None:
+        with watch.span("write"):
+            job.placer.place(task.box, strip[above:])
+        return {}
+    with watch.span("encode"):
+        return _encode(strip, above, job, task.output)
+
+
+def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+    """Measure the pixels of a task, chunk by chunk, folded in order."""
+    stage = job.measured_stage
+    assert stage is not None
+    merge = stage.filter.definition.merge
+    assert merge is not None
+    found: list[Any] = []
+    for _, pixels in _chunks(task, job, watch):
+        with watch.span("measure"):
+            one = measure(stage, pixels)
+            found = [merge(found[0], one)] if found else [one]
+    return {"measured": found[0]}
+
+
+def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+    """Finish a file whose boxes are all in place."""
+    assert job.placer is not None
+    with watch.span("seal"):
+        job.placer.seal()
+    return {}
+
+
+_KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
+    "chunks": _make_chunks,
+    "measure": _measure,
+    "seal": _seal,
+}
+
+
+def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, NDArray[Any]]]:
+    needs = job.tiler.needs(task.box)
+    with watch.span("read"):
+        read, *others = [_reader(one, needs) for one in task.inputs]
+    stages = with_operands(job.tiler.stages, others)
+    for chunk in job.tiler.chunks(task.box):
+        with watch.span("filter"), _timeout(job.timeout), _explained(job, chunk.box):
+            pixels = compute(stages, chunk.box, read)
+        yield chunk.box, pixels
+
+
+def _reader(source: Input, needs: Box) -> Read:
+    """Return a reader that holds the box of the whole task, and fetches what lies elsewhere."""
+    pixels, held = source.window(needs)
+
+    def read(box: Box) -> NDArray[Any]:
+        return pixels[box.within(held)] if held.contains(box) else source.read(box)
+
+    return read
+
+
+def _encode(strip: NDArray[Any], above: int, job: Job, output: Slot | None) -> dict[str, Any]:
+    encoder = job.encoder
+    assert encoder is not None
+    target = output.bytes() if output is not None else None
+    units, parts, used = [], [], 0
+    for y in range(above, len(strip), job.unit_rows):
+        context = strip[y - encoder.context_rows : y] if y >= encoder.context_rows > 0 else None
+        data, facts = encoder.encode(strip[y : y + job.unit_rows], context)
+        size = len(data)
+        units.append((size, facts))
+        if target is None:
+            parts.append(bytes(data))
+        else:
+            target[used : used + size] = data
+            used += size
+    return {"units": tuple(units), "data": b"".join(parts)}
+
+
+def _job(ref: JobRef) -> Job:
+    job = _jobs.get(ref.digest)
+    if job is None:
+        data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
+        job = pickle.loads(data)  # written by the parent of this very run
+        for old in [key for key in _jobs if not key.startswith("here-")][: -_JOBS_KEPT]:
+            del _jobs[old]
+        _jobs[ref.digest] = job
+    return job
+
+
+def adopt(job: Job) -> JobRef:
+    """Let the workers of this process have `job` as it is, unpickled."""
+    ref = JobRef(f"here-{next(_adopted)}", None, 0)
+    _jobs[ref.digest] = job
+    return ref
+
+
+def carried(data: bytes) -> JobRef:
+    """Return a reference that carries a pickled job along."""
+    return JobRef(hashlib.sha256(data).hexdigest(), None, len(data), data)
+
+
+def stored(data: bytes, slot: Slot) -> JobRef:
+    """Return a reference to a pickled job in shared memory."""
+    return JobRef(hashlib.sha256(data).hexdigest(), slot, len(data))
+
+
+def disown(ref: JobRef) -> None:
+    """Forget an adopted job."""
+    _jobs.pop(ref.digest, None)
+
+
+@contextmanager
+def _timeout(seconds: float | None) -> Iterator[None]:
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def _explained(job: Job, box: Box) -> Iterator[None]:
+    """Name the file and the chunk in whatever a filter's function raises."""
+    where = f"{job.name}: chunk at rows {box.y0}-{box.y1}, columns {box.x0}-{box.x1}"
+    try:
+        yield
+    except (FilterError, DeclarationError) as error:
+        raise type(error)(f"{where}: {error}") from None
+    except ImgpipeError:
+        raise
+    except Exception as error:
+        name = filter_at_fault(error)
+        trace = "".join(_user_traceback(error)).rstrip()
+        raise FilterError(f"{where}: the function of {name} failed\n{trace}") from None
+
+
+def _user_traceback(error: Exception) -> list[str]:
+    """Return the traceback of `error` without the frames that are ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+    last = traceback.format_exception_only(type(error), error)
+    return ["Traceback (most recent call last):\n", *traceback.format_list(theirs), last[0]]
