@@ -42,7 +42,7 @@ __all__ = ["ExecutorLike", "Options", "plan_run", "run", "run_between"]
 
 ExecutorLike = Executor | Literal["serial", "threads", "processes"] | None
 
-_WORTH_A_POOL = 2_000_000  # pixels; fewer are done before the first worker is ready
+WORTH_A_POOL = 2_000_000  # pixels; fewer are done before the first worker is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def _choose_executor(
         return workers, "processes", "processes, to survive a filter that is not imgpipe's own"
     if workers == 1:
         return 1, "serial", "serial, for one worker"
-    if sink.info.pixels < _WORTH_A_POOL:
+    if sink.info.pixels < WORTH_A_POOL:
         return 1, "serial", "serial, for an image too small to share out"
     return workers, "processes", "processes"
 

@@ -36,7 +36,7 @@ def box_mean(chunk: Array, *, radius: int | tuple[int, int]) -> Array:
 
 
 def _holds(dtype: np.dtype[Any], count: int) -> np.dtype[Any]:
-    """The type for a sum of ``count`` values, and half of ``count`` more for rounding."""
+    """Choose the type for a sum of ``count`` values, and half of ``count`` more for rounding."""
     if dtype.kind == "f":
         return dtype
     return np.min_scalar_type(max(2**16 - 1, count * int(np.iinfo(dtype).max) + count // 2))

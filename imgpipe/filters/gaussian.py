@@ -159,7 +159,7 @@ class _Kernel(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _plan(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Chain]:
-    """The chains down the columns and along the rows."""
+    """Choose the chains down the columns and along the rows."""
     if dtype == np.uint8:
         if sigma < _FEW_TAPS:
             return _few_taps(sigma, radius)
@@ -175,7 +175,7 @@ def _plan(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Cha
 
 
 def _samples(sigma: float, radius: int) -> _Reals:
-    """The Gaussian at 0, 1, ..., radius; of sum 1 if all but the first count twice."""
+    """Sample at 0, 1, ..., radius; the sum is 1 if all but the first count twice."""
     g = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
     return np.asarray(g / (g[0] + 2 * math.fsum(g[1:])), np.float64)
 
@@ -245,10 +245,15 @@ _FEW_TAPS = 1.3
 
 # A kernel is good enough when its response to a unit step, and to any sine wave, is this
 # close to the Gaussian's (a level is 0.0039), and of no use beyond the last.
-_STEP_ERROR, _SINE_ERROR, _USELESS = 0.0009, 0.003, 0.004
+_STEP_ERROR, _SINE_ERROR, _USELESS = 0.0009, 0.0025, 0.004
 
-# Fitted weights have at most so many bits, and samples keep so many between pairs.
-_WEIGHT_BITS, _FRACTION = (6, 7), 4
+# Bits of fraction that 16 bits have room for beside a sample, and that a sample keeps
+# between pairs; bits of fitted weights.
+_ROOM, _FRACTION = 8, 4
+_WEIGHT_BITS = (6, 7)
+
+# The share of the variance, times four, that pairs take in kernels worth looking at.
+_PAIRS_FROM, _PAIRS_TO = 1.4, 3.2
 
 
 def _few_taps(sigma: float, radius: int) -> tuple[_Chain, _Chain]:
@@ -269,12 +274,12 @@ def _fixed_point(kernel: _Kernel) -> tuple[_Chain, _Chain]:
     Shifts between steps round down; what that takes on average, the last one gives back.
     It is less than half a level, so that a flat image stays as it is.
     """
-    bits = next(b for b in range(1, 9) if all((w * 2**b).is_integer() for w in kernel.weights))
+    bits = next(b for b in range(1, _ROOM) if all((w * 2**b).is_integer() for w in kernel.weights))
     fir = _Fir(kernel.offsets, tuple(int(w * 2**bits) for w in kernel.weights))
     down, fraction, lost = _steps(fir, kernel.pairs, bits)
-    along, last, more = _steps(fir, kernel.pairs, 8)
+    along, last, more = _steps(fir, kernel.pairs, _ROOM)
     # Between the passes, room for the weights.
-    shift = fraction - (8 - bits)
+    shift = fraction - (_ROOM - bits)
     add = round((0.5 + lost + more) * 2**last)
     kind = np.dtype(np.uint16)
     return _Chain(kind, down, 2 ** (shift - 1), shift), _Chain(kind, along, add, last)
@@ -283,16 +288,16 @@ def _fixed_point(kernel: _Kernel) -> tuple[_Chain, _Chain]:
 def _steps(
     fir: _Fir, pairs: tuple[int, ...], fraction: int
 ) -> tuple[tuple[_Fir | _Pair | _Shift, ...], int, float]:
-    """The filter, which leaves ``fraction`` bits, and pairs, with shifts to make room.
+    """Put pairs behind a filter that leaves ``fraction`` bits, and shifts to make room.
 
-    Also returns the bits of fraction in the end, and what the shifts take on average.
+    Returns also the bits of fraction in the end, and what the shifts take on average.
     """
     steps: list[_Fir | _Pair | _Shift] = [fir]
     lost = 0.0
     todo = sorted(pairs)
     while todo:
-        if fraction == 8:
-            keep = max(_FRACTION, 8 - len(todo))
+        if fraction == _ROOM:
+            keep = max(_FRACTION, _ROOM - len(todo))
             lost += (2.0**-keep - 2.0**-fraction) / 2
             steps.append(_Shift(fraction - keep))
             fraction = keep
@@ -303,8 +308,8 @@ def _steps(
 
 
 def _integer_kernel(sigma: float, radius: int) -> _Kernel | None:
-    """The cheapest good kernel; else the best; for a Gaussian cut short, none."""
-    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.2, many=8)
+    """Find the cheapest good kernel; else the best; for a Gaussian cut short, none."""
+    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.2, many=16)
     best, found = _USELESS, None
     sizes = itertools.product(range(2, 12), (1, 2), _WEIGHT_BITS)
     for count, taps, bits in sorted(sizes, key=lambda c: (1.25 * c[0] + 3 * c[1], c[2])):
@@ -326,13 +331,13 @@ def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tu
 
     The weights of the taps are a least-squares fit, rounded each way.
     """
-    omega = np.linspace(0, math.pi, 65)
+    omega = np.linspace(0, math.pi, 49)
     target, stress = _spectrum(sigma, radius, omega), _stress(sigma, omega)
     best = (math.inf, _Kernel((), ()))
     choices = [
         c
         for c in itertools.combinations_with_replacement(range(1, min(round(sigma), 4) + 1), count)
-        if sum(c) % 2 == 0 and 1.2 < sum(d * d for d in c) / sigma**2 < 4
+        if sum(c) % 2 == 0 and _PAIRS_FROM < sum(d * d for d in c) / sigma**2 < _PAIRS_TO
     ]
     if not choices:
         return best

@@ -96,7 +96,7 @@ _kept = _Kept()
 
 
 def scratch(name: str, dtype: np.dtype[Any], size: int) -> Array:
-    """A flat array that this thread keeps and uses again: fresh memory is slow."""
+    """Lend a flat array that this thread keeps and uses again: fresh memory is slow."""
     key = name, dtype.char
     found = _kept.arrays.get(key)
     if found is None or found.size < size:

@@ -1,14 +1,14 @@
 """PNG files as sinks of pixels: strips encoded by every worker, joined in order.
 
-Each strip of rows is filtered and deflated on its own and ends in a sync flush, so that the
-strips joined are one deflate stream; every strip is an IDAT chunk of its own.
+Each strip of rows is filtered and deflated on its own and ends on a byte boundary, so that
+the strips joined are one deflate stream; every strip is an IDAT chunk.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -18,21 +18,32 @@ from numpy.typing import NDArray
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.png import deflate
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, chunk
 from imgpipe.formats.png.metadata import metadata_chunks
-from imgpipe.formats.png.rowfilters import BLOCK_BYTES, filter_rows
+from imgpipe.formats.png.rowfilters import (
+    AVERAGE,
+    NONE,
+    PAETH,
+    UP,
+    choose_kinds,
+    filter_rows,
+    scratch,
+)
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.publish import OutputFile
 
-__all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "adler32_combine", "open_sink"]
+__all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
+
+Method = tuple[int, deflate.Deflate]
 
 DEFAULT_COMPRESSION = 2
+ADAPTIVE = -1
 
 _UNIT_BYTES = 3 << 19
-_STORED = 65535
+_SAMPLE_ROWS = 8
+_SAMPLE_BYTES = 20 << 10
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_ZLIB_HEADER = b"\x78\x01"
-_LAST_BLOCK = b"\x03\x00"
 
 
 def open_sink(
@@ -103,7 +114,7 @@ class PngEncoder:
 
     def bound(self, rows: int) -> int:
         """Return the most bytes that `rows` rows can become: as many as if stored."""
-        return _stored_size(rows * (1 + self.row_bytes))
+        return deflate.stored_size(rows * (1 + self.row_bytes))
 
     def encode(self, unit: NDArray[Any], above: NDArray[Any] | None) -> tuple[Data, Facts]:
         """Return a strip filtered and deflated, and its CRC-32, Adler-32 and size before.
@@ -115,42 +126,71 @@ class PngEncoder:
         above : ndarray, shape (1, width, channels), or None
             The row above it, None at the top of the image.
         """
-        rows = _file_bytes(unit)
-        upper = np.zeros(self.row_bytes, np.uint8) if above is None else _file_bytes(above)[-1]
-        data, adler = self._deflate(rows, upper)
+        rows = unit.reshape(len(unit), -1)
+        upper = np.zeros_like(rows[0]) if above is None else above[-1].reshape(-1)
+        data, adler = min(
+            (self._encode(method, rows, upper) for method in self._finalists(rows)),
+            key=lambda encoded: len(encoded[0]),
+        )
         if len(data) > self.bound(len(rows)):
-            data, adler = self._store(rows)
+            data, adler = self._encode((NONE, deflate.stored), rows, upper)
         crc = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
-        return data, (crc, adler, rows.size + len(rows))
+        return data, (crc, adler, len(rows) * (1 + self.row_bytes))
 
-    def _deflate(self, rows: NDArray[np.uint8], above: NDArray[np.uint8]) -> tuple[bytes, int]:
-        if not self.compression:
-            return self._store(rows)
-        deflater = _deflater(self.compression)
-        adler = 1
-        step = max(1, BLOCK_BYTES // self.row_bytes)
-        filtered = np.empty((min(step, len(rows)), 1 + self.row_bytes), np.uint8)
-        parts = []
-        for start in range(0, len(rows), step):
-            block = rows[start : start + step]
-            out = filtered[: len(block)]
-            filter_rows(block, above, self.pixel_bytes, out)
-            adler = isal_zlib.adler32(out, adler)
-            parts.append(deflater.compress(out))
-            above = block[-1]
-        parts.append(deflater.flush(zlib.Z_SYNC_FLUSH))
-        return b"".join(parts), adler
+    def _encode(
+        self, method: Method, rows: NDArray[Any], above: NDArray[Any]
+    ) -> tuple[bytes, int]:
+        kind, deflater = method
+        filtered = _filtered(kind, rows, above, self.pixel_bytes)
+        return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
 
-    def _store(self, rows: NDArray[np.uint8]) -> tuple[bytes, int]:
-        """Return the rows in stored blocks."""
-        lines = np.zeros((len(rows), 1 + self.row_bytes), np.uint8)
-        lines[:, 1:] = rows
-        content = memoryview(lines).cast("B")
-        parts: list[Data] = []
-        for start in range(0, len(content), _STORED):
-            block = content[start : start + _STORED]
-            parts += (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)
-        return b"".join(parts), isal_zlib.adler32(content)
+    def _finalists(self, rows: NDArray[Any]) -> list[Method]:
+        """Return the methods that do best on a few rows from the middle."""
+        methods = self._methods()
+        sample = _sample(rows)
+
+        def size(method: Method) -> int:
+            data, _ = self._encode(method, sample[1:], sample[0])
+            return len(data)
+
+        count = 1 if self.compression < 4 else 2
+        return sorted(methods, key=size)[:count] if len(methods) > count else methods
+
+    def _methods(self) -> list[Method]:
+        narrow, wide = deflate.by_isal_narrow(self.pixel_bytes), deflate.by_isal
+        match self.compression:
+            case 0:
+                return [(NONE, deflate.stored)]
+            case 1:
+                return [(UP, narrow), (UP, wide), (NONE, wide)]
+            case 2:
+                return [(PAETH, narrow), (AVERAGE, narrow), (NONE, wide)]
+            case 3:
+                return [(ADAPTIVE, narrow), (UP, wide), (NONE, wide)]
+            case level:
+                thorough = deflate.by_zlib(level)
+                return [(ADAPTIVE, narrow), (ADAPTIVE, thorough), (NONE, thorough)]
+
+
+def _sample(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return a few rows, and the one above them, from the middle."""
+    count = min(len(rows), 1 + _SAMPLE_ROWS)
+    width = min(rows.shape[1], _SAMPLE_BYTES // (_SAMPLE_ROWS * rows.itemsize))
+    y, x = (len(rows) - count) // 2, (rows.shape[1] - width) // 2
+    x -= x % 12  # a multiple of the channels, whatever they are
+    sample = rows[y : y + count, x : x + width]
+    return sample if count > 1 else np.concatenate([np.zeros_like(sample), sample])
+
+
+def _filtered(kind: int, rows: NDArray[Any], above: NDArray[Any], pixel: int) -> memoryview:
+    line = 1 + rows.shape[1] * rows.itemsize
+    out = scratch("filtered", len(rows) * line).reshape(len(rows), line)
+    if kind == ADAPTIVE:
+        kinds = choose_kinds(rows, above, pixel)
+    else:
+        kinds = np.full(len(rows), kind, np.uint8)
+    filter_rows(rows, above, pixel, kinds, out)
+    return memoryview(out).cast("B")
 
 
 class PngSink:
@@ -172,21 +212,19 @@ class PngSink:
         """Append the next strip."""
         crc, adler, size = facts
         if len(data) <= MAX_CHUNK:
-            self._file.write(
-                struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc)
-            )
+            self._file.write(struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc))
         else:
             for start in range(0, len(data), MAX_CHUNK):
                 self._file.write(chunk(b"IDAT", data[start : start + MAX_CHUNK]))
-        self._adler = adler32_combine(self._adler, adler, size)
+        self._adler = deflate.adler32_combine(self._adler, adler, size)
         self._missing -= size
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""
         if self._missing:
             self.abort()
-            raise RuntimeError(f"{self._missing} bytes of rows were not appended")
-        end = _LAST_BLOCK + struct.pack(">I", self._adler)
+            raise RuntimeError(f"{self._missing} bytes of rows are missing, or too many if below 0")
+        end = deflate.LAST_BLOCK + struct.pack(">I", self._adler)
         self._file.write(chunk(b"IDAT", end) + chunk(b"IEND", b""))
         return self._file.commit()
 
@@ -196,55 +234,12 @@ class PngSink:
 
 
 def _head(info: ImageInfo) -> bytes:
-    header = struct.pack(
-        ">IIBBBBB",
-        info.width,
-        info.height,
-        8 * info.dtype.itemsize,
-        _COLOUR_TYPES[info.channels],
-        0,
-        0,
-        0,
-    )
+    depth, colour_type = 8 * info.dtype.itemsize, _COLOUR_TYPES[info.channels]
+    header = struct.pack(">IIBBBBB", info.width, info.height, depth, colour_type, 0, 0, 0)
     colour: Colour = "rgb" if info.channels > 2 else "gray"
-    chunks = [(b"IHDR", header), *metadata_chunks(info.metadata, colour), (b"IDAT", _ZLIB_HEADER)]
+    chunks: Iterable[tuple[bytes, bytes]] = [
+        (b"IHDR", header),
+        *metadata_chunks(info.metadata, colour),
+        (b"IDAT", deflate.ZLIB_HEADER),
+    ]
     return SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks)
-
-
-def _file_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return rows of bytes, in the order of the file."""
-    if pixels.dtype == np.uint16:
-        pixels = pixels.astype(">u2")
-    return np.ascontiguousarray(pixels).reshape(len(pixels), -1).view(np.uint8)
-
-
-def _stored_size(size: int) -> int:
-    return size + 5 * -(-size // _STORED)
-
-
-def _deflater(compression: int) -> Any:
-    if compression <= 3:
-        return isal_zlib.compressobj(compression, zlib.DEFLATED, -15)
-    return zlib.compressobj(compression, zlib.DEFLATED, -15)
-
-
-def adler32_combine(first: int, second: int, size: int) -> int:
-    """Return the Adler-32 of two pieces joined, from those of the pieces.
-
-    Parameters
-    ----------
-    first, second : int
-        Sums of the pieces.
-    size : int
-        Bytes of the second piece.
-
-    Notes
-    -----
-    Adler-32 is a pair: A is one plus the sum of the bytes, B the sum of all A on the way.
-    Joined, A = A1 + A2 - 1 and B = B1 + B2 + size * (A1 - 1), modulo 65521, as in
-    ``adler32_combine`` of zlib (adler32.c).
-    """
-    a1, b1, a2, b2 = first & 0xFFFF, first >> 16, second & 0xFFFF, second >> 16
-    a = (a1 + a2 - 1) % 65521
-    b = (b1 + b2 + size * (a1 - 1)) % 65521
-    return b << 16 | a
