@@ -107,7 +107,7 @@ class FilterError(ImgpipeError):
     """
 
 
-class FilterTimeout(FilterError):
+class FilterTimeout(FilterError):  # noqa: N818 - the word for it
     """The function of a filter did not return within the time it was given."""
 
 
@@ -119,5 +119,5 @@ class MemoryPlanError(ImgpipeError):
     """The job cannot be done within the memory it was given."""
 
 
-class Cancelled(ImgpipeError):
+class Cancelled(ImgpipeError):  # noqa: N818 - no error, but the caller's wish
     """The run was stopped before it was complete."""

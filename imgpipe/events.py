@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 from imgpipe.geometry import Box
 
-__all__ = ["Event", "Finished", "Observer", "Report", "Started", "TaskDone", "WorkerLost", "Written"]
+__all__ = [
+    "Event",
+    "Finished",
+    "Observer",
+    "Report",
+    "Started",
+    "TaskDone",
+    "WorkerLost",
+    "Written",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class TaskDone:
         Process id.
     started, ended : float
         When the worker took it up and put it down.
+    cpu : float
+        Processor time of the worker's process by then, in seconds.
     spans : tuple of (str, float)
         Seconds in each step: ``read``, ``filter``, ``encode``.
     """
@@ -75,6 +86,7 @@ class TaskDone:
     worker: int
     started: float
     ended: float
+    cpu: float = 0.0
     spans: tuple[tuple[str, float], ...] = ()
 
 

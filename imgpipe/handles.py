@@ -8,7 +8,8 @@ from typing import Any
 
 from imgpipe.events import Report
 from imgpipe.filters.base import Chain
-from imgpipe.pipeline import Control, run
+from imgpipe.passes import Control
+from imgpipe.pipeline import run
 
 __all__ = ["Handle", "submit"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
-from imgpipe.executors.base import traits_of
+from imgpipe.executors.choice import ExecutorLike, choose
 from imgpipe.filters.base import Chain
 from imgpipe.filters.stages import array_info, resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
@@ -19,8 +18,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
-from imgpipe.machine import usable_processors
-from imgpipe.pipeline import WORTH_A_POOL, ExecutorLike, Options, run_between
+from imgpipe.pipeline import Options, run_between
 
 __all__ = ["apply", "info", "read"]
 
@@ -79,7 +77,13 @@ def apply(
     pixels = array.reshape(before.shape)
     source: Source
     sink: Sink
-    if _in_this_process(executor, filter, workers, after.pixels):
+    choice = choose(
+        executor,
+        workers,
+        trusted=all(one.definition.ours for one in filter),
+        pixels=after.pixels,
+    )
+    if not choice.traits.isolates:  # the workers see the arrays of this process
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, out)
     else:
         source, sink = SequentialArray(before, pixels), ArraySink(after, out)
@@ -160,16 +164,3 @@ def _check_out(out: Pixels, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Non
         )
     if not out.flags.writeable:
         raise UsageError("out may not be written to; give an array that may")
-
-
-def _in_this_process(
-    executor: ExecutorLike, chain: Chain, workers: int | None, pixels: int
-) -> bool:
-    """Whether the workers will see the arrays of this process."""
-    if isinstance(executor, Executor):
-        return not traits_of(executor).isolates
-    if executor is not None:
-        return executor != "processes"
-    ours = all(one.definition.ours for one in chain)
-    small = (workers or usable_processors()) == 1 or pixels < WORTH_A_POOL
-    return ours and small

@@ -7,7 +7,7 @@ bytes, because what is encoded at once depends on the image and its format alone
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from imgpipe.errors import MemoryPlanError
@@ -254,8 +254,6 @@ def _measuring(stages: tuple[Stage, ...]) -> tuple[int, ...]:
 
 def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits) -> Plan:
     """Return `plan` with the memory it takes worked out."""
-    from dataclasses import replace  # noqa: PLC0415
-
     tiler, info = plan.tiler, source.info
     needs = max(tiler.needs(box).height for box in tiler.boxes()) * info.row_bytes
     units = -(-tiler.task_rows // sink.unit_rows)

@@ -16,15 +16,17 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from imgpipe.errors import OutputError
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows: an open file cannot be removed, which serves as the lock
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
-__all__ = ["OutputFile"]
+__all__ = ["OutputFile", "explained"]
 
 _SUFFIX = ".imgpipe-part"
 _WRITEBACK_BYTES = 16 << 20
@@ -163,25 +165,29 @@ class OutputFile:
             yield
         except OSError as error:
             self.abort()
-            raise OutputError(f"{self.name}: cannot write: {_reason(error, self._target)}") from error
+            raise OutputError(
+                f"{self.name}: cannot write: {explained(error, self._target)}"
+            ) from error
 
 
-def _reason(error: OSError, target: Path) -> str:
-    match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
-            return f"there is no folder {target.parent}; create it first"
-        case errno.EISDIR:
-            return "it is a directory; give the path of a file"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "permission denied; choose another place or change its permissions"
-        case errno.ENOSPC | errno.EDQUOT:
-            return "the disk is full; free some space or choose another place"
-        case errno.ENAMETOOLONG:
-            return "the file name is too long"
-        case errno.EPIPE:
-            return "the reader at the other end went away"
-        case _:
-            return (error.strerror or str(error)).lower()
+_REASONS = {
+    errno.ENOENT: "there is no folder {folder}; create it first",
+    errno.ENOTDIR: "there is no folder {folder}; create it first",
+    errno.EISDIR: "it is a directory; give the path of a file",
+    errno.EACCES: "permission denied; choose another place or change its permissions",
+    errno.EPERM: "permission denied; choose another place or change its permissions",
+    errno.EROFS: "the disk may only be read; choose another place",
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "your share of the disk is full; free some space or choose another place",
+    errno.ENAMETOOLONG: "the file name is too long; choose a shorter one",
+    errno.EPIPE: "the reader at the other end went away",
+}
+
+
+def explained(error: OSError, target: str | os.PathLike[str]) -> str:
+    """Return what went wrong when `target` was written, and what to do."""
+    known = _REASONS.get(error.errno or 0, "")
+    return known.format(folder=Path(target).parent) or (error.strerror or str(error)).lower()
 
 
 def _sweep(folder: Path) -> None:

@@ -55,6 +55,7 @@ class Reader:
         tiler: Tiler,
         kind: str,
         job: JobRef,
+        *,
         shared: bool,
     ) -> None:
         self._source, self._operands = source, operands

@@ -164,7 +164,7 @@ class Tiler:
     context_rows: int = 0
 
     def __len__(self) -> int:
-        return -(-self.height // self.task_rows)
+        return (self.height + self.task_rows - 1) // self.task_rows
 
     def boxes(self) -> Iterator[Box]:
         """Yield the output box of every task, from top to bottom."""

@@ -64,6 +64,12 @@ class Job:
     measured_stage: Stage | None = None
     timeout: float | None = None
 
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages whose functions the workers call."""
+        measured = () if self.measured_stage is None else (self.measured_stage,)
+        return self.tiler.stages + measured
+
 
 @dataclass(frozen=True)
 class Receipt:
@@ -238,8 +244,8 @@ def _job(ref: JobRef) -> Job:
     job = _jobs.get(ref.digest)
     if job is None:
         data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
-        job = pickle.loads(data)  # written by the parent of this very run
-        for old in [key for key in _jobs if not key.startswith("here-")][: -_JOBS_KEPT]:
+        job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
+        for old in [key for key in _jobs if not key.startswith("here-")][:-_JOBS_KEPT]:
             del _jobs[old]
         _jobs[ref.digest] = job
     return job
@@ -289,7 +295,7 @@ def _explained(job: Job, box: Box) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from None
     except ImgpipeError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
         name = filter_at_fault(error)
         trace = "".join(_user_traceback(error)).rstrip()
         raise FilterError(f"{where}: the function of {name} failed\n{trace}") from None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from multiprocessing import context, forkserver, popen_forkserver, process, spawn, util
-from multiprocessing.context import BaseContext, reduction
+from multiprocessing import context, forkserver, popen_forkserver, process, reduction, spawn, util
+from multiprocessing.context import BaseContext
 from typing import Any
 
 __all__ = ["own_fork_server"]
@@ -17,8 +17,10 @@ __all__ = ["own_fork_server"]
 _server: Any = None
 
 
-class _Popen(popen_forkserver.Popen):  # type: ignore[misc]
+class _Popen(popen_forkserver.Popen):
     """The standard library's, but connected to our server and blind to the main module."""
+
+    _fds: list[int]
 
     def _launch(self, process_obj: Any) -> None:
         prepared = spawn.get_preparation_data(process_obj._name)
@@ -33,10 +35,15 @@ class _Popen(popen_forkserver.Popen):  # type: ignore[misc]
             context.set_spawning_popen(None)
         self.sentinel, child_end = _server.connect_to_new_process(self._fds)
         kept_open = os.dup(child_end)  # its closing tells the child that this process is gone
-        self.finalizer = util.Finalize(self, util.close_fds, (kept_open, self.sentinel))
-        with open(child_end, "wb", closefd=True) as pipe:
+        self.finalizer = util.Finalize(self, _close, (kept_open, self.sentinel))
+        with open(child_end, "wb") as pipe:
             pipe.write(message.getbuffer())
         self.pid = forkserver.read_signed(self.sentinel)
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class _Process(process.BaseProcess):

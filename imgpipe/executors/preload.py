@@ -14,10 +14,10 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import imgpipe.filters.colour  # noqa: E402
 import imgpipe.filters.smoothing  # noqa: E402
-import imgpipe.filters.tone
-import imgpipe.formats.png
-import imgpipe.worker  # noqa: F401
-from imgpipe.machine import keep_freed_memory
+import imgpipe.filters.tone  # noqa: E402
+import imgpipe.formats.png  # noqa: E402
+import imgpipe.worker  # noqa: E402, F401
+from imgpipe.machine import keep_freed_memory  # noqa: E402
 
 keep_freed_memory()
 # Workers inherit this, so that Ctrl-C never reaches one that is just being set up.

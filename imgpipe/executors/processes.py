@@ -48,7 +48,7 @@ class ProcessExecutor(Executor):
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._log = tempfile.TemporaryFile(prefix="imgpipe-workers-")
+        self._log = tempfile.TemporaryFile(prefix="imgpipe-workers-")  # noqa: SIM115 - see shutdown
         self._log_read = 0
         self._server = _Server.acquire()
         self._pool = self._new_pool()
@@ -75,7 +75,7 @@ class ProcessExecutor(Executor):
         """End all workers at once."""
         self._end(self._processes())
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
         """End the pool, and the fork server when no other pool needs it."""
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
         self._server.release()

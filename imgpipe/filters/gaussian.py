@@ -309,7 +309,7 @@ def _steps(
 
 def _integer_kernel(sigma: float, radius: int) -> _Kernel | None:
     """Find the cheapest good kernel; else the best; for a Gaussian cut short, none."""
-    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.2, many=16)
+    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.2, many=8)
     best, found = _USELESS, None
     sizes = itertools.product(range(2, 12), (1, 2), _WEIGHT_BITS)
     for count, taps, bits in sorted(sizes, key=lambda c: (1.25 * c[0] + 3 * c[1], c[2])):

@@ -178,7 +178,7 @@ def bind(
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # a user's annotation may name what is not there; it is only a hint
+    except Exception:  # noqa: BLE001 - an annotation may name what is not there; it is a hint
         return dict(getattr(function, "__annotations__", {}))
 
 

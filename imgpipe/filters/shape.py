@@ -18,7 +18,9 @@ Direction = Literal["vertical", "horizontal"]
 
 
 def _cropped_size(height: int, width: int, **wanted: int) -> tuple[int, int]:
-    box = Box(wanted["y"], wanted["x"], wanted["y"] + wanted["height"], wanted["x"] + wanted["width"])
+    box = Box(
+        wanted["y"], wanted["x"], wanted["y"] + wanted["height"], wanted["x"] + wanted["width"]
+    )
     if box.empty or not Box.of(height, width).contains(box):
         raise UsageError(
             f"the region {box.x0},{box.y0},{box.width},{box.height} (x, y, width, height) is not "
@@ -27,7 +29,7 @@ def _cropped_size(height: int, width: int, **wanted: int) -> tuple[int, int]:
     return box.shape
 
 
-def _moved(box: Box, height: int, width: int, **wanted: int) -> Box:  # noqa: ARG001
+def _moved(box: Box, height: int, width: int, **wanted: int) -> Box:
     return box.shift(wanted["y"], wanted["x"])
 
 

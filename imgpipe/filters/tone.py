@@ -45,14 +45,12 @@ def _extremes(chunk: Pixels, *, cutoff: float) -> Pixels:
         flat = chunk.reshape(-1, channels)
         return np.stack([flat.min(axis=0), flat.max(axis=0)], axis=1)
     levels = int(full_scale(chunk.dtype)) + 1
-    return np.stack(
-        [np.bincount(chunk[..., c].ravel(), minlength=levels) for c in range(channels)]
-    )
+    return np.stack([np.bincount(chunk[..., c].ravel(), minlength=levels) for c in range(channels)])
 
 
 def _merge_extremes(one: Pixels, other: Pixels) -> Pixels:
     if one.dtype.kind != "f":
-        return cast(Pixels, one + other)
+        return one + other
     low = np.minimum(one[:, 0], other[:, 0])
     return np.stack([low, np.maximum(one[:, 1], other[:, 1])], axis=1)
 

@@ -5,7 +5,7 @@ Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,7 +36,7 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     if values.dtype == dtype:
         return values
     if values.dtype.kind == "b":
-        return values.astype(dtype) * dtype.type(full_scale(dtype))
+        return np.where(values, full_scale(dtype), 0).astype(dtype)
     if dtype.kind == "f":
         return values.astype(dtype)
     limits = np.iinfo(dtype)
@@ -57,29 +57,23 @@ def premultiplied(pixels: Pixels) -> Pixels:
     are float64 and exact too. Floats stay what they are.
     """
     dtype = pixels.dtype
-    if dtype.kind == "f":
-        scale: Any = dtype.type(1)
-        wide = np.array(pixels, dtype)
-    else:
-        wider = np.uint16 if dtype == np.uint8 else np.float64
-        scale = wider(full_scale(dtype))
-        wide = pixels.astype(wider)
-    alpha = wide[..., -1:].copy()
-    wide[..., :-1] *= alpha
-    wide[..., -1:] = alpha * scale
+    wider = {"uint8": "uint16", "float32": "float32"}.get(dtype.name, "float64")
+    wide: Pixels = pixels.astype(wider)
+    alpha: Pixels = wide[..., -1:].copy()
+    np.multiply(wide[..., :-1], alpha, out=wide[..., :-1])
+    np.multiply(alpha, wide.dtype.type(full_scale(dtype)), out=wide[..., -1:])
     return wide
 
 
 def unpremultiplied(mixed: Pixels, dtype: np.dtype[Any]) -> Pixels:
     """Undo `premultiplied` after colours and alpha were mixed. Colour under alpha 0 is 0."""
     full = full_scale(dtype)
-    working = np.float64 if dtype.itemsize > 1 else np.float32
-    wide = mixed.astype(working)
-    alpha = wide[..., -1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.divide(working(full), alpha, where=alpha > 0, out=np.zeros_like(alpha))
-    wide[..., :-1] *= ratio
-    wide[..., -1:] /= working(full)
+    wide: Pixels = mixed.astype(np.float64 if dtype.itemsize > 1 else np.float32)
+    alpha: Pixels = wide[..., -1:]
+    ratio = np.zeros_like(alpha)
+    np.divide(full, alpha, where=np.greater(alpha, 0), out=ratio)
+    np.multiply(wide[..., :-1], ratio, out=wide[..., :-1])
+    np.divide(alpha, full, out=alpha)
     if dtype.kind == "f":
-        return cast(Pixels, wide.astype(dtype))
-    return cast(Pixels, np.clip(np.rint(wide), 0, full).astype(dtype))
+        return wide.astype(dtype, copy=False)
+    return np.clip(np.rint(wide), 0, full).astype(dtype)

@@ -74,7 +74,7 @@ class _RawEncoder:
         return rows * self.row_bytes
 
     def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
-        return memoryview(np.ascontiguousarray(unit)).cast("B"), ()
+        return np.ascontiguousarray(unit).data.cast("B"), ()
 
 
 class ArraySink:

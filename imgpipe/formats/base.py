@@ -60,8 +60,14 @@ class RandomSource(Protocol):
     """Any box in any order, from any process: picklable, and opened again where it lands."""
 
     access: ClassVar[Literal["random"]]
-    info: ImageInfo
-    name: str
+
+    @property
+    def info(self) -> ImageInfo:
+        """What is known of the image."""
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, shape (rows, columns, channels), read-only."""
@@ -71,8 +77,14 @@ class SequentialSource(Protocol):
     """Rows from top to bottom, in the parent; opened again for every pass."""
 
     access: ClassVar[Literal["sequential"]]
-    info: ImageInfo
-    name: str
+
+    @property
+    def info(self) -> ImageInfo:
+        """What is known of the image."""
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
 
     def rows(self) -> Rows:
         """Return a new position at the first row."""
@@ -82,8 +94,14 @@ class WholeSource(Protocol):
     """All pixels at once or none."""
 
     access: ClassVar[Literal["whole"]]
-    info: ImageInfo
-    name: str
+
+    @property
+    def info(self) -> ImageInfo:
+        """What is known of the image."""
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
 
     @property
     def decode_bytes(self) -> int:
@@ -100,8 +118,9 @@ Source = RandomSource | SequentialSource | WholeSource
 class Encoder(Protocol):
     """What a worker does to make a payload. Picklable, without state."""
 
-    context_rows: int
-    """Rows of output above a unit that `encode` wants to see."""
+    @property
+    def context_rows(self) -> int:
+        """Rows of output above a unit that `encode` wants to see."""
 
     def bound(self, rows: int) -> int:
         """Return the most bytes that `rows` rows can become."""
@@ -133,9 +152,18 @@ class OrderedSink(Protocol):
     """Workers encode; the parent appends payloads top to bottom from one thread."""
 
     kind: ClassVar[Literal["ordered"]]
-    info: ImageInfo
-    unit_rows: int
-    encoder: Encoder
+
+    @property
+    def info(self) -> ImageInfo:
+        """The image that is written."""
+
+    @property
+    def unit_rows(self) -> int:
+        """Rows that are encoded at once; a function of the image and the format alone."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What the workers do."""
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next unit."""
@@ -151,9 +179,18 @@ class PlacedSink(Protocol):
     """Workers write boxes where they belong, in any order."""
 
     kind: ClassVar[Literal["placed"]]
-    info: ImageInfo
-    unit_rows: int
-    placer: Placer
+
+    @property
+    def info(self) -> ImageInfo:
+        """The image that is written."""
+
+    @property
+    def unit_rows(self) -> int:
+        """Rows that are encoded at once; a function of the image and the format alone."""
+
+    @property
+    def placer(self) -> Placer:
+        """What the workers do."""
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""

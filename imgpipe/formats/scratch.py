@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from imgpipe.errors import CorruptError, OutputError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
+from imgpipe.publish import explained
 
 __all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch"]
 
@@ -66,7 +67,7 @@ class RawSource:
         return out.astype(self.info.dtype, copy=False)
 
     def _fill(self, fd: int, out: Pixels, position: int) -> None:
-        view = memoryview(out).cast("B")
+        view = out.data.cast("B")
         while view:
             got = _read_at(fd, view, position)
             if not got:
@@ -95,7 +96,7 @@ class RawPlacer:
             finally:
                 os.close(fd)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = explained(error, self.name)
             raise OutputError(f"{self.name}: cannot write: {reason}") from error
 
     def seal(self) -> None:
@@ -164,7 +165,7 @@ def _read_at(fd: int, view: memoryview, position: int) -> int:
 
 
 def _write_at(fd: int, pixels: Pixels, position: int) -> None:
-    view = memoryview(np.ascontiguousarray(pixels)).cast("B")
+    view = np.ascontiguousarray(pixels).data.cast("B")
     while view:
         if hasattr(os, "pwrite"):
             done = os.pwrite(fd, view, position)

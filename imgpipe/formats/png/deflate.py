@@ -119,7 +119,7 @@ def _used_bits(block: bytes) -> int:
     return used if 1 <= used <= 8 else 0
 
 
-def _code_lengths(bits: int) -> list[int]:
+def _code_lengths(bits: int) -> bytes:
     """Return the lengths of the literal and length codes; `bits` begins with a block."""
     count = (bits >> 3 & 31) + 257
     meta_count = (bits >> 13 & 15) + 4
@@ -144,7 +144,7 @@ def _code_lengths(bits: int) -> list[int]:
         else:
             lengths += [0] * (11 + (bits & 127))
             bits >>= 7
-    return lengths[:count]
+    return bytes(lengths[:count])
 
 
 def _lookup(lengths: list[int]) -> list[tuple[int, int]]:
@@ -160,7 +160,7 @@ def _lookup(lengths: list[int]) -> list[tuple[int, int]]:
     return table
 
 
-def _canonical_code(lengths: list[int], symbol: int) -> int:
+def _canonical_code(lengths: bytes, symbol: int) -> int:
     own = lengths[symbol]
     code = 0
     for length in range(1, own):

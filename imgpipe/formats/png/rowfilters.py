@@ -24,7 +24,7 @@ Bytes = NDArray[np.uint8]
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
-_TILE_BYTES = 64 << 10
+_TILE_BYTES = 128 << 10
 _local = threading.local()
 
 

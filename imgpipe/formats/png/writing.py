@@ -42,7 +42,8 @@ ADAPTIVE = -1
 
 _UNIT_BYTES = 3 << 19
 _SAMPLE_ROWS = 8
-_SAMPLE_BYTES = 20 << 10
+_PATCH_PIXELS = 200
+_PATCHES = ((1, 3), (3, 7), (5, 1), (7, 5))  # where, in eighths
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
@@ -147,7 +148,7 @@ class PngEncoder:
     def _finalists(self, rows: NDArray[Any]) -> list[Method]:
         """Return the methods that do best on a few rows from the middle."""
         methods = self._methods()
-        sample = _sample(rows)
+        sample = _sample(rows, self.pixel_bytes // rows.itemsize)
 
         def size(method: Method) -> int:
             data, _ = self._encode(method, sample[1:], sample[0])
@@ -172,13 +173,16 @@ class PngEncoder:
                 return [(ADAPTIVE, narrow), (ADAPTIVE, thorough), (NONE, thorough)]
 
 
-def _sample(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return a few rows, and the one above them, from the middle."""
+def _sample(rows: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Return a few rows, and the one above them, of patches from all over, side by side."""
     count = min(len(rows), 1 + _SAMPLE_ROWS)
-    width = min(rows.shape[1], _SAMPLE_BYTES // (_SAMPLE_ROWS * rows.itemsize))
-    y, x = (len(rows) - count) // 2, (rows.shape[1] - width) // 2
-    x -= x % 12  # a multiple of the channels, whatever they are
-    sample = rows[y : y + count, x : x + width]
+    width = min(rows.shape[1], _PATCH_PIXELS * channels)
+    last_y, last_x = len(rows) - count, (rows.shape[1] - width) // channels
+    patches = []
+    for down, across in _PATCHES:
+        y, x = last_y * down // 8, last_x * across // 8 * channels
+        patches.append(rows[y : y + count, x : x + width])
+    sample = np.concatenate(patches, axis=1)
     return sample if count > 1 else np.concatenate([np.zeros_like(sample), sample])
 
 

@@ -1,0 +1,266 @@
+"""Passes: all tasks of one way through the image, from the reader to the stitcher.
+
+::
+
+    Reader ─▶ TaskQueue ─▶ worker ─▶ Stitcher ─▶ deliver
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import cast
+
+from imgpipe import worker
+from imgpipe.buffers import Buffers, Slot
+from imgpipe.errors import Cancelled, UsageError
+from imgpipe.events import Event, TaskDone, WorkerLost
+from imgpipe.executors.base import Supervised, traits_of
+from imgpipe.executors.serial import SerialExecutor
+from imgpipe.formats.base import RandomSource, Source
+from imgpipe.geometry import Box
+from imgpipe.plan import Plan
+from imgpipe.reader import Reader
+from imgpipe.stitcher import Stitcher
+from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
+from imgpipe.tiler import JobRef, Task
+from imgpipe.worker import Job, Receipt
+
+__all__ = ["Control", "Pass", "Passes"]
+
+Deliver = Callable[[Task, Receipt], None]
+
+
+class Control:
+    """How another thread follows a run and stops it."""
+
+    def __init__(self) -> None:
+        self.progress = 0.0
+        self._stopped = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Ask the run to end."""
+        self._stopped.set()
+        self._wake()
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Tell how to wake the run up."""
+        self._wake = wake
+        if self._stopped.is_set():
+            wake()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One way through the image.
+
+    Attributes
+    ----------
+    turn : int
+        Its number.
+    kind : str
+        Kind of its tasks.
+    job : Job
+        What they have in common.
+    payload_bytes : int
+        Size of the slot for what a task encodes; 0 if it encodes nothing.
+    """
+
+    turn: int
+    kind: str
+    job: Job
+    payload_bytes: int = 0
+
+
+class Passes:
+    """Has the tasks of passes done by one executor.
+
+    Parameters
+    ----------
+    plan : Plan
+        How pixels travel, and how many tasks are under way at once.
+    executor : Executor
+        What carries the tasks.
+    control : Control
+        May stop it.
+    tell : callable
+        Gets the events.
+    """
+
+    def __init__(
+        self, plan: Plan, executor: Executor, control: Control, tell: Callable[[Event], None]
+    ) -> None:
+        self._plan, self._executor, self._control, self._tell = plan, executor, control, tell
+        self._traits = traits_of(executor)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a worker may be ended without harm."""
+        return isinstance(self._executor, Supervised)
+
+    def run(
+        self, this: Pass, source: Source, operands: tuple[RandomSource, ...], deliver: Deliver
+    ) -> None:
+        """Have every task of a pass done; deliver the receipts in order."""
+        shared = self._traits.isolates and self._traits.shares_memory
+        with contextlib.ExitStack() as held:
+            ref = self._job_ref(this.job, held)
+            reader = Reader(
+                source, operands, self._plan, this.job.tiler, this.kind, ref, shared=shared
+            )
+            held.callback(reader.close)
+            outputs: deque[Slot | None] = deque([None] * self._plan.window)
+            if this.payload_bytes and shared:
+                buffers = Buffers(self._plan.window, this.payload_bytes, shared=True)
+                held.callback(buffers.close)
+                outputs = deque(buffers.slots)
+            queue = self._queue(this)
+            if reader.streams and not isinstance(self._executor, SerialExecutor):
+                inline: Iterator[Task] = iter(())
+                held.enter_context(_reading(reader, queue))
+            else:
+                inline = reader.tasks()
+            self._flow(this, queue, reader, inline, outputs, deliver)
+            next(inline, None)  # lets the reader look at what follows the last row
+
+    def seal(self, this: Pass) -> None:
+        """Have the last task of a placed sink done."""
+        with contextlib.ExitStack() as held:
+            ref = self._job_ref(this.job, held)
+            queue = self._queue(this)
+            queue.submit(Task("seal", len(this.job.tiler), Box(0, 0, 0, 0), (), None, ref))
+            while not isinstance(message := queue.next(), Done):
+                self._note(message)
+            self._note_done(this, message)
+
+    def _flow(
+        self,
+        this: Pass,
+        queue: TaskQueue,
+        reader: Reader,
+        inline: Iterator[Task],
+        outputs: deque[Slot | None],
+        deliver: Deliver,
+    ) -> None:
+        """Move tasks from the reader to the queue, and receipts from the queue to `deliver`."""
+        stitcher: Stitcher[tuple[Task, Receipt]] = Stitcher(len(outputs))
+        waiting: deque[Task] = deque()
+        left = len(this.job.tiler)
+        while left:
+            while outputs:
+                task = waiting.popleft() if waiting else next(inline, None)
+                if task is None:
+                    break
+                queue.submit(replace(task, output=outputs.popleft()))
+            message = queue.next()
+            if not isinstance(message, Done):
+                waiting.extend(self._note(message))
+                continue
+            reader.release(message.task)
+            self._note_done(this, message)
+            stitcher.land(message.task.index, (message.task, message.receipt))
+            for task, receipt in stitcher.pop():
+                deliver(task, receipt)
+                outputs.append(task.output)
+                left -= 1
+
+    def _note(self, message: Ready | Lost | Done) -> list[Task]:
+        """Return the task that the reader made; tell of workers that were lost."""
+        if isinstance(message, Ready):
+            if message.error is not None:
+                raise message.error
+            return [message.task] if message.task is not None else []
+        if isinstance(message, Lost):
+            self._tell(WorkerLost(time.monotonic(), message.reason, message.tasks))
+        return []
+
+    def _note_done(self, this: Pass, message: Done) -> None:
+        task, receipt = message.task, message.receipt
+        self._tell(
+            TaskDone(
+                time=time.monotonic(),
+                kind=task.kind,
+                pass_index=this.turn,
+                index=task.index,
+                box=task.box,
+                worker=receipt.worker,
+                started=receipt.started,
+                ended=receipt.ended,
+                cpu=receipt.cpu,
+                spans=receipt.spans,
+            )
+        )
+
+    def _queue(self, this: Pass) -> TaskQueue:
+        chain = " | ".join(repr(stage.filter) for stage in this.job.all_stages)
+
+        def describe(task: Task) -> str:
+            return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain or 'the image'}"
+
+        queue = TaskQueue(self._executor, self._plan.source, describe)
+        self._control.attach(lambda: queue.inbox.put(Stop()))
+        return queue
+
+    def _job_ref(self, job: Job, held: contextlib.ExitStack) -> JobRef:
+        """Return what tells workers of `job`: pickled once, or as it is inside this process."""
+        if not self._traits.isolates:
+            ref = worker.adopt(job)
+            held.callback(worker.disown, ref)
+            return ref
+        data = _pickled(job)
+        if not self._traits.shares_memory:
+            return worker.carried(data)
+        buffers = Buffers(1, len(data), shared=True)
+        held.callback(buffers.close)
+        buffers.slots[0].bytes()[: len(data)] = data
+        return worker.stored(data, buffers.slots[0])
+
+
+@contextlib.contextmanager
+def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
+    """Read in a thread of its own, which ends with this context."""
+
+    def work() -> None:
+        try:
+            for task in reader.tasks():
+                queue.inbox.put(Ready(task))
+        except Cancelled:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the run
+            queue.inbox.put(Ready(None, error))
+
+    thread = threading.Thread(target=work, name="imgpipe-reader", daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        reader.stop()
+        raise
+    finally:
+        thread.join()
+    while not queue.inbox.empty():  # what the reader found after the last row
+        left = queue.inbox.get()
+        if isinstance(left, Ready) and left.error is not None:
+            raise left.error
+
+
+def _pickled(job: Job) -> bytes:
+    """Return `job` as bytes that a worker can load, whatever module its functions are from."""
+    if all(stage.filter.definition.ours for stage in job.all_stages):
+        return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
+    import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
+
+    try:
+        return cast(bytes, cloudpickle.dumps(job))
+    except Exception as error:
+        raise UsageError(
+            f"a filter cannot be sent to the workers: {error}; make what it refers to at its "
+            "first call, or pass it as a parameter"
+        ) from error
