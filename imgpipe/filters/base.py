@@ -63,13 +63,13 @@ class Place:
 class OutputShape(Protocol):
     """Size of the output of a filter that changes the geometry."""
 
-    def __call__(self, height: int, width: int, **params: Any) -> tuple[int, int]: ...
+    def __call__(self, size: tuple[int, int], /, **params: Any) -> tuple[int, int]: ...
 
 
 class InputRegion(Protocol):
     """The input box that an output box is made from."""
 
-    def __call__(self, box: Box, height: int, width: int, **params: Any) -> Box: ...
+    def __call__(self, box: Box, size: tuple[int, int], /, **params: Any) -> Box: ...
 
 
 @dataclass(frozen=True)
@@ -351,9 +351,9 @@ def filter(  # noqa: A001
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
         the result as the keyword ``measured``. Costs one more pass.
     output, region : callable, optional
-        For filters that change the geometry: ``output(height, width, **params)`` is the size of
-        the output, ``region(box, height, width, **params)`` the input box that an output box is
-        made from.
+        For filters that change the geometry: ``output(size, **params)`` is the size of the
+        output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
+        input box that an output box is made from.
     in_order : bool, default False
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional

@@ -17,19 +17,19 @@ Pixels = NDArray[Any]
 Direction = Literal["vertical", "horizontal"]
 
 
-def _cropped_size(height: int, width: int, **wanted: int) -> tuple[int, int]:
+def _cropped_size(size: tuple[int, int], /, **wanted: int) -> tuple[int, int]:
     box = Box(
         wanted["y"], wanted["x"], wanted["y"] + wanted["height"], wanted["x"] + wanted["width"]
     )
-    if box.empty or not Box.of(height, width).contains(box):
+    if box.empty or not Box.of(*size).contains(box):
         raise UsageError(
             f"the region {box.x0},{box.y0},{box.width},{box.height} (x, y, width, height) is not "
-            f"inside the image of {width} x {height}"
+            f"inside the image of {size[1]} x {size[0]}"
         )
     return box.shape
 
 
-def _moved(box: Box, height: int, width: int, **wanted: int) -> Box:
+def _moved(box: Box, _size: tuple[int, int], /, **wanted: int) -> Box:
     return box.shift(wanted["y"], wanted["x"])
 
 
@@ -61,11 +61,12 @@ def crop(
     return chunk
 
 
-def _same_size(height: int, width: int, *, direction: str) -> tuple[int, int]:
-    return height, width
+def _same_size(size: tuple[int, int], /, *, direction: str) -> tuple[int, int]:
+    return size
 
 
-def _mirrored(box: Box, height: int, width: int, *, direction: str) -> Box:
+def _mirrored(box: Box, size: tuple[int, int], /, *, direction: str) -> Box:
+    height, width = size
     if direction == "vertical":
         return Box(height - box.y1, box.x0, height - box.y0, box.x1)
     return Box(box.y0, width - box.x1, box.y1, width - box.x0)

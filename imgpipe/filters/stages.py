@@ -72,7 +72,8 @@ class Stage:
         """Return the box before this stage that `box` after it is made from, not clipped."""
         region = self.filter.definition.region
         if region is not None:
-            box = region(box, self.before.height, self.before.width, **self.filter.keywords)
+            size = self.before.height, self.before.width
+            box = region(box, size, **self.filter.keywords)
         return box.grow(self.filter.halo)
 
     def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
@@ -280,7 +281,7 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
     height, width = info.height, info.width
     metadata: Metadata = info.metadata
     if definition.output is not None:
-        height, width = definition.output(height, width, **one.keywords)
+        height, width = definition.output((height, width), **one.keywords)
         if height < 1 or width < 1:
             raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
     hidden = int(info.alpha is not None and definition.alpha != "filter")

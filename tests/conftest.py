@@ -1,0 +1,82 @@
+"""What the tests share: pictures, executors, and the folder of foreign test files."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.serial import SerialExecutor
+
+CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
+
+
+def pytest_report_header() -> str:
+    found = sum(1 for path in Path(CORPORA).rglob("*.*") if path.is_file()) if CORPORA else 0
+    return f"imgpipe: {found} files outside the repository (IMGPIPE_CORPORA={CORPORA or 'unset'})"
+
+
+class PicklingExecutor(Executor):
+    """Does what an executor on another machine would: everything goes through pickle."""
+
+    shares_memory = False
+    isolates = True
+
+    def __init__(self, *, shares_files: bool) -> None:
+        self.shares_files = shares_files
+        self.sent = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        sent = pickle.dumps((fn, args, kwargs))
+        self.sent += len(sent)
+        fn, args, kwargs = pickle.loads(sent)
+        future: Future[Any] = Future()
+        try:
+            future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
+        except Exception as error:
+            future.set_exception(pickle.loads(pickle.dumps(error)))
+        return future
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[ProcessExecutor]:
+    with ProcessExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture(params=["serial", "threads", "processes", "pickled files", "pickled pixels"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """Every kind of executor that the engine knows how to use."""
+    if request.param == "serial":
+        yield SerialExecutor()
+    elif request.param == "threads":
+        with ThreadPoolExecutor(2) as threads:
+            yield threads
+    elif request.param == "processes":
+        yield request.getfixturevalue("pool")
+    else:
+        yield PicklingExecutor(shares_files=request.param == "pickled files")
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """A photograph of odd size, (211, 307, 3)."""
+    from skimage import data
+
+    return np.ascontiguousarray(data.astronaut()[100:311, 60:367])
+
+
+def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
+    """Random values over the whole range of `dtype`; floats of very different sizes."""
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        return (rng.standard_normal(shape) * 10.0 ** rng.integers(-6, 7, shape)).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)

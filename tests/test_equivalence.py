@@ -1,0 +1,176 @@
+"""Tiled equals whole, bit for bit: the contract on which everything else rests."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import imgpipe
+from imgpipe.filters import autocontrast, blur, box, crop, flip, grayscale, invert
+from imgpipe.filters.base import Chain, filter
+from imgpipe.filters.borders import BORDERS
+from tests.conftest import noise
+
+CHUNKS = [1, 7, 64, 1000]
+
+
+@filter(halo=(2, 1), alpha="filter")
+def asymmetric(chunk, *, weight: float = 0.25):
+    """Looks two rows up and one column to the left; a user's filter."""
+    wide = chunk.astype(np.float64)
+    out = wide.copy()
+    out[2:, 1:] += weight * wide[:-2, :-1]
+    return np.clip(out, 0, np.iinfo(chunk.dtype).max if chunk.dtype.kind == "u" else np.inf)
+
+
+@filter(halo=0)
+def vignette(chunk, *, place):
+    """Depends on where it is, and says so."""
+    y = np.arange(place.box.y0, place.box.y1)[:, None, None] / place.height
+    x = np.arange(place.box.x0, place.box.x1)[None, :, None] / place.width
+    return chunk * (1 - 0.5 * ((y - 0.5) ** 2 + (x - 0.5) ** 2))
+
+
+CHAINS: dict[str, Chain] = {
+    "blur": blur(sigma=1.3),
+    "large blur": blur(sigma=6),
+    "box": box(radius=3),
+    "invert": invert(),
+    "two halos": blur(sigma=0.8) | box(radius=2),
+    "measured": blur(sigma=1) | autocontrast(cutoff=1),
+    "user's own": asymmetric(weight=0.5) | vignette(),
+    "geometry": flip(direction="vertical") | blur(sigma=1),
+    "cropped": box(radius=4) | crop(x=5, y=3, width=17, height=11) | invert(),
+}
+
+
+def through_files(
+    array: np.ndarray, chain: Chain, folder: Path, executor: Executor, chunk: int
+) -> np.ndarray:
+    """Run `chain` from a file to a file."""
+    np.save(folder / "in.npy", array)
+    imgpipe.run(folder / "in.npy", chain, folder / "out.npy", executor=executor, chunk=chunk)
+    return np.load(folder / "out.npy").reshape(-1)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("name", CHAINS)
+def test_every_chain_on_every_executor(
+    name: str, chunk: int, executor: Executor, tmp_path: Path
+) -> None:
+    array = noise((29, 37, 3), "uint8")
+    expected = CHAINS[name](array)
+    made = through_files(array, CHAINS[name], tmp_path, executor, chunk)
+    np.testing.assert_array_equal(made, expected.reshape(-1))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("make", [blur, box])
+def test_every_border_and_type(make: object, border: str, dtype: str, tmp_path: Path) -> None:
+    chain = make(border=border) | make(border=border)
+    array = noise((53, 41, 2), dtype)
+    expected = chain(array)
+    for chunk in (7, 16, 1000):
+        made = imgpipe.apply(array, chain, executor="serial", chunk=chunk)
+        np.testing.assert_array_equal(made, expected)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_images_smaller_than_their_halo(border: str) -> None:
+    chain = blur(sigma=3, border=border) | box(radius=9, border=border)
+    for shape in ((1, 1, 1), (1, 13, 3), (13, 1, 3), (5, 3, 1)):
+        array = noise(shape, "uint16")
+        made = imgpipe.apply(array, chain, executor="serial", chunk=2)
+        np.testing.assert_array_equal(made, chain(array))
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_borders_are_those_of_numpy(border: str) -> None:
+    array = noise((6, 5, 1), "uint8")
+
+    @filter(halo=(11, 13))
+    def corner(chunk):
+        assert (chunk[..., 0] == np.pad(array[..., 0], ((11, 11), (13, 13)), mode=border)).all()
+        return chunk
+
+    corner(border=border)(array)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_alpha_and_channels(channels: int, alpha: bool) -> None:
+    if alpha and channels == 1:
+        return
+    array = noise((31, 23, channels), "uint8")
+    which = channels - 1 if alpha else None
+    for chain in (blur(), box(), invert(), blur() | invert() | box()):
+        made = imgpipe.apply(array, chain, alpha=which, executor="serial", chunk=7)
+        np.testing.assert_array_equal(made, chain(array, alpha=which))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=st.integers(1, 60),
+    columns=st.integers(1, 60),
+    chunk=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    sigma=st.floats(0.3, 4),
+    radius=st.integers(0, 6),
+    borders=st.tuples(st.sampled_from(BORDERS), st.sampled_from(BORDERS)),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+)
+def test_any_cut_of_any_image(rows, columns, chunk, sigma, radius, borders, dtype) -> None:
+    chain = blur(sigma=sigma, border=borders[0]) | box(radius=radius, border=borders[1])
+    array = noise((rows, columns, 2), dtype)
+    made = imgpipe.apply(array, chain, executor="serial", chunk=chunk)
+    np.testing.assert_array_equal(made, chain(array))
+
+
+def test_a_second_image_is_cut_like_the_first(executor: Executor, tmp_path: Path) -> None:
+    from imgpipe.filters import blend
+
+    one, other = noise((43, 31, 3), "uint8", 1), noise((43, 31, 3), "uint8", 2)
+    np.save(tmp_path / "one.npy", one)
+    np.save(tmp_path / "other.npy", other)
+    chain = blur(sigma=1) | blend(other=str(tmp_path / "other.npy"), amount=0.3)
+    imgpipe.run(tmp_path / "one.npy", chain, tmp_path / "o.npy", executor=executor, chunk=9)
+    expected = (blur(sigma=1) | blend(other=other, amount=0.3))(one)
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def test_files_have_the_same_bytes_however_they_were_made(
+    photo: np.ndarray, executor: Executor, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    tall = np.tile(photo, (12, 3, 1))  # several encode units
+    Image.fromarray(tall).save(tmp_path / "in.png")
+    chain = blur(sigma=2) | grayscale()
+    reference = tmp_path / "reference.png"
+    imgpipe.run(tmp_path / "in.png", chain, reference, executor="serial")
+    for chunk, memory in ((None, None), (50, None), (None, 150_000_000)):
+        out = tmp_path / "out.png"
+        imgpipe.run(
+            tmp_path / "in.png", chain, out, executor=executor, chunk=chunk, max_memory=memory
+        )
+        assert out.read_bytes() == reference.read_bytes()
+    np.testing.assert_array_equal(np.array(Image.open(out)), chain(tall)[..., 0])
+
+
+def test_a_region_is_the_crop_of_the_whole(
+    photo: np.ndarray, executor: Executor, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.fromarray(photo).save(tmp_path / "in.png")
+    region = imgpipe.Box(90, 33, 181, 200)
+    imgpipe.run(
+        tmp_path / "in.png", blur(sigma=3), tmp_path / "o.png", executor=executor, region=region
+    )
+    made = np.array(Image.open(tmp_path / "o.png"))
+    np.testing.assert_array_equal(made, blur(sigma=3)(photo)[region.slices])
