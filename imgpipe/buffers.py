@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgpipe.errors import MemoryPlanError
+from imgpipe.machine import available_memory
 
 __all__ = ["Buffers", "Slot"]
 
@@ -98,6 +99,9 @@ Made = tuple[str, Any, Callable[[], None]]
 
 def _first_that_works(makers: tuple[Callable[[int], Made], ...], size: int) -> Made:
     failures = []
+    if size > available_memory():
+        # Asking the system for more than there is would have it end other processes first.
+        makers, failures = (), ["there is not that much"]
     for make in makers:
         try:
             return make(size)

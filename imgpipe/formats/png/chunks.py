@@ -15,7 +15,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -50,7 +50,15 @@ _DEPTHS = {
 _PIECE = 1 << 20
 _MAX_ANCILLARY = 16 << 20
 _MAX_DEFLATE_RATIO = 1032  # 258 bytes for two bits
-_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))  # fmt: skip  # noqa: E501
+_PASSES = (  # of Adam7: first row, first column, step down, step across
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)
 _SUSPECT_TRANSFER = "; it looks like it was transferred as text"
 
 _log = logging.getLogger(__name__)
@@ -88,7 +96,7 @@ class Header:
     palette: bytes = b""
     transparency: bytes | None = None
     data_start: int = 0
-    metadata: Metadata = Metadata()
+    metadata: Metadata = field(default_factory=Metadata)
 
     @property
     def samples(self) -> int:
@@ -124,7 +132,7 @@ def matches(head: bytes) -> bool:
     return head == SIGNATURE or head[1:4] == b"PNG" or alike >= len(SIGNATURE) - 2
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes | memoryview) -> bytes:
     """Return a chunk, ready to be written."""
     crc = isal_zlib.crc32(content, isal_zlib.crc32(kind))
     return b"".join((struct.pack(">I4s", len(content), kind), content, struct.pack(">I", crc)))
@@ -142,7 +150,7 @@ def open_file(name: str, buffering: int = 1 << 16) -> BinaryIO:
         if not stat.S_ISREG(os.stat(name).st_mode):
             what = "is a directory" if os.path.isdir(name) else "is not a regular file"
             raise InputError(f"{name}: {what}; give the path of a PNG file")
-        return open(name, "rb", buffering)  # noqa: SIM115 - the caller closes it
+        return open(name, "rb", buffering)
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; check the path") from None
     except PermissionError:
@@ -201,16 +209,12 @@ class _HeaderReader:
                 self._other(header, kind, start, length, after_data=bool(data_start))
             previous = kind
         self._check_complete(header, data_start, data_bytes)
-        return Header(
-            header.height,
-            header.width,
-            header.depth,
-            header.colour_type,
-            header.interlaced,
-            self.palette,
-            self.transparency,
-            data_start,
-            self.metadata.result(),
+        return replace(
+            header,
+            palette=self.palette,
+            transparency=self.transparency,
+            data_start=data_start,
+            metadata=self.metadata.result(),
         )
 
     def _corrupt(self, what: str) -> CorruptError:
@@ -284,7 +288,7 @@ class _HeaderReader:
         self, header: Header, kind: bytes, start: int, length: int, *, after_data: bool
     ) -> None:
         if kind == b"PLTE":
-            self._read_palette(header, self._content_of_palette(start, length), after_data)
+            self._read_palette(header, start, length, after_data=after_data)
         elif kind == b"IHDR":
             raise self._corrupt("has two headers (IHDR)")
         elif kind[:1].isupper():
@@ -293,14 +297,12 @@ class _HeaderReader:
                 f"{kind.decode()}); convert it with the program that wrote it"
             )
         elif kind == b"tRNS" or kind in METADATA_CHUNKS:
-            self._ancillary(header, kind, start, length, after_data)
+            self._ancillary(header, kind, start, length, after_data=after_data)
 
-    def _content_of_palette(self, start: int, length: int) -> bytes:
+    def _read_palette(self, header: Header, start: int, length: int, *, after_data: bool) -> None:
         if length > 768 or length % 3 or not length:
             raise self._corrupt(f"has a palette of {length} bytes, which is not possible")
-        return self._content(b"PLTE", start, length)
-
-    def _read_palette(self, header: Header, content: bytes, after_data: bool) -> None:
+        content = self._content(b"PLTE", start, length)
         if header.colour_type != PALETTE:
             return  # a suggestion for displays with few colours
         if after_data or self.palette:
@@ -308,7 +310,7 @@ class _HeaderReader:
         self.palette = content[: 3 << header.depth]
 
     def _ancillary(
-        self, header: Header, kind: bytes, start: int, length: int, after_data: bool
+        self, header: Header, kind: bytes, start: int, length: int, *, after_data: bool
     ) -> None:
         if length > _MAX_ANCILLARY:
             self._ignored(kind, f"it is larger than {_MAX_ANCILLARY >> 20} MB")

@@ -50,11 +50,11 @@ def stored(data: memoryview) -> list[bytes]:
     return parts
 
 
-def by_zlib(level: int) -> Deflate:
+def by_zlib(level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> Deflate:
     """Return a function that deflates by zlib."""
 
     def deflate(data: memoryview) -> list[bytes]:
-        deflater = zlib.compressobj(level, zlib.DEFLATED, -15, 9)
+        deflater = zlib.compressobj(level, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL + 1, strategy)
         return [deflater.compress(data), deflater.flush(zlib.Z_SYNC_FLUSH)]
 
     return deflate

@@ -49,7 +49,7 @@ class MetadataReader:
             else:
                 field, value = _READERS[kind](content)
                 self._found.setdefault(field, value)
-        except (ValueError, struct.error, isal_zlib.error) as error:
+        except (ValueError, struct.error, isal_zlib.IsalError) as error:
             _log.warning("%s: ignored the chunk %s: %s", self._name, kind.decode(), error)
 
     def result(self) -> Metadata:

@@ -12,8 +12,16 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from imgpipe.errors import CorruptError
-from imgpipe.formats.png.chunks import GRAY, PALETTE, RGB, Header, image_data, open_file, read_header
-from imgpipe.formats.png.unfilter import BadFilter, Layout, Unfilter
+from imgpipe.formats.png.chunks import (
+    GRAY,
+    PALETTE,
+    RGB,
+    Header,
+    image_data,
+    open_file,
+    read_header,
+)
+from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo
 
 __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
@@ -158,12 +166,12 @@ class PngRows:
             target = out[start : start + step]
             try:
                 pixels = self._unfilter.next(len(target))
-            except BadFilter as error:
+            except BadFilterError as error:
                 row = self._row + error.args[0]
                 raise self._damaged(f"row {row} has a filter that does not exist") from None
             except _Short:
                 raise self._damaged(f"its pixel data ends after {self._place()}") from None
-            except isal_zlib.error:
+            except isal_zlib.IsalError:
                 raise self._damaged(
                     f"its pixel data cannot be decompressed after {self._place()}"
                 ) from None
@@ -185,7 +193,7 @@ class PngRows:
             more = self._inflater.finish()
         except _Short:
             raise self._damaged("its pixel data has no end mark") from None
-        except isal_zlib.error:
+        except isal_zlib.IsalError:
             raise self._damaged("the checksum of its pixels is wrong") from None
         if more:
             raise self._damaged("it holds more pixel data than its header declares")

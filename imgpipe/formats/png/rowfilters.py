@@ -36,7 +36,9 @@ def scratch(name: str, size: int) -> Bytes:
     return buffers[name][:size]
 
 
-def filter_rows(rows: NDArray[Any], above: NDArray[Any], pixel: int, kinds: Bytes, out: Bytes) -> None:
+def filter_rows(
+    rows: NDArray[Any], above: NDArray[Any], pixel: int, kinds: Bytes, out: Bytes
+) -> None:
     """Filter `rows` into `out`, which is one column wider: the filter of each row goes first.
 
     Parameters

@@ -21,7 +21,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-__all__ = ["Layout", "Unfilter"]
+__all__ = ["BadFilterError", "Layout", "Unfilter"]
 
 Bytes = NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ _SEGMENT = 1 << 16
 _BLOCK_BYTES = 160 << 10
 
 
-class BadFilter(ValueError):
+class BadFilterError(ValueError):
     """A row names a filter that does not exist; the argument is its index."""
 
 
@@ -83,7 +83,7 @@ class Unfilter:
 
         Raises
         ------
-        BadFilter
+        BadFilterError
             If a row has an unknown filter.
         """
         pixels = self._block[1 : 1 + rows]
@@ -100,7 +100,7 @@ class Unfilter:
         lines = np.frombuffer(filtered, np.uint8).reshape(rows, 1 + layout.row_bytes)
         kinds = lines[:, 0]
         if kinds.max() > PAETH:
-            raise BadFilter(int(np.argmax(kinds > PAETH)))
+            raise BadFilterError(int(np.argmax(kinds > PAETH)))
         if np.all((kinds == UP) | (kinds == NONE)):
             self._add_up(lines, _bytes(pixels))
             if layout.itemsize == 2:
@@ -127,7 +127,7 @@ class Unfilter:
         layout, pixel = self._layout, self._layout.pixel_bytes
         kind = self._read(1)[0]
         if kind > PAETH:
-            raise BadFilter(0)
+            raise BadFilterError(0)
         for start in range(0, layout.row_bytes, _SEGMENT * pixel):
             part = slice(start, min(start + _SEGMENT * pixel, layout.row_bytes))
             filtered = self._read(part.stop - part.start)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -138,9 +139,7 @@ class PngEncoder:
         crc = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
         return data, (crc, adler, len(rows) * (1 + self.row_bytes))
 
-    def _encode(
-        self, method: Method, rows: NDArray[Any], above: NDArray[Any]
-    ) -> tuple[bytes, int]:
+    def _encode(self, method: Method, rows: NDArray[Any], above: NDArray[Any]) -> tuple[bytes, int]:
         kind, deflater = method
         filtered = _filtered(kind, rows, above, self.pixel_bytes)
         return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
@@ -163,14 +162,14 @@ class PngEncoder:
             case 0:
                 return [(NONE, deflate.stored)]
             case 1:
-                return [(UP, narrow), (UP, wide), (NONE, wide)]
+                return [(UP, wide)]
             case 2:
                 return [(PAETH, narrow), (AVERAGE, narrow), (NONE, wide)]
             case 3:
                 return [(ADAPTIVE, narrow), (UP, wide), (NONE, wide)]
             case level:
-                thorough = deflate.by_zlib(level)
-                return [(ADAPTIVE, narrow), (ADAPTIVE, thorough), (NONE, thorough)]
+                thorough = deflate.by_zlib(level, zlib.Z_FILTERED)
+                return [(ADAPTIVE, narrow), (ADAPTIVE, thorough), (NONE, deflate.by_zlib(level))]
 
 
 def _sample(rows: NDArray[Any], channels: int) -> NDArray[Any]:

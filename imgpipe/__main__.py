@@ -1,0 +1,8 @@
+"""``python -m imgpipe`` is the command ``imgpipe``."""
+
+import sys
+
+from imgpipe.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

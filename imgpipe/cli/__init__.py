@@ -1,0 +1,67 @@
+"""The command line: here its outside, where signals and errors become lines and exit codes.
+
+====  ========================================================
+0     done
+1     it failed: what went wrong is one line on standard error
+2     the command itself is wrong
+70    a bug in imgpipe
+129   the terminal went away (SIGHUP)
+130   interrupted (Ctrl-C)
+143   terminated (SIGTERM)
+====  ========================================================
+
+Nothing is imported before it is needed: help comes without NumPy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from imgpipe.cli import signals
+
+__all__ = ["execute", "main"]
+
+_COMPLETE = "_IMGPIPE_COMPLETE"
+
+
+def main() -> int:
+    """Run the command that this process was started with; return its exit code."""
+    try:
+        signals.install()
+        return execute(sys.argv[1:])
+    except signals.Signalled as stop:
+        from imgpipe.cli.messages import say  # noqa: PLC0415
+
+        say(f"imgpipe: {stop}")
+        return stop.exit_code
+    finally:
+        signals.ignore()  # all that is left is the end of the interpreter
+
+
+def execute(args: Sequence[str]) -> int:
+    """Run the command `args`; tell errors in a line of text and return the exit code."""
+    import click  # noqa: PLC0415 - once the signals are taken care of
+
+    from imgpipe.cli.program import program  # noqa: PLC0415
+
+    try:
+        if instruction := os.environ.get(_COMPLETE):
+            from click.shell_completion import shell_complete  # noqa: PLC0415
+
+            return shell_complete(program, {}, "imgpipe", _COMPLETE, instruction)
+        with program.make_context("imgpipe", list(args) or ["--help"]) as context:
+            program.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except BrokenPipeError:
+        # The reader has seen enough. What is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the outermost place there is
+        from imgpipe.cli.messages import explain  # noqa: PLC0415 - not for help
+
+        return explain(error)
+    return 0

@@ -1,0 +1,173 @@
+"""Commands: ``run``, and one for each registered filter; each is made when it is called."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpipe.cli import signals
+from imgpipe.cli.early import start_early
+from imgpipe.cli.messages import log_to_stderr, printable, say
+from imgpipe.cli.options import ChainText, common_options, filter_options, option_words
+from imgpipe.cli.program import SETTINGS, write_examples
+
+if TYPE_CHECKING:
+    from imgpipe.filters.base import Chain, Definition, FilterFactory
+    from imgpipe.filters.parameters import Parameter
+
+__all__ = ["FilterCommand", "RunCommand"]
+
+
+class ImageCommand(click.Command):
+    """A command that makes an image of an image by a chain."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args`; what takes long and can begin before that does."""
+        if not ctx.resilient_parsing:
+            start_early(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Make the image."""
+        params = dict(ctx.params)
+        quiet, verbose = params["quiet"], params["verbose"]
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose contradict each other", ctx)
+        log_to_stderr(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
+        chain = self.chain(params)
+        _make_image(chain, **params)
+
+    def chain(self, params: dict[str, Any]) -> Chain:
+        """Take from `params` what describes the chain, and return it."""
+        raise NotImplementedError
+
+
+class FilterCommand(ImageCommand):
+    """The command of a registered filter, whose options are read from its signature."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name, context_settings=SETTINGS, params=common_options(), short_help=summary
+        )
+
+    @cached_property
+    def factory(self) -> FilterFactory:
+        """The filter, imported."""
+        from imgpipe.filters.loading import load_registered  # noqa: PLC0415 - takes NumPy along
+
+        return load_registered(str(self.name))
+
+    @cached_property
+    def own_options(self) -> list[click.Option]:
+        """The options of this filter alone."""
+        return filter_options(self.factory.definition, self.params)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the filter, then those of every command."""
+        return [*self.own_options, *super().get_params(ctx)]
+
+    def chain(self, params: dict[str, Any]) -> Chain:
+        """Return the filter with the values that were given."""
+        return self.factory(**{str(o.name): params.pop(str(o.name)) for o in self.own_options})
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the filter does, in the words of its docstring."""
+        text = inspect.getdoc(self.factory.definition.kernel) or str(self.short_help)
+        self.help = re.split(r"\n+\w+\n---", text)[0].replace("``", "")
+        super().format_help_text(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write an example."""
+        words = " ".join(_example_words(self.factory.definition))
+        write_examples(formatter, f"imgpipe {self.name} photo.png -o out.png {words}".rstrip())
+
+
+class RunCommand(ImageCommand):
+    """The command that runs any chain."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[click.Argument(["chain"], type=ChainText()), *common_options()],
+            short_help=summary,
+            help="Run CHAIN, filters separated by |, over an image in one pass. A filter is a "
+            "registered one (see imgpipe --help), or a function of yours that is decorated with "
+            "@imgpipe.filter, as FILE.py:FUNCTION or MODULE:FUNCTION. Values follow a colon: "
+            "blur:sigma=2,border=wrap. Text with any of | : , = or blanks goes in quotes.",
+        )
+
+    def chain(self, params: dict[str, Any]) -> Chain:
+        """Return the chain that was written down."""
+        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - takes NumPy along
+
+        return parse_chain(params.pop("chain"))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(
+            formatter,
+            'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
+            "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
+            "imgpipe run package.module:emboss photo.png -o out.png",
+        )
+
+
+def _make_image(
+    chain: Chain,
+    *,
+    input_: str,
+    output: str,
+    jobs: int | None,
+    dry_run: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    from imgpipe.passes import Control  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
+    from imgpipe.progress import Bar  # noqa: PLC0415
+
+    options["workers"] = jobs
+    control = Control()
+    with signals.stopping(control.stop):
+        plan = str(plan_run(input_, chain, output, **options)) if dry_run or verbose else ""
+        if dry_run:
+            click.echo(printable(plan))
+            return
+        if verbose:
+            say(plan)
+        with Bar(hidden=quiet or verbose) as bar:
+            report = run(input_, chain, output, on_event=bar, control=control, **options)
+        signals.outcome(f"{output} was complete already")
+    if verbose:
+        say(f"executor: {report.executor}")
+    if not quiet:
+        say(str(report))
+
+
+def _example_words(definition: Definition) -> Iterator[str]:
+    """Yield the words of an example: for what must be given, else for the first parameter."""
+    required = [p for p in definition.parameters if p.required]
+    for parameter in required or definition.parameters[:1]:
+        is_file = parameter.name in definition.operands
+        yield from option_words(parameter, "other.png" if is_file else _example_value(parameter))
+
+
+def _example_value(parameter: Parameter) -> str:
+    if parameter.choices:
+        return parameter.choices[-1]
+    if parameter.kind is bool:
+        return "false" if parameter.default is True else "true"
+    if not parameter.required and parameter.default is not None:
+        return str(parameter.default)
+    if parameter.kind not in (int, float):
+        return "text"
+    low, high = (parameter.bounds.low, parameter.bounds.high) if parameter.bounds else (0, 100)
+    return f"{max(low, min(100, high)):g}"

@@ -1,0 +1,65 @@
+"""What the command line says: lines on standard error, and the exit codes of errors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+
+import click
+
+from imgpipe.errors import ImgpipeError, UsageError
+
+__all__ = ["explain", "log_to_stderr", "printable", "say"]
+
+_log = logging.getLogger("imgpipe")
+
+
+def say(text: str) -> None:
+    """Print `text` on standard error."""
+    with contextlib.suppress(OSError, ValueError):  # nobody may be there to hear it
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def printable(text: str) -> str:
+    """Return `text` with what could command a terminal, as file names can, spelt out."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def explain(error: Exception) -> int:
+    """Tell what went wrong, and return the exit code for it."""
+    _log.debug("where it happened", exc_info=error)
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        more = f"\nTry '{context.command_path} --help' for help." if context else ""
+        say(f"imgpipe: error: {error.format_message()}{more}")
+        return error.exit_code
+    if isinstance(error, ImgpipeError):
+        say(f"imgpipe: error: {error}")
+        return 2 if isinstance(error, UsageError) else 1
+    if isinstance(error, MemoryError):
+        say("imgpipe: error: memory ran out; allow less of it (--max-memory 512M) or lower -j")
+        return 1
+    if isinstance(error, OSError):
+        say(f"imgpipe: error: the system refused: {error}; --verbose shows what was asked of it")
+        return 1
+    say(
+        f"imgpipe: internal error: {type(error).__name__}: {error}; please report it, "
+        "with what the same command prints when --verbose is added"
+    )
+    return 70
+
+
+def log_to_stderr(level: int) -> None:
+    """Let what imgpipe logs from `level` on appear on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    _log.handlers[:] = [handler]
+    _log.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(f"imgpipe: {record.levelname.lower()}: {super().format(record)}")

@@ -1,0 +1,216 @@
+"""Options: those that every command has, and those that the parameters of a filter make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from imgpipe.errors import DeclarationError, ParameterError
+from imgpipe.geometry import Box
+from imgpipe.registry import FILTERS
+
+if TYPE_CHECKING:
+    from imgpipe.filters.base import Definition
+    from imgpipe.filters.parameters import Parameter
+
+__all__ = ["ChainText", "common_options", "filter_options", "option_words"]
+
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+class _Type(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
+    name = "value"
+
+
+class Size(_Type):
+    """A whole number that may be written ``512M``, ``4G``, ``1e9`` or ``256KiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d{1,2})?) ?([kmgt]?)(i?)b?", str(value).lower())
+        if not found:
+            self.fail(f"{value!r} is not a size such as 512M, 1.5G, 256KiB or 1e9", param, ctx)
+        number, unit, binary = found.groups()
+        factor = (1024 if binary else 1000) ** _UNITS[unit]
+        size = int(number) * factor if number.isdigit() else int(float(number) * factor)
+        if size < 1:
+            self.fail(f"{value!r} is too small; give at least 1", param, ctx)
+        return size
+
+
+class Region(_Type):
+    """A part of the image: ``x,y,width,height``."""
+
+    name = "x,y,w,h"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Box:
+        """Return the box."""
+        found = re.fullmatch(r" *(\d+) *, *(\d+) *, *(\d+) *, *(\d+) *", str(value))
+        x, y, width, height = map(int, found.groups()) if found else (0, 0, 0, 0)
+        if not width or not height:
+            self.fail(
+                f"{value!r} is not x,y,width,height in whole pixels, such as 100,50,640,480",
+                param,
+                ctx,
+            )
+        return Box(y, x, y + height, x + width)
+
+
+class Chunk(_Type):
+    """Rows and columns of a chunk, or one number for both."""
+
+    name = "rows,columns"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return rows and columns."""
+        found = re.fullmatch(r"(\d+)(?:,(\d+))?", str(value))
+        if not found:
+            self.fail(f"{value!r} is not rows,columns", param, ctx)
+        return int(found[1]), int(found[2] or found[1])
+
+
+class Value(_Type):
+    """A value of a filter's parameter: checked as everywhere else, with the same words."""
+
+    def __init__(self, parameter: Parameter, owner: str) -> None:
+        self._parameter, self._owner = parameter, owner
+        self.name = {int: "integer", float: "number"}.get(parameter.kind, "text")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; one that is not text is a default, and right as it is."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parameter.parse(value, self._owner)
+        except ParameterError as error:
+            self.fail(str(error).removeprefix(f"{self._owner}: "), param, ctx)
+
+
+class ChainText(_Type):
+    """The text of a chain. It is parsed later, by what points at the character that is wrong."""
+
+    name = "chain"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the last name: of a filter, else of a file."""
+        last = incomplete.rpartition("|")[2].lstrip()
+        earlier = incomplete[: len(incomplete) - len(last)]
+        found = [
+            CompletionItem(earlier + name, help=FILTERS[name].summary)
+            for name in sorted(FILTERS)
+            if name.startswith(last)
+        ]
+        return found or [CompletionItem(incomplete, type="file")]
+
+
+def common_options() -> list[click.Parameter]:
+    """Return what every command that makes an image takes after its own parameters."""
+    return [
+        click.Argument(["input_"], metavar="INPUT", type=click.Path()),
+        _option(
+            "-o",
+            "--output",
+            type=click.Path(),
+            required=True,
+            help="File to write; its suffix names the format. It may be the input.",
+        ),
+        _option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Worker processes. [default: one for each usable processor]",
+        ),
+        _option("--region", type=Region(), help="Make only this part of the output, in pixels."),
+        _option(
+            "--max-memory",
+            type=Size(),
+            help="Bound on the memory of all processes together, such as 512M. "
+            "[default: half of what is available, at most 2G]",
+        ),
+        _option("--max-pixels", type=Size(), help="Refuse images with more pixels. [default: 4G]"),
+        _option(
+            "--compression",
+            type=click.IntRange(0, 9),
+            metavar="N",
+            help="From 0, fast and large, to 9, slow and small. [default: that of the format]",
+        ),
+        _option("--chunk", type=Chunk(), hidden=True, help="Rows and columns of a chunk."),
+        _option("--dry-run", is_flag=True, help="Print the plan; read and write no pixel."),
+        _option("-q", "--quiet", is_flag=True, help="No bar and no report; only errors."),
+        _option("-v", "--verbose", is_flag=True, help="Print the plan and what goes on."),
+    ]
+
+
+def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> list[click.Option]:
+    """Return the options that the parameters of a filter make.
+
+    Raises
+    ------
+    DeclarationError
+        If one is called like an option of every command, one of those in `taken`.
+    """
+    from imgpipe.filters.borders import BORDERS  # noqa: PLC0415 - needs NumPy
+
+    border = _option(
+        "--border",
+        type=click.Choice(BORDERS),
+        default=definition.border,
+        help="What lies beyond the edge of the image, in the words of numpy.pad.",
+    )
+    options = [_filter_option(parameter, definition) for parameter in definition.parameters]
+    used = {name for other in (*taken, border) for name in _names(other)} | {"--help", "-h"}
+    for option in options:
+        clash = used & _names(option)
+        if clash:
+            raise DeclarationError(
+                f"{definition.name}: its parameter {option.name!r} would be the option "
+                f"{max(clash)}, which is taken; give the parameter another name"
+            )
+        used |= _names(option)
+    return [*options, border]
+
+
+def option_words(parameter: Parameter, value: str) -> list[str]:
+    """Return the words of a command that give `parameter` a value."""
+    name = parameter.name.strip("_").replace("_", "-")
+    if parameter.kind is bool:
+        return [f"--{name}" if value == "true" else f"--no-{name}"]
+    return [f"--{name}", value]
+
+
+def _filter_option(parameter: Parameter, definition: Definition) -> click.Option:
+    name = option_words(parameter, "")[0].removeprefix("--no-").removeprefix("--")
+    bounds = f" ({parameter.bounds})" if parameter.bounds else ""
+    text = parameter.text[:1].upper() + parameter.text[1:]
+    settings: dict[str, Any] = {"required": parameter.required, "show_default": True}
+    if not parameter.required:
+        settings["default"] = parameter.default
+    if parameter.kind is bool:
+        flags = f"--{name}/--no-{name}"
+        return click.Option([flags, parameter.name], help=text, **settings)
+    kind: click.ParamType[Any] = Value(parameter, definition.name)
+    if parameter.choices:
+        kind = click.Choice(parameter.choices)
+    elif parameter.name in definition.operands:
+        kind = click.Path()
+    words = f"{text}{bounds}".strip()
+    return click.Option([f"--{name}", parameter.name], type=kind, help=words, **settings)
+
+
+def _names(option: click.Parameter) -> set[str]:
+    return {*option.opts, *option.secondary_opts, f"--{option.name}"}
+
+
+def _option(*names: str, **settings: Any) -> click.Option:
+    return click.Option(names, show_default="default" in settings, **settings)

@@ -1,0 +1,82 @@
+"""The command ``imgpipe`` itself: it knows the names of all commands, and imports none."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from imgpipe import __version__
+from imgpipe.registry import FILTERS
+
+__all__ = ["SETTINGS", "program", "write_examples"]
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+_COMMANDS = {"run": "Run a chain of filters, or a function of yours."}
+
+
+class Program(click.Group):
+    """Lists the registered filters as commands, and imports none of them to do so."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*sorted(FILTERS), *_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of that name."""
+        from imgpipe.cli.commands import FilterCommand, RunCommand  # noqa: PLC0415 - not for help
+
+        if cmd_name in _COMMANDS:
+            return RunCommand(cmd_name, _COMMANDS[cmd_name])
+        return FilterCommand(cmd_name, FILTERS[cmd_name].summary) if cmd_name in FILTERS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begin with; suggest one where there is none."""
+        name = args[0]
+        if name.startswith("-") or self.get_command(ctx, name) or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        import difflib  # noqa: PLC0415 - only for this
+
+        message = f"there is no command {name!r}"
+        close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
+        if re.search(r"[:|]", name):
+            message += f'; a chain is run by: imgpipe run "{name}"'
+        elif close:
+            message += f"; did you mean {close[0]!r}?"
+        raise click.UsageError(message, ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in two lists."""
+        with formatter.section("Filters"):
+            formatter.write_dl([(name, FILTERS[name].summary) for name in sorted(FILTERS)])
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(
+            formatter,
+            "imgpipe blur photo.png -o out.png --sigma 2 -j 8",
+            'imgpipe run "blur:sigma=2 | grayscale" photo.png -o out.png',
+            "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
+            "imgpipe blur --help",
+            'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"   completion, also zsh and fish',
+        )
+
+
+def write_examples(formatter: click.HelpFormatter, *examples: str) -> None:
+    """Write `examples` as the last section of a page of help."""
+    with formatter.section("Example" if len(examples) == 1 else "Examples"):
+        formatter.write_text("\b\n" + "\n".join(examples))
+
+
+program = Program(
+    "imgpipe",
+    context_settings=SETTINGS,
+    help="Run NumPy over images of any size: every core busy, memory bounded, and the output the "
+    "same to the byte however the work is shared out.",
+)
+click.version_option(__version__, message="imgpipe %(version)s")(program)

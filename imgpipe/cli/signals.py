@@ -1,0 +1,134 @@
+"""Signals that end the process: at once where nothing is open, else where it is safe.
+
+During a run the engine is asked to stop, and does so between two tasks. An exception out of
+nowhere could hit between the start of a worker and the note of it, or leave a lock of the import
+system held for good. It is the last resort, for an engine that does not listen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from imgpipe.errors import Cancelled
+
+__all__ = ["Signalled", "ignore", "install", "outcome", "stopping"]
+
+_WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal went away"}
+_NUMBERS = [getattr(signal, name) for name in _WORDS if hasattr(signal, name)]
+_PATIENCE = 3.0  # seconds that the engine has to stop by itself
+
+
+class Signalled(BaseException):
+    """The process was asked to end. No `Exception`, so that nothing takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"{_WORDS[signal.Signals(self.number).name]}; {_state.outcome}"
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell reports for a process that such a signal ended."""
+        return 128 + self.number
+
+
+class _State:
+    stop: Callable[[], None] | None = None  # what stops the run that is going on
+    received = 0
+    outcome = "nothing was written"
+
+
+_state = _State()
+
+
+def install() -> None:
+    """Handle the signals that end a process.
+
+    One that is ignored stays ignored: that is how ``nohup`` and shells ask for it.
+    """
+    _set(_handle)
+
+
+def ignore() -> None:
+    """Pay no more attention to these signals."""
+    _set(signal.SIG_IGN)
+
+
+def outcome(text: str) -> None:
+    """Say what has become of the output, for those who end the process now."""
+    _state.outcome = text
+
+
+@contextlib.contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` for a signal that comes during this context.
+
+    Raises
+    ------
+    Signalled
+        At the end of the context, if one came.
+    """
+    _state.stop = stop
+    try:
+        yield
+    except Exception as error:
+        if _state.received:
+            raise Signalled(_state.received) from error
+        raise
+    finally:
+        _insist_after(0)
+        _state.stop = None
+    if _state.received:
+        raise Signalled(_state.received)
+
+
+def _set(handler: Any) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _NUMBERS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _state.received:  # once is enough: the end is near, and not to be disturbed
+        return
+    _state.received = number
+    if _state.stop is not None:
+        _insist_after(_PATIENCE)
+        _state.stop()
+        return
+    line = f"imgpipe: {Signalled(number)}\n"
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode(errors="replace"))
+    os._exit(Signalled(number).exit_code)
+
+
+def _insist_after(seconds: float) -> None:
+    """Raise `Signalled` after a while, again and again until it has effect; 0 for never."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _insist if seconds else signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0 if seconds else 0.0)
+
+
+def _insist(number: int, frame: FrameType | None) -> None:
+    importing = frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
+    if not importing and not _cleaning_up():
+        raise Signalled(_state.received)
+
+
+def _cleaning_up() -> bool:
+    """Whether a stop is being handled further down the stack."""
+    handled = sys.exc_info()[1]
+    while handled is not None and not isinstance(handled, (Signalled, Cancelled)):
+        handled = handled.__context__
+    return handled is not None

@@ -1,0 +1,296 @@
+r"""The text of a chain: what ``imgpipe run`` takes, and what a chain is written down as.
+
+::
+
+    chain      = element { "|" element } ;
+    element    = name [ ":" values ] ;
+    name       = filter                  a registered filter: no dot, no slash
+               | file ":" function       a name that ends in .py or has a slash or backslash
+               | module ":" function ;   any other name with a dot
+    values     = value { "," value } ;   those without a parameter first
+    value      = [ parameter "=" ] word ;
+    word       = bare | quoted ;
+    bare       = characters without blanks and | : , = ' "
+    quoted     = "'" characters "'" | '"' characters '"' ;
+
+Blanks between words mean nothing. Inside quotes, ``\`` before the quote or another ``\`` stands
+for that character; any other ``\`` is itself, as it is outside quotes. A word that begins with
+a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. Values without a
+parameter follow the order of the signature; ``border`` is a parameter of every filter, and is
+always given by name.
+
+===================================  =====================================
+``blur``                             with its defaults
+``blur:2``                           sigma is 2
+``blur:sigma=2,border=reflect``      by name
+``blur:2 | grayscale``               one after the other, in one pass
+``blend:"other, older.png",0.25``    quoted, for the comma and the blank
+``my_filter.py:emboss:strength=2``   a function of a file
+``"my filters/a.py":emboss``         a path with a blank
+``C:\filters\a.py:emboss``           a path with a drive
+``package.module:emboss:3``          a function of an importable module
+===================================  =====================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NoReturn
+
+from imgpipe.errors import ChainError, ParameterError, UsageError
+from imgpipe.filters.base import Chain, Definition, Filter, FilterFactory
+from imgpipe.filters.borders import BORDERS
+from imgpipe.filters.loading import (
+    hint,
+    load_module_filter,
+    load_registered,
+    load_user_filter,
+    where_found,
+)
+from imgpipe.filters.parameters import Parameter
+
+__all__ = ["format_chain", "load_user_filter", "parse_chain"]
+
+_MARKS = "|:,="
+_QUOTES = "'\""
+_BORDER = Parameter("border", str, choices=BORDERS)
+
+
+def parse_chain(text: str) -> Chain:
+    """Return the chain that `text` describes; a `Filter` where it is only one.
+
+    Parameters
+    ----------
+    text : str
+        See the grammar at the top of this module.
+
+    Raises
+    ------
+    ChainError
+        If it does not parse, or names what is not there. Points at the character.
+    """
+    return _Parser(text).chain()
+
+
+def format_chain(chain: Chain) -> str:
+    """Return the text of `chain`: the inverse of `parse_chain`. Defaults are left out.
+
+    Raises
+    ------
+    UsageError
+        If a filter or a value of it has no text, such as a function of a script or an array.
+    """
+    if not chain.filters:
+        raise UsageError("a chain without a filter cannot be written as text")
+    return " | ".join(_element_text(one) for one in chain)
+
+
+# --- words ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str  # "word", one of the marks, or "end"
+    text: str
+    at: int
+
+
+def _scan(text: str) -> Iterator[_Token]:
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+        elif text[at] in _MARKS:
+            yield _Token(text[at], text[at], at)
+            at += 1
+        else:
+            start = at
+            word, at = (_quoted if text[at] in _QUOTES else _bare)(text, at)
+            yield _Token("word", word, start)
+    yield _Token("end", "", len(text))
+
+
+def _bare(text: str, start: int) -> tuple[str, int]:
+    """Return the word that begins at `start`, and where it ends."""
+    at = start
+    if re.match(r"[A-Za-z]:[\\/]", text[start : start + 3]):
+        at += 2
+    while at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
+        if text[at] in _QUOTES:
+            raise ChainError("a quote inside a word; put all of it in quotes", text, at)
+        at += 1
+    return text[start:at], at
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    """Return what is between the quotes that begin at `start`, and where they end."""
+    quote, at, inside = text[start], start + 1, ""
+    while at < len(text) and text[at] != quote:
+        if text[at] == "\\" and text[at + 1 : at + 2] in (quote, "\\"):
+            at += 1
+        inside += text[at]
+        at += 1
+    if at == len(text):
+        raise ChainError("this quote is never closed; add another one", text, start)
+    at += 1
+    if at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
+        raise ChainError("text follows the quote; put all of the word inside", text, at)
+    return inside, at
+
+
+def _as_word(text: str) -> str:
+    """Return `text` as a word, in quotes if it needs them."""
+    if text and not any(c.isspace() or c in _MARKS or c in _QUOTES for c in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+# --- from text to filters ---------------------------------------------------------------
+
+_Value = tuple[_Token | None, _Token]
+
+
+class _Parser:
+    """One method for each rule of the grammar."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = _scan(text)
+        self._here = next(self._tokens)
+
+    def chain(self) -> Chain:
+        if self._here.kind == "end":
+            self._fail("the chain is empty; name at least one filter, such as blur")
+        filters: list[Chain] = [self._element()]
+        while self._took("|"):
+            filters.append(self._element())
+        if self._here.kind == "word":
+            self._fail("a separator is missing before this word; or put text with blanks in quotes")
+        if self._here.kind != "end":
+            self._fail(f"unexpected {self._here.text!r}; put text that contains it in quotes")
+        return reduce(operator.or_, filters)
+
+    def _element(self) -> Filter:
+        name = self._word("a filter is missing here")
+        factory = self._factory(name)
+        return self._bound(factory, name, self._values() if self._took(":") else [])
+
+    def _factory(self, name: _Token) -> FilterFactory:
+        is_file = bool(re.search(r"[\\/]|\.py\Z", name.text))
+        try:
+            if not is_file and "." not in name.text:
+                return load_registered(name.text)
+            found = f"{name.text}: which function of it? write {_as_word(name.text)}:function"
+            if not self._took(":"):
+                self._fail(found)
+            function = self._word(found).text
+            load = load_user_filter if is_file else load_module_filter
+            return load(name.text, function)
+        except ChainError:
+            raise
+        except UsageError as error:
+            raise ChainError(str(error), self._text, name.at) from error
+
+    def _values(self) -> list[_Value]:
+        values = [self._value()]
+        while self._took(","):
+            values.append(self._value())
+        return values
+
+    def _value(self) -> _Value:
+        word = self._word('a value is missing here; empty text is written ""')
+        if self._took("="):
+            return word, self._word('a value is missing after "="; empty text is written ""')
+        return None, word
+
+    def _bound(self, factory: FilterFactory, name: _Token, values: list[_Value]) -> Filter:
+        definition = factory.definition
+        given: dict[str, Any] = {}
+        for position, (key, value) in enumerate(values):
+            if key is not None:
+                parameter = self._named(definition, key)
+            elif any(earlier is not None for earlier, _ in values[:position]):
+                self._fail("values without a name come before those with one", value)
+            else:
+                parameter = self._positional(definition, position, value)
+            if parameter.name in given:
+                self._fail(f"{definition.name}: {parameter.name} is given twice", key or value)
+            with self._pointing_at(value):
+                given[parameter.name] = parameter.parse(value.text, definition.name)
+        with self._pointing_at(name):
+            return factory(**given)
+
+    def _named(self, definition: Definition, key: _Token) -> Parameter:
+        known = {p.name: p for p in (*definition.parameters, _BORDER)}
+        if key.text not in known:
+            self._fail(f"{definition.name}: no parameter {key.text!r}{hint(key.text, known)}", key)
+        return known[key.text]
+
+    def _positional(self, definition: Definition, position: int, value: _Token) -> Parameter:
+        if position >= len(definition.parameters):
+            takes = ", ".join(p.name for p in definition.parameters) or "none"
+            self._fail(f"{definition.name}: too many values; its parameters: {takes}", value)
+        return definition.parameters[position]
+
+    def _took(self, mark: str) -> bool:
+        """Whether the next token is `mark`; steps over it if so."""
+        if self._here.kind != mark:
+            return False
+        self._here = next(self._tokens)
+        return True
+
+    def _word(self, missing: str) -> _Token:
+        found = self._here
+        if not self._took("word"):
+            self._fail(missing)
+        return found
+
+    def _fail(self, message: str, at: _Token | None = None) -> NoReturn:
+        raise ChainError(message, self._text, (at or self._here).at)
+
+    @contextlib.contextmanager
+    def _pointing_at(self, token: _Token) -> Iterator[None]:
+        """Make errors that know nothing of the text point at `token`."""
+        try:
+            yield
+        except ParameterError as error:
+            raise ChainError(str(error), self._text, token.at) from error
+
+
+# --- from filters to text ---------------------------------------------------------------
+
+
+def _element_text(one: Filter) -> str:
+    values = [
+        f"{parameter.name}={_value_text(parameter, value, one)}"
+        for parameter, (_, value) in zip(one.definition.parameters, one.params, strict=True)
+        if not _same(value, parameter.default)
+    ]
+    if one.border != one.definition.border:
+        values.append(f"border={one.border}")
+    return ":".join([_name_text(one.definition), *([",".join(values)] if values else [])])
+
+
+def _value_text(parameter: Parameter, value: object, one: Filter) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    with contextlib.suppress(ParameterError):
+        if _same(parameter.parse(text, one.name), value):
+            return _as_word(text)
+    raise UsageError(f"{one.name}: {parameter.name} cannot be written as text: {value!r}")
+
+
+def _same(value: object, other: object) -> bool:
+    """Whether two values are the same text; arrays and the like never are."""
+    plain = (bool, int, float, str, type(None))
+    return type(value) is type(other) and isinstance(value, plain) and value == other
+
+
+def _name_text(definition: Definition) -> str:
+    *place, name = where_found(definition)
+    return ":".join([_as_word(part) for part in place] + [_as_word(name)])

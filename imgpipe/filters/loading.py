@@ -1,0 +1,197 @@
+"""Where the functions of filters are: in the registry, in a module, in a file of the user's."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
+
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import Chain, Definition, FilterFactory
+from imgpipe.registry import FILTERS
+
+__all__ = ["hint", "load_module_filter", "load_registered", "load_user_filter", "where_found"]
+
+_Stamp = tuple[int, int]
+_from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
+
+
+def load_registered(name: str) -> FilterFactory:
+    """Return the filter that is registered as `name`.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it does not load.
+    """
+    if name not in FILTERS:
+        raise UsageError(
+            f"there is no filter {name!r}{hint(name, FILTERS)} "
+            f"(one of yours is written my_filter.py:{name})"
+        )
+    found = FILTERS.load(name)
+    if not isinstance(found, FilterFactory):
+        raise UsageError(f"{FILTERS[name].module}: its {name!r} is not a filter; update it")
+    return found
+
+
+def load_user_filter(path: str | os.PathLike[str], name: str) -> FilterFactory:
+    """Return the filter called `name` in the Python file at `path`.
+
+    The file is run once, under a module name that depends on its path alone, and again once it
+    has changed. Its functions travel to workers by value, so these need not find the file;
+    what it imports from its own folder they find as it does.
+
+    Raises
+    ------
+    UsageError
+        If the file does not load, or `name` in it is not a function decorated with
+        ``@imgpipe.filter``.
+    """
+    shown = os.fspath(path)
+    return _member(_module_of_file(shown), name, shown)
+
+
+def load_module_filter(module: str, name: str) -> FilterFactory:
+    """Return the filter called `name` in the importable `module`.
+
+    It may be in the folder that this process works in.
+
+    Raises
+    ------
+    UsageError
+        If the module does not load, or `name` in it is not a filter.
+    """
+    _search("")
+    try:
+        return _member(importlib.import_module(module), name, module)
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(f"{module}: fails to load: {error}") from error
+        raise UsageError(
+            f"there is no module {module!r}; install it, run from the folder that it is in, or "
+            "give the path of its file (folder/my_filter.py:function)"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{module}: fails to load: {_told(error)}") from error
+
+
+def where_found(definition: Definition) -> tuple[str, ...]:
+    """Return the registered name of a filter; or its file or module, and its name there.
+
+    Raises
+    ------
+    UsageError
+        If it can be found nowhere.
+    """
+    name = definition.name
+    if name in FILTERS and load_registered(name).definition == definition:
+        return (name,)
+    module = sys.modules.get(definition.kernel.__module__, ModuleType("none"))
+    for name, value in vars(module).items():
+        if isinstance(value, FilterFactory) and value.definition == definition:
+            if module.__name__ in _from_files:
+                return str(module.__file__), name
+            if "." in module.__name__:
+                return module.__name__, name
+    raise UsageError(
+        f"{definition.name} cannot be written as text: it is not in a file or package of filters; "
+        "move it to a file of its own and load that"
+    )
+
+
+def hint(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a wrong name: the likely one, or all there are."""
+    names = sorted(known)
+    close = difflib.get_close_matches(wrong.lower(), names, 1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(names) or 'none'}"
+
+
+def _member(module: ModuleType, name: str, shown: str) -> FilterFactory:
+    """Return the filter `name` of `module`, which messages call `shown`."""
+    found = getattr(module, name, None)
+    if isinstance(found, FilterFactory):
+        return found
+    if isinstance(found, Chain):
+        raise UsageError(
+            f"{shown}: {name} has its values already; name the decorated function it is made by"
+        )
+    if callable(found):
+        raise UsageError(
+            f"{shown}: {name} is a bare function, whose halo is not known: write "
+            "@imgpipe.filter(halo=N) above it, N the number of pixels that it looks at beside "
+            "the one it makes (0 for none)"
+        )
+    known = [key for key, value in vars(module).items() if isinstance(value, FilterFactory)]
+    raise UsageError(f"{shown}: there is no filter {name!r} in it{hint(name, known)}")
+
+
+def _module_of_file(shown: str) -> ModuleType:
+    path = os.path.realpath(shown)
+    stem = re.sub(r"\W", "_", os.path.basename(path).removesuffix(".py"))
+    name = f"imgpipe_file_{stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
+    try:
+        found = os.stat(path)
+        stamp = found.st_mtime_ns, found.st_size
+        loader = SourceFileLoader(name, path)
+        source = loader.get_data(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{shown}: there is no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"{shown}: cannot be read: {reason}") from error
+    if name not in _from_files or _from_files[name][0] != stamp:
+        _from_files[name] = stamp, _load(loader, source, shown)
+    return _from_files[name][1]
+
+
+def _load(loader: SourceFileLoader, source: bytes, shown: str) -> ModuleType:
+    """Run the source of a file as a module."""
+    import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
+
+    name, path = loader.name, loader.path
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    _search(os.path.dirname(path))
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        # Compiled here, because the import system would leave a __pycache__ beside the file.
+        exec(loader.source_to_code(source, path), module.__dict__)  # noqa: S102
+    except BaseException as error:
+        sys.modules.pop(name)
+        if before is not None:
+            sys.modules[name] = before
+        if isinstance(error, (Exception, SystemExit)):
+            raise UsageError(f"{shown}: fails to load: {_told(error, path)}") from error
+        raise
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _search(folder: str) -> None:
+    """Let modules be found in `folder`: after all others, so that it replaces none."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _told(error: BaseException, path: str = "") -> str:
+    """Return type and message of `error`, and the line of the file at `path` it comes from."""
+    if isinstance(error, SyntaxError):
+        return str(error)
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{where}"

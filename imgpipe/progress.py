@@ -1,0 +1,104 @@
+"""A bar on the terminal: an observer that counts megapixels."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from imgpipe.events import Event, Finished, Started, TaskDone, WorkerLost, Written
+
+__all__ = ["Bar"]
+
+_DELAY = 0.2  # seconds; a run that is over by then needs no bar
+
+
+class Bar:
+    """Shows how far a run is, if there is a terminal to show it on.
+
+    ::
+
+        with Bar() as bar:
+            imgpipe.run("big.png", blur(2), "out.png", on_event=bar)
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where to draw; standard error by default. Nothing is drawn where it is no terminal.
+    hidden : bool, default False
+        Draw nothing at all.
+    """
+
+    def __init__(self, file: TextIO | None = None, *, hidden: bool = False) -> None:
+        self._file = sys.stderr if file is None else file
+        self._shown = not hidden and self._file.isatty()
+        self._bar: Any = None
+        self._earlier = 0  # pixels of passes before the one that writes
+        self._total = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of `event`."""
+        if isinstance(event, Started) and self._shown:
+            self._open(event)
+        if self._bar is None:
+            return
+        match event:
+            case TaskDone(kind="measure" | "copy"):
+                self._earlier += event.box.area
+                self._draw(self._earlier)
+            case Written():
+                # What went before is known only now: a filter may have changed the size.
+                self._bar.total = (self._earlier + self._total) / 1e6
+                self._draw(self._earlier + event.pixels)
+            case WorkerLost():
+                self._bar.set_postfix_str(f"lost: {event.reason}")
+            case Finished():
+                self.close()
+
+    def close(self) -> None:
+        """Wipe the bar off the terminal. Safe to call twice."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _open(self, event: Started) -> None:
+        self.close()
+        self._earlier, self._total = 0, event.pixels
+        self._bar = _tqdm()(
+            total=event.pixels * event.passes / 1e6,
+            desc=os.path.basename(event.destination),
+            file=self._file,
+            unit=" MP",
+            leave=False,
+            delay=_DELAY,
+            dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} MP "
+            "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+        )
+
+    def _draw(self, pixels: int) -> None:
+        self._bar.update(pixels / 1e6 - self._bar.n)
+
+
+def _tqdm() -> Any:
+    """Return a tqdm that starts no thread and asks the system for no semaphore."""
+    from tqdm.std import tqdm  # noqa: PLC0415 - only where there is a terminal
+
+    class Plain(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0
+        _lock = threading.RLock()
+
+    return Plain

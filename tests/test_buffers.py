@@ -1,0 +1,53 @@
+"""Shared memory is owned by one process, seen by others, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from imgpipe import buffers
+from imgpipe.buffers import Buffers, Slot
+from imgpipe.errors import MemoryPlanError
+
+
+def sum_of(slot: Slot, count: int) -> int:
+    return int(slot.array((count,), np.dtype("uint8")).sum())
+
+
+def fill(slot: Slot, value: int) -> None:
+    slot.array((slot.size,), np.dtype("uint8"))[:] = value
+
+
+@pytest.mark.parametrize("maker", ["_memfd", "_segment", "_temporary"])
+def test_other_processes_see_the_same_memory(
+    maker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
+    before = set(os.listdir("/dev/shm"))
+    memory = Buffers(3, 1000, shared=True)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        fill(memory.slots[1], 2)
+        assert pool.submit(sum_of, memory.slots[1], 1000).result() == 2000
+        assert pool.submit(sum_of, memory.slots[2], 1000).result() == 0
+        pool.submit(fill, memory.slots[2], 7).result()
+        assert sum_of(memory.slots[2], 10) == 70
+    memory.close()
+    memory.close()
+    assert set(os.listdir("/dev/shm")) == before
+
+
+def test_slots_do_not_overlap() -> None:
+    memory = Buffers(4, 5000, shared=False)
+    for slot in memory.slots:
+        fill(slot, slot.index)
+    assert [sum_of(slot, 5000) for slot in memory.slots] == [0, 5000, 10000, 15000]
+    memory.close()
+
+
+def test_memory_that_is_not_there_is_an_error_and_no_crash() -> None:
+    with pytest.raises(MemoryPlanError, match="max-memory"):
+        Buffers(1, 1 << 60, shared=True)

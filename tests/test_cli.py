@@ -1,0 +1,629 @@
+"""The command line: what is asked for reaches the engine, and what went wrong is one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import imgpipe
+from imgpipe.cli import execute, signals
+from imgpipe.cli.early import start_early
+from imgpipe.cli.options import common_options, filter_options
+from imgpipe.cli.program import program
+from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
+from imgpipe.events import Report
+from imgpipe.filters import blur, grayscale
+from imgpipe.filters.parameters import Between
+from imgpipe.geometry import Box
+from imgpipe.registry import FILTERS, Member
+
+COMMANDS = ["run", *FILTERS]
+
+
+@imgpipe.filter(halo=0)
+def odd(
+    chunk: Any,
+    *,
+    needed: Annotated[int, Between(1, 5), "how often"],
+    strong_edges: Annotated[bool, "whether edges count"] = False,
+    smooth: bool = True,
+    mode: Literal["fast", "exact"] = "fast",
+    anything: Any = None,
+) -> Any:
+    """Do something odd.
+
+    It takes ``one`` of each.
+
+    Parameters
+    ----------
+    chunk : ndarray
+        Pixels.
+    """
+    return chunk
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    logger = logging.getLogger("imgpipe")
+    kept = logger.handlers[:], logger.level, dict(os.environ)
+    yield
+    logger.handlers[:], level, environ = kept
+    logger.setLevel(level)
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+@pytest.fixture
+def odd_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FILTERS._members, "odd", Member(__name__, "Do something odd.", "odd"))
+
+
+class Engine:
+    """Stands in for the engine: notes what it is asked to do, and does as it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.options: dict[str, Any] = {}
+        self.error: BaseException | None = None
+
+    def run(self, source: str, chain: Any, output: str, **options: Any) -> Report:
+        self.asked.append((source, chain, output))
+        self.options = options
+        if self.error is not None:
+            raise self.error
+        return Report(source, output, 2, 3, 1, "uint8", 9, 1, 1, 2, "threads, why", 0, 0, 1, 1, 0)
+
+    def plan_run(self, source: str, chain: Any, output: str, **options: Any) -> str:
+        return f"the plan for {source}"
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    fake = Engine()
+    monkeypatch.setattr("imgpipe.pipeline.run", fake.run)
+    monkeypatch.setattr("imgpipe.pipeline.plan_run", fake.plan_run)
+    return fake
+
+
+def imgpipe_command(*args: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "imgpipe", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (37, 41, 3), np.uint8))
+    return path
+
+
+class TestHelp:
+    def test_lists_every_filter_with_its_summary(self) -> None:
+        shown = CliRunner().invoke(program, ["--help"])
+        assert shown.exit_code == 0
+        for name, member in FILTERS.items():
+            assert f"{name} " in shown.output
+            assert member.summary in shown.output
+
+    @pytest.mark.parametrize("args", [["--help"], ["-h"], *([c, "--help"] for c in COMMANDS)])
+    def test_every_page_has_an_example(self, args: list[str]) -> None:
+        shown = CliRunner().invoke(program, args)
+        assert shown.exit_code == 0
+        assert "\nExample" in shown.output
+        assert f"\n  imgpipe {args[0] if args[0] in COMMANDS else ''}" in shown.output
+
+    @pytest.mark.parametrize("name", FILTERS)
+    def test_examples_are_right(self, name: str, engine: Engine) -> None:
+        shown = CliRunner().invoke(program, [name, "--help"])
+        example = shown.output.strip().splitlines()[-1]
+        assert execute(shlex.split(example)[1:]) == 0
+        assert engine.asked[0][::2] == ("photo.png", "out.png")
+
+    def test_page_of_a_filter_tells_what_its_signature_does(self, odd_filter: None) -> None:
+        shown = CliRunner().invoke(program, ["odd", "--help"], terminal_width=100).output
+        assert "Do something odd." in shown
+        assert "It takes one of each." in shown
+        assert "Parameters" not in shown
+        for line in [
+            r"--needed INTEGER +How often \(between 1 and 5\)  \[required\]",
+            r"--strong-edges / --no-strong-edges\n? +Whether edges count",
+            r"--smooth / --no-smooth +\[default: smooth\]",
+            r"--mode \[fast\|exact\] +\[default: fast\]",
+            r"--border \[edge\|symmetric",
+        ]:
+            assert_matches(line, shown)
+
+    def test_needs_neither_numpy_nor_pillow(self) -> None:
+        code = (
+            "import sys; from imgpipe.cli import execute; execute(['--help']); "
+            "sys.exit(' '.join({'numpy', 'PIL', 'tqdm', 'cloudpickle'} & {*sys.modules}) or 0)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert (done.stderr.strip(), done.returncode) == ("", 0)
+
+    def test_no_arguments_show_help(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert execute([]) == 0
+        assert "Usage: imgpipe" in capsys.readouterr().out
+
+    def test_version(self) -> None:
+        assert imgpipe_command("--version").stdout == f"imgpipe {imgpipe.__version__}\n"
+
+
+class TestOptions:
+    def test_of_a_filter_become_its_values(self, engine: Engine) -> None:
+        args = "blur in.png -o out.png --sigma 3 --truncate 2.5 --border wrap"
+        assert execute(args.split()) == 0
+        assert engine.asked == [("in.png", blur(3, 2.5, border="wrap"), "out.png")]
+
+    def test_left_out_are_defaults(self, engine: Engine) -> None:
+        assert execute(["blur", "in.png", "-o", "out.png"]) == 0
+        assert engine.asked == [("in.png", blur(), "out.png")]
+        wanted = {
+            "workers",
+            "max_memory",
+            "region",
+            "max_pixels",
+            "compression",
+            "chunk",
+        }
+        assert {name for name, value in engine.options.items() if value is None} == wanted
+
+    @pytest.mark.parametrize(
+        ("args", "values"),
+        [
+            ([], (2, False, True, "fast", None)),
+            (["--strong-edges", "--no-smooth"], (2, True, False, "fast", None)),
+            (["--mode", "exact", "--anything", "1.5"], (2, False, True, "exact", 1.5)),
+        ],
+    )
+    def test_of_every_kind(
+        self, engine: Engine, odd_filter: None, args: list[str], values: tuple[Any, ...]
+    ) -> None:
+        assert execute(["odd", "in.png", "-o", "o.png", "--needed", "2", *args]) == 0
+        assert engine.asked[0][1] == odd(*values)
+
+    @pytest.mark.parametrize(
+        ("args", "name", "value"),
+        [
+            ("-j 3", "workers", 3),
+            ("--jobs=3", "workers", 3),
+            ("--region 1,2,30,40", "region", Box(2, 1, 42, 31)),
+            ("--max-memory 512M", "max_memory", 512_000_000),
+            ("--max-memory 1.5GB", "max_memory", 1_500_000_000),
+            ("--max-memory 64kib", "max_memory", 65_536),
+            ("--max-memory 4Gi", "max_memory", 4 << 30),
+            ("--max-memory 123456789012345678", "max_memory", 123456789012345678),
+            ("--max-pixels 4G", "max_pixels", 4_000_000_000),
+            ("--max-pixels 1e9", "max_pixels", 10**9),
+            ("--max-pixels 250", "max_pixels", 250),
+            ("--compression 0", "compression", 0),
+            ("--chunk 7", "chunk", (7, 7)),
+            ("--chunk 7,64", "chunk", (7, 64)),
+        ],
+    )
+    def test_of_every_command(self, engine: Engine, args: str, name: str, value: object) -> None:
+        assert execute(["blur", "in.png", "-o", "o.png", *args.split()]) == 0
+        assert engine.options[name] == value
+
+    @pytest.mark.parametrize(
+        ("args", "says"),
+        [
+            ("blur in.png", "Missing option '-o'"),
+            ("blur -o out.png", "Missing argument 'INPUT'"),
+            ("blur in.png -o o.png -j 0", "'-j' / '--jobs': 0 is not in the range"),
+            ("blur in.png -o o.png -j -2", "-2 is not in the range"),
+            ("blur in.png -o o.png -j two", "'two' is not a valid integer"),
+            ("blur in.png -o o.png --sigma 0", "'--sigma': sigma must be a number between 0.3"),
+            ("blur in.png -o o.png --sigma big", "sigma must be a number"),
+            ("blur in.png -o o.png --sigm 2", "--sigm"),
+            ("blur in.png -o o.png --border mirror", "'mirror' is not one of"),
+            ("blur in.png -o o.png --region 1,2,3", "is not x,y,width,height"),
+            ("blur in.png -o o.png --region 1,2,0,3", "is not x,y,width,height"),
+            ("blur in.png -o o.png --region=-1,2,1,3", "is not x,y,width,height"),
+            ("blur in.png -o o.png --max-memory lots", "is not a size such as 512M"),
+            ("blur in.png -o o.png --max-memory 0", "is too small"),
+            ("blur in.png -o o.png --max-memory -5", "is not a size"),
+            ("blur in.png -o o.png --max-pixels 1e999", "is not a size"),
+            ("blur in.png -o o.png --compression 10", "10 is not in the range"),
+            ("blur in.png -o o.png --chunk x", "is not rows,columns"),
+            ("blur in.png -o o.png -q -v", "contradict each other"),
+            ("blur in.png other.png -o o.png", "unexpected extra argument"),
+            ("crop in.png -o o.png", "Missing option '--width'"),
+            ("blurr in.png", "there is no command 'blurr'; did you mean 'blur'?"),
+            ("blur:2 in.png", 'a chain is run by: imgpipe run "blur:2"'),
+            ("--nothing", "--nothing"),
+            ("run blur| in.png -o o.png", "a filter is missing here\n  blur|\n       ^"),
+            ("run nowhere.py:f in.png -o o.png", "nowhere.py: there is no such file"),
+        ],
+    )
+    def test_that_are_wrong_are_told_and_nothing_runs(
+        self, engine: Engine, capsys: pytest.CaptureFixture[str], args: str, says: str
+    ) -> None:
+        assert execute(args.split()) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("imgpipe: error: ")
+        assert says in told
+        assert not engine.asked
+
+    @pytest.mark.parametrize("name", ["jobs", "output", "max_memory", "help", "border_"])
+    def test_that_clash_are_refused_by_name(self, name: str) -> None:
+        namespace: dict[str, Any] = {}
+        exec(f"def clash(chunk, *, {name}=1): return chunk", namespace)
+        factory = imgpipe.filter(halo=0)(namespace["clash"])
+        with pytest.raises(DeclarationError, match=f"clash: its parameter '{name}'"):
+            filter_options(factory.definition, common_options())
+
+
+class TestRun:
+    def test_parses_the_chain(self, engine: Engine) -> None:
+        assert execute(["run", "blur:3 | grayscale", "in.png", "-o", "out.png", "-j", "2"]) == 0
+        assert engine.asked == [("in.png", blur(3) | grayscale(), "out.png")]
+        assert engine.options["workers"] == 2
+
+
+class TestWhatIsPrinted:
+    def test_one_line_at_the_end(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+        execute(["blur", "in.png", "-o", "out.png"])
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert_matches(r"\Aout.png: 3 x 2 x 1 uint8, .* 2 workers\)\n\Z", err)
+
+    def test_quiet(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+        execute(["blur", "in.png", "-o", "out.png", "--quiet"])
+        assert capsys.readouterr() == ("", "")
+
+    def test_verbose(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+        execute(["blur", "in.png", "-o", "out.png", "--verbose"])
+        err = capsys.readouterr().err
+        assert "the plan for in.png" in err
+        assert "executor: threads, why" in err
+        assert logging.getLogger("imgpipe.anything").isEnabledFor(logging.DEBUG)
+
+    def test_dry_run(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+        assert execute(["blur", "in.png", "-o", "out.png", "--dry-run"]) == 0
+        assert capsys.readouterr() == ("the plan for in.png\n", "")
+        assert not engine.asked
+
+    def test_no_bar_where_there_is_no_terminal(self, picture: Path, tmp_path: Path) -> None:
+        done = imgpipe_command("blur", picture, "-o", tmp_path / "out.png")
+        assert "|" not in done.stderr
+
+    def test_file_names_cannot_command_the_terminal(
+        self, engine: Engine, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        engine.error = CorruptError("a\x1b[31m\udcff.png: is truncated")
+        assert execute(["blur", "in.png", "-o", "out.png"]) == 1
+        assert capsys.readouterr().err == ("imgpipe: error: a\\x1b[31m\\udcff.png: is truncated\n")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("error", "code", "says"),
+        [
+            (CorruptError("in.png: is truncated"), 1, "error: in.png: is truncated"),
+            (OutputError("out.png: cannot write"), 1, "error: out.png: cannot write"),
+            (DeclarationError("odd: impossible"), 2, "error: odd: impossible"),
+            (MemoryError(), 1, "error: memory ran out; allow less of it (--max-memory"),
+            (OSError(28, "No space left"), 1, "error: the system refused: [Errno 28] No space"),
+            (RuntimeError("boom"), 70, "internal error: RuntimeError: boom; please report it"),
+        ],
+    )
+    def test_are_one_line(
+        self,
+        engine: Engine,
+        capsys: pytest.CaptureFixture[str],
+        error: Exception,
+        code: int,
+        says: str,
+    ) -> None:
+        engine.error = error
+        assert execute(["blur", "in.png", "-o", "out.png"]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(f"imgpipe: {says}")
+        assert err.count("\n") == 1
+
+    def test_have_a_traceback_only_when_asked_for(
+        self, engine: Engine, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        engine.error = RuntimeError("boom")
+        assert execute(["blur", "in.png", "-o", "out.png", "-v"]) == 70
+        assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+    def test_reader_that_goes_away_is_none(self) -> None:
+        command = [sys.executable, "-m", "imgpipe", "--help"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.close()
+            assert process.stderr.read() == b""
+
+
+def completions(line: str) -> list[str]:
+    words = line.split(" ")
+    env = {
+        "_IMGPIPE_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = imgpipe_command(env={**os.environ, **env})
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+class TestCompletion:
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), "run"]]),
+            ("imgpipe gr", ["plain,grayscale"]),
+            ("imgpipe blur --si", ["plain,--sigma"]),
+            ("imgpipe flip --direction ", ["plain,vertical", "plain,horizontal"]),
+            ("imgpipe blur pict", ["file,pict"]),
+            ("imgpipe blend --other pict", ["file,pict"]),
+            ("imgpipe run bl", ["plain,blend", "plain,blur"]),
+            ("imgpipe run 'blur|gr", ["plain,blur|grayscale"]),
+            ("imgpipe run ./my_f", ["file,./my_f"]),
+            ("imgpipe run blur pict", ["file,pict"]),
+        ],
+    )
+    def test_of(self, line: str, expected: list[str]) -> None:
+        assert completions(line) == expected
+
+    def test_script_for_the_shell(self) -> None:
+        done = imgpipe_command(env={**os.environ, "_IMGPIPE_COMPLETE": "bash_source"})
+        assert "complete -o nosort -F _imgpipe_completion imgpipe" in done.stdout
+
+
+class TestEarlyStart:
+    @pytest.fixture
+    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+        calls: list[bool] = []
+        monkeypatch.setattr("imgpipe.executors.processes.warm_up", lambda: calls.append(True))
+        monkeypatch.setattr("imgpipe.machine.usable_processors", lambda: 2)
+        return calls
+
+    @pytest.fixture
+    def big(self, tmp_path: Path) -> str:
+        path = tmp_path / "big.png"
+        path.write_bytes(bytes(1_000_001))
+        return str(path)
+
+    @pytest.mark.parametrize("more", [[], ["-j", "2"], ["-j10"], ["--jobs=11"]])
+    def test_for_a_big_file(self, started: list[bool], big: str, more: list[str]) -> None:
+        start_early([big, "-o", "out.png", *more])
+        assert started
+
+    @pytest.mark.parametrize(
+        "more", [["-j", "1"], ["-j1"], ["--jobs=1"], ["--help"], ["--dry-run"]]
+    )
+    def test_not_where_no_workers_are_needed(
+        self, started: list[bool], big: str, more: list[str]
+    ) -> None:
+        start_early([big, "-o", "out.png", *more])
+        assert not started
+
+    def test_not_for_a_small_file(self, started: list[bool], picture: Path) -> None:
+        start_early([str(picture), "missing.png"])
+        assert not started
+
+    def test_does_no_harm_when_it_fails(
+        self, started: list[bool], big: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr("imgpipe.executors.processes.warm_up")
+        start_early([big])
+
+    def test_threads_of_libraries_are_one_unless_the_user_says_otherwise(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+        start_early([])
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
+
+
+class TestWholeCommand:
+    @pytest.mark.parametrize("jobs", ["1", "2"])
+    def test_makes_what_the_filter_makes(self, picture: Path, tmp_path: Path, jobs: str) -> None:
+        out = tmp_path / "out.npy"
+        done = imgpipe_command("blur", picture, "-o", out, "--sigma", "1.5", "-j", jobs)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert_matches(r"\A\S+out.npy: 41 x 37 x 3 uint8, .*MP/s.*\n\Z", done.stderr)
+        assert np.array_equal(np.load(out), blur(1.5)(np.load(picture)))
+
+    def test_region(self, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.npy"
+        imgpipe_command("blur", picture, "-o", out, "--region", "5,7,20,10")
+        assert np.array_equal(np.load(out), blur()(np.load(picture))[7:17, 5:25])
+
+    def test_dry_run_writes_nothing(self, picture: Path, tmp_path: Path) -> None:
+        done = imgpipe_command("blur", picture, "-o", tmp_path / "out.png", "--dry-run")
+        assert done.returncode == 0
+        assert "memory:" in done.stdout
+        assert os.listdir(tmp_path) == ["picture.npy"]
+
+    def test_function_of_the_user(self, picture: Path, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(
+            "import imgpipe\n\n@imgpipe.filter(halo=0)\n"
+            "def darker(chunk, *, by: int = 2):\n    return chunk // by\n"
+        )
+        done = imgpipe_command(
+            "run", "mine.py:darker:by=3 | grayscale", picture, "-o", "out.npy", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        expected = grayscale()(np.load(picture) // 3)[..., 0]
+        assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
+
+    @pytest.mark.parametrize(
+        ("source", "output", "code", "says"),
+        [
+            ("missing.png", "out.png", 1, "missing.png: there is no such file"),
+            ("picture.npy", "out.xyz", 2, "out.xyz: no format has the suffix '.xyz'"),
+            ("picture.npy", "no/out.png", 1, "no/out.png: cannot write: there is no folder"),
+            ("broken.png", "out.png", 1, "broken.png: "),
+            (".", "out.png", 1, ".: is a directory"),
+        ],
+    )
+    def test_errors(
+        self, picture: Path, tmp_path: Path, source: str, output: str, code: int, says: str
+    ) -> None:
+        (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+        before = sorted(os.listdir(tmp_path))
+        done = imgpipe_command("blur", source, "-o", output, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith(f"imgpipe: error: {says}")
+        assert done.stderr.count("\n") == 1
+        assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.fixture
+def _handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Signals are handled as in a command, and as before once the test is over."""
+    monkeypatch.setattr(signals, "_state", signals._State())
+    before = {number: signal.getsignal(number) for number in signals._NUMBERS}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    signals.install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def within(stop: Callable[[], None], body: Callable[[], object]) -> None:
+    with signals.stopping(stop):
+        body()
+
+
+def stopped(stop: Callable[[], None], body: Callable[[], object]) -> signals.Signalled:
+    with pytest.raises(signals.Signalled) as caught:
+        within(stop, body)
+    return caught.value
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def cancelled() -> None:
+    raise Cancelled("in.png: stopped")
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.mark.usefixtures("_handled")
+class TestSignals:
+    @pytest.mark.parametrize("number", signals._NUMBERS)
+    def test_ask_the_run_to_stop_once(self, number: signal.Signals) -> None:
+        asked: list[bool] = []
+
+        def run() -> None:
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            cancelled()
+
+        found = stopped(lambda: asked.append(True), run)
+        assert asked == [True]
+        assert found.exit_code == 128 + number
+        assert str(found).endswith("; nothing was written")
+
+    def test_that_come_too_late_say_so(self) -> None:
+        def run() -> None:
+            interrupt()
+            signals.outcome("out.png was complete already")
+
+        assert str(stopped(nothing, run)) == "interrupted; out.png was complete already"
+
+    def test_an_error_without_one_stays_an_error(self) -> None:
+        with pytest.raises(Cancelled):
+            within(nothing, cancelled)
+
+    def test_end_an_engine_that_does_not_listen(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(signals, "_PATIENCE", 0.05)
+
+        def run() -> None:
+            interrupt()
+            threading.Event().wait(60)
+
+        stopped(nothing, run)
+
+    def test_do_not_disturb_the_cleaning_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(signals, "_PATIENCE", 0.05)
+        cleaned: list[bool] = []
+
+        def run() -> None:
+            try:
+                interrupt()
+                cancelled()
+            finally:
+                time.sleep(0.2)
+                interrupt()
+                cleaned.append(True)
+
+        stopped(nothing, run)
+        assert cleaned
+
+    def test_that_were_ignored_stay_ignored(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signals.install()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+START = (
+    "import signal, sys; from imgpipe.cli import main; "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); sys.exit(main())"
+)
+
+
+def interrupted(args: Sequence[str], folder: Path, number: int, times: int) -> tuple[int, str]:
+    """Send a signal to a command, and to all its processes, once it has begun to write."""
+    command = [sys.executable, "-c", START, *args]
+    with subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        until = time.monotonic() + 60
+        while not any("imgpipe-part" in name for name in os.listdir(folder)):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        for _ in range(times):
+            os.killpg(process.pid, number)
+            time.sleep(0.01)
+        _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+class TestInterruption:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("times", [1, 3])
+    def test_leaves_nothing_and_says_so(self, tmp_path: Path, number: int, times: int) -> None:
+        pixels = np.zeros((2000, 2000, 3), np.uint8)
+        np.save(tmp_path / "in.npy", pixels)
+        # Chunks of 8 x 8 pixels take long enough to be interrupted.
+        args = shlex.split("blur in.npy -o out.png --sigma 20 --chunk 8 -j 2")
+        code, err = interrupted(args, tmp_path, number, times)
+        assert code == 128 + number
+        assert_matches(r"\Aimgpipe: (interrupted|terminated); nothing was written\n\Z", err)
+        assert os.listdir(tmp_path) == ["in.npy"]
+
+
+def assert_matches(pattern: str, text: str) -> None:
+    assert re.search(pattern, text), text

@@ -1,0 +1,333 @@
+"""Text and chains: what parses, what it means, and where errors point."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import imgpipe
+from imgpipe.errors import ChainError, UsageError
+from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert
+from imgpipe.filters.base import Chain, Filter
+from imgpipe.filters.borders import BORDERS
+from imgpipe.filters.grammar import format_chain, load_user_filter, parse_chain
+
+USER_FILE = '''
+import imgpipe
+
+GAIN = 2.0
+
+
+def helper(values):
+    return values * GAIN
+
+
+@imgpipe.filter(halo=1)
+def emboss(chunk, *, strength: float = 1.0, flag: bool = False):
+    """Emboss."""
+    wide = helper(chunk.astype("float64"))
+    return chunk[1:-1, 1:-1] + strength * (wide[2:, 2:] - wide[:-2, :-2])
+
+
+def bare(chunk):
+    return chunk
+
+
+ready = emboss(3)
+number = 3
+'''
+
+
+@pytest.fixture(autouse=True)
+def _same_path_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def user_file(tmp_path: Path) -> Path:
+    path = tmp_path / "my_filter.py"
+    path.write_text(USER_FILE)
+    return path
+
+
+class TestWhatParses:
+    @pytest.mark.parametrize(
+        ("text", "meaning"),
+        [
+            ("blur", blur()),
+            ("blur:2.5", blur(2.5)),
+            ("blur:2.5,3", blur(2.5, 3)),
+            ("blur:sigma=2.5", blur(sigma=2.5)),
+            ("blur:2.5,border=reflect", blur(2.5, border="reflect")),
+            ("box:radius=3,border=wrap", box(3, border="wrap")),
+            ("flip:horizontal", flip("horizontal")),
+            ("crop:1,2,3,4", crop(1, 2, 3, 4)),
+            ("blur|grayscale", blur() | grayscale()),
+            ("blur:2 | grayscale | invert", blur(2) | grayscale() | invert()),
+            ("  blur : sigma = 2 , truncate = 3 |grayscale ", blur(2, 3) | grayscale()),
+            ("blur:\n  sigma=2\n| invert", blur(2) | invert()),
+            ('blur:"2"', blur(2)),
+            ("'blur':sigma='2'", blur(2)),
+        ],
+    )
+    def test_a_chain(self, text: str, meaning: Chain) -> None:
+        assert parse_chain(text) == meaning
+
+    def test_one_filter_is_a_filter(self) -> None:
+        assert isinstance(parse_chain("blur:2"), Filter)
+
+    @pytest.mark.parametrize(
+        ("word", "value"),
+        [
+            ('"a|b:c,d=e f.png"', "a|b:c,d=e f.png"),
+            ("'say \"hi\".png'", 'say "hi".png'),
+            (r'"say \"hi\".png"', 'say "hi".png'),
+            (r"'it\'s.png'", "it's.png"),
+            (r'"a\\b.png"', r"a\b.png"),
+            (r'"C:\new\x.png"', r"C:\new\x.png"),
+            (r"C:\new\x.png", r"C:\new\x.png"),
+            ("D:/x.png", "D:/x.png"),
+            (r"a\b.png", r"a\b.png"),
+            ('""', ""),
+            ("über.png", "über.png"),
+        ],
+    )
+    def test_a_word(self, word: str, value: str) -> None:
+        assert parse_chain(f"blend:{word}") == blend(value)
+        assert parse_chain(f"blend: other={word}, amount=0.25") == blend(value, 0.25)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("text", "position", "says"),
+        [
+            ("", 0, "chain is empty"),
+            ("   ", 3, "chain is empty"),
+            ("|", 0, "filter is missing"),
+            ("blur|", 5, "filter is missing"),
+            ("blur||invert", 5, "filter is missing"),
+            ("blur | blurr", 7, "no filter 'blurr'; did you mean 'blur'?"),
+            ("Blur", 0, "did you mean 'blur'?"),
+            ("zzzzzz", 0, "there are: autocontrast, blend, blur"),
+            ("blur:sigm=2", 5, "no parameter 'sigm'; did you mean 'sigma'?"),
+            ("grayscale:x=2", 10, "there are: border"),
+            ("blur:sigma=big", 11, "sigma must be a number between 0.3 and 100, not 'big'"),
+            ("blur:sigma=-1", 11, "between 0.3 and 100"),
+            ("blur:nan", 5, "sigma must be a number"),
+            ("box:1.5", 4, "radius must be a whole number"),
+            ("flip:up", 5, "one of vertical, horizontal"),
+            ("blur:border=none", 12, "one of edge, symmetric"),
+            ("blur:", 5, "value is missing"),
+            ("blur:2,", 7, "value is missing"),
+            ("blur:,2", 5, "value is missing"),
+            ("blur:sigma=", 11, 'value is missing after "="'),
+            ("blur:1,2,3", 9, "too many values; its parameters: sigma, truncate"),
+            ("grayscale:1", 10, "too many values; its parameters: none"),
+            ("blur:sigma=2,3", 13, "values without a name come before"),
+            ("blur:2,sigma=3", 7, "sigma is given twice"),
+            ("blur:sigma=2,sigma=3", 13, "sigma is given twice"),
+            ("crop:1,2", 0, "needs a value for width, height"),
+            ("blur:2 3", 7, "separator is missing"),
+            ("blur:2:3", 6, "unexpected ':'"),
+            ("blur=2", 4, "unexpected '='"),
+            ('blur:"2', 5, "never closed"),
+            ('blur:"2\\"', 5, "never closed"),
+            ('blur:"2"x', 8, "text follows the quote"),
+            ("blend:it's.png", 8, "quote inside a word"),
+            ("nowhere.py:emboss", 0, "there is no such file"),
+            ("./nowhere:emboss", 0, "there is no such file"),
+            ("nowhere.py", 10, "which function of it? write nowhere.py:function"),
+            ('"no where.py":', 14, 'write "no where.py":function'),
+            ("no.where:emboss", 0, "there is no module 'no.where'"),
+            ("os.path:join", 0, "@imgpipe.filter(halo=N)"),
+            ("imgpipe.filters:zzz", 0, "there is no filter 'zzz' in it"),
+        ],
+    )
+    def test_points_at_the_character(self, text: str, position: int, says: str) -> None:
+        with pytest.raises(ChainError) as caught:
+            parse_chain(text)
+        assert says in caught.value.message
+        assert (caught.value.text, caught.value.position) == (text, position)
+
+    @given(st.text(alphabet="blurinvet:|,= '\"\\2x\n"))
+    def test_any_text_is_a_chain_or_an_error(self, text: str) -> None:
+        try:
+            parse_chain(text)
+        except ChainError as error:
+            position = error.position
+        else:
+            position = 0
+        assert 0 <= position <= len(text)
+
+
+class TestFilesOfTheUser:
+    def test_path_and_function(self, user_file: Path) -> None:
+        found = parse_chain(f"{user_file}:emboss:strength=2 | blur")
+        assert repr(found).startswith("emboss(strength=2.0, flag=False) | blur")
+
+    def test_positional_value_and_border(self, user_file: Path) -> None:
+        (found,) = parse_chain(f"{user_file}:emboss:2,yes,border=wrap").filters
+        assert found.keywords == {"strength": 2.0, "flag": True}
+        assert found.border == "wrap"
+
+    def test_path_with_blanks_goes_in_quotes(self, user_file: Path) -> None:
+        other = user_file.parent / "my filters" / "a b.py"
+        other.parent.mkdir()
+        user_file.rename(other)
+        assert parse_chain(f'"{other}":emboss:2').filters[0].keywords["strength"] == 2
+
+    def test_relative_path(self, user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(user_file.parent)
+        assert parse_chain("my_filter.py:emboss") == parse_chain("./my_filter.py:emboss")
+
+    def test_loaded_once_until_it_changes(self, user_file: Path) -> None:
+        first = load_user_filter(user_file, "emboss")
+        assert load_user_filter(str(user_file), "emboss") is first
+        user_file.write_text(USER_FILE.replace("2.0", "5.25"))
+        assert load_user_filter(user_file, "emboss") is not first
+
+    def test_name_of_the_module_depends_on_the_path_alone(self, user_file: Path) -> None:
+        before = load_user_filter(user_file, "emboss").definition.kernel.__module__
+        user_file.write_text(USER_FILE.replace("2.0", "5.25"))
+        after = load_user_filter(user_file, "emboss").definition.kernel.__module__
+        assert before == after
+        assert before in sys.modules
+
+    def test_leaves_nothing_beside_the_file(self, user_file: Path) -> None:
+        load_user_filter(user_file, "emboss")
+        assert os.listdir(user_file.parent) == ["my_filter.py"]
+
+    def test_imports_from_its_own_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "helper_of_a_test.py").write_text("HALO = 3\n")
+        path = tmp_path / "uses.py"
+        path.write_text(USER_FILE + "\nfrom helper_of_a_test import HALO\n")
+        assert load_user_filter(path, "emboss").definition.kernel.__globals__["HALO"] == 3
+
+    def test_travels_by_value(self, user_file: Path) -> None:
+        one = parse_chain(f"{user_file}:emboss:2")
+        sent = cloudpickle.dumps(one)
+        array = np.arange(120, dtype=np.uint8).reshape(10, 12)
+        expected = one(array)
+        module = one.filters[0].definition.kernel.__module__
+        kept = sys.modules.pop(module)
+        try:
+            got = pickle.loads(sent)(array)
+        finally:
+            sys.modules[module] = kept
+        assert np.array_equal(got, expected)
+
+    @pytest.mark.parametrize(
+        ("name", "says"),
+        [
+            ("bare", "bare is a bare function, whose halo is not known"),
+            ("embos", "there is no filter 'embos' in it; did you mean 'emboss'?"),
+            ("number", "there is no filter 'number' in it"),
+            ("ready", "ready has its values already"),
+        ],
+    )
+    def test_what_is_no_filter_is_refused(self, user_file: Path, name: str, says: str) -> None:
+        with pytest.raises(UsageError, match=r"my_filter\.py") as caught:
+            load_user_filter(user_file, name)
+        assert says in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("source", "says"),
+        [
+            ("def f(:\n", "line 1"),
+            ("\n\nimport no_such_module_at_all\n", "ModuleNotFoundError: .* \\(line 3\\)"),
+            ("raise KeyError('x')\n", "KeyError: 'x' \\(line 1\\)"),
+            ("import sys; sys.exit(3)\n", "SystemExit: 3"),
+            ("\0", "null byte"),
+            ("import imgpipe\n@imgpipe.filter\ndef f(chunk): ...\n", "needs to know the halo"),
+        ],
+    )
+    def test_file_that_does_not_load(self, tmp_path: Path, source: str, says: str) -> None:
+        path = tmp_path / "broken.py"
+        path.write_text(source)
+        before = set(sys.modules)
+        with pytest.raises(UsageError, match=f"(?s)broken.py: fails to load: .*{says}"):
+            load_user_filter(path, "f")
+        assert not {name for name in set(sys.modules) - before if "broken" in name}
+
+    def test_folder_is_no_file(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="cannot be read"):
+            load_user_filter(tmp_path, "f")
+
+
+class TestModules:
+    def test_module_and_function(self) -> None:
+        assert parse_chain("imgpipe.filters.smoothing:blur:3") == blur(3)
+
+    def test_in_the_folder_of_the_process(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        package = tmp_path / "package_of_a_test"
+        package.mkdir()
+        (package / "inner.py").write_text(USER_FILE)
+        monkeypatch.chdir(tmp_path)
+        found = parse_chain("package_of_a_test.inner:emboss:3")
+        assert format_chain(found) == "package_of_a_test.inner:emboss:strength=3.0"
+        assert parse_chain(format_chain(found)) == found
+
+
+def numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high)
+
+
+BORDER = st.sampled_from(BORDERS)
+FILTERS = st.one_of(
+    st.builds(blur, numbers(0.3, 100), numbers(1, 10), border=BORDER),
+    st.builds(box, st.integers(0, 1000), border=BORDER),
+    st.builds(crop, *[st.integers(1, 9)] * 4),
+    st.builds(flip, st.sampled_from(["vertical", "horizontal"])),
+    st.builds(blend, st.text().map(lambda name: f"./{name}"), numbers(0, 1), border=BORDER),
+    st.sampled_from([grayscale(), invert()]),
+)
+
+
+class TestWritingDown:
+    @given(st.lists(FILTERS, min_size=1, max_size=4))
+    def test_is_the_inverse_of_parsing(self, filters: list[Filter]) -> None:
+        chain: Chain = filters[0]
+        for one in filters[1:]:
+            chain = chain | one
+        assert parse_chain(format_chain(chain)) == chain
+
+    @given(st.text() | st.integers() | st.floats(allow_nan=False))
+    def test_value_without_a_type_comes_back_or_is_refused(self, value: object) -> None:
+        try:
+            text = format_chain(blend(value))
+        except UsageError:
+            assert isinstance(value, str)  # one that reads as a number
+        else:
+            assert parse_chain(text) == blend(value)
+
+    def test_leaves_out_defaults(self) -> None:
+        assert format_chain(blur(2) | blur(3, border="wrap")) == "blur | blur:sigma=3.0,border=wrap"
+
+    def test_file_of_the_user(self, tmp_path: Path) -> None:
+        path = tmp_path / "with a blank.py"
+        path.write_text(USER_FILE)
+        chain = load_user_filter(path, "emboss")(strength=2, flag=True) | invert()
+        assert format_chain(chain) == f'"{path}":emboss:strength=2.0,flag=True | invert'
+        assert parse_chain(format_chain(chain)) == chain
+
+    def test_what_has_no_text_is_refused(self) -> None:
+        @imgpipe.filter(halo=0)
+        def blur(chunk: object) -> object:
+            return chunk
+
+        with pytest.raises(UsageError, match="move it to a file of its own"):
+            format_chain(blur())
+        with pytest.raises(UsageError, match="other cannot be written as text"):
+            format_chain(blend(np.zeros((2, 2))))
+        with pytest.raises(UsageError, match="without a filter"):
+            format_chain(Chain(()))

@@ -1,0 +1,146 @@
+"""The bar: what it counts, and that it leaves nothing on the terminal."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from imgpipe import progress
+from imgpipe.events import Event, Finished, Report, Started, TaskDone, WorkerLost, Written
+from imgpipe.geometry import Box
+from imgpipe.progress import Bar
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setattr(progress, "_DELAY", 0)
+    return Terminal()
+
+
+def started(pixels: int, passes: int = 1) -> Started:
+    return Started(0.0, "in.png", "folder/out.png", pixels, 4, passes, 2)
+
+
+def done(kind: str, pixels: int) -> TaskDone:
+    return TaskDone(0.0, kind, 0, 0, Box(0, 0, 1, pixels), 1, 0.0, 0.0)
+
+
+def finished() -> Finished:
+    report = Report("a", "b", 1, 1, 1, "uint8", 1, 1.0, 1.0, 1, "serial", 0, 0, 1, 1, 0)
+    return Finished(0.0, report)
+
+
+def counted(bar: Bar) -> tuple[float, float]:
+    return bar._bar.n, bar._bar.total
+
+
+def test_counts_megapixels_that_were_written(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(8_000_000))
+        bar(done("chunks", 4_000_000))
+        assert counted(bar) == (0, 8)
+        bar(Written(0.0, 4_000_000, 123))
+        assert counted(bar) == (4, 8)
+        bar(Written(0.0, 8_000_000, 246))
+        assert counted(bar) == (8, 8)
+
+
+def test_counts_the_pixels_of_every_pass(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(8_000_000, passes=2))
+        bar(done("measure", 6_000_000))
+        assert counted(bar) == (6, 16)
+        bar(done("measure", 2_000_000))
+        bar(Written(0.0, 8_000_000, 1))
+        assert counted(bar) == (16, 16)
+
+
+def test_ends_full_even_if_the_passes_differ_in_size(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(1_000_000, passes=3))
+        bar(done("measure", 9_000_000))
+        bar(Written(0.0, 1_000_000, 1))
+        assert counted(bar) == (10, 10)
+
+
+def test_names_the_file_and_the_unit(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(2_000_000))
+        assert "out.png:   0% |" in terminal.getvalue()
+        assert "0.0/2.0 MP" in terminal.getvalue()
+
+
+def test_tells_of_lost_workers(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(2_000_000))
+        bar(WorkerLost(0.0, "signal SIGKILL", 1))
+        assert "lost: signal SIGKILL" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_leaves_nothing_on_the_terminal(
+    terminal: Terminal, error: type[BaseException] | None
+) -> None:
+    def run() -> None:
+        with Bar(terminal) as bar:
+            bar(started(2_000_000))
+            bar(Written(0.0, 1_000_000, 1))
+            if error is not None:
+                raise error
+            bar(finished())
+
+    if error is None:
+        run()
+    else:
+        with pytest.raises(error):
+            run()
+    assert terminal.getvalue().rpartition("\r")[0].rpartition("\r")[2].strip() == ""
+    assert terminal.getvalue().endswith("\r")
+
+
+def test_can_be_used_for_one_run_after_the_other(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        for _ in range(2):
+            bar(started(2_000_000))
+            bar(Written(0.0, 2_000_000, 1))
+            assert counted(bar) == (2, 2)
+            bar(finished())
+
+
+EVENTS: list[Event] = [
+    started(10),
+    done("measure", 1),
+    Written(0.0, 10, 1),
+    WorkerLost(0.0, "", 1),
+    finished(),
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "hidden"), [(io.StringIO(), False), (Terminal(), True)], ids=["file", "hidden"]
+)
+def test_draws_nothing(file: Any, hidden: bool) -> None:
+    with Bar(file, hidden=hidden) as bar:
+        for event in EVENTS:
+            bar(event)
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("event", EVENTS[1:])
+def test_does_not_mind_an_event_out_of_order(terminal: Terminal, event: Event) -> None:
+    with Bar(terminal) as bar:
+        bar(event)
+
+
+def test_tqdm_is_imported_only_to_draw() -> None:
+    code = "import sys, imgpipe.progress; sys.exit('tqdm' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
