@@ -69,7 +69,8 @@ class ChainError(UsageError):
 
     def __init__(self, message: str, text: str, position: int) -> None:
         self.message, self.text, self.position = message, text, position
-        super().__init__(f"{message}\n  {text}\n  {' ' * position}^")
+        shown = "".join(char if char.isprintable() else " " for char in text)
+        super().__init__(f"{message}\n  {shown}\n  {' ' * position}^")
 
     def __reduce__(self) -> tuple[type[ChainError], tuple[str, str, int]]:
         return type(self), (self.message, self.text, self.position)

@@ -153,6 +153,6 @@ def check_pixels(height: int, width: int, name: str, max_pixels: int | None) -> 
     if height * width > limit:
         raise LimitError(
             f"{name}: declares {width} x {height} = {height * width / 1e6:,.1f} megapixels, "
-            f"more than the limit of {limit / 1e6:,.1f}; if the file is to be trusted, "
+            f"more than the limit of {limit / 1e6:,g}; if the file is to be trusted, "
             f"raise the limit (--max-pixels {height * width}, or max_pixels= in Python)"
         )

@@ -50,6 +50,17 @@ class Control:
         self._stopped.set()
         self._wake()
 
+    def check(self) -> None:
+        """Raise if the run is to end.
+
+        Raises
+        ------
+        Cancelled
+            If `stop` has been called.
+        """
+        if self._stopped.is_set():
+            raise Cancelled("stopped before it was complete")
+
     def attach(self, wake: Callable[[], None]) -> None:
         """Tell how to wake the run up."""
         self._wake = wake

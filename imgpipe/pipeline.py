@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ from imgpipe.tiler import Task
 from imgpipe.worker import Job, Receipt
 
 __all__ = ["Options", "plan_run", "run", "run_between"]
+
+
+_log = logging.getLogger("imgpipe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +150,14 @@ def run_between(
     choice = _choice(options, stages, sink)
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
+    _log.info("plan\n%s", plan)
     with contextlib.ExitStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
         tally = held.enter_context(_Tally(plan, executor, control, options.on_event))
         passes = Passes(plan, executor, control, tally)
         run = _Run(plan, source, stages, sink, passes, options, held)
         tally(run.started())
+        run.open(control, tally)
         run.measure()
         run.make(tally)
         report = tally.report(sink.commit())
@@ -231,8 +237,8 @@ class _Run:
         self._plan, self._stages, self._sink, self._passes = plan, stages, sink, passes
         self._held = held
         self._timeout = options.timeout if passes.supervised else None
-        self._source = self._scratched(source) if plan.scratch_bytes else source
-        self._operands = tuple(self._opened_operands())
+        self._source = source
+        self._operands: tuple[RandomSource, ...] = ()
 
     def started(self) -> Started:
         """Return the event that tells of the start."""
@@ -248,6 +254,18 @@ class _Run:
             plan.passes,
             plan.workers,
         )
+
+    def open(self, control: Control, tell: Callable[[Event], None]) -> None:
+        """Copy to scratch files what cannot be read as it is."""
+
+        def copied(box: Box) -> None:
+            control.check()
+            now = time.monotonic()
+            tell(TaskDone(now, "copy", 0, 0, box, os.getpid(), now, now))
+
+        if self._plan.scratch_bytes:
+            self._source = self._scratched(self._source, copied)
+        self._operands = tuple(self._opened_operands(copied))
 
     def measure(self) -> None:
         """Take every measurement, each in a pass of its own."""
@@ -293,19 +311,19 @@ class _Run:
             context_rows=0,
         )
 
-    def _scratched(self, source: Source) -> Source:
-        scratch = copied_to_scratch(source)
+    def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
+        scratch = copied_to_scratch(source, tell)
         self._held.callback(scratch.abort)
         return scratch.source
 
-    def _opened_operands(self) -> Iterator[RandomSource]:
+    def _opened_operands(self, tell: Callable[[Box], None]) -> Iterator[RandomSource]:
         """Open the further images of the filters, as random sources."""
         for stage in self._stages:
             keywords = stage.filter.keywords
             for name in stage.filter.definition.operands:
                 source = _opened_operand(keywords[name], stage)
                 if source.access != "random":
-                    source = self._scratched(source)
+                    source = self._scratched(source, tell)
                 yield cast(RandomSource, source)
 
 
@@ -359,7 +377,7 @@ class _Tally:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self._tasks = event.tasks
-        elif isinstance(event, TaskDone):
+        elif isinstance(event, TaskDone) and event.kind != "copy":
             self._done += 1
             self._control.progress = self._done / self._tasks
             self._cpu[event.worker] = event.cpu

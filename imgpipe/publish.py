@@ -122,7 +122,7 @@ class OutputFile:
     def _create_beside(self) -> Path:
         while True:
             # Long names keep room for what is added to them (255 bytes on most systems).
-            stem = self._target.name.encode()[:200].decode(errors="ignore")
+            stem = os.fsdecode(os.fsencode(self._target.name)[:200])
             path = self._target.with_name(f".{stem}.{secrets.token_hex(4)}{_SUFFIX}")
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             if fcntl is None:

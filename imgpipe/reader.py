@@ -161,8 +161,11 @@ class Reader:
         return Direct(source)
 
 
-def copied_to_scratch(source: Source) -> Scratch:
-    """Return a scratch file that holds the pixels of `source`."""
+def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:
+    """Return a scratch file that holds the pixels of `source`.
+
+    `tell` is called with every box that has been copied, and may raise to stop it.
+    """
     info = source.info
     scratch = Scratch(info)
     try:
@@ -170,6 +173,7 @@ def copied_to_scratch(source: Source) -> Scratch:
             pixels = np.empty(info.shape, info.dtype)
             source.decode_into(pixels)
             scratch.placer.place(info.box, pixels)
+            tell(info.box)
         elif source.access == "sequential":
             step = max(1, _COPY_BYTES // info.row_bytes)
             rows = _RowsOf(source)
@@ -178,6 +182,7 @@ def copied_to_scratch(source: Source) -> Scratch:
                 part = pixels[: box.height]
                 rows.read_into(part)
                 scratch.placer.place(box, part)
+                tell(box)
             rows.finish()
             rows.close()
     except BaseException:

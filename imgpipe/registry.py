@@ -8,8 +8,10 @@ error when it is asked for by name, and never before.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from imgpipe.errors import UsageError
@@ -84,11 +86,27 @@ class Registry(Mapping[str, Member]):
         if self._discovered:
             return
         self._discovered = True
+        if not _announced(self._group):
+            return
         from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
 
         for point in entry_points(group=self._group):
             where = f"from {point.dist.name}" if point.dist else f"from {point.module}"
             self._members.setdefault(point.name, Member(point.module, where, point.attr))
+
+
+def _announced(group: str) -> bool:
+    """Whether some installed package may have entry points of `group`.
+
+    Looks at the files itself: `importlib.metadata` takes as long to import as all of click.
+    """
+    for folder in map(Path, sys.path):
+        if folder.is_file():  # a zip archive: not worth opening here
+            return True
+        for file in folder.glob("*-info/entry_points.txt"):
+            if group in file.read_text(errors="replace"):
+                return True
+    return False
 
 
 def _built_in(package: str, table: dict[str, tuple[str, str]]) -> dict[str, Member]:

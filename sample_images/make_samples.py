@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=HERE)
     folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {"landscape": landscape(), "emblem": emblem(), "relief": relief()}
+    pictures: dict[str, NDArray[Any]] = {
+        "landscape": landscape(),
+        "emblem": emblem(),
+        "relief": relief(),
+    }
     for name, pixels in pictures.items():
         save(pixels, folder / f"{name}.png")
     save(before_after(folder / "landscape.png"), folder / "before_after.png")
@@ -137,7 +141,7 @@ def landscape() -> NDArray[np.uint8]:
     shore = -EYE / np.minimum(up, -1e-6)
     water = (up < 0) & (depth > shore)
     waves = sample(land.fine, 160 * np.log(shore), 0.9 * shore * right)
-    waves += 0.6 * sample(land.fine, 420 * np.log(shore), 2.7 * shore * right)
+    waves += 0.4 * sample(land.fine, 420 * np.log(shore), 2.7 * shore * right)
     bent = np.abs(up) + 0.011 * waves * smoothstep(0.0, 0.2, -up)
     mirrored, _ = land.view(right + 0.003 * waves, bent, -EYE)
     facing = (1 - smoothstep(0, 0.5, -up))[..., None]
@@ -188,14 +192,16 @@ class Terrain:
         dz = (self.height(x, z + step) - here) / step
         normal = np.stack([-dx, np.ones_like(dx), -dz], axis=-1)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-        grain = sample(self.fine, z * 4 + 3 * here, x * 4 - 5 * here)
-        grain *= 1 - 0.75 * smoothstep(150, 900, z)  # finer than a pixel far away
+        grain = sample(self.fine, z * 4, np.abs(x) * 3 + here * 4)
+        grain *= 1 - 0.8 * smoothstep(100, 700, z)  # finer than a pixel far away
         patches = sample(self.broad, z * 1.7, x * 1.7)
 
         flat = normal[:, 1]
         rock = mix(colour("3c3a42"), colour("75695f"), (0.5 + 0.5 * grain + 0.4 * patches)[:, None])
         woods = mix(colour("0d1c17"), colour("2f4428"), (0.4 + 0.9 * grain)[:, None])
-        trees = smoothstep(0.32, 0.62, flat + 0.25 * patches) * smoothstep(74, 40, here + 25 * grain)
+        trees = smoothstep(0.32, 0.62, flat + 0.25 * patches) * smoothstep(
+            74, 40, here + 25 * grain
+        )
         snow = smoothstep(0.38, 0.62, flat + 0.2 * grain) * smoothstep(88, 128, here + 30 * patches)
         ground = mix(mix(rock, woods, trees[:, None]), colour("eef2fa"), snow[:, None])
 
@@ -227,6 +233,113 @@ def _sky(right: Array, up: Array, clouds: Array) -> Array:
     over = 30 / (np.maximum(up, 0) + 0.12)
     streaks = sample(clouds, over * 1.6 + 40, right * over * 1.1 + 90)
     cover = smoothstep(0.02, 0.55, streaks) * smoothstep(0.03, 0.12, up)
-    sky = mix(sky, mix(colour("ffd9b8"), colour("d58d96"), smoothstep(0.05, 0.3, up)[..., None]),
-              0.62 * cover[..., None])
-    return sky
+    lining = mix(colour("ffd9b8"), colour("d58d96"), smoothstep(0.05, 0.3, up)[..., None])
+    return mix(sky, lining, 0.62 * cover[..., None])
+
+
+# ----------------------------------------------------------------------------------- emblem
+
+PETALS = ("ff5f6d", "ff9f43", "ffd93d", "2ed8a3", "2f9bff", "9b5cff")
+
+
+def emblem() -> NDArray[np.uint8]:
+    """Return translucent petals with a glow on a transparent ground, shape (512, 512, 4)."""
+    y, x = np.mgrid[-255.5:256, -255.5:256] / 256
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    colours = np.stack([colour(code) for code in PETALS])
+    turn = (angle / (2 * np.pi)) % 1 * len(PETALS)
+    below = np.floor(turn).astype(int)
+    hue = mix(colours[below % 6], colours[(below + 1) % 6], (turn - below)[..., None])
+
+    canvas = np.zeros((512, 512, 4))  # colour times alpha, and alpha
+    glow = 0.55 * np.exp(-((radius / 0.6) ** 4)) * smoothstep(1.0, 0.6, radius)
+    _paint(canvas, hue, glow)
+    for petal, own in enumerate(colours):
+        middle = 2 * np.pi * petal / len(PETALS)
+        along = x * np.cos(middle) + y * np.sin(middle)
+        across = y * np.cos(middle) - x * np.sin(middle)
+        outside = np.hypot(along - 0.39, across * 1.28) - 0.37
+        light = smoothstep(0.35, -0.3, np.hypot(along - 0.58, across) - 0.1)
+        _paint(canvas, mix(own, 1.0, 0.38 * light[..., None]), 0.7 * _inside(outside))
+        rim = _inside(np.abs(outside + 0.008) - 0.004)
+        _paint(canvas, mix(own, 1.0, 0.75), 0.6 * rim)
+    _paint(canvas, np.ones(3), 0.9 * np.exp(-((radius / 0.15) ** 2)))
+    _paint(canvas, colour("1c2148"), _inside(np.abs(radius - 0.83) - 0.012))
+    _paint(canvas, mix(hue, 1.0, 0.25), _inside(np.abs(radius - 0.83) - 0.006))
+    for dot in range(12):
+        at = 2 * np.pi * (dot + 0.5) / 12
+        away = np.hypot(x - 0.83 * np.cos(at), y - 0.83 * np.sin(at))
+        _paint(canvas, mix(hue, 1.0, 0.15), 0.55 * np.exp(-((away / 0.06) ** 2)))
+        _paint(canvas, mix(hue, 1.0, 0.7), _inside(away - 0.022))
+
+    alpha = canvas[..., 3:]
+    straight = np.concatenate([canvas[..., :3] / np.maximum(alpha, 1e-6), alpha], axis=2)
+    return np.asarray((np.clip(straight, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+def _inside(distance: Array) -> Array:
+    """Return how much of each pixel is inside an outline, given the distance to it."""
+    return np.asarray(np.clip(0.5 - distance * 256 / 1.5, 0, 1))
+
+
+def _paint(canvas: Array, paint: Array, alpha: Array) -> None:
+    """Lay a translucent colour over what is there."""
+    alpha = np.asarray(alpha)[..., None]
+    canvas *= 1 - alpha
+    canvas[..., :3] += paint * alpha
+    canvas[..., 3:] += alpha
+
+
+# ----------------------------------------------------------------------------------- relief
+
+
+def relief() -> NDArray[np.uint16]:
+    """Return a cratered surface under a low sun, shape (480, 480), 16 bits."""
+    size = 480
+    ground = 7 * fractal(size, 21, cells=3, octaves=7, gain=0.45)
+    rng = np.random.default_rng(8)
+    for radius in 88 * np.arange(1, 800) ** -0.56:  # many small craters, few large ones
+        cy, cx = rng.random(2) * size
+        _dig(ground, cy, cx, radius, depth=(0.35 + 0.65 * rng.random()) * 0.42 * radius**0.86)
+    dy, dx = np.gradient(ground)
+    elevation = np.deg2rad(24)
+    facing = np.sin(elevation) + np.cos(elevation) * (0.88 * dx + 0.47 * dy)
+    direct = np.maximum(facing, 0) / np.sqrt(1 + dx**2 + dy**2)
+    y, x = np.mgrid[0:size, 0:size] / size
+    night = smoothstep(1.25, 0.1, x * 0.88 + y * 0.47)  # towards the terminator
+    rock = 0.8 + 0.14 * fractal(size, 4, cells=5, octaves=4)
+    light = (direct * night**1.5 + 0.012 * (1 + 0.5 * facing) * (0.3 + night)) * rock * 1.35
+    return np.asarray((np.clip(light, 0, 1) ** 0.7 * 65535 + 0.5).astype(np.uint16))
+
+
+def _dig(ground: Array, cy: float, cx: float, radius: float, depth: float) -> None:
+    """Press a crater into the ground: a bowl, a rim, and what was thrown out around it."""
+    size = len(ground)
+    reach = int(2.6 * radius) + 2
+    rows = np.arange(int(cy) - reach, int(cy) + reach + 1)
+    columns = np.arange(int(cx) - reach, int(cx) + reach + 1)
+    away = np.hypot((rows - cy)[:, None], columns - cx) / radius
+    bowl = np.maximum(1.25 * away**2 - 1, -0.72)  # with a flat floor
+    thrown = 0.25 * np.maximum(away, 0.2) ** -3.5
+    shape = -0.08 * np.logaddexp(-bowl / 0.08, -thrown / 0.08)  # the lower of both, rounded
+    where = np.ix_(rows % size, columns % size)
+    ground[where] = ground[where] * (1 - 0.7 * smoothstep(1.1, 0.8, away)) + depth * shape
+
+
+# ----------------------------------------------------------------------------- before_after
+
+
+def before_after(picture: Path, sigma: float = 6.0) -> NDArray[np.uint8]:
+    """Return the picture with its right half blurred by imgpipe, and a line between."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "blurred.png"
+        imgpipe.run(picture, blur(sigma=sigma), output)
+        pixels, blurred = (np.array(Image.open(path)) for path in (picture, output))
+    middle = pixels.shape[1] // 2
+    pixels[:, middle:] = blurred[:, middle:]
+    pixels[:, middle - 1 : middle + 1] = 255
+    return pixels
+
+
+if __name__ == "__main__":
+    main()

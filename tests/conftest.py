@@ -41,7 +41,7 @@ class PicklingExecutor(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the future tells
             future.set_exception(pickle.loads(pickle.dumps(error)))
         return future
 

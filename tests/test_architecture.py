@@ -14,6 +14,7 @@ FLOORS = [
     ["errors", "geometry"],
     ["image", "events", "registry", "machine", "publish", "buffers"],
     ["filters.values", "filters.borders", "filters.parameters"],
+    ["filters.definition"],
     ["filters.base", "formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets
     ["tiler", "stitcher", "worker"],

@@ -23,9 +23,7 @@ def fill(slot: Slot, value: int) -> None:
 
 
 @pytest.mark.parametrize("maker", ["_memfd", "_segment", "_temporary"])
-def test_other_processes_see_the_same_memory(
-    maker: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_processes_see_the_same_memory(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
     before = set(os.listdir("/dev/shm"))
     memory = Buffers(3, 1000, shared=True)

@@ -41,6 +41,7 @@ def odd(
     needed: Annotated[int, Between(1, 5), "how often"],
     strong_edges: Annotated[bool, "whether edges count"] = False,
     smooth: bool = True,
+    no_more_than: float = 0.5,
     mode: Literal["fast", "exact"] = "fast",
     anything: Any = None,
 ) -> Any:
@@ -142,6 +143,7 @@ class TestHelp:
             r"--needed INTEGER +How often \(between 1 and 5\)  \[required\]",
             r"--strong-edges / --no-strong-edges\n? +Whether edges count",
             r"--smooth / --no-smooth +\[default: smooth\]",
+            r"--no-more-than NUMBER +\[default: 0.5\]",
             r"--mode \[fast\|exact\] +\[default: fast\]",
             r"--border \[edge\|symmetric",
         ]:
@@ -187,9 +189,12 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("args", "values"),
         [
-            ([], (2, False, True, "fast", None)),
-            (["--strong-edges", "--no-smooth"], (2, True, False, "fast", None)),
-            (["--mode", "exact", "--anything", "1.5"], (2, False, True, "exact", 1.5)),
+            ([], (2, False, True, 0.5, "fast", None)),
+            (["--strong-edges", "--no-smooth"], (2, True, False, 0.5, "fast", None)),
+            (
+                ["--mode=exact", "--no-more-than=3", "--anything=1.5"],
+                (2, False, True, 3, "exact", 1.5),
+            ),
         ],
     )
     def test_of_every_kind(

@@ -118,8 +118,9 @@ def test_what_a_killed_run_left_is_swept_and_what_lives_is_not(tmp_path: Path) -
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OutputError, match="full"):
-        out = OutputFile(tmp_path / "o.bin")
+    out = OutputFile(tmp_path / "o.bin")
+    with open("/dev/full", "wb", buffering=0) as full:
         os.dup2(full.fileno(), out._fd)
+    with pytest.raises(OutputError, match="full"):
         out.write(b"x" * 100_000)
     assert os.listdir(tmp_path) == []

@@ -137,12 +137,9 @@ def _make_image(
     options["workers"] = jobs
     control = Control()
     with signals.stopping(control.stop):
-        plan = str(plan_run(input_, chain, output, **options)) if dry_run or verbose else ""
         if dry_run:
-            click.echo(printable(plan))
+            click.echo(printable(str(plan_run(input_, chain, output, **options))))
             return
-        if verbose:
-            say(plan)
         with Bar(hidden=quiet or verbose) as bar:
             report = run(input_, chain, output, on_event=bar, control=control, **options)
         signals.outcome(f"{output} was complete already")

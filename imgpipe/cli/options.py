@@ -183,14 +183,14 @@ def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> 
 
 def option_words(parameter: Parameter, value: str) -> list[str]:
     """Return the words of a command that give `parameter` a value."""
-    name = parameter.name.strip("_").replace("_", "-")
+    name = _dashed(parameter)
     if parameter.kind is bool:
         return [f"--{name}" if value == "true" else f"--no-{name}"]
     return [f"--{name}", value]
 
 
 def _filter_option(parameter: Parameter, definition: Definition) -> click.Option:
-    name = option_words(parameter, "")[0].removeprefix("--no-").removeprefix("--")
+    name = _dashed(parameter)
     bounds = f" ({parameter.bounds})" if parameter.bounds else ""
     text = parameter.text[:1].upper() + parameter.text[1:]
     settings: dict[str, Any] = {"required": parameter.required, "show_default": True}
@@ -206,6 +206,10 @@ def _filter_option(parameter: Parameter, definition: Definition) -> click.Option
         kind = click.Path()
     words = f"{text}{bounds}".strip()
     return click.Option([f"--{name}", parameter.name], type=kind, help=words, **settings)
+
+
+def _dashed(parameter: Parameter) -> str:
+    return parameter.name.strip("_").replace("_", "-")
 
 
 def _names(option: click.Parameter) -> set[str]:

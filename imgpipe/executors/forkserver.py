@@ -6,13 +6,19 @@ and it lives until the process ends. This one starts with the first pool and end
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import signal
+import time
 from multiprocessing import context, forkserver, popen_forkserver, process, reduction, spawn, util
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import Any
 
-__all__ = ["own_fork_server"]
+__all__ = ["own_fork_server", "stop"]
+
+_STOP_SECONDS = 1.0
 
 _server: Any = None
 
@@ -57,6 +63,43 @@ class _Process(process.BaseProcess):
 class _Context(BaseContext):
     _name = "forkserver"
     Process = _Process
+
+
+def stop(server: Any) -> None:
+    """End a fork server and whatever it still has forked.
+
+    The standard library would wait without limit for a worker that nobody knows of: one that was
+    being started when an exception came.
+    """
+    with server._lock:
+        pid = server._forkserver_pid
+        if pid is None:
+            return
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = server._forkserver_pid = None
+        server._forkserver_address = None
+        if not _ended(pid, _STOP_SECONDS):
+            for child in _children(pid):
+                with contextlib.suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+            if not _ended(pid, _STOP_SECONDS):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError, ValueError):
+        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def own_fork_server(preload: list[str]) -> tuple[BaseContext, Any]:

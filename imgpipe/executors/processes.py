@@ -120,7 +120,8 @@ class _Server:
 
     def __init__(self) -> None:
         self._users = 0
-        resource_tracker.ensure_running()  # before any worker, or each would start its own
+        with _signals_held_back():
+            resource_tracker.ensure_running()  # before any worker, or each would start its own
         self.context, self._forkserver = _context()
 
     @classmethod
@@ -148,7 +149,9 @@ class _Server:
     def _stop(self) -> None:
         _Server._current = None
         if self._forkserver is not None:
-            self._forkserver._stop()
+            from imgpipe.executors.forkserver import stop  # noqa: PLC0415 - POSIX only
+
+            stop(self._forkserver)
 
     @property
     def pids(self) -> set[int]:
@@ -165,9 +168,22 @@ def _context() -> tuple[BaseContext, Any]:
     from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
     context, server = own_fork_server(_PRELOAD)
-    with _without_main():
+    with _without_main(), _signals_held_back():
         server.ensure_running()
     return context, server
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let the child inherit a mask without SIGINT: it ignores Ctrl-C only once it is set up."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -156,6 +156,14 @@ class _Kernel(NamedTuple):
     weights: tuple[float, ...]
     pairs: tuple[int, ...] = ()
 
+    def response(self, omega: _Reals) -> _Reals:
+        total = np.full_like(omega, self.weights[0])
+        for offset, weight in zip(self.offsets, self.weights[1:], strict=True):
+            total += 2 * weight * _response(offset, omega)
+        for distance in self.pairs:
+            total *= _response(distance / 2, omega)
+        return total
+
 
 @functools.lru_cache(maxsize=64)
 def _plan(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Chain]:
@@ -242,10 +250,13 @@ def _real_kernel(sigma: float, radius: int) -> _Kernel:
 
 # Below this sigma, plain weights; a binomial would be too wide.
 _FEW_TAPS = 1.3
+_SMALL = 10.0
 
 # A kernel is good enough when its response to a unit step, and to any sine wave, is this
-# close to the Gaussian's (a level is 0.0039), and of no use beyond the last.
-_STEP_ERROR, _SINE_ERROR, _USELESS = 0.0009, 0.0025, 0.004
+# close to the Gaussian's (a level is 0.0039).  Beyond _USELESS it is not taken at all;
+# above a sigma of _SMALL more is allowed.
+_STEP_ERROR, _SINE_ERROR = 0.0009, 0.0025
+_USELESS, _USELESS_LARGE = 0.0015, 0.0025
 
 # Bits of fraction that 16 bits have room for beside a sample, and that a sample keeps
 # between pairs; bits of fitted weights.
@@ -308,22 +319,36 @@ def _steps(
 
 
 def _integer_kernel(sigma: float, radius: int) -> _Kernel | None:
-    """Find the cheapest good kernel; else the best; for a Gaussian cut short, none."""
-    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.2, many=8)
-    best, found = _USELESS, None
-    sizes = itertools.product(range(2, 12), (1, 2), _WEIGHT_BITS)
-    for count, taps, bits in sorted(sizes, key=lambda c: (1.25 * c[0] + 3 * c[1], c[2])):
-        error, kernel = _best_fit(rest, int(reach), count, taps, bits)
+    """Find a cheap good kernel; else the best; for a Gaussian cut short, none."""
+    best, found = (_USELESS if sigma <= _SMALL else _USELESS_LARGE), None
+    omega = np.linspace(0, math.pi, 4 * radius + 1)
+    # More pairs in an octave alias less, but leave less of the reach.
+    for many in (8, 16):
+        octaves = _Octaves.climb(sigma, radius, least=2.2, many=many)
+        kernel = _base_kernel(octaves)
+        error = float(_error((kernel.response(omega) - _spectrum(sigma, radius, omega))[None])[0])
         if error < best:
-            best = error
-            found = _Kernel(
-                tuple(step * k for k in kernel.offsets),
-                kernel.weights,
-                pairs + tuple(step * d for d in kernel.pairs),
-            )
+            best, found = error, kernel
         if best <= _STEP_ERROR:
             break
     return found
+
+
+def _base_kernel(octaves: _Octaves) -> _Kernel:
+    """Complete octaves by the cheapest kernel that is good enough, or else by the best."""
+    pairs, step, sigma, reach = octaves
+    best = (math.inf, _Kernel((), (1.0,)))
+    sizes = itertools.product(range(2, 12), (1, 2), _WEIGHT_BITS)
+    for count, taps, bits in sorted(sizes, key=lambda c: (1.25 * c[0] + 3 * c[1], c[2])):
+        best = min(best, _best_fit(sigma, int(reach), count, taps, bits))
+        if best[0] <= _STEP_ERROR:
+            break
+    base = best[1]
+    return _Kernel(
+        tuple(step * k for k in base.offsets),
+        base.weights,
+        pairs + tuple(step * d for d in base.pairs),
+    )
 
 
 def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tuple[float, _Kernel]:
@@ -333,7 +358,7 @@ def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tu
     """
     omega = np.linspace(0, math.pi, 49)
     target, stress = _spectrum(sigma, radius, omega), _stress(sigma, omega)
-    best = (math.inf, _Kernel((), ()))
+    best = (math.inf, _Kernel((), (1.0,)))
     choices = [
         c
         for c in itertools.combinations_with_replacement(range(1, min(round(sigma), 4) + 1), count)

@@ -169,10 +169,7 @@ def bind(
     missing = [p.name for p in parameters if p.required and p.name not in given]
     if missing:
         raise ParameterError(f"{owner}: needs a value for {', '.join(missing)}")
-    return tuple(
-        (p.name, p.check(given[p.name], owner) if p.name in given else p.default)
-        for p in parameters
-    )
+    return tuple((p.name, p.check(given.get(p.name, p.default), owner)) for p in parameters)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -22,9 +22,23 @@ from functools import cache
 
 from isal import igzip_lib, isal_zlib
 
-__all__ = ["LAST_BLOCK", "ZLIB_HEADER", "Deflate", "adler32_combine", "stored", "stored_size"]
+__all__ = [
+    "LAST_BLOCK",
+    "ZLIB_HEADER",
+    "Deflate",
+    "InflateError",
+    "adler32_combine",
+    "by_isal",
+    "by_isal_narrow",
+    "by_zlib",
+    "stored",
+    "stored_size",
+]
 
 Deflate = Callable[[memoryview], list[bytes]]
+
+# isal says that its error is an instance.
+InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 ZLIB_HEADER = b"\x78\x01"
 LAST_BLOCK = b"\x03\x00"

@@ -13,6 +13,7 @@ from typing import Any
 
 from isal import isal_zlib
 
+from imgpipe.formats.png.deflate import InflateError
 from imgpipe.image import Colour, Metadata, Text
 
 __all__ = ["METADATA_CHUNKS", "MetadataReader", "metadata_chunks"]
@@ -49,7 +50,7 @@ class MetadataReader:
             else:
                 field, value = _READERS[kind](content)
                 self._found.setdefault(field, value)
-        except (ValueError, struct.error, isal_zlib.IsalError) as error:
+        except (ValueError, struct.error, InflateError) as error:
             _log.warning("%s: ignored the chunk %s: %s", self._name, kind.decode(), error)
 
     def result(self) -> Metadata:

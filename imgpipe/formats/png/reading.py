@@ -21,6 +21,7 @@ from imgpipe.formats.png.chunks import (
     open_file,
     read_header,
 )
+from imgpipe.formats.png.deflate import InflateError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo
 
@@ -151,7 +152,7 @@ class PngRows:
         else:
             self._layout = Layout(self._width, header.samples, header.depth // 8)
         self._unfilter = Unfilter(self._layout, self._inflater.read)
-        self._row = 0
+        self._start, self._row = self._inflater.count, 0
 
     def read_into(self, out: Pixels) -> None:
         """Fill `out`, shape (rows, width, channels), with the next rows.
@@ -169,12 +170,10 @@ class PngRows:
             except BadFilterError as error:
                 row = self._row + error.args[0]
                 raise self._damaged(f"row {row} has a filter that does not exist") from None
-            except _Short:
+            except _ShortError:
                 raise self._damaged(f"its pixel data ends after {self._place()}") from None
-            except isal_zlib.IsalError:
-                raise self._damaged(
-                    f"its pixel data cannot be decompressed after {self._place()}"
-                ) from None
+            except InflateError as error:
+                raise self._damaged(self._reason(error)) from None
             if self._expand is None:
                 target[...] = pixels
             else:
@@ -191,10 +190,10 @@ class PngRows:
         """
         try:
             more = self._inflater.finish()
-        except _Short:
+        except _ShortError:
             raise self._damaged("its pixel data has no end mark") from None
-        except isal_zlib.IsalError:
-            raise self._damaged("the checksum of its pixels is wrong") from None
+        except InflateError as error:
+            raise self._damaged(self._reason(error)) from None
         if more:
             raise self._damaged("it holds more pixel data than its header declares")
 
@@ -203,14 +202,20 @@ class PngRows:
         self._file.close()
 
     def _place(self) -> str:
-        stage = f"a pass of {self._height}" if self._header.interlaced else f"{self._height}"
-        return f"row {self._row} of {stage}"
+        row = (self._inflater.count - self._start) // (1 + self._layout.row_bytes)
+        stage = "a pass of " if self._header.interlaced else ""
+        return f"row {row} of {stage}{self._height}"
+
+    def _reason(self, error: Exception) -> str:
+        if "checksum" in str(error):
+            return "the checksum of its pixels is wrong"
+        return f"its pixel data cannot be decompressed after {self._place()}"
 
     def _damaged(self, what: str) -> CorruptError:
         return CorruptError(f"{self._name}: the file is damaged: {what}; get a fresh copy")
 
 
-class _Short(Exception):  # noqa: N818 - never leaves this file
+class _ShortError(Exception):
     """The compressed data ended before the rows did."""
 
 
@@ -220,6 +225,7 @@ class _Inflater:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._stream = isal_zlib.decompressobj()
+        self.count = 0
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes."""
@@ -239,7 +245,7 @@ class _Inflater:
             try:
                 if self._some(1):
                     return True
-            except _Short:
+            except _ShortError:
                 if not self._stream.eof:
                     raise
         for _ in self._pieces:
@@ -253,10 +259,11 @@ class _Inflater:
             # Without input, what the stream still holds comes out.
             content = self._stream.decompress(piece, limit)
             if content:
+                self.count += len(content)
                 return content
             if not piece:
                 break
-        raise _Short
+        raise _ShortError
 
 
 def _expander(header: Header) -> Callable[[Pixels, Pixels], None] | None:

@@ -33,7 +33,8 @@ def scratch(name: str, size: int) -> Bytes:
     buffers: dict[str, Bytes] = _local.__dict__
     if name not in buffers or len(buffers[name]) < size:
         buffers[name] = np.empty(size, np.uint8)
-    return buffers[name][:size]
+    found: Bytes = buffers[name][:size]
+    return found
 
 
 def filter_rows(
@@ -72,7 +73,8 @@ def choose_kinds(rows: NDArray[Any], above: NDArray[Any], pixel: int) -> Bytes:
             tile.residuals(kind, tile.spare)
             magnitude = np.abs(tile.spare.view(np.int8)).view(np.uint8)
             costs[kind, tile.rows] += magnitude.sum(axis=1, dtype=np.int64)
-    return costs.argmin(axis=0).astype(np.uint8)
+    best: Bytes = costs.argmin(axis=0).astype(np.uint8)
+    return best
 
 
 class _Tile:

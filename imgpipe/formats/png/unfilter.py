@@ -105,6 +105,8 @@ class Unfilter:
             self._add_up(lines, _bytes(pixels))
             if layout.itemsize == 2:
                 _swap(pixels)
+        elif layout.pixel_bytes > 4 and kinds.max() == PAETH:
+            self._halves(lines, pixels)
         else:
             first = b"" if self._first else b"\0" + self._above.tobytes()
             target = self._block[1 if self._first else 0 : 1 + rows]
@@ -121,6 +123,23 @@ class Unfilter:
             else:
                 row[:] = line[1:]
             above = row
+
+    def _halves(self, lines: Bytes, pixels: NDArray[Any]) -> None:
+        """Decode the high and the low bytes of 16 bits as two images of 8 bits.
+
+        To a filter bytes are bytes; libpng is fast for pixels of three and four of them only.
+        """
+        rows, layout = len(lines), self._layout
+        half = Layout(layout.width, layout.channels, 1)
+        part = np.zeros((1 + rows, 1 + half.row_bytes), np.uint8)
+        part[1:, 0] = lines[:, 0]
+        decoded = np.empty((1 + rows, layout.width, layout.channels), np.uint8)
+        values = pixels.view(np.uint8).reshape(*pixels.shape, 2)
+        for significance in (0, 1):  # the file has the high byte first
+            part[0, 1:] = self._above[significance::2]
+            part[1:, 1:] = lines[:, 1 + significance :: 2]
+            _decode(part.tobytes(), decoded, half)
+            values[..., significance ^ np.little_endian] = decoded[1:]
 
     def _wide_row(self, row: Bytes) -> None:
         """Decode one row in segments, each with the pixel before it as its first."""
@@ -181,33 +200,30 @@ def _swap(values: NDArray[np.uint16]) -> None:
 
 def _decode(raw: bytes, out: NDArray[Any], layout: Layout) -> None:
     """Have libpng decode filtered rows into `out`."""
-    parts = [b"IDAT\x78\x01"]
+    data: list[bytes | memoryview] = [b"IDAT\x78\x01"]
     view = memoryview(raw)
     for start in range(0, len(raw), _STORED):
         block = view[start : start + _STORED]
         last = start + _STORED >= len(raw)
-        parts.append(struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF))
-        parts.append(block)  # type: ignore[arg-type]
-    parts.append(struct.pack(">I", isal_zlib.adler32(raw)))
-    data = b"".join(parts)
-    header = b"IHDR" + struct.pack(
-        ">IIBBBBB",
-        layout.width,
-        len(out),
-        8 * layout.itemsize,
-        _COLOUR_TYPES[layout.channels],
-        0,
-        0,
-        0,
-    )
+        data += (struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block)
+    data.append(struct.pack(">I", isal_zlib.adler32(raw)))
+    crc = 0
+    for part in data:
+        crc = isal_zlib.crc32(part, crc)
     png = b"".join(
         (
-            b"\x89PNG\r\n\x1a\n\0\0\0\x0d",
-            header,
-            struct.pack(">II", isal_zlib.crc32(header), len(data) - 4),
-            data,
-            struct.pack(">I", isal_zlib.crc32(data)),
+            _head(layout, len(out)),
+            struct.pack(">I", sum(map(len, data)) - 4),
+            *data,
+            struct.pack(">I", crc),
             b"\0\0\0\0IEND\xae\x42\x60\x82",
         )
     )
     imagecodecs.png_decode(png, out=out if layout.channels > 1 else out[..., 0])
+
+
+def _head(layout: Layout, rows: int) -> bytes:
+    depth, colour_type = 8 * layout.itemsize, _COLOUR_TYPES[layout.channels]
+    header = b"IHDR" + struct.pack(">IIBBBBB", layout.width, rows, depth, colour_type, 0, 0, 0)
+    crc = struct.pack(">I", isal_zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + header + crc

@@ -42,6 +42,8 @@ DEFAULT_COMPRESSION = 2
 ADAPTIVE = -1
 
 _UNIT_BYTES = 3 << 19
+_THOROUGH = 4  # from this compression on, two methods are tried on everything
+_DRAWING = 6  # what becomes this much smaller is no photograph
 _SAMPLE_ROWS = 8
 _PATCH_PIXELS = 200
 _PATCHES = ((1, 3), (3, 7), (5, 1), (7, 5))  # where, in eighths
@@ -130,31 +132,31 @@ class PngEncoder:
         """
         rows = unit.reshape(len(unit), -1)
         upper = np.zeros_like(rows[0]) if above is None else above[-1].reshape(-1)
-        data, adler = min(
-            (self._encode(method, rows, upper) for method in self._finalists(rows)),
-            key=lambda encoded: len(encoded[0]),
-        )
+        size = len(rows) * (1 + self.row_bytes)
+        chosen, others = self._choose(rows)
+        results = [self._encode(method, rows, upper) for method in chosen]
+        if min(len(data) for data, _ in results) * _DRAWING < size:
+            # A drawing or a screenshot: to try is quick, and a few rows tell too little.
+            results += [self._encode(method, rows, upper) for method in others]
+        data, adler = min(results, key=lambda result: len(result[0]))
         if len(data) > self.bound(len(rows)):
             data, adler = self._encode((NONE, deflate.stored), rows, upper)
         crc = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
-        return data, (crc, adler, len(rows) * (1 + self.row_bytes))
+        return data, (crc, adler, size)
 
     def _encode(self, method: Method, rows: NDArray[Any], above: NDArray[Any]) -> tuple[bytes, int]:
         kind, deflater = method
         filtered = _filtered(kind, rows, above, self.pixel_bytes)
         return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
 
-    def _finalists(self, rows: NDArray[Any]) -> list[Method]:
-        """Return the methods that do best on a few rows from the middle."""
+    def _choose(self, rows: NDArray[Any]) -> tuple[list[Method], list[Method]]:
+        """Return the methods that do best on a few rows, and the others."""
         methods = self._methods()
-        sample = _sample(rows, self.pixel_bytes // rows.itemsize)
-
-        def size(method: Method) -> int:
-            data, _ = self._encode(method, sample[1:], sample[0])
-            return len(data)
-
-        count = 1 if self.compression < 4 else 2
-        return sorted(methods, key=size)[:count] if len(methods) > count else methods
+        if self.compression > 1:
+            sample = _sample(rows, self.pixel_bytes // rows.itemsize)
+            methods.sort(key=lambda method: len(self._encode(method, sample[1:], sample[0])[0]))
+        count = 1 if self.compression < _THOROUGH else 2
+        return methods[:count], methods[count:]
 
     def _methods(self) -> list[Method]:
         narrow, wide = deflate.by_isal_narrow(self.pixel_bytes), deflate.by_isal
@@ -162,14 +164,14 @@ class PngEncoder:
             case 0:
                 return [(NONE, deflate.stored)]
             case 1:
-                return [(UP, wide)]
+                return [(UP, wide), (NONE, wide)]
             case 2:
                 return [(PAETH, narrow), (AVERAGE, narrow), (NONE, wide)]
             case 3:
-                return [(ADAPTIVE, narrow), (UP, wide), (NONE, wide)]
+                return [(ADAPTIVE, narrow), (ADAPTIVE, wide), (NONE, wide)]
             case level:
-                thorough = deflate.by_zlib(level, zlib.Z_FILTERED)
-                return [(ADAPTIVE, narrow), (ADAPTIVE, thorough), (NONE, deflate.by_zlib(level))]
+                for_noise = deflate.by_zlib(level, zlib.Z_FILTERED)
+                return [(ADAPTIVE, narrow), (ADAPTIVE, for_noise), (NONE, deflate.by_zlib(level))]
 
 
 def _sample(rows: NDArray[Any], channels: int) -> NDArray[Any]:
@@ -193,7 +195,7 @@ def _filtered(kind: int, rows: NDArray[Any], above: NDArray[Any], pixel: int) ->
     else:
         kinds = np.full(len(rows), kind, np.uint8)
     filter_rows(rows, above, pixel, kinds, out)
-    return memoryview(out).cast("B")
+    return out.reshape(-1).data
 
 
 class PngSink:

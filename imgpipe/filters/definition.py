@@ -1,0 +1,122 @@
+"""What is declared about a kernel, and how it travels to another process."""
+
+from __future__ import annotations
+
+import copyreg
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from imgpipe.filters.borders import Border
+from imgpipe.filters.parameters import Parameter
+from imgpipe.geometry import Box
+
+if TYPE_CHECKING:
+    from imgpipe.image import Colour
+
+__all__ = ["AlphaPolicy", "Definition", "HaloLike", "Kernel", "Place"]
+
+AlphaPolicy = Literal["keep", "premultiply", "filter"]
+Kernel = Callable[..., Any]
+HaloLike = int | tuple[int, int] | Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk is, for kernels that ask with the keyword ``place``.
+
+    Attributes
+    ----------
+    box : Box
+        The pixels that the kernel makes.
+    padded : Box
+        The pixels that it was given; reaches past the image at its borders.
+    height, width : int
+        Size of the whole image at this stage of the chain.
+    """
+
+    box: Box
+    padded: Box
+    height: int
+    width: int
+
+
+class OutputShape(Protocol):
+    """Size of the output of a filter that changes the geometry."""
+
+    def __call__(self, size: tuple[int, int], /, **params: Any) -> tuple[int, int]: ...
+
+
+class InputRegion(Protocol):
+    """The input box that an output box is made from."""
+
+    def __call__(self, box: Box, size: tuple[int, int], /, **params: Any) -> Box: ...
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What was declared about a kernel. See `filter` for the fields."""
+
+    name: str
+    kernel: Kernel
+    halo: HaloLike = 0
+    border: Border = "edge"
+    alpha: AlphaPolicy = "keep"
+    channels: int | Callable[[int], int] | None = None
+    colour: Colour | None = None
+    dtype: str | None = None
+    measure: Kernel | None = None
+    merge: Callable[[Any, Any], Any] | None = None
+    output: OutputShape | None = None
+    region: InputRegion | None = None
+    in_order: bool = False
+    operands: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = field(default=(), compare=False)
+    takes_place: bool = field(default=False, compare=False)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the kernel came with imgpipe, and need not be watched."""
+        return (self.kernel.__module__ or "").startswith("imgpipe.filters.")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.kernel) or "").partition("\n")[0]
+
+    @cached_property
+    def source_digest(self) -> str:
+        """A digest of the code of the kernel, that changes when the function does."""
+        try:
+            text = inspect.getsource(self.kernel)
+        except (OSError, TypeError):
+            code = getattr(self.kernel, "__code__", None)
+            text = repr((code.co_code, code.co_consts)) if code else repr(self.kernel)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle by reference where the kernel can be imported by name, else by value."""
+        module, name = self.kernel.__module__, self.kernel.__qualname__
+        if not _travels_by_value(module) and _find(module, name) is self:
+            return _find, (module, name)
+        return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]
+
+
+def _travels_by_value(module: str) -> bool:
+    cloudpickle = sys.modules.get("cloudpickle")
+    return module == "__main__" or (
+        cloudpickle is not None and module in cloudpickle.list_registry_pickle_by_value()
+    )
+
+
+def _find(module: str, qualname: str) -> Definition | None:
+    try:
+        found = reduce(getattr, qualname.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return None
+    return getattr(found, "definition", None)
