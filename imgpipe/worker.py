@@ -278,7 +278,7 @@ def _timeout(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    faulthandler.dump_traceback_later(seconds, exit=True)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)  # the log of the pool
     try:
         yield
     finally:

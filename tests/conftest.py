@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
+
+settings.register_profile("imgpipe", deadline=None)  # a noisy machine is no failure
+settings.load_profile("imgpipe")
 
 CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
 

@@ -29,7 +29,7 @@ NONE, SUB, UP, AVERAGE, PAETH = range(5)
 _STORED = 65535
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _SEGMENT = 1 << 16
-_BLOCK_BYTES = 160 << 10
+_BLOCK_BYTES = 192 << 10
 
 
 class BadFilterError(ValueError):

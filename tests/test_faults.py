@@ -1,0 +1,338 @@
+"""When things go wrong: a worker that dies costs only time, and nothing outlives a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgpipe
+from imgpipe.errors import (
+    Cancelled,
+    CorruptError,
+    DeclarationError,
+    FilterError,
+    FilterTimeout,
+    UsageError,
+    WorkerError,
+)
+from imgpipe.events import TaskDone, WorkerLost, Written
+from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.filters import blur, invert
+from imgpipe.filters.base import filter
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@filter(halo=0)
+def crash(chunk):
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return chunk
+
+
+@filter(halo=0)
+def leave(chunk):
+    os._exit(3)
+
+
+@filter(halo=0)
+def hang(chunk):
+    time.sleep(3600)
+    return chunk
+
+
+@filter(halo=0)
+def divide(chunk):
+    return chunk / np.zeros(1)
+
+
+@filter(halo=0)
+def raise_error(chunk):
+    raise KeyError("no such thing")
+
+
+@filter(halo=0)
+def write_into_input(chunk):
+    chunk += 1
+    return chunk
+
+
+@filter(halo=1)
+def too_small(chunk):
+    return chunk[:3, :3]
+
+
+@filter(halo=0)
+def fewer_channels(chunk):
+    return chunk[..., :1]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    from skimage import data
+
+    path = tmp_path / "in.png"
+    Image.fromarray(np.tile(data.astronaut(), (6, 3, 1))).save(path, compress_level=1)
+    return path
+
+
+def session_of(pid: int) -> set[int]:
+    """Return every living process of the session that `pid` leads."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == pid and fields[0] != "Z":
+                found.add(int(entry))
+    return found
+
+
+def gone(pid: int, seconds: float = 2.0) -> bool:
+    """Whether the session is empty within `seconds`."""
+    until = time.monotonic() + seconds
+    while session_of(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def workers_of(executor: ProcessExecutor) -> list[int]:
+    return [process.pid for process in executor._processes()]
+
+
+def test_a_killed_worker_costs_only_time(picture: Path, tmp_path: Path) -> None:
+    expected = tmp_path / "expected.png"
+    imgpipe.run(picture, blur(), expected, executor="serial")
+    lost = []
+    with ProcessExecutor(2) as pool:
+        killed = set()
+
+        def kill_one(event: object) -> None:
+            if isinstance(event, WorkerLost):
+                lost.append(event)
+            if isinstance(event, TaskDone) and event.index in (1, 5) and event.index not in killed:
+                killed.add(event.index)
+                os.kill(workers_of(pool)[0], signal.SIGKILL)
+
+        report = imgpipe.run(
+            picture, blur(), tmp_path / "o.png", executor=pool, on_event=kill_one, chunk=(16, 2000)
+        )
+    assert lost
+    assert report.lost == len(lost)
+    assert (tmp_path / "o.png").read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_killed_at_random_moments(picture: Path, tmp_path: Path) -> None:
+    expected = tmp_path / "expected.png"
+    imgpipe.run(picture, blur(), expected, executor="serial")
+    rng = random.Random(0)
+    with ProcessExecutor(2) as pool:
+        imgpipe.run(picture, blur(), tmp_path / "o.png", executor=pool)
+        stop = threading.Event()
+
+        def kill_sometimes() -> None:
+            while not stop.wait(rng.uniform(0.01, 0.25)):
+                with contextlib.suppress(OSError, IndexError):
+                    os.kill(rng.choice(workers_of(pool)), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_sometimes)
+        killer.start()
+        try:
+            runs = 0
+            while runs < 6:
+                try:
+                    imgpipe.run(picture, blur(), tmp_path / "o.png", executor=pool)
+                except WorkerError:  # the same task was hit three times: told, and nothing written
+                    continue
+                runs += 1
+                assert (tmp_path / "o.png").read_bytes() == expected.read_bytes()
+        finally:
+            stop.set()
+            killer.join()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["expected.png", "in.png", "o.png"]
+
+
+@pytest.mark.parametrize(("bad", "word"), [(crash, "SIGSEGV"), (leave, "exit code 3")])
+def test_a_filter_that_ends_its_process_is_named(bad, word, picture: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=word) as caught:
+        imgpipe.run(picture, bad(), tmp_path / "o.png", workers=1)
+    assert "in.png" in str(caught.value)
+    assert bad.definition.name in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_a_filter_that_hangs_is_given_up(picture: Path, tmp_path: Path) -> None:
+    with pytest.raises(FilterTimeout, match=r"in\.png.*hang"):
+        imgpipe.run(picture, hang(), tmp_path / "o.png", workers=1, timeout=0.5)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+@pytest.mark.parametrize(
+    ("bad", "error", "word"),
+    [
+        (raise_error, FilterError, "no such thing"),
+        (divide, FilterError, "NaN"),
+        (write_into_input, FilterError, "read-only"),
+        (too_small, DeclarationError, "3 x 3"),
+        (fewer_channels, DeclarationError, "channels"),
+    ],
+)
+def test_a_filter_that_fails_is_explained(
+    bad, error, word, executor, picture: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=word) as caught:
+        imgpipe.run(picture, bad(), tmp_path / "o.png", executor=executor, workers=2)
+    text = str(caught.value)
+    assert "in.png" in text
+    assert "chunk at rows 0-" in text
+    assert bad.definition.name in text
+    assert "imgpipe/worker.py" not in text
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_dead_workers_of_a_passed_executor_are_an_error(picture: Path, tmp_path: Path) -> None:
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as passed,
+        pytest.raises(WorkerError, match="executor that was passed"),
+    ):
+        imgpipe.run(picture, crash(), tmp_path / "o.png", executor=passed)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_damage_in_the_middle_is_found_and_leaves_the_old_output(
+    picture: Path, tmp_path: Path
+) -> None:
+    data = bytearray(picture.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    picture.write_bytes(data)
+    out = tmp_path / "o.png"
+    out.write_bytes(b"old")
+    for executor in ("serial", "threads", "processes"):
+        with pytest.raises(CorruptError, match=r"in\.png"):
+            imgpipe.run(picture, invert(), out, executor=executor, workers=2)
+        assert out.read_bytes() == b"old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "o.png"]
+
+
+def test_an_observer_that_raises_stops_the_run(picture: Path, tmp_path: Path) -> None:
+    def refuse(event: object) -> None:
+        if isinstance(event, Written):
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        imgpipe.run(picture, invert(), tmp_path / "o.png", workers=2, on_event=refuse)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_a_cancelled_run_stops_and_leaves_nothing(picture: Path, tmp_path: Path) -> None:
+    handle = imgpipe.submit(picture, hang(), tmp_path / "o.png", workers=2)
+    time.sleep(0.8)
+    assert not handle.done()
+    began = time.monotonic()
+    assert handle.cancel()
+    assert time.monotonic() - began < 10
+    assert handle.done()
+    with pytest.raises(Cancelled):
+        handle.result()
+    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_a_handle_gives_the_report(picture: Path, tmp_path: Path) -> None:
+    handle = imgpipe.submit(picture, invert(), tmp_path / "o.png", workers=1)
+    report = handle.result(timeout=60)
+    assert handle.done()
+    assert handle.progress == 1.0
+    assert not handle.cancel()
+    assert report.height == 3072
+
+
+def test_a_function_that_cannot_be_pickled_is_refused(picture: Path, tmp_path: Path) -> None:
+    lock = threading.Lock()
+
+    @filter(halo=0)
+    def locked(chunk):
+        with lock:
+            return chunk
+
+    with pytest.raises(UsageError, match="cannot be sent to the workers"):
+        imgpipe.run(picture, locked(), tmp_path / "o.png", workers=2)
+
+
+SCRIPT = """
+import sys, numpy as np, imgpipe
+print("main runs")
+offset = 3
+@imgpipe.filter(halo=1)
+def emboss(chunk, *, strength: float = 1.0):
+    wide = chunk.astype(float)
+    return wide + strength * (np.roll(wide, 1, (0, 1)) - np.roll(wide, -1, (0, 1))) + offset
+chain = emboss(strength=2) | imgpipe.filters.blur(sigma=1)
+imgpipe.run(sys.argv[1], chain, sys.argv[2], workers=2)
+whole = chain(imgpipe.read(sys.argv[1]))
+assert (imgpipe.read(sys.argv[2]) == whole).all()
+"""
+
+
+def test_a_script_without_a_main_guard_works(picture: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script, picture, tmp_path / "o.png"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "main runs\n"
+    assert done.stderr == ""
+
+
+def blur_command(picture: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "imgpipe", "blur", str(picture), "-o", str(out), "-j", "2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_nothing_outlives_a_command_that_is_ended(
+    what: signal.Signals, picture: Path, tmp_path: Path
+) -> None:
+    """13 moments for each of 4 signals, from before the first import to after the rename."""
+    out = tmp_path / "out" / "o.png"
+    out.parent.mkdir()
+    segments = set(os.listdir("/dev/shm"))
+    rng = random.Random(int(what))
+    for turn in range(13):
+        out.write_bytes(b"old")
+        process = subprocess.Popen(
+            blur_command(picture, out), stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(0.05 * turn + rng.uniform(0, 0.05))
+        if what == signal.SIGINT:
+            os.killpg(process.pid, what)  # as a terminal does
+        else:
+            process.send_signal(what)
+        code = process.wait(30)
+        assert gone(process.pid), f"signal {what} after {turn} left a process"
+        assert code in (0, -what, 128 + what)
+        assert out.read_bytes() == b"old" or Image.open(out).size == (1536, 3072)
+        if what != signal.SIGKILL:
+            assert [p.name for p in out.parent.iterdir()] == ["o.png"]
+    assert set(os.listdir("/dev/shm")) <= segments
+    imgpipe.run(picture, invert(), out, workers=1)  # sweeps what SIGKILL left
+    assert [p.name for p in out.parent.iterdir()] == ["o.png"]
