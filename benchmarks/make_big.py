@@ -97,7 +97,7 @@ def photograph(name: str) -> Pixels:
 def pieces(photos: list[Pixels], rng: np.random.Generator) -> Iterator[Pixels]:
     """Yield random pieces of the photographs, each `BAND` rows high, without end."""
     while True:
-        photo = np.rot90(photos[rng.integers(len(photos))], rng.integers(4))
+        photo = np.rot90(photos[rng.integers(len(photos))], int(rng.integers(4)))
         photo = photo[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
         height, width = photo.shape[:2]
         top = rng.integers(height - BAND + 1)

@@ -30,7 +30,8 @@ _WORKER_BYTES = 22 << 20
 _READER_BYTES = 8 << 20
 
 _TASK_BYTES = 4 << 20
-_CHUNK_PIXELS = 1 << 17
+_CHUNK_PIXELS = 200_000
+_CHUNK_ROWS = 192
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 _KERNEL_COPIES = 12  # copies of a chunk that a kernel may hold, in units of its input
 
@@ -235,10 +236,15 @@ def _tile(
 
 def _chunk(after: ImageInfo, task_rows: int, rows_halo: int, columns_halo: int) -> tuple[int, int]:
     """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
-    rows = min(task_rows + 1, max(128, _HALOS_PER_CHUNK * rows_halo))
+    rows = _even(task_rows + 1, max(_CHUNK_ROWS, _HALOS_PER_CHUNK * rows_halo))
     columns = max(_CHUNK_PIXELS // rows, _HALOS_PER_CHUNK * columns_halo, 1)
-    pieces = max(1, round(after.width / columns))
-    return rows, -(-after.width // pieces)
+    return rows, _even(after.width, columns)
+
+
+def _even(size: int, wanted: int) -> int:
+    """Return the length of the equal pieces, of about `wanted`, that make up `size`."""
+    pieces = max(1, round(size / wanted))
+    return -(-size // pieces)
 
 
 def _total_halo(stages: tuple[Stage, ...]) -> Halo:

@@ -280,14 +280,16 @@ def filtered(raw: Pixels, kinds: list[int], pixel: int) -> bytes:
     return bytes(out)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-@pytest.mark.parametrize("colour", [0, 2, 3, 4, 6])
+DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth"), [(colour, depth) for colour in DEPTHS for depth in DEPTHS[colour]]
+)
 @pytest.mark.parametrize("interlace", [0, 1])
 def test_every_depth_colour_and_filter_is_read_like_libpng(
-    path: Path, depth: int, colour: int, interlace: int
+    path: Path, colour: int, depth: int, interlace: int
 ) -> None:
-    if (colour in (2, 4, 6) and depth < 8) or (colour == 3 and depth == 16):
-        pytest.skip("PNG has no such files")
     rng = np.random.default_rng(depth + colour)
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     width, height = 19, 15

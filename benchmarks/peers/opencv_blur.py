@@ -4,7 +4,7 @@ import os
 import sys
 
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(1 << 40)
-import cv2  # noqa: E402 - reads the variable when it is imported
+import cv2
 
 source, destination, sigma = sys.argv[1:]
 image = cv2.imread(source, cv2.IMREAD_UNCHANGED)

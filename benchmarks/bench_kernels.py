@@ -1,0 +1,352 @@
+"""Compare filter kernels on one core, in memory: `make bench-kernels`.
+
+imgpipe's filters run chunk by chunk, exactly as its engine does it and with the chunks that its
+plan chooses; other libraries get the whole array at once. Rounds alternate between all of them.
+To add a filter, add a line to `cases`.
+"""
+
+# ruff: noqa: E402, PLW0108 - threads are limited before NumPy is imported, and a lambda does
+# not look into a library that is not there
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+import make_big
+import numpy as np
+import reporting
+from numpy.typing import NDArray
+
+from imgpipe.executors.base import Traits
+from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert
+from imgpipe.filters.base import Filter
+from imgpipe.filters.stages import Stage, array_info, compute, measure, resolve
+from imgpipe.formats.arrays import PlacedArraySink, RandomArray
+from imgpipe.machine import keep_freed_memory
+from imgpipe.plan import make_plan
+from imgpipe.tiler import Tiler
+
+Pixels = NDArray[Any]
+Kernel = Callable[[Any], Any]
+INTEGERS = ("uint8", "uint16")
+ALL = ("uint8", "uint16", "float32")
+ONE_PROCESS = Traits(shares_memory=True, shares_files=True, isolates=False)
+
+
+def optional(module: str, package: str) -> Any:
+    """Import a library to compare with; say so and go on without it if it is not there."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        print(f"without {package}: {error}; to compare with it, pip install {package}")
+        return None
+
+
+cv2 = optional("cv2", "opencv-python-headless")
+ndimage = optional("scipy.ndimage", "scipy")
+skfilters = optional("skimage.filters", "scikit-image")
+skutil = optional("skimage.util", "scikit-image")
+Image = optional("PIL.Image", "pillow")
+ImageFilter = optional("PIL.ImageFilter", "pillow")
+ImageOps = optional("PIL.ImageOps", "pillow")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A library, and how it wants its images: conversion is not timed."""
+
+    there: bool
+    prepare: Kernel = np.asarray
+    dtypes: tuple[str, ...] = ALL
+
+
+TOOLS = {
+    "opencv": Tool(cv2 is not None),
+    "scipy": Tool(ndimage is not None),
+    "skimage": Tool(skfilters is not None),
+    "pillow": Tool(Image is not None, lambda pixels: Image.fromarray(pixels), ("uint8",)),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A filter, its exact result, and what other libraries do for the same.
+
+    Attributes
+    ----------
+    filter : Filter
+        Ours.
+    exact : callable
+        The result in double precision, of an image in double precision; the largest value of
+        its dtype is the second argument.
+    dtypes : tuple of str
+        What is tried.
+    peers : dict
+        Names of `TOOLS`, and what each calls.
+    """
+
+    filter: Filter
+    exact: Callable[[Pixels, float], Pixels]
+    dtypes: tuple[str, ...] = ("uint8",)
+    peers: dict[str, Kernel] = field(default_factory=dict)
+
+
+def case(
+    one: Filter, exact: Callable[[Pixels, float], Pixels], *dtypes: str, **peers: Kernel
+) -> Case:
+    """Return a case, in one line."""
+    return Case(one, exact, dtypes or ("uint8",), peers)
+
+
+def cases() -> Iterator[Case]:
+    """Yield everything that is compared."""
+    for sigma in (1, 2, 5, 20, 100):
+        yield blur_case(sigma)
+    for radius in (1, 2, 10, 50):
+        yield box_case(radius)
+    yield case(
+        invert(),
+        lambda a, top: top - a,
+        *INTEGERS,
+        opencv=lambda a: cv2.bitwise_not(a),
+        skimage=lambda a: skutil.invert(a),
+        pillow=lambda image: ImageOps.invert(image),
+    )
+    yield case(
+        grayscale(),
+        lambda a, _: a @ np.array([[0.299], [0.587], [0.114]]),
+        *INTEGERS,
+        opencv=lambda a: cv2.cvtColor(a, cv2.COLOR_RGB2GRAY),
+        pillow=lambda image: image.convert("L"),
+    )
+    yield case(
+        autocontrast(),
+        stretched,
+        *INTEGERS,
+        pillow=lambda image: ImageOps.autocontrast(image),
+    )
+    yield case(
+        flip(direction="horizontal"),
+        lambda a, _: a[:, ::-1],
+        *INTEGERS,
+        opencv=lambda a: cv2.flip(a, 1),
+        pillow=lambda image: ImageOps.mirror(image),
+    )
+
+
+def blur_case(sigma: float) -> Case:
+    """Compare Gaussian blurs, each of a radius that the library finds right."""
+
+    def gaussian(pixels: Pixels, _: float = 0) -> Pixels:
+        return np.asarray(ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest"))
+
+    return case(
+        blur(sigma=sigma),
+        gaussian,
+        *ALL,
+        opencv=lambda a: cv2.GaussianBlur(a, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE),
+        scipy=gaussian,
+        skimage=lambda a: skfilters.gaussian(a, sigma, preserve_range=True, channel_axis=2),
+        pillow=lambda image: image.filter(ImageFilter.GaussianBlur(sigma)),
+    )
+
+
+def box_case(radius: int) -> Case:
+    """Compare means over squares."""
+    side = 2 * radius + 1
+
+    def uniform(pixels: Pixels, _: float = 0) -> Pixels:
+        return np.asarray(ndimage.uniform_filter(pixels, (side, side, 1), mode="nearest"))
+
+    return case(
+        box(radius=radius),
+        uniform,
+        *ALL,
+        opencv=lambda a: cv2.blur(a, (side, side), borderType=cv2.BORDER_REPLICATE),
+        scipy=uniform,
+        pillow=lambda image: image.filter(ImageFilter.BoxBlur(radius)),
+    )
+
+
+def stretched(exact: Pixels, top: float) -> Pixels:
+    """Return an image with each channel stretched to the full range."""
+    low, high = exact.min(axis=(0, 1)), exact.max(axis=(0, 1))
+    return np.asarray((exact - low) * (top / (high - low)))
+
+
+@dataclass
+class Result:
+    """What was measured of one kernel."""
+
+    case: str
+    dtype: str
+    tool: str
+    milliseconds: list[float]
+    max_error: float = 0.0
+    mean_error: float = 0.0
+
+    @property
+    def middle(self) -> float:
+        """Return the median of milliseconds per megapixel."""
+        return median(self.milliseconds)
+
+
+def main() -> None:
+    """Measure, compare, report."""
+    chosen = arguments()
+    on_one_core()
+    picture = make_big.mosaic(chosen.size, 8)
+    results: list[Result] = []
+    for one in cases():
+        if chosen.only and not any(part in repr(one.filter) for part in chosen.only):
+            continue
+        for dtype in one.dtypes:
+            found = compare(one, in_dtype(picture, dtype), chosen.rounds, chosen.seconds)
+            for result in found:
+                print(f"{result.case:38} {dtype:8} {result.tool:8} {result.middle:8.2f} ms/MP  "
+                      f"max error {result.max_error:.2g}", flush=True)  # fmt: skip
+            results += found
+    megapixels = chosen.size**2 / 1e6
+    reporting.write(
+        "kernels",
+        f"Filter kernels on one core, {megapixels:.1f} megapixels of RGB",
+        [result_table(results)],
+        {"results": [vars(result) for result in results]},
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Compare filter kernels on one core.")
+    parser.add_argument("--size", type=int, help="rows and columns; 2000 by default")
+    parser.add_argument("--rounds", type=int, help="5 by default")
+    parser.add_argument("--seconds", type=float, default=4, help="most for one kernel")
+    parser.add_argument("--only", action="append", metavar="NAME", help="filters that have this")
+    parser.add_argument("--quick", action="store_true", help="800 x 800, 2 rounds")
+    chosen = parser.parse_args()
+    chosen.size = chosen.size or (800 if chosen.quick else 2000)
+    chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
+    if ndimage is None:
+        parser.error("the exact results are computed with SciPy: pip install 'imgpipe[bench]'")
+    return chosen
+
+
+def on_one_core() -> None:
+    """Keep this process, and every thread that a library may start, on one processor."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    keep_freed_memory()
+    if cv2 is not None:
+        cv2.setNumThreads(1)
+
+
+def in_dtype(picture: Pixels, dtype: str) -> Pixels:
+    """Return a picture of 8 bits in another dtype; floats from 0 to 1."""
+    if dtype == "uint16":
+        low_bits = np.random.default_rng(0).integers(0, 256, picture.shape)
+        return (picture * np.uint16(256) + low_bits).astype(np.uint16)
+    return picture / np.float32(255) if dtype == "float32" else picture
+
+
+def compare(one: Case, pixels: Pixels, rounds: int, seconds: float) -> list[Result]:
+    """Run our kernel and all others in turn, round by round, and compare with the exact result."""
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    exact = one.exact(pixels.astype(np.float64), top)
+    contenders: dict[str, tuple[Kernel, Any]] = {"imgpipe": (chunked(one.filter, pixels), pixels)}
+    for name, kernel in one.peers.items():
+        tool = TOOLS[name]
+        if tool.there and pixels.dtype.name in tool.dtypes:
+            contenders[name] = kernel, tool.prepare(pixels)
+    results = {name: Result(repr(one.filter), pixels.dtype.name, name, []) for name in contenders}
+    spent = dict.fromkeys(contenders, 0.0)
+    for turn in range(-1, rounds):  # the first warms up, and counts if there is no time for more
+        for name, (kernel, given) in contenders.items():
+            if spent[name] > seconds:
+                continue
+            began = time.perf_counter()
+            made = kernel(given)
+            took = time.perf_counter() - began
+            spent[name] += took
+            result = results[name]
+            if turn < 0:
+                result.max_error, result.mean_error = errors(made, exact)
+            if turn >= 0 or took > seconds:
+                result.milliseconds.append(took * 1e9 / (pixels.shape[0] * pixels.shape[1]))
+    return list(results.values())
+
+
+def errors(made: Any, exact: Pixels) -> tuple[float, float]:
+    """Return the largest and the mean error."""
+    error = np.abs(np.asarray(made, np.float64).reshape(exact.shape) - exact)
+    return float(error.max()), float(error.mean())
+
+
+def chunked(one: Filter, pixels: Pixels) -> Kernel:
+    """Return a function that runs a filter over an array as the engine does in one process."""
+    source = RandomArray(array_info(pixels, None), pixels)
+    stages = resolve(one, source.info)
+    out = np.empty(stages[-1].after.shape, stages[-1].after.dtype)
+    plan = make_plan(
+        source, stages, PlacedArraySink(stages[-1].after, out), destination="array",
+        traits=ONE_PROCESS, workers=1, executor="serial", max_memory=None, chunk=None,
+    )  # fmt: skip
+
+    def run(_: Pixels) -> Pixels:
+        (stage,) = stages
+        if one.definition.measure is not None:
+            stage = replace(stage, measured=measured(stage, plan.tiler, source))
+        for box_ in plan.tiler.boxes():
+            for chunk in plan.tiler.chunks(box_):
+                out[chunk.box.slices] = compute((stage,), chunk.box, source.read)
+        return out
+
+    return run
+
+
+def measured(stage: Stage, tiler: Tiler, source: RandomArray) -> Any:
+    """Return what a filter measures before it starts, folded over all chunks."""
+    merge = stage.filter.definition.merge
+    assert merge is not None
+    found = None
+    for box_ in tiler.boxes():
+        for chunk in tiler.chunks(box_):
+            part = measure(stage, source.read(chunk.box))
+            found = part if found is None else merge(found, part)
+    return found
+
+
+def result_table(results: list[Result]) -> str:
+    """Return one line for each kernel."""
+    ours = {(one.case, one.dtype): one.middle for one in results if one.tool == "imgpipe"}
+    rows = [
+        [
+            one.case,
+            one.dtype,
+            one.tool,
+            f"{one.middle:.2f}",
+            f"{one.middle / ours[one.case, one.dtype]:.2f}",
+            f"{one.max_error:.2g}",
+            f"{one.mean_error:.2g}",
+        ]
+        for one in results
+    ]
+    heads = ["filter", "dtype", "tool", "ms/MP", "of imgpipe", "max error", "mean error"]
+    note = (
+        "Medians; errors in levels, for floats on a scale from 0 to 1, against the result in "
+        "double precision."
+    )
+    return f"{reporting.table(heads, rows)}\n\n{note}"
+
+
+if __name__ == "__main__":
+    main()
