@@ -74,6 +74,8 @@ def unpremultiplied(mixed: Pixels, dtype: np.dtype[Any]) -> Pixels:
     np.divide(full, alpha, where=np.greater(alpha, 0), out=ratio)
     np.multiply(wide[..., :-1], ratio, out=wide[..., :-1])
     np.divide(alpha, full, out=alpha)
-    if dtype.kind == "f":
-        return wide.astype(dtype, copy=False)
-    return np.clip(np.rint(wide), 0, full).astype(dtype)
+    out: Pixels = wide.astype(dtype, copy=False)
+    if dtype.kind != "f":
+        out = np.clip(np.rint(wide), 0, full).astype(dtype)
+    np.multiply(out[..., :-1], out[..., -1:] > 0, out=out[..., :-1])
+    return out

@@ -1,0 +1,188 @@
+"""A filter is a frozen value; what it declares and what it takes is checked early."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from imgpipe import filters
+from imgpipe.errors import DeclarationError, ParameterError, UsageError
+from imgpipe.filters.base import Chain, FilterFactory, filter
+from imgpipe.registry import FILTERS, FORMATS, Member, Registry
+from tests.conftest import noise
+
+
+@filter(halo=lambda reach: reach)
+def spread(chunk, *, reach: int = 2, name: str | None = None, strong: bool = False):
+    """Do nothing, with parameters of every kind."""
+    return chunk
+
+
+def test_a_filter_is_a_value() -> None:
+    one, same, other = spread(reach=3), spread(3), spread(4)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one.digest == same.digest != other.digest
+    assert repr(one) == "spread(reach=3, name=None, strong=False)"
+    assert repr(spread(border="wrap")).endswith("border='wrap')")
+    assert one.halo == (3, 3)
+    with pytest.raises(AttributeError):
+        one.border = "wrap"
+    assert pickle.loads(pickle.dumps(one | other)) == one | other
+
+
+def test_a_bar_chains() -> None:
+    chain = spread() | spread(3) | spread(4)
+    assert isinstance(chain, Chain)
+    assert [one.keywords["reach"] for one in chain] == [2, 3, 4]
+    assert (spread() | spread(3)) | spread(4) == spread() | (spread(3) | spread(4))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"reach": 1.5},
+        {"reach": "2"},
+        {"reach": True},
+        {"reach": None},
+        {"nothing": 1},
+        {"name": 3},
+        {"strong": 1},
+        {"border": "mirror"},
+    ],
+)
+def test_bad_parameters_are_refused_when_the_filter_is_made(bad: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match="spread"):
+        spread(**bad)
+    with pytest.raises(ParameterError, match="too many"):
+        spread(1, None, False, 4)
+    with pytest.raises(ParameterError, match="twice"):
+        spread(1, reach=2)
+
+
+@pytest.mark.parametrize("sigma", [float("nan"), float("inf"), 0, -1, 101, "2", None])
+def test_a_sigma_that_makes_no_sense_is_refused(sigma: object) -> None:
+    with pytest.raises(ParameterError, match="sigma must be a number between"):
+        filters.blur(sigma=sigma)
+
+
+def test_impossible_declarations_are_refused() -> None:
+    with pytest.raises(DeclarationError, match="halo"):
+        filter(lambda chunk: chunk)
+    with pytest.raises(DeclarationError, match="halo"):
+        filter()(lambda chunk: chunk)
+    for wrong in (
+        {"border": "mirror"},
+        {"alpha": "no"},
+        {"measure": len},
+        {"output": len},
+        {"operands": ("other",)},
+        {"size": 3},
+    ):
+        with pytest.raises(DeclarationError):
+            filter(halo=0, **wrong)(lambda chunk: chunk)
+    for halo in (-1, 1.5, (1, 2, 3), "2"):
+        with pytest.raises(DeclarationError, match="halo must be"):
+            filter(halo=halo)(lambda chunk: chunk)()
+
+
+def test_values_become_the_declared_type() -> None:
+    made = np.array([[0.5, 1.5, 2.5, -3.0, 300.0]])
+
+    @filter(halo=0)
+    def fixed(chunk):
+        return made
+
+    @filter(halo=0, dtype="uint16")
+    def mask(chunk):
+        return chunk > 2
+
+    array = np.arange(5, dtype=np.uint8)[None]
+    assert_array_equal(fixed()(array), [[0, 2, 2, 0, 255]])
+    assert_array_equal(mask()(array), np.array([[0, 0, 0, 65535, 65535]], np.uint16))
+
+
+def test_only_what_alpha_policy_grants_is_seen() -> None:
+    seen: dict[str, tuple[int, str]] = {}
+    array = noise((4, 4, 4), "uint8")
+    for policy in ("keep", "premultiply", "filter"):
+
+        @filter(halo=0, alpha=policy)
+        def look(chunk, *, policy: str = policy):
+            seen[policy] = chunk.shape[2], str(chunk.dtype)
+            return chunk
+
+        out = look()(array, alpha=3)
+        assert_array_equal(out[..., 3], array[..., 3])
+    assert seen == {"keep": (3, "uint8"), "premultiply": (4, "uint16"), "filter": (4, "uint8")}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+def test_premultiplying_and_back_is_exact_where_alpha_is_not_small(dtype: str) -> None:
+    from imgpipe.filters.values import premultiplied, unpremultiplied
+
+    array = noise((50, 50, 4), "uint16").astype(np.float64) / 65535
+    full = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1.0
+    array = np.rint(array * full).astype(dtype) if full > 1 else array.astype(dtype)
+    back = unpremultiplied(premultiplied(array), np.dtype(dtype))
+    assert_array_equal(back[array[..., 3] == 0][:, :3], 0)
+    opaque = array[..., 3] > 0
+    np.testing.assert_allclose(back[opaque], array[opaque], rtol=1e-6)
+
+
+def test_gray_invert_and_stretch() -> None:
+    array = noise((9, 9, 3), "uint8")
+    luma = np.rint(array @ np.array([0.299, 0.587, 0.114]))
+    assert np.abs(filters.grayscale()(array)[..., 0] - luma).max() <= 1
+    assert_array_equal(filters.invert()(array), 255 - array)
+    assert_array_equal(filters.invert()(array / np.float32(255)), 1 - array / np.float32(255))
+    stretched = filters.autocontrast()(array // 4 + 50)
+    assert (stretched.min((0, 1)).tolist(), stretched.max((0, 1)).tolist()) == ([0] * 3, [255] * 3)
+    flat = np.full((3, 3, 1), 77, np.uint8)
+    assert_array_equal(filters.autocontrast()(flat), flat)
+    with pytest.raises(UsageError, match="1 or 3 colours"):
+        filters.grayscale()(array[..., :2])
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_the_table_that_help_is_printed_from_is_true(name: str) -> None:
+    factory = FILTERS.load(name)
+    assert isinstance(factory, FilterFactory)
+    assert factory.definition.name == name
+    assert factory.definition.summary == FILTERS[name].summary
+    assert getattr(filters, name) is factory
+    assert name in dir(filters)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_is_documented(name: str) -> None:
+    text = FILTERS.load(name).__doc__
+    for section in ("Parameters\n", "Returns\n", "chunk : ndarray, shape ("):
+        assert section in text
+    for parameter in FILTERS.load(name).definition.parameters:
+        assert f"{parameter.name}" in text
+        assert parameter.text, f"{name}: {parameter.name} has no line of help"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_can_be_opened(name: str) -> None:
+    module = FORMATS.load(name)
+    assert callable(module.open_source)
+    assert callable(module.open_sink)
+    assert callable(module.matches)
+    assert all(suffix.startswith(".") for suffix in module.SUFFIXES)
+
+
+def test_a_member_that_fails_to_load_does_not_break_the_others() -> None:
+    registry = Registry(
+        "thing", {"good": Member("json", "", "dumps"), "bad": Member("no.such", "")}
+    )
+    assert registry.load("good")
+    with pytest.raises(UsageError, match="fails to load"):
+        registry.load("bad")
+    with pytest.raises(UsageError, match="there is no thing 'none'; there are: bad, good"):
+        registry.load("none")

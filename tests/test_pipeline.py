@@ -1,0 +1,283 @@
+"""From a file to a file: plans, memory, passes, reports, and everything an image may carry."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+import imgpipe
+from imgpipe.errors import (
+    FormatError,
+    InputError,
+    LimitError,
+    MemoryPlanError,
+    OutputError,
+    UsageError,
+)
+from imgpipe.events import Finished, Started, TaskDone, Written
+from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert
+from imgpipe.filters.base import Chain, filter
+from imgpipe.pipeline import plan_run
+from tests.conftest import PicklingExecutor, noise
+
+
+@pytest.fixture
+def png(photo: np.ndarray, tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    Image.fromarray(photo).save(path)
+    return path
+
+
+@filter(halo=0)
+def halved(chunk):
+    """A user's filter."""
+    return chunk / 2
+
+
+def test_the_report_says_what_the_run_was_like(png: Path, tmp_path: Path) -> None:
+    report = imgpipe.run(png, blur(), tmp_path / "o.png", workers=1)
+    assert (report.width, report.height, report.channels, report.dtype) == (307, 211, 3, "uint8")
+    assert report.size == (tmp_path / "o.png").stat().st_size
+    assert report.workers == 1
+    assert report.passes == 1
+    assert "o.png" in str(report)
+    assert "MP/s" in str(report)
+
+
+def test_events_tell_the_whole_story(png: Path, tmp_path: Path) -> None:
+    events: list[object] = []
+    imgpipe.run(png, blur(), tmp_path / "o.png", on_event=events.append)
+    assert isinstance(events[0], Started)
+    assert isinstance(events[-1], Finished)
+    done = [event for event in events if isinstance(event, TaskDone)]
+    assert len(done) == events[0].tasks
+    assert [event for event in events if isinstance(event, Written)][-1].pixels == 211 * 307
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_one_pixel_is_an_image(suffix: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.array([[[7, 8, 9]]], np.uint8))
+    imgpipe.run(tmp_path / "in.npy", blur() | invert(), tmp_path / f"o{suffix}")
+    assert imgpipe.read(tmp_path / f"o{suffix}").tolist() == [[[248, 247, 246]]]
+
+
+def test_the_output_may_be_the_input(png: Path, photo: np.ndarray) -> None:
+    imgpipe.run(png, invert(), png)
+    np.testing.assert_array_equal(imgpipe.read(png), 255 - photo)
+
+
+def test_an_empty_chain_converts(png: Path, photo: np.ndarray, tmp_path: Path) -> None:
+    imgpipe.run(png, Chain(()), tmp_path / "o.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), photo)
+
+
+def test_each_access_is_read_its_own_way(png: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise((40, 30, 3), "uint8"))
+    np.save(tmp_path / "turned.npy", np.asfortranarray(noise((40, 30, 3), "uint8")))
+    out = tmp_path / "o.png"
+    assert plan_run(png, blur(), out).feed == "bands"
+    assert plan_run(tmp_path / "in.npy", blur(), out).feed == "direct"
+    assert plan_run(tmp_path / "turned.npy", blur(), out).feed == "whole"
+    turned_over = plan_run(png, flip(), out)
+    assert turned_over.feed == "direct"
+    assert turned_over.scratch_bytes == 211 * 307 * 3
+    assert plan_run(png, blur(border="wrap"), out).scratch_bytes > 0
+    assert plan_run(png, flip() | autocontrast(), out).passes == 3
+    elsewhere = PicklingExecutor(shares_files=True)
+    assert plan_run(png, blur(), out, executor=elsewhere).scratch_bytes > 0
+    far_away = PicklingExecutor(shares_files=False)
+    assert plan_run(png, blur(), out, executor=far_away).feed == "inline"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.npy", "in.png", "turned.npy"]
+
+
+def test_pixels_travel_through_pickle_only_where_nothing_is_shared(
+    png: Path, photo: np.ndarray, tmp_path: Path
+) -> None:
+    sent = {}
+    for shares_files in (True, False):
+        executor = PicklingExecutor(shares_files=shares_files)
+        imgpipe.run(png, invert(), tmp_path / "o.png", executor=executor)
+        np.testing.assert_array_equal(imgpipe.read(tmp_path / "o.png"), 255 - photo)
+        sent[shares_files] = executor.sent
+    assert sent[True] < 20_000 < photo.nbytes < sent[False]
+
+
+def test_a_filter_that_is_not_ours_is_watched_even_with_one_worker(
+    png: Path, photo: np.ndarray, tmp_path: Path
+) -> None:
+    pids = set()
+
+    def note(event: object) -> None:
+        if isinstance(event, TaskDone):
+            pids.add(event.worker)
+
+    report = imgpipe.run(png, halved(), tmp_path / "o.png", workers=1, on_event=note)
+    assert report.executor.startswith("processes")
+    assert os.getpid() not in pids
+    expected = np.rint(photo / 2).astype(np.uint8)
+    np.testing.assert_array_equal(imgpipe.read(tmp_path / "o.png"), expected)
+
+
+def test_less_memory_makes_a_smaller_plan_and_the_same_bytes(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise((3000, 2000, 3), "uint8"))
+    out = tmp_path / "o.png"
+    wide = plan_run(tmp_path / "in.npy", blur(sigma=4), out, workers=8, max_memory=2_000_000_000)
+    tight = plan_run(tmp_path / "in.npy", blur(sigma=4), out, workers=8, max_memory=250_000_000)
+    assert wide.workers == 8
+    assert tight.workers < 8
+    assert tight.memory <= 250_000_000 < wide.memory
+    files = set()
+    for memory in (110_000_000, 2_000_000_000):
+        imgpipe.run(tmp_path / "in.npy", blur(sigma=4), out, workers=1, max_memory=memory)
+        files.add(out.read_bytes())
+    assert len(files) == 1
+
+
+def test_memory_that_cannot_do_is_refused_with_the_number_that_can(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise((3000, 2000, 3), "uint8"))
+    with pytest.raises(MemoryPlanError, match=r"--max-memory \d+M"):
+        imgpipe.run(tmp_path / "in.npy", blur(sigma=40), tmp_path / "o.png", max_memory=50_000_000)
+    assert not (tmp_path / "o.png").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured in /proc")
+@pytest.mark.slow
+def test_memory_stays_within_the_plan(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.tile(noise((500, 500, 3), "uint8"), (12, 12, 1)))
+    imgpipe.run(tmp_path / "in.npy", invert(), tmp_path / "in.png", compression=1)
+    code = (
+        "import sys, imgpipe; from imgpipe.filters import blur;"
+        "r = imgpipe.run(sys.argv[1], blur(sigma=5), sys.argv[2], workers=2);"
+        "print(r.peak_memory, r.planned_memory)"
+    )
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "in.png", tmp_path / "o.png"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    peak, planned = map(int, done.stdout.split())
+    assert 0 < peak <= planned
+
+
+def test_metadata_survives_where_it_is_still_true(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Author", "Somebody")
+    texts.add_itxt("Title", "Ein schöner Tag", "de")
+    exif = Image.Exif()
+    exif[0x010E] = "described"
+    Image.new("RGB", (9, 9)).save(
+        tmp_path / "in.png", icc_profile=profile, pnginfo=texts, dpi=(300, 300), exif=exif
+    )
+    imgpipe.run(tmp_path / "in.png", blur(), tmp_path / "o.png")
+    kept = Image.open(tmp_path / "o.png")
+    kept.load()
+    assert kept.info["icc_profile"] == profile
+    assert kept.text == {"Author": "Somebody", "Title": "Ein schöner Tag"}
+    assert kept.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    assert kept.getexif()[0x010E] == "described"
+
+    imgpipe.run(tmp_path / "in.png", grayscale(), tmp_path / "gray.png")
+    gray = Image.open(tmp_path / "gray.png")
+    gray.load()
+    assert gray.mode == "L"
+    assert "icc_profile" not in gray.info
+    assert gray.text["Author"] == "Somebody"
+
+
+def test_no_dark_fringes_under_alpha(tmp_path: Path) -> None:
+    picture = np.zeros((21, 21, 4), np.uint8)
+    picture[..., :3] = [255, 0, 0]
+    picture[:, :10] = 0  # transparent black beside opaque red
+    picture[:, 10:, 3] = 255
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    for chain in (blur(sigma=2), box(radius=3)):
+        imgpipe.run(tmp_path / "in.png", chain, tmp_path / "o.png")
+        out = imgpipe.read(tmp_path / "o.png")
+        seen = out[out[..., 3] > 8]
+        assert (seen[:, 0] > 245).all()
+        assert (out[out[..., 3] == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "error", "word"),
+    [
+        ("missing.png", "o.png", InputError, "no such file"),
+        (".", "o.png", InputError, "directory"),
+        ("empty.png", "o.png", FormatError, "empty"),
+        ("text.png", "o.png", FormatError, "not an image"),
+        ("in.png", "o.xyz", UsageError, "suffix"),
+        ("in.png", "o", UsageError, "suffix"),
+        ("in.png", "no/o.png", OutputError, "no folder"),
+        ("in.png", "folder.png", OutputError, "directory"),
+    ],
+)
+def test_bad_ends_are_named_with_what_to_do(
+    src: str, dst: str, error: type[Exception], word: str, png: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(error, match=word) as caught:
+        imgpipe.run(tmp_path / src, invert(), tmp_path / dst)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_pixel_limit_is_checked_before_anything_else(png: Path, tmp_path: Path) -> None:
+    with pytest.raises(LimitError, match="max-pixels 64777"):
+        imgpipe.run(png, invert(), tmp_path / "o.png", max_pixels=1000)
+
+
+def test_numbers_that_cannot_be_meant_are_refused(png: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.png"
+    for bad in ({"workers": 0}, {"chunk": 0}, {"executor": "magic"}, {"compression": 11}):
+        with pytest.raises(UsageError):
+            imgpipe.run(png, invert(), out, **bad)
+    with pytest.raises(UsageError, match="not inside"):
+        imgpipe.run(png, invert(), out, region=imgpipe.Box(0, 0, 500, 500))
+    assert not out.exists()
+
+
+def test_floats_into_integers_need_a_declared_range(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise((5, 5, 1), "float32"))
+    with pytest.raises(UsageError, match="float32"):
+        imgpipe.run(tmp_path / "in.npy", blur(), tmp_path / "o.png")
+
+
+def test_reading_a_part_is_the_part_of_the_whole(png: Path, photo: np.ndarray) -> None:
+    box_ = imgpipe.Box(50, 20, 90, 300)
+    np.testing.assert_array_equal(imgpipe.read(png), photo)
+    np.testing.assert_array_equal(imgpipe.read(png, box_), photo[box_.slices])
+    with pytest.raises(UsageError, match="inside"):
+        imgpipe.read(png, imgpipe.Box(0, 0, 1, 999))
+    assert imgpipe.info(png).shape == photo.shape
+
+
+def test_apply_keeps_the_array_and_fills_the_one_that_is_given(
+    photo: np.ndarray, executor: object
+) -> None:
+    before = photo.copy()
+    out = np.empty_like(photo)
+    assert imgpipe.apply(photo, blur(), out=out, executor=executor) is out
+    np.testing.assert_array_equal(out, blur()(photo))
+    np.testing.assert_array_equal(photo, before)
+    gray = photo[..., 0]
+    assert imgpipe.apply(gray, blur(), executor=executor).shape == gray.shape
+    for bad in (np.empty((3, 3), np.uint8), np.empty_like(photo, dtype=float), out[::-1]):
+        with pytest.raises(UsageError, match="out must be"):
+            imgpipe.apply(photo, blur(), out=bad, executor=executor)
+    with pytest.raises(UsageError, match="image is an array"):
+        imgpipe.apply(np.empty((0, 5)), blur())
