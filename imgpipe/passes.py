@@ -19,6 +19,7 @@ from typing import cast
 
 from imgpipe import worker
 from imgpipe.buffers import Buffers, Slot
+from imgpipe.cleanup import CleanupStack
 from imgpipe.errors import Cancelled, UsageError
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
@@ -121,7 +122,7 @@ class Passes:
     ) -> None:
         """Have every task of a pass done; deliver the receipts in order."""
         shared = self._traits.isolates and self._traits.shares_memory
-        with contextlib.ExitStack() as held:
+        with CleanupStack() as held:
             ref = self._job_ref(this.job, held)
             reader = Reader(
                 source, operands, self._plan, this.job.tiler, this.kind, ref, shared=shared
@@ -143,7 +144,7 @@ class Passes:
 
     def seal(self, this: Pass) -> None:
         """Have the last task of a placed sink done."""
-        with contextlib.ExitStack() as held:
+        with CleanupStack() as held:
             ref = self._job_ref(this.job, held)
             queue = self._queue(this)
             queue.submit(Task("seal", len(this.job.tiler), Box(0, 0, 0, 0), (), None, ref))
@@ -219,7 +220,7 @@ class Passes:
         self._control.attach(lambda: queue.inbox.put(Stop()))
         return queue
 
-    def _job_ref(self, job: Job, held: contextlib.ExitStack) -> JobRef:
+    def _job_ref(self, job: Job, held: CleanupStack) -> JobRef:
         """Return what tells workers of `job`: pickled once, or as it is inside this process."""
         if not self._traits.isolates:
             ref = worker.adopt(job)

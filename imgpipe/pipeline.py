@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
+from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
@@ -151,7 +152,7 @@ def run_between(
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
     _log.info("plan\n%s", plan)
-    with contextlib.ExitStack() as held:
+    with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
         tally = held.enter_context(_Tally(plan, executor, control, options.on_event))
         passes = Passes(plan, executor, control, tally)
@@ -185,7 +186,8 @@ def _opened(
     try:
         yield source, stages, sink
     finally:
-        sink.abort()  # does nothing after a commit
+        with uninterrupted():
+            sink.abort()  # does nothing after a commit
 
 
 def _choice(options: Options, stages: tuple[Stage, ...], sink: Sink) -> Choice:
@@ -232,7 +234,7 @@ class _Run:
         sink: Sink,
         passes: Passes,
         options: Options,
-        held: contextlib.ExitStack,
+        held: CleanupStack,
     ) -> None:
         self._plan, self._stages, self._sink, self._passes = plan, stages, sink, passes
         self._held = held

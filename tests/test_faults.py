@@ -25,6 +25,7 @@ from imgpipe.errors import (
     DeclarationError,
     FilterError,
     FilterTimeout,
+    OutputError,
     UsageError,
     WorkerError,
 )
@@ -335,3 +336,64 @@ def test_nothing_outlives_a_command_that_is_ended(
     assert set(os.listdir("/dev/shm")) <= segments
     imgpipe.run(picture, invert(), out, workers=1)  # sweeps what SIGKILL left
     assert [p.name for p in out.parent.iterdir()] == ["o.png"]
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, imgpipe
+from imgpipe.filters import blur
+from pathlib import Path
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(float(sys.argv[3]), interrupt).start()
+try:
+    while True:
+        imgpipe.run(sys.argv[1], blur(sigma=3), sys.argv[2], workers=2)
+except KeyboardInterrupt:
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
+    assert all("resource_tracker" in command for command in commands), commands
+    assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
+    imgpipe.run(sys.argv[1], blur(), sys.argv[2], workers=2)
+    print("interrupted, and went on")
+"""
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.6, 0.75, 1.3])
+def test_the_interrupt_button_stops_a_run_and_the_next_one_works(
+    moment: float, picture: Path, tmp_path: Path
+) -> None:
+    """As in a notebook: the exception comes from wherever the run is just then."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, picture, tmp_path / "o.png", str(moment)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "interrupted, and went on\n", done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "o.png"]
+
+
+def test_a_full_device_is_told(picture: Path) -> None:
+    with pytest.raises(OutputError, match=r"/dev/full: cannot write: the disk is full"):
+        imgpipe.run(picture, invert(), "/dev/full", workers=2)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk_leaves_the_old_file(picture: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", disk], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        (disk / "o.png").write_bytes(b"old")
+        for name in ("o.png", "o.npy"):
+            with pytest.raises(OutputError, match="the disk is full"):
+                imgpipe.run(picture, blur(), disk / name, workers=2)
+        assert [p.name for p in disk.iterdir()] == ["o.png"]
+        assert (disk / "o.png").read_bytes() == b"old"
+    finally:
+        subprocess.run(["umount", disk], check=True)

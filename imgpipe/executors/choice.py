@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.executors.base import Supervised, Traits, traits_of
 from imgpipe.executors.serial import SerialExecutor
@@ -96,7 +97,8 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
     if isinstance(choice.executor, Executor):
         yield choice.executor
         return
-    executor = _made(choice.executor, workers)
+    with uninterrupted():
+        executor = _made(choice.executor, workers)
     try:
         yield executor
     except BaseException:

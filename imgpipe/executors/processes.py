@@ -23,6 +23,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
+from imgpipe.cleanup import uninterrupted
+
 __all__ = ["ProcessExecutor", "warm_up"]
 
 P = ParamSpec("P")
@@ -55,7 +57,7 @@ class ProcessExecutor(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand a task to the next free worker."""
-        with _without_main():  # submitting may start a worker
+        with uninterrupted(), _without_main():  # submitting may start a worker
             return self._pool.submit(fn, *args, **kwargs)
 
     @property
