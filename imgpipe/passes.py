@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -134,6 +134,7 @@ class Passes:
                 held.callback(buffers.close)
                 outputs = deque(buffers.slots)
             queue = self._queue(this)
+            self._warm_up(ref)
             if reader.streams and not isinstance(self._executor, SerialExecutor):
                 inline: Iterator[Task] = iter(())
                 held.enter_context(_reading(reader, queue))
@@ -209,6 +210,13 @@ class Passes:
                 spans=receipt.spans,
             )
         )
+
+    def _warm_up(self, ref: JobRef) -> None:
+        """Have our own workers start, and get ready, while the reader reads the first rows."""
+        if self.supervised:
+            with contextlib.suppress(BrokenExecutor):  # the queue deals with dead workers
+                for _ in range(self._plan.workers):
+                    self._executor.submit(worker.warm_up, ref)
 
     def _queue(self, this: Pass) -> TaskQueue:
         chain = " | ".join(repr(stage.filter) for stage in this.job.all_stages)

@@ -222,7 +222,7 @@ def _tile(
     if task_bytes > 1:
         rows = max(rows, _HALOS_PER_CHUNK * rows_halo * task_bytes // _TASK_BYTES)
     rows = min(max(rows, 1), after.height)
-    task_rows = -(-rows // sink.unit_rows) * sink.unit_rows
+    task_rows = max(1, round(rows / sink.unit_rows)) * sink.unit_rows
     return Tiler(
         info,
         stages,

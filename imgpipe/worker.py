@@ -6,6 +6,7 @@ keeps its scratch memory from task to task: fresh memory costs more than most fi
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import hashlib
 import itertools
@@ -30,7 +31,7 @@ from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.tiler import Input, JobRef, Task, Tiler
 
-__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored"]
+__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
 
 _PACKAGE = str(Path(__file__).parent)
 _JOBS_KEPT = 4
@@ -154,6 +155,28 @@ def run_task(task: Task) -> Receipt:
         cpu=time.process_time(),
         spans=tuple(watch.spans.items()),
     )
+
+
+def warm_up(ref: JobRef) -> None:
+    """Do once, on nothing, what tasks will do: kernels are designed, codecs loaded, memory touched.
+
+    A worker has nothing else to do until the reader has its first rows ready. Functions that are
+    not imgpipe's own are left alone: they may mind being called on nothing.
+    """
+    job = _job(ref)
+    stages, info = job.tiler.stages, job.tiler.info
+    if not all(stage.filter.definition.ours for stage in stages):
+        return
+    with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
+        after = stages[-1].after if stages else info
+        part = Box.of(min(after.height, 2), min(after.width, 2))
+        blank = np.zeros((1, 1, info.channels), info.dtype)
+        compute(stages, part, lambda box: np.broadcast_to(blank, (*box.shape, info.channels)))
+        rows = job.tiler.task_rows + job.tiler.context_rows
+        strip = _local.rows((rows, after.width, after.channels), after.dtype)
+        strip[...] = 0
+        if job.encoder is not None:
+            job.encoder.encode(strip[:1], None)
 
 
 def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
