@@ -249,7 +249,7 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
 
     def work() -> None:
         try:
-            for task in reader.tasks():
+            for task in reader.tasks(ahead=True):
                 queue.inbox.put(Ready(task))
         except Cancelled:
             pass

@@ -62,6 +62,7 @@ class Reader:
         self._feed, self._tiler, self._kind, self._job = plan.feed, tiler, kind, job
         self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self._buffers: Buffers | None = None
+        self._ahead = False
         if plan.feed in ("bands", "whole"):
             count = plan.window if plan.feed == "bands" else 1
             self._buffers = Buffers(count, plan.band_bytes, shared=shared)
@@ -73,8 +74,12 @@ class Reader:
         """Whether making a task takes time: reading is worth a thread of its own."""
         return self._feed == "bands"
 
-    def tasks(self) -> Iterator[Task]:
-        """Yield the tasks in order; wait where there is no free slot."""
+    def tasks(self, *, ahead: bool = False) -> Iterator[Task]:
+        """Yield the tasks in order; wait where there is no free slot.
+
+        With `ahead` the source may decode in a thread of its own.
+        """
+        self._ahead = ahead
         for index, (box, first) in enumerate(self._inputs()):
             needs = self._tiler.needs(box)
             others = tuple(self._operand(source, needs) for source in self._operands)
@@ -113,7 +118,7 @@ class Reader:
         self, boxes: Iterator[Box], band: Callable[[Box], tuple[NDArray[Any], Input]]
     ) -> Iterator[tuple[Box, Input]]:
         info = self._source.info
-        rows = _RowsOf(self._source)
+        rows = _RowsOf(self._source, ahead=self._ahead)
         try:
             held, last = Box(0, 0, 0, info.width), np.empty((0, *info.shape[1:]), info.dtype)
             for box in boxes:
@@ -194,9 +199,9 @@ def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:
 class _RowsOf:
     """A position in a sequential source that can also pass rows over."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, ahead: bool = False) -> None:
         self._info = source.info
-        self._rows: Rows = cast(SequentialSource, source).rows()
+        self._rows: Rows = cast(SequentialSource, source).rows(ahead=ahead)
         self._next = 0
 
     def read_into(self, out: NDArray[Any]) -> None:

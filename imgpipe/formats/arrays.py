@@ -40,7 +40,7 @@ class SequentialArray:
     pixels: Pixels
     name: str = "array"
 
-    def rows(self) -> ArrayRows:
+    def rows(self, *, ahead: bool = False) -> ArrayRows:
         """Return a new position at the first row."""
         return ArrayRows(self.pixels)
 

@@ -86,8 +86,11 @@ class SequentialSource(Protocol):
     def name(self) -> str:
         """The file, for messages."""
 
-    def rows(self) -> Rows:
-        """Return a new position at the first row."""
+    def rows(self, *, ahead: bool = False) -> Rows:
+        """Return a new position at the first row.
+
+        With `ahead` it may use a thread of its own to decode before it is asked.
+        """
 
 
 class WholeSource(Protocol):

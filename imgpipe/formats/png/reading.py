@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from imgpipe.errors import CorruptError
@@ -22,14 +21,13 @@ from imgpipe.formats.png.chunks import (
     read_header,
 )
 from imgpipe.formats.png.deflate import InflateError
+from imgpipe.formats.png.inflate import Ahead, Content, ShortError, inflated
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo
 
 __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
 
 Pixels = NDArray[Any]
-
-_PIECE = 1 << 20
 
 
 def open_source(
@@ -84,9 +82,9 @@ class PngSource:
     header: Header
     info: ImageInfo
 
-    def rows(self) -> PngRows:
+    def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
-        return PngRows(self.name, self.header)
+        return PngRows(self.name, self.header, ahead=ahead)
 
 
 @dataclass(frozen=True)
@@ -132,12 +130,16 @@ class PngRows:
         The file.
     header : Header
         What is known of it.
+    ahead : bool
+        Whether to inflate in a thread of its own.
     """
 
-    def __init__(self, name: str, header: Header) -> None:
+    def __init__(self, name: str, header: Header, *, ahead: bool = False) -> None:
         self._name, self._header = name, header
         self._file = open_file(name)
-        self._inflater = _Inflater(image_data(self._file, name, header.data_start))
+        contents = inflated(image_data(self._file, name, header.data_start))
+        self._ahead = Ahead(contents) if ahead else None
+        self._content = Content(self._ahead or contents)
         self._expand = _expander(header)
         self.start_pass(0)
 
@@ -151,8 +153,8 @@ class PngRows:
             self._layout = Layout(header.row_bytes(self._width), 1, 1)
         else:
             self._layout = Layout(self._width, header.samples, header.depth // 8)
-        self._unfilter = Unfilter(self._layout, self._inflater.read)
-        self._start, self._row = self._inflater.count, 0
+        self._unfilter = Unfilter(self._layout, self._content.read)
+        self._start, self._row = self._content.count, 0
 
     def read_into(self, out: Pixels) -> None:
         """Fill `out`, shape (rows, width, channels), with the next rows.
@@ -170,7 +172,7 @@ class PngRows:
             except BadFilterError as error:
                 row = self._row + error.args[0]
                 raise self._damaged(f"row {row} has a filter that does not exist") from None
-            except _ShortError:
+            except ShortError:
                 raise self._damaged(f"its pixel data ends after {self._place()}") from None
             except InflateError as error:
                 raise self._damaged(self._reason(error)) from None
@@ -189,8 +191,8 @@ class PngRows:
             If there is more data than rows, or a checksum is wrong.
         """
         try:
-            more = self._inflater.finish()
-        except _ShortError:
+            more = self._content.finish()
+        except ShortError:
             raise self._damaged("its pixel data has no end mark") from None
         except InflateError as error:
             raise self._damaged(self._reason(error)) from None
@@ -199,10 +201,12 @@ class PngRows:
 
     def close(self) -> None:
         """Let go of the file."""
+        if self._ahead is not None:
+            self._ahead.close()
         self._file.close()
 
     def _place(self) -> str:
-        row = (self._inflater.count - self._start) // (1 + self._layout.row_bytes)
+        row = (self._content.count - self._start) // (1 + self._layout.row_bytes)
         stage = "a pass of " if self._header.interlaced else ""
         return f"row {row} of {stage}{self._height}"
 
@@ -213,57 +217,6 @@ class PngRows:
 
     def _damaged(self, what: str) -> CorruptError:
         return CorruptError(f"{self._name}: the file is damaged: {what}; get a fresh copy")
-
-
-class _ShortError(Exception):
-    """The compressed data ended before the rows did."""
-
-
-class _Inflater:
-    """Inflates a stream that comes in pieces, exactly as much as is asked for."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._stream = isal_zlib.decompressobj()
-        self.count = 0
-
-    def read(self, size: int) -> bytes:
-        """Return the next `size` bytes."""
-        content = self._some(size)
-        if len(content) == size:
-            return content
-        parts = [content]
-        missing = size - len(content)
-        while missing:
-            parts.append(self._some(missing))
-            missing -= len(parts[-1])
-        return b"".join(parts)
-
-    def finish(self) -> bool:
-        """Read to the end of all pieces; return whether there was any content left."""
-        while not self._stream.eof:
-            try:
-                if self._some(1):
-                    return True
-            except _ShortError:
-                if not self._stream.eof:
-                    raise
-        for _ in self._pieces:
-            pass
-        return False
-
-    def _some(self, limit: int) -> bytes:
-        """Return between one and `limit` bytes."""
-        while not self._stream.eof:
-            piece = self._stream.unconsumed_tail or next(self._pieces, b"")
-            # Without input, what the stream still holds comes out.
-            content = self._stream.decompress(piece, limit)
-            if content:
-                self.count += len(content)
-                return content
-            if not piece:
-                break
-        raise _ShortError
 
 
 def _expander(header: Header) -> Callable[[Pixels, Pixels], None] | None:

@@ -69,7 +69,7 @@ class Unfilter:
         Gives the next so many bytes of filtered rows.
     """
 
-    def __init__(self, layout: Layout, read: Callable[[int], bytes]) -> None:
+    def __init__(self, layout: Layout, read: Callable[[int], bytes | memoryview]) -> None:
         self._layout, self._read = layout, read
         rows = layout.block_rows
         self._block: NDArray[Any] = np.zeros(
@@ -110,7 +110,7 @@ class Unfilter:
         else:
             first = b"" if self._first else b"\0" + self._above.tobytes()
             target = self._block[1 if self._first else 0 : 1 + rows]
-            _decode(first + filtered, target, layout)
+            _decode(b"".join((first, filtered)), target, layout)
         self._above[:] = _bytes(pixels)[-1]
         if layout.itemsize == 2:
             _swap(self._above.view(np.uint16))
@@ -160,7 +160,7 @@ class Unfilter:
         if layout.itemsize == 2:
             _swap(row.view(np.uint16))
 
-    def _segment(self, kind: int, filtered: bytes, part: slice, row: Bytes) -> None:
+    def _segment(self, kind: int, filtered: bytes | memoryview, part: slice, row: Bytes) -> None:
         pixel = self._layout.pixel_bytes
         if part.start == 0:
             before = above_before = np.zeros(pixel, np.uint8)

@@ -1,0 +1,118 @@
+"""Pixel data inflated: by the thread that asks for it, or by another one ahead of it.
+
+Inflating and unfiltering each take the better part of what reading a PNG takes, so where a core
+is free the two go on side by side.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+
+from isal import isal_zlib
+
+__all__ = ["Ahead", "Content", "ShortError", "inflated"]
+
+_CONTENT_BYTES = 256 << 10
+_AHEAD = 8  # contents that may wait, 2 MB
+
+
+class ShortError(Exception):
+    """The compressed data ended before the rows did."""
+
+
+def inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the content of a zlib stream that comes in pieces.
+
+    Raises
+    ------
+    ShortError
+        If the pieces end before the stream does.
+    """
+    stream = isal_zlib.decompressobj()
+    while not stream.eof:
+        piece = stream.unconsumed_tail or next(pieces, b"")
+        # Without input, what the stream still holds comes out.
+        content = stream.decompress(piece, _CONTENT_BYTES)
+        if content:
+            yield content
+        elif not piece and not stream.eof:
+            raise ShortError
+    for _ in pieces:  # what follows the stream has checksums too
+        pass
+
+
+class Content:
+    """Contents handed out in the sizes that are asked for."""
+
+    def __init__(self, contents: Iterator[bytes]) -> None:
+        self._contents = contents
+        self._held = memoryview(b"")
+        self.count = 0
+
+    def read(self, size: int) -> bytes | memoryview:
+        """Return the next `size` bytes.
+
+        Raises
+        ------
+        ShortError
+            If there are less.
+        """
+        parts, missing = [], size
+        while missing > len(self._held):
+            parts.append(self._held)
+            missing -= len(self._held)
+            self.count += len(self._held)
+            self._held = memoryview(next(self._contents, b""))
+            if not self._held:
+                raise ShortError
+        parts.append(self._held[:missing])
+        self._held = self._held[missing:]
+        self.count += missing
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def finish(self) -> bool:
+        """Read to the end; return whether there was anything left."""
+        return bool(self._held) or next(self._contents, None) is not None
+
+
+class Ahead(Iterator[bytes]):
+    """Contents made by a thread of their own, a few ahead of the one that is asked for."""
+
+    def __init__(self, contents: Iterator[bytes]) -> None:
+        self._contents = contents
+        self._made: queue.Queue[bytes | Exception | None] = queue.Queue(_AHEAD)
+        self._stopped = False
+        self._thread = threading.Thread(target=self._make, name="imgpipe-inflate", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> bytes:
+        """Return the next content, or raise what came instead of it."""
+        made = self._made.get()
+        if isinstance(made, bytes):
+            return made
+        self._made.put(made)  # the end remains the end
+        if made is None:
+            raise StopIteration
+        raise made
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        while self._thread.is_alive():
+            try:
+                self._made.get(timeout=0.01)
+            except queue.Empty:
+                continue
+
+    def _make(self) -> None:
+        try:
+            for content in self._contents:
+                self._made.put(content)
+                if self._stopped:
+                    return
+        except Exception as error:  # noqa: BLE001 - raised again where the content is asked for
+            self._made.put(error)
+        else:
+            self._made.put(None)
