@@ -92,6 +92,7 @@ class Result:
 def main() -> None:
     """Measure, compare, report."""
     chosen = arguments()
+    code = reporting.fingerprint()
     tools = wanted(chosen.only)
     source = make_big.make(chosen.size)
     with tempfile.TemporaryDirectory(dir=make_big.DATA, prefix="bench-") as folder:
@@ -105,7 +106,7 @@ def main() -> None:
         "bench",
         f"Gaussian blur, sigma {chosen.sigma:g}, {megapixels:,.0f} megapixels, PNG to PNG",
         [
-            f"{chosen.rounds} rounds.",
+            f"{chosen.rounds} rounds. {reporting.same_code(code)}",
             result_table(results),
             target_table(values),
         ],
@@ -234,8 +235,8 @@ NOTE = (
     "sum of proportional set sizes over all processes. Errors are in levels against the Gaussian "
     "in double precision with a radius of 4 sigma, in windows of the picture; near its borders "
     "only for imgpipe. libvips cuts its Gaussian off where it falls below a fifth of its peak "
-    "(min_ampl), hence its error; with min_ampl=0.001 it is as fast. The last column tells how "
-    "many processors others kept busy meanwhile: above 0.1, wall times say little."
+    "(min_ampl), which accounts for most of its error. The last column tells how many processors "
+    "others kept busy meanwhile: above 0.1, wall times say little."
 )
 
 TARGETS = {

@@ -205,6 +205,7 @@ class Result:
 def main() -> None:
     """Measure, compare, report."""
     chosen = arguments()
+    code = reporting.fingerprint()
     on_one_core()
     picture = make_big.mosaic(chosen.size, 8)
     results: list[Result] = []
@@ -221,7 +222,7 @@ def main() -> None:
     reporting.write(
         "kernels",
         f"Filter kernels on one core, {megapixels:.1f} megapixels of RGB",
-        [result_table(results)],
+        [reporting.same_code(code), result_table(results)],
         {"results": [vars(result) for result in results]},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 
 import imgpipe
 
-__all__ = ["command_line", "machine", "table", "write"]
+__all__ = ["command_line", "fingerprint", "machine", "same_code", "table", "write"]
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = (
@@ -34,6 +35,26 @@ def machine() -> dict[str, Any]:
         "imgpipe": imgpipe.__version__,
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def fingerprint() -> str:
+    """Return a digest of the code of imgpipe, as it is on disk now."""
+    package = Path(imgpipe.__file__).parent
+    code = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        code.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()[:12]
+
+
+def same_code(before: str) -> str:
+    """Return which code was measured; say so if it was edited while that went on."""
+    after = fingerprint()
+    if before == after:
+        return f"Code of imgpipe: {before}."
+    return (
+        f"**The code of imgpipe changed during this run, from {before} to {after}: the numbers "
+        "mix versions and are not a result of either.**"
+    )
 
 
 def command_line() -> str:

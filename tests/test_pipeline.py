@@ -59,6 +59,12 @@ def test_events_tell_the_whole_story(png: Path, tmp_path: Path) -> None:
     assert [event for event in events if isinstance(event, Written)][-1].pixels == 211 * 307
 
 
+def test_the_plan_is_logged(png: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "imgpipe"):
+        imgpipe.run(png, blur(), tmp_path / "o.png", workers=1)
+    assert str(plan_run(png, blur(), tmp_path / "o.png", workers=1)).splitlines()[4] in caplog.text
+
+
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
 def test_one_pixel_is_an_image(suffix: str, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.array([[[7, 8, 9]]], np.uint8))
