@@ -62,7 +62,8 @@ def box(
 ) -> Pixels:
     """Box blur: the mean over a square.
 
-    The square has ``2 * radius + 1`` pixels on a side. Costs about the same for every radius.
+    The square has ``2 * radius + 1`` pixels on a side. The cost grows with the logarithm of the
+    radius: sums of 2, 4, 8 … pixels are made of one another.
 
     Parameters
     ----------
