@@ -24,6 +24,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
 	$(BIN)/python benchmarks/bench.py $(BENCHFLAGS)
 
 bench-kernels: $(VENV)/.installed-bench

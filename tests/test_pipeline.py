@@ -66,6 +66,25 @@ def test_the_plan_is_logged(png: Path, tmp_path: Path, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_output_leaves_while_input_is_still_read(suffix: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", noise((3000, 1000, 3), "uint8"))
+    imgpipe.run(tmp_path / "in.npy", invert(), tmp_path / "in.png")
+    seen = []
+
+    def look(event: object) -> None:
+        if isinstance(event, Written) and not seen:
+            (part,) = tmp_path.glob("*.imgpipe-part")
+            seen.append((event.pixels, part.stat().st_size))
+
+    imgpipe.run(
+        tmp_path / "in.png", blur(), tmp_path / f"o{suffix}", executor="threads", on_event=look
+    )
+    pixels, size = seen[0]
+    assert size > 0
+    assert pixels < 3_000_000
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
 def test_one_pixel_is_an_image(suffix: str, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.array([[[7, 8, 9]]], np.uint8))
     imgpipe.run(tmp_path / "in.npy", blur() | invert(), tmp_path / f"o{suffix}")

@@ -1,0 +1,38 @@
+"""Processors and memory are those that this process may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgpipe import machine
+
+
+def test_processors_are_counted_by_affinity_and_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 2, 5, 7}, raising=False)
+    monkeypatch.setattr(machine, "_own_cgroup", lambda: tmp_path)
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    assert machine.usable_processors() == 4
+    for limit, expected in (("max 100000", 4), ("250000 100000", 3), ("10000 100000", 1)):
+        (tmp_path / "cpu.max").write_text(limit + "\n")
+        assert machine.usable_processors() == expected
+
+
+def test_memory_is_bounded_by_the_control_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_own_cgroup", lambda: tmp_path)
+    (tmp_path / "memory.max").write_text("9000000\n")
+    (tmp_path / "memory.current").write_text("2000000\n")
+    assert machine.available_memory() == 7_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="told in /proc")
+def test_the_memory_of_a_process_is_told() -> None:
+    assert machine.tree_memory({os.getpid()}) > 10_000_000
+    assert machine.tree_memory({1 << 30}) == 0
