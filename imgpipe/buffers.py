@@ -33,6 +33,7 @@ from imgpipe.machine import available_memory
 __all__ = ["Buffers", "Slot"]
 
 _ALIGNMENT = 4096
+_KEPT = 5
 _names = itertools.count()
 _attached: dict[str, Any] = {}
 _attaching = threading.Lock()
@@ -61,7 +62,8 @@ class Slot:
     def bytes(self) -> memoryview:
         """Return the memory of this slot, attached on first use and kept."""
         memory = _attached.get(self.token) or _attach(self)
-        return memoryview(memory)[self.offset : self.offset + self.size]
+        view = memory.view if isinstance(memory, _Segment) else memoryview(memory)
+        return view[self.offset : self.offset + self.size]
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array of `shape` at the start of this slot."""
@@ -178,19 +180,28 @@ def _close_map(memory: mmap.mmap) -> None:
         memory.close()
 
 
+class _Segment:
+    """A shared-memory segment as a buffer; it stays open as long as this is kept."""
+
+    def __init__(self, name: str) -> None:
+        self._segment = shared_memory.SharedMemory(name)
+        self.view = memoryview(self._segment.buf or b"")
+
+
+def _is_own(token: str) -> bool:
+    return token.partition("-")[0] == str(os.getpid())
+
+
 def _attach(slot: Slot) -> Any:
     with _attaching:
         if slot.token in _attached:
             return _attached[slot.token]
-        # A worker serves one run at a time: what it had attached before is over.
-        for token in list(_attached):
-            if token.partition("-")[0] != str(os.getpid()):
-                del _attached[token]
+        # A pass has three kinds of slots; what was attached long before them is over.
+        for token in [key for key in _attached if not _is_own(key)][:-_KEPT]:
+            del _attached[token]
         memory: Any
         if slot.path.startswith("shm:"):
-            segment = shared_memory.SharedMemory(slot.path.removeprefix("shm:"))
-            _attached[f"{slot.token}/segment"] = segment
-            memory = segment.buf
+            memory = _Segment(slot.path.removeprefix("shm:"))
         else:
             fd = os.open(slot.path, os.O_RDWR)
             try:
