@@ -207,3 +207,10 @@ class TestBoxMean:
         for radius in (7, 8, 128, 129, 300):
             chunk = np.full((2 * radius + 2, 2 * radius + 2, 1), np.iinfo(dtype).max, dtype)
             assert (box_mean(chunk, radius=radius) == np.iinfo(dtype).max).all()
+
+
+def test_what_is_known_is_what_the_search_finds() -> None:
+    from imgpipe.filters.gaussian import _KNOWN, _integer_kernel
+
+    for (sigma, radius), kernel in _KNOWN.items():
+        assert _integer_kernel(sigma, radius) == kernel
