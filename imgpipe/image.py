@@ -71,10 +71,6 @@ class Metadata:
         """
         return replace(self, icc=None, chromaticities=None, cicp=None)
 
-    def regridded(self) -> Metadata:
-        """Return what is still true once pixels have another size."""
-        return replace(self, pixels_per_metre=None, pixel_aspect=None)
-
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:

@@ -197,7 +197,8 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
     """Return how workers get pixels, and whether a scratch file has to be made first."""
     if not traits.shares_files:
         in_order = all(stage.in_order for stage in stages)
-        return "inline", source.access != "random" and not in_order
+        streams = source.access == "sequential" and in_order
+        return "inline", not streams and source.access != "random"
     if source.access == "random":
         return "direct", False
     if not traits.shares_memory:

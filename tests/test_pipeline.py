@@ -120,6 +120,13 @@ def test_each_access_is_read_its_own_way(png: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.npy", "in.png", "turned.npy"]
 
 
+def test_a_whole_source_reaches_every_executor(executor: object, tmp_path: Path) -> None:
+    array = noise((40, 30, 3), "uint8")
+    np.save(tmp_path / "turned.npy", np.asfortranarray(array))
+    imgpipe.run(tmp_path / "turned.npy", blur(), tmp_path / "o.png", executor=executor)
+    np.testing.assert_array_equal(imgpipe.read(tmp_path / "o.png"), blur()(array))
+
+
 def test_pixels_travel_through_pickle_only_where_nothing_is_shared(
     png: Path, photo: np.ndarray, tmp_path: Path
 ) -> None:
