@@ -16,18 +16,16 @@ import contextlib
 import itertools
 import mmap
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from multiprocessing import shared_memory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import MemoryPlanError
+from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
 
 __all__ = ["Buffers", "Slot"]
@@ -65,7 +63,7 @@ class Slot:
         view = memory.view if isinstance(memory, _Segment) else memoryview(memory)
         return view[self.offset : self.offset + self.size]
 
-    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
         """Return an array of `shape` at the start of this slot."""
         count = prod(shape)
         return np.frombuffer(self.bytes(), dtype, count).reshape(shape)
@@ -132,6 +130,8 @@ def _memfd(size: int) -> Made:
 
 
 def _segment(size: int) -> Made:
+    from multiprocessing import shared_memory  # noqa: PLC0415 - slow, and not needed on Linux
+
     segment = shared_memory.SharedMemory(create=True, size=size)
 
     def free() -> None:
@@ -149,6 +149,8 @@ def _segment(size: int) -> Made:
 
 
 def _temporary(size: int) -> Made:
+    import tempfile  # noqa: PLC0415 - slow, and the last resort
+
     fd, path = tempfile.mkstemp(prefix="imgpipe-")
 
     def free() -> None:
@@ -184,6 +186,8 @@ class _Segment:
     """A shared-memory segment as a buffer; it stays open as long as this is kept."""
 
     def __init__(self, name: str) -> None:
+        from multiprocessing import shared_memory  # noqa: PLC0415 - as above
+
         self._segment = shared_memory.SharedMemory(name)
         self.view = memoryview(self._segment.buf or b"")
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from imgpipe.errors import LimitError
 from imgpipe.geometry import Box
 
-__all__ = ["DEFAULT_MAX_PIXELS", "Colour", "ImageInfo", "Metadata", "Text", "check_pixels"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Colour",
+    "ImageInfo",
+    "Metadata",
+    "Pixels",
+    "Text",
+    "check_pixels",
+    "guess_colour",
+]
 
+# What numpy.typing.NDArray[Any] is; importing that takes longer than many an image.
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Colour = Literal["gray", "rgb", "other"]
 
 DEFAULT_MAX_PIXELS = 4_000_000_000

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
@@ -17,12 +16,10 @@ from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, Sequ
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 from imgpipe.pipeline import Options, run_between
 
 __all__ = ["apply", "info", "read"]
-
-Pixels = NDArray[Any]
 
 
 def apply(

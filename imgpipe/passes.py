@@ -26,6 +26,7 @@ from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.formats.base import RandomSource, Source
 from imgpipe.geometry import Box
+from imgpipe.machine import usable_processors
 from imgpipe.plan import Plan
 from imgpipe.reader import Reader
 from imgpipe.stitcher import Stitcher
@@ -34,6 +35,9 @@ from imgpipe.tiler import JobRef, Task
 from imgpipe.worker import Job, Receipt
 
 __all__ = ["Control", "Pass", "Passes"]
+
+# With two processors it is their time that is short, and one more thread only takes of it.
+_WORTH_A_THREAD = 3
 
 Deliver = Callable[[Task, Receipt], None]
 
@@ -249,7 +253,7 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
 
     def work() -> None:
         try:
-            for task in reader.tasks(ahead=True):
+            for task in reader.tasks(ahead=usable_processors() >= _WORTH_A_THREAD):
                 queue.inbox.put(Ready(task))
         except Cancelled:
             pass

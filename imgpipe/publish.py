@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import threading
 from collections.abc import Iterator
@@ -63,11 +62,12 @@ class OutputFile:
                 self.working_path = self._create_beside()
             else:
                 self.working_path = self._target
-                self._fd = os.open(self._target, os.O_WRONLY)
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Append `parts`."""
         with self._explained():
+            if self._fd < 0:  # opening a pipe waits for its reader
+                self._fd = os.open(self._target, os.O_WRONLY)
             for part in parts:
                 view = memoryview(part).cast("B")
                 while view:
@@ -123,7 +123,7 @@ class OutputFile:
         while True:
             # Long names keep room for what is added to them (255 bytes on most systems).
             stem = os.fsdecode(os.fsencode(self._target.name)[:200])
-            path = self._target.with_name(f".{stem}.{secrets.token_hex(4)}{_SUFFIX}")
+            path = self._target.with_name(f".{stem}.{os.urandom(4).hex()}{_SUFFIX}")
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             if fcntl is None:
                 return path

@@ -6,18 +6,19 @@ that a worker sees one array; what two neighbours have in common is copied from 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.buffers import Buffers, Slot
 from imgpipe.errors import Cancelled
 from imgpipe.formats.base import RandomSource, Rows, SequentialSource, Source, WholeSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
+from imgpipe.image import Pixels
 from imgpipe.plan import Plan
 from imgpipe.tiler import Direct, Inline, Input, JobRef, Shared, Task, Tiler
 
@@ -115,7 +116,7 @@ class Reader:
         return self._bands(boxes, self._inline_band)
 
     def _bands(
-        self, boxes: Iterator[Box], band: Callable[[Box], tuple[NDArray[Any], Input]]
+        self, boxes: Iterator[Box], band: Callable[[Box], tuple[Pixels, Input]]
     ) -> Iterator[tuple[Box, Input]]:
         info = self._source.info
         rows = _RowsOf(self._source, ahead=self._ahead)
@@ -137,7 +138,7 @@ class Reader:
         finally:
             rows.close()
 
-    def _shared_band(self, needs: Box) -> tuple[NDArray[Any], Input]:
+    def _shared_band(self, needs: Box) -> tuple[Pixels, Input]:
         slot = self._free.get()
         if slot is None:
             raise Cancelled("the reader was stopped")
@@ -145,7 +146,7 @@ class Reader:
         pixels = slot.array((*needs.shape, info.channels), info.dtype)
         return pixels, Shared(slot, needs, info.channels, info.dtype)
 
-    def _inline_band(self, needs: Box) -> tuple[NDArray[Any], Input]:
+    def _inline_band(self, needs: Box) -> tuple[Pixels, Input]:
         pixels = np.empty((*needs.shape, self._source.info.channels), self._source.info.dtype)
         return pixels, Inline(pixels, needs)
 
@@ -181,15 +182,14 @@ def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:
             tell(info.box)
         elif source.access == "sequential":
             step = max(1, _COPY_BYTES // info.row_bytes)
-            rows = _RowsOf(source)
             pixels = np.empty((step, *info.shape[1:]), info.dtype)
-            for box in info.box.cut(step, info.width):
-                part = pixels[: box.height]
-                rows.read_into(part)
-                scratch.placer.place(box, part)
-                tell(box)
-            rows.finish()
-            rows.close()
+            with contextlib.closing(_RowsOf(source)) as rows:
+                for box in info.box.cut(step, info.width):
+                    part = pixels[: box.height]
+                    rows.read_into(part)
+                    scratch.placer.place(box, part)
+                    tell(box)
+                rows.finish()
     except BaseException:
         scratch.abort()
         raise
@@ -204,7 +204,7 @@ class _RowsOf:
         self._rows: Rows = cast(SequentialSource, source).rows(ahead=ahead)
         self._next = 0
 
-    def read_into(self, out: NDArray[Any]) -> None:
+    def read_into(self, out: Pixels) -> None:
         self._rows.read_into(out)
         self._next += len(out)
 

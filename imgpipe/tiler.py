@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.buffers import Slot
 from imgpipe.filters.stages import Stage, input_box
 from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["Chunk", "Direct", "Inline", "Input", "JobRef", "Shared", "Task", "Tiler"]
 
@@ -26,10 +25,10 @@ __all__ = ["Chunk", "Direct", "Inline", "Input", "JobRef", "Shared", "Task", "Ti
 class Input(Protocol):
     """Where the pixels of a task's input are."""
 
-    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+    def window(self, box: Box) -> tuple[Pixels, Box]:
         """Return an array that holds at least `box`, and the box that it holds."""
 
-    def read(self, box: Box) -> NDArray[Any]:
+    def read(self, box: Box) -> Pixels:
         """Return the pixels of any other box."""
 
 
@@ -42,13 +41,13 @@ class Shared:
     channels: int
     dtype: np.dtype[Any]
 
-    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+    def window(self, box: Box) -> tuple[Pixels, Box]:
         """Return all that is held, without a copy."""
         pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
         pixels.flags.writeable = False
         return pixels, self.box
 
-    def read(self, box: Box) -> NDArray[Any]:
+    def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be held."""
         return self.window(box)[0][box.within(self.box)]
 
@@ -57,14 +56,14 @@ class Shared:
 class Inline:
     """Pixels of `box`, carried along: for executors that share neither memory nor files."""
 
-    pixels: NDArray[Any]
+    pixels: Pixels
     box: Box
 
-    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+    def window(self, box: Box) -> tuple[Pixels, Box]:
         """Return all that is carried."""
         return self.pixels, self.box
 
-    def read(self, box: Box) -> NDArray[Any]:
+    def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be carried."""
         return self.pixels[box.within(self.box)]
 
@@ -75,11 +74,11 @@ class Direct:
 
     source: RandomSource
 
-    def window(self, box: Box) -> tuple[NDArray[Any], Box]:
+    def window(self, box: Box) -> tuple[Pixels, Box]:
         """Read `box` once, for all chunks of a task."""
         return self.source.read(box), box
 
-    def read(self, box: Box) -> NDArray[Any]:
+    def read(self, box: Box) -> Pixels:
         """Read `box`."""
         return self.source.read(box)
 

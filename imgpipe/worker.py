@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import hashlib
 import itertools
 import os
 import pickle
@@ -22,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.buffers import Slot
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.filters.definition import digest_of
 from imgpipe.filters.stages import Read, Stage, compute, filter_at_fault, measure, with_operands
 from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
+from imgpipe.image import Pixels
 from imgpipe.tiler import Input, JobRef, Task, Tiler
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
@@ -124,7 +124,7 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.strip = np.empty(0, np.uint8)
 
-    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Pixels:
         size = shape[0] * shape[1] * shape[2] * dtype.itemsize
         if self.strip.size < size:
             self.strip = np.empty(size, np.uint8)
@@ -224,7 +224,7 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 }
 
 
-def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, NDArray[Any]]]:
+def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
     needs = job.tiler.needs(task.box)
     with watch.span("read"):
         read, *others = [_reader(one, needs) for one in task.inputs]
@@ -239,13 +239,13 @@ def _reader(source: Input, needs: Box) -> Read:
     """Return a reader that holds the box of the whole task, and fetches what lies elsewhere."""
     pixels, held = source.window(needs)
 
-    def read(box: Box) -> NDArray[Any]:
+    def read(box: Box) -> Pixels:
         return pixels[box.within(held)] if held.contains(box) else source.read(box)
 
     return read
 
 
-def _encode(strip: NDArray[Any], above: int, job: Job, output: Slot | None) -> dict[str, Any]:
+def _encode(strip: Pixels, above: int, job: Job, output: Slot | None) -> dict[str, Any]:
     encoder = job.encoder
     assert encoder is not None
     target = output.bytes() if output is not None else None
@@ -283,12 +283,12 @@ def adopt(job: Job) -> JobRef:
 
 def carried(data: bytes) -> JobRef:
     """Return a reference that carries a pickled job along."""
-    return JobRef(hashlib.sha256(data).hexdigest(), None, len(data), data)
+    return JobRef(digest_of(data), None, len(data), data)
 
 
 def stored(data: bytes, slot: Slot) -> JobRef:
     """Return a reference to a pickled job in shared memory."""
-    return JobRef(hashlib.sha256(data).hexdigest(), slot, len(data))
+    return JobRef(digest_of(data), slot, len(data))
 
 
 def disown(ref: JobRef) -> None:

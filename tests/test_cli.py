@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 import imgpipe
 from imgpipe.cli import execute, signals
-from imgpipe.cli.early import start_early
+from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.options import common_options, filter_options
 from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
@@ -395,11 +395,12 @@ class TestCompletion:
         assert "complete -o nosort -F _imgpipe_completion imgpipe" in done.stdout
 
 
-class TestEarlyStart:
+class TestEarlyFork:
     @pytest.fixture
-    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    def forked(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         calls: list[bool] = []
-        monkeypatch.setattr("imgpipe.executors.processes.warm_up", lambda: calls.append(True))
+        monkeypatch.setattr("imgpipe.executors.processes.fork_now", lambda: calls.append(True))
+        monkeypatch.setattr("imgpipe.machine.keep_freed_memory", lambda: None)
         monkeypatch.setattr("imgpipe.machine.usable_processors", lambda: 2)
         return calls
 
@@ -409,36 +410,37 @@ class TestEarlyStart:
         path.write_bytes(bytes(1_000_001))
         return str(path)
 
-    @pytest.mark.parametrize("more", [[], ["-j", "2"], ["-j10"], ["--jobs=11"]])
-    def test_for_a_big_file(self, started: list[bool], big: str, more: list[str]) -> None:
-        start_early([big, "-o", "out.png", *more])
-        assert started
+    @pytest.mark.parametrize("jobs", [None, 2, 11])
+    def test_for_a_big_file(self, forked: list[bool], big: str, jobs: int | None) -> None:
+        fork_early(imgpipe.filters.blur(), big, jobs)
+        assert forked
 
-    @pytest.mark.parametrize(
-        "more", [["-j", "1"], ["-j1"], ["--jobs=1"], ["--help"], ["--dry-run"]]
-    )
     def test_not_where_no_workers_are_needed(
-        self, started: list[bool], big: str, more: list[str]
+        self, forked: list[bool], big: str, picture: Path
     ) -> None:
-        start_early([big, "-o", "out.png", *more])
-        assert not started
+        fork_early(imgpipe.filters.blur(), big, 1)
+        fork_early(imgpipe.filters.blur(), str(picture), None)
+        fork_early(imgpipe.filters.blur(), "missing.png", None)
+        assert not forked
 
-    def test_not_for_a_small_file(self, started: list[bool], picture: Path) -> None:
-        start_early([str(picture), "missing.png"])
-        assert not started
+    def test_not_where_a_file_of_the_user_has_been_loaded(
+        self, forked: list[bool], big: str
+    ) -> None:
+        fork_early(imgpipe.filters.blur() | imgpipe.filter(halo=0)(lambda chunk: chunk)(), big, 2)
+        assert not forked
 
     def test_does_no_harm_when_it_fails(
-        self, started: list[bool], big: str, monkeypatch: pytest.MonkeyPatch
+        self, forked: list[bool], big: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delattr("imgpipe.executors.processes.warm_up")
-        start_early([big])
+        monkeypatch.delattr("imgpipe.executors.processes.fork_now")
+        fork_early(imgpipe.filters.blur(), big, 2)
 
     def test_threads_of_libraries_are_one_unless_the_user_says_otherwise(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
-        start_early([])
+        one_thread_each()
         assert os.environ["OMP_NUM_THREADS"] == "1"
         assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
 

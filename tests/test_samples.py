@@ -79,7 +79,8 @@ def test_before_and_after_share_their_left_half(make_samples: ModuleType) -> Non
     half = kept.shape[1] // 2
     assert (kept[:, : half - 1] == landscape[:, : half - 1]).all()
     assert (kept[:, half - 1 : half + 1] == 255).all()
-    assert (make_samples.before_after(SAMPLES / "landscape.png") == kept).all()
+    made = make_samples.before_after(SAMPLES / "landscape.png").astype(np.int64)
+    assert np.abs(made - kept).max() <= 2  # a blur is as exact as its kernel
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpipe.cli import signals
-from imgpipe.cli.early import start_early
+from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.messages import log_to_stderr, printable, say
 from imgpipe.cli.options import ChainText, common_options, filter_options, option_words
 from imgpipe.cli.program import SETTINGS, write_examples
@@ -28,9 +28,8 @@ class ImageCommand(click.Command):
     """A command that makes an image of an image by a chain."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse `args`; what takes long and can begin before that does."""
-        if not ctx.resilient_parsing:
-            start_early(args)
+        """Parse `args`, some of which only a filter knows, and it takes NumPy along."""
+        one_thread_each()
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> None:
@@ -135,6 +134,8 @@ def _make_image(
     from imgpipe.progress import Bar  # noqa: PLC0415
 
     options["workers"] = jobs
+    if not dry_run:
+        fork_early(chain, input_, jobs)
     control = Control()
     with signals.stopping(control.stop):
         if dry_run:

@@ -1,41 +1,51 @@
-"""What should begin before NumPy is imported, guessed from the command before it is parsed.
+"""What a command does before it opens anything, because later would be too late.
 
-Options of a filter can be parsed only when the filter is imported, and that takes NumPy along.
-A wrong guess costs a process that is not used; it changes nothing in what is done.
+None of it changes what is done: a wrong guess costs a process that is not used.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-__all__ = ["start_early"]
+if TYPE_CHECKING:
+    from imgpipe.filters.base import Chain
+
+__all__ = ["fork_early", "one_thread_each"]
 
 _WORTH_IT = 1_000_000  # bytes of an input; smaller ones are done by one process
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def start_early(args: Sequence[str]) -> None:
-    """Start the fork server if the command `args` looks as if it will need workers."""
+def one_thread_each() -> None:
+    """Have libraries start no threads: the processors are shared out among workers already.
+
+    They look at these variables when NumPy is imported.
+    """
     for name in _THREADS:
-        os.environ.setdefault(name, "1")  # the processors are shared out among workers already
+        os.environ.setdefault(name, "1")
+
+
+def fork_early(chain: Chain, path: str, jobs: int | None) -> None:
+    """Fork the fork server if this looks like a run that needs workers.
+
+    It has everything imported then. A file of the user's may have begun anything when it was
+    loaded, so workers for its functions come from a new interpreter.
+    """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
-        if _needs_workers(args):
-            from imgpipe.executors.processes import warm_up  # noqa: PLC0415
+        if _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
+            from imgpipe.executors.processes import fork_now  # noqa: PLC0415 - slow to import
+            from imgpipe.machine import keep_freed_memory  # noqa: PLC0415
 
-            warm_up()
+            keep_freed_memory()
+            fork_now()
 
 
-def _needs_workers(args: Sequence[str]) -> bool:
-    if {"-h", "--help", "--dry-run"} & {*args}:
+def _needs_workers(path: str, jobs: int | None) -> bool:
+    if not os.path.isfile(path) or os.path.getsize(path) <= _WORTH_IT:
         return False
-    if re.search(r"(?:^|\0)(?:-j|--jobs)[\0=]?0*1(?:\0|$)", "\0".join(args)):
-        return False
-    if not any(os.path.isfile(arg) and os.path.getsize(arg) > _WORTH_IT for arg in args):
-        return False
-    from imgpipe.machine import usable_processors  # noqa: PLC0415
+    from imgpipe.machine import usable_processors  # noqa: PLC0415 - not for help
 
-    return usable_processors() > 1 or any(arg.startswith(("-j", "--jobs")) for arg in args)
+    return (jobs or usable_processors()) > 1

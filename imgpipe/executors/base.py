@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+import sys
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -49,7 +50,8 @@ def traits_of(executor: Executor) -> Traits:
     """
     if isinstance(executor, ThreadPoolExecutor):
         return Traits(shares_memory=True, shares_files=True, isolates=False)
-    if isinstance(executor, ProcessPoolExecutor):
+    processes = sys.modules.get("concurrent.futures.process")  # slow to import, if nobody has
+    if processes is not None and isinstance(executor, processes.ProcessPoolExecutor):
         return Traits(shares_memory=True, shares_files=True, isolates=True)
     return Traits(
         shares_memory=bool(getattr(executor, "shares_memory", False)),

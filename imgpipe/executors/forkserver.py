@@ -2,6 +2,9 @@
 
 The one in `multiprocessing` is shared by the whole process: its preloads may be somebody else's,
 and it lives until the process ends. This one starts with the first pool and ends with the last.
+
+It is a new interpreter, or a fork of this process where that is sure to have no other thread: the
+command line asks for it before it opens anything, and saves importing everything twice.
 """
 
 from __future__ import annotations
@@ -10,11 +13,23 @@ import contextlib
 import io
 import os
 import signal
+import socket
+import sys
 import time
-from multiprocessing import context, forkserver, popen_forkserver, process, reduction, spawn, util
+from multiprocessing import (
+    connection,
+    context,
+    forkserver,
+    popen_forkserver,
+    process,
+    reduction,
+    resource_tracker,
+    spawn,
+    util,
+)
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["own_fork_server", "stop"]
 
@@ -102,9 +117,53 @@ def _children(pid: int) -> list[int]:
     return []
 
 
-def own_fork_server(preload: list[str]) -> tuple[BaseContext, Any]:
-    """Return a context whose processes come from a new fork server, and that server."""
+def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, Any]:
+    """Return a context whose processes come from a new fork server, and that server, running.
+
+    With `by_fork` the server is a fork of this process, if that has no other thread.
+    """
     global _server  # noqa: PLW0603 - a process being started has no other way to its server
     _server = forkserver.ForkServer()
     _server.set_forkserver_preload(preload)
+    # The server of later versions wants a key as well, and will be a new interpreter there.
+    if by_fork and sys.version_info < (3, 14) and _threads() == 1:
+        _fork(_server, preload)
+    else:
+        _server.ensure_running()
     return _Context(), _server
+
+
+def _threads() -> int:
+    """Return how many threads this process has, those of C libraries included."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def _fork(server: Any, preload: list[str]) -> None:
+    """Do what `ForkServer.ensure_running` does, but fork."""
+    resource_tracker.ensure_running()
+    address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        if not util.is_abstract_socket_namespace(address):
+            os.chmod(address, 0o600)
+        listener.listen()
+        alive_read, alive_write = os.pipe()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(alive_write)  # its closing tells the server that this process is gone
+            _serve(listener.fileno(), alive_read, preload)
+    os.close(alive_read)
+    server._forkserver_address = address
+    server._forkserver_alive_fd = alive_write
+    server._forkserver_pid = pid
+
+
+def _serve(listener: int, alive: int, preload: list[str]) -> NoReturn:
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        forkserver.main(listener, alive, preload)
+    finally:
+        os._exit(0)  # nothing of what the parent wants done at its end

@@ -6,6 +6,7 @@ variables that say so are read when NumPy is imported, hence their place above t
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -20,5 +21,6 @@ import imgpipe.worker  # noqa: E402, F401
 from imgpipe.machine import keep_freed_memory  # noqa: E402
 
 keep_freed_memory()
+gc.freeze()  # or the first collection of every worker would copy all that is shared here
 # Workers inherit this, so that Ctrl-C never reaches one that is just being set up.
 signal.signal(signal.SIGINT, signal.SIG_IGN)

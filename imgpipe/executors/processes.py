@@ -25,7 +25,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from imgpipe.cleanup import uninterrupted
 
-__all__ = ["ProcessExecutor", "warm_up"]
+__all__ = ["ProcessExecutor", "fork_now"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,9 +109,13 @@ class ProcessExecutor(Executor):
         return os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
 
 
-def warm_up() -> None:
-    """Start the fork server now, so that it imports NumPy while this process does."""
-    _Server.acquire(users=0)
+def fork_now() -> None:
+    """Fork the fork server from this process, which has only just begun, for pools to come.
+
+    It must have opened nothing yet that the workers should not have. Where it has more threads
+    than this one, the server becomes a new interpreter instead.
+    """
+    _Server.acquire(users=0, by_fork=True)
 
 
 class _Server:
@@ -120,17 +124,17 @@ class _Server:
     _current: _Server | None = None
     _lock = threading.Lock()
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_fork: bool) -> None:
         self._users = 0
         with _signals_held_back():
             resource_tracker.ensure_running()  # before any worker, or each would start its own
-        self.context, self._forkserver = _context()
+        self.context, self._forkserver = _context(by_fork=by_fork)
 
     @classmethod
-    def acquire(cls, users: int = 1) -> _Server:
+    def acquire(cls, users: int = 1, *, by_fork: bool = False) -> _Server:
         with cls._lock:
             if cls._current is None:
-                cls._current = _Server()
+                cls._current = _Server(by_fork=by_fork)
             cls._current._users += users
             return cls._current
 
@@ -164,15 +168,13 @@ class _Server:
 atexit.register(_Server.stop_unused)
 
 
-def _context() -> tuple[BaseContext, Any]:
+def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn"), None
     from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
-    context, server = own_fork_server(_PRELOAD)
     with _without_main(), _signals_held_back():
-        server.ensure_running()
-    return context, server
+        return own_fork_server(_PRELOAD, by_fork=by_fork)
 
 
 @contextlib.contextmanager

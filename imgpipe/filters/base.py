@@ -13,19 +13,17 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, overload
 
-from numpy.typing import NDArray
-
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
-from imgpipe.filters.definition import Definition, HaloLike, Kernel, Place
+from imgpipe.filters.definition import Definition, HaloLike, Kernel, Place, digest_of
 from imgpipe.filters.parameters import bind, parameters_of
 from imgpipe.geometry import Halo
+from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "filter"]
 
@@ -69,9 +67,9 @@ class Chain:
     def digest(self) -> str:
         """A digest of everything that decides what the chain computes, code included."""
         text = "|".join(one.digest for one in self.filters)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(text.encode())
 
-    def __call__(self, array: NDArray[Any], *, alpha: int | None = None) -> NDArray[Any]:
+    def __call__(self, array: Pixels, *, alpha: int | None = None) -> Pixels:
         """Run the chain over a whole array, serially: the reference for every other way.
 
         Parameters
@@ -102,12 +100,20 @@ class Filter(Chain):
         Names and values of its parameters, all of them.
     border : str
         What lies beyond the image, in the words of `numpy.pad`.
+    halo : (int, int)
+        Rows and columns of context on each side.
+
+    Raises
+    ------
+    DeclarationError
+        If the halo cannot be worked out for these parameters.
     """
 
-    __slots__ = ("border", "definition", "params")
+    __slots__ = ("border", "definition", "halo", "params")
     definition: Definition
     params: tuple[tuple[str, Any], ...]
     border: Border
+    halo: Halo
 
     def __init__(
         self, definition: Definition, params: tuple[tuple[str, Any], ...], border: Border
@@ -116,6 +122,7 @@ class Filter(Chain):
         object.__setattr__(self, "definition", definition)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "border", border)
+        object.__setattr__(self, "halo", _halo(definition, params))
 
     @property
     def name(self) -> str:
@@ -128,34 +135,10 @@ class Filter(Chain):
         return dict(self.params)
 
     @property
-    def halo(self) -> Halo:
-        """Rows and columns of context on each side."""
-        declared = self.definition.halo
-        try:
-            given = _with_known(declared, self.params) if callable(declared) else declared
-        except UsageError:
-            raise
-        except Exception as error:
-            raise DeclarationError(
-                f"{self.name}: its halo cannot be worked out for these parameters: {error}"
-            ) from error
-        try:
-            rows, columns = given if isinstance(given, tuple) else (given, given)
-            halo = operator.index(rows), operator.index(columns)
-        except (TypeError, ValueError):
-            halo = (-1, -1)
-        if min(halo) < 0:
-            raise DeclarationError(
-                f"{self.name}: halo must be a whole number of pixels or a pair of them "
-                f"(rows, columns), not {given!r}"
-            )
-        return halo
-
-    @property
     def digest(self) -> str:
         """A digest of name, parameters, border and code."""
         text = repr((self, self.definition.source_digest))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(text.encode())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self._key() == other._key()
@@ -201,9 +184,7 @@ class FilterFactory:
             raise ParameterError(
                 f"{definition.name}: border must be one of {', '.join(BORDERS)}, not {border!r}"
             )
-        made = Filter(definition, params, border or definition.border)
-        made.halo  # noqa: B018 - a bad declaration or value shows here and not in a worker
-        return made
+        return Filter(definition, params, border or definition.border)
 
     def __repr__(self) -> str:
         names = ", ".join(p.name for p in self.definition.parameters)
@@ -310,6 +291,29 @@ def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, An
     if not set(made.operands) <= {p.name for p in made.parameters}:
         raise DeclarationError(f"{name}: every operand must be a parameter")
     return made
+
+
+def _halo(definition: Definition, params: tuple[tuple[str, Any], ...]) -> Halo:
+    declared, name = definition.halo, definition.name
+    try:
+        given = _with_known(declared, params) if callable(declared) else declared
+    except UsageError:
+        raise
+    except Exception as error:
+        raise DeclarationError(
+            f"{name}: its halo cannot be worked out for these parameters: {error}"
+        ) from error
+    try:
+        rows, columns = given if isinstance(given, tuple) else (given, given)
+        halo = operator.index(rows), operator.index(columns)
+    except (TypeError, ValueError):
+        halo = (-1, -1)
+    if min(halo) < 0:
+        raise DeclarationError(
+            f"{name}: halo must be a whole number of pixels or a pair of them "
+            f"(rows, columns), not {given!r}"
+        )
+    return halo
 
 
 def _keywords(kernel: Kernel) -> set[str]:

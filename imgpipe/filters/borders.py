@@ -17,21 +17,21 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.geometry import Box
+from imgpipe.image import Pixels
 
 __all__ = ["BORDERS", "Border", "extend", "wrapped_pieces"]
 
 Border = Literal["edge", "symmetric", "reflect", "wrap", "constant"]
 BORDERS: tuple[Border, ...] = get_args(Border)
 
-Index = NDArray[np.intp]
+Index = np.ndarray[Any, np.dtype[np.intp]]
 
 
 def extend(
-    inside: NDArray[Any], held: Box, wanted: Box, height: int, width: int, border: Border
-) -> NDArray[Any]:
+    inside: Pixels, held: Box, wanted: Box, height: int, width: int, border: Border
+) -> Pixels:
     """Return the pixels of `wanted`, part of which lies beyond the image.
 
     Parameters

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.separable import Array, apply, scratch
+from imgpipe.filters.separable import apply, scratch
+from imgpipe.image import Pixels
 
 __all__ = ["box_mean"]
 
 
-def box_mean(chunk: Array, *, radius: int | tuple[int, int]) -> Array:
+def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
     """Take the mean over a rectangle around each pixel of a padded chunk.
 
     Parameters
@@ -54,7 +55,7 @@ class _Window:
     def support(self) -> int:
         return self.length - 1
 
-    def run(self, x: Array, unit: int) -> Array:
+    def run(self, x: Pixels, unit: int) -> Pixels:
         """Sum windows of 1, 2, 4, ... neighbours, and those that make up ``length``."""
         here, there, total = (scratch(name, self.dtype, x.size) for name in "abc")
         n = x.size - self.support * unit
@@ -72,7 +73,7 @@ class _Window:
             np.copyto(total, result)
         return scratch("c", self.dtype, x.size)
 
-    def finish(self, done: Array, out: Array) -> None:
+    def finish(self, done: Pixels, out: Pixels) -> None:
         if self.divisor == 1:
             np.copyto(out, done, casting="unsafe")
         elif done.dtype.kind == "f":

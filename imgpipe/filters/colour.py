@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
 from imgpipe.filters.parameters import Between
+from imgpipe.image import Pixels
 
 __all__ = ["blend", "grayscale"]
 
-Pixels = NDArray[Any]
 
 # ITU-R BT.601-7, section 2.5.1, in units of 2**-16; they sum to 2**16.
 _LUMA = (19595, 38470, 7471)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-import hashlib
 import importlib
 import inspect
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import Border
 from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Box
@@ -19,11 +19,18 @@ from imgpipe.geometry import Box
 if TYPE_CHECKING:
     from imgpipe.image import Colour
 
-__all__ = ["AlphaPolicy", "Definition", "HaloLike", "Kernel", "Place"]
+__all__ = ["AlphaPolicy", "Definition", "HaloLike", "Kernel", "Place", "digest_of"]
 
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
 Kernel = Callable[..., Any]
 HaloLike = int | tuple[int, int] | Callable[..., Any]
+
+
+def digest_of(data: bytes) -> str:
+    """Return 16 hexadecimal digits that differ wherever `data` do."""
+    import hashlib  # noqa: PLC0415 - slow, and not needed where nothing travels
+
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +104,13 @@ class Definition:
         except (OSError, TypeError):
             code = getattr(self.kernel, "__code__", None)
             text = repr((code.co_code, code.co_consts)) if code else repr(self.kernel)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(text.encode())
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by reference where the kernel can be imported by name, else by value."""
         module, name = self.kernel.__module__, self.kernel.__qualname__
         if not _travels_by_value(module) and _find(module, name) is self:
-            return _find, (module, name)
+            return _found, (module, name)
         return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]
 
 
@@ -112,6 +119,17 @@ def _travels_by_value(module: str) -> bool:
     return module == "__main__" or (
         cloudpickle is not None and module in cloudpickle.list_registry_pickle_by_value()
     )
+
+
+def _found(module: str, qualname: str) -> Definition:
+    """Return the definition that was pickled by reference."""
+    found = _find(module, qualname)
+    if found is None:
+        raise DeclarationError(
+            f"{module}:{qualname} is not to be found here as a filter; a filter must stay under "
+            "the name of its function, in a module that every worker can import"
+        )
+    return found
 
 
 def _find(module: str, qualname: str) -> Definition | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -16,6 +14,7 @@ from types import ModuleType
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import Chain, Definition, FilterFactory
+from imgpipe.filters.definition import digest_of
 from imgpipe.registry import FILTERS
 
 __all__ = ["hint", "load_module_filter", "load_registered", "load_user_filter", "where_found"]
@@ -112,6 +111,8 @@ def where_found(definition: Definition) -> tuple[str, ...]:
 
 def hint(wrong: str, known: Iterable[str]) -> str:
     """Return the end of a message about a wrong name: the likely one, or all there are."""
+    import difflib  # noqa: PLC0415 - only for what is wrong
+
     names = sorted(known)
     close = difflib.get_close_matches(wrong.lower(), names, 1)
     if close:
@@ -141,7 +142,7 @@ def _member(module: ModuleType, name: str, shown: str) -> FilterFactory:
 def _module_of_file(shown: str) -> ModuleType:
     path = os.path.realpath(shown)
     stem = re.sub(r"\W", "_", os.path.basename(path).removesuffix(".py"))
-    name = f"imgpipe_file_{stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
+    name = f"imgpipe_file_{stem}_{digest_of(os.fsencode(path))[:12]}"
     try:
         found = os.stat(path)
         stamp = found.st_mtime_ns, found.st_size
@@ -168,17 +169,18 @@ def _load(loader: SourceFileLoader, source: bytes, shown: str) -> ModuleType:
     _search(os.path.dirname(path))
     before = sys.modules.get(name)
     sys.modules[name] = module
+    cloudpickle.register_pickle_by_value(module)  # what it runs while it loads may need that
     try:
         # Compiled here, because the import system would leave a __pycache__ beside the file.
         exec(loader.source_to_code(source, path), module.__dict__)  # noqa: S102
     except BaseException as error:
+        cloudpickle.unregister_pickle_by_value(module)
         sys.modules.pop(name)
         if before is not None:
             sys.modules[name] = before
         if isinstance(error, (Exception, SystemExit)):
             raise UsageError(f"{shown}: fails to load: {_told(error, path)}") from error
         raise
-    cloudpickle.register_pickle_by_value(module)
     return module
 
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Array", "Pass", "apply", "scratch"]
+from imgpipe.image import Pixels
 
-Array: TypeAlias = NDArray[Any]
+__all__ = ["Pass", "apply", "scratch"]
+
 
 # Samples worked on at once: a few such arrays fit a second-level cache of a megabyte, and
 # are long enough to hide the cost of calling NumPy.
@@ -42,14 +42,14 @@ class Pass(Protocol):
     def support(self) -> int:
         """Neighbours it needs, on both sides together; an even number."""
 
-    def run(self, x: Array, unit: int) -> Array:
+    def run(self, x: Pixels, unit: int) -> Pixels:
         """Filter; the result is as long as ``x``, its last ``support * unit`` are junk."""
 
-    def finish(self, done: Array, out: Array) -> None:
+    def finish(self, done: Pixels, out: Pixels) -> None:
         """Bring results, which may be overwritten, into another type."""
 
 
-def apply(chunk: Array, down: Pass, along: Pass, halo: tuple[int, int]) -> Array:
+def apply(chunk: Pixels, down: Pass, along: Pass, halo: tuple[int, int]) -> Pixels:
     """Filter a chunk of shape (rows, columns, channels) and return it without its halo."""
     height, width, channels = chunk.shape
     rows, columns = height - 2 * halo[0], width - 2 * halo[1]
@@ -81,7 +81,7 @@ def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
     return (slice(start, start + most) for start in range(0, length, most))
 
 
-def _flat(part: Array, dtype: np.dtype[Any]) -> Array:
+def _flat(part: Pixels, dtype: np.dtype[Any]) -> Pixels:
     flat = scratch("flat", dtype, part.size)
     np.copyto(flat.reshape(part.shape), part)
     return flat
@@ -89,13 +89,13 @@ def _flat(part: Array, dtype: np.dtype[Any]) -> Array:
 
 class _Kept(threading.local):
     def __init__(self) -> None:
-        self.arrays: dict[tuple[str, str], Array] = {}
+        self.arrays: dict[tuple[str, str], Pixels] = {}
 
 
 _kept = _Kept()
 
 
-def scratch(name: str, dtype: np.dtype[Any], size: int) -> Array:
+def scratch(name: str, dtype: np.dtype[Any], size: int) -> Pixels:
     """Lend a flat array that this thread keeps and uses again: fresh memory is slow."""
     key = name, dtype.char
     found = _kept.arrays.get(key)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from numpy.typing import NDArray
+from typing import Annotated, Literal
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
 from imgpipe.filters.parameters import Between
 from imgpipe.geometry import Box
+from imgpipe.image import Pixels
 
 __all__ = ["crop", "flip"]
 
-Pixels = NDArray[Any]
 Direction = Literal["vertical", "horizontal"]
 
 

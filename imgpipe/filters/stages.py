@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place
 from imgpipe.filters.borders import extend, wrapped_pieces
 from imgpipe.filters.values import as_declared, premultiplied, unpremultiplied
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Metadata, guess_colour
+from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
 
 __all__ = [
     "Read",
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 _AT_FAULT = "in the filter "
-Pixels = NDArray[Any]
 Read = Callable[[Box], Pixels]
 
 

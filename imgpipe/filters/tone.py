@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.filters.base import filter
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
 
 __all__ = ["autocontrast", "invert"]
-
-Pixels = NDArray[Any]
 
 
 @filter(halo=0)
@@ -92,7 +90,7 @@ def autocontrast(
         scale = maximum / (high - low) if high > low else 1.0
         offset = low if high > low else 0.0
         np.multiply(chunk[..., channel] - out.dtype.type(offset), scale, out=out[..., channel])
-    return np.clip(out, 0, maximum)
+    return np.clip(out, 0, maximum, out=out)
 
 
 def _ends(histogram: Pixels, cutoff: float) -> tuple[float, float]:

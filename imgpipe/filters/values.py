@@ -8,16 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from imgpipe.errors import FilterError
+from imgpipe.image import Pixels
 
 __all__ = ["as_declared", "full_scale", "premultiplied", "unpremultiplied"]
 
-Pixels = NDArray[Any]
 
-
-def full_scale(dtype: DTypeLike) -> float:
+def full_scale(dtype: np.dtype[Any] | type | str) -> float:
     """Return the value that stands for white, or for opaque: the maximum, 1 for floats."""
     dtype = np.dtype(dtype)
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0

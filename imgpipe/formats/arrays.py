@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.formats.base import Data, Facts
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["ArrayRows", "ArraySink", "PlacedArraySink", "RandomArray", "SequentialArray"]
-
-Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

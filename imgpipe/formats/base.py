@@ -7,12 +7,10 @@ source, which is a property of the file and not of the format, and at the kind o
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
-
-from numpy.typing import NDArray
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 
 __all__ = [
     "Access",
@@ -32,7 +30,6 @@ __all__ = [
 ]
 
 Access = Literal["random", "sequential", "whole"]
-Pixels = NDArray[Any]
 Data = bytes | memoryview
 Facts = tuple[int, ...]
 

@@ -14,11 +14,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource
-from imgpipe.image import ImageInfo, check_pixels, guess_colour
+from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.publish import OutputFile
 
 __all__ = ["SUFFIXES", "matches", "open_sink", "open_source"]
@@ -110,7 +109,7 @@ class _Transposed:
         """Memory beside the output: none, the file is mapped."""
         return 0
 
-    def decode_into(self, out: NDArray[Any]) -> None:
+    def decode_into(self, out: Pixels) -> None:
         """Fill `out` with the whole image."""
         mapped = np.load(self.name, mmap_mode="r", allow_pickle=False)
         out[...] = mapped if self.ndim == 3 else mapped[:, :, None]

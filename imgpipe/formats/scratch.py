@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import CorruptError, OutputError
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import explained
 
 __all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch"]
-
-Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +115,8 @@ class Scratch:
     _path: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        import tempfile  # noqa: PLC0415 - slow, and not needed where an image can stream
+
         try:
             self._fd, path = tempfile.mkstemp(prefix="imgpipe-scratch-", dir=self.folder)
             if os.path.isdir("/proc/self/fd"):

@@ -44,7 +44,7 @@ ZLIB_HEADER = b"\x78\x01"
 LAST_BLOCK = b"\x03\x00"
 
 _STORED = 65535
-_PIECE = 192 << 10
+_PIECE = 256 << 10
 _LENGTHS_ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 _END_OF_BLOCK = 256
 _REVERSED = [[int(f"{code:0{n}b}"[::-1], 2) for code in range(1 << n)] for n in range(8)]

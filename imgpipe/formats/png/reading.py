@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.png.chunks import (
@@ -23,11 +22,9 @@ from imgpipe.formats.png.chunks import (
 from imgpipe.formats.png.deflate import InflateError
 from imgpipe.formats.png.inflate import Ahead, Content, ShortError, inflated
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
-from imgpipe.image import Colour, ImageInfo
+from imgpipe.image import Colour, ImageInfo, Pixels
 
 __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
-
-Pixels = NDArray[Any]
 
 
 def open_source(

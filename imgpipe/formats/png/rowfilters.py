@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from imgpipe.image import Pixels
 
 __all__ = ["AVERAGE", "NONE", "PAETH", "SUB", "UP", "choose_kinds", "filter_rows"]
 
-Bytes = NDArray[np.uint8]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
@@ -37,9 +38,7 @@ def scratch(name: str, size: int) -> Bytes:
     return found
 
 
-def filter_rows(
-    rows: NDArray[Any], above: NDArray[Any], pixel: int, kinds: Bytes, out: Bytes
-) -> None:
+def filter_rows(rows: Pixels, above: Pixels, pixel: int, kinds: Bytes, out: Bytes) -> None:
     """Filter `rows` into `out`, which is one column wider: the filter of each row goes first.
 
     Parameters
@@ -57,7 +56,7 @@ def filter_rows(
     for tile in _tiles(rows, above, pixel):
         target = out[tile.rows, 1:][:, tile.columns]
         own = kinds[tile.rows]
-        for kind in np.unique(own):
+        for kind in np.flatnonzero(np.bincount(own)).tolist():
             if (own == kind).all():
                 tile.residuals(kind, target)
             else:
@@ -65,7 +64,7 @@ def filter_rows(
                 np.copyto(target, tile.spare, where=(own == kind)[:, None])
 
 
-def choose_kinds(rows: NDArray[Any], above: NDArray[Any], pixel: int) -> Bytes:
+def choose_kinds(rows: Pixels, above: Pixels, pixel: int) -> Bytes:
     """Return the filter of each row that leaves the least sum of absolute residuals."""
     costs = np.zeros((5, len(rows)), np.int64)
     for tile in _tiles(rows, above, pixel):
@@ -103,7 +102,7 @@ class _Tile:
         np.subtract(self._here, self._guess.reshape(-1, self._stride)[:, : self._shape[1]], out=out)
 
 
-def _tiles(rows: NDArray[Any], above: NDArray[Any], pixel: int) -> Iterator[_Tile]:
+def _tiles(rows: Pixels, above: Pixels, pixel: int) -> Iterator[_Tile]:
     item = rows.itemsize
     in_file_order = rows.dtype.newbyteorder(">")
     margin = pixel // item

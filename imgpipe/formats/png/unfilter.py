@@ -19,11 +19,13 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from isal import isal_zlib
-from numpy.typing import NDArray
+
+from imgpipe.formats.png.deflate import LAST_BLOCK
+from imgpipe.image import Pixels
 
 __all__ = ["BadFilterError", "Layout", "Unfilter"]
 
-Bytes = NDArray[np.uint8]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 _STORED = 65535
@@ -72,13 +74,11 @@ class Unfilter:
     def __init__(self, layout: Layout, read: Callable[[int], bytes | memoryview]) -> None:
         self._layout, self._read = layout, read
         rows = layout.block_rows
-        self._block: NDArray[Any] = np.zeros(
-            (1 + rows, layout.width, layout.channels), layout.dtype
-        )
+        self._block: Pixels = np.zeros((1 + rows, layout.width, layout.channels), layout.dtype)
         self._above: Bytes = np.zeros(layout.row_bytes, np.uint8)  # in the order of the file
         self._first = True
 
-    def next(self, rows: int) -> NDArray[Any]:
+    def next(self, rows: int) -> Pixels:
         """Return the next `rows` rows, at most ``layout.block_rows``, valid until the next call.
 
         Raises
@@ -94,7 +94,7 @@ class Unfilter:
         self._first = False
         return pixels
 
-    def _rows(self, pixels: NDArray[Any]) -> None:
+    def _rows(self, pixels: Pixels) -> None:
         layout, rows = self._layout, len(pixels)
         filtered = self._read(rows * (1 + layout.row_bytes))
         lines = np.frombuffer(filtered, np.uint8).reshape(rows, 1 + layout.row_bytes)
@@ -110,7 +110,7 @@ class Unfilter:
         else:
             first = b"" if self._first else b"\0" + self._above.tobytes()
             target = self._block[1 if self._first else 0 : 1 + rows]
-            _decode(b"".join((first, filtered)), target, layout)
+            _decode((first, filtered), target, layout)
         self._above[:] = _bytes(pixels)[-1]
         if layout.itemsize == 2:
             _swap(self._above.view(np.uint16))
@@ -124,7 +124,7 @@ class Unfilter:
                 row[:] = line[1:]
             above = row
 
-    def _halves(self, lines: Bytes, pixels: NDArray[Any]) -> None:
+    def _halves(self, lines: Bytes, pixels: Pixels) -> None:
         """Decode the high and the low bytes of 16 bits as two images of 8 bits.
 
         To a filter bytes are bytes; libpng is fast for pixels of three and four of them only.
@@ -138,7 +138,7 @@ class Unfilter:
         for significance in (0, 1):  # the file has the high byte first
             part[0, 1:] = self._above[significance::2]
             part[1:, 1:] = lines[:, 1 + significance :: 2]
-            _decode(part.tobytes(), decoded, half)
+            _decode((part.tobytes(),), decoded, half)
             values[..., significance ^ np.little_endian] = decoded[1:]
 
     def _wide_row(self, row: Bytes) -> None:
@@ -169,15 +169,13 @@ class Unfilter:
             above_before = self._above[part.start - pixel : part.start]
         # The pixel before has none to its left here, so its predictor is a simple one.
         predicted = {SUB: 0 * above_before, AVERAGE: above_before >> 1, PAETH: above_before}[kind]
-        raw = b"".join(
-            (
-                b"\0",
-                above_before.tobytes(),
-                self._above[part].tobytes(),
-                bytes([kind]),
-                (before - predicted).tobytes(),
-                filtered,
-            )
+        raw = (
+            b"\0",
+            above_before.tobytes(),
+            self._above[part].tobytes(),
+            bytes([kind]),
+            (before - predicted).tobytes(),
+            filtered,
         )
         width = 1 + len(filtered) // pixel
         layout = Layout(width, pixel, 1) if pixel <= 4 else Layout(width, pixel // 2, 2)
@@ -188,25 +186,26 @@ class Unfilter:
         row[part] = _bytes(decoded)[1, pixel:]
 
 
-def _bytes(pixels: NDArray[Any]) -> Bytes:
+def _bytes(pixels: Pixels) -> Bytes:
     return pixels.reshape(len(pixels), -1).view(np.uint8)
 
 
-def _swap(values: NDArray[np.uint16]) -> None:
+def _swap(values: np.ndarray[Any, np.dtype[np.uint16]]) -> None:
     """Turn values from the order of the file (big-endian) to that of the machine, or back."""
     if np.little_endian:
         values.byteswap(inplace=True)
 
 
-def _decode(raw: bytes, out: NDArray[Any], layout: Layout) -> None:
-    """Have libpng decode filtered rows into `out`."""
+def _decode(raw: tuple[bytes | memoryview, ...], out: Pixels, layout: Layout) -> None:
+    """Have libpng decode filtered rows, which come in parts, into `out`."""
     data: list[bytes | memoryview] = [b"IDAT\x78\x01"]
-    view = memoryview(raw)
-    for start in range(0, len(raw), _STORED):
-        block = view[start : start + _STORED]
-        last = start + _STORED >= len(raw)
-        data += (struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block)
-    data.append(struct.pack(">I", isal_zlib.adler32(raw)))
+    adler = 1
+    for part in raw:
+        adler = isal_zlib.adler32(part, adler)
+        for start in range(0, len(part), _STORED):
+            block = memoryview(part)[start : start + _STORED]
+            data += (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)
+    data += (LAST_BLOCK, struct.pack(">I", adler))
     crc = 0
     for part in data:
         crc = isal_zlib.crc32(part, crc)

@@ -32,11 +32,10 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from isal import isal_zlib
-from numpy.typing import NDArray
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data, Facts
@@ -52,7 +51,7 @@ from imgpipe.formats.png.rowfilters import (
     filter_rows,
     scratch,
 )
-from imgpipe.image import Colour, ImageInfo
+from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.publish import OutputFile
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
@@ -141,7 +140,7 @@ class PngEncoder:
         """Return the most bytes that `rows` rows can become: as many as if stored."""
         return deflate.stored_size(rows * (1 + self.row_bytes))
 
-    def encode(self, unit: NDArray[Any], above: NDArray[Any] | None) -> tuple[Data, Facts]:
+    def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
         """Return a strip filtered and deflated, and its CRC-32, Adler-32 and size before.
 
         Parameters
@@ -165,12 +164,12 @@ class PngEncoder:
         crc = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
         return data, (crc, adler, size)
 
-    def _encode(self, method: Method, rows: NDArray[Any], above: NDArray[Any]) -> tuple[bytes, int]:
+    def _encode(self, method: Method, rows: Pixels, above: Pixels) -> tuple[bytes, int]:
         kind, deflater = method
         filtered = _filtered(kind, rows, above, self.pixel_bytes)
         return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
 
-    def _choose(self, rows: NDArray[Any]) -> tuple[list[Method], list[Method]]:
+    def _choose(self, rows: Pixels) -> tuple[list[Method], list[Method]]:
         """Return the methods that do best on a few rows, and the others."""
         methods = self._methods()
         if self.compression > 1:
@@ -195,7 +194,7 @@ class PngEncoder:
                 return [(ADAPTIVE, narrow), (ADAPTIVE, for_noise), (NONE, deflate.by_zlib(level))]
 
 
-def _sample(rows: NDArray[Any], channels: int) -> NDArray[Any]:
+def _sample(rows: Pixels, channels: int) -> Pixels:
     """Return a few rows, and the one above them, of patches from all over, side by side."""
     count = min(len(rows), 1 + _SAMPLE_ROWS)
     width = min(rows.shape[1], _PATCH_PIXELS * channels)
@@ -208,7 +207,7 @@ def _sample(rows: NDArray[Any], channels: int) -> NDArray[Any]:
     return sample if count > 1 else np.concatenate([np.zeros_like(sample), sample])
 
 
-def _filtered(kind: int, rows: NDArray[Any], above: NDArray[Any], pixel: int) -> memoryview:
+def _filtered(kind: int, rows: Pixels, above: Pixels, pixel: int) -> memoryview:
     line = 1 + rows.shape[1] * rows.itemsize
     out = scratch("filtered", len(rows) * line).reshape(len(rows), line)
     if kind == ADAPTIVE:
