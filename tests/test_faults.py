@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 import imgpipe
 from imgpipe.errors import (
@@ -33,6 +34,7 @@ from imgpipe.events import TaskDone, WorkerLost, Written
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur, invert
 from imgpipe.filters.base import filter
+from imgpipe.pipeline import plan_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -82,8 +84,6 @@ def fewer_channels(chunk):
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    from skimage import data
-
     path = tmp_path / "in.png"
     Image.fromarray(np.tile(data.astronaut(), (6, 3, 1))).save(path, compress_level=1)
     return path
@@ -114,7 +114,11 @@ def workers_of(executor: ProcessExecutor) -> list[int]:
     return [process.pid for process in executor._processes()]
 
 
-def test_a_killed_worker_costs_only_time(picture: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_only_time(tmp_path: Path) -> None:
+    # Several times as many tasks as are under way at once, so that some are still to come.
+    picture = tmp_path / "in.png"
+    Image.fromarray(np.tile(data.astronaut(), (18, 3, 1))).save(picture, compress_level=1)
+    assert len(plan_run(picture, blur(), tmp_path / "o.png").tiler) > 8
     expected = tmp_path / "expected.png"
     imgpipe.run(picture, blur(), expected, executor="serial")
     lost = []
