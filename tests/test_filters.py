@@ -186,3 +186,12 @@ def test_a_member_that_fails_to_load_does_not_break_the_others() -> None:
         registry.load("bad")
     with pytest.raises(UsageError, match="there is no thing 'none'; there are: bad, good"):
         registry.load("none")
+
+
+def test_a_filter_that_a_worker_cannot_find_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import imgpipe.filters.tone as module
+
+    sent = pickle.dumps(module.invert())
+    monkeypatch.delattr(module, "invert")
+    with pytest.raises(DeclarationError, match="tone:invert is not to be found"):
+        pickle.loads(sent)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import imgpipe
 from imgpipe.errors import ChainError, UsageError
@@ -223,6 +224,14 @@ class TestFilesOfTheUser:
         finally:
             sys.modules[module] = kept
         assert np.array_equal(got, expected)
+
+    def test_may_run_its_own_filters_while_it_is_loaded(self, tmp_path: Path) -> None:
+        Image.fromarray(np.full((5, 7), 9, np.uint8)).save(tmp_path / "in.png")
+        path = tmp_path / "runs.py"
+        run = f"imgpipe.run({str(tmp_path / 'in.png')!r}, emboss(), {str(tmp_path / 'o.png')!r})"
+        path.write_text(f"{USER_FILE}\nimport imgpipe\n{run}\n")
+        load_user_filter(path, "emboss")
+        assert imgpipe.read(tmp_path / "o.png").shape == (5, 7, 1)
 
     @pytest.mark.parametrize(
         ("name", "says"),

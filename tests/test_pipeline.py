@@ -22,6 +22,7 @@ from imgpipe.errors import (
 from imgpipe.events import Finished, Started, TaskDone, Written
 from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert
 from imgpipe.filters.base import Chain, filter
+from imgpipe.formats.png.reading import PngRows
 from imgpipe.pipeline import plan_run
 from tests.conftest import PicklingExecutor, noise
 
@@ -313,3 +314,23 @@ def test_apply_keeps_the_array_and_fills_the_one_that_is_given(
             imgpipe.apply(photo, blur(), out=bad, executor=executor)
     with pytest.raises(UsageError, match="image is an array"):
         imgpipe.apply(np.empty((0, 5)), blur())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_planning_does_not_wait_for_the_reader_of_a_pipe(png: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert plan_run(png, blur(), tmp_path / "pipe.png").passes == 1
+
+
+def test_a_source_is_closed_when_it_cannot_be_copied(
+    png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    close = PngRows.close
+    monkeypatch.setattr(PngRows, "close", lambda self: (closed.append(True), close(self)))
+    data = bytearray(png.read_bytes())
+    data[-1000] ^= 0xFF
+    png.write_bytes(data)
+    with pytest.raises(InputError):
+        imgpipe.run(png, flip(), tmp_path / "out.png")
+    assert closed

@@ -231,11 +231,14 @@ class PngSink:
         self._missing = info.height * (1 + info.row_bytes)
         self._adler = 1
         self._file = OutputFile(name)
-        self._file.write(_head(info))
+        self._head = _head(info)
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next strip."""
         crc, adler, size = facts
+        if self._head:  # not before there is something to follow: a pipe waits for its reader
+            self._file.write(self._head)
+            self._head = b""
         if len(data) <= MAX_CHUNK:
             self._file.write(struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc))
         else:
