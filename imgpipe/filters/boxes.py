@@ -1,4 +1,9 @@
-"""Box mean: sums by doubling, so that every radius costs about the same."""
+"""Box mean: by sums of 1, 2, 4, ... neighbours, and of integers in wide boxes by running sums.
+
+Doubling adds the same values in the same order wherever a chunk begins, so floats can do it too.
+A running sum takes in a neighbour and lets go of another for every pixel: as many steps for every
+radius, but only integers come out the same whatever came before.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,10 @@ from imgpipe.filters.separable import apply, scratch
 from imgpipe.image import Pixels
 
 __all__ = ["box_mean"]
+
+# From this radius on, running sums are faster; samples that they work on at once.
+_WIDE = 10
+_BLOCK = 128 * 1024
 
 
 def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
@@ -31,6 +40,8 @@ def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
     ry, rx = radius if isinstance(radius, tuple) else (radius, radius)
     height, width = 2 * ry + 1, 2 * rx + 1
     area = height * width
+    if chunk.dtype.kind == "u" and min(ry, rx) >= _WIDE:
+        return _running_mean(chunk, height, width)
     down = _Window(height, 1, _holds(chunk.dtype, height))
     along = _Window(width, area, _holds(chunk.dtype, area))
     return apply(chunk, down, along, (ry, rx))
@@ -83,3 +94,45 @@ class _Window:
             np.add(done, self.divisor // 2, out=done)
             np.floor_divide(done, self.divisor, out=done)
             np.copyto(out, done, casting="unsafe")
+
+
+def _running_mean(chunk: Pixels, height: int, width: int) -> Pixels:
+    """Take the mean of integers over a rectangle of odd sides.
+
+    Rows are summed on whole rows at once; then every channel by itself along all of a block, end
+    to end: the sum of a window is the difference of two sums from the start.
+    """
+    rows, columns, channels = chunk.shape[0] - height + 1, chunk.shape[1], chunk.shape[2]
+    out = np.empty((rows, columns - width + 1, channels), chunk.dtype)
+    lines = chunk.reshape(len(chunk), -1)
+    narrow, wide = _holds(chunk.dtype, height), _holds(chunk.dtype, height * width)
+    # The window above the first, without its first row, which is beyond the chunk.
+    last = lines[: height - 1].sum(axis=0, dtype=narrow)
+    step = max(1, _BLOCK // lines.shape[1])
+    for y in range(0, rows, step):
+        count = min(step, rows - y)
+        down = scratch("flat", narrow, count * lines.shape[1]).reshape(count, -1)
+        np.copyto(down, lines[y + height - 1 :][:count])
+        gone = lines[max(0, y - 1) : y - 1 + count]
+        np.subtract(down[count - len(gone) :], gone, out=down[count - len(gone) :])
+        for row in down:
+            last = np.add(last, row, out=row)
+        last = last.copy()
+        _means_along(down.reshape(-1, channels), width, height * width, wide, out[y : y + count])
+    return out
+
+
+def _means_along(sums: Pixels, width: int, area: int, wide: np.dtype[Any], out: Pixels) -> None:
+    """Sum `width` neighbours of each channel, divide by `area`, and round."""
+    total = scratch("a", wide, len(sums) + 1)
+    mean = scratch("b", wide, len(sums))
+    whole = mean[: len(sums) - width + 1]  # what runs over into the next row is cut off
+    for channel in range(sums.shape[1]):
+        total[0] = 0
+        np.copyto(total[1:], sums[:, channel])
+        np.add.accumulate(total, out=total)  # beyond the type it wraps, and the difference back
+        np.subtract(total[width:], total[:-width], out=whole)
+        np.add(whole, area // 2, out=whole)
+        np.floor_divide(whole, area, out=whole)
+        found = mean.reshape(len(out), -1)[:, : out.shape[1]]
+        np.copyto(out[..., channel], found, casting="unsafe")

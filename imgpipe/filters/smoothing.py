@@ -59,8 +59,9 @@ def box(
 ) -> Pixels:
     """Box blur: the mean over a square.
 
-    The square has ``2 * radius + 1`` pixels on a side. The cost grows with the logarithm of the
-    radius: sums of 2, 4, 8 … pixels are made of one another.
+    The square has ``2 * radius + 1`` pixels on a side. Sums of 2, 4, 8 … pixels are made of one
+    another; from a radius of 10 on, integers are summed by running sums, whose cost does not
+    depend on the radius.
 
     Parameters
     ----------
