@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgpipe import errors, filters
+    from imgpipe.checking import CheckReport, check
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
     from imgpipe.filters.base import Chain, Filter, filter
@@ -34,12 +35,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Box",
     "Chain",
+    "CheckReport",
     "Filter",
     "Handle",
     "ImageInfo",
     "ImgpipeError",
     "Report",
     "apply",
+    "check",
     "errors",
     "filter",
     "filters",
@@ -52,12 +55,14 @@ __all__ = [
 _HOMES = {
     "Box": "geometry",
     "Chain": "filters.base",
+    "CheckReport": "checking",
     "Filter": "filters.base",
     "Handle": "handles",
     "ImageInfo": "image",
     "ImgpipeError": "errors",
     "Report": "events",
     "apply": "inmemory",
+    "check": "checking",
     "filter": "filters.base",
     "info": "inmemory",
     "read": "inmemory",

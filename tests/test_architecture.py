@@ -23,6 +23,7 @@ FLOORS = [
     ["passes"],
     ["pipeline"],
     ["handles", "inmemory", "folder"],
+    ["checking"],
     ["progress"],
     ["cli", "__main__"],
 ]

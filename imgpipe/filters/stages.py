@@ -23,6 +23,7 @@ from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
 __all__ = [
     "Read",
     "Stage",
+    "completed",
     "compute",
     "filter_at_fault",
     "input_box",
@@ -191,16 +192,21 @@ def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
 
 def run_whole(chain: Chain, array: Pixels, alpha: int | None) -> Pixels:
     """Run `chain` over an array in one piece."""
-    info = array_info(array, alpha)
     pixels = array if array.ndim == 3 else array[:, :, None]
-    stages = resolve(chain, info)
-    for at, stage in enumerate(stages):
-        if stage.filter.definition.operands or stage.filter.definition.measure:
-            stages = (*stages[:at], _completed(stages, at, pixels), *stages[at + 1 :])
+    stages = completed(chain, pixels, alpha)
     after = stages[-1].after
     made = compute(stages, after.box, lambda box: pixels[box.slices])
     made = np.array(made, order="C")  # never a view of the caller's array
     return made[:, :, 0] if array.ndim == 2 and made.shape[2] == 1 else made
+
+
+def completed(chain: Chain, pixels: Pixels, alpha: int | None) -> tuple[Stage, ...]:
+    """Return the stages of `chain` on a whole array, measured, and with their operands."""
+    stages = resolve(chain, array_info(pixels, alpha))
+    for at, stage in enumerate(stages):
+        if stage.filter.definition.operands or stage.filter.definition.measure:
+            stages = (*stages[:at], _completed(stages, at, pixels), *stages[at + 1 :])
+    return stages
 
 
 def measure(stage: Stage, chunk: Pixels) -> Any:
