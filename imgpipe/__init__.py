@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from imgpipe.geometry import Box
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo
-    from imgpipe.inmemory import apply, info, read
+    from imgpipe.inmemory import apply, info, read, write
     from imgpipe.pipeline import run
 
 __version__ = "0.1.0"
@@ -50,6 +50,7 @@ __all__ = [
     "read",
     "run",
     "submit",
+    "write",
 ]
 
 _HOMES = {
@@ -68,6 +69,7 @@ _HOMES = {
     "read": "inmemory",
     "run": "pipeline",
     "submit": "handles",
+    "write": "inmemory",
 }
 
 

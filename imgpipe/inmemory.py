@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from imgpipe.filters.base import Chain
 from imgpipe.filters.stages import array_info, resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.opening import open_source
+from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.image import ImageInfo, Pixels, guess_colour
 from imgpipe.pipeline import Options, run_between
 
-__all__ = ["apply", "info", "read"]
+__all__ = ["apply", "info", "read", "write"]
 
 
 def apply(
@@ -123,6 +124,52 @@ def read(src: str | os.PathLike[str], box: Box | None = None) -> Pixels:
         source.decode_into(everything)
         return everything[box.slices]
     return _read_rows(source.rows(), source.info, box)
+
+
+def write(
+    array: Pixels,
+    dst: str | os.PathLike[str],
+    *,
+    alpha: int | None = None,
+    compression: int | None = None,
+) -> int:
+    """Write an array as an image file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    array : ndarray, shape (rows, columns) or (rows, columns, channels)
+        The image.
+    dst : path
+        The file; its suffix names the format.
+    alpha : int, optional
+        Which channel is alpha: the last one or none. Where nothing is said, the last of two or
+        four.
+    compression : int, optional
+        0 to 9, for formats that compress.
+
+    Returns
+    -------
+    int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    UsageError
+        If `array` is no image, or the format cannot hold it.
+    OutputError
+        If the file cannot be written.
+    """
+    about = array_info(array, alpha)
+    if alpha is None:
+        colour, usual = guess_colour(about.channels)
+        about = replace(about, colour=colour, alpha=usual)
+    source = RandomArray(about, array.reshape(about.shape))
+    sink = open_sink(dst, about, compression=compression)
+    try:
+        options = Options(executor="serial")
+        return run_between(source, (), sink, os.fspath(dst), options).size
+    finally:
+        sink.abort()
 
 
 def info(src: str | os.PathLike[str]) -> ImageInfo:

@@ -130,10 +130,10 @@ def plan_run(
     max_pixels: int | None = None,
     compression: int | None = None,
     chunk: int | tuple[int, int] | None = None,
-    **_ignored: Any,
+    timeout: float | None = None,
 ) -> Plan:
     """Return what `run` would do with the same arguments; nothing is read or written."""
-    options = Options(workers, max_memory, executor, None, chunk, None)
+    options = Options(workers, max_memory, executor, None, chunk, timeout)
     with _opened(src, filter, dst, region, max_pixels, compression) as (source, stages, sink):
         choice = _choice(options, stages, sink)
         return _plan(source, stages, sink, os.fspath(dst), options, choice)
@@ -194,7 +194,7 @@ def _choice(options: Options, stages: tuple[Stage, ...], sink: Sink) -> Choice:
     return choose(
         options.executor,
         options.workers,
-        trusted=all(stage.filter.definition.ours for stage in stages),
+        trusted=options.timeout is None and all(stage.filter.definition.ours for stage in stages),
         pixels=sink.info.pixels,
     )
 

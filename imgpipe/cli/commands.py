@@ -5,23 +5,26 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from imgpipe.cli import signals
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.messages import log_to_stderr, printable, say
-from imgpipe.cli.options import ChainText, common_options, filter_options, option_words
+from imgpipe.cli.options import Pair, chain_options, common_options, filter_options, option_words
 from imgpipe.cli.program import SETTINGS, write_examples
+from imgpipe.errors import UsageError
+from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
     from imgpipe.filters.base import Chain, Definition, FilterFactory
     from imgpipe.filters.parameters import Parameter
 
-__all__ = ["FilterCommand", "RunCommand"]
+__all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
 
 class ImageCommand(click.Command):
@@ -34,16 +37,15 @@ class ImageCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the image."""
-        params = dict(ctx.params)
-        quiet, verbose = params["quiet"], params["verbose"]
+        quiet, verbose = ctx.params["quiet"], ctx.params["verbose"]
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose contradict each other", ctx)
         log_to_stderr(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-        chain = self.chain(params)
-        _make_image(chain, **params)
+        chain = self.chain(ctx)
+        _make_image(chain, **ctx.params)
 
-    def chain(self, params: dict[str, Any]) -> Chain:
-        """Take from `params` what describes the chain, and return it."""
+    def chain(self, ctx: click.Context) -> Chain:
+        """Take from the parameters what describes the chain, and return it."""
         raise NotImplementedError
 
 
@@ -71,9 +73,9 @@ class FilterCommand(ImageCommand):
         """Return the options of the filter, then those of every command."""
         return [*self.own_options, *super().get_params(ctx)]
 
-    def chain(self, params: dict[str, Any]) -> Chain:
+    def chain(self, ctx: click.Context) -> Chain:
         """Return the filter with the values that were given."""
-        return self.factory(**{str(o.name): params.pop(str(o.name)) for o in self.own_options})
+        return self.factory(**{str(o.name): ctx.params.pop(str(o.name)) for o in self.own_options})
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the filter does, in the words of its docstring."""
@@ -87,34 +89,99 @@ class FilterCommand(ImageCommand):
         write_examples(formatter, f"imgpipe {self.name} photo.png -o out.png {words}".rstrip())
 
 
-class RunCommand(ImageCommand):
+class ChainCommand(click.Command):
+    """A command that is told in words which filters it is about.
+
+    Where it is one filter only, its parameters are options of the command as well.
+    """
+
+    bare_halo: Halo | None = None  # of a bare function, where none is given
+    _own: Sequence[click.Option] = ()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args`, in which the text of the chain decides what else there may be."""
+        one_thread_each()
+        if not ctx.resilient_parsing:
+            self._own = self._options_of(*self._glance(ctx, args))
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the filter, then those of the command."""
+        return [*self._own, *super().get_params(ctx)]
+
+    def chain(self, ctx: click.Context) -> Chain:
+        """Take from the parameters what describes the chain, and return it."""
+        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - takes NumPy along
+
+        text, halo = ctx.params.pop("chain"), ctx.params.pop("halo")
+        given = {str(o.name): ctx.params.pop(str(o.name)) for o in self._own}
+        written = {
+            name: value
+            for name, value in given.items()
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        }
+        return parse_chain(text, halo=halo or self.bare_halo, more=written)
+
+    def _glance(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any]:
+        """Return the text of the chain and the halo, as far as can be told yet."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            found, _, _ = parser.parse_args(list(args))
+        except click.UsageError:
+            return None, None  # it will be told when all options are known
+        return found.get("chain"), found.get("halo")
+
+    def _options_of(self, text: Any, halo: Any) -> Sequence[click.Option]:
+        if not isinstance(text, str):
+            return ()
+        from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
+
+        given = Pair().convert(halo, None, None) if halo else self.bare_halo
+        definitions = definitions_in(text, given)
+        if halo and all_declared(text):
+            raise click.UsageError("--halo is for bare functions; every filter here declares its")
+        if len(definitions) != 1:
+            return ()
+        options = filter_options(definitions[0], self.params)
+        for option in options:
+            option.required = False  # the text may have it
+        return options
+
+
+def all_declared(text: str) -> bool:
+    """Whether `text` names no bare function."""
+    from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415
+
+    try:
+        return bool(definitions_in(text))
+    except UsageError:
+        return False
+
+
+class RunCommand(ChainCommand, ImageCommand):
     """The command that runs any chain."""
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
             context_settings=SETTINGS,
-            params=[click.Argument(["chain"], type=ChainText()), *common_options()],
+            params=[*chain_options(), *common_options()],
             short_help=summary,
             help="Run CHAIN, filters separated by |, over an image in one pass. A filter is a "
-            "registered one (see imgpipe --help), or a function of yours that is decorated with "
+            "registered one (see imgpipe filters), or a function of yours that is decorated with "
             "@imgpipe.filter, as FILE.py:FUNCTION or MODULE:FUNCTION. Values follow a colon: "
-            "blur:sigma=2,border=wrap. Text with any of | : , = or blanks goes in quotes.",
+            "blur:sigma=2,border=wrap. Text with any of | : , = or blanks goes in quotes. Of a "
+            "single filter they may be given as options too, after it.",
         )
-
-    def chain(self, params: dict[str, Any]) -> Chain:
-        """Return the chain that was written down."""
-        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - takes NumPy along
-
-        return parse_chain(params.pop("chain"))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
         write_examples(
             formatter,
             'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
-            "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
-            "imgpipe run package.module:emboss photo.png -o out.png",
+            "imgpipe run my_filter.py:emboss photo.png -o out.png --strength 2",
+            "imgpipe run package.module:function photo.png -o out.png --halo 3",
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from imgpipe.filters.base import Definition
     from imgpipe.filters.parameters import Parameter
 
-__all__ = ["ChainText", "common_options", "filter_options", "option_words"]
+__all__ = ["ChainText", "chain_options", "common_options", "filter_options", "option_words"]
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -62,8 +62,8 @@ class Region(_Type):
         return Box(y, x, y + height, x + width)
 
 
-class Chunk(_Type):
-    """Rows and columns of a chunk, or one number for both."""
+class Pair(_Type):
+    """Rows and columns, or one number for both."""
 
     name = "rows,columns"
 
@@ -145,10 +145,29 @@ def common_options() -> list[click.Parameter]:
             metavar="N",
             help="From 0, fast and large, to 9, slow and small. [default: that of the format]",
         ),
-        _option("--chunk", type=Chunk(), hidden=True, help="Rows and columns of a chunk."),
+        _option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="Give up a chunk that takes longer. [default: wait]",
+        ),
+        _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
         _option("--dry-run", is_flag=True, help="Print the plan; read and write no pixel."),
         _option("-q", "--quiet", is_flag=True, help="No bar and no report; only errors."),
         _option("-v", "--verbose", is_flag=True, help="Print the plan and what goes on."),
+    ]
+
+
+def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
+    """Return what says which filters, where that is not the name of the command."""
+    return [
+        click.Argument(["chain"], metavar=metavar, type=ChainText()),
+        _option(
+            "--halo",
+            type=Pair(),
+            metavar="N",
+            help="Pixels around each one that a bare function looks at (or rows,columns).",
+        ),
     ]
 
 

@@ -13,7 +13,11 @@ __all__ = ["SETTINGS", "program", "write_examples"]
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-_COMMANDS = {"run": "Run a chain of filters, or a function of yours."}
+_COMMANDS = {
+    "run": "Run a chain of filters, or a function of yours.",
+    "check": "Find out whether a filter is the same in pieces, and its halo.",
+    "filters": "List all filters with their parameters, or explain one.",
+}
 
 
 class Program(click.Group):
@@ -27,8 +31,13 @@ class Program(click.Group):
         """Return the command of that name."""
         from imgpipe.cli.commands import FilterCommand, RunCommand  # noqa: PLC0415 - not for help
 
-        if cmd_name in _COMMANDS:
+        if cmd_name == "run":
             return RunCommand(cmd_name, _COMMANDS[cmd_name])
+        if cmd_name in _COMMANDS:
+            from imgpipe.cli import inquiries  # noqa: PLC0415 - not for help
+
+            made = {"check": inquiries.CheckCommand, "filters": inquiries.FiltersCommand}
+            return made[cmd_name](cmd_name, _COMMANDS[cmd_name])
         return FilterCommand(cmd_name, FILTERS[cmd_name].summary) if cmd_name in FILTERS else None
 
     def resolve_command(

@@ -59,7 +59,8 @@ def choose(asked: ExecutorLike, workers: int | None, *, trusted: bool, pixels: i
     workers : int or None
         How many workers the caller wants.
     trusted : bool
-        Whether all filters are imgpipe's own. Others run in processes that may die.
+        Whether nothing needs to be watched: all filters are imgpipe's own, and none is timed.
+        Others run in processes that may die.
     pixels : int
         Size of the output: a small one is done before a pool would be ready.
 
@@ -81,7 +82,7 @@ def choose(asked: ExecutorLike, workers: int | None, *, trusted: bool, pixels: i
             raise UsageError(f"executor must be one of {', '.join(_TRAITS)}, or an Executor")
         name, why = asked, "as asked"
     elif not trusted:
-        name, why = "processes", "to survive a filter that is not imgpipe's own"
+        name, why = "processes", "so that a function that crashes or hangs can be ended"
     elif count == 1:
         name, why = "serial", "for one worker"
     elif pixels < _WORTH_A_POOL:

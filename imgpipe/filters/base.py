@@ -13,6 +13,7 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -164,8 +165,8 @@ class FilterFactory:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self.__name__ = definition.kernel.__name__
-        self.__qualname__ = definition.kernel.__qualname__
+        self.__name__ = _name_of(definition.kernel)
+        self.__qualname__ = getattr(definition.kernel, "__qualname__", self.__name__)
         self.__module__ = definition.kernel.__module__
         self.__doc__ = definition.kernel.__doc__
         self.__wrapped__ = definition.kernel
@@ -261,11 +262,18 @@ def filter(  # noqa: A001
     def decorate(function: Kernel) -> FilterFactory:
         if halo is None:
             raise DeclarationError(
-                f"{function.__name__}: the halo is not declared; write @imgpipe.filter(halo=N)"
+                f"{_name_of(function)}: the halo is not declared; write @imgpipe.filter(halo=N)"
             )
-        return FilterFactory(_define(function, name or function.__name__, halo, declared))
+        return FilterFactory(_define(function, name or _name_of(function), halo, declared))
 
     return decorate
+
+
+def _name_of(kernel: Any) -> str:
+    """Return the name of a function, or of what a `functools.partial` or an object calls."""
+    while isinstance(kernel, functools.partial):
+        kernel = kernel.func
+    return str(getattr(kernel, "__name__", type(kernel).__name__))
 
 
 def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, Any]) -> Definition:

@@ -108,7 +108,7 @@ class Definition:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by reference where the kernel can be imported by name, else by value."""
-        module, name = self.kernel.__module__, self.kernel.__qualname__
+        module, name = self.kernel.__module__, getattr(self.kernel, "__qualname__", "")
         if not _travels_by_value(module) and _find(module, name) is self:
             return _found, (module, name)
         return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NoReturn
@@ -53,28 +53,44 @@ from imgpipe.filters.loading import (
     where_found,
 )
 from imgpipe.filters.parameters import Parameter
+from imgpipe.geometry import Halo
 
-__all__ = ["format_chain", "load_user_filter", "parse_chain"]
+__all__ = ["definitions_in", "format_chain", "load_user_filter", "parse_chain"]
 
 _MARKS = "|:,="
 _QUOTES = "'\""
 _BORDER = Parameter("border", str, choices=BORDERS)
 
 
-def parse_chain(text: str) -> Chain:
+def parse_chain(
+    text: str, *, halo: Halo | None = None, more: Mapping[str, Any] | None = None
+) -> Chain:
     """Return the chain that `text` describes; a `Filter` where it is only one.
 
     Parameters
     ----------
     text : str
         See the grammar at the top of this module.
+    halo : (int, int), optional
+        The halo of the bare functions in it, which are refused otherwise.
+    more : dict, optional
+        Parameters of its only filter that are given elsewhere; they win over those in `text`.
 
     Raises
     ------
     ChainError
         If it does not parse, or names what is not there. Points at the character.
     """
-    return _Parser(text).chain()
+    elements = _Parser(text, halo).elements()
+    if more and len(elements) == 1:
+        elements[0].given.update(more)
+    filters: list[Chain] = [element.bound(text) for element in elements]
+    return reduce(operator.or_, filters)
+
+
+def definitions_in(text: str, halo: Halo | None = None) -> list[Definition]:
+    """Return what is declared of each filter in `text`, whether it has all its values or not."""
+    return [element.factory.definition for element in _Parser(text, halo).elements()]
 
 
 def format_chain(chain: Chain) -> str:
@@ -156,30 +172,53 @@ def _as_word(text: str) -> str:
 _Value = tuple[_Token | None, _Token]
 
 
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """A filter and what it is given."""
+
+    factory: FilterFactory
+    name: _Token
+    given: dict[str, Any]
+
+    def bound(self, text: str) -> Filter:
+        with _pointing_at(self.name, text):
+            return self.factory(**self.given)
+
+
+@contextlib.contextmanager
+def _pointing_at(token: _Token, text: str) -> Iterator[None]:
+    """Make errors that know nothing of the text point at `token`."""
+    try:
+        yield
+    except ParameterError as error:
+        raise ChainError(str(error), text, token.at) from error
+
+
 class _Parser:
     """One method for each rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, halo: Halo | None) -> None:
+        self._text, self._halo = text, halo
         self._tokens = _scan(text)
         self._here = next(self._tokens)
 
-    def chain(self) -> Chain:
+    def elements(self) -> list[_Element]:
         if self._here.kind == "end":
             self._fail("the chain is empty; name at least one filter, such as blur")
-        filters: list[Chain] = [self._element()]
+        found = [self._element()]
         while self._took("|"):
-            filters.append(self._element())
+            found.append(self._element())
         if self._here.kind == "word":
             self._fail("a separator is missing before this word; or put text with blanks in quotes")
         if self._here.kind != "end":
             self._fail(f"unexpected {self._here.text!r}; put text that contains it in quotes")
-        return reduce(operator.or_, filters)
+        return found
 
-    def _element(self) -> Filter:
+    def _element(self) -> _Element:
         name = self._word("a filter is missing here")
         factory = self._factory(name)
-        return self._bound(factory, name, self._values() if self._took(":") else [])
+        values = self._values() if self._took(":") else []
+        return _Element(factory, name, self._given(factory.definition, values))
 
     def _factory(self, name: _Token) -> FilterFactory:
         is_file = bool(re.search(r"[\\/]|\.py\Z", name.text))
@@ -191,7 +230,7 @@ class _Parser:
                 self._fail(found)
             function = self._word(found).text
             load = load_user_filter if is_file else load_module_filter
-            return load(name.text, function)
+            return load(name.text, function, self._halo)
         except ChainError:
             raise
         except UsageError as error:
@@ -209,8 +248,7 @@ class _Parser:
             return word, self._word('a value is missing after "="; empty text is written ""')
         return None, word
 
-    def _bound(self, factory: FilterFactory, name: _Token, values: list[_Value]) -> Filter:
-        definition = factory.definition
+    def _given(self, definition: Definition, values: list[_Value]) -> dict[str, Any]:
         given: dict[str, Any] = {}
         for position, (key, value) in enumerate(values):
             if key is not None:
@@ -221,10 +259,9 @@ class _Parser:
                 parameter = self._positional(definition, position, value)
             if parameter.name in given:
                 self._fail(f"{definition.name}: {parameter.name} is given twice", key or value)
-            with self._pointing_at(value):
+            with _pointing_at(value, self._text):
                 given[parameter.name] = parameter.parse(value.text, definition.name)
-        with self._pointing_at(name):
-            return factory(**given)
+        return given
 
     def _named(self, definition: Definition, key: _Token) -> Parameter:
         known = {p.name: p for p in (*definition.parameters, _BORDER)}
@@ -253,14 +290,6 @@ class _Parser:
 
     def _fail(self, message: str, at: _Token | None = None) -> NoReturn:
         raise ChainError(message, self._text, (at or self._here).at)
-
-    @contextlib.contextmanager
-    def _pointing_at(self, token: _Token) -> Iterator[None]:
-        """Make errors that know nothing of the text point at `token`."""
-        try:
-            yield
-        except ParameterError as error:
-            raise ChainError(str(error), self._text, token.at) from error
 
 
 # --- from filters to text ---------------------------------------------------------------

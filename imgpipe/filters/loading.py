@@ -13,8 +13,9 @@ from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import Chain, Definition, FilterFactory
+from imgpipe.filters.base import Chain, Definition, FilterFactory, filter
 from imgpipe.filters.definition import digest_of
+from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
 __all__ = ["hint", "load_module_filter", "load_registered", "load_user_filter", "where_found"]
@@ -42,8 +43,12 @@ def load_registered(name: str) -> FilterFactory:
     return found
 
 
-def load_user_filter(path: str | os.PathLike[str], name: str) -> FilterFactory:
+def load_user_filter(
+    path: str | os.PathLike[str], name: str, halo: Halo | None = None
+) -> FilterFactory:
     """Return the filter called `name` in the Python file at `path`.
+
+    With a `halo` it may be a bare function.
 
     The file is run once, under a module name that depends on its path alone, and again once it
     has changed. Its functions travel to workers by value, so these need not find the file;
@@ -56,13 +61,13 @@ def load_user_filter(path: str | os.PathLike[str], name: str) -> FilterFactory:
         ``@imgpipe.filter``.
     """
     shown = os.fspath(path)
-    return _member(_module_of_file(shown), name, shown)
+    return _member(_module_of_file(shown), name, shown, halo)
 
 
-def load_module_filter(module: str, name: str) -> FilterFactory:
+def load_module_filter(module: str, name: str, halo: Halo | None = None) -> FilterFactory:
     """Return the filter called `name` in the importable `module`.
 
-    It may be in the folder that this process works in.
+    It may be in the folder that this process works in. With a `halo` it may be a bare function.
 
     Raises
     ------
@@ -71,7 +76,7 @@ def load_module_filter(module: str, name: str) -> FilterFactory:
     """
     _search("")
     try:
-        return _member(importlib.import_module(module), name, module)
+        return _member(importlib.import_module(module), name, module, halo)
     except UsageError:
         raise
     except ModuleNotFoundError as error:
@@ -120,7 +125,7 @@ def hint(wrong: str, known: Iterable[str]) -> str:
     return f"; there are: {', '.join(names) or 'none'}"
 
 
-def _member(module: ModuleType, name: str, shown: str) -> FilterFactory:
+def _member(module: ModuleType, name: str, shown: str, halo: Halo | None) -> FilterFactory:
     """Return the filter `name` of `module`, which messages call `shown`."""
     found = getattr(module, name, None)
     if isinstance(found, FilterFactory):
@@ -129,11 +134,14 @@ def _member(module: ModuleType, name: str, shown: str) -> FilterFactory:
         raise UsageError(
             f"{shown}: {name} has its values already; name the decorated function it is made by"
         )
+    if callable(found) and halo is not None:
+        return filter(halo=halo, name=name)(found)
     if callable(found):
         raise UsageError(
             f"{shown}: {name} is a bare function, whose halo is not known: write "
             "@imgpipe.filter(halo=N) above it, N the number of pixels that it looks at beside "
-            "the one it makes (0 for none)"
+            f"the one it makes (0 for none); or give --halo N; imgpipe check {shown}:{name} "
+            "finds the smallest"
         )
     known = [key for key, value in vars(module).items() if isinstance(value, FilterFactory)]
     raise UsageError(f"{shown}: there is no filter {name!r} in it{hint(name, known)}")

@@ -1,0 +1,142 @@
+"""Commands that make no image: what filters there are, and whether one is right."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpipe.cli.commands import ChainCommand, all_declared
+from imgpipe.cli.messages import printable, say
+from imgpipe.cli.options import chain_options
+from imgpipe.cli.program import SETTINGS, write_examples
+from imgpipe.errors import ParameterError, UsageError
+from imgpipe.registry import FILTERS
+
+if TYPE_CHECKING:
+    from imgpipe.filters.base import Chain, Definition
+    from imgpipe.filters.parameters import Parameter
+
+__all__ = ["CheckCommand", "FiltersCommand"]
+
+
+class CheckCommand(ChainCommand):
+    """The command that compares a filter over whole pictures with the same in pieces."""
+
+    bare_halo = (0, 0)
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[
+                *chain_options(metavar="FILTER"),
+                click.Argument(["image"], type=click.Path(), required=False),
+                click.Option(
+                    ["--seams"],
+                    type=click.Path(),
+                    help="Write a picture of where it differs to this file.",
+                ),
+            ],
+            short_help=summary,
+            help="Run FILTER over pictures whole and in pieces, over IMAGE as well if there is "
+            "one, and tell whether a difference was found, where it is, and the smallest halo "
+            "without. A bare function may be checked too. Exit code 0 if none was found, else 1.",
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Check, tell, and exit with 1 if something is wrong."""
+        image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
+        from imgpipe.checking import check  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.inmemory import write  # noqa: PLC0415
+
+        bare = ctx.params["halo"] is None and not all_declared(ctx.params["chain"])
+        chain = self.chain(ctx)
+        found = check(_function_of(chain) if bare else chain, image)
+        click.echo(printable(str(found)))
+        if seams is not None and found.seams is not None:
+            write(found.seams.astype("uint8") * 255, seams)
+            say(f"{seams}: white where it differs")
+        if not found.ok:
+            ctx.exit(1)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(
+            formatter,
+            "imgpipe check my_filter.py:emboss",
+            "imgpipe check my_filter.py:emboss photo.png --strength 2 --seams seams.png",
+        )
+
+
+class FiltersCommand(click.Command):
+    """The command that lists all filters, or explains one."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[click.Argument(["filter"], required=False)],
+            short_help=summary,
+            help="List every filter with its parameters and halo, or explain FILTER.",
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Print what was asked for."""
+        from imgpipe.filters.loading import load_registered  # noqa: PLC0415 - takes NumPy along
+
+        name = ctx.params["filter"]
+        if name is not None:
+            click.echo(_explained(load_registered(name).definition))
+            return
+        rows = []
+        for each in sorted(FILTERS):
+            try:
+                definition = load_registered(each).definition
+            except UsageError as error:
+                rows.append((each, f"cannot be used: {error}"))
+                continue
+            rows.append(
+                (_signature(definition), f"{definition.summary} (halo {_halo(definition)})")
+            )
+        formatter = click.HelpFormatter(width=100)
+        formatter.write_dl(rows, col_max=46)
+        click.echo(formatter.getvalue(), nl=False)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(formatter, "imgpipe filters", "imgpipe filters blur")
+
+
+def _explained(definition: Definition) -> str:
+    declared = f"halo: {_halo(definition)}; border: {definition.border}; alpha: {definition.alpha}"
+    text = inspect.getdoc(definition.kernel) or ""
+    return "\n".join((_signature(definition), declared, "", text))
+
+
+def _signature(definition: Definition) -> str:
+    return f"{definition.name}({', '.join(map(_shown, definition.parameters))})"
+
+
+def _shown(parameter: Parameter) -> str:
+    return parameter.name if parameter.required else f"{parameter.name}={parameter.default!r}"
+
+
+def _halo(definition: Definition) -> str:
+    """Return the halo that a filter has with its defaults."""
+    from imgpipe.filters.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
+
+    try:
+        rows, columns = FilterFactory(definition)().halo
+    except ParameterError:  # a parameter has no default
+        return "depends on its parameters" if callable(definition.halo) else str(definition.halo)
+    size = str(rows) if rows == columns else f"{rows} x {columns}"
+    return f"{size} by default" if callable(definition.halo) else size
+
+
+def _function_of(chain: Chain) -> Any:
+    """Return the bare function that a chain was made of, with the values that it was given."""
+    one = chain.filters[0]
+    return functools.partial(one.definition.kernel, **one.keywords)

@@ -1,0 +1,189 @@
+"""A filter of the user's own at the command line: run it, check it, find it in the list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import imgpipe
+from imgpipe.cli import execute
+from imgpipe.cli.program import program
+from imgpipe.filters.loading import load_user_filter
+from imgpipe.registry import FILTERS, Member
+
+SOURCE = '''
+import numpy as np, imgpipe
+
+@imgpipe.filter(halo=1)
+def emboss(chunk, *, strength: float = 1.0, needed: int):
+    """Emboss: light from the top left."""
+    wide = chunk.astype(float)
+    return wide + needed + strength * (np.roll(wide, 1, (0, 1)) - np.roll(wide, -1, (0, 1)))
+
+def bare(chunk, *, by: int = 3):
+    return chunk / 2 + np.roll(chunk, by, 1) / 2
+
+@imgpipe.filter(halo=1)
+def wrong(chunk):
+    return bare(chunk, by=3)
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "own.py"
+    path.write_text(SOURCE)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (37, 41, 3), np.uint8))
+    return path
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+def shown(*args: str) -> Result:
+    return CliRunner().invoke(program, list(args))
+
+
+class TestRun:
+    def test_parameters_are_options(self, own: Path, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.npy"
+        chain = f"{own}:emboss:strength=9"
+        words = ["--needed", "4", "--strength", "2", "--border", "wrap", "-j", "1"]
+        assert execute(["run", chain, str(picture), "-o", str(out), *words]) == 0
+        emboss = load_user_filter(own, "emboss")
+        expected = emboss(strength=2, needed=4, border="wrap")(np.load(picture))
+        np.testing.assert_array_equal(np.load(out), expected)
+
+    def test_parameters_may_be_in_the_chain(self, own: Path, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.npy"
+        assert execute(["run", f"{own}:emboss:needed=4", str(picture), "-o", str(out)]) == 0
+        expected = load_user_filter(own, "emboss")(needed=4)(np.load(picture))
+        np.testing.assert_array_equal(np.load(out), expected)
+
+    def test_of_a_longer_chain_they_are_not(
+        self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        args = ["run", f"invert | {own}:wrong", str(picture), "-o", "o.npy", "--strength", "2"]
+        assert execute(args) == 2
+        assert "No such option '--strength'" in said(capsys)
+
+    def test_what_is_missing_is_named(
+        self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert execute(["run", f"{own}:emboss", str(picture), "-o", "o.npy"]) == 2
+        assert "needs a value for needed" in said(capsys)
+
+    def test_help_has_them(self, own: Path) -> None:
+        assert "--strength NUMBER" in shown("run", f"{own}:emboss", "--help").output
+
+    def test_a_bare_function_is_refused_with_the_way_out(
+        self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert execute(["run", f"{own}:bare", str(picture), "-o", "o.npy"]) == 2
+        assert re.search(r"halo is not known.*--halo N; imgpipe check .*own.py:bare", said(capsys))
+
+    @pytest.mark.parametrize("halo", ["3", "0,3"])
+    def test_a_bare_function_with_a_halo(
+        self, own: Path, picture: Path, tmp_path: Path, halo: str
+    ) -> None:
+        out = tmp_path / "out.npy"
+        args = ["run", f"{own}:bare", str(picture), "-o", str(out), "--halo", halo, "--by", "2"]
+        assert execute([*args, "--chunk", "7"]) == 0
+        padded = np.pad(np.load(picture), ((0, 0), (2, 0), (0, 0)), "edge")
+        np.testing.assert_array_equal(
+            np.load(out), np.rint(padded[:, 2:] / 2 + padded[:, :-2] / 2).astype(np.uint8)
+        )
+
+    def test_a_halo_by_hand_is_only_for_bare_functions(
+        self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        args = ["run", f"{own}:wrong | blur", str(picture), "-o", "o.npy", "--halo", "3"]
+        assert execute(args) == 2
+        assert "--halo is for bare functions" in said(capsys)
+
+    def test_a_chunk_that_takes_too_long_is_given_up(
+        self, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "slow.py"
+        path.write_text("import time\ndef slow(chunk):\n    time.sleep(60)\n    return chunk\n")
+        args = ["run", f"{path}:slow", str(picture), "-o", str(tmp_path / "o.npy"), "--halo", "0"]
+        assert execute([*args, "-j", "1", "--timeout", "0.3"]) == 1
+        assert re.search(r"in\.npy.*slow.*(time|0\.3)", said(capsys))
+        assert not (tmp_path / "o.npy").exists()
+
+
+class TestCheck:
+    def test_one_that_is_right(self, own: Path) -> None:
+        done = shown("check", f"{own}:emboss", "--needed", "1")
+        assert done.exit_code == 0
+        assert "no difference was found in 6 pictures" in done.output
+
+    def test_one_that_is_wrong(self, own: Path, tmp_path: Path) -> None:
+        seams = tmp_path / "seams.npy"
+        done = shown("check", f"{own}:wrong", "--seams", str(seams))
+        assert done.exit_code == 1
+        assert "declare halo=3" in done.output
+        assert set(np.unique(np.load(seams))) == {0, 255}
+
+    def test_a_bare_function(self, own: Path) -> None:
+        done = shown("check", f"{own}:bare", "--by", "5")
+        assert done.exit_code == 1
+        assert "declare halo=5" in done.output
+
+    def test_a_bare_function_with_a_halo(self, own: Path) -> None:
+        assert shown("check", f"{own}:bare", "--by", "5", "--halo", "0,5").exit_code == 0
+
+    def test_with_a_picture(self, own: Path, picture: Path) -> None:
+        done = shown("check", f"{own}:bare", str(picture), "--halo", "3")
+        assert done.exit_code == 0
+        assert "in 7 pictures" in done.output
+
+
+class TestFilters:
+    @pytest.fixture
+    def with_a_broken_one(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        members = FILTERS._members | {"broken": Member("no_such_package", "from nowhere", "x")}
+        monkeypatch.setattr(FILTERS, "_members", members)
+        return iter(())
+
+    def test_lists_all_with_parameters_and_halo(self) -> None:
+        output = " ".join(shown("filters").output.split())
+        for name in FILTERS:
+            assert f"{name}(" in output
+        assert "blur(sigma=2.0, truncate=4.0) Gaussian blur. (halo 8 by default)" in output
+
+    @pytest.mark.usefixtures("with_a_broken_one")
+    def test_one_that_does_not_load_is_listed_and_breaks_nothing(self) -> None:
+        done = shown("filters")
+        assert done.exit_code == 0
+        assert "no_such_package" in done.output
+        assert "invert()" in done.output
+
+    def test_explains_one(self) -> None:
+        output = shown("filters", "blur").output
+        assert output.startswith("blur(sigma=2.0, truncate=4.0)\nhalo: 8 by default; border: edge")
+        assert "Standard deviation in pixels" in output
+
+    def test_says_what_is_unknown(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert execute(["filters", "blurr"]) == 2
+        assert "did you mean 'blur'?" in said(capsys)
+
+
+def test_an_array_becomes_a_file(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    size = imgpipe.write(array, tmp_path / "a.png")
+    assert size == (tmp_path / "a.png").stat().st_size
+    np.testing.assert_array_equal(imgpipe.read(tmp_path / "a.png"), array)
+    assert imgpipe.info(tmp_path / "a.png").alpha == 3
