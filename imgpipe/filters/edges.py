@@ -1,0 +1,254 @@
+"""Edges: filters made of the differences of neighbours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from imgpipe.filters.base import filter
+from imgpipe.filters.kernels import Taps, Weights, by_rows, real_type, working_type
+from imgpipe.filters.parameters import Between
+from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["emboss", "laplace", "prewitt", "scharr", "sobel"]
+
+Axis = Literal["magnitude", "x", "y"]
+
+_AXIS_HELP = "strength of the edge, or the derivative along x or along y"
+_OFFSET_HELP = "added to the result, in units of the full range"
+
+
+@filter(halo=1)
+def sobel(
+    chunk: Pixels,
+    *,
+    axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
+    offset: Annotated[
+        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+    ] = None,
+) -> Pixels:
+    """Find edges with the Sobel operator.
+
+    ``sqrt((dx**2 + dy**2) / 2)``, where ``dx`` is ``value[x + 1] - value[x - 1]`` averaged over
+    three rows with the weights ``(1, 2, 1) / 4``, and ``dy`` the same with rows and columns
+    exchanged. A step from black to white has a ``dx`` of the full range.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    axis : {"magnitude", "x", "y"}
+        The magnitude, or ``dx`` or ``dy`` alone.
+    offset : float, optional
+        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
+        for ``dx`` and ``dy``, whose negative values integers cannot hold.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated.
+
+    References
+    ----------
+    .. [1] I. Sobel, An isotropic 3x3 image gradient operator, in Machine Vision for
+       Three-Dimensional Scenes, 1990.
+    """
+    return _gradient(chunk, 1, 2, axis, offset)
+
+
+@filter(halo=1)
+def scharr(
+    chunk: Pixels,
+    *,
+    axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
+    offset: Annotated[
+        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+    ] = None,
+) -> Pixels:
+    """Find edges with the Scharr operator.
+
+    As `sobel`, with the weights ``(3, 10, 3) / 16``: nearly the same at every angle.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    axis : {"magnitude", "x", "y"}
+        The magnitude, or the derivative along ``x`` or ``y`` alone.
+    offset : float, optional
+        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
+        for the derivatives.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated.
+
+    References
+    ----------
+    .. [1] H. Scharr, Optimal operators in digital image processing, thesis, Heidelberg, 2000.
+    """
+    return _gradient(chunk, 3, 10, axis, offset)
+
+
+@filter(halo=1)
+def prewitt(
+    chunk: Pixels,
+    *,
+    axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
+    offset: Annotated[
+        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+    ] = None,
+) -> Pixels:
+    """Find edges with the Prewitt operator.
+
+    As `sobel`, with the weights ``(1, 1, 1) / 3``.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    axis : {"magnitude", "x", "y"}
+        The magnitude, or the derivative along ``x`` or ``y`` alone.
+    offset : float, optional
+        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
+        for the derivatives.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated.
+
+    References
+    ----------
+    .. [1] J. M. S. Prewitt, Object enhancement and extraction, in Picture Processing and
+       Psychopictorics, 1970.
+    """
+    return _gradient(chunk, 1, 1, axis, offset)
+
+
+@filter(halo=1)
+def laplace(
+    chunk: Pixels,
+    *,
+    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+) -> Pixels:
+    """Laplacian: the sum of the second differences along both axes.
+
+    ``up + down + left + right - 4 * centre + offset * maximum``, where the maximum is that of the
+    dtype, and 1 for floats.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    offset : float
+        Added to the result, in units of the full range. By default 0 becomes the middle of the
+        range, so that integers show both signs.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are saturated.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.6.
+    """
+    return _weighted(chunk, ((0, 1, 0), (1, -4, 1), (0, 1, 0)), 1.0, offset)
+
+
+@filter(halo=1)
+def emboss(
+    chunk: Pixels,
+    *,
+    strength: Annotated[float, Between(-100, 100), "how deep; negative turns it inside out"] = 1.0,
+    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+) -> Pixels:
+    """Emboss: a relief of the image, lit from the top left.
+
+    The three neighbours to the right, below and to the lower right, less the three to the left,
+    above and to the upper left, times `strength`, plus ``offset * maximum``, where the maximum is
+    that of the dtype, and 1 for floats.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    strength : float
+        How deep the relief is; negative values turn it inside out.
+    offset : float
+        The tone of what is flat, in units of the full range.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated.
+    """
+    return _weighted(chunk, ((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), strength, offset)
+
+
+def _weighted(chunk: Pixels, weights: Weights, gain: float, offset: float) -> Pixels:
+    """Return a weighted sum over 3 x 3 pixels, times `gain`, plus `offset` of the full range."""
+    taps, working = Taps.of(weights), working_type(chunk.dtype, weights)
+    results = real_type(chunk.dtype)
+    add = results.type(offset * full_scale(chunk.dtype))
+
+    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
+        total = out if working == results else scratch("total", working, out.size)
+        taps.sum(x, row, pixel, total)
+        if total is not out:
+            np.copyto(out, total)
+        if gain != 1:
+            np.multiply(out, results.type(gain), out=out)
+        np.add(out, add, out=out)
+
+    return by_rows(chunk, (1, 1), working, compute)
+
+
+def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float | None) -> Pixels:
+    """Return derivatives smoothed with the weights (side, centre, side), or their magnitude."""
+    total = 2 * side + centre
+    working = working_type(chunk.dtype, ((total, total),))
+    results = real_type(chunk.dtype)
+    magnitude = axis == "magnitude"
+    offset = (0.0 if magnitude else 0.5) if offset is None else offset
+    add = results.type(offset * full_scale(chunk.dtype))
+    # Under the root, the mean of two squares.
+    scale = results.type(0.5 / total**2 if magnitude else 1 / total)
+
+    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
+        if magnitude:
+            square = scratch("square", results, out.size)
+            np.copyto(out, _derivative(x, row, pixel, side, centre, out.size))
+            np.multiply(out, out, out=out)
+            np.copyto(square, _derivative(x, pixel, row, side, centre, out.size))
+            np.multiply(square, square, out=square)
+            np.add(out, square, out=out)
+            np.multiply(out, scale, out=out)
+            np.sqrt(out, out=out)
+        else:
+            across, along = (row, pixel) if axis == "x" else (pixel, row)
+            np.copyto(out, _derivative(x, across, along, side, centre, out.size))
+            np.multiply(out, scale, out=out)
+        if add:
+            np.add(out, add, out=out)
+
+    return by_rows(chunk, (1, 1), working, compute)
+
+
+def _derivative(x: Pixels, across: int, along: int, side: int, centre: int, size: int) -> Pixels:
+    """Return the differences of samples that are two steps of `along` apart, smoothed across."""
+    smooth = scratch("smooth", x.dtype, size + 2 * along)
+    spare = scratch("spare", x.dtype, smooth.size)
+    np.add(x[: smooth.size], x[2 * across :][: smooth.size], out=smooth)
+    if side != 1:
+        np.multiply(smooth, x.dtype.type(side), out=smooth)
+    middle = x[across:][: smooth.size]
+    if centre != 1:
+        middle = np.multiply(middle, x.dtype.type(centre), out=spare)
+    np.add(smooth, middle, out=smooth)
+    return np.subtract(smooth[2 * along :], smooth[:size], out=spare[:size])

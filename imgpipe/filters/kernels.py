@@ -1,0 +1,149 @@
+"""Weighted sums over a neighbourhood: what edge filters and convolutions are made of.
+
+Rows of a padded chunk are laid end to end, so that the neighbours of all samples, so many rows
+down and so many pixels to the right, are one contiguous slice. Where a row runs over into the
+next the result is junk, but that is halo and cut off.
+
+The taps of a sum are added in the same order for every sample, wherever a chunk begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from imgpipe.filters.separable import scratch
+from imgpipe.image import Pixels
+
+__all__ = ["Taps", "by_rows", "real_type", "settle", "working_type"]
+
+Weights: TypeAlias = tuple[tuple[float, ...], ...]
+
+# Samples worked on at once: a few such arrays fit a second-level cache of a megabyte.
+_BLOCK = 48 * 1024
+
+
+def by_rows(
+    chunk: Pixels,
+    halo: tuple[int, int],
+    working: np.dtype[Any],
+    compute: Callable[[Pixels, int, int, Pixels], None],
+) -> Pixels:
+    """Compute the interior of a padded chunk, some rows at a time.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows + 2 * halo[0], columns + 2 * halo[1], channels)
+        The chunk with its halo.
+    working : dtype
+        What ``x`` is computed in.
+    compute : callable
+        Called as ``compute(x, row, pixel, out)``: ``x`` is flat and of the `working` type, one
+        row further down is ``row`` samples away and one pixel to the right ``pixel`` samples.
+        What belongs to the neighbourhood with its top left sample at ``x[i]`` goes to ``out[i]``,
+        of the type that `real_type` names, not yet rounded.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, channels), of the dtype of ``chunk``
+    """
+    height, width, channels = chunk.shape
+    rows, columns = height - 2 * halo[0], width - 2 * halo[1]
+    out = np.empty((rows, columns, channels), chunk.dtype)
+    source, target = chunk.reshape(height, -1), out.reshape(rows, -1)
+    row = source.shape[1]
+    step = max(1, _BLOCK // row)
+    for y in range(0, rows, step):
+        part = source[y : min(y + step, rows) + 2 * halo[0]]
+        count = len(part) - 2 * halo[0]
+        x = scratch("flat", working, part.size)
+        np.copyto(x.reshape(part.shape), part)
+        done = scratch("done", real_type(chunk.dtype), count * row)
+        compute(x, row, channels, done[: done.size - 2 * halo[1] * channels])
+        settle(done.reshape(count, row)[:, : target.shape[1]], target[y : y + count])
+    return out
+
+
+def settle(done: Pixels, out: Pixels) -> None:
+    """Bring results, which may be overwritten, into the type of ``out``: rounded, saturated."""
+    if out.dtype.kind in "iu":
+        limits = np.iinfo(out.dtype)
+        np.rint(done, out=done)
+        np.clip(done, limits.min, limits.max, out=done)
+    np.copyto(out, done, casting="unsafe")
+
+
+def real_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the floating-point type that values of `dtype` are computed in."""
+    single = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def working_type(dtype: np.dtype[Any], weights: Weights) -> np.dtype[Any]:
+    """Return the smallest type that a weighted sum can be computed in.
+
+    Where an integer type is returned the sum is exact. So it is in float32 for integers of 8 and
+    16 bits while it stays below ``2**24``.
+    """
+    if dtype == np.uint8 and all(float(w).is_integer() for row in weights for w in row):
+        reach = 255 * math.fsum(abs(w) for row in weights for w in row)
+        if reach < 2**15:
+            return np.dtype(np.int16)
+    return real_type(dtype)
+
+
+class _Group(NamedTuple):
+    """Taps of the same weight; those in ``minus`` are subtracted."""
+
+    weight: float
+    plus: tuple[tuple[int, int], ...]
+    minus: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """A weighted sum over a rectangle, its equal weights brought together."""
+
+    groups: tuple[_Group, ...]
+
+    @classmethod
+    def of(cls, weights: Weights) -> Taps:
+        """Return the sum of ``weights[j][i]`` times the sample ``j`` down and ``i`` along."""
+        found: dict[float, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {}
+        for j, row in enumerate(weights):
+            for i, weight in enumerate(row):
+                if weight:
+                    found.setdefault(abs(weight), ([], []))[weight < 0].append((j, i))
+        groups = []
+        for weight, (plus, minus) in found.items():
+            if plus:
+                groups.append(_Group(weight, tuple(plus), tuple(minus)))
+            else:
+                groups.append(_Group(-weight, tuple(minus), ()))
+        return cls(tuple(groups))
+
+    def sum(self, x: Pixels, row: int, pixel: int, out: Pixels) -> None:
+        """Write the sum for the neighbourhood of each ``x[i]`` to ``out[i]``."""
+        if not self.groups:
+            out.fill(0)
+        for number, (weight, plus, minus) in enumerate(self.groups):
+            here = scratch("group", out.dtype, out.size) if number else out
+            total = x[_at(plus[0], row, pixel) :][: out.size]
+            for tap in plus[1:]:
+                total = np.add(total, x[_at(tap, row, pixel) :][: out.size], out=here)
+            for tap in minus:
+                total = np.subtract(total, x[_at(tap, row, pixel) :][: out.size], out=here)
+            if weight != 1:
+                total = np.multiply(total, out.dtype.type(weight), out=here)
+            if number:
+                np.add(out, total, out=out)
+            elif total is not out:
+                np.copyto(out, total)
+
+
+def _at(tap: tuple[int, int], row: int, pixel: int) -> int:
+    return tap[0] * row + tap[1] * pixel
