@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo
     from imgpipe.inmemory import apply, info, read, write
+    from imgpipe.iteration import iter_chunks
+    from imgpipe.measuring import measure
     from imgpipe.pipeline import run
 
 __version__ = "0.1.0"
@@ -47,6 +49,8 @@ __all__ = [
     "filter",
     "filters",
     "info",
+    "iter_chunks",
+    "measure",
     "read",
     "run",
     "submit",
@@ -66,6 +70,8 @@ _HOMES = {
     "check": "checking",
     "filter": "filters.base",
     "info": "inmemory",
+    "iter_chunks": "iteration",
+    "measure": "measuring",
     "read": "inmemory",
     "run": "pipeline",
     "submit": "handles",

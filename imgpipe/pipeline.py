@@ -12,27 +12,27 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from imgpipe.cleanup import CleanupStack, uninterrupted
-from imgpipe.errors import UsageError
-from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone, WorkerLost, Written
+from imgpipe.errors import FilterError, UsageError
+from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain
 from imgpipe.filters.stages import Stage, resolve
-from imgpipe.formats.base import OrderedSink, RandomSource, Sink, Source
+from imgpipe.formats.arrays import Nowhere
+from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
-from imgpipe.machine import PeakMemory
 from imgpipe.passes import Control, Pass, Passes
 from imgpipe.plan import Plan, make_plan
 from imgpipe.reader import copied_to_scratch
+from imgpipe.tally import Delivery, Tally
 from imgpipe.tiler import Task
 from imgpipe.worker import Job, Receipt
 
-__all__ = ["Options", "plan_run", "run", "run_between"]
+__all__ = ["Options", "measure_between", "plan_run", "run", "run_between"]
 
 
 _log = logging.getLogger("imgpipe")
@@ -154,7 +154,7 @@ def run_between(
     _log.info("plan\n%s", plan)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
-        tally = held.enter_context(_Tally(plan, executor, control, options.on_event))
+        tally = held.enter_context(Tally(plan, executor, control, options.on_event))
         passes = Passes(plan, executor, control, tally)
         run = _Run(plan, source, stages, sink, passes, options, held)
         tally(run.started())
@@ -164,6 +164,24 @@ def run_between(
         report = tally.report(sink.commit())
         tally(Finished(time.monotonic(), report))
     return report
+
+
+def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
+    """Return what the last of `stages` measures; no image is made."""
+    sink = Nowhere(stages[-1].after)
+    choice = _choice(options, stages, sink)
+    plan = _plan(source, stages, sink, "nowhere", options, choice)
+    control = Control()
+    with CleanupStack() as held:
+        executor = held.enter_context(started(choice, plan.workers))
+        tally = held.enter_context(Tally(plan, executor, control, options.on_event))
+        passes = Passes(plan, executor, control, tally)
+        run = _Run(plan, source, stages, sink, passes, options, held)
+        tally(run.started())
+        run.open(control, tally)
+        found = run.measure()
+        tally(Finished(time.monotonic(), tally.report(0)))
+    return found
 
 
 @contextlib.contextmanager
@@ -245,7 +263,8 @@ class _Run:
     def started(self) -> Started:
         """Return the event that tells of the start."""
         plan, sink = self._plan, self._sink
-        tasks = len(plan.tiler) + (sink.kind == "placed")
+        making = not isinstance(sink, Nowhere)
+        tasks = making * (len(plan.tiler) + (sink.kind == "placed"))
         tasks += sum(len(self._measuring_tiler(at)) for at in plan.measuring)
         return Started(
             time.monotonic(),
@@ -269,8 +288,8 @@ class _Run:
             self._source = self._scratched(self._source, copied)
         self._operands = tuple(self._opened_operands(copied))
 
-    def measure(self) -> None:
-        """Take every measurement, each in a pass of its own."""
+    def measure(self) -> Any:
+        """Take every measurement, each in a pass of its own; return the last one."""
         for turn, at in enumerate(self._plan.measuring):
             stage = self._stages[at]
             merge = cast(Callable[[Any, Any], Any], stage.filter.definition.merge)
@@ -282,18 +301,19 @@ class _Run:
                 _: Task, receipt: Receipt, found: list[Any] = found, merge: Any = merge
             ) -> None:
                 value = receipt.measured
-                found[:] = [merge(found[0], value) if found else value]
+                found[:] = [_merged(merge, found[0], value) if found else value]
 
             self._passes.run(Pass(turn, "measure", job), self._source, self._operands, fold)
             measured = replace(stage, measured=found[0])
             self._stages = (*self._stages[:at], measured, *self._stages[at + 1 :])
+        return self._stages[-1].measured if self._stages else None
 
     def make(self, tell: Callable[[Event], None]) -> None:
         """Make the output, in the last pass."""
         sink, plan = self._sink, self._plan
         tiler = replace(plan.tiler, stages=self._stages)
         job = Job(plan.source, tiler, sink.unit_rows, timeout=self._timeout)
-        deliver = _Delivery(sink, tell)
+        deliver = Delivery(sink, tell)
         if sink.kind == "ordered":
             job = replace(job, encoder=sink.encoder)
             this = Pass(len(plan.measuring), "chunks", job, plan.payload_bytes)
@@ -329,88 +349,14 @@ class _Run:
                 yield cast(RandomSource, source)
 
 
-class _Delivery:
-    """What becomes of the receipts of the last pass."""
-
-    def __init__(self, sink: Sink, tell: Callable[[Event], None]) -> None:
-        self._sink, self._tell = sink, tell
-        self._pixels = self._size = 0
-
-    def encoded(self, task: Task, receipt: Receipt) -> None:
-        """Append what was encoded."""
-        sink = cast(OrderedSink, self._sink)
-        data = task.output.bytes() if task.output else memoryview(receipt.data)
-        used = 0
-        for size, facts in receipt.units:
-            sink.append(data[used : used + size], facts)
-            used += size
-        self._written(task, used)
-
-    def placed(self, task: Task, _receipt: Receipt) -> None:
-        """Count what is in its place already."""
-        info = self._sink.info
-        self._written(task, task.box.area * info.channels * info.dtype.itemsize)
-
-    def _written(self, task: Task, size: int) -> None:
-        self._pixels += task.box.area
-        self._size += size
-        self._tell(Written(time.monotonic(), self._pixels, self._size))
-
-
-class _Tally:
-    """Counts what happens, passes it on to the caller's observer, and reports at the end."""
-
-    def __init__(
-        self, plan: Plan, executor: Executor, control: Control, observer: Observer | None
-    ) -> None:
-        self._plan, self._executor, self._control = plan, executor, control
-        self._observer = observer
-        self._began = time.monotonic(), time.process_time()
-        self._cpu: dict[int, float] = {}
-        self._done = self._lost = self._tasks = 0
-
-    def __enter__(self) -> Self:
-        self._peak = PeakMemory()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._peak.stop()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self._tasks = event.tasks
-        elif isinstance(event, TaskDone) and event.kind != "copy":
-            self._done += 1
-            self._control.progress = self._done / self._tasks
-            self._cpu[event.worker] = event.cpu
-            self._peak.pids |= {event.worker, *getattr(self._executor, "pids", ())}
-        elif isinstance(event, WorkerLost):
-            self._lost += 1
-        if self._observer is not None:
-            self._observer(event)
-
-    def report(self, size: int) -> Report:
-        """Return what the run was like."""
-        plan, (began, cpu_began) = self._plan, self._began
-        theirs = sum(cpu for pid, cpu in self._cpu.items() if pid != os.getpid())
-        return Report(
-            source=plan.source,
-            destination=plan.destination,
-            height=plan.after.height,
-            width=plan.after.width,
-            channels=plan.after.channels,
-            dtype=str(plan.after.dtype),
-            size=size,
-            seconds=time.monotonic() - began,
-            cpu_seconds=time.process_time() - cpu_began + theirs,
-            workers=plan.workers,
-            executor=plan.executor,
-            peak_memory=self._peak.stop(),
-            planned_memory=plan.memory,
-            passes=plan.passes,
-            tasks=self._done,
-            lost=self._lost,
-        )
+def _merged(merge: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
+    try:
+        return merge(one, other)
+    except Exception as error:
+        raise FilterError(
+            f"the merge function failed ({type(error).__name__}: {error}); it must take any two "
+            "results of measure, and of itself"
+        ) from error
 
 
 def _opened_operand(given: Any, stage: Stage) -> Source:

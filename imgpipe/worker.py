@@ -202,8 +202,8 @@ def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     merge = stage.filter.definition.merge
     assert merge is not None
     found: list[Any] = []
-    for _, pixels in _chunks(task, job, watch):
-        with watch.span("measure"):
+    for box, pixels in _chunks(task, job, watch):
+        with watch.span("measure"), _timeout(job.timeout), _explained(job, box):
             one = measure(stage, pixels)
             found = [merge(found[0], one)] if found else [one]
     return {"measured": found[0]}

@@ -15,7 +15,7 @@ import numpy as np
 
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place
-from imgpipe.filters.borders import extend, wrapped_pieces
+from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.values import as_declared, premultiplied, unpremultiplied
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
@@ -25,6 +25,7 @@ __all__ = [
     "Stage",
     "completed",
     "compute",
+    "extended",
     "filter_at_fault",
     "input_box",
     "measure",
@@ -120,7 +121,7 @@ class Stage:
             extra["measured"] = self.measured
         if definition.operands:
             extra["operands"] = tuple(
-                extended(read, wanted, self.before, self.filter) for read in self.operands
+                extended(read, wanted, self.before, self.filter.border) for read in self.operands
             )
         return extra
 
@@ -167,16 +168,16 @@ def compute(stages: tuple[Stage, ...], box: Box, read: Read) -> Pixels:
     def before(part: Box) -> Pixels:
         return compute(tuple(earlier), part, read)
 
-    return stage.apply(extended(before, wanted, stage.before, stage.filter), box, wanted)
+    return stage.apply(extended(before, wanted, stage.before, stage.filter.border), box, wanted)
 
 
-def extended(read: Read, wanted: Box, info: ImageInfo, one: Filter) -> Pixels:
-    """Return the pixels of `wanted`, those beyond the image made up by the filter's border."""
+def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
+    """Return the pixels of `wanted`, those beyond the image made up by `border`."""
     held = wanted.clip(info.height, info.width)
     if held == wanted:
         return read(held)
-    if one.border != "wrap":
-        return extend(read(held), held, wanted, info.height, info.width, one.border)
+    if border != "wrap":
+        return extend(read(held), held, wanted, info.height, info.width, border)
     out = np.empty((*wanted.shape, info.channels), info.dtype)
     for inside, at in wrapped_pieces(wanted, info.height, info.width):
         out[at.within(wanted)] = read(inside)
@@ -217,7 +218,11 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
     view = chunk.view()
     view.flags.writeable = False
     assert one.definition.measure is not None
-    return one.definition.measure(view, **one.keywords)
+    try:
+        return one.definition.measure(view, **one.keywords)
+    except Exception as error:
+        error.add_note(f"{_AT_FAULT}{one!r}")
+        raise
 
 
 def with_operands(stages: tuple[Stage, ...], readers: list[Read]) -> tuple[Stage, ...]:
@@ -288,6 +293,9 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         height, width = definition.output((height, width), **one.keywords)
         if height < 1 or width < 1:
             raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
+    if definition.metadata is not None:
+        sizes = (info.height, info.width), (height, width)
+        metadata = definition.metadata(metadata, *sizes, **one.keywords)
     hidden = int(info.alpha is not None and definition.alpha != "filter")
     channels, alpha, colour = info.channels, info.alpha, info.colour
     if definition.channels is not None:

@@ -7,11 +7,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.base import Data, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["ArrayRows", "ArraySink", "PlacedArraySink", "RandomArray", "SequentialArray"]
+__all__ = [
+    "ArrayRows",
+    "ArraySink",
+    "Nowhere",
+    "PlacedArraySink",
+    "RandomArray",
+    "SequentialArray",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,3 +133,24 @@ class _ArrayPlacer:
 
     def seal(self) -> None:
         """Nothing remains to be done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nowhere:
+    """The end of an image that is only measured: nothing is ever placed there."""
+
+    info: ImageInfo
+    kind: ClassVar[Literal["placed"]] = "placed"
+    unit_rows: int = 1
+
+    @property
+    def placer(self) -> Placer:
+        """There is none, because there is no pass that makes pixels."""
+        raise NotImplementedError("an image that is only measured goes nowhere")
+
+    def commit(self) -> int:
+        """Return 0."""
+        return 0
+
+    def abort(self) -> None:
+        """Leave nothing, as ever."""

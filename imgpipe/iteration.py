@@ -1,0 +1,132 @@
+"""Iterate over the chunks of an image, for those who want the loop themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+
+from imgpipe.cleanup import CleanupStack
+from imgpipe.errors import UsageError
+from imgpipe.filters.borders import BORDERS, Border
+from imgpipe.filters.stages import Read, extended
+from imgpipe.formats.base import Rows, Source
+from imgpipe.formats.opening import open_source
+from imgpipe.geometry import Box, Halo
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.reader import copied_to_scratch
+
+__all__ = ["iter_chunks"]
+
+
+def iter_chunks(
+    src: str | os.PathLike[str],
+    size: int | tuple[int, int] = 1024,
+    *,
+    halo: int | Halo = 0,
+    border: Border = "edge",
+    max_pixels: int | None = None,
+) -> Iterator[tuple[Box, Pixels]]:
+    """Iterate over an image file in chunks, row of chunks by row of chunks.
+
+    No more than a row of chunks is in memory, whatever the size of the image.
+
+    Parameters
+    ----------
+    src : path
+        The file.
+    size : int or (int, int)
+        Rows and columns of a chunk; the last ones may be smaller.
+    halo : int or (int, int)
+        Rows and columns of context on each side.
+    border : {"edge", "symmetric", "reflect", "wrap", "constant"}
+        What lies beyond the image, in the words of `numpy.pad`.
+    max_pixels : int, optional
+        Refuse larger images; 4 gigapixels by default.
+
+    Yields
+    ------
+    box : Box
+        Where the chunk is, without its halo.
+    pixels : ndarray, shape (box.height + 2 * halo, box.width + 2 * halo, channels)
+        Its pixels, in the dtype of the file; an array of your own.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    UsageError
+        If a size or the border cannot be meant.
+
+    Examples
+    --------
+    >>> import imgpipe
+    >>> for box, pixels in imgpipe.iter_chunks("big.png", 1024, halo=8):  # doctest: +SKIP
+    ...     print(box, pixels[8:-8, 8:-8].mean())
+    """
+    rows, columns = _pair(size, "size", at_least=1)
+    context = _pair(halo, "halo", at_least=0)
+    if border not in BORDERS:
+        raise UsageError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
+    return _chunks(open_source(src, max_pixels), (rows, columns), context, border)
+
+
+def _chunks(
+    source: Source, size: tuple[int, int], halo: Halo, border: Border
+) -> Iterator[tuple[Box, Pixels]]:
+    info = source.info
+    with CleanupStack() as held:
+        if source.access == "sequential" and border == "wrap" and halo[0]:
+            scratch = copied_to_scratch(source, lambda _: None)
+            held.callback(scratch.abort)
+            source = scratch.source
+        read = _reader(source, held)
+        for box in info.box.cut(*size):
+            yield box, np.array(extended(read, box.grow(halo), info, border))
+
+
+def _reader(source: Source, held: CleanupStack) -> Read:
+    """Return what reads a box, for boxes whose rows never go back by more than they overlap."""
+    info = source.info
+    if source.access == "random":
+        return source.read
+    if source.access == "whole":
+        pixels = np.empty(info.shape, info.dtype)
+        source.decode_into(pixels)
+        return lambda box: cast(Pixels, pixels[box.slices])
+    rows = source.rows()
+    held.callback(rows.close)
+    return _Window(rows, info).read
+
+
+class _Window:
+    """The rows of a sequential source that are still needed."""
+
+    def __init__(self, rows: Rows, info: ImageInfo) -> None:
+        self._rows, self._info = rows, info
+        self._held = np.empty((0, *info.shape[1:]), info.dtype)
+        self._first = 0
+
+    def read(self, box: Box) -> Pixels:
+        end = self._first + len(self._held)
+        if box.y1 > end:
+            new = np.empty((box.y1 - end, *self._info.shape[1:]), self._info.dtype)
+            self._rows.read_into(new)
+            kept = self._held[max(0, box.y0 - self._first) :]
+            self._held = np.concatenate([kept, new])
+            self._first = box.y1 - len(self._held)
+            if box.y1 == self._info.height:
+                self._rows.finish()
+        return self._held[box.y0 - self._first : box.y1 - self._first, box.x0 : box.x1]
+
+
+def _pair(given: int | tuple[int, int], name: str, *, at_least: int) -> tuple[int, int]:
+    pair = given if isinstance(given, tuple) else (given, given)
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= at_least for n in pair):
+        raise UsageError(
+            f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them, "
+            f"not {given!r}"
+        )
+    return pair

@@ -1,0 +1,92 @@
+"""Measure: one value of a whole image, such as a histogram, a mean or a count."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from imgpipe.events import Observer
+from imgpipe.executors.choice import ExecutorLike
+from imgpipe.filters.base import Chain
+from imgpipe.filters.base import filter as declared
+from imgpipe.filters.stages import array_info, resolve
+from imgpipe.formats.arrays import SequentialArray
+from imgpipe.formats.base import Source
+from imgpipe.formats.opening import open_source
+from imgpipe.image import Pixels
+from imgpipe.pipeline import Options, measure_between
+
+__all__ = ["measure"]
+
+T = TypeVar("T")
+
+
+def measure(
+    src: str | os.PathLike[str] | Pixels,
+    function: Callable[[Pixels], T],
+    merge: Callable[[T, T], T],
+    *,
+    filter: Chain | None = None,
+    workers: int | None = None,
+    max_memory: int | None = None,
+    executor: ExecutorLike = None,
+    on_event: Observer | None = None,
+    max_pixels: int | None = None,
+    chunk: int | tuple[int, int] | None = None,
+    timeout: float | None = None,
+) -> T:
+    """Reduce an image to one value, chunk by chunk. No image is written.
+
+    Every pixel is seen once, without a halo. The result is the same for any number of workers and
+    any chunk size if `merge` is exact, as sums of integers, minima and unions are, and as sums of
+    floats are not.
+
+    Parameters
+    ----------
+    src : path or ndarray
+        An image file, or an image of (rows, columns) or (rows, columns, channels).
+    function : callable
+        ``function(chunk)`` gets an array of (rows, columns, channels), alpha included, which it
+        must not change, and returns anything that can be pickled.
+    merge : callable
+        ``merge(a, b)`` makes one of two results, in the order of the image.
+    filter : Filter or Chain, optional
+        What to do with the image first.
+    workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
+        As for `imgpipe.run`.
+
+    Returns
+    -------
+    object
+        What `function` and `merge` make.
+
+    Raises
+    ------
+    InputError, FilterError, UsageError
+        See `imgpipe.errors` for the whole tree.
+
+    Examples
+    --------
+    >>> import numpy as np, imgpipe
+    >>> def bright(chunk):
+    ...     return int((chunk > 200).sum())
+    >>> imgpipe.measure(np.full((4, 5), 255, np.uint8), bright, lambda a, b: a + b)
+    20
+    """
+    last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
+    chain = (filter or Chain(())) | last(_unchanged)()
+    source: Source
+    if hasattr(src, "dtype"):
+        array: Any = src
+        about = array_info(array, None)
+        source = SequentialArray(about, array.reshape(about.shape))
+    else:
+        source = open_source(src, max_pixels)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
+    found: T = measure_between(source, resolve(chain, source.info), options)
+    return found
+
+
+def _unchanged(chunk: Pixels) -> Pixels:
+    return chunk
