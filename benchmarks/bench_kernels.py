@@ -29,7 +29,7 @@ import reporting
 from numpy.typing import NDArray
 
 from imgpipe.executors.base import Traits
-from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert
+from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert, rotate
 from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, array_info, compute, measure, resolve
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
@@ -142,6 +142,13 @@ def cases() -> Iterator[Case]:
         *INTEGERS,
         opencv=lambda a: cv2.flip(a, 1),
         pillow=lambda image: ImageOps.mirror(image),
+    )
+    yield case(
+        rotate(angle=90),
+        lambda a, _: np.rot90(a),
+        *INTEGERS,
+        opencv=lambda a: cv2.rotate(a, cv2.ROTATE_90_COUNTERCLOCKWISE),
+        pillow=lambda image: image.transpose(Image.Transpose.ROTATE_90),
     )
 
 

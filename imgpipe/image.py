@@ -82,6 +82,14 @@ class Metadata:
         """
         return replace(self, icc=None, chromaticities=None, cicp=None)
 
+    def transposed(self) -> Metadata:
+        """Return what is true once rows have become columns: x and y change places."""
+        return replace(
+            self,
+            pixels_per_metre=self.pixels_per_metre and self.pixels_per_metre[::-1],
+            pixel_aspect=self.pixel_aspect and self.pixel_aspect[::-1],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:

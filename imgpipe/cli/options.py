@@ -82,7 +82,8 @@ class Value(_Type):
 
     def __init__(self, parameter: Parameter, owner: str) -> None:
         self._parameter, self._owner = parameter, owner
-        self.name = {int: "integer", float: "number"}.get(parameter.kind, "text")
+        noun = {int: "integer", float: "number"}.get(parameter.kind, "text")
+        self.name = "|".join(parameter.choices) or noun
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value; one that is not text is a default, and right as it is."""
@@ -219,7 +220,7 @@ def _filter_option(parameter: Parameter, definition: Definition) -> click.Option
         flags = f"--{name}/--no-{name}"
         return click.Option([flags, parameter.name], help=text, **settings)
     kind: click.ParamType[Any] = Value(parameter, definition.name)
-    if parameter.choices:
+    if parameter.choices and parameter.kind is str:
         kind = click.Choice(parameter.choices)
     elif parameter.name in definition.operands:
         kind = click.Path()

@@ -237,6 +237,9 @@ def filter(  # noqa: A001
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
         input box that an output box is made from.
+    metadata : callable, optional
+        For filters that change what the metadata say: ``metadata(metadata, before, after,
+        **params)``, given the sizes of input and output, is what they say of the output.
     in_order : bool, default False
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional

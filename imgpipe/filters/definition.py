@@ -17,7 +17,7 @@ from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Box
 
 if TYPE_CHECKING:
-    from imgpipe.image import Colour
+    from imgpipe.image import Colour, Metadata
 
 __all__ = ["AlphaPolicy", "Definition", "HaloLike", "Kernel", "Place", "digest_of"]
 
@@ -65,6 +65,19 @@ class InputRegion(Protocol):
     def __call__(self, box: Box, size: tuple[int, int], /, **params: Any) -> Box: ...
 
 
+class StillTrue(Protocol):
+    """What the metadata say of the output, given the size of the input and of the output."""
+
+    def __call__(
+        self,
+        metadata: Metadata,
+        before: tuple[int, int],
+        after: tuple[int, int],
+        /,
+        **params: Any,
+    ) -> Metadata: ...
+
+
 @dataclass(frozen=True)
 class Definition:
     """What was declared about a kernel. See `filter` for the fields."""
@@ -81,6 +94,7 @@ class Definition:
     merge: Callable[[Any, Any], Any] | None = None
     output: OutputShape | None = None
     region: InputRegion | None = None
+    metadata: StillTrue | None = None
     in_order: bool = False
     operands: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)

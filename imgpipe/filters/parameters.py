@@ -55,7 +55,7 @@ class Parameter:
     default : object
         Default value, or ``inspect.Parameter.empty`` where it must be given.
     choices : tuple of str
-        The values it takes, where they are few.
+        The values it takes, where they are few, as they are written.
     bounds : Between or None
         Bounds of a number.
     text : str
@@ -106,7 +106,7 @@ class Parameter:
             value = self._number(value, wrong)
         elif self.kind in (str, bool) and not isinstance(value, self.kind):
             raise ParameterError(wrong)
-        if self.choices and value not in self.choices:
+        if self.choices and str(value) not in self.choices:
             raise ParameterError(wrong)
         return value
 
@@ -187,7 +187,8 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
         text = next((note for note in notes if isinstance(note, str)), "")
     choices: tuple[str, ...] = ()
     if typing.get_origin(hint) is Literal:
-        choices, hint = tuple(map(str, typing.get_args(hint))), str
+        literals = typing.get_args(hint)
+        choices, hint = tuple(map(str, literals)), type(literals[0])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         plain = [part for part in typing.get_args(hint) if part is not type(None)]
         hint = plain[0] if len(plain) == 1 else _EMPTY

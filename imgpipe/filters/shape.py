@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
+
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
+from imgpipe.filters.items import in_order
 from imgpipe.filters.parameters import Between
 from imgpipe.geometry import Box
-from imgpipe.image import Pixels
+from imgpipe.image import Metadata, Pixels
 
-__all__ = ["crop", "flip"]
+__all__ = ["crop", "flip", "rotate"]
 
 Direction = Literal["vertical", "horizontal"]
+Angle = Literal[90, 180, 270]
+
+_HALF_TURN = 180
 
 
 def _cropped_size(size: tuple[int, int], /, **wanted: int) -> tuple[int, int]:
@@ -90,4 +96,50 @@ def flip(
     ndarray
         Of the same dtype.
     """
-    return chunk[::-1] if direction == "vertical" else chunk[:, ::-1]
+    return chunk[::-1] if direction == "vertical" else in_order(chunk[:, ::-1])
+
+
+def _turned_size(size: tuple[int, int], /, *, angle: int) -> tuple[int, int]:
+    height, width = size
+    return size if angle == _HALF_TURN else (width, height)
+
+
+def _turned(box: Box, size: tuple[int, int], /, *, angle: int) -> Box:
+    height, width = size
+    if angle == _HALF_TURN:
+        return Box(height - box.y1, width - box.x1, height - box.y0, width - box.x0)
+    if angle < _HALF_TURN:
+        return Box(box.x0, width - box.y1, box.x1, width - box.y0)
+    return Box(height - box.x1, box.y0, height - box.x0, box.y1)
+
+
+def _turned_metadata(
+    metadata: Metadata, _before: tuple[int, int], _after: tuple[int, int], /, *, angle: int
+) -> Metadata:
+    return metadata if angle == _HALF_TURN else metadata.transposed()
+
+
+@filter(halo=0, alpha="filter", output=_turned_size, region=_turned, metadata=_turned_metadata)
+def rotate(
+    chunk: Pixels,
+    *,
+    angle: Annotated[Angle, "degrees, counter-clockwise"] = 90,
+) -> Pixels:
+    """Rotate the image counter-clockwise by a multiple of 90 degrees.
+
+    What `numpy.rot90` does: no pixel changes its value. A turn by 90 or 270 degrees swaps width
+    and height, and the resolutions along x and y.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    angle : {90, 180, 270}
+        Degrees, counter-clockwise: 270 is a quarter turn clockwise.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    return in_order(np.rot90(chunk, angle // 90))
