@@ -97,13 +97,42 @@ def test_values_become_the_declared_type() -> None:
     def fixed(chunk):
         return made
 
-    @filter(halo=0, dtype="uint16")
+    @filter(halo=0, output_dtype="uint16")
     def mask(chunk):
         return chunk > 2
 
     array = np.arange(5, dtype=np.uint8)[None]
     assert_array_equal(fixed()(array), [[0, 2, 2, 0, 255]])
     assert_array_equal(mask()(array), np.array([[0, 0, 0, 65535, 65535]], np.uint16))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("policy", ["keep", "premultiply", "filter"])
+def test_a_filter_may_work_in_floats_from_0_to_1(dtype: str, policy: str) -> None:
+    seen = []
+
+    @filter(halo=0, dtype="float32", alpha=policy)
+    def halved(chunk):
+        seen.append((chunk.dtype, chunk.max()))
+        return chunk * np.float32(0.5)
+
+    maximum = np.iinfo(dtype).max if dtype.startswith("u") else 1.0
+    array = np.full((3, 4, 2), maximum, dtype)
+    out = halved()(array, alpha=1)
+    assert seen == [(np.float32, 1)]
+    assert out.dtype == array.dtype
+    expected = {"keep": (0.5, 1), "premultiply": (1, 0.5), "filter": (0.5, 0.5)}[policy]
+    scaled = np.multiply(expected, maximum)
+    assert_array_equal(out[0, 0], np.rint(scaled) if dtype.startswith("u") else scaled)
+
+
+def test_alpha_keeps_its_meaning_in_another_type() -> None:
+    @filter(halo=0, output_dtype="uint16")
+    def wider(chunk):
+        return chunk.astype(np.uint16) * 257
+
+    out = wider()(np.array([[[10, 255]]], np.uint8), alpha=1)
+    assert_array_equal(out, np.array([[[2570, 65535]]], np.uint16))
 
 
 def test_only_what_alpha_policy_grants_is_seen() -> None:

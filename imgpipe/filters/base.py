@@ -221,12 +221,17 @@ def filter(  # noqa: A001
     alpha : {"keep", "premultiply", "filter"}, default "keep"
         ``keep`` hides alpha from the function and passes it through. ``premultiply`` gives
         colour times alpha, and alpha, and divides afterwards: for anything that mixes pixels.
+        Full colour is then not the maximum of the dtype; the kernel gets it as the keyword
+        ``white``, if it takes that.
         ``filter`` gives all channels as they are.
     channels : int or callable, optional
         Number of channels the function returns, given how many it gets.
     colour : {"gray", "rgb", "other"}, optional
         What these channels mean, where it is not what the input's meant.
-    dtype : str, optional
+    dtype : {"keep", "float32"}, default "keep"
+        What the function works in: the type of the image, or float32 from 0 to 1, to which and
+        from which integers are brought by their maximum.
+    output_dtype : str, optional
         Type of the output; that of the input by default. What the function returns is rounded
         half to even and saturated to it.
     measure, merge : callable, optional
@@ -290,11 +295,17 @@ def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, An
         **declared,
         parameters=parameters_of(kernel),
         takes_place="place" in _keywords(kernel),
+        takes_white="white" in _keywords(kernel),
     )
     if made.border not in BORDERS:
         raise DeclarationError(f"{name}: border must be one of {', '.join(BORDERS)}")
     if made.alpha not in ("keep", "premultiply", "filter"):
         raise DeclarationError(f"{name}: alpha must be keep, premultiply or filter")
+    if made.dtype not in ("keep", "float32"):
+        raise DeclarationError(
+            f"{name}: dtype must be keep or float32, what the function works in; "
+            "output_dtype is the type of what comes out"
+        )
     if (made.measure is None) != (made.merge is None):
         raise DeclarationError(f"{name}: measure and merge go together")
     if (made.output is None) != (made.region is None):

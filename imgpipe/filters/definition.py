@@ -89,7 +89,8 @@ class Definition:
     alpha: AlphaPolicy = "keep"
     channels: int | Callable[[int], int] | None = None
     colour: Colour | None = None
-    dtype: str | None = None
+    dtype: Literal["keep", "float32"] = "keep"
+    output_dtype: str | None = None
     measure: Kernel | None = None
     merge: Callable[[Any, Any], Any] | None = None
     output: OutputShape | None = None
@@ -99,6 +100,7 @@ class Definition:
     operands: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)
     takes_place: bool = field(default=False, compare=False)
+    takes_white: bool = field(default=False, compare=False)
 
     @property
     def ours(self) -> bool:

@@ -19,9 +19,9 @@ from typing import Annotated, Any, Literal
 
 from imgpipe.errors import DeclarationError, ParameterError
 
-__all__ = ["ENGINE_KEYWORDS", "Between", "Parameter", "bind", "parameters_of"]
+__all__ = ["ENGINE_KEYWORDS", "Between", "Parameter", "Through", "bind", "parameters_of"]
 
-ENGINE_KEYWORDS = frozenset({"place", "measured", "operands"})
+ENGINE_KEYWORDS = frozenset({"place", "measured", "operands", "white"})
 """Keywords of a kernel that the engine fills in."""
 
 _EMPTY = inspect.Parameter.empty
@@ -43,6 +43,17 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True)
+class Through:
+    """What a value goes through when a filter is made. Goes into ``typing.Annotated``.
+
+    The function returns the value that the filter keeps, and that travels with it; from that it
+    must make the same again. A `ValueError` says what is wrong with the value.
+    """
+
+    function: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a filter.
 
@@ -60,6 +71,8 @@ class Parameter:
         Bounds of a number.
     text : str
         One line of help.
+    through : Through or None
+        What a value goes through first.
     """
 
     name: str
@@ -68,6 +81,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     bounds: Between | None = None
     text: str = ""
+    through: Through | None = None
 
     @property
     def required(self) -> bool:
@@ -102,6 +116,11 @@ class Parameter:
         wrong = f"{owner}: {self.name} must be {self._wanted()}, not {value!r}"
         if value is None and (self.required or self.default is None):
             return None
+        if self.through is not None:
+            try:
+                value = self.through.function(value)
+            except ValueError as error:
+                raise ParameterError(f"{owner}: {self.name}: {error}") from None
         if self.kind is float or self.kind is int:
             value = self._number(value, wrong)
         elif self.kind in (str, bool) and not isinstance(value, self.kind):
@@ -180,11 +199,12 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
-    bounds, text = None, ""
+    bounds, text, through = None, "", None
     if typing.get_origin(hint) is Annotated:
         hint, *notes = typing.get_args(hint)
         bounds = next((note for note in notes if isinstance(note, Between)), None)
         text = next((note for note in notes if isinstance(note, str)), "")
+        through = next((note for note in notes if isinstance(note, Through)), None)
     choices: tuple[str, ...] = ()
     if typing.get_origin(hint) is Literal:
         literals = typing.get_args(hint)
@@ -197,7 +217,7 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     kind = hint if hint in (bool, int, float, str) else object
     if entry.name == "border":
         raise DeclarationError("'border' is a parameter of every filter; give yours another name")
-    return Parameter(entry.name, kind, entry.default, choices, bounds, text)
+    return Parameter(entry.name, kind, entry.default, choices, bounds, text, through)
 
 
 def _parse_bool(text: str) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
-from imgpipe.filters.values import as_declared, premultiplied, unpremultiplied
+from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
 
@@ -81,14 +81,21 @@ class Stage:
         definition, alpha = self.filter.definition, self.before.alpha
         extra = self._engine_keywords(box, wanted)
         if alpha is None or definition.alpha == "filter":
-            return self._kernel(padded, box, self.after, extra)
+            return self._kernel(self.as_worked(padded), box, self.after, extra)
         if definition.alpha == "premultiply":
-            mixed = self._kernel(premultiplied(padded), box, None, extra)
-            return unpremultiplied(mixed, self.after.dtype)
+            worked = self.as_worked(padded)
+            mixed = self._kernel(premultiplied(worked), box, None, extra)
+            return rescaled(unpremultiplied(mixed, worked.dtype), self.after.dtype)
         colour_after = replace(self.after, channels=self.after.channels - 1, alpha=None)
-        colour = self._kernel(padded[..., :alpha], box, colour_after, extra)
+        colour = self._kernel(self.as_worked(padded[..., :alpha]), box, colour_after, extra)
         kept = self._trim(padded[..., alpha:], box)
-        return np.concatenate([colour, kept.astype(colour.dtype, copy=False)], axis=2)
+        return np.concatenate([colour, rescaled(kept, colour.dtype)], axis=2)
+
+    def as_worked(self, pixels: Pixels) -> Pixels:
+        """Return `pixels` in the type that the function works in."""
+        if self.filter.definition.dtype == "keep":
+            return pixels
+        return rescaled(pixels, np.dtype(np.float32))
 
     def _kernel(
         self, padded: Pixels, box: Box, after: ImageInfo | None, extra: dict[str, Any]
@@ -111,12 +118,17 @@ class Stage:
                 f"{self.filter.name}: returned {made.shape[2]} channels where {after.channels} "
                 "were declared; declare channels="
             )
+        if self.filter.definition.dtype != "keep" and made.dtype.kind == "f":
+            made = made * full_scale(after.dtype)
         return as_declared(made, after.dtype, self.filter.name)
 
     def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:
         definition, extra = self.filter.definition, dict[str, Any]()
         if definition.takes_place:
             extra["place"] = Place(box, wanted, self.before.height, self.before.width)
+        if definition.takes_white:
+            mixed = self.before.alpha is not None and definition.alpha == "premultiply"
+            extra["white"] = full_scale(self.before.dtype) ** (2 if mixed else 1)
         if definition.measure is not None:
             extra["measured"] = self.measured
         if definition.operands:
@@ -215,7 +227,7 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
     one, alpha = stage.filter, stage.before.alpha
     if alpha is not None and one.definition.alpha == "keep":
         chunk = chunk[..., :alpha]
-    view = chunk.view()
+    view = stage.as_worked(chunk).view()
     view.flags.writeable = False
     assert one.definition.measure is not None
     try:
@@ -305,5 +317,5 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         colour = definition.colour or (colour if channels == info.channels else "other")
     if colour != info.colour:
         metadata = metadata.recoloured()
-    dtype = info.dtype if definition.dtype is None else np.dtype(definition.dtype)
+    dtype = info.dtype if definition.output_dtype is None else np.dtype(definition.output_dtype)
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)

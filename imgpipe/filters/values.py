@@ -5,14 +5,14 @@ Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from imgpipe.errors import FilterError
 from imgpipe.image import Pixels
 
-__all__ = ["as_declared", "full_scale", "premultiplied", "unpremultiplied"]
+__all__ = ["as_declared", "full_scale", "premultiplied", "rescaled", "unpremultiplied"]
 
 
 def full_scale(dtype: np.dtype[Any] | type | str) -> float:
@@ -34,7 +34,8 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     if values.dtype == dtype:
         return values
     if values.dtype.kind == "b":
-        return np.where(values, full_scale(dtype), 0).astype(dtype)
+        white = np.iinfo(dtype).max if dtype.kind in "iu" else 1
+        return cast(Pixels, np.multiply(values, white, dtype=dtype))
     if dtype.kind == "f":
         return values.astype(dtype)
     limits = np.iinfo(dtype)
@@ -46,6 +47,18 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
             )
         values = np.rint(values)
     return np.clip(values, limits.min, limits.max).astype(dtype)
+
+
+def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Return `values` in another type, so that the maximum of one is that of the other."""
+    if values.dtype == dtype:
+        return values
+    scale = full_scale(dtype) / full_scale(values.dtype)
+    if dtype.kind == "f":
+        scaled: Pixels = values.astype(dtype)
+        scaled *= dtype.type(scale)
+        return scaled
+    return np.clip(np.rint(values * scale), 0, full_scale(dtype)).astype(dtype)
 
 
 def premultiplied(pixels: Pixels) -> Pixels:
