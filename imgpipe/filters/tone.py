@@ -1,17 +1,24 @@
-"""Tone: filters that look at one value at a time."""
+"""Tone: filters that look at one value at a time.
+
+Where a value is compared or scaled, it is on the scale from 0 to 1, whatever the dtype. Results of
+floats are not clipped unless a filter says so, and NaN stays NaN.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, cast
 
 import numpy as np
 
+from imgpipe.errors import ParameterError
 from imgpipe.filters.base import filter
+from imgpipe.filters.lookup import has_levels, pointwise
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
 
-__all__ = ["autocontrast", "invert"]
+__all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
 
 
 @filter(halo=0)
@@ -30,75 +37,241 @@ def invert(chunk: Pixels) -> Pixels:
     ndarray
         Of the same dtype.
     """
+    if chunk.dtype.kind == "u":
+        return cast(Pixels, np.bitwise_not(chunk))
+    if chunk.dtype.kind == "i":
+        chunk = np.maximum(chunk, 0)  # the result saturates
     return cast(Pixels, np.subtract(chunk.dtype.type(full_scale(chunk.dtype)), chunk))
 
 
-def _extremes(chunk: Pixels, *, cutoff: float) -> Pixels:
-    """Return what one chunk tells of each channel.
-
-    Integers give a histogram, shape (channels, levels); floats the extremes, shape (channels, 2).
-    """
-    channels = chunk.shape[2]
-    if chunk.dtype.kind == "f":
-        flat = chunk.reshape(-1, channels)
-        return np.stack([flat.min(axis=0), flat.max(axis=0)], axis=1)
-    levels = int(full_scale(chunk.dtype)) + 1
-    return np.stack([np.bincount(chunk[..., c].ravel(), minlength=levels) for c in range(channels)])
+def _power(values: Pixels, exponent: float, gain: float) -> Pixels:
+    size = np.abs(values)
+    # Not in place: NumPy's vector and scalar powers differ in the last bit.
+    powered = np.power(size, exponent)
+    np.multiply(powered, gain, out=powered)
+    return cast(Pixels, np.copysign(powered, values, out=powered))
 
 
-def _merge_extremes(one: Pixels, other: Pixels) -> Pixels:
-    if one.dtype.kind != "f":
-        return one + other
-    low = np.minimum(one[:, 0], other[:, 0])
-    return np.stack([low, np.maximum(one[:, 1], other[:, 1])], axis=1)
-
-
-@filter(halo=0, measure=_extremes, merge=_merge_extremes)
-def autocontrast(
+@filter(halo=0)
+def gamma(
     chunk: Pixels,
     *,
-    measured: Pixels,
-    cutoff: Annotated[float, Between(0, 49), "percent of the values to clip at each end"] = 0.0,
+    gamma: Annotated[float, Between(0, 100), "exponent: below 1 brightens, above 1 darkens"] = 1.0,
+    gain: Annotated[float, Between(0, 1000), "factor of the result"] = 1.0,
 ) -> Pixels:
-    """Stretch each channel to the full range of values.
+    """Gamma correction: raise every value to a power.
 
-    ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the extremes of
-    the channel in the whole image, once `cutoff` percent of the values are set aside at each
-    end. A channel of one value stays as it is.
+    ``gain * value ** gamma`` with values from 0 to 1. Floats below 0 are mirrored:
+    ``-gain * (-value) ** gamma``.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype. The extremes of floats are always exact: `cutoff` is for integers.
-    measured : ndarray
-        Histograms or extremes of the whole image.
-    cutoff : float
-        Percent of the values to clip at each end, 0 to 49.
+        Any dtype.
+    gamma : float
+        Exponent, 0 to 100: below 1 brightens, above 1 darkens.
+    gain : float
+        Factor of the result, 0 to 1000.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
+    """
+    return pointwise(chunk, _power, gamma, gain)
+
+
+def _line(values: Pixels, scale: float, offset: float) -> Pixels:
+    scaled = np.multiply(values, scale)
+    return cast(Pixels, np.add(scaled, offset, out=scaled))
+
+
+@filter(halo=0)
+def linear(
+    chunk: Pixels,
+    *,
+    scale: Annotated[float, Between(-1000, 1000), "factor: contrast"] = 1.0,
+    offset: Annotated[float, Between(-1000, 1000), "what is added, 1 being white"] = 0.0,
+) -> Pixels:
+    """Scale every value and add to it.
+
+    ``scale * value + offset`` with values from 0 to 1.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    scale : float
+        Factor, -1000 to 1000.
+    offset : float
+        What is added, on the scale from 0 to 1; -1000 to 1000.
 
     Returns
     -------
     ndarray
         Of the same dtype.
     """
-    maximum = full_scale(chunk.dtype)
-    if measured.dtype.kind == "f":
-        ends = [(float(low), float(high)) for low, high in measured]
-    else:
-        ends = [_ends(histogram, cutoff) for histogram in measured]
-    out = np.empty(chunk.shape, np.float64 if chunk.dtype.itemsize > 2 else np.float32)
-    for channel, (low, high) in enumerate(ends):
-        scale = maximum / (high - low) if high > low else 1.0
-        offset = low if high > low else 0.0
-        np.multiply(chunk[..., channel] - out.dtype.type(offset), scale, out=out[..., channel])
-    return np.clip(out, 0, maximum, out=out)
+    return pointwise(chunk, _line, scale, offset)
 
 
-def _ends(histogram: Pixels, cutoff: float) -> tuple[float, float]:
-    """Return the lowest and the highest level once `cutoff` percent are set aside at each end."""
-    total = int(histogram.sum())
-    aside = int(total * cutoff / 100)
-    below = np.cumsum(histogram)
-    return (
-        float(np.searchsorted(below, aside, side="right")),
-        float(np.searchsorted(below, total - aside, side="left")),
-    )
+def _between_levels(
+    values: Pixels,
+    in_black: float,
+    in_white: float,
+    gamma: float,
+    out_black: float,
+    out_white: float,
+) -> Pixels:
+    part = np.subtract(values, in_black)
+    np.divide(part, in_white - in_black, out=part)
+    np.clip(part, 0, 1, out=part)
+    return _line(np.power(part, 1 / gamma), out_white - out_black, out_black)
+
+
+@filter(halo=0)
+def levels(
+    chunk: Pixels,
+    *,
+    in_black: Annotated[float, Between(0, 1), "value that becomes out_black"] = 0.0,
+    in_white: Annotated[float, Between(0, 1), "value that becomes out_white"] = 1.0,
+    gamma: Annotated[float, Between(0.01, 100), "above 1 brightens what is between them"] = 1.0,
+    out_black: Annotated[float, Between(0, 1), "darkest value of the result"] = 0.0,
+    out_white: Annotated[float, Between(0, 1), "brightest value of the result"] = 1.0,
+) -> Pixels:
+    """Move the black point, the white point and the mid tones.
+
+    ``out_black + (out_white - out_black) * part ** (1 / gamma)``, where `part` is
+    ``(value - in_black) / (in_white - in_black)``, clipped to 0 and 1: of floats too. With
+    `in_black` above `in_white`, or `out_black` above `out_white`, the image is inverted.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    in_black, in_white : float
+        Values from 0 to 1 that become `out_black` and `out_white`. They must differ.
+    gamma : float
+        Above 1 brightens the mid tones, below 1 darkens them; 0.01 to 100.
+    out_black, out_white : float
+        The ends of the result, 0 to 1.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    if in_black == in_white:
+        raise ParameterError(
+            f"levels: in_black and in_white are both {in_black:g}; they must differ "
+            "(threshold makes a picture of black and white)"
+        )
+    return pointwise(chunk, _between_levels, in_black, in_white, gamma, out_black, out_white)
+
+
+def _steps(values: Pixels, bits: int) -> Pixels:
+    steps = np.floor(values * 2**bits)
+    np.clip(steps, 0, 2**bits - 1, out=steps)
+    return cast(Pixels, np.divide(steps, 2**bits, out=steps))
+
+
+@filter(halo=0)
+def posterize(
+    chunk: Pixels,
+    *,
+    bits: Annotated[int, Between(1, 16), "bits to keep of each value"] = 4,
+) -> Pixels:
+    """Keep only the highest bits of every value.
+
+    The lower bits of integers become 0; integers that have no more bits stay as they are. Floats
+    become ``floor(value * 2**bits) / 2**bits``, clipped to the ``2**bits`` steps that begin at 0.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    bits : int
+        Bits to keep, 1 to 16.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    if chunk.dtype.kind == "f":
+        return pointwise(chunk, _steps, bits)
+    lower = max(0, int(full_scale(chunk.dtype)).bit_length() - bits)
+    return cast(Pixels, np.right_shift(chunk, lower) << lower)
+
+
+def _mirrored_above(values: Pixels, threshold: float) -> Pixels:
+    bright = (values >= threshold).astype(values.dtype)
+    # Without a branch for every value: 1 - value, or -(0 - value); adding 0 undoes -0.
+    mirrored = np.subtract(bright, values)
+    np.multiply(mirrored, 2 * bright - 1, out=mirrored)
+    return cast(Pixels, np.add(mirrored, 0, out=mirrored))
+
+
+@filter(halo=0)
+def solarize(
+    chunk: Pixels,
+    *,
+    threshold: Annotated[float, Between(0, 1), "value from which on values are inverted"] = 0.5,
+) -> Pixels:
+    """Invert the bright values.
+
+    ``1 - value`` where a value from 0 to 1 is at least `threshold`; the others stay.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    threshold : float
+        Value from which on values are inverted, 0 to 1.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    return pointwise(chunk, _mirrored_above, threshold)
+
+
+@lru_cache(maxsize=64)
+def _last_level(value: float, dtype: str) -> int:
+    """Return the highest level that is not above `value`."""
+    full = int(full_scale(dtype))
+    return int(np.searchsorted(np.arange(full + 1) / full, value, side="right")) - 1
+
+
+@filter(halo=0)
+def threshold(
+    chunk: Pixels,
+    *,
+    value: Annotated[float, Between(0, 1), "what is above it becomes white"] = 0.5,
+) -> Pixels:
+    """Make what is above a value white and all else black.
+
+    Each channel is compared by itself: ``maximum if value_of_pixel > value else 0``. What is equal
+    becomes black, and so does NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    value : float
+        The threshold, 0 to 1: of uint8 levels, ``level / 255``.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype: 0 and its maximum, 1 for floats.
+    """
+    if has_levels(chunk.dtype):
+        return cast(Pixels, chunk > chunk.dtype.type(_last_level(value, chunk.dtype.name)))
+    if chunk.dtype.kind == "f":
+        return cast(Pixels, chunk > value)
+    return cast(Pixels, chunk / full_scale(chunk.dtype) > value)

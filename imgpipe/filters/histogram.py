@@ -1,0 +1,283 @@
+"""Filters that need to know how often each level occurs: they measure the whole image first.
+
+Integers are counted level by level. Floats are sorted into 65,536 levels between 0 and 1, where
+what lies outside counts as 0 or 1, and NaN not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, cast
+
+import numpy as np
+
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import filter
+from imgpipe.filters.lookup import Lookup, flat_values, has_levels
+from imgpipe.filters.parameters import Between
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["autocontrast", "equalize", "otsu"]
+
+_TOP = 65535  # the highest level of floats
+
+Ends = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """How often each level occurs in each channel.
+
+    What is made of it is remembered by its identity: every chunk of a run is given the same one.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (channels, levels)
+        The numbers.
+    """
+
+    counts: Pixels
+
+    def __add__(self, other: Histogram) -> Histogram:
+        return Histogram(self.counts + other.counts)
+
+
+def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
+    """Return the histogram of one chunk."""
+    channels = range(chunk.shape[2])
+    if chunk.dtype == np.uint8:
+        return Histogram(np.stack([_count_pairs(chunk[..., channel]) for channel in channels]))
+    if has_levels(chunk.dtype):
+        values = [chunk[..., channel].ravel() for channel in channels]
+    elif chunk.dtype.kind == "f":
+        planes = [chunk[..., channel] for channel in channels]
+        values = [_levels_of(plane[~np.isnan(plane)]) for plane in planes]
+    else:
+        raise UsageError(f"levels of {chunk.dtype} are too many to count; convert to uint16 first")
+    return Histogram(np.stack([np.bincount(one, minlength=_TOP + 1) for one in values]))
+
+
+def _count_pairs(plane: Pixels) -> Pixels:
+    """Count uint8 values two at a time, which halves the steps."""
+    values = plane.ravel()
+    paired = values.size // 2 * 2
+    pairs = np.bincount(values[:paired].view(np.uint16), minlength=2**16).reshape(256, 256)
+    counts = pairs.sum(axis=0) + pairs.sum(axis=1)
+    counts[values[paired:]] += 1
+    return cast(Pixels, counts)
+
+
+def _levels_of(values: Pixels) -> Pixels:
+    """Return the levels of floats that are not NaN."""
+    return cast(Pixels, np.rint(np.clip(values, 0, 1) * _TOP).astype(np.uint16))
+
+
+# --- equalize ---------------------------------------------------------------------------
+
+
+@filter(halo=0, measure=_counted, merge=Histogram.__add__)
+def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
+    """Equalize the histogram of each channel.
+
+    Every value becomes the share of the values of its channel, in the whole image, that are not
+    above it: ``maximum * share``. Floats are told apart in 65,536 levels between 0 and 1; NaN
+    stays NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    measured : Histogram
+        Of the whole image.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.3.
+    """
+    if has_levels(chunk.dtype):
+        return _equalizing(measured)(chunk)
+    shares, out = _shares(measured), np.empty_like(chunk)
+    for channel, share in enumerate(shares):
+        plane = chunk[..., channel]
+        nothing = np.isnan(plane)
+        out[..., channel] = share[_levels_of(np.where(nothing, 0, plane))]
+        out[..., channel][nothing] = np.nan
+    return out
+
+
+@lru_cache(maxsize=4)
+def _shares(histogram: Histogram) -> Pixels:
+    below = np.cumsum(histogram.counts, axis=1)
+    return cast(Pixels, below / np.maximum(below[:, -1:], 1))
+
+
+@lru_cache(maxsize=4)
+def _equalizing(histogram: Histogram) -> Lookup:
+    shares = _shares(histogram)
+    dtype = np.dtype(np.uint8 if shares.shape[1] == 256 else np.uint16)
+    return Lookup(np.rint(shares * full_scale(dtype)).astype(dtype))
+
+
+# --- autocontrast -----------------------------------------------------------------------
+
+
+def _extremes(chunk: Pixels, /, *, cutoff: float) -> Histogram | Pixels:
+    """Return what one chunk tells of the ends of each channel.
+
+    A histogram where values are to be set aside, else the extremes, shape (channels, 2). NaN is
+    no extreme of anything else.
+    """
+    if cutoff:
+        return _counted(chunk)
+    low = np.fmin.reduce(np.fmin.reduce(chunk, axis=0), axis=0)
+    high = np.fmax.reduce(np.fmax.reduce(chunk, axis=0), axis=0)
+    # Adding 0 makes 0 of -0: which of them is the less depends on their order.
+    return cast(Pixels, np.stack([low, high], axis=1) + chunk.dtype.type(0))
+
+
+def _merged(one: Histogram | Pixels, other: Histogram | Pixels) -> Histogram | Pixels:
+    if isinstance(one, Histogram):
+        return one + cast(Histogram, other)
+    assert not isinstance(other, Histogram)
+    low = np.fmin(one[:, 0], other[:, 0])
+    return np.stack([low, np.fmax(one[:, 1], other[:, 1])], axis=1)
+
+
+@filter(halo=0, measure=_extremes, merge=_merged)
+def autocontrast(
+    chunk: Pixels,
+    *,
+    measured: Histogram | Pixels,
+    cutoff: Annotated[float, Between(0, 49), "percent of the values to clip at each end"] = 0.0,
+) -> Pixels:
+    """Stretch each channel to the full range of values.
+
+    ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the extremes of
+    the channel in the whole image, once `cutoff` percent of the values are set aside at each
+    end. A channel of one value stays as it is.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype; with a `cutoff` uint8, uint16 or float, whose values are then told apart in
+        65,536 levels between 0 and 1. NaN stays NaN.
+    measured : Histogram or ndarray
+        Histogram or extremes of the whole image.
+    cutoff : float
+        Percent of the values to clip at each end, 0 to 49.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    if isinstance(measured, Histogram):
+        ends = _ends(measured, cutoff, full_scale(chunk.dtype))
+    else:
+        ends = tuple((float(low), float(high)) for low, high in measured)
+    if has_levels(chunk.dtype):
+        return _stretching(ends, chunk.dtype.name)(chunk)
+    return _stretched(chunk, ends)
+
+
+@lru_cache(maxsize=16)
+def _stretching(ends: Ends, dtype: str) -> Lookup:
+    full = full_scale(dtype)
+    levels = np.arange(full + 1)
+    tables = [
+        np.clip((levels - low) * full / (high - low), 0, full) if high > low else levels
+        for low, high in ends
+    ]
+    return Lookup(np.rint(tables).astype(dtype))
+
+
+def _stretched(chunk: Pixels, ends: Ends) -> Pixels:
+    """Stretch what is not looked up in a table."""
+    lows, spans = np.array([(low, high - low) for low, high in ends]).T
+    working = chunk.dtype if chunk.dtype.kind == "f" else np.dtype(np.float64)
+    maximum, width = full_scale(chunk.dtype), chunk.shape[1]
+    # Whole rows at once: to go through the channels of every pixel is slow.
+    rows = flat_values(chunk).reshape(len(chunk), -1)
+    with np.errstate(all="ignore"):
+        out = np.subtract(rows, np.tile(lows.astype(working), width), dtype=working)
+        np.divide(out, np.tile((spans / maximum).astype(working), width), out=out)
+    made: Pixels = np.clip(out, 0, maximum, out=out).reshape(chunk.shape)
+    for channel in np.flatnonzero(~(spans > 0)):
+        made[..., channel] = chunk[..., channel]
+    return made
+
+
+@lru_cache(maxsize=4)
+def _ends(histogram: Histogram, cutoff: float, full: float) -> Ends:
+    """Return the lowest and the highest value once `cutoff` percent are set aside at each end."""
+    found = []
+    for counts in histogram.counts:
+        below = np.cumsum(counts)
+        aside = int(below[-1] * cutoff / 100)
+        low = np.searchsorted(below, aside, side="right")
+        high = np.searchsorted(below, below[-1] - aside, side="left")
+        found.append((low * full / (counts.size - 1), high * full / (counts.size - 1)))
+    return tuple(found)
+
+
+# --- otsu -------------------------------------------------------------------------------
+
+
+@filter(halo=0, measure=_counted, merge=Histogram.__add__)
+def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
+    """Threshold each channel by Otsu's method.
+
+    The threshold of a channel is the level that divides the values of the channel, in the
+    whole image, into two classes with the greatest variance between them. What is above it
+    becomes white. Colours are best made gray first. Floats are told apart in 65,536 levels
+    between 0 and 1; NaN becomes black.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    measured : Histogram
+        Of the whole image.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype: 0 and its maximum, 1 for floats.
+
+    References
+    ----------
+    .. [1] N. Otsu, A threshold selection method from gray-level histograms, IEEE Transactions on
+       Systems, Man, and Cybernetics 9(1), 1979.
+    """
+    thresholds = np.array(_otsu_levels(measured))
+    if chunk.dtype.kind == "f":
+        thresholds = (thresholds + 0.5) / _TOP  # between two levels
+    rows = flat_values(chunk).reshape(len(chunk), -1)
+    above = rows > np.tile(thresholds.astype(chunk.dtype), chunk.shape[1])
+    return cast(Pixels, above.reshape(chunk.shape))
+
+
+@lru_cache(maxsize=4)
+def _otsu_levels(histogram: Histogram) -> tuple[int, ...]:
+    return tuple(_otsu_level(counts) for counts in histogram.counts)
+
+
+def _otsu_level(counts: Pixels) -> int:
+    """Return the level that divides best; the only one that occurs if there is one."""
+    present = np.flatnonzero(counts)
+    if present.size < 2:
+        return int(present[0]) if present.size else 0
+    below = np.cumsum(counts)[present[0] : present[-1]]
+    sums = np.cumsum(counts * np.arange(counts.size))[present[0] : present[-1]]
+    total, whole = int(counts.sum()), int((counts * np.arange(counts.size)).sum())
+    # Whole numbers until the last step: levels that divide equally well come out equal.
+    distance = total * sums.astype(np.float64) - whole * below.astype(np.float64)
+    between = distance**2 / (below * (total - below).astype(np.float64))
+    return int(present[0] + np.argmax(between))

@@ -1,0 +1,128 @@
+"""Lookup tables: an entry for every level, for filters that look at one value at a time.
+
+What is looked up are words of 16 bits: one value of uint16, or two neighbouring values of uint8
+at once.  Where each channel has a table of its own, the words of a row use a few tables in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["Lookup", "flat_values", "has_levels", "pointwise"]
+
+# Words looked up at once: their indices, of eight bytes each, stay in the second-level cache.
+_BLOCK = 32 * 1024
+
+
+class Lookup:
+    """A table for all channels, or for each channel its own.
+
+    Parameters
+    ----------
+    tables : ndarray, shape (1 or channels, levels)
+        What becomes of each level; of the dtype of the images that it will be called with, uint8
+        or uint16.
+    """
+
+    def __init__(self, tables: Pixels) -> None:
+        if (tables == tables[0]).all():
+            tables = tables[:1]
+        self._last = tables[-1]
+        self._words = [table.copy() for table in tables]
+        if tables.dtype == np.uint8:
+            count = len(tables)
+            period = count if count % 2 else count // 2
+            order = [(2 * k % count, (2 * k + 1) % count) for k in range(period)]
+            self._words = [_of_pairs(tables[first], tables[second]) for first, second in order]
+
+    def __call__(self, chunk: Pixels) -> Pixels:
+        """Return what the values of `chunk` become."""
+        out = np.empty(chunk.shape, chunk.dtype)
+        source, target = flat_values(chunk), out.reshape(-1)
+        if chunk.dtype == np.uint8:
+            paired = source.size // 2 * 2
+            target[paired:] = self._last[source[paired:]]
+            source, target = source[:paired].view(np.uint16), target[:paired].view(np.uint16)
+        step = len(self._words) * _BLOCK
+        for start in range(0, source.size, step):
+            self._look_up(source[start : start + step], target[start : start + step])
+        return out
+
+    def _look_up(self, source: Pixels, target: Pixels) -> None:
+        period = len(self._words)
+        for turn, table in enumerate(self._words):
+            words, place = source[turn::period], target[turn::period]
+            index = scratch("index", np.dtype(np.intp), words.size)
+            np.copyto(index, words)
+            found = place if period == 1 else scratch("found", place.dtype, words.size)
+            np.take(table, index, out=found, mode="wrap")  # none is out of range; wrap is fastest
+            if found is not place:
+                np.copyto(place, found)
+
+
+def has_levels(dtype: np.dtype[Any]) -> bool:
+    """Whether there is a table for this dtype."""
+    return dtype.kind == "u" and dtype.itemsize <= 2
+
+
+def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) -> Pixels:
+    """Apply a function of one value to a chunk.
+
+    Parameters
+    ----------
+    chunk : ndarray
+        Any dtype.
+    function : callable
+        Gets an array of floats on the scale from 0 to 1, and `params`; returns a new one. It must
+        be found by name in a module: tables are kept by it.
+    *params : float
+        What else it needs.
+
+    Returns
+    -------
+    ndarray
+        For uint8 and uint16 the result in double precision, rounded half to even and saturated.
+    """
+    if has_levels(chunk.dtype):
+        return _tabulated(function, chunk.dtype.name, params)(chunk)
+    with np.errstate(all="ignore"):
+        if chunk.dtype.kind == "f":
+            return function(chunk.astype(np.result_type(chunk, np.float32), copy=False), *params)
+        full = full_scale(chunk.dtype)
+        return function(chunk / full, *params) * full
+
+
+@lru_cache(maxsize=64)
+def _tabulated(function: Callable[..., Pixels], dtype: str, params: tuple[float, ...]) -> Lookup:
+    full = full_scale(dtype)
+    with np.errstate(all="ignore"):
+        values = function(np.arange(full + 1) / full, *params) * full
+    return Lookup(np.rint(np.clip(values, 0, full)).astype(dtype)[None])
+
+
+def _of_pairs(first: Pixels, second: Pixels) -> Pixels:
+    """Return the table of words whose bytes are looked up in `first` and `second`."""
+    pairs = np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    return np.stack([first[pairs[:, 0]], second[pairs[:, 1]]], axis=1).view(np.uint16).reshape(-1)
+
+
+def flat_values(chunk: Pixels) -> Pixels:
+    """Return the values of a chunk end to end: a view, or a copy that lasts until the next call."""
+    if chunk.flags.c_contiguous:
+        return chunk.reshape(-1)
+    flat = scratch("flat", chunk.dtype, chunk.size)
+    shaped = flat.reshape(chunk.shape)
+    if chunk[0].flags.c_contiguous:
+        np.copyto(shaped, chunk)
+    else:  # alpha is hidden between the pixels: to copy three values at a time is slow
+        for channel in range(chunk.shape[2]):
+            np.copyto(shaped[..., channel], chunk[..., channel])
+    return flat
