@@ -37,9 +37,14 @@ import numpy as np
 from imgpipe.filters.separable import apply, scratch
 from imgpipe.image import Pixels
 
-__all__ = ["gaussian"]
+__all__ = ["gaussian", "gaussian_radius"]
 
 _Reals: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def gaussian_radius(sigma: float, truncate: float) -> int:
+    """Return how far a Gaussian reaches that is cut off at ``truncate`` standard deviations."""
+    return int(truncate * sigma + 0.5)
 
 
 def gaussian(chunk: Pixels, *, sigma: float, truncate: float = 4.0) -> Pixels:
@@ -63,7 +68,7 @@ def gaussian(chunk: Pixels, *, sigma: float, truncate: float = 4.0) -> Pixels:
         8-bit samples are within about one level of the unrounded Gaussian; others are
         exact up to a sigma of about 5, and beyond within 2e-4 of their range.
     """
-    radius = int(truncate * sigma + 0.5)
+    radius = gaussian_radius(sigma, truncate)
     if radius == 0:
         return chunk.copy()
     down, along = _plan(float(sigma), radius, chunk.dtype)

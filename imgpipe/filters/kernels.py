@@ -19,7 +19,7 @@ import numpy as np
 from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 
-__all__ = ["Taps", "by_rows", "real_type", "settle", "working_type"]
+__all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "settle", "working_type"]
 
 Weights: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -77,10 +77,29 @@ def settle(done: Pixels, out: Pixels) -> None:
     np.copyto(out, done, casting="unsafe")
 
 
+def finished(values: Pixels, dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0) -> Pixels:
+    """Return ``gain * values + add`` in another type. The values may be overwritten."""
+    out = np.empty(values.shape, dtype)
+    source, target = values.reshape(-1), out.reshape(-1)
+    for start in range(0, source.size, _BLOCK):
+        part = source[start : start + _BLOCK]
+        scaled(part, gain, add)
+        settle(part, target[start : start + _BLOCK])
+    return out
+
+
 def real_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the floating-point type that values of `dtype` are computed in."""
     single = dtype.itemsize <= (4 if dtype.kind == "f" else 2)
     return np.dtype(np.float32 if single else np.float64)
+
+
+def scaled(done: Pixels, gain: float, add: float) -> None:
+    """Multiply by ``gain`` and add ``add``, in place."""
+    if gain != 1:
+        np.multiply(done, done.dtype.type(gain), out=done)
+    if add:
+        np.add(done, done.dtype.type(add), out=done)
 
 
 def working_type(dtype: np.dtype[Any], weights: Weights) -> np.dtype[Any]:
@@ -143,6 +162,35 @@ class Taps:
                 np.add(out, total, out=out)
             elif total is not out:
                 np.copyto(out, total)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One direction of a separable filter: a weighted sum, times ``gain``, plus ``add``."""
+
+    taps: Taps
+    support: int
+    dtype: np.dtype[Any]
+    gain: float = 1.0
+    add: float = 0.0
+
+    @classmethod
+    def of(
+        cls, weights: tuple[float, ...], dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0
+    ) -> Line:
+        """Return the sum of ``weights[i]`` times the sample ``i`` further; their number is odd."""
+        return cls(Taps.of((weights,)), len(weights) - 1, dtype, gain, add)
+
+    def run(self, x: Pixels, unit: int) -> Pixels:
+        """Sum; see `imgpipe.filters.separable.Pass`."""
+        out = scratch("a", self.dtype, x.size)
+        self.taps.sum(x, 0, unit, out[: x.size - self.support * unit])
+        return out
+
+    def finish(self, done: Pixels, out: Pixels) -> None:
+        """Scale, round and saturate."""
+        scaled(done, self.gain, self.add)
+        settle(done, out)
 
 
 def _at(tap: tuple[int, int], row: int, pixel: int) -> int:

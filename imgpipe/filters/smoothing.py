@@ -6,18 +6,14 @@ from typing import Annotated
 
 from imgpipe.filters.base import filter
 from imgpipe.filters.boxes import box_mean
-from imgpipe.filters.gaussian import gaussian
+from imgpipe.filters.gaussian import gaussian, gaussian_radius
 from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 
 __all__ = ["blur", "box"]
 
 
-def _gaussian_radius(sigma: float, truncate: float) -> int:
-    return int(truncate * sigma + 0.5)
-
-
-@filter(halo=_gaussian_radius, alpha="premultiply")
+@filter(halo=gaussian_radius, alpha="premultiply")
 def blur(
     chunk: Pixels,
     *,
