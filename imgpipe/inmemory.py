@@ -10,7 +10,7 @@ import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
-from imgpipe.executors.choice import ExecutorLike, choose
+from imgpipe.executors.choice import ExecutorLike
 from imgpipe.filters.base import Chain
 from imgpipe.filters.stages import array_info, resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
@@ -18,7 +18,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, guess_colour
-from imgpipe.pipeline import Options, run_between
+from imgpipe.pipeline import Options, chosen, run_between
 
 __all__ = ["apply", "info", "read", "write"]
 
@@ -75,17 +75,12 @@ def apply(
     pixels = array.reshape(before.shape)
     source: Source
     sink: Sink
-    choice = choose(
-        executor,
-        workers,
-        trusted=all(one.definition.ours for one in filter),
-        pixels=after.pixels,
-    )
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
+    choice = chosen(options, stages, after.pixels)
     if not choice.traits.isolates:  # the workers see the arrays of this process
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, out)
     else:
         source, sink = SequentialArray(before, pixels), ArraySink(after, out)
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
     run_between(source, stages, sink, "array", options)
     return out
 

@@ -24,6 +24,7 @@ from imgpipe.errors import Cancelled, UsageError
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
+from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import RandomSource, Source
 from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
@@ -34,7 +35,7 @@ from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
 from imgpipe.tiler import JobRef, Task
 from imgpipe.worker import Job, Receipt
 
-__all__ = ["Control", "Pass", "Passes"]
+__all__ = ["Control", "Pass", "Passes", "must_travel"]
 
 # With two processors it is their time that is short, and one more thread only takes of it.
 _WORTH_A_THREAD = 3
@@ -275,14 +276,30 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
             raise left.error
 
 
+def must_travel(stages: tuple[Stage, ...]) -> None:
+    """Refuse filters that cannot be sent to another process.
+
+    Raises
+    ------
+    UsageError
+        With the reason.
+    """
+    if not all(stage.filter.definition.ours for stage in stages):
+        _by_value(stages)
+
+
 def _pickled(job: Job) -> bytes:
     """Return `job` as bytes that a worker can load, whatever module its functions are from."""
     if all(stage.filter.definition.ours for stage in job.all_stages):
         return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
+    return _by_value(job)
+
+
+def _by_value(sent: object) -> bytes:
     import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
 
     try:
-        return cast(bytes, cloudpickle.dumps(job))
+        return cast(bytes, cloudpickle.dumps(sent))
     except Exception as error:
         raise UsageError(
             f"a filter cannot be sent to the workers: {error}; make what it refers to at its "

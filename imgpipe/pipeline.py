@@ -25,14 +25,14 @@ from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
-from imgpipe.passes import Control, Pass, Passes
+from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
 from imgpipe.reader import copied_to_scratch
 from imgpipe.tally import Delivery, Tally
 from imgpipe.tiler import Task
 from imgpipe.worker import Job, Receipt
 
-__all__ = ["Options", "measure_between", "plan_run", "run", "run_between"]
+__all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
 
 
 _log = logging.getLogger("imgpipe")
@@ -135,7 +135,7 @@ def plan_run(
     """Return what `run` would do with the same arguments; nothing is read or written."""
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     with _opened(src, filter, dst, region, max_pixels, compression) as (source, stages, sink):
-        choice = _choice(options, stages, sink)
+        choice = chosen(options, stages, sink.info.pixels)
         return _plan(source, stages, sink, os.fspath(dst), options, choice)
 
 
@@ -148,9 +148,11 @@ def run_between(
     control: Control | None = None,
 ) -> Report:
     """Run `stages` from an open source to an open sink. What `run` does once both are open."""
-    choice = _choice(options, stages, sink)
+    choice = chosen(options, stages, sink.info.pixels)
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
+    if choice.traits.isolates:
+        must_travel(stages)
     _log.info("plan\n%s", plan)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
@@ -169,7 +171,7 @@ def run_between(
 def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
     """Return what the last of `stages` measures; no image is made."""
     sink = Nowhere(stages[-1].after)
-    choice = _choice(options, stages, sink)
+    choice = chosen(options, stages, sink.info.pixels)
     plan = _plan(source, stages, sink, "nowhere", options, choice)
     control = Control()
     with CleanupStack() as held:
@@ -208,12 +210,16 @@ def _opened(
             sink.abort()  # does nothing after a commit
 
 
-def _choice(options: Options, stages: tuple[Stage, ...], sink: Sink) -> Choice:
+def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
+    """Return the executor that these options and filters get, for an output of so many pixels."""
+    definitions = [stage.filter.definition for stage in stages]
+    timed = options.timeout is not None
     return choose(
         options.executor,
         options.workers,
-        trusted=options.timeout is None and all(stage.filter.definition.ours for stage in stages),
-        pixels=sink.info.pixels,
+        trusted=not timed and all(one.ours for one in definitions),
+        pixels=pixels,
+        threads=not timed and {one.executor for one in definitions} == {"threads"},
     )
 
 

@@ -334,3 +334,25 @@ def test_a_source_is_closed_when_it_cannot_be_copied(
     with pytest.raises(InputError):
         imgpipe.run(png, flip(), tmp_path / "out.png")
     assert closed
+
+
+def test_filters_may_ask_for_threads_and_the_report_says_so(png: Path, tmp_path: Path) -> None:
+    seen = set()
+
+    @filter(halo=1, executor="threads")
+    def threaded(chunk):
+        seen.add(os.getpid())
+        return chunk
+
+    report = imgpipe.run(png, threaded() | threaded(), tmp_path / "o.png", workers=2)
+    assert report.executor == "threads, as the filters ask for"
+    assert seen == {os.getpid()}
+    report = imgpipe.run(png, threaded() | halved(), tmp_path / "o.png", workers=2)
+    assert report.executor.startswith("processes, so that a function that crashes")
+    report = imgpipe.run(png, threaded(), tmp_path / "o.png", executor="serial")
+    assert report.executor == "serial, as asked"
+
+
+def test_an_array_with_a_timeout_goes_through_processes(photo: np.ndarray) -> None:
+    out = imgpipe.apply(photo, invert(), timeout=30)
+    np.testing.assert_array_equal(out, invert()(photo))

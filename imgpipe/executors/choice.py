@@ -49,7 +49,14 @@ class Choice:
     traits: Traits
 
 
-def choose(asked: ExecutorLike, workers: int | None, *, trusted: bool, pixels: int) -> Choice:
+def choose(
+    asked: ExecutorLike,
+    workers: int | None,
+    *,
+    trusted: bool,
+    pixels: int,
+    threads: bool = False,
+) -> Choice:
     """Choose an executor.
 
     Parameters
@@ -63,6 +70,8 @@ def choose(asked: ExecutorLike, workers: int | None, *, trusted: bool, pixels: i
         Others run in processes that may die.
     pixels : int
         Size of the output: a small one is done before a pool would be ready.
+    threads : bool
+        Whether all filters ask for threads.
 
     Raises
     ------
@@ -81,6 +90,8 @@ def choose(asked: ExecutorLike, workers: int | None, *, trusted: bool, pixels: i
         if asked not in _TRAITS:
             raise UsageError(f"executor must be one of {', '.join(_TRAITS)}, or an Executor")
         name, why = asked, "as asked"
+    elif threads:
+        name, why = "threads", "as the filters ask for"
     elif not trusted:
         name, why = "processes", "so that a function that crashes or hangs can be ended"
     elif count == 1:

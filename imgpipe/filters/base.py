@@ -250,6 +250,9 @@ def filter(  # noqa: A001
     operands : tuple of str, optional
         Parameters that name further images of the same size. The kernel gets their pixels,
         cut like the chunk, as the keyword ``operands``, a tuple of arrays.
+    executor : {"processes", "threads"}, default "processes"
+        ``threads`` asks for threads of this process, for a function that releases the GIL. A
+        chain of such filters gets them, unless the caller wants another executor.
 
     Returns
     -------
@@ -301,6 +304,8 @@ def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, An
         raise DeclarationError(f"{name}: border must be one of {', '.join(BORDERS)}")
     if made.alpha not in ("keep", "premultiply", "filter"):
         raise DeclarationError(f"{name}: alpha must be keep, premultiply or filter")
+    if made.executor not in ("processes", "threads"):
+        raise DeclarationError(f"{name}: executor must be processes or threads")
     if made.dtype not in ("keep", "float32"):
         raise DeclarationError(
             f"{name}: dtype must be keep or float32, what the function works in; "

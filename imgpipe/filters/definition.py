@@ -98,6 +98,7 @@ class Definition:
     metadata: StillTrue | None = None
     in_order: bool = False
     operands: tuple[str, ...] = ()
+    executor: Literal["processes", "threads"] = "processes"
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)
     takes_place: bool = field(default=False, compare=False)
     takes_white: bool = field(default=False, compare=False)

@@ -128,7 +128,8 @@ class Stage:
             extra["place"] = Place(box, wanted, self.before.height, self.before.width)
         if definition.takes_white:
             mixed = self.before.alpha is not None and definition.alpha == "premultiply"
-            extra["white"] = full_scale(self.before.dtype) ** (2 if mixed else 1)
+            worked = self.before.dtype if definition.dtype == "keep" else "float32"
+            extra["white"] = full_scale(worked) ** (2 if mixed else 1)
         if definition.measure is not None:
             extra["measured"] = self.measured
         if definition.operands:
