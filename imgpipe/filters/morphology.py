@@ -1,0 +1,288 @@
+"""Morphology: filters made of the least and the greatest value of a neighbourhood."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import numpy as np
+
+from imgpipe.filters.base import filter
+from imgpipe.filters.extremes import Neighbourhood, extreme
+from imgpipe.filters.parameters import Between
+from imgpipe.image import Pixels
+
+__all__ = [
+    "blackhat",
+    "close",
+    "dilate",
+    "erode",
+    "maximum",
+    "minimum",
+    "morphological_gradient",
+    "open",
+    "tophat",
+]
+
+Radius = Annotated[int, Between(0, 1000), "pixels on each side of the centre"]
+# Filters of two steps reach twice as far.
+Reach = Annotated[int, Between(0, 500), "pixels on each side of the centre"]
+Shape = Annotated[Neighbourhood, "which pixels within the radius count"]
+
+
+@filter(halo=lambda radius: radius)
+def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+    """Take the least value around each pixel.
+
+    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] M. van Herk, A fast algorithm for local minimum and maximum filters on rectangular and
+       octagonal kernels, Pattern Recognition Letters 13(7), 1992.
+    """
+    return extreme(chunk, np.minimum, radius, shape)
+
+
+@filter(halo=lambda radius: radius)
+def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+    """Take the greatest value around each pixel.
+
+    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    return extreme(chunk, np.maximum, radius, shape)
+
+
+@filter(halo=lambda radius: radius)
+def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+    """Erode: the least value around each pixel.
+
+    `minimum`, by its name in morphology.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return extreme(chunk, np.minimum, radius, shape)
+
+
+@filter(halo=lambda radius: radius)
+def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+    """Dilate: the greatest value around each pixel.
+
+    `maximum`, by its name in morphology.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return extreme(chunk, np.maximum, radius, shape)
+
+
+@filter(halo=lambda radius: 2 * radius)
+def open(  # noqa: A001 - it is called opening
+    chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square"
+) -> Pixels:
+    """Open: remove bright details smaller than the shape.
+
+    An erosion, then a dilation of that. The border is what lies beyond the image, and the erosion
+    is computed there too before it is dilated, so the result is never above the image. That of
+    ``erode | dilate`` differs at the border ``edge`` and ``constant``: there the second filter
+    extends what the first made of the image.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return _opened(chunk, radius, shape)
+
+
+@filter(halo=lambda radius: 2 * radius)
+def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
+    """Close: fill dark details smaller than the shape.
+
+    A dilation, then an erosion of that; the result is never below the image. For the border see
+    `open`.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return _closed(chunk, radius, shape)
+
+
+@filter(halo=lambda radius: 2 * radius)
+def tophat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
+    """White top-hat: what opening removes.
+
+    The image less its opening. For the border see `open`.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; never negative.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return cast(Pixels, np.subtract(_inner(chunk, 2 * radius), _opened(chunk, radius, shape)))
+
+
+@filter(halo=lambda radius: 2 * radius)
+def blackhat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
+    """Black top-hat: what closing adds.
+
+    The closing less the image. For the border see `open`.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; never negative.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    return cast(Pixels, np.subtract(_closed(chunk, radius, shape), _inner(chunk, 2 * radius)))
+
+
+@filter(halo=lambda radius: radius)
+def morphological_gradient(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+    """Take the range of values around each pixel.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    shape : {"square", "cross", "disk"}
+        As for `minimum`.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; never negative.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    """
+    high, low = extreme(chunk, np.maximum, radius, shape), extreme(chunk, np.minimum, radius, shape)
+    return cast(Pixels, np.subtract(high, low))
+
+
+def _opened(chunk: Pixels, radius: int, shape: Neighbourhood) -> Pixels:
+    return extreme(extreme(chunk, np.minimum, radius, shape), np.maximum, radius, shape)
+
+
+def _closed(chunk: Pixels, radius: int, shape: Neighbourhood) -> Pixels:
+    return extreme(extreme(chunk, np.maximum, radius, shape), np.minimum, radius, shape)
+
+
+def _inner(chunk: Pixels, halo: int) -> Pixels:
+    height, width = chunk.shape[:2]
+    return chunk[halo : height - halo, halo : width - halo]
