@@ -161,6 +161,7 @@ FILTERS = Registry(
                 "Difference of Gaussians: what is between two scales.",
             ),
             "emboss": ("edges", "Emboss: a relief of the image, lit from the top left."),
+            "convolve": ("convolution", "Convolve with a kernel of your own."),
             "unsharp": ("sharpening", "Unsharp mask: add what a blur would take away."),
         },
     ),

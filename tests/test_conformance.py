@@ -21,7 +21,9 @@ SHAPE = (47, 59, 3)
 
 REQUIRED = {
     "blend": {"other": noise(SHAPE, "uint8", 9)},
+    "convolve": {"kernel": "1 2 3; 0 -4 1; 2 0 0.5"},
     "crop": {"x": 3, "y": 5, "width": 40, "height": 31},
+    "resize": {"size": "70%", "method": "lanczos"},
 }
 
 

@@ -166,20 +166,18 @@ class Taps:
 
 @dataclass(frozen=True)
 class Line:
-    """One direction of a separable filter: a weighted sum, times ``gain``, plus ``add``."""
+    """One direction of a separable filter: a weighted sum, over ``divisor``, plus ``add``."""
 
     taps: Taps
     support: int
     dtype: np.dtype[Any]
-    gain: float = 1.0
+    divisor: float = 1.0
     add: float = 0.0
 
     @classmethod
-    def of(
-        cls, weights: tuple[float, ...], dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0
-    ) -> Line:
+    def of(cls, weights: tuple[float, ...], dtype: np.dtype[Any]) -> Line:
         """Return the sum of ``weights[i]`` times the sample ``i`` further; their number is odd."""
-        return cls(Taps.of((weights,)), len(weights) - 1, dtype, gain, add)
+        return cls(Taps.of((weights,)), len(weights) - 1, dtype)
 
     def run(self, x: Pixels, unit: int) -> Pixels:
         """Sum; see `imgpipe.filters.separable.Pass`."""
@@ -188,8 +186,10 @@ class Line:
         return out
 
     def finish(self, done: Pixels, out: Pixels) -> None:
-        """Scale, round and saturate."""
-        scaled(done, self.gain, self.add)
+        """Divide, add, round and saturate."""
+        if self.divisor != 1:
+            np.divide(done, done.dtype.type(self.divisor), out=done)
+        scaled(done, 1, self.add)
         settle(done, out)
 
 

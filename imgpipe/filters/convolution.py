@@ -1,0 +1,184 @@
+"""Convolution with any kernel, and how a kernel is written down."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from imgpipe.errors import ParameterError
+from imgpipe.filters.base import filter
+from imgpipe.filters.kernels import (
+    Line,
+    Taps,
+    Weights,
+    by_rows,
+    real_type,
+    scaled,
+    working_type,
+)
+from imgpipe.filters.parameters import Between, Through
+from imgpipe.filters.separable import apply, scratch
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["convolve"]
+
+_MOST = 255  # weights along one side
+
+# From so many weights on, two passes along a column and a row are faster than one over all.
+_WORTH_FACTORS = 25
+
+
+def _written(kernel: Any) -> str:
+    """Return a kernel as text: rows that end in ``;``, numbers that end in a blank."""
+    if isinstance(kernel, (str, os.PathLike)):
+        array = _read(os.fspath(kernel))
+    else:
+        try:
+            array = np.asarray(kernel, np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"{kernel!r} is no array of numbers") from None
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"a kernel has rows and columns, not a shape of {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("every number of a kernel must be finite")
+    if any(side % 2 == 0 or side > _MOST for side in array.shape):
+        raise ValueError(
+            f"a kernel has an odd number of rows and of columns, at most {_MOST}, so that one "
+            f"number is its centre; this has {array.shape[0]} x {array.shape[1]}"
+        )
+    return "; ".join(" ".join(map(_number, row)) for row in array.tolist())
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def _read(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the kernel that `text` is, or that is in the file of that name."""
+    try:
+        return _parsed(text)
+    except ValueError:
+        if not os.path.isfile(text):  # `Path.is_file` raises for text that is too long
+            raise ValueError(
+                f"{text!r} is neither rows of numbers, such as '0 1 0; 1 -4 1; 0 1 0', nor a file"
+            ) from None
+    try:
+        if Path(text).suffix == ".npy":
+            return np.asarray(np.load(text, allow_pickle=False), np.float64)
+        return _parsed(Path(text).read_text(encoding="utf-8"))
+    except (OSError, EOFError, ValueError, TypeError) as error:
+        raise ValueError(f"{text}: cannot be read as a kernel: {error}") from None
+
+
+def _parsed(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Parse rows of numbers; a row ends with a ``;`` or a line, a number with a blank or ``,``."""
+    lines = text.replace(";", "\n").splitlines()
+    rows = [[float(word) for word in line.replace(",", " ").split()] for line in lines]
+    rows = [row for row in rows if row]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("its rows are not of the same length")
+    return np.array(rows)
+
+
+def _reach(kernel: str, scale: float) -> tuple[int, int]:
+    if scale == 0:
+        raise ParameterError("convolve: scale must not be 0: the sum is divided by it")
+    weights = _turned(kernel)
+    return len(weights) // 2, len(weights[0]) // 2
+
+
+@filter(halo=_reach)
+def convolve(
+    chunk: Pixels,
+    *,
+    kernel: Annotated[
+        str, Through(_written), "rows of numbers, such as '0 1 0; 1 -4 1; 0 1 0', or a file of them"
+    ],
+    scale: Annotated[float, Between(-1e9, 1e9), "what the sum is divided by"] = 1.0,
+    offset: Annotated[
+        float, Between(-1, 1), "added to the result, in units of the full range"
+    ] = 0.0,
+) -> Pixels:
+    """Convolve with a kernel of your own.
+
+    ``sum(kernel[j, i] * value[y + cy - j, x + cx - i]) / scale + offset * maximum``, where
+    ``(cy, cx)`` is the centre of the kernel, and the maximum is that of the dtype, and 1 for
+    floats. The kernel is turned by half a turn, as convolution is defined and as SciPy does it;
+    programs that do not turn it compute the correlation.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    kernel : str, path or array
+        Rows of numbers: a row ends with a ``;`` or a line, a number with a blank or a comma. Or the
+        path of a text file of them, or of a ``.npy`` file; from Python also an array. It is read
+        when the filter is made, and has an odd number of rows and of columns, at most 255.
+    scale : float
+        What the sum is divided by, such as the sum of the kernel.
+    offset : float
+        Added to the result, in units of the full range.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated. Sums are exact for uint8 and a
+        kernel of small whole numbers, else computed in float32, and in float64 for float64. Alpha
+        is not filtered.
+    """
+    weights = _turned(kernel)
+    halo = len(weights) // 2, len(weights[0]) // 2
+    add = offset * full_scale(chunk.dtype)
+    factors = _factors(weights, real_type(chunk.dtype))
+    if factors is not None:
+        down, along = (Line.of(factor, real_type(chunk.dtype)) for factor in factors)
+        return apply(chunk, down, replace(along, divisor=scale, add=add), halo)
+    taps, working = _taps(weights), working_type(chunk.dtype, weights)
+
+    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
+        total = out if working == out.dtype else scratch("total", working, out.size)
+        taps.sum(x, row, pixel, total)
+        if total is not out:
+            np.copyto(out, total)
+        if scale != 1:
+            np.divide(out, out.dtype.type(scale), out=out)
+        scaled(out, 1, add)
+
+    return by_rows(chunk, halo, working, compute)
+
+
+@functools.lru_cache(maxsize=64)
+def _turned(kernel: str) -> Weights:
+    """Return the weights of the samples around a pixel, from the top left."""
+    return tuple(tuple(row) for row in _parsed(kernel)[::-1, ::-1].tolist())
+
+
+_taps = functools.lru_cache(maxsize=64)(Taps.of)
+
+
+@functools.lru_cache(maxsize=64)
+def _factors(
+    weights: Weights, working: np.dtype[Any]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return a column and a row whose product is the kernel, if there are and it is worth it.
+
+    They are whole numbers where the kernel is, so that the sum stays exact.
+    """
+    array = np.array(weights)
+    if array.size < _WORTH_FACTORS or min(array.shape) == 1 or not array.any():
+        return None
+    i, j = np.unravel_index(np.abs(array).argmax(), array.shape)
+    whole = bool((array == np.rint(array)).all())
+    row = array[i] / (math.gcd(*map(int, array[i])) if whole else 1)
+    column = array[:, j] / row[j]
+    off = np.abs(np.outer(column, row) - array).max()
+    if off > np.finfo(working).eps * np.abs(array[i, j]):
+        return None
+    return tuple(column.tolist()), tuple(row.tolist())
