@@ -29,7 +29,22 @@ import reporting
 from numpy.typing import NDArray
 
 from imgpipe.executors.base import Traits
-from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert, rotate
+from imgpipe.filters import (
+    autocontrast,
+    blur,
+    box,
+    equalize,
+    flip,
+    gamma,
+    grayscale,
+    invert,
+    levels,
+    linear,
+    posterize,
+    rotate,
+    solarize,
+    threshold,
+)
 from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, array_info, compute, measure, resolve
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
@@ -55,9 +70,11 @@ def optional(module: str, package: str) -> Any:
 
 cv2 = optional("cv2", "opencv-python-headless")
 ndimage = optional("scipy.ndimage", "scipy")
+skexposure = optional("skimage.exposure", "scikit-image")
 skfilters = optional("skimage.filters", "scikit-image")
 skutil = optional("skimage.util", "scikit-image")
 Image = optional("PIL.Image", "pillow")
+ImageEnhance = optional("PIL.ImageEnhance", "pillow")
 ImageFilter = optional("PIL.ImageFilter", "pillow")
 ImageOps = optional("PIL.ImageOps", "pillow")
 
@@ -115,26 +132,13 @@ def cases() -> Iterator[Case]:
         yield blur_case(sigma)
     for radius in (1, 2, 10, 50):
         yield box_case(radius)
-    yield case(
-        invert(),
-        lambda a, top: top - a,
-        *INTEGERS,
-        opencv=lambda a: cv2.bitwise_not(a),
-        skimage=lambda a: skutil.invert(a),
-        pillow=lambda image: ImageOps.invert(image),
-    )
+    yield from tone_cases()
     yield case(
         grayscale(),
         lambda a, _: a @ np.array([[0.299], [0.587], [0.114]]),
         *INTEGERS,
         opencv=lambda a: cv2.cvtColor(a, cv2.COLOR_RGB2GRAY),
         pillow=lambda image: image.convert("L"),
-    )
-    yield case(
-        autocontrast(),
-        stretched,
-        *INTEGERS,
-        pillow=lambda image: ImageOps.autocontrast(image),
     )
     yield case(
         flip(direction="horizontal"),
@@ -150,6 +154,99 @@ def cases() -> Iterator[Case]:
         opencv=lambda a: cv2.rotate(a, cv2.ROTATE_90_COUNTERCLOCKWISE),
         pillow=lambda image: image.transpose(Image.Transpose.ROTATE_90),
     )
+
+
+def tone_cases() -> Iterator[Case]:
+    """Yield filters of one value at a time."""
+    curve = np.rint(np.linspace(0, 1, 256) ** 0.45 * 255).astype(np.uint8)
+    yield case(
+        invert(),
+        lambda a, top: top - a,
+        *ALL,
+        opencv=lambda a: cv2.bitwise_not(a) if a.dtype.kind == "u" else cv2.subtract(1, a),
+        skimage=lambda a: skutil.invert(a),
+        pillow=lambda image: ImageOps.invert(image),
+    )
+
+    def brightened(pixels: Pixels, top: float) -> Pixels:
+        return np.asarray(top * (pixels / top) ** 0.45)
+
+    yield case(
+        gamma(gamma=0.45),
+        brightened,
+        opencv=lambda a: cv2.LUT(a, curve),
+        skimage=lambda a: skexposure.adjust_gamma(a, 0.45),
+        pillow=lambda image: image.point(curve.tolist() * 3),
+    )
+    yield case(
+        gamma(gamma=0.45),
+        brightened,
+        "uint16",
+        "float32",
+        skimage=lambda a: skexposure.adjust_gamma(a, 0.45),
+    )
+    yield case(
+        linear(scale=1.2, offset=-0.1),
+        lambda a, top: np.clip(1.2 * a - 0.1 * top, 0, top),
+        opencv=lambda a: cv2.convertScaleAbs(a, alpha=1.2, beta=-25.5),
+        pillow=lambda image: ImageEnhance.Contrast(image).enhance(1.2),
+    )
+    yield case(
+        levels(in_black=0.1, in_white=0.9),
+        lambda a, top: np.clip((a - 0.1 * top) / 0.8, 0, top),
+        *ALL,
+        skimage=lambda a: skexposure.rescale_intensity(
+            a, (0.1 * white(a), 0.9 * white(a)), (0, white(a))
+        ),
+    )
+    yield case(
+        solarize(),
+        lambda a, top: np.where(a < top / 2, a, top - a),
+        *ALL,
+        pillow=lambda image: ImageOps.solarize(image),
+    )
+    yield case(
+        posterize(bits=4),
+        lambda a, top: np.floor(a / ((top + 1) / 16)) * ((top + 1) / 16),
+        *INTEGERS,
+        pillow=lambda image: ImageOps.posterize(image, 4),
+    )
+    yield case(
+        threshold(),
+        lambda a, top: np.where(a > top / 2, top, 0),
+        *ALL,
+        opencv=lambda a: cv2.threshold(a, white(a) / 2, white(a), cv2.THRESH_BINARY)[1],
+    )
+    yield case(
+        autocontrast(),
+        stretched,
+        *ALL,
+        pillow=lambda image: ImageOps.autocontrast(image),
+    )
+    yield case(
+        autocontrast(cutoff=1),
+        lambda a, top: stretched(a, top, 1),
+        *INTEGERS,
+        pillow=lambda image: ImageOps.autocontrast(image, 1),
+    )
+    yield case(
+        equalize(),
+        equalized,
+        opencv=lambda a: cv2.merge([cv2.equalizeHist(plane) for plane in cv2.split(a)]),
+        skimage=lambda a: np.stack([skexposure.equalize_hist(a[..., c]) for c in range(3)], 2),
+        pillow=lambda image: ImageOps.equalize(image),
+    )
+    yield case(
+        equalize(),
+        equalized,
+        "uint16",
+        skimage=lambda a: np.stack([skexposure.equalize_hist(a[..., c]) for c in range(3)], 2),
+    )
+
+
+def white(pixels: Pixels) -> float:
+    """Return the value that stands for white."""
+    return 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
 
 
 def blur_case(sigma: float) -> Case:
@@ -186,10 +283,20 @@ def box_case(radius: int) -> Case:
     )
 
 
-def stretched(exact: Pixels, top: float) -> Pixels:
+def stretched(exact: Pixels, top: float, cutoff: float = 0) -> Pixels:
     """Return an image with each channel stretched to the full range."""
-    low, high = exact.min(axis=(0, 1)), exact.max(axis=(0, 1))
-    return np.asarray((exact - low) * (top / (high - low)))
+    low = np.percentile(exact, cutoff, axis=(0, 1), method="higher")
+    high = np.percentile(exact, 100 - cutoff, axis=(0, 1), method="lower")
+    return np.asarray(np.clip((exact - low) * (top / (high - low)), 0, top))
+
+
+def equalized(exact: Pixels, top: float) -> Pixels:
+    """Return an image with the histogram of each channel equalized."""
+    planes = []
+    for channel in range(exact.shape[2]):
+        values = exact[..., channel]
+        planes.append(np.searchsorted(np.sort(values, axis=None), values, "right") / values.size)
+    return np.stack(planes, axis=2) * top
 
 
 @dataclass

@@ -93,11 +93,18 @@ def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) ->
     """
     if has_levels(chunk.dtype):
         return _tabulated(function, chunk.dtype.name, params)(chunk)
+    full = full_scale(chunk.dtype)
+    working = np.result_type(chunk, np.float32) if chunk.dtype.kind == "f" else np.dtype(np.float64)
+    out = np.empty(chunk.shape, working)
+    step = max(1, _BLOCK // (chunk.shape[1] * chunk.shape[2]))
     with np.errstate(all="ignore"):
-        if chunk.dtype.kind == "f":
-            return function(chunk.astype(np.result_type(chunk, np.float32), copy=False), *params)
-        full = full_scale(chunk.dtype)
-        return function(chunk / full, *params) * full
+        for y in range(0, len(chunk), step):
+            part = chunk[y : y + step].astype(working, copy=False)
+            if full == 1:
+                out[y : y + step] = function(part, *params)
+            else:
+                out[y : y + step] = function(part / full, *params) * full
+    return out
 
 
 @lru_cache(maxsize=64)

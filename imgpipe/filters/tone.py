@@ -7,7 +7,7 @@ floats are not clipped unless a filter says so, and NaN stays NaN.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import numpy as np
 
@@ -45,11 +45,12 @@ def invert(chunk: Pixels) -> Pixels:
 
 
 def _power(values: Pixels, exponent: float, gain: float) -> Pixels:
-    size = np.abs(values)
     # Not in place: NumPy's vector and scalar powers differ in the last bit.
-    powered = np.power(size, exponent)
+    powered = np.power(np.abs(values), exponent)
     np.multiply(powered, gain, out=powered)
-    return cast(Pixels, np.copysign(powered, values, out=powered))
+    if np.signbit(values).any():
+        np.copysign(powered, values, out=powered)
+    return cast(Pixels, powered)
 
 
 @filter(halo=0)
@@ -203,8 +204,9 @@ def posterize(
     """
     if chunk.dtype.kind == "f":
         return pointwise(chunk, _steps, bits)
-    lower = max(0, int(full_scale(chunk.dtype)).bit_length() - bits)
-    return cast(Pixels, np.right_shift(chunk, lower) << lower)
+    top = int(full_scale(chunk.dtype))
+    lower = max(0, top.bit_length() - bits)
+    return cast(Pixels, np.bitwise_and(chunk, chunk.dtype.type(top >> lower << lower)))
 
 
 def _mirrored_above(values: Pixels, threshold: float) -> Pixels:
@@ -237,14 +239,19 @@ def solarize(
     ndarray
         Of the same dtype.
     """
-    return pointwise(chunk, _mirrored_above, threshold)
+    if not has_levels(chunk.dtype):
+        return pointwise(chunk, _mirrored_above, threshold)
+    dark = chunk.dtype.type(_levels_below(threshold, chunk.dtype.name, "left"))
+    # All bits of what is bright are turned over.
+    bright = np.multiply(chunk >= dark, chunk.dtype.type(full_scale(chunk.dtype)))
+    return cast(Pixels, np.bitwise_xor(chunk, bright, out=bright))
 
 
 @lru_cache(maxsize=64)
-def _last_level(value: float, dtype: str) -> int:
-    """Return the highest level that is not above `value`."""
+def _levels_below(value: float, dtype: str, side: Literal["left", "right"]) -> int:
+    """Return how many levels are below `value`, or with "right", not above it."""
     full = int(full_scale(dtype))
-    return int(np.searchsorted(np.arange(full + 1) / full, value, side="right")) - 1
+    return int(np.searchsorted(np.arange(full + 1) / full, value, side=side))
 
 
 @filter(halo=0)
@@ -271,7 +278,8 @@ def threshold(
         Of the same dtype: 0 and its maximum, 1 for floats.
     """
     if has_levels(chunk.dtype):
-        return cast(Pixels, chunk > chunk.dtype.type(_last_level(value, chunk.dtype.name)))
+        last = _levels_below(value, chunk.dtype.name, "right") - 1
+        return cast(Pixels, chunk > chunk.dtype.type(last))
     if chunk.dtype.kind == "f":
         return cast(Pixels, chunk > value)
     return cast(Pixels, chunk / full_scale(chunk.dtype) > value)
