@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -126,7 +127,8 @@ def check(
     one, known = _as_filter(filter)
     pictures = _pictures(image)
     floats = pictures["noise"] / 255
-    with contextlib.suppress(Exception):  # not every function takes floats
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("error")  # a function that does not care for floats may say so
         one(floats)
         pictures["noise in floats"] = floats
     return _Check(one, known, pictures).report()
