@@ -123,6 +123,7 @@ FILTERS = Registry(
         {
             "blur": ("smoothing", "Gaussian blur."),
             "box": ("smoothing", "Box blur: the mean over a square."),
+            "bilateral": ("edge_preserving", "Bilateral filter: smooth, but not across edges."),
             "invert": ("tone", "Invert every value: white becomes black."),
             "gamma": ("tone", "Gamma correction: raise every value to a power."),
             "linear": ("tone", "Scale every value and add to it."),
@@ -134,6 +135,9 @@ FILTERS = Registry(
             "equalize": ("histogram", "Equalize the histogram of each channel."),
             "otsu": ("histogram", "Threshold each channel by Otsu's method."),
             "grayscale": ("colour", "Reduce colours to gray, by luma."),
+            "sepia": ("colour", "Give the image the brown of an old photograph."),
+            "tint": ("colour", "Tint the image with a colour."),
+            "mix_channels": ("colour", "Mix the channels with a matrix of your own."),
             "blend": ("colour", "Mix with a second image of the same size."),
             "crop": ("shape", "Cut out a part of the image."),
             "flip": ("shape", "Mirror the image top to bottom or left to right."),

@@ -23,7 +23,9 @@ REQUIRED = {
     "blend": {"other": noise(SHAPE, "uint8", 9)},
     "convolve": {"kernel": "1 2 3; 0 -4 1; 2 0 0.5"},
     "crop": {"x": 3, "y": 5, "width": 40, "height": 31},
+    "mix_channels": {"matrix": "0 1 0; 0.5 -0.3 0.9"},
     "resize": {"size": "70%", "method": "lanczos"},
+    "tint": {"colour": "#f80"},
 }
 
 

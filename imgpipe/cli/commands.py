@@ -226,8 +226,8 @@ def _example_words(definition: Definition) -> Iterator[str]:
 
 
 def _example_value(parameter: Parameter) -> str:
-    if parameter.choices:
-        return parameter.choices[-1]
+    if parameter.example or parameter.choices:
+        return parameter.example or parameter.choices[-1]
     if parameter.kind is bool:
         return "false" if parameter.default is True else "true"
     if not parameter.required and parameter.default is not None:

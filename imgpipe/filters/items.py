@@ -9,6 +9,7 @@ from imgpipe.image import Pixels
 __all__ = ["in_order"]
 
 _ITEMS = {2: "u2", 4: "u4", 8: "u8", 16: "V16"}
+_STRIPE = 64
 
 
 def in_order(pixels: Pixels) -> Pixels:
@@ -18,10 +19,14 @@ def in_order(pixels: Pixels) -> Pixels:
     of 2, 4, 8 or 16 bytes are moved as one item each, and others channel by channel.
     """
     out = np.empty(pixels.shape, pixels.dtype)
+    source, target = pixels, out
     item = _ITEMS.get(pixels.shape[2] * pixels.itemsize)
     if item is not None and pixels.strides[2] == pixels.itemsize:
-        out.view(item)[...] = pixels.view(item)
-        return out
-    for channel in range(pixels.shape[2]):
-        out[..., channel] = pixels[..., channel]
+        source, target = pixels.view(item), out.view(item)
+    down, across, _ = map(abs, pixels.strides)
+    # Where rows have become columns, a stripe reads few lines of the cache at once.
+    width = _STRIPE if across > down else max(1, pixels.shape[1])
+    for x in range(0, pixels.shape[1], width):
+        for channel in range(source.shape[2]):
+            target[:, x : x + width, channel] = source[:, x : x + width, channel]
     return out

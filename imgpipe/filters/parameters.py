@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from imgpipe.errors import DeclarationError, ParameterError
 
-__all__ = ["ENGINE_KEYWORDS", "Between", "Parameter", "Through", "bind", "parameters_of"]
+__all__ = ["ENGINE_KEYWORDS", "Between", "Example", "Parameter", "Through", "bind", "parameters_of"]
 
 ENGINE_KEYWORDS = frozenset({"place", "measured", "operands", "white"})
 """Keywords of a kernel that the engine fills in."""
@@ -54,6 +54,13 @@ class Through:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A value to show, of a parameter that has no default. Goes into ``typing.Annotated``."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a filter.
 
@@ -73,6 +80,8 @@ class Parameter:
         One line of help.
     through : Through or None
         What a value goes through first.
+    example : str
+        A value to show, as it is written.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Parameter:
     bounds: Between | None = None
     text: str = ""
     through: Through | None = None
+    example: str = ""
 
     @property
     def required(self) -> bool:
@@ -199,12 +209,13 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
-    bounds, text, through = None, "", None
+    bounds, text, through, example = None, "", None, ""
     if typing.get_origin(hint) is Annotated:
         hint, *notes = typing.get_args(hint)
         bounds = next((note for note in notes if isinstance(note, Between)), None)
         text = next((note for note in notes if isinstance(note, str)), "")
         through = next((note for note in notes if isinstance(note, Through)), None)
+        example = next((note.value for note in notes if isinstance(note, Example)), "")
     choices: tuple[str, ...] = ()
     if typing.get_origin(hint) is Literal:
         literals = typing.get_args(hint)
@@ -217,7 +228,7 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     kind = hint if hint in (bool, int, float, str) else object
     if entry.name == "border":
         raise DeclarationError("'border' is a parameter of every filter; give yours another name")
-    return Parameter(entry.name, kind, entry.default, choices, bounds, text, through)
+    return Parameter(entry.name, kind, entry.default, choices, bounds, text, through, example)
 
 
 def _parse_bool(text: str) -> bool:

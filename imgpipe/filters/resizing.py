@@ -1,0 +1,176 @@
+"""Resizing: what size is wanted, and how an image of that size is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from fractions import Fraction
+from typing import Annotated, Any
+
+from imgpipe.errors import ParameterError, UsageError
+from imgpipe.filters.base import Place, filter
+from imgpipe.filters.parameters import Example, Through
+from imgpipe.filters.resampling import Axis, Method, nearest, resampled
+from imgpipe.geometry import Box
+from imgpipe.image import Metadata, Pixels
+
+__all__ = ["new_size", "resize"]
+
+_SIZE = re.compile(r"([0-9]{0,10})x([0-9]{0,10})(!?)|([0-9]{1,10}(?:\.[0-9]{1,10})?)%")
+_MOST = (1 << 31) - 1
+
+
+def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
+    """Return the rows and columns that `size` asks for, of an image of those `before`.
+
+    ============  ===================================================================
+    ``800x600``   what fits into 800 columns and 600 rows, with its aspect ratio kept
+    ``800x``      800 columns, and as many rows as keep the aspect ratio
+    ``x600``      600 rows, and as many columns as keep the aspect ratio
+    ``50%``       half of the columns, half of the rows; or 12.5%, or 200%
+    ``800x600!``  800 columns and 600 rows, whatever becomes of the aspect ratio
+    ============  ===================================================================
+
+    A side that is worked out is rounded to a whole pixel, halves up, and at least 1.
+
+    Raises
+    ------
+    ParameterError
+        If `size` is none of these, or leaves nothing.
+    """
+    found = _SIZE.fullmatch(size)
+    if found is None or size in ("x", "x!"):
+        hint = f"; for {size} columns write {size}x" if size.isdecimal() else ""
+        raise ParameterError(
+            f"{size!r} is no size; write 800x600, 800x or x600 (columns x rows), 50%, or 800x600! "
+            f"to ignore the aspect ratio{hint}"
+        )
+    sides = [Fraction(side) for side in found.groups()[:2] if side]
+    if found[3] and len(sides) < 2:
+        raise ParameterError(f"{size!r} has one side; before ! give columns and rows")
+    if 0 in sides or (found[4] and not float(found[4])):
+        raise ParameterError(f"{size!r} leaves nothing; give at least one pixel")
+    columns, rows, exactly, percent = found.groups()
+    if exactly:
+        return int(rows), int(columns)
+    height, width = before
+    factors = [Fraction(int(columns), width)] if columns else []
+    factors += [Fraction(int(rows), height)] if rows else []
+    factor = min(factors) if factors else Fraction(percent) / 100
+    half = Fraction(1, 2)
+    return max(1, int(height * factor + half)), max(1, int(width * factor + half))
+
+
+def _checked(size: Any) -> Any:
+    """Return `size`; complain of one that could be of no image."""
+    if isinstance(size, str):
+        new_size((1, 1), size)
+    return size
+
+
+def _resized(before: tuple[int, int], /, *, size: str, method: str) -> tuple[int, int]:
+    rows, columns = new_size(before, size)
+    if max(rows, columns) > _MOST:
+        raise UsageError(f"resize: {size!r} makes {columns} x {rows} pixels; ask for fewer")
+    return rows, columns
+
+
+def _axes(before: tuple[int, int], size: str, method: Method) -> tuple[Axis, Axis]:
+    rows, columns = new_size(before, size)
+    return Axis(before[0], rows, method), Axis(before[1], columns, method)
+
+
+def _made_from(box: Box, before: tuple[int, int], /, *, size: str, method: Method) -> Box:
+    rows, columns = _axes(before, size, method)
+    y0, y1 = rows.needs(box.y0, box.y1)
+    x0, x1 = columns.needs(box.x0, box.x1)
+    return Box(y0, x0, y1, x1)
+
+
+def _resized_metadata(
+    metadata: Metadata,
+    before: tuple[int, int],
+    after: tuple[int, int],
+    /,
+    *,
+    size: str,
+    method: str,
+) -> Metadata:
+    """Return what keeps the picture as large on paper as it was."""
+    y, x = after[0] / before[0], after[1] / before[1]
+    if not size.endswith("!"):  # square pixels stay square, though sides are rounded
+        y = x = math.sqrt(y * x)
+    per_metre, aspect = metadata.pixels_per_metre, metadata.pixel_aspect
+    if per_metre is not None:
+        per_metre = per_metre[0] * x, per_metre[1] * y
+    if aspect is not None and x != y:
+        ratio = Fraction(aspect[0] * x / (aspect[1] * y)).limit_denominator(1 << 15)
+        aspect = ratio.numerator, ratio.denominator
+    return replace(metadata, pixels_per_metre=per_metre, pixel_aspect=aspect)
+
+
+@filter(
+    halo=0,
+    alpha="premultiply",
+    output=_resized,
+    region=_made_from,
+    metadata=_resized_metadata,
+    in_order=True,
+)
+def resize(
+    chunk: Pixels,
+    *,
+    place: Place,
+    size: Annotated[
+        str,
+        Through(_checked),
+        Example("800x600"),
+        "800x600 to fit into, 800x, x600, 50%, or 800x600! to distort",
+    ],
+    method: Annotated[Method, "how pixels are made"] = "bicubic",
+) -> Pixels:
+    """Resize the image.
+
+    Every pixel is the weighted mean of the pixels around its place in the input, first down the
+    columns and then along the rows. The weights are ``f(x / s)``, where ``x`` is the distance
+    from the middle of the pixel, and ``s`` is 1, or where the image shrinks the factor by which
+    it does, so that nothing is aliased. Weights beyond the border are left out, and what remains
+    is divided by its sum. ``f`` is
+
+    * for ``bilinear``, ``1 - |x|`` up to 1;
+    * for ``bicubic``, the cubic convolution with ``a = -1/2``, up to 2;
+    * for ``lanczos``, ``sinc(x) * sinc(x / 3)`` up to 3.
+
+    ``nearest`` takes the one pixel that lies under the middle of the new one.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    place : Place
+        Where it is in the image.
+    size : str
+        ``800x600`` fits the image into 800 columns and 600 rows and keeps its aspect ratio, and
+        ``800x`` and ``x600`` do with one side given. ``50%`` is a factor. ``800x600!`` has just
+        that size.
+    method : {"nearest", "bilinear", "bicubic", "lanczos"}
+        How pixels are made.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; integers are rounded and saturated. For uint8 within 0.6 levels of
+        the exact mean. With alpha, colour is weighted by it, and is 0 where alpha is 0.
+
+    References
+    ----------
+    .. [1] R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE
+       Transactions on Acoustics, Speech, and Signal Processing 29(6), 1981.
+    .. [2] C. E. Duchon, Lanczos filtering in one and two dimensions, Journal of Applied
+       Meteorology 18(8), 1979.
+    """
+    down, along = _axes((place.height, place.width), size, method)
+    rows, columns = (down, place.box.y0, place.box.y1), (along, place.box.x0, place.box.x1)
+    make = nearest if method == "nearest" else resampled
+    return make(chunk, rows, columns)
