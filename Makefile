@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels big samples clean
+.PHONY: demo test check bench bench-kernels bench-own big samples clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -29,6 +29,9 @@ bench: $(VENV)/.installed-bench
 
 bench-kernels: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/bench_kernels.py $(BENCHFLAGS)
+
+bench-own: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/bench_own.py $(BENCHFLAGS)
 
 samples: $(VENV)/.installed
 	$(BIN)/python sample_images/make_samples.py
