@@ -135,6 +135,14 @@ class Filter(Chain):
         """The parameters as keyword arguments."""
         return dict(self.params)
 
+    def channels_after(self, given: int) -> int:
+        """Return how many channels it makes of `given`."""
+        declared = self.definition.channels
+        if declared is None:
+            return given
+        made = _with_known(declared, self.params, given) if callable(declared) else declared
+        return int(made)
+
     @property
     def digest(self) -> str:
         """A digest of name, parameters, border and code."""
@@ -225,7 +233,8 @@ def filter(  # noqa: A001
         ``white``, if it takes that.
         ``filter`` gives all channels as they are.
     channels : int or callable, optional
-        Number of channels the function returns, given how many it gets.
+        Number of channels the function returns, given how many it gets, and the parameters that
+        it names.
     colour : {"gray", "rgb", "other"}, optional
         What these channels mean, where it is not what the input's meant.
     dtype : {"keep", "float32"}, default "keep"
@@ -343,14 +352,16 @@ def _halo(definition: Definition, params: tuple[tuple[str, Any], ...]) -> Halo:
     return halo
 
 
-def _keywords(kernel: Kernel) -> set[str]:
+def _keywords(kernel: Kernel) -> tuple[str, ...]:
     try:
-        return set(inspect.signature(kernel).parameters)
+        return tuple(inspect.signature(kernel).parameters)
     except (TypeError, ValueError):
-        return set()
+        return ()
 
 
-def _with_known(function: Callable[..., Any], params: tuple[tuple[str, Any], ...]) -> Any:
-    """Call `function` with those of the parameters that it names."""
-    names = _keywords(function)
-    return function(**{name: value for name, value in params if name in names})
+def _with_known(
+    function: Callable[..., Any], params: tuple[tuple[str, Any], ...], *args: Any
+) -> Any:
+    """Call `function` with those of the parameters that it names, after `args`."""
+    names = _keywords(function)[len(args) :]
+    return function(*args, **{name: value for name, value in params if name in names})

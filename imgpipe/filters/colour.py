@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, cast
 
 import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
-from imgpipe.filters.parameters import Between
+from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
+from imgpipe.filters.mixing import Matrix, mix
+from imgpipe.filters.parameters import Between, Through
 from imgpipe.image import Pixels
 
-__all__ = ["blend", "grayscale"]
+__all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
 
 
-# ITU-R BT.601-7, section 2.5.1, in units of 2**-16; they sum to 2**16.
-_LUMA = (19595, 38470, 7471)
+# ITU-R BT.601-7, section 2.5.1, rounded to 16 fractional bits so that they sum to 1.
+_LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 
 def _gray_channels(colours: int) -> int:
@@ -47,15 +52,162 @@ def grayscale(chunk: Pixels) -> Pixels:
     """
     if chunk.shape[2] == 1:
         return chunk
-    if chunk.dtype.kind == "f":
-        weighted = [chunk[..., c] * chunk.dtype.type(w / 65536) for c, w in enumerate(_LUMA)]
-        return cast(Pixels, weighted[0] + weighted[1] + weighted[2])
-    wide = np.uint32 if chunk.dtype.itemsize <= 2 else np.uint64
-    total = np.full(chunk.shape[:2], 32768, wide)
-    for channel, weight in enumerate(_LUMA):
-        total += chunk[..., channel] * wide(weight)
-    total >>= wide(16)
-    return total.astype(chunk.dtype)
+    return mix(chunk, (_LUMA,))
+
+
+def _between(strength: float, matrix: Matrix) -> Matrix:
+    """Return the matrix that does a part of what `matrix` does, and leaves the rest as it was."""
+    return tuple(
+        tuple((1 - strength) * (row == column) + strength * weight for column, weight in pairs)
+        for row, pairs in enumerate(map(enumerate, matrix))
+    )
+
+
+def _coloured(chunk: Pixels, matrix: Matrix) -> Pixels:
+    """Mix red, green and blue; all three are what a gray image has."""
+    if chunk.shape[2] == 1:
+        matrix = tuple((sum(row),) for row in matrix)
+    return mix(chunk, matrix)
+
+
+def _three_channels(name: str) -> Callable[[int], int]:
+    def channels(colours: int) -> int:
+        if colours not in (1, 3):
+            raise UsageError(f"{name}: needs an image of 1 or 3 colours, not of {colours}")
+        return 3
+
+    return channels
+
+
+_SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
+
+
+@filter(halo=0, channels=_three_channels("sepia"), colour="rgb")
+def sepia(
+    chunk: Pixels,
+    *,
+    strength: Annotated[float, Between(0, 1), "0 leaves the image, 1 is all sepia"] = 1.0,
+) -> Pixels:
+    """Give the image the brown of an old photograph.
+
+    ``(1 - strength) * value + strength * sepia``, where `sepia` is::
+
+        red   = 0.393 * red + 0.769 * green + 0.189 * blue
+        green = 0.349 * red + 0.686 * green + 0.168 * blue
+        blue  = 0.272 * red + 0.534 * green + 0.131 * blue
+
+    A gray image becomes one of three colours.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, 3 or 1)
+        Any dtype.
+    strength : float
+        0 leaves the image as it is, 1 is all sepia.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, 3)
+        Of the same dtype. White is saturated in integers; floats are not clipped.
+    """
+    return _coloured(chunk, _between(strength, _SEPIA))
+
+
+def _hexadecimal(colour: Any) -> str:
+    if not isinstance(colour, str) or not re.fullmatch("#([0-9a-fA-F]{3}){1,2}", colour):
+        raise ValueError(f"a colour is written #rrggbb or #rgb, such as #ff8000, not {colour!r}")
+    digits = colour[1:].lower()
+    return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
+
+
+@filter(halo=0, channels=_three_channels("tint"), colour="rgb")
+def tint(
+    chunk: Pixels,
+    *,
+    colour: Annotated[str, Through(_hexadecimal), "a colour, such as #ff8000"],
+    strength: Annotated[float, Between(0, 1), "0 leaves the image, 1 leaves no other hue"] = 0.5,
+) -> Pixels:
+    """Tint the image with a colour.
+
+    ``(1 - strength) * value + strength * luma * colour`` for red, green and blue, with `colour`
+    from 0 to 1, and `luma` as in `grayscale`. A gray image becomes one of three colours.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, 3 or 1)
+        Any dtype.
+    colour : str
+        ``#rrggbb``, hexadecimal, or ``#rgb``: what white becomes at a strength of 1.
+    strength : float
+        0 leaves the image as it is, 1 leaves no other hue than that of the colour.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, 3)
+        Of the same dtype.
+    """
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    dyed = tuple(tuple(part * weight for weight in _LUMA) for part in parts)
+    return _coloured(chunk, _between(strength, dyed))
+
+
+_MOST_WEIGHT = 1000
+
+
+def _written(matrix: Any) -> str:
+    """Return a matrix as text."""
+    array = given_matrix(matrix, "matrix", "0 1 0; 1 0 0; 0 0 1")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"a matrix has rows and columns, not a shape of {array.shape}")
+    if not np.abs(array).max() <= _MOST_WEIGHT:
+        raise ValueError(f"every weight must be between -{_MOST_WEIGHT} and {_MOST_WEIGHT}")
+    return matrix_text(array)
+
+
+@lru_cache(maxsize=64)
+def _matrix(text: str) -> Matrix:
+    return tuple(map(tuple, parsed_matrix(text).tolist()))
+
+
+def _rows_of(channels: int, matrix: str) -> int:
+    rows = _matrix(matrix)
+    if len(rows[0]) != channels:
+        raise UsageError(
+            f"mix_channels: the matrix has {len(rows[0])} columns for an image of {channels} "
+            "channels beside alpha; it needs a column for each"
+        )
+    return len(rows)
+
+
+@filter(halo=0, channels=_rows_of)
+def mix_channels(
+    chunk: Pixels,
+    *,
+    matrix: Annotated[
+        str, Through(_written), "rows of weights, such as '0 1 0; 1 0 0; 0 0 1', or a file of them"
+    ],
+) -> Pixels:
+    """Mix the channels with a matrix of your own.
+
+    ``result[i] = sum(matrix[i, j] * value[j])`` for every pixel. The result has as many channels
+    as the matrix has rows. A channel whose weight is 0 is left out, even if it is NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    matrix : str, path or array
+        Rows of weights, one weight for each channel: a row ends with a ``;`` or a line, a number
+        with a blank or a comma. Or the path of a text file of them, or of a ``.npy`` file; from
+        Python also an array. It is read when the filter is made. Weights are -1000 to 1000.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, rows of the matrix)
+        Of the same dtype; integers are saturated, and for up to four channels within 0.53 of the
+        exact sum.
+    """
+    return mix(chunk, _matrix(matrix))
 
 
 @filter(halo=0, alpha="filter", operands=("other",))

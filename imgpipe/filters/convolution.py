@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from imgpipe.filters.kernels import (
     scaled,
     working_type,
 )
+from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.filters.parameters import Between, Through
 from imgpipe.filters.separable import apply, scratch
 from imgpipe.filters.values import full_scale
@@ -37,13 +36,7 @@ _WORTH_FACTORS = 25
 
 def _written(kernel: Any) -> str:
     """Return a kernel as text: rows that end in ``;``, numbers that end in a blank."""
-    if isinstance(kernel, (str, os.PathLike)):
-        array = _read(os.fspath(kernel))
-    else:
-        try:
-            array = np.asarray(kernel, np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"{kernel!r} is no array of numbers") from None
+    array = given_matrix(kernel, "kernel", "0 1 0; 1 -4 1; 0 1 0")
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"a kernel has rows and columns, not a shape of {array.shape}")
     if not np.isfinite(array).all():
@@ -53,38 +46,7 @@ def _written(kernel: Any) -> str:
             f"a kernel has an odd number of rows and of columns, at most {_MOST}, so that one "
             f"number is its centre; this has {array.shape[0]} x {array.shape[1]}"
         )
-    return "; ".join(" ".join(map(_number, row)) for row in array.tolist())
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-
-
-def _read(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the kernel that `text` is, or that is in the file of that name."""
-    try:
-        return _parsed(text)
-    except ValueError:
-        if not os.path.isfile(text):  # `Path.is_file` raises for text that is too long
-            raise ValueError(
-                f"{text!r} is neither rows of numbers, such as '0 1 0; 1 -4 1; 0 1 0', nor a file"
-            ) from None
-    try:
-        if Path(text).suffix == ".npy":
-            return np.asarray(np.load(text, allow_pickle=False), np.float64)
-        return _parsed(Path(text).read_text(encoding="utf-8"))
-    except (OSError, EOFError, ValueError, TypeError) as error:
-        raise ValueError(f"{text}: cannot be read as a kernel: {error}") from None
-
-
-def _parsed(text: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Parse rows of numbers; a row ends with a ``;`` or a line, a number with a blank or ``,``."""
-    lines = text.replace(";", "\n").splitlines()
-    rows = [[float(word) for word in line.replace(",", " ").split()] for line in lines]
-    rows = [row for row in rows if row]
-    if len({len(row) for row in rows}) != 1:
-        raise ValueError("its rows are not of the same length")
-    return np.array(rows)
+    return matrix_text(array)
 
 
 def _reach(kernel: str, scale: float) -> tuple[int, int]:
@@ -157,7 +119,7 @@ def convolve(
 @functools.lru_cache(maxsize=64)
 def _turned(kernel: str) -> Weights:
     """Return the weights of the samples around a pixel, from the top left."""
-    return tuple(tuple(row) for row in _parsed(kernel)[::-1, ::-1].tolist())
+    return tuple(tuple(row) for row in parsed_matrix(kernel)[::-1, ::-1].tolist())
 
 
 _taps = functools.lru_cache(maxsize=64)(Taps.of)

@@ -87,7 +87,7 @@ class Definition:
     halo: HaloLike = 0
     border: Border = "edge"
     alpha: AlphaPolicy = "keep"
-    channels: int | Callable[[int], int] | None = None
+    channels: int | Callable[..., int] | None = None
     colour: Colour | None = None
     dtype: Literal["keep", "float32"] = "keep"
     output_dtype: str | None = None

@@ -312,8 +312,7 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
     hidden = int(info.alpha is not None and definition.alpha != "filter")
     channels, alpha, colour = info.channels, info.alpha, info.colour
     if definition.channels is not None:
-        count = definition.channels
-        channels = hidden + (count(channels - hidden) if callable(count) else count)
+        channels = hidden + one.channels_after(channels - hidden)
         alpha = channels - 1 if hidden else None
         colour = definition.colour or (colour if channels == info.channels else "other")
     if colour != info.colour:

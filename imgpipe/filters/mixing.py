@@ -1,0 +1,104 @@
+"""Sums over the channels of a pixel, weighted by a matrix."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from imgpipe.filters.lookup import flat_values, has_levels
+from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["Matrix", "mix"]
+
+Matrix = tuple[tuple[float, ...], ...]
+
+# Pixels worked on at once: three channels of them fit the second-level cache in every type.
+_BLOCK = 16 * 1024
+
+# Fractional bits of the weights of integers: three weights are off by 0.02 levels of uint8.
+_BITS = 14
+
+
+def mix(chunk: Pixels, matrix: Matrix) -> Pixels:
+    """Make each channel of the result a weighted sum of the channels of a chunk.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    matrix : tuple of tuples of float
+        A row of weights for each channel of the result, a weight for each channel of the chunk.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, rows of the matrix)
+        Of uint8 and uint16 the sums of weights that are rounded to 14 fractional bits at least,
+        halves rounded up, saturated. Of other types floats.
+    """
+    if has_levels(chunk.dtype):
+        return _mix_levels(chunk, _fixed_point(matrix, chunk.dtype.name))
+    working = np.result_type(chunk, np.float32) if chunk.dtype.kind == "f" else np.dtype(np.float64)
+    out = np.empty((*chunk.shape[:2], len(matrix)), working)
+    step = max(1, _BLOCK // chunk.shape[1])
+    with np.errstate(all="ignore"):
+        for y in range(0, len(chunk), step):
+            _mix_floats(chunk[y : y + step], matrix, out[y : y + step])
+    return out
+
+
+def _mix_floats(part: Pixels, matrix: Matrix, out: Pixels) -> None:
+    """Sum in the order of the channels; a channel without weight is left out, NaN and all."""
+    planes = [part[..., channel].astype(out.dtype) for channel in range(part.shape[2])]
+    term = np.empty_like(planes[0])
+    for made, weights in enumerate(matrix):
+        total = np.zeros_like(term)
+        for plane, weight in zip(planes, weights, strict=True):
+            if weight:
+                np.multiply(plane, weight, out=term)
+                np.add(total, term, out=total)
+        out[..., made] = total
+
+
+class _Weights(NamedTuple):
+    """Weights of a matrix product whose every sum is exact, in whatever order it is added up."""
+
+    columns: Pixels
+    saturates: bool
+
+
+@lru_cache(maxsize=64)
+def _fixed_point(matrix: Matrix, dtype: str) -> _Weights:
+    full, rows = full_scale(dtype), np.array(matrix)
+    largest = full * max(1, np.abs(rows).sum(axis=1).max()) + 1
+    whole = math.ceil(math.log2(largest))
+    working, digits = ("float32", 24) if whole + _BITS <= 24 else ("float64", 53)
+    unit = 2.0 ** (digits - whole)
+    rows = np.rint(rows * unit) / unit
+    above = np.maximum(rows, 0).sum(axis=1).max() > 1
+    columns = rows.T if len(rows) > 1 else rows[0]
+    return _Weights(np.ascontiguousarray(columns, working), bool(above or rows.min() < 0))
+
+
+def _mix_levels(chunk: Pixels, weights: _Weights) -> Pixels:
+    channels, columns = chunk.shape[2], weights.columns
+    made = columns.shape[1:]  # nothing where there is one row: that product is faster
+    source = flat_values(chunk).reshape(-1, channels)
+    out = np.empty((len(source), *made), chunk.dtype)
+    full = full_scale(chunk.dtype)
+    for start in range(0, len(source), _BLOCK):
+        values = source[start : start + _BLOCK]
+        given = scratch("given", columns.dtype, values.size).reshape(values.shape)
+        total = scratch("total", columns.dtype, len(values) * math.prod(made))
+        total = total.reshape(len(values), *made)
+        np.copyto(given, values)
+        np.matmul(given, columns, out=total)
+        np.add(total, 0.5, out=total)
+        if weights.saturates:
+            np.clip(total, 0, full, out=total)
+        np.copyto(out[start : start + _BLOCK], total, casting="unsafe")
+    return out.reshape(*chunk.shape[:2], *made)
