@@ -131,6 +131,11 @@ FILTERS = Registry(
             "posterize": ("tone", "Keep only the highest bits of every value."),
             "solarize": ("tone", "Invert the bright values."),
             "threshold": ("tone", "Make what is above a value white and all else black."),
+            "lut": ("tables", "Look up every value in a table of your own."),
+            "adaptive_threshold": (
+                "local_threshold",
+                "Make white what is brighter than its neighbourhood.",
+            ),
             "autocontrast": ("histogram", "Stretch each channel to the full range of values."),
             "equalize": ("histogram", "Equalize the histogram of each channel."),
             "otsu": ("histogram", "Threshold each channel by Otsu's method."),

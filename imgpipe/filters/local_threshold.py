@@ -1,0 +1,80 @@
+"""A threshold for each pixel, from its neighbourhood."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, cast
+
+import numpy as np
+
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import filter
+from imgpipe.filters.boxes import box_mean
+from imgpipe.filters.gaussian import gaussian
+from imgpipe.filters.lookup import has_levels
+from imgpipe.filters.parameters import Between
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["adaptive_threshold"]
+
+Method = Literal["mean", "gaussian"]
+
+# A Gaussian whose standard deviation is a third of the radius, cut off at four of them.
+_SIGMAS, _TRUNCATE = 3, 4.0
+
+
+def _reach(radius: int, method: Method) -> int:
+    return radius if method == "mean" else int(_TRUNCATE * radius / _SIGMAS + 0.5)
+
+
+@filter(halo=_reach)
+def adaptive_threshold(
+    chunk: Pixels,
+    *,
+    radius: Annotated[int, Between(1, 300), "pixels on each side of the centre"] = 5,
+    offset: Annotated[float, Between(-1, 1), "what is taken from the mean, 1 being white"] = 0.0,
+    method: Annotated[Method, "mean over a square, or weighted by a Gaussian"] = "mean",
+) -> Pixels:
+    """Make white what is brighter than its neighbourhood.
+
+    ``maximum if value > mean - offset * maximum else 0``, for each channel by itself. The mean is
+    that of a square of ``2 * radius + 1`` pixels on a side, or is weighted by a Gaussian with a
+    standard deviation of ``radius / 3``; for integers it is rounded to a level.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8, uint16 or float.
+    radius : int
+        Pixels on each side of the centre, 1 to 300.
+    offset : float
+        What is taken from the mean, on the scale from 0 to 1; -1 to 1. Above 0, what is even
+        becomes white.
+    method : {"mean", "gaussian"}
+        How the neighbourhood is weighted.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype: 0 and its maximum, 1 for floats. NaN, and what has it in its
+        neighbourhood, becomes 0.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 10.3.
+    """
+    if not has_levels(chunk.dtype) and chunk.dtype.kind != "f":
+        raise UsageError(f"adaptive_threshold: needs uint8, uint16 or floats, not {chunk.dtype}")
+    reach = _reach(radius, method)
+    centre = chunk[reach:-reach, reach:-reach]
+    if method == "mean":
+        local = box_mean(chunk, radius=radius)
+    else:
+        local = gaussian(chunk, sigma=radius / _SIGMAS, truncate=_TRUNCATE)
+    if chunk.dtype.kind == "f":
+        return cast(Pixels, centre > np.subtract(local, offset, out=local))
+    # Of whole numbers a value is above the mean less the offset if it is above that rounded down.
+    levels = math.ceil(round(offset * full_scale(chunk.dtype), 6))
+    signed = np.int16 if chunk.dtype == np.uint8 else np.int32
+    return cast(Pixels, np.greater(centre, np.subtract(local, levels, dtype=signed)))

@@ -1,0 +1,98 @@
+"""A lookup table of your own."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import filter
+from imgpipe.filters.lookup import Lookup, has_levels
+from imgpipe.filters.matrices import given_matrix, matrix_text
+from imgpipe.filters.parameters import Through
+from imgpipe.filters.values import full_scale
+from imgpipe.image import Pixels
+
+__all__ = ["lut"]
+
+
+def _entries(given: Any) -> Pixels:
+    array = given_matrix(given, "table", "0 1 2 ... 255")
+    if array.size % 256 or array.size == 0:
+        raise ValueError(f"a table has an entry for each of 256 or 65536 levels, not {array.size}")
+    if not (array.min() >= 0 and array.max() <= np.iinfo(np.uint16).max):
+        raise ValueError("every entry of a table is a level, from 0 to 255 or to 65535")
+    return array
+
+
+def _kept(given: Any) -> str:
+    """Return text or a path as it is, and an array as text."""
+    array = _entries(given)
+    if isinstance(given, (str, os.PathLike)):
+        return os.fspath(given)
+    return matrix_text(array if array.ndim == 2 else array.reshape(1, -1))
+
+
+@filter(halo=0)
+def lut(
+    chunk: Pixels,
+    *,
+    table: Annotated[
+        str, Through(_kept), "a text or .npy file with an entry for each level, or the entries"
+    ],
+) -> Pixels:
+    """Look up every value in a table of your own.
+
+    ``table[value]``. For uint8 the table has 256 entries, for uint16 65,536; or as many rows, each
+    with an entry for every channel.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8 or uint16. Floats have no levels: convert them first.
+    table : str, path or array
+        Path of a text file, where numbers end with a blank or a comma and rows with a line, or of
+        a ``.npy`` file; every worker reads it. Or the numbers themselves; from Python also an
+        array. Fractions are rounded half to even.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype.
+    """
+    if not has_levels(chunk.dtype):
+        raise UsageError(
+            f"lut: a table has an entry for each level of uint8 or uint16, and {chunk.dtype} has "
+            "none; convert the image first"
+        )
+    return _lookup(table, _version(table), chunk.dtype.name, chunk.shape[2])(chunk)
+
+
+def _version(table: str) -> tuple[int, int] | None:
+    """Return what changes when the file does."""
+    if not os.path.isfile(table):  # the numbers themselves
+        return None
+    found = os.stat(table)
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=16)
+def _lookup(table: str, version: tuple[int, int] | None, dtype: str, channels: int) -> Lookup:
+    try:
+        array = _entries(table)
+    except ValueError as error:  # it was there when the filter was made
+        raise UsageError(f"lut: table: {error}") from None
+    levels = int(full_scale(dtype)) + 1
+    if array.size == levels:
+        array = array.reshape(levels, 1)
+    if array.shape not in ((levels, 1), (levels, channels)):
+        raise UsageError(
+            f"lut: the table has {array.size} entries, in a shape of {array.shape}; an image of "
+            f"{channels} channels of {dtype} needs {levels}, or {levels} rows of {channels}"
+        )
+    if array.max() > levels - 1:
+        raise UsageError(f"lut: the table has {array.max():g}, which {dtype} cannot hold")
+    return Lookup(np.rint(array.T).astype(dtype))
