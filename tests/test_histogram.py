@@ -77,6 +77,13 @@ def test_what_is_measured_does_not_depend_on_the_chunks(
             assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
+@pytest.mark.parametrize(
+    "one", [filters.equalize(), filters.otsu(), filters.autocontrast(), filters.autocontrast(2)]
+)
+def test_pieces_are_as_good_as_the_whole(one: imgpipe.Filter) -> None:
+    assert imgpipe.check(one)
+
+
 # --- equalize ---------------------------------------------------------------------------
 
 

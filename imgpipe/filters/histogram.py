@@ -6,8 +6,9 @@ what lies outside counts as 0 or 1, and NaN not at all.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -30,7 +31,7 @@ Ends = tuple[tuple[float, float], ...]
 class Histogram:
     """How often each level occurs in each channel.
 
-    What is made of it is remembered by its identity: every chunk of a run is given the same one.
+    It can be hashed, so that what every chunk needs of it is worked out once.
 
     Attributes
     ----------
@@ -42,6 +43,16 @@ class Histogram:
 
     def __add__(self, other: Histogram) -> Histogram:
         return Histogram(self.counts + other.counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and np.array_equal(self.counts, other.counts)
+
+    def __hash__(self) -> int:
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> int:
+        return zlib.crc32(np.ascontiguousarray(self.counts))
 
 
 def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
