@@ -20,6 +20,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -30,20 +31,32 @@ from numpy.typing import NDArray
 
 from imgpipe.executors.base import Traits
 from imgpipe.filters import (
+    adaptive_threshold,
     autocontrast,
+    bilateral,
     blur,
     box,
+    convolve,
+    difference_of_gaussians,
+    emboss,
     equalize,
     flip,
     gamma,
+    gaussian_laplace,
     grayscale,
     invert,
+    laplace,
     levels,
     linear,
     posterize,
+    prewitt,
     rotate,
+    scharr,
+    sepia,
+    sobel,
     solarize,
     threshold,
+    unsharp,
 )
 from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, array_info, compute, measure, resolve
@@ -72,6 +85,7 @@ cv2 = optional("cv2", "opencv-python-headless")
 ndimage = optional("scipy.ndimage", "scipy")
 skexposure = optional("skimage.exposure", "scikit-image")
 skfilters = optional("skimage.filters", "scikit-image")
+skrestoration = optional("skimage.restoration", "scikit-image")
 skutil = optional("skimage.util", "scikit-image")
 Image = optional("PIL.Image", "pillow")
 ImageEnhance = optional("PIL.ImageEnhance", "pillow")
@@ -133,13 +147,11 @@ def cases() -> Iterator[Case]:
     for radius in (1, 2, 10, 50):
         yield box_case(radius)
     yield from tone_cases()
-    yield case(
-        grayscale(),
-        lambda a, _: a @ np.array([[0.299], [0.587], [0.114]]),
-        *INTEGERS,
-        opencv=lambda a: cv2.cvtColor(a, cv2.COLOR_RGB2GRAY),
-        pillow=lambda image: image.convert("L"),
-    )
+    yield from gradient_cases()
+    yield from detail_cases()
+    yield from kernel_cases()
+    yield from colour_cases()
+    yield from adaptive_cases(5)
     yield case(
         flip(direction="horizontal"),
         lambda a, _: a[:, ::-1],
@@ -242,6 +254,208 @@ def tone_cases() -> Iterator[Case]:
         "uint16",
         skimage=lambda a: np.stack([skexposure.equalize_hist(a[..., c]) for c in range(3)], 2),
     )
+
+
+def colour_cases() -> Iterator[Case]:
+    """Yield filters that mix channels."""
+    brown = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]])
+    twelve = tuple(np.hstack([brown, np.zeros((3, 1))]).ravel().tolist())
+    yield case(
+        grayscale(),
+        lambda a, _: a @ np.array([[0.299], [0.587], [0.114]]),
+        *ALL,
+        opencv=lambda a: cv2.cvtColor(a, cv2.COLOR_RGB2GRAY),
+        pillow=lambda image: image.convert("L"),
+    )
+    yield case(
+        sepia(),
+        lambda a, top: np.minimum(a @ brown.T, top) if top > 1 else a @ brown.T,
+        *ALL,
+        opencv=lambda a: cv2.transform(a, brown),
+        pillow=lambda image: image.convert("RGB", twelve),
+    )
+
+
+def adaptive_cases(radius: int) -> Iterator[Case]:
+    """Yield thresholds from the neighbourhood; OpenCV's are for planes of 8 bits."""
+    side = 2 * radius + 1
+
+    def above(method: str) -> Callable[[Pixels, float], Pixels]:
+        def local(pixels: Pixels, top: float = 1) -> Pixels:
+            mean = skfilters.threshold_local(pixels, (side, side, 1), method, mode="nearest")
+            return np.where(pixels > mean, top, 0)
+
+        return local
+
+    def by_planes(pixels: Pixels) -> Pixels:
+        planes = [cv2.adaptiveThreshold(p, 255, 0, 0, side, 0) for p in cv2.split(pixels)]
+        return np.asarray(cv2.merge(planes))
+
+    mean, weighted = above("mean"), above("gaussian")
+    yield case(adaptive_threshold(radius=radius), mean, opencv=by_planes, skimage=mean)
+    yield case(adaptive_threshold(radius=radius), mean, "uint16", "float32", skimage=mean)
+    gaussian = adaptive_threshold(radius=radius, method="gaussian")
+    yield case(gaussian, weighted, *ALL, skimage=weighted)
+
+
+def by_planes(function: Kernel) -> Kernel:
+    """Return a function of colours, made of one of gray."""
+    return lambda a: np.stack([function(a[..., c]) for c in range(a.shape[2])], axis=2)
+
+
+def gradient_cases() -> Iterator[Case]:
+    """Yield the strength of edges; where others leave out a factor, it takes one more pass."""
+    operators = (
+        (sobel(), "sobel", 4, lambda a, x, y: cv2.Sobel(a, cv2.CV_32F, x, y)),
+        (scharr(), "scharr", 16, lambda a, x, y: cv2.Scharr(a, cv2.CV_32F, x, y)),
+        (prewitt(), "prewitt", 3, None),
+    )
+    for one, name, weight, derivative in operators:
+        edges = by_planes(partial(getattr(skfilters, name, None), mode="nearest"))
+        scale = np.float32(1 / (weight * 2**0.5))
+        peers = {"skimage": lambda a, edges=edges: edges(a.astype(np.float32, copy=False))}
+        if derivative is not None:
+            peers["opencv"] = lambda a, d=derivative, scale=scale: (
+                cv2.magnitude(d(a, 1, 0), d(a, 0, 1)) * scale
+            )
+        if name != "scharr":
+            along = partial(getattr(ndimage, name), output=np.float32, mode="nearest")
+            peers["scipy"] = lambda a, along=along, scale=scale: (
+                np.hypot(along(a, 0), along(a, 1)) * scale
+            )
+        yield case(one, lambda a, _, edges=edges: edges(a), *ALL, **peers)
+    middle = ImageFilter.Kernel((3, 3), (-1, 0, 1, -2, 0, 2, -1, 0, 1), 4, 127.5)
+    yield case(
+        sobel(axis="x"),
+        lambda a, top: ndimage.sobel(a, 1, mode="nearest") / 4 + top / 2,
+        *ALL,
+        opencv=lambda a: cv2.Sobel(a, cv2.CV_32F, 1, 0, None, 3, 0.25, white(a) / 2),
+        scipy=lambda a: ndimage.sobel(a, 1, np.float32, "nearest") / 4 + white(a) / 2,
+        pillow=lambda image: image.filter(middle),
+    )
+
+
+def detail_cases() -> Iterator[Case]:
+    """Yield second derivatives, differences of scales, and sharpening."""
+    laplacian = by_planes(partial(ndimage.laplace, mode="nearest"))
+    middle = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), 1, 127.5)
+    yield case(
+        laplace(),
+        lambda a, top: laplacian(a) + top / 2,
+        *ALL,
+        opencv=lambda a: cv2.Laplacian(a, cv2.CV_32F, None, 1, 1, white(a) / 2),
+        scipy=lambda a: by_planes(partial(ndimage.laplace, output=np.float32))(a) + white(a) / 2,
+        skimage=lambda a: white(a) / 2 - by_planes(skfilters.laplace)(a.astype(np.float32)),
+        pillow=lambda image: image.filter(middle),
+    )
+    for sigma in (1, 2, 5, 20):
+        yield laplacian_case(sigma)
+    for sigma in (1, 2, 5):
+        yield difference_case(sigma)
+    for radius in (1, 2, 5, 20):
+        yield unsharp_case(radius)
+    yield case(
+        bilateral(sigma_color=0.1, sigma_spatial=1),
+        lambda a, top: bilateral(sigma_color=0.1, sigma_spatial=1)(a / top) * top,
+        *ALL,
+        opencv=lambda a: cv2.bilateralFilter(a, 7, 0.1 * white(a), 1),
+        skimage=lambda a: skrestoration.denoise_bilateral(
+            a, sigma_color=0.1, sigma_spatial=1, mode="edge", channel_axis=2
+        ),
+    )
+
+
+def laplacian_case(sigma: float) -> Case:
+    """Compare Laplacians of Gaussians."""
+
+    def found(pixels: Pixels, _: float = 0) -> Pixels:
+        log = partial(ndimage.gaussian_laplace, sigma=sigma, mode="nearest")
+        kind = np.float64 if pixels.dtype == np.float64 else np.float32
+        return np.asarray(by_planes(partial(log, output=kind))(pixels) + white(pixels) / 2)
+
+    return case(
+        gaussian_laplace(sigma=sigma),
+        lambda a, top: found(a) + top / 2 - 0.5,
+        *ALL,
+        scipy=found,
+    )
+
+
+def difference_case(sigma: float) -> Case:
+    """Compare differences of Gaussians."""
+    wide = 1.6 * sigma
+
+    def found(pixels: Pixels) -> Pixels:
+        return np.asarray(
+            skfilters.difference_of_gaussians(pixels, sigma, wide, mode="nearest", channel_axis=2)
+        )
+
+    def blurred(a: Pixels, by: float) -> Pixels:
+        return np.asarray(cv2.GaussianBlur(a, (0, 0), by, borderType=cv2.BORDER_REPLICATE))
+
+    return case(
+        difference_of_gaussians(low_sigma=sigma),
+        lambda a, top: found(a) + top / 2,
+        *ALL,
+        opencv=lambda a: cv2.addWeighted(
+            blurred(a, sigma), 1, blurred(a, wide), -1, white(a) / 2, dtype=cv2.CV_32F
+        ),
+        skimage=lambda a: found(a.astype(np.float32, copy=False)) + white(a) / 2,
+    )
+
+
+def unsharp_case(radius: float) -> Case:
+    """Compare unsharp masks."""
+
+    def mask(pixels: Pixels) -> Pixels:
+        return np.asarray(
+            skfilters.unsharp_mask(pixels, radius, preserve_range=True, channel_axis=2)
+        )
+
+    def with_opencv(a: Pixels) -> Pixels:
+        blurred = cv2.GaussianBlur(a, (0, 0), radius, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(cv2.addWeighted(a, 2, blurred, -1, 0))
+
+    return case(
+        unsharp(radius=radius),
+        lambda a, top: mask(a).clip(0, top) if top > 1 else mask(a),
+        *ALL,
+        opencv=with_opencv,
+        skimage=mask,
+        pillow=lambda image: image.filter(ImageFilter.UnsharpMask(radius, 100, 0)),
+    )
+
+
+def kernel_cases() -> Iterator[Case]:
+    """Yield convolutions of several sizes, of whole numbers and of fractions."""
+    relief = np.array([[-1, -1, 0], [-1, 0, 1], [0, 1, 1]])
+    yield convolution_case(emboss(), relief[::-1, ::-1], 0.5)
+    binomial = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])
+    yield convolution_case(convolve(kernel=binomial, scale=256), binomial / 256, 0)
+    for side in (3, 5, 15):
+        kernel = np.random.default_rng(side).random((side, side)).round(3)
+        kernel /= kernel.sum()
+        yield convolution_case(convolve(kernel=kernel), kernel, 0)
+
+
+def convolution_case(one: Filter, kernel: Pixels, offset: float) -> Case:
+    """Compare convolutions; Pillow's kernels are of 3 x 3 or 5 x 5."""
+    weights, turned = kernel[..., None], np.ascontiguousarray(kernel[::-1, ::-1], np.float32)
+
+    def exact(a: Pixels, top: float) -> Pixels:
+        found = ndimage.convolve(a, weights, mode="nearest") + offset * top
+        return found.clip(0, top) if top > 1 else found
+
+    peers: dict[str, Kernel] = {
+        "opencv": lambda a: cv2.filter2D(
+            a, -1, turned, None, (-1, -1), offset * white(a), cv2.BORDER_REPLICATE
+        ),
+        "scipy": lambda a: ndimage.convolve(a, weights, np.float32, "nearest") + offset * white(a),
+    }
+    if len(kernel) <= 5:
+        flat = ImageFilter.Kernel(kernel.shape, kernel[:, ::-1].ravel().tolist(), 1, 255 * offset)
+        peers["pillow"] = lambda image: image.filter(flat)
+    return case(one, exact, *ALL, **peers)
 
 
 def white(pixels: Pixels) -> float:

@@ -52,7 +52,7 @@ class Histogram:
 
     @cached_property
     def _digest(self) -> int:
-        return zlib.crc32(np.ascontiguousarray(self.counts))
+        return zlib.crc32(np.ascontiguousarray(self.counts).data)
 
 
 def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
