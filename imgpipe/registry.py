@@ -156,6 +156,8 @@ FILTERS = Registry(
             "close": ("morphology", "Close: fill dark details smaller than the shape."),
             "tophat": ("morphology", "White top-hat: what opening removes."),
             "blackhat": ("morphology", "Black top-hat: what closing adds."),
+            "median": ("rank", "Take the median around each pixel."),
+            "percentile": ("rank", "Take a percentile around each pixel."),
             "morphological_gradient": ("morphology", "Take the range of values around each pixel."),
             "sobel": ("edges", "Find edges with the Sobel operator."),
             "scharr": ("edges", "Find edges with the Scharr operator."),

@@ -1,0 +1,93 @@
+"""Rank: filters that put the values of a neighbourhood in order and pick one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from imgpipe.filters.base import filter
+from imgpipe.filters.counting import rank_by_counting
+from imgpipe.filters.extremes import extreme
+from imgpipe.filters.networks import rank_by_network
+from imgpipe.filters.parameters import Between
+from imgpipe.image import Pixels
+
+__all__ = ["median", "percentile"]
+
+# Up to this radius, networks are faster.
+_NARROW = 8
+
+Radius = Annotated[int, Between(0, 100), "pixels on each side of the centre"]
+
+
+@filter(halo=lambda radius: radius)
+def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
+    """Take the median around each pixel.
+
+    Of each channel, over a square of ``2 * radius + 1`` pixels on a side: as many values are below
+    as above. It is one of the values, exactly. Where the square has a NaN, the result is NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; zero has no sign.
+
+    References
+    ----------
+    .. [1] T. S. Huang, G. J. Yang, G. Y. Tang, A fast two-dimensional median filtering algorithm,
+       IEEE Transactions on Acoustics, Speech, and Signal Processing 27(1), 1979.
+    .. [2] A. Adams, Fast median filters using separable sorting networks, ACM Transactions on
+       Graphics 40(4), 2021.
+    """
+    return _ranked(chunk, radius, (2 * radius + 1) ** 2 // 2)
+
+
+@filter(halo=lambda radius: radius)
+def percentile(
+    chunk: Pixels,
+    *,
+    radius: Radius = 1,
+    percentile: Annotated[float, Between(0, 100), "percent of the values to leave below"] = 50.0,
+) -> Pixels:
+    """Take a percentile around each pixel.
+
+    Of each channel, over a square of ``2 * radius + 1`` pixels on a side. In the order of its ``n``
+    values, counted from 0, the result is the one at ``int(n * percentile / 100)``, or the last one
+    for 100. Nothing is interpolated, as in `scipy.ndimage.percentile_filter`. 0 is the minimum,
+    50 the median and 100 the maximum. Where the square has a NaN, the result is NaN.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    radius : int
+        Pixels on each side of the centre.
+    percentile : float
+        Percent of the values to leave below, 0 to 100.
+
+    Returns
+    -------
+    ndarray
+        Of the same dtype; zero has no sign.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 5.3.
+    """
+    count = (2 * radius + 1) ** 2
+    return _ranked(chunk, radius, min(int(float(count) * percentile / 100), count - 1))
+
+
+def _ranked(chunk: Pixels, radius: int, rank: int) -> Pixels:
+    if rank in (0, (2 * radius + 1) ** 2 - 1):
+        return extreme(chunk, np.maximum if rank else np.minimum, radius, "square")
+    by = rank_by_network if radius <= _NARROW else rank_by_counting
+    return by(chunk, radius, rank)
