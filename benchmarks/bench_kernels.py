@@ -305,34 +305,66 @@ def by_planes(function: Kernel) -> Kernel:
 
 def gradient_cases() -> Iterator[Case]:
     """Yield the strength of edges; where others leave out a factor, it takes one more pass."""
-    operators = (
-        (sobel(), "sobel", 4, lambda a, x, y: cv2.Sobel(a, cv2.CV_32F, x, y)),
-        (scharr(), "scharr", 16, lambda a, x, y: cv2.Scharr(a, cv2.CV_32F, x, y)),
-        (prewitt(), "prewitt", 3, None),
+
+    def with_scipy(derivative: Kernel, weight: int) -> Kernel:
+        factor = np.float32(0.5**0.5 / weight)
+        one = partial(derivative, output=np.float32, mode="nearest")
+        return by_planes(lambda a: np.hypot(one(a, axis=0), one(a, axis=1)) * factor)
+
+    def with_opencv(derivative: Kernel, weight: int) -> Kernel:
+        one = partial(derivative, ddepth=cv2.CV_32F, borderType=cv2.BORDER_REPLICATE)
+        factor = np.float32(0.5**0.5 / weight)
+        return lambda a: cv2.magnitude(one(a, dx=1, dy=0), one(a, dx=0, dy=1)) * factor
+
+    def with_skimage(name: str) -> Kernel:
+        one = partial(getattr(skfilters, name), mode="nearest")
+        return lambda a: by_planes(one)(a.astype(np.float32))
+
+    yield case(
+        sobel(),
+        lambda a, _: gradient(a, (1, 2, 1)),
+        *ALL,
+        opencv=lambda a: with_opencv(cv2.Sobel, 4)(a),
+        scipy=with_scipy(ndimage.sobel, 4),
+        skimage=lambda a: with_skimage("sobel")(a),
     )
-    for one, name, weight, derivative in operators:
-        edges = by_planes(partial(getattr(skfilters, name, None), mode="nearest"))
-        scale = np.float32(1 / (weight * 2**0.5))
-        peers = {"skimage": lambda a, edges=edges: edges(a.astype(np.float32, copy=False))}
-        if derivative is not None:
-            peers["opencv"] = lambda a, d=derivative, scale=scale: (
-                cv2.magnitude(d(a, 1, 0), d(a, 0, 1)) * scale
-            )
-        if name != "scharr":
-            along = partial(getattr(ndimage, name), output=np.float32, mode="nearest")
-            peers["scipy"] = lambda a, along=along, scale=scale: (
-                np.hypot(along(a, 0), along(a, 1)) * scale
-            )
-        yield case(one, lambda a, _, edges=edges: edges(a), *ALL, **peers)
+    yield case(
+        scharr(),
+        lambda a, _: gradient(a, (3, 10, 3)),
+        *ALL,
+        opencv=lambda a: with_opencv(cv2.Scharr, 16)(a),
+        skimage=lambda a: with_skimage("scharr")(a),
+    )
+    yield case(
+        prewitt(),
+        lambda a, _: gradient(a, (1, 1, 1)),
+        *ALL,
+        scipy=with_scipy(ndimage.prewitt, 3),
+        skimage=lambda a: with_skimage("prewitt")(a),
+    )
+    along = by_planes(partial(ndimage.sobel, axis=1, mode="nearest"))
+    single = by_planes(partial(ndimage.sobel, axis=1, output=np.float32, mode="nearest"))
     middle = ImageFilter.Kernel((3, 3), (-1, 0, 1, -2, 0, 2, -1, 0, 1), 4, 127.5)
     yield case(
         sobel(axis="x"),
-        lambda a, top: ndimage.sobel(a, 1, mode="nearest") / 4 + top / 2,
+        lambda a, top: saturated(along(a) / 4 + top / 2, top),
         *ALL,
-        opencv=lambda a: cv2.Sobel(a, cv2.CV_32F, 1, 0, None, 3, 0.25, white(a) / 2),
-        scipy=lambda a: ndimage.sobel(a, 1, np.float32, "nearest") / 4 + white(a) / 2,
+        opencv=lambda a: cv2.Sobel(
+            a, -1, 1, 0, None, 3, 0.25, white(a) / 2, borderType=cv2.BORDER_REPLICATE
+        ),
+        scipy=lambda a: single(a) / 4 + white(a) / 2,
         pillow=lambda image: image.filter(middle),
     )
+
+
+def gradient(pixels: Pixels, weights: tuple[int, ...]) -> Pixels:
+    """Return the magnitude of the derivatives, smoothed across."""
+    smooth = np.array(weights) / sum(weights)
+    total = np.zeros_like(pixels)
+    for axis in (0, 1):
+        step = ndimage.correlate1d(pixels, [-1, 0, 1], axis, mode="nearest")
+        total += ndimage.correlate1d(step, smooth, 1 - axis, mode="nearest") ** 2
+    return np.asarray(np.sqrt(total / 2))
 
 
 def detail_cases() -> Iterator[Case]:
@@ -341,9 +373,11 @@ def detail_cases() -> Iterator[Case]:
     middle = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), 1, 127.5)
     yield case(
         laplace(),
-        lambda a, top: laplacian(a) + top / 2,
+        lambda a, top: saturated(laplacian(a) + top / 2, top),
         *ALL,
-        opencv=lambda a: cv2.Laplacian(a, cv2.CV_32F, None, 1, 1, white(a) / 2),
+        opencv=lambda a: cv2.Laplacian(
+            a, -1, None, 1, 1, white(a) / 2, borderType=cv2.BORDER_REPLICATE
+        ),
         scipy=lambda a: by_planes(partial(ndimage.laplace, output=np.float32))(a) + white(a) / 2,
         skimage=lambda a: white(a) / 2 - by_planes(skfilters.laplace)(a.astype(np.float32)),
         pillow=lambda image: image.filter(middle),
@@ -357,7 +391,8 @@ def detail_cases() -> Iterator[Case]:
     yield case(
         bilateral(sigma_color=0.1, sigma_spatial=1),
         lambda a, top: bilateral(sigma_color=0.1, sigma_spatial=1)(a / top) * top,
-        *ALL,
+        "uint8",
+        "float32",
         opencv=lambda a: cv2.bilateralFilter(a, 7, 0.1 * white(a), 1),
         skimage=lambda a: skrestoration.denoise_bilateral(
             a, sigma_color=0.1, sigma_spatial=1, mode="edge", channel_axis=2
@@ -368,60 +403,53 @@ def detail_cases() -> Iterator[Case]:
 def laplacian_case(sigma: float) -> Case:
     """Compare Laplacians of Gaussians."""
 
-    def found(pixels: Pixels, _: float = 0) -> Pixels:
-        log = partial(ndimage.gaussian_laplace, sigma=sigma, mode="nearest")
-        kind = np.float64 if pixels.dtype == np.float64 else np.float32
-        return np.asarray(by_planes(partial(log, output=kind))(pixels) + white(pixels) / 2)
+    def log(pixels: Pixels, kind: Any = np.float32) -> Pixels:
+        one = partial(ndimage.gaussian_laplace, sigma=sigma, output=kind, mode="nearest")
+        return np.asarray(by_planes(one)(pixels))
 
     return case(
         gaussian_laplace(sigma=sigma),
-        lambda a, top: found(a) + top / 2 - 0.5,
+        lambda a, top: log(a, np.float64) + top / 2,
         *ALL,
-        scipy=found,
+        scipy=lambda a: log(a) + white(a) / 2,
     )
+
+
+def smooth(pixels: Pixels, sigma: float) -> Pixels:
+    """Return a Gaussian blur."""
+    return np.asarray(ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest"))
+
+
+def smooth_with_opencv(pixels: Pixels, sigma: float) -> Pixels:
+    """Return a Gaussian blur."""
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
 
 
 def difference_case(sigma: float) -> Case:
     """Compare differences of Gaussians."""
     wide = 1.6 * sigma
-
-    def found(pixels: Pixels) -> Pixels:
-        return np.asarray(
-            skfilters.difference_of_gaussians(pixels, sigma, wide, mode="nearest", channel_axis=2)
-        )
-
-    def blurred(a: Pixels, by: float) -> Pixels:
-        return np.asarray(cv2.GaussianBlur(a, (0, 0), by, borderType=cv2.BORDER_REPLICATE))
-
     return case(
         difference_of_gaussians(low_sigma=sigma),
-        lambda a, top: found(a) + top / 2,
+        lambda a, top: smooth(a, sigma) - smooth(a, wide) + top / 2,
         *ALL,
         opencv=lambda a: cv2.addWeighted(
-            blurred(a, sigma), 1, blurred(a, wide), -1, white(a) / 2, dtype=cv2.CV_32F
+            smooth_with_opencv(a, sigma), 1, smooth_with_opencv(a, wide), -1, white(a) / 2
         ),
-        skimage=lambda a: found(a.astype(np.float32, copy=False)) + white(a) / 2,
+        skimage=lambda a: (
+            skfilters.difference_of_gaussians(a.astype(np.float32), sigma, wide, channel_axis=2)
+            + white(a) / 2
+        ),
     )
 
 
 def unsharp_case(radius: float) -> Case:
     """Compare unsharp masks."""
-
-    def mask(pixels: Pixels) -> Pixels:
-        return np.asarray(
-            skfilters.unsharp_mask(pixels, radius, preserve_range=True, channel_axis=2)
-        )
-
-    def with_opencv(a: Pixels) -> Pixels:
-        blurred = cv2.GaussianBlur(a, (0, 0), radius, borderType=cv2.BORDER_REPLICATE)
-        return np.asarray(cv2.addWeighted(a, 2, blurred, -1, 0))
-
     return case(
         unsharp(radius=radius),
-        lambda a, top: mask(a).clip(0, top) if top > 1 else mask(a),
+        lambda a, top: saturated(2 * a - smooth(a, radius), top),
         *ALL,
-        opencv=with_opencv,
-        skimage=mask,
+        opencv=lambda a: cv2.addWeighted(a, 2, smooth_with_opencv(a, radius), -1, 0),
+        skimage=lambda a: skfilters.unsharp_mask(a, radius, preserve_range=True, channel_axis=2),
         pillow=lambda image: image.filter(ImageFilter.UnsharpMask(radius, 100, 0)),
     )
 
@@ -442,10 +470,6 @@ def convolution_case(one: Filter, kernel: Pixels, offset: float) -> Case:
     """Compare convolutions; Pillow's kernels are of 3 x 3 or 5 x 5."""
     weights, turned = kernel[..., None], np.ascontiguousarray(kernel[::-1, ::-1], np.float32)
 
-    def exact(a: Pixels, top: float) -> Pixels:
-        found = ndimage.convolve(a, weights, mode="nearest") + offset * top
-        return found.clip(0, top) if top > 1 else found
-
     peers: dict[str, Kernel] = {
         "opencv": lambda a: cv2.filter2D(
             a, -1, turned, None, (-1, -1), offset * white(a), cv2.BORDER_REPLICATE
@@ -455,7 +479,17 @@ def convolution_case(one: Filter, kernel: Pixels, offset: float) -> Case:
     if len(kernel) <= 5:
         flat = ImageFilter.Kernel(kernel.shape, kernel[:, ::-1].ravel().tolist(), 1, 255 * offset)
         peers["pillow"] = lambda image: image.filter(flat)
-    return case(one, exact, *ALL, **peers)
+    return case(
+        one,
+        lambda a, top: saturated(ndimage.convolve(a, weights, mode="nearest") + offset * top, top),
+        *ALL,
+        **peers,
+    )
+
+
+def saturated(values: Pixels, top: float) -> Pixels:
+    """Return values as far as integers can hold them; floats as they are."""
+    return values.clip(0, top) if top > 1 else values
 
 
 def white(pixels: Pixels) -> float:
