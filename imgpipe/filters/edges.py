@@ -256,9 +256,8 @@ def gaussian_laplace(
     radius = gaussian_radius(sigma, truncate)
     real = real_type(chunk.dtype)
     smooth, second = _gaussian_lines(sigma, radius, real)
-    values = chunk.astype(real, copy=False)
-    total = apply(values, second, smooth, (radius, radius))
-    np.add(total, apply(values, smooth, second, (radius, radius)), out=total)
+    total = apply(chunk, second, smooth, (radius, radius), real)
+    np.add(total, apply(chunk, smooth, second, (radius, radius), real), out=total)
     return finished(total, chunk.dtype, gain, offset * full_scale(chunk.dtype))
 
 
@@ -319,11 +318,12 @@ def difference_of_gaussians(
     .. [1] D. Marr, E. Hildreth, Theory of edge detection, Proc. R. Soc. B 207, 1980.
     """
     high_sigma = _high_sigma(low_sigma, high_sigma)
-    values = chunk.astype(real_type(chunk.dtype), copy=False)
+    real = real_type(chunk.dtype)
     cut = gaussian_radius(high_sigma, truncate) - gaussian_radius(low_sigma, truncate)
-    inner = values[cut : len(values) - cut, cut : values.shape[1] - cut]
-    total = gaussian(inner, sigma=low_sigma, truncate=truncate)
-    np.subtract(total, gaussian(values, sigma=high_sigma, truncate=truncate), out=total)
+    inner = chunk[cut : len(chunk) - cut, cut : chunk.shape[1] - cut]
+    total = gaussian(inner, sigma=low_sigma, truncate=truncate, dtype=real)
+    wide = gaussian(chunk, sigma=high_sigma, truncate=truncate, dtype=real)
+    np.subtract(total, wide, out=total)
     return finished(total, chunk.dtype, gain, offset * full_scale(chunk.dtype))
 
 

@@ -47,7 +47,13 @@ def gaussian_radius(sigma: float, truncate: float) -> int:
     return int(truncate * sigma + 0.5)
 
 
-def gaussian(chunk: Pixels, *, sigma: float, truncate: float = 4.0) -> Pixels:
+def gaussian(
+    chunk: Pixels,
+    *,
+    sigma: float,
+    truncate: float = 4.0,
+    dtype: np.dtype[Any] | None = None,
+) -> Pixels:
     """Blur a padded chunk with a Gaussian and return its interior.
 
     Approximates ``sum_k g[k] x[i + k] / sum_k g[k]``, ``g[k] = exp(-k**2 / (2 sigma**2))``,
@@ -61,18 +67,20 @@ def gaussian(chunk: Pixels, *, sigma: float, truncate: float = 4.0) -> Pixels:
         Standard deviation in pixels.
     truncate : float
         Where the Gaussian is cut off, in standard deviations.
+    dtype : dtype, optional
+        What to compute in and to return, that of ``chunk`` by default.
 
     Returns
     -------
-    ndarray, shape (rows, columns, channels), of the dtype of ``chunk``
+    ndarray, shape (rows, columns, channels), of that dtype
         8-bit samples are within about one level of the unrounded Gaussian; others are
         exact up to a sigma of about 5, and beyond within 2e-4 of their range.
     """
-    radius = gaussian_radius(sigma, truncate)
+    radius, dtype = gaussian_radius(sigma, truncate), dtype or chunk.dtype
     if radius == 0:
-        return chunk.copy()
-    down, along = _plan(float(sigma), radius, chunk.dtype)
-    return apply(chunk, down, along, (radius, radius))
+        return chunk.astype(dtype)
+    down, along = _plan(float(sigma), radius, dtype)
+    return apply(chunk, down, along, (radius, radius), dtype)
 
 
 # --- the steps --------------------------------------------------------------------------

@@ -49,8 +49,17 @@ class Pass(Protocol):
         """Bring results, which may be overwritten, into another type."""
 
 
-def apply(chunk: Pixels, down: Pass, along: Pass, halo: tuple[int, int]) -> Pixels:
-    """Filter a chunk of shape (rows, columns, channels) and return it without its halo."""
+def apply(
+    chunk: Pixels,
+    down: Pass,
+    along: Pass,
+    halo: tuple[int, int],
+    dtype: np.dtype[Any] | None = None,
+) -> Pixels:
+    """Filter a chunk of shape (rows, columns, channels) and return it without its halo.
+
+    The result is of the type of the chunk, or of another one.
+    """
     height, width, channels = chunk.shape
     rows, columns = height - 2 * halo[0], width - 2 * halo[1]
     # A pass may need less than the whole halo.
@@ -64,7 +73,7 @@ def apply(chunk: Pixels, down: Pass, along: Pass, halo: tuple[int, int]) -> Pixe
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
         down.finish(done[:rows], middle[:, x])
 
-    out = np.empty((rows, columns, channels), chunk.dtype)
+    out = np.empty((rows, columns, channels), dtype or chunk.dtype)
     target = out.reshape(rows, -1)
     for y in _parts(rows, source.shape[1]):
         part = middle[y]

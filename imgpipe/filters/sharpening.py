@@ -63,8 +63,8 @@ def unsharp(
     """
     reach, real = gaussian_radius(radius, _TRUNCATE), real_type(chunk.dtype)
     coarse = chunk.dtype == np.uint8 and radius > _FINE
-    given = chunk if coarse else chunk.astype(real, copy=False)
-    blurred = gaussian(given, sigma=radius, truncate=_TRUNCATE)
+    working = chunk.dtype if coarse else real
+    blurred = gaussian(chunk, sigma=radius, truncate=_TRUNCATE, dtype=working)
     inside = chunk[reach : len(chunk) - reach, reach : chunk.shape[1] - reach]
     out = np.empty(inside.shape, np.uint8 if chunk.dtype == np.uint8 else real)
     step = max(1, _BLOCK // (inside.shape[1] * inside.shape[2]))
