@@ -46,17 +46,17 @@ class Lookup:
     def __call__(self, chunk: Pixels) -> Pixels:
         """Return what the values of `chunk` become."""
         out = np.empty(chunk.shape, chunk.dtype)
-        source, target = flat_values(chunk), out.reshape(-1)
-        if chunk.dtype == np.uint8:
-            paired = source.size // 2 * 2
-            target[paired:] = self._last[source[paired:]]
-            source, target = source[:paired].view(np.uint16), target[:paired].view(np.uint16)
-        step = len(self._words) * _BLOCK
-        for start in range(0, source.size, step):
-            self._look_up(source[start : start + step], target[start : start + step])
+        row = chunk[0].nbytes // 2
+        step = max(1, len(self._words) * _BLOCK // max(1, row))
+        for y in range(0, len(chunk), step):
+            self._look_up(flat_values(chunk[y : y + step]), out[y : y + step].reshape(-1))
         return out
 
     def _look_up(self, source: Pixels, target: Pixels) -> None:
+        if source.dtype == np.uint8:
+            paired = source.size // 2 * 2
+            target[paired:] = self._last[source[paired:]]
+            source, target = source[:paired].view(np.uint16), target[:paired].view(np.uint16)
         period = len(self._words)
         for turn, table in enumerate(self._words):
             words, place = source[turn::period], target[turn::period]

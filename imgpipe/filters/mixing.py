@@ -85,20 +85,19 @@ def _fixed_point(matrix: Matrix, dtype: str) -> _Weights:
 
 
 def _mix_levels(chunk: Pixels, weights: _Weights) -> Pixels:
-    channels, columns = chunk.shape[2], weights.columns
+    (height, width, _), columns = chunk.shape, weights.columns
     made = columns.shape[1:]  # nothing where there is one row: that product is faster
-    source = flat_values(chunk).reshape(-1, channels)
-    out = np.empty((len(source), *made), chunk.dtype)
-    full = full_scale(chunk.dtype)
-    for start in range(0, len(source), _BLOCK):
-        values = source[start : start + _BLOCK]
-        given = scratch("given", columns.dtype, values.size).reshape(values.shape)
-        total = scratch("total", columns.dtype, len(values) * math.prod(made))
-        total = total.reshape(len(values), *made)
-        np.copyto(given, values)
+    out = np.empty((height, width, *made), chunk.dtype)
+    step = max(1, _BLOCK // width)
+    for y in range(0, height, step):
+        part = flat_values(chunk[y : y + step]).reshape(-1, len(columns))
+        given = scratch("given", columns.dtype, part.size).reshape(part.shape)
+        total = scratch("total", columns.dtype, len(part) * math.prod(made))
+        total = total.reshape(len(part), *made)
+        np.copyto(given, part)
         np.matmul(given, columns, out=total)
         np.add(total, 0.5, out=total)
         if weights.saturates:
-            np.clip(total, 0, full, out=total)
-        np.copyto(out[start : start + _BLOCK], total, casting="unsafe")
-    return out.reshape(*chunk.shape[:2], *made)
+            np.clip(total, 0, full_scale(chunk.dtype), out=total)
+        np.copyto(out[y : y + step].reshape(total.shape), total, casting="unsafe")
+    return out
