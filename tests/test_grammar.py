@@ -117,7 +117,7 @@ class TestErrors:
             ("blur||invert", 5, "filter is missing"),
             ("blur | blurr", 7, "no filter 'blurr'; did you mean 'blur'?"),
             ("Blur", 0, "did you mean 'blur'?"),
-            ("zzzzzz", 0, "there are: autocontrast, blend, blur"),
+            ("zzzzzz", 0, ", blur, box, "),
             ("blur:sigm=2", 5, "no parameter 'sigm'; did you mean 'sigma'?"),
             ("grayscale:x=2", 10, "there are: border"),
             ("blur:sigma=big", 11, "sigma must be a number between 0.3 and 100, not 'big'"),

@@ -85,7 +85,9 @@ class FilterCommand(ImageCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example."""
-        words = " ".join(_example_words(self.factory.definition))
+        import shlex  # noqa: PLC0415 - only for help
+
+        words = shlex.join(_example_words(self.factory.definition))
         write_examples(formatter, f"imgpipe {self.name} photo.png -o out.png {words}".rstrip())
 
 

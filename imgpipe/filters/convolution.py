@@ -21,7 +21,7 @@ from imgpipe.filters.kernels import (
     working_type,
 )
 from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
-from imgpipe.filters.parameters import Between, Through
+from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.filters.separable import apply, scratch
 from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
@@ -61,7 +61,10 @@ def convolve(
     chunk: Pixels,
     *,
     kernel: Annotated[
-        str, Through(_written), "rows of numbers, such as '0 1 0; 1 -4 1; 0 1 0', or a file of them"
+        str,
+        Through(_written),
+        Example("0 1 0; 1 -4 1; 0 1 0"),
+        "rows of numbers that end in a semicolon, or a file of them",
     ],
     scale: Annotated[float, Between(-1e9, 1e9), "what the sum is divided by"] = 1.0,
     offset: Annotated[
