@@ -17,11 +17,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import importlib
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import median
 from typing import Any
 
 import make_big
@@ -40,6 +40,7 @@ from imgpipe.filters import (
     difference_of_gaussians,
     emboss,
     equalize,
+    erode,
     flip,
     gamma,
     gaussian_laplace,
@@ -48,6 +49,9 @@ from imgpipe.filters import (
     laplace,
     levels,
     linear,
+    median,
+    morphological_gradient,
+    percentile,
     posterize,
     prewitt,
     rotate,
@@ -56,8 +60,10 @@ from imgpipe.filters import (
     sobel,
     solarize,
     threshold,
+    tophat,
     unsharp,
 )
+from imgpipe.filters import open as opening
 from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, array_info, compute, measure, resolve
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
@@ -85,7 +91,9 @@ cv2 = optional("cv2", "opencv-python-headless")
 ndimage = optional("scipy.ndimage", "scipy")
 skexposure = optional("skimage.exposure", "scikit-image")
 skfilters = optional("skimage.filters", "scikit-image")
+skrank = optional("skimage.filters.rank", "scikit-image")
 skrestoration = optional("skimage.restoration", "scikit-image")
+skmorphology = optional("skimage.morphology", "scikit-image")
 skutil = optional("skimage.util", "scikit-image")
 Image = optional("PIL.Image", "pillow")
 ImageEnhance = optional("PIL.ImageEnhance", "pillow")
@@ -152,6 +160,13 @@ def cases() -> Iterator[Case]:
     yield from kernel_cases()
     yield from colour_cases()
     yield from adaptive_cases(5)
+    for radius in (1, 2, 10, 50):
+        yield erosion_case(radius, "square")
+    yield erosion_case(10, "disk")
+    yield from morphology_cases(3)
+    for radius in (1, 2, 5, 10):
+        yield from median_cases(radius)
+    yield percentile_case(2, 90)
     yield case(
         flip(direction="horizontal"),
         lambda a, _: a[:, ::-1],
@@ -487,6 +502,94 @@ def convolution_case(one: Filter, kernel: Pixels, offset: float) -> Case:
     )
 
 
+def erosion_case(radius: int, shape: str) -> Case:
+    """Compare minima over squares and disks."""
+    side = 2 * radius + 1
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    inside = ((shape == "square") | (x * x + y * y <= radius * radius)).astype(np.uint8)
+    footprint = inside[..., None]
+
+    def eroded(pixels: Pixels, _: float = 0) -> Pixels:
+        return np.asarray(ndimage.minimum_filter(pixels, footprint=footprint, mode="nearest"))
+
+    peers: dict[str, Kernel] = {
+        "opencv": lambda a: cv2.erode(a, inside, borderType=cv2.BORDER_REPLICATE),
+        "scipy": eroded,
+        "skimage": lambda a: skmorphology.erosion(a, footprint),
+    }
+    if shape == "square" and radius < 10:
+        peers["pillow"] = lambda image: image.filter(ImageFilter.MinFilter(side))
+    return Case(erode(radius=radius, shape=shape), eroded, ALL, peers)
+
+
+def morphology_cases(radius: int) -> Iterator[Case]:
+    """Yield what is made of minima and maxima. OpenCV and scikit-image treat the border apart."""
+    size = 2 * radius + 1, 2 * radius + 1, 1
+    inside = np.ones(size, np.uint8)
+    yield case(
+        opening(radius=radius, border="symmetric"),
+        lambda a, _: ndimage.grey_opening(a, size),
+        *ALL,
+        opencv=lambda a: cv2.morphologyEx(a, cv2.MORPH_OPEN, inside[..., 0]),
+        scipy=lambda a: ndimage.grey_opening(a, size),
+        skimage=lambda a: skmorphology.opening(a, inside),
+    )
+    yield case(
+        tophat(radius=radius, border="symmetric"),
+        lambda a, _: ndimage.white_tophat(a, size),
+        *ALL,
+        opencv=lambda a: cv2.morphologyEx(a, cv2.MORPH_TOPHAT, inside[..., 0]),
+        scipy=lambda a: ndimage.white_tophat(a, size),
+        skimage=lambda a: skmorphology.white_tophat(a, inside),
+    )
+    yield case(
+        morphological_gradient(radius=radius, border="symmetric"),
+        lambda a, _: ndimage.morphological_gradient(a, size),
+        *ALL,
+        opencv=lambda a: cv2.morphologyEx(a, cv2.MORPH_GRADIENT, inside[..., 0]),
+        scipy=lambda a: ndimage.morphological_gradient(a, size),
+    )
+
+
+def median_cases(radius: int) -> Iterator[Case]:
+    """Yield medians over squares; other libraries take fewer types, or sides, than ours."""
+    side = 2 * radius + 1
+
+    def middle(pixels: Pixels, _: float = 0) -> Pixels:
+        return np.asarray(ndimage.median_filter(pixels, (side, side, 1), mode="nearest"))
+
+    yield case(
+        median(radius=radius),
+        middle,
+        opencv=lambda a: cv2.medianBlur(a, side),
+        scipy=middle,
+        skimage=by_planes(lambda plane: skrank.median(plane, np.ones((side, side)))),
+        pillow=lambda image: image.filter(ImageFilter.MedianFilter(side)),
+    )
+    peers: dict[str, Kernel] = {"scipy": middle}
+    if radius <= 2:
+        peers["opencv"] = lambda a: cv2.medianBlur(a, side)
+    yield Case(median(radius=radius), middle, ("uint16", "float32"), peers)
+
+
+def percentile_case(radius: int, percent: float) -> Case:
+    """Compare percentiles over squares."""
+    side = 2 * radius + 1
+
+    def ranked(pixels: Pixels, _: float = 0) -> Pixels:
+        return np.asarray(
+            ndimage.percentile_filter(pixels, percent, (side, side, 1), mode="nearest")
+        )
+
+    rank = int(side * side * percent / 100)
+    return case(
+        percentile(radius=radius, percentile=percent),
+        ranked,
+        scipy=ranked,
+        pillow=lambda image: image.filter(ImageFilter.RankFilter(side, rank)),
+    )
+
+
 def saturated(values: Pixels, top: float) -> Pixels:
     """Return values as far as integers can hold them; floats as they are."""
     return values.clip(0, top) if top > 1 else values
@@ -561,7 +664,7 @@ class Result:
     @property
     def middle(self) -> float:
         """Return the median of milliseconds per megapixel."""
-        return median(self.milliseconds)
+        return statistics.median(self.milliseconds)
 
 
 def main() -> None:

@@ -382,7 +382,7 @@ class TestCompletion:
             ("imgpipe flip --direction ", ["plain,vertical", "plain,horizontal"]),
             ("imgpipe blur pict", ["file,pict"]),
             ("imgpipe blend --other pict", ["file,pict"]),
-            ("imgpipe run bl", ["plain,blend", "plain,blur"]),
+            ("imgpipe run bl", ["plain,blackhat", "plain,blend", "plain,blur"]),
             ("imgpipe run 'blur|gr", ["plain,blur|grayscale"]),
             ("imgpipe run ./my_f", ["file,./my_f"]),
             ("imgpipe run blur pict", ["file,pict"]),
