@@ -35,6 +35,7 @@ bench-own: $(VENV)/.installed-bench
 
 samples: $(VENV)/.installed
 	$(BIN)/python sample_images/make_samples.py
+	$(BIN)/python sample_images/make_gallery.py
 
 big: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/make_big.py
