@@ -146,7 +146,7 @@ def test_levels_rescale_as_scikit_image_does() -> None:
         filters.invert()(EVERY_LEVEL["uint8"]),
     )
     with pytest.raises(ParameterError, match="in_black and in_white are both"):
-        filters.levels(in_black=0.3, in_white=0.3)(values)
+        filters.levels(in_black=0.3, in_white=0.3)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))

@@ -130,10 +130,21 @@ def _between_levels(
     part = np.subtract(values, in_black)
     np.divide(part, in_white - in_black, out=part)
     np.clip(part, 0, 1, out=part)
-    return _line(np.power(part, 1 / gamma), out_white - out_black, out_black)
+    if gamma != 1:
+        part = np.power(part, 1 / gamma)
+    return _line(part, out_white - out_black, out_black)
 
 
-@filter(halo=0)
+def _no_halo(in_black: float, in_white: float) -> int:
+    if in_black == in_white:
+        raise ParameterError(
+            f"levels: in_black and in_white are both {in_black:g}; they must differ "
+            "(threshold makes a picture of black and white)"
+        )
+    return 0
+
+
+@filter(halo=_no_halo)
 def levels(
     chunk: Pixels,
     *,
@@ -165,11 +176,6 @@ def levels(
     ndarray
         Of the same dtype.
     """
-    if in_black == in_white:
-        raise ParameterError(
-            f"levels: in_black and in_white are both {in_black:g}; they must differ "
-            "(threshold makes a picture of black and white)"
-        )
     return pointwise(chunk, _between_levels, in_black, in_white, gamma, out_black, out_white)
 
 
