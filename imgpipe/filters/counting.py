@@ -1,16 +1,18 @@
 """Counting: the value of a rank, in windows so large that it would take too long to sort them.
 
-The pixels around a block are put in order once. A window has its value beyond a place in that
-order if it holds no more pixels from before the place than the rank says. Such counts are sums
-of zeros and ones over the window: exact, and their cost grows with the logarithm of its side.
-Places are tried only where windows of the block still differ. Where few pixels are left between
-two places, or only such as are equal, no more are tried: those pixels are looked at one by one.
+A window has its value at or beyond a level if it holds no more pixels below the level than the
+rank says. Such counts are sums of zeros and ones over the window: exact, and their cost grows
+with the logarithm of its side. Levels are tried only where windows of a block still differ.
+
+Bytes are levels as they are. Other values are put in order, and their places are the levels;
+where few are left between two levels, no more are tried, and those pixels are looked at one by
+one.
 """
 
 from __future__ import annotations
 
 from itertools import cycle
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -19,9 +21,10 @@ from imgpipe.image import Pixels
 
 __all__ = ["rank_by_counting"]
 
-# Most rows and columns of a block, and places tried at once.
+# Most rows and columns of a block, levels tried at once, and what few pixels are.
 _SIDE = 128
 _BATCH = 8
+_FEW = 256
 
 
 def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
@@ -40,7 +43,7 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
     -------
     ndarray, shape (rows, columns, channels), of the dtype of `chunk`
     """
-    halo = 2 * radius
+    halo, kind = 2 * radius, _Bytes if chunk.dtype == np.uint8 else _Values
     rows, columns, channels = (
         size - cut for size, cut in zip(chunk.shape, (halo, halo, 0), strict=True)
     )
@@ -50,14 +53,14 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
         for x in range(0, columns, width):
             for channel in range(channels):
                 part = chunk[y : y + height + halo, x : x + width + halo, channel]
-                out[y : y + height, x : x + width, channel] = _Block(part, radius, rank).values()
+                out[y : y + height, x : x + width, channel] = kind(part, radius, rank).found()
     return out
 
 
 class _Part(NamedTuple):
-    """Places from `start` to `stop`, one between them to be tried next, and what is known.
+    """Levels from `start` to `stop`, and one between them to be tried next.
 
-    That many windows have their value at or beyond the first, and the last.
+    That many windows have their value at or beyond the first, and at or beyond the last.
     """
 
     start: int
@@ -68,110 +71,151 @@ class _Part(NamedTuple):
 
 
 class _Block:
-    """The pixels around a block of one channel, in the order of their values.
+    """The windows around a block of one channel, and what is known of the value wanted.
 
     Attributes
     ----------
-    order, ordered : ndarray
-        Where each of them is, and their values.
-    place : ndarray
-        The place in the order that each of them has, row by row.
+    levels : ndarray
+        The level of each pixel, row by row.
     first : ndarray
-        For each window, the last place tried that its value is not before.
-    missing : ndarray
-        How many pixels of the window come from there on, but before its value.
+        For each window, the highest level tried that its value is at or beyond.
     """
+
+    levels: Pixels
+    first: Pixels
 
     def __init__(self, part: Pixels, radius: int, rank: int) -> None:
         self.side, self.rank = 2 * radius + 1, rank
         self.height, self.line = part.shape
         self.shape = self.height - 2 * radius, self.line - 2 * radius
-        flat = part.ravel()
-        if flat.dtype.kind == "f":
-            flat = flat + flat.dtype.type(0)  # no minus zero: values that are equal look the same
-        narrow = flat.itemsize <= 2
-        self.few = 64 if flat.itemsize == 1 else 256
-        self.order = np.argsort(flat, kind="stable" if narrow else None)
-        self.ordered = flat[self.order]
-        places = np.min_scalar_type(flat.size)
-        self.place = np.empty(flat.size, places)
-        self.place[self.order] = np.arange(flat.size, dtype=places)
-        self.first = np.zeros(self.shape, places)
-        # A difference below zero wraps, and is more than any rank.
-        self.missing = np.full(self.shape, rank, np.min_scalar_type(2 * self.side**2))
+        self.sum_type = np.min_scalar_type(2 * self.side**2)
 
-    def values(self) -> Pixels:
-        """Return the value wanted for each window."""
-        self.look_through(self.narrowed())
-        values = self.ordered[self.first]
-        if values.dtype.kind == "f" and np.isnan(self.ordered[-1]):
-            numbers = self.counts(np.searchsorted(self.ordered, np.nan).reshape(1, 1, 1))[0]
-            values[numbers < self.side**2] = np.nan
-        return values
-
-    def narrowed(self) -> list[tuple[int, int]]:
-        """Try places until few are left for each window; return where more than one value is."""
-        few: list[tuple[int, int]] = []
+    def narrow(self, stop: int) -> None:
+        """Try levels below `stop` until each window is done with."""
         left: list[_Part] = []
 
         def add(start: int, stop: int, from_start: int, from_stop: int) -> None:
-            middle = self.boundary(start, stop)
-            if from_start == from_stop or middle == stop:
-                return
-            if stop - start > self.few:
+            middle = self.next_level(start, stop) if from_start > from_stop else start
+            if middle > start:
                 left.append(_Part(start, middle, stop, from_start, from_stop))
-            else:
-                few.append((start, stop))
 
-        add(0, self.order.size, self.first.size, 0)
+        add(0, stop, self.first.size, 0)
         while left:
             batch = left[-_BATCH:]
             del left[-_BATCH:]
             for part, beyond in zip(batch, self.tried([p.middle for p in batch]), strict=True):
                 add(part.start, part.middle, part.from_start, beyond)
                 add(part.middle, part.stop, beyond, part.from_stop)
-        return few
 
-    def boundary(self, start: int, stop: int) -> int:
-        """Return a place near the middle where a new value begins; `stop` if there is none."""
-        value = self.ordered[(start + stop) // 2]
-        found = int(self.ordered.searchsorted(value))
-        return found if found > start else int(self.ordered.searchsorted(value, "right"))
+    def next_level(self, start: int, stop: int) -> int:
+        """Return a level between `start` and `stop` to be tried; `start` if there is none."""
+        return (start + stop) // 2
 
-    def tried(self, places: list[int]) -> list[int]:
-        """Tell windows apart by places; return how many have their value at or beyond each."""
-        at = np.array(places, self.place.dtype)[:, None, None]
-        missing = np.subtract(self.missing.dtype.type(self.rank), self.counts(at))
-        beyond = np.less_equal(missing, self.rank)
+    def tried(self, levels: list[int]) -> list[int]:
+        """Tell windows apart by levels; return how many have their value at or beyond each."""
+        at = np.array(levels, self.levels.dtype)[:, None, None]
+        beyond = self.beyond(self.counts(at))
         np.maximum(self.first, np.maximum.reduce(beyond * at), out=self.first)
-        np.minimum(self.missing, np.minimum.reduce(missing), out=self.missing)
         return [int(np.count_nonzero(one)) for one in beyond]
 
-    def counts(self, places: Pixels) -> Pixels:
-        """Return how many pixels of each window are before each of some places."""
-        many, (rows, columns) = len(places), self.shape
-        inside = scratch("inside", np.dtype(bool), many * self.place.size)
-        np.less(self.place, places[:, 0], out=inside.reshape(many, -1))
+    def beyond(self, counts: Pixels) -> Pixels:
+        """Return whether windows with so many pixels below levels have their value beyond."""
+        return np.less_equal(counts, self.rank)
+
+    def counts(self, levels: Pixels) -> Pixels:
+        """Return how many pixels of each window are below each of some levels."""
+        many, (rows, columns) = len(levels), self.shape
+        inside = scratch("inside", np.dtype(bool), many * self.levels.size)
+        np.less(self.levels, levels[:, 0], out=inside.reshape(many, -1))
         down = _summed(inside.view(np.uint8), self.side, self.line)
-        along = scratch("flat", self.missing.dtype, many * rows * self.line)
-        whole = _seen(down, (many, rows * self.line), (self.place.size, 1))
+        along = scratch("flat", self.sum_type, many * rows * self.line)
+        whole = _seen(down, (many, rows * self.line), (self.levels.size, 1))
         np.copyto(along.reshape(many, -1), whole)
         found = _summed(along, self.side, 1)
         return _seen(found, (many, rows, columns), (rows * self.line, self.line, 1))
 
-    def look_through(self, few: list[tuple[int, int]]) -> None:
-        """Find the value among the pixels of a few places, for the windows that have it there."""
-        if not few:
-            return
+
+class _Bytes(_Block):
+    """Windows of bytes."""
+
+    def __init__(self, part: Pixels, radius: int, rank: int) -> None:
+        super().__init__(part, radius, rank)
+        self.levels = part.ravel()
+        self.first = np.zeros(self.shape, np.uint8)
+
+    def found(self) -> Pixels:
+        """Return the value wanted for each window."""
+        self.narrow(256)
+        return self.first
+
+
+class _Values(_Block):
+    """Windows of any values.
+
+    Attributes
+    ----------
+    order, ordered : ndarray
+        Where the pixels are, in the order of their values; and these.
+    missing : ndarray
+        For each window, how many of its pixels from `first` on come before its value.
+    """
+
+    def __init__(self, part: Pixels, radius: int, rank: int) -> None:
+        super().__init__(part, radius, rank)
+        flat = part.ravel()
+        if flat.dtype.kind == "f":
+            flat = flat + flat.dtype.type(0)  # no minus zero: values that are equal look the same
+        self.order = np.argsort(flat, kind="stable" if flat.itemsize <= 2 else None)
+        self.ordered = flat[self.order]
+        places = np.min_scalar_type(flat.size)
+        self.levels = np.empty(flat.size, places)
+        self.levels[self.order] = np.arange(flat.size, dtype=places)
+        self.first = np.zeros(self.shape, places)
+        self.missing = np.full(self.shape, rank, self.sum_type)
+        self.few: list[tuple[int, int]] = []
+
+    def found(self) -> Pixels:
+        """Return the value wanted for each window."""
+        self.narrow(self.order.size)
+        if self.few:
+            self.look_through()
+        values = self.ordered[self.first]
+        if values.dtype.kind == "f" and np.isnan(self.ordered[-1]):
+            numbers = self.counts(self.ordered.searchsorted(np.nan).reshape(1, 1, 1))[0]
+            values[numbers < self.side**2] = np.nan
+        return values
+
+    def next_level(self, start: int, stop: int) -> int:
+        """Return a place near the middle where another value begins, unless few are left."""
+        value = self.ordered[(start + stop) // 2]
+        found = int(self.ordered.searchsorted(value))
+        if found <= start:
+            found = int(self.ordered.searchsorted(value, "right"))
+        if found == stop:
+            return start
+        if stop - start <= _FEW:
+            self.few.append((start, stop))
+            return start
+        return found
+
+    def beyond(self, counts: Pixels) -> Pixels:
+        """Return it, and keep how many pixels are missing to the value."""
+        # A difference below zero wraps, and is more than any rank.
+        missing = np.subtract(self.sum_type.type(self.rank), counts)
+        np.minimum(self.missing, np.minimum.reduce(missing), out=self.missing)
+        return cast(Pixels, np.less_equal(missing, self.rank))
+
+    def look_through(self) -> None:
+        """Find the value among few pixels, for the windows that have it there."""
         first, missing = self.first.reshape(-1), self.missing.reshape(-1)
         windows = np.argsort(first, kind="stable")
-        starts = np.array(few, first.dtype)[:, 0]
+        starts = np.array(self.few, first.dtype)[:, 0]
         begin, end = (np.searchsorted(first[windows], starts, side) for side in ("left", "right"))
         # A difference below zero wraps here too, and is more than the side of any window.
         kind = np.min_scalar_type(max(self.height, self.line) - 1)
         y, x = (axis.astype(kind) for axis in np.divmod(self.order, self.line))
         tops, lefts = (axis.astype(kind)[:, None] for axis in np.divmod(windows, self.shape[1]))
-        for at, (start, stop) in enumerate(few):
+        for at, (start, stop) in enumerate(self.few):
             some, pixels = slice(begin[at], end[at]), slice(start, stop)
             inside = np.less(y[pixels] - tops[some], self.side)
             inside &= np.less(x[pixels] - lefts[some], self.side)

@@ -94,19 +94,27 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
     ndarray, shape (rows, columns, channels), of the dtype of `chunk`
     """
     program = _program(radius, rank)
-    count = len(program.results)
-    rows, columns, channels = (
-        chunk.shape[0] - 2 * radius,
-        chunk.shape[1] - 2 * radius,
-        chunk.shape[2],
-    )
+    halo = 2 * radius
+    rows, columns, channels = chunk.shape[0] - halo, chunk.shape[1] - halo, chunk.shape[2]
     out = np.empty((rows, columns, channels), chunk.dtype)
+    widest = max(2 * halo, _LEAST // 4 // (channels * chunk.itemsize))
+    width = -(-columns // -(-columns // widest))
+    for x in range(0, columns, width):
+        _run(program, chunk[:, x : x + width + halo], out[:, x : x + width])
+    if out.dtype.kind == "f":
+        out[np.isnan(out)] = np.nan  # which of several kinds a minimum returns depends on the cut
+    return out
+
+
+def _run(program: Program, chunk: Pixels, out: Pixels) -> None:
+    """Run a program on blocks of whole rows."""
+    count, rows, channels = len(program.results), len(out), chunk.shape[2]
     source, target = chunk.reshape(len(chunk), -1), out.reshape(rows, -1)
-    line = source.shape[1]
-    most = max(_CACHE // program.places, _LEAST) // (line * chunk.itemsize)
+    line, size = source.shape[1], source.itemsize
+    most = max(1, max(_CACHE // program.places, _LEAST) // (line * size))
     groups = -(-rows // count)
-    groups = -(-groups // -(-groups // max(1, most)))
-    height = groups + -(-2 * radius // count)
+    groups = -(-groups // -(-groups // most))
+    height = groups + -(-(len(chunk) - rows) // count)
     memory = scratch("network", chunk.dtype, program.places * height * line)
     arrays = memory.reshape(program.places, -1)
     calls, results = _bound(program, arrays, line, channels)
@@ -117,12 +125,7 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
             better(one, other, out=into)
         for row, result in enumerate(results):
             wanted = target[y + row : y + groups * count : count]
-            wanted[:] = np.ndarray(
-                wanted.shape, chunk.dtype, result, strides=(line * chunk.itemsize, chunk.itemsize)
-            )
-    if out.dtype.kind == "f":
-        out[np.isnan(out)] = np.nan  # which of several kinds a minimum returns depends on the cut
-    return out
+            wanted[:] = np.ndarray(wanted.shape, result.dtype, result, strides=(line * size, size))
 
 
 def _fill(array: Pixels, rows: Pixels, last: Pixels) -> None:
