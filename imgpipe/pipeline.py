@@ -271,7 +271,7 @@ class _Run:
         plan, sink = self._plan, self._sink
         making = not isinstance(sink, Nowhere)
         tasks = making * (len(plan.tiler) + (sink.kind == "placed"))
-        tasks += sum(len(self._measuring_tiler(at)) for at in plan.measuring)
+        tasks += sum(map(len, plan.measuring.values()))
         return Started(
             time.monotonic(),
             plan.source,
@@ -296,10 +296,10 @@ class _Run:
 
     def measure(self) -> Any:
         """Take every measurement, each in a pass of its own; return the last one."""
-        for turn, at in enumerate(self._plan.measuring):
+        for turn, (at, cut) in enumerate(self._plan.measuring.items()):
             stage = self._stages[at]
             merge = cast(Callable[[Any, Any], Any], stage.filter.definition.merge)
-            tiler = self._measuring_tiler(at)
+            tiler = replace(cut, stages=self._stages[:at])
             job = Job(self._plan.source, tiler, measured_stage=stage, timeout=self._timeout)
             found: list[Any] = []
 
@@ -318,7 +318,7 @@ class _Run:
         """Make the output, in the last pass."""
         sink, plan = self._sink, self._plan
         tiler = replace(plan.tiler, stages=self._stages)
-        job = Job(plan.source, tiler, sink.unit_rows, timeout=self._timeout)
+        job = Job(plan.source, tiler, plan.unit_rows, timeout=self._timeout)
         deliver = Delivery(sink, tell)
         if sink.kind == "ordered":
             job = replace(job, encoder=sink.encoder)
@@ -328,16 +328,6 @@ class _Run:
             this = Pass(len(plan.measuring), "chunks", replace(job, placer=sink.placer))
             self._passes.run(this, self._source, self._operands, deliver.placed)
             self._passes.seal(this)
-
-    def _measuring_tiler(self, at: int) -> Any:
-        before = self._stages[at].before
-        return replace(
-            self._plan.tiler,
-            stages=self._stages[:at],
-            height=before.height,
-            width=before.width,
-            context_rows=0,
-        )
 
     def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
         scratch = copied_to_scratch(source, tell)

@@ -1,20 +1,22 @@
 """Plan: what a run will do and how much memory it will take, decided before it takes any.
 
 A smaller budget makes a shorter window, smaller tasks and fewer workers. It never makes other
-bytes, because what is encoded at once depends on the image and its format alone.
+bytes, because what is encoded at once depends on the image, the chain and the format alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import Sink, Source
-from imgpipe.geometry import Halo
+from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 from imgpipe.machine import available_memory, usable_processors
 from imgpipe.tiler import Tiler
@@ -30,10 +32,12 @@ _WORKER_BYTES = 22 << 20
 _READER_BYTES = 8 << 20
 
 _TASK_BYTES = 4 << 20
+_UNIT_INPUT_BYTES = 8 << 20  # of rows of input that may go into what is encoded at once
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 _KERNEL_COPIES = 12  # copies of a chunk that a kernel may hold, in units of its input
+_ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,16 @@ class Plan:
     chain : str
         The filters.
     halo : (int, int)
-        Rows and columns of context of the whole chain.
+        Rows and columns of context of the whole chain, in pixels of the output.
     feed : str
         How pixels reach the workers: ``bands`` of rows in shared memory, ``direct`` reading by
         the workers, a ``whole`` image in memory, or ``inline`` with the task.
     tiler : Tiler
         How the last pass is cut.
-    measuring : tuple of int
-        The stages that need a pass of measuring first.
+    unit_rows : int
+        Rows that are encoded at once.
+    measuring : dict of int to Tiler
+        The stages that need a pass of measuring first, and how that is cut.
     window : int
         Tasks under way at once.
     band_bytes, payload_bytes : int
@@ -79,7 +85,8 @@ class Plan:
     halo: Halo
     feed: Feed
     tiler: Tiler
-    measuring: tuple[int, ...]
+    unit_rows: int
+    measuring: dict[int, Tiler]
     window: int
     band_bytes: int
     payload_bytes: int
@@ -146,9 +153,12 @@ def make_plan(
     """
     budget = default_budget() if max_memory is None else max_memory
     feed, scratch = _feed(source, stages, traits)
+    unit_rows = _unit_rows(source.info, stages, sink)
+    context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
     smallest = 0
     for count, window, limit in _candidates(workers):
-        tiler = _tile(source.info, stages, sink, chunk, limit)
+        cut = partial(_tile, source.info, chunk=chunk, task_bytes=limit)
+        tiler = cut(stages, sink.info, unit_rows=unit_rows, context_rows=context_rows)
         plan = _with_sizes(
             Plan(
                 source=source.name,
@@ -156,10 +166,15 @@ def make_plan(
                 before=source.info,
                 after=sink.info,
                 chain=" | ".join(repr(stage.filter) for stage in stages),
-                halo=_total_halo(stages),
+                halo=_context(stages),
                 feed=feed,
                 tiler=tiler,
-                measuring=_measuring(stages),
+                unit_rows=unit_rows,
+                measuring={
+                    at: cut(stages[:at], stage.before)
+                    for at, stage in enumerate(stages)
+                    if stage.filter.definition.measure is not None
+                },
                 window=min(window, len(tiler)),
                 band_bytes=0,
                 payload_bytes=0,
@@ -209,70 +224,116 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
     return ("bands", False) if in_order else ("direct", True)
 
 
+def _unit_rows(info: ImageInfo, stages: tuple[Stage, ...], sink: Sink) -> int:
+    """Return how many rows are encoded at once: fewer than usual where each needs much input."""
+    return max(1, min(sink.unit_rows, _UNIT_INPUT_BYTES // _pitch(info, stages, sink.info)))
+
+
 def _tile(
     info: ImageInfo,
     stages: tuple[Stage, ...],
-    sink: Sink,
+    after: ImageInfo,
+    *,
     chunk: tuple[int, int] | None,
     task_bytes: int,
+    unit_rows: int = 1,
+    context_rows: int = 0,
 ) -> Tiler:
-    rows_halo, columns_halo = _total_halo(stages)
-    after = sink.info
-    widest = max(after.row_bytes, info.row_bytes)
-    rows = task_bytes // widest
+    rows = task_bytes // max(after.row_bytes, _pitch(info, stages, after))
     if task_bytes > 1:
-        rows = max(rows, _HALOS_PER_CHUNK * rows_halo * task_bytes // _TASK_BYTES)
+        rows = max(rows, _HALOS_PER_CHUNK * _context(stages)[0] * task_bytes // _TASK_BYTES)
     rows = min(max(rows, 1), after.height)
-    task_rows = max(1, round(rows / sink.unit_rows)) * sink.unit_rows
-    return Tiler(
-        info,
-        stages,
-        after.height,
-        after.width,
-        task_rows,
-        chunk or _chunk(after, task_rows, rows_halo, columns_halo),
-        sink.encoder.context_rows if sink.kind == "ordered" else 0,
-    )
+    task_rows = max(1, round(rows / unit_rows)) * unit_rows
+    chunk = chunk or _chunk(stages, after, task_rows)
+    return Tiler(info, stages, after.height, after.width, task_rows, chunk, context_rows)
 
 
-def _chunk(after: ImageInfo, task_rows: int, rows_halo: int, columns_halo: int) -> tuple[int, int]:
+def _chunk(stages: tuple[Stage, ...], after: ImageInfo, task_rows: int) -> tuple[int, int]:
     """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
-    rows = _even(task_rows + 1, max(_CHUNK_ROWS, _HALOS_PER_CHUNK * rows_halo))
-    columns = max(_CHUNK_PIXELS // rows, _HALOS_PER_CHUNK * columns_halo, 1)
+    rows_halo, columns_halo = _context(stages)
+    side = max([1.0, *_sides(stages)])
+    rows = _even(task_rows + 1, max(_CHUNK_ROWS / side, _HALOS_PER_CHUNK * rows_halo))
+    columns = max(_CHUNK_PIXELS / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(after.width, columns)
 
 
-def _even(size: int, wanted: int) -> int:
+def _even(size: int, wanted: float) -> int:
     """Return the length of the equal pieces, of about `wanted`, that make up `size`."""
     pieces = max(1, round(size / wanted))
     return -(-size // pieces)
 
 
-def _total_halo(stages: tuple[Stage, ...]) -> Halo:
-    halos = [stage.filter.halo for stage in stages]
-    return sum(rows for rows, _ in halos), sum(columns for _, columns in halos)
+def _origins(stages: tuple[Stage, ...], box: Box) -> list[Box]:
+    """Return where the pixels of `box` after all stages were before each, without halos."""
+    found: list[Box] = []
+    for stage in reversed(stages):
+        found.insert(0, stage.origin(found[0] if found else box))
+    return found
 
 
-def _measuring(stages: tuple[Stage, ...]) -> tuple[int, ...]:
-    return tuple(
-        at for at, stage in enumerate(stages) if stage.filter.definition.measure is not None
-    )
+def _sides(stages: tuple[Stage, ...]) -> list[float]:
+    """Return how long the side of a pixel of the output is before each stage."""
+    if not stages:
+        return []
+    whole = stages[-1].after
+    return [math.sqrt(box.area / whole.pixels) for box in _origins(stages, whole.box)]
+
+
+def _pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
+    """Return how many bytes of rows of the input a row of the output stands for."""
+    held = _origins(stages, after.box)[0] if stages else info.box
+    return max(1, held.height * info.row_bytes // after.height)
+
+
+def _context(stages: tuple[Stage, ...]) -> Halo:
+    """Return rows and columns around a pixel of the output that it is made from."""
+    if not stages:
+        return 0, 0
+    after, sides = stages[-1].after, _sides(stages)
+    y, x = after.height // 2, after.width // 2
+    origin = _origins(stages, Box(y, x, y + 1, x + 1))[0]
+    rows, columns = ((length / sides[0] - 1) / 2 for length in origin.shape)
+    for stage, side in zip(stages, sides, strict=True):
+        rows += stage.filter.halo[0] / side
+        columns += stage.filter.halo[1] / side
+    return max(0, math.ceil(rows)), max(0, math.ceil(columns))
+
+
+def _needed(tiler: Tiler) -> tuple[int, int]:
+    """Return the most rows and the most pixels of the input that a task needs."""
+    boxes = [tiler.needs(box) for box in tiler.boxes()]
+    return max(box.height for box in boxes), max(box.area for box in boxes)
+
+
+def _worked_on(tiler: Tiler) -> int:
+    """Return the pixels that the kernels hold for a chunk, all their copies counted."""
+    rows, columns = tiler.chunk
+    y, x = max(0, (tiler.height - rows) // 2), max(0, (tiler.width - columns) // 2)
+    box = Box(y, x, y + rows, x + columns).clip(tiler.height, tiler.width)
+    held = _KERNEL_COPIES * box.area
+    for stage in reversed(tiler.stages):
+        definition, wanted = stage.filter.definition, stage.input_box(box)
+        ours = definition.region is not None and definition.ours
+        copies = _ORIGIN_COPIES if ours else _KERNEL_COPIES
+        held = max(held, copies * wanted.area)
+        box = wanted.clip(stage.before.height, stage.before.width)
+    return held
 
 
 def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits) -> Plan:
     """Return `plan` with the memory it takes worked out."""
     tiler, info = plan.tiler, source.info
-    needs = max(tiler.needs(box).height for box in tiler.boxes()) * info.row_bytes
-    units = -(-tiler.task_rows // sink.unit_rows)
-    payload = units * sink.encoder.bound(sink.unit_rows) if sink.kind == "ordered" else 0
+    tilers = [tiler, *plan.measuring.values()]
+    rows_needed, pixels_needed = map(max, zip(*map(_needed, tilers), strict=True))
+    needs, held = rows_needed * info.row_bytes, pixels_needed * (info.row_bytes // info.width)
+    units = -(-tiler.task_rows // plan.unit_rows)
+    payload = units * sink.encoder.bound(plan.unit_rows) if sink.kind == "ordered" else 0
     strip = (tiler.task_rows + tiler.context_rows) * plan.after.row_bytes
     wide = max(info.channels, plan.after.channels) * max(
         info.dtype.itemsize, plan.after.dtype.itemsize
     )
-    rows, columns = tiler.chunk
-    padded = (rows + 2 * plan.halo[0]) * (columns + 2 * plan.halo[1])
-    own = strip + payload // units + padded * wide * _KERNEL_COPIES
-    own += needs if plan.feed in ("direct", "inline") else 0
+    own = strip + payload // units + max(map(_worked_on, tilers)) * wide
+    own += needs if plan.feed == "inline" else held if plan.feed == "direct" else 0
     band = needs if plan.feed == "bands" else info.nbytes if plan.feed == "whole" else 0
     shared = plan.window * payload + (plan.window * band if plan.feed == "bands" else band)
     processes = _PARENT_BYTES + _READER_BYTES

@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from imgpipe.filters.items import as_items
 from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 
@@ -31,11 +32,10 @@ _REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 
 # Weights worked out, and samples worked on, at once: a few such arrays fit the cache.
 _TABLE = 1 << 15
-_STRIPE = 1 << 17
-_BLOCK = 1 << 15
-
-# What to start a sum of many rows costs, in products of samples.
-_START = 15_000
+_STRIPE = 1 << 16
+_LINES = 128
+_WINDOWS = 1 << 18
+_BLOCK = 1 << 16
 
 # uint8 times 22 bits, and what is left of that with 4 bits after the point times 17 bits, are
 # less than 2**31 though weights of both signs add up to 1.6 without their signs.
@@ -136,38 +136,22 @@ Part = tuple[Axis, int, int]
 """An axis, and the output pixels from one place on it to another."""
 
 
-@dataclass(frozen=True, eq=False)
-class Span:
-    """What a part of the output is made from along one axis.
-
-    Attributes
-    ----------
-    first, last : ndarray of int
-        The window of each output pixel, counted from the first input pixel that is needed.
-    weights : ndarray, shape (pixels, taps)
-        Its weights, 0 beyond the window.
-    """
-
-    first: Pixels
-    last: Pixels
-    weights: Pixels
-
-    def __len__(self) -> int:
-        return len(self.first)
+def nearest(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
+    """Return a box of the output, each pixel that under its middle; else as `resampled`."""
+    down, along = _offsets(*rows), _offsets(*columns)
+    grows = len(down) > len(chunk)
+    lines = as_items(chunk if grows else chunk[down])
+    items = lines.shape[2]
+    places = (along[:, None] * items + np.arange(items)).reshape(-1)
+    made = np.take(lines.reshape(len(lines), -1), places, axis=1, mode="clip")
+    if grows:
+        made = np.take(made, down, axis=0, mode="clip")
+    return cast(Pixels, made.view(chunk.dtype).reshape(len(down), len(along), -1))
 
 
-@lru_cache(maxsize=32)
-def _span(axis: Axis, start: int, stop: int, dtype: type[np.floating[Any]]) -> Span:
-    first, last = axis.window(np.arange(start, stop))
-    return Span(first - first[0], last - first[0], axis.weights(start, stop).astype(dtype))
-
-
-@lru_cache(maxsize=32)
-def _span_of_integers(axis: Axis, start: int, stop: int, bits: int) -> Span:
-    """Return a span whose weights are whole numbers that add up to ``2**bits``."""
-    span = _span(axis, start, stop, np.float64)
-    whole = np.rint(np.cumsum(span.weights, axis=1) * 2.0**bits)
-    return Span(span.first, span.last, np.diff(whole, axis=1, prepend=0).astype(np.int32))
+def _offsets(axis: Axis, start: int, stop: int) -> Pixels:
+    first, _ = axis.window(np.arange(start, stop))
+    return cast(Pixels, first - first[0])
 
 
 def resampled(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
@@ -187,43 +171,66 @@ def resampled(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
     """
     height, width, channels = chunk.shape
     way = _Integers(rows, columns) if chunk.dtype == np.uint8 else _Floats(rows, columns, chunk)
-    source, count = chunk.reshape(height, -1), len(way.down)
+    source, count = chunk.reshape(height, -1), rows[2] - rows[1]
 
     turned = scratch("turned", way.dtype, source.shape[1] * count).reshape(-1, count)
-    for x in _parts(source.shape[1], height + 2 * count):
+    for x in _parts(source.shape[1], min(height, _LINES)):
         part = scratch("part", way.dtype, height * (x.stop - x.start)).reshape(height, -1)
         np.copyto(part, source[:, x])
         turned[x] = way.sum_down(part).T
     turned = turned.reshape(width, -1)
 
-    out = np.empty((count, len(way.along), channels), way.result)
+    out = np.empty((count, columns[2] - columns[1], channels), way.result)
     across = np.moveaxis(out, 0, 2)
-    for y in _parts(len(way.along), 2 * turned.shape[1]):
-        made = way.sum_along(turned, y).reshape(-1, channels, count)
-        np.copyto(across[y], made, casting="unsafe")
+    for x in _parts(len(across), turned.shape[1], way.along.size):
+        made = way.sum_along(turned, x).reshape(-1, channels, count)
+        np.copyto(across[x], made, casting="unsafe")
     return out
 
 
-def nearest(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
-    """Return a box of the output, each pixel that under its middle; else as `resampled`."""
-    down, along = _offsets(*rows), _offsets(*columns)
-    channels = chunk.shape[2]
-    samples = (along[:, None] * channels + np.arange(channels)).reshape(-1)
-    grows = len(down) > len(chunk)
-    lines = (chunk if grows else chunk[down]).reshape(-1, chunk.shape[1] * channels)
-    made = np.take(lines, samples, axis=1, mode="clip").reshape(-1, len(along), channels)
-    return np.take(made, down, axis=0, mode="clip") if grows else made
-
-
-def _offsets(axis: Axis, start: int, stop: int) -> Pixels:
-    first, _ = axis.window(np.arange(start, stop))
-    return cast(Pixels, first - first[0])
-
-
-def _parts(length: int, size: int) -> Iterator[slice]:
+def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
     """Cut ``length`` lines of ``size`` samples into blocks, about equal."""
-    most = -(-length // max(1, round(length * size / _STRIPE)))
+    blocks = max(1, round(length * size / _STRIPE))
+    most = -(-length // (blocks * multiple)) * multiple
     return (slice(start, min(start + most, length)) for start in range(0, length, most))
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Output pixels a few at a time, of one window of the input for all of them.
+
+    Attributes
+    ----------
+    first : ndarray of int, shape (groups,)
+        The first input pixel of each window, counted from the first that is needed.
+    weights : ndarray of int32, shape (groups, size, width)
+        The weights of every input pixel of a window in every output pixel; most are 0.
+    """
+
+    first: Pixels
+    weights: Pixels
+
+    @property
+    def size(self) -> int:
+        """Output pixels of a group."""
+        return int(self.weights.shape[1])
+
+
+@lru_cache(maxsize=32)
+def _groups(axis: Axis, start: int, stop: int, bits: int) -> _Groups:
+    """Return a part of the output with whole weights that add up to ``2**bits``."""
+    first, _ = axis.window(np.arange(start, stop))
+    sums = np.rint(np.cumsum(axis.weights(start, stop), axis=1) * 2.0**bits)
+    # A window is copied once for its group, and its every row goes into every output pixel.
+    step = axis.before / axis.after
+    size = max(1, min(round(math.sqrt(max(axis.taps - step, 0) / step)), stop - start))
+    starts = first[::size]
+    offset = first - np.repeat(starts, size)[: len(first)]
+    weights = np.zeros((len(starts) * size, int(offset.max()) + axis.taps), np.int32)
+    places = offset[:, None] + np.arange(axis.taps)
+    values = np.diff(sums, axis=1, prepend=0).astype(np.int32)
+    np.put_along_axis(weights[: len(first)], places, values, axis=1)
+    return _Groups(starts - first[0], weights.reshape(len(starts), size, -1))
 
 
 class _Integers:
@@ -233,11 +240,11 @@ class _Integers:
     result = np.dtype(np.uint8)
 
     def __init__(self, rows: Part, columns: Part) -> None:
-        self.down = _span_of_integers(*rows, _BITS_DOWN)
-        self.along = _span_of_integers(*columns, _BITS_ALONG)
+        self.down, self.along = _groups(*rows, _BITS_DOWN), _groups(*columns, _BITS_ALONG)
+        self.rows = rows[2] - rows[1]
 
     def sum_down(self, x: Pixels) -> Pixels:
-        made = self._sum(x, self.down, slice(0, len(self.down)))
+        made = self._sum(x, self.down, slice(0, self.rows))
         return np.right_shift(made, _BITS_DOWN - _BITS_BETWEEN, out=made)
 
     def sum_along(self, x: Pixels, part: slice) -> Pixels:
@@ -248,24 +255,45 @@ class _Integers:
         np.right_shift(made, bits, out=made)
         return np.clip(made, 0, 255, out=made)
 
-    def _sum(self, x: Pixels, span: Span, part: slice) -> Pixels:
-        """Sum up a few output rows at a time: more products, many of them by 0, but fewer calls."""
-        count, length = part.stop - part.start, x.shape[1]
-        first, last = span.first[part], span.last[part]
-        step = (first[-1] - first[0]) / count
-        group = min(max(1, round(math.sqrt(_START / (length * max(step, 1e-3))))), count)
-        offset = first - np.repeat(first[::group], group)[:count]
-        weights = np.zeros((count, int(offset.max()) + span.weights.shape[1]), np.int32)
-        places = offset[:, None] + np.arange(span.weights.shape[1])
-        np.put_along_axis(weights, places, span.weights[part], axis=1)
-        out = scratch("made", self.dtype, count * length).reshape(count, length)
-        for start in range(0, count, group):
-            stop = min(start + group, count)
-            low, high = first[start], last[stop - 1]
-            np.einsum(
-                "jk,kx->jx", weights[start:stop, : high - low], x[low:high], out=out[start:stop]
-            )
-        return out
+    def _sum(self, x: Pixels, span: _Groups, part: slice) -> Pixels:
+        """Return some rows of sums; `part` begins with a group."""
+        groups = slice(part.start // span.size, -(-part.stop // span.size))
+        first, weights = span.first[groups], span.weights[groups]
+        count, size, width = weights.shape
+        out = scratch("made", self.dtype, count * size * x.shape[1]).reshape(count, size, -1)
+        most = max(1, _WINDOWS // (width * x.shape[1]))
+        held = scratch("windows", self.dtype, most * width * x.shape[1]).reshape(most, width, -1)
+        for start in range(0, count, most):
+            block = slice(start, min(start + most, count))
+            windows = held[: block.stop - start]
+            places = first[block, None] + np.arange(width)
+            np.take(x, places, axis=0, out=windows, mode="clip")
+            np.einsum("gjk,gkx->gjx", weights[block], windows, out=out[block])
+        return out.reshape(count * size, -1)[: part.stop - part.start]
+
+
+@dataclass(frozen=True, eq=False)
+class _Taps:
+    """The windows of output pixels, and their weights.
+
+    Attributes
+    ----------
+    first, last : ndarray of int, shape (pixels,)
+        The window of each output pixel, counted from the first input pixel that is needed.
+    weights : ndarray, shape (pixels, taps)
+        Its weights, 0 beyond the window.
+    """
+
+    first: Pixels
+    last: Pixels
+    weights: Pixels
+    size = 1
+
+
+@lru_cache(maxsize=32)
+def _taps(axis: Axis, start: int, stop: int, dtype: type[np.floating[Any]]) -> _Taps:
+    first, last = axis.window(np.arange(start, stop))
+    return _Taps(first - first[0], last - first[0], axis.weights(start, stop).astype(dtype))
 
 
 class _Floats:
@@ -274,30 +302,29 @@ class _Floats:
     def __init__(self, rows: Part, columns: Part, chunk: Pixels) -> None:
         working = np.float32 if chunk.itemsize <= 2 or chunk.dtype == np.float32 else np.float64
         self.dtype = self.result = np.dtype(working)
-        self.down, self.along = _span(*rows, working), _span(*columns, working)
+        self.down, self.along = _taps(*rows, working), _taps(*columns, working)
 
     def sum_down(self, x: Pixels) -> Pixels:
-        return self._sum(x, self.down, slice(0, len(self.down)))
+        return self._sum(x, self.down, slice(0, len(self.down.first)))
 
     def sum_along(self, x: Pixels, part: slice) -> Pixels:
         return self._sum(x, self.along, part)
 
-    def _sum(self, x: Pixels, span: Span, part: slice) -> Pixels:
+    def _sum(self, x: Pixels, span: _Taps, part: slice) -> Pixels:
         count, length = part.stop - part.start, x.shape[1]
         out = scratch("made", self.dtype, count * length).reshape(count, length)
         most = max(1, _BLOCK // length)
-        for start in range(0, count, most):
-            stop = min(start + most, count)
-            block = slice(part.start + start, part.start + stop)
-            self._sum_block(x, span, block, out[start:stop])
+        for start in range(part.start, part.stop, most):
+            block = slice(start, min(start + most, part.stop))
+            self._sum_block(x, span, block, out[start - part.start :][: block.stop - start])
         return out
 
-    def _sum_block(self, x: Pixels, span: Span, part: slice, out: Pixels) -> None:
-        first, last, weights = span.first[part], span.last[part], span.weights[part]
+    def _sum_block(self, x: Pixels, span: _Taps, block: slice, out: Pixels) -> None:
+        first, last, weights = span.first[block], span.last[block], span.weights[block]
         tap = scratch("tap", self.dtype, out.size).reshape(out.shape)
         for k in range(weights.shape[1]):
-            # Beyond the window the weight is 0, and the pixel the last of the window.
             target = tap if k else out
+            # Beyond the window the weight is 0, and the pixel the last of the window.
             np.take(x, np.minimum(first + k, last - 1), axis=0, out=target, mode="clip")
             np.multiply(target, weights[:, k, None], out=target)
             if k:

@@ -70,11 +70,14 @@ class Stage:
 
     def input_box(self, box: Box) -> Box:
         """Return the box before this stage that `box` after it is made from, not clipped."""
+        return self.origin(box).grow(self.filter.halo)
+
+    def origin(self, box: Box) -> Box:
+        """Return where the pixels of `box` after this stage were before it, without the halo."""
         region = self.filter.definition.region
-        if region is not None:
-            size = self.before.height, self.before.width
-            box = region(box, size, **self.filter.keywords)
-        return box.grow(self.filter.halo)
+        if region is None:
+            return box
+        return region(box, (self.before.height, self.before.width), **self.filter.keywords)
 
     def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
         """Return the pixels of `box`, given those of `wanted`."""
