@@ -128,7 +128,11 @@ class TestHelp:
         assert f"\n  imgpipe {args[0] if args[0] in COMMANDS else ''}" in shown.output
 
     @pytest.mark.parametrize("name", FILTERS)
-    def test_examples_are_right(self, name: str, engine: Engine) -> None:
+    def test_examples_are_right(
+        self, name: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("curve.txt").write_text("\n".join(map(str, range(256))))
         shown = CliRunner().invoke(program, [name, "--help"])
         example = shown.output.strip().splitlines()[-1]
         assert execute(shlex.split(example)[1:]) == 0

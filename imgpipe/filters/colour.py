@@ -13,7 +13,7 @@ from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
 from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.filters.mixing import Matrix, mix
-from imgpipe.filters.parameters import Between, Through
+from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.image import Pixels
 
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
@@ -124,7 +124,7 @@ def _hexadecimal(colour: Any) -> str:
 def tint(
     chunk: Pixels,
     *,
-    colour: Annotated[str, Through(_hexadecimal), "a colour, such as #ff8000"],
+    colour: Annotated[str, Through(_hexadecimal), Example("#ff8000"), "a colour, such as #ff8000"],
     strength: Annotated[float, Between(0, 1), "0 leaves the image, 1 leaves no other hue"] = 0.5,
 ) -> Pixels:
     """Tint the image with a colour.
@@ -184,7 +184,10 @@ def mix_channels(
     chunk: Pixels,
     *,
     matrix: Annotated[
-        str, Through(_written), "rows of weights, such as '0 1 0; 1 0 0; 0 0 1', or a file of them"
+        str,
+        Through(_written),
+        Example("0 1 0; 1 0 0; 0 0 1"),
+        "rows of weights that end in a semicolon, or a file of them",
     ],
 ) -> Pixels:
     """Mix the channels with a matrix of your own.

@@ -76,7 +76,8 @@ def _cross(x: Pixels, better: np.ufunc, radius: int, down: int, along: int) -> P
     upright = _widened(x, 1, length, down, better, _buffers(x, "a", "b"))[radius * along :]
     middle = x[radius * down : x.size - radius * down]
     flat = _widened(middle, 1, length, along, better, _buffers(x, "c", "flat"))
-    return better(upright[: flat.size], flat, out=flat)
+    better(upright[: flat.size], flat, out=flat)
+    return flat
 
 
 def _disk(x: Pixels, better: np.ufunc, radius: int, down: int, along: int) -> Pixels:

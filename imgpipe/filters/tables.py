@@ -12,7 +12,7 @@ from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import Lookup, has_levels
 from imgpipe.filters.matrices import given_matrix, matrix_text
-from imgpipe.filters.parameters import Through
+from imgpipe.filters.parameters import Example, Through
 from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
 
@@ -41,7 +41,10 @@ def lut(
     chunk: Pixels,
     *,
     table: Annotated[
-        str, Through(_kept), "a text or .npy file with an entry for each level, or the entries"
+        str,
+        Through(_kept),
+        Example("curve.txt"),
+        "a text or .npy file with an entry for each level, or the entries",
     ],
 ) -> Pixels:
     """Look up every value in a table of your own.
