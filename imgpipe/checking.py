@@ -261,7 +261,8 @@ class _Check:
             )
         return (
             "it depends on where its chunk begins or how large it is; take the keyword place, "
-            "which says where the chunk is in the image"
+            "which says where the chunk is in the image, or if it works in blocks of pixels "
+            "declare align=, their size"
         )
 
     def _influence(self) -> tuple[float, int]:

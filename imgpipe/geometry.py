@@ -73,6 +73,15 @@ class Box:
         y0, x0 = max(self.y0, other.y0), max(self.x0, other.x0)
         return Box(y0, x0, max(y0, min(self.y1, other.y1)), max(x0, min(self.x1, other.x1)))
 
+    def snap(self, rows: int, columns: int) -> Box:
+        """Return the smallest box around this one on a grid of so many rows and columns."""
+        return Box(
+            self.y0 // rows * rows,
+            self.x0 // columns * columns,
+            -(-self.y1 // rows) * rows,
+            -(-self.x1 // columns) * columns,
+        )
+
     def contains(self, other: Box) -> bool:
         """Whether every pixel of `other` is in this box."""
         return (

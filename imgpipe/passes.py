@@ -122,6 +122,11 @@ class Passes:
         """Whether a worker may be ended without harm."""
         return isinstance(self._executor, Supervised)
 
+    @property
+    def isolated(self) -> bool:
+        """Whether workers have not what this process has in memory."""
+        return self._traits.isolates
+
     def run(
         self, this: Pass, source: Source, operands: tuple[RandomSource, ...], deliver: Deliver
     ) -> None:

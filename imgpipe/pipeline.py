@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
+
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain
-from imgpipe.filters.stages import Stage, resolve
-from imgpipe.formats.arrays import Nowhere
+from imgpipe.filters.stages import Stage, array_info, must_match, resolve, without_arrays
+from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
@@ -152,7 +154,7 @@ def run_between(
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
     if choice.traits.isolates:
-        must_travel(stages)
+        must_travel(tuple(map(without_arrays, stages)))
     _log.info("plan\n%s", plan)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
@@ -260,8 +262,8 @@ class _Run:
         options: Options,
         held: CleanupStack,
     ) -> None:
-        self._plan, self._stages, self._sink, self._passes = plan, stages, sink, passes
-        self._held = held
+        self._plan, self._sink, self._passes, self._held = plan, sink, passes, held
+        self._given, self._stages = stages, tuple(map(without_arrays, stages))
         self._timeout = options.timeout if passes.supervised else None
         self._source = source
         self._operands: tuple[RandomSource, ...] = ()
@@ -336,10 +338,10 @@ class _Run:
 
     def _opened_operands(self, tell: Callable[[Box], None]) -> Iterator[RandomSource]:
         """Open the further images of the filters, as random sources."""
-        for stage in self._stages:
+        for stage in self._given:
             keywords = stage.filter.keywords
             for name in stage.filter.definition.operands:
-                source = _opened_operand(keywords[name], stage)
+                source = _opened_operand(keywords[name], stage, isolated=self._passes.isolated)
                 if source.access != "random":
                     source = self._scratched(source, tell)
                 yield cast(RandomSource, source)
@@ -355,15 +357,16 @@ def _merged(merge: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
         ) from error
 
 
-def _opened_operand(given: Any, stage: Stage) -> Source:
-    name = stage.filter.name
-    if not isinstance(given, (str, os.PathLike)):
-        raise UsageError(f"{name}: give the second image as the path of a file")
-    source = open_source(given)
-    info, before = source.info, stage.before
-    if (info.height, info.width) != (before.height, before.width):
-        raise UsageError(
-            f"{name}: {source.name} is {info.width} x {info.height}, the image at this point "
-            f"{before.width} x {before.height}; they must be the same"
-        )
+def _opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
+    source: Source
+    if isinstance(given, np.ndarray):
+        info = array_info(given, None)
+        pixels = given.reshape(info.shape)
+        source = SequentialArray(info, pixels) if isolated else RandomArray(info, pixels)
+    elif isinstance(given, (str, os.PathLike)):
+        source = open_source(given)
+    else:
+        name = stage.filter.name
+        raise UsageError(f"{name}: give the second image as the path of a file, or as an array")
+    must_match(stage, source.info, source.name)
     return source

@@ -36,7 +36,7 @@ _UNIT_INPUT_BYTES = 8 << 20  # of rows of input that may go into what is encoded
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
-_KERNEL_COPIES = 12  # copies of a chunk that a kernel may hold, in units of its input
+_KERNEL_COPIES = 16  # copies of a chunk that a kernel may hold, in units of its input
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
 
@@ -294,8 +294,9 @@ def _context(stages: tuple[Stage, ...]) -> Halo:
     origin = _origins(stages, Box(y, x, y + 1, x + 1))[0]
     rows, columns = ((length / sides[0] - 1) / 2 for length in origin.shape)
     for stage, side in zip(stages, sides, strict=True):
-        rows += stage.filter.halo[0] / side
-        columns += stage.filter.halo[1] / side
+        halo, grid = stage.filter.halo, stage.filter.grid
+        rows += (halo[0] + (grid[0] - 1) / 2) / side
+        columns += (halo[1] + (grid[1] - 1) / 2) / side
     return max(0, math.ceil(rows)), max(0, math.ceil(columns))
 
 
@@ -303,6 +304,12 @@ def _needed(tiler: Tiler) -> tuple[int, int]:
     """Return the most rows and the most pixels of the input that a task needs."""
     boxes = [tiler.needs(box) for box in tiler.boxes()]
     return max(box.height for box in boxes), max(box.area for box in boxes)
+
+
+def _further(tiler: Tiler) -> int:
+    """Return the most pixels that a task holds of further images."""
+    tasks = (tiler.reads(box)[1:] for box in tiler.boxes())
+    return max(sum(max(box.area for box in asked) for asked in task) for task in tasks)
 
 
 def _worked_on(tiler: Tiler) -> int:
@@ -333,6 +340,7 @@ def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits) -> Plan:
         info.dtype.itemsize, plan.after.dtype.itemsize
     )
     own = strip + payload // units + max(map(_worked_on, tilers)) * wide
+    own += max(map(_further, tilers)) * wide
     own += needs if plan.feed == "inline" else held if plan.feed == "direct" else 0
     band = needs if plan.feed == "bands" else info.nbytes if plan.feed == "whole" else 0
     shared = plan.window * payload + (plan.window * band if plan.feed == "bands" else band)

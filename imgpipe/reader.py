@@ -82,8 +82,8 @@ class Reader:
         """
         self._ahead = ahead
         for index, (box, first) in enumerate(self._inputs()):
-            needs = self._tiler.needs(box)
-            others = tuple(self._operand(source, needs) for source in self._operands)
+            _, *asked = self._tiler.reads(box)
+            others = tuple(map(self._operand, self._operands, asked))
             yield Task(self._kind, index, box, (first, *others), None, self._job)
 
     def release(self, task: Task) -> None:
@@ -112,7 +112,7 @@ class Reader:
             whole = self._whole()
             return ((box, whole) for box in boxes)
         if self._source.access == "random":
-            return ((box, self._carried(self._source, box)) for box in boxes)
+            return ((box, _carried(self._source, self._tiler.reads(box)[0])) for box in boxes)
         return self._bands(boxes, self._inline_band)
 
     def _bands(
@@ -148,7 +148,7 @@ class Reader:
 
     def _inline_band(self, needs: Box) -> tuple[Pixels, Input]:
         pixels = np.empty((*needs.shape, self._source.info.channels), self._source.info.dtype)
-        return pixels, Inline(pixels, needs)
+        return pixels, Inline(((pixels, needs),))
 
     def _whole(self) -> Input:
         assert self._buffers is not None
@@ -157,14 +157,12 @@ class Reader:
         cast(WholeSource, self._source).decode_into(slot.array(info.shape, info.dtype))
         return Shared(slot, info.box, info.channels, info.dtype)
 
-    def _carried(self, source: RandomSource, box: Box) -> Input:
-        needs = self._tiler.needs(box)
-        return Inline(np.ascontiguousarray(source.read(needs)), needs)
+    def _operand(self, source: RandomSource, asked: list[Box]) -> Input:
+        return _carried(source, asked) if self._feed == "inline" else Direct(source)
 
-    def _operand(self, source: RandomSource, needs: Box) -> Input:
-        if self._feed == "inline":
-            return Inline(np.ascontiguousarray(source.read(needs)), needs)
-        return Direct(source)
+
+def _carried(source: RandomSource, asked: list[Box]) -> Input:
+    return Inline(tuple((np.ascontiguousarray(source.read(box)), box) for box in asked))
 
 
 def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:

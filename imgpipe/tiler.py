@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from imgpipe.buffers import Slot
-from imgpipe.filters.stages import Stage, input_box
+from imgpipe.filters.stages import Stage, input_box, reads
 from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
@@ -54,18 +54,18 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Pixels of `box`, carried along: for executors that share neither memory nor files."""
+    """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
 
-    pixels: Pixels
-    box: Box
+    parts: tuple[tuple[Pixels, Box], ...]
 
     def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Return all that is carried."""
-        return self.pixels, self.box
+        """Return the pixels of the box that holds `box`."""
+        return next(part for part in self.parts if part[1].contains(box))
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be carried."""
-        return self.pixels[box.within(self.box)]
+        pixels, held = self.window(box)
+        return pixels[box.within(held)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,10 @@ class Tiler:
     def needs(self, box: Box) -> Box:
         """Return the input box of a task."""
         return input_box(self.stages, self.with_context(box), self.info)
+
+    def reads(self, box: Box) -> list[list[Box]]:
+        """Return the boxes that a task reads of each of its inputs."""
+        return reads(self.stages, self.with_context(box))
 
     def chunks(self, box: Box) -> Iterator[Chunk]:
         """Yield the chunks of a task."""

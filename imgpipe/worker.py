@@ -225,9 +225,9 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 
 
 def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
-    needs = job.tiler.needs(task.box)
     with watch.span("read"):
-        read, *others = [_reader(one, needs) for one in task.inputs]
+        asked = job.tiler.reads(task.box)
+        read, *others = map(_reader, task.inputs, asked)
     stages = with_operands(job.tiler.stages, others)
     for chunk in job.tiler.chunks(task.box):
         with watch.span("filter"), _timeout(job.timeout), _explained(job, chunk.box):
@@ -235,9 +235,9 @@ def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixe
         yield chunk.box, pixels
 
 
-def _reader(source: Input, needs: Box) -> Read:
-    """Return a reader that holds the box of the whole task, and fetches what lies elsewhere."""
-    pixels, held = source.window(needs)
+def _reader(source: Input, asked: list[Box]) -> Read:
+    """Return a reader that holds the largest box of a task, and fetches what lies elsewhere."""
+    pixels, held = source.window(max(asked, key=lambda box: box.area))
 
     def read(box: Box) -> Pixels:
         return pixels[box.within(held)] if held.contains(box) else source.read(box)

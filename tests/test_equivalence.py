@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import imgpipe
+from imgpipe.errors import UsageError
 from imgpipe.filters import autocontrast, blur, box, crop, flip, grayscale, invert
 from imgpipe.filters.base import Chain, filter
 from imgpipe.filters.borders import BORDERS
-from tests.conftest import noise
+from tests.conftest import PicklingExecutor, noise
 
 CHUNKS = [1, 7, 64, 1000]
 
@@ -36,6 +37,17 @@ def vignette(chunk, *, place):
     return chunk * (1 - 0.5 * ((y - 0.5) ** 2 + (x - 0.5) ** 2))
 
 
+@filter(halo=1, align=lambda rows: (rows, 6))
+def mosaic(chunk, *, place, rows: int = 4):
+    """Sets every block of some rows and six columns to the mean of its first pixels."""
+    assert place.box.y0 % rows == place.box.x0 % 6 == 0
+    assert place.box.y1 % rows == 0 or place.box.y1 == place.height
+    assert place.box.x1 % 6 == 0 or place.box.x1 == place.width
+    inner = chunk[1:-1, 1:-1]
+    corners = (inner[::rows, ::6].astype(float) + chunk[:-2:rows, :-2:6]) / 2
+    return corners.repeat(rows, axis=0).repeat(6, axis=1)[: inner.shape[0], : inner.shape[1]]
+
+
 CHAINS: dict[str, Chain] = {
     "blur": blur(sigma=1.3),
     "large blur": blur(sigma=6),
@@ -45,6 +57,7 @@ CHAINS: dict[str, Chain] = {
     "measured": blur(sigma=1) | autocontrast(cutoff=1),
     "user's own": asymmetric(weight=0.5) | vignette(),
     "geometry": flip(direction="vertical") | blur(sigma=1),
+    "blocks": mosaic() | blur(sigma=1) | mosaic(rows=5, border="wrap"),
     "cropped": box(radius=4) | crop(x=5, y=3, width=17, height=11) | invert(),
 }
 
@@ -141,6 +154,41 @@ def test_a_second_image_is_cut_like_the_first(executor: Executor, tmp_path: Path
     imgpipe.run(tmp_path / "one.npy", chain, tmp_path / "o.npy", executor=executor, chunk=9)
     expected = (blur(sigma=1) | blend(other=other, amount=0.3))(one)
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+
+
+def test_a_second_image_belongs_to_its_place_in_the_chain(
+    executor: Executor, tmp_path: Path
+) -> None:
+    from imgpipe.filters import blend
+
+    one, other = noise((2900, 201, 3), "uint8", 1), noise((1300, 60, 3), "uint8", 2)
+    np.save(tmp_path / "one.npy", one)
+    np.save(tmp_path / "other.npy", other)
+
+    def chain(second: object) -> Chain:
+        cropped = flip(direction="vertical") | crop(x=110, y=1500, width=60, height=1300)
+        return cropped | blend(other=second, border="wrap") | box(radius=2, border="wrap")
+
+    expected = chain(other)(one)
+    for second in (other, str(tmp_path / "other.npy")):
+        imgpipe.run(tmp_path / "one.npy", chain(second), tmp_path / "o.npy", executor=executor)
+        np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
+    np.testing.assert_array_equal(
+        imgpipe.apply(one, chain(other), executor=executor, chunk=99), expected
+    )
+    with pytest.raises(UsageError, match="201 x 2900, the image at this point 60 x 1300"):
+        imgpipe.apply(one, chain(one), executor=executor)
+
+
+def test_pixels_from_the_far_side_reach_workers_that_share_nothing(tmp_path: Path) -> None:
+    array = noise((9000, 211, 3), "uint8")
+    np.save(tmp_path / "in.npy", array)
+    chain = box(radius=3, border="wrap") | blur(sigma=1, border="wrap")
+    executor = PicklingExecutor(shares_files=False)
+    imgpipe.run(
+        tmp_path / "in.npy", chain, tmp_path / "o.npy", executor=executor, max_memory=150_000_000
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), chain(array))
 
 
 def test_files_have_the_same_bytes_however_they_were_made(

@@ -35,6 +35,18 @@ def test_a_filter_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(one | other)) == one | other
 
 
+def test_a_filter_of_an_array_is_a_value() -> None:
+    @filter(halo=0)
+    def weighted(chunk, *, weights):
+        return chunk * weights
+
+    one, same, other = (weighted(np.full((900, 3), n)) for n in (1, 1, 2))
+    assert one == same != other
+    assert hash(one) == hash(same)
+    assert one.digest == same.digest != other.digest
+    assert repr(one) == "weighted(weights=<array 900 x 3 int64>)"
+
+
 def test_a_bar_chains() -> None:
     chain = spread() | spread(3) | spread(4)
     assert isinstance(chain, Chain)
@@ -88,6 +100,9 @@ def test_impossible_declarations_are_refused() -> None:
     for halo in (-1, 1.5, (1, 2, 3), "2"):
         with pytest.raises(DeclarationError, match="halo must be"):
             filter(halo=halo)(lambda chunk: chunk)()
+    for grid in (0, 1.5, (8, -8), "8"):
+        with pytest.raises(DeclarationError, match="align must be"):
+            filter(halo=0, align=grid)(lambda chunk: chunk)()
 
 
 def test_values_become_the_declared_type() -> None:

@@ -17,13 +17,14 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, overload
+from typing import Any, Literal, overload
+
+import numpy as np
 
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
-from imgpipe.filters.definition import Definition, HaloLike, Kernel, Place, digest_of
+from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
 from imgpipe.filters.parameters import bind, parameters_of
-from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "filter"]
@@ -103,18 +104,21 @@ class Filter(Chain):
         What lies beyond the image, in the words of `numpy.pad`.
     halo : (int, int)
         Rows and columns of context on each side.
+    grid : (int, int)
+        Rows and columns of which the function gets multiples.
 
     Raises
     ------
     DeclarationError
-        If the halo cannot be worked out for these parameters.
+        If halo or grid cannot be worked out for these parameters.
     """
 
-    __slots__ = ("border", "definition", "halo", "params")
+    __slots__ = ("border", "definition", "grid", "halo", "params")
     definition: Definition
     params: tuple[tuple[str, Any], ...]
     border: Border
-    halo: Halo
+    halo: tuple[int, int]
+    grid: tuple[int, int]
 
     def __init__(
         self, definition: Definition, params: tuple[tuple[str, Any], ...], border: Border
@@ -123,7 +127,8 @@ class Filter(Chain):
         object.__setattr__(self, "definition", definition)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "border", border)
-        object.__setattr__(self, "halo", _halo(definition, params))
+        object.__setattr__(self, "halo", _pair("halo", 0, definition, params))
+        object.__setattr__(self, "grid", _pair("align", 1, definition, params))
 
     @property
     def name(self) -> str:
@@ -146,17 +151,17 @@ class Filter(Chain):
     @property
     def digest(self) -> str:
         """A digest of name, parameters, border and code."""
-        text = repr((self, self.definition.source_digest))
+        text = repr((self.name, self.definition.source_digest, *self._key()[1:]))
         return digest_of(text.encode())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((self.definition.kernel, repr(self.params), self.border))
+        return hash((self.definition.kernel, repr(self), self.border))
 
     def __repr__(self) -> str:
-        shown = [f"{name}={value!r}" for name, value in self.params]
+        shown = [f"{name}={_shown(value)}" for name, value in self.params]
         if self.border != self.definition.border:
             shown.append(f"border={self.border!r}")
         return f"{self.name}({', '.join(shown)})"
@@ -165,7 +170,7 @@ class Filter(Chain):
         return Filter, (self.definition, self.params, self.border)
 
     def _key(self) -> tuple[Any, ...]:
-        return self.definition, self.params, self.border
+        return self.definition, tuple(map(_comparable, self.params)), self.border
 
 
 class FilterFactory:
@@ -210,7 +215,7 @@ def filter(  # noqa: A001
     kernel: Kernel | None = None,
     /,
     *,
-    halo: HaloLike | None = None,
+    halo: PairLike | None = None,
     name: str | None = None,
     **declared: Any,
 ) -> FilterFactory | Callable[[Kernel], FilterFactory]:
@@ -251,14 +256,17 @@ def filter(  # noqa: A001
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
         input box that an output box is made from.
+    align : int, (int, int), or callable, default 1
+        For filters that work in blocks: what the function makes begins at multiples of so many
+        rows and columns of the whole image, and ends there too or where the image ends.
     metadata : callable, optional
         For filters that change what the metadata say: ``metadata(metadata, before, after,
         **params)``, given the sizes of input and output, is what they say of the output.
     in_order : bool, default False
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional
-        Parameters that name further images of the same size. The kernel gets their pixels,
-        cut like the chunk, as the keyword ``operands``, a tuple of arrays.
+        Parameters that are further images of the same size: files or arrays where the filter is
+        made, and where the function is called the pixels of the same box, with the same halo.
     executor : {"processes", "threads"}, default "processes"
         ``threads`` asks for threads of this process, for a function that releases the GIL. A
         chain of such filters gets them, unless the caller wants another executor.
@@ -296,7 +304,7 @@ def _name_of(kernel: Any) -> str:
     return str(getattr(kernel, "__name__", type(kernel).__name__))
 
 
-def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, Any]) -> Definition:
+def _define(kernel: Kernel, name: str, halo: PairLike, declared: Mapping[str, Any]) -> Definition:
     unknown = set(declared) - set(Definition.__dataclass_fields__)
     if unknown:
         raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
@@ -329,27 +337,48 @@ def _define(kernel: Kernel, name: str, halo: HaloLike, declared: Mapping[str, An
     return made
 
 
-def _halo(definition: Definition, params: tuple[tuple[str, Any], ...]) -> Halo:
-    declared, name = definition.halo, definition.name
+def _pair(
+    what: Literal["halo", "align"],
+    least: int,
+    definition: Definition,
+    params: tuple[tuple[str, Any], ...],
+) -> tuple[int, int]:
+    """Return the rows and columns that are declared, worked out for these parameters."""
+    declared, name = getattr(definition, what), definition.name
     try:
         given = _with_known(declared, params) if callable(declared) else declared
     except UsageError:
         raise
     except Exception as error:
         raise DeclarationError(
-            f"{name}: its halo cannot be worked out for these parameters: {error}"
+            f"{name}: its {what} cannot be worked out for these parameters: {error}"
         ) from error
     try:
         rows, columns = given if isinstance(given, tuple) else (given, given)
-        halo = operator.index(rows), operator.index(columns)
+        pair = operator.index(rows), operator.index(columns)
     except (TypeError, ValueError):
-        halo = (-1, -1)
-    if min(halo) < 0:
+        pair = (-1, -1)
+    if min(pair) < least:
         raise DeclarationError(
-            f"{name}: halo must be a whole number of pixels or a pair of them "
-            f"(rows, columns), not {given!r}"
+            f"{name}: {what} must be a whole number of pixels or a pair of them "
+            f"(rows, columns), at least {least}, not {given!r}"
         )
-    return halo
+    return pair
+
+
+def _shown(value: Any) -> str:
+    """Return `value` as text of one line."""
+    if isinstance(value, np.ndarray):
+        return f"<array {' x '.join(map(str, value.shape))} {value.dtype}>"
+    return repr(value)
+
+
+def _comparable(parameter: tuple[str, Any]) -> tuple[str, Any]:
+    """Return a parameter with an array as what makes it equal to another."""
+    name, value = parameter
+    if isinstance(value, np.ndarray):
+        value = value.shape, value.dtype.str, digest_of(value.tobytes())
+    return name, value
 
 
 def _keywords(kernel: Kernel) -> tuple[str, ...]:

@@ -217,7 +217,6 @@ def mix_channels(
 def blend(
     chunk: Pixels,
     *,
-    operands: tuple[Pixels, ...],
     other: Annotated[Any, "path of an image of the same size and kind"],
     amount: Annotated[float, Between(0, 1), "how much of the other image, 0 to 1"] = 0.5,
 ) -> Pixels:
@@ -229,10 +228,9 @@ def blend(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    operands : tuple of ndarray
-        The same pixels of the other image.
     other : path or array
-        The other image: as many pixels and channels, of the same dtype.
+        The other image: as many pixels and channels, of the same dtype. The function gets the
+        pixels that belong to the chunk.
     amount : float
         How much of the other image, 0 to 1.
 
@@ -241,11 +239,10 @@ def blend(
     ndarray
         Of the same dtype.
     """
-    (second,) = operands
-    if second.shape != chunk.shape or second.dtype != chunk.dtype:
+    if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(
-            f"blend: the second image has {second.shape[2]} channels of {second.dtype}, "
+            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, "
             f"the first {chunk.shape[2]} of {chunk.dtype}; convert one of them first"
         )
     working = np.float32 if chunk.dtype.itemsize <= 2 else np.float64
-    return cast(Pixels, chunk * working(1 - amount) + second * working(amount))
+    return cast(Pixels, chunk * working(1 - amount) + other * working(amount))

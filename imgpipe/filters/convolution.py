@@ -29,6 +29,7 @@ from imgpipe.image import Pixels
 __all__ = ["convolve"]
 
 _MOST = 255  # weights along one side
+_LEAST_SCALE = 1e-9
 
 # From so many weights on, two passes along a column and a row are faster than one over all.
 _WORTH_FACTORS = 25
@@ -50,8 +51,11 @@ def _written(kernel: Any) -> str:
 
 
 def _reach(kernel: str, scale: float) -> tuple[int, int]:
-    if scale == 0:
-        raise ParameterError("convolve: scale must not be 0: the sum is divided by it")
+    if abs(scale) < _LEAST_SCALE:
+        raise ParameterError(
+            f"convolve: scale must not be 0, nor within {_LEAST_SCALE:g} of it: the sum is divided "
+            "by it"
+        )
     weights = _turned(kernel)
     return len(weights) // 2, len(weights[0]) // 2
 

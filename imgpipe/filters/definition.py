@@ -19,11 +19,12 @@ from imgpipe.geometry import Box
 if TYPE_CHECKING:
     from imgpipe.image import Colour, Metadata
 
-__all__ = ["AlphaPolicy", "Definition", "HaloLike", "Kernel", "Place", "digest_of"]
+__all__ = ["AlphaPolicy", "Definition", "Kernel", "PairLike", "Place", "digest_of"]
 
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
 Kernel = Callable[..., Any]
-HaloLike = int | tuple[int, int] | Callable[..., Any]
+PairLike = int | tuple[int, int] | Callable[..., Any]
+"""Rows and columns: one number for both, a pair, or a function of the parameters."""
 
 
 def digest_of(data: bytes) -> str:
@@ -84,7 +85,7 @@ class Definition:
 
     name: str
     kernel: Kernel
-    halo: HaloLike = 0
+    halo: PairLike = 0
     border: Border = "edge"
     alpha: AlphaPolicy = "keep"
     channels: int | Callable[..., int] | None = None
@@ -97,6 +98,7 @@ class Definition:
     region: InputRegion | None = None
     metadata: StillTrue | None = None
     in_order: bool = False
+    align: PairLike = 1
     operands: tuple[str, ...] = ()
     executor: Literal["processes", "threads"] = "processes"
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)

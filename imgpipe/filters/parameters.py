@@ -21,7 +21,7 @@ from imgpipe.errors import DeclarationError, ParameterError
 
 __all__ = ["ENGINE_KEYWORDS", "Between", "Example", "Parameter", "Through", "bind", "parameters_of"]
 
-ENGINE_KEYWORDS = frozenset({"place", "measured", "operands", "white"})
+ENGINE_KEYWORDS = frozenset({"place", "measured", "white"})
 """Keywords of a kernel that the engine fills in."""
 
 _EMPTY = inspect.Parameter.empty

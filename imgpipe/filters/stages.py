@@ -29,9 +29,12 @@ __all__ = [
     "filter_at_fault",
     "input_box",
     "measure",
+    "must_match",
+    "reads",
     "resolve",
     "run_whole",
     "with_operands",
+    "without_arrays",
 ]
 
 _AT_FAULT = "in the filter "
@@ -70,7 +73,21 @@ class Stage:
 
     def input_box(self, box: Box) -> Box:
         """Return the box before this stage that `box` after it is made from, not clipped."""
-        return self.origin(box).grow(self.filter.halo)
+        return self.origin(self.aligned(box)).grow(self.filter.halo)
+
+    def aligned(self, box: Box) -> Box:
+        """Return what the filter makes where `box` is wanted: whole blocks of its grid."""
+        if self.filter.grid == (1, 1):
+            return box
+        return box.snap(*self.filter.grid).clip(self.after.height, self.after.width)
+
+    def reads(self, box: Box) -> list[Box]:
+        """Return the boxes before this stage that are read to make `box` after it."""
+        wanted, size = self.input_box(box), (self.before.height, self.before.width)
+        held = wanted.clip(*size)
+        if held == wanted or self.filter.border != "wrap":
+            return [held]
+        return [inside for inside, _ in wrapped_pieces(wanted, *size)]
 
     def origin(self, box: Box) -> Box:
         """Return where the pixels of `box` after this stage were before it, without the halo."""
@@ -106,7 +123,7 @@ class Stage:
         view = padded.view()
         view.flags.writeable = False
         try:
-            made = self.filter.definition.kernel(view, **self.filter.keywords, **extra)
+            made = self.filter.definition.kernel(view, **{**self.filter.keywords, **extra})
         except Exception as error:
             error.add_note(f"{_AT_FAULT}{self.filter!r}")
             raise
@@ -135,10 +152,8 @@ class Stage:
             extra["white"] = full_scale(worked) ** (2 if mixed else 1)
         if definition.measure is not None:
             extra["measured"] = self.measured
-        if definition.operands:
-            extra["operands"] = tuple(
-                extended(read, wanted, self.before, self.filter.border) for read in self.operands
-            )
+        for name, read in zip(definition.operands, self.operands, strict=True):
+            extra[name] = self.as_worked(extended(read, wanted, self.before, self.filter.border))
         return extra
 
     def _trim(self, made: Pixels, box: Box) -> Pixels:
@@ -179,12 +194,13 @@ def compute(stages: tuple[Stage, ...], box: Box, read: Read) -> Pixels:
     if not stages:
         return read(box)
     *earlier, stage = stages
-    wanted = stage.input_box(box)
+    wanted, made = stage.input_box(box), stage.aligned(box)
 
     def before(part: Box) -> Pixels:
         return compute(tuple(earlier), part, read)
 
-    return stage.apply(extended(before, wanted, stage.before, stage.filter.border), box, wanted)
+    padded = extended(before, wanted, stage.before, stage.filter.border)
+    return stage.apply(padded, made, wanted)[box.within(made)]
 
 
 def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
@@ -205,6 +221,28 @@ def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
     for stage in reversed(stages):
         box = stage.input_box(box).clip(stage.before.height, stage.before.width)
     return box.clip(info.height, info.width)
+
+
+def reads(stages: tuple[Stage, ...], box: Box) -> list[list[Box]]:
+    """Return the boxes that are read to make `box` after the last of `stages`.
+
+    The first list is of the source, the others of each further image of the filters.
+    """
+    asked, further = [box], list[list[Box]]()
+    for stage in reversed(stages):
+        asked = [part for one in asked for part in stage.reads(one)]
+        further[:0] = [asked] * len(stage.filter.definition.operands)
+    return [asked, *further]
+
+
+def without_arrays(stage: Stage) -> Stage:
+    """Return `stage` without the pixels of further images, which reach the workers otherwise."""
+    one = stage.filter
+    if not any(isinstance(value, np.ndarray) for value in one.keywords.values()):
+        return stage
+    names = {name: f"{name} (an array)" for name in one.definition.operands}
+    params = tuple((name, names.get(name, value)) for name, value in one.params)
+    return replace(stage, filter=Filter(one.definition, params, one.border))
 
 
 def run_whole(chain: Chain, array: Pixels, alpha: int | None) -> Pixels:
@@ -292,12 +330,18 @@ def _array_reader(array: Any, stage: Stage) -> Read:
     if not isinstance(array, np.ndarray):
         raise UsageError(f"{stage.filter.name}: give the second image as an array here")
     pixels = array if array.ndim == 3 else array[:, :, None]
-    if pixels.shape[:2] != (stage.before.height, stage.before.width):
-        raise UsageError(
-            f"{stage.filter.name}: the second image is {pixels.shape[1]} x {pixels.shape[0]}, "
-            f"the first {stage.before.width} x {stage.before.height}; they must be the same"
-        )
+    must_match(stage, array_info(pixels, None), "the second image")
     return lambda box: cast(Pixels, pixels[box.slices])
+
+
+def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
+    """Refuse a further image that is not as large as the image that the stage gets."""
+    before = stage.before
+    if (other.height, other.width) != (before.height, before.width):
+        raise UsageError(
+            f"{stage.filter.name}: {name} is {other.width} x {other.height}, the image at this "
+            f"point {before.width} x {before.height}; they must be the same"
+        )
 
 
 def _after(one: Filter, info: ImageInfo) -> ImageInfo:
