@@ -49,7 +49,8 @@ def apply(
     workers : int, optional
         Worker processes; by default as many as this process may use processors.
     out : ndarray, optional
-        Where the result goes; of its shape and dtype, C-contiguous.
+        Where the result goes; of its shape and dtype, C-contiguous. It may be `array`, which is
+        then copied first.
     alpha : int, optional
         Which channel is alpha: the last one or none.
     max_memory, executor, chunk, timeout, on_event : optional
@@ -72,6 +73,8 @@ def apply(
     if out is None:
         out = np.empty(shape, after.dtype)
     _check_out(out, shape, after.dtype)
+    if np.may_share_memory(array, out):
+        array = array.copy()  # what is written must not be read again as a halo
     pixels = array.reshape(before.shape)
     source: Source
     sink: Sink

@@ -183,7 +183,9 @@ def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Make the pixels of a task, then encode them or put them in their place."""
     held = job.tiler.with_context(task.box)
     after = job.tiler.stages[-1].after if job.tiler.stages else job.tiler.info
-    strip = _local.rows((*held.shape, after.channels), after.dtype)
+    strip = job.placer.rows(held) if job.placer is not None else None
+    if strip is None:
+        strip = _local.rows((*held.shape, after.channels), after.dtype)
     for box, pixels in _chunks(task, job, watch):
         strip[box.within(held)] = pixels
     above = task.box.y0 - held.y0

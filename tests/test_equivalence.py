@@ -144,6 +144,13 @@ def test_any_cut_of_any_image(rows, columns, chunk, sigma, radius, borders, dtyp
     np.testing.assert_array_equal(made, chain(array))
 
 
+def test_the_result_may_replace_the_array(executor: Executor) -> None:
+    array = noise((97, 61, 3), "uint8")
+    expected = box(radius=4)(array)
+    assert imgpipe.apply(array, box(radius=4), out=array, executor=executor, chunk=7) is array
+    np.testing.assert_array_equal(array, expected)
+
+
 def test_a_second_image_is_cut_like_the_first(executor: Executor, tmp_path: Path) -> None:
     from imgpipe.filters import blend
 

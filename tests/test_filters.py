@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgpipe import filters
-from imgpipe.errors import DeclarationError, ParameterError, UsageError
+from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
 from imgpipe.filters.base import Chain, FilterFactory, filter
 from imgpipe.registry import FILTERS, FORMATS, Member, Registry
 from tests.conftest import noise
@@ -119,6 +119,17 @@ def test_values_become_the_declared_type() -> None:
     array = np.arange(5, dtype=np.uint8)[None]
     assert_array_equal(fixed()(array), [[0, 2, 2, 0, 255]])
     assert_array_equal(mask()(array), np.array([[0, 0, 0, 65535, 65535]], np.uint16))
+
+
+@pytest.mark.parametrize("kind", [complex, object, str])
+def test_values_that_cannot_become_the_declared_type_are_refused(kind: type) -> None:
+    @filter(halo=0)
+    def odd(chunk):
+        return chunk.astype(kind)
+
+    for dtype in ("uint8", "float32"):
+        with pytest.raises(FilterError, match=f"odd: made values of .* cannot become {dtype}"):
+            odd()(np.ones((3, 3, 1), dtype))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])

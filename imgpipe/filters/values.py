@@ -10,9 +10,14 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.errors import FilterError
+from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 
 __all__ = ["as_declared", "full_scale", "premultiplied", "rescaled", "unpremultiplied"]
+
+
+# Values rounded at once, so that what lies between stays in the cache.
+_BLOCK = 64 * 1024
 
 
 def full_scale(dtype: np.dtype[Any] | type | str) -> float:
@@ -29,24 +34,50 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     Raises
     ------
     FilterError
-        If NaN or infinity would become an integer.
+        If NaN or infinity would become an integer, or what was made are no real numbers.
     """
     if values.dtype == dtype:
         return values
+    if values.dtype.kind not in "buif":
+        raise FilterError(
+            f"{name}: made values of type {values.dtype}, which cannot become {dtype}; "
+            "return real numbers"
+        )
     if values.dtype.kind == "b":
         white = np.iinfo(dtype).max if dtype.kind in "iu" else 1
         return cast(Pixels, np.multiply(values, white, dtype=dtype))
     if dtype.kind == "f":
         return values.astype(dtype)
-    limits = np.iinfo(dtype)
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
+    out = np.empty(values.shape, dtype)
+    step = max(1, _BLOCK // max(1, values[:1].size))
+    for y in range(0, len(values), step):
+        if not _saturate(values[y : y + step], out[y : y + step]):
             raise FilterError(
                 f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
                 "guard the division or the logarithm it comes from"
             )
-        values = np.rint(values)
-    return np.clip(values, limits.min, limits.max).astype(dtype)
+    return out
+
+
+def _saturate(values: Pixels, out: Pixels) -> bool:
+    """Round and saturate to the integers of `out`; return whether all values were finite."""
+    limits = np.iinfo(out.dtype)
+    low, high = limits.min, limits.max
+    if values.dtype.kind == "f":
+        finite = scratch("finite", np.dtype(bool), values.size).reshape(values.shape)
+        if not np.isfinite(values, out=finite).all():
+            return False
+        working = np.result_type(values, np.float32)
+        rounded = scratch("rounded", working, values.size).reshape(values.shape)
+        np.rint(values, out=rounded)
+        np.clip(rounded, low, high, out=rounded)
+        np.copyto(out, rounded, casting="unsafe")
+        return True
+    given = np.iinfo(values.dtype)
+    inside = scratch("inside", values.dtype, values.size).reshape(values.shape)
+    np.clip(values, max(low, given.min), min(high, given.max), out=inside)
+    np.copyto(out, inside, casting="unsafe")
+    return True
 
 
 def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:

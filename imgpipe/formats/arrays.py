@@ -128,8 +128,11 @@ class PlacedArraySink:
 class _ArrayPlacer:
     out: Pixels
 
+    def rows(self, box: Box) -> Pixels:
+        return self.out[box.slices]
+
     def place(self, box: Box, pixels: Pixels) -> None:
-        self.out[box.slices] = pixels
+        """Nothing is left to do: the array is the place."""
 
     def seal(self) -> None:
         """Nothing remains to be done."""

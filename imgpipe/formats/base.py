@@ -141,6 +141,9 @@ class Encoder(Protocol):
 class Placer(Protocol):
     """What a worker does to put a box in its place. Picklable, opens the file where it lands."""
 
+    def rows(self, box: Box) -> Pixels | None:
+        """Return an array whose pixels are in place as soon as they are written, if there is."""
+
     def place(self, box: Box, pixels: Pixels) -> None:
         """Write `pixels` at `box`. Doing it twice is the same as once."""
 

@@ -78,6 +78,9 @@ class RawPlacer:
     layout: RawLayout
     name: str
 
+    def rows(self, box: Box) -> None:
+        """Return nothing: the file is written row by row."""
+
     def place(self, box: Box, pixels: Pixels) -> None:
         """Write `pixels` at `box`."""
         layout = self.layout
