@@ -285,15 +285,20 @@ _PAIRS_FROM, _PAIRS_TO = 1.4, 3.2
 
 
 def _few_taps(sigma: float, radius: int) -> tuple[_Chain, _Chain]:
-    """Plain weights of 11 bits, both ways exact in 32 bits until the last shift."""
+    """Plain weights: of 8 bits in 16, then of 11 bits in 32, both exact until the last shift."""
+    down = _Chain(np.dtype(np.uint16), (_whole_weights(sigma, radius, _ROOM),))
+    fir = _whole_weights(sigma, radius, 11)
+    return down, _Chain(np.dtype(np.uint32), (fir,), add=2 ** (_ROOM + 10), bits=_ROOM + 11)
+
+
+def _whole_weights(sigma: float, radius: int, bits: int) -> _Fir:
+    """Return the Gaussian in whole weights that add up to ``2**bits``."""
     # Rounding what lies beyond each tap keeps the error of a step below half a unit.
     g = _samples(sigma, radius)
-    beyond = np.rint(np.cumsum(g[:0:-1])[::-1] * 2**11).astype(int)
+    beyond = np.rint(np.cumsum(g[:0:-1])[::-1] * 2**bits).astype(int)
     weights = (beyond - np.append(beyond[1:], 0)).tolist()
     taps = {k: w for k, w in enumerate(weights, 1) if w}
-    fir = _Fir(tuple(taps), (2**11 - 2 * sum(weights), *taps.values()))
-    kind = np.dtype(np.uint32)
-    return _Chain(kind, (fir,)), _Chain(kind, (fir,), add=2**21, bits=22)
+    return _Fir(tuple(taps), (2**bits - 2 * sum(weights), *taps.values()))
 
 
 def _fixed_point(kernel: _Kernel) -> tuple[_Chain, _Chain]:
