@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own big samples clean
+.PHONY: demo test check bench bench-kernels bench-own bench-chain big samples clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -32,6 +32,10 @@ bench-kernels: $(VENV)/.installed-bench
 
 bench-own: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/bench_own.py $(BENCHFLAGS)
+
+bench-chain: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
+	$(BIN)/python benchmarks/bench_chain.py $(BENCHFLAGS)
 
 samples: $(VENV)/.installed
 	$(BIN)/python sample_images/make_samples.py
