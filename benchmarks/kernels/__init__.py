@@ -1,0 +1,1 @@
+"""What the kernels are compared with, one family a file."""
