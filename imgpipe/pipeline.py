@@ -21,8 +21,8 @@ from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
-from imgpipe.filters.base import Chain
-from imgpipe.filters.stages import Stage, array_info, must_match, resolve, without_arrays
+from imgpipe.filters.base import Chain, Filter
+from imgpipe.filters.stages import Stage, array_info, merged, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
@@ -32,6 +32,7 @@ from imgpipe.plan import Plan, make_plan
 from imgpipe.reader import copied_to_scratch
 from imgpipe.tally import Delivery, Tally
 from imgpipe.tiler import Task
+from imgpipe.tracebacks import user_traceback
 from imgpipe.worker import Job, Receipt
 
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
@@ -300,16 +301,15 @@ class _Run:
         """Take every measurement, each in a pass of its own; return the last one."""
         for turn, (at, cut) in enumerate(self._plan.measuring.items()):
             stage = self._stages[at]
-            merge = cast(Callable[[Any, Any], Any], stage.filter.definition.merge)
             tiler = replace(cut, stages=self._stages[:at])
             job = Job(self._plan.source, tiler, measured_stage=stage, timeout=self._timeout)
             found: list[Any] = []
 
             def fold(
-                _: Task, receipt: Receipt, found: list[Any] = found, merge: Any = merge
+                _: Task, receipt: Receipt, found: list[Any] = found, one: Filter = stage.filter
             ) -> None:
                 value = receipt.measured
-                found[:] = [_merged(merge, found[0], value) if found else value]
+                found[:] = [self._merged(one, found[0], value) if found else value]
 
             self._passes.run(Pass(turn, "measure", job), self._source, self._operands, fold)
             measured = replace(stage, measured=found[0])
@@ -331,6 +331,15 @@ class _Run:
             self._passes.run(this, self._source, self._operands, deliver.placed)
             self._passes.seal(this)
 
+    def _merged(self, one: Filter, found: Any, more: Any) -> Any:
+        try:
+            return merged(one, found, more)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a function of the user's
+            raise FilterError(
+                f"{self._plan.source}: the merge function of {one!r} failed; it must take any two "
+                f"results of measure, and of itself\n{user_traceback(error)}"
+            ) from None
+
     def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
         scratch = copied_to_scratch(source, tell)
         self._held.callback(scratch.abort)
@@ -345,16 +354,6 @@ class _Run:
                 if source.access != "random":
                     source = self._scratched(source, tell)
                 yield cast(RandomSource, source)
-
-
-def _merged(merge: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
-    try:
-        return merge(one, other)
-    except Exception as error:
-        raise FilterError(
-            f"the merge function failed ({type(error).__name__}: {error}); it must take any two "
-            "results of measure, and of itself"
-        ) from error
 
 
 def _opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:

@@ -35,6 +35,7 @@ _TASK_BYTES = 4 << 20
 _UNIT_INPUT_BYTES = 8 << 20  # of rows of input that may go into what is encoded at once
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
+_OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 _KERNEL_COPIES = 16  # copies of a chunk that a kernel may hold, in units of its input
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
@@ -239,7 +240,10 @@ def _tile(
     unit_rows: int = 1,
     context_rows: int = 0,
 ) -> Tiler:
-    rows = task_bytes // max(after.row_bytes, _pitch(info, stages, after))
+    widest = max(after.row_bytes, _pitch(info, stages, after))
+    rows = task_bytes // widest
+    if not _all_ours(stages):
+        rows = max(rows, min(_OWN_SIDE, 4 * task_bytes // widest))
     if task_bytes > 1:
         rows = max(rows, _HALOS_PER_CHUNK * _context(stages)[0] * task_bytes // _TASK_BYTES)
     rows = min(max(rows, 1), after.height)
@@ -252,9 +256,14 @@ def _chunk(stages: tuple[Stage, ...], after: ImageInfo, task_rows: int) -> tuple
     """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
     rows_halo, columns_halo = _context(stages)
     side = max([1.0, *_sides(stages)])
-    rows = _even(task_rows + 1, max(_CHUNK_ROWS / side, _HALOS_PER_CHUNK * rows_halo))
-    columns = max(_CHUNK_PIXELS / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
+    rows, pixels = (_CHUNK_ROWS, _CHUNK_PIXELS) if _all_ours(stages) else (_OWN_SIDE, _OWN_SIDE**2)
+    rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
+    columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(after.width, columns)
+
+
+def _all_ours(stages: tuple[Stage, ...]) -> bool:
+    return all(stage.filter.definition.ours for stage in stages)
 
 
 def _even(size: int, wanted: float) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 
-from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
+from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import Supervised
 from imgpipe.tiler import Task
 from imgpipe.worker import Receipt, run_task
@@ -133,6 +133,8 @@ class TaskQueue:
             error = cancelled
         if isinstance(error, BrokenExecutor):
             self._recover(error)
+        elif isinstance(error, ImgpipeError):
+            raise error from None  # it tells all; how it came here from a worker is no news
         elif error is not None:
             raise error
         else:
@@ -168,7 +170,7 @@ class TaskQueue:
             self._blame(lost[0], reason)
         self._recovering = True
         self._suspects.extendleft(reversed(lost))
-        self._finished.append(Lost(len(lost), reason))
+        self._finished.append(Lost(len(lost), reason.partition("\n")[0]))
         self._advance()
 
     def _advance(self) -> None:
@@ -185,12 +187,13 @@ class TaskQueue:
     def _blame(self, task: Task, reason: str) -> None:
         tried = self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
         what = f"{self._name}: {self._describe(task)}"
-        if reason == "timeout":
+        if reason.startswith("timeout"):
             raise FilterTimeout(
-                f"{what} did not finish in time; allow more (timeout=), or mend the function"
+                f"{what} did not finish in time{reason.removeprefix('timeout')}\n"
+                "Allow more (--timeout, or timeout=), or mend the function"
             )
         if tried >= _ATTEMPTS:
             raise WorkerError(
-                f"{what} ended {tried} workers in a row (the last by {reason}); "
-                "the function of a filter crashes, or there is too little memory"
+                f"{what} ended {tried} workers in a row, the last by {reason}\n"
+                "The function of a filter crashes, or there is too little memory"
             )

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import itertools
+import multiprocessing
 import os
 import pickle
+import re
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,23 @@ import numpy as np
 from imgpipe.buffers import Slot
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.filters.definition import digest_of
-from imgpipe.filters.stages import Read, Stage, compute, filter_at_fault, measure, with_operands
+from imgpipe.filters.stages import (
+    Read,
+    Stage,
+    compute,
+    filter_at_fault,
+    measure,
+    merged,
+    with_operands,
+)
 from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.tiler import Input, JobRef, Task, Tiler
+from imgpipe.tracebacks import user_traceback
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
 
-_PACKAGE = str(Path(__file__).parent)
 _JOBS_KEPT = 4
 
 
@@ -201,13 +209,14 @@ def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Measure the pixels of a task, chunk by chunk, folded in order."""
     stage = job.measured_stage
     assert stage is not None
-    merge = stage.filter.definition.merge
-    assert merge is not None
     found: list[Any] = []
     for box, pixels in _chunks(task, job, watch):
         with watch.span("measure"), _timeout(job.timeout), _explained(job, box):
             one = measure(stage, pixels)
-            found = [merge(found[0], one)] if found else [one]
+            found = [merged(stage.filter, found[0], one)] if found else [one]
+    if _in_worker() and not stage.filter.definition.ours:
+        with _explained(job, task.box, f"what {stage.filter!r} measures cannot be sent back"):
+            pickle.dumps(found[0])
     return {"measured": found[0]}
 
 
@@ -310,8 +319,13 @@ def _timeout(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
+def _in_worker() -> bool:
+    """Whether this is a process that somebody else waits for."""
+    return multiprocessing.parent_process() is not None
+
+
 @contextmanager
-def _explained(job: Job, box: Box) -> Iterator[None]:
+def _explained(job: Job, box: Box, what: str = "") -> Iterator[None]:
     """Name the file and the chunk in whatever a filter's function raises."""
     where = f"{job.name}: chunk at rows {box.y0}-{box.y1}, columns {box.x0}-{box.x1}"
     try:
@@ -320,15 +334,22 @@ def _explained(job: Job, box: Box) -> Iterator[None]:
         raise type(error)(f"{where}: {error}") from None
     except ImgpipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-        name = filter_at_fault(error)
-        trace = "".join(_user_traceback(error)).rstrip()
-        raise FilterError(f"{where}: the function of {name} failed\n{trace}") from None
+    except BaseException as error:
+        if not _of_the_function(error):
+            raise
+        what = what or f"the function of {filter_at_fault(error)} failed"
+        raise FilterError(f"{where}: {what}\n{user_traceback(error)}{_hint(error)}") from None
 
 
-def _user_traceback(error: Exception) -> list[str]:
-    """Return the traceback of `error` without the frames that are ours."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
-    last = traceback.format_exception_only(type(error), error)
-    return ["Traceback (most recent call last):\n", *traceback.format_list(theirs), last[0]]
+def _of_the_function(error: BaseException) -> bool:
+    """Whether a function raised `error`, which is not a wish of the user's to end."""
+    if isinstance(error, (Exception, SystemExit, GeneratorExit)):
+        return True
+    return _in_worker() or threading.current_thread() is not threading.main_thread()
+
+
+def _hint(error: BaseException) -> str:
+    """Return what to do about a common error."""
+    if isinstance(error, Exception) and re.search("read-?only", str(error)):
+        return "\nThe input of a filter may not be changed; work on a copy: chunk = chunk.copy()"
+    return ""

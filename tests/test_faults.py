@@ -23,7 +23,6 @@ import imgpipe
 from imgpipe.errors import (
     Cancelled,
     CorruptError,
-    DeclarationError,
     FilterError,
     FilterTimeout,
     OutputError,
@@ -193,8 +192,8 @@ def test_a_filter_that_hangs_is_given_up(picture: Path, tmp_path: Path) -> None:
         (raise_error, FilterError, "no such thing"),
         (divide, FilterError, "NaN"),
         (write_into_input, FilterError, "read-only"),
-        (too_small, DeclarationError, "3 x 3"),
-        (fewer_channels, DeclarationError, "channels"),
+        (too_small, FilterError, "3 x 3"),
+        (fewer_channels, FilterError, "channels"),
     ],
 )
 def test_a_filter_that_fails_is_explained(

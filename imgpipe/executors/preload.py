@@ -13,6 +13,8 @@ import signal
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+os.environ.pop("PYTHONSAFEPATH", None)  # was for this interpreter alone
+
 import imgpipe.filters.colour  # noqa: E402
 import imgpipe.filters.smoothing  # noqa: E402
 import imgpipe.filters.tone  # noqa: E402

@@ -10,16 +10,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import itertools
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from multiprocessing import resource_tracker
+from multiprocessing import connection, resource_tracker
 from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
@@ -32,6 +35,7 @@ T = TypeVar("T")
 
 _PRELOAD = ["imgpipe.executors.preload"]
 _JOIN_SECONDS = 5.0
+_SAFE_PATH = "PYTHONSAFEPATH"
 _main_swap = threading.RLock()
 
 
@@ -79,7 +83,10 @@ class ProcessExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
         """End the pool, and the fork server when no other pool needs it."""
-        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        processes = self._processes() if wait else []
+        self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        _end_the_late(processes)
+        self._pool.shutdown(wait=wait)
         self._server.release()
         self._log.close()
 
@@ -126,7 +133,7 @@ class _Server:
 
     def __init__(self, *, by_fork: bool) -> None:
         self._users = 0
-        with _signals_held_back():
+        with _signals_held_back(), _apart_from_the_folder():
             resource_tracker.ensure_running()  # before any worker, or each would start its own
         self.context, self._forkserver = _context(by_fork=by_fork)
 
@@ -173,8 +180,25 @@ def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
         return multiprocessing.get_context("spawn"), None
     from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
-    with _without_main(), _signals_held_back():
+    with _without_main(), _signals_held_back(), _apart_from_the_folder():
         return own_fork_server(_PRELOAD, by_fork=by_fork)
+
+
+@contextlib.contextmanager
+def _apart_from_the_folder() -> Iterator[None]:
+    """Let new interpreters not look for modules in the current folder, as they do by default.
+
+    A file called ``random.py`` there would be run by them, in place of the standard library's.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 @contextlib.contextmanager
@@ -209,7 +233,6 @@ def _prepare_worker(log: str) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
         _end_with_parent()
         _divert_stderr(log)
-        faulthandler.enable(all_threads=False)
 
 
 def _end_with_parent() -> None:
@@ -231,18 +254,46 @@ def _divert_stderr(log: str) -> None:
     fd = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(fd, 2)
     os.close(fd)
-    faulthandler.enable(file=2)
+    faulthandler.enable(file=2, all_threads=False)
+
+
+def _end_the_late(processes: list[Any]) -> None:
+    """End workers that do not end by themselves: a function of the user's left a thread in them."""
+    late = {process.sentinel: process for process in processes}
+    until = time.monotonic() + _JOIN_SECONDS
+    while late and (left := until - time.monotonic()) > 0:
+        for sentinel in connection.wait(list(late), left):
+            del late[sentinel]
+    for process in late.values():
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            process.kill()
 
 
 def _describe(processes: list[Any], log: str) -> str:
-    if "Timeout (" in log:
-        return "timeout"
-    for process in processes:
-        code = getattr(process, "exitcode", None)
-        if code is not None and code < 0 and code != -signal.SIGKILL:
-            return f"signal {signal.Signals(-code).name}"
-    for process in processes:
-        code = getattr(process, "exitcode", None)
-        if code is not None and code > 0:
-            return f"exit code {code}"
-    return "signal SIGKILL"
+    """Return how workers ended: ``timeout``, a signal or an exit code; then what they were at."""
+    where = _place_in(log)
+    limit = re.findall(r"Timeout \(([0-9:.]+)\)", log)
+    if limit:
+        return f"timeout ({limit[-1]}){where}"
+    codes = [code for one in processes if (code := getattr(one, "exitcode", None)) is not None]
+    signals = [-code for code in codes if code < 0 and code != -signal.SIGKILL]
+    if signals:
+        return f"signal {signal.Signals(signals[0]).name}{where}"
+    ended = [code for code in codes if code >= 0]
+    return f"exit code {max(ended)}" if ended else "signal SIGKILL"
+
+
+def _place_in(log: str) -> str:
+    """Return the lines of the user's function in what `faulthandler` wrote, if there are any."""
+    package = os.path.dirname(os.path.dirname(__file__))
+    for thread in reversed(log.split("(most recent call first):\n")[1:]):
+        frames = itertools.takewhile(lambda line: line.startswith("  File "), thread.splitlines())
+        theirs, ours = [], False
+        for frame in frames:
+            ours = frame.startswith(f'  File "{package}{os.sep}')
+            if ours:
+                break
+            theirs.append(frame)
+        if ours and theirs:
+            return "\n".join(("\nIt was at (most recent call first):", *theirs))
+    return ""

@@ -13,12 +13,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from imgpipe.errors import DeclarationError, UsageError
+from imgpipe.errors import FilterError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
+from imgpipe.tracebacks import FILTER_NOTE
 
 __all__ = [
     "Read",
@@ -29,6 +30,7 @@ __all__ = [
     "filter_at_fault",
     "input_box",
     "measure",
+    "merged",
     "must_match",
     "reads",
     "resolve",
@@ -37,7 +39,6 @@ __all__ = [
     "without_arrays",
 ]
 
-_AT_FAULT = "in the filter "
 Read = Callable[[Box], Pixels]
 
 
@@ -124,17 +125,14 @@ class Stage:
         view.flags.writeable = False
         try:
             made = self.filter.definition.kernel(view, **{**self.filter.keywords, **extra})
-        except Exception as error:
-            error.add_note(f"{_AT_FAULT}{self.filter!r}")
+        except BaseException as error:
+            error.add_note(f"{FILTER_NOTE}{self.filter!r}")
             raise
-        made = np.asarray(made)
-        if made.ndim == 2:
-            made = made[:, :, None]
-        made = self._trim(made, box)
+        made = self._trim(_as_chunk(made, self.filter.name), box)
         if after is None:
             return made
         if made.shape[2] != after.channels:
-            raise DeclarationError(
+            raise FilterError(
                 f"{self.filter.name}: returned {made.shape[2]} channels where {after.channels} "
                 "were declared; declare channels="
             )
@@ -163,7 +161,7 @@ class Stage:
             return made
         if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
             return made[rows : rows + box.height, columns : columns + box.width]
-        raise DeclarationError(
+        raise FilterError(
             f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
             f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
             "return the chunk with its halo, or without it"
@@ -274,8 +272,18 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
     assert one.definition.measure is not None
     try:
         return one.definition.measure(view, **one.keywords)
-    except Exception as error:
-        error.add_note(f"{_AT_FAULT}{one!r}")
+    except BaseException as error:
+        error.add_note(f"{FILTER_NOTE}{one!r}")
+        raise
+
+
+def merged(one: Filter, found: Any, more: Any) -> Any:
+    """Return what the filter makes of two results of its measuring."""
+    assert one.definition.merge is not None
+    try:
+        return one.definition.merge(found, more)
+    except BaseException as error:
+        error.add_note(f"{FILTER_NOTE}{one!r}")
         raise
 
 
@@ -292,7 +300,21 @@ def with_operands(stages: tuple[Stage, ...], readers: list[Read]) -> tuple[Stage
 def filter_at_fault(error: BaseException) -> str:
     """Return the filter whose function raised `error`."""
     notes = getattr(error, "__notes__", [])
-    return next((n[len(_AT_FAULT) :] for n in notes if n.startswith(_AT_FAULT)), "a filter")
+    return next((n[len(FILTER_NOTE) :] for n in notes if n.startswith(FILTER_NOTE)), "a filter")
+
+
+def _as_chunk(made: Any, name: str) -> Pixels:
+    """Return what a kernel returned, with three dimensions."""
+    array = np.asarray(made)
+    if array.ndim == 2:
+        return array[:, :, None]
+    if array.ndim != 3:
+        what = f"an array of {array.ndim} dimensions" if array.ndim else f"a {type(made).__name__}"
+        raise FilterError(
+            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
+            "(rows, columns) for one channel"
+        )
+    return array
 
 
 def array_info(array: Pixels, alpha: int | None) -> ImageInfo:

@@ -16,10 +16,6 @@ from imgpipe.image import Pixels
 __all__ = ["as_declared", "full_scale", "premultiplied", "rescaled", "unpremultiplied"]
 
 
-# Values rounded at once, so that what lies between stays in the cache.
-_BLOCK = 64 * 1024
-
-
 def full_scale(dtype: np.dtype[Any] | type | str) -> float:
     """Return the value that stands for white, or for opaque: the maximum, 1 for floats."""
     dtype = np.dtype(dtype)
@@ -49,13 +45,11 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     if dtype.kind == "f":
         return values.astype(dtype)
     out = np.empty(values.shape, dtype)
-    step = max(1, _BLOCK // max(1, values[:1].size))
-    for y in range(0, len(values), step):
-        if not _saturate(values[y : y + step], out[y : y + step]):
-            raise FilterError(
-                f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
-                "guard the division or the logarithm it comes from"
-            )
+    if not _saturate(values, out):
+        raise FilterError(
+            f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
+            "guard the division or the logarithm it comes from"
+        )
     return out
 
 

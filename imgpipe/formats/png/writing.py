@@ -101,17 +101,15 @@ def open_sink(
     if info.dtype not in (np.uint8, np.uint16):
         raise UsageError(
             f"{name}: PNG holds uint8 and uint16, not {info.dtype}; convert the values first, "
-            f"or write .npy or .tif"
+            f"or write .npy"
         )
     if info.channels not in _COLOUR_TYPES:
         raise UsageError(
             f"{name}: PNG holds 1 to 4 channels, not {info.channels}; select some of them, "
-            f"or write .npy or .tif"
+            f"or write .npy"
         )
     if not (0 < info.width <= MAX_CHUNK and 0 < info.height <= MAX_CHUNK):
-        raise UsageError(
-            f"{name}: PNG cannot hold {info.width} x {info.height} pixels; write .npy or .tif"
-        )
+        raise UsageError(f"{name}: PNG cannot hold {info.width} x {info.height} pixels; write .npy")
     if compression not in range(10):
         raise UsageError(f"{name}: there is no compression {compression}; choose 0 to 9")
     return PngSink(name, info, compression)

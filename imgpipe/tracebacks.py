@@ -1,0 +1,30 @@
+"""Tracebacks as the author of a filter wants to see them: only the author's own lines."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+__all__ = ["FILTER_NOTE", "user_traceback"]
+
+FILTER_NOTE = "in the filter "
+"""What begins the note that tells which filter raised an exception."""
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+def user_traceback(error: BaseException) -> str:
+    """Return the traceback of `error`, its causes included, without the frames of imgpipe."""
+    told = traceback.TracebackException.from_exception(error)
+    _leave_out_ours(told)
+    return "".join(told.format()).rstrip()
+
+
+def _leave_out_ours(told: traceback.TracebackException) -> None:
+    theirs = [frame for frame in told.stack if not frame.filename.startswith(_PACKAGE)]
+    told.stack = traceback.StackSummary.from_list(theirs)
+    notes = [note for note in told.__notes__ or () if not note.startswith(FILTER_NOTE)]
+    told.__notes__ = notes or None
+    for other in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if other is not None:
+            _leave_out_ours(other)

@@ -1,0 +1,164 @@
+"""What a function does wrong becomes an error that its author understands, in any executor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.errors import FilterError, FilterTimeout, WorkerError
+from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.filters.base import filter
+from tests.conftest import noise
+
+WHERE = r"array: chunk at rows 0-\d+, columns 0-31: "
+
+
+def leave(chunk):
+    sys.exit(0)
+
+
+def interrupt(chunk):
+    raise KeyboardInterrupt
+
+
+def close(chunk):
+    raise GeneratorExit
+
+
+def unusual(chunk):
+    raise BaseException("unusual")  # noqa: TRY002 - that is the point
+
+
+def nothing(chunk):
+    return None
+
+
+def text(chunk):
+    return "done"
+
+
+def flat(chunk):
+    return chunk.ravel()
+
+
+def shorter(chunk):
+    return chunk[:-1]
+
+
+def change(chunk):
+    chunk += 1
+    return chunk
+
+
+def chained(chunk):
+    try:
+        {}["no such key"]
+    except KeyError as error:
+        raise ValueError("the outer one") from error
+
+
+def misspelt(chunk):
+    return eval("chunk +")
+
+
+WRONG: dict[Any, str] = {
+    leave: "the function of leave.*sys.exit.*SystemExit: 0",
+    interrupt: "the function of interrupt.*KeyboardInterrupt",
+    close: "the function of close.*GeneratorExit",
+    unusual: "the function of unusual.*BaseException: unusual",
+    nothing: "nothing: returned a NoneType; return an array",
+    text: "text: returned a str; return an array",
+    flat: "flat: returned an array of 1 dimensions; return an array",
+    shorter: "shorter: returned 21 x 31 pixels for a chunk of 22 x 31",
+    change: "chunk \\+= 1.*read-only.*work on a copy: chunk = chunk.copy()",
+    chained: "KeyError: 'no such key'.*direct cause.*ValueError: the outer one",
+    misspelt: "chunk \\+\\n.*SyntaxError: invalid syntax",
+}
+
+
+@pytest.mark.parametrize("function", WRONG, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_a_function_that_fails(function: Any, executor: str, pool: ProcessExecutor) -> None:
+    with pytest.raises(FilterError, match=f"(?s)^{WHERE}.*{WRONG[function]}") as caught:
+        imgpipe.apply(
+            noise((22, 31, 3), "uint8"),
+            filter(halo=0)(function)(),
+            executor=pool if executor == "processes" else "threads",
+        )
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "concurrent" not in str(caught.value)
+    assert "imgpipe/worker" not in str(caught.value)
+    assert "RemoteTraceback" not in shown
+
+
+def test_results_of_measuring_that_cannot_be_sent_back(pool: ProcessExecutor) -> None:
+    with pytest.raises(FilterError, match=rf"(?s)^{WHERE}what measure\(\) measures cannot be sent"):
+        imgpipe.measure(noise((22, 31, 3), "uint8"), lambda _: threading.Lock(), max, executor=pool)
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_a_merge_that_fails_is_named_and_shown(executor: str, pool: ProcessExecutor) -> None:
+    def merge(one: int, other: int) -> int:
+        raise RuntimeError("cannot add")
+
+    with pytest.raises(FilterError, match=r"(?s)measure\(\).*in merge.*RuntimeError: cannot add"):
+        imgpipe.measure(
+            noise((22, 31, 3), "uint8"), np.size, merge, chunk=7,
+            executor=pool if executor == "processes" else executor,
+        )  # fmt: skip
+
+
+def hang_in_numpy(chunk):
+    time.sleep(3600)
+    return chunk
+
+
+def end(chunk):
+    os._exit(0)
+
+
+def test_a_chunk_that_takes_too_long_says_where_it_was() -> None:
+    with pytest.raises(FilterTimeout, match=r"(?s)in time \(0:00:0[01].*, line \d+ in hang_in_num"):
+        imgpipe.apply(noise((9, 9, 3), "uint8"), filter(halo=0)(hang_in_numpy)(), timeout=0.6)
+
+
+def test_a_function_that_ends_its_process_without_a_word() -> None:
+    with pytest.raises(WorkerError, match="ended 3 workers in a row, the last by exit code 0"):
+        imgpipe.apply(noise((9, 9, 3), "uint8"), filter(halo=0)(end)(), workers=1)
+
+
+def linger(chunk):
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    return chunk
+
+
+@pytest.mark.slow
+def test_a_thread_that_a_function_leaves_behind_does_not_keep_the_run() -> None:
+    array = noise((9, 9, 3), "uint8")
+    made = imgpipe.apply(array, filter(halo=0)(linger)(), workers=1)
+    np.testing.assert_array_equal(made, array)
+
+
+@pytest.mark.parametrize("name", ["random", "queue", "array", "numpy"])
+def test_files_in_the_current_folder_replace_no_modules(name: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('run by mistake')")
+    imgpipe.write(noise((50, 60, 3), "uint8"), tmp_path / "in.png")
+    (tmp_path / "own.py").write_text(
+        "import imgpipe\n@imgpipe.filter(halo=0)\ndef same(chunk):\n    return chunk\n"
+    )
+    command = [str(Path(sys.executable).parent / "imgpipe"), "run", "own.py:same", "in.png"]
+    done = subprocess.run(
+        [*command, "-o", "out.png", "-j", "2", "-q"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
