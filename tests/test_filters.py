@@ -105,6 +105,41 @@ def test_impossible_declarations_are_refused() -> None:
             filter(halo=0, align=grid)(lambda chunk: chunk)()
 
 
+class TestDeclaredFunctions:
+    """What is declared as a function is called with what it names, and its errors have a name."""
+
+    def test_get_the_parameters_that_they_name(self) -> None:
+        def doubled(size, /, *, reach):
+            return size[0] * reach, size[1]
+
+        @filter(halo=0, output=doubled, region=lambda box, size, **params: (box, params))
+        def stretched(chunk, *, reach: int = 2, size: int = 7):
+            return chunk
+
+        assert stretched(3).declared("output", (4, 5)) == (12, 5)
+        box, params = stretched(3).declared("region", "box", (4, 5))
+        assert (box, params) == ("box", {"reach": 3})  # size is what is given by position
+
+    @pytest.mark.parametrize("what", ["halo", "align", "channels", "output", "region", "metadata"])
+    def test_that_fail_are_named(self, what: str) -> None:
+        def failing(*_):
+            raise TypeError("a bad idea")
+
+        needed = {"halo": 0, "output": len, "region": len}
+        with pytest.raises(DeclarationError, match=f"own: its {what} failed: TypeError: a bad"):
+            filter(**{**needed, what: failing}, name="own")(lambda chunk: chunk)().declared(what)
+
+    def test_may_refuse_an_image_in_their_own_words(self) -> None:
+        with pytest.raises(UsageError, match=r"^grayscale: needs an image of 1 or 3 colours"):
+            filters.grayscale().channels_after(5)
+
+    @pytest.mark.parametrize("made", [0, -1, 2.5, "3", None, True])
+    def test_channels_are_a_whole_number(self, made: object) -> None:
+        one = filter(halo=0, channels=lambda given: made, name="own")(lambda chunk: chunk)()
+        with pytest.raises(DeclarationError, match="own: its channels must be a whole number"):
+            one.channels_after(3)
+
+
 def test_values_become_the_declared_type() -> None:
     made = np.array([[0.5, 1.5, 2.5, -3.0, 300.0]])
 

@@ -14,7 +14,6 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, overload
@@ -24,7 +23,7 @@ import numpy as np
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
-from imgpipe.filters.parameters import bind, parameters_of
+from imgpipe.filters.parameters import bind, is_whole, keywords_of, parameters_of, taken_by
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "filter"]
@@ -127,8 +126,8 @@ class Filter(Chain):
         object.__setattr__(self, "definition", definition)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "border", border)
-        object.__setattr__(self, "halo", _pair("halo", 0, definition, params))
-        object.__setattr__(self, "grid", _pair("align", 1, definition, params))
+        object.__setattr__(self, "halo", self._pair("halo", 0))
+        object.__setattr__(self, "grid", self._pair("align", 1))
 
     @property
     def name(self) -> str:
@@ -145,8 +144,33 @@ class Filter(Chain):
         declared = self.definition.channels
         if declared is None:
             return given
-        made = _with_known(declared, self.params, given) if callable(declared) else declared
-        return int(made)
+        made = self.declared("channels", given) if callable(declared) else declared
+        if not is_whole(made, at_least=1):
+            raise DeclarationError(
+                f"{self.name}: its channels must be a whole number, at least 1, not {made!r}"
+            )
+        return operator.index(made)
+
+    def declared(self, what: str, *args: Any) -> Any:
+        """Call the function that is declared as `what`.
+
+        It gets `args`, and those of the parameters that it names: all of them where it takes
+        any keyword.
+
+        Raises
+        ------
+        DeclarationError
+            If it fails. A `UsageError` of its own is let through.
+        """
+        function = getattr(self.definition, what)
+        try:
+            return function(*args, **taken_by(function, self.keywords, len(args)))
+        except UsageError:
+            raise
+        except Exception as error:
+            raise DeclarationError(
+                f"{self.name}: its {what} failed: {type(error).__name__}: {error}"
+            ) from error
 
     @property
     def digest(self) -> str:
@@ -168,6 +192,18 @@ class Filter(Chain):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Filter, (self.definition, self.params, self.border)
+
+    def _pair(self, what: Literal["halo", "align"], least: int) -> tuple[int, int]:
+        """Return the rows and columns that are declared, worked out for these parameters."""
+        declared = getattr(self.definition, what)
+        given = self.declared(what) if callable(declared) else declared
+        pair = given if isinstance(given, tuple) else (given, given)
+        if len(pair) != 2 or not all(is_whole(side, at_least=least) for side in pair):
+            raise DeclarationError(
+                f"{self.name}: {what} must be a whole number of pixels or a pair of them "
+                f"(rows, columns), at least {least}, not {given!r}"
+            )
+        return operator.index(pair[0]), operator.index(pair[1])
 
     def _key(self) -> tuple[Any, ...]:
         return self.definition, tuple(map(_comparable, self.params)), self.border
@@ -314,8 +350,8 @@ def _define(kernel: Kernel, name: str, halo: PairLike, declared: Mapping[str, An
         halo,
         **declared,
         parameters=parameters_of(kernel),
-        takes_place="place" in _keywords(kernel),
-        takes_white="white" in _keywords(kernel),
+        takes_place="place" in keywords_of(kernel),
+        takes_white="white" in keywords_of(kernel),
     )
     if made.border not in BORDERS:
         raise DeclarationError(f"{name}: border must be one of {', '.join(BORDERS)}")
@@ -337,35 +373,6 @@ def _define(kernel: Kernel, name: str, halo: PairLike, declared: Mapping[str, An
     return made
 
 
-def _pair(
-    what: Literal["halo", "align"],
-    least: int,
-    definition: Definition,
-    params: tuple[tuple[str, Any], ...],
-) -> tuple[int, int]:
-    """Return the rows and columns that are declared, worked out for these parameters."""
-    declared, name = getattr(definition, what), definition.name
-    try:
-        given = _with_known(declared, params) if callable(declared) else declared
-    except UsageError:
-        raise
-    except Exception as error:
-        raise DeclarationError(
-            f"{name}: its {what} cannot be worked out for these parameters: {error}"
-        ) from error
-    try:
-        rows, columns = given if isinstance(given, tuple) else (given, given)
-        pair = operator.index(rows), operator.index(columns)
-    except (TypeError, ValueError):
-        pair = (-1, -1)
-    if min(pair) < least:
-        raise DeclarationError(
-            f"{name}: {what} must be a whole number of pixels or a pair of them "
-            f"(rows, columns), at least {least}, not {given!r}"
-        )
-    return pair
-
-
 def _shown(value: Any) -> str:
     """Return `value` as text of one line."""
     if isinstance(value, np.ndarray):
@@ -379,18 +386,3 @@ def _comparable(parameter: tuple[str, Any]) -> tuple[str, Any]:
     if isinstance(value, np.ndarray):
         value = value.shape, value.dtype.str, digest_of(value.tobytes())
     return name, value
-
-
-def _keywords(kernel: Kernel) -> tuple[str, ...]:
-    try:
-        return tuple(inspect.signature(kernel).parameters)
-    except (TypeError, ValueError):
-        return ()
-
-
-def _with_known(
-    function: Callable[..., Any], params: tuple[tuple[str, Any], ...], *args: Any
-) -> Any:
-    """Call `function` with those of the parameters that it names, after `args`."""
-    names = _keywords(function)[len(args) :]
-    return function(*args, **{name: value for name, value in params if name in names})

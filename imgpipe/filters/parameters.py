@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -19,7 +20,18 @@ from typing import Annotated, Any, Literal
 
 from imgpipe.errors import DeclarationError, ParameterError
 
-__all__ = ["ENGINE_KEYWORDS", "Between", "Example", "Parameter", "Through", "bind", "parameters_of"]
+__all__ = [
+    "ENGINE_KEYWORDS",
+    "Between",
+    "Example",
+    "Parameter",
+    "Through",
+    "bind",
+    "is_whole",
+    "keywords_of",
+    "parameters_of",
+    "taken_by",
+]
 
 ENGINE_KEYWORDS = frozenset({"place", "measured", "white"})
 """Keywords of a kernel that the engine fills in."""
@@ -174,6 +186,37 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
             continue
         found.append(_parameter(entry, hints.get(entry.name, _EMPTY)))
     return tuple(found)
+
+
+def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names in the signature of `function`; none where that does not tell."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def taken_by(
+    function: Callable[..., Any], params: Mapping[str, Any], positional: int
+) -> dict[str, Any]:
+    """Return those of `params` that `function` takes by name, after so many arguments without."""
+    try:
+        entries = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return {}
+    filled = {e.name for e in entries[:positional] if e.kind is e.POSITIONAL_OR_KEYWORD}
+    if not any(entry.kind is entry.VAR_KEYWORD for entry in entries):
+        named = (e.name for e in entries if e.kind in (e.POSITIONAL_OR_KEYWORD, e.KEYWORD_ONLY))
+        params = {name: params[name] for name in named if name in params}
+    return {name: value for name, value in params.items() if name not in filled}
+
+
+def is_whole(value: Any, *, at_least: int) -> bool:
+    """Whether `value` is a whole number of Python or of NumPy, and not too small."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= at_least
+    except TypeError:
+        return False
 
 
 def bind(
