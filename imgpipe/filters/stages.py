@@ -7,15 +7,17 @@ where the image really ends, so a chunk never differs from the same pixels of th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
-from imgpipe.errors import FilterError, UsageError
+from imgpipe.errors import DeclarationError, FilterError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
+from imgpipe.filters.parameters import taken_by
 from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
@@ -92,10 +94,12 @@ class Stage:
 
     def origin(self, box: Box) -> Box:
         """Return where the pixels of `box` after this stage were before it, without the halo."""
-        region = self.filter.definition.region
-        if region is None:
+        if self.filter.definition.region is None:
             return box
-        return region(box, (self.before.height, self.before.width), **self.filter.keywords)
+        found = self.filter.declared("region", box, (self.before.height, self.before.width))
+        if not isinstance(found, Box):
+            raise DeclarationError(f"{self.filter.name}: its region must be a Box, not {found!r}")
+        return found
 
     def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
         """Return the pixels of `box`, given those of `wanted`."""
@@ -271,7 +275,7 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
     view.flags.writeable = False
     assert one.definition.measure is not None
     try:
-        return one.definition.measure(view, **one.keywords)
+        return one.definition.measure(view, **taken_by(one.definition.measure, one.keywords, 1))
     except BaseException as error:
         error.add_note(f"{FILTER_NOTE}{one!r}")
         raise
@@ -372,12 +376,14 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
     height, width = info.height, info.width
     metadata: Metadata = info.metadata
     if definition.output is not None:
-        height, width = definition.output((height, width), **one.keywords)
+        height, width = _size(one, one.declared("output", (height, width)))
         if height < 1 or width < 1:
             raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
     if definition.metadata is not None:
         sizes = (info.height, info.width), (height, width)
-        metadata = definition.metadata(metadata, *sizes, **one.keywords)
+        metadata = one.declared("metadata", metadata, *sizes)
+        if not isinstance(metadata, Metadata):
+            raise DeclarationError(f"{one.name}: its metadata must be Metadata, not {metadata!r}")
     hidden = int(info.alpha is not None and definition.alpha != "filter")
     channels, alpha, colour = info.channels, info.alpha, info.colour
     if definition.channels is not None:
@@ -388,3 +394,13 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         metadata = metadata.recoloured()
     dtype = info.dtype if definition.output_dtype is None else np.dtype(definition.output_dtype)
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
+
+
+def _size(one: Filter, given: Any) -> tuple[int, int]:
+    try:
+        height, width = map(operator.index, given)
+    except (TypeError, ValueError):
+        raise DeclarationError(
+            f"{one.name}: its output must be whole numbers of (rows, columns), not {given!r}"
+        ) from None
+    return height, width
