@@ -251,7 +251,8 @@ class TestOptions:
             ("blur in.png -o o.png --max-memory -5", "is not a size"),
             ("blur in.png -o o.png --max-pixels 1e999", "is not a size"),
             ("blur in.png -o o.png --compression 10", "10 is not in the range"),
-            ("blur in.png -o o.png --chunk x", "is not rows,columns"),
+            ("blur in.png -o o.png --chunk x", "is not one whole number of pixels or two"),
+            ("run blur in.png -o o.png --halo -1", "'--halo': '-1' is not one whole number"),
             ("blur in.png -o o.png -q -v", "contradict each other"),
             ("blur in.png other.png -o o.png", "unexpected extra argument"),
             ("crop in.png -o o.png", "Missing option '--width'"),
@@ -278,6 +279,8 @@ class TestOptions:
         factory = imgpipe.filter(halo=0)(namespace["clash"])
         with pytest.raises(DeclarationError, match=f"clash: its parameter '{name}'"):
             filter_options(factory.definition, common_options())
+        lenient = filter_options(factory.definition, common_options(), strict=False)
+        assert [option.name for option in lenient] == ["border"]
 
 
 class TestRun:

@@ -117,7 +117,7 @@ class TestErrors:
             ("blur||invert", 5, "filter is missing"),
             ("blur | blurr", 7, "no filter 'blurr'; did you mean 'blur'?"),
             ("Blur", 0, "did you mean 'blur'?"),
-            ("zzzzzz", 0, ", blur, box, "),
+            ("zzzzzz", 0, "there is no filter 'zzzzzz'; imgpipe filters lists them"),
             ("blur:sigm=2", 5, "no parameter 'sigm'; did you mean 'sigma'?"),
             ("grayscale:x=2", 10, "there are: border"),
             ("blur:sigma=big", 11, "sigma must be a number between 0.3 and 100, not 'big'"),
@@ -285,6 +285,31 @@ class TestModules:
         found = parse_chain("package_of_a_test.inner:emboss:3")
         assert format_chain(found) == "package_of_a_test.inner:emboss:strength=3.0"
         assert parse_chain(format_chain(found)) == found
+
+
+class TestModulesWithoutADot:
+    @pytest.fixture(autouse=True)
+    def _module(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "module_of_a_test.py").write_text(USER_FILE)
+        monkeypatch.chdir(tmp_path)
+
+    def test_in_a_chain(self) -> None:
+        found = parse_chain("invert | module_of_a_test:emboss:3")
+        assert format_chain(found) == "invert | module_of_a_test:emboss:strength=3.0"
+        assert parse_chain(format_chain(found)) == found
+
+    def test_bare_function_with_a_halo(self) -> None:
+        array = np.arange(12, dtype=np.uint8).reshape(3, 4)
+        found = parse_chain("numpy:flipud", halo=(0, 0))
+        assert np.array_equal(found(array), array[::-1])
+
+    def test_its_function_is_asked_for(self) -> None:
+        with pytest.raises(ChainError, match="which function of it"):
+            parse_chain("module_of_a_test")
+
+    def test_a_registered_name_wins(self, tmp_path: Path) -> None:
+        (tmp_path / "blur.py").write_text(USER_FILE)
+        assert parse_chain("blur:3") == blur(3)
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.cli.program import program
-from imgpipe.filters.loading import load_user_filter
+from imgpipe.filters.loading import load_module_filter, load_user_filter
 from imgpipe.registry import FILTERS, Member
 
 SOURCE = '''
@@ -112,6 +112,19 @@ class TestRun:
         args = ["run", f"{own}:wrong | blur", str(picture), "-o", "o.npy", "--halo", "3"]
         assert execute(args) == 2
         assert "--halo is for bare functions" in said(capsys)
+
+    def test_functions_of_scipy(self, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.npy"
+        args = ["run", "scipy.ndimage:gaussian_filter", str(picture), "-o", str(out), "--halo", "8"]
+        expected = load_module_filter("scipy.ndimage", "gaussian_filter", (8, 8))(sigma=2)
+        assert execute([*args, "--sigma", "2"]) == 0
+        np.testing.assert_array_equal(np.load(out), expected(np.load(picture)))
+
+    def test_a_function_of_a_top_level_module(self, picture: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.npy"
+        args = ["run", "numpy:flipud", str(picture), "-o", str(out), "--halo", "0", "--chunk", "64"]
+        assert execute(args) == 0
+        np.testing.assert_array_equal(np.load(out), np.load(picture)[::-1])
 
     def test_a_chunk_that_takes_too_long_is_given_up(
         self, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -145,7 +145,7 @@ class ChainCommand(click.Command):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")
         if len(definitions) != 1:
             return ()
-        options = filter_options(definitions[0], self.params)
+        options = filter_options(definitions[0], self.params, strict=False)
         for option in options:
             option.required = False  # the text may have it
         return options

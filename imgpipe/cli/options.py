@@ -73,7 +73,9 @@ class Pair(_Type):
         """Return rows and columns."""
         found = re.fullmatch(r"(\d+)(?:,(\d+))?", str(value))
         if not found:
-            self.fail(f"{value!r} is not rows,columns", param, ctx)
+            self.fail(
+                f"{value!r} is not one whole number of pixels or two (rows,columns)", param, ctx
+            )
         return int(found[1]), int(found[2] or found[1])
 
 
@@ -172,13 +174,17 @@ def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
     ]
 
 
-def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> list[click.Option]:
+def filter_options(
+    definition: Definition, taken: Sequence[click.Parameter], *, strict: bool = True
+) -> list[click.Option]:
     """Return the options that the parameters of a filter make.
+
+    Unless `strict`, a parameter whose option is taken gets none; a chain can still give it.
 
     Raises
     ------
     DeclarationError
-        If one is called like an option of every command, one of those in `taken`.
+        If `strict` and one is called like an option of every command, one of those in `taken`.
     """
     from imgpipe.filters.borders import BORDERS  # noqa: PLC0415 - needs NumPy
 
@@ -188,16 +194,18 @@ def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> 
         default=definition.border,
         help="What lies beyond the edge of the image, in the words of numpy.pad.",
     )
-    options = [_filter_option(parameter, definition) for parameter in definition.parameters]
+    options: list[click.Option] = []
     used = {name for other in (*taken, border) for name in _names(other)} | {"--help", "-h"}
-    for option in options:
+    for option in (_filter_option(parameter, definition) for parameter in definition.parameters):
         clash = used & _names(option)
-        if clash:
+        if clash and strict:
             raise DeclarationError(
                 f"{definition.name}: its parameter {option.name!r} would be the option "
                 f"{max(clash)}, which is taken; give the parameter another name"
             )
-        used |= _names(option)
+        if not clash:
+            options.append(option)
+            used |= _names(option)
     return [*options, border]
 
 

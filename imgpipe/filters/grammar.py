@@ -6,7 +6,7 @@ r"""The text of a chain: what ``imgpipe run`` takes, and what a chain is written
     element    = name [ ":" values ] ;
     name       = filter                  a registered filter: no dot, no slash
                | file ":" function       a name that ends in .py or has a slash or backslash
-               | module ":" function ;   any other name with a dot
+               | module ":" function ;   any other name that is not registered
     values     = value { "," value } ;   those without a parameter first
     value      = [ parameter "=" ] word ;
     word       = bare | quoted ;
@@ -29,6 +29,7 @@ always given by name.
 ``"my filters/a.py":emboss``         a path with a blank
 ``C:\filters\a.py:emboss``           a path with a drive
 ``package.module:emboss:3``          a function of an importable module
+``numpy:flipud``                     the same; a registered name is always that filter
 ===================================  =====================================
 """
 
@@ -47,6 +48,7 @@ from imgpipe.filters.base import Chain, Definition, Filter, FilterFactory
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.loading import (
     hint,
+    is_module,
     load_module_filter,
     load_registered,
     load_user_filter,
@@ -54,6 +56,7 @@ from imgpipe.filters.loading import (
 )
 from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Halo
+from imgpipe.registry import FILTERS
 
 __all__ = ["definitions_in", "format_chain", "load_user_filter", "parse_chain"]
 
@@ -223,7 +226,7 @@ class _Parser:
     def _factory(self, name: _Token) -> FilterFactory:
         is_file = bool(re.search(r"[\\/]|\.py\Z", name.text))
         try:
-            if not is_file and "." not in name.text:
+            if name.text in FILTERS or not (is_file or is_module(name.text)):
                 return load_registered(name.text)
             found = f"{name.text}: which function of it? write {_as_word(name.text)}:function"
             if not self._took(":"):

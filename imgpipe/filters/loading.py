@@ -18,7 +18,14 @@ from imgpipe.filters.definition import digest_of
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
-__all__ = ["hint", "load_module_filter", "load_registered", "load_user_filter", "where_found"]
+__all__ = [
+    "hint",
+    "is_module",
+    "load_module_filter",
+    "load_registered",
+    "load_user_filter",
+    "where_found",
+]
 
 _Stamp = tuple[int, int]
 _from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
@@ -34,7 +41,7 @@ def load_registered(name: str) -> FilterFactory:
     """
     if name not in FILTERS:
         raise UsageError(
-            f"there is no filter {name!r}{hint(name, FILTERS)} "
+            f"there is no filter {name!r}{hint(name, FILTERS, 'imgpipe filters lists them')} "
             f"(one of yours is written my_filter.py:{name})"
         )
     found = FILTERS.load(name)
@@ -62,6 +69,17 @@ def load_user_filter(
     """
     shown = os.fspath(path)
     return _member(_module_of_file(shown), name, shown, halo)
+
+
+def is_module(name: str) -> bool:
+    """Whether `name` can only be that of a module: it has a dot, or can be imported from here."""
+    if "." in name:
+        return True
+    _search("")
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def load_module_filter(module: str, name: str, halo: Halo | None = None) -> FilterFactory:
@@ -106,7 +124,7 @@ def where_found(definition: Definition) -> tuple[str, ...]:
         if isinstance(value, FilterFactory) and value.definition == definition:
             if module.__name__ in _from_files:
                 return str(module.__file__), name
-            if "." in module.__name__:
+            if module.__name__ not in ("__main__", *FILTERS):
                 return module.__name__, name
     raise UsageError(
         f"{definition.name} cannot be written as text: it is not in a file or package of filters; "
@@ -114,15 +132,15 @@ def where_found(definition: Definition) -> tuple[str, ...]:
     )
 
 
-def hint(wrong: str, known: Iterable[str]) -> str:
-    """Return the end of a message about a wrong name: the likely one, or all there are."""
+def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the end of a message about a wrong name: the likely one, or what there is."""
     import difflib  # noqa: PLC0415 - only for what is wrong
 
     names = sorted(known)
     close = difflib.get_close_matches(wrong.lower(), names, 1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(names) or 'none'}"
+    return f"; {otherwise or 'there are: ' + (', '.join(names) or 'none')}"
 
 
 def _member(module: ModuleType, name: str, shown: str, halo: Halo | None) -> FilterFactory:
