@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy import ndimage, signal
 
 import imgpipe
-from imgpipe.errors import UsageError
+from imgpipe.cli import execute
+from imgpipe.cli.program import program
+from imgpipe.errors import FilterError, UsageError
 from imgpipe.registry import FILTERS
 
 Pixels = np.ndarray[Any, Any]
@@ -35,6 +40,23 @@ def less_the_mean(chunk: Pixels) -> Pixels:
 
 def patterned(chunk: Pixels) -> Pixels:
     return chunk // 2 + (np.arange(chunk.shape[1]) % 256 // 2)[None, :, None]
+
+
+def patterned_in_rows(chunk: Pixels) -> Pixels:
+    return chunk.astype(int) + (np.arange(len(chunk)) % 256 > 250)[:, None, None] * 50
+
+
+def patterned_in_columns(chunk: Pixels) -> Pixels:
+    return patterned_in_rows(chunk.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+def over_its_maximum(chunk: Pixels) -> Pixels:
+    with np.errstate(invalid="ignore"):
+        return chunk / chunk.max() * 255
+
+
+def from_far_away(chunk: Pixels) -> Pixels:
+    return np.roll(chunk, 300, 1)
 
 
 def grainy(chunk: Pixels) -> Pixels:
@@ -68,7 +90,7 @@ def test_a_good_filter_passes_and_nothing_is_claimed(halo: Any) -> None:
     assert found
     assert found.ok
     assert found.smallest_halo == 3
-    assert str(found).startswith("shifted: no difference was found in 6 pictures, each whole")
+    assert str(found).startswith("shifted: no difference was found in 8 pictures, each whole")
 
 
 def test_a_halo_that_is_larger_than_needed_is_mentioned() -> None:
@@ -88,9 +110,11 @@ def test_a_halo_too_small_by_one_is_found_and_the_right_one_said(halo: Any) -> N
 
 def test_the_halo_of_a_bare_function_is_found() -> None:
     found = imgpipe.check(shifted)
-    assert not found
+    assert found
     assert found.smallest_halo == 3
-    assert "declare halo=3" in str(found)
+    assert re.match(
+        r"shifted: no difference was found with a halo of 3 in .*: declare halo=3", str(found)
+    )
 
 
 def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
@@ -106,6 +130,10 @@ def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
         (recursive, "as in recursive filters"),
         (fading, "declare halo=|as in recursive filters"),
         (less_the_mean, "statistics of its chunk .* declare measure= and merge="),
+        (patterned_in_rows, "depends on where its chunk begins .* keyword place"),
+        (patterned_in_columns, "depends on where its chunk begins .* keyword place"),
+        (over_its_maximum, r"it fails on a piece of .*NaN(.|\n)*statistics of its chunk"),
+        (from_far_away, r"what is \d+ pixels away still counts, and no halo up to 128"),
         (patterned, "depends on where its chunk begins .* keyword place"),
         (grainy_with_a_seed, "depends on where its chunk begins"),
         (grainy, "something else when called again"),
@@ -118,6 +146,228 @@ def test_what_no_halo_mends_is_told_apart(function: Any, says: str) -> None:
     found = imgpipe.check(imgpipe.filter(halo=2 if function is not too_small else 1)(function))
     assert not found
     assert re.search(says, str(found))
+
+
+@pytest.mark.parametrize("function", [grainy, in_place, too_small])
+def test_what_is_wrong_without_any_cut_is_not_blamed_on_pieces(function: Any) -> None:
+    found = str(imgpipe.check(imgpipe.filter(halo=1)(function)))
+    assert found.startswith(f"{function.__name__}: something is wrong\n")
+
+
+def averaged(chunk: Pixels, *, size: int = 9) -> Pixels:
+    return ndimage.uniform_filter(chunk, (size, size, 1))
+
+
+def test_rounding_of_floats_does_not_hide_the_halo_of_integers() -> None:
+    found = imgpipe.check(imgpipe.filter(halo=3)(averaged))
+    assert "declare halo=4" in str(found)
+    assert "statistics" not in str(found)
+
+
+def test_rounding_of_floats_is_a_finding_of_its_own() -> None:
+    found = imgpipe.check(imgpipe.filter(halo=40)(averaged)(size=3))
+    assert not found
+    assert re.search(r"of floats, it differs in the last bits \(by up to \S+e-1\d\)", str(found))
+    assert "integer images are not affected" in str(found)
+    assert "statistics" not in str(found)
+
+
+def test_a_bare_function_that_rounds_is_told_its_halo_too() -> None:
+    assert re.search(r"last bits(.|\n)*declare halo=4", str(imgpipe.check(averaged)))
+
+
+def misspelt(chunk: Pixels) -> Pixels:
+    return chunk + strenght  # type: ignore[name-defined] # noqa: F821
+
+
+def mistyped(chunk: Pixels) -> Pixels:
+    return chunk + "1"
+
+
+def endless(chunk: Pixels) -> Pixels:
+    return endless(chunk)
+
+
+def leaving(chunk: Pixels) -> Pixels:
+    raise SystemExit(7)
+
+
+def nothing(chunk: Pixels) -> None:
+    return None
+
+
+def text(chunk: Pixels) -> str:
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (misspelt, "NameError: name 'strenght'"),
+        (mistyped, r"return chunk \+ \"1\"(.|\n)*Error"),
+        (endless, "RecursionError"),
+        (leaving, "SystemExit: 7"),
+        (nothing, "returned a NoneType"),
+        (text, "returned a str"),
+    ],
+)
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_errors_of_the_function_are_told_with_its_own_lines(
+    function: Any, says: str, is_declared: bool
+) -> None:
+    with pytest.raises(FilterError, match=says) as caught:
+        imgpipe.check(imgpipe.filter(halo=1)(function) if is_declared else function)
+    assert str(Path(imgpipe.__file__).parent) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fits", "refused"),
+    [
+        (lambda chunk: chunk.shape[2] == 1, 7),
+        (lambda chunk: chunk.dtype == np.uint16, 14),
+        (lambda chunk: chunk.shape[2] == 1 and chunk.dtype == np.uint16, 21),
+        (lambda chunk: len(np.unique(chunk[:40])) > 3, 2),
+    ],
+)
+def test_pictures_that_the_function_refuses_are_left_out(fits: Any, refused: int) -> None:
+    def choosy(chunk: Pixels) -> Pixels:
+        if not fits(chunk):
+            raise ValueError("not for me")
+        return chunk
+
+    found = imgpipe.check(imgpipe.filter(halo=50)(choosy))
+    assert found, str(found)
+    assert found.refused == refused
+    assert f"{refused} more were left out, as it refuses them (ValueError: not for me)" in str(
+        found
+    )
+
+
+def test_a_picture_of_the_caller_is_tried_with_its_alpha(tmp_path: Path) -> None:
+    @imgpipe.filter(halo=0, alpha="filter")
+    def of_four(chunk: Pixels) -> Pixels:
+        if chunk.shape[2] != 4:
+            raise ValueError("only RGBA")
+        return chunk
+
+    @imgpipe.filter(halo=0)
+    def of_three(chunk: Pixels) -> Pixels:
+        if chunk.shape[2] != 3:
+            raise ValueError("alpha is here")
+        return chunk
+
+    picture = np.random.default_rng(0).integers(0, 256, (60, 70, 4), np.uint8)
+    imgpipe.write(picture, tmp_path / "in.png")
+    with pytest.raises(FilterError, match="only RGBA"):
+        imgpipe.check(of_four)
+    assert imgpipe.check(of_four, picture).pictures == 1
+    assert imgpipe.check(of_four, tmp_path / "in.png").pictures == 1
+    assert imgpipe.check(of_three, tmp_path / "in.png").refused == 0
+    assert imgpipe.check(of_three, picture).refused == 1
+
+
+def test_where_nothing_is_left_the_error_on_the_callers_picture_is_told() -> None:
+    @imgpipe.filter(halo=0)
+    def choosy(chunk: Pixels) -> Pixels:
+        raise ValueError(f"not {chunk.shape[1]} columns")
+
+    with pytest.raises(FilterError, match="not 13 columns"):
+        imgpipe.check(choosy, np.zeros((11, 13), np.uint8))
+
+
+def test_further_images_are_put_in_the_place_of_operands() -> None:
+    @imgpipe.filter(halo=0, operands=("other",))
+    def shifted_mix(chunk: Pixels, *, other: Any) -> Pixels:
+        return chunk // 2 + np.roll(other, 1, 1) // 2
+
+    assert imgpipe.check(imgpipe.filters.blend)
+    assert imgpipe.check(imgpipe.filters.blend(other="any.png", amount=0.25))
+    assert imgpipe.check(shifted_mix).smallest_halo == (0, 1)
+
+
+def test_state_between_calls_is_not_mended_by_a_halo() -> None:
+    seen = []
+
+    @imgpipe.filter(halo=0)
+    def remembering(chunk: Pixels) -> Pixels:
+        seen.append(1)
+        return chunk // 2 + (200 < len(seen) < 2000)
+
+    found = str(imgpipe.check(remembering))
+    assert "depends on what it keeps between calls" in found
+    assert "declare halo" not in found
+
+
+def test_a_slow_filter_that_is_right_is_not_searched_for_a_smaller_halo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter(range(0, 1000, 3))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    assert imgpipe.check(imgpipe.filter(halo=9)(shifted)).smallest_halo is None
+
+
+@pytest.mark.parametrize(("axis", "halo"), [(0, (3, 0)), (1, (0, 3))])
+def test_a_halo_of_one_side_is_said_as_a_pair(axis: int, halo: tuple[int, int]) -> None:
+    def along(chunk: Pixels) -> Pixels:
+        return np.roll(chunk, 3, axis)
+
+    assert imgpipe.check(along).smallest_halo == halo
+    assert f"declare halo={halo}" in str(imgpipe.check(imgpipe.filter(halo=0)(along)))
+    assert f"nor with a halo of {halo}" in str(imgpipe.check(imgpipe.filter(halo=3)(along)))
+
+
+def test_a_large_halo_is_found() -> None:
+    def far(chunk: Pixels) -> Pixels:
+        return np.roll(chunk, 100, 1)
+
+    assert "declare halo=(0, 100)" in str(imgpipe.check(imgpipe.filter(halo=0)(far)))
+
+
+class TestCommand:
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Path:
+        path = tmp_path / "own.py"
+        path.write_text(
+            "import sys\ndef fine(chunk):\n    return chunk\ndef leave(chunk):\n    sys.exit(7)\n"
+        )
+        return path
+
+    def test_blend_needs_no_other_image(self) -> None:
+        assert execute(["check", "blend"]) == 0
+        assert execute(["check", "blend:other=nowhere.png", "--amount", "1"]) == 0
+
+    def test_a_bare_function_that_is_right(self, own: Path) -> None:
+        done = CliRunner().invoke(program, ["check", f"{own}:fine"])
+        assert done.exit_code == 0
+        assert "declare halo=0" in done.output
+
+    def test_a_function_that_exits(self, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert execute(["check", f"{own}:leave"]) == 1
+        assert re.search(r"sys\.exit\(7\)\n(.*\n)*SystemExit: 7", capsys.readouterr().err)
+
+    @pytest.mark.parametrize(
+        ("seams", "code", "says"),
+        [
+            ("seams.doc", 2, "no format has the suffix"),
+            ("nowhere/seams.png", 1, "there is no folder"),
+            ("in.npy", 2, "is the image that is checked"),
+        ],
+    )
+    def test_seams_that_cannot_be_written_are_refused_first(
+        self, own: Path, capsys: pytest.CaptureFixture[str], seams: str, code: int, says: str
+    ) -> None:
+        np.save(own.with_name("in.npy"), np.zeros((20, 20), np.uint8))
+        args = [f"{own}:leave", str(own.with_name("in.npy")), "--seams", str(own.parent / seams)]
+        assert execute(["check", *args]) == code
+        assert says in capsys.readouterr().err
+
+    def test_where_nothing_differs_no_seams_are_written(
+        self, own: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        seams = own.with_name("seams.png")
+        assert execute(["check", f"{own}:fine", "--seams", str(seams)]) == 0
+        assert "not written, as there is no difference to show" in capsys.readouterr().err
+        assert not seams.exists()
 
 
 def test_a_measurement_that_depends_on_the_cut_is_found() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from imgpipe.cli.commands import ChainCommand, all_declared
 from imgpipe.cli.messages import printable, say
@@ -54,13 +56,40 @@ class CheckCommand(ChainCommand):
 
         bare = ctx.params["halo"] is None and not all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
+        if seams is not None:
+            self._must_be_writable(seams, image)
         found = check(_function_of(chain) if bare else chain, image)
         click.echo(printable(str(found)))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)
             say(f"{seams}: white where it differs")
+        elif seams is not None:
+            say(f"{seams}: not written, as there is no difference to show")
         if not found.ok:
             ctx.exit(1)
+
+    def chain(self, ctx: click.Context) -> Chain:
+        """Return the chain; the further images of its filter need not be given."""
+        from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
+
+        definition = definitions_in(ctx.params["chain"], ctx.params["halo"] or self.bare_halo)[0]
+        for name in definition.operands:
+            if any(option.name == name for option in self._own):
+                ctx.params[name] = None
+                ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
+        return super().chain(ctx)
+
+    @staticmethod
+    def _must_be_writable(path: str, image: str | None) -> None:
+        """Refuse, before any work, a file that cannot be written or must not be."""
+        import numpy as np  # noqa: PLC0415 - not for help
+
+        from imgpipe.filters.stages import array_info  # noqa: PLC0415
+        from imgpipe.formats.opening import open_sink  # noqa: PLC0415
+
+        if image is not None and os.path.realpath(path) == os.path.realpath(image):
+            raise UsageError(f"{path}: is the image that is checked; name another file for --seams")
+        open_sink(path, array_info(np.zeros((1, 1), np.uint8), None)).abort()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""

@@ -1,0 +1,200 @@
+"""One filter at work on one picture: whole, in pieces, and how far these are apart."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from imgpipe.checking.pictures import Picture
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.filters.base import Filter
+from imgpipe.filters.stages import Stage, completed, compute, filter_at_fault, measure, merged
+from imgpipe.geometry import Box, Halo
+from imgpipe.image import Pixels
+from imgpipe.tracebacks import user_traceback
+
+__all__ = [
+    "CUTS",
+    "FEW",
+    "Cut",
+    "Difference",
+    "compared",
+    "equal",
+    "measured_alike",
+    "whole",
+    "with_halo",
+]
+
+# Rows and columns of the chunks, and where the first of them ends.
+Cut = tuple[int, int, int, int]
+CUTS: tuple[Cut, ...] = (
+    (7, 9, 0, 0),
+    (16, 64, 5, 3),
+    (64, 16, 0, 9),
+    (33, 100, 11, 0),
+    (100, 1000, 50, 0),
+    (1000, 100, 0, 37),
+)
+FEW = CUTS[1:4]
+
+_LAST_BITS = 256  # sums of some hundred floats, in another order, differ by no more of them
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far a picture as a whole and in pieces are apart.
+
+    Attributes
+    ----------
+    size : float
+        The largest difference of two values; infinite where the function fails on a piece.
+    picture, cut : Picture, Cut
+        What was tried.
+    rounding : bool
+        Whether it is no more than floats differ by when they are added up in another order.
+    where : str
+        Where it is.
+    seams : ndarray of bool, shape (rows, columns), or None
+        All places that differ.
+    failure : str
+        How the function failed on a piece, if it did.
+    """
+
+    size: float
+    picture: Picture
+    cut: Cut
+    rounding: bool = False
+    where: str = ""
+    seams: Pixels | None = None
+    failure: str = ""
+
+
+def with_halo(one: Filter, halo: Halo) -> Filter:
+    """Return the same filter with another halo."""
+    return Filter(replace(one.definition, halo=halo), one.params, one.border)
+
+
+def whole(one: Filter, picture: Picture) -> Pixels:
+    """Return what a filter makes of a picture in one piece.
+
+    Raises
+    ------
+    DeclarationError
+        If the filter does what no declaration allows, whatever the picture.
+    FilterError
+        If its function fails.
+    """
+    with _told():
+        stages = _stages(one, picture)
+        return np.array(_computed(stages, stages[-1].after.box, picture))
+
+
+def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Difference:
+    """Return how far the pieces of a picture are from `made`, which is what the whole becomes."""
+    chunks = f"{picture.name}, in chunks of {cut[0]} x {cut[1]}"
+    try:
+        pieces = _in_pieces(one, picture, cut)
+    except ImgpipeError as error:
+        failure = str(error).splitlines()[-1]
+        return Difference(np.inf, picture, cut, where=chunks, failure=failure)
+    off = _distance(pieces.astype(float), made.astype(float))
+    size = float(off.max())
+    if not size:
+        return Difference(0.0, picture, cut)
+    y, x, c = np.unravel_index(off.argmax(), off.shape)
+    where = f"row {y}, column {x}, channel {c} of {chunks}"
+    seams = np.asarray((off > 0).any(axis=2))
+    return Difference(size, picture, cut, size <= _rounding(one, made), where, seams)
+
+
+def measured_alike(one: Filter, picture: Picture) -> bool:
+    """Whether a filter measures the same in a picture and in its halves."""
+    with _told():
+        stage = _stages(one, picture)[-1]
+        middle = len(picture.pixels) // 2
+        halves = [measure(stage, part) for part in np.split(picture.pixels, [middle])]
+        return equal(measure(stage, picture.pixels), merged(one, *halves))
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two results are the same, NaN and all."""
+    try:
+        one, other = np.asarray(one), np.asarray(other)
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f"))
+    except (TypeError, ValueError):
+        return bool(one == other)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Make one of imgpipe's errors of whatever a function raises."""
+    try:
+        yield
+    except FilterError as error:
+        if re.search(r"returned \d", str(error)):  # an image, but not the one that was declared
+            raise DeclarationError(str(error)) from None
+        raise
+    except ImgpipeError:
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - of the user's
+        if isinstance(error, Exception) and re.search("read-?only", str(error)):
+            message = "it changes its input; work on a copy (chunk.copy())"
+            raise DeclarationError(message) from None
+        raise FilterError(
+            f"the function of {filter_at_fault(error)} failed\n{user_traceback(error)}"
+        ) from None
+
+
+def _stages(one: Filter, picture: Picture) -> tuple[Stage, ...]:
+    others = dict.fromkeys(one.definition.operands, picture.turned)
+    if others:
+        params = tuple((name, others.get(name, value)) for name, value in one.params)
+        one = Filter(one.definition, params, one.border)
+    return completed(one, picture.pixels, picture.alpha)
+
+
+def _computed(stages: tuple[Stage, ...], box: Box, picture: Picture) -> Pixels:
+    return compute(stages, box, lambda part: picture.pixels[part.slices])
+
+
+def _in_pieces(one: Filter, picture: Picture, cut: Cut) -> Pixels:
+    with _told():
+        stages = _stages(one, picture)
+        after = stages[-1].after
+        out = np.empty(after.shape, after.dtype)
+        rows, columns, first_row, first_column = cut
+        for y0, y1 in _stretches(after.height, rows, first_row):
+            for x0, x1 in _stretches(after.width, columns, first_column):
+                box = Box(y0, x0, y1, x1)
+                out[box.slices] = _computed(stages, box, picture)
+        return out
+
+
+def _stretches(size: int, length: int, first: int) -> Iterator[tuple[int, int]]:
+    """Yield the pieces of a side: the first may be shorter."""
+    start, stop = 0, first or length
+    while start < size:
+        yield start, min(stop, size)
+        start, stop = stop, stop + length
+
+
+def _distance(one: Pixels, other: Pixels) -> Pixels:
+    """Return how far apart two arrays are; NaN is as far as can be from anything else."""
+    with np.errstate(invalid="ignore"):
+        off = np.where(one == other, 0.0, np.abs(one - other))
+    both = np.isnan(one) & np.isnan(other)
+    return np.where(both, 0.0, np.where(np.isnan(off), np.inf, off))
+
+
+def _rounding(one: Filter, made: Pixels) -> float:
+    """Return by how much the sums of a filter may differ for the order they are added up in."""
+    if made.dtype.kind != "f":
+        return 0.0
+    worked = made.dtype if one.definition.dtype == "keep" else np.dtype(np.float32)
+    epsilon = float(max(np.finfo(made.dtype).eps, np.finfo(worked).eps))
+    return _LAST_BITS * epsilon * float(np.abs(made[np.isfinite(made)]).max(initial=0.0))
