@@ -11,7 +11,9 @@ import numpy as np
 from imgpipe.cleanup import CleanupStack
 from imgpipe.errors import UsageError
 from imgpipe.filters.borders import BORDERS, Border
-from imgpipe.filters.stages import Read, extended
+from imgpipe.filters.parameters import is_whole
+from imgpipe.filters.stages import Read, array_info, extended
+from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Rows, Source
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box, Halo
@@ -22,7 +24,7 @@ __all__ = ["iter_chunks"]
 
 
 def iter_chunks(
-    src: str | os.PathLike[str],
+    src: str | os.PathLike[str] | Pixels,
     size: int | tuple[int, int] = 1024,
     *,
     halo: int | Halo = 0,
@@ -35,8 +37,8 @@ def iter_chunks(
 
     Parameters
     ----------
-    src : path
-        The file.
+    src : path or ndarray
+        The file, or an image of (rows, columns) or (rows, columns, channels).
     size : int or (int, int)
         Rows and columns of a chunk; the last ones may be smaller.
     halo : int or (int, int)
@@ -70,7 +72,14 @@ def iter_chunks(
     context = _pair(halo, "halo", at_least=0)
     if border not in BORDERS:
         raise UsageError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
-    return _chunks(open_source(src, max_pixels), (rows, columns), context, border)
+    return _chunks(_opened(src, max_pixels), (rows, columns), context, border)
+
+
+def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | None) -> Source:
+    if not isinstance(src, np.ndarray):
+        return open_source(src, max_pixels)
+    about = array_info(src, None)
+    return RandomArray(about, src.reshape(about.shape))
 
 
 def _chunks(
@@ -124,9 +133,9 @@ class _Window:
 
 def _pair(given: int | tuple[int, int], name: str, *, at_least: int) -> tuple[int, int]:
     pair = given if isinstance(given, tuple) else (given, given)
-    if len(pair) != 2 or not all(isinstance(n, int) and n >= at_least for n in pair):
+    if len(pair) != 2 or not all(is_whole(n, at_least=at_least) for n in pair):
         raise UsageError(
             f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them, "
             f"not {given!r}"
         )
-    return pair
+    return int(pair[0]), int(pair[1])

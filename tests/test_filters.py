@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from numpy.testing import assert_array_equal
 
 from imgpipe import filters
 from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
-from imgpipe.filters.base import Chain, FilterFactory, filter
+from imgpipe.filters.base import Chain, FilterFactory, as_chain, filter
+from imgpipe.iteration import iter_chunks
 from imgpipe.registry import FILTERS, FORMATS, Member, Registry
 from tests.conftest import noise
 
@@ -94,9 +96,19 @@ def test_impossible_declarations_are_refused() -> None:
         {"output": len},
         {"operands": ("other",)},
         {"size": 3},
+        {"output_dtype": "zzz"},
+        {"colour": "cmyk"},
+        {"channels": "3"},
+        {"channels": 2.5},
+        {"channels": 0},
+        {"operands": "chunk"},
     ):
-        with pytest.raises(DeclarationError):
-            filter(halo=0, **wrong)(lambda chunk: chunk)
+        with pytest.raises(DeclarationError, match="own: "):
+            filter(halo=0, name="own", **wrong)(lambda chunk: chunk)
+    with pytest.raises(DeclarationError, match=r"own: 'border' is a parameter of every"):
+        filter(halo=0, name="own")(lambda chunk, *, border=1: chunk)
+    with pytest.raises(DeclarationError, match="a function of an array, not 3"):
+        filter(halo=0)(3)
     for halo in (-1, 1.5, (1, 2, 3), "2"):
         with pytest.raises(DeclarationError, match="halo must be"):
             filter(halo=halo)(lambda chunk: chunk)()
@@ -285,3 +297,44 @@ def test_a_filter_that_a_worker_cannot_find_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr(module, "invert")
     with pytest.raises(DeclarationError, match="tone:invert is not to be found"):
         pickle.loads(sent)
+
+
+def test_a_decorated_function_stands_for_the_filter_with_its_defaults() -> None:
+    assert as_chain(spread) == spread()
+    assert spread | filters.blur == spread() | filters.blur()
+    assert filters.blur() | spread == filters.blur() | spread()
+
+
+def test_what_is_no_filter_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ParameterError, match=r"call it: crop\(width=\.\.\., height=\.\.\.\)"):
+        as_chain(filters.crop)
+    with pytest.raises(UsageError, match=r"a bare function has no known halo; write @imgpipe"):
+        as_chain(lambda chunk: chunk)
+    with pytest.raises(UsageError, match=r"spread is a filter .*; call it: spread\(\)"):
+        spread(np.zeros((3, 3)))
+    with pytest.raises(UsageError, match=r"not a ndarray$"):
+        filters.blur() | np.zeros((300, 3))
+    with pytest.raises(ParameterError, match=r"not an array of shape \(3,\)$"):
+        spread(reach=np.zeros(3))
+
+
+def test_optional_and_mixed_numbers() -> None:
+    @filter(halo=0)
+    def own(chunk, *, often: Optional[int] = 3, much: float | int = 1):  # noqa: UP045, PYI041
+        return chunk
+
+    often, much = own.definition.parameters
+    assert often.parse("none", "own") is None
+    assert often.parse("4", "own") == 4
+    assert own(often=None).keywords["often"] is None
+    assert much.parse("2.5", "own") == own(much=2.5).keywords["much"] == 2.5
+
+
+def test_chunks_of_an_array() -> None:
+    array = noise((5, 7, 3), "uint8")
+    boxes = dict(iter_chunks(array, np.int64(4), halo=np.int32(1)))
+    assert len(boxes) == 4
+    for box, pixels in boxes.items():
+        assert_array_equal(pixels[1:-1, 1:-1], array[box.slices])
+    with pytest.raises(UsageError, match="size must be a whole number"):
+        iter_chunks(array, True)

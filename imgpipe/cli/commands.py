@@ -139,7 +139,8 @@ class ChainCommand(click.Command):
             return ()
         from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
-        given = Pair().convert(halo, None, None) if halo else self.bare_halo
+        option = next(each for each in self.params if each.name == "halo")
+        given = Pair().convert(halo, option, None) if halo else self.bare_halo
         definitions = definitions_in(text, given)
         if halo and all_declared(text):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")

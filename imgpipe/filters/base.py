@@ -13,9 +13,8 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 
 from __future__ import annotations
 
-import functools
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -23,10 +22,10 @@ import numpy as np
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
-from imgpipe.filters.parameters import bind, is_whole, keywords_of, parameters_of, taken_by
+from imgpipe.filters.parameters import bind, is_whole, name_of, taken_by
 from imgpipe.image import Pixels
 
-__all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "filter"]
+__all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
 
 
 class Chain:
@@ -45,9 +44,7 @@ class Chain:
         raise AttributeError("a chain cannot be changed; make a new one")
 
     def __or__(self, other: object) -> Chain:
-        if not isinstance(other, Chain):
-            return NotImplemented
-        return Chain(self.filters + other.filters)
+        return Chain(self.filters + as_chain(other).filters)
 
     def __iter__(self) -> Iterator[Filter]:
         return iter(self.filters)
@@ -214,7 +211,7 @@ class FilterFactory:
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self.__name__ = _name_of(definition.kernel)
+        self.__name__ = name_of(definition.kernel)
         self.__qualname__ = getattr(definition.kernel, "__qualname__", self.__name__)
         self.__module__ = definition.kernel.__module__
         self.__doc__ = definition.kernel.__doc__
@@ -229,6 +226,12 @@ class FilterFactory:
             If a parameter is unknown, missing, of the wrong type or out of bounds.
         """
         definition = self.definition
+        first = definition.parameters[0] if definition.parameters else None
+        if args and isinstance(args[0], np.ndarray) and (first is None or first.plain):
+            raise ParameterError(
+                f"{definition.name} is a filter that was not given its parameters; call it: "
+                f"{definition.name}()(array)"
+            )
         params = bind(definition.parameters, args, kwargs, definition.name)
         if border is not None and border not in BORDERS:
             raise ParameterError(
@@ -236,9 +239,39 @@ class FilterFactory:
             )
         return Filter(definition, params, border or definition.border)
 
+    def __or__(self, other: object) -> Chain:
+        return as_chain(self) | other
+
     def __repr__(self) -> str:
         names = ", ".join(p.name for p in self.definition.parameters)
         return f"<imgpipe filter {self.definition.name}({names})>"
+
+
+def as_chain(given: object) -> Chain:
+    """Return a filter or a chain as a chain; a decorated function with its defaults.
+
+    Raises
+    ------
+    UsageError
+        If it is none of them, or a parameter has no default.
+    """
+    if isinstance(given, Chain):
+        return given
+    if isinstance(given, FilterFactory):
+        missing = [f"{p.name}=..." for p in given.definition.parameters if p.required]
+        if missing:
+            name = given.definition.name
+            raise ParameterError(
+                f"{name} is a filter that was not given its parameters; call it: "
+                f"{name}({', '.join(missing)})"
+            )
+        return given()
+    if callable(given):
+        raise UsageError(
+            f"{name_of(given)}: a bare function has no known halo; write @imgpipe.filter(halo=N) "
+            "above it, N the number of pixels that it looks at beside the one it makes"
+        )
+    raise UsageError(f"what to do is a filter or a chain, not a {type(given).__name__}")
 
 
 @overload
@@ -324,53 +357,11 @@ def filter(  # noqa: A001
         )
 
     def decorate(function: Kernel) -> FilterFactory:
-        if halo is None:
-            raise DeclarationError(
-                f"{_name_of(function)}: the halo is not declared; write @imgpipe.filter(halo=N)"
-            )
-        return FilterFactory(_define(function, name or _name_of(function), halo, declared))
+        from imgpipe.filters.declaring import define  # noqa: PLC0415 - stands above this file
+
+        return FilterFactory(define(function, name or name_of(function), halo, declared))
 
     return decorate
-
-
-def _name_of(kernel: Any) -> str:
-    """Return the name of a function, or of what a `functools.partial` or an object calls."""
-    while isinstance(kernel, functools.partial):
-        kernel = kernel.func
-    return str(getattr(kernel, "__name__", type(kernel).__name__))
-
-
-def _define(kernel: Kernel, name: str, halo: PairLike, declared: Mapping[str, Any]) -> Definition:
-    unknown = set(declared) - set(Definition.__dataclass_fields__)
-    if unknown:
-        raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
-    made = Definition(
-        name,
-        kernel,
-        halo,
-        **declared,
-        parameters=parameters_of(kernel),
-        takes_place="place" in keywords_of(kernel),
-        takes_white="white" in keywords_of(kernel),
-    )
-    if made.border not in BORDERS:
-        raise DeclarationError(f"{name}: border must be one of {', '.join(BORDERS)}")
-    if made.alpha not in ("keep", "premultiply", "filter"):
-        raise DeclarationError(f"{name}: alpha must be keep, premultiply or filter")
-    if made.executor not in ("processes", "threads"):
-        raise DeclarationError(f"{name}: executor must be processes or threads")
-    if made.dtype not in ("keep", "float32"):
-        raise DeclarationError(
-            f"{name}: dtype must be keep or float32, what the function works in; "
-            "output_dtype is the type of what comes out"
-        )
-    if (made.measure is None) != (made.merge is None):
-        raise DeclarationError(f"{name}: measure and merge go together")
-    if (made.output is None) != (made.region is None):
-        raise DeclarationError(f"{name}: output and region go together")
-    if not set(made.operands) <= {p.name for p in made.parameters}:
-        raise DeclarationError(f"{name}: every operand must be a parameter")
-    return made
 
 
 def _shown(value: Any) -> str:

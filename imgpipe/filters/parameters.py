@@ -9,6 +9,7 @@ they mean is written in one place, the signature::
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import operator
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from imgpipe.errors import DeclarationError, ParameterError
+from imgpipe.errors import ParameterError
 
 __all__ = [
     "ENGINE_KEYWORDS",
@@ -29,6 +30,7 @@ __all__ = [
     "bind",
     "is_whole",
     "keywords_of",
+    "name_of",
     "parameters_of",
     "taken_by",
 ]
@@ -94,6 +96,8 @@ class Parameter:
         What a value goes through first.
     example : str
         A value to show, as it is written.
+    optional : bool
+        Whether it may be None, which is written ``none``.
     """
 
     name: str
@@ -104,14 +108,22 @@ class Parameter:
     text: str = ""
     through: Through | None = None
     example: str = ""
+    optional: bool = False
 
     @property
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is _EMPTY
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is a number or text, and no array could stand for it."""
+        return self.kind is not object and self.through is None
+
     def parse(self, text: str, owner: str) -> Any:
         """Return the value that `text` stands for, checked."""
+        if self.optional and text.strip().lower() == "none":
+            return None
         try:
             if self.kind is bool:
                 return _parse_bool(text)
@@ -135,8 +147,8 @@ class Parameter:
         ParameterError
             If it is of another type, out of bounds, or NaN.
         """
-        wrong = f"{owner}: {self.name} must be {self._wanted()}, not {value!r}"
-        if value is None and (self.required or self.default is None):
+        wrong = f"{owner}: {self.name} must be {self._wanted()}, not {_shown(value)}"
+        if value is None and (self.required or self.optional):
             return None
         if self.through is not None:
             try:
@@ -171,6 +183,13 @@ class Parameter:
         return f"{noun} {self.bounds}" if self.bounds else noun
 
 
+def _shown(value: Any) -> str:
+    """Return `value` as text of one line."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {value.shape}"
+    return repr(value)
+
+
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the parameters of a kernel: all but the chunk and what the engine fills in."""
     try:
@@ -194,6 +213,13 @@ def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return ()
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a function, or of what a `functools.partial` or an object calls."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def taken_by(
@@ -253,6 +279,7 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     bounds, text, through, example = None, "", None, ""
+    optional = entry.default is None
     if typing.get_origin(hint) is Annotated:
         hint, *notes = typing.get_args(hint)
         bounds = next((note for note in notes if isinstance(note, Between)), None)
@@ -264,14 +291,15 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
         literals = typing.get_args(hint)
         choices, hint = tuple(map(str, literals)), type(literals[0])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        plain = [part for part in typing.get_args(hint) if part is not type(None)]
-        hint = plain[0] if len(plain) == 1 else _EMPTY
+        plain = {part for part in typing.get_args(hint) if part is not type(None)}
+        optional |= type(None) in typing.get_args(hint)
+        hint = float if plain == {int, float} else plain.pop() if len(plain) == 1 else _EMPTY
     if hint is _EMPTY and entry.default is not _EMPTY and entry.default is not None:
         hint = type(entry.default)
     kind = hint if hint in (bool, int, float, str) else object
-    if entry.name == "border":
-        raise DeclarationError("'border' is a parameter of every filter; give yours another name")
-    return Parameter(entry.name, kind, entry.default, choices, bounds, text, through, example)
+    return Parameter(
+        entry.name, kind, entry.default, choices, bounds, text, through, example, optional
+    )
 
 
 def _parse_bool(text: str) -> bool:

@@ -1,0 +1,87 @@
+"""From what a decorator is told to a `Definition`: what is impossible is refused, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from imgpipe.errors import DeclarationError
+from imgpipe.filters.borders import BORDERS
+from imgpipe.filters.definition import Definition, Kernel, PairLike
+from imgpipe.filters.parameters import is_whole, keywords_of, parameters_of
+
+__all__ = ["define"]
+
+_WORDS = {
+    "border": BORDERS,
+    "alpha": ("keep", "premultiply", "filter"),
+    "colour": (None, "gray", "rgb", "other"),
+    "executor": ("processes", "threads"),
+}
+
+
+def define(
+    kernel: Kernel, name: str, halo: PairLike | None, declared: Mapping[str, Any]
+) -> Definition:
+    """Return the definition of a filter.
+
+    Raises
+    ------
+    DeclarationError
+        If the declarations are impossible or contradict each other.
+    """
+    if not callable(kernel):
+        raise DeclarationError(f"a filter is a function of an array, not {kernel!r}")
+    if halo is None:
+        raise DeclarationError(f"{name}: the halo is not declared; write @imgpipe.filter(halo=N)")
+    unknown = set(declared) - set(Definition.__dataclass_fields__)
+    if unknown:
+        raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
+    keywords = keywords_of(kernel)
+    made = Definition(
+        name,
+        kernel,
+        halo,
+        **declared,
+        parameters=parameters_of(kernel),
+        takes_place="place" in keywords,
+        takes_white="white" in keywords,
+    )
+    for wrong in (*_wrong_values(made), *_contradictions(made)):
+        raise DeclarationError(f"{name}: {wrong}")
+    return made
+
+
+def _wrong_values(made: Definition) -> Iterator[str]:
+    for what, words in _WORDS.items():
+        if getattr(made, what) not in words:
+            yield f"{what} must be one of {', '.join(filter(None, words))}"
+    if made.dtype not in ("keep", "float32"):
+        yield (
+            "dtype must be keep or float32, what the function works in; "
+            "output_dtype is the type of what comes out"
+        )
+    channels = made.channels
+    if not (channels is None or callable(channels) or is_whole(channels, at_least=1)):
+        yield f"channels must be a whole number, at least 1, or a function, not {channels!r}"
+    try:
+        np.dtype(made.output_dtype)
+    except TypeError:
+        yield f"output_dtype is no type of NumPy: {made.output_dtype!r}"
+
+
+def _contradictions(made: Definition) -> Iterator[str]:
+    operands: Any = made.operands
+    names = {parameter.name for parameter in made.parameters}
+    if "border" in names:
+        yield "'border' is a parameter of every filter; give yours another name"
+    if (made.measure is None) != (made.merge is None):
+        yield "measure and merge go together"
+    if (made.output is None) != (made.region is None):
+        yield "output and region go together"
+    if not isinstance(operands, tuple):
+        yield f"operands must be a tuple of names, such as ({operands!r},)"
+    elif not names.issuperset(operands):
+        yield "every operand must be a parameter"
