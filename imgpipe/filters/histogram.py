@@ -101,8 +101,6 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         uint8, uint16 or float.
-    measured : Histogram
-        Of the whole image.
 
     Returns
     -------
@@ -180,8 +178,6 @@ def autocontrast(
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype; with a `cutoff` uint8, uint16 or float, whose values are then told apart in
         65,536 levels between 0 and 1. NaN stays NaN.
-    measured : Histogram or ndarray
-        Histogram or extremes of the whole image.
     cutoff : float
         Percent of the values to clip at each end, 0 to 49.
 
@@ -247,7 +243,9 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     """Threshold each channel by Otsu's method.
 
     The threshold of a channel is the level that divides the values of the channel, in the
-    whole image, into two classes with the greatest variance between them. What is above it
+    whole image, into two classes with the greatest variance between them,
+    ``share0 * share1 * (mean0 - mean1)**2``, where the shares are those of the values that are
+    not above the level and that are, and the means are of these values. What is above it
     becomes white. Colours are best made gray first. Floats are told apart in 65,536 levels
     between 0 and 1; NaN becomes black.
 
@@ -255,8 +253,6 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         uint8, uint16 or float.
-    measured : Histogram
-        Of the whole image.
 
     Returns
     -------

@@ -33,7 +33,7 @@ Shape = Annotated[Neighbourhood, "which pixels within the radius count"]
 def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the least value around each pixel.
 
-    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+    ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``. Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
 def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the greatest value around each pixel.
 
-    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+    ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``. Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
 def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Erode: the least value around each pixel.
 
-    `minimum`, by its name in morphology.
+    `minimum`, by its name in morphology: ``min(value[y + j, x + i])`` over all ``(j, i)`` of the
+    shape.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixe
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return extreme(chunk, np.minimum, radius, shape)
 
@@ -112,7 +114,8 @@ def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixe
 def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Dilate: the greatest value around each pixel.
 
-    `maximum`, by its name in morphology.
+    `maximum`, by its name in morphology: ``max(value[y + j, x + i])`` over all ``(j, i)`` of the
+    shape.
 
     Parameters
     ----------
@@ -130,7 +133,8 @@ def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pix
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return extreme(chunk, np.maximum, radius, shape)
 
@@ -141,7 +145,7 @@ def open(  # noqa: A001 - it is called opening
 ) -> Pixels:
     """Open: remove bright details smaller than the shape.
 
-    An erosion, then a dilation of that. The border is what lies beyond the image, and the erosion
+    ``dilate(erode(value))``: an erosion, then a dilation of that. The border is what lies beyond the image, and the erosion
     is computed there too before it is dilated, so the result is never above the image. That of
     ``erode | dilate`` differs at the border ``edge`` and ``constant``: there the second filter
     extends what the first made of the image.
@@ -162,7 +166,8 @@ def open(  # noqa: A001 - it is called opening
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return _opened(chunk, radius, shape)
 
@@ -171,7 +176,7 @@ def open(  # noqa: A001 - it is called opening
 def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
     """Close: fill dark details smaller than the shape.
 
-    A dilation, then an erosion of that; the result is never below the image. For the border see
+    ``erode(dilate(value))``: a dilation, then an erosion of that; the result is never below the image. For the border see
     `open`.
 
     Parameters
@@ -190,7 +195,8 @@ def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixel
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return _closed(chunk, radius, shape)
 
@@ -199,7 +205,7 @@ def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixel
 def tophat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
     """White top-hat: what opening removes.
 
-    The image less its opening. For the border see `open`.
+    ``value - open(value)``: the image less its opening. For the border see `open`.
 
     Parameters
     ----------
@@ -217,7 +223,8 @@ def tophat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixe
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return cast(Pixels, np.subtract(_inner(chunk, 2 * radius), _opened(chunk, radius, shape)))
 
@@ -226,7 +233,7 @@ def tophat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixe
 def blackhat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
     """Black top-hat: what closing adds.
 
-    The closing less the image. For the border see `open`.
+    ``close(value) - value``: the closing less the image. For the border see `open`.
 
     Parameters
     ----------
@@ -244,7 +251,8 @@ def blackhat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pi
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     return cast(Pixels, np.subtract(_closed(chunk, radius, shape), _inner(chunk, 2 * radius)))
 
@@ -253,6 +261,9 @@ def blackhat(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pi
 def morphological_gradient(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the range of values around each pixel.
 
+    ``dilate(value) - erode(value)``: the greatest value less the least, of each channel. Bright
+    where the image changes within the shape, and 0 where it is even.
+
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
@@ -269,7 +280,8 @@ def morphological_gradient(chunk: Pixels, *, radius: Radius = 1, shape: Shape = 
 
     References
     ----------
-    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
+    .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
+    .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
     high, low = extreme(chunk, np.maximum, radius, shape), extreme(chunk, np.minimum, radius, shape)
     return cast(Pixels, np.subtract(high, low))

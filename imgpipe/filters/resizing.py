@@ -136,11 +136,8 @@ def resize(
     columns and then along the rows. The weights are ``f(x / s)``, where ``x`` is the distance
     from the middle of the pixel, and ``s`` is 1, or where the image shrinks the factor by which
     it does, so that nothing is aliased. Weights beyond the border are left out, and what remains
-    is divided by its sum. ``f`` is
-
-    * for ``bilinear``, ``1 - |x|`` up to 1;
-    * for ``bicubic``, the cubic convolution with ``a = -1/2``, up to 2;
-    * for ``lanczos``, ``sinc(x) * sinc(x / 3)`` up to 3.
+    is divided by its sum. ``f`` is for ``bilinear`` ``1 - |x|`` up to 1; for ``bicubic`` the cubic
+    convolution with ``a = -1/2``, up to 2; and for ``lanczos`` ``sinc(x) * sinc(x / 3)`` up to 3.
 
     ``nearest`` takes the one pixel that lies under the middle of the new one.
 
@@ -148,8 +145,6 @@ def resize(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    place : Place
-        Where it is in the image.
     size : str
         ``800x600`` fits the image into 800 columns and 600 rows and keeps its aspect ratio, and
         ``800x`` and ``x600`` do with one side given. ``50%`` is a factor. ``800x600!`` has just

@@ -48,6 +48,9 @@ def crop(
 ) -> Pixels:
     """Cut out a part of the image.
 
+    ``result[j, i] = value[y + j, x + i]``, for ``height`` rows and ``width`` columns. No pixel
+    changes its value.
+
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
