@@ -189,6 +189,12 @@ class TestFilters:
         assert output.startswith("blur(sigma=2.0, truncate=4.0)\nhalo: 8 by default; border: edge")
         assert "Standard deviation in pixels" in output
 
+    def test_explains_one_of_a_file_or_module(self, own: Path) -> None:
+        output = shown("filters", f"{own}:emboss").output
+        assert output.startswith("emboss(strength=1.0, needed)\nhalo: 1; border: edge")
+        assert "light from the top left" in output
+        assert shown("filters", "imgpipe.filters:blur").output == shown("filters", "blur").output
+
     def test_says_what_is_unknown(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert execute(["filters", "blurr"]) == 2
         assert "did you mean 'blur'?" in said(capsys)

@@ -118,7 +118,9 @@ class FiltersCommand(click.Command):
 
         name = ctx.params["filter"]
         if name is not None:
-            click.echo(_explained(load_registered(name).definition))
+            from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415
+
+            click.echo("\n\n".join(map(_explained, definitions_in(name))))
             return
         rows = []
         for each in sorted(FILTERS):
@@ -136,7 +138,12 @@ class FiltersCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
-        write_examples(formatter, "imgpipe filters", "imgpipe filters blur")
+        write_examples(
+            formatter,
+            "imgpipe filters",
+            "imgpipe filters blur",
+            "imgpipe filters my_filter.py:emboss",
+        )
 
 
 def _explained(definition: Definition) -> str:
