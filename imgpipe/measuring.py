@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.filters.base import Chain
+from imgpipe.filters.base import Chain, as_chain
 from imgpipe.filters.base import filter as declared
 from imgpipe.filters.stages import array_info, resolve
 from imgpipe.formats.arrays import SequentialArray
@@ -75,7 +75,7 @@ def measure(
     20
     """
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
-    chain = (filter or Chain(())) | last(_unchanged)()
+    chain = (Chain(()) if filter is None else as_chain(filter)) | last(_unchanged)()
     source: Source
     if hasattr(src, "dtype"):
         array: Any = src

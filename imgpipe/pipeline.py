@@ -21,7 +21,7 @@ from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
-from imgpipe.filters.base import Chain, Filter
+from imgpipe.filters.base import Chain, Filter, as_chain
 from imgpipe.filters.stages import Stage, array_info, merged, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
@@ -203,7 +203,9 @@ def _opened(
     if region is not None:
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
 
-        chain = chain | crop(x=region.x0, y=region.y0, width=region.width, height=region.height)
+        chain = as_chain(chain) | crop(
+            x=region.x0, y=region.y0, width=region.width, height=region.height
+        )
     stages = resolve(chain, source.info)
     sink = open_sink(dst, stages[-1].after if stages else source.info, compression=compression)
     try:

@@ -13,8 +13,9 @@ PACKAGE = Path(imgpipe.__file__).parent
 FLOORS = [
     ["errors", "geometry", "tracebacks"],
     ["image", "events", "registry", "machine", "publish", "buffers", "cleanup"],
-    ["filters.values", "filters.borders", "filters.parameters"],
-    ["filters.definition"],
+    ["filters.separable", "filters.borders", "filters.parameters"],
+    ["filters.values"],
+    ["filters.definition", "filters.declaring"],
     ["filters.base", "formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets
     ["tiler", "stitcher", "worker"],

@@ -20,7 +20,7 @@ from imgpipe.errors import (
     UsageError,
 )
 from imgpipe.events import Finished, Started, TaskDone, Written
-from imgpipe.filters import autocontrast, blur, box, flip, grayscale, invert
+from imgpipe.filters import autocontrast, blur, box, crop, flip, grayscale, invert
 from imgpipe.filters.base import Chain, filter
 from imgpipe.formats.png.reading import PngRows
 from imgpipe.pipeline import plan_run
@@ -356,3 +356,16 @@ def test_filters_may_ask_for_threads_and_the_report_says_so(png: Path, tmp_path:
 def test_an_array_with_a_timeout_goes_through_processes(photo: np.ndarray) -> None:
     out = imgpipe.apply(photo, invert(), timeout=30)
     np.testing.assert_array_equal(out, invert()(photo))
+
+
+def test_filters_without_their_parameters_have_their_defaults_or_are_refused(
+    photo: np.ndarray, tmp_path: Path
+) -> None:
+    made = imgpipe.apply(photo, invert, executor="serial")
+    np.testing.assert_array_equal(made, invert()(photo))
+    imgpipe.write(photo, tmp_path / "in.png")
+    for wrong, says in ((lambda chunk: chunk, "halo"), (crop, "crop.*width"), (3, "not a int")):
+        with pytest.raises(UsageError, match=says):
+            imgpipe.apply(photo, wrong)
+        with pytest.raises(UsageError, match=says):
+            imgpipe.run(tmp_path / "in.png", wrong, tmp_path / "o.png")

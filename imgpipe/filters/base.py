@@ -21,6 +21,7 @@ import numpy as np
 
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
+from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
 from imgpipe.filters.parameters import bind, is_whole, name_of, taken_by
 from imgpipe.image import Pixels
@@ -357,7 +358,6 @@ def filter(  # noqa: A001
         )
 
     def decorate(function: Kernel) -> FilterFactory:
-        from imgpipe.filters.declaring import define  # noqa: PLC0415 - stands above this file
 
         return FilterFactory(define(function, name or name_of(function), halo, declared))
 

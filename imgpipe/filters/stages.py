@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.errors import DeclarationError, FilterError, UsageError
-from imgpipe.filters.base import Chain, Filter, Place
+from imgpipe.filters.base import Chain, Filter, Place, as_chain
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.parameters import taken_by
 from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
@@ -181,7 +181,7 @@ def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
         If a filter cannot take what the one before it makes.
     """
     stages = []
-    for one in chain:
+    for one in as_chain(chain):
         after = _after(one, info)
         stages.append(Stage(one, info, after))
         info = after
