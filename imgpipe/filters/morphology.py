@@ -33,7 +33,7 @@ Shape = Annotated[Neighbourhood, "which pixels within the radius count"]
 def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the least value around each pixel.
 
-        ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
+    ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
     Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
 
     Parameters
@@ -63,7 +63,7 @@ def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
 def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the greatest value around each pixel.
 
-        ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
+    ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
     Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
 
     Parameters
@@ -147,11 +147,10 @@ def open(  # noqa: A001 - it is called opening
 ) -> Pixels:
     """Open: remove bright details smaller than the shape.
 
-        ``dilate(erode(value))``: an erosion, then a dilation of that. The border is what lies
-    beyond the image, and the erosion
-    is computed there too before it is dilated, so the result is never above the image. That of
-    ``erode | dilate`` differs at the border ``edge`` and ``constant``: there the second filter
-    extends what the first made of the image.
+    ``dilate(erode(value))``: an erosion, then a dilation of that. The border is what lies beyond
+    the image, and the erosion is computed there too before it is dilated, so the result is never
+    above the image. That of ``erode | dilate`` differs at the border ``edge`` and ``constant``:
+    there the second filter extends what the first made of the image.
 
     Parameters
     ----------
@@ -179,9 +178,8 @@ def open(  # noqa: A001 - it is called opening
 def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
     """Close: fill dark details smaller than the shape.
 
-        ``erode(dilate(value))``: a dilation, then an erosion of that; the result is never below the
-    image. For the border see
-    `open`.
+    ``erode(dilate(value))``: a dilation, then an erosion of that; the result is never below the
+    image. For the border see `open`.
 
     Parameters
     ----------
