@@ -263,7 +263,7 @@ def test_the_table_that_help_is_printed_from_is_true(name: str) -> None:
 @pytest.mark.parametrize("name", FILTERS)
 def test_every_filter_is_documented(name: str) -> None:
     text = FILTERS.load(name).__doc__
-    for section in ("Parameters\n", "Returns\n", "chunk : ndarray, shape ("):
+    for section in ("Parameters\n", "Returns\n", "References\n", "chunk : ndarray, shape ("):
         assert section in text
     for parameter in FILTERS.load(name).definition.parameters:
         assert f"{parameter.name}" in text

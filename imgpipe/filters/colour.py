@@ -109,6 +109,10 @@ def sepia(
     -------
     ndarray, shape (rows, columns, 3)
         Of the same dtype. White is saturated in integers; floats are not clipped.
+
+    References
+    ----------
+    .. [1] W3C, Filter Effects Module Level 1: sepia.
     """
     return _coloured(chunk, _between(strength, _SEPIA))
 
@@ -145,6 +149,10 @@ def tint(
     -------
     ndarray, shape (rows, columns, 3)
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] ITU-R Recommendation BT.601-7, section 2.5.1, for luma.
     """
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     dyed = tuple(tuple(part * weight for weight in _LUMA) for part in parts)
@@ -209,6 +217,10 @@ def mix_channels(
     ndarray, shape (rows, columns, rows of the matrix)
         Of the same dtype; integers are saturated, and for up to four channels within 0.53 of the
         exact sum.
+
+    References
+    ----------
+    .. [1] W3C, Filter Effects Module Level 1: feColorMatrix.
     """
     return mix(chunk, _matrix(matrix))
 
@@ -238,6 +250,10 @@ def blend(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. Szeliski, Computer Vision: Algorithms and Applications, Springer, 2011, section 3.1.1.
     """
     if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(

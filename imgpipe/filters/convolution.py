@@ -101,6 +101,10 @@ def convolve(
         Of the same dtype; integers are rounded and saturated. Sums are exact for uint8 and a
         kernel of small whole numbers, else computed in float32, and in float64 for float64. Alpha
         is not filtered.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.4.
     """
     weights = _turned(kernel)
     halo = len(weights) // 2, len(weights[0]) // 2

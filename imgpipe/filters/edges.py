@@ -212,6 +212,10 @@ def emboss(
     -------
     ndarray
         Of the same dtype; integers are rounded and saturated.
+
+    References
+    ----------
+    .. [1] J. C. Russ, The Image Processing Handbook, CRC Press, 2011.
     """
     return _weighted(chunk, ((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), strength, offset)
 

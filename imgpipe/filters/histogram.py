@@ -185,6 +185,10 @@ def autocontrast(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
     if isinstance(measured, Histogram):
         ends = _ends(measured, cutoff, full_scale(chunk.dtype))

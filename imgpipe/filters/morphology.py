@@ -79,6 +79,10 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 5.3.
     """
     return extreme(chunk, np.maximum, radius, shape)
 

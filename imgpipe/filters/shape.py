@@ -64,6 +64,10 @@ def crop(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.6.
     """
     return chunk
 
@@ -98,6 +102,10 @@ def flip(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.6.
     """
     return chunk[::-1] if direction == "vertical" else in_order(chunk[:, ::-1])
 
@@ -144,5 +152,9 @@ def rotate(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.6.
     """
     return in_order(np.rot90(chunk, angle // 90))

@@ -65,6 +65,10 @@ def lut(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
     if not has_levels(chunk.dtype):
         raise UsageError(

@@ -36,6 +36,10 @@ def invert(chunk: Pixels) -> Pixels:
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
     if chunk.dtype.kind == "u":
         return cast(Pixels, np.bitwise_not(chunk))
@@ -115,6 +119,10 @@ def linear(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. Szeliski, Computer Vision: Algorithms and Applications, Springer, 2011, section 3.1.1.
     """
     return pointwise(chunk, _line, scale, offset)
 
@@ -175,6 +183,10 @@ def levels(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
     return pointwise(chunk, _between_levels, in_black, in_white, gamma, out_black, out_white)
 
@@ -207,6 +219,10 @@ def posterize(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.4.
     """
     if chunk.dtype.kind == "f":
         return pointwise(chunk, _steps, bits)
@@ -244,6 +260,11 @@ def solarize(
     -------
     ndarray
         Of the same dtype.
+
+    References
+    ----------
+    .. [1] L. Stroebel, R. Zakia (eds.), The Focal Encyclopedia of Photography, 3rd ed., Focal
+       Press, 1993: Sabattier effect.
     """
     if not has_levels(chunk.dtype):
         return pointwise(chunk, _mirrored_above, threshold)
@@ -282,6 +303,10 @@ def threshold(
     -------
     ndarray
         Of the same dtype: 0 and its maximum, 1 for floats.
+
+    References
+    ----------
+    .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 10.3.
     """
     if has_levels(chunk.dtype):
         last = _levels_below(value, chunk.dtype.name, "right") - 1
