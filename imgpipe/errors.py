@@ -13,6 +13,7 @@
     │   └── LimitError          larger than the limits allow, found before allocation
     ├── OutputError         the output cannot be written; nothing was left behind
     ├── FilterError         a filter's own function failed on a chunk
+    │   ├── ShapeError          … or returned an image of another size than was declared
     │   └── FilterTimeout       … or did not return in time
     ├── WorkerError         workers died, again and again
     ├── MemoryPlanError     the job does not fit the memory it was given
@@ -37,6 +38,7 @@ __all__ = [
     "MemoryPlanError",
     "OutputError",
     "ParameterError",
+    "ShapeError",
     "UsageError",
     "WorkerError",
 ]
@@ -106,6 +108,10 @@ class FilterError(ImgpipeError):
     The message names the filter, the file and the chunk, and ends with the
     traceback of the filter's own function.
     """
+
+
+class ShapeError(FilterError):
+    """The function of a filter returned other rows, columns or channels than it declares."""
 
 
 class FilterTimeout(FilterError):  # noqa: N818 - the word for it

@@ -151,6 +151,33 @@ def run_between(
     control: Control | None = None,
 ) -> Report:
     """Run `stages` from an open source to an open sink. What `run` does once both are open."""
+    with _begun(source, stages, sink, destination, options, control) as (run, tally):
+        run.measure()
+        run.make(tally)
+        report = tally.report(sink.commit())
+        tally(Finished(time.monotonic(), report))
+    return report
+
+
+def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
+    """Return what the last of `stages` measures; no image is made."""
+    sink = Nowhere(stages[-1].after)
+    with _begun(source, stages, sink, "nowhere", options) as (run, tally):
+        found = run.measure()
+        tally(Finished(time.monotonic(), tally.report(0)))
+    return found
+
+
+@contextlib.contextmanager
+def _begun(
+    source: Source,
+    stages: tuple[Stage, ...],
+    sink: Sink,
+    destination: str,
+    options: Options,
+    control: Control | None = None,
+) -> Iterator[tuple[_Run, Tally]]:
+    """Plan a run, start what carries it, and open its inputs; end all that in the end."""
     choice = chosen(options, stages, sink.info.pixels)
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
@@ -164,29 +191,7 @@ def run_between(
         run = _Run(plan, source, stages, sink, passes, options, held)
         tally(run.started())
         run.open(control, tally)
-        run.measure()
-        run.make(tally)
-        report = tally.report(sink.commit())
-        tally(Finished(time.monotonic(), report))
-    return report
-
-
-def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
-    """Return what the last of `stages` measures; no image is made."""
-    sink = Nowhere(stages[-1].after)
-    choice = chosen(options, stages, sink.info.pixels)
-    plan = _plan(source, stages, sink, "nowhere", options, choice)
-    control = Control()
-    with CleanupStack() as held:
-        executor = held.enter_context(started(choice, plan.workers))
-        tally = held.enter_context(Tally(plan, executor, control, options.on_event))
-        passes = Passes(plan, executor, control, tally)
-        run = _Run(plan, source, stages, sink, passes, options, held)
-        tally(run.started())
-        run.open(control, tally)
-        found = run.measure()
-        tally(Finished(time.monotonic(), tally.report(0)))
-    return found
+        yield run, tally
 
 
 @contextlib.contextmanager

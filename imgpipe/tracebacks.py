@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
-__all__ = ["FILTER_NOTE", "user_traceback"]
+__all__ = ["FILTER_NOTE", "of_changing_the_input", "user_traceback"]
 
 FILTER_NOTE = "in the filter "
 """What begins the note that tells which filter raised an exception."""
@@ -18,6 +19,11 @@ def user_traceback(error: BaseException) -> str:
     told = traceback.TracebackException.from_exception(error)
     _leave_out_ours(told)
     return "".join(told.format()).rstrip()
+
+
+def of_changing_the_input(error: BaseException) -> bool:
+    """Whether `error` is what NumPy or OpenCV say of writing into an array that is read-only."""
+    return isinstance(error, Exception) and re.search("read-?only", str(error)) is not None
 
 
 def _leave_out_ours(told: traceback.TracebackException) -> None:

@@ -12,7 +12,6 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.tiler import Input, JobRef, Task, Tiler
-from imgpipe.tracebacks import user_traceback
+from imgpipe.tracebacks import of_changing_the_input, user_traceback
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
 
@@ -350,6 +349,6 @@ def _of_the_function(error: BaseException) -> bool:
 
 def _hint(error: BaseException) -> str:
     """Return what to do about a common error."""
-    if isinstance(error, Exception) and re.search("read-?only", str(error)):
+    if of_changing_the_input(error):
         return "\nThe input of a filter may not be changed; work on a copy: chunk = chunk.copy()"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ class TestMeasure:
         assert image.name in str(caught.value)
         assert "chunk at rows 0-" in str(caught.value)
         assert "imgpipe/worker.py" not in str(caught.value)
+
+    def test_a_function_that_cannot_travel_is_refused_before_anything_starts(
+        self, image: Path
+    ) -> None:
+        lock, events = threading.Lock(), []
+        with pytest.raises(UsageError, match="cannot be sent to the workers"):
+            imgpipe.measure(
+                image, lambda _: lock.locked(), max, executor="processes", on_event=events.append
+            )
+        assert not events
 
     def test_a_merge_that_fails_is_named(self, tmp_path: Path) -> None:
         np.save(tmp_path / "in.npy", np.zeros((3000, 2000, 3), np.uint8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from imgpipe.checking.pictures import Picture
-from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError
 from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, completed, compute, filter_at_fault, measure, merged
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
-from imgpipe.tracebacks import user_traceback
+from imgpipe.tracebacks import of_changing_the_input, user_traceback
 
 __all__ = [
     "CUTS",
@@ -135,14 +134,12 @@ def _told() -> Iterator[None]:
     """Make one of imgpipe's errors of whatever a function raises."""
     try:
         yield
-    except FilterError as error:
-        if re.search(r"returned \d", str(error)):  # an image, but not the one that was declared
-            raise DeclarationError(str(error)) from None
-        raise
+    except ShapeError as error:
+        raise DeclarationError(str(error)) from None
     except ImgpipeError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - of the user's
-        if isinstance(error, Exception) and re.search("read-?only", str(error)):
+        if of_changing_the_input(error):
             message = "it changes its input; work on a copy (chunk.copy())"
             raise DeclarationError(message) from None
         raise FilterError(

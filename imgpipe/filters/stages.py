@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from imgpipe.errors import DeclarationError, FilterError, UsageError
+from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place, as_chain
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.parameters import taken_by
@@ -136,7 +136,7 @@ class Stage:
         if after is None:
             return made
         if made.shape[2] != after.channels:
-            raise FilterError(
+            raise ShapeError(
                 f"{self.filter.name}: returned {made.shape[2]} channels where {after.channels} "
                 "were declared; declare channels="
             )
@@ -165,7 +165,7 @@ class Stage:
             return made
         if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
             return made[rows : rows + box.height, columns : columns + box.width]
-        raise FilterError(
+        raise ShapeError(
             f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
             f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
             "return the chunk with its halo, or without it"
