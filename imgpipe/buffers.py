@@ -200,7 +200,7 @@ def _attach(slot: Slot) -> Any:
     with _attaching:
         if slot.token in _attached:
             return _attached[slot.token]
-        # A pass has three kinds of slots; what was attached long before them is over.
+        # A pass has four kinds of slots; what was attached long before them is over.
         for token in [key for key in _attached if not _is_own(key)][:-_KEPT]:
             del _attached[token]
         memory: Any

@@ -63,7 +63,7 @@ class TaskDone:
     time : float
         When the engine heard of it.
     kind : str
-        ``chunks``, ``measure``, ``copy`` or ``seal``.
+        ``chunks``, ``measure``, ``merge``, ``copy`` or ``seal``.
     pass_index, index : int
         Which pass, and which task of it.
     box : Box

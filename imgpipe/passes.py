@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from imgpipe import worker
 from imgpipe.buffers import Buffers, Slot
@@ -25,6 +25,7 @@ from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters.stages import Stage
+from imgpipe.fold import Fold
 from imgpipe.formats.base import RandomSource, Source
 from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
@@ -32,7 +33,8 @@ from imgpipe.plan import Plan
 from imgpipe.reader import Reader
 from imgpipe.stitcher import Stitcher
 from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
-from imgpipe.tiler import JobRef, Task
+from imgpipe.tiler import JobRef, Task, Tiler
+from imgpipe.whereabouts import NOTE_BYTES, chunk_at, forget, last_noted
 from imgpipe.worker import Job, Receipt
 
 __all__ = ["Control", "Pass", "Passes", "must_travel"]
@@ -127,10 +129,24 @@ class Passes:
         """Whether workers have not what this process has in memory."""
         return self._traits.isolates
 
+    def measure(self, this: Pass, source: Source, operands: tuple[RandomSource, ...]) -> Any:
+        """Have every task of a pass of measuring done; return what all of it comes to."""
+        fold = Fold(len(this.job.tiler))
+        self.run(this, source, operands, lambda _, receipt: fold.add(receipt.measured), fold)
+        return fold.result
+
     def run(
-        self, this: Pass, source: Source, operands: tuple[RandomSource, ...], deliver: Deliver
+        self,
+        this: Pass,
+        source: Source,
+        operands: tuple[RandomSource, ...],
+        deliver: Deliver,
+        fold: Fold | None = None,
     ) -> None:
-        """Have every task of a pass done; deliver the receipts in order."""
+        """Have every task of a pass done; deliver the receipts in order.
+
+        With `fold`, have merged what is due in it, until nothing is.
+        """
         shared = self._traits.isolates and self._traits.shares_memory
         with CleanupStack() as held:
             ref = self._job_ref(this.job, held)
@@ -138,11 +154,8 @@ class Passes:
                 source, operands, self._plan, this.job.tiler, this.kind, ref, shared=shared
             )
             held.callback(reader.close)
-            outputs: deque[Slot | None] = deque([None] * self._plan.window)
-            if this.payload_bytes and shared:
-                buffers = Buffers(self._plan.window, this.payload_bytes, shared=True)
-                held.callback(buffers.close)
-                outputs = deque(buffers.slots)
+            outputs = self._slots(this.payload_bytes if shared else 0, held)
+            notes = self._slots(NOTE_BYTES if self.supervised else 0, held)
             queue = self._queue(this)
             self._warm_up(ref)
             if reader.streams and not isinstance(self._executor, SerialExecutor):
@@ -150,7 +163,8 @@ class Passes:
                 held.enter_context(_reading(reader, queue))
             else:
                 inline = reader.tasks()
-            self._flow(this, queue, reader, inline, outputs, deliver)
+            room = deque(zip(outputs, notes, strict=True))
+            self._flow(this, ref, queue, reader, inline, room, deliver, fold)
             next(inline, None)  # lets the reader look at what follows the last row
 
     def seal(self, this: Pass) -> None:
@@ -163,35 +177,52 @@ class Passes:
                 self._note(message)
             self._note_done(this, message)
 
+    def _slots(self, size: int, held: CleanupStack) -> tuple[Slot | None, ...]:
+        """Return a shared slot of `size` bytes for each task under way; none for a size of 0."""
+        if not size:
+            return (None,) * self._plan.window
+        buffers = Buffers(self._plan.window, size, shared=True)
+        held.callback(buffers.close)
+        return buffers.slots
+
     def _flow(
         self,
         this: Pass,
+        ref: JobRef,
         queue: TaskQueue,
         reader: Reader,
         inline: Iterator[Task],
-        outputs: deque[Slot | None],
+        room: deque[tuple[Slot | None, Slot | None]],
         deliver: Deliver,
+        fold: Fold | None,
     ) -> None:
         """Move tasks from the reader to the queue, and receipts from the queue to `deliver`."""
-        stitcher: Stitcher[tuple[Task, Receipt]] = Stitcher(len(outputs))
+        stitcher: Stitcher[tuple[Task, Receipt]] = Stitcher(len(room))
         waiting: deque[Task] = deque()
         left = len(this.job.tiler)
-        while left:
-            while outputs:
+        while left or (fold is not None and fold.open):
+            while room:
                 task = waiting.popleft() if waiting else next(inline, None)
                 if task is None:
                     break
-                queue.submit(replace(task, output=outputs.popleft()))
+                output, note = room.popleft()
+                forget(note)
+                queue.submit(replace(task, output=output, note=note))
+            if fold is not None and (due := fold.due()):
+                queue.submit(_merging(this.job.tiler, ref, due))
             message = queue.next()
             if not isinstance(message, Done):
                 waiting.extend(self._note(message))
                 continue
-            reader.release(message.task)
             self._note_done(this, message)
+            if fold is not None and message.task.kind == "merge":
+                fold.land(message.receipt.measured)
+                continue
+            reader.release(message.task)
             stitcher.land(message.task.index, (message.task, message.receipt))
             for task, receipt in stitcher.pop():
                 deliver(task, receipt)
-                outputs.append(task.output)
+                room.append((task.output, task.note))
                 left -= 1
 
     def _note(self, message: Ready | Lost | Done) -> list[Task]:
@@ -229,12 +260,9 @@ class Passes:
                     self._executor.submit(worker.warm_up, ref)
 
     def _queue(self, this: Pass) -> TaskQueue:
-        chain = " | ".join(repr(stage.filter) for stage in this.job.all_stages)
-
-        def describe(task: Task) -> str:
-            return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain or 'the image'}"
-
-        queue = TaskQueue(self._executor, self._plan.source, describe)
+        queue = TaskQueue(
+            self._executor, self._plan.source, lambda task: _described(task, this.job)
+        )
         self._control.attach(lambda: queue.inbox.put(Stop()))
         return queue
 
@@ -279,6 +307,26 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
         left = queue.inbox.get()
         if isinstance(left, Ready) and left.error is not None:
             raise left.error
+
+
+def _merging(tiler: Tiler, ref: JobRef, values: tuple[Any, ...]) -> Task:
+    """Return the task of merging `values`; there is never more than one of them under way."""
+    whole = Box.of(tiler.height, tiler.width)
+    return Task("merge", len(tiler), whole, (), None, ref, values=values)
+
+
+def _described(task: Task, job: Job) -> str:
+    """Return what a task is at, as far as is known."""
+    stages = [repr(stage.filter) for stage in job.all_stages]
+    if task.kind == "merge":
+        return f"the merge function of {stages[-1]}"
+    if task.kind == "seal":
+        return "finishing the file"
+    if at := last_noted(task.note):
+        box, stage = at
+        return f"{chunk_at(box)}: the function of {stages[stage]}"
+    chain = " | ".join(stages) or "the image"
+    return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain}"
 
 
 def must_travel(stages: tuple[Stage, ...]) -> None:

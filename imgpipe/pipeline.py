@@ -18,11 +18,11 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.cleanup import CleanupStack, uninterrupted
-from imgpipe.errors import FilterError, UsageError
+from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
-from imgpipe.filters.base import Chain, Filter, as_chain
-from imgpipe.filters.stages import Stage, array_info, merged, must_match, resolve, without_arrays
+from imgpipe.filters.base import Chain, as_chain
+from imgpipe.filters.stages import Stage, array_info, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
@@ -31,9 +31,7 @@ from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
 from imgpipe.reader import copied_to_scratch
 from imgpipe.tally import Delivery, Tally
-from imgpipe.tiler import Task
-from imgpipe.tracebacks import user_traceback
-from imgpipe.worker import Job, Receipt
+from imgpipe.worker import Job
 
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
 
@@ -310,16 +308,9 @@ class _Run:
             stage = self._stages[at]
             tiler = replace(cut, stages=self._stages[:at])
             job = Job(self._plan.source, tiler, measured_stage=stage, timeout=self._timeout)
-            found: list[Any] = []
-
-            def fold(
-                _: Task, receipt: Receipt, found: list[Any] = found, one: Filter = stage.filter
-            ) -> None:
-                value = receipt.measured
-                found[:] = [self._merged(one, found[0], value) if found else value]
-
-            self._passes.run(Pass(turn, "measure", job), self._source, self._operands, fold)
-            measured = replace(stage, measured=found[0])
+            this = Pass(turn, "measure", job)
+            found = self._passes.measure(this, self._source, self._operands)
+            measured = replace(stage, measured=found)
             self._stages = (*self._stages[:at], measured, *self._stages[at + 1 :])
         return self._stages[-1].measured if self._stages else None
 
@@ -337,15 +328,6 @@ class _Run:
             this = Pass(len(plan.measuring), "chunks", replace(job, placer=sink.placer))
             self._passes.run(this, self._source, self._operands, deliver.placed)
             self._passes.seal(this)
-
-    def _merged(self, one: Filter, found: Any, more: Any) -> Any:
-        try:
-            return merged(one, found, more)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a function of the user's
-            raise FilterError(
-                f"{self._plan.source}: the merge function of {one!r} failed; it must take any two "
-                f"results of measure, and of itself\n{user_traceback(error)}"
-            ) from None
 
     def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
         scratch = copied_to_scratch(source, tell)

@@ -70,7 +70,7 @@ class Tally:
         """Count `event` and pass it on."""
         if isinstance(event, Started):
             self._tasks = event.tasks
-        elif isinstance(event, TaskDone) and event.kind != "copy":
+        elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge"):
             self._done += 1
             self._control.progress = self._done / self._tasks
             self._cpu[event.worker] = event.cpu

@@ -105,7 +105,8 @@ class Task:
     Attributes
     ----------
     kind : str
-        ``chunks`` makes pixels, ``measure`` makes a measurement, ``seal`` finishes a file.
+        ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
+        ``seal`` finishes a file.
     index : int
         Its turn within the pass.
     box : Box
@@ -116,6 +117,10 @@ class Task:
         Where encoded bytes go; None to send them along.
     job : JobRef
         Chain, encoder and all else that does not differ from task to task.
+    note : Slot or None
+        Where the worker notes what it is at.
+    values : tuple
+        What a task of merging merges.
     """
 
     kind: str
@@ -124,6 +129,8 @@ class Task:
     inputs: tuple[Input, ...]
     output: Slot | None
     job: JobRef
+    note: Slot | None = None
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from imgpipe.buffers import Slot
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.filters.definition import digest_of
 from imgpipe.filters.stages import (
+    Entering,
     Read,
     Stage,
     compute,
@@ -38,6 +39,7 @@ from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.tiler import Input, JobRef, Task, Tiler
 from imgpipe.tracebacks import of_changing_the_input, user_traceback
+from imgpipe.whereabouts import at_chunk, chunk_at
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
 
@@ -206,17 +208,48 @@ def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
 
 def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Measure the pixels of a task, chunk by chunk, folded in order."""
-    stage = job.measured_stage
+    stage, number = job.measured_stage, len(job.tiler.stages)
     assert stage is not None
     found: list[Any] = []
     for box, pixels in _chunks(task, job, watch):
-        with watch.span("measure"), _timeout(job.timeout), _explained(job, box):
+        with watch.span("measure"), _watched(task, job, box) as entering:
+            entering(number)
             one = measure(stage, pixels)
-            found = [merged(stage.filter, found[0], one)] if found else [one]
-    if _in_worker() and not stage.filter.definition.ours:
-        with _explained(job, task.box, f"what {stage.filter!r} measures cannot be sent back"):
-            pickle.dumps(found[0])
+        with watch.span("merge"), at_chunk(task.note, box) as entering:
+            entering(number)
+            found = [_folded(job, stage, (*found, one))]
+    with _explained(_place(job, task.box), f"what {stage.filter!r} measures cannot be sent back"):
+        _must_be_sendable(stage, found[0])
     return {"measured": found[0]}
+
+
+def _merge(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+    """Make one of several measurements."""
+    stage = job.measured_stage
+    assert stage is not None
+    with watch.span("merge"):
+        found = _folded(job, stage, task.values)
+    with _explained(job.name, f"what {stage.filter!r} merges cannot be sent back"):
+        _must_be_sendable(stage, found)
+    return {"measured": found}
+
+
+def _folded(job: Job, stage: Stage, values: tuple[Any, ...]) -> Any:
+    """Return the one that `values` become, merged in order."""
+    found, *others = values
+    for more in others:
+        with _timeout(job.timeout), _explained(
+            job.name,
+            f"the merge function of {stage.filter!r} failed; it must take any two results of "
+            "measure, and of itself",
+        ):  # fmt: skip
+            found = merged(stage.filter, found, more)
+    return found
+
+
+def _must_be_sendable(stage: Stage, found: Any) -> None:
+    if _in_worker() and not stage.filter.definition.ours:
+        pickle.dumps(found)
 
 
 def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
@@ -230,6 +263,7 @@ def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
 _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
     "chunks": _make_chunks,
     "measure": _measure,
+    "merge": _merge,
     "seal": _seal,
 }
 
@@ -240,8 +274,8 @@ def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixe
         read, *others = map(_reader, task.inputs, asked)
     stages = with_operands(job.tiler.stages, others)
     for chunk in job.tiler.chunks(task.box):
-        with watch.span("filter"), _timeout(job.timeout), _explained(job, chunk.box):
-            pixels = compute(stages, chunk.box, read)
+        with watch.span("filter"), _watched(task, job, chunk.box) as entering:
+            pixels = compute(stages, chunk.box, read, entering)
         yield chunk.box, pixels
 
 
@@ -324,9 +358,19 @@ def _in_worker() -> bool:
 
 
 @contextmanager
-def _explained(job: Job, box: Box, what: str = "") -> Iterator[None]:
-    """Name the file and the chunk in whatever a filter's function raises."""
-    where = f"{job.name}: chunk at rows {box.y0}-{box.y1}, columns {box.x0}-{box.x1}"
+def _watched(task: Task, job: Job, box: Box) -> Iterator[Entering]:
+    """Have whatever becomes of a chunk told: what is raised, what takes too long, what dies."""
+    with _timeout(job.timeout), _explained(_place(job, box)), at_chunk(task.note, box) as entering:
+        yield entering
+
+
+def _place(job: Job, box: Box) -> str:
+    return f"{job.name}: {chunk_at(box)}"
+
+
+@contextmanager
+def _explained(where: str, what: str = "") -> Iterator[None]:
+    """Say where, and of which filter, in whatever a filter's function raises."""
     try:
         yield
     except (FilterError, DeclarationError) as error:

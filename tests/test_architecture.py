@@ -18,7 +18,7 @@ FLOORS = [
     ["filters.definition", "filters.declaring"],
     ["filters.base", "formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets
-    ["tiler", "stitcher", "worker"],
+    ["tiler", "stitcher", "fold", "whereabouts", "worker"],
     ["taskqueue", "plan"],
     ["reader", "executors.preload"],
     ["passes"],

@@ -137,6 +137,68 @@ def test_a_function_that_ends_its_process_without_a_word() -> None:
         imgpipe.apply(noise((9, 9, 3), "uint8"), filter(halo=0)(end)(), workers=1)
 
 
+def at_the_mark(action: Any) -> Any:
+    """Return a filter of which only the chunk with a pixel of 7 does `action`."""
+
+    def marked(chunk):
+        if (chunk == 7).any():
+            action(chunk)
+        return chunk
+
+    return filter(halo=0)(marked)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("action", "error"), [(hang_in_numpy, FilterTimeout), (end, WorkerError)], ids=["hang", "end"]
+)
+def test_the_one_chunk_and_the_one_filter_of_a_chain_are_named(
+    action: Any, error: type[Exception], workers: int
+) -> None:
+    array = noise((600, 900, 3), "uint8") | 8
+    array[310, 720] = 7
+    chain = filter(halo=2, name="before")(np.array)() | at_the_mark(action)()
+    timeout = 0.6 if error is FilterTimeout else None
+    where = r"^array: chunk at rows 300-400, columns 700-800: the function of marked\(\) "
+    with pytest.raises(error, match=where):
+        imgpipe.apply(array, chain, chunk=100, workers=workers, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("action", "error"), [(hang_in_numpy, FilterTimeout), (end, WorkerError)], ids=["hang", "end"]
+)
+def test_a_measurement_that_ends_its_process_or_hangs_has_a_chunk_too(
+    action: Any, error: type[Exception]
+) -> None:
+    array = noise((600, 900, 3), "uint8") | 8
+    array[310, 720] = 7
+
+    def count(chunk: Any) -> int:
+        return at_the_mark(action)()(chunk).size
+
+    where = r"^array: chunk at rows 300-400, columns 700-800: the function of measure\(\) "
+    with pytest.raises(error, match=where):
+        imgpipe.measure(array, count, int.__add__, chunk=100, timeout=0.6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("action", "error"), [(hang_in_numpy, FilterTimeout), (end, WorkerError)], ids=["hang", "end"]
+)
+def test_a_merge_of_tasks_that_ends_its_process_or_hangs_is_named(
+    action: Any, error: type[Exception], workers: int
+) -> None:
+    array = np.zeros((4000, 1000, 3), np.uint8)
+
+    def merge(one: int, other: int) -> int:
+        both = one + other
+        return action(both) if both > array.size // 2 else both
+
+    with pytest.raises(error, match=r"^array: the merge function of measure\(\) ") as caught:
+        imgpipe.measure(array, np.size, merge, workers=workers, timeout=0.6)
+    assert (", line " in str(caught.value)) == (error is FilterTimeout)
+
+
 def linger(chunk):
     threading.Thread(target=time.sleep, args=(3600,)).start()
     return chunk

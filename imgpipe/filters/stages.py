@@ -24,6 +24,7 @@ from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
 from imgpipe.tracebacks import FILTER_NOTE
 
 __all__ = [
+    "Entering",
     "Read",
     "Stage",
     "completed",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 Read = Callable[[Box], Pixels]
+Entering = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +190,13 @@ def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def compute(stages: tuple[Stage, ...], box: Box, read: Read) -> Pixels:
+def compute(
+    stages: tuple[Stage, ...], box: Box, read: Read, entering: Entering = lambda _: None
+) -> Pixels:
     """Return the pixels of `box` after the last of `stages`, shape (rows, columns, channels).
 
     `read` gives the pixels of a box of the source. What is returned may be a view of those.
+    `entering` is told the number of each stage whose function is about to be called.
     """
     if not stages:
         return read(box)
@@ -199,9 +204,10 @@ def compute(stages: tuple[Stage, ...], box: Box, read: Read) -> Pixels:
     wanted, made = stage.input_box(box), stage.aligned(box)
 
     def before(part: Box) -> Pixels:
-        return compute(tuple(earlier), part, read)
+        return compute(tuple(earlier), part, read, entering)
 
     padded = extended(before, wanted, stage.before, stage.filter.border)
+    entering(len(earlier))
     return stage.apply(padded, made, wanted)[box.within(made)]
 
 

@@ -1,0 +1,56 @@
+"""Fold: measurements come in the order of the image and become one.
+
+What is due goes back to the workers, a few measurements at once: a merge function of the user's
+may crash or hang as well as any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Fold"]
+
+_AT_ONCE = 8
+
+
+class Fold:
+    """Measurements that are not merged yet.
+
+    Parameters
+    ----------
+    total : int
+        How many will come.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._to_come = total
+        self._waiting: list[Any] = []
+        self._merging = False
+
+    def add(self, measurement: Any) -> None:
+        """Take the next measurement, in the order of the image."""
+        self._to_come -= 1
+        self._waiting.append(measurement)
+
+    def due(self) -> tuple[Any, ...]:
+        """Return what is to be merged next, in order; nothing while some are being merged."""
+        enough = _AT_ONCE if self._to_come else 2
+        if self._merging or len(self._waiting) < enough:
+            return ()
+        due, self._waiting, self._merging = tuple(self._waiting), [], True
+        return due
+
+    def land(self, merged: Any) -> None:
+        """Take what has become of those that were due."""
+        self._waiting.insert(0, merged)
+        self._merging = False
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is still to come or to be merged."""
+        return bool(self._to_come) or self._merging or len(self._waiting) > 1
+
+    @property
+    def result(self) -> Any:
+        """The one that all have become."""
+        return self._waiting[0]

@@ -1,0 +1,58 @@
+"""Whereabouts: what a worker is at, noted where its parent can read it.
+
+A worker that dies leaves no exception. What it noted last says which chunk and filter it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from imgpipe.buffers import Slot
+from imgpipe.geometry import Box
+
+__all__ = ["NOTE_BYTES", "at_chunk", "chunk_at", "forget", "last_noted"]
+
+_FIELDS = np.dtype([("stage", "i8"), ("box", "i8", 4)])
+_NOWHERE = -1
+
+NOTE_BYTES = _FIELDS.itemsize
+"""Size of the slot that a task needs."""
+
+
+def chunk_at(box: Box) -> str:
+    """Return how messages call the chunk of `box`."""
+    return f"chunk at rows {box.y0}-{box.y1}, columns {box.x0}-{box.x1}"
+
+
+@contextmanager
+def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
+    """Give a function that notes which stage the chunk of `box` is at, while it is."""
+    if slot is None:
+        yield lambda _: None
+        return
+    note = slot.array((1,), _FIELDS)[0]
+    note["box"] = box.y0, box.x0, box.y1, box.x1
+
+    def entering(stage: int) -> None:
+        note["stage"] = stage
+
+    yield entering
+    note["stage"] = _NOWHERE
+
+
+def forget(slot: Slot | None) -> None:
+    """Begin a slot anew, which was used for another task."""
+    if slot is not None:
+        slot.array((1,), _FIELDS)["stage"] = _NOWHERE
+
+
+def last_noted(slot: Slot | None) -> tuple[Box, int] | None:
+    """Return the chunk, and the number of the stage, that a task was last at; None if at none."""
+    if slot is None:
+        return None
+    note = slot.array((1,), _FIELDS)[0]
+    stage = int(note["stage"])
+    return None if stage == _NOWHERE else (Box(*map(int, note["box"])), stage)
