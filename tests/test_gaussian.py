@@ -20,7 +20,7 @@ Pixels = NDArray[Any]
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 # Below, between and at the changes of method; with and without octaves.
 SIGMAS = [0.3, 0.5, 0.7, 1.0, 1.3, 1.55, 2.0, 3.0, 4.3, 7.0, 10.0]
-LARGE_SIGMAS = [14.0, 30.0, 100.0]
+LARGE_SIGMAS = [14.0, 30.0, 50.0]
 SHAPE = (97, 131, 3)
 
 

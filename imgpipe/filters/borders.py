@@ -50,13 +50,21 @@ def extend(
         out[: rows.start] = out[rows.stop :] = 0
         out[rows, : columns.start] = out[rows, columns.stop :] = 0
         return out
+    lines = out.reshape(len(out), -1)
+    pixels = lines.view(np.dtype((np.void, out.strides[1])))  # to be copied as they are
     x = _reflected(wanted.x0, wanted.x1, width, border) - wanted.x0
-    out[rows, : columns.start] = out[rows, x[: columns.start]]
-    out[rows, columns.stop :] = out[rows, x[columns.stop :]]
+    for beyond in _beyond(columns, wanted.width):
+        pixels[rows, beyond] = np.take(pixels[rows], x[beyond], axis=1, mode="clip")
     y = _reflected(wanted.y0, wanted.y1, height, border) - wanted.y0
-    out[: rows.start] = out[y[: rows.start]]
-    out[rows.stop :] = out[y[rows.stop :]]
+    for beyond in _beyond(rows, wanted.height):
+        np.take(lines, y[beyond], axis=0, out=lines[beyond], mode="clip")
     return out
+
+
+def _beyond(inside: slice, length: int) -> list[slice]:
+    """Return the parts of a range of `length` that are on either side of `inside`, if any."""
+    sides = slice(0, inside.start), slice(inside.stop, length)
+    return [side for side in sides if side.start < side.stop]
 
 
 def wrapped_pieces(wanted: Box, height: int, width: int) -> Iterator[tuple[Box, Box]]:

@@ -21,7 +21,8 @@ that a pixel's value does not depend on where a chunk begins.
 
 8-bit images are filtered in 16-bit integers and others in floating point; either way
 every pixel is the same sequence of additions and multiplications of the same inputs,
-whatever the size or the place of the chunk.
+whatever the size or the place of the chunk.  Wide Gaussians of 8-bit images go by way of
+every fourth row and column, where the place of the chunk is known.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.filters.separable import apply, scratch
+from imgpipe.filters.wide_gaussian import blurred_by_way, left_over
 from imgpipe.image import Pixels
 
 __all__ = ["gaussian", "gaussian_radius"]
@@ -53,6 +55,7 @@ def gaussian(
     sigma: float,
     truncate: float = 4.0,
     dtype: np.dtype[Any] | None = None,
+    origin: tuple[int, int] | None = None,
 ) -> Pixels:
     """Blur a padded chunk with a Gaussian and return its interior.
 
@@ -69,6 +72,9 @@ def gaussian(
         Where the Gaussian is cut off, in standard deviations.
     dtype : dtype, optional
         What to compute in and to return, that of ``chunk`` by default.
+    origin : (int, int), optional
+        Row and column of the first sample in the whole image: wide Gaussians of 8 bits are
+        faster where it is known.
 
     Returns
     -------
@@ -79,6 +85,8 @@ def gaussian(
     radius, dtype = gaussian_radius(sigma, truncate), dtype or chunk.dtype
     if radius == 0:
         return chunk.astype(dtype)
+    if origin is not None and dtype == np.uint8 and sigma >= _WIDE and radius >= _LONG * sigma:
+        return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
     down, along = _plan(float(sigma), radius, dtype)
     return apply(chunk, down, along, (radius, radius), dtype)
 
@@ -178,6 +186,14 @@ class _Kernel(NamedTuple):
         return total
 
 
+# From this radius on, in standard deviations, the tails are too low to need taps of their own.
+_LONG = 3.5
+
+# From this sigma on, 8-bit images go by way of every fourth sample; sigma that octaves may leave
+# there, where less is asked of what is left.
+_WIDE = 14.0
+_LEAST_LEFT = 1.3
+
 # The search takes longer than blurring a small picture: what it finds for the default.
 _KNOWN = {(2.0, 8): _Kernel((1, 3), (0.078125, 0.3671875, 0.09375), (1,) * 6)}
 
@@ -191,12 +207,21 @@ def _plan(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Cha
         kernel = _KNOWN.get((sigma, radius)) or _integer_kernel(sigma, radius)
         if kernel is not None:
             return _fixed_point(kernel)
-    kernel = _real_kernel(sigma, radius)
+    real = np.dtype(np.float64 if dtype == np.float64 else np.float32)
+    chain = _in_floats(_real_kernel(sigma, radius), real)
+    return chain, chain
+
+
+@functools.lru_cache(maxsize=64)
+def _what_is_left(sigma: float, radius: int) -> _Chain:
+    """Choose the chain, in both directions, between thinning out and filling in."""
+    return _in_floats(_real_kernel(*left_over(sigma, radius), _LEAST_LEFT), np.dtype(np.float32))
+
+
+def _in_floats(kernel: _Kernel, dtype: np.dtype[Any]) -> _Chain:
     scale = 0.5 ** len(kernel.pairs)
     fir = _Fir(kernel.offsets, tuple(scale * w for w in kernel.weights))
-    real = np.dtype(np.float64 if dtype == np.float64 else np.float32)
-    chain = _Chain(real, (fir, *map(_Pair, sorted(kernel.pairs, reverse=True))))
-    return chain, chain
+    return _Chain(dtype, (fir, *map(_Pair, sorted(kernel.pairs, reverse=True))))
 
 
 def _samples(sigma: float, radius: int) -> _Reals:
@@ -244,10 +269,10 @@ class _Octaves(NamedTuple):
             here = cls(here.pairs + n * (here.step,), 2 * here.step, left, (here.reach - n / 2) / 2)
 
 
-def _real_kernel(sigma: float, radius: int) -> _Kernel:
+def _real_kernel(sigma: float, radius: int, least: float = 2.5) -> _Kernel:
     """Octaves of pairs, then the least-squares fit of what is left of the Gaussian."""
-    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least=2.5, many=math.inf)
-    if not pairs or radius < 3.5 * sigma:
+    pairs, step, rest, reach = _Octaves.climb(sigma, radius, least, many=math.inf)
+    if not pairs or radius < _LONG * sigma:
         return _Kernel(tuple(range(1, radius + 1)), tuple(_samples(sigma, radius).tolist()))
     offsets = [step * k for k in range(1, min(int(reach), math.ceil(4.5 * rest)) + 1)]
     last = int(step * min(reach, 4.5 * rest))

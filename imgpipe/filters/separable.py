@@ -23,7 +23,7 @@ import numpy as np
 
 from imgpipe.image import Pixels
 
-__all__ = ["Pass", "apply", "scratch"]
+__all__ = ["Pass", "apply", "parts", "scratch"]
 
 
 # Samples worked on at once: a few such arrays fit a second-level cache of a megabyte, and
@@ -68,14 +68,14 @@ def apply(
     source = chunk.reshape(len(chunk), -1)
 
     middle = scratch("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
-    for x in _parts(source.shape[1], len(source), multiple=32):
+    for x in parts(source.shape[1], len(source), multiple=32):
         part = source[:, x]
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
         down.finish(done[:rows], middle[:, x])
 
     out = np.empty((rows, columns, channels), dtype or chunk.dtype)
     target = out.reshape(rows, -1)
-    for y in _parts(rows, source.shape[1]):
+    for y in parts(rows, source.shape[1]):
         part = middle[y]
         flat = part.reshape(-1) if part.dtype == along.dtype else _flat(part, along.dtype)
         done = along.run(flat, channels).reshape(part.shape)
@@ -83,7 +83,7 @@ def apply(
     return out
 
 
-def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
+def parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
     """Cut ``length`` lines of ``size`` samples into blocks, about equal."""
     blocks = max(1, round(length * size / _BLOCK))
     most = -(-length // (blocks * multiple)) * multiple
