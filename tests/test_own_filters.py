@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +13,33 @@ from click.testing import CliRunner, Result
 
 import imgpipe
 from imgpipe.cli import execute
+from imgpipe.cli.docstrings import description, parameter_texts
 from imgpipe.cli.program import program
 from imgpipe.filters.loading import load_module_filter, load_user_filter
 from imgpipe.registry import FILTERS, Member
 
 SOURCE = '''
+from typing import Annotated
 import numpy as np, imgpipe
 
 @imgpipe.filter(halo=1)
-def emboss(chunk, *, strength: float = 1.0, needed: int):
-    """Emboss: light from the top left."""
+def emboss(chunk, *, strength: float = 1.0, needed: Annotated[int, "what is added"]):
+    """Emboss: light from the top left.
+
+    What it does in ``so many`` words.
+
+    Parameters
+    ----------
+    strength : float, default 1
+        How strong the light is; below 0
+        it comes from the other side.
+
+        Not for a list of options.
+
+    See Also
+    --------
+    bare
+    """
     wide = chunk.astype(float)
     return wide + needed + strength * (np.roll(wide, 1, (0, 1)) - np.roll(wide, -1, (0, 1)))
 
@@ -84,9 +102,6 @@ class TestRun:
     ) -> None:
         assert execute(["run", f"{own}:emboss", str(picture), "-o", "o.npy"]) == 2
         assert "needs a value for needed" in said(capsys)
-
-    def test_help_has_them(self, own: Path) -> None:
-        assert "--strength NUMBER" in shown("run", f"{own}:emboss", "--help").output
 
     def test_a_bare_function_is_refused_with_the_way_out(
         self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
@@ -162,6 +177,84 @@ class TestCheck:
         done = shown("check", f"{own}:bare", str(picture), "--halo", "3")
         assert done.exit_code == 0
         assert "in 9 pictures" in done.output
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+class TestHelp:
+    def test_is_that_of_the_function(self, command: str, own: Path) -> None:
+        page = " ".join(shown(command, f"{own}:emboss", "--help").output.split())
+        assert "Emboss: light from the top left. What it does in so many words." in page
+        assert (
+            "--strength NUMBER How strong the light is; below 0 it comes from the other side. "
+            "[default: 1.0]"
+        ) in page
+        assert "--needed INTEGER What is added [required]" in page
+        assert "See Also" not in page
+        assert "list of options" not in page
+
+    def test_ends_with_an_example_of_it(self, command: str, own: Path) -> None:
+        page = shown(command, f"{own}:emboss", "--help").output
+        assert re.search(rf"\nExample:\n  imgpipe {command} \S+own.py:emboss .*--needed \d", page)
+
+    def test_without_a_docstring_tells_of_the_command(self, command: str, own: Path) -> None:
+        page = shown(command, f"{own}:wrong", "--help").output
+        assert page.split("Options:")[0] == shown(command, "--help").output.split("Options:")[0]
+
+    def test_of_several_filters_tells_of_the_command(self, command: str, own: Path) -> None:
+        chain = f"{own}:emboss | invert"
+        assert shown(command, chain, "--help").output == shown(command, "--help").output
+
+
+def test_check_needs_no_further_images(own: Path) -> None:
+    assert re.search(r"--other PATH .*\n +\[required\]", shown("run", "blend", "--help").output)
+    assert "[required]" not in shown("check", "blend", "--help").output
+
+
+def explained(chunk: object, sigma: float, size: int, mode: str, shape: int) -> None:
+    """Do it.
+
+    It is
+    done.
+
+    Parameters
+    ----------
+    chunk : array
+        Pixels.
+    sigma, size: numbers
+        How ``far``
+        it goes.
+    mode
+
+    Returns
+    -------
+    shape : int
+        Not a parameter.
+
+    Other Parameters
+    ----------------
+    mode : {"a", "b"}
+        Which way: either.
+    """
+
+
+class TestDocstrings:
+    def test_describe_a_function_before_the_first_section(self) -> None:
+        assert description(explained) == "Do it.\n\nIt is\ndone."
+
+    def test_tell_of_parameters(self) -> None:
+        assert parameter_texts(explained) == {
+            "chunk": "Pixels.",
+            "sigma": "How far it goes.",
+            "size": "How far it goes.",
+            "mode": "Which way: either.",
+        }
+
+    def test_of_a_partial_are_those_of_its_function(self) -> None:
+        assert description(functools.partial(explained, size=1)) == description(explained)
+
+    @pytest.mark.parametrize("function", [lambda chunk: chunk, functools.partial(np.add, 1), abs])
+    def test_may_tell_nothing_of_parameters(self, function: functools.partial[int]) -> None:
+        assert parameter_texts(function).get("chunk") is None
 
 
 class TestFilters:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +11,17 @@ import click
 from click.core import ParameterSource
 
 from imgpipe.cli import signals
+from imgpipe.cli.docstrings import description
 from imgpipe.cli.early import fork_early, one_thread_each
+from imgpipe.cli.examples import example
 from imgpipe.cli.messages import log_to_stderr, printable, say
-from imgpipe.cli.options import Pair, chain_options, common_options, filter_options, option_words
+from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
     from imgpipe.filters.base import Chain, Definition, FilterFactory
-    from imgpipe.filters.parameters import Parameter
 
 __all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
@@ -79,16 +78,13 @@ class FilterCommand(ImageCommand):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the filter does, in the words of its docstring."""
-        text = inspect.getdoc(self.factory.definition.kernel) or str(self.short_help)
-        self.help = re.split(r"\n+\w+\n---", text)[0].replace("``", "")
+        self.help = description(self.factory.definition.kernel) or self.short_help
         super().format_help_text(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write an example."""
-        import shlex  # noqa: PLC0415 - only for help
-
-        words = shlex.join(_example_words(self.factory.definition))
-        write_examples(formatter, f"imgpipe {self.name} photo.png -o out.png {words}".rstrip())
+        words = ["imgpipe", str(self.name), "photo.png", "-o", "out.png"]
+        write_examples(formatter, example(words, self.factory.definition))
 
 
 class ChainCommand(click.Command):
@@ -98,13 +94,15 @@ class ChainCommand(click.Command):
     """
 
     bare_halo: Halo | None = None  # of a bare function, where none is given
+    text = ""  # of the chain, where it is one filter
+    one: Definition | None = None  # that filter
     _own: Sequence[click.Option] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, in which the text of the chain decides what else there may be."""
         one_thread_each()
         if not ctx.resilient_parsing:
-            self._own = self._options_of(*self._glance(ctx, args))
+            self._look_ahead(ctx, args)
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -124,19 +122,24 @@ class ChainCommand(click.Command):
         }
         return parse_chain(text, halo=halo or self.bare_halo, more=written)
 
-    def _glance(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any]:
-        """Return the text of the chain and the halo, as far as can be told yet."""
-        parser = self.make_parser(ctx)
-        parser.ignore_unknown_options = True
-        try:
-            found, _, _ = parser.parse_args(list(args))
-        except click.UsageError:
-            return None, None  # it will be told when all options are known
-        return found.get("chain"), found.get("halo")
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the filter does, if it is one, and what the command does."""
+        if self.one is not None:
+            self.help = self.about(self.one)
+        super().format_help_text(ctx, formatter)
 
-    def _options_of(self, text: Any, halo: Any) -> Sequence[click.Option]:
+    def about(self, definition: Definition) -> str:
+        """Return what `definition` does, and what the command does with it."""
+        return f"{description(definition.kernel)}\n\n{self.help}".strip()
+
+    def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
+        """Find out whether the chain is one filter, and which options that has."""
+        found = self._glance(ctx, args)
+        text, halo = found.get("chain"), found.get("halo")
         if not isinstance(text, str):
-            return ()
+            return
+        help_option = self.get_help_option(ctx)
+        help_wanted = help_option is not None and help_option.name in found
         from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
         option = next(each for each in self.params if each.name == "halo")
@@ -144,12 +147,20 @@ class ChainCommand(click.Command):
         definitions = definitions_in(text, given)
         if halo and all_declared(text):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")
-        if len(definitions) != 1:
-            return ()
-        options = filter_options(definitions[0], self.params, strict=False)
-        for option in options:
-            option.required = False  # the text may have it
-        return options
+        if len(definitions) == 1:
+            self.text, self.one = text, definitions[0]
+            self._own = filter_options(self.one, self.params, strict=False)
+            for own in self._own:
+                own.required &= help_wanted  # else it is not known yet: the text may have it
+
+    def _glance(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
+        """Return what can be told of `args` while the options of the filter are not known."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        try:
+            return parser.parse_args(list(args))[0]
+        except click.UsageError:
+            return {}  # it will be told when all options are known
 
 
 def all_declared(text: str) -> bool:
@@ -178,8 +189,17 @@ class RunCommand(ChainCommand, ImageCommand):
             "single filter they may be given as options too, after it.",
         )
 
+    def about(self, definition: Definition) -> str:
+        """Return what the filter does."""
+        return description(definition.kernel) or str(self.help)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
+        if self.one is not None:
+            halo = [] if all_declared(self.text) else ["--halo", "1"]
+            words = ["imgpipe", "run", self.text, "photo.png", "-o", "out.png", *halo]
+            write_examples(formatter, example(words, self.one))
+            return
         write_examples(
             formatter,
             'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
@@ -218,24 +238,3 @@ def _make_image(
         say(f"executor: {report.executor}")
     if not quiet:
         say(str(report))
-
-
-def _example_words(definition: Definition) -> Iterator[str]:
-    """Yield the words of an example: for what must be given, else for the first parameter."""
-    required = [p for p in definition.parameters if p.required]
-    for parameter in required or definition.parameters[:1]:
-        is_file = parameter.name in definition.operands
-        yield from option_words(parameter, "other.png" if is_file else _example_value(parameter))
-
-
-def _example_value(parameter: Parameter) -> str:
-    if parameter.example or parameter.choices:
-        return parameter.example or parameter.choices[-1]
-    if parameter.kind is bool:
-        return "false" if parameter.default is True else "true"
-    if not parameter.required and parameter.default is not None:
-        return str(parameter.default)
-    if parameter.kind not in (int, float):
-        return "text"
-    low, high = (parameter.bounds.low, parameter.bounds.high) if parameter.bounds else (0, 100)
-    return f"{max(low, min(100, high)):g}"

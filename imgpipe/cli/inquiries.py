@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from imgpipe.cli.commands import ChainCommand, all_declared
+from imgpipe.cli.docstrings import docstring
+from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import chain_options
 from imgpipe.cli.program import SETTINGS, write_examples
@@ -79,6 +80,12 @@ class CheckCommand(ChainCommand):
                 ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
         return super().chain(ctx)
 
+    def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
+        """Look ahead; no option for a further image is required."""
+        super()._look_ahead(ctx, args)
+        for option in self._own:
+            option.required &= self.one is None or option.name not in self.one.operands
+
     @staticmethod
     def _must_be_writable(path: str, image: str | None) -> None:
         """Refuse, before any work, a file that cannot be written or must not be."""
@@ -93,6 +100,10 @@ class CheckCommand(ChainCommand):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
+        if self.one is not None:
+            words = ["imgpipe", "check", self.text, "photo.png", "--seams", "seams.png"]
+            write_examples(formatter, example(words, self.one))
+            return
         write_examples(
             formatter,
             "imgpipe check my_filter.py:emboss",
@@ -148,8 +159,7 @@ class FiltersCommand(click.Command):
 
 def _explained(definition: Definition) -> str:
     declared = f"halo: {_halo(definition)}; border: {definition.border}; alpha: {definition.alpha}"
-    text = inspect.getdoc(definition.kernel) or ""
-    return "\n".join((_signature(definition), declared, "", text))
+    return "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
 
 
 def _signature(definition: Definition) -> str:

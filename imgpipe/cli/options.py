@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
 from imgpipe.registry import FILTERS
@@ -196,7 +197,10 @@ def filter_options(
     )
     options: list[click.Option] = []
     used = {name for other in (*taken, border) for name in _names(other)} | {"--help", "-h"}
-    for option in (_filter_option(parameter, definition) for parameter in definition.parameters):
+    texts = parameter_texts(definition.kernel)
+    for parameter in definition.parameters:
+        text = parameter.text or texts.get(parameter.name, "")
+        option = _filter_option(parameter, definition, text)
         clash = used & _names(option)
         if clash and strict:
             raise DeclarationError(
@@ -217,10 +221,10 @@ def option_words(parameter: Parameter, value: str) -> list[str]:
     return [f"--{name}", value]
 
 
-def _filter_option(parameter: Parameter, definition: Definition) -> click.Option:
+def _filter_option(parameter: Parameter, definition: Definition, text: str) -> click.Option:
     name = _dashed(parameter)
     bounds = f" ({parameter.bounds})" if parameter.bounds else ""
-    text = parameter.text[:1].upper() + parameter.text[1:]
+    text = text[:1].upper() + text[1:]
     settings: dict[str, Any] = {"required": parameter.required, "show_default": True}
     if not parameter.required:
         settings["default"] = parameter.default

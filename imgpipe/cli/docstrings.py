@@ -1,0 +1,43 @@
+"""What a docstring in the style of numpydoc says: of a function, and of its parameters."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["description", "docstring", "parameter_texts"]
+
+_HEADING = re.compile(r"^(\w[\w ]*)\n-{3,} *$", re.MULTILINE)
+_ENTRY = re.compile(r"^(\w[^:\n]*)(?::.*)?\n((?:[ \t]+\S.*(?:\n|\Z))+)", re.MULTILINE)
+
+
+def docstring(function: Callable[..., Any]) -> str:
+    """Return the docstring of `function`; of what it calls, if it is a partial."""
+    while isinstance(function, functools.partial):  # its own text is that of functools
+        function = function.func
+    return inspect.getdoc(function) or ""
+
+
+def description(function: Callable[..., Any]) -> str:
+    """Return what `function` does: all that comes before the first section."""
+    return _plain(_HEADING.split(docstring(function))[0]).strip()
+
+
+def parameter_texts(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the first paragraph about each parameter that the docstring tells of."""
+    _, *parts = _HEADING.split(docstring(function))
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    entries = _ENTRY.findall(sections.get("Parameters", ""))
+    entries += _ENTRY.findall(sections.get("Other Parameters", ""))
+    return {
+        name.strip(): " ".join(_plain(text).split())
+        for names, text in entries
+        for name in names.split(",")
+    }
+
+
+def _plain(text: str) -> str:
+    return text.replace("``", "")
