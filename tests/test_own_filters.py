@@ -44,6 +44,7 @@ def emboss(chunk, *, strength: float = 1.0, needed: Annotated[int, "what is adde
     return wide + needed + strength * (np.roll(wide, 1, (0, 1)) - np.roll(wide, -1, (0, 1)))
 
 def bare(chunk, *, by: int = 3):
+    """Mix with what is beside."""
     return chunk / 2 + np.roll(chunk, by, 1) / 2
 
 @imgpipe.filter(halo=1)
@@ -203,6 +204,31 @@ class TestHelp:
     def test_of_several_filters_tells_of_the_command(self, command: str, own: Path) -> None:
         chain = f"{own}:emboss | invert"
         assert shown(command, chain, "--help").output == shown(command, "--help").output
+
+
+class TestHelpOfABareFunction:
+    @pytest.mark.parametrize("more", [[], ["--halo", "2"]])
+    def test_says_what_it_needs(
+        self, own: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+    ) -> None:
+        monkeypatch.chdir(own.parent)
+        done = shown("run", "own.py:bare", *more, "--help")
+        assert done.exit_code == 0
+        page = " ".join(done.output.split())
+        assert (
+            "Mix with what is beside. bare is a bare function, so --halo N must be given; "
+            "imgpipe check own.py:bare finds the smallest. Options: --by INTEGER"
+        ) in page
+        assert "imgpipe run own.py:bare photo.png -o out.png --halo 1" in page
+
+    def test_of_check_needs_nothing(self, own: Path) -> None:
+        assert "must be given" not in shown("check", f"{own}:bare", "--help").output
+
+    def test_is_no_help_where_the_function_is_missing(
+        self, own: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert execute(["run", f"{own}:bear", "--help"]) == 2
+        assert "there is no filter 'bear' in it" in said(capsys)
 
 
 def test_check_needs_no_further_images(own: Path) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
+_SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
+
 
 class ImageCommand(click.Command):
     """A command that makes an image of an image by a chain."""
@@ -144,7 +146,7 @@ class ChainCommand(click.Command):
 
         option = next(each for each in self.params if each.name == "halo")
         given = Pair().convert(halo, option, None) if halo else self.bare_halo
-        definitions = definitions_in(text, given)
+        definitions = definitions_in(text, given or (_SOME_HALO if help_wanted else None))
         if halo and all_declared(text):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")
         if len(definitions) == 1:
@@ -190,8 +192,14 @@ class RunCommand(ChainCommand, ImageCommand):
         )
 
     def about(self, definition: Definition) -> str:
-        """Return what the filter does."""
-        return description(definition.kernel) or str(self.help)
+        """Return what the filter does, and what a bare function needs."""
+        text = description(definition.kernel) or str(self.help)
+        if all_declared(self.text):
+            return text
+        return (
+            f"{text}\n\n{definition.name} is a bare function, so --halo N must be given; "
+            f"imgpipe check {self.text} finds the smallest."
+        )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
