@@ -96,7 +96,30 @@ class TestRun:
     ) -> None:
         args = ["run", f"invert | {own}:wrong", str(picture), "-o", "o.npy", "--strength", "2"]
         assert execute(args) == 2
-        assert "No such option '--strength'" in said(capsys)
+        assert re.search(r"option '--strength' for several filters; .*text", said(capsys))
+
+    @pytest.mark.parametrize("command", ["run", "check"])
+    @pytest.mark.parametrize("words", [["--strength", "2"], ["--strength=2"], ["-s2"]])
+    def test_before_the_filter_they_are_not(
+        self, own: Path, capsys: pytest.CaptureFixture[str], command: str, words: list[str]
+    ) -> None:
+        assert execute([command, *words, f"{own}:emboss", "in.npy"]) == 2
+        told = said(capsys)
+        assert re.search(r"option '(--strength|-s)' before the filter; .* goes after it", told)
+        assert f"Try 'imgpipe {command} --help'" in told
+
+    def test_that_are_wrong_are_told_with_the_way_to_their_help(
+        self, own: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        chain = f"{own}:emboss"
+        for words, says in [
+            (["--needed", "x"], "'--needed': needed must be a whole number, not 'x'"),
+            (["--stren", "2"], "No such option '--stren'"),
+        ]:
+            assert execute(["run", chain, "in.npy", "-o", "o.npy", *words]) == 2
+            told = said(capsys)
+            assert says in told
+            assert f"Try 'imgpipe run {chain} --help'" in told
 
     def test_what_is_missing_is_named(
         self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]

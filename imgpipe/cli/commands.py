@@ -14,7 +14,7 @@ from imgpipe.cli import signals
 from imgpipe.cli.docstrings import description
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
-from imgpipe.cli.messages import log_to_stderr, printable, say
+from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.errors import UsageError
@@ -96,8 +96,8 @@ class ChainCommand(click.Command):
     """
 
     bare_halo: Halo | None = None  # of a bare function, where none is given
-    text = ""  # of the chain, where it is one filter
-    one: Definition | None = None  # that filter
+    text = ""  # of the chain
+    one: Definition | None = None  # the filter, where it is only one
     _own: Sequence[click.Option] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -105,7 +105,20 @@ class ChainCommand(click.Command):
         one_thread_each()
         if not ctx.resilient_parsing:
             self._look_ahead(ctx, args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not self.text or self.one is not None:
+                raise
+            where = (
+                "before the filter; an option of the filter itself goes after it"
+                if self.text.startswith("-")
+                else "for several filters; give values in the text of the chain, as in blur:sigma=2"
+            )
+            message = f"No such option {error.option_name!r} {where}"
+            raise click.NoSuchOption(
+                error.option_name, message, error.possibilities, ctx
+            ) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of the command."""
@@ -140,6 +153,9 @@ class ChainCommand(click.Command):
         text, halo = found.get("chain"), found.get("halo")
         if not isinstance(text, str):
             return
+        self.text = text
+        if text.startswith("-"):  # an option that is not known here; else "--" was before it
+            return
         help_option = self.get_help_option(ctx)
         help_wanted = help_option is not None and help_option.name in found
         from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
@@ -150,7 +166,8 @@ class ChainCommand(click.Command):
         if halo and all_declared(text):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")
         if len(definitions) == 1:
-            self.text, self.one = text, definitions[0]
+            self.one = definitions[0]
+            ctx.meta[HELP_WITH] = text
             self._own = filter_options(self.one, self.params, strict=False)
             for own in self._own:
                 own.required &= help_wanted  # else it is not known yet: the text may have it

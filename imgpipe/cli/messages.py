@@ -10,7 +10,10 @@ import click
 
 from imgpipe.errors import ImgpipeError, UsageError
 
-__all__ = ["explain", "log_to_stderr", "printable", "say"]
+__all__ = ["HELP_WITH", "explain", "log_to_stderr", "printable", "say"]
+
+HELP_WITH = "imgpipe.cli.help_with"
+"""Key, in what a context of click remembers, of the word that its help needs to be complete."""
 
 _log = logging.getLogger("imgpipe")
 
@@ -33,7 +36,7 @@ def explain(error: Exception) -> int:
     _log.debug("where it happened", exc_info=error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        more = f"\nTry '{context.command_path} --help' for help." if context else ""
+        more = f"\nTry '{_help_of(context)}' for help." if context else ""
         say(f"imgpipe: error: {error.format_message()}{more}")
         return error.exit_code
     if isinstance(error, ImgpipeError):
@@ -50,6 +53,14 @@ def explain(error: Exception) -> int:
         "with what the same command prints when --verbose is added"
     )
     return 70
+
+
+def _help_of(context: click.Context) -> str:
+    """Return the command that shows the help of `context`."""
+    import shlex  # noqa: PLC0415 - only for what is wrong
+
+    word = context.meta.get(HELP_WITH)
+    return " ".join([context.command_path, *([shlex.quote(word)] if word else []), "--help"])
 
 
 def log_to_stderr(level: int) -> None:
