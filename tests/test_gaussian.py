@@ -150,7 +150,7 @@ class TestTiledEqualsWhole:
             np.testing.assert_array_equal(gaussian(part, sigma=sigma), expected)
 
     @pytest.mark.parametrize("dtype", DTYPES)
-    @pytest.mark.parametrize("radius", [0, 1, 6, 40])
+    @pytest.mark.parametrize("radius", [0, 1, 6, 12, 40, 64])
     def test_box_mean(self, dtype: Any, radius: int) -> None:
         chunk = padded(random_image(dtype), radius)
         whole = box_mean(chunk, radius=radius)
@@ -189,7 +189,7 @@ class TestChunks:
 
 
 class TestBoxMean:
-    @pytest.mark.parametrize("radius", [0, 1, 2, 7, 8, 50, 130, (3, 0), (0, 9)])
+    @pytest.mark.parametrize("radius", [0, 1, 2, 7, 8, 50, 130, (3, 0), (0, 9), (70, 20)])
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_is_the_mean_of_the_window(self, radius: int | tuple[int, int], dtype: Any) -> None:
         ry, rx = radius if isinstance(radius, tuple) else (radius, radius)
@@ -205,7 +205,7 @@ class TestBoxMean:
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_of_the_brightest_image_does_not_overflow(self, dtype: Any) -> None:
-        for radius in (7, 8, 128, 129, 300):
+        for radius in (7, 8, 63, 64, 128, 129, 300):
             chunk = np.full((2 * radius + 2, 2 * radius + 2, 1), np.iinfo(dtype).max, dtype)
             assert (box_mean(chunk, radius=radius) == np.iinfo(dtype).max).all()
 

@@ -3,6 +3,9 @@
 Doubling adds the same values in the same order wherever a chunk begins, so floats can do it too.
 A running sum takes in a neighbour and lets go of another for every pixel: as many steps for every
 radius, but only integers come out the same whatever came before.
+
+Down the columns a running sum takes whole rows at once. Along the rows it is one addition after the
+other, and doubling is faster for as long as 16 bits hold the sums.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.separable import apply, scratch
+from imgpipe.filters.separable import apply, parts, scratch
 from imgpipe.image import Pixels
 
 __all__ = ["box_mean"]
@@ -41,7 +44,8 @@ def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
     height, width = 2 * ry + 1, 2 * rx + 1
     area = height * width
     if chunk.dtype.kind == "u" and min(ry, rx) >= _WIDE:
-        return _running_mean(chunk, height, width)
+        narrow = width * int(np.iinfo(chunk.dtype).max) < 2**15
+        return (_mean_of_doubled if narrow else _running_mean)(chunk, height, width)
     down = _Window(height, 1, _holds(chunk.dtype, height))
     along = _Window(width, area, _holds(chunk.dtype, area))
     return apply(chunk, down, along, (ry, rx))
@@ -94,6 +98,44 @@ class _Window:
             np.add(done, self.divisor // 2, out=done)
             np.floor_divide(done, self.divisor, out=done)
             np.copyto(out, done, casting="unsafe")
+
+
+def _mean_of_doubled(chunk: Pixels, height: int, width: int) -> Pixels:
+    """Take the mean of integers over a rectangle whose rows have sums of 15 bits."""
+    sums = _sums_along(chunk, width, np.dtype(np.int16))
+    rows, size = len(sums) - height + 1, sums.shape[1]
+    out = np.empty((rows, size), chunk.dtype)
+    area, wide = height * width, np.dtype(np.uint32)
+    # The window above the first, without its first row, which is beyond the chunk.
+    last = sums[: height - 1].sum(axis=0, dtype=wide) + area // 2
+    for block in parts(rows, size):
+        made = out[block]
+        step = scratch("flat", sums.dtype, made.size).reshape(made.shape)
+        total = scratch("a", wide, made.size).reshape(made.shape)
+        np.copyto(step, sums[height - 1 :][block])
+        gone = sums[max(0, block.start - 1) : block.start - 1 + len(step)]
+        np.subtract(step[len(step) - len(gone) :], gone, out=step[len(step) - len(gone) :])
+        np.copyto(total, step, casting="unsafe")  # if negative it wraps, and the sum back
+        for row in total:
+            last = np.add(last, row, out=row)
+        last = last.copy()
+        np.floor_divide(total, area, out=total)
+        np.copyto(made, total, casting="unsafe")
+    return out.reshape(rows, -1, chunk.shape[2])
+
+
+def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
+    """Sum `width` neighbours in each row of a chunk, whose rows come out end to end."""
+    channels, lines = chunk.shape[2], chunk.reshape(len(chunk), -1)
+    size = lines.shape[1] - (width - 1) * channels
+    sums = scratch("sums", dtype, len(lines) * size).reshape(-1, size)
+    window = _Window(width, 1, dtype)
+    for block in parts(*lines.shape):
+        part = lines[block]
+        x = scratch("flat", dtype, part.size)
+        np.copyto(x.reshape(part.shape), part)
+        np.copyto(sums[block], window.run(x, channels).reshape(part.shape)[:, :size])
+    return sums
 
 
 def _running_mean(chunk: Pixels, height: int, width: int) -> Pixels:
