@@ -367,14 +367,16 @@ class TestErrors:
             assert process.stderr.read() == b""
 
 
-def completions(line: str) -> list[str]:
-    words = line.split(" ")
-    env = {
+def asking_bash(line: str) -> dict[str, str]:
+    return {
         "_IMGPIPE_COMPLETE": "bash_complete",
         "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
     }
-    done = imgpipe_command(env={**os.environ, **env})
+
+
+def completions(line: str) -> list[str]:
+    done = imgpipe_command(env={**os.environ, **asking_bash(line)})
     assert done.stderr == ""
     return done.stdout.splitlines()
 
@@ -393,10 +395,27 @@ class TestCompletion:
             ("imgpipe run 'blur|gr", ["plain,blur|grayscale"]),
             ("imgpipe run ./my_f", ["file,./my_f"]),
             ("imgpipe run blur pict", ["file,pict"]),
+            ("imgpipe run blur --si", ["plain,--sigma"]),
+            ("imgpipe check gr", ["plain,grayscale"]),
+            ("imgpipe filters ", [f"plain,{name}" for name in sorted(FILTERS)]),
+            ("imgpipe filters gr", ["plain,grayscale"]),
         ],
     )
     def test_of(self, line: str, expected: list[str]) -> None:
         assert completions(line) == expected
+
+    @pytest.mark.parametrize("line", ["imgpipe ", "imgpipe run bl", "imgpipe filters "])
+    def test_of_names_needs_no_numpy(self, line: str) -> None:
+        code = (
+            "import sys; from imgpipe.cli import execute; execute([]); "
+            "sys.exit(' '.join({'numpy', 'PIL', 'tqdm', 'cloudpickle'} & {*sys.modules}) or 0)"
+        )
+        env = {**os.environ, **asking_bash(line)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+        )
+        assert (done.stderr.strip(), done.returncode) == ("", 0)
+        assert "plain,blur" in done.stdout
 
     def test_script_for_the_shell(self) -> None:
         done = imgpipe_command(env={**os.environ, "_IMGPIPE_COMPLETE": "bash_source"})

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import imgpipe
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
 from imgpipe.cli.program import program
+from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.loading import load_module_filter, load_user_filter
 from imgpipe.registry import FILTERS, Member
 
@@ -304,6 +308,95 @@ class TestDocstrings:
     @pytest.mark.parametrize("function", [lambda chunk: chunk, functools.partial(np.add, 1), abs])
     def test_may_tell_nothing_of_parameters(self, function: functools.partial[int]) -> None:
         assert parameter_texts(function).get("chunk") is None
+
+
+LOUD = """
+import os, sys
+print("loaded"), print("loaded", file=sys.stderr)
+from imgpipe.filters import invert
+import imgpipe
+
+@imgpipe.filter(halo=1)
+def emboss(chunk, *, big: int = 3):
+    open("was-run", "w")
+
+def bare(chunk, *, other: int = 3):
+    return chunk
+"""
+BROKEN = {
+    "broken.py": "def (",
+    "failing.py": "1 / 0",
+    "quitting.py": "import sys; sys.exit('no')",
+    "missing.py": None,
+}
+
+
+def completed(*words: str) -> list[str]:
+    """Return what bash is told when the last of `words` is completed."""
+    args = {"COMP_WORDS": "\n".join(["imgpipe", *words]), "COMP_CWORD": str(len(words))}
+    env = {**os.environ, "_IMGPIPE_COMPLETE": "bash_complete", **args}
+    command = [sys.executable, "-m", "imgpipe"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loud.py").write_text(LOUD)
+    yield tmp_path
+    assert not (tmp_path / "was-run").exists()
+
+
+@pytest.mark.usefixtures("folder")
+class TestCompletion:
+    @pytest.mark.parametrize("command", ["run", "check", "filters"])
+    def test_of_the_filters_in_a_file_or_module(self, command: str) -> None:
+        both = ["plain,loud.py:emboss", "plain,loud.py:invert"]
+        assert completed(command, "loud.py:") == both
+        assert completed(command, "loud.py") == both
+        assert completed(command, "loud.py:em") == both[:1]
+        assert completed(command, "loud:em") == ["plain,loud:emboss"]
+        assert completed(command, "'blur | loud.py:em") == ["plain,blur | loud.py:emboss"]
+
+    @pytest.mark.parametrize("command", ["run", "check"])
+    def test_of_their_options(self, command: str) -> None:
+        assert completed(command, "loud.py:emboss", "--b") == ["plain,--big", "plain,--border"]
+        assert completed(command, "loud.py:emboss:big=2", "--bi") == ["plain,--big"]
+        assert completed(command, "loud.py:bare", "--ot") == ["plain,--other"]
+        assert completed(command, "loud.py:emboss", "--big", "3", "pict") == ["file,pict"]
+
+    @pytest.mark.parametrize(("name", "source"), BROKEN.items())
+    def test_where_a_file_does_not_load_is_of_the_rest(
+        self, folder: Path, name: str, source: str | None
+    ) -> None:
+        if source is not None:
+            (folder / name).write_text(source)
+        assert completed("run", f"{name}:") == [f"file,{name}:"]
+        assert completed("run", f"{name}:emboss", "--ti") == ["plain,--timeout"]
+
+    def test_runs_no_file_for_a_name_that_is_not_of_it(self, folder: Path) -> None:
+        (folder / "blur.py").write_text("open('was-run', 'w')")
+        assert completed("run", "blur:") == ["file,blur:"]
+        (folder / "loud.py").write_text("open('was-run', 'w')")
+        assert completed("run", "lou") == ["file,lou"]
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            (["run", "loud.py", ":"], ["emboss", "invert"]),
+            (["run", "loud.py", ":", "em"], ["emboss"]),
+            (["run", "loud.py", ":", "emboss", "--bi"], ["--big"]),
+            (["run", "loud.py", ":", "emboss", ":", "big", "=", "2", "--bo"], ["--border"]),
+            (["run", "loud.py", ":", "emboss", "--border", "=", "wr"], ["wrap"]),
+            (["run", "loud.py", ":", "emboss", "--border", "="], list(BORDERS)),
+        ],
+    )
+    def test_in_bash_which_cuts_words_at_colons(
+        self, words: list[str], expected: list[str]
+    ) -> None:
+        assert completed(*words) == [f"plain,{each}" for each in expected]
 
 
 class TestFilters:

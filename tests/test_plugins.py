@@ -72,6 +72,12 @@ def test_its_command_is_completed(site: Path) -> None:
     assert "plain,--by" in done.stdout
 
 
+def test_of_one_that_fails_to_import_only_the_rest_is_completed(site: Path) -> None:
+    words = {"COMP_WORDS": "imgpipe crack --ti", "COMP_CWORD": "2"}
+    done = imgpipe_with(site, _IMGPIPE_COMPLETE="bash_complete", **words)
+    assert (done.stdout, done.stderr) == ("plain,--timeout\n", "")
+
+
 def test_one_that_fails_to_import_breaks_only_itself(site: Path) -> None:
     done = imgpipe_with(site, "crack", "in.npy", "-o", "out.npy")
     assert done.returncode == 2

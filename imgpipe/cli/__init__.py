@@ -50,6 +50,8 @@ def execute(args: Sequence[str]) -> int:
         if instruction := os.environ.get(_COMPLETE):
             from click.shell_completion import shell_complete  # noqa: PLC0415
 
+            import imgpipe.cli.completion  # noqa: F401, PLC0415 - tells click of our bash
+
             return shell_complete(program, {}, "imgpipe", _COMPLETE, instruction)
         with program.make_context("imgpipe", list(args) or ["--help"]) as context:
             program.invoke(context)

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from imgpipe.cli import signals
+from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import description
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
@@ -72,7 +73,10 @@ class FilterCommand(ImageCommand):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of every command."""
-        return [*self.own_options, *super().get_params(ctx)]
+        own: Sequence[click.Option] = ()
+        with unseen(ctx):
+            own = self.own_options
+        return [*own, *super().get_params(ctx)]
 
     def chain(self, ctx: click.Context) -> Chain:
         """Return the filter with the values that were given."""
@@ -103,7 +107,7 @@ class ChainCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, in which the text of the chain decides what else there may be."""
         one_thread_each()
-        if not ctx.resilient_parsing:
+        with unseen(ctx):
             self._look_ahead(ctx, args)
         try:
             return super().parse_args(ctx, args)
@@ -158,11 +162,12 @@ class ChainCommand(click.Command):
             return
         help_option = self.get_help_option(ctx)
         help_wanted = help_option is not None and help_option.name in found
+        will_run = not help_wanted and not ctx.resilient_parsing
         from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
         option = next(each for each in self.params if each.name == "halo")
         given = Pair().convert(halo, option, None) if halo else self.bare_halo
-        definitions = definitions_in(text, given or (_SOME_HALO if help_wanted else None))
+        definitions = definitions_in(text, given or (None if will_run else _SOME_HALO))
         if halo and all_declared(text):
             raise click.UsageError("--halo is for bare functions; every filter here declares its")
         if len(definitions) == 1:

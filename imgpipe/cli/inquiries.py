@@ -13,7 +13,7 @@ from imgpipe.cli.commands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
-from imgpipe.cli.options import chain_options
+from imgpipe.cli.options import ChainText, chain_options
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
@@ -118,7 +118,7 @@ class FiltersCommand(click.Command):
         super().__init__(
             name,
             context_settings=SETTINGS,
-            params=[click.Argument(["filter"], required=False)],
+            params=[click.Argument(["filter"], required=False, type=ChainText())],
             short_help=summary,
             help="List every filter with its parameters and halo, or explain FILTER.",
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
@@ -106,15 +107,30 @@ class ChainText(_Type):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete the last name: of a filter, else of a file."""
+        """Complete the last name: of a filter, of a function in a file or module, of a file."""
         last = incomplete.rpartition("|")[2].lstrip()
         earlier = incomplete[: len(incomplete) - len(last)]
         found = [
-            CompletionItem(earlier + name, help=FILTERS[name].summary)
-            for name in sorted(FILTERS)
+            CompletionItem(earlier + name, help=summary)
+            for name, summary in sorted(_summaries(last, ctx).items())
             if name.startswith(last)
         ]
         return found or [CompletionItem(incomplete, type="file")]
+
+
+def _summaries(text: str, ctx: click.Context) -> dict[str, str]:
+    """Return the names of filters where `text` is the beginning of one, and what they do."""
+    place = text if text.endswith(".py") else text.rpartition(":")[0]
+    if not place:
+        return {name: member.summary for name, member in FILTERS.items()}
+    found: dict[str, str] = {}
+    if place.endswith(".py") or (re.fullmatch(r"[\w.]+", place) and place not in FILTERS):
+        with unseen(ctx):
+            from imgpipe.filters.loading import filters_of  # noqa: PLC0415 - takes NumPy along
+
+            for name, factory in filters_of(place).items():
+                found[f"{place}:{name}"] = factory.definition.summary
+    return found
 
 
 def common_options() -> list[click.Parameter]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
 __all__ = [
+    "filters_of",
     "hint",
     "is_module",
     "load_module_filter",
@@ -92,20 +94,22 @@ def load_module_filter(module: str, name: str, halo: Halo | None = None) -> Filt
     UsageError
         If the module does not load, or `name` in it is not a filter.
     """
-    _search("")
-    try:
-        return _member(importlib.import_module(module), name, module, halo)
-    except UsageError:
-        raise
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise UsageError(f"{module}: fails to load: {error}") from error
-        raise UsageError(
-            f"there is no module {module!r}; install it, run from the folder that it is in, or "
-            "give the path of its file (folder/my_filter.py:function)"
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{module}: fails to load: {_told(error)}") from error
+    with _telling_of(module):
+        return _member(_imported(module), name, module, halo)
+
+
+def filters_of(place: str) -> dict[str, FilterFactory]:
+    """Return the filters in a Python file, or else in an importable module, by name.
+
+    Raises
+    ------
+    UsageError
+        If it does not load.
+    """
+    if place.endswith(".py"):
+        return _filters_in(_module_of_file(place))
+    with _telling_of(place):
+        return _filters_in(_imported(place))
 
 
 def where_found(definition: Definition) -> tuple[str, ...]:
@@ -161,8 +165,35 @@ def _member(module: ModuleType, name: str, shown: str, halo: Halo | None) -> Fil
             f"the one it makes (0 for none); or give --halo N; imgpipe check {shown}:{name} "
             "finds the smallest"
         )
-    known = [key for key, value in vars(module).items() if isinstance(value, FilterFactory)]
+    known = _filters_in(module)
     raise UsageError(f"{shown}: there is no filter {name!r} in it{hint(name, known)}")
+
+
+def _filters_in(module: ModuleType) -> dict[str, FilterFactory]:
+    return {key: value for key, value in vars(module).items() if isinstance(value, FilterFactory)}
+
+
+def _imported(name: str) -> ModuleType:
+    _search("")
+    return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def _telling_of(module: str) -> Iterator[None]:
+    """Make of what goes wrong while `module` is loaded an error that names it."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(f"{module}: fails to load: {error}") from error
+        raise UsageError(
+            f"there is no module {module!r}; install it, run from the folder that it is in, or "
+            "give the path of its file (folder/my_filter.py:function)"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{module}: fails to load: {_told(error)}") from error
 
 
 def _module_of_file(shown: str) -> ModuleType:

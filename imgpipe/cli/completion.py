@@ -1,0 +1,55 @@
+"""Completion of words by the shell, which must neither show errors nor what a file prints."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
+
+__all__ = ["unseen"]
+
+
+def unseen(ctx: click.Context) -> AbstractContextManager[object]:
+    """Keep what is raised and printed from a command line that is still being written.
+
+    Where none is, nothing is kept.
+    """
+    return _unseen() if ctx.resilient_parsing else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    with (
+        contextlib.suppress(Exception),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        yield
+
+
+class _Bash(BashComplete):
+    """Bash takes colons and equals signs for words, and completes what follows the last one."""
+
+    _rest_only = False
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words as they were written: with the parts of each together again."""
+        args, part = super().get_completion_args()
+        text = re.sub("\0([:=]+)(?:\0|\\Z)", r"\1", "\0".join([*args, part]))
+        *args, incomplete = text.split("\0")
+        self._rest_only = incomplete != part
+        return args, incomplete
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """Return the line for `item`."""
+        value = str(item.value)
+        return f"{item.type},{value.rpartition(':')[2] if self._rest_only else value}"
+
+
+add_completion_class(_Bash)
