@@ -26,7 +26,7 @@ from imgpipe.cli.options import common_options, filter_options
 from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
 from imgpipe.events import Report
-from imgpipe.filters import blur, grayscale
+from imgpipe.filters import blur, grayscale, invert
 from imgpipe.filters.parameters import Between
 from imgpipe.geometry import Box
 from imgpipe.registry import FILTERS, Member
@@ -149,9 +149,18 @@ class TestHelp:
             r"--smooth / --no-smooth +\[default: smooth\]",
             r"--no-more-than NUMBER +\[default: 0.5\]",
             r"--mode \[fast\|exact\] +\[default: fast\]",
-            r"--border \[edge\|symmetric",
         ]:
             assert_matches(line, shown)
+
+    def test_offers_a_border_where_there_may_be_one(self) -> None:
+        without = {
+            *("autocontrast", "blend", "crop", "equalize", "flip", "gamma", "grayscale"),
+            *("invert", "linear", "lut", "mix_channels", "otsu", "posterize", "resize"),
+            *("rotate", "sepia", "solarize", "threshold", "tint"),
+        }
+        for name in FILTERS:
+            shown = CliRunner().invoke(program, [name, "--help"]).output
+            assert ("--border [edge|symmetric" in shown) == (name not in without), name
 
     def test_needs_neither_numpy_nor_pillow(self) -> None:
         code = (
@@ -176,6 +185,10 @@ class TestOptions:
         args = "blur in.png -o out.png --sigma 3 --truncate 2.5 --border wrap"
         assert execute(args.split()) == 0
         assert engine.asked == [("in.png", blur(3, 2.5, border="wrap"), "out.png")]
+
+    def test_border_is_taken_where_it_is_not_offered(self, engine: Engine) -> None:
+        assert execute(["invert", "in.png", "-o", "out.png", "--border", "wrap"]) == 0
+        assert engine.asked == [("in.png", invert(border="wrap"), "out.png")]
 
     def test_left_out_are_defaults(self, engine: Engine) -> None:
         assert execute(["blur", "in.png", "-o", "out.png"]) == 0
@@ -399,6 +412,8 @@ class TestCompletion:
             ("imgpipe check gr", ["plain,grayscale"]),
             ("imgpipe filters ", [f"plain,{name}" for name in sorted(FILTERS)]),
             ("imgpipe filters gr", ["plain,grayscale"]),
+            ("imgpipe blur --bo", ["plain,--border"]),
+            ("imgpipe invert --bo", [""]),
         ],
     )
     def test_of(self, line: str, expected: list[str]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
+from imgpipe.cli.options import filter_options
 from imgpipe.cli.program import program
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.loading import load_module_filter, load_user_filter
@@ -259,7 +261,7 @@ class TestHelpOfABareFunction:
 
 
 def test_check_needs_no_further_images(own: Path) -> None:
-    assert re.search(r"--other PATH .*\n +\[required\]", shown("run", "blend", "--help").output)
+    assert re.search(r"--other PATH [^-]*\[required\]", shown("run", "blend", "--help").output)
     assert "[required]" not in shown("check", "blend", "--help").output
 
 
@@ -288,6 +290,25 @@ def explained(chunk: object, sigma: float, size: int, mode: str, shape: int) -> 
     mode : {"a", "b"}
         Which way: either.
     """
+
+
+@pytest.mark.parametrize(
+    ("declared", "offered"),
+    [
+        ({"halo": 0}, False),
+        ({"halo": (0, 0)}, False),
+        ({"halo": 0, "align": 8}, False),
+        ({"halo": (0, 1)}, True),
+        ({"halo": lambda by: by}, True),
+        ({"halo": 0, "output": lambda size: size, "region": lambda box, size: box}, True),
+    ],
+)
+def test_a_border_is_offered_where_there_may_be_one(
+    declared: dict[str, Any], offered: bool
+) -> None:
+    definition = imgpipe.filter(**declared)(lambda chunk, *, by=1: chunk).definition
+    border = filter_options(definition, [])[-1]
+    assert (border.name, border.hidden) == ("border", not offered)
 
 
 class TestDocstrings:
@@ -423,6 +444,7 @@ class TestFilters:
         output = shown("filters", "blur").output
         assert output.startswith("blur(sigma=2.0, truncate=4.0)\nhalo: 8 by default; border: edge")
         assert "Standard deviation in pixels" in output
+        assert shown("filters", "invert").output.startswith("invert()\nhalo: 0; alpha: keep\n\n")
 
     def test_explains_one_of_a_file_or_module(self, own: Path) -> None:
         output = shown("filters", f"{own}:emboss").output

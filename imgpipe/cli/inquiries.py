@@ -13,7 +13,7 @@ from imgpipe.cli.commands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
-from imgpipe.cli.options import ChainText, chain_options
+from imgpipe.cli.options import ChainText, chain_options, sees_border
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
@@ -158,7 +158,8 @@ class FiltersCommand(click.Command):
 
 
 def _explained(definition: Definition) -> str:
-    declared = f"halo: {_halo(definition)}; border: {definition.border}; alpha: {definition.alpha}"
+    border = f"border: {definition.border}; " if sees_border(definition) else ""
+    declared = f"halo: {_halo(definition)}; {border}alpha: {definition.alpha}"
     return "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
 
 

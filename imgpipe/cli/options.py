@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from imgpipe.filters.base import Definition
     from imgpipe.filters.parameters import Parameter
 
-__all__ = ["ChainText", "chain_options", "common_options", "filter_options", "option_words"]
+__all__ = [
+    "ChainText",
+    "chain_options",
+    "common_options",
+    "filter_options",
+    "option_words",
+    "sees_border",
+]
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -209,6 +216,7 @@ def filter_options(
         "--border",
         type=click.Choice(BORDERS),
         default=definition.border,
+        hidden=not sees_border(definition),
         help="What lies beyond the edge of the image, in the words of numpy.pad.",
     )
     options: list[click.Option] = []
@@ -227,6 +235,12 @@ def filter_options(
             options.append(option)
             used |= _names(option)
     return [*options, border]
+
+
+def sees_border(definition: Definition) -> bool:
+    """Whether it may matter what lies beyond the image; where not, a border is still taken."""
+    own_region = definition.region is not None and not definition.ours  # may reach beyond it
+    return definition.halo not in (0, (0, 0)) or own_region
 
 
 def option_words(parameter: Parameter, value: str) -> list[str]:
