@@ -338,7 +338,7 @@ class _Run:
         """Open the further images of the filters, as random sources."""
         for stage in self._given:
             keywords = stage.filter.keywords
-            for name in stage.filter.definition.operands:
+            for name in stage.filter.operands:
                 source = _opened_operand(keywords[name], stage, isolated=self._passes.isolated)
                 if source.access != "random":
                     source = self._scratched(source, tell)

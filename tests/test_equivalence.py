@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,6 +186,21 @@ def test_a_second_image_belongs_to_its_place_in_the_chain(
     )
     with pytest.raises(UsageError, match="201 x 2900, the image at this point 60 x 1300"):
         imgpipe.apply(one, chain(one), executor=executor)
+
+
+def test_a_further_image_may_be_left_out_where_its_default_is_none(executor: Executor) -> None:
+    one, dark, flat = (noise((43, 31, 3), "uint8", seed) for seed in (1, 2, 3))
+
+    @filter(halo=1, operands=("dark", "flat"))
+    def developed(chunk: Any, *, dark: Any = None, flat: Any) -> Any:
+        return (chunk if dark is None else np.maximum(chunk, dark) - dark) // (1 + flat % 4)
+
+    for others in ({"flat": flat}, {"flat": flat, "dark": dark}):
+        made = imgpipe.apply(one, developed(**others), executor=executor, chunk=9)
+        np.testing.assert_array_equal(made, developed(**others)(one))
+    np.testing.assert_array_equal(developed(flat=flat)(one), one // (1 + flat % 4))
+    with pytest.raises(UsageError, match="give the second image as"):
+        imgpipe.apply(one, developed(flat=None), executor=executor)
 
 
 def test_pixels_from_the_far_side_reach_workers_that_share_nothing(tmp_path: Path) -> None:

@@ -137,6 +137,14 @@ class Filter(Chain):
         """The parameters as keyword arguments."""
         return dict(self.params)
 
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Names of the parameters that are further images; not of those that are left out."""
+        optional = {p.name for p in self.definition.parameters if p.default is None}
+        given = self.keywords
+        names = self.definition.operands
+        return tuple(n for n in names if not (n in optional and given[n] is None))
+
     def channels_after(self, given: int) -> int:
         """Return how many channels it makes of `given`."""
         declared = self.definition.channels
@@ -336,7 +344,8 @@ def filter(  # noqa: A001
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional
         Parameters that are further images of the same size: files or arrays where the filter is
-        made, and where the function is called the pixels of the same box, with the same halo.
+        made, and where the function is called the pixels of the same box, with the same halo. One
+        whose default is None may be left out.
     executor : {"processes", "threads"}, default "processes"
         ``threads`` asks for threads of this process, for a function that releases the GIL. A
         chain of such filters gets them, unless the caller wants another executor.

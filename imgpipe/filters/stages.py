@@ -156,7 +156,7 @@ class Stage:
             extra["white"] = full_scale(worked) ** (2 if mixed else 1)
         if definition.measure is not None:
             extra["measured"] = self.measured
-        for name, read in zip(definition.operands, self.operands, strict=True):
+        for name, read in zip(self.filter.operands, self.operands, strict=True):
             extra[name] = self.as_worked(extended(read, wanted, self.before, self.filter.border))
         return extra
 
@@ -239,7 +239,7 @@ def reads(stages: tuple[Stage, ...], box: Box) -> list[list[Box]]:
     asked, further = [box], list[list[Box]]()
     for stage in reversed(stages):
         asked = [part for one in asked for part in stage.reads(one)]
-        further[:0] = [asked] * len(stage.filter.definition.operands)
+        further[:0] = [asked] * len(stage.filter.operands)
     return [asked, *further]
 
 
@@ -248,7 +248,7 @@ def without_arrays(stage: Stage) -> Stage:
     one = stage.filter
     if not any(isinstance(value, np.ndarray) for value in one.keywords.values()):
         return stage
-    names = {name: f"{name} (an array)" for name in one.definition.operands}
+    names = {name: f"{name} (an array)" for name in one.operands}
     params = tuple((name, names.get(name, value)) for name, value in one.params)
     return replace(stage, filter=Filter(one.definition, params, one.border))
 
@@ -267,7 +267,7 @@ def completed(chain: Chain, pixels: Pixels, alpha: int | None) -> tuple[Stage, .
     """Return the stages of `chain` on a whole array, measured, and with their operands."""
     stages = resolve(chain, array_info(pixels, alpha))
     for at, stage in enumerate(stages):
-        if stage.filter.definition.operands or stage.filter.definition.measure:
+        if stage.filter.operands or stage.filter.definition.measure:
             stages = (*stages[:at], _completed(stages, at, pixels), *stages[at + 1 :])
     return stages
 
@@ -301,7 +301,7 @@ def with_operands(stages: tuple[Stage, ...], readers: list[Read]) -> tuple[Stage
     """Return `stages` with the readers of their further images, given in order."""
     left, out = list(readers), []
     for stage in stages:
-        count = len(stage.filter.definition.operands)
+        count = len(stage.filter.operands)
         out.append(replace(stage, operands=tuple(left[:count])) if count else stage)
         del left[:count]
     return tuple(out)
@@ -350,7 +350,7 @@ def _completed(stages: tuple[Stage, ...], at: int, pixels: Pixels) -> Stage:
     """Return stage `at` with its operands and measurements, for a whole array."""
     stage = stages[at]
     keywords = stage.filter.keywords
-    operands = tuple(keywords[name] for name in stage.filter.definition.operands)
+    operands = tuple(keywords[name] for name in stage.filter.operands)
     readers = tuple(_array_reader(array, stage) for array in operands)
     found = None
     if stage.filter.definition.measure is not None:
