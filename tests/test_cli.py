@@ -22,12 +22,13 @@ from click.testing import CliRunner
 import imgpipe
 from imgpipe.cli import execute, signals
 from imgpipe.cli.early import fork_early, one_thread_each
+from imgpipe.cli.examples import example
 from imgpipe.cli.options import common_options, filter_options
 from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
 from imgpipe.events import Report
 from imgpipe.filters import blur, grayscale, invert
-from imgpipe.filters.parameters import Between
+from imgpipe.filters.parameters import Between, Example
 from imgpipe.geometry import Box
 from imgpipe.registry import FILTERS, Member
 
@@ -137,6 +138,47 @@ class TestHelp:
         example = shown.output.strip().splitlines()[-1]
         assert execute(shlex.split(example)[1:]) == 0
         assert engine.asked[0][::2] == ("photo.png", "out.png")
+        defaults = {each.name: each.default for each in FILTERS.load(name).definition.parameters}
+        assert not defaults or engine.asked[0][1].keywords != defaults
+
+    @pytest.mark.parametrize(
+        ("kind", "default", "words"),
+        [
+            (int, 3, "--value 6"),
+            (float, 0.5, "--value 1"),
+            (Annotated[float, Between(0, 1)], 1.0, "--value 0.5"),
+            (Annotated[float, Between(0, 5)], 0.0, "--value 1"),
+            (Annotated[float, Between(-1, 0.5)], 0.0, "--value 0.05"),
+            (Annotated[int, Between(3, 4)], 3, ""),
+            (Annotated[int, Between(500)], ..., "--value 500"),
+            (Annotated[float | None, Between(-1, 1)], None, "--value 0.1"),
+            (Annotated[int, Between(1, 16), Example("2")], 4, "--value 2"),
+            (bool, False, "--value"),
+            (bool, True, "--no-value"),
+            (Literal["one", "two"], "two", "--value one"),
+            (Literal["one"], "one", ""),
+            (str, "some", ""),
+            (str, ..., "--value text"),
+            (Any, ..., "--value 1"),
+            (list, [], ""),
+        ],
+    )
+    def test_example_gives_a_value_that_is_no_default(
+        self, kind: Any, default: Any, words: str
+    ) -> None:
+        def function(chunk: Any, *, value: Any = default) -> Any: ...
+
+        function.__annotations__["value"] = kind
+        if default is ...:
+            function.__kwdefaults__ = {}
+        definition = imgpipe.filter(halo=0)(function).definition
+        assert example(["imgpipe", "function"], definition) == f"imgpipe function {words}".strip()
+
+    def test_example_takes_what_is_declared_as_one(self) -> None:
+        @imgpipe.filter(halo=0)
+        def two(chunk: Any, *, a: int = 1, b: Annotated[int, Example("7")] = 2) -> Any: ...
+
+        assert example([], two.definition) == "--b 7"
 
     def test_page_of_a_filter_tells_what_its_signature_does(self, odd_filter: None) -> None:
         shown = CliRunner().invoke(program, ["odd", "--help"], terminal_width=100).output
