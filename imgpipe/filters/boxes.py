@@ -108,7 +108,7 @@ def _mean_of_doubled(chunk: Pixels, height: int, width: int) -> Pixels:
     area, wide = height * width, np.dtype(np.uint32)
     # The window above the first, without its first row, which is beyond the chunk.
     last = sums[: height - 1].sum(axis=0, dtype=wide) + area // 2
-    for block in parts(rows, size):
+    for block in parts(rows, size, sums.dtype):
         made = out[block]
         step = scratch("flat", sums.dtype, made.size).reshape(made.shape)
         total = scratch("a", wide, made.size).reshape(made.shape)
@@ -130,7 +130,7 @@ def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
     size = lines.shape[1] - (width - 1) * channels
     sums = scratch("sums", dtype, len(lines) * size).reshape(-1, size)
     window = _Window(width, 1, dtype)
-    for block in parts(*lines.shape):
+    for block in parts(*lines.shape, dtype):
         part = lines[block]
         x = scratch("flat", dtype, part.size)
         np.copyto(x.reshape(part.shape), part)

@@ -26,9 +26,9 @@ from imgpipe.image import Pixels
 __all__ = ["Pass", "apply", "parts", "scratch"]
 
 
-# Samples worked on at once: a few such arrays fit a second-level cache of a megabyte, and
-# are long enough to hide the cost of calling NumPy.
-_BLOCK = 128 * 1024
+# Worked on at once: a few such arrays fit a second-level cache of a megabyte, and are long
+# enough to hide the cost of calling NumPy.
+_BLOCK_BYTES = 256 * 1024
 
 
 class Pass(Protocol):
@@ -68,14 +68,14 @@ def apply(
     source = chunk.reshape(len(chunk), -1)
 
     middle = scratch("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
-    for x in parts(source.shape[1], len(source), multiple=32):
+    for x in parts(source.shape[1], len(source), down.dtype, multiple=32):
         part = source[:, x]
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
         down.finish(done[:rows], middle[:, x])
 
     out = np.empty((rows, columns, channels), dtype or chunk.dtype)
     target = out.reshape(rows, -1)
-    for y in parts(rows, source.shape[1]):
+    for y in parts(rows, source.shape[1], along.dtype):
         part = middle[y]
         flat = part.reshape(-1) if part.dtype == along.dtype else _flat(part, along.dtype)
         done = along.run(flat, channels).reshape(part.shape)
@@ -83,9 +83,9 @@ def apply(
     return out
 
 
-def parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
-    """Cut ``length`` lines of ``size`` samples into blocks, about equal."""
-    blocks = max(1, round(length * size / _BLOCK))
+def parts(length: int, size: int, dtype: np.dtype[Any], multiple: int = 1) -> Iterator[slice]:
+    """Cut ``length`` lines of ``size`` samples of ``dtype`` into blocks, about equal."""
+    blocks = max(1, round(length * size * dtype.itemsize / _BLOCK_BYTES))
     most = -(-length // (blocks * multiple)) * multiple
     return (slice(start, start + most) for start in range(0, length, most))
 

@@ -74,7 +74,7 @@ def _thinned(chunk: Pixels, y: int, x: int, rows: int, columns: int) -> Pixels:
     low = scratch("low", np.dtype(np.uint16), rows * width).reshape(rows, width)
     for k in range(0, rows, _ROWS):
         part = source[_SPACING * k : _SPACING * (k + _ROWS) + _REACH]
-        for stripe in parts(width, len(part), multiple=32):
+        for stripe in parts(width, len(part), low.dtype, multiple=32):
             _tents_down(part[:, stripe], low[k : k + _ROWS, stripe])
     tents = _tents(low.reshape(-1), channels).reshape(rows, -1, channels)
     thin = scratch("thin", np.dtype(np.float32), rows * columns * channels)
@@ -136,7 +136,7 @@ def _filled(coarse: Pixels, before: list[int], size: tuple[int, int]) -> Pixels:
     lines = _tents(sparse.reshape(-1), channels).reshape(count, -1)[:, : columns * channels]
     out = np.empty((rows, columns, channels), np.uint8)
     target = out.reshape(rows, -1)
-    for k in parts(count - 1, _SPACING * lines.shape[1]):
+    for k in parts(count - 1, _SPACING * lines.shape[1], lines.dtype):
         block = lines[k.start : k.stop + 1]
         _fill_down(block, _SPACING * k.start - before[0], target)
     return out
