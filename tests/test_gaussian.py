@@ -211,7 +211,7 @@ class TestBoxMean:
 
 
 def test_what_is_known_is_what_the_search_finds() -> None:
-    from imgpipe.filters.gaussian import _KNOWN, _integer_kernel
+    from imgpipe.filters.gaussian_design import _KNOWN, _integer_kernel
 
     for (sigma, radius), kernel in _KNOWN.items():
         assert _integer_kernel(sigma, radius) == kernel

@@ -14,7 +14,7 @@ import numpy as np
 from imgpipe.errors import ParameterError
 from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import has_levels, pointwise
-from imgpipe.filters.parameters import Between
+from imgpipe.filters.parameters import Between, Example
 from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
 
@@ -201,7 +201,7 @@ def _steps(values: Pixels, bits: int) -> Pixels:
 def posterize(
     chunk: Pixels,
     *,
-    bits: Annotated[int, Between(1, 16), "bits to keep of each value"] = 4,
+    bits: Annotated[int, Between(1, 16), Example("2"), "bits to keep of each value"] = 4,
 ) -> Pixels:
     """Keep only the highest bits of every value.
 
