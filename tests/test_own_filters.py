@@ -208,6 +208,40 @@ class TestCheck:
         assert done.exit_code == 0
         assert "in 9 pictures" in done.output
 
+    @pytest.mark.parametrize(
+        ("body", "options", "words"),
+        [
+            ("ctypes.string_at(0)", [], r"SIGSEGV.*bad\.py\", line 3 in bad"),
+            ("os._exit(3)", [], "ended the process that checked it, by exit code 3"),
+            (
+                "time.sleep(60)",
+                ["--timeout", "0.5"],
+                r"not done in time.*line 3 in bad.*Allow more",
+            ),
+            ("1 / 0", [], r"bad\.py\", line 3, in bad.*ZeroDivisionError"),
+        ],
+        ids=["crash", "exit", "hang", "failure"],
+    )
+    def test_one_that_ends_its_process_or_hangs(
+        self, body: str, options: list[str], words: str,
+        tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        path = tmp_path / "bad.py"
+        path.write_text(f"import ctypes, os, time\ndef bad(chunk):\n    {body}\n")
+        assert execute(["check", f"{path}:bad", *options]) == 1
+        assert re.search(f"error: .*bad.*{words}", said(capsys))
+
+    def test_one_that_cannot_be_sent_to_the_process_that_checks(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "bad.py"
+        path.write_text(
+            "import threading\nlock = threading.Lock()\n"
+            "def locked(chunk):\n    with lock:\n        return chunk\n"
+        )
+        assert execute(["check", f"{path}:locked"]) == 2
+        assert re.search("locked cannot be sent.*lock.*at its first call", said(capsys))
+
 
 @pytest.mark.parametrize("command", ["run", "check"])
 class TestHelp:

@@ -42,6 +42,12 @@ class CheckCommand(ChainCommand):
                     type=click.Path(),
                     help="Write a picture of where it differs to this file.",
                 ),
+                click.Option(
+                    ["--timeout"],
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="SECONDS",
+                    help="Give up a check that takes longer. [default: wait]",
+                ),
             ],
             short_help=summary,
             help="Run FILTER over pictures whole and in pieces, over IMAGE as well if there is "
@@ -52,14 +58,15 @@ class CheckCommand(ChainCommand):
     def invoke(self, ctx: click.Context) -> None:
         """Check, tell, and exit with 1 if something is wrong."""
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
-        from imgpipe.checking import check  # noqa: PLC0415 - takes NumPy along
+        timeout = ctx.params.pop("timeout")
+        from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
         from imgpipe.inmemory import write  # noqa: PLC0415
 
         bare = ctx.params["halo"] is None and not all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
         if seams is not None:
             self._must_be_writable(seams, image)
-        found = check(_function_of(chain) if bare else chain, image)
+        found = check_apart(_function_of(chain) if bare else chain, image, timeout)
         click.echo(printable(str(found)))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)
