@@ -317,15 +317,15 @@ def _merging(tiler: Tiler, ref: JobRef, values: tuple[Any, ...]) -> Task:
 
 def _described(task: Task, job: Job) -> str:
     """Return what a task is at, as far as is known."""
-    stages = [repr(stage.filter) for stage in job.all_stages]
-    if task.kind == "merge":
-        return f"the merge function of {stages[-1]}"
+    filters = [repr(stage.filter) for stage in job.all_stages]
     if task.kind == "seal":
         return "finishing the file"
-    if at := last_noted(task.note):
-        box, stage = at
-        return f"{chunk_at(box)}: the function of {stages[stage]}"
-    chain = " | ".join(stages) or "the image"
+    at = last_noted(task.note)
+    if task.kind == "merge" or (at and at[1] == len(filters)):
+        return f"the merge function of {filters[-1]}"
+    if at:
+        return f"{chunk_at(at[0])}: the function of {filters[at[1]]}"
+    chain = " | ".join(filters) or "the image"
     return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain}"
 
 

@@ -29,7 +29,10 @@ def chunk_at(box: Box) -> str:
 
 @contextmanager
 def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
-    """Give a function that notes which stage the chunk of `box` is at, while it is."""
+    """Give a function that notes which stage the chunk of `box` is at, while it is.
+
+    One more than the last stage stands for the merging of what that measures.
+    """
     if slot is None:
         yield lambda _: None
         return

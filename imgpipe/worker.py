@@ -216,7 +216,7 @@ def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
             entering(number)
             one = measure(stage, pixels)
         with watch.span("merge"), at_chunk(task.note, box) as entering:
-            entering(number)
+            entering(number + 1)
             found = [_folded(job, stage, (*found, one))]
     with _explained(_place(job, task.box), f"what {stage.filter!r} measures cannot be sent back"):
         _must_be_sendable(stage, found[0])

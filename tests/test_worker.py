@@ -181,21 +181,21 @@ def test_a_measurement_that_ends_its_process_or_hangs_has_a_chunk_too(
         imgpipe.measure(array, count, int.__add__, chunk=100, timeout=0.6)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("rows", "chunk"), [(4000, None), (300, 100)], ids=["tasks", "chunks"])
 @pytest.mark.parametrize(
     ("action", "error"), [(hang_in_numpy, FilterTimeout), (end, WorkerError)], ids=["hang", "end"]
 )
-def test_a_merge_of_tasks_that_ends_its_process_or_hangs_is_named(
-    action: Any, error: type[Exception], workers: int
+def test_a_merge_that_ends_its_process_or_hangs_is_named(
+    action: Any, error: type[Exception], rows: int, chunk: int | None
 ) -> None:
-    array = np.zeros((4000, 1000, 3), np.uint8)
+    array = np.zeros((rows, 1000, 3), np.uint8)
 
     def merge(one: int, other: int) -> int:
         both = one + other
         return action(both) if both > array.size // 2 else both
 
     with pytest.raises(error, match=r"^array: the merge function of measure\(\) ") as caught:
-        imgpipe.measure(array, np.size, merge, workers=workers, timeout=0.6)
+        imgpipe.measure(array, np.size, merge, chunk=chunk, timeout=0.6)
     assert (", line " in str(caught.value)) == (error is FilterTimeout)
 
 
