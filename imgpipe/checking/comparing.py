@@ -233,18 +233,23 @@ class _Check:
         self, pictures: list[Picture], worst: Difference | None = None, largest: int = LARGEST_HALO
     ) -> int | Halo | None:
         """Return the smallest halo without a difference, if other halos can be tried at all."""
-        cuts = (worst.cut, *FEW) if worst else FEW
-        pictures = sorted(pictures, key=lambda one: worst is None or one is not worst.picture)
-
+        first = worst.picture if worst else None
+        pictures = sorted(pictures, key=lambda one: one is not first)
         narrow = [one for one in pictures if one.is_long] or pictures
 
         def same(halo: Halo, *, surely: bool = False) -> bool:
             tried = narrow if max(halo) > _CHEAP_HALO and not surely else pictures
+            one = with_halo(self._one, halo)
             try:
-                found = _differences(with_halo(self._one, halo), tried, cuts)
-                return not any(one.size and not one.rounding for one in found)
+                for picture in tried:
+                    # The cut that shows most may be of tiny chunks, which take long: only here.
+                    cuts = (worst.cut, *FEW) if worst and picture is first else FEW
+                    found = _differences(one, [picture], cuts)
+                    if any(each.size and not each.rounding for each in found):
+                        return False
             except ImgpipeError:  # a function may refuse, in any way, what is too small
                 return False
+            return True
 
         low, high = -1, 0
         while not same((high, high)):
