@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ from scipy import ndimage
 import imgpipe
 from imgpipe import filters
 from imgpipe.errors import ParameterError
+from imgpipe.filters import lanes
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.counting import rank_by_counting
+from imgpipe.filters.lanes import rank_by_lanes
 from imgpipe.filters.networks import rank_by_network
 from tests.conftest import noise
 
 DTYPES = ["uint8", "uint16", "float32", "float64"]
 METHODS = [rank_by_network, rank_by_counting]
+METHODS_AND_DTYPES = [*product(METHODS, DTYPES), (rank_by_lanes, "uint8")]
 SCIPY_BORDERS = {
     "edge": "nearest",
     "symmetric": "reflect",
@@ -45,8 +49,7 @@ def image(shape: tuple[int, ...], dtype: str, levels: int | None = None) -> np.n
 
 
 @pytest.mark.parametrize("levels", [None, 3])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "dtype"), METHODS_AND_DTYPES)
 def test_every_method_finds_every_rank(method: Any, dtype: str, levels: int | None) -> None:
     for radius in (1, 2):
         array = image((9, 11, 2), dtype, levels)
@@ -57,8 +60,7 @@ def test_every_method_finds_every_rank(method: Any, dtype: str, levels: int | No
 
 
 @pytest.mark.parametrize("levels", [None, 5])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "dtype"), METHODS_AND_DTYPES)
 def test_every_method_at_every_radius(method: Any, dtype: str, levels: int | None) -> None:
     array = image((14, 23, 1), dtype, levels)
     for radius in range(1, 11):
@@ -79,6 +81,77 @@ def test_counting_in_several_blocks_and_in_windows_larger_than_a_byte_counts(dty
     small, radius = image((9, 7, 1), dtype), 100
     expected = ndimage.median_filter(small, (201, 201, 1), mode="nearest")
     assert_array_equal(filters.median(radius)(small), expected)
+
+
+def pictures() -> dict[str, np.ndarray[Any, Any]]:
+    """Noise over the whole range, and what makes tiles differ: steps, slopes, flat parts, ends."""
+    y, x = np.mgrid[:83, :71].astype(np.uint8)
+    steps = image((12, 9, 2), "uint8").repeat(7, axis=0).repeat(8, axis=1)[:83, :71]
+    slope = np.stack([3 * x + 5 * y, 7 * x], axis=-1)
+    specks = np.where(image(slope.shape, "uint8") > 200, 255, 0).astype(np.uint8)
+    slope[20:60, 30:] = specks[20:60, 30:]
+    return {
+        "noise": image(slope.shape, "uint8"),
+        "steps": steps,
+        "slope": slope,
+        "specks": specks,
+        "ends": np.where(steps > 127, 255, 0).astype(np.uint8),
+        "flat": np.full(slope.shape, 255, np.uint8),
+    }
+
+
+@pytest.mark.parametrize("group", [1, 20_000, lanes._BYTES])
+@pytest.mark.parametrize("name", pictures())
+def test_lanes_in_one_group_and_in_many(
+    name: str, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "_BYTES", group)
+    array = pictures()[name]
+    for radius in (7, 8, 13):
+        side = 2 * radius + 1
+        for rank in (0, side * 3, side * side // 2, side * side - 1):
+            expected = ndimage.rank_filter(array, rank, size=(side, side, 1), mode="nearest")
+            made = rank_by_lanes(padded(array, radius), radius, rank)
+            assert_array_equal(made, expected, f"{radius}, {rank}")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 90, 3), (67, 2, 1), (40, 41, 4)])
+@pytest.mark.parametrize("radius", [1, 10, 100, 127])
+def test_lanes_of_any_shape_in_windows_of_any_size(radius: int, shape: tuple[int, ...]) -> None:
+    chunk = padded(image(shape, "uint8"), radius)
+    count = (2 * radius + 1) ** 2
+    for rank in (count // 7, count // 2):
+        expected = rank_by_counting(chunk, radius, rank)
+        assert_array_equal(rank_by_lanes(chunk, radius, rank), expected)
+
+
+@pytest.mark.parametrize("radius", [10, 18, 25, 26])
+def test_large_images_of_bytes_and_any_cut_of_them(
+    radius: int, photo: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def spy(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return rank_by_lanes(*arguments)
+
+    monkeypatch.setattr("imgpipe.filters.rank.rank_by_lanes", spy)
+    side = 2 * radius + 1
+    for one, percent in (
+        (filters.median(radius), 50),
+        (filters.percentile(radius=radius, percentile=80), 80),
+    ):
+        made = one(photo)
+        rank = int(side * side * percent / 100)
+        expected = rank_by_counting(padded(photo, radius), radius, rank)
+        assert_array_equal(made, expected)
+        corner = ndimage.rank_filter(
+            photo[: 40 + radius, : 40 + radius], rank, size=(side, side, 1), mode="nearest"
+        )
+        assert_array_equal(made[:40, :40], corner[:40, :40])
+        for chunk in (64, (200, 290)):
+            assert_array_equal(imgpipe.apply(photo, one, executor="serial", chunk=chunk), made)
+    assert bool(calls) == (radius <= 25)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
