@@ -1,6 +1,6 @@
 """A function of the user's over a large image, against the other ways to do it in Python.
 
-    python benchmarks/bench_own.py [--side 10000] [--rounds 3]
+    python benchmarks/bench_own.py [--side 10000] [--rounds 3] [--arrays]
 
 The function is the emboss of the README (strength 2) in plain NumPy, or SciPy's Gaussian of sigma
 2. Every way runs on two workers, threads where it has them, as both functions spend their time in
@@ -216,6 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare ways to run a function over an image.")
     parser.add_argument("--side", type=int, default=10_000, help="rows and columns")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--arrays", action="store_true", help="only from array to array")
     args = parser.parse_args()
     code = reporting.fingerprint()
     path = make_big.make(args.side)
@@ -224,6 +225,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
             rows += compare(f"{case}, array", array_ways(array, case), args.rounds)
+            if args.arrays:
+                continue
             ways = file_ways(path, array, case, Path(folder))
             rows += compare(f"{case}, PNG", ways, args.rounds)
     title = f"A function of the user's over {args.side**2 / 1e6:,.0f} megapixels, two workers"
