@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from imgpipe import worker
 from imgpipe.buffers import Buffers, Slot
 from imgpipe.cleanup import CleanupStack
-from imgpipe.errors import Cancelled, UsageError
+from imgpipe.errors import Cancelled
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
@@ -31,6 +31,7 @@ from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
 from imgpipe.plan import Plan
 from imgpipe.reader import Reader
+from imgpipe.sending import by_value
 from imgpipe.stitcher import Stitcher
 from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
 from imgpipe.tiler import JobRef, Task, Tiler
@@ -338,23 +339,11 @@ def must_travel(stages: tuple[Stage, ...]) -> None:
         With the reason.
     """
     if not all(stage.filter.definition.ours for stage in stages):
-        _by_value(stages)
+        by_value(stages, "a filter")
 
 
 def _pickled(job: Job) -> bytes:
     """Return `job` as bytes that a worker can load, whatever module its functions are from."""
     if all(stage.filter.definition.ours for stage in job.all_stages):
         return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
-    return _by_value(job)
-
-
-def _by_value(sent: object) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
-
-    try:
-        return cast(bytes, cloudpickle.dumps(sent))
-    except Exception as error:
-        raise UsageError(
-            f"a filter cannot be sent to the workers: {error}; make what it refers to at its "
-            "first call, or pass it as a parameter"
-        ) from error
+    return by_value(job, "a filter")

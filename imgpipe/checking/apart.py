@@ -10,10 +10,11 @@ from typing import Any
 
 from imgpipe.checking.comparing import check
 from imgpipe.checking.report import CheckReport
-from imgpipe.errors import FilterTimeout, UsageError, WorkerError
+from imgpipe.errors import FilterTimeout, WorkerError
 from imgpipe.executors.choice import choose, started
 from imgpipe.filters.base import Filter, FilterFactory
 from imgpipe.filters.parameters import name_of
+from imgpipe.sending import by_value
 
 __all__ = ["check_apart"]
 
@@ -44,15 +45,7 @@ def check_apart(
     FilterTimeout
         If it is not done in time.
     """
-    import cloudpickle  # noqa: PLC0415 - checks are not the rule
-
-    try:
-        sent = cloudpickle.dumps((filter, image, timeout))
-    except Exception as error:
-        raise UsageError(
-            f"{_name(filter)} cannot be sent to the process that would check it: {error}; make "
-            "what it refers to at its first call"
-        ) from error
+    sent = by_value((filter, image, timeout), _name(filter))
     choice = choose("processes", 1, trusted=False, pixels=0)
     with started(choice, workers=1) as executor:
         try:

@@ -1,0 +1,48 @@
+"""Sending functions to other processes: by value, whatever module or notebook they are from."""
+
+from __future__ import annotations
+
+import io
+import types
+from collections.abc import Callable
+from typing import Any
+
+from imgpipe.errors import UsageError
+
+__all__ = ["by_value"]
+
+
+def by_value(sent: object, what: str) -> bytes:
+    """Return `sent` as bytes that any process with imgpipe can load.
+
+    Raises
+    ------
+    UsageError
+        If that cannot be done; the message begins with `what`.
+    """
+    import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+        """One that keeps the names of files, which errors of functions are to show."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if not isinstance(obj, types.CodeType):
+                return super().reducer_override(obj)
+            make, args = self.dispatch_table[types.CodeType](obj)[:2]
+            return _with_file, (obj.co_filename, make, args)
+
+    made = io.BytesIO()
+    try:
+        Pickler(made).dump(sent)
+    except Exception as error:
+        raise UsageError(
+            f"{what} cannot be sent to the workers: {error}; make what it refers to at its "
+            "first call, or pass it as a parameter"
+        ) from error
+    return made.getvalue()
+
+
+def _with_file(
+    name: str, make: Callable[..., types.CodeType], args: tuple[Any, ...]
+) -> types.CodeType:
+    return make(*args).replace(co_filename=name)
