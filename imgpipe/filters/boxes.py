@@ -10,6 +10,7 @@ other, and doubling is faster for as long as 16 bits hold the sums.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,8 @@ from imgpipe.image import Pixels
 
 __all__ = ["box_mean"]
 
-# From this radius on, running sums are faster; samples that they work on at once.
+# From this radius on, running sums are faster.
 _WIDE = 10
-_BLOCK = 128 * 1024
 
 
 def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
@@ -102,26 +102,12 @@ class _Window:
 
 def _mean_of_doubled(chunk: Pixels, height: int, width: int) -> Pixels:
     """Take the mean of integers over a rectangle whose rows have sums of 15 bits."""
-    sums = _sums_along(chunk, width, np.dtype(np.int16))
-    rows, size = len(sums) - height + 1, sums.shape[1]
-    out = np.empty((rows, size), chunk.dtype)
-    area, wide = height * width, np.dtype(np.uint32)
-    # The window above the first, without its first row, which is beyond the chunk.
-    last = sums[: height - 1].sum(axis=0, dtype=wide) + area // 2
-    for block in parts(rows, size, sums.dtype):
-        made = out[block]
-        step = scratch("flat", sums.dtype, made.size).reshape(made.shape)
-        total = scratch("a", wide, made.size).reshape(made.shape)
-        np.copyto(step, sums[height - 1 :][block])
-        gone = sums[max(0, block.start - 1) : block.start - 1 + len(step)]
-        np.subtract(step[len(step) - len(gone) :], gone, out=step[len(step) - len(gone) :])
-        np.copyto(total, step, casting="unsafe")  # if negative it wraps, and the sum back
-        for row in total:
-            last = np.add(last, row, out=row)
-        last = last.copy()
+    sums, area = _sums_along(chunk, width, np.dtype(np.int16)), height * width
+    out = np.empty((len(sums) - height + 1, sums.shape[1]), chunk.dtype)
+    for block, total in _sums_down(sums, height, sums.dtype, np.dtype(np.uint32), area // 2):
         np.floor_divide(total, area, out=total)
-        np.copyto(made, total, casting="unsafe")
-    return out.reshape(rows, -1, chunk.shape[2])
+        np.copyto(out[block], total, casting="unsafe")
+    return out.reshape(len(out), -1, chunk.shape[2])
 
 
 def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
@@ -146,22 +132,36 @@ def _running_mean(chunk: Pixels, height: int, width: int) -> Pixels:
     """
     rows, columns, channels = chunk.shape[0] - height + 1, chunk.shape[1], chunk.shape[2]
     out = np.empty((rows, columns - width + 1, channels), chunk.dtype)
-    lines = chunk.reshape(len(chunk), -1)
     narrow, wide = _holds(chunk.dtype, height), _holds(chunk.dtype, height * width)
+    for block, down in _sums_down(chunk.reshape(len(chunk), -1), height, narrow, narrow):
+        _means_along(down.reshape(-1, channels), width, height * width, wide, out[block])
+    return out
+
+
+def _sums_down(
+    lines: Pixels, height: int, narrow: np.dtype[Any], wide: np.dtype[Any], add: int = 0
+) -> Iterator[tuple[slice, Pixels]]:
+    """Sum `height` lines from each one on, and `add`; yield some at a time, to be overwritten.
+
+    What comes in less what goes out is taken in `narrow`, and summed in `wide`.
+    """
+    rows, size = len(lines) - height + 1, lines.shape[1]
     # The window above the first, without its first row, which is beyond the chunk.
-    last = lines[: height - 1].sum(axis=0, dtype=narrow)
-    step = max(1, _BLOCK // lines.shape[1])
-    for y in range(0, rows, step):
-        count = min(step, rows - y)
-        down = scratch("flat", narrow, count * lines.shape[1]).reshape(count, -1)
-        np.copyto(down, lines[y + height - 1 :][:count])
-        gone = lines[max(0, y - 1) : y - 1 + count]
-        np.subtract(down[count - len(gone) :], gone, out=down[count - len(gone) :])
-        for row in down:
+    last = lines[: height - 1].sum(axis=0, dtype=wide) + wide.type(add)
+    for block in parts(rows, size, narrow):
+        come = lines[height - 1 :][block]
+        gone = lines[max(0, block.start - 1) : block.start - 1 + len(come)]
+        step = total = scratch("flat", narrow, come.size).reshape(come.shape)
+        np.copyto(step, come)
+        less = step[len(come) - len(gone) :]
+        np.subtract(less, gone, out=less)
+        if wide != narrow:
+            total = scratch("wide", wide, come.size).reshape(come.shape)
+            np.copyto(total, step, casting="unsafe")  # if negative it wraps, and the sum back
+        for row in total:
             last = np.add(last, row, out=row)
         last = last.copy()
-        _means_along(down.reshape(-1, channels), width, height * width, wide, out[y : y + count])
-    return out
+        yield block, total
 
 
 def _means_along(sums: Pixels, width: int, area: int, wide: np.dtype[Any], out: Pixels) -> None:
