@@ -27,6 +27,7 @@ import numpy as np
 from imgpipe.errors import MemoryPlanError
 from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
+from imgpipe.publish import reserved
 
 __all__ = ["Buffers", "Slot"]
 
@@ -159,9 +160,7 @@ def _temporary(size: int) -> Made:
             os.unlink(path)
 
     try:
-        os.truncate(fd, size)
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, size)
+        reserved(fd, size)
         memory = mmap.mmap(fd, size)
     except BaseException:
         os.unlink(path)

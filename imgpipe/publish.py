@@ -2,18 +2,23 @@
 
 Bytes go to a temporary file beside the destination. `commit` flushes it to the disk and
 renames it, so the destination holds nothing, the complete old file or the complete new one
-at every instant. The temporary is locked as long as its writer lives; one that a killed run
-left behind carries no lock, and the next run to the same folder sweeps it away.
+at every instant. A file that cannot be replaced in this way is refused before any work is done.
+
+The name of a temporary says which host and process it belongs to, and the file is locked as long
+as its writer lives. One that a killed run left behind is swept away by the next process that
+writes to the folder. Where files cannot be locked nothing is swept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +30,17 @@ try:
 except ImportError:  # Windows: an open file cannot be removed, which serves as the lock
     fcntl = None
 
-__all__ = ["OutputFile", "explained"]
+__all__ = ["OutputFile", "explained", "reserved"]
 
 _SUFFIX = ".imgpipe-part"
+_STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
 _WRITEBACK_BYTES = 16 << 20
+# What file systems say that do not know a call: FAT, CIFS and FUSE do not all agree on it.
+_UNSUPPORTED = {
+    errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
+    errno.ENOTTY,
+}  # fmt: skip
+_swept: set[tuple[int, int]] = set()
 
 
 class OutputFile:
@@ -43,31 +55,33 @@ class OutputFile:
     Raises
     ------
     OutputError
-        If the destination is a directory or cannot be written.
+        If the destination is a directory, or cannot be written or replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        self._target = Path(os.path.realpath(self.name))
+        self._target = self.working_path = Path(os.path.realpath(self.name))
         self._fd = -1
-        self._lock = threading.Lock()
         self._unflushed = 0
         self._flusher: threading.Thread | None = None
+        self.replaces = False
         self.size = 0
         with self._explained():
-            self._old = self._existing()
-            self.replaces = self._old is None or stat.S_ISREG(self._old.st_mode)
-            if self.replaces:
+            self._old = _existing(self.name)
+            if self._old is None or _is_named(self._target, self._old):
+                if self._old is not None:
+                    _check_replaceable(self._target, self._old)
                 _sweep(self._target.parent)
-                self.working_path = self._create_beside()
-            else:
-                self.working_path = self._target
+                self.replaces = True
+                self._create_beside()
+            else:  # /dev/stdout leads to what has no path of its own
+                self._target = self.working_path = Path(self.name)
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Append `parts`."""
         with self._explained():
             if self._fd < 0:  # opening a pipe waits for its reader
-                self._fd = os.open(self._target, os.O_WRONLY)
+                self._fd = os.open(self._target, os.O_WRONLY | os.O_TRUNC)
             for part in parts:
                 view = memoryview(part).cast("B")
                 while view:
@@ -80,9 +94,7 @@ class OutputFile:
         with self._explained():
             if not self.replaces:
                 raise OSError(errno.ESPIPE, "rows cannot be placed in a pipe or device")
-            os.truncate(self.working_path, size)
-            if hasattr(os, "posix_fallocate") and size:
-                os.posix_fallocate(self._fd, 0, size)
+            reserved(self._fd, size)
         self.size = size
 
     def commit(self) -> int:
@@ -90,9 +102,10 @@ class OutputFile:
         with self._explained():
             self._join_writeback()
             if self.replaces:
-                os.fsync(self._fd)
+                _supported(os.fsync, self._fd)
                 if self._old is not None:
-                    os.chmod(self.working_path, stat.S_IMODE(self._old.st_mode))
+                    with contextlib.suppress(OSError):  # not every file system has modes
+                        os.chmod(self.working_path, stat.S_IMODE(self._old.st_mode))
                 os.replace(self.working_path, self._target)
                 _sync_folder(self._target.parent)
             self._close()
@@ -108,29 +121,27 @@ class OutputFile:
                 os.unlink(self.working_path)
         self._close()
 
-    def _existing(self) -> os.stat_result | None:
-        try:
-            found = os.stat(self._target)
-        except FileNotFoundError:
-            return None
-        if stat.S_ISDIR(found.st_mode):
-            raise OSError(errno.EISDIR, "is a directory")
-        if not os.access(self._target, os.W_OK):
-            raise OSError(errno.EACCES, "permission denied")
-        return found
-
-    def _create_beside(self) -> Path:
+    def _create_beside(self) -> None:
+        """Create the temporary, no more readable than the file that it replaces."""
+        mode = 0o666 if self._old is None else stat.S_IMODE(self._old.st_mode) & 0o777 | 0o600
+        stem = os.fsencode(self._target.name)[:_STEM_BYTES].decode(errors="ignore")
         while True:
-            # Long names keep room for what is added to them (255 bytes on most systems).
-            stem = os.fsdecode(os.fsencode(self._target.name)[:200])
-            path = self._target.with_name(f".{stem}.{os.urandom(4).hex()}{_SUFFIX}")
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+            self.working_path = self._target.with_name(f".{stem}.{owner}{_SUFFIX}")
+            try:
+                self._fd = os.open(self.working_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                    raise _RefusedError(error.errno, _NO_TEMPORARY) from error
+                raise
             if fcntl is None:
-                return path
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+                return
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
             if os.fstat(self._fd).st_nlink:  # else a sweep came between creation and lock
-                return path
+                return
             os.close(self._fd)
+            self._fd = -1
 
     def _start_writeback(self) -> None:
         # The disk is kept busy while there is still work to do, so that the final fsync
@@ -141,9 +152,10 @@ class OutputFile:
             return
         if self._flusher is None or not self._flusher.is_alive():
             self._unflushed = self.size
-            self._flusher = threading.Thread(target=self._flush, name="imgpipe-writeback")
-            self._flusher.daemon = True
-            self._flusher.start()
+            flusher = threading.Thread(target=self._flush, name="imgpipe-writeback", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no more threads: `commit` does all of it
+                flusher.start()
+                self._flusher = flusher
 
     def _flush(self) -> None:
         # An error here is reported again, and handled, by the fsync of `commit`.
@@ -168,8 +180,27 @@ class OutputFile:
             raise OutputError(
                 f"{self.name}: cannot write: {explained(error, self._target)}"
             ) from error
+        except BaseException:
+            self.abort()
+            raise
 
 
+class _RefusedError(OSError):
+    """A destination that will not do, with the reason in words."""
+
+
+_NO_TEMPORARY = (
+    "no file can be made in {folder}, where the image is built beside its destination; choose "
+    "another place or change the permissions of that folder"
+)
+_MOUNTED = (
+    "it is a mount point, which cannot be replaced; mount its folder {folder} instead, or choose "
+    "another place"
+)
+_OTHERS = (
+    "it belongs to somebody else, and in {folder} only its owner may replace it; choose another "
+    "place"
+)
 _REASONS = {
     errno.ENOENT: "there is no folder {folder}; create it first",
     errno.ENOTDIR: "there is no folder {folder}; create it first",
@@ -179,35 +210,143 @@ _REASONS = {
     errno.EROFS: "the disk may only be read; choose another place",
     errno.ENOSPC: "the disk is full; free some space or choose another place",
     errno.EDQUOT: "your share of the disk is full; free some space or choose another place",
+    errno.EFBIG: "the file system takes no file of this size; choose another place",
     errno.ENAMETOOLONG: "the file name is too long; choose a shorter one",
     errno.EPIPE: "the reader at the other end went away",
+    errno.EBUSY: "it is in use by the system and cannot be replaced; choose another place",
+    errno.EXDEV: "the file system of {folder} cannot replace files; choose another place",
+    errno.ENOSYS: "the file system of {folder} cannot replace files; choose another place",
 }
 
 
 def explained(error: OSError, target: str | os.PathLike[str]) -> str:
     """Return what went wrong when `target` was written, and what to do."""
-    known = _REASONS.get(error.errno or 0, "")
-    return known.format(folder=Path(target).parent) or (error.strerror or str(error)).lower()
+    known = error.strerror if isinstance(error, _RefusedError) else _REASONS.get(error.errno or 0)
+    return (known or "").format(folder=Path(target).parent) or (
+        error.strerror or str(error)
+    ).lower()
+
+
+def reserved(fd: int, size: int) -> None:
+    """Make the file at `fd` `size` bytes long, on the disk too where that is supported."""
+    if not size:
+        return
+    if hasattr(os, "posix_fallocate") and _supported(os.posix_fallocate, fd, 0, size):
+        return
+    if not _supported(os.truncate, fd, size):
+        os.lseek(fd, size - 1, os.SEEK_SET)  # FAT fills what is left out with zeros
+        os.write(fd, b"\0")
+        os.lseek(fd, 0, os.SEEK_SET)
+
+
+def _supported(call: Callable[..., None], *args: int) -> bool:
+    """Call; return whether the file system knows such a call."""
+    try:
+        call(*args)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True
+
+
+def _existing(name: str) -> os.stat_result | None:
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EISDIR, "is a directory")
+    return found
+
+
+def _is_named(path: Path, found: os.stat_result) -> bool:
+    """Whether `path` is a regular file and the one that was `found`."""
+    with contextlib.suppress(OSError):
+        return stat.S_ISREG(found.st_mode) and os.path.samestat(os.stat(path), found)
+    return False
+
+
+def _check_replaceable(path: Path, old: os.stat_result) -> None:
+    """Refuse a file that the rename at the very end would fail to replace."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        if _mount(fd) != _mount_of(path.parent):
+            raise _RefusedError(errno.EBUSY, _MOUNTED)
+    finally:
+        os.close(fd)
+    folder = os.stat(path.parent)
+    masters = 0, folder.st_uid, old.st_uid
+    if folder.st_mode & stat.S_ISVTX and hasattr(os, "geteuid") and os.geteuid() not in masters:
+        raise _RefusedError(errno.EPERM, _OTHERS)
+
+
+def _mount_of(folder: Path) -> str:
+    if not hasattr(os, "O_PATH"):
+        return ""
+    fd = os.open(folder, os.O_PATH)
+    try:
+        return _mount(fd)
+    finally:
+        os.close(fd)
+
+
+def _mount(fd: int) -> str:
+    """Return which mount the file at `fd` was opened through, nothing where it is not told."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+        return next((line for line in lines if line.startswith("mnt_id:")), "")
+    return ""
+
+
+@functools.cache
+def _host() -> str:
+    """Return a mark of this host, as long as it is up."""
+    boot = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    name = os.uname().nodename if hasattr(os, "uname") else ""
+    return f"{zlib.crc32(f'{name} {boot}'.encode()):08x}"
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the temporaries of runs that were killed."""
+    """Remove the temporaries of runs that were killed, once for every folder."""
     if fcntl is None:
         return
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") and entry.name.endswith(_SUFFIX):
-                _remove_unlocked(entry.path)
-
-
-def _remove_unlocked(path: str) -> None:
     with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        found = os.stat(folder)
+        if (found.st_dev, found.st_ino) in _swept:
+            return
+        _swept.add((found.st_dev, found.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") and entry.name.endswith(_SUFFIX):
+                    _remove_abandoned(entry)
+
+
+def _remove_abandoned(entry: os.DirEntry[str]) -> None:
+    """Remove a temporary of this host whose process is gone and whose lock is free."""
+    host, _, owner = entry.name.removesuffix(_SUFFIX).rpartition(".")[2].partition("-")
+    pid = owner.partition("-")[0]
+    if host != _host() or not pid.isdecimal() or _lives(int(pid)):
+        return
+    with contextlib.suppress(OSError):
+        fd = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
+            os.unlink(entry.path)
         finally:
             os.close(fd)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+import subprocess
+import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import imgpipe
+from imgpipe import publish
 from imgpipe.errors import OutputError
+from imgpipe.filters import invert
 from imgpipe.publish import OutputFile
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -106,15 +118,284 @@ def test_a_bad_destination_is_named_with_what_to_do(
     assert str(tmp_path / path) in str(caught.value)
 
 
+KILLED = """
+import os, signal, sys
+from imgpipe.publish import OutputFile
+out = OutputFile(sys.argv[1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def left_by_a_killed_run(path: Path) -> Path:
+    """Return the temporary of a process that is gone."""
+    before = set(leftovers(path.parent))
+    subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    (name,) = set(leftovers(path.parent)) - before
+    return path.parent / name
+
+
+@pytest.fixture
+def first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process write as if to a folder that it has never written to."""
+    monkeypatch.setattr(publish, "_swept", set())
+
+
 def test_what_a_killed_run_left_is_swept_and_what_lives_is_not(tmp_path: Path) -> None:
-    dead = tmp_path / ".o.bin.0123abcd.imgpipe-part"
-    dead.write_bytes(b"left behind")
+    dead = left_by_a_killed_run(tmp_path / "o.bin")
     living = OutputFile(tmp_path / "one.bin")
     other = OutputFile(tmp_path / "two.bin")
     assert not dead.exists()
     assert len(leftovers(tmp_path)) == 2
     living.commit()
     other.commit()
+
+
+def test_what_is_not_surely_abandoned_is_not_swept(tmp_path: Path, first_time: None) -> None:
+    dead = left_by_a_killed_run(tmp_path / "o.bin")
+    host, gone, mark = dead.name.split(".")[-2].split("-")
+    kept = {
+        f".o.bin.{mark}.imgpipe-part": "of no owner",
+        f".o.bin.00000000-{gone}-{mark}.imgpipe-part": "of another host, or before it was started",
+        f".o.bin.{host}-1-{mark}.imgpipe-part": "of a process that lives",
+        f"o.bin.{host}-{gone}-{mark}.imgpipe-part": "no temporary",
+        ".mine.imgpipe-part": "somebody's",
+    }
+    for name in kept:
+        (tmp_path / name).touch()
+    locked = dead.with_name(dead.name.replace(".o.bin.", ".locked."))
+    with open(locked, "wb") as file:
+        publish.fcntl.flock(file, publish.fcntl.LOCK_EX)
+        OutputFile(tmp_path / "new.bin").abort()
+    assert set(leftovers(tmp_path)) == {*kept, locked.name}
+
+
+def test_a_folder_is_listed_once_however_many_files_are_written_to_it(
+    tmp_path: Path, first_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    for number in range(20):
+        for folder in folders:
+            OutputFile(folder / f"{number}.bin").commit()
+    assert listed == folders
+
+
+UNSUPPORTED = [errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM]
+CALLS = ["fcntl.flock", "os.posix_fallocate", "os.truncate", "os.fsync", "os.chmod"]
+
+
+def refuse(number: int) -> object:
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("number", [*UNSUPPORTED, errno.ENOLCK], ids=errno.errorcode.get)
+def test_a_file_system_without_locks_takes_files_and_is_not_swept(
+    number: int, tmp_path: Path, first_time: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = left_by_a_killed_run(tmp_path / "o.bin")
+    monkeypatch.setattr(publish.fcntl, "flock", refuse(number))
+    imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "new.png")
+    assert set(os.listdir(tmp_path)) == {"new.png", dead.name}
+
+
+def test_a_system_without_locks_takes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "fcntl", None)
+    imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "new.png")
+    assert os.listdir(tmp_path) == ["new.png"]
+
+
+@pytest.mark.parametrize("number", UNSUPPORTED, ids=errno.errorcode.get)
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_a_file_system_that_knows_none_of_the_calls_that_can_be_spared(
+    suffix: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"o{suffix}"
+    path.write_bytes(b"old")
+    for call in CALLS:
+        owner, name = call.split(".")
+        monkeypatch.setattr(getattr(publish, owner), name, refuse(number))
+    array = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    imgpipe.write(array, path)
+    np.testing.assert_array_equal(imgpipe.read(path), array)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.replace", "os.posix_fallocate"])
+def test_an_error_of_the_disk_is_told_and_leaves_the_old_file(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "o.npy"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, call.removeprefix("os."), refuse(errno.EIO))
+    with pytest.raises(OutputError, match=r"o\.npy: cannot write: input/output error"):
+        imgpipe.write(np.zeros((3, 4), np.uint8), path)
+    assert os.listdir(tmp_path) == ["o.npy"]
+    assert path.read_bytes() == b"old"
+
+
+def test_an_interrupt_while_a_file_is_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(publish.fcntl, "flock", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        OutputFile(tmp_path / "o.bin")
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_thread_to_be_had_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(publish, "_WRITEBACK_BYTES", 1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    out = OutputFile(tmp_path / "o.bin")
+    out.write(b"all of it")
+    assert out.commit() == 9
+
+
+def test_what_is_written_is_never_more_readable_than_what_it_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "o.bin"
+    path.write_bytes(b"secret")
+    path.chmod(0o600)
+    out = OutputFile(path)
+    assert stat.S_IMODE(os.stat(out.working_path).st_mode) == 0o600
+    out.abort()
+
+
+@contextlib.contextmanager
+def mounted(source: Path, target: Path) -> Iterator[None]:
+    done = subprocess.run(["mount", "--bind", source, target], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", target], check=True)
+
+
+def assert_refused_before_the_work(path: Path, says: str) -> None:
+    before = path.read_bytes(), sorted(os.listdir(path.parent))
+    chunks: list[object] = []
+    with pytest.raises(OutputError, match=rf"{path.name}: cannot write: .*{says}") as caught:
+        imgpipe.run(path.parent / "in.npy", invert(), path, on_event=chunks.append)
+    assert chunks == []
+    assert "\n" not in str(caught.value)
+    assert (path.read_bytes(), sorted(os.listdir(path.parent))) == before
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """An output file that exists, beside an input."""
+    np.save(tmp_path / "in.npy", np.zeros((4, 5, 3), np.uint8))
+    (tmp_path / "old.png").write_bytes(b"old")
+    return tmp_path / "old.png"
+
+
+@as_root
+def test_a_file_that_is_a_mount_point_is_refused_before_the_work(old: Path) -> None:
+    (old.parent / "elsewhere").write_bytes(b"mounted")
+    with mounted(old.parent / "elsewhere", old):
+        assert_refused_before_the_work(old, "mount point, .* mount its folder")
+    link = old.with_name("link.png")
+    link.symlink_to(old.name)
+    with mounted(old.parent / "elsewhere", old):
+        assert_refused_before_the_work(link, "mount point")
+
+
+@as_root
+def test_a_file_in_a_mounted_folder_is_replaced(old: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    with mounted(old.parent, folder):
+        imgpipe.run(old.parent / "in.npy", invert(), folder / "old.png")
+    assert imgpipe.read(old).shape == (4, 5, 3)
+
+
+@as_root
+@pytest.mark.parametrize("attribute", ["i", "a"])
+def test_a_file_that_may_not_be_changed_is_refused_before_the_work(
+    attribute: str, old: Path
+) -> None:
+    done = subprocess.run(["chattr", f"+{attribute}", old], check=False, capture_output=True)
+    if done.returncode:
+        pytest.skip("this file system has no such attributes")
+    try:
+        assert_refused_before_the_work(old, "permission denied")
+    finally:
+        subprocess.run(["chattr", f"-{attribute}", old], check=True)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
+    number: int, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.open
+
+    def guarded(path: object, flags: int, *more: int, **others: object) -> int:
+        if flags & os.O_CREAT and str(path).endswith("-part"):
+            raise OSError(number, os.strerror(number), path)
+        return really(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", guarded)
+    assert_refused_before_the_work(old, f"no file can be made in {old.parent}, .* of that folder")
+
+
+AS_SOMEBODY = """
+import os, sys
+from imgpipe.errors import OutputError
+from imgpipe.publish import OutputFile
+os.setgid(65534); os.setuid(65534)
+try:
+    OutputFile(sys.argv[1])
+except OutputError as error:
+    print(error)
+"""
+
+
+@as_root
+@pytest.mark.parametrize(("mode", "says"), [(0o1777, "somebody else"), (0o755, "no file can be")])
+def test_a_file_one_may_write_to_but_not_replace_is_refused_before_the_work(
+    mode: int, says: str
+) -> None:
+    with tempfile.TemporaryDirectory() as name:  # where everybody may be let in
+        folder = Path(name)
+        (folder / "o.png").touch()
+        (folder / "o.png").chmod(0o666)
+        folder.chmod(mode)
+        command = [sys.executable, "-c", AS_SOMEBODY, folder / "o.png"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert says in done.stdout
+        assert os.listdir(folder) == ["o.png"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.ENOSYS])
+def test_a_file_system_that_cannot_replace_files_is_told_in_the_end(
+    number: int, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "replace", refuse(number))
+    with pytest.raises(OutputError, match=r"cannot be replaced|cannot replace files"):
+        imgpipe.run(old.parent / "in.npy", invert(), old)
+    assert old.read_bytes() == b"old"
+    assert leftovers(old.parent) == []
+
+
+def test_standard_output_may_be_named_by_its_device(old: Path) -> None:
+    command = [sys.executable, "-m", "imgpipe", "invert", old.parent / "in.npy"]
+    done = subprocess.run([*command, "-q", "-o", "/dev/stdout"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"\x89PNG")
+    assert done.stdout.endswith(b"IEND\xaeB`\x82")
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

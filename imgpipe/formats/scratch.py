@@ -17,7 +17,7 @@ import numpy as np
 from imgpipe.errors import CorruptError, OutputError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
-from imgpipe.publish import explained
+from imgpipe.publish import explained, reserved
 
 __all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch"]
 
@@ -122,13 +122,11 @@ class Scratch:
 
         try:
             self._fd, path = tempfile.mkstemp(prefix="imgpipe-scratch-", dir=self.folder)
+            self._path = path
             if os.path.isdir("/proc/self/fd"):
                 os.unlink(path)
-                path = f"/proc/{os.getpid()}/fd/{self._fd}"
-            self._path = path
-            os.truncate(self._fd, self.info.nbytes)
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self._fd, 0, self.info.nbytes)
+                self._path = f"/proc/{os.getpid()}/fd/{self._fd}"
+            reserved(self._fd, self.info.nbytes)
         except OSError as error:
             self.abort()
             folder = self.folder or tempfile.gettempdir()
