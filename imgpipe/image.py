@@ -60,6 +60,12 @@ class Metadata:
         CIE xy of white, red, green and blue.
     cicp : tuple of 4 int or None
         Coding-independent code points (ITU-T H.273): primaries, transfer, matrix, full range.
+    mastering : tuple of 10 float or None
+        Display on which the image was graded (SMPTE ST 2086): CIE xy of red, green, blue and
+        white, then its highest and lowest luminance in candela per square metre.
+    light_levels : (float, float) or None
+        Luminance of the brightest pixel and of the brightest frame on average (CTA-861.3), in
+        candela per square metre; 0 where it is not known.
     texts : tuple of Text
         Everything written down in words, XMP included.
     """
@@ -72,15 +78,22 @@ class Metadata:
     srgb_intent: int | None = None
     chromaticities: tuple[float, ...] | None = None
     cicp: tuple[int, int, int, int] | None = None
+    mastering: tuple[float, ...] | None = None
+    light_levels: tuple[float, float] | None = None
     texts: tuple[Text, ...] = ()
 
-    def recoloured(self) -> Metadata:
-        """Return what is still true once the colour model has changed.
+    def recoloured(self, colour: Colour) -> Metadata:
+        """Return the entries that are still true once the colour model has become `colour`.
 
-        A profile describes the channels it was made for: that of an RGB image
-        says nothing about a gray one. The transfer curve stays true.
+        A profile describes the channels it was made for: that of an RGB image says nothing about
+        a gray one. The transfer curve stays true: gray made of PQ colours is still PQ.
         """
-        return replace(self, icc=None, chromaticities=None, cicp=None)
+        kept = replace(self, icc=None, chromaticities=None)
+        return replace(kept, cicp=None, mastering=None) if colour == "other" else kept
+
+    def brightened(self) -> Metadata:
+        """Return the entries that are true of an image that may be brighter than this one."""
+        return replace(self, light_levels=None)
 
     def transposed(self) -> Metadata:
         """Return what is true once rows have become columns: x and y change places."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,23 @@ from imgpipe.errors import (
     UsageError,
 )
 from imgpipe.events import Finished, Started, TaskDone, Written
-from imgpipe.filters import autocontrast, blur, box, crop, flip, grayscale, invert
+from imgpipe.filters import (
+    autocontrast,
+    blur,
+    box,
+    crop,
+    flip,
+    grayscale,
+    invert,
+    maximum,
+    mix_channels,
+)
 from imgpipe.filters.base import Chain, filter
+from imgpipe.formats.arrays import RandomArray
+from imgpipe.formats.opening import open_sink
 from imgpipe.formats.png.reading import PngRows
-from imgpipe.pipeline import plan_run
+from imgpipe.image import ImageInfo, Metadata
+from imgpipe.pipeline import Options, plan_run, run_between
 from tests.conftest import PicklingExecutor, noise
 
 
@@ -226,6 +240,37 @@ def test_metadata_survives_where_it_is_still_true(tmp_path: Path) -> None:
     assert gray.mode == "L"
     assert "icc_profile" not in gray.info
     assert gray.text["Author"] == "Somebody"
+
+
+HDR = Metadata(
+    cicp=(9, 16, 0, 1),
+    mastering=(0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329, 1000.0, 0.0001),
+    light_levels=(1000.0, 400.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("chain", "kept"),
+    [
+        (blur(), HDR),
+        (grayscale(), HDR),  # gray made of a PQ image is still PQ
+        (flip(), HDR),
+        (crop(width=3, height=3), replace(HDR, light_levels=(1000.0, 0.0))),
+        (invert(), replace(HDR, light_levels=None)),
+        (blur() | maximum(), replace(HDR, light_levels=None)),
+        (mix_channels(matrix="1 0 0; 0 1 0"), Metadata()),
+    ],
+    ids=str,
+)
+def test_hdr_metadata_survives_where_it_is_still_true(
+    chain: imgpipe.Chain, kept: Metadata, tmp_path: Path
+) -> None:
+    info = ImageInfo(5, 7, 3, np.dtype("uint16"), None, "rgb", HDR)
+    sink = open_sink(tmp_path / "in.png", info)
+    source = RandomArray(info, np.zeros(info.shape, np.uint16))
+    run_between(source, (), sink, "in.png", Options())
+    imgpipe.run(tmp_path / "in.png", chain, tmp_path / "out.png")
+    assert imgpipe.info(tmp_path / "out.png").metadata == kept
 
 
 def test_no_dark_fringes_under_alpha(tmp_path: Path) -> None:

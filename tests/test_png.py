@@ -112,6 +112,12 @@ def data_of(raw: bytes) -> tuple[bytes, bytes]:
     return b"IDAT", zlib.compress(raw)
 
 
+def half_data(part: int) -> tuple[bytes, bytes]:
+    """Return one half of the pixel data of 2 x 2 pixels."""
+    data = zlib.compress(bytes(6))
+    return b"IDAT", (data[:5], data[5:])[part]
+
+
 def with_chunks(path: Path, *chunks: tuple[bytes, bytes], width: int = 3, height: int = 2) -> Path:
     raw = bytes(height * (1 + width))
     return png_file(path, header(width, height), *chunks, data_of(raw), END)
@@ -419,6 +425,8 @@ FULL = Metadata(
     srgb_intent=1,
     chromaticities=(0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06),
     cicp=(9, 16, 0, 1),
+    mastering=(0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329, 1000.0, 0.0001),
+    light_levels=(1000.0, 203.5),
     texts=(
         Text("Title", "Señor"),
         Text("Comment", "long " * 1000),
@@ -471,6 +479,8 @@ def test_a_text_that_png_cannot_hold_is_left_out(
         (b"sRGB", b"\x09"),
         (b"cHRM", bytes(31)),
         (b"cICP", b""),
+        (b"mDCV", bytes(23)),
+        (b"cLLI", bytes(9)),
         (b"eXIf", b"nonsense"),
         (b"zTXt", b"Title\0\0nonsense"),
         (b"zTXt", b"Title\0\7" + zlib.compress(b"x")),
@@ -575,10 +585,8 @@ def test_a_file_that_went_through_text_mode_is_recognised(path: Path) -> None:
         ([header(1, 1, 8, 3), data_of(b"\0\0")], "lacks its palette"),
         ([header(1, 1, 8, 3), data_of(b"\0\0"), (b"PLTE", b"abc")], "wrong place"),
         ([header(1, 1, 8, 3), (b"PLTE", b"ab"), data_of(b"\0\0")], "palette of 2 bytes"),
-        ([header(1, 1), data_of(b"\0\0"), (b"tIME", b""), data_of(b"")], "several places"),
+        ([header(2, 2), half_data(0), (b"tIME", b""), half_data(1)], "ends after row"),
         ([header(2, 2), data_of(bytes(5))], "ends after row 1 of 2"),
-        ([header(2, 2), data_of(bytes(7))], "more pixel data than its header"),
-        ([header(2, 2), data_of(bytes(600_000))], "more pixel data than its header"),
         ([header(2, 2), data_of(b"\0ab\5ab")], "row 1 has a filter that does not exist"),
         ([header(2, 2), (b"IDAT", b"nonsense")], "cannot be decompressed after row 0 of 2"),
         ([header(2, 2), (b"IDAT", zlib.compress(bytes(6))[:-4] + b"abcd")], "checksum of its pix"),
@@ -596,7 +604,7 @@ def test_a_chunk_that_must_be_understood_is_not_skipped(path: Path) -> None:
     damaged(with_chunks(path, (b"ABCD", b"")), "ABCD", FormatError)
 
 
-@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"IDAT", b"IEND"])
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"IDAT"])
 def test_checksums_of_critical_chunks_are_checked(path: Path, kind: bytes) -> None:
     png_file(path, header(1, 1, 8, 3), (b"PLTE", b"abc"), data_of(b"\0\0"), END)
     content = bytearray(path.read_bytes())
@@ -614,18 +622,124 @@ def small_files(path: Path) -> list[bytes]:
         encoded(path, picture(4, 3, channels, dtype), replace(FULL, texts=FULL.texts[:1]))
         files.append(path.read_bytes())
     palette = ((b"PLTE", bytes(range(12))), (b"tRNS", b"\1\2"))
-    for interlace, raw in ((0, bytes(12)), (1, bytes(20))):
-        png_file(path, header(5, 6, 2, 3, interlace), *palette, data_of(raw[:20]), END)
+    for interlace, raw in ((0, bytes(18)), (1, bytes(27))):
+        png_file(path, header(5, 6, 2, 3, interlace), *palette, data_of(raw), END)
         files.append(path.read_bytes())
     return files
 
 
-def test_every_truncation_is_found(path: Path) -> None:
+def test_every_truncation_is_found(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for content in small_files(path):
+        path.write_bytes(content)
+        pixels = decoded(path)
         for length in range(len(content)):
             path.write_bytes(content[:length])
-            with pytest.raises((CorruptError, FormatError), match=str(path)):
-                decoded(path)
+            caplog.clear()
+            if length >= len(content) - len(chunk(*END)):  # every pixel is there
+                assert np.array_equal(decoded(path), pixels)
+                assert "is truncated: it ends at byte" in caplog.text
+            else:
+                with pytest.raises((CorruptError, FormatError), match=str(path)):
+                    decoded(path)
+
+
+# ------------------------------------------------------------------ damage that touches no pixel
+
+
+PIXELS = bytes(6)  # of 2 x 2, in two rows
+PALETTE_OF_4_BYTES = (b"PLTE", b"abcd")
+TIME = (b"tIME", b"")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "warning"),
+    [
+        ([data_of(PIXELS + b"a"), END], "ignored 1 byte after the last row"),
+        ([data_of(PIXELS + b"abc"), END], "ignored 3 bytes after the last row"),
+        ([data_of(PIXELS + bytes(600_000)), END], "ignored 600,000 bytes after the last row"),
+        ([(b"IDAT", zlib.compress(PIXELS) + b"more"), END], "ignored 4 bytes after the last row"),
+        ([data_of(PIXELS), (b"IDAT", b"more"), END], "ignored 4 bytes after the last row"),
+        ([data_of(PIXELS)], "is truncated: it ends at byte"),
+        ([data_of(PIXELS), (b"I\0ND", b"")], "there is no chunk there"),
+        ([data_of(PIXELS), (b"IEND", b"content")], ""),
+        ([data_of(PIXELS), TIME, (b"IDAT", b""), END], "ignored the chunk IDAT"),
+        ([data_of(PIXELS), TIME, (b"IDAT", b"x"), END], "ignored the chunk IDAT"),
+        ([(b"IDAT", b""), TIME, data_of(PIXELS), END], ""),
+        ([(b"IDAT", b""), data_of(PIXELS), END], ""),
+        ([PALETTE_OF_4_BYTES, data_of(PIXELS), END], "no palette has 4 bytes"),
+        ([(b"PLTE", b""), data_of(PIXELS), END], "no palette has 0 bytes"),
+        ([data_of(PIXELS), (b"tRNS", b"\0\1"), END], "ignored the chunk tRNS"),
+        ([(b"gAMA", b"\0\0\1\0"), (b"gAMA", b"\0\0\2\0"), data_of(PIXELS), END], "twice"),
+    ],
+)
+def test_a_file_with_all_its_pixels_is_read_with_a_warning(
+    path: Path,
+    chunks: list[tuple[bytes, bytes]],
+    warning: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    png_file(path, header(2, 2), *chunks)
+    assert not decoded(path).any()
+    assert len(caplog.records) == bool(warning)
+    if warning:
+        assert caplog.records[0].getMessage().startswith(f"{path}: ")
+        assert warning in caplog.text
+
+
+def test_surplus_data_of_an_interlaced_file_is_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = bytes(7)  # three passes of 2 x 2 pixels, with a filter byte for each row
+    png_file(path, header(2, 2, 8, 0, 1), data_of(raw + b"ab"))
+    assert not decoded(path).any()
+    assert "ignored 2 bytes after the last row" in caplog.text
+    assert "before its end mark" in caplog.text
+
+
+def test_a_wrong_checksum_of_the_end_mark_is_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = with_chunks(path).read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert not decoded(path).any()
+    assert "the checksum of its end mark (IEND) is wrong" in caplog.text
+
+
+def test_a_warning_is_given_once_for_all_passes(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    png_file(path, header(2, 2), data_of(bytes(7)), END)
+    source = png.open_source(path)
+    for _ in range(3):
+        rows = source.rows()
+        rows.read_into(np.empty((2, 2, 1), np.uint8))
+        rows.finish()
+        rows.close()
+    assert len(caplog.records) == 1
+
+
+def test_surplus_rows_do_not_hide_a_wrong_checksum(path: Path) -> None:
+    data = zlib.compress(bytes(600))
+    png_file(path, header(2, 2), (b"IDAT", data[:-4] + b"abcd"), END)
+    damaged(path, "checksum of its pixels")
+    png_file(path, header(2, 2), (b"IDAT", data[:-4]), END)
+    damaged(path, "no end mark")
+
+
+def test_the_first_transparent_colour_counts(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with_chunks(path, (b"tRNS", b"\0\1"), (b"tRNS", b"\0\0"))
+    assert (decoded(path)[..., 1] == 255).all()
+    assert "it is there twice, and the first one counts" in caplog.text
+
+
+def test_frames_of_an_animation_are_left_out_with_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [Image.new("L", (3, 2), value) for value in (7, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert (decoded(path) == 7).all()
+    assert "is an animation of 2 frames; only its still image is read" in caplog.text
+    assert ".apng" not in png.SUFFIXES
 
 
 def test_every_flipped_byte_gives_pixels_or_a_typed_error(

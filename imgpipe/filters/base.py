@@ -340,6 +340,9 @@ def filter(  # noqa: A001
     metadata : callable, optional
         For filters that change what the metadata say: ``metadata(metadata, before, after,
         **params)``, given the sizes of input and output, is what they say of the output.
+    never_brighter : bool, default False
+        Whether no value of the output is greater than the greatest one of the input, so that the
+        light levels in the metadata stay true.
     in_order : bool, default False
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional

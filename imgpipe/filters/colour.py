@@ -29,7 +29,7 @@ def _gray_channels(colours: int) -> int:
     return 1
 
 
-@filter(halo=0, channels=_gray_channels, colour="gray")
+@filter(halo=0, channels=_gray_channels, colour="gray", never_brighter=True)
 def grayscale(chunk: Pixels) -> Pixels:
     """Reduce colours to gray, by luma.
 

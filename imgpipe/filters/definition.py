@@ -97,6 +97,7 @@ class Definition:
     output: OutputShape | None = None
     region: InputRegion | None = None
     metadata: StillTrue | None = None
+    never_brighter: bool = False
     in_order: bool = False
     align: PairLike = 1
     operands: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ def _bilateral_radius(sigma_spatial: float) -> int:
     return max(2, math.ceil(3 * sigma_spatial))
 
 
-@filter(halo=_bilateral_radius, alpha="premultiply")
+@filter(halo=_bilateral_radius, alpha="premultiply", never_brighter=True)
 def bilateral(
     chunk: Pixels,
     *,

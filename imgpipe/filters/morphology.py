@@ -29,7 +29,7 @@ Reach = Annotated[int, Between(0, 500), "pixels on each side of the centre"]
 Shape = Annotated[Neighbourhood, "which pixels within the radius count"]
 
 
-@filter(halo=lambda radius: radius)
+@filter(halo=lambda radius: radius, never_brighter=True)
 def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Take the least value around each pixel.
 
@@ -87,7 +87,7 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     return extreme(chunk, np.maximum, radius, shape)
 
 
-@filter(halo=lambda radius: radius)
+@filter(halo=lambda radius: radius, never_brighter=True)
 def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
     """Erode: the least value around each pixel.
 
@@ -145,7 +145,7 @@ def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pix
     return extreme(chunk, np.maximum, radius, shape)
 
 
-@filter(halo=lambda radius: 2 * radius)
+@filter(halo=lambda radius: 2 * radius, never_brighter=True)
 def open(  # noqa: A001 - it is called opening
     chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square"
 ) -> Pixels:

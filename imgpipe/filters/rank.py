@@ -26,7 +26,7 @@ _NARROW = {1: 10, 2: 11, 4: 9, 8: 7}
 Radius = Annotated[int, Between(0, 100), "pixels on each side of the centre"]
 
 
-@filter(halo=lambda radius: radius)
+@filter(halo=lambda radius: radius, never_brighter=True)
 def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     """Take the median around each pixel.
 
@@ -55,7 +55,7 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     return _ranked(chunk, radius, (2 * radius + 1) ** 2 // 2)
 
 
-@filter(halo=lambda radius: radius)
+@filter(halo=lambda radius: radius, never_brighter=True)
 def percentile(
     chunk: Pixels,
     *,

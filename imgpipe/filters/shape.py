@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -37,7 +38,24 @@ def _moved(box: Box, _size: tuple[int, int], /, **wanted: int) -> Box:
     return box.shift(wanted["y"], wanted["x"])
 
 
-@filter(halo=0, alpha="filter", output=_cropped_size, region=_moved, in_order=True)
+def _cropped_metadata(
+    metadata: Metadata, before: tuple[int, int], after: tuple[int, int], /, **_wanted: int
+) -> Metadata:
+    """Keep the luminance of the brightest pixel; the average of a part is not known."""
+    if metadata.light_levels is None or before == after:
+        return metadata
+    return replace(metadata, light_levels=(metadata.light_levels[0], 0.0))
+
+
+@filter(
+    halo=0,
+    alpha="filter",
+    output=_cropped_size,
+    region=_moved,
+    metadata=_cropped_metadata,
+    in_order=True,
+    never_brighter=True,
+)
 def crop(
     chunk: Pixels,
     *,
@@ -83,7 +101,7 @@ def _mirrored(box: Box, size: tuple[int, int], /, *, direction: str) -> Box:
     return Box(box.y0, width - box.x1, box.y1, width - box.x0)
 
 
-@filter(halo=0, alpha="filter", output=_same_size, region=_mirrored)
+@filter(halo=0, alpha="filter", output=_same_size, region=_mirrored, never_brighter=True)
 def flip(
     chunk: Pixels,
     *,
@@ -130,7 +148,14 @@ def _turned_metadata(
     return metadata if angle == _HALF_TURN else metadata.transposed()
 
 
-@filter(halo=0, alpha="filter", output=_turned_size, region=_turned, metadata=_turned_metadata)
+@filter(
+    halo=0,
+    alpha="filter",
+    output=_turned_size,
+    region=_turned,
+    metadata=_turned_metadata,
+    never_brighter=True,
+)
 def rotate(
     chunk: Pixels,
     *,

@@ -13,7 +13,7 @@ from imgpipe.image import Pixels
 __all__ = ["blur", "box"]
 
 
-@filter(halo=gaussian_radius, alpha="premultiply")
+@filter(halo=gaussian_radius, alpha="premultiply", never_brighter=True)
 def blur(
     chunk: Pixels,
     *,
@@ -49,7 +49,7 @@ def blur(
     return gaussian(chunk, sigma=sigma, truncate=truncate, origin=origin)
 
 
-@filter(halo=lambda radius: radius, alpha="premultiply")
+@filter(halo=lambda radius: radius, alpha="premultiply", never_brighter=True)
 def box(
     chunk: Pixels,
     *,

@@ -397,7 +397,9 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         alpha = channels - 1 if hidden else None
         colour = definition.colour or (colour if channels == info.channels else "other")
     if colour != info.colour:
-        metadata = metadata.recoloured()
+        metadata = metadata.recoloured(colour)
+    if not definition.never_brighter:
+        metadata = metadata.brightened()
     dtype = info.dtype if definition.output_dtype is None else np.dtype(definition.output_dtype)
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
 

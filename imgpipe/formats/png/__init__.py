@@ -18,4 +18,4 @@ from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, open_sink
 
 __all__ = ["DEFAULT_COMPRESSION", "SUFFIXES", "matches", "open_sink", "open_source"]
 
-SUFFIXES = (".png", ".apng")
+SUFFIXES = (".png",)

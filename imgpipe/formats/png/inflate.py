@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from isal import isal_zlib
 
-__all__ = ["Ahead", "Content", "ShortError", "inflated"]
+__all__ = ["Ahead", "Content", "Inflated", "ShortError"]
 
 _CONTENT_BYTES = 256 << 10
 _AHEAD = 8  # contents that may wait, 2 MB
@@ -22,25 +22,38 @@ class ShortError(Exception):
     """The compressed data ended before the rows did."""
 
 
-def inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of a zlib stream that comes in pieces.
+class Inflated:
+    """The content of a zlib stream that comes in pieces.
 
-    Raises
-    ------
-    ShortError
-        If the pieces end before the stream does.
+    Attributes
+    ----------
+    surplus : int
+        Bytes that followed the end of the stream, once all pieces have been taken.
     """
-    stream = isal_zlib.decompressobj()
-    while not stream.eof:
-        piece = stream.unconsumed_tail or next(pieces, b"")
-        # Without input, what the stream still holds comes out.
-        content = stream.decompress(piece, _CONTENT_BYTES)
-        if content:
-            yield content
-        elif not piece and not stream.eof:
-            raise ShortError
-    for _ in pieces:  # what follows the stream has checksums too
-        pass
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.surplus = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the content.
+
+        Raises
+        ------
+        ShortError
+            If the pieces end before the stream does.
+        """
+        stream = isal_zlib.decompressobj()
+        while not stream.eof:
+            piece = stream.unconsumed_tail or next(self._pieces, b"")
+            # Without input, what the stream still holds comes out.
+            content = stream.decompress(piece, _CONTENT_BYTES)
+            if content:
+                yield content
+            elif not piece and not stream.eof:
+                raise ShortError
+        # What follows the stream has checksums too, so it is read to its end.
+        self.surplus = len(stream.unused_data) + sum(map(len, self._pieces))
 
 
 class Content:
@@ -72,9 +85,9 @@ class Content:
         self.count += missing
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def finish(self) -> bool:
-        """Read to the end; return whether there was anything left."""
-        return bool(self._held) or next(self._contents, None) is not None
+    def finish(self) -> int:
+        """Read to the end; return how many bytes were left."""
+        return len(self._held) + sum(map(len, self._contents))
 
 
 class Ahead(Iterator[bytes]):

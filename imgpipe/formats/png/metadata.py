@@ -48,14 +48,18 @@ class MetadataReader:
             if kind in _TEXT_READERS:
                 self._add_text(_TEXT_READERS[kind](content, self._text_room))
             else:
-                field, value = _READERS[kind](content)
-                self._found.setdefault(field, value)
+                self._add_field(*_READERS[kind](content))
         except (ValueError, struct.error, InflateError) as error:
             _log.warning("%s: ignored the chunk %s: %s", self._name, kind.decode(), error)
 
     def result(self) -> Metadata:
         """Return what was found."""
         return Metadata(**self._found, texts=tuple(self._texts))
+
+    def _add_field(self, name: str, value: Any) -> None:
+        if name in self._found:
+            raise ValueError("it is there twice, and the first one counts")
+        self._found[name] = value
 
     def _add_text(self, text: Text) -> None:
         self._text_room -= len(text.text.encode())
@@ -112,6 +116,16 @@ def _read_code_points(content: bytes) -> tuple[str, tuple[int, ...]]:
     return "cicp", struct.unpack(">4B", content)
 
 
+def _read_mastering(content: bytes) -> tuple[str, tuple[float, ...]]:
+    *places, highest, lowest = struct.unpack(">8H2I", content)
+    xy = (place / 50_000 for place in places)
+    return "mastering", (*xy, highest / 10_000, lowest / 10_000)
+
+
+def _read_light_levels(content: bytes) -> tuple[str, tuple[float, ...]]:
+    return "light_levels", tuple(level / 10_000 for level in struct.unpack(">2I", content))
+
+
 def _read_exif(content: bytes) -> tuple[str, bytes]:
     if content[:4] not in (b"II*\0", b"MM\0*"):
         raise ValueError("it does not begin like EXIF")
@@ -125,6 +139,10 @@ _READERS: dict[bytes, Callable[[bytes], tuple[str, Any]]] = {
     b"sRGB": _read_intent,
     b"cHRM": _read_chromaticities,
     b"cICP": _read_code_points,
+    b"mDCV": _read_mastering,
+    b"mDCv": _read_mastering,  # as drafts of the specification wrote it
+    b"cLLI": _read_light_levels,
+    b"cLLi": _read_light_levels,
     b"eXIf": _read_exif,
 }
 
@@ -178,6 +196,7 @@ def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes,
     m = metadata
     if m.cicp is not None:
         yield b"cICP", struct.pack(">4B", *m.cicp)
+        yield from _display_chunks(m)
     if m.gamma is not None and 0 < round(m.gamma * 100_000) < 2**31:
         yield b"gAMA", struct.pack(">I", round(m.gamma * 100_000))
     if m.chromaticities is not None and all(0 <= value < 20_000 for value in m.chromaticities):
@@ -194,6 +213,24 @@ def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes,
             yield _text_chunk(text)
         except ValueError as error:
             _log.warning("left out the text %r, which PNG cannot hold: %s", text.keyword, error)
+
+
+def _display_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks that mean something beside cICP only."""
+    if m.mastering is not None:
+        *xy, highest, lowest = m.mastering
+        places = [round(value * 50_000) for value in xy]
+        levels = [round(level * 10_000) for level in (highest, lowest)]
+        if 0 <= min(places) <= max(places) < 2**16 and _four_bytes(levels):
+            yield b"mDCV", struct.pack(">8H2I", *places, *levels)
+    if m.light_levels is not None:
+        levels = [round(level * 10_000) for level in m.light_levels]
+        if _four_bytes(levels):
+            yield b"cLLI", struct.pack(">2I", *levels)
+
+
+def _four_bytes(values: list[int]) -> bool:
+    return 0 <= min(values) <= max(values) < 2**32
 
 
 def _density_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from imgpipe.errors import CorruptError
-from imgpipe.formats.png.chunks import (
-    GRAY,
-    PALETTE,
-    RGB,
-    Header,
-    image_data,
-    open_file,
-    read_header,
-)
+from imgpipe.formats.png.chunks import image_data, open_file
 from imgpipe.formats.png.deflate import InflateError
-from imgpipe.formats.png.inflate import Ahead, Content, ShortError, inflated
+from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header, read_header
+from imgpipe.formats.png.inflate import Ahead, Content, Inflated, ShortError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 
 __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
+
+_log = logging.getLogger(__name__)
 
 
 def open_source(
@@ -78,10 +74,11 @@ class PngSource:
     name: str
     header: Header
     info: ImageInfo
+    told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
-        return PngRows(self.name, self.header, ahead=ahead)
+        return PngRows(self.name, self.header, self.told, ahead=ahead)
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,7 @@ class InterlacedSource:
     name: str
     header: Header
     info: ImageInfo
+    told: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def decode_bytes(self) -> int:
@@ -108,7 +106,7 @@ class InterlacedSource:
         CorruptError
             If the file is damaged.
         """
-        rows = PngRows(self.name, self.header)
+        rows = PngRows(self.name, self.header, self.told)
         try:
             for index, part in enumerate(self.header.passes()):
                 rows.start_pass(index)
@@ -127,14 +125,18 @@ class PngRows:
         The file.
     header : Header
         What is known of it.
+    told : set of str
+        Warnings that the file has been given, so that each is given once for all passes.
     ahead : bool
         Whether to inflate in a thread of its own.
     """
 
-    def __init__(self, name: str, header: Header, *, ahead: bool = False) -> None:
-        self._name, self._header = name, header
+    def __init__(self, name: str, header: Header, told: set[str], *, ahead: bool = False) -> None:
+        self._name, self._header, self._told = name, header, told
         self._file = open_file(name)
-        contents = inflated(image_data(self._file, name, header.data_start))
+        data = image_data(self._file, name, header.data_start, header.data_end)
+        self._inflated = Inflated(data)
+        contents = iter(self._inflated)
         self._ahead = Ahead(contents) if ahead else None
         self._content = Content(self._ahead or contents)
         self._expand = _expander(header)
@@ -180,21 +182,25 @@ class PngRows:
             self._row += len(target)
 
     def finish(self) -> None:
-        """Check what follows the last row.
+        """Check the rest of the pixel data. Bytes after the last row cost a warning.
 
         Raises
         ------
         CorruptError
-            If there is more data than rows, or a checksum is wrong.
+            If the data has no end, or a checksum is wrong.
         """
         try:
-            more = self._content.finish()
+            surplus = self._content.finish() + self._inflated.surplus
         except ShortError:
             raise self._damaged("its pixel data has no end mark") from None
         except InflateError as error:
             raise self._damaged(self._reason(error)) from None
-        if more:
-            raise self._damaged("it holds more pixel data than its header declares")
+        warning = (
+            f"ignored {surplus:,} byte{'s'[: surplus > 1]} after the last row" if surplus else ""
+        )
+        if warning and warning not in self._told:
+            self._told.add(warning)
+            _log.warning("%s: %s", self._name, warning)
 
     def close(self) -> None:
         """Let go of the file."""
