@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from imgpipe.filters.separable import apply, parts, scratch
+from imgpipe.filters.values import from_unsigned, to_unsigned
 from imgpipe.image import Pixels
 
 __all__ = ["box_mean"]
@@ -31,18 +32,24 @@ def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * ry, columns + 2 * rx, channels)
-        uint8, uint16, float32 or float64.
+        Any dtype.
     radius : int or (int, int)
         Pixels on each side of the centre, ``ry`` down and ``rx`` along.
 
     Returns
     -------
     ndarray, shape (rows, columns, channels), of the dtype of ``chunk``
-        ``sum / ((2 ry + 1) (2 rx + 1))``; of integers the exact mean, rounded.
+        ``sum / ((2 ry + 1) (2 rx + 1))``; of integers the exact mean, rounded to the nearest. The
+        area is odd, so that no mean lies halfway between two integers. float16 is summed in
+        float32.
     """
     ry, rx = radius if isinstance(radius, tuple) else (radius, radius)
     height, width = 2 * ry + 1, 2 * rx + 1
     area = height * width
+    if chunk.dtype.kind == "i":
+        return from_unsigned(box_mean(to_unsigned(chunk), radius=radius), chunk.dtype)
+    if chunk.dtype == np.uint64:
+        return _mean_of_halves(chunk, height, width)
     if chunk.dtype.kind == "u" and min(ry, rx) >= _WIDE:
         narrow = width * int(np.iinfo(chunk.dtype).max) < 2**15
         return (_mean_of_doubled if narrow else _running_mean)(chunk, height, width)
@@ -54,7 +61,7 @@ def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
 def _holds(dtype: np.dtype[Any], count: int) -> np.dtype[Any]:
     """Choose the type for a sum of ``count`` values, and half of ``count`` more for rounding."""
     if dtype.kind == "f":
-        return dtype
+        return np.result_type(dtype, np.float32)
     return np.min_scalar_type(max(2**16 - 1, count * int(np.iinfo(dtype).max) + count // 2))
 
 
@@ -94,10 +101,22 @@ class _Window:
         elif done.dtype.kind == "f":
             np.divide(done, self.divisor, out=out)
         else:
-            # The area is odd, so that no mean lies halfway between two integers.
             np.add(done, self.divisor // 2, out=done)
             np.floor_divide(done, self.divisor, out=done)
             np.copyto(out, done, casting="unsafe")
+
+
+def _mean_of_halves(chunk: Pixels, height: int, width: int) -> Pixels:
+    """Take the mean of 64-bit integers: sums of their upper and of their lower 32 bits fit 64."""
+    area, halo = height * width, (height // 2, width // 2)
+    down, along = (_Window(length, 1, chunk.dtype) for length in (height, width))
+    upper, lower = (
+        apply(half, down, along, halo) for half in (chunk >> 32, chunk & np.uint64(2**32 - 1))
+    )
+    whole, rest = np.divmod(upper, area)
+    lower += (rest << 32) + area // 2
+    lower //= area
+    return cast(Pixels, (whole << 32) + lower)
 
 
 def _mean_of_doubled(chunk: Pixels, height: int, width: int) -> Pixels:

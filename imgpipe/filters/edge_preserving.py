@@ -9,9 +9,10 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.filters.base import filter
-from imgpipe.filters.kernels import real_type, settle
+from imgpipe.filters.kernels import real_type
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
 
 __all__ = ["bilateral"]

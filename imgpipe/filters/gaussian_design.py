@@ -34,7 +34,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from imgpipe.filters.kernels import real_type
 from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
 
 __all__ = ["LONG", "chains", "real_chain"]
@@ -98,9 +100,9 @@ class _Chain:
             return
         if self.bits:
             np.right_shift(done, self.bits, out=done)
-        elif out.dtype.kind == "u" and done.dtype.kind == "f":
-            np.rint(done, out=done)
-            np.clip(done, 0, np.iinfo(out.dtype).max, out=done)
+        elif done.dtype.kind == "f":
+            settle(done, out)
+            return
         np.copyto(out, done, casting="unsafe")
 
 
@@ -150,7 +152,7 @@ def chains(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Ch
         kernel = _KNOWN.get((sigma, radius)) or _integer_kernel(sigma, radius)
         if kernel is not None:
             return _fixed_point(kernel)
-    real = np.dtype(np.float64 if dtype == np.float64 else np.float32)
+    real = real_type(dtype)
     chain = real_chain(sigma, radius, real)
     return chain, chain
 

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
 
-__all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "settle", "working_type"]
+__all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "working_type"]
 
 Weights: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -66,15 +67,6 @@ def by_rows(
         compute(x, row, channels, done[: done.size - 2 * halo[1] * channels])
         settle(done.reshape(count, row)[:, : target.shape[1]], target[y : y + count])
     return out
-
-
-def settle(done: Pixels, out: Pixels) -> None:
-    """Bring results, which may be overwritten, into the type of ``out``: rounded, saturated."""
-    if out.dtype.kind in "iu":
-        limits = np.iinfo(out.dtype)
-        np.rint(done, out=done)
-        np.clip(done, limits.min, limits.max, out=done)
-    np.copyto(out, done, casting="unsafe")
 
 
 def finished(values: Pixels, dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0) -> Pixels:

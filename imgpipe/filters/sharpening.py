@@ -8,9 +8,10 @@ import numpy as np
 
 from imgpipe.filters.base import filter
 from imgpipe.filters.gaussian import gaussian, gaussian_radius
-from imgpipe.filters.kernels import real_type, scaled, settle
+from imgpipe.filters.kernels import real_type, scaled
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
+from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
 
 __all__ = ["unsharp"]

@@ -143,7 +143,9 @@ class Stage:
                 "were declared; declare channels="
             )
         if self.filter.definition.dtype != "keep" and made.dtype.kind == "f":
-            made = made * full_scale(after.dtype)
+            made = np.multiply(
+                made, full_scale(after.dtype), dtype=np.result_type(made, np.float32)
+            )
         return as_declared(made, after.dtype, self.filter.name)
 
     def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:

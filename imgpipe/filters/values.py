@@ -5,7 +5,8 @@ Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more
 
 from __future__ import annotations
 
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -13,7 +14,19 @@ from imgpipe.errors import FilterError
 from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 
-__all__ = ["as_declared", "full_scale", "premultiplied", "rescaled", "unpremultiplied"]
+__all__ = [
+    "as_declared",
+    "from_unsigned",
+    "full_scale",
+    "premultiplied",
+    "rescaled",
+    "settle",
+    "to_unsigned",
+    "unpremultiplied",
+]
+
+# Values brought to another type at once, where each is a Python number on the way.
+_BLOCK = 1 << 16
 
 
 def full_scale(dtype: np.dtype[Any] | type | str) -> float:
@@ -25,7 +38,8 @@ def full_scale(dtype: np.dtype[Any] | type | str) -> float:
 def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     """Return what a kernel made as the type that was declared.
 
-    Numbers are rounded half to even and saturated; booleans become 0 and the maximum.
+    Numbers are rounded half to even and saturated; booleans become 0 and the maximum. What is too
+    large for a smaller type of floats becomes infinity.
 
     Raises
     ------
@@ -41,9 +55,11 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
         )
     if values.dtype.kind == "b":
         white = np.iinfo(dtype).max if dtype.kind in "iu" else 1
-        return cast(Pixels, np.multiply(values, white, dtype=dtype))
+        made = np.multiply(values, white, dtype=dtype.newbyteorder("="))
+        return cast(Pixels, made.astype(dtype, copy=False))
     if dtype.kind == "f":
-        return values.astype(dtype)
+        with np.errstate(over="ignore"):
+            return values.astype(dtype)
     out = np.empty(values.shape, dtype)
     if not _saturate(values, out):
         raise FilterError(
@@ -53,44 +69,126 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     return out
 
 
+def settle(values: Pixels, out: Pixels) -> None:
+    """Bring floats, which are overwritten, into the type of `out`: rounded half to even, saturated.
+
+    NaN must not become an integer: what comes of it is not defined.
+    """
+    if out.dtype.kind in "iu":
+        _settle_rounded(np.rint(values, out=values), out)
+        return
+    with np.errstate(over="ignore"):
+        np.copyto(out, values, casting="unsafe")
+
+
+class _Limits(NamedTuple):
+    """The least and the greatest value that a type of floats has within a type of integers.
+
+    Where the maximum of the integers is none of the floats, `beyond` is the next float above it.
+    """
+
+    low: Any
+    high: Any
+    beyond: Any | None
+
+
+@lru_cache(maxsize=64)
+def _limits(integers: np.dtype[Any], floats: np.dtype[Any]) -> _Limits:
+    info = np.iinfo(integers)
+    low, high = floats.type(info.min), floats.type(info.max)
+    if int(high) <= info.max:
+        return _Limits(low, high, None)
+    return _Limits(low, np.nextafter(high, low), high)
+
+
+def _settle_rounded(values: Pixels, out: Pixels) -> None:
+    """Saturate whole numbers among floats, which are overwritten."""
+    low, high, beyond = _limits(out.dtype, values.dtype)
+    above = None if beyond is None else values >= beyond
+    np.clip(values, low, high, out=values)
+    np.copyto(out, values, casting="unsafe")
+    if above is not None:
+        out[above] = np.iinfo(out.dtype).max
+
+
 def _saturate(values: Pixels, out: Pixels) -> bool:
     """Round and saturate to the integers of `out`; return whether all values were finite."""
-    limits = np.iinfo(out.dtype)
-    low, high = limits.min, limits.max
     if values.dtype.kind == "f":
         finite = scratch("finite", np.dtype(bool), values.size).reshape(values.shape)
         if not np.isfinite(values, out=finite).all():
             return False
         working = np.result_type(values, np.float32)
         rounded = scratch("rounded", working, values.size).reshape(values.shape)
-        np.rint(values, out=rounded)
-        np.clip(rounded, low, high, out=rounded)
-        np.copyto(out, rounded, casting="unsafe")
+        _settle_rounded(np.rint(values, out=rounded), out)
         return True
-    given = np.iinfo(values.dtype)
+    limits, given = np.iinfo(out.dtype), np.iinfo(values.dtype)
     inside = scratch("inside", values.dtype, values.size).reshape(values.shape)
-    np.clip(values, max(low, given.min), min(high, given.max), out=inside)
+    np.clip(values, max(limits.min, given.min), min(limits.max, given.max), out=inside)
     np.copyto(out, inside, casting="unsafe")
     return True
 
 
 def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """Return `values` in another type, so that the maximum of one is that of the other."""
+    """Return `values` in another type, so that the maximum of one is that of the other.
+
+    Between integers it is exact: rounded to the nearest, saturated. Other products and quotients
+    are those of floats, of 64 bits where an integer comes out or has more than 16. NaN must not
+    become an integer.
+    """
     if values.dtype == dtype:
         return values
-    scale = full_scale(dtype) / full_scale(values.dtype)
     if dtype.kind == "f":
-        scaled: Pixels = values.astype(dtype)
-        scaled *= dtype.type(scale)
-        return scaled
-    return np.clip(np.rint(values * scale), 0, full_scale(dtype)).astype(dtype)
+        wide = values.dtype.kind in "iu" and values.itemsize > 2
+        working = np.dtype(np.float64) if wide else np.result_type(dtype, np.float32)
+        made = np.divide(values, full_scale(values.dtype), dtype=working)
+        with np.errstate(over="ignore"):
+            return cast(Pixels, made.astype(dtype, copy=False))
+    out = np.empty(values.shape, dtype)
+    if values.dtype.kind == "f":
+        settle(np.multiply(values, full_scale(dtype), dtype=np.float64), out)
+    else:
+        _rescale_integers(values, out)
+    return out
+
+
+def _rescale_integers(values: Pixels, out: Pixels) -> None:
+    """Multiply by one maximum and divide by the other. The divisor is odd: there is no half."""
+    full, limits = int(np.iinfo(values.dtype).max), np.iinfo(out.dtype)
+    top = int(limits.max)
+    fits = 2 * (full + 1) * top + full < 2**63
+    source, target = values.reshape(-1), out.reshape(-1)
+    for start in range(0, source.size, _BLOCK):
+        part = source[start : start + _BLOCK].astype(np.int64 if fits else object)
+        part = (part * (2 * top) + full) // (2 * full)
+        target[start : start + _BLOCK] = np.clip(part, limits.min, top)
+
+
+def to_unsigned(values: Pixels) -> Pixels:
+    """Return signed integers, counted from their least value, in the unsigned type of their size.
+
+    Order and distances stay the same. Unsigned integers are returned as they are.
+    """
+    if values.dtype.kind == "u":
+        return values
+    bits = 8 * values.itemsize
+    unsigned = values.astype(f"u{values.itemsize}")  # negative ones wrap
+    half = unsigned.dtype.type(1 << (bits - 1))
+    return cast(Pixels, np.bitwise_xor(unsigned, half, out=unsigned))
+
+
+def from_unsigned(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Undo `to_unsigned`."""
+    if dtype.kind == "u":
+        return values
+    half = values.dtype.type(1 << (8 * values.itemsize - 1))
+    return cast(Pixels, np.bitwise_xor(values, half).astype(dtype))
 
 
 def premultiplied(pixels: Pixels) -> Pixels:
     """Return colour times alpha, and alpha on the same scale.
 
-    For uint8 both are uint16 and exact: ``colour * alpha`` and ``255 * alpha``. For uint16 they
-    are float64 and exact too. Floats stay what they are.
+    For uint8 both are uint16 and exact: ``colour * alpha`` and ``255 * alpha``. For int8 and for
+    16 bits they are float64 and exact too. float32 stays what it is.
     """
     dtype = pixels.dtype
     wider = {"uint8": "uint16", "float32": "float32"}.get(dtype.name, "float64")
@@ -110,8 +208,9 @@ def unpremultiplied(mixed: Pixels, dtype: np.dtype[Any]) -> Pixels:
     np.divide(full, alpha, where=np.greater(alpha, 0), out=ratio)
     np.multiply(wide[..., :-1], ratio, out=wide[..., :-1])
     np.divide(alpha, full, out=alpha)
-    out: Pixels = wide.astype(dtype, copy=False)
-    if dtype.kind != "f":
-        out = np.clip(np.rint(wide), 0, full).astype(dtype)
+    out = np.empty(wide.shape, dtype)
+    if dtype.kind == "i":
+        np.maximum(alpha, 0, out=alpha)
+    settle(wide, out)
     np.multiply(out[..., :-1], out[..., -1:] > 0, out=out[..., :-1])
     return out
