@@ -86,12 +86,15 @@ class Buffers:
         makers = (_memfd, _segment, _temporary) if shared else (_anonymous,)
         path, memory, self._free = _first_that_works(makers, self.nbytes)
         self._token = token
-        _attached[token] = memory
+        with _attaching:
+            _attached[token] = memory
         self.slots = tuple(Slot(token, path, i, i * step, step) for i in range(count))
 
     def close(self) -> None:
         """Free the memory. Arrays over it must not be used afterwards."""
-        if _attached.pop(self._token, None) is not None:
+        with _attaching:
+            held = _attached.pop(self._token, None)
+        if held is not None:
             self._free()
 
 

@@ -20,12 +20,14 @@ import numpy as np
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
+from imgpipe.executors.base import Traits
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain, as_chain
 from imgpipe.filters.stages import Stage, array_info, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.rerouted import Rerouted
 from imgpipe.geometry import Box
 from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
@@ -137,7 +139,8 @@ def plan_run(
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     with _opened(src, filter, dst, region, max_pixels, compression) as (source, stages, sink):
         choice = chosen(options, stages, sink.info.pixels)
-        return _plan(source, stages, sink, os.fspath(dst), options, choice)
+        reached = _within_reach(sink, choice.traits)
+        return _plan(source, stages, reached, os.fspath(dst), options, choice)
 
 
 def run_between(
@@ -151,8 +154,7 @@ def run_between(
     """Run `stages` from an open source to an open sink. What `run` does once both are open."""
     with _begun(source, stages, sink, destination, options, control) as (run, tally):
         run.measure()
-        run.make(tally)
-        report = tally.report(sink.commit())
+        report = tally.report(run.make(tally))
         tally(Finished(time.monotonic(), report))
     return report
 
@@ -177,6 +179,7 @@ def _begun(
 ) -> Iterator[tuple[_Run, Tally]]:
     """Plan a run, start what carries it, and open its inputs; end all that in the end."""
     choice = chosen(options, stages, sink.info.pixels)
+    sink = _within_reach(sink, choice.traits)
     plan = _plan(source, stages, sink, destination, options, choice)
     control = control or Control()
     if choice.traits.isolates:
@@ -255,6 +258,14 @@ def _plan(
     )
 
 
+def _within_reach(sink: Sink, traits: Traits) -> Sink:
+    """Return a sink that all workers can serve: where they see no files, rows come back."""
+    far = traits.isolates and not traits.shares_files
+    if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
+        return Rerouted(sink)
+    return sink
+
+
 class _Run:
     """The passes of one run, one after the other."""
 
@@ -314,8 +325,8 @@ class _Run:
             self._stages = (*self._stages[:at], measured, *self._stages[at + 1 :])
         return self._stages[-1].measured if self._stages else None
 
-    def make(self, tell: Callable[[Event], None]) -> None:
-        """Make the output, in the last pass."""
+    def make(self, tell: Callable[[Event], None]) -> int:
+        """Make the output, in the last pass; publish it and return its size in bytes."""
         sink, plan = self._sink, self._plan
         tiler = replace(plan.tiler, stages=self._stages)
         job = Job(plan.source, tiler, plan.unit_rows, timeout=self._timeout)
@@ -328,6 +339,7 @@ class _Run:
             this = Pass(len(plan.measuring), "chunks", replace(job, placer=sink.placer))
             self._passes.run(this, self._source, self._operands, deliver.placed)
             self._passes.seal(this)
+        return sink.commit()
 
     def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
         scratch = copied_to_scratch(source, tell)

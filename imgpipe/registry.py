@@ -74,7 +74,7 @@ class Registry(Mapping[str, Member]):
         try:
             module = importlib.import_module(member.module)
             return getattr(module, member.attribute) if member.attribute else module
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if member.module.startswith("imgpipe."):
                 raise
             raise UsageError(

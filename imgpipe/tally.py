@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from typing import Self, cast
 
 from imgpipe.events import Event, Observer, Report, Started, TaskDone, WorkerLost, Written
+from imgpipe.executors.base import traits_of
 from imgpipe.formats.base import OrderedSink, Sink
 from imgpipe.machine import PeakMemory
 from imgpipe.passes import Control
@@ -55,6 +56,7 @@ class Tally:
     ) -> None:
         self._plan, self._executor, self._control = plan, executor, control
         self._observer = observer
+        self._near = traits_of(executor).shares_memory
         self._began = time.monotonic(), time.process_time()
         self._cpu: dict[int, float] = {}
         self._done = self._lost = self._tasks = 0
@@ -74,7 +76,8 @@ class Tally:
             self._done += 1
             self._control.progress = self._done / self._tasks
             self._cpu[event.worker] = event.cpu
-            self._peak.pids |= {event.worker, *getattr(self._executor, "pids", ())}
+            if self._near:  # elsewhere a process id means another process, or none
+                self._peak.pids |= {event.worker, *getattr(self._executor, "pids", ())}
         elif isinstance(event, WorkerLost):
             self._lost += 1
         if self._observer is not None:

@@ -142,6 +142,7 @@ class _Local(threading.local):
 
 _local = _Local()
 _jobs: dict[str, Job] = {}
+_jobs_lock = threading.Lock()  # several threads of a worker may work on several runs
 _adopted = itertools.count()
 
 
@@ -312,16 +313,18 @@ def _job(ref: JobRef) -> Job:
     if job is None:
         data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
         job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
-        for old in [key for key in _jobs if not key.startswith("here-")][:-_JOBS_KEPT]:
-            del _jobs[old]
-        _jobs[ref.digest] = job
+        with _jobs_lock:
+            for old in [key for key in _jobs if not key.startswith("here-")][:-_JOBS_KEPT]:
+                del _jobs[old]
+            job = _jobs.setdefault(ref.digest, job)
     return job
 
 
 def adopt(job: Job) -> JobRef:
     """Let the workers of this process have `job` as it is, unpickled."""
     ref = JobRef(f"here-{next(_adopted)}", None, 0)
-    _jobs[ref.digest] = job
+    with _jobs_lock:
+        _jobs[ref.digest] = job
     return ref
 
 
@@ -337,7 +340,8 @@ def stored(data: bytes, slot: Slot) -> JobRef:
 
 def disown(ref: JobRef) -> None:
     """Forget an adopted job."""
-    _jobs.pop(ref.digest, None)
+    with _jobs_lock:
+        _jobs.pop(ref.digest, None)
 
 
 @contextmanager

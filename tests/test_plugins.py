@@ -10,6 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import imgpipe
+from imgpipe.errors import ImgpipeError
+from imgpipe.filters import invert
+from imgpipe.formats import opening
+from imgpipe.registry import FORMATS, Registry
+
 SOURCE = '''
 import imgpipe
 
@@ -40,7 +46,8 @@ def site(tmp_path: Path) -> Path:
 
 
 def imgpipe_with(site: Path, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(site), **more}
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, **more}
     command = [sys.executable, "-m", "imgpipe", *args]
     return subprocess.run(
         command, env=env, cwd=site.parent, capture_output=True, text=True, check=False
@@ -88,3 +95,66 @@ def test_one_that_fails_to_import_breaks_only_itself(site: Path) -> None:
     assert "fade(by=0.5)" in listed.stdout
     assert "no luck" in " ".join(listed.stdout.split())
     assert imgpipe_with(site, "invert", "in.npy", "-o", "out.npy").returncode == 0
+
+
+BROKEN_FORMATS = {
+    "fails to import": "raise RuntimeError('no luck')\n",
+    "ends the process": "raise SystemExit(3)\n",
+    "does not parse": "def matches(:\n",
+    "is incomplete": "SUFFIXES = ('.odd',)\n",
+}
+
+
+@pytest.fixture(params=BROKEN_FORMATS)
+def broken_format(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder of images, where a distribution with a format of no use is installed."""
+    info = tmp_path / "site" / "odd-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[imgpipe.formats]\nodd = odd_format\n")
+    (tmp_path / "site" / "odd_format.py").write_text(BROKEN_FORMATS[request.param])
+    built_in = {name: FORMATS[name] for name in ("png", "npy")}
+    monkeypatch.setattr(opening, "FORMATS", Registry("format", built_in, "imgpipe.formats"))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(sys.modules, "odd_format", raising=False)
+    np.save(tmp_path / "in.npy", np.full((4, 5, 3), 100, np.uint8))
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return tmp_path
+
+
+def test_a_format_that_is_of_no_use_breaks_only_itself(broken_format: Path) -> None:
+    imgpipe.run(broken_format / "in.npy", invert(), broken_format / "out.png")
+    imgpipe.run(broken_format / "out.png", invert(), broken_format / "out.npy")
+    assert (np.load(broken_format / "out.npy") == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "says", "names_it"),
+    [
+        ("text.png", "o.png", "is not an image that imgpipe reads", True),
+        ("empty.png", "o.png", "is empty; get a fresh copy", False),
+        ("cut.png", "o.png", "", False),
+        ("in.npy", "o.xyz", "no format has the suffix '.xyz'; name the output", True),
+        ("in.npy", "o", "has no suffix to tell the format; name the output", True),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_before_what_is_wrong_with_a_format(
+    source: str, to: str, says: str, names_it: bool, broken_format: Path
+) -> None:
+    with pytest.raises(ImgpipeError) as caught:
+        imgpipe.run(broken_format / source, invert(), broken_format / to)
+    named = to if source == "in.npy" else source
+    assert str(caught.value).startswith(f"{broken_format / named}: {says}")
+    assert "\n" not in str(caught.value)
+    assert ("odd" in str(caught.value)) == names_it
+
+
+def test_the_command_tells_both_in_one_line(broken_format: Path) -> None:
+    done = imgpipe_with(broken_format / "site", "invert", "text.png", "-o", "o.png")
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgpipe: error: text.png: is not an image")
+    assert done.stderr.count("\n") == 1

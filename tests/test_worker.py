@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 import traceback
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe import buffers, worker
+from imgpipe.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
 from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.filters import blur
 from imgpipe.filters.base import filter
 from tests.conftest import noise
 
@@ -224,3 +229,82 @@ def test_files_in_the_current_folder_replace_no_modules(name: str, tmp_path: Pat
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+class ManyThreads(Executor):
+    """A worker with several threads, of which nothing is known: so it shares nothing."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(8)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return self._threads.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._threads.shutdown(wait)
+
+
+@pytest.fixture
+def hasty() -> Any:
+    """Let threads take turns as often as can be."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("make", [ManyThreads, lambda: ThreadPoolExecutor(8)])
+def test_many_runs_at_once_in_the_threads_of_one_worker(make: Any, hasty: None) -> None:
+    arrays = [noise((40, 30, 3), "uint8", seed) for seed in range(24)]
+    made: dict[int, Any] = {}
+    with make() as executor:
+
+        def one(number: int) -> None:
+            made[number] = imgpipe.apply(
+                arrays[number], blur(sigma=1 + number / 10), executor=executor, chunk=5
+            )
+
+        runs = [threading.Thread(target=one, args=(number,)) for number in range(24)]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+    for number, array in enumerate(arrays):
+        np.testing.assert_array_equal(made[number], blur(sigma=1 + number / 10)(array))
+
+
+class Interrupted(dict[str, Any]):
+    """A mapping that other threads come in between when it is gone through."""
+
+    def __iter__(self) -> Any:
+        for key in list(self.keys()):
+            time.sleep(0)
+            yield key
+
+
+def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
+    hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of both than a worker keeps, asked for by many threads at once."""
+    monkeypatch.setattr(worker, "_jobs", Interrupted())
+    monkeypatch.setattr(buffers, "_attached", Interrupted())
+    jobs = [
+        worker.carried(worker.pickle.dumps(("job", number), protocol=5)) for number in range(12)
+    ]
+    memory = [Buffers(1, 100, shared=True) for _ in range(12)]
+    slots = [replace(one.slots[0], token=f"far-{n}") for n, one in enumerate(memory)]
+    for number, slot in enumerate(slots):
+        memory[number].slots[0].array((1,), np.dtype("i8"))[0] = number
+        assert slot.array((1,), np.dtype("i8"))[0] == number
+
+    def ask(seed: int) -> None:
+        for number in np.random.default_rng(seed).integers(0, 12, 60):
+            assert worker._job(jobs[number]) == ("job", number)
+            assert slots[number].array((1,), np.dtype("i8"))[0] == number
+            Buffers(1, 10, shared=False).close()
+            worker.disown(worker.adopt(worker._job(jobs[number])))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+    for one in memory:
+        one.close()

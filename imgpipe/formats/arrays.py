@@ -17,6 +17,7 @@ __all__ = [
     "Nowhere",
     "PlacedArraySink",
     "RandomArray",
+    "RawEncoder",
     "SequentialArray",
 ]
 
@@ -68,16 +69,18 @@ class ArrayRows:
 
 
 @dataclass(frozen=True)
-class _RawEncoder:
+class RawEncoder:
     """Rows as they are."""
 
     row_bytes: int
     context_rows: int = 0
 
     def bound(self, rows: int) -> int:
+        """Return the bytes of `rows` rows."""
         return rows * self.row_bytes
 
     def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
+        """Return the rows as they are."""
         return np.ascontiguousarray(unit).data.cast("B"), ()
 
 
@@ -89,7 +92,7 @@ class ArraySink:
 
     def __init__(self, info: ImageInfo, out: Pixels) -> None:
         self.info = info
-        self.encoder = _RawEncoder(info.row_bytes)
+        self.encoder = RawEncoder(info.row_bytes)
         self._rows, self._next = out.reshape(info.shape), 0
 
     def append(self, data: Data, facts: Facts) -> None:

@@ -62,7 +62,8 @@ def open_source(path: str, max_pixels: int | None = None) -> RawSource | _Transp
     info = ImageInfo(height, width, channels, dtype.newbyteorder("="), None, known)
     if fortran:
         return _Transposed(info, path, len(shape))
-    return RawSource(info, RawLayout(path, offset, info.shape, dtype), path)
+    # Workers may be in another folder than this process is by now.
+    return RawSource(info, RawLayout(os.path.abspath(path), offset, info.shape, dtype), path)
 
 
 def open_sink(path: str, info: ImageInfo, *, compression: int | None = None) -> NpySink:

@@ -27,15 +27,17 @@ def open_source(path: str | os.PathLike[str], max_pixels: int | None = None) -> 
     """
     name = os.fspath(path)
     head = _head(name)
+    broken: list[str] = []
     for format_name in FORMATS:
-        module = FORMATS.load(format_name)
-        if module.matches(head):
+        module = _loaded(format_name, broken)
+        if module is not None and module.matches(head):
             return cast(Source, module.open_source(name, max_pixels))
     if not head:
         raise FormatError(f"{name}: is empty; get a fresh copy")
     known = ", ".join(FORMATS)
     raise FormatError(
         f"{name}: is not an image that imgpipe reads ({known}); convert it to one of these first"
+        f"{''.join(broken)}"
     )
 
 
@@ -59,19 +61,34 @@ def open_sink(
 
 def _format_for(name: str) -> Any:
     suffix = os.path.splitext(name)[1].lower()
-    known = []
+    known: list[str] = []
+    broken: list[str] = []
     for format_name in FORMATS:
-        module = FORMATS.load(format_name)
-        known += module.SUFFIXES
-        if suffix in module.SUFFIXES:
-            return module
+        if (module := _loaded(format_name, broken)) is not None:
+            known += module.SUFFIXES
+            if suffix in module.SUFFIXES:
+                return module
     if not suffix and _is_device(name):
         return FORMATS.load("png")
-    raise UsageError(
-        f"{name}: no format has the suffix {suffix!r}; name the output {', '.join(known)}"
-        if suffix
-        else f"{name}: has no suffix to tell the format; name the output {', '.join(known)}"
-    )
+    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix to tell the format"
+    raise UsageError(f"{name}: {what}; name the output {', '.join(known)}{''.join(broken)}")
+
+
+def _loaded(format_name: str, broken: list[str]) -> Any:
+    """Return the module of a format; None, with the reason in `broken`, if it is of no use.
+
+    Whose package is broken may have no part in the matter, so that is told last.
+    """
+    try:
+        module = FORMATS.load(format_name)
+        _ = module.matches, module.SUFFIXES, module.open_source
+    except UsageError as error:
+        broken.append(f" (besides, {error})")
+    except AttributeError as error:
+        broken.append(f" (besides, the format {format_name!r} is incomplete: {error})")
+    else:
+        return module
+    return None
 
 
 def _is_device(name: str) -> bool:
