@@ -2,11 +2,32 @@
 
 Residuals of a photograph are noise. Deflate compresses them by its Huffman codes alone, and
 the far matches that a fast compressor takes cost more than the literals they replace: with a
-window that holds a single pixel, ISA-L writes files 10 % smaller, in the same time. Such a
-window only its one-shot function offers, and that marks its only block as the last one. So
-the mark is cleared, and an empty stored block appended, for which it must be known in which
-bit of the last byte the data ends. That follows from the code of the end-of-block symbol,
-which the header of the block tells.
+window of two bytes, ISA-L writes files 10 % smaller, in the same time. Such a window only its
+one-shot function offers, and that marks its only block as the last one. So the mark is
+cleared, and an empty stored block appended, for which it must be known in which bit of the
+last byte the data ends. That follows from the code of the end-of-block symbol, which the
+header of the block tells.
+
+Same bytes in every process
+---------------------------
+ISA-L's level 1 (2.32 and older) takes the second hash of a stream without history from a
+register that holds an address (igzip_icf_body_h1_gr_bt.asm, ``.write_first_byte``). So
+address randomisation picks one bucket of its hash table to begin with position 2 instead of
+0, and what is found there first may be a match in one process and none in another. Here that
+cannot decide anything:
+
+- `by_isal` flushes after four bytes. So few are left to the loop for the end of the data
+  (igzip_icf_finish.asm), which has no such fault, and from then on there is history.
+- In `by_isal_narrow` the window is two bytes. The distance of a candidate is the difference
+  of two positions within the window, here the parity: 2 is as good as 0. It remains that the
+  wrong bucket may be that of position 1, which then holds 2 instead of 1, and that position 2
+  is looked up in it. So a lead goes before the data: three different bytes in turn. Nothing
+  in it is as its last two bytes were, so there is no match whatever is looked up, and position
+  4, which has the bucket of position 1, sets that right. Each of the three bytes comes eight
+  times or sixteen, as a literal, so together they take whole bytes of the result, which are
+  left out of it.
+- The loop for the end takes full positions, modulo 65,536, instead of parities. That matters
+  where it meets a position 1 or 3 above a multiple, and there a longer lead moves the data.
 
 References
 ----------
@@ -44,8 +65,13 @@ ZLIB_HEADER = b"\x78\x01"
 LAST_BLOCK = b"\x03\x00"
 
 _STORED = 65535
-_PIECE = 256 << 10
+_PIECE = 255 << 10  # the most kilobytes that ISA-L's buffer always holds as one block
+_HASHED = 4  # bytes; with fewer there is no history, and with more than 16 the fault
+_REPEATS = 8  # of the lead
+_WINDOW_BITS = 1
+_END_LOOP = 24  # the most bytes, and some, that are left to the loop for the end
 _LENGTHS_ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
+_RUNS = {16: (3, 2), 17: (3, 3), 18: (11, 7)}  # how many at least, and in how many bits more
 _END_OF_BLOCK = 256
 _REVERSED = [[int(f"{code:0{n}b}"[::-1], 2) for code in range(1 << n)] for n in range(8)]
 
@@ -77,55 +103,75 @@ def by_zlib(level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> Deflate:
 def by_isal(data: memoryview) -> list[bytes]:
     """Deflate by ISA-L with the window of 32 KB."""
     deflater = isal_zlib.compressobj(1, zlib.DEFLATED, -15)
-    return [deflater.compress(data), deflater.flush(zlib.Z_SYNC_FLUSH)]
+    parts = []
+    for part in (data[:_HASHED], data[_HASHED:]):
+        parts += [deflater.compress(part), deflater.flush(zlib.Z_SYNC_FLUSH)]
+    return parts
 
 
-def by_isal_narrow(pixel: int) -> Deflate:
-    """Return a function that deflates by ISA-L with a window of one pixel of `pixel` bytes."""
-    bits = max(2, (pixel - 1).bit_length())
-
-    def deflate(data: memoryview) -> list[bytes]:
-        parts = []
-        for start in range(0, len(data), _PIECE):
-            parts += _joinable(data[start : start + _PIECE], bits)
-        return parts
-
-    return deflate if _is_reliable() else by_isal
+def by_isal_narrow(data: memoryview) -> list[bytes]:
+    """Deflate by ISA-L with a window of two bytes."""
+    if not _is_reliable():
+        return by_isal(data)
+    parts = []
+    for start in range(0, len(data), _PIECE):
+        parts += _joinable(data[start : start + _PIECE])
+    return parts
 
 
-def _joinable(data: memoryview, window_bits: int) -> list[bytes]:
+def _joinable(data: memoryview) -> list[bytes]:
     """Deflate into blocks that are not the last, whatever it takes."""
+    letters, repeats = _lead(data)
     block = igzip_lib.compress(
-        data, 1, igzip_lib.COMP_DEFLATE, igzip_lib.MEM_LEVEL_EXTRA_LARGE, window_bits
+        b"".join((letters * repeats, data)),
+        1,
+        igzip_lib.COMP_DEFLATE,
+        igzip_lib.MEM_LEVEL_EXTRA_LARGE,
+        _WINDOW_BITS,
     )
-    used = _used_bits(block)
+    lengths, header_bits = _header(block)
+    used = _used_bits(block, lengths)
     if used:
+        at, bit = divmod(header_bits, 8)
+        after = at + repeats // 8 * sum(lengths[letter] for letter in letters)
+        header = bytes([block[0] & 0xFE]) + block[1:at]
+        between = block[at] & ~(-1 << bit) | block[after] & (-1 << bit)
         # An empty stored block is three zero bits, zeros up to the next byte, 0 and ~0. Those
         # zeros are there already, except where less than three bits are left in the byte.
         end = b"\0\0\xff\xff" if used <= 5 else b"\0\0\0\xff\xff"
-        return [bytes([block[0] & 0xFE]), block[1:], end]
+        return [header, bytes([between]), block[after + 1 :], end]
     if len(data) > _STORED // 2:  # more than one block: it did not fit ISA-L's buffer
         half = len(data) // 2
-        return _joinable(data[:half], window_bits) + _joinable(data[half:], window_bits)
+        return _joinable(data[:half]) + _joinable(data[half:])
     return by_isal(data)
 
 
-def _used_bits(block: bytes) -> int:
+def _lead(data: memoryview) -> tuple[bytes, int]:
+    """Return three bytes that `data` does not begin with, and how often they go before it."""
+    letters = bytes(byte for byte in range(5) if byte not in data[:2])[:3]
+    size = 3 * _REPEATS + len(data)
+    return letters, _REPEATS if size % 65536 >= _END_LOOP else 2 * _REPEATS
+
+
+def _used_bits(block: bytes, lengths: bytes) -> int:
     """Return how many bits of its last byte a deflate stream of one block uses.
 
     It ends with the code of the end-of-block symbol, whose last one-bit is the last one-bit
     of the stream; what follows that within the code is zeros, and so is the padding.
+
+    Parameters
+    ----------
+    block : bytes
+        The stream.
+    lengths : bytes
+        The lengths of its literal and length codes; none if it is not such a stream.
 
     Returns
     -------
     int
         1 to 8, or 0 where the stream is not a single block with its own Huffman codes.
     """
-    bits = int.from_bytes(block[:320], "little")  # no header is longer
-    if bits & 7 != 0b101:
-        return 0
-    lengths = _code_lengths(bits)
-    code = _canonical_code(lengths, _END_OF_BLOCK)
+    code = _canonical_code(lengths, _END_OF_BLOCK) if lengths else 0
     if not code:
         return 0
     zeros = (code & -code).bit_length() - 1
@@ -133,32 +179,41 @@ def _used_bits(block: bytes) -> int:
     return used if 1 <= used <= 8 else 0
 
 
-def _code_lengths(bits: int) -> bytes:
-    """Return the lengths of the literal and length codes; `bits` begins with a block."""
-    count = (bits >> 3 & 31) + 257
+def _header(block: bytes) -> tuple[bytes, int]:
+    """Return the lengths of the literal and length codes, and the bits that the header takes.
+
+    Returns
+    -------
+    bytes
+        Nothing where the stream is not a single block with its own Huffman codes.
+    int
+    """
+    bits = int.from_bytes(block[:320], "little")  # no header is longer
+    if bits & 7 != 0b101:
+        return b"", 0
+    literals = (bits >> 3 & 31) + 257
+    count = literals + (bits >> 8 & 31) + 1
     meta_count = (bits >> 13 & 15) + 4
-    bits >>= 17
     meta = [0] * 19
-    for symbol in _LENGTHS_ORDER[:meta_count]:
-        meta[symbol] = bits & 7
-        bits >>= 3
+    for at, symbol in enumerate(_LENGTHS_ORDER[:meta_count]):
+        meta[symbol] = bits >> 17 + 3 * at & 7
     table = _lookup(meta)
+    size = 17 + 3 * meta_count
+    bits >>= size
     lengths: list[int] = []
     while len(lengths) < count:
         symbol, used = table[bits & 127]
         bits >>= used
         if symbol < 16:
             lengths.append(symbol)
-        elif symbol == 16:
-            lengths += lengths[-1:] * (3 + (bits & 3))
-            bits >>= 2
-        elif symbol == 17:
-            lengths += [0] * (3 + (bits & 7))
-            bits >>= 3
         else:
-            lengths += [0] * (11 + (bits & 127))
-            bits >>= 7
-    return bytes(lengths[:count])
+            least, extra = _RUNS[symbol]
+            repeated = lengths[-1] if symbol == 16 else 0
+            lengths += [repeated] * (least + (bits & (1 << extra) - 1))
+            bits >>= extra
+            used += extra
+        size += used
+    return bytes(lengths[:literals]), size
 
 
 def _lookup(lengths: list[int]) -> list[tuple[int, int]]:
@@ -186,7 +241,7 @@ def _canonical_code(lengths: bytes, symbol: int) -> int:
 def _is_reliable() -> bool:
     """Whether this build of ISA-L pads with zeros, as all known ones do."""
     pieces = [bytes(i * i * j >> 7 & 255 for i in range(500 + 7 * j)) for j in range(1, 9)]
-    joined = b"".join(part for piece in pieces for part in _joinable(memoryview(piece), 2))
+    joined = b"".join(part for piece in pieces for part in _joinable(memoryview(piece)))
     try:
         return zlib.decompress(joined + LAST_BLOCK, -15) == b"".join(pieces)
     except zlib.error:

@@ -177,7 +177,7 @@ class PngEncoder:
         return methods[:count], methods[count:]
 
     def _methods(self) -> list[Method]:
-        narrow, wide = deflate.by_isal_narrow(self.pixel_bytes), deflate.by_isal
+        narrow, wide = deflate.by_isal_narrow, deflate.by_isal
         match self.compression:
             case 0:
                 return [(NONE, deflate.stored)]
