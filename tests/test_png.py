@@ -38,7 +38,7 @@ from imgpipe.errors import (
     UsageError,
 )
 from imgpipe.formats import png
-from imgpipe.formats.png import deflate, rowfilters, writing
+from imgpipe.formats.png import rowfilters, writing
 from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.image import ImageInfo, Metadata, Text, guess_colour
 
@@ -359,54 +359,6 @@ def test_paeth_is_exact_for_all_values() -> None:
         pa, pb, pc = abs(b - value), abs(a - value), abs(a + b - 2 * value)
         expected = np.where((pa <= pb) & (pa <= pc), a, np.where(pb <= pc, b, value))
         assert np.array_equal(out, expected)
-
-
-# ------------------------------------------------------------------ deflate
-
-
-@given(st.binary(max_size=300), st.binary(max_size=300))
-def test_adler_sums_combine_like_zlib_s(first: bytes, second: bytes) -> None:
-    joined = deflate.adler32_combine(zlib.adler32(first), zlib.adler32(second), len(second))
-    assert joined == zlib.adler32(first + second)
-
-
-def test_adler_sums_of_large_pieces_combine() -> None:
-    piece = b"\xff" * 5_000_000
-    joined = deflate.adler32_combine(zlib.adler32(piece), zlib.adler32(piece), len(piece))
-    assert joined == zlib.adler32(piece + piece)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 5000), st.floats(0.05, 60)),
-        min_size=1,
-        max_size=5,
-    ),
-    st.randoms(use_true_random=False),
-)
-def test_pieces_of_a_narrow_window_join(
-    pieces: list[tuple[int, float]], source: random.Random
-) -> None:
-    rng = np.random.default_rng(source.getrandbits(32))
-    contents = [rng.normal(0, spread, size).astype(np.int8).tobytes() for size, spread in pieces]
-    joined = b"".join(
-        part for content in contents for part in deflate.by_isal_narrow(memoryview(content))
-    )
-    assert zlib.decompress(joined + deflate.LAST_BLOCK, -15) == b"".join(contents)
-
-
-@pytest.mark.parametrize("spread", [0, 0.1, 0.5, 3, 20, 200])
-def test_large_pieces_of_a_narrow_window_join(spread: float) -> None:
-    content = (np.random.default_rng(1).normal(0, spread, 1 << 20).astype(int) & 255).astype("u1")
-    parts = deflate.by_isal_narrow(content.data)
-    joined = b"".join(parts) + b"".join(deflate.by_isal_narrow(content[::2].copy().data))
-    expected = content.tobytes() + content[::2].tobytes()
-    assert zlib.decompress(joined + deflate.LAST_BLOCK, -15) == expected
-
-
-def test_the_narrow_window_is_in_use() -> None:
-    assert deflate._is_reliable()
 
 
 # ------------------------------------------------------------------ metadata
