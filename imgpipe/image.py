@@ -115,7 +115,7 @@ class ImageInfo:
     channels : int
         Channels, alpha included. Pixels are always (rows, columns, channels).
     dtype : numpy.dtype
-        Type of one value.
+        Type of one value, in the byte order of this machine whatever that of the file is.
     alpha : int or None
         Index of the channel that is alpha; imgpipe keeps it the last one.
     colour : {"gray", "rgb", "other"}
@@ -131,6 +131,10 @@ class ImageInfo:
     alpha: int | None = None
     colour: Colour = "other"
     metadata: Metadata = field(default_factory=Metadata)
+
+    def __post_init__(self) -> None:
+        if not self.dtype.isnative:
+            object.__setattr__(self, "dtype", self.dtype.newbyteorder("="))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha, admitted, as_array
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.filters.base import Chain
-from imgpipe.filters.stages import array_info, resolve
+from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Pixels, guess_colour
+from imgpipe.image import ImageInfo, Pixels
 from imgpipe.pipeline import Options, chosen, run_between
 
 __all__ = ["apply", "info", "read", "write"]
@@ -29,8 +30,8 @@ def apply(
     *,
     workers: int | None = None,
     out: Pixels | None = None,
-    alpha: int | None = None,
-    max_memory: int | None = None,
+    alpha: Alpha = None,
+    max_memory: int | str | None = None,
     executor: ExecutorLike = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
@@ -43,16 +44,18 @@ def apply(
     Parameters
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
-        The image. It is not changed.
+        The image, or what `numpy.asarray` makes one of: nested lists, a Pillow image. It is not
+        changed.
     filter : Filter or Chain
         What to do.
     workers : int, optional
         Worker processes; by default as many as this process may use processors.
     out : ndarray, optional
-        Where the result goes; of its shape and dtype, C-contiguous. It may be `array`, which is
-        then copied first.
-    alpha : int, optional
-        Which channel is alpha: the last one or none.
+        Where the result goes; of its shape and dtype, C-contiguous, in the byte order of this
+        machine. It may be `array`, which is then copied first.
+    alpha : int, "last" or "none", optional
+        Which channel is alpha: the last one or none. There is none unless this says so; a file
+        says it as ``imgpipe.info(path).alpha``.
     max_memory, executor, chunk, timeout, on_event : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
@@ -66,36 +69,36 @@ def apply(
     UsageError
         If `array` is no image, or `out` does not fit.
     """
-    before = array_info(array, alpha)
+    image = admitted(array, alpha)
+    before, pixels = image.info, image.pixels
     stages = resolve(filter, before)
     after = stages[-1].after if stages else before
-    shape = after.shape[:2] if array.ndim == 2 and after.channels == 1 else after.shape
+    shape = after.shape[:2] if image.flat and after.channels == 1 else after.shape
     if out is None:
         out = np.empty(shape, after.dtype)
-    _check_out(out, shape, after.dtype)
-    if np.may_share_memory(array, out):
-        array = array.copy()  # what is written must not be read again as a halo
-    pixels = array.reshape(before.shape)
+    made = _checked_out(out, shape, after.dtype)
+    if np.may_share_memory(pixels, made):
+        pixels = pixels.copy()  # what is written must not be read again as a halo
     source: Source
     sink: Sink
     options = Options(workers, max_memory, executor, on_event, chunk, timeout)
     choice = chosen(options, stages, after.pixels)
     if not choice.traits.isolates:  # the workers see the arrays of this process
-        source, sink = RandomArray(before, pixels), PlacedArraySink(after, out)
+        source, sink = RandomArray(before, pixels), PlacedArraySink(after, made)
     else:
-        source, sink = SequentialArray(before, pixels), ArraySink(after, out)
+        source, sink = SequentialArray(before, pixels), ArraySink(after, made)
     run_between(source, stages, sink, "array", options)
     return out
 
 
-def read(src: str | os.PathLike[str], box: Box | None = None) -> Pixels:
+def read(src: str | os.PathLike[str], box: Box | tuple[int, int, int, int] | None = None) -> Pixels:
     """Return the pixels of an image file.
 
     Parameters
     ----------
     src : path
         The file.
-    box : Box, optional
+    box : Box or (y0, x0, y1, x1), optional
         The part to read; the whole image by default.
 
     Returns
@@ -112,8 +115,8 @@ def read(src: str | os.PathLike[str], box: Box | None = None) -> Pixels:
     """
     source = open_source(src)
     whole = source.info.box
-    box = whole if box is None else box
-    if box.empty or not whole.contains(box):
+    box = whole if box is None else arguments.box(box, "box")
+    if not whole.contains(box):
         raise UsageError(f"{source.name}: {box} is not inside the image, {whole}")
     if source.access == "random":
         return np.array(source.read(box))
@@ -128,7 +131,7 @@ def write(
     array: Pixels,
     dst: str | os.PathLike[str],
     *,
-    alpha: int | None = None,
+    alpha: Alpha = None,
     compression: int | None = None,
 ) -> int:
     """Write an array as an image file, which appears whole or not at all.
@@ -136,12 +139,12 @@ def write(
     Parameters
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
-        The image.
+        The image, or what `numpy.asarray` makes one of.
     dst : path
         The file; its suffix names the format.
-    alpha : int, optional
-        Which channel is alpha: the last one or none. Where nothing is said, the last of two or
-        four.
+    alpha : int, "last" or "none", optional
+        Which channel is alpha: the last one or none. A PNG of two or four channels takes its last
+        one for alpha, whatever is said.
     compression : int, optional
         0 to 9, for formats that compress.
 
@@ -157,12 +160,9 @@ def write(
     OutputError
         If the file cannot be written.
     """
-    about = array_info(array, alpha)
-    if alpha is None:
-        colour, usual = guess_colour(about.channels)
-        about = replace(about, colour=colour, alpha=usual)
-    source = RandomArray(about, array.reshape(about.shape))
-    sink = open_sink(dst, about, compression=compression)
+    image = admitted(array, alpha)
+    source = RandomArray(image.info, image.pixels)
+    sink = open_sink(dst, image.info, compression=compression)
     try:
         options = Options(executor="serial")
         return run_between(source, (), sink, os.fspath(dst), options).size
@@ -198,11 +198,14 @@ def _read_rows(rows: Any, about: ImageInfo, box: Box) -> Pixels:
     return out
 
 
-def _check_out(out: Pixels, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-        raise UsageError(
-            f"out must be a C-contiguous array of shape {shape} and type {dtype}, not one of "
-            f"shape {out.shape} and type {out.dtype}"
-        )
-    if not out.flags.writeable:
+def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
+    wanted = f"out must be a C-contiguous array of shape {shape} and type {dtype}"
+    if not isinstance(out, np.ndarray):
+        raise UsageError(f"{wanted}, not a {type(out).__name__}")
+    array = as_array(out, "out")
+    if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+        order = "" if array.dtype.isnative else ", in the byte order of another machine"
+        raise UsageError(f"{wanted}, not one of shape {array.shape} and type {array.dtype}{order}")
+    if not array.flags.writeable:
         raise UsageError("out may not be written to; give an array that may")
+    return array

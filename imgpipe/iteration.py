@@ -8,11 +8,12 @@ from typing import cast
 
 import numpy as np
 
+from imgpipe import arguments
+from imgpipe.admission import admitted
 from imgpipe.cleanup import CleanupStack
 from imgpipe.errors import UsageError
 from imgpipe.filters.borders import BORDERS, Border
-from imgpipe.filters.parameters import is_whole
-from imgpipe.filters.stages import Read, array_info, extended
+from imgpipe.filters.stages import Read, extended
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Rows, Source
 from imgpipe.formats.opening import open_source
@@ -29,7 +30,7 @@ def iter_chunks(
     *,
     halo: int | Halo = 0,
     border: Border = "edge",
-    max_pixels: int | None = None,
+    max_pixels: int | str | None = None,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Iterate over an image file in chunks, row of chunks by row of chunks.
 
@@ -38,7 +39,8 @@ def iter_chunks(
     Parameters
     ----------
     src : path or ndarray
-        The file, or an image of (rows, columns) or (rows, columns, channels).
+        The file, or an image of (rows, columns) or (rows, columns, channels), or what
+        `numpy.asarray` makes one of.
     size : int or (int, int)
         Rows and columns of a chunk; the last ones may be smaller.
     halo : int or (int, int)
@@ -68,18 +70,18 @@ def iter_chunks(
     >>> for box, pixels in imgpipe.iter_chunks("big.png", 1024, halo=8):  # doctest: +SKIP
     ...     print(box, pixels[8:-8, 8:-8].mean())
     """
-    rows, columns = _pair(size, "size", at_least=1)
-    context = _pair(halo, "halo", at_least=0)
-    if border not in BORDERS:
+    cut = arguments.pair(size, "size", at_least=1)
+    context = arguments.pair(halo, "halo", at_least=0)
+    if not isinstance(border, str) or border not in BORDERS:
         raise UsageError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
-    return _chunks(_opened(src, max_pixels), (rows, columns), context, border)
+    return _chunks(_opened(src, max_pixels), cut, context, border)
 
 
-def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | None) -> Source:
-    if not isinstance(src, np.ndarray):
+def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | str | None) -> Source:
+    if isinstance(src, (str, bytes, os.PathLike)):
         return open_source(src, max_pixels)
-    about = array_info(src, None)
-    return RandomArray(about, src.reshape(about.shape))
+    image = admitted(src, name="src")
+    return RandomArray(image.info, image.pixels)
 
 
 def _chunks(
@@ -129,13 +131,3 @@ class _Window:
             if box.y1 == self._info.height:
                 self._rows.finish()
         return self._held[box.y0 - self._first : box.y1 - self._first, box.x0 : box.x1]
-
-
-def _pair(given: int | tuple[int, int], name: str, *, at_least: int) -> tuple[int, int]:
-    pair = given if isinstance(given, tuple) else (given, given)
-    if len(pair) != 2 or not all(is_whole(n, at_least=at_least) for n in pair):
-        raise UsageError(
-            f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them, "
-            f"not {given!r}"
-        )
-    return int(pair[0]), int(pair[1])

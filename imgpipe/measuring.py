@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha, admitted
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.filters.base import Chain, as_chain
 from imgpipe.filters.base import filter as declared
-from imgpipe.filters.stages import array_info, resolve
+from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_source
@@ -28,11 +30,12 @@ def measure(
     merge: Callable[[T, T], T],
     *,
     filter: Chain | None = None,
+    alpha: Alpha = None,
     workers: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     executor: ExecutorLike = None,
     on_event: Observer | None = None,
-    max_pixels: int | None = None,
+    max_pixels: int | str | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> T:
@@ -45,7 +48,8 @@ def measure(
     Parameters
     ----------
     src : path or ndarray
-        An image file, or an image of (rows, columns) or (rows, columns, channels).
+        An image file, or an image of (rows, columns) or (rows, columns, channels), or what
+        `numpy.asarray` makes one of.
     function : callable
         ``function(chunk)`` gets an array of (rows, columns, channels), alpha included, which it
         must not change, and returns anything that can be pickled.
@@ -53,7 +57,7 @@ def measure(
         ``merge(a, b)`` makes one of two results, in the order of the image.
     filter : Filter or Chain, optional
         What to do with the image first.
-    workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
+    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
         As for `imgpipe.run`.
 
     Returns
@@ -74,15 +78,16 @@ def measure(
     >>> imgpipe.measure(np.full((4, 5), 255, np.uint8), bright, lambda a, b: a + b)
     20
     """
+    arguments.function(function, "function", "a chunk")
+    arguments.function(merge, "merge", "two results of function")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
     chain = (Chain(()) if filter is None else as_chain(filter)) | last(_unchanged)()
     source: Source
-    if hasattr(src, "dtype"):
-        array: Any = src
-        about = array_info(array, None)
-        source = SequentialArray(about, array.reshape(about.shape))
+    if isinstance(src, (str, bytes, os.PathLike)):
+        source = open_source(src, max_pixels, alpha)
     else:
-        source = open_source(src, max_pixels)
+        image = admitted(src, alpha, name="src")
+        source = SequentialArray(image.info, image.pixels)
     options = Options(workers, max_memory, executor, on_event, chunk, timeout)
     found: T = measure_between(source, resolve(chain, source.info), options)
     return found

@@ -17,13 +17,15 @@ from typing import Any, cast
 
 import numpy as np
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha, admitted
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.base import Traits
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain, as_chain
-from imgpipe.filters.stages import Stage, array_info, must_match, resolve, without_arrays
+from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
@@ -38,7 +40,14 @@ from imgpipe.worker import Job
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
 
 
+Region = Box | tuple[int, int, int, int]
+
 _log = logging.getLogger("imgpipe")
+_ALPHA_UNSAID = (
+    "%s: nobody said that one of its %d channels is alpha, so filters change all of them, and the "
+    'output has channel %d as alpha; say --alpha last (alpha="last" in Python) if it is alpha, or '
+    "--alpha none if it is not"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,26 @@ class Options:
     """How to run, for those who call `run_between`. The fields are the parameters of `run`."""
 
     workers: int | None = None
-    max_memory: int | None = None
+    max_memory: int | str | None = None
     executor: ExecutorLike = None
     on_event: Observer | None = None
     chunk: int | tuple[int, int] | None = None
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            self._set("workers", arguments.whole(self.workers, "workers", at_least=1))
+        if self.max_memory is not None:
+            self._set("max_memory", arguments.size(self.max_memory, "max_memory"))
+        if self.on_event is not None:
+            arguments.function(self.on_event, "on_event", "an event")
+        if self.chunk is not None:
+            self._set("chunk", arguments.pair(self.chunk, "chunk", at_least=1))
+        if self.timeout is not None:
+            self._set("timeout", arguments.seconds(self.timeout, "timeout"))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
 
 def run(
@@ -58,12 +82,13 @@ def run(
     filter: Chain,
     dst: str | os.PathLike[str],
     *,
+    alpha: Alpha = None,
     workers: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     executor: ExecutorLike = None,
-    region: Box | None = None,
+    region: Region | None = None,
     on_event: Observer | None = None,
-    max_pixels: int | None = None,
+    max_pixels: int | str | None = None,
     compression: int | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
@@ -83,15 +108,18 @@ def run(
     dst : path
         The output; its suffix names the format. A file that is there is replaced, and it may be
         `src`.
+    alpha : int, "last" or "none", optional
+        Which channel of a file that does not say so itself, such as ``.npy``, is alpha: the last
+        one or none. There is none unless this says so.
     workers : int, optional
         Worker processes; by default as many as this process may use processors. 1 runs in this
         process, unless a filter is not imgpipe's own: that runs in a process that may die.
-    max_memory : int, optional
-        Bound on the memory of all processes together, in bytes. By default half of what is
-        available, at most 2 GB.
+    max_memory : int or str, optional
+        Bound on the memory of all processes together, in bytes, or as text such as ``"512M"``. By
+        default half of what is available, at most 2 GB.
     executor : Executor or {"serial", "threads", "processes"}, optional
         What carries the work, chosen by imgpipe if not given. One that is passed is not shut down.
-    region : Box, optional
+    region : Box or (y0, x0, y1, x1), optional
         Make only this part of the output.
     on_event : callable, optional
         Called with every event of the run, in this thread.
@@ -117,7 +145,8 @@ def run(
         See `imgpipe.errors` for the whole tree.
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout)
-    with _opened(src, filter, dst, region, max_pixels, compression) as (source, stages, sink):
+    ends = _opened(src, filter, dst, region, max_pixels, compression, alpha)
+    with ends as (source, stages, sink):
         return run_between(source, stages, sink, os.fspath(dst), options, control)
 
 
@@ -126,18 +155,20 @@ def plan_run(
     filter: Chain,
     dst: str | os.PathLike[str],
     *,
+    alpha: Alpha = None,
     workers: int | None = None,
-    max_memory: int | None = None,
+    max_memory: int | str | None = None,
     executor: ExecutorLike = None,
-    region: Box | None = None,
-    max_pixels: int | None = None,
+    region: Region | None = None,
+    max_pixels: int | str | None = None,
     compression: int | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> Plan:
     """Return what `run` would do with the same arguments; nothing is read or written."""
     options = Options(workers, max_memory, executor, None, chunk, timeout)
-    with _opened(src, filter, dst, region, max_pixels, compression) as (source, stages, sink):
+    ends = _opened(src, filter, dst, region, max_pixels, compression, alpha)
+    with ends as (source, stages, sink):
         choice = chosen(options, stages, sink.info.pixels)
         reached = _within_reach(sink, choice.traits)
         return _plan(source, stages, reached, os.fspath(dst), options, choice)
@@ -200,25 +231,33 @@ def _opened(
     src: str | os.PathLike[str],
     chain: Chain,
     dst: str | os.PathLike[str],
-    region: Box | None,
-    max_pixels: int | None,
+    region: Region | None,
+    max_pixels: int | str | None,
     compression: int | None,
+    alpha: Alpha,
 ) -> Iterator[tuple[Source, tuple[Stage, ...], Sink]]:
     """Open both ends; leave nothing of the output unless it was committed."""
-    source = open_source(src, max_pixels)
+    source = open_source(src, max_pixels, alpha)
     if region is not None:
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
 
-        chain = as_chain(chain) | crop(
-            x=region.x0, y=region.y0, width=region.width, height=region.height
-        )
+        part = arguments.box(region, "region")
+        chain = as_chain(chain) | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
     stages = resolve(chain, source.info)
-    sink = open_sink(dst, stages[-1].after if stages else source.info, compression=compression)
+    after = stages[-1].after if stages else source.info
+    sink = open_sink(dst, after, compression=compression)
+    if alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
+        _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
     try:
         yield source, stages, sink
     finally:
         with uninterrupted():
             sink.abort()  # does nothing after a commit
+
+
+def _change_alpha(stages: tuple[Stage, ...]) -> bool:
+    """Whether a filter would have left alone, or weighted with, a channel that was alpha."""
+    return any(stage.filter.definition.alpha != "filter" for stage in stages)
 
 
 def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
@@ -242,9 +281,6 @@ def _plan(
     options: Options,
     choice: Choice,
 ) -> Plan:
-    chunk = (options.chunk, options.chunk) if isinstance(options.chunk, int) else options.chunk
-    if chunk is not None and min(chunk) < 1:
-        raise UsageError(f"chunk must be at least one pixel, not {options.chunk!r}")
     return make_plan(
         source,
         stages,
@@ -253,8 +289,8 @@ def _plan(
         traits=choice.traits,
         workers=choice.workers,
         executor=choice.reason,
-        max_memory=options.max_memory,
-        chunk=chunk,
+        max_memory=cast("int | None", options.max_memory),
+        chunk=cast("tuple[int, int] | None", options.chunk),
     )
 
 
@@ -360,9 +396,8 @@ class _Run:
 def _opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
     source: Source
     if isinstance(given, np.ndarray):
-        info = array_info(given, None)
-        pixels = given.reshape(info.shape)
-        source = SequentialArray(info, pixels) if isolated else RandomArray(info, pixels)
+        image = admitted(given)
+        source = (SequentialArray if isolated else RandomArray)(image.info, image.pixels)
     elif isinstance(given, (str, os.PathLike)):
         source = open_source(given)
     else:

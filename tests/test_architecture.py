@@ -12,7 +12,17 @@ PACKAGE = Path(imgpipe.__file__).parent
 # From the bottom to the top. A module imports from its own line or from lines above it here.
 FLOORS = [
     ["errors", "geometry", "tracebacks", "sending"],
-    ["image", "events", "registry", "machine", "publish", "buffers", "cleanup"],
+    [
+        "arguments",
+        "image",
+        "admission",
+        "events",
+        "registry",
+        "machine",
+        "publish",
+        "buffers",
+        "cleanup",
+    ],
     ["filters.separable", "filters.borders", "filters.parameters"],
     ["filters.values"],
     ["filters.definition", "filters.declaring"],

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imgpipe.filters.stages import array_info
+from imgpipe.admission import admitted
+from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.inmemory import info, read
 
@@ -55,12 +56,14 @@ def callers(image: str | os.PathLike[str] | Pixels | None) -> list[Picture]:
     """Return the middle of the caller's picture, if there is one."""
     if image is None:
         return []
-    in_memory = isinstance(image, np.ndarray)
-    about = array_info(image, None) if isinstance(image, np.ndarray) else info(image)
-    pixels = image if isinstance(image, np.ndarray) else read(image)
-    top, left = (max(0, (n - _SIDE) // 2) for n in about.shape[:2])
-    part = pixels.reshape(about.shape)[top : top + _SIDE, left : left + _SIDE]
-    return [Picture("your picture", part, None if in_memory else about.alpha)]
+    if isinstance(image, (str, bytes, os.PathLike)):
+        found = admitted(read(image), info(image).alpha)
+    else:
+        found = admitted(image)
+    rows, columns = (max(0, (n - _SIDE) // 2) for n in found.info.shape[:2])
+    middle = Box(rows, columns, rows + _SIDE, columns + _SIDE)
+    part = found.read(middle.clip(found.info.height, found.info.width))
+    return [Picture("your picture", part, found.info.alpha)]
 
 
 def _in_colour() -> list[Picture]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgpipe.admission import admitted
 from imgpipe.checking.pictures import Picture
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError
 from imgpipe.filters.base import Filter
@@ -152,7 +153,7 @@ def _stages(one: Filter, picture: Picture) -> tuple[Stage, ...]:
     if others:
         params = tuple((name, others.get(name, value)) for name, value in one.params)
         one = Filter(one.definition, params, one.border)
-    return completed(one, picture.pixels, picture.alpha)
+    return completed(one, admitted(picture.pixels, picture.alpha))
 
 
 def _computed(stages: tuple[Stage, ...], box: Box, picture: Picture) -> Pixels:

@@ -98,12 +98,12 @@ class CheckCommand(ChainCommand):
         """Refuse, before any work, a file that cannot be written or must not be."""
         import numpy as np  # noqa: PLC0415 - not for help
 
-        from imgpipe.filters.stages import array_info  # noqa: PLC0415
+        from imgpipe.admission import admitted  # noqa: PLC0415
         from imgpipe.formats.opening import open_sink  # noqa: PLC0415
 
         if image is not None and os.path.realpath(path) == os.path.realpath(image):
             raise UsageError(f"{path}: is the image that is checked; name another file for --seams")
-        open_sink(path, array_info(np.zeros((1, 1), np.uint8), None)).abort()
+        open_sink(path, admitted(np.zeros((1, 1), np.uint8)).info).abort()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""

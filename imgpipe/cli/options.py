@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from imgpipe.arguments import parse_size
 from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import DeclarationError, ParameterError
@@ -28,8 +29,6 @@ __all__ = [
     "sees_border",
 ]
 
-_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
 
 class _Type(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
     name = "value"
@@ -42,15 +41,10 @@ class Size(_Type):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d{1,2})?) ?([kmgt]?)(i?)b?", str(value).lower())
-        if not found:
-            self.fail(f"{value!r} is not a size such as 512M, 1.5G, 256KiB or 1e9", param, ctx)
-        number, unit, binary = found.groups()
-        factor = (1024 if binary else 1000) ** _UNITS[unit]
-        size = int(number) * factor if number.isdigit() else int(float(number) * factor)
-        if size < 1:
-            self.fail(f"{value!r} is too small; give at least 1", param, ctx)
-        return size
+        try:
+            return parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Region(_Type):
@@ -69,6 +63,24 @@ class Region(_Type):
                 ctx,
             )
         return Box(y, x, y + height, x + width)
+
+
+class WhichAlpha(_Type):
+    """Which channel is alpha: ``last``, ``none``, or its number."""
+
+    name = "last|none"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the word or the number; whether there is such a channel the file decides."""
+        if value in ("last", "none"):
+            return str(value)
+        if not re.fullmatch(r"-?\d{1,9}", str(value)):
+            self.fail(
+                f"{value!r} is neither last nor none, nor the number of a channel", param, ctx
+            )
+        return int(value)
 
 
 class Pair(_Type):
@@ -157,6 +169,12 @@ def common_options() -> list[click.Parameter]:
             type=click.IntRange(min=1),
             metavar="N",
             help="Worker processes. [default: one for each usable processor]",
+        ),
+        _option(
+            "--alpha",
+            type=WhichAlpha(),
+            help="Which channel of a file that does not say so itself, as .npy, is alpha. "
+            "[default: none]",
         ),
         _option("--region", type=Region(), help="Make only this part of the output, in pixels."),
         _option(

@@ -87,8 +87,12 @@ def choose(
         )
     count = workers or usable_processors()
     if asked is not None:
-        if asked not in _TRAITS:
-            raise UsageError(f"executor must be one of {', '.join(_TRAITS)}, or an Executor")
+        if not isinstance(asked, str) or asked not in _TRAITS:
+            what = f"the class {asked.__name__}" if isinstance(asked, type) else f"{asked!r}"
+            raise UsageError(
+                f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, "
+                f"such as ThreadPoolExecutor(4), not {what}"
+            )
         name, why = asked, "as asked"
     elif threads:
         name, why = "threads", "as the filters ask for"

@@ -14,11 +14,13 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, overload
 
 import numpy as np
 
+from imgpipe.admission import Alpha, admitted
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.declaring import define
@@ -68,15 +70,15 @@ class Chain:
         text = "|".join(one.digest for one in self.filters)
         return digest_of(text.encode())
 
-    def __call__(self, array: Pixels, *, alpha: int | None = None) -> Pixels:
+    def __call__(self, array: Any, *, alpha: Alpha = None) -> Pixels:
         """Run the chain over a whole array, serially: the reference for every other way.
 
         Parameters
         ----------
         array : ndarray, shape (rows, columns) or (rows, columns, channels)
-            The image. It is not changed.
-        alpha : int, optional
-            Which channel is alpha: the last one or none.
+            The image, or what `numpy.asarray` makes one of. It is not changed.
+        alpha : int, "last" or "none", optional
+            Which channel is alpha: the last one or none. There is none unless this says so.
 
         Returns
         -------
@@ -241,7 +243,12 @@ class FilterFactory:
                 f"{definition.name} is a filter that was not given its parameters; call it: "
                 f"{definition.name}()(array)"
             )
-        params = bind(definition.parameters, args, kwargs, definition.name)
+        params = tuple(
+            (name, _further_image(value, f"{definition.name}: {name}"))
+            if name in definition.operands
+            else (name, value)
+            for name, value in bind(definition.parameters, args, kwargs, definition.name)
+        )
         if border is not None and border not in BORDERS:
             raise ParameterError(
                 f"{definition.name}: border must be one of {', '.join(BORDERS)}, not {border!r}"
@@ -374,6 +381,14 @@ def filter(  # noqa: A001
         return FilterFactory(define(function, name or name_of(function), halo, declared))
 
     return decorate
+
+
+def _further_image(given: Any, name: str) -> Any:
+    """Return a path as it is, and an image in memory as an array; None where there is none yet."""
+    if given is None or isinstance(given, (str, os.PathLike)):
+        return given
+    image = admitted(given, name=name)
+    return image.pixels[:, :, 0] if image.flat else image.pixels
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imgpipe.admission import type_refusal
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.definition import Definition, Kernel, PairLike
@@ -66,10 +67,21 @@ def _wrong_values(made: Definition) -> Iterator[str]:
     channels = made.channels
     if not (channels is None or callable(channels) or is_whole(channels, at_least=1)):
         yield f"channels must be a whole number, at least 1, or a function, not {channels!r}"
+    if made.output_dtype is not None:
+        yield from _wrong_type(made.output_dtype)
+
+
+def _wrong_type(declared: Any) -> Iterator[str]:
     try:
-        np.dtype(made.output_dtype)
-    except TypeError:
-        yield f"output_dtype is no type of NumPy: {made.output_dtype!r}"
+        dtype = np.dtype(declared)
+    except (TypeError, ValueError):
+        yield f"output_dtype is no type of NumPy: {declared!r}"
+        return
+    if type_refusal(dtype):
+        yield (
+            f"output_dtype cannot be {dtype}, because images are of integers of 8 to 64 bits or "
+            "floats of 16 to 64; declare uint8, uint16, float32 or another of these"
+        )
 
 
 def _contradictions(made: Definition) -> Iterator[str]:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from imgpipe.admission import Admitted, Alpha, admitted, as_array, native
 from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place, as_chain
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.parameters import taken_by
 from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Metadata, Pixels, guess_colour
+from imgpipe.image import ImageInfo, Metadata, Pixels
 from imgpipe.tracebacks import FILTER_NOTE
 
 __all__ = [
@@ -159,8 +160,17 @@ class Stage:
         if definition.measure is not None:
             extra["measured"] = self.measured
         for name, read in zip(self.filter.operands, self.operands, strict=True):
-            extra[name] = self.as_worked(extended(read, wanted, self.before, self.filter.border))
+            extra[name] = self._operand(extended(read, wanted, self.before, self.filter.border))
         return extra
+
+    def _operand(self, pixels: Pixels) -> Pixels:
+        """Return pixels of a further image as the function sees those of the first."""
+        alpha, policy = self.before.alpha, self.filter.definition.alpha
+        if alpha is None or policy == "filter" or pixels.shape[2] != self.before.channels:
+            return self.as_worked(pixels)
+        if policy == "keep":
+            return self.as_worked(pixels[..., :alpha])
+        return premultiplied(self.as_worked(pixels))
 
     def _trim(self, made: Pixels, box: Box) -> Pixels:
         """Cut the halo off what a kernel returned; it may have left it on."""
@@ -220,9 +230,11 @@ def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels
         return read(held)
     if border != "wrap":
         return extend(read(held), held, wanted, info.height, info.width, border)
-    out = np.empty((*wanted.shape, info.channels), info.dtype)
-    for inside, at in wrapped_pieces(wanted, info.height, info.width):
-        out[at.within(wanted)] = read(inside)
+    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
+    first = pieces[0][1]  # of a further image, whose channels and type may be others than in `info`
+    out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
+    for at, pixels in pieces:
+        out[at.within(wanted)] = pixels
     return out
 
 
@@ -255,22 +267,22 @@ def without_arrays(stage: Stage) -> Stage:
     return replace(stage, filter=Filter(one.definition, params, one.border))
 
 
-def run_whole(chain: Chain, array: Pixels, alpha: int | None) -> Pixels:
-    """Run `chain` over an array in one piece."""
-    pixels = array if array.ndim == 3 else array[:, :, None]
-    stages = completed(chain, pixels, alpha)
-    after = stages[-1].after
-    made = compute(stages, after.box, lambda box: pixels[box.slices])
+def run_whole(chain: Chain, array: Any, alpha: Alpha) -> Pixels:
+    """Run `chain` over an image in memory in one piece."""
+    image = admitted(array, alpha)
+    stages = completed(chain, image)
+    after = stages[-1].after if stages else image.info
+    made = compute(stages, after.box, image.read)
     made = np.array(made, order="C")  # never a view of the caller's array
-    return made[:, :, 0] if array.ndim == 2 and made.shape[2] == 1 else made
+    return made[:, :, 0] if image.flat and made.shape[2] == 1 else made
 
 
-def completed(chain: Chain, pixels: Pixels, alpha: int | None) -> tuple[Stage, ...]:
-    """Return the stages of `chain` on a whole array, measured, and with their operands."""
-    stages = resolve(chain, array_info(pixels, alpha))
+def completed(chain: Chain, image: Admitted) -> tuple[Stage, ...]:
+    """Return the stages of `chain` on a whole image, measured, and with their operands."""
+    stages = resolve(chain, image.info)
     for at, stage in enumerate(stages):
         if stage.filter.operands or stage.filter.definition.measure:
-            stages = (*stages[:at], _completed(stages, at, pixels), *stages[at + 1 :])
+            stages = (*stages[:at], _completed(stages, at, image), *stages[at + 1 :])
     return stages
 
 
@@ -317,11 +329,15 @@ def filter_at_fault(error: BaseException) -> str:
 
 def _as_chunk(made: Any, name: str) -> Pixels:
     """Return what a kernel returned, with three dimensions."""
-    array = np.asarray(made)
+    try:
+        array = as_array(made, "what it returned")
+    except UsageError as error:
+        raise FilterError(f"{name}: {error}") from None
     if array.ndim == 2:
         return array[:, :, None]
     if array.ndim != 3:
-        what = f"an array of {array.ndim} dimensions" if array.ndim else f"a {type(made).__name__}"
+        is_array = isinstance(made, np.ndarray) or array.ndim > 0
+        what = f"an array of {array.ndim} dimensions" if is_array else f"a {type(made).__name__}"
         raise FilterError(
             f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
             "(rows, columns) for one channel"
@@ -329,43 +345,24 @@ def _as_chunk(made: Any, name: str) -> Pixels:
     return array
 
 
-def array_info(array: Pixels, alpha: int | None) -> ImageInfo:
-    """Return what is known of an array: alpha is what the caller says, and otherwise none."""
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise UsageError(
-            f"an image is an array of (rows, columns) or (rows, columns, channels) with at least "
-            f"one pixel, not one of shape {array.shape}"
-        )
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if alpha is not None and alpha % channels != channels - 1:
-        raise UsageError(f"alpha must be the last channel, {channels - 1}, not {alpha}")
-    if alpha is not None and channels == 1:
-        raise UsageError("an image of one channel has no room for alpha")
-    alpha = None if alpha is None else channels - 1
-    colour, usual = guess_colour(channels)
-    if usual != alpha:
-        colour = "other"
-    return ImageInfo(array.shape[0], array.shape[1], channels, array.dtype, alpha, colour)
-
-
-def _completed(stages: tuple[Stage, ...], at: int, pixels: Pixels) -> Stage:
-    """Return stage `at` with its operands and measurements, for a whole array."""
+def _completed(stages: tuple[Stage, ...], at: int, image: Admitted) -> Stage:
+    """Return stage `at` with its operands and measurements, for a whole image."""
     stage = stages[at]
     keywords = stage.filter.keywords
     operands = tuple(keywords[name] for name in stage.filter.operands)
     readers = tuple(_array_reader(array, stage) for array in operands)
     found = None
     if stage.filter.definition.measure is not None:
-        found = measure(stage, compute(stages[:at], stage.before.box, lambda b: pixels[b.slices]))
+        found = measure(stage, compute(stages[:at], stage.before.box, image.read))
     return replace(stage, operands=readers, measured=found)
 
 
 def _array_reader(array: Any, stage: Stage) -> Read:
     if not isinstance(array, np.ndarray):
         raise UsageError(f"{stage.filter.name}: give the second image as an array here")
-    pixels = array if array.ndim == 3 else array[:, :, None]
-    must_match(stage, array_info(pixels, None), "the second image")
-    return lambda box: cast(Pixels, pixels[box.slices])
+    image = admitted(array, name="the second image")
+    must_match(stage, image.info, "the second image")
+    return image.read
 
 
 def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
@@ -402,7 +399,8 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         metadata = metadata.recoloured(colour)
     if not definition.never_brighter:
         metadata = metadata.brightened()
-    dtype = info.dtype if definition.output_dtype is None else np.dtype(definition.output_dtype)
+    declared = definition.output_dtype
+    dtype = info.dtype if declared is None else native(np.dtype(declared))
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
 
 

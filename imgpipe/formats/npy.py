@@ -1,7 +1,8 @@
 """NumPy's ``.npy``: the simplest random source and placed sink.
 
-Pixels are (rows, columns) or (rows, columns, channels). An array says nothing of colour, so one
-channel is gray, three are RGB, and none is alpha.
+Pixels are (rows, columns) or (rows, columns, channels), of the types that `admission` allows. An
+array says nothing of colour, so one channel is gray, three are RGB, and none is alpha unless the
+caller says so.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.lib import format as npy
 
+from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.publish import OutputFile
 
-__all__ = ["SUFFIXES", "matches", "open_sink", "open_source"]
+__all__ = ["SAYS_ALPHA", "SUFFIXES", "matches", "open_sink", "open_source"]
 
+SAYS_ALPHA = False
 SUFFIXES = (".npy",)
 
 
@@ -30,36 +33,37 @@ def matches(head: bytes) -> bool:
     return head.startswith(b"\x93NUMPY")
 
 
-def open_source(path: str, max_pixels: int | None = None) -> RawSource | _Transposed:
+def open_source(
+    path: str, max_pixels: int | None = None, alpha: Alpha = None
+) -> RawSource | _Transposed:
     """Return a source for the array in `path`.
 
     Raises
     ------
     FormatError
         If the array is no image.
+    UsageError
+        If `alpha` is not its last channel.
     CorruptError
         If the header is damaged, or the file ends before the last row.
     LimitError
         If it has more than `max_pixels` pixels.
     """
     shape, fortran, dtype, offset, size = _header(path)
-    if len(shape) not in (2, 3) or dtype.kind not in "uif" or dtype.itemsize > 8:
-        raise FormatError(
-            f"{path}: holds an array of shape {shape} and type {dtype}; an image is (rows, "
-            "columns) or (rows, columns, channels) of numbers"
-        )
+    refusal = shape_refusal(shape) or type_refusal(dtype)
+    if refusal:
+        raise FormatError(f"{path}: {refusal}")
     height, width, channels = (*shape, 1)[:3]
-    if min(height, width, channels) < 1:
-        raise CorruptError(f"{path}: holds an array of shape {shape}, which has no pixel")
     check_pixels(height, width, path, max_pixels)
     needed = offset + height * width * channels * dtype.itemsize
     if size < needed:
         raise CorruptError(
             f"{path}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
         )
-    colour, _ = guess_colour(channels)
-    known = colour if channels in (1, 3) else "other"
-    info = ImageInfo(height, width, channels, dtype.newbyteorder("="), None, known)
+    which = alpha_channel(alpha, channels, path)
+    colour, usual = guess_colour(channels)
+    known = colour if usual == which else "other"
+    info = ImageInfo(height, width, channels, native(dtype), which, known)
     if fortran:
         return _Transposed(info, path, len(shape))
     # Workers may be in another folder than this process is by now.

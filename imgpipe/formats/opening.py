@@ -6,6 +6,8 @@ import os
 import stat
 from typing import Any, cast
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha, alpha_channel
 from imgpipe.errors import FormatError, InputError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.image import ImageInfo
@@ -16,22 +18,33 @@ __all__ = ["open_sink", "open_source"]
 _HEAD_BYTES = 64
 
 
-def open_source(path: str | os.PathLike[str], max_pixels: int | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str], max_pixels: int | str | None = None, alpha: Alpha = None
+) -> Source:
     """Return the source for the image file at `path`.
+
+    `alpha` says which channel is alpha in a format that does not say so itself.
 
     Raises
     ------
+    UsageError
+        If the path, `max_pixels` or `alpha` cannot be meant.
     InputError
         If there is no such file or it cannot be read; `FormatError`, `CorruptError` and
         `LimitError` where it is not an image that can be used.
     """
-    name = os.fspath(path)
+    name = arguments.path(path, "src")
+    limit = None if max_pixels is None else arguments.size(max_pixels, "max_pixels")
     head = _head(name)
     broken: list[str] = []
     for format_name in FORMATS:
         module = _loaded(format_name, broken)
         if module is not None and module.matches(head):
-            return cast(Source, module.open_source(name, max_pixels))
+            if not getattr(module, "SAYS_ALPHA", True):
+                return cast(Source, module.open_source(name, limit, alpha))
+            source = cast(Source, module.open_source(name, limit))
+            _must_agree(source.info, alpha, name)
+            return source
     if not head:
         raise FormatError(f"{name}: is empty; get a fresh copy")
     known = ", ".join(FORMATS)
@@ -53,10 +66,23 @@ def open_sink(
     OutputError
         If the file cannot be written.
     """
-    name = os.fspath(path)
-    options: dict[str, Any] = {} if compression is None else {"compression": compression}
+    name = arguments.path(path, "dst")
+    options: dict[str, Any] = {}
+    if compression is not None:
+        options["compression"] = arguments.whole(compression, "compression", at_least=0, at_most=9)
     module = _format_for(name)
     return cast(Sink, module.open_sink(name, info, **options))
+
+
+def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
+    """Refuse an alpha that is not the one that the file has."""
+    if alpha is None or alpha_channel(alpha, info.channels, name) == info.alpha:
+        return
+    says = "there is no alpha" if info.alpha is None else f"channel {info.alpha} is alpha"
+    raise UsageError(
+        f"{name}: this file says itself that {says}; leave alpha away (--alpha, or alpha= in "
+        "Python), which is for files that do not say, such as .npy"
+    )
 
 
 def _format_for(name: str) -> Any:

@@ -31,7 +31,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -51,7 +51,7 @@ from imgpipe.formats.png.rowfilters import (
     filter_rows,
     scratch,
 )
-from imgpipe.image import Colour, ImageInfo, Pixels
+from imgpipe.image import Colour, ImageInfo, Pixels, guess_colour
 from imgpipe.publish import OutputFile
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
@@ -112,7 +112,8 @@ def open_sink(
         raise UsageError(f"{name}: PNG cannot hold {info.width} x {info.height} pixels; write .npy")
     if compression not in range(10):
         raise UsageError(f"{name}: there is no compression {compression}; choose 0 to 9")
-    return PngSink(name, info, compression)
+    _, alpha = guess_colour(info.channels)  # what any reader of the file will see
+    return PngSink(name, replace(info, alpha=alpha), compression)
 
 
 @dataclass(frozen=True)

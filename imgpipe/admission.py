@@ -1,0 +1,226 @@
+"""Admission: what an image in memory may be, decided here and nowhere else.
+
+An image is what `numpy.asarray` understands: an array, a Pillow image, nested lists, an object
+with ``__array__``. It has (rows, columns) or (rows, columns, channels), at least one pixel, and
+integers of 8 to 64 bits or floats of 16 to 64 bits in any byte order; the engine works in that of
+the machine. All else is refused by name, with the way out. The types of values are those of
+``.npy`` files too.
+
+Alpha is what the caller says it is, and otherwise there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from imgpipe.errors import UsageError
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels, guess_colour
+
+__all__ = [
+    "Admitted",
+    "Alpha",
+    "admitted",
+    "alpha_channel",
+    "as_array",
+    "native",
+    "shape_refusal",
+    "type_refusal",
+]
+
+Alpha: TypeAlias = int | Literal["last", "none"] | None
+"""Which channel is alpha, as a caller says it; None says nothing, and then there is none."""
+
+_TYPES = {
+    "b": "which does not say how bright True is; mask * np.uint8(255) makes it white",
+    "c": "which have no one brightness; take array.real, array.imag or np.abs(array)",
+    "O": "which are not numbers; array.astype(np.float64) makes them so, if they can be",
+    "U": "which is text; give numbers",
+    "S": "which is text; give numbers",
+    "M": "which are dates; array.astype(np.int64) makes numbers of them",
+    "m": "which are times; array.astype(np.int64) makes numbers of them",
+    "V": "which have no one brightness; take one of their fields, array['name']",
+}
+"""Kinds of types that are refused: why, and what to do."""
+
+_OTHER = "which is no type of an image; array.astype(np.float64) makes it one"
+_MODES = {
+    "1": "L",
+    "P": "RGB",
+    "PA": "RGBA",
+    "La": "LA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "HSV": "RGB",
+    "LAB": "",
+}
+"""Modes of Pillow whose numbers are not what a channel holds, and what they convert to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admitted:
+    """An image in memory.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (rows, columns, channels)
+        The array as it was given, in any memory layout and any byte order: a view, never a copy.
+    info : ImageInfo
+        What is known of it; its dtype is in the byte order of the machine.
+    flat : bool
+        Whether it was given as (rows, columns).
+    """
+
+    pixels: Pixels
+    info: ImageInfo
+    flat: bool
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box` in the byte order of the machine; a view where they are."""
+        return self.pixels[box.slices].astype(self.info.dtype, copy=False)
+
+
+def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitted:
+    """Return what is given as an image.
+
+    Parameters
+    ----------
+    given : ndarray or anything that `numpy.asarray` understands
+        The image.
+    alpha : int, "last", "none" or None
+        Which channel is alpha: the last one or none.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    UsageError
+        If it is no image, or alpha is not its last channel.
+    """
+    array = as_array(given, name)
+    refusal = shape_refusal(array.shape) or type_refusal(array.dtype)
+    if refusal:
+        raise UsageError(f"{name} {refusal}")
+    pixels = array if array.ndim == 3 else array[:, :, None]
+    height, width, channels = pixels.shape
+    which = alpha_channel(alpha, channels)
+    colour, usual = guess_colour(channels)
+    colour = colour if usual == which else "other"
+    info = ImageInfo(height, width, channels, native(array.dtype), which, colour)
+    return Admitted(pixels, info, array.ndim == 2)
+
+
+def as_array(given: Any, name: str) -> Pixels:
+    """Return what `numpy.asarray` makes of `given`; of an array the very same.
+
+    Raises
+    ------
+    UsageError
+        If something would be lost on the way, or it is not understood.
+    """
+    if type(given) is np.ndarray:
+        return given
+    refusal = _refusal(given)
+    if refusal:
+        raise UsageError(f"{name} is {refusal}")
+    try:
+        array = np.asarray(given)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"{name} is a {type(given).__name__} that NumPy makes no array of ({reason}); give "
+            "rows of the same length, all of numbers"
+        ) from error
+    if array.ndim == 0 and array.dtype == object:
+        raise UsageError(f"{name} is {_described(given)}, not an array of numbers")
+    return array
+
+
+def type_refusal(dtype: np.dtype[Any]) -> str:
+    """Return why values of `dtype` are not those of an image, and what to do; else nothing."""
+    if dtype.kind in "iuf" and dtype.itemsize <= 8 and native(dtype) == dtype.newbyteorder("="):
+        return ""
+    name = {"O": "objects", "V": "structures"}.get(dtype.kind, f"{dtype} values")
+    return f"holds {'bool' if dtype.kind == 'b' else name}, {_TYPES.get(dtype.kind, _OTHER)}"
+
+
+def shape_refusal(shape: tuple[int, ...]) -> str:
+    """Return why no image has `shape`; else nothing."""
+    if len(shape) in (2, 3) and 0 not in shape:
+        return ""
+    return (
+        f"has the shape {shape}; an image is an array of (rows, columns) or (rows, columns, "
+        "channels) with at least one pixel"
+    )
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of integers or floats in the byte order of the machine, and nothing more."""
+    return np.dtype(f"{dtype.kind}{dtype.itemsize}")
+
+
+def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
+    """Return the channel that is alpha in an image of so many channels, if there is one.
+
+    Raises
+    ------
+    UsageError
+        If it is not the last channel, or there is no other.
+    """
+    where = f"{name}: " if name else ""
+    last = channels - 1
+    if alpha is None or (isinstance(alpha, str) and alpha == "none"):
+        return None
+    whole = isinstance(alpha, (int, np.integer)) and not isinstance(alpha, bool)
+    if not (whole and alpha in (last, -1)) and not (isinstance(alpha, str) and alpha == "last"):
+        raise UsageError(
+            f"{where}alpha must be the last channel, {last} or 'last', or else 'none', "
+            f"not {alpha!r}"
+        )
+    if channels == 1:
+        raise UsageError(f"{where}an image of one channel has no room for alpha")
+    return last
+
+
+def _refusal(given: Any) -> str:
+    """Return what is wrong with what `numpy.asarray` would take without a word; else nothing."""
+    if isinstance(given, (str, os.PathLike)):
+        return (
+            f"the path {os.fspath(given)!r}; imgpipe.run takes files, and "
+            "imgpipe.read(path) gives their pixels"
+        )
+    if isinstance(given, (bytes, bytearray)):
+        return (
+            "bytes, which say nothing of rows and columns; give an array, or the path of a file "
+            "as text to imgpipe.read"
+        )
+    masked = sys.modules.get("numpy.ma")  # takes time to import, if nobody has
+    if masked is not None and isinstance(given, masked.MaskedArray):
+        return "a masked array, whose mask would be lost; fill it first: array.filled(value)"
+    if hasattr(given, "toarray") and not hasattr(given, "__array__"):
+        return "a sparse matrix; write out all of its values: matrix.toarray()"
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is not None and isinstance(given, pillow.Image) and given.mode in _MODES:
+        return _mode_refusal(given.mode)
+    return ""
+
+
+def _mode_refusal(mode: str) -> str:
+    better = _MODES[mode]
+    convert = f"give image.convert({better!r})" if better else "convert it by PIL.ImageCms"
+    as_it_is = "" if mode == "1" else "; or np.array(image), if its numbers are meant as they are"
+    return (
+        f"a Pillow image of mode {mode!r}, whose numbers are not those of gray, RGB or alpha; "
+        f"{convert}{as_it_is}"
+    )
+
+
+def _described(given: Any) -> str:
+    return "None" if given is None else f"a {type(given).__name__}"

@@ -1,0 +1,194 @@
+"""Arguments: what a caller gives to imgpipe's functions, checked in one place.
+
+Each function returns the value as the engine wants it, or says what it must be instead. An image
+in memory is checked by `admission`, a parameter of a filter by `filters.parameters`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from imgpipe.errors import UsageError
+from imgpipe.geometry import Box
+
+__all__ = ["box", "function", "pair", "parse_size", "path", "seconds", "size", "whole"]
+
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_LARGEST = 1 << 62  # what the system's own calls take
+
+
+def path(given: Any, name: str) -> str:
+    """Return the path of a file as text.
+
+    Raises
+    ------
+    UsageError
+        If it is empty, bytes, or no path at all.
+    """
+    if isinstance(given, os.PathLike):
+        given = given.__fspath__()
+    if isinstance(given, str) and given:
+        return given
+    if isinstance(given, bytes):
+        raise UsageError(f"{name} must be a path as text, not as bytes; give os.fsdecode({name})")
+    if isinstance(given, str):
+        raise UsageError(f"{name} is an empty path; give the path of a file")
+    what = "None" if given is None else f"a {type(given).__name__}"
+    hint = "; imgpipe.apply takes images in memory" if hasattr(given, "__array__") else ""
+    raise UsageError(f"{name} must be the path of a file, not {what}{hint}")
+
+
+def whole(given: Any, name: str, *, at_least: int, at_most: int = _LARGEST) -> int:
+    """Return a whole number of Python or of NumPy as an int.
+
+    Raises
+    ------
+    UsageError
+        If it is of another type, or out of bounds.
+    """
+    number = _index(given)
+    if number is None or not at_least <= number <= at_most:
+        bounds = f"at least {at_least}" if at_most == _LARGEST else f"{at_least} to {at_most}"
+        raise UsageError(f"{name} must be a whole number, {bounds}, not {_shown(given)}")
+    return number
+
+
+def pair(given: Any, name: str, *, at_least: int) -> tuple[int, int]:
+    """Return a number of pixels, or rows and columns, as rows and columns.
+
+    Raises
+    ------
+    UsageError
+        If it is neither one whole number nor two, or one of them is too small.
+    """
+    both = given if isinstance(given, (tuple, list)) else (given, given)
+    found = [number for number in map(_index, both) if number is not None]
+    if len(both) != 2 or len(found) != 2 or not at_least <= min(found) <= max(found) <= _LARGEST:
+        raise UsageError(
+            f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them "
+            f"(rows, columns), not {_shown(given)}"
+        )
+    return found[0], found[1]
+
+
+def box(given: Any, name: str) -> Box:
+    """Return a box, or the four numbers of one, as a `Box` that is not empty.
+
+    Raises
+    ------
+    UsageError
+        If these are not four whole numbers, or no pixel is between them.
+    """
+    if isinstance(given, Box):
+        given = given.y0, given.x0, given.y1, given.x1
+    sides = given if isinstance(given, (tuple, list)) else ()
+    found = [number for number in map(_index, sides) if number is not None]
+    made = Box(*found) if len(sides) == len(found) == 4 else Box(0, 0, 0, 0)
+    if made.empty or min(made.y0, made.x0) < 0:
+        raise UsageError(
+            f"{name} must be a Box or (y0, x0, y1, x1) in whole pixels, where y0 < y1 and "
+            f"x0 < x1, not {_shown(given)}"
+        )
+    return made
+
+
+def size(given: Any, name: str) -> int:
+    """Return a number of bytes or pixels, which may be text such as ``512M``.
+
+    Raises
+    ------
+    UsageError
+        If it is no such number, or less than 1.
+    """
+    if isinstance(given, str):
+        try:
+            return parse_size(given)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from None
+    number = int(given) if isinstance(given, float) and given.is_integer() else _index(given)
+    if number is None or not 1 <= number <= _LARGEST:
+        raise UsageError(
+            f"{name} must be a whole number, at least 1, or text such as '512M', "
+            f"not {_shown(given)}"
+        )
+    return number
+
+
+def parse_size(text: str) -> int:
+    """Return the number that is written ``512M``, ``4G``, ``1e9`` or ``256KiB``.
+
+    Raises
+    ------
+    ValueError
+        If it is no such text, or the number is too small or too large.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e\d{1,2})?) ?([kmgt]?)(i)?b?", text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 512M, 1.5G, 256KiB or 1e9")
+    number, unit, binary = found.groups()
+    factor = (1024 if binary else 1000) ** _UNITS[unit]
+    made = int(number) * factor if number.isdigit() else int(float(number) * factor)
+    if made < 1:
+        raise ValueError(f"{text!r} is too small; give at least 1")
+    if made > _LARGEST:
+        raise ValueError(f"{text!r} is too large; give at most 4e18")
+    return made
+
+
+def seconds(given: Any, name: str) -> float:
+    """Return a time that can be waited for.
+
+    Raises
+    ------
+    UsageError
+        If it is no number above 0, NaN, or infinite.
+    """
+    number = math.nan
+    if not isinstance(given, (str, bytes, bool)):
+        try:
+            number = float(given)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+    if not 0 < number <= threading.TIMEOUT_MAX:
+        raise UsageError(
+            f"{name} must be a number of seconds above 0, not {_shown(given)}; None waits for as "
+            "long as it takes"
+        )
+    return number
+
+
+def function(given: Any, name: str, takes: str) -> Callable[..., Any]:
+    """Return a function.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be called.
+    """
+    if not callable(given):
+        raise UsageError(f"{name} must be a function of {takes}, not {_shown(given)}")
+    return given  # type: ignore[no-any-return] # whatever can be called
+
+
+def _index(given: Any) -> int | None:
+    """Return a whole number as an int; None for anything else, True and False too."""
+    if isinstance(given, bool) or type(given).__name__ in ("bool", "bool_"):
+        return None
+    try:
+        return operator.index(given)
+    except TypeError:
+        return None
+
+
+def _shown(given: Any) -> str:
+    """Return `given` as text of one line."""
+    text = repr(given)
+    if hasattr(given, "__array__") or len(text) > 80 or not text.isprintable():
+        return f"a {type(given).__name__}"
+    return text
