@@ -21,7 +21,7 @@ from tests.conftest import noise
 from tests.test_conformance import required
 
 PHOTO = noise((13, 17, 3), "uint8")
-ORDERS = [">f4", ">f8", ">u2", ">i2", ">i4", ">u4", ">i8", ">f2"]
+ORDERS = [">f4", ">f8", ">u2", ">i2", ">i4", ">u4", ">f2"]
 
 WAYS: dict[str, Callable[[Any, Path], object]] = {
     "apply": lambda given, _: imgpipe.apply(given, invert()),
@@ -266,12 +266,13 @@ def test_the_order_of_bytes_changes_no_value_of_any_filter(dtype: str, tmp_path:
     native = foreign.astype(foreign.dtype.newbyteorder("="))
     np.save(tmp_path / "in.npy", foreign)
     for name in FILTERS:
-        given = required(name, (19, 23, 3), native.dtype.name)
+        given = required(name, (19, 23, 3), "float32" if native.dtype.kind == "f" else "uint16")
+        if "other" in given:
+            given["other"] = native[::-1]
         one = FILTERS.load(name)(**given)
         expected = attempt(lambda one=one: one(native))
         if "other" in given:
-            other = given["other"]
-            one = FILTERS.load(name)(other=other.astype(other.dtype.newbyteorder(">")))
+            one = FILTERS.load(name)(other=foreign[::-1])
         for do in (
             lambda one=one: one(foreign),
             lambda one=one: imgpipe.apply(foreign, one, executor="serial", chunk=8),
