@@ -254,7 +254,7 @@ def in_floats_or_levels(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def attempt(do: Callable[[], Any]) -> Any:
     """Return what is made, or the words that refuse it."""
     try:
-        with np.errstate(over="ignore"):  # of float16
+        with np.errstate(all="ignore"):  # as in a run
             return do()
     except imgpipe.ImgpipeError as error:
         return str(error)
