@@ -21,7 +21,7 @@ SHOWN = {
     "median": "median:3",
     "minimum": "minimum:2",
     "maximum": "maximum:2",
-    "percentile": "percentile:3,20",
+    "percentile": "percentile:20,3",
     "open": "open:3",
     "close": "close:3",
     "tophat": "tophat:6 | linear:3",

@@ -77,7 +77,7 @@ def test_floats_are_compared_as_scikit_image_does(
 @pytest.mark.parametrize("radius", [1, 4, 15])
 def test_a_gaussian_mean_of_integers_is_as_near_as_the_blur(dtype: str, radius: int) -> None:
     array, top = soft((61, 53, 2), dtype), TOP[dtype]
-    made = filters.adaptive_threshold(radius=radius, method="gaussian")(array)
+    made = filters.adaptive_threshold(radius=radius, offset=0, method="gaussian")(array)
     for channel in range(2):
         plane = array[..., channel].astype(float)
         local = skfilters.threshold_local(plane, 2 * radius + 1, "gaussian", mode="nearest")
@@ -89,7 +89,7 @@ def test_nan_stays_near_where_it_is() -> None:
     array = soft((30, 30), "float32")
     array[15, 15] = np.nan
     for method in ("mean", "gaussian"):
-        one = filters.adaptive_threshold(radius=3, method=method)
+        one = filters.adaptive_threshold(radius=3, offset=0, method=method)
         made, whole = one(array), one(np.nan_to_num(array))
         assert made[15, 15] == 0
         assert_array_equal(made[:, :9], whole[:, :9])
@@ -108,5 +108,42 @@ def test_what_makes_no_sense_is_refused() -> None:
     for bad in ({"radius": 0}, {"offset": 2}, {"method": "median"}):
         with pytest.raises(ParameterError, match="adaptive_threshold"):
             filters.adaptive_threshold(**bad)
-    with pytest.raises(UsageError, match="adaptive_threshold: needs uint8"):
-        filters.adaptive_threshold()(np.zeros((3, 3), np.int16))
+    with pytest.raises(UsageError, match=r"adaptive_threshold: int64 is too wide .* astype:int32"):
+        filters.adaptive_threshold()(np.zeros((3, 3), np.int64))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32"])
+@pytest.mark.parametrize("offset", [0, 0.05, -0.2])
+def test_the_mean_of_any_integers_is_compared_exactly(dtype: str, offset: float) -> None:
+    limits, rng = np.iinfo(dtype), np.random.default_rng(4)
+    array = rng.integers(limits.min, limits.max, (30, 20), dtype, endpoint=True)
+    array[:, 10:] = np.where(np.indices((30, 10)).sum(axis=0) % 2, limits.min, limits.max)
+    local = filters.box(radius=2)(array).astype(np.int64)
+    wanted = np.where(array > local - offset * int(limits.max), limits.max, 0)
+    assert_array_equal(filters.adaptive_threshold(radius=2, offset=offset)(array), wanted)
+
+
+def page(stroke: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A page under uneven light, with the grain of paper, and where its ink is."""
+    rng = np.random.default_rng(3)
+    ink = np.zeros((100 * stroke, 120 * stroke), bool)
+    for y in range(10, 90, 10):
+        for x in range(10, 100, 6):
+            top, left, side = y * stroke, x * stroke, 5 * stroke
+            ink[top : top + side, left : left + stroke] = rng.random() < 0.8
+            ink[top : top + stroke, left : left + side] |= rng.random() < 0.6
+    light = 160 + 60 * np.linspace(-1, 1, ink.shape[1])
+    seen = ndimage.gaussian_filter(np.where(ink, 0.35 * light, light), 0.7)
+    return (seen + rng.normal(0, 3, ink.shape)).astype(np.uint8), ink
+
+
+@pytest.mark.parametrize("method", ["mean", "gaussian"])
+@pytest.mark.parametrize("stroke", [2, 5])
+def test_a_scanned_page_comes_out_black_on_white(stroke: int, method: str) -> None:
+    image, ink = page(stroke)
+    wrong = (filters.adaptive_threshold(method=method)(image) == 0) != ink
+    assert wrong.mean() < 0.005
+    paper = ~ndimage.binary_dilation(ink, iterations=3)
+    assert wrong[paper].mean() < 0.001
+    speckled = filters.adaptive_threshold(offset=0, method=method)(image) == 0
+    assert speckled[paper].mean() > 0.1

@@ -301,3 +301,38 @@ def test_weights_leave_room_for_sums_of_integers(before: int, after: int, method
         assert first.min() >= 0
         assert last.max() <= before
         assert ((last - first >= 1) & (last - first <= axis.taps)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ((100, 200), "200x100!"),
+        ([100, 200], "200x100!"),
+        ((np.int64(100), None), "x100"),
+        ((None, 200), "200x"),
+        (0.5, "50%"),
+        (np.float32(0.25), "25%"),
+        (2.0, "200%"),
+        (1 / 3, "33.3333333333%"),
+        (1e-9, "0.0000001%"),
+    ],
+)
+def test_sizes_of_python_are_rows_and_columns_or_a_factor(given: object, text: str) -> None:
+    one = resize(size=given)
+    assert one == resize(size=text)
+    assert one.keywords["size"] == text
+
+
+def test_a_pair_is_the_shape_of_the_result() -> None:
+    array = noise((30, 50, 3), "uint8")
+    assert resize(size=(10, 20))(array).shape == (10, 20, 3)
+    assert resize(size=array.shape[:2])(array).shape == array.shape
+    assert resize(size=0.5)(array).shape == (15, 25, 3)
+
+
+@pytest.mark.parametrize(
+    "given", [800, True, 0.0, -0.5, float("nan"), float("inf"), (10,), (1, 2, 3), (0, 5), (1.5, 2)]
+)
+def test_what_is_no_size_is_explained(given: object) -> None:
+    with pytest.raises(ParameterError, match="is no size; give text such as 800x600"):
+        resize(size=given)

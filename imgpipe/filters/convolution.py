@@ -72,7 +72,7 @@ def convolve(
     ],
     scale: Annotated[float, Between(-1e9, 1e9), "what the sum is divided by"] = 1.0,
     offset: Annotated[
-        float, Between(-1, 1), "added to the result, in units of the full range"
+        float, Between(-1, 1, of_white=True), "added to the result, in units of the full range"
     ] = 0.0,
 ) -> Pixels:
     """Convolve with a kernel of your own.

@@ -49,7 +49,7 @@ def sobel(
     *,
     axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
     offset: Annotated[
-        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+        float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
 ) -> Pixels:
     """Find edges with the Sobel operator.
@@ -87,7 +87,7 @@ def scharr(
     *,
     axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
     offset: Annotated[
-        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+        float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
 ) -> Pixels:
     """Find edges with the Scharr operator.
@@ -122,7 +122,7 @@ def prewitt(
     *,
     axis: Annotated[Axis, _AXIS_HELP] = "magnitude",
     offset: Annotated[
-        float | None, Between(-1, 1), _OFFSET_HELP + "; 0.5 for x and y by default"
+        float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
 ) -> Pixels:
     """Find edges with the Prewitt operator.
@@ -157,7 +157,7 @@ def laplace(
     chunk: Pixels,
     *,
     gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Laplacian: the sum of the second differences along both axes.
 
@@ -191,7 +191,7 @@ def emboss(
     chunk: Pixels,
     *,
     strength: Annotated[float, Between(-100, 100), "how deep; negative turns it inside out"] = 1.0,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Emboss: a relief of the image, lit from the top left.
 
@@ -227,7 +227,7 @@ def gaussian_laplace(
     sigma: Annotated[float, Between(0.3, 100), "standard deviation in pixels"] = 2.0,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Laplacian of Gaussian: second derivatives of the blurred image.
 
@@ -289,7 +289,7 @@ def difference_of_gaussians(
     ] = None,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Difference of Gaussians: what is between two scales.
 

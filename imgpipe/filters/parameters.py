@@ -43,10 +43,19 @@ _EMPTY = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Bounds of a number, both included. Goes into ``typing.Annotated``."""
+    """Bounds of a number, both included. Goes into ``typing.Annotated``.
+
+    Attributes
+    ----------
+    low, high : float
+        The bounds.
+    of_white : bool
+        Whether the number is a fraction of white, which people write as a level of 8 or 16 bits.
+    """
 
     low: float = -math.inf
     high: float = math.inf
+    of_white: bool = False
 
     def __str__(self) -> str:
         if math.isinf(self.high):
@@ -172,7 +181,7 @@ class Parameter:
             raise ParameterError(wrong)
         bounds = self.bounds or Between()
         if not bounds.low <= number <= bounds.high:
-            raise ParameterError(wrong)
+            raise ParameterError(wrong + (_as_fraction(number) if bounds.of_white else ""))
         return number
 
     def _wanted(self) -> str:
@@ -181,6 +190,14 @@ class Parameter:
         nouns: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false"}
         noun = nouns.get(self.kind, "text" if self.kind is str else "a value")
         return f"{noun} {self.bounds}" if self.bounds else noun
+
+
+def _as_fraction(level: float) -> str:
+    """Return what a level of 8 or of 16 bits is as a fraction of white, as a hint."""
+    for white in (255, 65535):
+        if 1 < abs(level) <= white:
+            return f"; it is a fraction of white: {level:g} of {white} is {level / white:.3g}"
+    return "; it is a fraction of white"
 
 
 def _shown(value: Any) -> str:

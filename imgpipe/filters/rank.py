@@ -59,8 +59,8 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
 def percentile(
     chunk: Pixels,
     *,
-    radius: Radius = 1,
     percentile: Annotated[float, Between(0, 100), "percent of the values to leave below"] = 50.0,
+    radius: Radius = 1,
 ) -> Pixels:
     """Take a percentile around each pixel.
 
@@ -73,10 +73,10 @@ def percentile(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    radius : int
-        Pixels on each side of the centre.
     percentile : float
         Percent of the values to leave below, 0 to 100.
+    radius : int
+        Pixels on each side of the centre.
 
     Returns
     -------

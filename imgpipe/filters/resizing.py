@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from dataclasses import replace
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import Annotated, Any
 
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters.base import Place, filter
-from imgpipe.filters.parameters import Example, Through
+from imgpipe.filters.parameters import Example, Through, is_whole
 from imgpipe.filters.resampling import Axis, Method, nearest, resampled
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
@@ -62,11 +64,26 @@ def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
     return max(1, int(height * factor + half)), max(1, int(width * factor + half))
 
 
-def _checked(size: Any) -> Any:
-    """Return `size`; complain of one that could be of no image."""
-    if isinstance(size, str):
-        new_size((1, 1), size)
-    return size
+def _written(size: Any) -> str:
+    """Return `size` as text; complain of one that could be of no image."""
+    text = size if isinstance(size, str) else _as_text(size)
+    new_size((1, 1), text)
+    return text
+
+
+def _as_text(size: Any) -> str:
+    """Return the text of a factor, or of a pair (rows, columns): one of them may be None."""
+    if isinstance(size, Real) and not isinstance(size, Integral) and 0 < float(size) < _MOST:
+        return f"{100 * float(size):.10f}".rstrip("0").rstrip(".") + "%"
+    pair = tuple(size) if isinstance(size, (tuple, list)) else ()
+    sides = [side for side in pair if side is not None]
+    if len(pair) == 2 and sides and all(is_whole(side, at_least=1) for side in sides):
+        rows, columns = ("" if side is None else str(operator.index(side)) for side in pair)
+        return f"{columns}x{rows}" + "!" * (len(sides) == 2)
+    raise ParameterError(
+        f"{size!r} is no size; give text such as 800x600 (columns x rows), a factor such as 0.5, "
+        "or a pair (rows, columns), one of which may be None"
+    )
 
 
 def _resized(before: tuple[int, int], /, *, size: str, method: str) -> tuple[int, int]:
@@ -124,7 +141,7 @@ def resize(
     place: Place,
     size: Annotated[
         str,
-        Through(_checked),
+        Through(_written),
         Example("800x600"),
         "800x600 to fit into, 800x, x600, 50%, or 800x600! to distort",
     ],
@@ -145,10 +162,11 @@ def resize(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    size : str
+    size : str, float or (int, int)
         ``800x600`` fits the image into 800 columns and 600 rows and keeps its aspect ratio, and
         ``800x`` and ``x600`` do with one side given. ``50%`` is a factor. ``800x600!`` has just
-        that size.
+        that size. From Python also a factor, such as 0.5, or a pair (rows, columns), as the shape
+        of an array: just that size, or with one of them None what keeps the aspect ratio.
     method : {"nearest", "bilinear", "bicubic", "lanczos"}
         How pixels are made.
 

@@ -31,7 +31,7 @@ def unsharp(
     radius: Annotated[float, Between(0.3, 100), "standard deviation of the blur, in pixels"] = 1.0,
     amount: Annotated[float, Between(-1, 100), "how much of the detail to add"] = 1.0,
     threshold: Annotated[
-        float, Between(0, 1), "least detail that counts, in units of the full range"
+        float, Between(0, 1, of_white=True), "least detail that counts, in units of the full range"
     ] = 0.0,
 ) -> Pixels:
     """Unsharp mask: add what a blur would take away.

@@ -1,21 +1,23 @@
 """Tone: filters that look at one value at a time.
 
-Where a value is compared or scaled, it is on the scale from 0 to 1, whatever the dtype. Results of
-floats are not clipped unless a filter says so, and NaN stays NaN.
+Where a value is compared or scaled, it is on the scale from 0 to 1, whatever the dtype; signed
+integers may be below 0, as floats may. Results of floats are not clipped unless a filter says so,
+and NaN stays NaN.
 """
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import numpy as np
 
 from imgpipe.errors import ParameterError
 from imgpipe.filters.base import filter
-from imgpipe.filters.lookup import has_levels, pointwise
+from imgpipe.filters.lookup import pointwise
 from imgpipe.filters.parameters import Between, Example
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
@@ -25,7 +27,9 @@ __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "thre
 def invert(chunk: Pixels) -> Pixels:
     """Invert every value: white becomes black.
 
-    ``maximum - value``, where the maximum is that of the dtype, and 1 for floats.
+    ``maximum - value`` of unsigned integers, where the maximum is that of the dtype; ``1 - value``
+    of floats. Of signed integers ``-1 - value``: the least and the greatest value change places,
+    and every value has one of its own. Twice inverted, integers are what they were.
 
     Parameters
     ----------
@@ -41,11 +45,9 @@ def invert(chunk: Pixels) -> Pixels:
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
-    if chunk.dtype.kind == "u":
+    if chunk.dtype.kind in "iu":
         return cast(Pixels, np.bitwise_not(chunk))
-    if chunk.dtype.kind == "i":
-        chunk = np.maximum(chunk, 0)  # the result saturates
-    return cast(Pixels, np.subtract(chunk.dtype.type(full_scale(chunk.dtype)), chunk))
+    return cast(Pixels, np.subtract(chunk.dtype.type(1), chunk))
 
 
 def _power(values: Pixels, exponent: float, gain: float) -> Pixels:
@@ -61,13 +63,15 @@ def _power(values: Pixels, exponent: float, gain: float) -> Pixels:
 def gamma(
     chunk: Pixels,
     *,
-    gamma: Annotated[float, Between(0, 100), "exponent: below 1 brightens, above 1 darkens"] = 1.0,
+    gamma: Annotated[
+        float, Between(0, 100), Example("0.45"), "exponent: below 1 brightens, above 1 darkens"
+    ],
     gain: Annotated[float, Between(0, 1000), "factor of the result"] = 1.0,
 ) -> Pixels:
     """Gamma correction: raise every value to a power.
 
-    ``gain * value ** gamma`` with values from 0 to 1. Floats below 0 are mirrored:
-    ``-gain * (-value) ** gamma``.
+    ``gain * value ** gamma`` with values from 0 to 1. Values below 0, of floats and of signed
+    integers, are mirrored: ``-gain * (-value) ** gamma``.
 
     Parameters
     ----------
@@ -95,25 +99,29 @@ def _line(values: Pixels, scale: float, offset: float) -> Pixels:
     return cast(Pixels, np.add(scaled, offset, out=scaled))
 
 
-@filter(halo=0)
+def _of_line(scale: float | None, offset: float | None) -> int:
+    return _changing("linear", scale=scale, offset=offset)
+
+
+@filter(halo=_of_line)
 def linear(
     chunk: Pixels,
     *,
-    scale: Annotated[float, Between(-1000, 1000), "factor: contrast"] = 1.0,
-    offset: Annotated[float, Between(-1000, 1000), "what is added, 1 being white"] = 0.0,
+    scale: Annotated[float | None, Between(-1000, 1000), Example("1.5"), "factor: contrast"] = None,
+    offset: Annotated[float | None, Between(-1000, 1000), "what is added, 1 being white"] = None,
 ) -> Pixels:
     """Scale every value and add to it.
 
-    ``scale * value + offset`` with values from 0 to 1.
+    ``scale * value + offset`` with values from 0 to 1. At least one of the two must be given.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    scale : float
-        Factor, -1000 to 1000.
-    offset : float
-        What is added, on the scale from 0 to 1; -1000 to 1000.
+    scale : float, optional
+        Factor, -1000 to 1000; 1 if it is left out.
+    offset : float, optional
+        What is added, on the scale from 0 to 1; -1000 to 1000. 0 if it is left out.
 
     Returns
     -------
@@ -124,7 +132,7 @@ def linear(
     ----------
     .. [1] R. Szeliski, Computer Vision: Algorithms and Applications, Springer, 2011, section 3.1.1.
     """
-    return pointwise(chunk, _line, scale, offset)
+    return pointwise(chunk, _line, _given(scale, 1), _given(offset, 0))
 
 
 def _between_levels(
@@ -143,41 +151,64 @@ def _between_levels(
     return _line(part, out_white - out_black, out_black)
 
 
-def _no_halo(in_black: float, in_white: float) -> int:
-    if in_black == in_white:
+def _of_levels(
+    in_black: float | None,
+    in_white: float | None,
+    gamma: float | None,
+    out_black: float | None,
+    out_white: float | None,
+) -> int:
+    black, white = _given(in_black, 0), _given(in_white, 1)
+    if black == white:
         raise ParameterError(
-            f"levels: in_black and in_white are both {in_black:g}; they must differ "
+            f"levels: in_black and in_white are both {black:g}; they must differ "
             "(threshold makes a picture of black and white)"
         )
-    return 0
+    return _changing(
+        "levels",
+        in_black=in_black,
+        in_white=in_white,
+        gamma=gamma,
+        out_black=out_black,
+        out_white=out_white,
+    )
 
 
-@filter(halo=_no_halo)
+_Level = Between(0, 1, of_white=True)
+
+
+@filter(halo=_of_levels)
 def levels(
     chunk: Pixels,
     *,
-    in_black: Annotated[float, Between(0, 1), "value that becomes out_black"] = 0.0,
-    in_white: Annotated[float, Between(0, 1), "value that becomes out_white"] = 1.0,
-    gamma: Annotated[float, Between(0.01, 100), "above 1 brightens what is between them"] = 1.0,
-    out_black: Annotated[float, Between(0, 1), "darkest value of the result"] = 0.0,
-    out_white: Annotated[float, Between(0, 1), "brightest value of the result"] = 1.0,
+    in_black: Annotated[
+        float | None, _Level, Example("0.1"), "value that becomes out_black"
+    ] = None,
+    in_white: Annotated[float | None, _Level, "value that becomes out_white"] = None,
+    gamma: Annotated[
+        float | None, Between(0.01, 100), "above 1 brightens what is between them"
+    ] = None,
+    out_black: Annotated[float | None, _Level, "darkest value of the result"] = None,
+    out_white: Annotated[float | None, _Level, "brightest value of the result"] = None,
 ) -> Pixels:
     """Move the black point, the white point and the mid tones.
 
     ``out_black + (out_white - out_black) * part ** (1 / gamma)``, where `part` is
     ``(value - in_black) / (in_white - in_black)``, clipped to 0 and 1: of floats too. With
-    `in_black` above `in_white`, or `out_black` above `out_white`, the image is inverted.
+    `in_black` above `in_white`, or `out_black` above `out_white`, the image is inverted. At least
+    one parameter must be given.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    in_black, in_white : float
-        Values from 0 to 1 that become `out_black` and `out_white`. They must differ.
-    gamma : float
-        Above 1 brightens the mid tones, below 1 darkens them; 0.01 to 100.
-    out_black, out_white : float
-        The ends of the result, 0 to 1.
+    in_black, in_white : float, optional
+        Values from 0 to 1 that become `out_black` and `out_white`: 0 and 1 if they are left out.
+        They must differ.
+    gamma : float, optional
+        Above 1 brightens the mid tones, below 1 darkens them; 0.01 to 100. 1 if it is left out.
+    out_black, out_white : float, optional
+        The ends of the result, 0 to 1: 0 and 1 if they are left out.
 
     Returns
     -------
@@ -188,7 +219,21 @@ def levels(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
-    return pointwise(chunk, _between_levels, in_black, in_white, gamma, out_black, out_white)
+    given, usual = (in_black, in_white, gamma, out_black, out_white), (0, 1, 1, 0, 1)
+    return pointwise(chunk, _between_levels, *map(_given, given, usual))
+
+
+def _changing(name: str, **given: float | None) -> int:
+    """Return a halo of 0; refuse a filter that is given nothing to do."""
+    if all(value is None for value in given.values()):
+        raise ParameterError(
+            f"{name}: changes nothing without a parameter; give at least one of {', '.join(given)}"
+        )
+    return 0
+
+
+def _given(value: float | None, usual: float) -> float:
+    return usual if value is None else value
 
 
 def _steps(values: Pixels, bits: int) -> Pixels:
@@ -205,8 +250,9 @@ def posterize(
 ) -> Pixels:
     """Keep only the highest bits of every value.
 
-    The lower bits of integers become 0; integers that have no more bits stay as they are. Floats
-    become ``floor(value * 2**bits) / 2**bits``, clipped to the ``2**bits`` steps that begin at 0.
+    The lower bits of integers become 0, so that negative values are rounded down; integers that
+    have no more bits, their sign aside, stay as they are. Floats become
+    ``floor(value * 2**bits) / 2**bits``, clipped to the ``2**bits`` steps that begin at 0.
 
     Parameters
     ----------
@@ -226,9 +272,8 @@ def posterize(
     """
     if chunk.dtype.kind == "f":
         return pointwise(chunk, _steps, bits)
-    top = int(full_scale(chunk.dtype))
-    lower = max(0, top.bit_length() - bits)
-    return cast(Pixels, np.bitwise_and(chunk, chunk.dtype.type(top >> lower << lower)))
+    lower = max(0, int(np.iinfo(chunk.dtype).max).bit_length() - bits)
+    return cast(Pixels, np.left_shift(chunk >> lower, lower))
 
 
 def _mirrored_above(values: Pixels, threshold: float) -> Pixels:
@@ -243,7 +288,9 @@ def _mirrored_above(values: Pixels, threshold: float) -> Pixels:
 def solarize(
     chunk: Pixels,
     *,
-    threshold: Annotated[float, Between(0, 1), "value from which on values are inverted"] = 0.5,
+    threshold: Annotated[
+        float, Between(0, 1, of_white=True), "value from which on values are inverted"
+    ] = 0.5,
 ) -> Pixels:
     """Invert the bright values.
 
@@ -266,26 +313,35 @@ def solarize(
     .. [1] L. Stroebel, R. Zakia (eds.), The Focal Encyclopedia of Photography, 3rd ed., Focal
        Press, 1993: Sabattier effect.
     """
-    if not has_levels(chunk.dtype):
+    if chunk.dtype.kind == "f":
         return pointwise(chunk, _mirrored_above, threshold)
-    dark = chunk.dtype.type(_levels_below(threshold, chunk.dtype.name, "left"))
-    # All bits of what is bright are turned over.
-    bright = np.multiply(chunk >= dark, chunk.dtype.type(full_scale(chunk.dtype)))
+    dark = chunk.dtype.type(_levels_below(threshold, chunk.dtype.name, operator.lt))
+    # All bits of what is bright are turned over, but for the sign.
+    bright = np.multiply(chunk >= dark, np.iinfo(chunk.dtype).max, dtype=chunk.dtype)
     return cast(Pixels, np.bitwise_xor(chunk, bright, out=bright))
 
 
 @lru_cache(maxsize=64)
-def _levels_below(value: float, dtype: str, side: Literal["left", "right"]) -> int:
-    """Return how many levels are below `value`, or with "right", not above it."""
-    full = int(full_scale(dtype))
-    return int(np.searchsorted(np.arange(full + 1) / full, value, side=side))
+def _levels_below(value: float, dtype: str, is_below: Callable[[float, float], bool]) -> int:
+    """Return how many levels from 0 to the maximum are below `value`, or not above it."""
+    full = int(np.iinfo(dtype).max)
+    low, high = 0, full + 1
+    while low < high:
+        middle = (low + high) // 2
+        if is_below(middle / full, value):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @filter(halo=0)
 def threshold(
     chunk: Pixels,
     *,
-    value: Annotated[float, Between(0, 1), "what is above it becomes white"] = 0.5,
+    value: Annotated[
+        float, Between(0, 1, of_white=True), "what is above it becomes white, 1 being white"
+    ] = 0.5,
 ) -> Pixels:
     """Make what is above a value white and all else black.
 
@@ -297,7 +353,8 @@ def threshold(
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     value : float
-        The threshold, 0 to 1: of uint8 levels, ``level / 255``.
+        The threshold as a fraction of white, 0 to 1: of uint8 levels ``level / 255``, of uint16
+        ``level / 65535``. Negative values are below all of them.
 
     Returns
     -------
@@ -308,9 +365,7 @@ def threshold(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 10.3.
     """
-    if has_levels(chunk.dtype):
-        last = _levels_below(value, chunk.dtype.name, "right") - 1
-        return cast(Pixels, chunk > chunk.dtype.type(last))
     if chunk.dtype.kind == "f":
         return cast(Pixels, chunk > value)
-    return cast(Pixels, chunk / full_scale(chunk.dtype) > value)
+    last = _levels_below(value, chunk.dtype.name, operator.le) - 1
+    return cast(Pixels, chunk > chunk.dtype.type(last))
