@@ -90,7 +90,7 @@ def _chunks(
     info = source.info
     with CleanupStack() as held:
         if source.access == "sequential" and border == "wrap" and halo[0]:
-            scratch = copied_to_scratch(source, lambda _: None)
+            scratch = copied_to_scratch(source, lambda _: None, lambda: None)
             held.callback(scratch.abort)
             source = scratch.source
         read = _reader(source, held)

@@ -152,8 +152,9 @@ class Passes:
         with CleanupStack() as held:
             ref = self._job_ref(this.job, held)
             reader = Reader(
-                source, operands, self._plan, this.job.tiler, this.kind, ref, shared=shared
-            )
+                source, operands, self._plan, this.job.tiler, this.kind, ref,
+                shared=shared, check=self._control.check,
+            )  # fmt: skip
             held.callback(reader.close)
             outputs = self._slots(this.payload_bytes if shared else 0, held)
             notes = self._slots(NOTE_BYTES if self.supervised else 0, held)

@@ -27,7 +27,7 @@ from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain, as_chain
 from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
-from imgpipe.formats.base import RandomSource, Sink, Source
+from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.rerouted import Rerouted
 from imgpipe.geometry import Box
@@ -346,8 +346,8 @@ class _Run:
             tell(TaskDone(now, "copy", 0, 0, box, os.getpid(), now, now))
 
         if self._plan.scratch_bytes:
-            self._source = self._scratched(self._source, copied)
-        self._operands = tuple(self._opened_operands(copied))
+            self._source = self._scratched(self._source, copied, control.check)
+        self._operands = tuple(self._opened_operands(copied, control.check))
 
     def measure(self) -> Any:
         """Take every measurement, each in a pass of its own; return the last one."""
@@ -377,19 +377,19 @@ class _Run:
             self._passes.seal(this)
         return sink.commit()
 
-    def _scratched(self, source: Source, tell: Callable[[Box], None]) -> Source:
-        scratch = copied_to_scratch(source, tell)
+    def _scratched(self, source: Source, tell: Callable[[Box], None], check: Check) -> Source:
+        scratch = copied_to_scratch(source, tell, check)
         self._held.callback(scratch.abort)
         return scratch.source
 
-    def _opened_operands(self, tell: Callable[[Box], None]) -> Iterator[RandomSource]:
+    def _opened_operands(self, tell: Callable[[Box], None], check: Check) -> Iterator[RandomSource]:
         """Open the further images of the filters, as random sources."""
         for stage in self._given:
             keywords = stage.filter.keywords
             for name in stage.filter.operands:
                 source = _opened_operand(keywords[name], stage, isolated=self._passes.isolated)
                 if source.access != "random":
-                    source = self._scratched(source, tell)
+                    source = self._scratched(source, tell, check)
                 yield cast(RandomSource, source)
 
 

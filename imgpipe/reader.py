@@ -15,7 +15,14 @@ import numpy as np
 
 from imgpipe.buffers import Buffers, Slot
 from imgpipe.errors import Cancelled
-from imgpipe.formats.base import RandomSource, Rows, SequentialSource, Source, WholeSource
+from imgpipe.formats.base import (
+    Check,
+    RandomSource,
+    Rows,
+    SequentialSource,
+    Source,
+    WholeSource,
+)
 from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
@@ -46,6 +53,8 @@ class Reader:
         What they have in common.
     shared : bool
         Whether slots must be visible to other processes.
+    check : callable
+        Raises if the run is to end.
     """
 
     def __init__(
@@ -58,7 +67,9 @@ class Reader:
         job: JobRef,
         *,
         shared: bool,
+        check: Check,
     ) -> None:
+        self._stopped, self._check_run = False, check
         self._source, self._operands = source, operands
         self._feed, self._tiler, self._kind, self._job = plan.feed, tiler, kind, job
         self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
@@ -93,13 +104,19 @@ class Reader:
             self._free.put(first.slot)
 
     def stop(self) -> None:
-        """Wake up a thread that waits for a slot, so that it ends."""
+        """Have the thread that reads come to an end, also where it waits for a slot."""
+        self._stopped = True
         self._free.put(None)
 
     def close(self) -> None:
         """Free the slots."""
         if self._buffers is not None:
             self._buffers.close()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Cancelled("the reader was stopped")
+        self._check_run()
 
     def _inputs(self) -> Iterator[tuple[Box, Input]]:
         boxes = self._tiler.boxes()
@@ -119,7 +136,7 @@ class Reader:
         self, boxes: Iterator[Box], band: Callable[[Box], tuple[Pixels, Input]]
     ) -> Iterator[tuple[Box, Input]]:
         info = self._source.info
-        rows = _RowsOf(self._source, ahead=self._ahead)
+        rows = _RowsOf(self._source, self._check, ahead=self._ahead)
         try:
             held, last = Box(0, 0, 0, info.width), np.empty((0, *info.shape[1:]), info.dtype)
             for box in boxes:
@@ -154,7 +171,8 @@ class Reader:
         assert self._buffers is not None
         info = self._source.info
         slot = self._buffers.slots[0]
-        cast(WholeSource, self._source).decode_into(slot.array(info.shape, info.dtype))
+        pixels = slot.array(info.shape, info.dtype)
+        cast(WholeSource, self._source).decode_into(pixels, self._check)
         return Shared(slot, info.box, info.channels, info.dtype)
 
     def _operand(self, source: RandomSource, asked: list[Box]) -> Input:
@@ -165,23 +183,25 @@ def _carried(source: RandomSource, asked: list[Box]) -> Input:
     return Inline(tuple((np.ascontiguousarray(source.read(box)), box) for box in asked))
 
 
-def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:
+def copied_to_scratch(source: Source, tell: Callable[[Box], None], check: Check) -> Scratch:
     """Return a scratch file that holds the pixels of `source`.
 
-    `tell` is called with every box that has been copied, and may raise to stop it.
+    `tell` is called with every box that has been copied, `check` more often; both may raise to
+    stop it.
     """
     info = source.info
+    step = max(1, _COPY_BYTES // info.row_bytes)
     scratch = Scratch(info)
     try:
         if source.access == "whole":
             pixels = np.empty(info.shape, info.dtype)
-            source.decode_into(pixels)
-            scratch.placer.place(info.box, pixels)
-            tell(info.box)
+            source.decode_into(pixels, check)
+            for box in info.box.cut(step, info.width):
+                scratch.placer.place(box, pixels[box.slices])
+                tell(box)
         elif source.access == "sequential":
-            step = max(1, _COPY_BYTES // info.row_bytes)
             pixels = np.empty((step, *info.shape[1:]), info.dtype)
-            with contextlib.closing(_RowsOf(source)) as rows:
+            with contextlib.closing(_RowsOf(source, check)) as rows:
                 for box in info.box.cut(step, info.width):
                     part = pixels[: box.height]
                     rows.read_into(part)
@@ -197,8 +217,8 @@ def copied_to_scratch(source: Source, tell: Callable[[Box], None]) -> Scratch:
 class _RowsOf:
     """A position in a sequential source that can also pass rows over."""
 
-    def __init__(self, source: Source, *, ahead: bool = False) -> None:
-        self._info = source.info
+    def __init__(self, source: Source, check: Check, *, ahead: bool = False) -> None:
+        self._info, self._check = source.info, check
         self._rows: Rows = cast(SequentialSource, source).rows(ahead=ahead)
         self._next = 0
 
@@ -209,6 +229,7 @@ class _RowsOf:
     def skip_to(self, row: int) -> None:
         step = max(1, _COPY_BYTES // self._info.row_bytes)
         while self._next < row:
+            self._check()
             count = min(step, row - self._next)
             self.read_into(np.empty((count, *self._info.shape[1:]), self._info.dtype))
 

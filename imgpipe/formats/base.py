@@ -9,6 +9,7 @@ at the kind of the sink, whose ``info`` says what readers of the file will take 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from imgpipe.geometry import Box
@@ -16,6 +17,7 @@ from imgpipe.image import ImageInfo, Pixels
 
 __all__ = [
     "Access",
+    "Check",
     "Data",
     "Encoder",
     "Facts",
@@ -34,6 +36,8 @@ __all__ = [
 Access = Literal["random", "sequential", "whole"]
 Data = bytes | memoryview
 Facts = tuple[int, ...]
+Check = Callable[[], None]
+"""Called now and then by what takes long; raises if that is to stop."""
 
 
 class Rows(Protocol):
@@ -109,8 +113,11 @@ class WholeSource(Protocol):
     def decode_bytes(self) -> int:
         """Memory that `decode_into` needs beside `out`, in bytes."""
 
-    def decode_into(self, out: Pixels) -> None:
-        """Fill `out`, shape (height, width, channels), with the whole image."""
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
+        """Fill `out`, shape (height, width, channels), with the whole image.
+
+        Calls `check` every few megabytes; what that raises ends the decoding.
+        """
 
 
 Source = RandomSource | SequentialSource | WholeSource

@@ -18,7 +18,8 @@ from numpy.lib import format as npy
 
 from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
-from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource
+from imgpipe.formats.base import Check
+from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.publish import OutputFile
 
@@ -26,6 +27,7 @@ __all__ = ["SAYS_ALPHA", "SUFFIXES", "matches", "open_sink", "open_source"]
 
 SAYS_ALPHA = False
 SUFFIXES = (".npy",)
+_PIECE_BYTES = 4 << 20
 
 
 def matches(head: bytes) -> bool:
@@ -64,10 +66,9 @@ def open_source(
     colour, usual = guess_colour(channels)
     known = colour if usual == which else "other"
     info = ImageInfo(height, width, channels, native(dtype), which, known)
-    if fortran:
-        return _Transposed(info, path, len(shape))
     # Workers may be in another folder than this process is by now.
-    return RawSource(info, RawLayout(os.path.abspath(path), offset, info.shape, dtype), path)
+    layout = RawLayout(os.path.abspath(path), offset, info.shape, dtype)
+    return _Transposed(info, path, layout) if fortran else RawSource(info, layout, path)
 
 
 def open_sink(path: str, info: ImageInfo, *, compression: int | None = None) -> NpySink:
@@ -107,17 +108,27 @@ class _Transposed:
     access: ClassVar[Literal["whole"]] = "whole"
     info: ImageInfo
     name: str
-    ndim: int
+    layout: RawLayout
 
     @property
     def decode_bytes(self) -> int:
-        """Memory beside the output: none, the file is mapped."""
-        return 0
+        """Memory beside the output: the columns that are read at once."""
+        return max(_PIECE_BYTES, self.info.height * self.layout.dtype.itemsize)
 
-    def decode_into(self, out: Pixels) -> None:
-        """Fill `out` with the whole image."""
-        mapped = np.load(self.name, mmap_mode="r", allow_pickle=False)
-        out[...] = mapped if self.ndim == 3 else mapped[:, :, None]
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
+        """Fill `out` with the whole image, some columns of a channel at a time."""
+        height, width, channels = self.info.shape
+        step = max(1, _PIECE_BYTES // (height * self.layout.dtype.itemsize))
+        columns = np.empty((min(step, width), height), self.layout.dtype)
+        with open(self.layout.path, "rb", buffering=0) as file:
+            position = self.layout.offset
+            for channel in range(channels):
+                for x in range(0, width, step):
+                    check()
+                    part = columns[: min(step, width - x)]
+                    read_fully(file.fileno(), part, position, self.name)
+                    position += part.nbytes
+                    out[:, x : x + step, channel] = part.T
 
 
 def _header(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, int]:

@@ -19,7 +19,7 @@ from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import explained, reserved
 
-__all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch"]
+__all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch", "read_fully"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +56,12 @@ class RawSource:
         out = np.empty((*box.shape, layout.shape[2]), layout.dtype)
         with open(layout.path, "rb", buffering=0) as file:
             if box.width == layout.shape[1]:
-                self._fill(file.fileno(), out, layout.position(box.y0, 0))
+                read_fully(file.fileno(), out, layout.position(box.y0, 0), self.name)
             else:
                 for row, y in enumerate(range(box.y0, box.y1)):
-                    self._fill(file.fileno(), out[row], layout.position(y, box.x0))
+                    at = layout.position(y, box.x0)
+                    read_fully(file.fileno(), out[row], at, self.name)
         return out.astype(self.info.dtype, copy=False)
-
-    def _fill(self, fd: int, out: Pixels, position: int) -> None:
-        view = out.data.cast("B")
-        while view:
-            got = _read_at(fd, view, position)
-            if not got:
-                raise CorruptError(f"{self.name}: ended before its last row; get a fresh copy")
-            view, position = view[got:], position + got
 
 
 @dataclass(frozen=True)
@@ -152,6 +145,22 @@ class Scratch:
         if not self._path.startswith("/proc/"):
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
+
+
+def read_fully(fd: int, out: Pixels, position: int, name: str) -> None:
+    """Fill `out` with the bytes from `position` on of the file `name`, open as `fd`.
+
+    Raises
+    ------
+    CorruptError
+        If they are not there.
+    """
+    view = out.data.cast("B")
+    while view:
+        got = _read_at(fd, view, position)
+        if not got:
+            raise CorruptError(f"{name}: ended before its last row; get a fresh copy")
+        view, position = view[got:], position + got
 
 
 def _read_at(fd: int, view: memoryview, position: int) -> int:

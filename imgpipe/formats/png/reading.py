@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from imgpipe.errors import CorruptError
+from imgpipe.formats.base import Check
 from imgpipe.formats.png.chunks import image_data, open_file
 from imgpipe.formats.png.deflate import InflateError
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header, read_header
@@ -21,6 +22,7 @@ from imgpipe.image import Colour, ImageInfo, Pixels
 __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
 
 _log = logging.getLogger(__name__)
+_PIECE_BYTES = 4 << 20
 
 
 def open_source(
@@ -98,8 +100,10 @@ class InterlacedSource:
         # row above: all of them small, or a few times as large as a single row.
         return (8 << 20) + 6 * self.info.row_bytes
 
-    def decode_into(self, out: Pixels) -> None:
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
         """Fill `out`, shape (height, width, channels), with the whole image.
+
+        Calls `check` every few megabytes; what that raises ends the decoding.
 
         Raises
         ------
@@ -110,7 +114,10 @@ class InterlacedSource:
         try:
             for index, part in enumerate(self.header.passes()):
                 rows.start_pass(index)
-                rows.read_into(out[part])
+                step = max(1, _PIECE_BYTES // max(1, out[part][:1].nbytes))
+                for start in range(0, len(out[part]), step):
+                    check()
+                    rows.read_into(out[part][start : start + step])
             rows.finish()
         finally:
             rows.close()
