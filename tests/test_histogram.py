@@ -58,7 +58,9 @@ def test_floats_are_counted_in_levels_from_0_to_1() -> None:
     "one", [filters.equalize(), filters.otsu(), filters.autocontrast(cutoff=1)]
 )
 def test_levels_that_are_too_many_are_refused(one: imgpipe.Filter) -> None:
-    with pytest.raises(UsageError, match="convert to uint16 first"):
+    with pytest.raises(
+        UsageError, match="convert the image first, such as by astype:uint16,measured"
+    ):
         one(np.ones((3, 3), np.uint32))
 
 
@@ -201,3 +203,50 @@ def test_otsu_of_few_values(dtype: str) -> None:
     white = 1 if dtype == "float32" else TOP[dtype]
     assert_array_equal(filters.otsu()(array), np.where(array > array[0], white, 0))
     assert_array_equal(filters.otsu()(np.full((2, 2), np.nan)), 0)
+
+
+# --- signed and wide integers ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_signed_levels_are_counted_from_the_least(dtype: str) -> None:
+    limits, rng = np.iinfo(dtype), np.random.default_rng(5)
+    array = np.rint(rng.normal(0, 0.2, (61, 53, 2)) * limits.max).astype(dtype)
+    array[0, 0], array[1, 1] = limits.min, limits.max
+    unsigned = (array.astype(int) - limits.min).astype(f"u{array.itemsize}")
+    # Black is 0: the result has half as many levels as that of unsigned integers.
+    half = np.rint(filters.equalize()(unsigned) / np.iinfo(unsigned.dtype).max * limits.max)
+    apart = np.abs(filters.equalize()(array) - half)
+    assert apart.max() <= 1
+    assert_array_equal(filters.otsu()(array) > 0, filters.otsu()(unsigned) > 0)
+    for cutoff in (0, 2):
+        made = filters.autocontrast(cutoff=cutoff)(array)
+        exact = filters.autocontrast(cutoff=cutoff)(unsigned.astype(float) / unsigned.max())
+        assert (made.min(), made.max()) == (0, limits.max)
+        if not cutoff:
+            assert_array_equal(made, np.rint(exact * limits.max))
+
+
+def test_otsu_of_elevations_divides_land_from_sea() -> None:
+    array = np.array([[-3000, -2990, -3010, 400, 410, 390]], np.int16)
+    assert_array_equal(filters.otsu()(array), [[0, 0, 0, 32767, 32767, 32767]])
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int32", "uint64", "int64"])
+def test_wide_integers_are_stretched_by_exact_distances(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    top = int(limits.max)
+    for low, high in ((limits.min, top), (top - 4, top), (limits.min, limits.min + 4)):
+        array = np.array([[low, (low + high) // 2, high]], dtype)
+        made = filters.autocontrast()(array)
+        part = (int(array[0, 1]) - low) / (high - low)
+        assert made[0, [0, 2]].tolist() == [0, top]
+        assert abs(int(made[0, 1]) - part * top) <= 0.5 + 1e-15 * top
+        flat = np.full((3, 3), low, dtype)
+        assert_array_equal(filters.autocontrast()(flat), flat)
+
+
+def test_floats_whose_range_their_type_cannot_hold_are_stretched() -> None:
+    for dtype, largest in (("float16", 60000), ("float32", 3e38)):
+        array = np.array([[-largest, 0, largest]], dtype)
+        assert_array_equal(filters.autocontrast()(array), [[0, 0.5, 1]])

@@ -1,7 +1,8 @@
 """Filters that need to know how often each level occurs: they measure the whole image first.
 
-Integers are counted level by level. Floats are sorted into 65,536 levels between 0 and 1, where
-what lies outside counts as 0 or 1, and NaN not at all.
+Integers of 8 and 16 bits are counted level by level, signed ones from their least value on. Floats
+are sorted into 65,536 levels between 0 and 1, where what lies outside counts as 0 or 1, and NaN not
+at all. What comes out is on the scale of all filters: integers from 0, black, to their maximum.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
-from imgpipe.filters.lookup import Lookup, flat_values, has_levels
+from imgpipe.filters.lookup import Lookup, flat_values
 from imgpipe.filters.parameters import Between
-from imgpipe.filters.values import full_scale
+from imgpipe.filters.values import full_scale, settle, to_unsigned
 from imgpipe.image import Pixels
 
 __all__ = ["autocontrast", "equalize", "otsu"]
 
 _TOP = 65535  # the highest level of floats
+_COUNTED = 2  # bytes of integers whose levels are counted
 
 Ends = tuple[tuple[float, float], ...]
 
@@ -57,16 +59,20 @@ class Histogram:
 
 def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
     """Return the histogram of one chunk."""
-    channels = range(chunk.shape[2])
+    if chunk.dtype.kind in "iu":
+        if chunk.itemsize > _COUNTED:
+            raise UsageError(
+                f"{chunk.dtype} has too many levels to count, as equalize, otsu, and autocontrast "
+                "with a cutoff do; convert the image first, such as by astype:uint16,measured"
+            )
+        chunk = to_unsigned(chunk)
+    planes = [chunk[..., channel] for channel in range(chunk.shape[2])]
     if chunk.dtype == np.uint8:
-        return Histogram(np.stack([_count_pairs(chunk[..., channel]) for channel in channels]))
-    if has_levels(chunk.dtype):
-        values = [chunk[..., channel].ravel() for channel in channels]
-    elif chunk.dtype.kind == "f":
-        planes = [chunk[..., channel] for channel in channels]
+        return Histogram(np.stack([_count_pairs(plane) for plane in planes]))
+    if chunk.dtype.kind == "f":
         values = [_levels_of(plane[~np.isnan(plane)]) for plane in planes]
     else:
-        raise UsageError(f"levels of {chunk.dtype} are too many to count; convert to uint16 first")
+        values = [plane.ravel() for plane in planes]
     return Histogram(np.stack([np.bincount(one, minlength=_TOP + 1) for one in values]))
 
 
@@ -100,7 +106,7 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers of 8 or 16 bits, or float.
 
     Returns
     -------
@@ -111,8 +117,8 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.3.
     """
-    if has_levels(chunk.dtype):
-        return _equalizing(measured)(chunk)
+    if chunk.dtype.kind in "iu":
+        return _equalizing(measured, chunk.dtype.name)(to_unsigned(chunk)).view(chunk.dtype)
     shares, out = _shares(measured), np.empty_like(chunk)
     for channel, share in enumerate(shares):
         plane = chunk[..., channel]
@@ -129,10 +135,14 @@ def _shares(histogram: Histogram) -> Pixels:
 
 
 @lru_cache(maxsize=4)
-def _equalizing(histogram: Histogram) -> Lookup:
-    shares = _shares(histogram)
-    dtype = np.dtype(np.uint8 if shares.shape[1] == 256 else np.uint16)
-    return Lookup(np.rint(shares * full_scale(dtype)).astype(dtype))
+def _equalizing(histogram: Histogram, dtype: str) -> Lookup:
+    return _lookup(_shares(histogram) * full_scale(dtype), dtype)
+
+
+def _lookup(values: Pixels, dtype: str) -> Lookup:
+    """Return the table of what becomes of each level, to be viewed as `dtype`."""
+    rounded = np.rint(values).astype(dtype)
+    return Lookup(rounded.view(f"u{rounded.itemsize}"))
 
 
 # --- autocontrast -----------------------------------------------------------------------
@@ -176,8 +186,8 @@ def autocontrast(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype; with a `cutoff` uint8, uint16 or float, whose values are then told apart in
-        65,536 levels between 0 and 1. NaN stays NaN.
+        Any dtype; with a `cutoff` integers of 8 or 16 bits, or float, whose values are then told
+        apart in 65,536 levels between 0 and 1. NaN stays NaN.
     cutoff : float
         Percent of the values to clip at each end, 0 to 49.
 
@@ -191,51 +201,68 @@ def autocontrast(
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.2.
     """
     if isinstance(measured, Histogram):
-        ends = _ends(measured, cutoff, full_scale(chunk.dtype))
+        ends = _ends(measured, cutoff, chunk.dtype.name)
     else:
-        ends = tuple((float(low), float(high)) for low, high in measured)
-    if has_levels(chunk.dtype):
-        return _stretching(ends, chunk.dtype.name)(chunk)
-    return _stretched(chunk, ends)
+        ends = tuple((low.item(), high.item()) for low, high in measured)
+    if chunk.dtype.kind == "f":
+        return _stretched(chunk, ends)
+    if chunk.itemsize <= _COUNTED:
+        return _stretching(ends, chunk.dtype.name)(to_unsigned(chunk)).view(chunk.dtype)
+    return _stretched_integers(chunk, ends)
 
 
 @lru_cache(maxsize=16)
 def _stretching(ends: Ends, dtype: str) -> Lookup:
-    full = full_scale(dtype)
-    levels = np.arange(full + 1)
+    full, limits = full_scale(dtype), np.iinfo(dtype)
+    levels = np.arange(limits.min, limits.max + 1)
     tables = [
         np.clip((levels - low) * full / (high - low), 0, full) if high > low else levels
         for low, high in ends
     ]
-    return Lookup(np.rint(tables).astype(dtype))
+    return _lookup(np.array(tables), dtype)
 
 
 def _stretched(chunk: Pixels, ends: Ends) -> Pixels:
-    """Stretch what is not looked up in a table."""
+    """Stretch floats, in double precision: their range may be wider than their own type holds."""
     lows, spans = np.array([(low, high - low) for low, high in ends]).T
-    working = chunk.dtype if chunk.dtype.kind == "f" else np.dtype(np.float64)
-    maximum, width = full_scale(chunk.dtype), chunk.shape[1]
+    width = chunk.shape[1]
     # Whole rows at once: to go through the channels of every pixel is slow.
     rows = flat_values(chunk).reshape(len(chunk), -1)
     with np.errstate(all="ignore"):
-        out = np.subtract(rows, np.tile(lows.astype(working), width), dtype=working)
-        np.divide(out, np.tile((spans / maximum).astype(working), width), out=out)
-    made: Pixels = np.clip(out, 0, maximum, out=out).reshape(chunk.shape)
+        out = np.subtract(rows, np.tile(lows, width), dtype=np.float64)
+        np.divide(out, np.tile(spans, width), out=out)
+    made: Pixels = np.clip(out, 0, 1, out=out).reshape(chunk.shape)
     for channel in np.flatnonzero(~(spans > 0)):
         made[..., channel] = chunk[..., channel]
     return made
 
 
+def _stretched_integers(chunk: Pixels, ends: Ends) -> Pixels:
+    """Stretch integers that are too wide for a table; their distances are exact."""
+    out = np.empty(chunk.shape, chunk.dtype)
+    for channel, (low, high) in enumerate(ends):
+        plane = np.clip(chunk[..., channel], low, high)
+        if high > low:
+            distance = to_unsigned(plane) - to_unsigned(np.array(low, chunk.dtype))
+            part = distance / float(high - low)
+            settle(np.multiply(part, full_scale(chunk.dtype), out=part), out[..., channel])
+        else:
+            out[..., channel] = plane
+    return out
+
+
 @lru_cache(maxsize=4)
-def _ends(histogram: Histogram, cutoff: float, full: float) -> Ends:
+def _ends(histogram: Histogram, cutoff: float, dtype: str) -> Ends:
     """Return the lowest and the highest value once `cutoff` percent are set aside at each end."""
+    floats = np.dtype(dtype).kind == "f"
+    first, unit = (0, _TOP) if floats else (int(np.iinfo(dtype).min), 1)
     found = []
     for counts in histogram.counts:
         below = np.cumsum(counts)
         aside = int(below[-1] * cutoff / 100)
         low = np.searchsorted(below, aside, side="right")
         high = np.searchsorted(below, below[-1] - aside, side="left")
-        found.append((low * full / (counts.size - 1), high * full / (counts.size - 1)))
+        found.append((first + low / unit, first + high / unit))
     return tuple(found)
 
 
@@ -256,7 +283,7 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers of 8 or 16 bits, or float.
 
     Returns
     -------
@@ -271,6 +298,8 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     thresholds = np.array(_otsu_levels(measured))
     if chunk.dtype.kind == "f":
         thresholds = (thresholds + 0.5) / _TOP  # between two levels
+    else:
+        chunk = to_unsigned(chunk)
     rows = flat_values(chunk).reshape(len(chunk), -1)
     above = rows > np.tile(thresholds.astype(chunk.dtype), chunk.shape[1])
     return cast(Pixels, above.reshape(chunk.shape))
