@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import types
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 from imgpipe.errors import UsageError
 
-__all__ = ["by_value"]
+__all__ = ["by_value", "function_within"]
 
 
 def by_value(sent: object, what: str) -> bytes:
@@ -26,6 +27,8 @@ def by_value(sent: object, what: str) -> bytes:
         """One that keeps the names of files, which errors of functions are to show."""
 
         def reducer_override(self, obj: Any) -> Any:
+            if (function := function_within(obj)) is not None:
+                return _as_ufunc, (function, obj.nin, obj.nout)
             if not isinstance(obj, types.CodeType):
                 return super().reducer_override(obj)
             make, args = self.dispatch_table[types.CodeType](obj)[:2]
@@ -40,6 +43,22 @@ def by_value(sent: object, what: str) -> bytes:
             "first call, or pass it as a parameter"
         ) from error
     return made.getvalue()
+
+
+def function_within(ufunc: Any) -> Callable[..., Any] | None:
+    """Return the function of Python that `numpy.frompyfunc` made a ufunc of; else None.
+
+    A ufunc does not tell; it is the one thing it refers to.
+    """
+    if not str(getattr(ufunc, "__name__", "")).endswith(" (vectorized)"):
+        return None
+    return next((held for held in gc.get_referents(ufunc) if callable(held)), None)
+
+
+def _as_ufunc(function: Callable[..., Any], inputs: int, outputs: int) -> Any:
+    import numpy as np  # noqa: PLC0415 - only for this
+
+    return np.frompyfunc(function, inputs, outputs)
 
 
 def _with_file(

@@ -168,8 +168,8 @@ def test_values_become_the_declared_type() -> None:
     assert_array_equal(mask()(array), np.array([[0, 0, 0, 65535, 65535]], np.uint16))
 
 
-@pytest.mark.parametrize("kind", [complex, object, str])
-def test_values_that_cannot_become_the_declared_type_are_refused(kind: type) -> None:
+@pytest.mark.parametrize("kind", [complex, "datetime64[s]", str])
+def test_values_that_cannot_become_the_declared_type_are_refused(kind: Any) -> None:
     @filter(halo=0)
     def odd(chunk):
         return chunk.astype(kind)

@@ -137,7 +137,7 @@ class TestRun:
         self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert execute(["run", f"{own}:bare", str(picture), "-o", "o.npy"]) == 2
-        assert re.search(r"halo is not known.*--halo N; imgpipe check .*own.py:bare", said(capsys))
+        assert re.search(r"halo is not known.*--halo N.; imgpipe check .*own.py:bare", said(capsys))
 
     @pytest.mark.parametrize("halo", ["3", "0,3"])
     def test_a_bare_function_with_a_halo(

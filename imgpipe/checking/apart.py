@@ -13,7 +13,7 @@ from imgpipe.checking.report import CheckReport
 from imgpipe.errors import FilterTimeout, WorkerError
 from imgpipe.executors.choice import choose, started
 from imgpipe.filters.base import Filter, FilterFactory
-from imgpipe.filters.parameters import name_of
+from imgpipe.filters.callables import name_of
 from imgpipe.sending import by_value
 
 __all__ = ["check_apart"]

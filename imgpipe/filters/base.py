@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -23,12 +23,21 @@ import numpy as np
 from imgpipe.admission import Alpha, admitted
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
+from imgpipe.filters.callables import module_of, name_of
 from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
-from imgpipe.filters.parameters import bind, is_whole, name_of, taken_by
+from imgpipe.filters.parameters import bind, is_whole, taken_by
 from imgpipe.image import Pixels
 
-__all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
+__all__ = [
+    "Chain",
+    "Definition",
+    "Filter",
+    "FilterFactory",
+    "Place",
+    "as_chain",
+    "filter",
+]
 
 
 class Chain:
@@ -60,6 +69,12 @@ class Chain:
 
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.filters))
+
+    def __str__(self) -> str:
+        """Return the text of the chain, which `imgpipe.run` and the shell take."""
+        from imgpipe.filters.grammar import described  # noqa: PLC0415 - builds on this file
+
+        return described(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Chain, (self.filters,)
@@ -139,6 +154,19 @@ class Filter(Chain):
         """The parameters as keyword arguments."""
         return dict(self.params)
 
+    def arguments(self, extra: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return what the function is called with after the chunk: by position, and by name.
+
+        `extra` wins over the parameters. What has its default is left to the function: that of
+        some functions of C is a mark that only means that nothing was given.
+        """
+        pairs = zip(self.definition.parameters, self.params, strict=True)
+        given = {p.name: value for p, (_, value) in pairs if value is not p.default} | {**extra}
+        ordered = [p for p in self.definition.parameters if p.by_position]
+        while ordered and ordered[-1].name not in given:
+            ordered.pop()
+        return [given.pop(p.name, p.default) for p in ordered], given
+
     @property
     def operands(self) -> tuple[str, ...]:
         """Names of the parameters that are further images; not of those that are left out."""
@@ -193,7 +221,9 @@ class Filter(Chain):
         return hash((self.definition.kernel, repr(self), self.border))
 
     def __repr__(self) -> str:
-        shown = [f"{name}={_shown(value)}" for name, value in self.params]
+        pairs = zip(self.definition.parameters, self.params, strict=True)
+        told = [(name, value) for p, (name, value) in pairs if not p.left_out(value)]
+        shown = [f"{name}={_shown(value)}" for name, value in told]
         if self.border != self.definition.border:
             shown.append(f"border={self.border!r}")
         return f"{self.name}({', '.join(shown)})"
@@ -224,7 +254,7 @@ class FilterFactory:
         self.definition = definition
         self.__name__ = name_of(definition.kernel)
         self.__qualname__ = getattr(definition.kernel, "__qualname__", self.__name__)
-        self.__module__ = definition.kernel.__module__
+        self.__module__ = module_of(definition.kernel)
         self.__doc__ = definition.kernel.__doc__
         self.__wrapped__ = definition.kernel
 
@@ -291,7 +321,9 @@ def as_chain(given: object) -> Chain:
 
 
 @overload
-def filter(kernel: Kernel, /) -> FilterFactory: ...  # noqa: A001 - imgpipe.filter is the name
+def filter(  # noqa: A001 - imgpipe.filter is the name
+    kernel: Kernel, /, **declared: Any
+) -> FilterFactory: ...
 @overload
 def filter(**declared: Any) -> Callable[[Kernel], FilterFactory]: ...  # noqa: A001
 
@@ -306,8 +338,12 @@ def filter(  # noqa: A001
 ) -> FilterFactory | Callable[[Kernel], FilterFactory]:
     """Declare a function of a NumPy array to be a filter.
 
+    Above a function, ``@filter(halo=1)``, or called with one: ``filter(np.sqrt, halo=0)``.
+
     Parameters
     ----------
+    kernel : callable, optional
+        The function: of Python or of C, a ufunc, a method, an object that can be called.
     halo : int, (int, int), or callable
         Rows and columns of context that the function needs on each side of a pixel. A callable
         gets the parameters of the filter that it names. Must be given: 0 for a function that
@@ -363,24 +399,24 @@ def filter(  # noqa: A001
     Returns
     -------
     FilterFactory
-        Call it with parameters to get a `Filter`.
+        Call it with parameters to get a `Filter`. Where no function is given, what makes one of a
+        function.
 
     Raises
     ------
     DeclarationError
         If the declarations are impossible or contradict each other.
     """
-    if kernel is not None:
+    if kernel is not None and halo is None and not declared:
         raise DeclarationError(
             "filter needs to know the halo: write @imgpipe.filter(halo=N), N the number of pixels "
             "that the function looks at beside the one it makes (0 for none)"
         )
 
     def decorate(function: Kernel) -> FilterFactory:
-
         return FilterFactory(define(function, name or name_of(function), halo, declared))
 
-    return decorate
+    return decorate if kernel is None else decorate(kernel)
 
 
 def _further_image(given: Any, name: str) -> Any:

@@ -11,9 +11,12 @@ from imgpipe.admission import type_refusal
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.definition import Definition, Kernel, PairLike
-from imgpipe.filters.parameters import is_whole, keywords_of, parameters_of
+from imgpipe.filters.parameters import Parameter, is_whole, keywords_of, parameters_of
 
-__all__ = ["define"]
+__all__ = ["WORKS", "define"]
+
+WORKS = ("keep", "float32")
+"""The words for what a function works in."""
 
 _WORDS = {
     "border": BORDERS,
@@ -23,10 +26,17 @@ _WORDS = {
 }
 
 
+_WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "bare"}
+
+
 def define(
-    kernel: Kernel, name: str, halo: PairLike | None, declared: Mapping[str, Any]
+    kernel: Kernel,
+    name: str,
+    halo: PairLike | None,
+    declared: Mapping[str, Any],
+    parameters: tuple[Parameter, ...] | None = None,
 ) -> Definition:
-    """Return the definition of a filter.
+    """Return the definition of a filter; of all its parameters, unless these are given.
 
     Raises
     ------
@@ -37,7 +47,7 @@ def define(
         raise DeclarationError(f"a filter is a function of an array, not {kernel!r}")
     if halo is None:
         raise DeclarationError(f"{name}: the halo is not declared; write @imgpipe.filter(halo=N)")
-    unknown = set(declared) - set(Definition.__dataclass_fields__)
+    unknown = set(declared) - set(Definition.__dataclass_fields__) | _WORKED_OUT & set(declared)
     if unknown:
         raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
     keywords = keywords_of(kernel)
@@ -46,7 +56,7 @@ def define(
         kernel,
         halo,
         **declared,
-        parameters=parameters_of(kernel),
+        parameters=parameters_of(kernel) if parameters is None else parameters,
         takes_place="place" in keywords,
         takes_white="white" in keywords,
     )
@@ -59,7 +69,7 @@ def _wrong_values(made: Definition) -> Iterator[str]:
     for what, words in _WORDS.items():
         if getattr(made, what) not in words:
             yield f"{what} must be one of {', '.join(filter(None, words))}"
-    if made.dtype not in ("keep", "float32"):
+    if made.dtype not in WORKS:
         yield (
             "dtype must be keep or float32, what the function works in; "
             "output_dtype is the type of what comes out"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import importlib
-import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,16 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import Border
+from imgpipe.filters.callables import docstring_of, module_of, source_of
 from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Box
 
 if TYPE_CHECKING:
     from imgpipe.image import Colour, Metadata
 
-__all__ = ["AlphaPolicy", "Definition", "Kernel", "PairLike", "Place", "digest_of"]
+__all__ = ["AlphaPolicy", "Definition", "Kernel", "PairLike", "Place", "Works", "digest_of"]
 
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
 Kernel = Callable[..., Any]
+Works = Literal["keep", "float32"]
+"""What a function works in: the type of the image, or float32 from 0 to 1."""
 PairLike = int | tuple[int, int] | Callable[..., Any]
 """Rows and columns: one number for both, a pair, or a function of the parameters."""
 
@@ -90,7 +92,7 @@ class Definition:
     alpha: AlphaPolicy = "keep"
     channels: int | Callable[..., int] | None = None
     colour: Colour | None = None
-    dtype: Literal["keep", "float32"] = "keep"
+    dtype: Works = "keep"
     output_dtype: str | None = None
     measure: Kernel | None = None
     merge: Callable[[Any, Any], Any] | None = None
@@ -105,30 +107,26 @@ class Definition:
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)
     takes_place: bool = field(default=False, compare=False)
     takes_white: bool = field(default=False, compare=False)
+    bare: bool = field(default=False, compare=False)  # a function that declares nothing itself
 
     @property
     def ours(self) -> bool:
         """Whether the kernel came with imgpipe, and need not be watched."""
-        return (self.kernel.__module__ or "").startswith("imgpipe.filters.")
+        return module_of(self.kernel).startswith("imgpipe.filters.")
 
     @property
     def summary(self) -> str:
         """The first line of the docstring."""
-        return (inspect.getdoc(self.kernel) or "").partition("\n")[0]
+        return docstring_of(self.kernel).partition("\n")[0]
 
     @cached_property
     def source_digest(self) -> str:
         """A digest of the code of the kernel, that changes when the function does."""
-        try:
-            text = inspect.getsource(self.kernel)
-        except (OSError, TypeError):
-            code = getattr(self.kernel, "__code__", None)
-            text = repr((code.co_code, code.co_consts)) if code else repr(self.kernel)
-        return digest_of(text.encode())
+        return digest_of(source_of(self.kernel).encode())
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Pickle by reference where the kernel can be imported by name, else by value."""
-        module, name = self.kernel.__module__, getattr(self.kernel, "__qualname__", "")
+        module, name = module_of(self.kernel), getattr(self.kernel, "__qualname__", "")
         if not _travels_by_value(module) and _find(module, name) is self:
             return _found, (module, name)
         return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]
@@ -155,6 +153,6 @@ def _found(module: str, qualname: str) -> Definition:
 def _find(module: str, qualname: str) -> Definition | None:
     try:
         found = reduce(getattr, qualname.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, ValueError):  # ValueError: a module without a name
         return None
     return getattr(found, "definition", None)

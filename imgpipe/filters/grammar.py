@@ -17,7 +17,8 @@ Blanks between words mean nothing. Inside quotes, ``\`` before the quote or anot
 for that character; any other ``\`` is itself, as it is outside quotes. A word that begins with
 a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. Values without a
 parameter follow the order of the signature; ``border`` is a parameter of every filter, and is
-always given by name.
+always given by name. So are ``halo`` and ``dtype`` of a bare function, one that declares nothing
+itself; a parameter of its own of such a name cannot be given.
 
 ===================================  =====================================
 ``blur``                             with its defaults
@@ -29,7 +30,7 @@ always given by name.
 ``"my filters/a.py":emboss``         a path with a blank
 ``C:\filters\a.py:emboss``           a path with a drive
 ``package.module:emboss:3``          a function of an importable module
-``numpy:flipud``                     the same; a registered name is always that filter
+``numpy:sqrt:halo=0,dtype=float32``  a bare function, and what there is to know of it
 ===================================  =====================================
 """
 
@@ -38,7 +39,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NoReturn
@@ -46,10 +47,14 @@ from typing import Any, NoReturn
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.filters.base import Chain, Definition, Filter, FilterFactory
 from imgpipe.filters.borders import BORDERS
+from imgpipe.filters.declaring import WORKS
+from imgpipe.filters.definition import PairLike, Works
 from imgpipe.filters.loading import (
+    BareFunction,
+    found_in,
     hint,
+    is_file,
     is_module,
-    load_module_filter,
     load_registered,
     load_user_filter,
     where_found,
@@ -58,7 +63,7 @@ from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
-__all__ = ["definitions_in", "format_chain", "load_user_filter", "parse_chain"]
+__all__ = ["definitions_in", "described", "format_chain", "load_user_filter", "parse_chain"]
 
 _MARKS = "|:,="
 _QUOTES = "'\""
@@ -66,7 +71,11 @@ _BORDER = Parameter("border", str, choices=BORDERS)
 
 
 def parse_chain(
-    text: str, *, halo: Halo | None = None, more: Mapping[str, Any] | None = None
+    text: str,
+    *,
+    halo: PairLike | None = None,
+    dtype: Works | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Chain:
     """Return the chain that `text` describes; a `Filter` where it is only one.
 
@@ -74,8 +83,11 @@ def parse_chain(
     ----------
     text : str
         See the grammar at the top of this module.
-    halo : (int, int), optional
-        The halo of the bare functions in it, which are refused otherwise.
+    halo : int or (int, int), optional
+        The halo of the bare functions in it that are given none there, which are refused
+        otherwise.
+    dtype : {"keep", "float32"}, optional
+        What these functions work in, where the text says nothing.
     more : dict, optional
         Parameters of its only filter that are given elsewhere; they win over those in `text`.
 
@@ -84,16 +96,28 @@ def parse_chain(
     ChainError
         If it does not parse, or names what is not there. Points at the character.
     """
-    elements = _Parser(text, halo).elements()
+    elements = _Parser(text, halo, dtype).elements()
     if more and len(elements) == 1:
         elements[0].given.update(more)
     filters: list[Chain] = [element.bound(text) for element in elements]
     return reduce(operator.or_, filters)
 
 
-def definitions_in(text: str, halo: Halo | None = None) -> list[Definition]:
+def definitions_in(text: str, halo: PairLike | None = None) -> list[Definition]:
     """Return what is declared of each filter in `text`, whether it has all its values or not."""
-    return [element.factory.definition for element in _Parser(text, halo).elements()]
+    return [element.factory.definition for element in _Parser(text, halo, None).elements()]
+
+
+def described(chain: Chain) -> str:
+    """Return the text of `chain`; what has none as it is written in Python."""
+    return " | ".join(map(_described, chain))
+
+
+def _described(one: Filter) -> str:
+    try:
+        return _element_text(one)
+    except UsageError:
+        return repr(one)
 
 
 def format_chain(chain: Chain) -> str:
@@ -197,11 +221,40 @@ def _pointing_at(token: _Token, text: str) -> Iterator[None]:
         raise ChainError(str(error), text, token.at) from error
 
 
+@contextlib.contextmanager
+def _placing(token: _Token, text: str) -> Iterator[None]:
+    """Make of any error about what the user gave one that points at `token`."""
+    try:
+        yield
+    except ChainError:
+        raise
+    except UsageError as error:
+        raise ChainError(str(error), text, token.at) from error
+
+
+def _halo(text: str, owner: str) -> Halo:
+    """Return the halo that `text` stands for: a number, or two with a comma in between."""
+    found = re.fullmatch(r"\s*(\d+)\s*(?:,\s*(\d+)\s*)?", text)
+    if not found:
+        raise ParameterError(
+            f"{owner}: halo must be a whole number of pixels, or two in quotes (rows,columns), "
+            f"not {text!r}"
+        )
+    return int(found[1]), int(found[2] or found[1])
+
+
+# What the text may declare of a bare function.
+_DECLARED: dict[str, Callable[[str, str], Any]] = {
+    "halo": _halo,
+    "dtype": Parameter("dtype", str, choices=WORKS).parse,
+}
+
+
 class _Parser:
     """One method for each rule of the grammar."""
 
-    def __init__(self, text: str, halo: Halo | None) -> None:
-        self._text, self._halo = text, halo
+    def __init__(self, text: str, halo: PairLike | None, dtype: Works | None) -> None:
+        self._text, self._halo, self._dtype = text, halo, dtype
         self._tokens = _scan(text)
         self._here = next(self._tokens)
 
@@ -219,25 +272,35 @@ class _Parser:
 
     def _element(self) -> _Element:
         name = self._word("a filter is missing here")
-        factory = self._factory(name)
+        found = self._found(name)
         values = self._values() if self._took(":") else []
+        if isinstance(found, BareFunction):
+            factory, values = self._declared(found, name, values)
+        else:
+            factory = found
         return _Element(factory, name, self._given(factory.definition, values))
 
-    def _factory(self, name: _Token) -> FilterFactory:
-        is_file = bool(re.search(r"[\\/]|\.py\Z", name.text))
-        try:
-            if name.text in FILTERS or not (is_file or is_module(name.text)):
+    def _found(self, name: _Token) -> FilterFactory | BareFunction:
+        with _placing(name, self._text):
+            if name.text in FILTERS or not (is_file(name.text) or is_module(name.text)):
                 return load_registered(name.text)
             found = f"{name.text}: which function of it? write {_as_word(name.text)}:function"
             if not self._took(":"):
                 self._fail(found)
-            function = self._word(found).text
-            load = load_user_filter if is_file else load_module_filter
-            return load(name.text, function, self._halo)
-        except ChainError:
-            raise
-        except UsageError as error:
-            raise ChainError(str(error), self._text, name.at) from error
+            return found_in(name.text, self._word(found).text)
+
+    def _declared(
+        self, found: BareFunction, name: _Token, values: list[_Value]
+    ) -> tuple[FilterFactory, list[_Value]]:
+        """Return the filter that a bare function is with what the text declares, and the rest."""
+        declared: dict[str, Any] = {"halo": self._halo, "dtype": self._dtype}
+        for key, value in values:
+            if key is not None and key.text in _DECLARED:
+                with _placing(value, self._text):
+                    declared[key.text] = _DECLARED[key.text](value.text, found.name)
+        rest = [(key, value) for key, value in values if not (key and key.text in _DECLARED)]
+        with _placing(name, self._text):
+            return found.declared(**declared), rest
 
     def _values(self) -> list[_Value]:
         values = [self._value()]
@@ -306,6 +369,10 @@ def _element_text(one: Filter) -> str:
     ]
     if one.border != one.definition.border:
         values.append(f"border={one.border}")
+    if one.definition.bare:
+        rows, columns = one.halo
+        values.append(f"halo={rows}" if rows == columns else f'halo="{rows},{columns}"')
+        values += [f"dtype={one.definition.dtype}"] * (one.definition.dtype != "keep")
     return ":".join([_name_text(one.definition), *([",".join(values)] if values else [])])
 
 

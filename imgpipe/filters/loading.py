@@ -9,19 +9,28 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
+from typing import Any
 
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import Chain, Definition, FilterFactory, filter
-from imgpipe.filters.definition import digest_of
+from imgpipe.filters.base import Chain, Definition, FilterFactory
+from imgpipe.filters.callables import module_of, name_of
+from imgpipe.filters.declaring import define
+from imgpipe.filters.definition import Kernel, PairLike, Works, digest_of
+from imgpipe.filters.parameters import parameters_of
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
 __all__ = [
+    "BareFunction",
+    "declared_for",
     "filters_of",
+    "found_in",
     "hint",
+    "is_file",
     "is_module",
     "load_module_filter",
     "load_registered",
@@ -29,8 +38,58 @@ __all__ = [
     "where_found",
 ]
 
+_MEANT_OTHERWISE = {"border", "halo", "dtype"}  # parameters of bare functions that are not offered
+
 _Stamp = tuple[int, int]
 _from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
+
+
+@dataclass(frozen=True, slots=True)
+class BareFunction:
+    """A function that was found where a filter was looked for.
+
+    Attributes
+    ----------
+    function : callable
+        The function itself.
+    name, place : str
+        What it is called, and the file or module it is in.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    place: str
+
+    def declared(self, halo: PairLike | None, dtype: Works | None = None) -> FilterFactory:
+        """Return the filter that it is with this halo.
+
+        Raises
+        ------
+        UsageError
+            If no halo is given.
+        """
+        if halo is None:
+            raise UsageError(
+                f"{self.place}: {self.name} is a bare function, whose halo is not known: write "
+                "@imgpipe.filter(halo=N) above it, N the number of pixels that it looks at beside "
+                "the one it makes (0 for none); or give halo=N (--halo N); imgpipe check "
+                f"{self.place}:{self.name} finds the smallest"
+            )
+        return declared_for(self.function, self.name, halo, dtype)
+
+
+def declared_for(
+    function: Kernel, name: str, halo: PairLike, dtype: Works | None = None
+) -> FilterFactory:
+    """Return the filter that a bare function is with this halo.
+
+    Its own parameters that are called like what is said here of every filter keep their defaults.
+    """
+    parameters = tuple(
+        p for p in parameters_of(function) if p.required or p.name not in _MEANT_OTHERWISE
+    )
+    made = define(function, name, halo, {"dtype": dtype or "keep"}, parameters)
+    return FilterFactory(replace(made, bare=True))
 
 
 def load_registered(name: str) -> FilterFactory:
@@ -70,7 +129,29 @@ def load_user_filter(
         ``@imgpipe.filter``.
     """
     shown = os.fspath(path)
-    return _member(_module_of_file(shown), name, shown, halo)
+    found = _member(_module_of_file(shown), name, shown)
+    return found.declared(halo) if isinstance(found, BareFunction) else found
+
+
+def found_in(place: str, name: str) -> FilterFactory | BareFunction:
+    """Return what is called `name` in a Python file, or else in an importable module.
+
+    A path is what ends in ``.py`` or has a slash or backslash.
+
+    Raises
+    ------
+    UsageError
+        If `place` does not load, or it has nothing of that name that is a filter or a function.
+    """
+    if is_file(place):
+        return _member(_module_of_file(place), name, place)
+    with _telling_of(place):
+        return _member(_imported(place), name, place)
+
+
+def is_file(place: str) -> bool:
+    """Whether `place` can only be the path of a file."""
+    return re.search(r"[\\/]|\.py\Z", place) is not None
 
 
 def is_module(name: str) -> bool:
@@ -95,7 +176,8 @@ def load_module_filter(module: str, name: str, halo: Halo | None = None) -> Filt
         If the module does not load, or `name` in it is not a filter.
     """
     with _telling_of(module):
-        return _member(_imported(module), name, module, halo)
+        found = _member(_imported(module), name, module)
+    return found.declared(halo) if isinstance(found, BareFunction) else found
 
 
 def filters_of(place: str) -> dict[str, FilterFactory]:
@@ -123,7 +205,9 @@ def where_found(definition: Definition) -> tuple[str, ...]:
     name = definition.name
     if name in FILTERS and load_registered(name).definition == definition:
         return (name,)
-    module = sys.modules.get(definition.kernel.__module__, ModuleType("none"))
+    if definition.bare:
+        return _where_imported(definition)
+    module = sys.modules.get(module_of(definition.kernel), ModuleType("none"))
     for name, value in vars(module).items():
         if isinstance(value, FilterFactory) and value.definition == definition:
             if module.__name__ in _from_files:
@@ -134,6 +218,36 @@ def where_found(definition: Definition) -> tuple[str, ...]:
         f"{definition.name} cannot be written as text: it is not in a file or package of filters; "
         "move it to a file of its own and load that"
     )
+
+
+def _where_imported(definition: Definition) -> tuple[str, str]:
+    """Return the file or module of a bare function, and its name there.
+
+    Many functions are not in the module that they say, or say none: then the one with the
+    shortest name that has it.
+    """
+    function = definition.kernel
+    own = sys.modules.get(module_of(function))
+    found: list[tuple[ModuleType, str]] = []
+    for module in [own, *sys.modules.values()]:
+        if isinstance(module, ModuleType) and module.__name__ != "__main__":
+            names = (definition.name, name_of(function))
+            found += [(module, name) for name in names if vars(module).get(name) is function]
+    for module, name in found:
+        if module.__name__ in _from_files:
+            return str(module.__file__), name
+    if not found:
+        raise UsageError(
+            f"{definition.name} cannot be written as text: it is not in a file or module; move it "
+            "to a file of its own and load that"
+        )
+    module, name = min(found, key=lambda each: _plainness(each[0].__name__))
+    return module.__name__, name
+
+
+def _plainness(module: str) -> tuple[bool, int, str]:
+    """Return what is less the more likely people write the name of a module."""
+    return "._" in f".{module}", len(module), module
 
 
 def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
@@ -147,8 +261,8 @@ def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"; {otherwise or 'there are: ' + (', '.join(names) or 'none')}"
 
 
-def _member(module: ModuleType, name: str, shown: str, halo: Halo | None) -> FilterFactory:
-    """Return the filter `name` of `module`, which messages call `shown`."""
+def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFunction:
+    """Return the filter or the function `name` of `module`, which messages call `shown`."""
     found = getattr(module, name, None)
     if isinstance(found, FilterFactory):
         return found
@@ -156,15 +270,8 @@ def _member(module: ModuleType, name: str, shown: str, halo: Halo | None) -> Fil
         raise UsageError(
             f"{shown}: {name} has its values already; name the decorated function it is made by"
         )
-    if callable(found) and halo is not None:
-        return filter(halo=halo, name=name)(found)
     if callable(found):
-        raise UsageError(
-            f"{shown}: {name} is a bare function, whose halo is not known: write "
-            "@imgpipe.filter(halo=N) above it, N the number of pixels that it looks at beside "
-            f"the one it makes (0 for none); or give --halo N; imgpipe check {shown}:{name} "
-            "finds the smallest"
-        )
+        return BareFunction(found, name, shown)
     known = _filters_in(module)
     raise UsageError(f"{shown}: there is no filter {name!r} in it{hint(name, known)}")
 

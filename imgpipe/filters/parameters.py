@@ -9,7 +9,6 @@ they mean is written in one place, the signature::
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 import operator
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from imgpipe.errors import ParameterError
+from imgpipe.filters.callables import annotations_of, signature_of
 
 __all__ = [
     "ENGINE_KEYWORDS",
@@ -30,7 +30,6 @@ __all__ = [
     "bind",
     "is_whole",
     "keywords_of",
-    "name_of",
     "parameters_of",
     "taken_by",
 ]
@@ -107,6 +106,8 @@ class Parameter:
         A value to show, as it is written.
     optional : bool
         Whether it may be None, which is written ``none``.
+    by_position : bool
+        Whether the function takes it by its position only.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Parameter:
     through: Through | None = None
     example: str = ""
     optional: bool = False
+    by_position: bool = False
 
     @property
     def required(self) -> bool:
@@ -128,6 +130,10 @@ class Parameter:
     def plain(self) -> bool:
         """Whether it is a number or text, and no array could stand for it."""
         return self.kind is not object and self.through is None
+
+    def left_out(self, value: Any) -> bool:
+        """Whether `value` is a default that only means that nothing was given."""
+        return value is self.default and repr(value).startswith("<")
 
     def parse(self, text: str, owner: str) -> Any:
         """Return the value that `text` stands for, checked."""
@@ -208,45 +214,38 @@ def _shown(value: Any) -> str:
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """Return the parameters of a kernel: all but the chunk and what the engine fills in."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some builtins and C functions do not tell
+    """Return the parameters of a kernel: all but the chunk and what the engine fills in.
+
+    Nor is ``out=None`` one of them, where an array would go that the engine makes itself.
+    """
+    signature = signature_of(function)
+    if signature is None:
         return ()
-    hints = _hints(function)
+    hints = annotations_of(function)
     found = []
     for position, entry in enumerate(signature.parameters.values()):
         if position == 0 or entry.name in ENGINE_KEYWORDS:
             continue
         if entry.kind in (entry.VAR_KEYWORD, entry.VAR_POSITIONAL):
             continue
-        found.append(_parameter(entry, hints.get(entry.name, _EMPTY)))
+        hint = hints.get(entry.name, _EMPTY)
+        if entry.name != "out" or entry.default is not None or hint is not _EMPTY:
+            found.append(_parameter(entry, hint))
     return tuple(found)
 
 
 def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names in the signature of `function`; none where that does not tell."""
-    try:
-        return tuple(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return ()
-
-
-def name_of(function: Any) -> str:
-    """Return the name of a function, or of what a `functools.partial` or an object calls."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return str(getattr(function, "__name__", type(function).__name__))
+    signature = signature_of(function)
+    return () if signature is None else tuple(signature.parameters)
 
 
 def taken_by(
     function: Callable[..., Any], params: Mapping[str, Any], positional: int
 ) -> dict[str, Any]:
     """Return those of `params` that `function` takes by name, after so many arguments without."""
-    try:
-        entries = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return {}
+    signature = signature_of(function)
+    entries = [] if signature is None else list(signature.parameters.values())
     filled = {e.name for e in entries[:positional] if e.kind is e.POSITIONAL_OR_KEYWORD}
     if not any(entry.kind is entry.VAR_KEYWORD for entry in entries):
         named = (e.name for e in entries if e.kind in (e.POSITIONAL_OR_KEYWORD, e.KEYWORD_ONLY))
@@ -287,13 +286,6 @@ def bind(
     return tuple((p.name, p.check(given.get(p.name, p.default), owner)) for p in parameters)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except Exception:  # noqa: BLE001 - an annotation may name what is not there; it is a hint
-        return dict(getattr(function, "__annotations__", {}))
-
-
 def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     bounds, text, through, example = None, "", None, ""
     optional = entry.default is None
@@ -314,9 +306,11 @@ def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
     if hint is _EMPTY and entry.default is not _EMPTY and entry.default is not None:
         hint = type(entry.default)
     kind = hint if hint in (bool, int, float, str) else object
+    by_position = entry.kind is entry.POSITIONAL_ONLY
     return Parameter(
-        entry.name, kind, entry.default, choices, bounds, text, through, example, optional
-    )
+        entry.name, kind, entry.default, choices, bounds, text, through, example, optional,
+        by_position,
+    )  # fmt: skip
 
 
 def _parse_bool(text: str) -> bool:

@@ -130,8 +130,9 @@ class Stage:
     ) -> Pixels:
         view = padded.view()
         view.flags.writeable = False
+        args, keywords = self.filter.arguments(extra)
         try:
-            made = self.filter.definition.kernel(view, **{**self.filter.keywords, **extra})
+            made = self.filter.definition.kernel(view, *args, **keywords)
         except BaseException as error:
             error.add_note(f"{FILTER_NOTE}{self.filter!r}")
             raise
@@ -331,7 +332,9 @@ def _as_chunk(made: Any, name: str) -> Pixels:
     """Return what a kernel returned, with three dimensions."""
     try:
         array = as_array(made, "what it returned")
-    except UsageError as error:
+        if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
+            array = np.asarray(array.tolist())
+    except (UsageError, ValueError) as error:
         raise FilterError(f"{name}: {error}") from None
     if array.ndim == 2:
         return array[:, :, None]

@@ -1,0 +1,73 @@
+"""What a caller may give as a filter, and the chain that it becomes: the one way in for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import Chain, FilterFactory, as_chain
+from imgpipe.filters.callables import name_of
+from imgpipe.filters.declaring import WORKS
+from imgpipe.filters.definition import PairLike, Works
+from imgpipe.filters.grammar import parse_chain
+from imgpipe.filters.loading import declared_for
+
+__all__ = ["FilterLike", "chain_from", "must_concern", "needs_halo"]
+
+FilterLike = Chain | str | Callable[..., Any]
+"""A filter, a chain, the text of one, a decorated function, or a bare one with its halo."""
+
+
+def chain_from(given: FilterLike, halo: PairLike | None = None, dtype: Works | None = None) -> Chain:
+    """Return the chain that a caller means.
+
+    Parameters
+    ----------
+    given : Filter, Chain, str or callable
+        Text is that of `imgpipe run`: ``"blur:2 | grayscale"``.
+    halo : int or (int, int), optional
+        For bare functions, in text as well: the pixels that they look at on each side.
+    dtype : {"keep", "float32"}, optional
+        For bare functions: what they work in, as in `imgpipe.filter`.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these, or `halo` or `dtype` are given where no function is bare.
+    """
+    if dtype is not None and dtype not in WORKS:
+        raise UsageError(f"dtype must be one of {', '.join(WORKS)}, not {dtype!r}")
+    if isinstance(given, str):
+        chain = parse_chain(given, halo=halo, dtype=dtype)
+    elif isinstance(given, (Chain, FilterFactory)) or not callable(given):
+        chain = as_chain(given)
+    elif halo is None:
+        raise needs_halo(given)
+    else:
+        chain = declared_for(given, name_of(given), halo, dtype)()
+    must_concern([one.definition.bare for one in chain], halo, dtype)
+    return chain
+
+
+def must_concern(bare: list[bool], halo: object, dtype: object) -> None:
+    """Refuse a halo or dtype where no function is bare.
+
+    Raises
+    ------
+    UsageError
+        With the name of what was given.
+    """
+    for name, value in (("halo", halo), ("dtype", dtype)):
+        if value is not None and not any(bare):
+            raise UsageError(f"{name} is for bare functions; every filter here declares its own")
+
+
+def needs_halo(function: Callable[..., Any]) -> UsageError:
+    """Return the error that a bare function without a halo is."""
+    name = name_of(function)
+    return UsageError(
+        f"{name}: a bare function has no known halo; give halo=N, N the number of pixels that it "
+        "looks at beside the one it makes (0 for none), or write @imgpipe.filter(halo=N) above "
+        f"it; imgpipe.check({name}) finds the smallest"
+    )
