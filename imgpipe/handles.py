@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from imgpipe.events import Report
-from imgpipe.filters.base import Chain
+from imgpipe.filters.entry import FilterLike
 from imgpipe.passes import Control
 from imgpipe.pipeline import run
 
@@ -82,7 +82,7 @@ class Handle:
 
 
 def submit(
-    src: str | os.PathLike[str], filter: Chain, dst: str | os.PathLike[str], **options: Any
+    src: str | os.PathLike[str], filter: FilterLike, dst: str | os.PathLike[str], **options: Any
 ) -> Handle:
     """Start a run in the background.
 

@@ -12,12 +12,13 @@ from imgpipe.admission import Alpha, admitted, as_array
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.filters.base import Chain
+from imgpipe.filters.definition import Works
+from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
-from imgpipe.geometry import Box
+from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.pipeline import Options, chosen, run_between
 
@@ -26,8 +27,10 @@ __all__ = ["apply", "info", "read", "write"]
 
 def apply(
     array: Pixels,
-    filter: Chain,
+    filter: FilterLike,
     *,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
     workers: int | None = None,
     out: Pixels | None = None,
     alpha: Alpha = None,
@@ -46,8 +49,11 @@ def apply(
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
         The image, or what `numpy.asarray` makes one of: nested lists, a Pillow image. It is not
         changed.
-    filter : Filter or Chain
-        What to do.
+    filter : Filter, Chain, str or callable
+        What to do: ``blur(2) | grayscale()``, the same as text, ``"blur:2 | grayscale"``, or a
+        function of an array with its `halo`.
+    halo, dtype : optional
+        For bare functions, as for `imgpipe.run`.
     workers : int, optional
         Worker processes; by default as many as this process may use processors.
     out : ndarray, optional
@@ -71,7 +77,7 @@ def apply(
     """
     image = admitted(array, alpha)
     before, pixels = image.info, image.pixels
-    stages = resolve(filter, before)
+    stages = resolve(chain_from(filter, halo, dtype), before)
     after = stages[-1].after if stages else before
     shape = after.shape[:2] if image.flat and after.channels == 1 else after.shape
     if out is None:

@@ -10,12 +10,15 @@ from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.filters.base import Chain, as_chain
+from imgpipe.filters.base import Chain
 from imgpipe.filters.base import filter as declared
+from imgpipe.filters.definition import Works
+from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_source
+from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 from imgpipe.pipeline import Options, measure_between
 
@@ -29,7 +32,9 @@ def measure(
     function: Callable[[Pixels], T],
     merge: Callable[[T, T], T],
     *,
-    filter: Chain | None = None,
+    filter: FilterLike | None = None,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
     alpha: Alpha = None,
     workers: int | None = None,
     max_memory: int | str | None = None,
@@ -55,8 +60,10 @@ def measure(
         must not change, and returns anything that can be pickled.
     merge : callable
         ``merge(a, b)`` makes one of two results, in the order of the image.
-    filter : Filter or Chain, optional
+    filter : Filter, Chain, str or callable, optional
         What to do with the image first.
+    halo, dtype : optional
+        For bare functions in `filter`, as for `imgpipe.run`.
     alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
         As for `imgpipe.run`.
 
@@ -81,7 +88,8 @@ def measure(
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
-    chain = (Chain(()) if filter is None else as_chain(filter)) | last(_unchanged)()
+    first = Chain(()) if filter is None else chain_from(filter, halo, dtype)
+    chain = first | last(_unchanged)()
     source: Source
     if isinstance(src, (str, bytes, os.PathLike)):
         source = open_source(src, max_pixels, alpha)

@@ -24,13 +24,15 @@ from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.base import Traits
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
-from imgpipe.filters.base import Chain, as_chain
+from imgpipe.filters.base import Chain
+from imgpipe.filters.definition import Works
+from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.rerouted import Rerouted
-from imgpipe.geometry import Box
+from imgpipe.geometry import Box, Halo
 from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
 from imgpipe.reader import copied_to_scratch
@@ -79,9 +81,11 @@ class Options:
 
 def run(
     src: str | os.PathLike[str],
-    filter: Chain,
+    filter: FilterLike,
     dst: str | os.PathLike[str],
     *,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
     alpha: Alpha = None,
     workers: int | None = None,
     max_memory: int | str | None = None,
@@ -103,11 +107,16 @@ def run(
     ----------
     src : path
         The input: PNG or ``.npy``.
-    filter : Filter or Chain
-        What to do.
+    filter : Filter, Chain, str or callable
+        What to do: ``blur(2) | grayscale()``, the same as text, ``"blur:2 | grayscale"``, or a
+        function of an array with its `halo`.
     dst : path
         The output; its suffix names the format. A file that is there is replaced, and it may be
         `src`.
+    halo : int or (int, int), optional
+        For bare functions: the pixels that they look at on each side, 0 for none.
+    dtype : {"keep", "float32"}, optional
+        For bare functions: what they work in. float32 is from 0 to 1, whatever the image is.
     alpha : int, "last" or "none", optional
         Which channel of a file that does not say so itself, such as ``.npy``, is alpha: the last
         one or none. There is none unless this says so.
@@ -145,16 +154,19 @@ def run(
         See `imgpipe.errors` for the whole tree.
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout)
-    ends = _opened(src, filter, dst, region, max_pixels, compression, alpha)
+    chain = chain_from(filter, halo, dtype)
+    ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
     with ends as (source, stages, sink):
         return run_between(source, stages, sink, os.fspath(dst), options, control)
 
 
 def plan_run(
     src: str | os.PathLike[str],
-    filter: Chain,
+    filter: FilterLike,
     dst: str | os.PathLike[str],
     *,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
     alpha: Alpha = None,
     workers: int | None = None,
     max_memory: int | str | None = None,
@@ -167,7 +179,8 @@ def plan_run(
 ) -> Plan:
     """Return what `run` would do with the same arguments; nothing is read or written."""
     options = Options(workers, max_memory, executor, None, chunk, timeout)
-    ends = _opened(src, filter, dst, region, max_pixels, compression, alpha)
+    chain = chain_from(filter, halo, dtype)
+    ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
     with ends as (source, stages, sink):
         choice = chosen(options, stages, sink.info.pixels)
         reached = _within_reach(sink, choice.traits)
@@ -242,7 +255,7 @@ def _opened(
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
 
         part = arguments.box(region, "region")
-        chain = as_chain(chain) | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
+        chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
     stages = resolve(chain, source.info)
     after = stages[-1].after if stages else source.info
     sink = open_sink(dst, after, compression=compression)

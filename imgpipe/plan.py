@@ -14,6 +14,8 @@ from typing import Literal
 
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
+from imgpipe.filters.base import Chain
+from imgpipe.filters.grammar import described
 from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Box, Halo
@@ -166,7 +168,7 @@ def make_plan(
                 destination=destination,
                 before=source.info,
                 after=sink.info,
-                chain=" | ".join(repr(stage.filter) for stage in stages),
+                chain=described(Chain(tuple(stage.filter for stage in stages))),
                 halo=_context(stages),
                 feed=feed,
                 tiler=tiler,

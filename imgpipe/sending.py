@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import io
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from imgpipe.errors import UsageError
 
-__all__ = ["by_value", "function_within"]
+__all__ = ["by_value", "function_within", "places_of"]
 
 
 def by_value(sent: object, what: str) -> bytes:
@@ -29,6 +31,9 @@ def by_value(sent: object, what: str) -> bytes:
         def reducer_override(self, obj: Any) -> Any:
             if (function := function_within(obj)) is not None:
                 return _as_ufunc, (function, obj.nin, obj.nout)
+            if (callable(obj) and getattr(obj, "__module__", "") is None) or _is_ufunc(obj):
+                for place in places_of(obj, obj.__name__):
+                    return _from_place, place
             if not isinstance(obj, types.CodeType):
                 return super().reducer_override(obj)
             make, args = self.dispatch_table[types.CodeType](obj)[:2]
@@ -53,6 +58,25 @@ def function_within(ufunc: Any) -> Callable[..., Any] | None:
     if not str(getattr(ufunc, "__name__", "")).endswith(" (vectorized)"):
         return None
     return next((held for held in gc.get_referents(ufunc) if callable(held)), None)
+
+
+def places_of(function: Any, *names: str) -> Iterator[tuple[str, str]]:
+    """Yield the modules that hold a function under one of `names`, and that name.
+
+    Nothing is asked of the modules, some of which import more, or warn, when they are.
+    """
+    for module in [*sys.modules.values()]:
+        if isinstance(module, types.ModuleType) and module.__name__ != "__main__":
+            held = vars(module)
+            yield from ((module.__name__, name) for name in names if held.get(name) is function)
+
+
+def _is_ufunc(function: Any) -> bool:
+    return type(function).__name__ == "ufunc" and not hasattr(function, "__module__")
+
+
+def _from_place(module: str, name: str) -> Any:
+    return vars(importlib.import_module(module))[name]
 
 
 def _as_ufunc(function: Callable[..., Any], inputs: int, outputs: int) -> Any:

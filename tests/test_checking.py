@@ -397,8 +397,8 @@ def test_a_picture_of_the_caller_is_tried_too() -> None:
 def test_what_is_no_single_filter_is_refused() -> None:
     with pytest.raises(UsageError, match="one at a time"):
         imgpipe.check(imgpipe.filters.blur() | imgpipe.filters.invert())
-    with pytest.raises(UsageError, match="a function of an array"):
-        imgpipe.check("blur")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a filter or a chain, not a int"):
+        imgpipe.check(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", sorted(set(FILTERS) & {"blur", "box", "invert", "autocontrast"}))

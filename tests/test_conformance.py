@@ -132,6 +132,7 @@ def test_every_filter_can_be_written_down_and_read_back(name: str, data: st.Data
     if name == "blend":  # an array has no text
         one = FILTERS.load(name)(other="a|b.png", amount=one.keywords["amount"], border=one.border)
     assert parse_chain(format_chain(one)) == one
+    assert str(one | one) == f"{format_chain(one)} | {format_chain(one)}"
     assert pickle.loads(pickle.dumps(one)) == one
     assert eval(repr(one), {name: FILTERS.load(name)}) == one
     assert from_command_line(one) == one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,9 @@ from imgpipe.checking.trials import (
 )
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, UsageError
 from imgpipe.filters.base import Chain, Filter, FilterFactory
-from imgpipe.filters.base import filter as declared
+from imgpipe.filters.definition import Works
+from imgpipe.filters.entry import FilterLike, chain_from
+from imgpipe.filters.grammar import all_declared, definitions_in
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 
@@ -49,8 +51,11 @@ _KEEPS = (
 
 
 def check(
-    filter: Filter | FilterFactory | Callable[..., Any],
+    filter: FilterLike,
     image: str | os.PathLike[str] | Pixels | None = None,
+    *,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
 ) -> CheckReport:
     """Compare a filter over whole pictures with the same in pieces.
 
@@ -58,12 +63,16 @@ def check(
 
     Parameters
     ----------
-    filter : Filter, decorated function, or bare function
+    filter : Filter, decorated function, bare function, or str
         What to check; with its default parameters if it has not been given any. A bare function
         of an array is tried with one halo after the other. Parameters that are further images
-        get others of the same shape.
+        get others of the same shape. Text is that of a chain, as in ``"my_filter.py:emboss"``.
     image : path or ndarray, optional
         A picture of your own to try as well, at most 512 x 512 pixels from its middle.
+    halo : int or (int, int), optional
+        The halo of a bare function, if only that is to be tried.
+    dtype : {"keep", "float32"}, optional
+        What a bare function works in, as for `imgpipe.run`.
 
     Returns
     -------
@@ -78,21 +87,33 @@ def check(
     FilterError
         If the function fails on every picture.
     """
-    one, known = _as_filter(filter)
+    one, known = _as_filter(filter, halo, dtype)
+    return checked(one, image, known=known)
+
+
+def checked(
+    one: Filter, image: str | os.PathLike[str] | Pixels | None, *, known: bool
+) -> CheckReport:
+    """Check a filter whose halo is `known`, or else looked for."""
     return _Check(one, callers(image), known=known).report()
 
 
-def _as_filter(given: Any) -> tuple[Filter, bool]:
-    """Return a filter, and whether its halo is known."""
-    if isinstance(given, Chain) and not isinstance(given, Filter):
-        raise UsageError("check the filters of a chain one at a time")
-    if isinstance(given, Filter):
-        return given, True
+def _as_filter(
+    given: FilterLike, halo: int | Halo | None, dtype: Works | None
+) -> tuple[Filter, bool]:
+    """Return a filter without its further images, and whether its halo is known."""
+    more, known = dict[str, Any](), True
     if isinstance(given, FilterFactory):
-        return given(**dict.fromkeys(given.definition.operands)), True
-    if not callable(given):
-        raise UsageError(f"a filter is a function of an array, not {given!r}")
-    return declared(halo=0)(given)(), False
+        given = given(**dict.fromkeys(given.definition.operands))
+    elif isinstance(given, str):
+        more = dict.fromkeys(definitions_in(given, 0)[0].operands)
+        known = halo is not None or all_declared(given)
+    elif callable(given) and not isinstance(given, Chain):
+        known = halo is not None
+    chain = chain_from(given, halo if known else 0, dtype, more)
+    if len(chain.filters) != 1:
+        raise UsageError("check the filters of a chain one at a time")
+    return chain.filters[0], known
 
 
 class _Check:

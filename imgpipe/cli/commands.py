@@ -18,7 +18,6 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
 from imgpipe.cli.program import SETTINGS, write_examples
-from imgpipe.errors import UsageError
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
+_OF_BARE = frozenset({"halo", "dtype"})  # options that declare something of bare functions
 _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
 
 
@@ -103,6 +103,7 @@ class ChainCommand(click.Command):
     text = ""  # of the chain
     one: Definition | None = None  # the filter, where it is only one
     _own: Sequence[click.Option] = ()
+    _replaced: frozenset[str] = frozenset()  # options of the command that the filter has itself
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse `args`, in which the text of the chain decides what else there may be."""
@@ -126,20 +127,24 @@ class ChainCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of the command."""
-        return [*self._own, *super().get_params(ctx)]
+        others = [p for p in super().get_params(ctx) if p.name not in self._replaced]
+        return [*self._own, *others]
 
     def chain(self, ctx: click.Context) -> Chain:
         """Take from the parameters what describes the chain, and return it."""
-        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.filters.entry import chain_from  # noqa: PLC0415 - takes NumPy along
 
-        text, halo = ctx.params.pop("chain"), ctx.params.pop("halo")
         given = {str(o.name): ctx.params.pop(str(o.name)) for o in self._own}
         written = {
             name: value
             for name, value in given.items()
             if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         }
-        return parse_chain(text, halo=halo or self.bare_halo, more=written)
+        text, dtype = ctx.params.pop("chain"), ctx.params.pop("dtype", None)
+        halo = ctx.params.pop("halo", None)
+        if halo is None and not all_declared(text):
+            halo = self.bare_halo
+        return chain_from(text, halo, dtype, written)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the filter does, if it is one, and what the command does."""
@@ -168,14 +173,21 @@ class ChainCommand(click.Command):
         option = next(each for each in self.params if each.name == "halo")
         given = Pair().convert(halo, option, None) if halo else self.bare_halo
         definitions = definitions_in(text, given or (None if will_run else _SOME_HALO))
-        if halo and all_declared(text):
-            raise click.UsageError("--halo is for bare functions; every filter here declares its")
         if len(definitions) == 1:
             self.one = definitions[0]
             ctx.meta[HELP_WITH] = text
-            self._own = filter_options(self.one, self.params, strict=False)
+            if not self.one.bare:
+                self._replaced = _OF_BARE & {p.name for p in self.one.parameters}
+            taken = [p for p in self.params if p.name not in self._replaced]
+            self._own = filter_options(self.one, taken, strict=False)
             for own in self._own:
                 own.required &= help_wanted  # else it is not known yet: the text may have it
+        if not any(each.bare for each in definitions):
+            for name in _OF_BARE - self._replaced:
+                if found.get(name):
+                    raise click.UsageError(
+                        f"--{name} is for bare functions; every filter here declares its own"
+                    )
 
     def _glance(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
         """Return what can be told of `args` while the options of the filter are not known."""
@@ -188,13 +200,10 @@ class ChainCommand(click.Command):
 
 
 def all_declared(text: str) -> bool:
-    """Whether `text` names no bare function."""
-    from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415
+    """Whether `text` needs no --halo."""
+    from imgpipe.filters import grammar  # noqa: PLC0415 - takes NumPy along
 
-    try:
-        return bool(definitions_in(text))
-    except UsageError:
-        return False
+    return grammar.all_declared(text)
 
 
 class RunCommand(ChainCommand, ImageCommand):

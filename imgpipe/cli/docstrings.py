@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +14,9 @@ _ENTRY = re.compile(r"^(\w[^:\n]*)(?::.*)?\n((?:[ \t]+\S.*(?:\n|\Z))+)", re.MULT
 
 def docstring(function: Callable[..., Any]) -> str:
     """Return the docstring of `function`; of what it calls, if it is a partial."""
-    while isinstance(function, functools.partial):  # its own text is that of functools
-        function = function.func
-    return inspect.getdoc(function) or ""
+    from imgpipe.filters.callables import docstring_of  # noqa: PLC0415 - takes NumPy along
+
+    return docstring_of(function)
 
 
 def description(function: Callable[..., Any]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -60,13 +59,16 @@ class CheckCommand(ChainCommand):
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
         timeout = ctx.params.pop("timeout")
         from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.filters.base import Filter  # noqa: PLC0415
         from imgpipe.inmemory import write  # noqa: PLC0415
 
-        bare = ctx.params["halo"] is None and not all_declared(ctx.params["chain"])
+        known = ctx.params.get("halo") is not None or all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
         if seams is not None:
             self._must_be_writable(seams, image)
-        found = check_apart(_function_of(chain) if bare else chain, image, timeout)
+        if not isinstance(chain, Filter):
+            raise UsageError("check the filters of a chain one at a time")
+        found = check_apart(chain, image, timeout, known=known)
         click.echo(printable(str(found)))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)
@@ -80,7 +82,9 @@ class CheckCommand(ChainCommand):
         """Return the chain; the further images of its filter need not be given."""
         from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
-        definition = definitions_in(ctx.params["chain"], ctx.params["halo"] or self.bare_halo)[0]
+        definition = definitions_in(ctx.params["chain"], ctx.params.get("halo") or self.bare_halo)[
+            0
+        ]
         for name in definition.operands:
             if any(option.name == name for option in self._own):
                 ctx.params[name] = None
@@ -138,7 +142,7 @@ class FiltersCommand(click.Command):
         if name is not None:
             from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415
 
-            click.echo("\n\n".join(map(_explained, definitions_in(name))))
+            click.echo("\n\n".join(map(_explained, definitions_in(name, halo=0))))
             return
         rows = []
         for each in sorted(FILTERS):
@@ -167,6 +171,8 @@ class FiltersCommand(click.Command):
 def _explained(definition: Definition) -> str:
     border = f"border: {definition.border}; " if sees_border(definition) else ""
     declared = f"halo: {_halo(definition)}; {border}alpha: {definition.alpha}"
+    if definition.bare:
+        declared = "a bare function: nothing is declared, its halo must be given"
     return "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
 
 
@@ -175,7 +181,10 @@ def _signature(definition: Definition) -> str:
 
 
 def _shown(parameter: Parameter) -> str:
-    return parameter.name if parameter.required else f"{parameter.name}={parameter.default!r}"
+    if parameter.required:
+        return parameter.name
+    default = "..." if parameter.left_out(parameter.default) else repr(parameter.default)
+    return f"{parameter.name}={default}"
 
 
 def _halo(definition: Definition) -> str:
@@ -188,9 +197,3 @@ def _halo(definition: Definition) -> str:
         return "depends on its parameters" if callable(definition.halo) else str(definition.halo)
     size = str(rows) if rows == columns else f"{rows} x {columns}"
     return f"{size} by default" if callable(definition.halo) else size
-
-
-def _function_of(chain: Chain) -> Any:
-    """Return the bare function that a chain was made of, with the values that it was given."""
-    one = chain.filters[0]
-    return functools.partial(one.definition.kernel, **one.keywords)

@@ -213,6 +213,12 @@ def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
             metavar="N",
             help="Pixels around each one that a bare function looks at (or rows,columns).",
         ),
+        _option(
+            "--dtype",
+            type=click.Choice(["keep", "float32"]),
+            help="What a bare function works in: the type of the image, or floats from 0 to 1. "
+            "[default: keep]",
+        ),
     ]
 
 
@@ -275,7 +281,9 @@ def _filter_option(parameter: Parameter, definition: Definition, text: str) -> c
     text = text[:1].upper() + text[1:]
     settings: dict[str, Any] = {"required": parameter.required, "show_default": True}
     if not parameter.required:
-        settings["default"] = parameter.default
+        default = parameter.default  # click would call a function to have one
+        settings["default"] = (lambda: default) if callable(default) else default
+        settings["show_default"] = not parameter.left_out(default)
     if parameter.kind is bool:
         flags = f"--{name}/--no-{name}"
         return click.Option([flags, parameter.name], help=text, **settings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -33,8 +34,13 @@ def module_of(function: Any) -> str:
 
 
 def docstring_of(function: Any) -> str:
-    """Return the docstring of `function`; of what it calls, if it is a partial."""
-    return inspect.getdoc(_called(function)) or ""
+    """Return the docstring of `function`; of what it calls, if it is a partial.
+
+    Functions of C begin theirs with their signature, which is left out.
+    """
+    text = inspect.getdoc(_called(function)) or ""
+    signature = rf"\A{re.escape(name_of(function))}\(.*?\)[^\n)]*(\n\s*|\Z)"
+    return re.sub(signature, "", text, flags=re.DOTALL)
 
 
 def signature_of(function: Any) -> inspect.Signature | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from imgpipe.errors import UsageError
@@ -13,13 +13,18 @@ from imgpipe.filters.definition import PairLike, Works
 from imgpipe.filters.grammar import parse_chain
 from imgpipe.filters.loading import declared_for
 
-__all__ = ["FilterLike", "chain_from", "must_concern", "needs_halo"]
+__all__ = ["FilterLike", "chain_from"]
 
 FilterLike = Chain | str | Callable[..., Any]
 """A filter, a chain, the text of one, a decorated function, or a bare one with its halo."""
 
 
-def chain_from(given: FilterLike, halo: PairLike | None = None, dtype: Works | None = None) -> Chain:
+def chain_from(
+    given: FilterLike,
+    halo: PairLike | None = None,
+    dtype: Works | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Chain:
     """Return the chain that a caller means.
 
     Parameters
@@ -30,6 +35,8 @@ def chain_from(given: FilterLike, halo: PairLike | None = None, dtype: Works | N
         For bare functions, in text as well: the pixels that they look at on each side.
     dtype : {"keep", "float32"}, optional
         For bare functions: what they work in, as in `imgpipe.filter`.
+    more : dict, optional
+        Parameters of the only filter of a text that are given elsewhere.
 
     Raises
     ------
@@ -39,31 +46,20 @@ def chain_from(given: FilterLike, halo: PairLike | None = None, dtype: Works | N
     if dtype is not None and dtype not in WORKS:
         raise UsageError(f"dtype must be one of {', '.join(WORKS)}, not {dtype!r}")
     if isinstance(given, str):
-        chain = parse_chain(given, halo=halo, dtype=dtype)
+        chain = parse_chain(given, halo=halo, dtype=dtype, more=more)
     elif isinstance(given, (Chain, FilterFactory)) or not callable(given):
         chain = as_chain(given)
     elif halo is None:
-        raise needs_halo(given)
+        raise _without_halo(given)
     else:
         chain = declared_for(given, name_of(given), halo, dtype)()
-    must_concern([one.definition.bare for one in chain], halo, dtype)
+    for name, value in (("halo", halo), ("dtype", dtype)):
+        if value is not None and not any(one.definition.bare for one in chain):
+            raise UsageError(f"{name} is for bare functions; every filter here declares its own")
     return chain
 
 
-def must_concern(bare: list[bool], halo: object, dtype: object) -> None:
-    """Refuse a halo or dtype where no function is bare.
-
-    Raises
-    ------
-    UsageError
-        With the name of what was given.
-    """
-    for name, value in (("halo", halo), ("dtype", dtype)):
-        if value is not None and not any(bare):
-            raise UsageError(f"{name} is for bare functions; every filter here declares its own")
-
-
-def needs_halo(function: Callable[..., Any]) -> UsageError:
+def _without_halo(function: Callable[..., Any]) -> UsageError:
     """Return the error that a bare function without a halo is."""
     name = name_of(function)
     return UsageError(

@@ -15,10 +15,11 @@ r"""The text of a chain: what ``imgpipe run`` takes, and what a chain is written
 
 Blanks between words mean nothing. Inside quotes, ``\`` before the quote or another ``\`` stands
 for that character; any other ``\`` is itself, as it is outside quotes. A word that begins with
-a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. Values without a
-parameter follow the order of the signature; ``border`` is a parameter of every filter, and is
-always given by name. So are ``halo`` and ``dtype`` of a bare function, one that declares nothing
-itself; a parameter of its own of such a name cannot be given.
+a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. The path of a file
+that is there needs no quotes, whatever is in it. Values without a parameter follow the order of
+the signature; ``border`` is a parameter of every filter, and is always given by name. So are
+``halo`` and ``dtype`` of a bare function, one that declares nothing itself; a parameter of its
+own of such a name cannot be given.
 
 ===================================  =====================================
 ``blur``                             with its defaults
@@ -27,7 +28,7 @@ itself; a parameter of its own of such a name cannot be given.
 ``blur:2 | grayscale``               one after the other, in one pass
 ``blend:"other, older.png",0.25``    quoted, for the comma and the blank
 ``my_filter.py:emboss:strength=2``   a function of a file
-``"my filters/a.py":emboss``         a path with a blank
+``my filters/a.py:emboss``           a path with a blank, of a file that is there
 ``C:\filters\a.py:emboss``           a path with a drive
 ``package.module:emboss:3``          a function of an importable module
 ``numpy:sqrt:halo=0,dtype=float32``  a bare function, and what there is to know of it
@@ -60,13 +61,19 @@ from imgpipe.filters.loading import (
     where_found,
 )
 from imgpipe.filters.parameters import Parameter
+from imgpipe.filters.words import Token, as_word, scan
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
-__all__ = ["definitions_in", "described", "format_chain", "load_user_filter", "parse_chain"]
+__all__ = [
+    "all_declared",
+    "definitions_in",
+    "described",
+    "format_chain",
+    "load_user_filter",
+    "parse_chain",
+]
 
-_MARKS = "|:,="
-_QUOTES = "'\""
 _BORDER = Parameter("border", str, choices=BORDERS)
 
 
@@ -108,6 +115,14 @@ def definitions_in(text: str, halo: PairLike | None = None) -> list[Definition]:
     return [element.factory.definition for element in _Parser(text, halo, None).elements()]
 
 
+def all_declared(text: str) -> bool:
+    """Whether every bare function in `text` is given its halo there."""
+    try:
+        return bool(definitions_in(text))
+    except UsageError:
+        return False
+
+
 def described(chain: Chain) -> str:
     """Return the text of `chain`; what has none as it is written in Python."""
     return " | ".join(map(_described, chain))
@@ -133,70 +148,9 @@ def format_chain(chain: Chain) -> str:
     return " | ".join(_element_text(one) for one in chain)
 
 
-# --- words ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str  # "word", one of the marks, or "end"
-    text: str
-    at: int
-
-
-def _scan(text: str) -> Iterator[_Token]:
-    at = 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-        elif text[at] in _MARKS:
-            yield _Token(text[at], text[at], at)
-            at += 1
-        else:
-            start = at
-            word, at = (_quoted if text[at] in _QUOTES else _bare)(text, at)
-            yield _Token("word", word, start)
-    yield _Token("end", "", len(text))
-
-
-def _bare(text: str, start: int) -> tuple[str, int]:
-    """Return the word that begins at `start`, and where it ends."""
-    at = start
-    if re.match(r"[A-Za-z]:[\\/]", text[start : start + 3]):
-        at += 2
-    while at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
-        if text[at] in _QUOTES:
-            raise ChainError("a quote inside a word; put all of it in quotes", text, at)
-        at += 1
-    return text[start:at], at
-
-
-def _quoted(text: str, start: int) -> tuple[str, int]:
-    """Return what is between the quotes that begin at `start`, and where they end."""
-    quote, at, inside = text[start], start + 1, ""
-    while at < len(text) and text[at] != quote:
-        if text[at] == "\\" and text[at + 1 : at + 2] in (quote, "\\"):
-            at += 1
-        inside += text[at]
-        at += 1
-    if at == len(text):
-        raise ChainError("this quote is never closed; add another one", text, start)
-    at += 1
-    if at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
-        raise ChainError("text follows the quote; put all of the word inside", text, at)
-    return inside, at
-
-
-def _as_word(text: str) -> str:
-    """Return `text` as a word, in quotes if it needs them."""
-    if text and not any(c.isspace() or c in _MARKS or c in _QUOTES for c in text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 # --- from text to filters ---------------------------------------------------------------
 
-_Value = tuple[_Token | None, _Token]
+_Value = tuple[Token | None, Token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +158,7 @@ class _Element:
     """A filter and what it is given."""
 
     factory: FilterFactory
-    name: _Token
+    name: Token
     given: dict[str, Any]
 
     def bound(self, text: str) -> Filter:
@@ -213,7 +167,7 @@ class _Element:
 
 
 @contextlib.contextmanager
-def _pointing_at(token: _Token, text: str) -> Iterator[None]:
+def _pointing_at(token: Token, text: str) -> Iterator[None]:
     """Make errors that know nothing of the text point at `token`."""
     try:
         yield
@@ -222,7 +176,7 @@ def _pointing_at(token: _Token, text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _placing(token: _Token, text: str) -> Iterator[None]:
+def _placing(token: Token, text: str) -> Iterator[None]:
     """Make of any error about what the user gave one that points at `token`."""
     try:
         yield
@@ -255,7 +209,7 @@ class _Parser:
 
     def __init__(self, text: str, halo: PairLike | None, dtype: Works | None) -> None:
         self._text, self._halo, self._dtype = text, halo, dtype
-        self._tokens = _scan(text)
+        self._tokens = scan(text)
         self._here = next(self._tokens)
 
     def elements(self) -> list[_Element]:
@@ -280,17 +234,17 @@ class _Parser:
             factory = found
         return _Element(factory, name, self._given(factory.definition, values))
 
-    def _found(self, name: _Token) -> FilterFactory | BareFunction:
+    def _found(self, name: Token) -> FilterFactory | BareFunction:
         with _placing(name, self._text):
             if name.text in FILTERS or not (is_file(name.text) or is_module(name.text)):
                 return load_registered(name.text)
-            found = f"{name.text}: which function of it? write {_as_word(name.text)}:function"
+            found = f"{name.text}: which function of it? write {as_word(name.text)}:function"
             if not self._took(":"):
                 self._fail(found)
             return found_in(name.text, self._word(found).text)
 
     def _declared(
-        self, found: BareFunction, name: _Token, values: list[_Value]
+        self, found: BareFunction, name: Token, values: list[_Value]
     ) -> tuple[FilterFactory, list[_Value]]:
         """Return the filter that a bare function is with what the text declares, and the rest."""
         declared: dict[str, Any] = {"halo": self._halo, "dtype": self._dtype}
@@ -329,13 +283,13 @@ class _Parser:
                 given[parameter.name] = parameter.parse(value.text, definition.name)
         return given
 
-    def _named(self, definition: Definition, key: _Token) -> Parameter:
+    def _named(self, definition: Definition, key: Token) -> Parameter:
         known = {p.name: p for p in (*definition.parameters, _BORDER)}
         if key.text not in known:
             self._fail(f"{definition.name}: no parameter {key.text!r}{hint(key.text, known)}", key)
         return known[key.text]
 
-    def _positional(self, definition: Definition, position: int, value: _Token) -> Parameter:
+    def _positional(self, definition: Definition, position: int, value: Token) -> Parameter:
         if position >= len(definition.parameters):
             takes = ", ".join(p.name for p in definition.parameters) or "none"
             self._fail(f"{definition.name}: too many values; its parameters: {takes}", value)
@@ -348,13 +302,13 @@ class _Parser:
         self._here = next(self._tokens)
         return True
 
-    def _word(self, missing: str) -> _Token:
+    def _word(self, missing: str) -> Token:
         found = self._here
         if not self._took("word"):
             self._fail(missing)
         return found
 
-    def _fail(self, message: str, at: _Token | None = None) -> NoReturn:
+    def _fail(self, message: str, at: Token | None = None) -> NoReturn:
         raise ChainError(message, self._text, (at or self._here).at)
 
 
@@ -362,6 +316,7 @@ class _Parser:
 
 
 def _element_text(one: Filter) -> str:
+    found = where_found(one.definition)
     values = [
         f"{parameter.name}={_value_text(parameter, value, one)}"
         for parameter, (_, value) in zip(one.definition.parameters, one.params, strict=True)
@@ -369,18 +324,19 @@ def _element_text(one: Filter) -> str:
     ]
     if one.border != one.definition.border:
         values.append(f"border={one.border}")
-    if one.definition.bare:
+    if found.bare:
         rows, columns = one.halo
         values.append(f"halo={rows}" if rows == columns else f'halo="{rows},{columns}"')
         values += [f"dtype={one.definition.dtype}"] * (one.definition.dtype != "keep")
-    return ":".join([_name_text(one.definition), *([",".join(values)] if values else [])])
+    name = ":".join(map(as_word, found.words))
+    return ":".join([name, *([",".join(values)] if values else [])])
 
 
 def _value_text(parameter: Parameter, value: object, one: Filter) -> str:
     text = value if isinstance(value, str) else repr(value)
     with contextlib.suppress(ParameterError):
         if _same(parameter.parse(text, one.name), value):
-            return _as_word(text)
+            return as_word(text)
     raise UsageError(f"{one.name}: {parameter.name} cannot be written as text: {value!r}")
 
 
@@ -388,8 +344,3 @@ def _same(value: object, other: object) -> bool:
     """Whether two values are the same text; arrays and the like never are."""
     plain = (bool, int, float, str, type(None))
     return type(value) is type(other) and isinstance(value, plain) and value == other
-
-
-def _name_text(definition: Definition) -> str:
-    *place, name = where_found(definition)
-    return ":".join([_as_word(part) for part in place] + [_as_word(name)])

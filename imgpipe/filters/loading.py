@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import Chain, Definition, FilterFactory
@@ -23,9 +23,11 @@ from imgpipe.filters.definition import Kernel, PairLike, Works, digest_of
 from imgpipe.filters.parameters import parameters_of
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
+from imgpipe.sending import places_of
 
 __all__ = [
     "BareFunction",
+    "Found",
     "declared_for",
     "filters_of",
     "found_in",
@@ -88,7 +90,8 @@ def declared_for(
     parameters = tuple(
         p for p in parameters_of(function) if p.required or p.name not in _MEANT_OTHERWISE
     )
-    made = define(function, name, halo, {"dtype": dtype or "keep"}, parameters)
+    pair = (halo, halo) if isinstance(halo, int) else halo
+    made = define(function, name, pair, {"dtype": dtype or "keep"}, parameters)
     return FilterFactory(replace(made, bare=True))
 
 
@@ -194,8 +197,23 @@ def filters_of(place: str) -> dict[str, FilterFactory]:
         return _filters_in(_imported(place))
 
 
-def where_found(definition: Definition) -> tuple[str, ...]:
-    """Return the registered name of a filter; or its file or module, and its name there.
+class Found(NamedTuple):
+    """Where a filter is found again.
+
+    Attributes
+    ----------
+    words : tuple of str
+        Its registered name; or its file or module, and its name there.
+    bare : bool
+        Whether a bare function is found there, with nothing declared.
+    """
+
+    words: tuple[str, ...]
+    bare: bool = False
+
+
+def where_found(definition: Definition) -> Found:
+    """Return where a filter is found again.
 
     Raises
     ------
@@ -204,50 +222,43 @@ def where_found(definition: Definition) -> tuple[str, ...]:
     """
     name = definition.name
     if name in FILTERS and load_registered(name).definition == definition:
-        return (name,)
-    if definition.bare:
-        return _where_imported(definition)
+        return Found((name,))
     module = sys.modules.get(module_of(definition.kernel), ModuleType("none"))
     for name, value in vars(module).items():
         if isinstance(value, FilterFactory) and value.definition == definition:
             if module.__name__ in _from_files:
-                return str(module.__file__), name
+                return Found((str(module.__file__), name))
             if module.__name__ not in ("__main__", *FILTERS):
-                return module.__name__, name
+                return Found((module.__name__, name))
+    bare = declared_for(definition.kernel, definition.name, definition.halo, definition.dtype)
+    if replace(bare.definition, halo=definition.halo) == definition and (
+        words := _where_imported(definition)
+    ):
+        return Found(words, bare=True)
     raise UsageError(
         f"{definition.name} cannot be written as text: it is not in a file or package of filters; "
         "move it to a file of its own and load that"
     )
 
 
-def _where_imported(definition: Definition) -> tuple[str, str]:
+def _where_imported(definition: Definition) -> tuple[str, str] | None:
     """Return the file or module of a bare function, and its name there.
 
-    Many functions are not in the module that they say, or say none: then the one with the
-    shortest name that has it.
+    Many functions are not in the module that they say, or say none, and others import them: the
+    module that people most likely write has no private name, is of the same package, and short.
     """
     function = definition.kernel
-    own = sys.modules.get(module_of(function))
-    found: list[tuple[ModuleType, str]] = []
-    for module in [own, *sys.modules.values()]:
-        if isinstance(module, ModuleType) and module.__name__ != "__main__":
-            names = (definition.name, name_of(function))
-            found += [(module, name) for name in names if vars(module).get(name) is function]
+    package = module_of(function).partition(".")[0].lstrip("_")
+
+    def likely(place: tuple[str, str]) -> tuple[bool, bool, int, str]:
+        module = place[0]
+        return "._" in f".{module}", module.partition(".")[0] != package, len(module), module
+
+    found = sorted(places_of(function, definition.name, name_of(function)), key=likely)
     for module, name in found:
-        if module.__name__ in _from_files:
-            return str(module.__file__), name
-    if not found:
-        raise UsageError(
-            f"{definition.name} cannot be written as text: it is not in a file or module; move it "
-            "to a file of its own and load that"
-        )
-    module, name = min(found, key=lambda each: _plainness(each[0].__name__))
-    return module.__name__, name
-
-
-def _plainness(module: str) -> tuple[bool, int, str]:
-    """Return what is less the more likely people write the name of a module."""
-    return "._" in f".{module}", len(module), module
+        if module in _from_files:
+            return str(sys.modules[module].__file__), name
+    return found[0] if found else None
 
 
 def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
