@@ -26,7 +26,7 @@ FLOORS = [
     ["filters.separable", "filters.borders", "filters.callables"],
     ["filters.parameters"],
     ["filters.values"],
-    ["filters.definition", "filters.declaring"],
+    ["filters.definition", "filters.declaring", "filters.operands"],
     ["filters.base", "formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets
     ["tiler", "stitcher", "fold", "whereabouts", "worker"],

@@ -14,30 +14,22 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
 
-from imgpipe.admission import Alpha, admitted
+from imgpipe.admission import Alpha
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.callables import module_of, name_of
 from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
+from imgpipe.filters.operands import as_text, comparable, further_image
 from imgpipe.filters.parameters import bind, is_whole, taken_by
 from imgpipe.image import Pixels
 
-__all__ = [
-    "Chain",
-    "Definition",
-    "Filter",
-    "FilterFactory",
-    "Place",
-    "as_chain",
-    "filter",
-]
+__all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
 
 
 class Chain:
@@ -223,7 +215,7 @@ class Filter(Chain):
     def __repr__(self) -> str:
         pairs = zip(self.definition.parameters, self.params, strict=True)
         told = [(name, value) for p, (name, value) in pairs if not p.left_out(value)]
-        shown = [f"{name}={_shown(value)}" for name, value in told]
+        shown = [f"{name}={as_text(value)}" for name, value in told]
         if self.border != self.definition.border:
             shown.append(f"border={self.border!r}")
         return f"{self.name}({', '.join(shown)})"
@@ -244,7 +236,7 @@ class Filter(Chain):
         return operator.index(pair[0]), operator.index(pair[1])
 
     def _key(self) -> tuple[Any, ...]:
-        return self.definition, tuple(map(_comparable, self.params)), self.border
+        return self.definition, tuple(map(comparable, self.params)), self.border
 
 
 class FilterFactory:
@@ -274,7 +266,7 @@ class FilterFactory:
                 f"{definition.name}()(array)"
             )
         params = tuple(
-            (name, _further_image(value, f"{definition.name}: {name}"))
+            (name, further_image(value, f"{definition.name}: {name}"))
             if name in definition.operands
             else (name, value)
             for name, value in bind(definition.parameters, args, kwargs, definition.name)
@@ -417,26 +409,3 @@ def filter(  # noqa: A001
         return FilterFactory(define(function, name or name_of(function), halo, declared))
 
     return decorate if kernel is None else decorate(kernel)
-
-
-def _further_image(given: Any, name: str) -> Any:
-    """Return a path as it is, and an image in memory as an array; None where there is none yet."""
-    if given is None or isinstance(given, (str, os.PathLike)):
-        return given
-    image = admitted(given, name=name)
-    return image.pixels[:, :, 0] if image.flat else image.pixels
-
-
-def _shown(value: Any) -> str:
-    """Return `value` as text of one line."""
-    if isinstance(value, np.ndarray):
-        return f"<array {' x '.join(map(str, value.shape))} {value.dtype}>"
-    return repr(value)
-
-
-def _comparable(parameter: tuple[str, Any]) -> tuple[str, Any]:
-    """Return a parameter with an array as what makes it equal to another."""
-    name, value = parameter
-    if isinstance(value, np.ndarray):
-        value = value.shape, value.dtype.str, digest_of(value.tobytes())
-    return name, value

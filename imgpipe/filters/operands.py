@@ -1,0 +1,36 @@
+"""Values of parameters that may be images: paths or arrays."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from imgpipe.admission import admitted
+from imgpipe.filters.definition import digest_of
+
+__all__ = ["as_text", "comparable", "further_image"]
+
+
+def further_image(given: Any, name: str) -> Any:
+    """Return a path as it is, and an image in memory as an array; None where there is none yet."""
+    if given is None or isinstance(given, (str, os.PathLike)):
+        return given
+    image = admitted(given, name=name)
+    return image.pixels[:, :, 0] if image.flat else image.pixels
+
+
+def as_text(value: Any) -> str:
+    """Return `value` as text of one line."""
+    if isinstance(value, np.ndarray):
+        return f"<array {' x '.join(map(str, value.shape))} {value.dtype}>"
+    return repr(value)
+
+
+def comparable(parameter: tuple[str, Any]) -> tuple[str, Any]:
+    """Return a parameter with an array as what makes it equal to another."""
+    name, value = parameter
+    if isinstance(value, np.ndarray):
+        value = value.shape, value.dtype.str, digest_of(value.tobytes())
+    return name, value
