@@ -176,7 +176,7 @@ def make_plan(
                 measuring={
                     at: cut(stages[:at], stage.before)
                     for at, stage in enumerate(stages)
-                    if stage.filter.definition.measure is not None
+                    if stage.filter.measures
                 },
                 window=min(window, len(tiler)),
                 band_bytes=0,

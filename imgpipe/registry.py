@@ -131,6 +131,7 @@ FILTERS = Registry(
             "posterize": ("tone", "Keep only the highest bits of every value."),
             "solarize": ("tone", "Invert the bright values."),
             "threshold": ("tone", "Make what is above a value white and all else black."),
+            "astype": ("conversion", "Convert every value to another type."),
             "lut": ("tables", "Look up every value in a table of your own."),
             "adaptive_threshold": (
                 "local_threshold",

@@ -32,6 +32,7 @@ def required(name: str, shape: tuple[int, int, int], dtype: str) -> dict[str, An
     """Return values for what has no default."""
     levels = 256 if dtype in ("uint8", *FLOATS) else 65536
     return {
+        "astype": {"dtype": dtype},
         "blend": {"other": noise(shape, dtype, 9)},
         "convolve": {"kernel": "1 2 3; 0 -4 1; 2 0 0.5"},
         "crop": {"x": shape[1] // 3, "y": shape[0] // 4, "width": 1, "height": shape[0] // 2 + 1},

@@ -335,7 +335,7 @@ class _Check:
 
     def _of_measuring(self) -> Iterator[str]:
         """Yield what is wrong with the measurement of a filter that has one."""
-        if self._one.definition.measure is None:
+        if not self._one.measures:
             return
         for picture in self._integers + self._floats:
             try:

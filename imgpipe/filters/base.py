@@ -179,6 +179,21 @@ class Filter(Chain):
             )
         return operator.index(made)
 
+    @property
+    def measures(self) -> bool:
+        """Whether it needs the whole image first, with these parameters."""
+        definition = self.definition
+        if definition.measure is None or definition.measure_if is None:
+            return definition.measure is not None
+        return bool(self.declared("measure_if"))
+
+    @property
+    def output_dtype(self) -> Any:
+        """The type of what it makes, with these parameters; None for that of what it gets."""
+        declared = self.definition.output_dtype
+        by_call = callable(declared) and not isinstance(declared, type)  # np.uint8 is a type
+        return self.declared("output_dtype") if by_call else declared
+
     def declared(self, what: str, *args: Any) -> Any:
         """Call the function that is declared as `what`.
 
@@ -358,13 +373,16 @@ def filter(  # noqa: A001
     dtype : {"keep", "float32"}, default "keep"
         What the function works in: the type of the image, or float32 from 0 to 1, to which and
         from which integers are brought by their maximum.
-    output_dtype : str, optional
-        Type of the output; that of the input by default. What the function returns is rounded
+    output_dtype : str or callable, optional
+        Type of the output, or a function of the parameters that it names; that of the input by
+        default. What the function returns is rounded
         half to even and saturated to it.
     measure, merge : callable, optional
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
         the result as the keyword ``measured``. Costs one more pass.
+    measure_if : callable, optional
+        Whether to measure, given the parameters that it names; ``measured`` is None if not.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the

@@ -77,8 +77,9 @@ def _wrong_values(made: Definition) -> Iterator[str]:
     channels = made.channels
     if not (channels is None or callable(channels) or is_whole(channels, at_least=1)):
         yield f"channels must be a whole number, at least 1, or a function, not {channels!r}"
-    if made.output_dtype is not None:
-        yield from _wrong_type(made.output_dtype)
+    declared = made.output_dtype
+    if declared is not None and (isinstance(declared, type) or not callable(declared)):
+        yield from _wrong_type(declared)
 
 
 def _wrong_type(declared: Any) -> Iterator[str]:
@@ -101,6 +102,8 @@ def _contradictions(made: Definition) -> Iterator[str]:
         yield "'border' is a parameter of every filter; give yours another name"
     if (made.measure is None) != (made.merge is None):
         yield "measure and merge go together"
+    if made.measure_if is not None and made.measure is None:
+        yield "measure_if says when to measure; declare measure and merge as well"
     if (made.output is None) != (made.region is None):
         yield "output and region go together"
     if not isinstance(operands, tuple):

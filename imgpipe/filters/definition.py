@@ -93,8 +93,9 @@ class Definition:
     channels: int | Callable[..., int] | None = None
     colour: Colour | None = None
     dtype: Works = "keep"
-    output_dtype: str | None = None
+    output_dtype: str | Callable[..., str] | None = None
     measure: Kernel | None = None
+    measure_if: Callable[..., bool] | None = None
     merge: Callable[[Any, Any], Any] | None = None
     output: OutputShape | None = None
     region: InputRegion | None = None

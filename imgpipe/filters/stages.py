@@ -282,7 +282,7 @@ def completed(chain: Chain, image: Admitted) -> tuple[Stage, ...]:
     """Return the stages of `chain` on a whole image, measured, and with their operands."""
     stages = resolve(chain, image.info)
     for at, stage in enumerate(stages):
-        if stage.filter.operands or stage.filter.definition.measure:
+        if stage.filter.operands or stage.filter.measures:
             stages = (*stages[:at], _completed(stages, at, image), *stages[at + 1 :])
     return stages
 
@@ -355,7 +355,7 @@ def _completed(stages: tuple[Stage, ...], at: int, image: Admitted) -> Stage:
     operands = tuple(keywords[name] for name in stage.filter.operands)
     readers = tuple(_array_reader(array, stage) for array in operands)
     found = None
-    if stage.filter.definition.measure is not None:
+    if stage.filter.measures:
         found = measure(stage, compute(stages[:at], stage.before.box, image.read))
     return replace(stage, operands=readers, measured=found)
 
@@ -402,7 +402,7 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
         metadata = metadata.recoloured(colour)
     if not definition.never_brighter:
         metadata = metadata.brightened()
-    declared = definition.output_dtype
+    declared = one.output_dtype
     dtype = info.dtype if declared is None else native(np.dtype(declared))
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
 

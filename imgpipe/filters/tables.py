@@ -73,7 +73,7 @@ def lut(
     if not has_levels(chunk.dtype):
         raise UsageError(
             f"lut: a table has an entry for each level of uint8 or uint16, and {chunk.dtype} has "
-            "none; convert the image first"
+            "none; convert the image first, such as by astype:uint8 or astype:uint16"
         )
     return _lookup(table, _version(table), chunk.dtype.name, chunk.shape[2])(chunk)
 

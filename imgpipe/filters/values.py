@@ -5,6 +5,7 @@ Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -16,10 +17,12 @@ from imgpipe.image import Pixels
 
 __all__ = [
     "as_declared",
+    "distances",
     "from_unsigned",
     "full_scale",
     "premultiplied",
     "rescaled",
+    "scale_integers",
     "settle",
     "to_unsigned",
     "unpremultiplied",
@@ -137,30 +140,50 @@ def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
     """
     if values.dtype == dtype:
         return values
+    if dtype.kind == "f" and values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return values.astype(dtype)
     if dtype.kind == "f":
-        wide = values.dtype.kind in "iu" and values.itemsize > 2
+        wide = values.itemsize > 2
         working = np.dtype(np.float64) if wide else np.result_type(dtype, np.float32)
         made = np.divide(values, full_scale(values.dtype), dtype=working)
-        with np.errstate(over="ignore"):
-            return cast(Pixels, made.astype(dtype, copy=False))
+        return cast(Pixels, made.astype(dtype, copy=False))
     out = np.empty(values.shape, dtype)
     if values.dtype.kind == "f":
         settle(np.multiply(values, full_scale(dtype), dtype=np.float64), out)
     else:
-        _rescale_integers(values, out)
+        scale_integers(values, 0, int(np.iinfo(values.dtype).max), out)
     return out
 
 
-def _rescale_integers(values: Pixels, out: Pixels) -> None:
-    """Multiply by one maximum and divide by the other. The divisor is odd: there is no half."""
-    full, limits = int(np.iinfo(values.dtype).max), np.iinfo(out.dtype)
+def scale_integers(values: Pixels, low: int, span: int, out: Pixels) -> None:
+    """Write ``(values - low) * maximum / span`` to `out`: exact, rounded half to even, saturated.
+
+    Both are integers; the maximum is that of `out`. What does not fit 64 bits is computed in
+    integers of Python, which takes about a microsecond a value.
+    """
+    limits = np.iinfo(out.dtype)
     top = int(limits.max)
-    fits = 2 * (full + 1) * top + full < 2**63
-    source, target = values.reshape(-1), out.reshape(-1)
+    target = out.reshape(-1)
+    for start, distance in distances(values, low, 2 * top):
+        scaled = distance * top
+        whole = scaled // span
+        rest = 2 * (scaled - whole * span)
+        whole += (rest > span) | ((rest == span) & (whole % 2 == 1))
+        target[start : start + len(whole)] = np.clip(whole, limits.min, top)
+
+
+def distances(values: Pixels, low: int, factor: int) -> Iterator[tuple[int, Pixels]]:
+    """Yield ``values - low`` of integers, exact, some at a time, and where they begin.
+
+    They are int64 where that holds `factor` times as much too, otherwise Python's.
+    """
+    given = np.iinfo(values.dtype)
+    most = max(abs(int(given.max) - low), abs(low - int(given.min)), int(given.max), abs(low))
+    wide = np.int64 if most * factor < 2**63 else object
+    source = values.reshape(-1)
     for start in range(0, source.size, _BLOCK):
-        part = source[start : start + _BLOCK].astype(np.int64 if fits else object)
-        part = (part * (2 * top) + full) // (2 * full)
-        target[start : start + _BLOCK] = np.clip(part, limits.min, top)
+        yield start, source[start : start + _BLOCK].astype(wide) - low
 
 
 def to_unsigned(values: Pixels) -> Pixels:

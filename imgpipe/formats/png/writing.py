@@ -101,7 +101,7 @@ def open_sink(
     if info.dtype not in (np.uint8, np.uint16):
         raise UsageError(
             f"{name}: PNG holds uint8 and uint16, not {info.dtype}; convert the values first, "
-            f"or write .npy"
+            "such as by astype:uint16 or astype:uint8,measured, or write .npy"
         )
     if info.channels not in _COLOUR_TYPES:
         raise UsageError(
