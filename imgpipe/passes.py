@@ -24,6 +24,7 @@ from imgpipe.errors import Cancelled
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
+from imgpipe.filters.faint import both
 from imgpipe.filters.stages import Stage
 from imgpipe.fold import Fold
 from imgpipe.formats.base import RandomSource, Source
@@ -119,6 +120,7 @@ class Passes:
     ) -> None:
         self._plan, self._executor, self._control, self._tell = plan, executor, control, tell
         self._traits = traits_of(executor)
+        self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `filters.faint`
 
     @property
     def supervised(self) -> bool:
@@ -239,6 +241,7 @@ class Passes:
 
     def _note_done(self, this: Pass, message: Done) -> None:
         task, receipt = message.task, message.receipt
+        self.seen = both(self.seen, receipt.seen)
         self._tell(
             TaskDone(
                 time=time.monotonic(),

@@ -27,6 +27,7 @@ from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
 from imgpipe.filters.base import Chain
 from imgpipe.filters.definition import Works
 from imgpipe.filters.entry import FilterLike, chain_from
+from imgpipe.filters.faint import told
 from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
@@ -237,6 +238,8 @@ def _begun(
         tally(run.started())
         run.open(control, tally)
         yield run, tally
+        for warning in told((stage.filter for stage in stages), passes.seen):
+            _log.warning("%s: %s", plan.source, warning)
 
 
 @contextlib.contextmanager

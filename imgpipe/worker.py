@@ -24,6 +24,7 @@ import numpy as np
 from imgpipe.buffers import Slot
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.filters.definition import digest_of
+from imgpipe.filters.faint import watching
 from imgpipe.filters.stages import (
     Entering,
     Read,
@@ -93,6 +94,8 @@ class Receipt:
         The units themselves, where no memory is shared.
     measured : object
         The measurement of a task that measures.
+    seen : tuple of int
+        What was seen of each filter, for `filters.faint`.
     worker : int
         Process id.
     started, ended, cpu : float
@@ -104,6 +107,7 @@ class Receipt:
     units: tuple[tuple[int, Facts], ...] = ()
     data: bytes = b""
     measured: Any = None
+    seen: tuple[int, ...] = ()
     worker: int = field(default_factory=os.getpid)
     started: float = 0.0
     ended: float = 0.0
@@ -156,10 +160,11 @@ def run_task(task: Task) -> Receipt:
     """
     watch = _Stopwatch()
     job = _job(task.job)
-    with np.errstate(all="ignore"):  # what went wrong is told by the check of the result
+    with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
         result = _KINDS[task.kind](task, job, watch)
     return Receipt(
         **result,
+        seen=sight.of(stage.filter for stage in job.tiler.stages),
         started=watch.started,
         ended=time.monotonic(),
         cpu=time.process_time(),

@@ -25,7 +25,7 @@ FLOORS = [
     ],
     ["filters.separable", "filters.borders", "filters.callables"],
     ["filters.parameters"],
-    ["filters.values"],
+    ["filters.values", "filters.faint"],
     ["filters.definition", "filters.declaring", "filters.operands"],
     ["filters.base", "formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets

@@ -7,6 +7,7 @@ where the image really ends, so a chunk never differs from the same pixels of th
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from imgpipe.admission import Admitted, Alpha, admitted, as_array, native
 from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
 from imgpipe.filters.base import Chain, Filter, Place, as_chain
 from imgpipe.filters.borders import Border, extend, wrapped_pieces
+from imgpipe.filters.faint import note, told, watching
 from imgpipe.filters.parameters import taken_by
 from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
 from imgpipe.geometry import Box
@@ -42,6 +44,8 @@ __all__ = [
     "with_operands",
     "without_arrays",
 ]
+
+_log = logging.getLogger("imgpipe")
 
 Read = Callable[[Box], Pixels]
 Entering = Callable[[int], None]
@@ -148,6 +152,7 @@ class Stage:
             made = np.multiply(
                 made, full_scale(after.dtype), dtype=np.result_type(made, np.float32)
             )
+        note(self.filter, view, made, after.dtype)
         return as_declared(made, after.dtype, self.filter.name)
 
     def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:
@@ -273,7 +278,10 @@ def run_whole(chain: Chain, array: Any, alpha: Alpha) -> Pixels:
     image = admitted(array, alpha)
     stages = completed(chain, image)
     after = stages[-1].after if stages else image.info
-    made = compute(stages, after.box, image.read)
+    with watching() as sight:
+        made = compute(stages, after.box, image.read)
+    for warning in told(chain, sight.of(chain)):
+        _log.warning("%s", warning)
     made = np.array(made, order="C")  # never a view of the caller's array
     return made[:, :, 0] if image.flat and made.shape[2] == 1 else made
 

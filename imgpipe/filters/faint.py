@@ -1,0 +1,91 @@
+"""Floats from 0 to 1 that become integers: an image that is almost black, which nobody meant.
+
+Functions of scikit-image and others return 0 to 1 whatever the image is. Whether a function does
+shows only over the whole image: every task tells what it saw, and who started the run, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgpipe.image import Pixels
+
+if TYPE_CHECKING:
+    from imgpipe.filters.base import Filter
+
+__all__ = ["Sight", "both", "note", "told", "watching"]
+
+_LIT, _BEYOND, _BRIGHT, _BELOW = 1, 2, 4, 8
+_ONE = 1.001  # sums of weights that are 1 in all may come to a little more
+
+_sight: ContextVar[Sight | None] = ContextVar("imgpipe_sight", default=None)
+
+
+class Sight:
+    """What was seen of each filter, while nothing else is watched in this thread."""
+
+    def __init__(self) -> None:
+        self._flags: dict[int, int] = {}
+
+    def of(self, filters: Iterable[Filter]) -> tuple[int, ...]:
+        """Return what was seen of these, as numbers that can be sent and put together."""
+        return tuple(self._flags.get(id(one), 0) for one in filters)
+
+    def add(self, one: Filter, given: Pixels, made: Pixels) -> None:
+        """Take note of a chunk that a filter was given, and of what its function made of it."""
+        flags = self._flags.get(id(one), 0)
+        if not flags & _BEYOND:  # else no warning can come of it any more
+            self._flags[id(one)] = flags | _seen(given, made)
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[Sight]:
+    """Give what is to be seen of the functions that are called in this context."""
+    sight = Sight()
+    token = _sight.set(sight)
+    try:
+        yield sight
+    finally:
+        _sight.reset(token)
+
+
+def note(one: Filter, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> None:
+    """Take note of what a function made that becomes `dtype`, if anybody watches and it matters."""
+    sight, definition = _sight.get(), one.definition
+    matters = dtype.kind in "iu" and definition.dtype == "keep" and not definition.ours
+    if sight is not None and matters:
+        sight.add(one, given, made)
+
+
+def both(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return what was seen in two parts of an image, of the same filters or the first of them."""
+    return tuple(a | b for a, b in zip_longest(one, other, fillvalue=0))
+
+
+def told(filters: Iterable[Filter], seen: tuple[int, ...]) -> Iterator[str]:
+    """Yield what there is to say of an image of which all was seen."""
+    for one, flags in zip(filters, seen, strict=False):
+        if flags & ~_BELOW == _LIT | _BRIGHT:
+            least = -1 if flags & _BELOW else 0
+            yield (
+                f"all that {one.name} returned lies between {least} and 1, almost black in "
+                "integers; let it work in floats, which are scaled back: --dtype float32 for a "
+                'bare function (dtype="float32" in Python, and in @imgpipe.filter)'
+            )
+
+
+def _seen(given: Pixels, made: Pixels) -> int:
+    if made.dtype.kind != "f" or not made.size:
+        return _BEYOND if made.size else 0
+    low, high = float(made.min()), float(made.max())
+    if not -_ONE <= low <= high <= _ONE:
+        return _BEYOND
+    dark = 1 if given.dtype.kind in "iu" else 0
+    lit = (_LIT if high > 0 else 0) | (_LIT | _BELOW if low < 0 else 0)
+    return lit | (_BRIGHT if given.max() > dark else 0)
