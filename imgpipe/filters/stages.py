@@ -338,17 +338,19 @@ def filter_at_fault(error: BaseException) -> str:
 
 def _as_chunk(made: Any, name: str) -> Pixels:
     """Return what a kernel returned, with three dimensions."""
-    try:
-        array = as_array(made, "what it returned")
-        if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
-            array = np.asarray(array.tolist())
-    except (UsageError, ValueError) as error:
-        raise FilterError(f"{name}: {error}") from None
+    if made is None or isinstance(made, (str, bytes)):
+        array, what = np.empty(0), f"a {type(made).__name__}"
+    else:
+        try:
+            array = as_array(made, "what it returned")
+            if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
+                array = np.asarray(array.tolist())
+        except (UsageError, ValueError) as error:
+            raise FilterError(f"{name}: {error}") from None
+        what = f"an array of {array.ndim} dimensions"
     if array.ndim == 2:
         return array[:, :, None]
     if array.ndim != 3:
-        is_array = isinstance(made, np.ndarray) or array.ndim > 0
-        what = f"an array of {array.ndim} dimensions" if is_array else f"a {type(made).__name__}"
         raise FilterError(
             f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
             "(rows, columns) for one channel"
