@@ -11,13 +11,24 @@ import operator
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Box
 
-__all__ = ["box", "function", "pair", "parse_size", "path", "seconds", "size", "whole"]
+__all__ = [
+    "box",
+    "function",
+    "one_of",
+    "pair",
+    "parse_size",
+    "path",
+    "seconds",
+    "shown",
+    "size",
+    "whole",
+]
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _LARGEST = 1 << 62  # what the system's own calls take
@@ -55,7 +66,7 @@ def whole(given: Any, name: str, *, at_least: int, at_most: int = _LARGEST) -> i
     number = _index(given)
     if number is None or not at_least <= number <= at_most:
         bounds = f"at least {at_least}" if at_most == _LARGEST else f"{at_least} to {at_most}"
-        raise UsageError(f"{name} must be a whole number, {bounds}, not {_shown(given)}")
+        raise UsageError(f"{name} must be a whole number, {bounds}, not {shown(given)}")
     return number
 
 
@@ -72,7 +83,7 @@ def pair(given: Any, name: str, *, at_least: int) -> tuple[int, int]:
     if len(both) != 2 or len(found) != 2 or not at_least <= min(found) <= max(found) <= _LARGEST:
         raise UsageError(
             f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them "
-            f"(rows, columns), not {_shown(given)}"
+            f"(rows, columns), not {shown(given)}"
         )
     return found[0], found[1]
 
@@ -93,7 +104,7 @@ def box(given: Any, name: str) -> Box:
     if made.empty or min(made.y0, made.x0) < 0:
         raise UsageError(
             f"{name} must be a Box or (y0, x0, y1, x1) in whole pixels, where y0 < y1 and "
-            f"x0 < x1, not {_shown(given)}"
+            f"x0 < x1, not {shown(given)}"
         )
     return made
 
@@ -114,8 +125,7 @@ def size(given: Any, name: str) -> int:
     number = int(given) if isinstance(given, float) and given.is_integer() else _index(given)
     if number is None or not 1 <= number <= _LARGEST:
         raise UsageError(
-            f"{name} must be a whole number, at least 1, or text such as '512M', "
-            f"not {_shown(given)}"
+            f"{name} must be a whole number, at least 1, or text such as '512M', not {shown(given)}"
         )
     return number
 
@@ -157,7 +167,7 @@ def seconds(given: Any, name: str) -> float:
             number = math.nan
     if not 0 < number <= threading.TIMEOUT_MAX:
         raise UsageError(
-            f"{name} must be a number of seconds above 0, not {_shown(given)}; None waits for as "
+            f"{name} must be a number of seconds above 0, not {shown(given)}; None waits for as "
             "long as it takes"
         )
     return number
@@ -172,8 +182,21 @@ def function(given: Any, name: str, takes: str) -> Callable[..., Any]:
         If it cannot be called.
     """
     if not callable(given):
-        raise UsageError(f"{name} must be a function of {takes}, not {_shown(given)}")
+        raise UsageError(f"{name} must be a function of {takes}, not {shown(given)}")
     return given  # type: ignore[no-any-return] # whatever can be called
+
+
+def one_of(given: Any, name: str, words: Sequence[str]) -> str:
+    """Return one of some words.
+
+    Raises
+    ------
+    UsageError
+        If it is none of them.
+    """
+    if not isinstance(given, str) or given not in words:
+        raise UsageError(f"{name} must be one of {', '.join(words)}, not {shown(given)}")
+    return given
 
 
 def _index(given: Any) -> int | None:
@@ -186,8 +209,8 @@ def _index(given: Any) -> int | None:
         return None
 
 
-def _shown(given: Any) -> str:
-    """Return `given` as text of one line."""
+def shown(given: Any) -> str:
+    """Return `given` as text of one line, its type where that would be long."""
     text = repr(given)
     if hasattr(given, "__array__") or len(text) > 80 or not text.isprintable():
         return f"a {type(given).__name__}"

@@ -11,7 +11,6 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.admission import admitted
 from imgpipe.cleanup import CleanupStack
-from imgpipe.errors import UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.stages import Read, extended
 from imgpipe.formats.arrays import RandomArray
@@ -72,8 +71,9 @@ def iter_chunks(
     """
     cut = arguments.pair(size, "size", at_least=1)
     context = arguments.pair(halo, "halo", at_least=0)
-    if not isinstance(border, str) or border not in BORDERS:
-        raise UsageError(f"border must be one of {', '.join(BORDERS)}, not {border!r}")
+    arguments.one_of(border, "border", BORDERS)
+    if max_pixels is not None:
+        arguments.size(max_pixels, "max_pixels")
     return _chunks(_opened(src, max_pixels), cut, context, border)
 
 

@@ -87,6 +87,8 @@ def measure(
     """
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
+    if max_pixels is not None:
+        arguments.size(max_pixels, "max_pixels")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
     first = Chain(()) if filter is None else chain_from(filter, halo, dtype)
     chain = first | last(_unchanged)()

@@ -236,6 +236,7 @@ class TestOptions:
         assert execute(["blur", "in.png", "-o", "out.png"]) == 0
         assert engine.asked == [("in.png", blur(), "out.png")]
         wanted = {
+            "alpha",
             "workers",
             "max_memory",
             "region",

@@ -16,7 +16,7 @@ from PIL import Image
 
 import imgpipe
 from imgpipe.errors import ChainError, UsageError
-from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert
+from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert, lut
 from imgpipe.filters.base import Chain, Filter
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.grammar import format_chain, load_user_filter, parse_chain
@@ -45,6 +45,11 @@ def bare(chunk):
 ready = emboss(3)
 number = 3
 '''
+
+
+@imgpipe.filter(halo=0)
+def untyped(chunk, *, value):
+    return chunk
 
 
 @pytest.fixture(autouse=True)
@@ -330,6 +335,46 @@ FILTERS = st.one_of(
     st.builds(blend, st.text().map(lambda name: f"./{name}"), numbers(0, 1), border=BORDER),
     st.sampled_from([grayscale(), invert()]),
 )
+
+
+class TestBlanksInPaths:
+    @pytest.mark.parametrize(
+        "folder", ["a folder", "two  blanks", "it's here", "a, b = c: d", 'so "called" ones', " x"]
+    )
+    @pytest.mark.parametrize("quoted", [False, True])
+    def test_a_file_that_is_there_is_found(
+        self, folder: str, quoted: bool, user_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(user_file.parent)
+        Path(folder).mkdir()
+        path = Path(folder, "my filter.py")
+        user_file.rename(path)
+        emboss = load_user_filter(path, "emboss")
+        for place in (str(path.resolve()), f"./{path}"):
+            escaped = place.replace('"', '\\"')
+            word = f'"{escaped}"' if quoted else place
+            assert parse_chain(f"{word}:emboss") == emboss()
+            assert parse_chain(f"blur | {word} : emboss:2, flag=true|invert") == (
+                blur() | emboss(2, flag=True) | invert()
+            )
+
+    def test_so_is_one_among_the_values(self, tmp_path: Path) -> None:
+        other, table = tmp_path / "an image.npy", tmp_path / "a curve.txt"
+        np.save(other, np.zeros((2, 2), np.uint8))
+        table.write_text(" ".join(map(str, range(256))))
+        assert parse_chain(f"blend:{other},0.25") == blend(str(other), 0.25)
+        assert parse_chain(f"blend:amount=0.25,other={other} | blur") == (
+            blend(str(other), 0.25) | blur()
+        )
+        assert parse_chain(f"lut:{table}") == lut(str(table))
+
+    def test_one_that_is_not_there_is_named(self) -> None:
+        with pytest.raises(ChainError, match=r"no folder/a b.py: there is no such file; check"):
+            parse_chain("blur | no folder/a b.py:emboss")
+        with pytest.raises(ChainError, match=r"blur a.py: there is no such file; .*put \| between"):
+            parse_chain("blur a.py:emboss")
+        with pytest.raises(ChainError, match=r"a separator is missing before this word"):
+            parse_chain("blur grayscale")
 
 
 class TestWritingDown:

@@ -286,9 +286,10 @@ class FilterFactory:
             else (name, value)
             for name, value in bind(definition.parameters, args, kwargs, definition.name)
         )
-        if border is not None and border not in BORDERS:
+        if border is not None and not (isinstance(border, str) and border in BORDERS):
             raise ParameterError(
-                f"{definition.name}: border must be one of {', '.join(BORDERS)}, not {border!r}"
+                f"{definition.name}: border must be one of {', '.join(BORDERS)}, "
+                f"not {_shown(border)}"
             )
         return Filter(definition, params, border or definition.border)
 

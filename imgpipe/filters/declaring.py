@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import type_refusal
+from imgpipe.arguments import shown
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.definition import Definition, Kernel, PairLike
@@ -74,6 +75,9 @@ def _wrong_values(made: Definition) -> Iterator[str]:
             "dtype must be keep or float32, what the function works in; "
             "output_dtype is the type of what comes out"
         )
+    for what in ("measure", "merge", "output", "region", "metadata"):
+        if getattr(made, what) is not None and not callable(getattr(made, what)):
+            yield f"{what} must be a function, not {shown(getattr(made, what))}"
     channels = made.channels
     if not (channels is None or callable(channels) or is_whole(channels, at_least=1)):
         yield f"channels must be a whole number, at least 1, or a function, not {channels!r}"
