@@ -44,6 +44,8 @@ def path(given: Any, name: str) -> str:
     """
     if isinstance(given, os.PathLike):
         given = given.__fspath__()
+    if isinstance(given, str) and "\0" in given:
+        raise UsageError(f"{name} must be the path of a file, which holds no null character")
     if isinstance(given, str) and given:
         return given
     if isinstance(given, bytes):

@@ -32,7 +32,7 @@ class BytesPath:
 NO_WHOLE = ["2", b"2", 1.5, 2.0, True, np.True_, math.nan, [2], object(), int, 1 << 70]
 NO_SIZE = ["", "12X", "-1", "0", "1e99", b"9", -1, 0, 1.5, math.inf, math.nan, True, [1], int]
 NO_PAIR = [0, -1, "5", "5,5", 5.0, True, (5,), (5, 5, 5), (5, 0), (5, 2.5), ("5", 5), object()]
-NO_PATH = [None, 3, "", b"in.png", BytesPath(), PHOTO, ["in.png"], object(), str]
+NO_PATH = [None, 3, "", "a\0b.png", b"in.png", BytesPath(), PHOTO, ["in.png"], object(), str]
 NO_BOX = [
     *("0,0,9,9", 9, (0, 0, 9), (0, 0, 9, 9, 9), (0, 0, 0, 9), (5, 5, 2, 9), (-1, 0, 9, 9)),
     *((0, 0, 9, 9.5), (0, 0, "9", 9), (0, 0, True, 9), imgpipe.Box(3, 3, 3, 9), object()),

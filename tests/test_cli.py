@@ -248,6 +248,52 @@ class TestOptions:
         assert {name for name, value in engine.options.items() if value is None} == wanted
 
     @pytest.mark.parametrize(
+        ("text", "alpha"), [("last", "last"), ("none", "none"), ("3", 3), ("-1", -1)]
+    )
+    def test_alpha_is_a_word_or_a_number(self, engine: Engine, text: str, alpha: object) -> None:
+        assert execute(["blur", "in.npy", "-o", "out.png", "--alpha", text]) == 0
+        assert engine.options["alpha"] == alpha
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("--alpha", "first"),
+            ("--alpha", "1.0"),
+            ("--timeout", "nan"),
+            ("--timeout", "inf"),
+            ("--max-memory", "12X"),
+            ("--max-pixels", "0"),
+            ("-o", ""),
+        ],
+    )
+    def test_that_cannot_be_meant_are_refused(
+        self, picture: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = picture.with_name("out.png")
+        assert execute(["invert", str(picture), "-o", str(out), option, value]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("imgpipe: error: ")
+        assert not out.exists()
+
+    def test_alpha_of_an_array_is_said_by_an_option(self, picture: Path) -> None:
+        array, out = picture.with_name("rgba.npy"), picture.with_name("out.png")
+        pixels = np.random.default_rng(0).integers(0, 256, (9, 8, 4), np.uint8)
+        np.save(array, pixels)
+        assert execute(["invert", str(array), "-o", str(out), "--alpha", "last", "-q"]) == 0
+        np.testing.assert_array_equal(imgpipe.read(out), invert()(pixels, alpha=3))
+        assert execute(["invert", str(out), "-o", str(out), "--alpha", "none", "-q"]) == 2
+
+    def test_a_path_with_a_blank_is_found(self, picture: Path) -> None:
+        folder = picture.with_name("dir with blank")
+        folder.mkdir()
+        (folder / "f.py").write_text(
+            "import imgpipe\n\n@imgpipe.filter(halo=0)\ndef fn(chunk):\n    return 255 - chunk\n"
+        )
+        out = picture.with_name("out.npy")
+        assert execute(["run", f"{folder}/f.py:fn", str(picture), "-o", str(out), "-q"]) == 0
+        np.testing.assert_array_equal(np.load(out), 255 - np.load(picture))
+
+    @pytest.mark.parametrize(
         ("args", "values"),
         [
             ([], (2, False, True, 0.5, "fast", None)),
