@@ -47,11 +47,6 @@ number = 3
 '''
 
 
-@imgpipe.filter(halo=0)
-def untyped(chunk, *, value):
-    return chunk
-
-
 @pytest.fixture(autouse=True)
 def _same_path_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -20,6 +20,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from imgpipe.admission import Alpha
+from imgpipe.arguments import shown
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.callables import module_of, name_of
@@ -289,7 +290,7 @@ class FilterFactory:
         if border is not None and not (isinstance(border, str) and border in BORDERS):
             raise ParameterError(
                 f"{definition.name}: border must be one of {', '.join(BORDERS)}, "
-                f"not {_shown(border)}"
+                f"not {shown(border)}"
             )
         return Filter(definition, params, border or definition.border)
 

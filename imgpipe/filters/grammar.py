@@ -235,6 +235,9 @@ class _Parser:
         return _Element(factory, name, self._given(factory.definition, values))
 
     def _found(self, name: Token) -> FilterFactory | BareFunction:
+        words = re.split("[|:,=]", self._text[name.at :])[0].rstrip()
+        if words.endswith(".py") and len(words) > len(name.text) and words[0] not in "'\"":
+            self._fail(f"{words}: there is no such file; check the path, or put | between", name)
         with _placing(name, self._text):
             if name.text in FILTERS or not (is_file(name.text) or is_module(name.text)):
                 return load_registered(name.text)

@@ -41,7 +41,7 @@ def scan(text: str) -> Iterator[Token]:
         if text[at] in _MARKS:
             at += 1
             yield Token(text[start], text[start], start)
-        elif first and (path := _path_of_file(text[at:])):
+        elif path := (_path_of_python if first else _path_with_blanks)(text[at:]):
             at += len(path)
             yield Token("word", path, start)
         else:
@@ -51,10 +51,18 @@ def scan(text: str) -> Iterator[Token]:
     yield Token("end", "", len(text))
 
 
-def _path_of_file(text: str) -> str:
+def _path_of_python(text: str) -> str:
     """Return the path that `text` begins with, of a file that is there, whatever is in the path."""
     ends = (found.end() for found in re.finditer(r"\.py(?=\s*:)", text))
     return next((text[:end] for end in ends if os.path.isfile(text[:end])), "")
+
+
+def _path_with_blanks(text: str) -> str:
+    """Return the path that `text` begins with, of a file that is there, with blanks or quotes."""
+    value = text.partition("|")[0]
+    ends = [*(found.start() for found in re.finditer("[:,=]", value)), len(value)]
+    paths = (value[:end].rstrip() for end in ends)
+    return next((p for p in paths if re.search(r"[\s'\"]", p) and os.path.isfile(p)), "")
 
 
 def _bare(text: str, start: int) -> tuple[str, int]:
