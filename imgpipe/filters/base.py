@@ -20,17 +20,19 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from imgpipe.admission import Alpha
-from imgpipe.arguments import shown
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.callables import module_of, name_of
 from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
 from imgpipe.filters.operands import as_text, comparable, further_image
-from imgpipe.filters.parameters import bind, is_whole, taken_by
+from imgpipe.filters.parameters import Parameter, bind, is_whole, taken_by
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
+
+
+_BORDER = Parameter("border", str, choices=BORDERS)
 
 
 class Chain:
@@ -287,11 +289,7 @@ class FilterFactory:
             else (name, value)
             for name, value in bind(definition.parameters, args, kwargs, definition.name)
         )
-        if border is not None and not (isinstance(border, str) and border in BORDERS):
-            raise ParameterError(
-                f"{definition.name}: border must be one of {', '.join(BORDERS)}, "
-                f"not {shown(border)}"
-            )
+        border = _BORDER.check(border, definition.name)
         return Filter(definition, params, border or definition.border)
 
     def __or__(self, other: object) -> Chain:
