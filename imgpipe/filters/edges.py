@@ -368,12 +368,16 @@ def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float |
         scaled(out, 1 / total, add)
 
     def magnitude(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        square = scratch("square", out.dtype, out.size)
+        other = scratch("other", out.dtype, out.size)
         np.copyto(out, _derivative(x, row, pixel, side, centre, out.size))
+        np.copyto(other, _derivative(x, pixel, row, side, centre, out.size))
+        if chunk.dtype.kind == "f":  # whose squares may be too large, or too small
+            np.hypot(out, other, out=out)
+            scaled(out, math.sqrt(0.5) / total, add)
+            return
         np.multiply(out, out, out=out)
-        np.copyto(square, _derivative(x, pixel, row, side, centre, out.size))
-        np.multiply(square, square, out=square)
-        np.add(out, square, out=out)
+        np.multiply(other, other, out=other)
+        np.add(out, other, out=out)
         scaled(out, 0.5 / total**2, 0)
         np.sqrt(out, out=out)
         scaled(out, 1, add)

@@ -89,7 +89,9 @@ def _count_pairs(plane: Pixels) -> Pixels:
 
 def _levels_of(values: Pixels) -> Pixels:
     """Return the levels of floats that are not NaN."""
-    return cast(Pixels, np.rint(np.clip(values, 0, 1) * _TOP).astype(np.uint16))
+    working = np.result_type(values, np.float32)  # float16 does not hold the highest level
+    levels = np.multiply(np.clip(values, 0, 1), _TOP, dtype=working)
+    return cast(Pixels, np.rint(levels, out=levels).astype(np.uint16))
 
 
 # --- equalize ---------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def mix(chunk: Pixels, matrix: Matrix) -> Pixels:
     -------
     ndarray, shape (rows, columns, rows of the matrix)
         Of uint8 and uint16 the sums of weights that are rounded to 14 fractional bits at least,
-        halves rounded up, saturated. Of other types floats.
+        rounded half to even, saturated. Of other types floats.
     """
     if has_levels(chunk.dtype):
         return _mix_levels(chunk, _fixed_point(matrix, chunk.dtype.name))
@@ -96,7 +96,7 @@ def _mix_levels(chunk: Pixels, weights: _Weights) -> Pixels:
         total = total.reshape(len(part), *made)
         np.copyto(given, part)
         np.matmul(given, columns, out=total)
-        np.add(total, 0.5, out=total)
+        np.rint(total, out=total)
         if weights.saturates:
             np.clip(total, 0, full_scale(chunk.dtype), out=total)
         np.copyto(out[y : y + step].reshape(total.shape), total, casting="unsafe")
