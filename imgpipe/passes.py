@@ -36,7 +36,7 @@ from imgpipe.sending import by_value
 from imgpipe.stitcher import Stitcher
 from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
 from imgpipe.tiler import JobRef, Task, Tiler
-from imgpipe.whereabouts import NOTE_BYTES, chunk_at, forget, last_noted
+from imgpipe.whereabouts import NOTE_BYTES, chunk_at, last_noted
 from imgpipe.worker import Job, Receipt
 
 __all__ = ["Control", "Pass", "Passes", "must_travel"]
@@ -113,12 +113,21 @@ class Passes:
         May stop it.
     tell : callable
         Gets the events.
+    lasting : bool
+        Whether the executor is there for others as well, and after the passes.
     """
 
     def __init__(
-        self, plan: Plan, executor: Executor, control: Control, tell: Callable[[Event], None]
+        self,
+        plan: Plan,
+        executor: Executor,
+        control: Control,
+        tell: Callable[[Event], None],
+        *,
+        lasting: bool,
     ) -> None:
         self._plan, self._executor, self._control, self._tell = plan, executor, control, tell
+        self._lasting = lasting
         self._traits = traits_of(executor)
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `filters.faint`
 
@@ -159,33 +168,40 @@ class Passes:
             )  # fmt: skip
             held.callback(reader.close)
             outputs = self._slots(this.payload_bytes if shared else 0, held)
-            notes = self._slots(NOTE_BYTES if self.supervised else 0, held)
-            queue = self._queue(this)
+            notes = self._notes(held)
+            queue = self._queue(this, held)
             self._warm_up(ref)
             if reader.streams and not isinstance(self._executor, SerialExecutor):
                 inline: Iterator[Task] = iter(())
                 held.enter_context(_reading(reader, queue))
             else:
                 inline = reader.tasks()
-            room = deque(zip(outputs, notes, strict=True))
-            self._flow(this, ref, queue, reader, inline, room, deliver, fold)
+            room = deque(zip(outputs, notes, strict=False))
+            self._flow(this, ref, queue, reader, inline, room, notes[-1], deliver, fold)
             next(inline, None)  # lets the reader look at what follows the last row
 
     def seal(self, this: Pass) -> None:
         """Have the last task of a placed sink done."""
         with CleanupStack() as held:
             ref = self._job_ref(this.job, held)
-            queue = self._queue(this)
-            queue.submit(Task("seal", len(this.job.tiler), Box(0, 0, 0, 0), (), None, ref))
+            note = self._notes(held)[-1]
+            queue = self._queue(this, held)
+            last = len(this.job.tiler)
+            queue.submit(Task("seal", last, Box(0, 0, 0, 0), (), None, ref, note=note))
             while not isinstance(message := queue.next(), Done):
                 self._note(message)
             self._note_done(this, message)
 
-    def _slots(self, size: int, held: CleanupStack) -> tuple[Slot | None, ...]:
+    def _notes(self, held: CleanupStack) -> tuple[Slot | None, ...]:
+        """Return a slot for the notes of each task under way, and one for a task beside them."""
+        return self._slots(NOTE_BYTES if self.supervised else 0, held, beside=1)
+
+    def _slots(self, size: int, held: CleanupStack, *, beside: int = 0) -> tuple[Slot | None, ...]:
         """Return a shared slot of `size` bytes for each task under way; none for a size of 0."""
+        count = self._plan.window + beside
         if not size:
-            return (None,) * self._plan.window
-        buffers = Buffers(self._plan.window, size, shared=True)
+            return (None,) * count
+        buffers = Buffers(count, size, shared=True)
         held.callback(buffers.close)
         return buffers.slots
 
@@ -197,6 +213,7 @@ class Passes:
         reader: Reader,
         inline: Iterator[Task],
         room: deque[tuple[Slot | None, Slot | None]],
+        merging: Slot | None,
         deliver: Deliver,
         fold: Fold | None,
     ) -> None:
@@ -210,10 +227,9 @@ class Passes:
                 if task is None:
                     break
                 output, note = room.popleft()
-                forget(note)
                 queue.submit(replace(task, output=output, note=note))
             if fold is not None and (due := fold.due()):
-                queue.submit(_merging(this.job.tiler, ref, due))
+                queue.submit(_merging(this.job.tiler, ref, due, merging))
             message = queue.next()
             if not isinstance(message, Done):
                 waiting.extend(self._note(message))
@@ -260,14 +276,16 @@ class Passes:
     def _warm_up(self, ref: JobRef) -> None:
         """Have our own workers start, and get ready, while the reader reads the first rows."""
         if self.supervised:
-            with contextlib.suppress(BrokenExecutor):  # the queue deals with dead workers
+            with contextlib.suppress(BrokenExecutor, RuntimeError):  # the queue deals with that
                 for _ in range(self._plan.workers):
                     self._executor.submit(worker.warm_up, ref)
 
-    def _queue(self, this: Pass) -> TaskQueue:
+    def _queue(self, this: Pass, held: CleanupStack) -> TaskQueue:
         queue = TaskQueue(
             self._executor, self._plan.source, lambda task: _described(task, this.job)
         )
+        if self._lasting:
+            held.callback(queue.abandon)
         self._control.attach(lambda: queue.inbox.put(Stop()))
         return queue
 
@@ -314,10 +332,10 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
             raise left.error
 
 
-def _merging(tiler: Tiler, ref: JobRef, values: tuple[Any, ...]) -> Task:
+def _merging(tiler: Tiler, ref: JobRef, values: tuple[Any, ...], note: Slot | None) -> Task:
     """Return the task of merging `values`; there is never more than one of them under way."""
     whole = Box.of(tiler.height, tiler.width)
-    return Task("merge", len(tiler), whole, (), None, ref, values=values)
+    return Task("merge", len(tiler), whole, (), None, ref, values=values, note=note)
 
 
 def _described(task: Task, job: Job) -> str:

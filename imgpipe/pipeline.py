@@ -233,7 +233,8 @@ def _begun(
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
         tally = held.enter_context(Tally(plan, executor, control, options.on_event))
-        passes = Passes(plan, executor, control, tally)
+        lasting = executor is choice.executor
+        passes = Passes(plan, executor, control, tally, lasting=lasting)
         run = _Run(plan, source, stages, sink, passes, options, held)
         tally(run.started())
         run.open(control, tally)

@@ -2,7 +2,8 @@
 
 Whatever happens anywhere reaches the run through one inbox: a worker has finished, the reader has
 a task ready, somebody wants to stop. The ledger knows every task that is out. When workers die,
-their tasks run again, one at a time, until the one that kills them is found or all are done.
+their tasks run again, one at a time, until the one that kills them is found or all are done. Other
+runs may use the same workers: what they did to them counts for none of the tasks here.
 """
 
 from __future__ import annotations
@@ -14,13 +15,19 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from dataclasses import dataclass
 
 from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
-from imgpipe.executors.base import Supervised
+from imgpipe.executors.base import End, Supervised
+from imgpipe.refusals import refused
 from imgpipe.tiler import Task
+from imgpipe.whereabouts import forget, signed_by
 from imgpipe.worker import Receipt, run_task
 
 __all__ = ["Done", "Lost", "Ready", "Stop", "TaskQueue"]
 
 _ATTEMPTS = 3
+_STARTS = 5  # times that workers may fail to start, one after the other
+_UNEXPLAINED = 50  # times that workers may be lost without a task of this run being at fault
+_LOOK_SECONDS = 1.0
+_GRACE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class TaskQueue:
         self._held: deque[Task] = deque()
         self._attempts: dict[int, int] = {}
         self._recovering = False
+        self._stillborn = self._unexplained = 0
 
     def __len__(self) -> int:
         """Return the number of tasks that are not done."""
@@ -106,7 +114,7 @@ class TaskQueue:
             If the run is to stop.
         """
         while not self._finished:
-            message = self.inbox.get()
+            message = self._received()
             if isinstance(message, Stop):
                 raise Cancelled(f"{self._name}: stopped before it was complete")
             if isinstance(message, Ready):
@@ -114,12 +122,41 @@ class TaskQueue:
             self._settle(message.future)
         return self._finished.popleft()
 
+    def abandon(self) -> None:
+        """Leave nothing to workers that others use: end those that do not come to an end.
+
+        A task that began later would look for slots that are others' by then.
+        """
+        if not isinstance(self._executor, Supervised):
+            for future in self._out:
+                future.cancel()
+        left = wait(list(self._out), _GRACE_SECONDS).not_done
+        while left and isinstance(self._executor, Supervised):
+            self._executor.rebuild(next(iter(left)), wanted=True)
+            left = wait(list(self._out), 0).not_done
+        self._out.clear()
+
+    def _received(self) -> Ready | Stop | _Settled:
+        while True:
+            try:
+                return self.inbox.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if isinstance(self._executor, Supervised):
+                    self._executor.look_after()
+
     def _start(self, task: Task) -> None:
+        forget(task.note)
         try:
             future = self._executor.submit(run_task, task)
         except BrokenExecutor as error:
             future = Future()
             future.set_exception(error)
+        except RuntimeError as error:
+            told = refused(error) or WorkerError(
+                f"{self._name}: the executor takes no more work ({error}); "
+                "do not shut it down before the run has ended"
+            )
+            raise told from error
         self._out[future] = task
         future.add_done_callback(lambda done: self.inbox.put(_Settled(done)))
 
@@ -127,12 +164,9 @@ class TaskQueue:
         task = self._out.get(future)
         if task is None:  # dealt with when its worker died
             return
-        try:
-            error = future.exception()
-        except CancelledError as cancelled:
-            error = cancelled
-        if isinstance(error, BrokenExecutor):
-            self._recover(error)
+        error = _failure(future)
+        if isinstance(error, (BrokenExecutor, CancelledError)):
+            self._recover(future, error)
         elif isinstance(error, ImgpipeError):
             raise error from None  # it tells all; how it came here from a worker is no news
         elif error is not None:
@@ -143,34 +177,40 @@ class TaskQueue:
 
     def _complete(self, task: Task, receipt: Receipt) -> None:
         self._attempts.pop(task.index, None)
+        self._stillborn = self._unexplained = 0
         self._finished.append(Done(task, receipt))
         if self._recovering:
             self._advance()
 
-    def _recover(self, error: BrokenExecutor) -> None:
+    def _recover(self, future: Future[Receipt], error: BaseException) -> None:
         """Replace dead workers and run again what they had, one task at a time."""
         if not isinstance(self._executor, Supervised):
+            died = isinstance(error, BrokenExecutor)
             raise WorkerError(
-                f"{self._name}: the workers of the executor that was passed died ({error}); "
+                f"{self._name}: the executor that was passed "
+                f"{f'has lost its workers ({error})' if died else 'has cancelled the work'}; "
                 "nothing was written. Let imgpipe make the workers, and it replaces dead ones"
             ) from error
-        # Nothing is resubmitted before every old future is settled and every old worker gone:
-        # a slot must never have two writers.
-        wait(list(self._out))
-        reason = self._executor.rebuild()
-        out, self._out = self._out, {}
+        # Nothing is resubmitted before every old worker is gone: a slot must never have two
+        # writers. What others have started since goes on.
+        end = self._executor.rebuild(future)
         lost = []
-        for future, task in sorted(out.items(), key=lambda item: item[1].index):
-            if future.cancelled() or future.exception() is not None:
+        for one, task in sorted(self._out.items(), key=lambda item: item[1].index):
+            if not one.done():
+                continue
+            failure = _failure(one)
+            if failure is None:
+                self._attempts.pop(task.index, None)
+                self._finished.append(Done(task, one.result()))
+            elif isinstance(failure, (BrokenExecutor, CancelledError)):
                 lost.append(task)
             else:
-                self._attempts.pop(task.index, None)
-                self._finished.append(Done(task, future.result()))
-        if len(lost) == 1:
-            self._blame(lost[0], reason)
+                continue  # its own message is on its way
+            del self._out[one]
+        self._find_fault(lost, end)
         self._recovering = True
         self._suspects.extendleft(reversed(lost))
-        self._finished.append(Lost(len(lost), reason.partition("\n")[0]))
+        self._finished.append(Lost(len(lost), end.reason.partition("\n")[0]))
         self._advance()
 
     def _advance(self) -> None:
@@ -183,6 +223,22 @@ class TaskQueue:
         self._recovering = False
         while self._held:
             self._start(self._held.popleft())
+
+    def _find_fault(self, lost: list[Task], end: End) -> None:
+        """Blame the tasks whose own workers died; give up where nothing can come of it."""
+        if end.wanted:
+            return
+        at_fault = [task for task in lost if _at_fault(task, end, alone=len(lost) == 1)]
+        for task in at_fault:
+            self._blame(task, end.reason)
+        self._stillborn = self._stillborn + 1 if end.stillborn else 0
+        self._unexplained = 0 if at_fault else self._unexplained + 1
+        if self._stillborn >= _STARTS or self._unexplained >= _UNEXPLAINED:
+            raise WorkerError(
+                f"{self._name}: no worker gets to work, the last try ended by {end.reason}\n"
+                "The system may refuse processes, threads or memory (ulimit -u, ulimit -v), or end "
+                "them; lower -j (workers=), or use one worker"
+            )
 
     def _blame(self, task: Task, reason: str) -> None:
         tried = self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
@@ -197,3 +253,22 @@ class TaskQueue:
                 f"{what} ended {tried} workers in a row, the last by {reason}\n"
                 "The function of a filter crashes, or there is too little memory"
             )
+
+
+def _failure(future: Future[Receipt]) -> BaseException | None:
+    """Return what a future that is done failed with."""
+    try:
+        return future.exception()
+    except CancelledError as cancelled:
+        return cancelled
+
+
+def _at_fault(task: Task, end: End, *, alone: bool) -> bool:
+    """Whether it was the worker of `task` that ended by itself.
+
+    Where that cannot be told, a task is at fault that was the only one lost.
+    """
+    worker = signed_by(task.note)
+    if worker is None or end.dead is None:
+        return alone
+    return worker in end.dead

@@ -5,6 +5,7 @@ A worker that dies leaves no exception. What it noted last says which chunk and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,9 +14,9 @@ import numpy as np
 from imgpipe.buffers import Slot
 from imgpipe.geometry import Box
 
-__all__ = ["NOTE_BYTES", "at_chunk", "chunk_at", "forget", "last_noted"]
+__all__ = ["NOTE_BYTES", "at_chunk", "chunk_at", "forget", "last_noted", "sign", "signed_by"]
 
-_FIELDS = np.dtype([("stage", "i8"), ("box", "i8", 4)])
+_FIELDS = np.dtype([("stage", "i8"), ("worker", "i8"), ("box", "i8", 4)])
 _NOWHERE = -1
 
 NOTE_BYTES = _FIELDS.itemsize
@@ -47,9 +48,21 @@ def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
 
 
 def forget(slot: Slot | None) -> None:
-    """Begin a slot anew, which was used for another task."""
+    """Begin a slot anew, which was used for another task, or the same one by another worker."""
     if slot is not None:
-        slot.array((1,), _FIELDS)["stage"] = _NOWHERE
+        note = slot.array((1,), _FIELDS)
+        note["stage"], note["worker"] = _NOWHERE, 0
+
+
+def sign(slot: Slot | None) -> None:
+    """Note that this process has taken up the task of `slot`."""
+    if slot is not None:
+        slot.array((1,), _FIELDS)["worker"] = os.getpid()
+
+
+def signed_by(slot: Slot | None) -> int | None:
+    """Return the process that took up a task, 0 for none; None if none could have noted it."""
+    return None if slot is None else int(slot.array((1,), _FIELDS)["worker"][0])
 
 
 def last_noted(slot: Slot | None) -> tuple[Box, int] | None:

@@ -40,7 +40,7 @@ from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.tiler import Input, JobRef, Task, Tiler
 from imgpipe.tracebacks import of_changing_the_input, user_traceback
-from imgpipe.whereabouts import at_chunk, chunk_at
+from imgpipe.whereabouts import at_chunk, chunk_at, sign
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
 
@@ -159,6 +159,7 @@ def run_task(task: Task) -> Receipt:
         If the function of a filter fails; the message names filter, file and chunk.
     """
     watch = _Stopwatch()
+    sign(task.note)
     job = _job(task.job)
     with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
         result = _KINDS[task.kind](task, job, watch)

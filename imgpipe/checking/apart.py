@@ -47,10 +47,11 @@ def check_apart(
     sent = by_value((filter, image, timeout, known), filter.name)
     choice = choose("processes", 1, trusted=False, pixels=0)
     with started(choice, workers=1) as executor:
+        future = executor.submit(_checked, sent)
         try:
-            return executor.submit(_checked, sent).result()
+            return future.result()
         except BrokenExecutor:
-            reason = executor.rebuild()  # type: ignore[attr-defined]
+            reason = executor.rebuild(future).reason  # type: ignore[attr-defined]
     how, *where = reason.splitlines()
     if how.startswith("timeout"):
         said = f"the check was not done in time{how.removeprefix('timeout')}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Supervised", "Traits", "traits_of"]
+__all__ = ["End", "Supervised", "Traits", "traits_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,38 @@ class Traits:
     isolates: bool
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How all workers of a pool came to be replaced.
+
+    Attributes
+    ----------
+    reason : str
+        ``timeout``, a signal or an exit code; then where the user's function was.
+    dead : frozenset of int or None
+        Process ids of the workers that ended by themselves, so that the others were ended too.
+        None where that cannot be told.
+    stillborn : bool
+        Whether a worker did not get as far as its first task, or could not be started at all.
+    wanted : bool
+        Whether the workers were ended on purpose.
+    """
+
+    reason: str
+    dead: frozenset[int] | None = None
+    stillborn: bool = False
+    wanted: bool = False
+
+
 @runtime_checkable
 class Supervised(Protocol):
     """An executor whose workers the engine may watch, kill and replace: our own process pool."""
 
-    def rebuild(self) -> str:
-        """Replace all workers once the old ones are gone; return what is known of their end."""
+    def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
+        """End the workers that `lost` was given to, unless they have ended; return how they did."""
+
+    def look_after(self) -> None:
+        """Notice a death that nobody was told of: to be called when nothing happens for long."""
 
     def kill(self) -> None:
         """End all workers at once, whatever they are doing."""
@@ -48,9 +74,11 @@ def traits_of(executor: Executor) -> Traits:
     names. Otherwise its workers are taken to share nothing with this process, which is slow and
     always right.
     """
-    if isinstance(executor, ThreadPoolExecutor):
+    # Neither module is imported for this: it is slow, and not allowed once Python is about to end.
+    threads = sys.modules.get("concurrent.futures.thread")
+    if threads is not None and isinstance(executor, threads.ThreadPoolExecutor):
         return Traits(shares_memory=True, shares_files=True, isolates=False)
-    processes = sys.modules.get("concurrent.futures.process")  # slow to import, if nobody has
+    processes = sys.modules.get("concurrent.futures.process")
     if processes is not None and isinstance(executor, processes.ProcessPoolExecutor):
         return Traits(shares_memory=True, shares_files=True, isolates=True)
     return Traits(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,6 +129,8 @@ def _made(name: str, workers: int) -> Executor:
     if name == "serial":
         return SerialExecutor()
     if name == "threads":
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see `_closing`
+
         return ThreadPoolExecutor(workers, thread_name_prefix="imgpipe")
     from imgpipe.executors.processes import ProcessExecutor  # noqa: PLC0415 - slow to import
 

@@ -5,6 +5,9 @@ and it lives until the process ends. This one starts with the first pool and end
 
 It is a new interpreter, or a fork of this process where that is sure to have no other thread: the
 command line asks for it before it opens anything, and saves importing everything twice.
+
+It may be killed at any time. The next worker then comes from a new one; the workers of the old one
+are ended by handles of their own, because nobody tells any more what became of them.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from multiprocessing import (
     connection,
     context,
@@ -29,21 +35,44 @@ from multiprocessing import (
 )
 from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 __all__ = ["own_fork_server", "stop"]
 
 _STOP_SECONDS = 1.0
+_NOT_TOLD = 255  # exit code of a worker whose fork server ended before it
 
 _server: Any = None
+_daemonic = threading.RLock()
+
+
+class _Server(forkserver.ForkServer):
+    """The standard library's, but prepared for others who collect the ends of all children."""
+
+    _lock: Any
+    _forkserver_pid: int | None
+    _forkserver_alive_fd: int | None
+
+    def ensure_running(self) -> None:
+        """Start the server unless it runs."""
+        with self._lock:
+            pid = self._forkserver_pid
+            if pid is not None and _ended(pid, 0):
+                os.close(cast(int, self._forkserver_alive_fd))
+                self._forkserver_alive_fd = self._forkserver_pid = None
+                self._forkserver_address = None
+        super().ensure_running()
 
 
 class _Popen(popen_forkserver.Popen):
     """The standard library's, but connected to our server and blind to the main module."""
 
     _fds: list[int]
+    _handle: int | None = None  # of the process itself, whatever became of the server
+    told = True  # whether the server told how the process ended
 
     def _launch(self, process_obj: Any) -> None:
+        self._reading = threading.Lock()
         prepared = spawn.get_preparation_data(process_obj._name)
         for key in ("init_main_from_name", "init_main_from_path"):
             prepared.pop(key, None)
@@ -57,9 +86,44 @@ class _Popen(popen_forkserver.Popen):
         self.sentinel, child_end = _server.connect_to_new_process(self._fds)
         kept_open = os.dup(child_end)  # its closing tells the child that this process is gone
         self.finalizer = util.Finalize(self, _close, (kept_open, self.sentinel))
-        with open(child_end, "wb") as pipe:
-            pipe.write(message.getbuffer())
-        self.pid = forkserver.read_signed(self.sentinel)
+        try:
+            with open(child_end, "wb") as pipe:
+                pipe.write(message.getbuffer())
+            self.pid = forkserver.read_signed(self.sentinel)
+        except BaseException:
+            self.finalizer()  # if there is a child nevertheless, it ends now
+            raise
+        with contextlib.suppress(OSError, AttributeError):  # an old kernel; or it has ended
+            self._handle = os.pidfd_open(self.pid)
+            util.Finalize(self, _close, (self._handle,))
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        """Return the exit code, None while there is none."""
+        if self.returncode is None:
+            if not connection.wait([self.sentinel], 0 if flag == os.WNOHANG else None):
+                return None
+            with self._reading:  # it can be read once only
+                if self.returncode is None:
+                    try:
+                        self.returncode = forkserver.read_signed(self.sentinel)
+                    except (OSError, EOFError):
+                        self.told, self.returncode = False, _NOT_TOLD
+        return self.returncode
+
+    def gone(self, seconds: float) -> bool:
+        """Whether the process itself has ended, or does within `seconds`."""
+        if self._handle is None:
+            return self.poll() is not None  # as far as can be told
+        waiting = select.poll()
+        waiting.register(self._handle, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
+
+    def _send_signal(self, sig: int) -> None:
+        if self._handle is None:
+            super()._send_signal(sig)  # type: ignore[misc]
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._handle, sig)
 
 
 def _close(*fds: int) -> None:
@@ -68,11 +132,57 @@ def _close(*fds: int) -> None:
 
 
 class _Process(process.BaseProcess):
+    """A worker. It can be asked whether it ended by itself, and what is left of it."""
+
     _start_method = "forkserver"
+    _popen: _Popen | None
+    condemned = False  # whether it was ended from here
 
     @staticmethod
     def _Popen(process_obj: Any) -> _Popen:  # noqa: N802 - the name the base class calls
         return _Popen(process_obj)
+
+    def start(self) -> None:
+        """Start it, from a daemonic process too: it ends when its parent does."""
+        with _children_allowed():
+            super().start()
+
+    def terminate(self) -> None:
+        """End it. SIGTERM may be blocked or ignored."""
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if not self.gone(0):
+            self.condemned = True
+        super().kill()
+
+    def gone(self, seconds: float) -> bool:
+        """Whether it has ended, or does within `seconds`, its server dead or not."""
+        return self._popen is None or self._popen.gone(seconds)
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether it has ended, as far as its server told, and not from here."""
+        if self._popen is None or self.exitcode is None:
+            return False
+        return self._popen.told and not self.condemned
+
+
+@contextlib.contextmanager
+def _children_allowed() -> Iterator[None]:
+    """Let a daemonic process have children, as workers of `multiprocessing.Pool` may not.
+
+    The reason to forbid it is that they would outlive it. Ours do not.
+    """
+    config: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
+    with _daemonic:
+        daemonic = config.pop("daemon", None)
+        try:
+            yield
+        finally:
+            if daemonic is not None:
+                config["daemon"] = daemonic
 
 
 class _Context(BaseContext):
@@ -98,17 +208,27 @@ def stop(server: Any) -> None:
                 with contextlib.suppress(OSError):
                     os.kill(child, signal.SIGKILL)
             if not _ended(pid, _STOP_SECONDS):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
 
 def _ended(pid: int, seconds: float) -> bool:
+    """Whether a child of this process has ended, or does within `seconds`.
+
+    Where SIGCHLD is ignored, or a handler of the caller's collects all children, there is no child
+    to wait for once it has ended.
+    """
     until = time.monotonic() + seconds
-    while os.waitpid(pid, os.WNOHANG) == (0, 0):
-        if time.monotonic() > until:
+    while True:
+        try:
+            if os.waitpid(pid, os.WNOHANG) != (0, 0):
+                return True
+        except ChildProcessError:
+            return True
+        if time.monotonic() >= until:
             return False
         time.sleep(0.002)
-    return True
 
 
 def _children(pid: int) -> list[int]:
@@ -123,7 +243,7 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
     With `by_fork` the server is a fork of this process, if that has no other thread.
     """
     global _server  # noqa: PLW0603 - a process being started has no other way to its server
-    _server = forkserver.ForkServer()
+    _server = _Server()
     _server.set_forkserver_preload(preload)
     # The server of later versions wants a key as well, and will be a new interpreter there.
     if by_fork and sys.version_info < (3, 14) and _threads() == 1:
@@ -149,8 +269,13 @@ def _fork(server: Any, preload: list[str]) -> None:
         listener.listen()
         alive_read, alive_write = os.pipe()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        pid = os.fork()
+            with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed, full
+                stream.flush()
+        try:
+            pid = os.fork()
+        except OSError:
+            _close(alive_read, alive_write)
+            raise
         if pid == 0:
             os.close(alive_write)  # its closing tells the server that this process is gone
             _serve(listener.fileno(), alive_read, preload)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -26,3 +27,6 @@ keep_freed_memory()
 gc.freeze()  # or the first collection of every worker would copy all that is shared here
 # Workers inherit this, so that Ctrl-C never reaches one that is just being set up.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# A server that does not hear of the ends of its workers cannot tell of them.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM})
+sys.excepthook = lambda *_: None  # what ends the server or the start of a worker is told by others

@@ -1,0 +1,198 @@
+"""Server: where the workers of all pools of this process come from.
+
+On Linux they are forked from a fork server that is ours alone: it has imported what they need
+before the first of them starts, it ends with the last pool, and neither it nor they ever run the
+caller's main module again, so a script without a main guard works. Elsewhere they are spawned.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import SemLock
+from typing import Any
+
+__all__ = ["Server", "fork_now", "launching"]
+
+_PRELOAD = ["imgpipe.executors.preload"]
+_SAFE_PATH = "PYTHONSAFEPATH"
+
+_log = logging.getLogger("imgpipe")
+
+
+class Server:
+    """A context whose processes come from one fork server, which runs while pools use it."""
+
+    _current: Server | None = None
+    _lock = threading.Lock()
+
+    def __init__(self, *, by_fork: bool) -> None:
+        self._users = 0
+        with launching():
+            self.context, self._forkserver = _context(by_fork=by_fork)
+
+    @classmethod
+    def acquire(cls, users: int = 1, *, by_fork: bool = False) -> Server:
+        """Return the server of this process; start it if there is none."""
+        with cls._lock:
+            if cls._current is None:
+                cls._current = Server(by_fork=by_fork)
+            cls._current._users += users
+            return cls._current
+
+    def release(self) -> None:
+        """Stop the server unless other pools use it."""
+        with self._lock:
+            self._users -= 1
+            if self._users <= 0:
+                self._stop()
+
+    @classmethod
+    def stop_unused(cls) -> None:
+        """Stop a server that was started and never needed."""
+        with cls._lock:
+            if cls._current is not None and cls._current._users == 0:
+                cls._current._stop()
+
+    @classmethod
+    def forget(cls) -> None:
+        """Begin anew in a fork of this process, whose children the server's workers are not."""
+        cls._current, cls._lock = None, threading.Lock()
+
+    def _stop(self) -> None:
+        if Server._current is self:
+            Server._current = None
+        if self._forkserver is not None:
+            from imgpipe.executors.forkserver import stop  # noqa: PLC0415 - POSIX only
+
+            stop(self._forkserver)
+
+    @property
+    def pids(self) -> set[int]:
+        """Process id of the fork server."""
+        pid = getattr(self._forkserver, "_forkserver_pid", None)
+        return {pid} if pid else set()
+
+
+class _Launch:
+    """What is changed in this process while a new one is started."""
+
+    lock = threading.RLock()
+    main: types.ModuleType | None = None  # what was hidden
+
+
+def _after_fork() -> None:
+    """Set right what another thread was about when this process was forked."""
+    _Launch.lock = threading.RLock()
+    if _Launch.main is not None:
+        sys.modules["__main__"], _Launch.main = _Launch.main, None
+    Server.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(Server.stop_unused)
+
+
+def fork_now() -> None:
+    """Fork the fork server from this process, which has only just begun, for pools to come.
+
+    It must have opened nothing yet that the workers should not have. Where it has more threads
+    than this one, the server becomes a new interpreter instead.
+    """
+    Server.acquire(users=0, by_fork=True)
+
+
+@contextlib.contextmanager
+def launching() -> Iterator[None]:
+    """Start processes that neither run the main module again nor are disturbed while they start."""
+    with _Launch.lock, _without_main(), _signals_held_back(), _apart_from_the_folder():
+        _revive_the_tracker()  # before any worker, or each would start its own
+        yield
+
+
+def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn"), None
+    from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
+
+    return own_fork_server(_PRELOAD, by_fork=by_fork)
+
+
+def _revive_the_tracker() -> None:
+    """Start the resource tracker again if somebody ended it, and tell it what it had known.
+
+    Otherwise it prints a traceback for every semaphore that is given back later.
+    """
+    tracker: Any = resource_tracker._resource_tracker
+    if getattr(tracker, "_fd", None) is None or tracker._check_alive():
+        resource_tracker.ensure_running()
+        return
+    _log.warning("the resource tracker of multiprocessing was ended by somebody; started again")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        resource_tracker.ensure_running()
+    for one in gc.get_objects():
+        if type(one) is SemLock or issubclass(type(one), SemLock):
+            name = one._semlock.name
+            if name is not None:
+                resource_tracker.register(name, "semaphore")
+
+
+@contextlib.contextmanager
+def _apart_from_the_folder() -> Iterator[None]:
+    """Let new interpreters not look for modules in the current folder, as they do by default.
+
+    A file called ``random.py`` there would be run by them, in place of the standard library's.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_SAFE_PATH, None)
+        else:
+            os.environ[_SAFE_PATH] = before
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let the child inherit a mask without SIGINT: it ignores Ctrl-C only once it is set up."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module, which a new process would otherwise import and so run again."""
+    main = sys.modules.get("__main__")
+    outermost = _Launch.main is None
+    if outermost:
+        _Launch.main = main
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        if main is not None:
+            sys.modules["__main__"] = main
+        if outermost:
+            _Launch.main = None

@@ -1,0 +1,62 @@
+"""Refusals: what the system, or a Python that is about to end, does not give, and what to do."""
+
+from __future__ import annotations
+
+import errno
+
+from imgpipe.errors import WorkerError
+
+__all__ = ["refusal", "refused"]
+
+_ENDING = (
+    "Python is about to end and starts no more workers or threads; wait for the threads that call "
+    "imgpipe before the script ends (thread.join()), or use executor='serial'"
+)
+_THREAD = (
+    "the system gave no thread; lower -j (workers=), end other programs, or raise the limits on "
+    "processes and memory (ulimit -u, ulimit -v)"
+)
+_PROCESS = (
+    "the system gave no process; lower -j (workers=), end other programs, or raise the limit on "
+    "processes (ulimit -u)"
+)
+_MEMORY = (
+    "the system gave no memory; lower --max-memory (max_memory=) or -j (workers=), or raise the "
+    "limit on memory (ulimit -v)"
+)
+_FILE = (
+    "the system opens no more files; lower -j (workers=), close some, or raise the limit on open "
+    "files (ulimit -n)"
+)
+_SPACE = "the system gave no address space to load a library; raise the limit on it (ulimit -v)"
+_BY_NUMBER = {
+    errno.EAGAIN: _PROCESS,
+    errno.ENOMEM: _MEMORY,
+    errno.EMFILE: _FILE,
+    errno.ENFILE: _FILE,
+}
+_BY_WORDS = {
+    "can't start new thread": _THREAD,
+    "interpreter shutdown": _ENDING,
+    "atexit after shutdown": _ENDING,
+    "failed to map segment": _SPACE,
+    "cannot allocate memory": _SPACE,
+    "Cannot allocate memory": _SPACE,
+}
+
+
+def refusal(error: BaseException) -> str:
+    """Return what was refused and what to do; "" if `error` is about something else."""
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    if isinstance(error, OSError):
+        return _BY_NUMBER.get(error.errno or 0, "")
+    if isinstance(error, (RuntimeError, ImportError)):
+        return next((told for words, told in _BY_WORDS.items() if words in str(error)), "")
+    return ""
+
+
+def refused(error: BaseException) -> WorkerError | None:
+    """Return `error` as one of ours if it is a refusal, else None."""
+    told = refusal(error)
+    return WorkerError(told) if told else None
