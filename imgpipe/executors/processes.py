@@ -21,9 +21,10 @@ from multiprocessing import connection
 from typing import Any, ParamSpec, TypeVar
 
 from imgpipe.cleanup import uninterrupted
+from imgpipe.errors import WorkerError
 from imgpipe.executors.base import End
 from imgpipe.executors.ends import describe
-from imgpipe.executors.server import Server, fork_now, launching
+from imgpipe.executors.server import Server, fork_now, launching, revive_the_tracker
 from imgpipe.executors.startup import prepare_worker
 from imgpipe.refusals import refusal, refused
 
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 _JOIN_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+_TRIES = 5
 _LOG_BYTES = 1 << 16
 
 
@@ -159,9 +161,7 @@ class _Generation:
         # The pool has no public names for what is in it; without that it cannot be supervised.
         self._pool: Any
         try:
-            self._pool = ProcessPoolExecutor(
-                workers, server.context, initializer=prepare_worker, initargs=(log,)
-            )
+            self._pool = _pool_of(workers, server, log)
         except BaseException:
             self._log.close()
             raise
@@ -196,6 +196,8 @@ class _Generation:
     def end(self, *, wanted: bool = False) -> End:
         """End all of them at once, unless that is done; leave nothing undecided that they had."""
         if self._ended is None:
+            with contextlib.suppress(OSError):
+                revive_the_tracker()  # semaphores will be given back to it
             processes = self.processes
             for process in processes:
                 with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -220,11 +222,14 @@ class _Generation:
         self._pool.shutdown(wait=False, cancel_futures=cancel)
         if not wait:
             return
+        with contextlib.suppress(OSError):
+            revive_the_tracker()
         while futures.wait(list(self._given), _LOOK_SECONDS).not_done:
             self.look_after()
         _end_the_late(processes)
         if manager is not None:
             manager.join(_JOIN_SECONDS)
+        self._calls.close()
         self._log.close()
 
     def look_after(self) -> None:
@@ -256,6 +261,7 @@ class _Generation:
         self._pool.shutdown(wait=False, cancel_futures=cancel)
         if manager is not None:
             manager.join(_JOIN_SECONDS)
+        self._calls.close()
 
     def _settle(self) -> None:
         """Decide what the pool left undecided."""
@@ -273,6 +279,16 @@ class _Generation:
         if size > len(log):
             log += os.pread(self._log.fileno(), _LOG_BYTES, max(_LOG_BYTES, size - _LOG_BYTES))
         return describe(processes, log.decode(errors="replace"))
+
+
+def _pool_of(workers: int, server: Server, log: str) -> ProcessPoolExecutor:
+    for _ in range(_TRIES):
+        # The resource tracker, which has to know of semaphores, may be killed at any time.
+        with contextlib.suppress(ConnectionError), launching():
+            return ProcessPoolExecutor(
+                workers, server.context, initializer=prepare_worker, initargs=(log,)
+            )
+    raise WorkerError("the resource tracker of multiprocessing is killed again and again")
 
 
 def _lost(reason: str) -> Future[Any]:

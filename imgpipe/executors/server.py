@@ -24,7 +24,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import SemLock
 from typing import Any
 
-__all__ = ["Server", "fork_now", "launching"]
+__all__ = ["Server", "fork_now", "launching", "revive_the_tracker"]
 
 _PRELOAD = ["imgpipe.executors.preload"]
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -91,11 +91,12 @@ class _Launch:
 
     lock = threading.RLock()
     main: types.ModuleType | None = None  # what was hidden
+    tracker: int | None = None  # process id of the resource tracker
 
 
 def _after_fork() -> None:
     """Set right what another thread was about when this process was forked."""
-    _Launch.lock = threading.RLock()
+    _Launch.lock, _Launch.tracker = threading.RLock(), None
     if _Launch.main is not None:
         sys.modules["__main__"], _Launch.main = _Launch.main, None
     Server.forget()
@@ -119,7 +120,7 @@ def fork_now() -> None:
 def launching() -> Iterator[None]:
     """Start processes that neither run the main module again nor are disturbed while they start."""
     with _Launch.lock, _without_main(), _signals_held_back(), _apart_from_the_folder():
-        _revive_the_tracker()  # before any worker, or each would start its own
+        revive_the_tracker()  # before any worker, or each would start its own
         yield
 
 
@@ -131,24 +132,29 @@ def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
     return own_fork_server(_PRELOAD, by_fork=by_fork)
 
 
-def _revive_the_tracker() -> None:
+def revive_the_tracker() -> None:
     """Start the resource tracker again if somebody ended it, and tell it what it had known.
 
     Otherwise it prints a traceback for every semaphore that is given back later.
     """
     tracker: Any = resource_tracker._resource_tracker
-    if getattr(tracker, "_fd", None) is None or tracker._check_alive():
-        resource_tracker.ensure_running()
-        return
-    _log.warning("the resource tracker of multiprocessing was ended by somebody; started again")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        resource_tracker.ensure_running()
+    with _Launch.lock:
+        if getattr(tracker, "_fd", None) is not None and not tracker._check_alive():
+            _log.warning("the resource tracker of multiprocessing was killed; a new one is started")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says the same, less plainly
+            resource_tracker.ensure_running()
+        if _Launch.tracker not in (None, tracker._pid):
+            with contextlib.suppress(OSError):  # killed again
+                _tell_the_tracker()
+        _Launch.tracker = tracker._pid
+
+
+def _tell_the_tracker() -> None:
+    """Tell a new resource tracker of all semaphores that there are."""
     for one in gc.get_objects():
-        if type(one) is SemLock or issubclass(type(one), SemLock):
-            name = one._semlock.name
-            if name is not None:
-                resource_tracker.register(name, "semaphore")
+        if issubclass(type(one), SemLock) and one._semlock.name is not None:
+            resource_tracker.register(one._semlock.name, "semaphore")
 
 
 @contextlib.contextmanager

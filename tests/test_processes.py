@@ -1,0 +1,242 @@
+"""A pool of processes may be shared, and any process of it may die: every run ends, and rightly."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
+from imgpipe.events import TaskDone
+from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.filters import blur
+from imgpipe.filters.base import filter
+from imgpipe.pipeline import plan_run
+from tests.conftest import noise
+from tests.leftovers import (
+    command_of,
+    descendants,
+    eventually,
+    nothing_new_in_shared_memory,
+    unused_segments,
+    workers_here,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
+"""How many random moments are tried."""
+
+PIXELS = np.tile(noise((40, 1000, 1), "uint8"), (350, 1, 1))  # as large as seven tasks
+BLURRED = blur()(PIXELS)
+
+
+@filter(halo=0)
+def crash(chunk):
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return chunk
+
+
+@filter(halo=0)
+def terminate(chunk):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return chunk
+
+
+@filter(halo=0)
+def hang(chunk, *, started: str):
+    Path(started).touch()
+    threading.Event().wait()
+    return chunk
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Look afterwards, with fresh eyes, for processes and shared memory."""
+    before, segments = workers_here(), unused_segments()
+    yield
+    gc.collect()
+    assert eventually(lambda: workers_here() <= before)
+    assert nothing_new_in_shared_memory(segments)
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    imgpipe.write(PIXELS, path)
+    assert len(plan_run(path, blur(), path, executor="processes", workers=2).tiler) == 7
+    return path
+
+
+def blurred(png: Path, number: int, pool: ProcessExecutor, **options: object) -> bool:
+    """Whether a run over `pool` makes what it should."""
+    out = png.with_name(f"out{number}.png")
+    imgpipe.run(png, blur(), out, executor=pool, **options)
+    return bool((imgpipe.read(out) == BLURRED).all())
+
+
+def kill(pids: set[int], rng: random.Random) -> None:
+    with contextlib.suppress(OSError, IndexError):
+        os.kill(rng.choice(sorted(pids)), signal.SIGKILL)
+
+
+def test_a_worker_killed_under_two_runs_costs_both_only_time(png: Path) -> None:
+    """Each run waits with its second task until the other is as far, and then one worker dies."""
+    both = threading.Barrier(2, lambda: kill(workers_here(), random.Random(0)))
+
+    with ProcessExecutor(2) as pool, ThreadPoolExecutor(2) as threads:
+
+        def second(event: object) -> None:
+            if isinstance(event, TaskDone) and event.index == 1 and not both.broken:
+                both.wait(60)
+
+        runs = [threads.submit(blurred, png, n, pool, on_event=second) for n in range(2)]
+        assert all(run.result(60) for run in runs)
+
+
+@pytest.mark.parametrize("bad", [crash, terminate])
+def test_only_the_run_whose_function_ends_workers_fails(bad, png: Path, tmp_path: Path) -> None:
+    """Three times a task ends its worker, and each time the others have to begin anew."""
+    failed = threading.Event()
+
+    with ProcessExecutor(2) as pool, ThreadPoolExecutor(2) as threads:
+
+        def until_it_failed(event: object) -> None:
+            if isinstance(event, TaskDone) and event.index == 2:
+                assert failed.wait(60)
+
+        good = [threads.submit(blurred, png, n, pool, on_event=until_it_failed) for n in range(2)]
+        with pytest.raises(WorkerError, match=rf"in\.png: chunk at .*{bad.__name__}"):
+            imgpipe.run(png, bad(), tmp_path / "bad.png", executor=pool)
+        failed.set()
+        assert all(run.result(60) for run in good)
+    assert not (tmp_path / "bad.png").exists()
+
+
+def test_a_function_that_takes_too_long_is_told_to_its_own_run_only(
+    png: Path, tmp_path: Path
+) -> None:
+    with ProcessExecutor(2) as pool, ThreadPoolExecutor(1) as threads:
+        good = threads.submit(blurred, png, 0, pool)
+        with pytest.raises(FilterTimeout, match="hang"):
+            imgpipe.run(
+                png, hang(started=str(tmp_path / "s")), tmp_path / "o.png", executor=pool, timeout=1
+            )
+        assert good.result(60)
+
+
+def test_a_cancelled_run_leaves_the_workers_to_the_others(png: Path, tmp_path: Path) -> None:
+    """Its function hangs in every worker there is."""
+    with ProcessExecutor(1) as pool:
+        handle = imgpipe.submit(
+            png, hang(started=str(tmp_path / "s")), tmp_path / "o.png", executor=pool
+        )
+        assert eventually((tmp_path / "s").exists)
+        with ThreadPoolExecutor(1) as threads:
+            good = threads.submit(blurred, png, 0, pool)
+            assert handle.cancel()
+            assert good.result(60)
+        with pytest.raises(Cancelled):
+            handle.result()
+
+
+def test_a_pool_that_is_shut_down_under_a_run_is_told(png: Path, tmp_path: Path) -> None:
+    pool = ProcessExecutor(2)
+
+    def shut_down(event: object) -> None:
+        if isinstance(event, TaskDone):
+            pool.shutdown()
+
+    with pytest.raises(WorkerError, match=r"in\.png: the executor takes no more work"):
+        imgpipe.run(png, blur(), tmp_path / "o.png", executor=pool, on_event=shut_down)
+    assert not (tmp_path / "o.png").exists()
+
+
+@pytest.mark.parametrize(
+    "whose", ["multiprocessing.forkserver", "multiprocessing.resource_tracker"]
+)
+def test_the_processes_behind_a_pool_may_die(whose: str, png: Path) -> None:
+    with ProcessExecutor(2) as pool:
+        assert blurred(png, 0, pool)
+        (found,) = {p for p in descendants(os.getpid()) if whose in command_of(p)} & (
+            pool._server.pids if "fork" in whose else descendants(os.getpid())
+        )
+        os.kill(found, signal.SIGKILL)
+        assert blurred(png, 1, pool)
+
+
+def test_workers_do_not_outlive_the_server_that_nobody_hears_from(png: Path) -> None:
+    with ProcessExecutor(2) as pool:
+        assert blurred(png, 0, pool)
+        workers = {process.pid for process in pool._processes()}
+        (server,) = pool._server.pids
+        os.kill(server, signal.SIGKILL)
+        assert blurred(png, 1, pool)
+        assert eventually(lambda: not workers & workers_here())
+    assert not any("forkserver" in command_of(pid) for pid in workers)
+
+
+def test_half_a_result_is_not_waited_for(png: Path) -> None:
+    """A worker is killed while it sends more than fits a pipe; nobody would hear of that."""
+    with ProcessExecutor(1) as pool:
+        result = pool.submit(_enormous, str(png.with_name("pid")))
+        with contextlib.suppress(Exception):
+            assert eventually(lambda: len((png.with_name("pid")).read_text()) > 0)
+        assert blurred(png, 0, pool)
+        assert result.done()
+
+
+def _enormous(note: str) -> bytes:
+    """Return what takes several writes to send, the last of which never come."""
+    Path(note).write_text(str(os.getpid()))
+    pid = os.getpid()
+    threading.Timer(0.05, os.kill, (pid, signal.SIGKILL)).start()
+    return bytes(400 << 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [True, False])
+def test_processes_killed_at_random_moments_under_six_threads(shared: bool, png: Path) -> None:
+    """Workers and fork servers, of one pool for all or one for each run."""
+    rng = random.Random(int(shared))
+    pool = ProcessExecutor(2) if shared else None
+    going = threading.Event()
+
+    def kill_some() -> None:
+        for _ in range(MOMENTS):
+            if going.wait(rng.uniform(0.01, 0.2)):
+                return
+            kill(workers_here(), rng)
+
+    def run(number: int) -> bool:
+        executor = pool or ProcessExecutor(2)
+        with contextlib.nullcontext() if shared else executor:
+            for turn in range(2):
+                try:
+                    assert blurred(png, number * 2 + turn, executor)
+                except WorkerError as error:  # the same task was hit three times
+                    if "ended 3 workers in a row" not in str(error):
+                        raise
+        return True
+
+    killer = threading.Thread(target=kill_some)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            assert all(threads.map(run, range(6)))
+    finally:
+        going.set()
+        killer.join()
+        if pool is not None:
+            pool.shutdown()
