@@ -25,6 +25,10 @@ def by_value(sent: object, what: str) -> bytes:
     """
     import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
 
+    main = sys.modules.get("__mp_main__")  # what the main module is called in a spawned process
+    if main is not None and main.__name__ not in cloudpickle.list_registry_pickle_by_value():
+        cloudpickle.register_pickle_by_value(main)  # nobody else can import it
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """One that keeps the names of files, which errors of functions are to show."""
 

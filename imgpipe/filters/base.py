@@ -295,6 +295,9 @@ class FilterFactory:
     def __or__(self, other: object) -> Chain:
         return as_chain(self) | other
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FilterFactory, (self.definition,)
+
     def __repr__(self) -> str:
         names = ", ".join(p.name for p in self.definition.parameters)
         return f"<imgpipe filter {self.definition.name}({names})>"

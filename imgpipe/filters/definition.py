@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 import importlib
 import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -126,18 +127,29 @@ class Definition:
         return digest_of(source_of(self.kernel).encode())
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        """Pickle by reference where the kernel can be imported by name, else by value."""
+        """Pickle by reference where the kernel can be imported by name, else by value.
+
+        Functions of the main module can be imported by the children of this process alone, under
+        another name for it. They travel by value wherever cloudpickle carries them.
+        """
         module, name = module_of(self.kernel), getattr(self.kernel, "__qualname__", "")
-        if not _travels_by_value(module) and _find(module, name) is self:
+        module = _MAIN if module in _MAINS else module
+        if not _travels_by_value(module, sys._getframe(1)) and _find(module, name) is self:
             return _found, (module, name)
         return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]
 
 
-def _travels_by_value(module: str) -> bool:
+_MAIN = "__main__"
+_MAINS = (_MAIN, "__mp_main__")  # the second is what the first is called in a spawned process
+
+
+def _travels_by_value(module: str, pickling: types.FrameType | None) -> bool:
+    """Whether functions of `module` are to be sent by value from the frame that pickles."""
+    if module == _MAIN:
+        by = pickling.f_globals.get("__name__", "") if pickling is not None else ""
+        return "cloudpickle" in by
     cloudpickle = sys.modules.get("cloudpickle")
-    return module == "__main__" or (
-        cloudpickle is not None and module in cloudpickle.list_registry_pickle_by_value()
-    )
+    return cloudpickle is not None and module in cloudpickle.list_registry_pickle_by_value()
 
 
 def _found(module: str, qualname: str) -> Definition:
