@@ -24,6 +24,7 @@ from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.base import Traits
 from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
+from imgpipe.executors.startup import in_our_worker
 from imgpipe.filters.base import Chain
 from imgpipe.filters.definition import Works
 from imgpipe.filters.entry import FilterLike, chain_from
@@ -284,7 +285,7 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
     return choose(
         options.executor,
         options.workers,
-        trusted=not timed and all(one.ours for one in definitions),
+        trusted=not timed and (in_our_worker() or all(one.ours for one in definitions)),
         pixels=pixels,
         threads=not timed and {one.executor for one in definitions} == {"threads"},
     )

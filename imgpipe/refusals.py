@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import threading
 
 from imgpipe.errors import WorkerError
 
-__all__ = ["refusal", "refused"]
+__all__ = ["python_is_ending", "refusal", "refused"]
 
 _ENDING = (
     "Python is about to end and starts no more workers or threads; wait for the threads that call "
@@ -60,3 +61,11 @@ def refused(error: BaseException) -> WorkerError | None:
     """Return `error` as one of ours if it is a refusal, else None."""
     told = refusal(error)
     return WorkerError(told) if told else None
+
+
+def python_is_ending() -> bool:
+    """Whether the main thread has ended: no executor takes tasks any more.
+
+    Threads that it does not wait for, and those that it is waiting for, go on for a while.
+    """
+    return bool(getattr(threading, "_SHUTTING_DOWN", False))

@@ -137,11 +137,17 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.strip = np.empty(0, np.uint8)
 
-    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Pixels:
+    @contextmanager
+    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Iterator[Pixels]:
+        """Lend a strip. A function that makes images itself, meanwhile, gets another one."""
         size = shape[0] * shape[1] * shape[2] * dtype.itemsize
-        if self.strip.size < size:
-            self.strip = np.empty(size, np.uint8)
-        return self.strip[:size].view(dtype).reshape(shape)
+        strip, self.strip = self.strip, np.empty(0, np.uint8)
+        if strip.size < size:
+            strip = np.empty(size, np.uint8)
+        try:
+            yield strip[:size].view(dtype).reshape(shape)
+        finally:
+            self.strip = strip
 
 
 _local = _Local()
@@ -189,28 +195,30 @@ def warm_up(ref: JobRef) -> None:
         blank = np.zeros((1, 1, info.channels), info.dtype)
         compute(stages, part, lambda box: np.broadcast_to(blank, (*box.shape, info.channels)))
         rows = job.tiler.task_rows + job.tiler.context_rows
-        strip = _local.rows((rows, after.width, after.channels), after.dtype)
-        strip[...] = 0
-        if job.encoder is not None:
-            job.encoder.encode(strip[:1], None)
+        with _local.rows((rows, after.width, after.channels), after.dtype) as strip:
+            strip[...] = 0
+            if job.encoder is not None:
+                job.encoder.encode(strip[:1], None)
 
 
 def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Make the pixels of a task, then encode them or put them in their place."""
     held = job.tiler.with_context(task.box)
     after = job.tiler.stages[-1].after if job.tiler.stages else job.tiler.info
-    strip = job.placer.rows(held) if job.placer is not None else None
-    if strip is None:
-        strip = _local.rows((*held.shape, after.channels), after.dtype)
-    for box, pixels in _chunks(task, job, watch):
-        strip[box.within(held)] = pixels
     above = task.box.y0 - held.y0
-    if job.placer is not None:
-        with watch.span("write"):
-            job.placer.place(task.box, strip[above:])
-        return {}
-    with watch.span("encode"):
-        return _encode(strip, above, job, task.output)
+    with contextlib.ExitStack() as lent:
+        strip = job.placer.rows(held) if job.placer is not None else None
+        if strip is None:
+            shape = (*held.shape, after.channels)
+            strip = lent.enter_context(_local.rows(shape, after.dtype))
+        for box, pixels in _chunks(task, job, watch):
+            strip[box.within(held)] = pixels
+        if job.placer is not None:
+            with watch.span("write"):
+                job.placer.place(task.box, strip[above:])
+            return {}
+        with watch.span("encode"):
+            return _encode(strip, above, job, task.output)
 
 
 def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:

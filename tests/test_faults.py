@@ -34,6 +34,10 @@ from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur, invert
 from imgpipe.filters.base import filter
 from imgpipe.pipeline import plan_run
+from tests.leftovers import (
+    nothing_new_in_shared_memory,
+    unused_segments,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -86,27 +90,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "in.png"
     Image.fromarray(np.tile(data.astronaut(), (6, 3, 1))).save(path, compress_level=1)
     return path
-
-
-def session_of(pid: int) -> set[int]:
-    """Return every living process of the session that `pid` leads."""
-    found = set()
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == pid and fields[0] != "Z":
-                found.add(int(entry))
-    return found
-
-
-def gone(pid: int, seconds: float = 2.0) -> bool:
-    """Whether the session is empty within `seconds`."""
-    until = time.monotonic() + seconds
-    while session_of(pid):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def workers_of(executor: ProcessExecutor) -> list[int]:
@@ -318,7 +301,7 @@ def test_nothing_outlives_a_command_that_is_ended(
     """13 moments for each of 4 signals, from before the first import to after the rename."""
     out = tmp_path / "out" / "o.png"
     out.parent.mkdir()
-    segments = set(os.listdir("/dev/shm"))
+    segments = unused_segments()
     rng = random.Random(int(what))
     for turn in range(13):
         out.write_bytes(b"old")
@@ -331,12 +314,12 @@ def test_nothing_outlives_a_command_that_is_ended(
         else:
             process.send_signal(what)
         code = process.wait(30)
-        assert gone(process.pid), f"signal {what} after {turn} left a process"
+        assert session_ends(process.pid), f"signal {what} after {turn} left a process"
         assert code in (0, -what, 128 + what)
         assert out.read_bytes() == b"old" or imgpipe.read(out).shape == (3072, 1536, 3)
         if what != signal.SIGKILL:
             assert [p.name for p in out.parent.iterdir()] == ["o.png"]
-    assert set(os.listdir("/dev/shm")) <= segments
+    assert nothing_new_in_shared_memory(segments)
     imgpipe.run(picture, invert(), out, workers=1)  # sweeps what SIGKILL left
     assert [p.name for p in out.parent.iterdir()] == ["o.png"]
 

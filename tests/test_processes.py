@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ import imgpipe
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
 from imgpipe.executors.processes import ProcessExecutor
-from imgpipe.filters import blur
+from imgpipe.filters import autocontrast, blur
 from imgpipe.filters.base import filter
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
@@ -38,8 +39,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
 """How many random moments are tried."""
 
-PIXELS = np.tile(noise((40, 1000, 1), "uint8"), (350, 1, 1))  # as large as seven tasks
+PIXELS = np.tile(noise((40, 1000, 1), "uint8"), (350, 1, 1))
 BLURRED = blur()(PIXELS)
+TASKS = 4
 
 
 @filter(halo=0)
@@ -71,12 +73,17 @@ def nothing_is_left() -> Iterator[None]:
     assert nothing_new_in_shared_memory(segments)
 
 
-@pytest.fixture
-def png(tmp_path: Path) -> Path:
-    path = tmp_path / "in.png"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "in.png"
     imgpipe.write(PIXELS, path)
-    assert len(plan_run(path, blur(), path, executor="processes", workers=2).tiler) == 7
+    assert len(plan_run(path, blur(), path, executor="processes", workers=2).tiler) == TASKS
     return path
+
+
+@pytest.fixture
+def png(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(made, tmp_path))
 
 
 def blurred(png: Path, number: int, pool: ProcessExecutor, **options: object) -> bool:
@@ -113,7 +120,7 @@ def test_only_the_run_whose_function_ends_workers_fails(bad, png: Path, tmp_path
     with ProcessExecutor(2) as pool, ThreadPoolExecutor(2) as threads:
 
         def until_it_failed(event: object) -> None:
-            if isinstance(event, TaskDone) and event.index == 2:
+            if isinstance(event, TaskDone) and event.index == TASKS - 2:
                 assert failed.wait(60)
 
         good = [threads.submit(blurred, png, n, pool, on_event=until_it_failed) for n in range(2)]
@@ -152,6 +159,7 @@ def test_a_cancelled_run_leaves_the_workers_to_the_others(png: Path, tmp_path: P
 
 
 def test_a_pool_that_is_shut_down_under_a_run_is_told(png: Path, tmp_path: Path) -> None:
+    """After the pass that measures; the one that makes the image gets no workers any more."""
     pool = ProcessExecutor(2)
 
     def shut_down(event: object) -> None:
@@ -159,7 +167,7 @@ def test_a_pool_that_is_shut_down_under_a_run_is_told(png: Path, tmp_path: Path)
             pool.shutdown()
 
     with pytest.raises(WorkerError, match=r"in\.png: the executor takes no more work"):
-        imgpipe.run(png, blur(), tmp_path / "o.png", executor=pool, on_event=shut_down)
+        imgpipe.run(png, autocontrast(), tmp_path / "o.png", executor=pool, on_event=shut_down)
     assert not (tmp_path / "o.png").exists()
 
 

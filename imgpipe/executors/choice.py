@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -12,11 +13,15 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.executors.base import Supervised, Traits, traits_of
 from imgpipe.executors.serial import SerialExecutor
+from imgpipe.executors.startup import in_our_worker
 from imgpipe.machine import usable_processors
+from imgpipe.refusals import python_is_ending, refused
 
 __all__ = ["Choice", "ExecutorLike", "choose", "started"]
 
 ExecutorLike = Executor | Literal["serial", "threads", "processes"] | None
+
+_log = logging.getLogger("imgpipe")
 
 _WORTH_A_POOL = 2_000_000  # pixels; fewer are done before the first worker is ready
 
@@ -66,8 +71,8 @@ def choose(
     workers : int or None
         How many workers the caller wants.
     trusted : bool
-        Whether nothing needs to be watched: all filters are imgpipe's own, and none is timed.
-        Others run in processes that may die.
+        Whether nothing needs to be watched: all filters are imgpipe's own, or this is a worker
+        that is watched itself, and none is timed. Others run in processes that may die.
     pixels : int
         Size of the output: a small one is done before a pool would be ready.
     threads : bool
@@ -86,25 +91,30 @@ def choose(
             asked, workers or known, f"{type(asked).__name__}, as passed", traits_of(asked)
         )
     count = workers or usable_processors()
-    if asked is not None:
-        if not isinstance(asked, str) or asked not in _TRAITS:
-            what = f"the class {asked.__name__}" if isinstance(asked, type) else f"{asked!r}"
-            raise UsageError(
-                f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, "
-                f"such as ThreadPoolExecutor(4), not {what}"
-            )
+    if asked is None:
+        name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
+    elif asked in _TRAITS:
         name, why = asked, "as asked"
-    elif threads:
-        name, why = "threads", "as the filters ask for"
-    elif not trusted:
-        name, why = "processes", "so that a function that crashes or hangs can be ended"
-    elif count == 1:
-        name, why = "serial", "for one worker"
-    elif pixels < _WORTH_A_POOL:
-        name, why = "serial", "for an image too small to share out"
     else:
-        name, why = "processes", "for all processors"
+        raise UsageError(f"executor must be one of {', '.join(_TRAITS)}, or an Executor")
     return Choice(name, 1 if name == "serial" else count, f"{name}, {why}", _TRAITS[name])
+
+
+def _found(count: int, *, trusted: bool, pixels: int, threads: bool) -> tuple[str, str]:
+    """Return the name of the best executor, and why it is."""
+    if python_is_ending():
+        if count > 1 or not trusted:
+            _log.warning("Python is about to end and starts no workers; the image is made without")
+        return "serial", "because Python is about to end"
+    if trusted and in_our_worker():
+        return "serial", "within a worker"
+    if threads:
+        return "threads", "as the filters ask for"
+    if not trusted:
+        return "processes", "so that a function that crashes or hangs can be ended"
+    if count > 1 and pixels >= _WORTH_A_POOL:
+        return "processes", "for all processors"
+    return "serial", "for one worker" if count == 1 else "for an image too small to share out"
 
 
 @contextlib.contextmanager
@@ -113,8 +123,11 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
     if isinstance(choice.executor, Executor):
         yield choice.executor
         return
-    with uninterrupted():
-        executor = _made(choice.executor, workers)
+    try:
+        with uninterrupted():
+            executor = _made(choice.executor, workers)
+    except RuntimeError as error:
+        raise refused(error) or error from error
     try:
         yield executor
     except BaseException:
@@ -129,9 +142,9 @@ def _made(name: str, workers: int) -> Executor:
     if name == "serial":
         return SerialExecutor()
     if name == "threads":
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see `_closing`
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as below
 
         return ThreadPoolExecutor(workers, thread_name_prefix="imgpipe")
-    from imgpipe.executors.processes import ProcessExecutor  # noqa: PLC0415 - slow to import
+    from imgpipe.executors.processes import ProcessExecutor  # noqa: PLC0415 - slow
 
     return ProcessExecutor(workers)
