@@ -65,6 +65,11 @@ def session_of(pid: int) -> set[int]:
     return found
 
 
+def session_ends(pid: int) -> bool:
+    """Whether no process of the session that `pid` led is left."""
+    return eventually(lambda: not session_of(pid))
+
+
 def unused_segments() -> set[str]:
     """Return the names in /dev/shm that no living process has mapped."""
     names = set(os.listdir("/dev/shm"))

@@ -34,10 +34,7 @@ from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur, invert
 from imgpipe.filters.base import filter
 from imgpipe.pipeline import plan_run
-from tests.leftovers import (
-    nothing_new_in_shared_memory,
-    unused_segments,
-)
+from tests.leftovers import nothing_new_in_shared_memory, session_ends, unused_segments
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
