@@ -5,7 +5,6 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 
     @filter(halo=1)
     def emboss(chunk, *, strength: float = 1.0): ...
-
     emboss(strength=2)              # a Filter: a frozen value
     emboss(strength=2) | invert()   # a Chain
     emboss(strength=2)(array)       # run whole and serially: the reference
@@ -30,7 +29,6 @@ from imgpipe.filters.parameters import Parameter, bind, is_whole, taken_by
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
-
 
 _BORDER = Parameter("border", str, choices=BORDERS)
 
