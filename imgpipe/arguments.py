@@ -153,8 +153,8 @@ def parse_size(text: str) -> int:
     return made
 
 
-def seconds(given: Any, name: str) -> float:
-    """Return a time that can be waited for.
+def seconds(given: Any, name: str, *, or_none_at_all: bool = False) -> float:
+    """Return a time that can be waited for; with `or_none_at_all` it may be 0.
 
     Raises
     ------
@@ -167,9 +167,10 @@ def seconds(given: Any, name: str) -> float:
             number = float(given)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-    if not 0 < number <= threading.TIMEOUT_MAX:
+    if not (0 < number <= threading.TIMEOUT_MAX or (or_none_at_all and number == 0)):
+        least = "from 0 on" if or_none_at_all else "above 0"
         raise UsageError(
-            f"{name} must be a number of seconds above 0, not {shown(given)}; None waits for as "
+            f"{name} must be a number of seconds {least}, not {shown(given)}; None waits for as "
             "long as it takes"
         )
     return number

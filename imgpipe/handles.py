@@ -6,6 +6,7 @@ import os
 import threading
 from typing import Any
 
+from imgpipe import arguments
 from imgpipe.events import Report
 from imgpipe.filters.entry import FilterLike
 from imgpipe.passes import Control
@@ -50,8 +51,10 @@ class Handle:
         Cancelled
             If it was cancelled.
         ImgpipeError
-            What it failed with.
+            What it failed with; a `UsageError` also if `timeout` is no time.
         """
+        if timeout is not None:
+            timeout = arguments.seconds(timeout, "timeout", or_none_at_all=True)
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TimeoutError("the run is not done yet")

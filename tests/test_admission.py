@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.conftest import noise
 from tests.test_conformance import required
 
 PHOTO = noise((13, 17, 3), "uint8")
-ORDERS = [">f4", ">f8", ">u2", ">i2", ">i4", ">u4", ">f2"]
+ORDERS = [">f4", ">f8", ">u2", ">i2", ">i4", ">i8"]
 
 WAYS: dict[str, Callable[[Any, Path], object]] = {
     "apply": lambda given, _: imgpipe.apply(given, invert()),
@@ -122,15 +123,17 @@ TAKEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_numpy_makes_an_array_of_is_that_array(what: str, tmp_path: Path) -> None:
+def test_what_numpy_makes_an_array_of_is_that_array(
+    what: str, pool: Executor, tmp_path: Path
+) -> None:
     given, array = TAKEN[what], np.asarray(TAKEN[what]).copy()
     chain = blur(sigma=1) | flip()
     expected = chain(array)
     for made in (
         chain(given),
         imgpipe.apply(given, chain),
-        imgpipe.apply(given, chain, workers=1, executor="threads", chunk=5),
-        imgpipe.apply(given, chain, workers=1, executor="processes"),
+        imgpipe.apply(given, chain, executor="serial", chunk=5),
+        imgpipe.apply(given, chain, executor=pool),
     ):
         assert type(made) is np.ndarray
         np.testing.assert_array_equal(made, expected, strict=True)
@@ -144,12 +147,12 @@ def test_what_numpy_makes_an_array_of_is_that_array(what: str, tmp_path: Path) -
     assert mixed == blend(other=array)
 
 
-def test_read_only_and_mapped_arrays_are_images(tmp_path: Path) -> None:
+def test_read_only_and_mapped_arrays_are_images(pool: Executor, tmp_path: Path) -> None:
     fixed = PHOTO.copy()
     fixed.flags.writeable = False
     np.save(tmp_path / "a.npy", PHOTO)
     for given in (fixed, np.load(tmp_path / "a.npy", mmap_mode="r")):
-        for executor in ("serial", "processes"):
+        for executor in ("serial", pool):
             made = imgpipe.apply(given, blur(), executor=executor)
             assert type(made) is np.ndarray
             np.testing.assert_array_equal(made, blur()(PHOTO))
@@ -210,7 +213,7 @@ def test_what_a_function_returns_is_held_to_the_same_rule(
     made: Callable[..., Any], says: str
 ) -> None:
     one = filter(halo=0, name="own")(made)()
-    for enter in (lambda: one(PHOTO), lambda: imgpipe.apply(PHOTO, one, workers=1)):
+    for enter in (lambda: one(PHOTO), lambda: imgpipe.apply(PHOTO, one, executor="serial")):
         with pytest.raises(FilterError, match=f"own: .*{says}"):
             enter()
 
@@ -276,7 +279,6 @@ def test_the_order_of_bytes_changes_no_value_of_any_filter(dtype: str, tmp_path:
         for do in (
             lambda one=one: one(foreign),
             lambda one=one: imgpipe.apply(foreign, one, executor="serial", chunk=8),
-            lambda one=one: imgpipe.apply(np.asfortranarray(foreign)[:, :, :], one),
         ):
             made = attempt(do)
             np.testing.assert_array_equal(made, expected, err_msg=name, strict=True)
@@ -289,7 +291,7 @@ def test_the_order_of_bytes_changes_no_value_of_any_filter(dtype: str, tmp_path:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_files_in_the_order_of_another_machine(order: str, tmp_path: Path) -> None:
+def test_files_in_the_order_of_another_machine(order: str, pool: Executor, tmp_path: Path) -> None:
     native = noise((40, 31, 3), "uint16")
     path = tmp_path / "in.npy"
     np.save(path, np.asarray(native, ">u2", order=order))
@@ -300,11 +302,11 @@ def test_files_in_the_order_of_another_machine(order: str, tmp_path: Path) -> No
         assert made.dtype.isnative
         part = native if box is None else native[3:20, 2:30]
         np.testing.assert_array_equal(made, part)
-    imgpipe.run(path, blend(other=path), tmp_path / "o.npy", executor="processes")
+    imgpipe.run(path, blend(other=path), tmp_path / "o.npy", executor=pool)
     np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), native)
     mapped = np.load(path, mmap_mode="r")
-    for executor in ("serial", "threads", "processes"):
-        made = imgpipe.apply(mapped, blur() | flip(), executor=executor, workers=1)
+    for executor in ("serial", "threads", pool):
+        made = imgpipe.apply(mapped, blur() | flip(), executor=executor)
         np.testing.assert_array_equal(made, (blur() | flip())(native), strict=True)
     seams = [p for _, p in imgpipe.iter_chunks(mapped, 16, halo=2)]
     assert {p.dtype for p in seams} == {np.dtype(np.uint16)}

@@ -233,3 +233,13 @@ def test_a_wrong_value_that_is_long_is_not_shown() -> None:
         arguments.whole(np.zeros((50, 50)), "workers", at_least=1)
     with pytest.raises(ImgpipeError, match=r"not a str$"):
         arguments.whole("x" * 200, "workers", at_least=1)
+
+
+def test_a_handle_is_waited_for_as_long_as_can_be_meant(tmp_path: Path) -> None:
+    imgpipe.write(PHOTO, tmp_path / "in.png")
+    handle = imgpipe.submit(tmp_path / "in.png", invert(), tmp_path / "out.png")
+    for wrong in ("5", -1, math.nan, math.inf, [1]):
+        with pytest.raises(UsageError, match="timeout must be a number of seconds from 0 on"):
+            handle.result(wrong)
+    assert handle.result(60).height == len(PHOTO)
+    assert handle.result(0).height == len(PHOTO)
