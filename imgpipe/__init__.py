@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
     from imgpipe.filters.base import Chain, Filter, filter
+    from imgpipe.filters.definition import Place
+    from imgpipe.filters.parameters import Between, Example, Through
     from imgpipe.geometry import Box
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo
@@ -35,14 +37,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Between",
     "Box",
     "Chain",
     "CheckReport",
+    "Example",
     "Filter",
     "Handle",
     "ImageInfo",
     "ImgpipeError",
+    "Place",
     "Report",
+    "Through",
     "apply",
     "check",
     "errors",
@@ -58,14 +64,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Between": "filters.parameters",
     "Box": "geometry",
     "Chain": "filters.base",
     "CheckReport": "checking",
+    "Example": "filters.parameters",
     "Filter": "filters.base",
     "Handle": "handles",
     "ImageInfo": "image",
     "ImgpipeError": "errors",
+    "Place": "filters.definition",
     "Report": "events",
+    "Through": "filters.parameters",
     "apply": "inmemory",
     "check": "checking",
     "filter": "filters.base",

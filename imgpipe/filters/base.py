@@ -24,8 +24,8 @@ from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.callables import module_of, name_of
 from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
-from imgpipe.filters.operands import as_text, comparable, further_image
-from imgpipe.filters.parameters import Parameter, bind, is_whole, taken_by
+from imgpipe.filters.operands import as_text, comparable, with_further_images
+from imgpipe.filters.parameters import Parameter, bind, is_whole, signature_for, taken_by
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
@@ -265,9 +265,10 @@ class FilterFactory:
         self.__module__ = module_of(definition.kernel)
         self.__doc__ = definition.kernel.__doc__
         self.__wrapped__ = definition.kernel
+        self.__signature__ = signature_for(definition.parameters, definition.border)
 
-    def __call__(self, *args: Any, border: Border | None = None, **kwargs: Any) -> Filter:
-        """Return the filter with these parameters.
+    def __call__(self, *args: Any, **kwargs: Any) -> Filter:
+        """Return the filter with these parameters, and `border` if that is given.
 
         Raises
         ------
@@ -275,18 +276,15 @@ class FilterFactory:
             If a parameter is unknown, missing, of the wrong type or out of bounds.
         """
         definition = self.definition
+        border: Border | None = kwargs.pop("border", None)
         first = definition.parameters[0] if definition.parameters else None
         if args and isinstance(args[0], np.ndarray) and (first is None or first.plain):
             raise ParameterError(
                 f"{definition.name} is a filter that was not given its parameters; call it: "
                 f"{definition.name}()(array)"
             )
-        params = tuple(
-            (name, further_image(value, f"{definition.name}: {name}"))
-            if name in definition.operands
-            else (name, value)
-            for name, value in bind(definition.parameters, args, kwargs, definition.name)
-        )
+        bound = bind(definition.parameters, args, kwargs, definition.name)
+        params = tuple(with_further_images(bound, definition))
         border = _BORDER.check(border, definition.name)
         return Filter(definition, params, border or definition.border)
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from imgpipe.admission import admitted
-from imgpipe.filters.definition import digest_of
+from imgpipe.filters.definition import Definition, digest_of
 
-__all__ = ["as_text", "comparable", "further_image"]
+__all__ = ["as_text", "comparable", "with_further_images"]
 
 
-def further_image(given: Any, name: str) -> Any:
+def with_further_images(
+    params: Iterable[tuple[str, Any]], definition: Definition
+) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a filter, those that are further images as paths or arrays."""
+    for name, value in params:
+        if name in definition.operands:
+            yield name, _further_image(value, f"{definition.name}: {name}")
+        else:
+            yield name, value
+
+
+def _further_image(given: Any, name: str) -> Any:
     """Return a path as it is, and an image in memory as an array; None where there is none yet."""
     if given is None or isinstance(given, (str, os.PathLike)):
         return given

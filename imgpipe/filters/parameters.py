@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from imgpipe.errors import ParameterError
+from imgpipe.filters.borders import Border
 from imgpipe.filters.callables import annotations_of, signature_of
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "is_whole",
     "keywords_of",
     "parameters_of",
+    "signature_for",
     "taken_by",
 ]
 
@@ -130,6 +132,14 @@ class Parameter:
     def plain(self) -> bool:
         """Whether it is a number or text, and no array could stand for it."""
         return self.kind is not object and self.through is None
+
+    @property
+    def type(self) -> Any:
+        """The type of its values in Python, as annotations write it."""
+        made: Any = Any if self.kind is object or self.through is not None else self.kind
+        if self.choices and self.through is None:
+            made = Literal[tuple(map(self.kind, self.choices))]
+        return made | None if self.optional and made is not Any else made
 
     def left_out(self, value: Any) -> bool:
         """Whether `value` is a default that only means that nothing was given."""
@@ -238,6 +248,29 @@ def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names in the signature of `function`; none where that does not tell."""
     signature = signature_of(function)
     return () if signature is None else tuple(signature.parameters)
+
+
+def signature_for(parameters: tuple[Parameter, ...], border: Border) -> inspect.Signature:
+    """Return how a filter with these parameters is called.
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        Its own.
+    border : str
+        The default of the one that every filter has.
+    """
+    by_name_only = inspect.Parameter.KEYWORD_ONLY
+    last = inspect.Parameter("border", by_name_only, default=border, annotation=Border)
+    entries = list[inspect.Parameter]()
+    by_name = False
+    for each in parameters:
+        # What must be given, after what need not be, has no other place in a signature.
+        by_name |= each.required and bool(entries) and entries[-1].default is not _EMPTY
+        kind = by_name_only if by_name else last.POSITIONAL_OR_KEYWORD
+        made = inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)
+        entries.append(made)
+    return inspect.Signature([*entries, last])
 
 
 def taken_by(

@@ -1,0 +1,977 @@
+"""The filters and their parameters. Written by ``python -m imgpipe.filters.stubs``."""
+
+from typing import Any, Literal
+
+from imgpipe.filters.base import Filter, FilterFactory
+from imgpipe.filters.borders import Border
+
+__all__ = [
+    "adaptive_threshold",
+    "astype",
+    "autocontrast",
+    "bilateral",
+    "blackhat",
+    "blend",
+    "blur",
+    "box",
+    "close",
+    "convolve",
+    "crop",
+    "difference_of_gaussians",
+    "dilate",
+    "emboss",
+    "equalize",
+    "erode",
+    "flip",
+    "gamma",
+    "gaussian_laplace",
+    "grayscale",
+    "invert",
+    "laplace",
+    "levels",
+    "linear",
+    "lut",
+    "maximum",
+    "median",
+    "minimum",
+    "mix_channels",
+    "morphological_gradient",
+    "otsu",
+    "percentile",
+    "posterize",
+    "prewitt",
+    "resize",
+    "rotate",
+    "scharr",
+    "sepia",
+    "sobel",
+    "solarize",
+    "threshold",
+    "tint",
+    "tophat",
+    "unsharp",
+]
+
+
+class _AdaptiveThreshold(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 15,
+        offset: float = 0.08,
+        method: Literal['mean', 'gaussian'] = 'mean',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Make white what is brighter than its neighbourhood.
+
+        Parameters
+        ----------
+        radius : int, between 1 and 300
+            Pixels on each side of the centre.
+        offset : float, between -1 and 1
+            What is taken from the mean, 1 being white.
+        method : Literal['mean', 'gaussian']
+            Mean over a square, or weighted by a Gaussian.
+        """
+
+adaptive_threshold: _AdaptiveThreshold
+
+
+class _Astype(FilterFactory):
+    def __call__(
+        self,
+        dtype: Any,
+        range: Any = 'full',
+        nan: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Convert every value to another type.
+
+        Parameters
+        ----------
+        dtype : Any
+            Type of the result.
+        range : Any
+            What becomes black and white: full, measured, or two numbers such as 0..4095; or
+            keep.
+        nan : float | None, between 0 and 1
+            What NaN and infinity become, 1 being white; none: an error in integers.
+        """
+
+astype: _Astype
+
+
+class _Autocontrast(FilterFactory):
+    def __call__(
+        self,
+        cutoff: float = 0.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Stretch each channel to the full range of values.
+
+        Parameters
+        ----------
+        cutoff : float, between 0 and 49
+            Percent of the values to clip at each end.
+        """
+
+autocontrast: _Autocontrast
+
+
+class _Bilateral(FilterFactory):
+    def __call__(
+        self,
+        sigma_color: float = 0.1,
+        sigma_spatial: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Bilateral filter: smooth, but not across edges.
+
+        Parameters
+        ----------
+        sigma_color : float, between 0.0001 and 100
+            How unlike neighbours may be, in units of the full range.
+        sigma_spatial : float, between 0.3 and 10
+            Standard deviation in pixels.
+        """
+
+bilateral: _Bilateral
+
+
+class _Blackhat(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        gain: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Black top-hat: what closing adds.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 500
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        gain : float, between 0 and 1e+06
+            What the result is multiplied by.
+        """
+
+blackhat: _Blackhat
+
+
+class _Blend(FilterFactory):
+    def __call__(
+        self,
+        other: Any,
+        amount: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Mix with a second image of the same size.
+
+        Parameters
+        ----------
+        other : Any
+            Path of an image of the same size and kind.
+        amount : float, between 0 and 1
+            How much of the other image, 0 to 1.
+        """
+
+blend: _Blend
+
+
+class _Blur(FilterFactory):
+    def __call__(
+        self,
+        sigma: float = 2.0,
+        truncate: float = 4.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Gaussian blur.
+
+        Parameters
+        ----------
+        sigma : float, between 0.3 and 100
+            Standard deviation in pixels.
+        truncate : float, between 1 and 10
+            Radius in standard deviations.
+        """
+
+blur: _Blur
+
+
+class _Box(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 2,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Box blur: the mean over a square.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        """
+
+box: _Box
+
+
+class _Close(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Close: fill dark details smaller than the shape.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 500
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+close: _Close
+
+
+class _Convolve(FilterFactory):
+    def __call__(
+        self,
+        kernel: Any,
+        scale: float = 1.0,
+        offset: float = 0.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Convolve with a kernel of your own.
+
+        Parameters
+        ----------
+        kernel : Any
+            Rows of numbers that end in a semicolon, or a file of them.
+        scale : float, between -1e+09 and 1e+09
+            What the sum is divided by.
+        offset : float, between -1 and 1
+            Added to the result, in units of the full range.
+        """
+
+convolve: _Convolve
+
+
+class _Crop(FilterFactory):
+    def __call__(
+        self,
+        x: int = 0,
+        y: int = 0,
+        *,
+        width: int,
+        height: int,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Cut out a part of the image.
+
+        Parameters
+        ----------
+        x : int, at least 0
+            First column.
+        y : int, at least 0
+            First row.
+        width : int, at least 1
+            Columns.
+        height : int, at least 1
+            Rows.
+        """
+
+crop: _Crop
+
+
+class _DifferenceOfGaussians(FilterFactory):
+    def __call__(
+        self,
+        low_sigma: float = 1.0,
+        high_sigma: float | None = None,
+        truncate: float = 4.0,
+        gain: float = 1.0,
+        offset: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Difference of Gaussians: what is between two scales.
+
+        Parameters
+        ----------
+        low_sigma : float, between 0 and 60
+            Standard deviation of the narrow one.
+        high_sigma : float | None, between 0 and 100
+            That of the wide one, 1.6 times as much by default.
+        truncate : float, between 1 and 10
+            Radius in standard deviations.
+        gain : float, between -1e+06 and 1e+06
+            What the result is multiplied by.
+        offset : float, between -1 and 1
+            Added to the result, in units of the full range.
+        """
+
+difference_of_gaussians: _DifferenceOfGaussians
+
+
+class _Dilate(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Dilate: the greatest value around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+dilate: _Dilate
+
+
+class _Emboss(FilterFactory):
+    def __call__(
+        self,
+        strength: float = 1.0,
+        offset: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Emboss: a relief of the image, lit from the top left.
+
+        Parameters
+        ----------
+        strength : float, between -100 and 100
+            How deep; negative turns it inside out.
+        offset : float, between -1 and 1
+            Added to the result, in units of the full range.
+        """
+
+emboss: _Emboss
+
+
+class _Equalize(FilterFactory):
+    def __call__(
+        self,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Equalize the histogram of each channel."""
+
+equalize: _Equalize
+
+
+class _Erode(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Erode: the least value around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+erode: _Erode
+
+
+class _Flip(FilterFactory):
+    def __call__(
+        self,
+        direction: Literal['vertical', 'horizontal'] = 'vertical',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Mirror the image top to bottom or left to right.
+
+        Parameters
+        ----------
+        direction : Literal['vertical', 'horizontal']
+            Vertical: top to bottom.
+        """
+
+flip: _Flip
+
+
+class _Gamma(FilterFactory):
+    def __call__(
+        self,
+        gamma: float,
+        gain: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Gamma correction: raise every value to a power.
+
+        Parameters
+        ----------
+        gamma : float, between 0 and 100
+            Exponent: below 1 brightens, above 1 darkens.
+        gain : float, between 0 and 1000
+            Factor of the result.
+        """
+
+gamma: _Gamma
+
+
+class _GaussianLaplace(FilterFactory):
+    def __call__(
+        self,
+        sigma: float = 2.0,
+        truncate: float = 4.0,
+        gain: float = 1.0,
+        offset: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Laplacian of Gaussian: second derivatives of the blurred image.
+
+        Parameters
+        ----------
+        sigma : float, between 0.3 and 100
+            Standard deviation in pixels.
+        truncate : float, between 1 and 10
+            Radius in standard deviations.
+        gain : float, between -1e+06 and 1e+06
+            What the result is multiplied by.
+        offset : float, between -1 and 1
+            Added to the result, in units of the full range.
+        """
+
+gaussian_laplace: _GaussianLaplace
+
+
+class _Grayscale(FilterFactory):
+    def __call__(
+        self,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Reduce colours to gray, by luma."""
+
+grayscale: _Grayscale
+
+
+class _Invert(FilterFactory):
+    def __call__(
+        self,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Invert every value: white becomes black."""
+
+invert: _Invert
+
+
+class _Laplace(FilterFactory):
+    def __call__(
+        self,
+        gain: float = 1.0,
+        offset: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Laplacian: the sum of the second differences along both axes.
+
+        Parameters
+        ----------
+        gain : float, between -1e+06 and 1e+06
+            What the result is multiplied by.
+        offset : float, between -1 and 1
+            Added to the result, in units of the full range.
+        """
+
+laplace: _Laplace
+
+
+class _Levels(FilterFactory):
+    def __call__(
+        self,
+        in_black: float | None = None,
+        in_white: float | None = None,
+        gamma: float | None = None,
+        out_black: float | None = None,
+        out_white: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Move the black point, the white point and the mid tones.
+
+        Parameters
+        ----------
+        in_black : float | None, between 0 and 1
+            Value that becomes out_black.
+        in_white : float | None, between 0 and 1
+            Value that becomes out_white.
+        gamma : float | None, between 0.01 and 100
+            Above 1 brightens what is between them.
+        out_black : float | None, between 0 and 1
+            Darkest value of the result.
+        out_white : float | None, between 0 and 1
+            Brightest value of the result.
+        """
+
+levels: _Levels
+
+
+class _Linear(FilterFactory):
+    def __call__(
+        self,
+        scale: float | None = None,
+        offset: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Scale every value and add to it.
+
+        Parameters
+        ----------
+        scale : float | None, between -1000 and 1000
+            Factor: contrast.
+        offset : float | None, between -1000 and 1000
+            What is added, 1 being white.
+        """
+
+linear: _Linear
+
+
+class _Lut(FilterFactory):
+    def __call__(
+        self,
+        table: Any,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Look up every value in a table of your own.
+
+        Parameters
+        ----------
+        table : Any
+            A text or .npy file with an entry for each level, or the entries.
+        """
+
+lut: _Lut
+
+
+class _Maximum(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Take the greatest value around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+maximum: _Maximum
+
+
+class _Median(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Take the median around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 100
+            Pixels on each side of the centre.
+        """
+
+median: _Median
+
+
+class _Minimum(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Take the least value around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+minimum: _Minimum
+
+
+class _MixChannels(FilterFactory):
+    def __call__(
+        self,
+        matrix: Any,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Mix the channels with a matrix of your own.
+
+        Parameters
+        ----------
+        matrix : Any
+            Rows of weights that end in a semicolon, or a file of them.
+        """
+
+mix_channels: _MixChannels
+
+
+class _MorphologicalGradient(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        gain: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Take the range of values around each pixel.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 1000
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        gain : float, between 0 and 1e+06
+            What the result is multiplied by.
+        """
+
+morphological_gradient: _MorphologicalGradient
+
+
+class _Open(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Open: remove bright details smaller than the shape.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 500
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        """
+
+open: _Open
+
+
+class _Otsu(FilterFactory):
+    def __call__(
+        self,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Threshold each channel by Otsu's method."""
+
+otsu: _Otsu
+
+
+class _Percentile(FilterFactory):
+    def __call__(
+        self,
+        percentile: float = 50.0,
+        radius: int = 1,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Take a percentile around each pixel.
+
+        Parameters
+        ----------
+        percentile : float, between 0 and 100
+            Percent of the values to leave below.
+        radius : int, between 0 and 100
+            Pixels on each side of the centre.
+        """
+
+percentile: _Percentile
+
+
+class _Posterize(FilterFactory):
+    def __call__(
+        self,
+        bits: int = 4,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Keep only the highest bits of every value.
+
+        Parameters
+        ----------
+        bits : int, between 1 and 16
+            Bits to keep of each value.
+        """
+
+posterize: _Posterize
+
+
+class _Prewitt(FilterFactory):
+    def __call__(
+        self,
+        axis: Literal['magnitude', 'x', 'y'] = 'magnitude',
+        offset: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Find edges with the Prewitt operator.
+
+        Parameters
+        ----------
+        axis : Literal['magnitude', 'x', 'y']
+            Strength of the edge, or the derivative along x or along y.
+        offset : float | None, between -1 and 1
+            Added to the result, in units of the full range; 0.5 for x and y by default.
+        """
+
+prewitt: _Prewitt
+
+
+class _Resize(FilterFactory):
+    def __call__(
+        self,
+        size: Any,
+        method: Literal['nearest', 'bilinear', 'bicubic', 'lanczos'] = 'bicubic',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Resize the image.
+
+        Parameters
+        ----------
+        size : Any
+            800x600 to fit into, 800x, x600, 50%, or 800x600! to distort.
+        method : Literal['nearest', 'bilinear', 'bicubic', 'lanczos']
+            How pixels are made.
+        """
+
+resize: _Resize
+
+
+class _Rotate(FilterFactory):
+    def __call__(
+        self,
+        angle: Literal[90, 180, 270] = 90,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Rotate the image counter-clockwise by a multiple of 90 degrees.
+
+        Parameters
+        ----------
+        angle : Literal[90, 180, 270]
+            Degrees, counter-clockwise.
+        """
+
+rotate: _Rotate
+
+
+class _Scharr(FilterFactory):
+    def __call__(
+        self,
+        axis: Literal['magnitude', 'x', 'y'] = 'magnitude',
+        offset: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Find edges with the Scharr operator.
+
+        Parameters
+        ----------
+        axis : Literal['magnitude', 'x', 'y']
+            Strength of the edge, or the derivative along x or along y.
+        offset : float | None, between -1 and 1
+            Added to the result, in units of the full range; 0.5 for x and y by default.
+        """
+
+scharr: _Scharr
+
+
+class _Sepia(FilterFactory):
+    def __call__(
+        self,
+        strength: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Give the image the brown of an old photograph.
+
+        Parameters
+        ----------
+        strength : float, between 0 and 1
+            0 leaves the image, 1 is all sepia.
+        """
+
+sepia: _Sepia
+
+
+class _Sobel(FilterFactory):
+    def __call__(
+        self,
+        axis: Literal['magnitude', 'x', 'y'] = 'magnitude',
+        offset: float | None = None,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Find edges with the Sobel operator.
+
+        Parameters
+        ----------
+        axis : Literal['magnitude', 'x', 'y']
+            Strength of the edge, or the derivative along x or along y.
+        offset : float | None, between -1 and 1
+            Added to the result, in units of the full range; 0.5 for x and y by default.
+        """
+
+sobel: _Sobel
+
+
+class _Solarize(FilterFactory):
+    def __call__(
+        self,
+        threshold: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Invert the bright values.
+
+        Parameters
+        ----------
+        threshold : float, between 0 and 1
+            Value from which on values are inverted.
+        """
+
+solarize: _Solarize
+
+
+class _Threshold(FilterFactory):
+    def __call__(
+        self,
+        value: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Make what is above a value white and all else black.
+
+        Parameters
+        ----------
+        value : float, between 0 and 1
+            What is above it becomes white, 1 being white.
+        """
+
+threshold: _Threshold
+
+
+class _Tint(FilterFactory):
+    def __call__(
+        self,
+        colour: Any,
+        strength: float = 0.5,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Tint the image with a colour.
+
+        Parameters
+        ----------
+        colour : Any
+            A colour, such as #ff8000.
+        strength : float, between 0 and 1
+            0 leaves the image, 1 leaves no other hue.
+        """
+
+tint: _Tint
+
+
+class _Tophat(FilterFactory):
+    def __call__(
+        self,
+        radius: int = 1,
+        shape: Literal['square', 'cross', 'disk'] = 'square',
+        gain: float = 1.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """White top-hat: what opening removes.
+
+        Parameters
+        ----------
+        radius : int, between 0 and 500
+            Pixels on each side of the centre.
+        shape : Literal['square', 'cross', 'disk']
+            Which pixels within the radius count.
+        gain : float, between 0 and 1e+06
+            What the result is multiplied by.
+        """
+
+tophat: _Tophat
+
+
+class _Unsharp(FilterFactory):
+    def __call__(
+        self,
+        radius: float = 1.0,
+        amount: float = 1.0,
+        threshold: float = 0.0,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Unsharp mask: add what a blur would take away.
+
+        Parameters
+        ----------
+        radius : float, between 0.3 and 100
+            Standard deviation of the blur, in pixels.
+        amount : float, between -1 and 100
+            How much of the detail to add.
+        threshold : float, between 0 and 1
+            Least detail that counts, in units of the full range.
+        """
+
+unsharp: _Unsharp
