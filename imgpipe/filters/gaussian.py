@@ -1,32 +1,42 @@
 """Gaussian blur of a padded chunk.
 
-8-bit images are filtered in 16-bit integers and others in floating point. Wide Gaussians of 8-bit
-images go by way of every fourth row and column, where the place of the chunk is known.
+8-bit images are filtered in 16-bit integers, and wide Gaussians of them by way of every fourth row
+and column, where the place of the chunk is known. All others are exact sums in floating point.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.gaussian_design import LONG, chains, real_chain
+from imgpipe.filters.cascade import Cascade, cascade
+from imgpipe.filters.gaussian_design import LONG, chains, coarse_chain
+from imgpipe.filters.magnitudes import summed
 from imgpipe.filters.separable import Pass, apply
 from imgpipe.filters.wide_gaussian import blurred_by_way, left_over
 from imgpipe.image import Pixels
 
-__all__ = ["gaussian", "gaussian_radius"]
+__all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius"]
 
-# From this sigma on, 8-bit images go by way of every fourth sample; sigma that octaves may leave
-# there, where less is asked of what is left.
+# From this sigma on, 8-bit images go by way of every fourth sample.
 _WIDE = 14.0
-_LEAST_LEFT = 1.3
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
     """Return how far a Gaussian reaches that is cut off at ``truncate`` standard deviations."""
     return int(truncate * sigma + 0.5)
+
+
+def exact_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the floating-point type that is exact enough for sums of values of `dtype`.
+
+    float32 for uint8, uint16, float16 and float32, else float64.
+    """
+    single = dtype.kind == "f" and dtype.itemsize <= 4
+    return np.dtype(np.float32 if single or dtype in (np.uint8, np.uint16) else np.float64)
 
 
 def gaussian(
@@ -39,19 +49,20 @@ def gaussian(
 ) -> Pixels:
     """Blur a padded chunk with a Gaussian and return its interior.
 
-    Approximates ``sum_k g[k] x[i + k] / sum_k g[k]``, ``g[k] = exp(-k**2 / (2 sigma**2))``,
+    ``sum_k g[k] x[i + k] / sum_k g[k]``, ``g[k] = exp(-k**2 / (2 sigma**2))``,
     ``abs(k) <= radius``, along both axes.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        uint8, uint16, float32 or float64; ``radius = int(truncate * sigma + 0.5)``.
+        Of any real type; ``radius = int(truncate * sigma + 0.5)``.
     sigma : float
         Standard deviation in pixels.
     truncate : float
         Where the Gaussian is cut off, in standard deviations.
     dtype : dtype, optional
-        What to compute in and to return, that of ``chunk`` by default.
+        uint8, uint16, float32 or float64: what to return. By default that of ``chunk`` if it is
+        one of them, float32 for float16, and else float64.
     origin : (int, int), optional
         Row and column of the first sample in the whole image: wide Gaussians of 8 bits are
         faster where it is known.
@@ -59,19 +70,44 @@ def gaussian(
     Returns
     -------
     ndarray, shape (rows, columns, channels), of that dtype
-        8-bit samples are within about one level of the unrounded Gaussian; others are
-        exact up to a sigma of about 5, and beyond within 2e-4 of their range.
+        float64 is exact to 1e-10 of the largest absolute value within the window, float32 to
+        1e-6, uint16 to one level; uint8 is within about one level of the unrounded Gaussian.
     """
-    radius, dtype = gaussian_radius(sigma, truncate), dtype or chunk.dtype
+    radius = gaussian_radius(sigma, truncate)
     if radius == 0:
-        return chunk.astype(dtype)
-    if origin is not None and dtype == np.uint8 and sigma >= _WIDE and radius >= LONG * sigma:
-        return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
-    down, along = chains(float(sigma), radius, dtype)
-    return apply(chunk, down, along, (radius, radius), dtype)
+        return chunk.astype(dtype or chunk.dtype)
+    dtype = dtype or _returned(chunk.dtype)
+    if dtype == np.uint8:
+        if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
+            return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
+        both = chains(float(sigma), radius)
+        if both is not None:
+            return apply(chunk, *both, (radius, radius), dtype)
+    working = dtype if dtype.kind == "f" else exact_type(dtype)
+
+    def total(x: Pixels, working: np.dtype[Any]) -> Pixels:
+        line = gaussian_line(float(sigma), radius, working)
+        return apply(x, line, line, (radius, radius), dtype if x is chunk else working)
+
+    return summed(chunk, radius, working, total, mean=True)
+
+
+def _returned(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype in (np.uint8, np.uint16) else exact_type(dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def gaussian_line(
+    sigma: float, radius: int, dtype: np.dtype[Any], *, second: bool = False
+) -> Cascade:
+    """Return the pass of a Gaussian of sum 1, or of its second derivative times ``sigma**2``."""
+    squares = (np.arange(radius + 1) / sigma) ** 2
+    g = np.exp(-0.5 * squares)
+    g /= g[0] + 2 * math.fsum(g[1:])
+    return cascade(g * (squares - 1) if second else g, sigma, dtype)
 
 
 @functools.lru_cache(maxsize=64)
 def _what_is_left(sigma: float, radius: int) -> Pass:
     """Choose what blurs, in both directions, between thinning out and filling in."""
-    return real_chain(*left_over(sigma, radius), np.dtype(np.float32), _LEAST_LEFT)
+    return coarse_chain(*left_over(sigma, radius))

@@ -1,4 +1,4 @@
-"""How a Gaussian is built: of additions, as few as are accurate.
+"""How a Gaussian of 8-bit images is built: of additions, as few as are accurate enough.
 
 A Gaussian of standard deviation sigma is separable: one pass down the columns, one along
 the rows.  Each pass is a chain of three kinds of steps, chosen once per sigma:
@@ -19,9 +19,10 @@ Wavelets, Springer, 1989): after a few ``_Pair(1)`` the signal is smooth enough 
 rest may step by 2, after a few ``_Pair(2)`` by 4, and so on.  Nothing is decimated, so
 that a pixel's value does not depend on where a chunk begins.
 
-8-bit images are filtered in 16-bit integers and others in floating point; either way
-every pixel is the same sequence of additions and multiplications of the same inputs,
-whatever the size or the place of the chunk.
+Images are filtered in 16-bit integers, and what is left of a wide Gaussian between thinning out and
+filling in is filtered in floating point; either way every pixel is the same sequence of additions
+and multiplications of the same inputs, whatever the size or the place of the chunk. Exact sums are
+those of `imgpipe.filters.cascade`.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgpipe.filters.kernels import real_type
+from imgpipe.filters.cascade import least_squares
 from imgpipe.filters.separable import scratch
 from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
 
-__all__ = ["LONG", "chains", "real_chain"]
+__all__ = ["LONG", "chains", "coarse_chain"]
 
 _Reals: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -144,25 +145,21 @@ _KNOWN = {(2.0, 8): _Kernel((1, 3), (0.078125, 0.3671875, 0.09375), (1,) * 6)}
 
 
 @functools.lru_cache(maxsize=64)
-def chains(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[_Chain, _Chain]:
-    """Choose the chains down the columns and along the rows."""
-    if dtype == np.uint8:
-        if sigma < _FEW_TAPS:
-            return _few_taps(sigma, radius)
-        kernel = _KNOWN.get((sigma, radius)) or _integer_kernel(sigma, radius)
-        if kernel is not None:
-            return _fixed_point(kernel)
-    real = real_type(dtype)
-    chain = real_chain(sigma, radius, real)
-    return chain, chain
+def chains(sigma: float, radius: int) -> tuple[_Chain, _Chain] | None:
+    """Choose the chains down the columns and along the rows; none if it is cut off early."""
+    if sigma < _FEW_TAPS:
+        return _few_taps(sigma, radius)
+    kernel = _KNOWN.get((sigma, radius)) or _integer_kernel(sigma, radius)
+    return None if kernel is None else _fixed_point(kernel)
 
 
-def real_chain(sigma: float, radius: int, dtype: np.dtype[Any], least: float = 2.5) -> _Chain:
-    """Choose the chain of a Gaussian in floats, whose octaves leave a sigma of `least` or more."""
-    kernel = _real_kernel(sigma, radius, least)
+def coarse_chain(sigma: float, radius: int) -> _Chain:
+    """Choose the chain of a Gaussian in float32, within 2e-4 of the range of what it filters."""
+    kernel = _real_kernel(sigma, radius, least=1.3)
     scale = 0.5 ** len(kernel.pairs)
     fir = _Fir(kernel.offsets, tuple(scale * w for w in kernel.weights))
-    return _Chain(dtype, (fir, *map(_Pair, sorted(kernel.pairs, reverse=True))))
+    pairs = map(_Pair, sorted(kernel.pairs, reverse=True))
+    return _Chain(np.dtype(np.float32), (fir, *pairs))
 
 
 def _samples(sigma: float, radius: int) -> _Reals:
@@ -225,7 +222,7 @@ def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
     stress = _stress(sigma, omega)
     columns = [2 * before * (_response(k, omega) - 1) * stress for k in offsets]
     wanted = (_spectrum(sigma, radius, omega) - before) * stress
-    weights = np.linalg.lstsq(np.stack(columns, axis=1), wanted, rcond=None)[0].tolist()
+    weights = least_squares(np.stack(columns), wanted).tolist()
     return _Kernel(tuple(offsets), (1 - 2 * math.fsum(weights), *weights), pairs)
 
 
