@@ -10,7 +10,8 @@ levels: the levels of the algorithme a trous (M. Holschneider et al., "A real-ti
 signal analysis with the help of the wavelet transform", in Wavelets, Springer, 1989).
 
 The weights are a least-squares fit, whose error is measured: a cascade is taken if it is cheaper
-than the plain sum and as exact as asked. Every result is the same sequence of additions and
+than the plain sum and as exact as asked. Where no weight of the filter is negative, none of the
+cascade is, so that it never leaves the range of the samples by more than rounding. Every result is the same sequence of additions and
 multiplications of the same samples, wherever a chunk begins, and no sample beyond the ends of the
 filter takes part.
 """
@@ -202,6 +203,10 @@ def _basis(orders: list[int], reach: int, more: int) -> _Basis | None:
 def _fitted(basis: _Basis, half: _Reals, orders: list[int], dtype: np.dtype[Any]) -> Cascade | None:
     """Return the cascade that is nearest to a filter, if it is near enough."""
     weights = least_squares(basis.rows, half)
+    while half.min() >= 0 > weights.min():
+        kept = np.flatnonzero(weights >= 0)
+        basis = basis._replace(rows=basis.rows[kept], places=tuple(basis.places[i] for i in kept))
+        weights = least_squares(basis.rows, half)
     off = np.abs(np.einsum("ij,i->j", basis.rows, weights) - half)
     if 2 * float(off.sum()) > _TOLERANCE[dtype.name]:
         return None
