@@ -165,11 +165,11 @@ FILTERS = Registry(
             "prewitt": ("edges", "Find edges with the Prewitt operator."),
             "laplace": ("edges", "Laplacian: the sum of the second differences along both axes."),
             "gaussian_laplace": (
-                "edges",
+                "scales",
                 "Laplacian of Gaussian: second derivatives of the blurred image.",
             ),
             "difference_of_gaussians": (
-                "edges",
+                "scales",
                 "Difference of Gaussians: what is between two scales.",
             ),
             "emboss": ("edges", "Emboss: a relief of the image, lit from the top left."),

@@ -11,9 +11,9 @@ signal analysis with the help of the wavelet transform", in Wavelets, Springer, 
 
 The weights are a least-squares fit, whose error is measured: a cascade is taken if it is cheaper
 than the plain sum and as exact as asked. Where no weight of the filter is negative, none of the
-cascade is, so that it never leaves the range of the samples by more than rounding. Every result is the same sequence of additions and
-multiplications of the same samples, wherever a chunk begins, and no sample beyond the ends of the
-filter takes part.
+cascade is, so that it leaves the range of the samples by no more than rounding. Every result is the
+same sequence of additions and multiplications of the same samples, wherever a chunk begins, and no
+sample beyond the ends of the filter takes part.
 """
 
 from __future__ import annotations

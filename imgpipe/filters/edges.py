@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
-from imgpipe.errors import ParameterError
 from imgpipe.filters.base import filter
-from imgpipe.filters.gaussian import gaussian, gaussian_radius
 from imgpipe.filters.kernels import (
-    Line,
     Taps,
     Weights,
     by_rows,
-    finished,
-    real_type,
     scaled,
     working_type,
 )
 from imgpipe.filters.parameters import Between
-from imgpipe.filters.separable import apply, scratch
+from imgpipe.filters.separable import scratch
 from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
 
 __all__ = [
-    "difference_of_gaussians",
     "emboss",
-    "gaussian_laplace",
     "laplace",
     "prewitt",
     "scharr",
@@ -218,127 +210,6 @@ def emboss(
     .. [1] J. C. Russ, The Image Processing Handbook, CRC Press, 2011.
     """
     return _weighted(chunk, ((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), strength, offset)
-
-
-@filter(halo=gaussian_radius)
-def gaussian_laplace(
-    chunk: Pixels,
-    *,
-    sigma: Annotated[float, Between(0.3, 100), "standard deviation in pixels"] = 2.0,
-    truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
-    gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
-    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
-) -> Pixels:
-    """Laplacian of Gaussian: second derivatives of the blurred image.
-
-    Each channel is convolved with the second derivative, along both axes, of a Gaussian, and the
-    two are summed: ``gain * sum + offset * maximum``, where the maximum is that of the dtype, and
-    1 for floats. Values grow smaller as ``1 / sigma**2``; a `gain` of ``sigma**2`` makes up for it.
-
-    Parameters
-    ----------
-    chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
-    sigma : float
-        Standard deviation of the Gaussian in pixels, 0.3 to 100.
-    truncate : float
-        Radius in standard deviations.
-    gain : float
-        What the result is multiplied by.
-    offset : float
-        Added to the result, in units of the full range; what is flat gets this value.
-
-    Returns
-    -------
-    ndarray
-        Of the same dtype; integers are computed in float32, rounded and saturated.
-
-    References
-    ----------
-    .. [1] D. Marr, E. Hildreth, Theory of edge detection, Proc. R. Soc. B 207, 1980.
-    """
-    radius = gaussian_radius(sigma, truncate)
-    real = real_type(chunk.dtype)
-    smooth, second = _gaussian_lines(sigma, radius, real)
-    total = apply(chunk, second, smooth, (radius, radius), real)
-    np.add(total, apply(chunk, smooth, second, (radius, radius), real), out=total)
-    return finished(total, chunk.dtype, gain, offset * full_scale(chunk.dtype))
-
-
-def _difference_radius(low_sigma: float, high_sigma: float | None, truncate: float) -> int:
-    high = _high_sigma(low_sigma, high_sigma)
-    if high < low_sigma:
-        raise ParameterError(
-            "difference_of_gaussians: high_sigma must not be less than low_sigma, "
-            f"{high:g} is less than {low_sigma:g}"
-        )
-    return gaussian_radius(high, truncate)
-
-
-def _high_sigma(low_sigma: float, high_sigma: float | None) -> float:
-    return 1.6 * low_sigma if high_sigma is None else high_sigma
-
-
-@filter(halo=_difference_radius)
-def difference_of_gaussians(
-    chunk: Pixels,
-    *,
-    low_sigma: Annotated[float, Between(0, 60), "standard deviation of the narrow one"] = 1.0,
-    high_sigma: Annotated[
-        float | None, Between(0, 100), "that of the wide one, 1.6 times as much by default"
-    ] = None,
-    truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
-    gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
-    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
-) -> Pixels:
-    """Difference of Gaussians: what is between two scales.
-
-    ``gain * (blur(low_sigma) - blur(high_sigma)) + offset * maximum``, where the maximum is that of
-    the dtype, and 1 for floats.
-
-    Parameters
-    ----------
-    chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
-    low_sigma : float
-        Standard deviation of the narrow Gaussian in pixels; 0 leaves the image as it is.
-    high_sigma : float, optional
-        Standard deviation of the wide one, ``1.6 * low_sigma`` by default.
-    truncate : float
-        Radius in standard deviations.
-    gain : float
-        What the difference is multiplied by.
-    offset : float
-        Added to the result, in units of the full range; what is flat gets this value.
-
-    Returns
-    -------
-    ndarray
-        Of the same dtype; integers are computed in float32, rounded and saturated. Blurs are
-        exact up to a sigma of about 5, and beyond within 2e-4 of the range.
-
-    References
-    ----------
-    .. [1] D. Marr, E. Hildreth, Theory of edge detection, Proc. R. Soc. B 207, 1980.
-    """
-    high_sigma = _high_sigma(low_sigma, high_sigma)
-    real = real_type(chunk.dtype)
-    cut = gaussian_radius(high_sigma, truncate) - gaussian_radius(low_sigma, truncate)
-    inner = chunk[cut : len(chunk) - cut, cut : chunk.shape[1] - cut]
-    total = gaussian(inner, sigma=low_sigma, truncate=truncate, dtype=real)
-    wide = gaussian(chunk, sigma=high_sigma, truncate=truncate, dtype=real)
-    np.subtract(total, wide, out=total)
-    return finished(total, chunk.dtype, gain, offset * full_scale(chunk.dtype))
-
-
-@functools.lru_cache(maxsize=64)
-def _gaussian_lines(sigma: float, radius: int, dtype: np.dtype[Any]) -> tuple[Line, Line]:
-    """Return the passes of a Gaussian of sum 1 and of its second derivative."""
-    squares = np.arange(-radius, radius + 1) ** 2
-    g = np.exp(-0.5 * squares / sigma**2)
-    g /= math.fsum(g)
-    second = g * (squares / sigma**4 - 1 / sigma**2)
-    return Line.of(tuple(g.tolist()), dtype), Line.of(tuple(second.tolist()), dtype)
 
 
 def _weighted(chunk: Pixels, weights: Weights, gain: float, offset: float) -> Pixels:

@@ -19,7 +19,7 @@ from imgpipe.filters.separable import Pass, apply
 from imgpipe.filters.wide_gaussian import blurred_by_way, left_over
 from imgpipe.image import Pixels
 
-__all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius"]
+__all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius", "gaussian_samples"]
 
 # From this sigma on, 8-bit images go by way of every fourth sample.
 _WIDE = 14.0
@@ -100,11 +100,19 @@ def _returned(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def gaussian_line(
     sigma: float, radius: int, dtype: np.dtype[Any], *, second: bool = False
 ) -> Cascade:
-    """Return the pass of a Gaussian of sum 1, or of its second derivative times ``sigma**2``."""
-    squares = (np.arange(radius + 1) / sigma) ** 2
+    """Return the pass of a Gaussian, see `gaussian_samples`."""
+    return cascade(gaussian_samples(sigma, radius, second=second), sigma, dtype)
+
+
+def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixels:
+    """Return a Gaussian of sum 1 at 0, 1, ... radius, or its second derivative times ``sigma**2``.
+
+    All but the first stand for two samples.
+    """
+    squares = (np.arange(radius + 1) / (sigma or 1)) ** 2
     g = np.exp(-0.5 * squares)
     g /= g[0] + 2 * math.fsum(g[1:])
-    return cascade(g * (squares - 1) if second else g, sigma, dtype)
+    return g * (squares - 1) if second else g
 
 
 @functools.lru_cache(maxsize=64)

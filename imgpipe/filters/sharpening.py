@@ -7,8 +7,8 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.filters.base import filter
-from imgpipe.filters.gaussian import gaussian, gaussian_radius
-from imgpipe.filters.kernels import real_type, scaled
+from imgpipe.filters.gaussian import exact_type, gaussian, gaussian_radius
+from imgpipe.filters.kernels import scaled
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
 from imgpipe.filters.values import settle
@@ -62,7 +62,7 @@ def unsharp(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.6.
     """
-    reach, real = gaussian_radius(radius, _TRUNCATE), real_type(chunk.dtype)
+    reach, real = gaussian_radius(radius, _TRUNCATE), exact_type(chunk.dtype)
     coarse = chunk.dtype == np.uint8 and radius > _FINE
     working = chunk.dtype if coarse else real
     blurred = gaussian(chunk, sigma=radius, truncate=_TRUNCATE, dtype=working)
