@@ -338,3 +338,30 @@ def test_chunks_of_an_array() -> None:
         assert_array_equal(pixels[1:-1, 1:-1], array[box.slices])
     with pytest.raises(UsageError, match="size must be a whole number"):
         iter_chunks(array, True)
+
+
+def test_what_is_declared_may_follow_from_parameters() -> None:
+    def must_be_even(size: int) -> None:
+        if size % 2:
+            raise ParameterError(f"size must be even, not {size}")
+
+    @filter(
+        halo=0,
+        validate=must_be_even,
+        output_dtype=lambda kind: kind,
+        measure=lambda chunk: int(chunk.max()),
+        merge=max,
+        measure_if=lambda size: size > 2,
+    )
+    def numbered(chunk, *, measured, kind: str = "uint16", size: int = 2):
+        return chunk + (measured or 0)
+
+    array = np.array([[1, 200]], np.uint8)
+    assert numbered()(array).dtype == np.uint16
+    assert numbered(kind="float32")(array).dtype == np.float32
+    assert_array_equal(numbered(size=2)(array), [[1, 200]])
+    assert_array_equal(numbered(size=4)(array.astype(int)), [[201, 400]])
+    with pytest.raises(ParameterError, match="size must be even, not 3"):
+        numbered(size=3)
+    with pytest.raises(DeclarationError, match="measure_if says when to measure"):
+        filter(halo=0, measure_if=lambda: True)(lambda chunk: chunk)

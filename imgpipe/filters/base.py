@@ -134,6 +134,8 @@ class Filter(Chain):
         object.__setattr__(self, "definition", definition)
         object.__setattr__(self, "params", params)
         object.__setattr__(self, "border", border)
+        if definition.validate:
+            self.declared("validate")
         object.__setattr__(self, "halo", self._pair("halo", 0))
         object.__setattr__(self, "grid", self._pair("align", 1))
 
@@ -183,17 +185,17 @@ class Filter(Chain):
     @property
     def measures(self) -> bool:
         """Whether it needs the whole image first, with these parameters."""
-        definition = self.definition
-        if definition.measure is None or definition.measure_if is None:
-            return definition.measure is not None
+        if self.definition.measure_if is None:
+            return self.definition.measure is not None
         return bool(self.declared("measure_if"))
 
     @property
     def output_dtype(self) -> Any:
         """The type of what it makes, with these parameters; None for that of what it gets."""
         declared = self.definition.output_dtype
-        by_call = callable(declared) and not isinstance(declared, type)  # np.uint8 is a type
-        return self.declared("output_dtype") if by_call else declared
+        if isinstance(declared, type) or not callable(declared):  # np.uint8 is both
+            return declared
+        return self.declared("output_dtype")
 
     def declared(self, what: str, *args: Any) -> Any:
         """Call the function that is declared as `what`.
@@ -374,14 +376,12 @@ def filter(  # noqa: A001
         from which integers are brought by their maximum.
     output_dtype : str or callable, optional
         Type of the output, or a function of the parameters that it names; that of the input by
-        default. What the function returns is rounded
-        half to even and saturated to it.
-    measure, merge : callable, optional
+        default. What the function returns is rounded half to even and saturated to it.
+    measure, merge, measure_if : callable, optional
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
-        the result as the keyword ``measured``. Costs one more pass.
-    measure_if : callable, optional
-        Whether to measure, given the parameters that it names; ``measured`` is None if not.
+        the result as the keyword ``measured``. Costs one more pass, unless ``measure_if``, given
+        the parameters that it names, says that it is not needed: `measured` is None then.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
@@ -389,6 +389,8 @@ def filter(  # noqa: A001
     align : int, (int, int), or callable, default 1
         For filters that work in blocks: what the function makes begins at multiples of so many
         rows and columns of the whole image, and ends there too or where the image ends.
+    validate : callable, optional
+        Raises a `ParameterError` if the parameters that it names do not go together.
     metadata : callable, optional
         For filters that change what the metadata say: ``metadata(metadata, before, after,
         **params)``, given the sizes of input and output, is what they say of the output.

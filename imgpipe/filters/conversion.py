@@ -143,14 +143,9 @@ def astype(
     floats. Integers are rounded half to even and saturated. Alpha, whatever the range, keeps its
     share of opaque.
 
-    ==================  ==================================================================
-    range               low and high
-    ==================  ==================================================================
-    ``full``            0 and the white of the type that comes in
-    ``measured``        the least and the greatest value of all colours of the whole image
-    ``-1024..3071``     these two numbers
-    ``keep``            numbers stay what they are: 0 and the white of the result
-    ==================  ==================================================================
+    By ``full`` `low` is 0 and `high` the white of the type that comes in. By ``measured`` they are
+    the least and the greatest value of all colours of the whole image. By ``-160..240`` they are
+    these two numbers. By ``keep`` numbers stay what they are.
 
     Parameters
     ----------

@@ -100,6 +100,7 @@ class Definition:
     merge: Callable[[Any, Any], Any] | None = None
     output: OutputShape | None = None
     region: InputRegion | None = None
+    validate: Callable[..., object] | None = None
     metadata: StillTrue | None = None
     never_brighter: bool = False
     in_order: bool = False

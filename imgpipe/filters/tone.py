@@ -99,11 +99,11 @@ def _line(values: Pixels, scale: float, offset: float) -> Pixels:
     return cast(Pixels, np.add(scaled, offset, out=scaled))
 
 
-def _of_line(scale: float | None, offset: float | None) -> int:
-    return _changing("linear", scale=scale, offset=offset)
+def _of_line(scale: float | None, offset: float | None) -> None:
+    _must_change("linear", scale=scale, offset=offset)
 
 
-@filter(halo=_of_line)
+@filter(halo=0, validate=_of_line)
 def linear(
     chunk: Pixels,
     *,
@@ -157,14 +157,14 @@ def _of_levels(
     gamma: float | None,
     out_black: float | None,
     out_white: float | None,
-) -> int:
+) -> None:
     black, white = _given(in_black, 0), _given(in_white, 1)
     if black == white:
         raise ParameterError(
             f"levels: in_black and in_white are both {black:g}; they must differ "
             "(threshold makes a picture of black and white)"
         )
-    return _changing(
+    _must_change(
         "levels",
         in_black=in_black,
         in_white=in_white,
@@ -177,7 +177,7 @@ def _of_levels(
 _Level = Between(0, 1, of_white=True)
 
 
-@filter(halo=_of_levels)
+@filter(halo=0, validate=_of_levels)
 def levels(
     chunk: Pixels,
     *,
@@ -223,13 +223,12 @@ def levels(
     return pointwise(chunk, _between_levels, *map(_given, given, usual))
 
 
-def _changing(name: str, **given: float | None) -> int:
-    """Return a halo of 0; refuse a filter that is given nothing to do."""
+def _must_change(name: str, **given: float | None) -> None:
+    """Refuse a filter that is given nothing to do."""
     if all(value is None for value in given.values()):
         raise ParameterError(
             f"{name}: changes nothing without a parameter; give at least one of {', '.join(given)}"
         )
-    return 0
 
 
 def _given(value: float | None, usual: float) -> float:
