@@ -132,11 +132,17 @@ def as_array(given: Any, name: str) -> Pixels:
         raise UsageError(f"{name} is {refusal}")
     try:
         array = np.asarray(given)
-    except Exception as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an object's own __array__ raises
         reason = str(error).partition("\n")[0]
+        way_out = (
+            "give rows of the same length, all of numbers"
+            if isinstance(given, (list, tuple))
+            else "make an array of it first"
+        )
         raise UsageError(
-            f"{name} is a {type(given).__name__} that NumPy makes no array of ({reason}); give "
-            "rows of the same length, all of numbers"
+            f"{name} is {_described(given)} that NumPy makes no array of ({reason}); {way_out}"
         ) from error
     if array.ndim == 0 and array.dtype == object:
         raise UsageError(f"{name} is {_described(given)}, not an array of numbers")

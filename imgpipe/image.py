@@ -133,8 +133,7 @@ class ImageInfo:
     metadata: Metadata = field(default_factory=Metadata)
 
     def __post_init__(self) -> None:
-        if not self.dtype.isnative:
-            object.__setattr__(self, "dtype", self.dtype.newbyteorder("="))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
+from imgpipe.errors import UsageError
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.filters.base import Chain
@@ -89,6 +90,8 @@ def measure(
     arguments.function(merge, "merge", "two results of function")
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
+    if filter is None and (halo is not None or dtype is not None):
+        raise UsageError("halo and dtype are for a bare function as filter, which was not given")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
     first = Chain(()) if filter is None else chain_from(filter, halo, dtype)
     chain = first | last(_unchanged)()

@@ -47,6 +47,10 @@ RUNNING: dict[str, list[Any]] = {
     "chunk": NO_PAIR,
     "timeout": [0, -1, math.nan, math.inf, 1e300, "5", b"5", True, [5], object()],
 }
+BARE = {
+    "halo": ["x", -1, 1.5, True, (1,), (1, 2, 3), [], object()],
+    "dtype": ["x", "float64", 3, [], np.float32],
+}
 ALPHA = [0, 5, "first", "", True, 2.0, [2], object()]
 FILE = {
     "src": NO_PATH,
@@ -56,6 +60,7 @@ FILE = {
     "max_pixels": NO_SIZE,
     "compression": [-1, 10, *NO_WHOLE],
     "alpha": ALPHA,
+    **BARE,
 }
 IMAGES = [None, 3, "in.png", b"in.png", [], "", object()]
 WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
@@ -69,6 +74,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "filter": FILE["filter"],
             "out": [list, [], 3, "out.png", PHOTO.tolist(), np.zeros(3), object()],
             "alpha": ALPHA,
+            **BARE,
             **RUNNING,
         },
     ),
@@ -92,6 +98,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "filter": [3, PHOTO, int, []],
             "alpha": ALPHA,
             "max_pixels": NO_SIZE,
+            **BARE,
             **RUNNING,
         },
     ),
@@ -107,7 +114,11 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
     ),
     "check": (
         imgpipe.check,
-        {"filter": [None, 3, PHOTO, blur() | blur()], "image": [3, "", b"in.png", object(), []]},
+        {
+            "filter": [None, 3, PHOTO, blur() | blur()],
+            "image": [3, "", b"in.png", object(), []],
+            **BARE,
+        },
     ),
     "filter": (
         lambda **declared: imgpipe.filter(**declared)(lambda chunk: chunk)(),

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Literal
 
+from imgpipe.arguments import shown
 from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.executors.base import Supervised, Traits, traits_of
@@ -93,10 +94,14 @@ def choose(
     count = workers or usable_processors()
     if asked is None:
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
-    elif asked in _TRAITS:
+    elif isinstance(asked, str) and asked in _TRAITS:
         name, why = asked, "as asked"
     else:
-        raise UsageError(f"executor must be one of {', '.join(_TRAITS)}, or an Executor")
+        what = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
+        raise UsageError(
+            f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, such as "
+            f"ThreadPoolExecutor(4), not {what}"
+        )
     return Choice(name, 1 if name == "serial" else count, f"{name}, {why}", _TRAITS[name])
 
 
