@@ -305,7 +305,7 @@ def _context(stages: tuple[Stage, ...]) -> Halo:
     origin = _origins(stages, Box(y, x, y + 1, x + 1))[0]
     rows, columns = ((length / sides[0] - 1) / 2 for length in origin.shape)
     for stage, side in zip(stages, sides, strict=True):
-        halo, grid = stage.filter.halo, stage.filter.grid
+        halo, grid = stage.context, stage.filter.grid
         rows += (halo[0] + (grid[0] - 1) / 2) / side
         columns += (halo[1] + (grid[1] - 1) / 2) / side
     return max(0, math.ceil(rows)), max(0, math.ceil(columns))

@@ -192,7 +192,7 @@ def warm_up(ref: JobRef) -> None:
     with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
         after = stages[-1].after if stages else info
         part = Box.of(min(after.height, 2), min(after.width, 2))
-        blank = np.zeros((1, 1, info.channels), info.dtype)
+        blank = np.ones((1, 1, info.channels), info.dtype)  # of pixels that are not hidden
         compute(stages, part, lambda box: np.broadcast_to(blank, (*box.shape, info.channels)))
         rows = job.tiler.task_rows + job.tiler.context_rows
         with _local.rows((rows, after.width, after.channels), after.dtype) as strip:

@@ -23,7 +23,7 @@ FLOORS = [
         "buffers",
         "cleanup",
     ],
-    ["filters.separable", "filters.borders", "filters.callables"],
+    ["filters.separable", "filters.borders", "filters.callables", "filters.items"],
     ["filters.parameters"],
     ["filters.values", "filters.faint"],
     ["filters.definition", "filters.declaring", "filters.operands"],

@@ -220,17 +220,17 @@ def test_only_what_alpha_policy_grants_is_seen() -> None:
 
         out = look()(array, alpha=3)
         assert_array_equal(out[..., 3], array[..., 3])
-    assert seen == {"keep": (3, "uint8"), "premultiply": (4, "uint16"), "filter": (4, "uint8")}
+    assert seen == {"keep": (3, "uint8"), "premultiply": (4, "float32"), "filter": (4, "uint8")}
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
 def test_premultiplying_and_back_is_exact_where_alpha_is_not_small(dtype: str) -> None:
-    from imgpipe.filters.values import premultiplied, unpremultiplied
+    from imgpipe.filters.transparency import premultiplied, unpremultiplied
 
     array = noise((50, 50, 4), "uint16").astype(np.float64) / 65535
     full = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1.0
     array = np.rint(array * full).astype(dtype) if full > 1 else array.astype(dtype)
-    back = unpremultiplied(premultiplied(array), np.dtype(dtype))
+    back = unpremultiplied(premultiplied(array), array.dtype, array.dtype, "test")
     assert_array_equal(back[array[..., 3] == 0][:, :3], 0)
     opaque = array[..., 3] > 0
     np.testing.assert_allclose(back[opaque], array[opaque], rtol=1e-6)

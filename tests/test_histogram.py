@@ -165,7 +165,7 @@ def test_nan_is_no_extreme() -> None:
 
 
 def test_alpha_is_not_measured(photo: NDArray[np.uint8]) -> None:
-    array = np.dstack([photo, noise(photo.shape[:2], "uint8")])
+    array = np.dstack([photo, noise(photo.shape[:2], "uint8") | 1])
     for one in (filters.autocontrast(), filters.equalize(), filters.otsu()):
         made = one(array, alpha=3)
         assert_array_equal(made[..., :3], one(photo))

@@ -225,7 +225,7 @@ def mix_channels(
     return mix(chunk, _matrix(matrix))
 
 
-@filter(halo=0, alpha="filter", operands=("other",))
+@filter(halo=0, alpha="premultiply", operands=("other",))
 def blend(
     chunk: Pixels,
     *,
@@ -234,15 +234,16 @@ def blend(
 ) -> Pixels:
     """Mix with a second image of the same size.
 
-    ``(1 - amount) * value + amount * other``.
+    ``(1 - amount) * value + amount * other``. With alpha, colours are weighted by it, so that what
+    is transparent in one image has the colour of the other.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     other : path or array
-        The other image: as many pixels and channels, of the same dtype. The function gets the
-        pixels that belong to the chunk.
+        The other image: as many pixels and channels, alpha included, of the same dtype. The
+        function gets the pixels that belong to the chunk.
     amount : float
         How much of the other image, 0 to 1.
 
@@ -257,8 +258,8 @@ def blend(
     """
     if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(
-            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, "
-            f"the first {chunk.shape[2]} of {chunk.dtype}; convert one of them first"
+            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, and the "
+            "first has not; give both the same channels, alpha included, and the same type"
         )
     working = np.float32 if chunk.dtype.itemsize <= 2 else np.float64
     return cast(Pixels, chunk * working(1 - amount) + other * working(amount))

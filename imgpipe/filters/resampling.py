@@ -107,7 +107,9 @@ def _weights(axis: Axis, block: int, size: int) -> Pixels:
         return np.ones((len(places), 1))
     first, last = axis.window(places)
     pixels = first[:, None] + np.arange(axis.taps)
-    distance = (pixels + 0.5 - axis.centres(places)[:, None]) / axis.stretch
+    # In whole numbers first: what is a whole distance away is so exactly, and has no weight.
+    halves = (2 * pixels + 1) * axis.after - (2 * places[:, None] + 1) * axis.before
+    distance = halves / (2 * max(axis.before, axis.after))
     found = np.where(pixels < last[:, None], _SHAPES[axis.method](distance), 0.0)
     found /= found.sum(axis=1, keepdims=True)
     return found
@@ -126,7 +128,8 @@ def _cubic(distance: Pixels) -> Pixels:
 
 
 def _lanczos(distance: Pixels) -> Pixels:
-    return np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
+    found = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
+    return np.where(distance == np.rint(distance), distance == 0, found)  # pi is not exact
 
 
 _SHAPES = {"bilinear": _triangle, "bicubic": _cubic, "lanczos": _lanczos}

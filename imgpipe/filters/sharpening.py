@@ -23,7 +23,7 @@ _TRUNCATE = 4.0
 _BLOCK = 48 * 1024
 
 
-@filter(halo=lambda radius: gaussian_radius(radius, _TRUNCATE), alpha="premultiply")
+@filter(halo=lambda radius: gaussian_radius(radius, _TRUNCATE))
 def unsharp(
     chunk: Pixels,
     *,
@@ -38,6 +38,7 @@ def unsharp(
 
     ``value + amount * (value - blurred)`` where ``abs(value - blurred)`` is more than `threshold`
     of the full range, else ``value``. The blur is a Gaussian cut off at 4 standard deviations.
+    Alpha stays as it is.
 
     Parameters
     ----------

@@ -10,18 +10,18 @@ from __future__ import annotations
 import logging
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from imgpipe.admission import Admitted, Alpha, admitted, as_array, native
-from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
-from imgpipe.filters.base import Chain, Filter, Place, as_chain
-from imgpipe.filters.borders import Border, extend, wrapped_pieces
-from imgpipe.filters.faint import note, told, watching
+from imgpipe.admission import Admitted, Alpha, admitted, native
+from imgpipe.errors import DeclarationError, UsageError
+from imgpipe.filters.base import Chain, Filter, as_chain
+from imgpipe.filters.faint import told, watching
 from imgpipe.filters.parameters import taken_by
-from imgpipe.filters.values import as_declared, full_scale, premultiplied, rescaled, unpremultiplied
+from imgpipe.filters.stage import Read, Stage, extended
+from imgpipe.filters.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
 from imgpipe.tracebacks import FILTER_NOTE
@@ -47,149 +47,7 @@ __all__ = [
 
 _log = logging.getLogger("imgpipe")
 
-Read = Callable[[Box], Pixels]
 Entering = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One filter of a chain, at work on one image.
-
-    Attributes
-    ----------
-    filter : Filter
-        The filter.
-    before, after : ImageInfo
-        The image it gets and the image it makes.
-    measured : object
-        What its pass of measuring found.
-    operands : tuple of Read
-        Readers of its other images.
-    """
-
-    filter: Filter
-    before: ImageInfo
-    after: ImageInfo
-    measured: Any = None
-    operands: tuple[Read, ...] = ()
-
-    @property
-    def in_order(self) -> bool:
-        """Whether rows can leave from top to bottom while rows come in from top to bottom."""
-        definition = self.filter.definition
-        moves = definition.region is not None and not definition.in_order
-        wraps = self.filter.border == "wrap" and self.filter.halo[0] > 0
-        return not moves and not wraps
-
-    def input_box(self, box: Box) -> Box:
-        """Return the box before this stage that `box` after it is made from, not clipped."""
-        return self.origin(self.aligned(box)).grow(self.filter.halo)
-
-    def aligned(self, box: Box) -> Box:
-        """Return what the filter makes where `box` is wanted: whole blocks of its grid."""
-        if self.filter.grid == (1, 1):
-            return box
-        return box.snap(*self.filter.grid).clip(self.after.height, self.after.width)
-
-    def reads(self, box: Box) -> list[Box]:
-        """Return the boxes before this stage that are read to make `box` after it."""
-        wanted, size = self.input_box(box), (self.before.height, self.before.width)
-        held = wanted.clip(*size)
-        if held == wanted or self.filter.border != "wrap":
-            return [held]
-        return [inside for inside, _ in wrapped_pieces(wanted, *size)]
-
-    def origin(self, box: Box) -> Box:
-        """Return where the pixels of `box` after this stage were before it, without the halo."""
-        if self.filter.definition.region is None:
-            return box
-        found = self.filter.declared("region", box, (self.before.height, self.before.width))
-        if not isinstance(found, Box):
-            raise DeclarationError(f"{self.filter.name}: its region must be a Box, not {found!r}")
-        return found
-
-    def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
-        """Return the pixels of `box`, given those of `wanted`."""
-        definition, alpha = self.filter.definition, self.before.alpha
-        extra = self._engine_keywords(box, wanted)
-        if alpha is None or definition.alpha == "filter":
-            return self._kernel(self.as_worked(padded), box, self.after, extra)
-        if definition.alpha == "premultiply":
-            worked = self.as_worked(padded)
-            mixed = self._kernel(premultiplied(worked), box, None, extra)
-            return rescaled(unpremultiplied(mixed, worked.dtype), self.after.dtype)
-        colour_after = replace(self.after, channels=self.after.channels - 1, alpha=None)
-        colour = self._kernel(self.as_worked(padded[..., :alpha]), box, colour_after, extra)
-        kept = self._trim(padded[..., alpha:], box)
-        return np.concatenate([colour, rescaled(kept, colour.dtype)], axis=2)
-
-    def as_worked(self, pixels: Pixels) -> Pixels:
-        """Return `pixels` in the type that the function works in."""
-        if self.filter.definition.dtype == "keep":
-            return pixels
-        return rescaled(pixels, np.dtype(np.float32))
-
-    def _kernel(
-        self, padded: Pixels, box: Box, after: ImageInfo | None, extra: dict[str, Any]
-    ) -> Pixels:
-        view = padded.view()
-        view.flags.writeable = False
-        args, keywords = self.filter.arguments(extra)
-        try:
-            made = self.filter.definition.kernel(view, *args, **keywords)
-        except BaseException as error:
-            error.add_note(f"{FILTER_NOTE}{self.filter!r}")
-            raise
-        made = self._trim(_as_chunk(made, self.filter.name), box)
-        if after is None:
-            return made
-        if made.shape[2] != after.channels:
-            raise ShapeError(
-                f"{self.filter.name}: returned {made.shape[2]} channels where {after.channels} "
-                "were declared; declare channels="
-            )
-        if self.filter.definition.dtype != "keep" and made.dtype.kind == "f":
-            made = np.multiply(
-                made, full_scale(after.dtype), dtype=np.result_type(made, np.float32)
-            )
-        note(self.filter, view, made, after.dtype)
-        return as_declared(made, after.dtype, self.filter.name)
-
-    def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:
-        definition, extra = self.filter.definition, dict[str, Any]()
-        if definition.takes_place:
-            extra["place"] = Place(box, wanted, self.before.height, self.before.width)
-        if definition.takes_white:
-            mixed = self.before.alpha is not None and definition.alpha == "premultiply"
-            worked = self.before.dtype if definition.dtype == "keep" else "float32"
-            extra["white"] = full_scale(worked) ** (2 if mixed else 1)
-        if definition.measure is not None:
-            extra["measured"] = self.measured
-        for name, read in zip(self.filter.operands, self.operands, strict=True):
-            extra[name] = self._operand(extended(read, wanted, self.before, self.filter.border))
-        return extra
-
-    def _operand(self, pixels: Pixels) -> Pixels:
-        """Return pixels of a further image as the function sees those of the first."""
-        alpha, policy = self.before.alpha, self.filter.definition.alpha
-        if alpha is None or policy == "filter" or pixels.shape[2] != self.before.channels:
-            return self.as_worked(pixels)
-        if policy == "keep":
-            return self.as_worked(pixels[..., :alpha])
-        return premultiplied(self.as_worked(pixels))
-
-    def _trim(self, made: Pixels, box: Box) -> Pixels:
-        """Cut the halo off what a kernel returned; it may have left it on."""
-        rows, columns = self.filter.halo
-        if made.shape[:2] == box.shape:
-            return made
-        if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
-            return made[rows : rows + box.height, columns : columns + box.width]
-        raise ShapeError(
-            f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
-            f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
-            "return the chunk with its halo, or without it"
-        )
 
 
 def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
@@ -227,21 +85,6 @@ def compute(
     padded = extended(before, wanted, stage.before, stage.filter.border)
     entering(len(earlier))
     return stage.apply(padded, made, wanted)[box.within(made)]
-
-
-def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
-    """Return the pixels of `wanted`, those beyond the image made up by `border`."""
-    held = wanted.clip(info.height, info.width)
-    if held == wanted:
-        return read(held)
-    if border != "wrap":
-        return extend(read(held), held, wanted, info.height, info.width, border)
-    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
-    first = pieces[0][1]  # of a further image, whose channels and type may be others than in `info`
-    out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
-    for at, pixels in pieces:
-        out[at.within(wanted)] = pixels
-    return out
 
 
 def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
@@ -296,13 +139,20 @@ def completed(chain: Chain, image: Admitted) -> tuple[Stage, ...]:
 
 
 def measure(stage: Stage, chunk: Pixels) -> Any:
-    """Return what `stage` measures in a chunk of the image that it gets."""
-    one, alpha = stage.filter, stage.before.alpha
-    if alpha is not None and one.definition.alpha == "keep":
-        chunk = chunk[..., :alpha]
-    view = stage.as_worked(chunk).view()
-    view.flags.writeable = False
+    """Return what `stage` measures in the visible pixels of a chunk, `NOTHING` if there are none.
+
+    A function that sees alpha measures all pixels.
+    """
+    one = stage.filter
     assert one.definition.measure is not None
+    if stage.policy != "filter":
+        chunk = visible_pixels(chunk)
+        if not chunk.size:
+            return NOTHING
+        chunk = colour_of(chunk) if stage.policy == "keep" else chunk
+    worked = stage.as_worked(chunk)
+    view = (stage.premultiplied(worked) if stage.policy == "premultiply" else worked).view()
+    view.flags.writeable = False
     try:
         return one.definition.measure(view, **taken_by(one.definition.measure, one.keywords, 1))
     except BaseException as error:
@@ -313,6 +163,8 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
 def merged(one: Filter, found: Any, more: Any) -> Any:
     """Return what the filter makes of two results of its measuring."""
     assert one.definition.merge is not None
+    if found is NOTHING or more is NOTHING:
+        return more if found is NOTHING else found
     try:
         return one.definition.merge(found, more)
     except BaseException as error:
@@ -334,28 +186,6 @@ def filter_at_fault(error: BaseException) -> str:
     """Return the filter whose function raised `error`."""
     notes = getattr(error, "__notes__", [])
     return next((n[len(FILTER_NOTE) :] for n in notes if n.startswith(FILTER_NOTE)), "a filter")
-
-
-def _as_chunk(made: Any, name: str) -> Pixels:
-    """Return what a kernel returned, with three dimensions."""
-    if made is None or isinstance(made, (str, bytes)):
-        array, what = np.empty(0), f"a {type(made).__name__}"
-    else:
-        try:
-            array = as_array(made, "what it returned")
-            if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
-                array = np.asarray(array.tolist())
-        except (UsageError, ValueError) as error:
-            raise FilterError(f"{name}: {error}") from None
-        what = f"an array of {array.ndim} dimensions"
-    if array.ndim == 2:
-        return array[:, :, None]
-    if array.ndim != 3:
-        raise FilterError(
-            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
-            "(rows, columns) for one channel"
-        )
-    return array
 
 
 def _completed(stages: tuple[Stage, ...], at: int, image: Admitted) -> Stage:

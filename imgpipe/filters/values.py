@@ -1,4 +1,4 @@
-"""Values: how they become the declared type, and how colour is tied to alpha.
+"""Values: how they become the declared type.
 
 Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more).
 """
@@ -20,12 +20,10 @@ __all__ = [
     "distances",
     "from_unsigned",
     "full_scale",
-    "premultiplied",
     "rescaled",
     "scale_integers",
     "settle",
     "to_unsigned",
-    "unpremultiplied",
 ]
 
 # Values brought to another type at once, where each is a Python number on the way.
@@ -205,35 +203,3 @@ def from_unsigned(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
         return values
     half = values.dtype.type(1 << (8 * values.itemsize - 1))
     return cast(Pixels, np.bitwise_xor(values, half).astype(dtype))
-
-
-def premultiplied(pixels: Pixels) -> Pixels:
-    """Return colour times alpha, and alpha on the same scale.
-
-    For uint8 both are uint16 and exact: ``colour * alpha`` and ``255 * alpha``. For int8 and for
-    16 bits they are float64 and exact too. float32 stays what it is.
-    """
-    dtype = pixels.dtype
-    wider = {"uint8": "uint16", "float32": "float32"}.get(dtype.name, "float64")
-    wide: Pixels = pixels.astype(wider)
-    alpha: Pixels = wide[..., -1:].copy()
-    np.multiply(wide[..., :-1], alpha, out=wide[..., :-1])
-    np.multiply(alpha, wide.dtype.type(full_scale(dtype)), out=wide[..., -1:])
-    return wide
-
-
-def unpremultiplied(mixed: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """Undo `premultiplied` after colours and alpha were mixed. Colour under alpha 0 is 0."""
-    full = full_scale(dtype)
-    wide: Pixels = mixed.astype(np.float64 if dtype.itemsize > 1 else np.float32)
-    alpha: Pixels = wide[..., -1:]
-    ratio = np.zeros_like(alpha)
-    np.divide(full, alpha, where=np.greater(alpha, 0), out=ratio)
-    np.multiply(wide[..., :-1], ratio, out=wide[..., :-1])
-    np.divide(alpha, full, out=alpha)
-    out = np.empty(wide.shape, dtype)
-    if dtype.kind == "i":
-        np.maximum(alpha, 0, out=alpha)
-    settle(wide, out)
-    np.multiply(out[..., :-1], out[..., -1:] > 0, out=out[..., :-1])
-    return out

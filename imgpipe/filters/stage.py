@@ -1,0 +1,285 @@
+"""Stage: one filter of a chain, at work on one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imgpipe.admission import as_array
+from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
+from imgpipe.filters.base import Filter, Place
+from imgpipe.filters.borders import Border, extend, wrapped_pieces
+from imgpipe.filters.definition import AlphaPolicy
+from imgpipe.filters.faint import note
+from imgpipe.filters.transparency import (
+    NOTHING,
+    colour_of,
+    filled,
+    finite_if_hidden,
+    premultiplied,
+    unpremultiplied,
+    with_alpha,
+    without_hidden,
+)
+from imgpipe.filters.values import as_declared, full_scale, rescaled
+from imgpipe.geometry import Box, Halo
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.tracebacks import FILTER_NOTE
+
+__all__ = ["Read", "Stage", "extended"]
+
+Read = Callable[[Box], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One filter of a chain, at work on one image.
+
+    Attributes
+    ----------
+    filter : Filter
+        The filter.
+    before, after : ImageInfo
+        The image it gets and the image it makes.
+    measured : object
+        What its pass of measuring found.
+    operands : tuple of Read
+        Readers of its other images.
+    """
+
+    filter: Filter
+    before: ImageInfo
+    after: ImageInfo
+    measured: Any = None
+    operands: tuple[Read, ...] = ()
+
+    @property
+    def policy(self) -> AlphaPolicy:
+        """What the function gets to see of alpha: all channels where there is none."""
+        return "filter" if self.before.alpha is None else self.filter.definition.alpha
+
+    @property
+    def reach(self) -> Halo:
+        """Rows and columns beyond the halo to look for the colours of hidden pixels in."""
+        if self.policy != "keep":
+            return 0, 0
+        (rows, columns), (height, width) = self.filter.halo, self.filter.grid
+        return rows + height - 1, columns + width - 1
+
+    @property
+    def context(self) -> Halo:
+        """Rows and columns that are read on each side of what is made."""
+        (rows, columns), reach = self.filter.halo, self.reach
+        return rows + reach[0], columns + reach[1]
+
+    @property
+    def in_order(self) -> bool:
+        """Whether rows can leave from top to bottom while rows come in from top to bottom."""
+        definition = self.filter.definition
+        moves = definition.region is not None and not definition.in_order
+        wraps = self.filter.border == "wrap" and self.context[0] > 0
+        return not moves and not wraps
+
+    def input_box(self, box: Box) -> Box:
+        """Return the box before this stage that `box` after it is made from, not clipped."""
+        return self.origin(self.aligned(box)).grow(self.context)
+
+    def aligned(self, box: Box) -> Box:
+        """Return what the filter makes where `box` is wanted: whole blocks of its grid."""
+        if self.filter.grid == (1, 1):
+            return box
+        return box.snap(*self.filter.grid).clip(self.after.height, self.after.width)
+
+    def reads(self, box: Box) -> list[Box]:
+        """Return the boxes before this stage that are read to make `box` after it."""
+        wanted, size = self.input_box(box), (self.before.height, self.before.width)
+        held = wanted.clip(*size)
+        if held == wanted or self.filter.border != "wrap":
+            return [held]
+        return [inside for inside, _ in wrapped_pieces(wanted, *size)]
+
+    def origin(self, box: Box) -> Box:
+        """Return where the pixels of `box` after this stage were before it, without the halo."""
+        if self.filter.definition.region is None:
+            return box
+        found = self.filter.declared("region", box, (self.before.height, self.before.width))
+        if not isinstance(found, Box):
+            raise DeclarationError(f"{self.filter.name}: its region must be a Box, not {found!r}")
+        return found
+
+    def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
+        """Return the pixels of `box`, given those of `wanted`, its `input_box`."""
+        if self.measured is NOTHING:
+            return np.zeros((*box.shape, self.after.channels), self.after.dtype)
+        extra = self._engine_keywords(box, wanted)
+        if self.policy == "keep":
+            return self._apply_to_colour(padded, box, wanted, extra)
+        worked = self.as_worked(padded)
+        if self.policy == "premultiply":
+            mixed = self._called(self.premultiplied(worked), box, self.after.channels, extra)
+            return unpremultiplied(mixed, worked.dtype, self.after.dtype, self.filter.name)
+        return self._declared(worked, self._called(worked, box, self.after.channels, extra))
+
+    def _apply_to_colour(
+        self, padded: Pixels, box: Box, wanted: Box, extra: dict[str, Any]
+    ) -> Pixels:
+        """Return what becomes of the colours, and alpha as it is.
+
+        Where the function looks at several pixels, what it makes of hidden ones is 0. Where it
+        looks at one, a NaN or an infinity that cannot be seen is no reason to fail, and is 0 too.
+        """
+        alpha = self._trim(padded[self._seen(wanted).within(wanted)][..., -1:], box)
+        if alpha.dtype.kind == "f":
+            as_declared(alpha, self.after.dtype, self.filter.name)  # where a NaN is an error
+        kept = rescaled(alpha, self.after.dtype)
+        if self.reach != (0, 0) and not alpha.any():
+            return np.zeros((*box.shape, self.after.channels), self.after.dtype)
+        colour = self.as_worked(self._colour(padded, wanted))
+        made = self._called(colour, box, self.after.channels - 1, extra)
+        if not alpha.all():
+            clean = finite_if_hidden if self.reach == (0, 0) else without_hidden
+            made = clean(made, alpha[..., 0] == 0)
+        return with_alpha(self._declared(colour, made), kept)
+
+    def _seen(self, wanted: Box) -> Box:
+        """Return what the function sees of its `input_box`."""
+        rows, columns = self.reach
+        return wanted.grow((-rows, -columns))
+
+    def _colour(self, padded: Pixels, wanted: Box) -> Pixels:
+        """Return the colours that the function sees, hidden ones made those of visible pixels.
+
+        A function that looks at one pixel only sees hidden colours too.
+        """
+        seen = padded[self._seen(wanted).within(wanted)]
+        if self.reach == (0, 0) or seen[..., -1].all():
+            return finite_if_hidden(colour_of(seen), seen[..., -1] == 0)
+        return self._filled(padded, wanted)
+
+    def _filled(self, padded: Pixels, wanted: Box) -> Pixels:
+        """Return the colours of an image, hidden ones made those of visible pixels."""
+        held = wanted
+        if self.filter.border == "constant":  # beyond the image there is no alpha: 0 is meant
+            held = wanted.clip(self.before.height, self.before.width)
+        visible = np.ones(wanted.shape, bool)
+        inside = held.within(wanted)
+        visible[inside] = padded[inside][..., -1] != 0
+        return filled(padded, visible, self.reach)
+
+    def as_worked(self, pixels: Pixels) -> Pixels:
+        """Return `pixels` in the type that the function works in."""
+        if self.filter.definition.dtype == "keep":
+            return pixels
+        return rescaled(pixels, np.dtype(np.float32))
+
+    def premultiplied(self, worked: Pixels) -> Pixels:
+        """Return colour times alpha, and alpha, in floats that the function works in."""
+        single = self.filter.definition.dtype == "float32"
+        return premultiplied(worked, np.dtype(np.float32) if single else None)
+
+    def _called(self, padded: Pixels, box: Box, channels: int, extra: dict[str, Any]) -> Pixels:
+        """Return what the function makes of the pixels that it sees, as many `channels`."""
+        view = padded.view()
+        view.flags.writeable = False
+        args, keywords = self.filter.arguments(extra)
+        try:
+            made = self.filter.definition.kernel(view, *args, **keywords)
+        except BaseException as error:
+            error.add_note(f"{FILTER_NOTE}{self.filter!r}")
+            raise
+        made = self._trim(_as_chunk(made, self.filter.name), box)
+        if made.shape[2] != channels:
+            raise ShapeError(
+                f"{self.filter.name}: returned {made.shape[2]} channels where {channels} "
+                "were declared; declare channels="
+            )
+        return made
+
+    def _declared(self, given: Pixels, made: Pixels) -> Pixels:
+        """Return what the function made in the type that was declared."""
+        if self.filter.definition.dtype != "keep" and made.dtype.kind == "f":
+            working = np.result_type(made, np.float32)
+            made = np.multiply(made, full_scale(self.after.dtype), dtype=working)
+        note(self.filter, given, made, self.after.dtype)
+        return as_declared(made, self.after.dtype, self.filter.name)
+
+    def _engine_keywords(self, box: Box, wanted: Box) -> dict[str, Any]:
+        definition, extra = self.filter.definition, dict[str, Any]()
+        if definition.takes_place:
+            seen = self._seen(wanted)
+            extra["place"] = Place(box, seen, self.before.height, self.before.width)
+        if definition.takes_white:
+            worked = self.before.dtype if definition.dtype == "keep" else "float32"
+            extra["white"] = full_scale(worked) ** (2 if self.policy == "premultiply" else 1)
+        if definition.measure is not None:
+            extra["measured"] = self.measured
+        for name, read in zip(self.filter.operands, self.operands, strict=True):
+            further = extended(read, wanted, self.before, self.filter.border)
+            extra[name] = self._operand(further, wanted)
+        return extra
+
+    def _operand(self, pixels: Pixels, wanted: Box) -> Pixels:
+        """Return what the function sees of a further image.
+
+        One of the same type and number of channels as the first has its alpha in the same place.
+        """
+        seen = pixels[self._seen(wanted).within(wanted)]
+        alike = (pixels.dtype, pixels.shape[2]) == (self.before.dtype, self.before.channels)
+        if self.policy == "filter" or not alike:
+            return self.as_worked(seen)
+        if self.policy == "premultiply":
+            return self.premultiplied(self.as_worked(seen))
+        return self.as_worked(self._filled(pixels, wanted))
+
+    def _trim(self, made: Pixels, box: Box) -> Pixels:
+        """Cut the halo off what a kernel returned; it may have left it on."""
+        rows, columns = self.filter.halo
+        if made.shape[:2] == box.shape:
+            return made
+        if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
+            return made[rows : rows + box.height, columns : columns + box.width]
+        raise ShapeError(
+            f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
+            f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
+            "return the chunk with its halo, or without it"
+        )
+
+
+def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
+    """Return the pixels of `wanted`, those beyond the image made up by `border`."""
+    held = wanted.clip(info.height, info.width)
+    if held == wanted:
+        return read(held)
+    if border != "wrap":
+        return extend(read(held), held, wanted, info.height, info.width, border)
+    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
+    first = pieces[0][1]  # a further image may be of another type than `info`
+    out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
+    for at, pixels in pieces:
+        out[at.within(wanted)] = pixels
+    return out
+
+
+def _as_chunk(made: Any, name: str) -> Pixels:
+    """Return what a kernel returned, with three dimensions."""
+    if made is None or isinstance(made, (str, bytes)):
+        array, what = np.empty(0), f"a {type(made).__name__}"
+    else:
+        try:
+            array = as_array(made, "what it returned")
+            if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
+                array = np.asarray(array.tolist())
+        except (UsageError, ValueError) as error:
+            raise FilterError(f"{name}: {error}") from None
+        what = f"an array of {array.ndim} dimensions"
+    if array.ndim == 2:
+        return array[:, :, None]
+    if array.ndim != 3:
+        raise FilterError(
+            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
+            "(rows, columns) for one channel"
+        )
+    return array
