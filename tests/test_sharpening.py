@@ -122,7 +122,7 @@ class TestAlpha:
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_alpha_stays_and_so_does_one_colour_whatever_its_alpha(self, dtype: str) -> None:
         array = picture((40, 40, 4), dtype)
-        array[..., :3] = array[0, 0, :3]
+        array[..., :3] = array[0, 0, :3] * (array[..., 3:] != 0)
         for one in (unsharp(1.5, 2), unsharp(4, 0.5, 0.1)):
             assert_allclose(one(array, alpha=3), array, rtol=1e-6)
 
