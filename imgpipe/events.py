@@ -126,7 +126,7 @@ class WorkerLost:
     tasks: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """What a finished run was like.
 
@@ -178,6 +178,9 @@ class Report:
     def megapixels_per_second(self) -> float:
         """Output pixels in millions, per second."""
         return self.height * self.width / 1e6 / max(self.seconds, 1e-9)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""

@@ -39,6 +39,7 @@ def apply(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     on_event: Observer | None = None,
+    progress: bool = False,
 ) -> Pixels:
     """Run a filter or a chain over an array, chunk by chunk.
 
@@ -62,7 +63,7 @@ def apply(
     alpha : int, "last" or "none", optional
         Which channel is alpha: the last one or none. There is none unless this says so; a file
         says it as ``imgpipe.info(path).alpha``.
-    max_memory, executor, chunk, timeout, on_event : optional
+    max_memory, executor, chunk, timeout, on_event, progress : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
     Returns
@@ -87,7 +88,7 @@ def apply(
         pixels = pixels.copy()  # what is written must not be read again as a halo
     source: Source
     sink: Sink
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     choice = chosen(options, stages, after.pixels)
     if not choice.traits.isolates:  # the workers see the arrays of this process
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, made)

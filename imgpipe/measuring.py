@@ -44,6 +44,7 @@ def measure(
     max_pixels: int | str | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    progress: bool = False,
 ) -> T:
     """Reduce an image to one value, chunk by chunk. No image is written.
 
@@ -65,7 +66,7 @@ def measure(
         What to do with the image first.
     halo, dtype : optional
         For bare functions in `filter`, as for `imgpipe.run`.
-    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
+    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout, progress : optional
         As for `imgpipe.run`.
 
     Returns
@@ -101,7 +102,7 @@ def measure(
     else:
         image = admitted(src, alpha, name="src")
         source = SequentialArray(image.info, image.pixels)
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     found: T = measure_between(source, resolve(chain, source.info), options)
     return found
 

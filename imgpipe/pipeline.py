@@ -37,12 +37,12 @@ from imgpipe.formats.rerouted import Rerouted
 from imgpipe.geometry import Box, Halo
 from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
+from imgpipe.progress import observed
 from imgpipe.reader import copied_to_scratch
 from imgpipe.tally import Delivery, Tally
 from imgpipe.worker import Job
 
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
-
 
 Region = Box | tuple[int, int, int, int]
 
@@ -64,6 +64,7 @@ class Options:
     on_event: Observer | None = None
     chunk: int | tuple[int, int] | None = None
     timeout: float | None = None
+    progress: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None:
@@ -98,6 +99,7 @@ def run(
     compression: int | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    progress: bool = False,
     control: Control | None = None,
 ) -> Report:
     """Run a filter or a chain over an image file, in one pass.
@@ -142,6 +144,8 @@ def run(
         Rows and columns of a chunk, instead of what the plan finds best.
     timeout : float, optional
         Seconds that a chunk may take in a worker process before it is given up.
+    progress : bool, default False
+        Show a bar, in a notebook as well.
     control : Control, optional
         Follows the run and stops it from another thread; see `imgpipe.submit`.
 
@@ -155,7 +159,7 @@ def run(
     InputError, OutputError, FilterError, UsageError
         See `imgpipe.errors` for the whole tree.
     """
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     chain = chain_from(filter, halo, dtype)
     ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
     with ends as (source, stages, sink):
@@ -233,7 +237,8 @@ def _begun(
     _log.info("plan\n%s", plan)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, plan.workers))
-        tally = held.enter_context(Tally(plan, executor, control, options.on_event))
+        observer = held.enter_context(observed(options.on_event, progress=options.progress))
+        tally = held.enter_context(Tally(plan, executor, control, observer))
         lasting = executor is choice.executor
         passes = Passes(plan, executor, control, tally, lasting=lasting)
         run = _Run(plan, source, stages, sink, passes, options, held)

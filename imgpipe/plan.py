@@ -43,7 +43,7 @@ _KERNEL_COPIES = 16  # copies of a chunk that a kernel may hold, in units of its
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """How one image goes through a chain.
 
@@ -103,6 +103,9 @@ class Plan:
     def passes(self) -> int:
         """How often the pixels of the input are gone through."""
         return 1 + len(self.measuring) + bool(self.scratch_bytes)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         rows, columns = self.tiler.chunk

@@ -1,16 +1,20 @@
-"""A bar on the terminal: an observer that counts megapixels."""
+"""A bar on the terminal or in a notebook: an observer that counts megapixels."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from imgpipe.events import Event, Finished, Started, TaskDone, WorkerLost, Written
+from imgpipe.events import Event, Finished, Observer, Started, TaskDone, WorkerLost, Written
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "observed"]
 
 _DELAY = 0.2  # seconds; a run that is over by then needs no bar
 
@@ -29,11 +33,15 @@ class Bar:
         Where to draw; standard error by default. Nothing is drawn where it is no terminal.
     hidden : bool, default False
         Draw nothing at all.
+    always : bool, default False
+        Draw in a notebook, and in a file that is no terminal, too.
     """
 
-    def __init__(self, file: TextIO | None = None, *, hidden: bool = False) -> None:
+    def __init__(
+        self, file: TextIO | None = None, *, hidden: bool = False, always: bool = False
+    ) -> None:
         self._file = sys.stderr if file is None else file
-        self._shown = not hidden and self._file.isatty()
+        self._shown = not hidden and (always or self._file.isatty())
         self._bar: Any = None
         self._earlier = 0  # pixels of passes before the one that writes
         self._total = 0
@@ -95,10 +103,34 @@ class Bar:
 
 def _tqdm() -> Any:
     """Return a tqdm that starts no thread and asks the system for no semaphore."""
-    from tqdm.std import tqdm  # noqa: PLC0415 - only where there is a terminal
+    # Imported only where a bar is shown.
+    tqdm: Any = importlib.import_module(f"tqdm.{'notebook' if _in_notebook() else 'std'}").tqdm
 
-    class Plain(tqdm):  # type: ignore[type-arg]
+    class Plain(tqdm):  # type: ignore[misc]
         monitor_interval = 0
         _lock = threading.RLock()
 
     return Plain
+
+
+def _in_notebook() -> bool:
+    """Whether this is a notebook that can show a bar of its own."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    has_kernel = getattr(shell, "kernel", None) is not None
+    return has_kernel and importlib.util.find_spec("ipywidgets") is not None
+
+
+@contextlib.contextmanager
+def observed(on_event: Observer | None, *, progress: bool) -> Iterator[Observer | None]:
+    """Give an observer that shows a bar, if `progress`, beside telling `on_event`."""
+    if not progress:
+        yield on_event
+        return
+    with Bar(always=True) as bar:
+
+        def tell(event: Event) -> None:
+            bar(event)
+            if on_event is not None:
+                on_event(event)
+
+        yield tell

@@ -17,6 +17,7 @@ FLOORS = [
         "image",
         "admission",
         "events",
+        "progress",
         "registry",
         "machine",
         "publish",
@@ -37,7 +38,6 @@ FLOORS = [
     ["pipeline"],
     ["handles", "inmemory", "measuring", "iteration", "folder"],
     ["checking"],
-    ["progress"],
     ["cli", "__main__"],
 ]
 OBSERVERS = {"progress"}

@@ -422,6 +422,12 @@ class TestCompletion:
         assert completed(command, "loud.py:bare", "--ot") == ["plain,--other"]
         assert completed(command, "loud.py:emboss", "--big", "3", "pict") == ["file,pict"]
 
+    def test_needs_no_blank_after_what_a_value_follows(self) -> None:
+        env = {**os.environ, "_IMGPIPE_COMPLETE": "bash_source"}
+        command = [sys.executable, "-m", "imgpipe"]
+        script = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        assert "*[:=] ]] && compopt -o nospace" in script
+
     @pytest.mark.parametrize(("name", "source"), BROKEN.items())
     def test_where_a_file_does_not_load_is_of_the_rest(
         self, folder: Path, name: str, source: str | None
@@ -433,7 +439,7 @@ class TestCompletion:
 
     def test_runs_no_file_for_a_name_that_is_not_of_it(self, folder: Path) -> None:
         (folder / "blur.py").write_text("open('was-run', 'w')")
-        assert completed("run", "blur:") == ["file,blur:"]
+        assert completed("run", "blur:t") == ["plain,blur:truncate="]
         (folder / "loud.py").write_text("open('was-run', 'w')")
         assert completed("run", "lou") == ["file,lou"]
 
@@ -443,6 +449,10 @@ class TestCompletion:
             (["run", "loud.py", ":"], ["emboss", "invert"]),
             (["run", "loud.py", ":", "em"], ["emboss"]),
             (["run", "loud.py", ":", "emboss", "--bi"], ["--big"]),
+            (["run", "loud.py", ":", "emboss", ":", "bi"], ["big="]),
+            (["run", "blur", ":", "sigma", "=", "2,tr"], ["2,truncate="]),
+            (["run", "blur", ":", "sigma", "=", "2,border", "=", "wr"], ["wrap"]),
+            (["run", "flip", ":", "direction", "="], ["vertical", "horizontal"]),
             (["run", "loud.py", ":", "emboss", ":", "big", "=", "2", "--bo"], ["--border"]),
             (["run", "loud.py", ":", "emboss", "--border", "=", "wr"], ["wrap"]),
             (["run", "loud.py", ":", "emboss", "--border", "="], list(BORDERS)),
@@ -466,6 +476,15 @@ class TestFilters:
         for name in FILTERS:
             assert f"{name}(" in output
         assert "blur(sigma=2.0, truncate=4.0) Gaussian blur. (halo 8 by default)" in output
+
+    @pytest.mark.parametrize("columns", [40, 60, 80, 120])
+    def test_fits_the_terminal(self, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        for args in (["filters"], ["filters", "blur"], ["filters", "levels"]):
+            output = shown(*args).output
+            assert max(map(len, output.splitlines())) <= columns
+            assert "sigma=2.0" in output or "in_black" in output
+        assert len({line.strip() for line in shown("filters").output.splitlines()} - {""}) > 44
 
     @pytest.mark.usefixtures("with_a_broken_one")
     def test_one_that_does_not_load_is_listed_and_breaks_nothing(self) -> None:

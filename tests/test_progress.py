@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import imgpipe
 from imgpipe import progress
+from imgpipe.checking import CheckReport
 from imgpipe.events import Event, Finished, Report, Started, TaskDone, WorkerLost, Written
 from imgpipe.geometry import Box
+from imgpipe.pipeline import plan_run
 from imgpipe.progress import Bar
 
 
@@ -144,3 +151,62 @@ def test_does_not_mind_an_event_out_of_order(terminal: Terminal, event: Event) -
 def test_tqdm_is_imported_only_to_draw() -> None:
     code = "import sys, imgpipe.progress; sys.exit('tqdm' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestABarThatIsAskedFor:
+    @pytest.fixture
+    def drawn(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> Callable[[], str]:
+        """Return what tells what was drawn since it was last asked."""
+        monkeypatch.setattr(progress, "_DELAY", 0)
+        return lambda: capsys.readouterr().err
+
+    def test_is_drawn_where_there_is_no_terminal(
+        self, drawn: Callable[[], str], tmp_path: Path
+    ) -> None:
+        image = np.zeros((9, 9), np.uint8)
+        imgpipe.write(image, tmp_path / "in.png")
+        ways: list[Callable[..., Any]] = [
+            lambda **options: imgpipe.apply(image, "invert", **options),
+            lambda **options: imgpipe.measure(image, np.max, max, **options),
+            lambda **options: imgpipe.run(
+                tmp_path / "in.png", "invert", tmp_path / "out.png", **options
+            ),
+            lambda **options: imgpipe.submit(
+                tmp_path / "in.png", "invert", tmp_path / "out.png", **options
+            ).result(),
+        ]
+        for way in ways:
+            way(executor="serial")
+            assert drawn() == ""
+            way(executor="serial", progress=True)
+            assert " MP" in drawn()
+
+    def test_is_beside_other_observers(self, drawn: Callable[[], str]) -> None:
+        events: list[Event] = []
+        image = np.zeros((9, 9), np.uint8)
+        imgpipe.apply(image, "invert", executor="serial", progress=True, on_event=events.append)
+        assert isinstance(events[-1], Finished)
+        assert " MP" in drawn()
+
+    def test_is_that_of_a_notebook_in_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        shell = types.SimpleNamespace(kernel=object())
+        notebook = types.SimpleNamespace(get_ipython=lambda: shell)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "ipywidgets" or None)
+        assert not progress._in_notebook()
+        monkeypatch.setitem(sys.modules, "IPython", notebook)
+        assert progress._in_notebook()
+        shell.kernel = None  # IPython on a terminal
+        assert not progress._in_notebook()
+
+
+def test_what_a_notebook_shows_of_a_report_is_its_text(tmp_path: Path) -> None:
+    imgpipe.write(np.zeros((9, 9), np.uint8), tmp_path / "in.png")
+    ends = tmp_path / "in.png", "invert", tmp_path / "out.png"
+    for shown in (
+        imgpipe.run(*ends, executor="serial"),
+        plan_run(*ends),
+        CheckReport("emboss", (1, 1), 8, 6, findings=("declare halo=2",)),
+    ):
+        assert repr(shown) == str(shown)

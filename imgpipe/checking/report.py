@@ -10,7 +10,7 @@ from imgpipe.image import Pixels
 __all__ = ["CheckReport"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckReport:
     """What `check` found. True where nothing speaks against the filter.
 
@@ -59,6 +59,9 @@ class CheckReport:
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         if not self.ok:

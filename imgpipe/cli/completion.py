@@ -36,20 +36,23 @@ def _unseen() -> Iterator[None]:
 class _Bash(BashComplete):
     """Bash takes colons and equals signs for words, and completes what follows the last one."""
 
-    _rest_only = False
+    # No blank goes after what a value follows.
+    source_template = BashComplete.source_template.replace(
+        "COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *[:=] ]] && compopt -o nospace"
+    )
+    _before = ""  # what was written of the word before the part that bash completes
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words as they were written: with the parts of each together again."""
         args, part = super().get_completion_args()
         text = re.sub("\0([:=]+)(?:\0|\\Z)", r"\1", "\0".join([*args, part]))
         *args, incomplete = text.split("\0")
-        self._rest_only = incomplete != part
+        self._before = incomplete.removesuffix(part.lstrip(":="))
         return args, incomplete
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
         """Return the line for `item`."""
-        value = str(item.value)
-        return f"{item.type},{value.rpartition(':')[2] if self._rest_only else value}"
+        return f"{item.type},{str(item.value).removeprefix(self._before)}"
 
 
 add_completion_class(_Bash)

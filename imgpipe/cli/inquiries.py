@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import textwrap
+from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from imgpipe.filters.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
+
+
+_USUAL_WIDTH, _LEFT_COLUMN = 100, 48
 
 
 class CheckCommand(ChainCommand):
@@ -154,9 +160,8 @@ class FiltersCommand(click.Command):
             rows.append(
                 (_signature(definition), f"{definition.summary} (halo {_halo(definition)})")
             )
-        formatter = click.HelpFormatter(width=100)
-        formatter.write_dl(rows, col_max=46)
-        click.echo(formatter.getvalue(), nl=False)
+        width = _width()
+        click.echo("\n".join(line for row in rows for line in _in_columns(*row, width)))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
@@ -168,12 +173,50 @@ class FiltersCommand(click.Command):
         )
 
 
+def _width() -> int:
+    """Return the columns of the terminal; a common number where there is none."""
+    return max(40, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
+
+
+def _in_columns(left: str, right: str, width: int) -> list[str]:
+    """Return lines that say `left`, and beside it, or below where it is narrow, `right`."""
+    column = _LEFT_COLUMN if width > 2 * _LEFT_COLUMN else width // 2 if width >= 80 else 4
+    said = textwrap.wrap(right, width - column, break_long_words=False)
+    if len(left) > column - 2:
+        above = textwrap.wrap(left, width, subsequent_indent="    ", break_on_hyphens=False)
+        return [*above, *(f"{'':{column}}{line}" for line in said)]
+    return [f"{name:{column}}{line}" for name, line in zip_longest([left], said, fillvalue="")]
+
+
+def _folded(text: str, width: int) -> str:
+    """Return `text` with its paragraphs that are too wide filled anew, indented as they were."""
+    made = list[str]()
+    for (indent, blank), group in groupby(text.splitlines(), _shape):
+        lines = list(group)
+        is_heading = any(line.lstrip().startswith("---") for line in lines)
+        if not blank and not is_heading and max(map(len, lines)) > width:
+            lines = [" " * indent + " ".join(map(str.strip, lines))]
+        gap = " " * indent
+        made += [
+            each
+            for line in lines
+            for each in textwrap.wrap(line, width, subsequent_indent=gap) or [""]
+        ]
+    return "\n".join(made)
+
+
+def _shape(line: str) -> tuple[int, bool]:
+    """Return what is the same of the lines of a paragraph: their indent, and not to be blank."""
+    return len(line) - len(line.lstrip()), not line.strip()
+
+
 def _explained(definition: Definition) -> str:
     border = f"border: {definition.border}; " if sees_border(definition) else ""
     declared = f"halo: {_halo(definition)}; {border}alpha: {definition.alpha}"
     if definition.bare:
         declared = "a bare function: nothing is declared, its halo must be given"
-    return "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
+    text = "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
+    return _folded(text, _width())
 
 
 def _signature(definition: Definition) -> str:

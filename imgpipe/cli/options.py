@@ -14,7 +14,6 @@ from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
-from imgpipe.registry import FILTERS
 
 if TYPE_CHECKING:
     from imgpipe.filters.base import Definition
@@ -126,30 +125,13 @@ class ChainText(_Type):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete the last name: of a filter, of a function in a file or module, of a file."""
-        last = incomplete.rpartition("|")[2].lstrip()
-        earlier = incomplete[: len(incomplete) - len(last)]
-        found = [
-            CompletionItem(earlier + name, help=summary)
-            for name, summary in sorted(_summaries(last, ctx).items())
-            if name.startswith(last)
-        ]
-        return found or [CompletionItem(incomplete, type="file")]
-
-
-def _summaries(text: str, ctx: click.Context) -> dict[str, str]:
-    """Return the names of filters where `text` is the beginning of one, and what they do."""
-    place = text if text.endswith(".py") else text.rpartition(":")[0]
-    if not place:
-        return {name: member.summary for name, member in FILTERS.items()}
-    found: dict[str, str] = {}
-    if place.endswith(".py") or (re.fullmatch(r"[\w.]+", place) and place not in FILTERS):
+        """Complete the last word: a filter, a function in a file or module, a parameter, a file."""
+        found: list[CompletionItem] = []
         with unseen(ctx):
-            from imgpipe.filters.loading import filters_of  # noqa: PLC0415 - takes NumPy along
+            from imgpipe.cli.chaintext import completions  # noqa: PLC0415 - takes NumPy along
 
-            for name, factory in filters_of(place).items():
-                found[f"{place}:{name}"] = factory.definition.summary
-    return found
+            found = [CompletionItem(text, help=help_) for text, help_ in completions(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
 
 
 def common_options() -> list[click.Parameter]:

@@ -303,7 +303,7 @@ class _DifferenceOfGaussians(FilterFactory):
         low_sigma: float = 1.0,
         high_sigma: float | None = None,
         truncate: float = 4.0,
-        gain: float = 1.0,
+        gain: float | None = None,
         offset: float = 0.5,
         *,
         border: Border = 'edge',
@@ -318,8 +318,8 @@ class _DifferenceOfGaussians(FilterFactory):
             That of the wide one, 1.6 times as much by default.
         truncate : float, between 1 and 10
             Radius in standard deviations.
-        gain : float, between -1e+06 and 1e+06
-            What the result is multiplied by.
+        gain : float | None, between -1e+06 and 1e+06
+            What the result is multiplied by; by default a full step spans the range.
         offset : float, between -1 and 1
             Added to the result, in units of the full range.
         """
@@ -445,7 +445,7 @@ class _GaussianLaplace(FilterFactory):
         self,
         sigma: float = 2.0,
         truncate: float = 4.0,
-        gain: float = 1.0,
+        gain: float | None = None,
         offset: float = 0.5,
         *,
         border: Border = 'edge',
@@ -458,8 +458,8 @@ class _GaussianLaplace(FilterFactory):
             Standard deviation in pixels.
         truncate : float, between 1 and 10
             Radius in standard deviations.
-        gain : float, between -1e+06 and 1e+06
-            What the result is multiplied by.
+        gain : float | None, between -1e+06 and 1e+06
+            What the result is multiplied by; by default a full step spans the range.
         offset : float, between -1 and 1
             Added to the result, in units of the full range.
         """

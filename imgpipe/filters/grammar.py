@@ -71,6 +71,7 @@ __all__ = [
     "described",
     "format_chain",
     "load_user_filter",
+    "offered",
     "parse_chain",
 ]
 
@@ -113,6 +114,12 @@ def parse_chain(
 def definitions_in(text: str, halo: PairLike | None = None) -> list[Definition]:
     """Return what is declared of each filter in `text`, whether it has all its values or not."""
     return [element.factory.definition for element in _Parser(text, halo, None).elements()]
+
+
+def offered(definition: Definition) -> dict[str, Parameter]:
+    """Return what can be given to a filter by name, its own parameters first."""
+    declared = _OF_BARE if definition.bare else ()
+    return {p.name: p for p in (*definition.parameters, _BORDER, *declared)}
 
 
 def all_declared(text: str) -> bool:
@@ -198,10 +205,11 @@ def _halo(text: str, owner: str) -> Halo:
 
 
 # What the text may declare of a bare function.
-_DECLARED: dict[str, Callable[[str, str], Any]] = {
-    "halo": _halo,
-    "dtype": Parameter("dtype", str, choices=WORKS).parse,
-}
+_OF_BARE = (
+    Parameter("halo", object, text="Pixels around each one that it looks at."),
+    Parameter("dtype", str, choices=WORKS, text="What it works in."),
+)
+_DECLARED: dict[str, Callable[[str, str], Any]] = {"halo": _halo, "dtype": _OF_BARE[1].parse}
 
 
 class _Parser:
@@ -287,7 +295,7 @@ class _Parser:
         return given
 
     def _named(self, definition: Definition, key: Token) -> Parameter:
-        known = {p.name: p for p in (*definition.parameters, _BORDER)}
+        known = offered(definition)
         if key.text not in known:
             self._fail(f"{definition.name}: no parameter {key.text!r}{hint(key.text, known)}", key)
         return known[key.text]

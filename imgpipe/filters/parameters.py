@@ -141,6 +141,11 @@ class Parameter:
             made = Literal[tuple(map(self.kind, self.choices))]
         return made | None if self.optional and made is not Any else made
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The values it takes, as they are written, where they are few."""
+        return ("true", "false") if self.kind is bool else self.choices
+
     def left_out(self, value: Any) -> bool:
         """Whether `value` is a default that only means that nothing was given."""
         return value is self.default and repr(value).startswith("<")
