@@ -61,8 +61,7 @@ def gaussian(
     truncate : float
         Where the Gaussian is cut off, in standard deviations.
     dtype : dtype, optional
-        uint8, uint16, float32 or float64: what to return. By default that of ``chunk`` if it is
-        one of them, float32 for float16, and else float64.
+        What to return; the type of ``chunk`` by default.
     origin : (int, int), optional
         Row and column of the first sample in the whole image: wide Gaussians of 8 bits are
         faster where it is known.
@@ -70,30 +69,27 @@ def gaussian(
     Returns
     -------
     ndarray, shape (rows, columns, channels), of that dtype
-        float64 is exact to 1e-10 of the largest absolute value within the window, float32 to
-        1e-6, uint16 to one level; uint8 is within about one level of the unrounded Gaussian.
+        uint8 is within about one level of the unrounded Gaussian. Other types are exact to 1e-6 of
+        the largest absolute value within the window where they are computed in float32, see
+        `exact_type`, else to 1e-10; then they are rounded half to even.
     """
     radius = gaussian_radius(sigma, truncate)
+    dtype = dtype or chunk.dtype.newbyteorder("=")
     if radius == 0:
-        return chunk.astype(dtype or chunk.dtype)
-    dtype = dtype or _returned(chunk.dtype)
+        return chunk.astype(dtype)
     if dtype == np.uint8:
         if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
             return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
         both = chains(float(sigma), radius)
         if both is not None:
             return apply(chunk, *both, (radius, radius), dtype)
-    working = dtype if dtype.kind == "f" else exact_type(dtype)
+    working = exact_type(dtype)
 
     def total(x: Pixels, working: np.dtype[Any]) -> Pixels:
         line = gaussian_line(float(sigma), radius, working)
         return apply(x, line, line, (radius, radius), dtype if x is chunk else working)
 
     return summed(chunk, radius, working, total, mean=True)
-
-
-def _returned(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return dtype if dtype in (np.uint8, np.uint16) else exact_type(dtype)
 
 
 @functools.lru_cache(maxsize=64)
