@@ -18,9 +18,7 @@ from skimage import filters as sk
 import imgpipe
 from imgpipe.errors import ParameterError
 from imgpipe.filters import (
-    difference_of_gaussians,
     emboss,
-    gaussian_laplace,
     laplace,
     prewitt,
     scharr,
@@ -118,46 +116,6 @@ def test_laplace_of_a_plane_is_the_offset() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("sigma", "truncate"), [(0.4, 4.0), (1.0, 4.0), (2.3, 3.0), (6.0, 4.0)])
-def test_laplacian_of_gaussian_is_that_of_scipy(dtype: str, sigma: float, truncate: float) -> None:
-    array = picture((37, 43, 3), dtype)
-    for border, mode in SCIPY_BORDERS.items():
-        log = partial(ndimage.gaussian_laplace, sigma=sigma, mode=mode, truncate=truncate)
-        exact = by_planes(log, array)
-        exact = sigma**2 * exact + 0.4 * full_scale(dtype)
-        made = gaussian_laplace(sigma, truncate, gain=sigma**2, offset=0.4, border=border)(array)
-        assert_same(made, exact, dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.8, None), (1.0, 3.0), (2.5, 4.5)])
-def test_difference_of_gaussians_is_that_of_scikit_image(
-    dtype: str, low: float, high: float | None
-) -> None:
-    array = picture((37, 43, 3), dtype)
-    for border, mode in SCIPY_BORDERS.items():
-        exact = sk.difference_of_gaussians(
-            array.astype(float), low, high or 1.6 * low, mode=mode, channel_axis=2
-        )
-        made = difference_of_gaussians(low, high, gain=2, offset=0.4, border=border)(array)
-        assert_same(made, 2 * exact + 0.4 * full_scale(dtype), dtype)
-
-
-def test_difference_of_wide_gaussians_is_close() -> None:
-    array = picture((90, 110, 3), "uint8")
-    exact = sk.difference_of_gaussians(array.astype(float), 9, 20, mode="nearest", channel_axis=2)
-    made = difference_of_gaussians(9, 20, gain=1)(array)
-    assert np.abs(made - exact - 127.5).max() < 0.6
-
-
-def test_the_high_sigma_is_the_higher() -> None:
-    with pytest.raises(ParameterError, match="high_sigma must not be less"):
-        difference_of_gaussians(low_sigma=2, high_sigma=1.5)
-    with pytest.raises(ParameterError, match="low_sigma must be a number between"):
-        difference_of_gaussians(low_sigma=-1)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("strength", [1.0, -1.0, 0.3, 12.0])
 def test_emboss_is_its_kernel(dtype: str, strength: float) -> None:
     array = picture((31, 29, 3), dtype)
@@ -187,8 +145,6 @@ FILTERS = [
     prewitt(),
     laplace(gain=0.5),
     emboss(strength=0.7),
-    gaussian_laplace(sigma=1.5),
-    difference_of_gaussians(low_sigma=0.7, offset=0),
 ]
 
 

@@ -77,6 +77,22 @@ def synthetic() -> dict[str, Pixels]:
     return images | {"noise": random_image(np.uint8, (240, 240, 1))}
 
 
+# Largest errors, of the largest value within the window, before values are rounded to their type;
+# and what rounding may do.
+EXACT = dict.fromkeys(["uint16", "float16", "float32"], 1e-6)
+EXACT |= dict.fromkeys(["int8", "int16", "int32", "uint32", "int64", "uint64", "float64"], 1e-10)
+ROUNDED = {dtype: 0.5 for dtype in EXACT if "int" in dtype} | {"float16": 2**-12}
+
+
+def sized(dtype: str, shape: tuple[int, ...]) -> Pixels:
+    """Noise over the whole range of integers; floats from -0.3 to 0.7."""
+    rng = np.random.default_rng(6)
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    return (rng.random(shape) - 0.3).astype(dtype)
+
+
 class TestAccuracy:
     @pytest.mark.parametrize("sigma", [*SIGMAS, *LARGE_SIGMAS])
     def test_of_photographs(self, sigma: float) -> None:
@@ -95,18 +111,38 @@ class TestAccuracy:
             small = 1.5 if name.startswith("checkerboard") else 1.3
             assert error.max() <= (small if sigma <= 10 else 2.0), name
 
+    @pytest.mark.parametrize("dtype", EXACT)
     @pytest.mark.parametrize(
-        ("sigma", "levels"), [(0.5, 0.6), (2, 0.6), (4, 0.6), (7, 4), (30, 10)]
+        ("sigma", "truncate"),
+        [(0.3, 4), (1, 1), (3, 4), (5, 6), (7, 4), (10, 1), (14, 4), (20, 8), (33, 2.5), (70, 3)],
     )
-    def test_of_16_bits(self, sigma: float, levels: float) -> None:
-        chunk = padded(photograph("astronaut.png").astype(np.uint16) * 257, radius_of(sigma))
-        assert np.abs(gaussian(chunk, sigma=sigma) - exact(chunk, sigma)).max() <= levels
+    def test_of_other_types_is_that_of_scipy(
+        self, dtype: str, sigma: float, truncate: float
+    ) -> None:
+        radius = radius_of(sigma, truncate)
+        chunk = sized(dtype, (7 + 2 * radius, 9 + 2 * radius, 1))
+        off = gaussian(chunk, sigma=sigma, truncate=truncate) - exact(chunk, sigma, truncate)
+        largest = np.abs(chunk.astype(float)).max()
+        assert np.abs(off).max() <= EXACT[dtype] * largest + ROUNDED.get(dtype, 0)
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    @pytest.mark.parametrize(("sigma", "error"), [(0.5, 1e-6), (2, 1e-6), (4, 1e-6), (30, 2e-4)])
-    def test_of_floats_by_their_range(self, dtype: Any, sigma: float, error: float) -> None:
-        chunk = padded((photograph("chelsea.png") / 255).astype(dtype), radius_of(sigma))
-        assert np.abs(gaussian(chunk, sigma=sigma) - exact(chunk, sigma)).max() <= error
+    @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32", "float64"])
+    def test_of_wide_ones_at_edges_and_impulses(self, dtype: str) -> None:
+        for name, mask in synthetic().items():
+            image = mask[:150, :150].astype(dtype) * np.dtype(dtype).type(
+                -1 if dtype[0] == "i" else 1
+            )
+            chunk = padded(image, radius_of(21))
+            off = gaussian(chunk, sigma=21) - exact(chunk, 21)
+            assert np.abs(off).max() <= 255 * EXACT[dtype] + ROUNDED.get(dtype, 0), name
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("sigma", [2.0, 12.0, 50.0])
+    def test_what_is_not_negative_stays_so(self, dtype: str, sigma: float) -> None:
+        chunk = np.zeros((5 + 2 * radius_of(sigma), 9 + 2 * radius_of(sigma), 1), dtype)
+        chunk[-9:, ::17] = 1
+        blurred = gaussian(chunk, sigma=sigma)
+        assert (blurred >= 0).all()
+        np.testing.assert_allclose(blurred, exact(chunk, sigma), rtol=0.02)
 
     @pytest.mark.parametrize("sigma", [0.5, 1.5, 3.0, 8.0])
     @pytest.mark.parametrize("truncate", [1.0, 2.5, 3.0, 6.0])

@@ -19,9 +19,13 @@ from imgpipe.image import Pixels
 
 __all__ = ["summed"]
 
-# Binary exponents between which sums are safe, with room for thousands of terms; what brings the
-# others, in double precision, between them.
-_SAFE = {"float16": (-24, 16), "float32": (-90, 70), "float64": (-800, 900)}
+# Magnitudes between which sums are safe, with room for thousands of terms; the binary exponent that
+# brings others, in double precision, between them.
+_SAFE = {
+    "float16": (2.0**-24, 65504.0),  # all of them: they are summed in float32
+    "float32": (2.0**-90, 2.0**70),
+    "float64": (2.0**-800, 2.0**900),
+}
 _SCALE = 300
 
 _BLOCK = 64 * 1024
@@ -68,7 +72,7 @@ def _all_safe(chunk: Pixels) -> bool:
     """Return whether all values are zero or of a safe magnitude, and none is NaN."""
     native = chunk.dtype.newbyteorder("=")
     kind = np.dtype(f"u{native.itemsize}")
-    low, high = (native.type(2.0**exponent).view(kind) for exponent in _SAFE[native.name])
+    low, high = (native.type(limit).view(kind) for limit in _SAFE[native.name])
     step = max(1, _BLOCK // (chunk.shape[1] * chunk.shape[2]))
     for y in range(0, len(chunk), step):
         part = chunk[y : y + step]
@@ -94,7 +98,7 @@ def _mend(
     """Sum windows of unsafe magnitudes again."""
     native = chunk.astype(chunk.dtype.newbyteorder("="))
     largest = extreme(np.abs(native), np.maximum, radius, "square")
-    low, high = (2.0**exponent for exponent in _SAFE[native.dtype.name])
+    low, high = _SAFE[native.dtype.name]
     double = np.dtype(np.float64)
     finite = np.where(np.isfinite(native), native, 0).astype(double)
     for unsafe, exponent in ((largest > high, -_SCALE), (largest < low, _SCALE)):
