@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own bench-chain big samples stubs clean
+.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes big samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -36,6 +36,10 @@ bench-own: $(VENV)/.installed-bench
 bench-chain: $(VENV)/.installed-bench
 	$(BIN)/python -m compileall -q imgpipe
 	$(BIN)/python benchmarks/bench_chain.py $(BENCHFLAGS)
+
+bench-bytes: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
+	$(BIN)/python benchmarks/bench_bytes.py $(BENCHFLAGS)
 
 stubs: $(VENV)/.installed
 	$(BIN)/python -m imgpipe.filters.stubs

@@ -171,11 +171,14 @@ class PngEncoder:
     def _choose(self, rows: Pixels) -> tuple[list[Method], list[Method]]:
         """Return the methods that do best on a few rows, and the others."""
         methods = self._methods()
+        contenders = list(methods)
+        if self.compression == 2 and rows.itemsize == 2:
+            contenders.append((PAETH, deflate.by_isal))  # for values of 8 bits: both bytes repeat
         if self.compression > 1:
             sample = _sample(rows, self.pixel_bytes // rows.itemsize)
-            methods.sort(key=lambda method: len(self._encode(method, sample[1:], sample[0])[0]))
-        count = 1 if self.compression < _THOROUGH else 2
-        return methods[:count], methods[count:]
+            contenders.sort(key=lambda method: len(self._encode(method, sample[1:], sample[0])[0]))
+        chosen = contenders[: 1 if self.compression < _THOROUGH else 2]
+        return chosen, [method for method in methods if method not in chosen]
 
     def _methods(self) -> list[Method]:
         narrow, wide = deflate.by_isal_narrow, deflate.by_isal
