@@ -23,12 +23,14 @@ import hashlib, importlib.util, sys
 spec = importlib.util.spec_from_file_location("deflate", sys.argv[1])
 deflate = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(deflate)
-for name, size, file in ("by_isal_narrow", 16000, sys.argv[2]), ("by_isal", 64, sys.argv[3]):
+for kind in sys.argv[2:]:
+    name, size, file = kind.split(":")
+    size = int(size)
     sha = hashlib.sha256()
     pieces = open(file, "rb").read()
     for start in range(0, len(pieces), size):
         sha.update(b"".join(getattr(deflate, name)(memoryview(pieces[start : start + size]))))
-    print(name, sha.hexdigest())
+    print(kind, sha.hexdigest())
 """
 
 
@@ -85,11 +87,18 @@ def test_the_narrow_window_is_in_use() -> None:
     assert deflate._is_reliable()
 
 
-def test_every_process_deflates_to_the_same_bytes(tmp_path: Path) -> None:
-    narrow, wide = tmp_path / "narrow", tmp_path / "wide"
-    narrow.write_bytes(narrow_pieces())
-    wide.write_bytes(wide_pieces())
-    command = [sys.executable, "-I", "-c", PROGRAM, str(deflate.__file__), str(narrow), str(wide)]
+def test_every_process_deflates_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds = {
+        "by_isal_narrow:16000:narrow": narrow_pieces(),
+        "by_isal_narrow:240:short": short_pieces(),
+        "by_isal:64:wide": wide_pieces(),
+    }
+    for kind, pieces in kinds.items():
+        Path(kind.split(":")[-1]).write_bytes(pieces)
+    command = [sys.executable, "-I", "-c", PROGRAM, str(deflate.__file__), *kinds]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = set(pool.map(lambda _: subprocess.check_output(command), range(100)))
     assert len(found) == 1
@@ -106,6 +115,16 @@ def narrow_pieces() -> bytes:
     units = [four * 3 + four[2:] * 2 for four in fours]
     pieces = [b"xy" + b"".join(units[start : start + 999]) for start in range(0, len(units), 999)]
     return b"".join(piece.ljust(16_000) for piece in pieces)
+
+
+def short_pieces() -> bytes:
+    """Return pieces of 240 bytes, each with a match at its third, whatever the window is.
+
+    The hash table of such a piece has few buckets, so the wrong one is often the one in use.
+    """
+    source = random.Random(3)
+    texts = [bytes(source.choices(range(8), k=236)) for _ in range(60)]
+    return b"".join(text[:2] * 2 + text for text in texts)
 
 
 def wide_pieces() -> bytes:

@@ -45,6 +45,7 @@ from isal import igzip_lib, isal_zlib
 
 __all__ = [
     "LAST_BLOCK",
+    "PIECE",
     "ZLIB_HEADER",
     "Deflate",
     "InflateError",
@@ -65,7 +66,7 @@ ZLIB_HEADER = b"\x78\x01"
 LAST_BLOCK = b"\x03\x00"
 
 _STORED = 65535
-_PIECE = 255 << 10  # the most kilobytes that ISA-L's buffer always holds as one block
+PIECE = 255 << 10  # the most kilobytes that ISA-L's buffer always holds as one block
 _HASHED = 4  # bytes; with fewer there is no history, and with more than 16 the fault
 _REPEATS = 8  # of the lead
 _WINDOW_BITS = 1
@@ -114,8 +115,8 @@ def by_isal_narrow(data: memoryview) -> list[bytes]:
     if not _is_reliable():
         return by_isal(data)
     parts = []
-    for start in range(0, len(data), _PIECE):
-        parts += _joinable(data[start : start + _PIECE])
+    for start in range(0, len(data), PIECE):
+        parts += _joinable(data[start : start + PIECE])
     return parts
 
 
@@ -198,8 +199,8 @@ def _header(block: bytes) -> tuple[bytes, int]:
     for at, symbol in enumerate(_LENGTHS_ORDER[:meta_count]):
         meta[symbol] = bits >> 17 + 3 * at & 7
     table = _lookup(meta)
-    size = 17 + 3 * meta_count
-    bits >>= size
+    before = bits.bit_length()
+    bits >>= 17 + 3 * meta_count
     lengths: list[int] = []
     while len(lengths) < count:
         symbol, used = table[bits & 127]
@@ -211,21 +212,18 @@ def _header(block: bytes) -> tuple[bytes, int]:
             repeated = lengths[-1] if symbol == 16 else 0
             lengths += [repeated] * (least + (bits & (1 << extra) - 1))
             bits >>= extra
-            used += extra
-        size += used
-    return bytes(lengths[:literals]), size
+    return bytes(lengths[:literals]), before - bits.bit_length()
 
 
 def _lookup(lengths: list[int]) -> list[tuple[int, int]]:
     """Return symbol and length of the code that seven bits begin with."""
     table = [(0, 1)] * 128
-    code = 0
-    for length in range(1, 8):
-        for symbol, own in enumerate(lengths):
-            if own == length:
-                table[_REVERSED[length][code] :: 1 << length] = [(symbol, length)] * (128 >> length)
-                code += 1
-        code <<= 1
+    code = longest = 0
+    for length, symbol in sorted((own, symbol) for symbol, own in enumerate(lengths) if own):
+        code <<= length - longest
+        longest = length
+        table[_REVERSED[length][code] :: 1 << length] = [(symbol, length)] * (128 >> length)
+        code += 1
     return table
 
 

@@ -5,16 +5,16 @@ the strips joined are one deflate stream; every strip is an IDAT chunk.
 
 What a compression costs and gains on 8-bit RGB photographs, one core: time and size relative to
 what Pillow does by default (400 ms per megapixel where this was measured). "Blurred" is by a
-Gaussian of sigma 2, "narrow" the window of one pixel that `deflate` explains.
+Gaussian of sigma 2, "narrow" the window of two bytes that `deflate` explains.
 
 =============  =====================================  =====  ===========  =======
 compression    rows are filtered, and deflated by     time   blurred      sharp
 =============  =====================================  =====  ===========  =======
 0              not at all                             0.004  3.42         2.10
 1              Up, ISA-L                              0.02   1.18         1.13
-2 (default)    Paeth or Average, ISA-L, narrow        0.03   1.02         0.99
-3              the best of five per row, the same     0.05   1.02         0.99
-4, 5           the same, or zlib 4, 5                 0.4    1.02         0.99
+2 (default)    Paeth or Average, ISA-L, narrow        0.03   1.03         0.99
+3              the best of five per row, the same     0.05   1.03         0.99
+4, 5           the same, or zlib 4, 5                 0.4    1.03         0.99
 6              the same, or zlib 6                    0.8    1.00         0.99
 7              the same, or zlib 7                    1      0.99         0.98
 8              the same, or zlib 8                    2.4    0.96         0.98
@@ -61,7 +61,7 @@ Method = tuple[int, deflate.Deflate]
 DEFAULT_COMPRESSION = 2
 ADAPTIVE = -1
 
-_UNIT_BYTES = 2 << 20
+_UNIT_BYTES = 8 * deflate.PIECE
 _THOROUGH = 4  # from this compression on, two methods are tried on everything
 _DRAWING = 6  # what becomes this much smaller is no photograph
 _SAMPLE_ROWS = 8
