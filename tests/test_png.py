@@ -182,7 +182,7 @@ def test_photographs_are_hardly_larger_than_pillow_s(path: Path) -> None:
     for photo in (data.astronaut(), data.coffee(), cv2.GaussianBlur(data.coffee(), (0, 0), 2)):
         buffer = io.BytesIO()
         Image.fromarray(photo).save(buffer, "png")
-        assert encoded(path, photo).stat().st_size < 1.05 * len(buffer.getvalue())
+        assert encoded(path, photo).stat().st_size < 1.07 * len(buffer.getvalue())
 
 
 def test_more_compression_makes_no_larger_files(path: Path) -> None:
