@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import logging
 import os
 import threading
+import weakref
 from typing import Any
 
 from imgpipe import arguments
@@ -11,21 +15,37 @@ from imgpipe.events import Report
 from imgpipe.filters.entry import FilterLike
 from imgpipe.passes import Control
 from imgpipe.pipeline import run
+from imgpipe.refusals import refused
 
 __all__ = ["Handle", "submit"]
 
+_log = logging.getLogger("imgpipe")
+
 
 class Handle:
-    """A run that goes on in a thread of its own. Made by `submit`."""
+    """A run that goes on in a thread of its own. Made by `submit`.
+
+    Python waits for it before it ends. A run that fails, and whose handle nobody asks for the
+    result, says so in the log.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._name = " -> ".join(map(str, args[::2]))
         self._control = Control()
         self._report: Report | None = None
         self._error: BaseException | None = None
+        self._asked = False
+        _wait_at_exit()
+        # No daemon: once Python is about to end, it waits for such threads and no others.
         self._thread = threading.Thread(
-            target=self._work, args=(args, kwargs), name="imgpipe-run", daemon=True
+            target=self._work, args=(args, kwargs), name="imgpipe-run", daemon=False
         )
-        self._thread.start()
+        _handles.add(self)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            _handles.discard(self)
+            raise refused(error) or error from error
 
     @property
     def progress(self) -> float:
@@ -58,6 +78,7 @@ class Handle:
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise TimeoutError("the run is not done yet")
+        self._asked = True
         if self._error is not None:
             raise self._error
         assert self._report is not None
@@ -73,21 +94,87 @@ class Handle:
         """
         if self.done():
             return False
+        self._asked = True
         self._control.stop()
         self._thread.join()
         return self._report is None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError):  # it was never made
+            self._tell_if_unheard()
+
+    def _tell_if_unheard(self) -> None:
+        if self._error is not None and not self._asked:
+            self._asked = True
+            _log.error("%s: %s", self._name, self._error)
 
     def _work(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             self._report = run(*args, control=self._control, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again by `result`
             self._error = error
+        if _exit.over:
+            self._tell_if_unheard()
+
+
+class _Exit:
+    """What Python was told to do before it ends."""
+
+    lock = threading.Lock()
+    process = 0  # the one in which it was told
+    over = False  # nobody comes any more to tell of failures
+
+
+_exit = _Exit()
+_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+def _wait_at_exit() -> None:
+    """Have Python wait for the runs that go on when the main thread ends.
+
+    It has to do so before executors are closed to what these runs still give them. Python closes
+    them in the reverse order of their import.
+    """
+    with _exit.lock:
+        if _exit.process == os.getpid():
+            return
+        try:
+            for name in ("thread", "process"):
+                importlib.import_module(f"concurrent.futures.{name}")
+            threading._register_atexit(_end_all)  # type: ignore[attr-defined]
+        except RuntimeError:  # the main thread has ended already
+            _exit.over = True
+        _exit.process = os.getpid()
+
+
+def _end_all() -> None:
+    """Wait for all runs; tell of failures that nobody has heard of. Ctrl-C stops them."""
+    known: set[Handle] = set()
+    try:
+        while new := set(_handles) - known:
+            known |= new
+            for handle in new:
+                handle._thread.join()
+    except KeyboardInterrupt:
+        known |= set(_handles)
+        for handle in known:
+            handle._asked |= not handle.done()
+            handle._control.stop()
+        for handle in known:
+            handle._thread.join()
+        raise
+    finally:
+        _exit.over = True
+        for handle in known:
+            handle._tell_if_unheard()
 
 
 def submit(
     src: str | os.PathLike[str], filter: FilterLike, dst: str | os.PathLike[str], **options: Any
 ) -> Handle:
     """Start a run in the background.
+
+    Python waits for it before it ends, as for the tasks of its executors; Ctrl-C stops it.
 
     Parameters
     ----------
@@ -98,5 +185,10 @@ def submit(
     -------
     Handle
         With ``result()``, ``done()``, ``progress`` and ``cancel()``.
+
+    Raises
+    ------
+    WorkerError
+        If the system gives no thread.
     """
     return Handle(src, filter, dst, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 
 from imgpipe.errors import WorkerError
@@ -64,8 +65,11 @@ def refused(error: BaseException) -> WorkerError | None:
 
 
 def python_is_ending() -> bool:
-    """Whether the main thread has ended: no executor takes tasks any more.
+    """Whether executors take no more tasks, because the main thread has ended.
 
     Threads that it does not wait for, and those that it is waiting for, go on for a while.
     """
-    return bool(getattr(threading, "_SHUTTING_DOWN", False))
+    processes = sys.modules.get("concurrent.futures.process")
+    if processes is not None:
+        return bool(getattr(processes, "_global_shutdown", False))
+    return bool(getattr(threading, "_SHUTTING_DOWN", False))  # it cannot be imported any more
