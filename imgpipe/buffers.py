@@ -28,6 +28,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
 from imgpipe.publish import reserved
+from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["Buffers", "Slot"]
 
@@ -83,6 +84,7 @@ class Buffers:
         step = -(-max(size, 1) // _ALIGNMENT) * _ALIGNMENT
         self.nbytes = count * step
         token = f"{os.getpid()}-{next(_names)}"
+        keep_numbers_taken()
         makers = (_memfd, _segment, _temporary) if shared else (_anonymous,)
         path, memory, self._free = _first_that_works(makers, self.nbytes)
         self._token = token

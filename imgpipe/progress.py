@@ -40,8 +40,10 @@ class Bar:
     def __init__(
         self, file: TextIO | None = None, *, hidden: bool = False, always: bool = False
     ) -> None:
-        self._file = sys.stderr if file is None else file
-        self._shown = not hidden and (always or self._file.isatty())
+        self._file: TextIO | None = sys.stderr if file is None else file
+        # Without a console, as under pythonw, or with a stand-in for one, there is no terminal.
+        terminal = bool(getattr(self._file, "isatty", bool)())
+        self._shown = not hidden and self._file is not None and (always or terminal)
         self._bar: Any = None
         self._earlier = 0  # pixels of passes before the one that writes
         self._total = 0

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from imgpipe.errors import OutputError
+from imgpipe.streams import keep_numbers_taken
 
 fcntl: Any
 try:
@@ -66,6 +67,7 @@ class OutputFile:
         self._flusher: threading.Thread | None = None
         self.replaces = False
         self.size = 0
+        keep_numbers_taken()
         with self._explained():
             self._old = _existing(self.name)
             if self._old is None or _is_named(self._target, self._old):

@@ -11,7 +11,7 @@ PACKAGE = Path(imgpipe.__file__).parent
 
 # From the bottom to the top. A module imports from its own line or from lines above it here.
 FLOORS = [
-    ["errors", "geometry", "tracebacks", "sending", "refusals"],
+    ["errors", "geometry", "tracebacks", "sending", "refusals", "streams"],
     [
         "arguments",
         "image",

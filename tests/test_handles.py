@@ -38,7 +38,7 @@ def is_inverted(path: Path) -> bool:
     return bool((imgpipe.read(path) == invert()(PIXELS)).all())
 
 
-@pytest.mark.parametrize("workers", ["executor='serial'", "executor='threads'", "workers=2"])
+@pytest.mark.parametrize("workers", ["executor='serial'", "workers=2"])
 def test_a_script_that_ends_right_after_submit_makes_its_image(
     workers: str, tmp_path: Path
 ) -> None:
@@ -98,7 +98,7 @@ def late():
         time.sleep(0.001)
     with open('log', 'w') as log:
         try:
-            print(DO, file=log)
+            print(WHAT, file=log)
         except Exception as error:
             print(type(error).__name__, error, file=log)
 
@@ -112,11 +112,11 @@ RUN = "imgpipe.run('in.png', own(), 'out.png', {}).executor"
 
 
 @pytest.mark.parametrize("before", ["", "imgpipe.run('in.png', own(), 'out.png', workers=2)\n"])
-@pytest.mark.parametrize("options", ["workers=1", "workers=2", "timeout=60"])
+@pytest.mark.parametrize("options", ["workers=1", "timeout=60"])
 def test_a_thread_that_outlives_the_main_one_works_without_workers(
     options: str, before: str, tmp_path: Path
 ) -> None:
-    text = OWN + before + LATE.replace("DO", RUN.format(options))
+    text = OWN + before + LATE.replace("WHAT", RUN.format(options))
     done = run_script(text, tmp_path)
     assert (tmp_path / "log").read_text() == "serial, because Python is about to end\n"
     assert (
@@ -127,7 +127,7 @@ def test_a_thread_that_outlives_the_main_one_works_without_workers(
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_workers_that_are_asked_for_too_late_are_refused(executor: str, tmp_path: Path) -> None:
-    run_script(OWN + LATE.replace("DO", RUN.format(f"executor={executor!r}")), tmp_path)
+    run_script(OWN + LATE.replace("WHAT", RUN.format(f"executor={executor!r}")), tmp_path)
     said = (tmp_path / "log").read_text()
     assert said.startswith("WorkerError Python is about to end and starts no more workers")
     assert "executor='serial'" in said
@@ -136,12 +136,12 @@ def test_workers_that_are_asked_for_too_late_are_refused(executor: str, tmp_path
 
 def test_a_late_thread_may_submit(tmp_path: Path) -> None:
     do = "imgpipe.submit('in.png', invert(), 'out.png')"
-    run_script(OWN + LATE.replace("DO", do), tmp_path)
+    run_script(OWN + LATE.replace("WHAT", do), tmp_path)
     assert is_inverted(tmp_path / "out.png")
 
 
 def test_a_late_thread_may_apply(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", PIXELS)
     do = "imgpipe.apply(imgpipe.read('in.npy'), invert(), workers=1).shape"
-    run_script(OWN + LATE.replace("DO", do), tmp_path)
+    run_script(OWN + LATE.replace("WHAT", do), tmp_path)
     assert (tmp_path / "log").read_text() == "(50, 40, 3)\n"

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from imgpipe.cli import signals
+from imgpipe.streams import fill_in_streams
 
 __all__ = ["execute", "main"]
 
@@ -29,6 +30,7 @@ _COMPLETE = "_IMGPIPE_COMPLETE"
 def main() -> int:
     """Run the command that this process was started with; return its exit code."""
     try:
+        fill_in_streams()
         signals.install()
         return execute(sys.argv[1:])
     except signals.Signalled as stop:
@@ -60,7 +62,7 @@ def execute(args: Sequence[str]) -> int:
         return done.exit_code
     except BrokenPipeError:
         # The reader has seen enough. What is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except Exception as error:  # noqa: BLE001 - the outermost place there is
         from imgpipe.cli.messages import explain  # noqa: PLC0415 - not for help

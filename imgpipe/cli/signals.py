@@ -53,9 +53,15 @@ _state = _State()
 def install() -> None:
     """Handle the signals that end a process.
 
-    One that is ignored stays ignored: that is how ``nohup`` and shells ask for it.
+    One that is ignored stays ignored: that is how ``nohup`` and shells ask for it. None is
+    blocked, for nobody can ask for that, and it is hardly ever meant.
     """
     _set(_handle)
+    if hasattr(signal, "SIGCHLD"):
+        if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            # Whoever waits for a child process, a filter perhaps, would not get its exit code.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_NUMBERS, signal.SIGCHLD, signal.SIGALRM})
 
 
 def ignore() -> None:

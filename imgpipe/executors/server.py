@@ -24,6 +24,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import SemLock
 from typing import Any
 
+from imgpipe.streams import keep_numbers_taken
+
 __all__ = ["Server", "fork_now", "launching", "revive_the_tracker"]
 
 _PRELOAD = ["imgpipe.executors.preload"]
@@ -40,6 +42,7 @@ class Server:
 
     def __init__(self, *, by_fork: bool) -> None:
         self._users = 0
+        keep_numbers_taken()
         with launching():
             self.context, self._forkserver = _context(by_fork=by_fork)
 

@@ -18,6 +18,7 @@ from imgpipe.errors import CorruptError, OutputError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import explained, reserved
+from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch", "read_fully"]
 
@@ -113,6 +114,7 @@ class Scratch:
     def __post_init__(self) -> None:
         import tempfile  # noqa: PLC0415 - slow, and not needed where an image can stream
 
+        keep_numbers_taken()
         try:
             self._fd, path = tempfile.mkstemp(prefix="imgpipe-scratch-", dir=self.folder)
             self._path = path
