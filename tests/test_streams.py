@@ -59,7 +59,13 @@ def test_the_exit_code_tells_where_nothing_can_be_said(folder: Path) -> None:
 MISSING = {
     "closed": "import os; [os.close(n) for n in (0, 1, 2)]",
     "none": "import sys; sys.stdin = sys.stdout = sys.stderr = None",
-    "stand-ins": "import sys; sys.stdout = sys.stderr = type('Silent', (), {'write': len, 'flush': id})()",
+    "stand-ins": """
+import sys
+class Silent:
+    def write(self, text): pass
+    def flush(self): pass
+sys.stdout = sys.stderr = Silent()
+""",
 }
 
 
