@@ -225,14 +225,14 @@ class TestChunks:
 
 
 class TestBoxMean:
-    @pytest.mark.parametrize("radius", [0, 1, 2, 7, 8, 50, 130, (3, 0), (0, 9), (70, 20)])
+    @pytest.mark.parametrize("radius", [0, 1, 2, 7, 8, 50, 130])
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_is_the_mean_of_the_window(self, radius: int | tuple[int, int], dtype: Any) -> None:
-        ry, rx = radius if isinstance(radius, tuple) else (radius, radius)
+    def test_is_the_mean_of_the_window(self, radius: int, dtype: Any) -> None:
+        side = 2 * radius + 1
         rng = np.random.default_rng(1)
         top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
-        chunk = (top * rng.random((9 + 2 * ry, 11 + 2 * rx, 2))).astype(dtype)
-        windows = np.lib.stride_tricks.sliding_window_view(chunk, (2 * ry + 1, 2 * rx + 1), (0, 1))
+        chunk = (top * rng.random((8 + side, 10 + side, 2))).astype(dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(chunk, (side, side), (0, 1))
         mean = windows.mean(axis=(-2, -1), dtype=float)
         if np.dtype(dtype).kind == "u":
             np.testing.assert_array_equal(box_mean(chunk, radius=radius), np.rint(mean))

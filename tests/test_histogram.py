@@ -250,3 +250,11 @@ def test_floats_whose_range_their_type_cannot_hold_are_stretched() -> None:
     for dtype, largest in (("float16", 60000), ("float32", 3e38)):
         array = np.array([[-largest, 0, largest]], dtype)
         assert_array_equal(filters.autocontrast()(array), [[0, 0.5, 1]])
+
+
+def test_infinity_is_no_extreme() -> None:
+    array = np.array([[-np.inf, 0, 1, 4, np.inf, np.nan]])
+    made = filters.autocontrast()(array)
+    assert_array_equal(made, [[0, 0, 0.25, 1, 1, np.nan]])
+    nothing = np.full((2, 2), np.inf)
+    assert_array_equal(filters.autocontrast()(nothing), nothing)

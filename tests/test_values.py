@@ -186,3 +186,11 @@ def test_differences_of_signed_integers_saturate(name: str, dtype: str) -> None:
     assert made.dtype == dtype
     assert made.min() == 0
     assert made[4, 4] == limits.max
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", -3.4028235e38), ("float64", 1.7e308)])
+def test_the_mean_of_the_largest_floats_is_among_them(dtype: str, value: float) -> None:
+    array = np.full((20, 20), value, dtype)
+    assert_array_equal(filters.box(radius=3)(array), array)
+    array[:, 12:] = 5
+    assert_array_equal(filters.box(radius=3)(array)[:, 15:], array[:, 15:])

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from imgpipe.filters.magnitudes import summed
 from imgpipe.filters.separable import apply, parts, scratch
 from imgpipe.filters.values import from_unsigned, to_unsigned
 from imgpipe.image import Pixels
@@ -26,42 +27,50 @@ __all__ = ["box_mean"]
 _WIDE = 10
 
 
-def box_mean(chunk: Pixels, *, radius: int | tuple[int, int]) -> Pixels:
-    """Take the mean over a rectangle around each pixel of a padded chunk.
+def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
+    """Take the mean over a square around each pixel of a padded chunk.
 
     Parameters
     ----------
-    chunk : ndarray, shape (rows + 2 * ry, columns + 2 * rx, channels)
+    chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
         Any dtype.
-    radius : int or (int, int)
-        Pixels on each side of the centre, ``ry`` down and ``rx`` along.
+    radius : int
+        Pixels on each side of the centre.
 
     Returns
     -------
     ndarray, shape (rows, columns, channels), of the dtype of ``chunk``
-        ``sum / ((2 ry + 1) (2 rx + 1))``; of integers the exact mean, rounded to the nearest. The
-        area is odd, so that no mean lies halfway between two integers. float16 is summed in
-        float32.
+        ``sum / (2 * radius + 1) ** 2``; of integers the exact mean, rounded to the nearest: the
+        area is odd, so that no mean lies halfway between two integers. float32 of float16.
     """
-    ry, rx = radius if isinstance(radius, tuple) else (radius, radius)
-    height, width = 2 * ry + 1, 2 * rx + 1
-    area = height * width
+    side, halo = 2 * radius + 1, (radius, radius)
+    if chunk.dtype.kind == "f":
+        return _mean_of_floats(chunk, radius)
     if chunk.dtype.kind == "i":
         return from_unsigned(box_mean(to_unsigned(chunk), radius=radius), chunk.dtype)
     if chunk.dtype == np.uint64:
-        return _mean_of_halves(chunk, height, width)
-    if chunk.dtype.kind == "u" and min(ry, rx) >= _WIDE:
-        narrow = width * int(np.iinfo(chunk.dtype).max) < 2**15
-        return (_mean_of_doubled if narrow else _running_mean)(chunk, height, width)
-    down = _Window(height, 1, _holds(chunk.dtype, height))
-    along = _Window(width, area, _holds(chunk.dtype, area))
-    return apply(chunk, down, along, (ry, rx))
+        return _mean_of_halves(chunk, side, halo)
+    if radius >= _WIDE:
+        narrow = side * int(np.iinfo(chunk.dtype).max) < 2**15
+        return (_mean_of_doubled if narrow else _running_mean)(chunk, side, side)
+    down = _Window(side, 1, _holds(chunk.dtype, side))
+    along = _Window(side, side**2, _holds(chunk.dtype, side**2))
+    return apply(chunk, down, along, halo)
+
+
+def _mean_of_floats(chunk: Pixels, radius: int) -> Pixels:
+    """Take the mean of floats, whose sum their type may not hold."""
+    side = 2 * radius + 1
+
+    def total(part: Pixels, working: np.dtype[Any]) -> Pixels:
+        down, along = _Window(side, 1, working), _Window(side, side**2, working)
+        return apply(part, down, along, (radius, radius), working)
+
+    return summed(chunk, radius, np.result_type(chunk, np.float32), total, mean=True)
 
 
 def _holds(dtype: np.dtype[Any], count: int) -> np.dtype[Any]:
-    """Choose the type for a sum of ``count`` values, and half of ``count`` more for rounding."""
-    if dtype.kind == "f":
-        return np.result_type(dtype, np.float32)
+    """Choose the type for a sum of integers, and half of ``count`` more for rounding."""
     return np.min_scalar_type(max(2**16 - 1, count * int(np.iinfo(dtype).max) + count // 2))
 
 
@@ -106,12 +115,11 @@ class _Window:
             np.copyto(out, done, casting="unsafe")
 
 
-def _mean_of_halves(chunk: Pixels, height: int, width: int) -> Pixels:
+def _mean_of_halves(chunk: Pixels, side: int, halo: tuple[int, int]) -> Pixels:
     """Take the mean of 64-bit integers: sums of their upper and of their lower 32 bits fit 64."""
-    area, halo = height * width, (height // 2, width // 2)
-    down, along = (_Window(length, 1, chunk.dtype) for length in (height, width))
+    area, line = side**2, _Window(side, 1, chunk.dtype)
     upper, lower = (
-        apply(half, down, along, halo) for half in (chunk >> 32, chunk & np.uint64(2**32 - 1))
+        apply(half, line, line, halo) for half in (chunk >> 32, chunk & np.uint64(2**32 - 1))
     )
     whole, rest = np.divmod(upper, area)
     lower += (rest << 32) + area // 2

@@ -259,7 +259,8 @@ def blend(
     if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(
             f"blend: the second image has {other.shape[2]} channels of {other.dtype}, and the "
-            "first has not; give both the same channels, alpha included, and the same type"
+            "first has not; give both the same channels, alpha included, and the same type, such "
+            f"as by astype:{chunk.dtype}"
         )
     working = np.float32 if chunk.dtype.itemsize <= 2 else np.float64
     return cast(Pixels, chunk * working(1 - amount) + other * working(amount))

@@ -103,7 +103,8 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
 
     Every value becomes the share of the values of its channel, in the whole image, that are not
     above it: ``maximum * share``. Floats are told apart in 65,536 levels between 0 and 1; NaN
-    stays NaN.
+    stays NaN. Floats of another range, and wide integers, are brought to it first by ``astype``,
+    such as ``astype:float32,measured``.
 
     Parameters
     ----------
@@ -153,11 +154,13 @@ def _lookup(values: Pixels, dtype: str) -> Lookup:
 def _extremes(chunk: Pixels, /, *, cutoff: float) -> Histogram | Pixels:
     """Return what one chunk tells of the ends of each channel.
 
-    A histogram where values are to be set aside, else the extremes, shape (channels, 2). NaN is
-    no extreme of anything else.
+    A histogram where values are to be set aside, else the extremes, shape (channels, 2). NaN and
+    infinity are no extremes of anything else.
     """
     if cutoff:
         return _counted(chunk)
+    if chunk.dtype.kind == "f" and not np.isfinite(chunk).all():
+        chunk = np.where(np.isfinite(chunk), chunk, chunk.dtype.type(np.nan))
     low = np.fmin.reduce(np.fmin.reduce(chunk, axis=0), axis=0)
     high = np.fmax.reduce(np.fmax.reduce(chunk, axis=0), axis=0)
     # Adding 0 makes 0 of -0: which of them is the less depends on their order.
@@ -183,7 +186,7 @@ def autocontrast(
 
     ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the extremes of
     the channel in the whole image, once `cutoff` percent of the values are set aside at each
-    end. A channel of one value stays as it is.
+    end. A channel of one value stays as it is. Infinity is no extreme, and becomes black or white.
 
     Parameters
     ----------
@@ -280,7 +283,8 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     ``share0 * share1 * (mean0 - mean1)**2``, where the shares are those of the values that are
     not above the level and that are, and the means are of these values. What is above it
     becomes white. Colours are best made gray first. Floats are told apart in 65,536 levels
-    between 0 and 1; NaN becomes black.
+    between 0 and 1; NaN becomes black. Floats of another range, and wide integers, are brought to
+    it first by ``astype``, such as ``astype:float32,measured``.
 
     Parameters
     ----------
