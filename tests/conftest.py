@@ -112,10 +112,33 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
-    """A photograph of odd size, (211, 307, 3)."""
-    from skimage import data
+    """A picture of odd size, (211, 307, 3), with what a photograph has in it."""
+    return natural((211, 307, 3))
 
-    return np.ascontiguousarray(data.astronaut()[100:311, 60:367])
+
+def natural(shape: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:
+    """Return what has the statistics of a photograph, and changes with no version of a package.
+
+    Clouds whose amplitudes fall with the frequency, colours that go together, a dozen hard edges,
+    and a little noise.
+    """
+    rows, columns, channels = shape
+    rng = np.random.default_rng(seed)
+    frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns))
+    amplitude = 1 / np.maximum(frequency, 1 / max(rows, columns))
+
+    def cloud() -> NDArray[Any]:
+        phase = np.exp(2j * np.pi * rng.random(amplitude.shape))
+        made = np.fft.irfft2(amplitude * phase, (rows, columns))
+        return made / made.std()
+
+    light = cloud()
+    made = 120 + 50 * np.stack([light + 0.3 * cloud() for _ in range(channels)], axis=2)
+    for _ in range(12):
+        y, x = rng.integers(0, rows), rng.integers(0, columns)
+        made[y : y + rows // 6, x : x + columns // 5] += rng.integers(-90, 90, channels)
+    made += rng.normal(0, 2, made.shape)
+    return np.clip(np.rint(made), 0, 255).astype(np.uint8)
 
 
 def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:

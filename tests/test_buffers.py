@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -12,6 +11,7 @@ import pytest
 from imgpipe import buffers
 from imgpipe.buffers import Buffers, Slot
 from imgpipe.errors import MemoryPlanError
+from tests.leftovers import nothing_new_in_shared_memory, unused_segments
 
 
 def sum_of(slot: Slot, count: int) -> int:
@@ -25,7 +25,7 @@ def fill(slot: Slot, value: int) -> None:
 @pytest.mark.parametrize("maker", ["_memfd", "_segment", "_temporary"])
 def test_other_processes_see_the_same_memory(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
-    before = set(os.listdir("/dev/shm"))
+    before = unused_segments()
     memory = Buffers(3, 1000, shared=True)
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         fill(memory.slots[1], 2)
@@ -35,7 +35,7 @@ def test_other_processes_see_the_same_memory(maker: str, monkeypatch: pytest.Mon
         assert sum_of(memory.slots[2], 10) == 70
     memory.close()
     memory.close()
-    assert set(os.listdir("/dev/shm")) == before
+    assert nothing_new_in_shared_memory(before)
 
 
 def test_slots_do_not_overlap() -> None:

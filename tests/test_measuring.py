@@ -86,7 +86,7 @@ class TestMeasure:
         with pytest.raises(FilterError, match="nobody is home") as caught:
             imgpipe.measure(image, broken, add)
         assert image.name in str(caught.value)
-        assert "chunk at rows 0-" in str(caught.value)
+        assert "chunk at rows " in str(caught.value)
         assert "imgpipe/worker.py" not in str(caught.value)
 
     def test_a_function_that_cannot_travel_is_refused_before_anything_starts(

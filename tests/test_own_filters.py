@@ -215,7 +215,7 @@ class TestCheck:
             ("os._exit(3)", [], "ended the process that checked it, by exit code 3"),
             (
                 "time.sleep(60)",
-                ["--timeout", "0.5"],
+                ["--timeout", "2"],
                 r"not done in time.*line 3 in bad.*Allow more",
             ),
             ("1 / 0", [], r"bad\.py\", line 3, in bad.*ZeroDivisionError"),

@@ -260,6 +260,8 @@ class _HeaderReader:
         elif kind == b"PLTE":  # a suggestion for displays with few colours
             if not _can_be_palette(length):
                 self._ignored(kind, f"no palette has {length} bytes")
+            else:
+                self._must_be_whole(kind, start, length)
         elif kind == b"IHDR":
             raise self._corrupt("has two headers (IHDR)")
         elif kind[:1].isupper():
@@ -271,6 +273,13 @@ class _HeaderReader:
             self._animation(start, length)
         elif kind == b"tRNS" or kind in METADATA_CHUNKS:
             self._ancillary(header, kind, start, length)
+        elif length <= _MAX_ANCILLARY:
+            self._must_be_whole(kind, start, length)
+
+    def _must_be_whole(self, kind: bytes, start: int, length: int) -> None:
+        """Warn of damage in a chunk that is not used: its name may be what is damaged."""
+        if self._checked(kind, start, length) is None:
+            self._ignored(kind, "its checksum is wrong")
 
     def _read_palette(self, header: Header, start: int, length: int) -> None:
         if not _can_be_palette(length):
@@ -282,7 +291,10 @@ class _HeaderReader:
 
     def _animation(self, start: int, length: int) -> None:
         content = self._checked(b"acTL", start, length) if length == 8 else None
-        frames = 0 if content is None else int.from_bytes(content[:4], "big")
+        if content is None:
+            self._ignored(b"acTL", "its length or checksum is wrong")
+            return
+        frames = int.from_bytes(content[:4], "big")
         if frames > 1:
             self._warn(f"is an animation of {frames} frames; only its still image is read")
 
