@@ -158,8 +158,9 @@ def premultiplied(pixels: Pixels, real: np.dtype[Any] | None = None) -> Pixels:
     real = real or np.dtype(np.float32 if dtype.itemsize == 1 else np.float64)
     out = np.empty(pixels.shape, real)
     alpha = pixels[..., -1].astype(real)
-    for channel in range(pixels.shape[2] - 1):
-        np.multiply(pixels[..., channel], alpha, out=out[..., channel], dtype=real)
+    with np.errstate(invalid="ignore"):  # of hidden infinities
+        for channel in range(pixels.shape[2] - 1):
+            np.multiply(pixels[..., channel], alpha, out=out[..., channel], dtype=real)
     np.multiply(alpha, real.type(full_scale(dtype)), out=out[..., -1])
     if dtype.kind == "f" and not alpha.all():
         out[alpha == 0] = 0  # NaN and infinity as well
