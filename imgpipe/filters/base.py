@@ -361,11 +361,11 @@ def filter(  # noqa: A001
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}, default "edge"
         What lies beyond the image unless the caller says otherwise (see `numpy.pad`).
     alpha : {"keep", "premultiply", "filter"}, default "keep"
-        ``keep`` hides alpha from the function and passes it through. ``premultiply`` gives
-        colour times alpha, and alpha, and divides afterwards: for anything that mixes pixels.
+        ``keep`` hides alpha from the function and passes it through; where the function looks at
+        neighbours, those of alpha 0 have the colour of a visible pixel near by. ``premultiply``
+        gives colour times alpha, and alpha, as floats and divides afterwards: for averages.
         Full colour is then not the maximum of the dtype; the kernel gets it as the keyword
-        ``white``, if it takes that.
-        ``filter`` gives all channels as they are.
+        ``white``, if it takes that. ``filter`` gives all channels as they are.
     channels : int or callable, optional
         Number of channels the function returns, given how many it gets, and the parameters that
         it names.
@@ -380,7 +380,9 @@ def filter(  # noqa: A001
     measure, merge, measure_if : callable, optional
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
-        the result as the keyword ``measured``. Costs one more pass, unless ``measure_if``, given
+        the result as the keyword ``measured``. Pixels of alpha 0 are not measured, unless alpha is
+        ``filter``: a chunk that has some is given as the others, (1, number, channels). Costs one
+        more pass, unless ``measure_if``, given
         the parameters that it names, says that it is not needed: `measured` is None then.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
