@@ -361,11 +361,10 @@ def filter(  # noqa: A001
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}, default "edge"
         What lies beyond the image unless the caller says otherwise (see `numpy.pad`).
     alpha : {"keep", "premultiply", "filter"}, default "keep"
-        ``keep`` hides alpha from the function and passes it through; where the function looks at
-        neighbours, those of alpha 0 have the colour of a visible pixel near by. ``premultiply``
-        gives colour times alpha, and alpha, as floats and divides afterwards: for averages.
-        Full colour is then not the maximum of the dtype; the kernel gets it as the keyword
-        ``white``, if it takes that. ``filter`` gives all channels as they are.
+        ``keep`` hides alpha from the function and passes it through; neighbours of alpha 0 have
+        the colour of a visible pixel near by. ``premultiply`` gives floats, colour times alpha
+        and alpha, and divides afterwards: for averages. Full colour is then the keyword
+        ``white``, if the kernel takes that. ``filter`` gives all channels as they are.
     channels : int or callable, optional
         Number of channels the function returns, given how many it gets, and the parameters that
         it names.
@@ -380,10 +379,9 @@ def filter(  # noqa: A001
     measure, merge, measure_if : callable, optional
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
-        the result as the keyword ``measured``. Pixels of alpha 0 are not measured, unless alpha is
-        ``filter``: a chunk that has some is given as the others, (1, number, channels). Costs one
-        more pass, unless ``measure_if``, given
-        the parameters that it names, says that it is not needed: `measured` is None then.
+        the result as the keyword ``measured``. Pixels of alpha 0 are left out, unless alpha is
+        ``filter``: what is left is (1, number, channels). Costs one more pass, unless
+        ``measure_if``, given the parameters it names, says no: `measured` is None then.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
