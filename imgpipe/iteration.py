@@ -46,7 +46,7 @@ def iter_chunks(
         Rows and columns of context on each side.
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}
         What lies beyond the image, in the words of `numpy.pad`.
-    max_pixels : int, optional
+    max_pixels : int or str, optional
         Refuse larger images; 4 gigapixels by default.
 
     Yields

@@ -136,7 +136,7 @@ def run(
         Make only this part of the output.
     on_event : callable, optional
         Called with every event of the run, in this thread.
-    max_pixels : int, optional
+    max_pixels : int or str, optional
         Refuse larger images; 4 gigapixels by default.
     compression : int, optional
         0 to 9, for formats that compress.

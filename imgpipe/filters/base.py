@@ -425,6 +425,7 @@ def filter(  # noqa: A001
         )
 
     def decorate(function: Kernel) -> FilterFactory:
-        return FilterFactory(define(function, name or name_of(function), halo, declared))
+        own = name_of(function) if name is None else name
+        return FilterFactory(define(function, own, halo, declared))
 
     return decorate if kernel is None else decorate(kernel)

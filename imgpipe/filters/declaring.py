@@ -45,7 +45,9 @@ def define(
         If the declarations are impossible or contradict each other.
     """
     if not callable(kernel):
-        raise DeclarationError(f"a filter is a function of an array, not {kernel!r}")
+        raise DeclarationError(f"a filter is a function of an array, not {shown(kernel)}")
+    if not isinstance(name, str) or not name:
+        raise DeclarationError(f"name must be the name of a filter as text, not {shown(name)}")
     if halo is None:
         raise DeclarationError(f"{name}: the halo is not declared; write @imgpipe.filter(halo=N)")
     unknown = set(declared) - set(Definition.__dataclass_fields__) | _WORKED_OUT & set(declared)
@@ -68,9 +70,12 @@ def define(
 
 def _wrong_values(made: Definition) -> Iterator[str]:
     for what, words in _WORDS.items():
-        if getattr(made, what) not in words:
+        given = getattr(made, what)
+        if not isinstance(given, str | None) or given not in words:
             yield f"{what} must be one of {', '.join(filter(None, words))}"
-    if made.dtype not in WORKS:
+    if not isinstance(made.in_order, bool):
+        yield f"in_order must be True or False, not {shown(made.in_order)}"
+    if not isinstance(made.dtype, str) or made.dtype not in WORKS:
         yield (
             "dtype must be keep or float32, what the function works in; "
             "output_dtype is the type of what comes out"
