@@ -125,6 +125,9 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
         {
             "halo": [None, -1, "1", 1.5, (1,), (1, 2, 3), [], True, object()],
             "name": [3, "", [], PHOTO],
+            "never_brighter": [3, "x", None],
+            "measure_if": [3, "x"],
+            "validate": [3, "x"],
             "in_order": [3, "x", None, PHOTO],
             "border": [3, "mirror", [], None, PHOTO],
             "alpha": [3, "none", [], None, PHOTO],

@@ -425,7 +425,6 @@ def filter(  # noqa: A001
         )
 
     def decorate(function: Kernel) -> FilterFactory:
-        own = name_of(function) if name is None else name
-        return FilterFactory(define(function, own, halo, declared))
+        return FilterFactory(define(function, name, halo, declared))
 
     return decorate if kernel is None else decorate(kernel)

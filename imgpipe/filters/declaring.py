@@ -11,6 +11,7 @@ from imgpipe.admission import type_refusal
 from imgpipe.arguments import shown
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import BORDERS
+from imgpipe.filters.callables import name_of
 from imgpipe.filters.definition import Definition, Kernel, PairLike
 from imgpipe.filters.parameters import Parameter, is_whole, keywords_of, parameters_of
 
@@ -32,12 +33,14 @@ _WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "bare"}
 
 def define(
     kernel: Kernel,
-    name: str,
+    name: str | None,
     halo: PairLike | None,
     declared: Mapping[str, Any],
     parameters: tuple[Parameter, ...] | None = None,
 ) -> Definition:
     """Return the definition of a filter; of all its parameters, unless these are given.
+
+    Its name is that of the function, unless another is given.
 
     Raises
     ------
@@ -46,6 +49,7 @@ def define(
     """
     if not callable(kernel):
         raise DeclarationError(f"a filter is a function of an array, not {shown(kernel)}")
+    name = name_of(kernel) if name is None else name
     if not isinstance(name, str) or not name:
         raise DeclarationError(f"name must be the name of a filter as text, not {shown(name)}")
     if halo is None:
@@ -73,14 +77,15 @@ def _wrong_values(made: Definition) -> Iterator[str]:
         given = getattr(made, what)
         if not isinstance(given, str | None) or given not in words:
             yield f"{what} must be one of {', '.join(filter(None, words))}"
-    if not isinstance(made.in_order, bool):
-        yield f"in_order must be True or False, not {shown(made.in_order)}"
     if not isinstance(made.dtype, str) or made.dtype not in WORKS:
         yield (
             "dtype must be keep or float32, what the function works in; "
             "output_dtype is the type of what comes out"
         )
-    for what in ("measure", "merge", "output", "region", "metadata"):
+    for what in ("in_order", "never_brighter"):
+        if not isinstance(getattr(made, what), bool):
+            yield f"{what} must be True or False, not {shown(getattr(made, what))}"
+    for what in ("measure", "measure_if", "merge", "output", "region", "metadata", "validate"):
         if getattr(made, what) is not None and not callable(getattr(made, what)):
             yield f"{what} must be a function, not {shown(getattr(made, what))}"
     channels = made.channels
@@ -95,7 +100,7 @@ def _wrong_type(declared: Any) -> Iterator[str]:
     try:
         dtype = np.dtype(declared)
     except (TypeError, ValueError):
-        yield f"output_dtype is no type of NumPy: {declared!r}"
+        yield f"output_dtype is no type of NumPy: {shown(declared)}"
         return
     if type_refusal(dtype):
         yield (
