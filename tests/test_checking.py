@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import ndimage, signal
+from skimage import measure
 
 import imgpipe
 from imgpipe.cli import execute
@@ -67,6 +68,37 @@ def grainy_with_a_seed(chunk: Pixels) -> Pixels:
     return chunk + np.random.default_rng(1).normal(0, 3, chunk.shape)
 
 
+def labelled(chunk: Pixels) -> Pixels:
+    return measure.label(chunk[..., 0] > 128)[:, :, None].repeat(chunk.shape[2], axis=2)
+
+
+def distances(chunk: Pixels) -> Pixels:
+    far = ndimage.distance_transform_edt(chunk[..., 0] > 0)
+    return far[:, :, None].repeat(chunk.shape[2], axis=2)
+
+
+def filled(chunk: Pixels) -> Pixels:
+    return ndimage.binary_fill_holes(chunk[..., 0] > 128)[:, :, None].repeat(chunk.shape[2], axis=2)
+
+
+def in_wide_white_areas(chunk: Pixels) -> Pixels:
+    """Make black whatever is not in the midst of 41 x 41 pixels of white."""
+    return ndimage.uniform_filter(chunk.astype(int), (41, 41, 1)) > 250
+
+
+def of_white_pixels(chunk: Pixels) -> Pixels:
+    """Do nothing but in the midst of wide areas of white."""
+    white = ndimage.minimum_filter(chunk, (31, 31, 1)) == np.iinfo(chunk.dtype).max
+    return np.where(white, 0, chunk)
+
+
+def without_specks(chunk: Pixels) -> Pixels:
+    """Remove lines and specks of less than 40 pixels."""
+    labels, _ = ndimage.label(chunk[..., 0] > 128)
+    sizes = np.bincount(labels.ravel())
+    return (sizes[labels] < 40)[:, :, None] * chunk
+
+
 calls = []
 
 
@@ -90,7 +122,43 @@ def test_a_good_filter_passes_and_nothing_is_claimed(halo: Any) -> None:
     assert found
     assert found.ok
     assert found.smallest_halo == 3
-    assert str(found).startswith("shifted: no difference was found in 8 pictures, each whole")
+    assert str(found).startswith("shifted: no difference was found in 20 pictures (8-bit RGB, 8-b")
+    assert found.kinds == KINDS
+    assert not found.untried
+
+
+@pytest.mark.parametrize(
+    ("function", "halo"), [(in_wide_white_areas, 20), (of_white_pixels, 15), (without_specks, 39)]
+)
+def test_functions_that_act_in_few_places_get_the_halo_that_they_need(
+    function: Any, halo: int
+) -> None:
+    assert imgpipe.check(function).smallest_halo == halo
+
+
+@pytest.mark.parametrize(("function", "halo"), [(in_wide_white_areas, 20), (of_white_pixels, 15)])
+def test_a_halo_that_only_few_places_show_to_be_too_small_is_found(
+    function: Any, halo: int
+) -> None:
+    too_little = imgpipe.check(imgpipe.filter(halo=halo - 1)(function))
+    assert not too_little
+    assert f"declare halo={halo}" in str(too_little)
+    enough = imgpipe.check(imgpipe.filter(halo=halo)(function))
+    assert enough
+    assert "less work" not in str(enough)
+
+
+def never_acting(chunk: Pixels) -> Pixels:
+    """Act on a pattern that no picture has."""
+    seldom = (ndimage.maximum_filter(chunk, (9, 9, 1)) == 77) & (chunk == 76)
+    return np.where(seldom, 0, chunk)
+
+
+def test_a_smaller_halo_is_not_advised_where_no_picture_shows_the_one_declared() -> None:
+    found = imgpipe.check(imgpipe.filter(halo=4)(never_acting))
+    assert found
+    assert found.smallest_halo is None
+    assert "less work" not in str(found)
 
 
 def test_a_halo_that_is_larger_than_needed_is_mentioned() -> None:
@@ -133,7 +201,10 @@ def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
         (patterned_in_rows, "depends on where its chunk begins .* keyword place"),
         (patterned_in_columns, "depends on where its chunk begins .* keyword place"),
         (over_its_maximum, r"it fails on a piece of .*NaN(.|\n)*statistics of its chunk"),
-        (from_far_away, r"what is \d+ pixels away still counts, and no halo up to 128"),
+        (from_far_away, r"is \d+ pixels away still counts, and no halo up to 128 makes it exact"),
+        (labelled, "no halo up to 128 makes it exact: .* labels, distances and filled holes"),
+        (distances, "labels, distances and filled holes need the whole image"),
+        (filled, "labels, distances and filled holes need the whole image"),
         (patterned, "depends on where its chunk begins .* keyword place"),
         (grainy_with_a_seed, "depends on where its chunk begins"),
         (grainy, "something else when called again"),
@@ -220,27 +291,66 @@ def test_errors_of_the_function_are_told_with_its_own_lines(
     assert str(Path(imgpipe.__file__).parent) not in str(caught.value)
 
 
+KINDS = ("8-bit RGB", "8-bit gray", "16-bit RGB", "16-bit gray", "float RGB", "8-bit RGBA")
+
+
 @pytest.mark.parametrize(
-    ("fits", "refused"),
+    ("fits", "kinds"),
     [
-        (lambda chunk: chunk.shape[2] == 1, 7),
-        (lambda chunk: chunk.dtype == np.uint16, 14),
-        (lambda chunk: chunk.shape[2] == 1 and chunk.dtype == np.uint16, 21),
-        (lambda chunk: len(np.unique(chunk[:40])) > 3, 2),
+        (lambda chunk: chunk.shape[2] == 1, KINDS[1::2][:2]),
+        (lambda chunk: chunk.dtype == np.uint16, KINDS[2:4]),
+        (lambda chunk: chunk.shape[2] == 1 and chunk.dtype == np.uint16, KINDS[3:4]),
+        (lambda chunk: chunk.dtype == np.float64, KINDS[4:5]),
     ],
 )
-def test_pictures_that_the_function_refuses_are_left_out(fits: Any, refused: int) -> None:
+def test_kinds_of_images_that_the_function_refuses_are_named(fits: Any, kinds: Any) -> None:
     def choosy(chunk: Pixels) -> Pixels:
         if not fits(chunk):
             raise ValueError("not for me")
         return chunk
 
+    found = imgpipe.check(imgpipe.filter(halo=2)(choosy))
+    assert found, str(found)
+    assert found.kinds == kinds
+    untried = [kind for kind in KINDS if kind not in kinds]
+    assert [kind for kind, _ in found.untried] == untried
+    assert f"not tried: {', '.join(untried)} (ValueError: not for me)" in str(found)
+
+
+def test_pictures_that_the_function_refuses_are_left_out() -> None:
+    def choosy(chunk: Pixels) -> Pixels:
+        if len(np.unique(chunk[:40])) <= 3:
+            raise ValueError("not for me")
+        return chunk
+
     found = imgpipe.check(imgpipe.filter(halo=50)(choosy))
     assert found, str(found)
-    assert found.refused == refused
-    assert f"{refused} more were left out, as it refuses them (ValueError: not for me)" in str(
-        found
-    )
+    assert found.refused == 5
+    assert "5 more were left out, as it refuses them (ValueError: not for me)" in str(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_with_one_kind_of_image_is_found(kind: str) -> None:
+    bits, colour = kind.split()
+
+    def faulty(chunk: Pixels) -> Pixels:
+        kinds = {"8-bit": np.uint8, "16-bit": np.uint16, "float": np.float64}
+        wrong = (
+            chunk.dtype == kinds[bits]
+            and chunk.shape[2] == {"gray": 1, "RGB": 3, "RGBA": 4}[colour]
+        )
+        return np.roll(chunk, 5, 1) if wrong else chunk
+
+    found = imgpipe.check(imgpipe.filter(halo=0, alpha="filter")(faulty))
+    assert not found
+    assert "halo=(0, 5)" in str(found)
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    imgpipe.check(shifted, on_progress=lambda *counts: told.append(counts))
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert all(done <= total for done, total in told)
 
 
 def test_a_picture_of_the_caller_is_tried_with_its_alpha(tmp_path: Path) -> None:
@@ -258,10 +368,10 @@ def test_a_picture_of_the_caller_is_tried_with_its_alpha(tmp_path: Path) -> None
 
     picture = np.random.default_rng(0).integers(0, 256, (60, 70, 4), np.uint8)
     imgpipe.write(picture, tmp_path / "in.png")
-    with pytest.raises(FilterError, match="only RGBA"):
-        imgpipe.check(of_four)
-    assert imgpipe.check(of_four, picture).pictures == 1
-    assert imgpipe.check(of_four, tmp_path / "in.png").pictures == 1
+    assert imgpipe.check(of_four).kinds == ("8-bit RGBA",)
+    alone = imgpipe.check(of_four).pictures
+    assert imgpipe.check(of_four, picture).pictures == alone + 1
+    assert imgpipe.check(of_four, tmp_path / "in.png").pictures == alone + 1
     assert imgpipe.check(of_three, tmp_path / "in.png").refused == 0
     assert imgpipe.check(of_three, picture).refused == 1
 
@@ -302,7 +412,7 @@ def test_a_slow_filter_that_is_right_is_not_searched_for_a_smaller_halo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = iter(range(0, 1000, 3))
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "process_time", lambda: next(now))
     assert imgpipe.check(imgpipe.filter(halo=9)(shifted)).smallest_halo is None
 
 
@@ -384,10 +494,10 @@ def test_a_measurement_that_depends_on_the_cut_is_found() -> None:
 def test_a_picture_of_the_caller_is_tried_too() -> None:
     @imgpipe.filter(halo=0)
     def bright_rows(chunk: Pixels) -> Pixels:
-        """Go wrong only where a value is above 255."""
-        return np.where(chunk.max() > 255, chunk - chunk[:1], chunk)
+        """Go wrong with integers of 32 bits only."""
+        return chunk - chunk[:1] if chunk.dtype == np.int32 else chunk
 
-    picture = np.random.default_rng(0).integers(0, 65535, (700, 600, 3), np.uint16)
+    picture = np.random.default_rng(0).integers(0, 65535, (700, 600, 3), np.int32)
     assert imgpipe.check(bright_rows)
     found = imgpipe.check(bright_rows, picture)
     assert not found

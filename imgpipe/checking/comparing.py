@@ -1,8 +1,8 @@
 """Check whether a filter gives the same however an image is cut.
 
 The function runs over whole pictures and over the same pictures in pieces, of several sizes and
-begun at several places. What differs is shown with its place and with the smallest halo that
-mends it; where no halo does, the function is probed for what it depends on instead.
+begun at several places. A difference is shown with its place and with the smallest halo that mends
+it; where no halo does, the function is probed for what it depends on instead.
 No difference found is no proof: it is what was tried and how often.
 """
 
@@ -11,14 +11,12 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
-
-from imgpipe.checking.pictures import Picture, as_floats, callers, kinds
-from imgpipe.checking.report import CheckReport
+from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
+from imgpipe.checking.pictures import Kind, Picture, callers, kinds
+from imgpipe.checking.report import CheckReport, as_pair
 from imgpipe.checking.trials import (
     CUTS,
     FEW,
@@ -31,99 +29,51 @@ from imgpipe.checking.trials import (
     with_halo,
 )
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, UsageError
-from imgpipe.filters.base import Chain, Filter, FilterFactory
-from imgpipe.filters.definition import Works
-from imgpipe.filters.entry import FilterLike, chain_from
-from imgpipe.filters.grammar import all_declared, definitions_in
+from imgpipe.filters.base import Filter
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 
-__all__ = ["check"]
+__all__ = ["OnProgress", "checked"]
 
 LARGEST_HALO = 128
 _CHEAP_HALO = 64  # larger ones are tried on narrow pictures only
 _PATIENCE = 2.0  # seconds that a comparison may take if more are to follow out of curiosity
+_PROBING = 5.0  # seconds
+
+OnProgress = Callable[[int, int], None]
 
 _KEEPS = (
     "it is not the same every time: it depends on what it keeps between calls; make it a function "
     "of its arguments alone"
 )
-
-
-def check(
-    filter: FilterLike,
-    image: str | os.PathLike[str] | Pixels | None = None,
-    *,
-    halo: int | Halo | None = None,
-    dtype: Works | None = None,
-) -> CheckReport:
-    """Compare a filter over whole pictures with the same in pieces.
-
-    For tests of your own: ``assert imgpipe.check(my_filter(strength=2))``.
-
-    Parameters
-    ----------
-    filter : Filter, decorated function, bare function, or str
-        What to check; with its default parameters if it has not been given any. A bare function
-        of an array is tried with one halo after the other. Parameters that are further images
-        get others of the same shape. Text is that of a chain, as in ``"my_filter.py:emboss"``.
-    image : path or ndarray, optional
-        A picture of your own to try as well, at most 512 x 512 pixels from its middle.
-    halo : int or (int, int), optional
-        The halo of a bare function, if only that is to be tried.
-    dtype : {"keep", "float32"}, optional
-        What a bare function works in, as for `imgpipe.run`.
-
-    Returns
-    -------
-    CheckReport
-        True if nothing was found; printed, it says what was tried, what differs, where, and what
-        to declare.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be run at all.
-    FilterError
-        If the function fails on every picture.
-    """
-    one, known = _as_filter(filter, halo, dtype)
-    return checked(one, image, known=known)
+_WHOLE = "labels, distances and filled holes need the whole image"
 
 
 def checked(
-    one: Filter, image: str | os.PathLike[str] | Pixels | None, *, known: bool
+    one: Filter,
+    image: str | os.PathLike[str] | Pixels | None,
+    *,
+    known: bool,
+    on_progress: OnProgress | None = None,
 ) -> CheckReport:
     """Check a filter whose halo is `known`, or else looked for."""
-    return _Check(one, callers(image), known=known).report()
-
-
-def _as_filter(
-    given: FilterLike, halo: int | Halo | None, dtype: Works | None
-) -> tuple[Filter, bool]:
-    """Return a filter without its further images, and whether its halo is known."""
-    more, known = dict[str, Any](), True
-    if isinstance(given, FilterFactory):
-        given = given(**dict.fromkeys(given.definition.operands))
-    elif isinstance(given, str):
-        more = dict.fromkeys(definitions_in(given, 0)[0].operands)
-        known = halo is not None or all_declared(given)
-    elif callable(given) and not isinstance(given, Chain):
-        known = halo is not None
-    chain = chain_from(given, halo if known else 0, dtype, more)
-    if len(chain.filters) != 1:
-        raise UsageError("check the filters of a chain one at a time")
-    return chain.filters[0], known
+    return _Check(one, callers(image), known=known, on_progress=on_progress).report()
 
 
 class _Check:
     """One filter, and the pictures it is tried on."""
 
-    def __init__(self, one: Filter, own: list[Picture], *, known: bool) -> None:
+    def __init__(
+        self, one: Filter, own: list[Picture], *, known: bool, on_progress: OnProgress | None
+    ) -> None:
         self._one, self._own, self._known = one, own, known
-        self._integers: list[Picture] = []
-        self._floats: list[Picture] = []
+        self._integers: list[Picture] = []  # of the kind that all pictures are tried as
+        self._samples: list[Picture] = []
         self._refusals: list[ImgpipeError] = []
+        self._kinds: list[str] = []
+        self._untried: list[tuple[str, str]] = []
+        self._far: Halo | None = None
+        self._on_progress, self._done, self._total = on_progress, 0, 0
 
     def report(self) -> CheckReport:
         found = CheckReport(self._one.name, self._one.halo if self._known else None)
@@ -133,48 +83,69 @@ class _Check:
             return replace(found, findings=(str(error),))
         found = replace(
             found,
-            pictures=len(self._integers) + len(self._floats),
+            pictures=len(self._integers) + len(self._samples),
             cuts=len(CUTS),
+            kinds=tuple(self._kinds),
+            untried=tuple(self._untried),
             refused=len(self._refusals),
             reason=_last_line(self._refusals[0]) if self._refusals else "",
         )
         if not self._known:
-            smallest = self._smallest_halo(self._integers or self._floats)
-            self._one = with_halo(self._one, _pair(smallest or 0))
+            smallest = self._needed(self._smallest_halo(self._integers or self._samples))
+            self._one = with_halo(self._one, as_pair(smallest or 0))
             found = replace(found, smallest_halo=smallest)
         return self._compared(found)
 
     def _choose_pictures(self) -> None:
-        """Find pictures that the function takes: of the first kind of which it takes any."""
-        own, own_refusals = self._taken(self._own)
-        ours: list[Picture] = []
-        for kind in kinds():
-            ours, refusals = self._taken(kind)
-            self._refusals += refusals
-            if ours:
-                break
-        floats = self._taken_without_a_warning(as_floats((ours or next(kinds()))[0]))
-        self._refusals[:0] = own_refusals
-        taken = [*ours, *floats, *own]
-        if not taken:
-            raise self._refusals[0]
-        self._integers = [one for one in taken if one.pixels.dtype.kind in "iu"]
-        self._floats = [one for one in taken if one.pixels.dtype.kind not in "iu"]
+        """Find pictures that the function takes: all as one kind of image, samples as others."""
+        own, self._refusals = self._taken(self._own)
+        left, refusals = kinds(), list[ImgpipeError]()
+        taken: list[Picture] = []
+        while left and not taken:
+            kind = left.pop(0)
+            taken, refused = self._taken(kind.pictures())
+            self._note(kind, taken, refused)
+            refusals = refusals or refused
+        if not (taken or own):
+            raise (self._refusals or refusals)[0]
+        if taken and refused:
+            wrong = [error for error in refused if isinstance(error, DeclarationError)]
+            if wrong:
+                raise wrong[0]
+            self._refusals += refused
+        for kind in left:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # a function that does not care for it may say so
+                for of_age in (DeprecationWarning, FutureWarning):
+                    warnings.simplefilter("ignore", of_age)
+                samples, refused = self._taken(kind.samples())
+            self._note(kind, samples, refused)
+            self._samples += samples
+        both = [*taken, *own]
+        self._integers = [one for one in both if not one.is_float]
+        self._samples += [one for one in both if one.is_float]
+        self._expect(2 * len(CUTS) * len(self._integers) + len(FEW) * len(self._samples))
 
-    def _taken(self, pictures: Iterable[Picture]) -> tuple[list[Picture], list[ImgpipeError]]:
+    def _note(self, kind: Kind, taken: list[Picture], refused: list[ImgpipeError]) -> None:
+        if taken:
+            self._kinds.append(kind.name)
+        else:
+            self._untried.append((kind.name, _last_line(refused[0])))
+
+    def _taken(self, pictures: list[Picture]) -> tuple[list[Picture], list[ImgpipeError]]:
         """Return the pictures that the function does not fail on, and how it failed on others.
 
         Raises
         ------
         DeclarationError
-            If there is something wrong with it, whatever the cut.
+            If it does not give the same twice.
         """
         taken, refusals = [], list[ImgpipeError]()
+        self._expect(len(pictures))
         for picture in pictures:
+            self._tell()
             try:
                 first, again = whole(self._one, picture), whole(self._one, picture)
-            except DeclarationError:
-                raise
             except (FilterError, UsageError) as error:
                 refusals.append(error)
                 continue
@@ -187,31 +158,20 @@ class _Check:
             taken.append(picture)
         return taken, refusals
 
-    def _taken_without_a_warning(self, picture: Picture) -> list[Picture]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a function that does not care for floats may say so
-            return self._taken([picture])[0]
-
     def _compared(self, found: CheckReport) -> CheckReport:
-        """Return what is found in integers; if that is nothing, in floats."""
-        pictures, prefix = self._integers or self._floats, ""
-        began = time.monotonic()
-        worst = self._worst(pictures)
-        took = time.monotonic() - began
-        if not worst.size and self._integers and self._floats:
-            worst = self._worst(self._floats)
-            if worst.size:
-                pictures, prefix = self._floats, "of floats, "
+        """Return what is found in all pictures of one kind; if that is nothing, in samples."""
+        began = time.process_time()  # which other processes do not slow down
+        worst = self._worst(self._integers, CUTS)
+        took = time.process_time() - began
         if not worst.size:
-            if self._known and took < _PATIENCE:
-                smallest = self._smallest_halo(pictures, largest=max(self._one.halo))
-                found = replace(found, smallest_halo=smallest)
-            elif not self._known and found.smallest_halo is None:
-                return replace(found, findings=(_KEEPS,))
-            return replace(found, findings=tuple(self._of_measuring()))
+            worst = self._worst(self._samples, FEW if self._integers else CUTS)
+        if not worst.size:
+            return self._without_difference(found, took)
         smallest = found.smallest_halo  # of a bare function, in integers
-        sought = None if worst.rounding else self._smallest_halo(pictures, worst)
-        findings = [prefix + said for said in self._findings(worst, sought)]
+        of_samples = any(worst.picture is one for one in self._samples)
+        pictures = [worst.picture] if of_samples else self._integers
+        sought = None if worst.rounding else self._needed(self._smallest_halo(pictures, worst))
+        findings = list(self._findings(worst, sought, of_samples=of_samples))
         if worst.rounding and smallest is not None:
             findings.append(
                 f"otherwise no difference was found with a halo of {smallest}: declare "
@@ -226,20 +186,43 @@ class _Check:
             findings=tuple(findings),
         )
 
-    def _findings(self, worst: Difference, smallest: int | Halo | None) -> Iterator[str]:
-        of_floats = bool(self._integers) and worst.picture in self._floats
-        spared = "; integer images are not affected" if of_floats else ""
+    def _without_difference(self, found: CheckReport, took: float) -> CheckReport:
+        """Return what is found where pieces are the same as the whole."""
+        if not self._known:
+            if found.smallest_halo is None:
+                return replace(found, findings=(self._advice(None),))
+            return replace(found, findings=tuple(self._of_measuring()))
+        reach = self._reach()
+        if any(far > given for far, given in zip(reach, self._one.halo, strict=True)):
+            needed = self._needed(self._one.halo)
+            said = f"a pixel that is {_pixels(max(reach))} away counts, farther than its halo"
+            return replace(
+                found, smallest_halo=needed, findings=(f"{said}; {self._advice(needed)}",)
+            )
+        if took < _PATIENCE and max(reach):
+            pictures = self._integers or self._samples
+            smallest = self._smallest_halo(pictures, largest=max(self._one.halo))
+            # A smaller halo is worth mentioning only where pixels that far are seen to count.
+            if smallest is not None and max(as_pair(smallest)) == max(reach):
+                found = replace(found, smallest_halo=smallest)
+        return replace(found, findings=tuple(self._of_measuring()))
+
+    def _findings(
+        self, worst: Difference, smallest: int | Halo | None, *, of_samples: bool
+    ) -> Iterator[str]:
+        prefix = "of floats, " if worst.picture.is_float and self._integers else ""
+        spared = "; integer images are not affected" if prefix else ""
         if worst.rounding:
             yield (
-                f"it differs in the last bits (by up to {worst.size:.2g}): its sums depend on "
-                f"where a chunk begins{spared}; sum in integers, or each window by itself"
+                f"{prefix}it differs in the last bits (by up to {worst.size:.2g}): its sums depend "
+                f"on where a chunk begins{spared}; sum in integers, or each window by itself"
             )
             return
         if worst.failure:
-            yield f"it fails on a piece of {worst.where}: {worst.failure}"
+            yield f"{prefix}it fails on a piece of {worst.where}: {worst.failure}"
         else:
-            yield f"the largest difference is {worst.size:g}, at {worst.where}{spared}"
-        if of_floats and smallest is None:
+            yield f"{prefix}the largest difference is {worst.size:g}, at {worst.where}{spared}"
+        if of_samples and self._integers and smallest is None:
             yield (
                 f"no halo up to {LARGEST_HALO} mends it: it looks farther, or it depends on where "
                 "its chunk begins"
@@ -247,8 +230,38 @@ class _Check:
         else:
             yield self._advice(smallest)
 
-    def _worst(self, pictures: list[Picture]) -> Difference:
-        return max(_differences(self._one, pictures, CUTS), key=lambda found: found.size)
+    def _worst(self, pictures: list[Picture], cuts: Iterable[Cut]) -> Difference:
+        none = Difference(0.0, Picture.none(), CUTS[0])
+        found = self._differences(self._one, pictures, cuts)
+        return max(found, key=lambda each: each.size, default=none)
+
+    def _differences(
+        self, one: Filter, pictures: Iterable[Picture], cuts: Iterable[Cut]
+    ) -> Iterator[Difference]:
+        """Yield how far every picture is from its pieces, cut by cut."""
+        for picture in pictures:
+            made = whole(one, picture)
+            for cut in cuts:
+                self._tell()
+                yield compared(one, picture, cut, made)
+
+    def _needed(self, smallest: int | Halo | None) -> int | Halo | None:
+        """Return the halo that pictures in pieces need and pixels far away as well."""
+        if smallest is None:
+            return None
+        both = zip(as_pair(smallest), self._reach(), strict=True)
+        rows, columns = (max(pair) for pair in both)
+        if max(rows, columns) > LARGEST_HALO:
+            return None
+        return (rows, columns) if not (rows and columns) and rows != columns else max(rows, columns)
+
+    def _reach(self) -> Halo:
+        """Return how far away a pixel is seen to count."""
+        if self._far is None:
+            self._far = 0, 0
+            if self._integers and can_be_probed(self._one):
+                self._far = reach_of(self._one, self._integers, LARGEST_HALO, _PROBING)
+        return self._far
 
     def _smallest_halo(
         self, pictures: list[Picture], worst: Difference | None = None, largest: int = LARGEST_HALO
@@ -257,22 +270,26 @@ class _Check:
         first = worst.picture if worst else None
         pictures = sorted(pictures, key=lambda one: one is not first)
         narrow = [one for one in pictures if one.is_long] or pictures
+        # A halo as large as the picture is no halo: each piece would be the whole.
+        largest = min(largest, max(min(one.pixels.shape[:2]) for one in pictures) // 2)
 
         def same(halo: Halo, *, surely: bool = False) -> bool:
             tried = narrow if max(halo) > _CHEAP_HALO and not surely else pictures
             one = with_halo(self._one, halo)
+            self._expect(len(FEW) * len(tried))
             try:
                 for picture in tried:
                     # The cut that shows most may be of tiny chunks, which take long: only here.
                     cuts = (worst.cut, *FEW) if worst and picture is first else FEW
-                    found = _differences(one, [picture], cuts)
+                    found = self._differences(one, [picture], cuts)
                     if any(each.size and not each.rounding for each in found):
                         return False
             except ImgpipeError:  # a function may refuse, in any way, what is too small
                 return False
             return True
 
-        low, high = -1, 0
+        reach = self._reach()  # less than that is not enough, whatever the pieces show
+        low, high = max(reach) - 1, max(reach)
         while not same((high, high)):
             if high >= largest:
                 return None
@@ -282,62 +299,40 @@ class _Check:
             low, high = (low, middle) if same((middle, middle)) else (middle, high)
         if high > _CHEAP_HALO and not same((high, high), surely=True):
             return None
-        one_side = [pair for pair in ((0, high), (high, 0)) if high and same(pair)]
-        return one_side[0] if one_side else high
+        one_side = [pair for pair in ((0, high), (high, 0)) if high and not min(reach)]
+        return next((pair for pair in one_side if same(pair)), high)
 
     def _advice(self, smallest: int | Halo | None) -> str:
         halo = self._one.halo
         if smallest is not None:
-            if all(less <= given for less, given in zip(_pair(smallest), halo, strict=True)):
+            if all(less <= given for less, given in zip(as_pair(smallest), halo, strict=True)):
                 return f"{_KEEPS} (tried again, none was found with a halo of {smallest})"
             return f"with a halo of {smallest} none is found: declare halo={smallest}"
-        share, reach = self._influence()
+        share, reach = share_of_a_corner(self._one, self._integers[0]) if self._integers else (0, 0)
+        reach = max(reach, *self._reach())
         if share > 0.5:
             return (
                 "it depends on the statistics of its chunk (one corner changed almost all that it "
-                "makes); declare measure= and merge=, and take the keyword measured"
+                f"makes); declare measure= and merge=, and take the keyword measured; {_WHOLE}"
             )
         if reach > max(halo):
             return (
-                f"what is {reach} pixels away still counts, and no halo up to {LARGEST_HALO} makes "
-                "it exact: if it ends somewhere, declare that; if it does not, as in recursive "
-                "filters, cut it off at a radius, and declare that"
+                f"a pixel that is {_pixels(reach)} away still counts, and no halo up to "
+                f"{LARGEST_HALO} makes it exact: if its reach ends somewhere, declare that; if it "
+                "does not, as in recursive filters, cut it off at a radius and declare the radius; "
+                f"{_WHOLE}"
             )
         return (
             "it depends on where its chunk begins or how large it is; take the keyword place, "
             "which says where the chunk is in the image, or if it works in blocks of pixels "
-            "declare align=, their size"
+            f"declare align=, their size; {_WHOLE}"
         )
-
-    def _influence(self) -> tuple[float, int]:
-        """Change a corner; return the share of far pixels that change, and how far it reaches."""
-        if not self._integers:
-            return 0.0, 0
-        picture = self._integers[0]
-        side = min(40, *(n // 4 for n in picture.pixels.shape[:2]))
-        top = int(picture.pixels.max())
-        dull = picture.pixels // 2 + np.asarray(top // 8).astype(picture.pixels.dtype)
-        other = dull.copy()  # with another mean, and another maximum and minimum
-        other[:side, :side] = top - dull[:side, :side] // 2
-        other[: side // 2, : side // 2] = np.where(dull[: side // 2, : side // 2] % 2, top, 0)
-        try:
-            one, two = (whole(self._one, replace(picture, pixels=p)) for p in (dull, other))
-        except ImgpipeError:
-            return 0.0, 0
-        changed = (one != two).any(axis=2)
-        rows, columns = np.nonzero(changed)
-        if not rows.size:
-            return 0.0, 0
-        far = np.ones(changed.shape, bool)
-        far[: side + _CHEAP_HALO, : side + _CHEAP_HALO] = False
-        share = float(changed[far].mean()) if far.any() else 0.0
-        return share, int(max(rows.max(), columns.max())) - side + 1
 
     def _of_measuring(self) -> Iterator[str]:
         """Yield what is wrong with the measurement of a filter that has one."""
         if not self._one.measures:
             return
-        for picture in self._integers + self._floats:
+        for picture in self._integers + self._samples:
             try:
                 alike = measured_alike(self._one, picture)
             except ImgpipeError as error:
@@ -350,19 +345,18 @@ class _Check:
                 )
                 return
 
+    def _expect(self, more: int) -> None:
+        self._total += more
 
-def _differences(
-    one: Filter, pictures: Iterable[Picture], cuts: Iterable[Cut]
-) -> Iterator[Difference]:
-    """Yield how far every picture is from its pieces, cut by cut."""
-    for picture in pictures:
-        made = whole(one, picture)
-        for cut in cuts:
-            yield compared(one, picture, cut, made)
+    def _tell(self) -> None:
+        """Count a comparison, and tell whoever follows."""
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done, max(self._done, self._total))
 
 
-def _pair(halo: int | Halo) -> Halo:
-    return halo if isinstance(halo, tuple) else (halo, halo)
+def _pixels(count: int) -> str:
+    return f"{count} pixel{'s'[: count != 1]}"
 
 
 def _last_line(error: Exception) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import shorten as shortened
 
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 
-__all__ = ["CheckReport"]
+__all__ = ["CheckReport", "as_pair"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,7 +22,11 @@ class CheckReport:
     halo : (int, int) or None
         Its halo, rows and columns; None for a bare function.
     pictures, cuts : int
-        How many pictures were tried, and in how many cuts each.
+        How many pictures were tried, and in how many cuts each at most.
+    kinds : tuple of str
+        The kinds of images that were tried.
+    untried : tuple of (str, str)
+        The kinds that the function does not take, and how it fails on them.
     refused : int
         How many pictures more were left out, because the function fails on them as a whole.
     reason : str
@@ -44,6 +49,8 @@ class CheckReport:
     halo: Halo | None
     pictures: int = 0
     cuts: int = 0
+    kinds: tuple[str, ...] = ()
+    untried: tuple[tuple[str, str], ...] = ()
     refused: int = 0
     reason: str = ""
     difference: float = 0.0
@@ -79,7 +86,11 @@ class CheckReport:
         return "something is wrong"
 
     def _tried(self) -> str:
-        tried = f"{self.pictures} pictures, each whole and in {self.cuts} cuts"
+        kinds = f" ({', '.join(self.kinds)})" if self.kinds else ""
+        tried = f"{self.pictures} pictures{kinds}, each whole and in up to {self.cuts} cuts"
+        for why in dict.fromkeys(why for _, why in self.untried):
+            refused = [kind for kind, its in self.untried if its == why]
+            tried += f"; not tried: {', '.join(refused)} ({shortened(why, 120, placeholder='...')})"
         if not self.refused:
             return tried
         return f"{tried}; {self.refused} more were left out, as it refuses them ({self.reason})"
@@ -88,7 +99,12 @@ class CheckReport:
         smallest = self.smallest_halo
         if smallest is None or self.halo is None:
             return ""
-        less = smallest if isinstance(smallest, tuple) else (smallest, smallest)
+        less = as_pair(smallest)
         if less == self.halo or less[0] > self.halo[0] or less[1] > self.halo[1]:
             return ""
         return f"; nor with a halo of {smallest}, which would be less work"
+
+
+def as_pair(halo: int | Halo) -> Halo:
+    """Return rows and columns of a halo that may be one number for both."""
+    return halo if isinstance(halo, tuple) else (halo, halo)

@@ -1,0 +1,85 @@
+"""The way in: whatever stands for a filter is checked."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from imgpipe.checking.comparing import OnProgress, checked
+from imgpipe.checking.report import CheckReport
+from imgpipe.errors import UsageError
+from imgpipe.filters.base import Chain, Filter, FilterFactory
+from imgpipe.filters.definition import Works
+from imgpipe.filters.entry import FilterLike, chain_from
+from imgpipe.filters.grammar import all_declared, definitions_in
+from imgpipe.geometry import Halo
+from imgpipe.image import Pixels
+
+__all__ = ["check"]
+
+
+def check(
+    filter: FilterLike,
+    image: str | os.PathLike[str] | Pixels | None = None,
+    *,
+    halo: int | Halo | None = None,
+    dtype: Works | None = None,
+    on_progress: OnProgress | None = None,
+) -> CheckReport:
+    """Compare a filter over whole pictures with the same in pieces.
+
+    For tests of your own: ``assert imgpipe.check(my_filter(strength=2))``.
+
+    The pictures are noise, soft texture, ramps, a checkerboard, impulses, lines, stars, and a page
+    with text and wide areas of white, black and gray. All of them are tried as the first kind of
+    image that the function takes, two of them as every other kind: RGB and gray of 8 and 16 bits,
+    floats from 0 to 1, and RGBA.
+
+    Parameters
+    ----------
+    filter : Filter, decorated function, bare function, or str
+        What to check; with its default parameters if it has not been given any. A bare function
+        of an array is tried with one halo after the other. Parameters that are further images
+        get others of the same shape. Text is that of a chain, as in ``"my_filter.py:emboss"``.
+    image : path or ndarray, optional
+        A picture of your own to try as well, at most 512 x 512 pixels from its middle.
+    halo : int or (int, int), optional
+        The halo of a bare function, if only that is to be tried.
+    dtype : {"keep", "float32"}, optional
+        What a bare function works in, as for `imgpipe.run`.
+    on_progress : callable, optional
+        ``on_progress(done, total)`` is called after every comparison. The total may grow.
+
+    Returns
+    -------
+    CheckReport
+        True if nothing was found; printed, it says what was tried, what differs, where, and what
+        to declare.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be run at all.
+    FilterError
+        If the function fails on every picture.
+    """
+    one, known = _as_filter(filter, halo, dtype)
+    return checked(one, image, known=known, on_progress=on_progress)
+
+
+def _as_filter(
+    given: FilterLike, halo: int | Halo | None, dtype: Works | None
+) -> tuple[Filter, bool]:
+    """Return a filter without its further images, and whether its halo is known."""
+    more, known = dict[str, Any](), True
+    if isinstance(given, FilterFactory):
+        given = given(**dict.fromkeys(given.definition.operands))
+    elif isinstance(given, str):
+        more = dict.fromkeys(definitions_in(given, 0)[0].operands)
+        known = halo is not None or all_declared(given)
+    elif callable(given) and not isinstance(given, Chain):
+        known = halo is not None
+    chain = chain_from(given, halo if known else 0, dtype, more)
+    if len(chain.filters) != 1:
+        raise UsageError("check the filters of a chain one at a time")
+    return chain.filters[0], known
