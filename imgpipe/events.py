@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from imgpipe.geometry import Box
 
 __all__ = [
+    "Compared",
     "Event",
     "Finished",
     "Observer",
@@ -200,5 +201,25 @@ class Finished:
     report: Report
 
 
-Event = Started | TaskDone | Written | WorkerLost | Finished
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A check has compared a picture with its pieces.
+
+    Attributes
+    ----------
+    time : float
+        Now.
+    name : str
+        The filter that is checked.
+    done, total : int
+        Comparisons so far, and all that are known to come; more may be found necessary.
+    """
+
+    time: float
+    name: str
+    done: int
+    total: int
+
+
+Event = Started | TaskDone | Written | WorkerLost | Finished | Compared
 Observer = Callable[[Event], None]

@@ -12,7 +12,16 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from imgpipe.events import Event, Finished, Observer, Started, TaskDone, WorkerLost, Written
+from imgpipe.events import (
+    Compared,
+    Event,
+    Finished,
+    Observer,
+    Started,
+    TaskDone,
+    WorkerLost,
+    Written,
+)
 
 __all__ = ["Bar", "observed"]
 
@@ -63,6 +72,8 @@ class Bar:
         """Take note of `event`."""
         if isinstance(event, Started) and self._shown:
             self._open(event)
+        elif isinstance(event, Compared) and self._shown:
+            self._count(event)
         if self._bar is None:
             return
         match event:
@@ -98,6 +109,20 @@ class Bar:
             bar_format="{desc}: {percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} MP "
             "[{elapsed}<{remaining}, {rate_fmt}{postfix}]",
         )
+
+    def _count(self, event: Compared) -> None:
+        if self._bar is None:
+            self._bar = _tqdm()(
+                total=event.total,
+                desc=event.name,
+                file=self._file,
+                leave=False,
+                delay=_DELAY,
+                dynamic_ncols=True,
+                bar_format="{desc}: {percentage:3.0f}% |{bar}| {n}/{total} comparisons [{elapsed}]",
+            )
+        self._bar.total = event.total
+        self._bar.update(event.done - self._bar.n)
 
     def _draw(self, pixels: int) -> None:
         self._bar.update(pixels / 1e6 - self._bar.n)

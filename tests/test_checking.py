@@ -14,9 +14,11 @@ from scipy import ndimage, signal
 from skimage import measure
 
 import imgpipe
+from imgpipe.checking.apart import check_apart
 from imgpipe.cli import execute
 from imgpipe.cli.program import program
 from imgpipe.errors import FilterError, UsageError
+from imgpipe.events import Compared
 from imgpipe.registry import FILTERS
 
 Pixels = np.ndarray[Any, Any]
@@ -347,10 +349,19 @@ def test_a_fault_with_one_kind_of_image_is_found(kind: str) -> None:
 
 
 def test_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    imgpipe.check(shifted, on_progress=lambda *counts: told.append(counts))
-    assert [done for done, _ in told] == list(range(1, len(told) + 1))
-    assert all(done <= total for done, total in told)
+    told: list[Any] = []
+    imgpipe.check(shifted, on_event=told.append)
+    assert {type(event) for event in told} == {Compared}
+    assert [event.done for event in told] == list(range(1, len(told) + 1))
+    assert all(event.done <= event.total for event in told)
+
+
+def test_progress_of_a_check_in_another_process_is_told() -> None:
+    told: list[Any] = []
+    assert check_apart(imgpipe.filters.median(radius=2), on_event=told.append)
+    counts = [event.done for event in told]
+    assert counts
+    assert counts == sorted(counts)
 
 
 def test_a_picture_of_the_caller_is_tried_with_its_alpha(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 import imgpipe
 from imgpipe import progress
 from imgpipe.checking import CheckReport
-from imgpipe.events import Event, Finished, Report, Started, TaskDone, WorkerLost, Written
+from imgpipe.events import Compared, Event, Finished, Report, Started, TaskDone, WorkerLost, Written
 from imgpipe.geometry import Box
 from imgpipe.pipeline import plan_run
 from imgpipe.progress import Bar
@@ -59,6 +59,16 @@ def test_counts_megapixels_that_were_written(terminal: Terminal) -> None:
         assert counted(bar) == (4, 8)
         bar(Written(0.0, 8_000_000, 246))
         assert counted(bar) == (8, 8)
+
+
+def test_counts_the_comparisons_of_a_check(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(Compared(0.0, "emboss", 3, 10))
+        assert counted(bar) == (3, 10)
+        bar(Compared(0.0, "emboss", 9, 12))
+        assert counted(bar) == (9, 12)
+        assert "emboss:" in terminal.getvalue()
+        assert "comparisons" in terminal.getvalue()
 
 
 def test_counts_the_pixels_of_every_pass(terminal: Terminal) -> None:

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import pickle
-from concurrent.futures import BrokenExecutor
+import time
+from concurrent.futures import BrokenExecutor, Future, wait
 
+import numpy as np
+
+from imgpipe.buffers import Buffers, Slot
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import FilterTimeout, WorkerError
+from imgpipe.events import Compared, Event, Observer
 from imgpipe.executors.choice import choose, started
 from imgpipe.filters.base import Filter
+from imgpipe.image import Pixels
 from imgpipe.sending import by_value
 
 __all__ = ["check_apart"]
 
+_COUNTS = np.zeros(2, np.int64)  # comparisons made, and in all
+_LOOK_SECONDS = 0.1
+
 
 def check_apart(
-    filter: Filter, image: str | None = None, timeout: float | None = None, *, known: bool = True
+    filter: Filter,
+    image: str | None = None,
+    timeout: float | None = None,
+    *,
+    known: bool = True,
+    on_event: Observer | None = None,
 ) -> CheckReport:
     """Do what `check` does in another process.
 
@@ -31,6 +46,8 @@ def check_apart(
         Seconds that all of it may take.
     known : bool
         Whether its halo is known; otherwise it is looked for.
+    on_event : callable, optional
+        Told in this process how many comparisons have been made.
 
     Returns
     -------
@@ -46,9 +63,15 @@ def check_apart(
     """
     sent = by_value((filter, image, timeout, known), filter.name)
     choice = choose("processes", 1, trusted=False, pixels=0)
-    with started(choice, workers=1) as executor:
-        future = executor.submit(_checked, sent)
+    with (
+        contextlib.closing(Buffers(1, _COUNTS.nbytes, shared=True)) as buffers,
+        started(choice, workers=1) as executor,
+    ):
+        (slot,) = buffers.slots
+        future = executor.submit(_checked, sent, slot)
         try:
+            if on_event is not None:
+                _follow(future, slot, filter.name, on_event)
             return future.result()
         except BrokenExecutor:
             reason = executor.rebuild(future).reason  # type: ignore[attr-defined]
@@ -61,12 +84,31 @@ def check_apart(
     raise WorkerError("\n".join((f"{filter.name}: {said}", *where)))
 
 
-def _checked(sent: bytes) -> CheckReport:
+def _follow(future: Future[CheckReport], slot: Slot, name: str, on_event: Observer) -> None:
+    """Tell, as long as it lasts, how many comparisons the other process has made."""
+    counts = _counts(slot)
+    while not wait([future], timeout=_LOOK_SECONDS).done:
+        done, total = map(int, counts)
+        if done:
+            on_event(Compared(time.monotonic(), name, done, total))
+
+
+def _counts(slot: Slot) -> Pixels:
+    return slot.array(_COUNTS.shape, _COUNTS.dtype)
+
+
+def _checked(sent: bytes, slot: Slot) -> CheckReport:
     """Do it, in the other process."""
+    counts = _counts(slot)
+
+    def count(event: Event) -> None:
+        if isinstance(event, Compared):
+            counts[:] = event.done, event.total
+
     one, image, timeout, known = pickle.loads(sent)  # noqa: S301 - from our own parent
     if timeout is not None:
         faulthandler.dump_traceback_later(timeout, exit=True, file=2)  # the log of the pool
     try:
-        return checked(one, image, known=known)
+        return checked(one, image, known=known, on_event=count)
     finally:
         faulthandler.cancel_dump_traceback_later()

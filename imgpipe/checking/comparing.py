@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
@@ -29,18 +29,17 @@ from imgpipe.checking.trials import (
     with_halo,
 )
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, UsageError
+from imgpipe.events import Compared, Observer
 from imgpipe.filters.base import Filter
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 
-__all__ = ["OnProgress", "checked"]
+__all__ = ["checked"]
 
 LARGEST_HALO = 128
 _CHEAP_HALO = 64  # larger ones are tried on narrow pictures only
 _PATIENCE = 2.0  # seconds that a comparison may take if more are to follow out of curiosity
 _PROBING = 5.0  # seconds
-
-OnProgress = Callable[[int, int], None]
 
 _KEEPS = (
     "it is not the same every time: it depends on what it keeps between calls; make it a function "
@@ -54,17 +53,17 @@ def checked(
     image: str | os.PathLike[str] | Pixels | None,
     *,
     known: bool,
-    on_progress: OnProgress | None = None,
+    on_event: Observer | None = None,
 ) -> CheckReport:
     """Check a filter whose halo is `known`, or else looked for."""
-    return _Check(one, callers(image), known=known, on_progress=on_progress).report()
+    return _Check(one, callers(image), known=known, on_event=on_event).report()
 
 
 class _Check:
     """One filter, and the pictures it is tried on."""
 
     def __init__(
-        self, one: Filter, own: list[Picture], *, known: bool, on_progress: OnProgress | None
+        self, one: Filter, own: list[Picture], *, known: bool, on_event: Observer | None
     ) -> None:
         self._one, self._own, self._known = one, own, known
         self._integers: list[Picture] = []  # of the kind that all pictures are tried as
@@ -73,7 +72,7 @@ class _Check:
         self._kinds: list[str] = []
         self._untried: list[tuple[str, str]] = []
         self._far: Halo | None = None
-        self._on_progress, self._done, self._total = on_progress, 0, 0
+        self._on_event, self._done, self._total = on_event, 0, 0
 
     def report(self) -> CheckReport:
         found = CheckReport(self._one.name, self._one.halo if self._known else None)
@@ -351,8 +350,9 @@ class _Check:
     def _tell(self) -> None:
         """Count a comparison, and tell whoever follows."""
         self._done += 1
-        if self._on_progress is not None:
-            self._on_progress(self._done, max(self._done, self._total))
+        if self._on_event is not None:
+            self._total = max(self._done, self._total)
+            self._on_event(Compared(time.monotonic(), self._one.name, self._done, self._total))
 
 
 def _pixels(count: int) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from imgpipe.checking.comparing import OnProgress, checked
+from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import UsageError
+from imgpipe.events import Observer
 from imgpipe.filters.base import Chain, Filter, FilterFactory
 from imgpipe.filters.definition import Works
 from imgpipe.filters.entry import FilterLike, chain_from
@@ -24,7 +25,7 @@ def check(
     *,
     halo: int | Halo | None = None,
     dtype: Works | None = None,
-    on_progress: OnProgress | None = None,
+    on_event: Observer | None = None,
 ) -> CheckReport:
     """Compare a filter over whole pictures with the same in pieces.
 
@@ -47,8 +48,8 @@ def check(
         The halo of a bare function, if only that is to be tried.
     dtype : {"keep", "float32"}, optional
         What a bare function works in, as for `imgpipe.run`.
-    on_progress : callable, optional
-        ``on_progress(done, total)`` is called after every comparison. The total may grow.
+    on_event : callable, optional
+        Called with an event after every comparison.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def check(
         If the function fails on every picture.
     """
     one, known = _as_filter(filter, halo, dtype)
-    return checked(one, image, known=known, on_progress=on_progress)
+    return checked(one, image, known=known, on_event=on_event)
 
 
 def _as_filter(

@@ -67,6 +67,7 @@ class CheckCommand(ChainCommand):
         from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
         from imgpipe.filters.base import Filter  # noqa: PLC0415
         from imgpipe.inmemory import write  # noqa: PLC0415
+        from imgpipe.progress import Bar  # noqa: PLC0415
 
         known = ctx.params.get("halo") is not None or all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
@@ -74,7 +75,8 @@ class CheckCommand(ChainCommand):
             self._must_be_writable(seams, image)
         if not isinstance(chain, Filter):
             raise UsageError("check the filters of a chain one at a time")
-        found = check_apart(chain, image, timeout, known=known)
+        with Bar() as bar:
+            found = check_apart(chain, image, timeout, known=known, on_event=bar)
         click.echo(printable(str(found)))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)
