@@ -8,11 +8,15 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage import exposure, filters, morphology
 
 import imgpipe
 from imgpipe.filters.base import FilterFactory
@@ -40,6 +44,52 @@ QUICKER = {"local_entropy": {"radius": 1}, "disk_percentile": {"radius": 2}}
 
 def test_ten_filters_are_borrowed() -> None:
     assert len(BORROWED) == 10
+
+
+def each(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Run a function of two dimensions on every channel."""
+    return lambda image: np.dstack([function(plane) for plane in np.moveaxis(image, 2, 0).copy()])
+
+
+def levels(values: Any) -> Any:
+    return np.rint(255 * values).clip(0, 255)
+
+
+LIBRARY: dict[str, Callable[[Any], Any]] = {
+    "scipy_gaussian": each(lambda plane: ndimage.gaussian_filter(plane, 2.0)),
+    "disk_percentile": each(
+        lambda plane: ndimage.percentile_filter(plane, 20, footprint=morphology.disk(3))
+    ),
+    "third_largest": each(lambda plane: ndimage.rank_filter(plane, -3, size=5)),
+    "gradient_magnitude": each(
+        lambda plane: levels(
+            ndimage.gaussian_gradient_magnitude((plane / np.float32(255)).astype(float), 1.5)
+        )
+    ),
+    "sauvola": each(lambda plane: 255 * (plane > filters.threshold_sauvola(plane, 15, k=0.2))),
+    "sigmoid": lambda image: levels(
+        exposure.adjust_sigmoid((image * np.float32(1 / 255)).astype(np.float32), 0.5, 8)
+    ),
+    "local_gradient": each(lambda plane: filters.rank.gradient(plane, morphology.disk(4))),
+    "local_entropy": each(
+        lambda plane: np.rint(255 / 8 * filters.rank.entropy(plane, morphology.disk(5)))
+    ),
+    "cv_bilateral": lambda image: np.atleast_3d(cv2.bilateralFilter(image, 7, 40, 3)),
+    "cv_median": lambda image: np.atleast_3d(cv2.medianBlur(image, 5)),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", BORROWED)
+def test_a_borrowed_filter_gives_what_its_library_gives(
+    name: str, channels: int, photo: np.ndarray
+) -> None:
+    image = np.ascontiguousarray(photo[:, :, :channels])
+    beyond = 20  # pixels, farther than any of them looks
+    wide = np.pad(image, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge")
+    expected = LIBRARY[name](wide)[beyond:-beyond, beyond:-beyond]
+    assert len(np.unique(expected)) > 1
+    assert np.array_equal(BORROWED[name]()(image), expected)
 
 
 @pytest.mark.slow
