@@ -124,7 +124,7 @@ def test_a_good_filter_passes_and_nothing_is_claimed(halo: Any) -> None:
     assert found
     assert found.ok
     assert found.smallest_halo == 3
-    assert str(found).startswith("shifted: no difference was found in 20 pictures (8-bit RGB, 8-b")
+    assert str(found).startswith("shifted: no difference was found in 20 pictures, each whole")
     assert found.kinds == KINDS
     assert not found.untried
 
@@ -328,7 +328,9 @@ def test_pictures_that_the_function_refuses_are_left_out() -> None:
     found = imgpipe.check(imgpipe.filter(halo=50)(choosy))
     assert found, str(found)
     assert found.refused == 5
-    assert "5 more were left out, as it refuses them (ValueError: not for me)" in str(found)
+    assert "5 more pictures were left out, as it refuses them (ValueError: not for me)" in str(
+        found
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from textwrap import shorten as shortened
 
@@ -71,29 +72,31 @@ class CheckReport:
         return str(self)
 
     def __str__(self) -> str:
-        if not self.ok:
-            return "\n  ".join((f"{self.name}: {self._fault()}", *self.findings))
-        if self.halo is None:
-            return (
-                f"{self.name}: no difference was found with a halo of {self.smallest_halo} in "
-                f"{self._tried()}: declare halo={self.smallest_halo}"
-            )
-        return f"{self.name}: no difference was found in {self._tried()}{self._could_be_less()}"
+        return "\n  ".join((f"{self.name}: {self._verdict()}", *self.findings, *self._tried()))
 
-    def _fault(self) -> str:
+    def _verdict(self) -> str:
+        tried = f"{self.pictures} pictures, each whole and in up to {self.cuts} cuts"
         if self.difference:
-            return f"not the same in pieces ({self._tried()})"
-        return "something is wrong"
+            return f"not the same in pieces ({tried})"
+        if not self.ok:
+            return "something is wrong"
+        if self.halo is None:
+            smallest = self.smallest_halo
+            return (
+                f"no difference was found with a halo of {smallest} in {tried}: "
+                f"declare halo={smallest}"
+            )
+        return f"no difference was found in {tried}{self._could_be_less()}"
 
-    def _tried(self) -> str:
-        kinds = f" ({', '.join(self.kinds)})" if self.kinds else ""
-        tried = f"{self.pictures} pictures{kinds}, each whole and in up to {self.cuts} cuts"
+    def _tried(self) -> Iterator[str]:
+        """Yield lines that say which kinds of images were tried, and which were not."""
+        if self.kinds:
+            yield f"tried: {', '.join(self.kinds)}"
         for why in dict.fromkeys(why for _, why in self.untried):
-            refused = [kind for kind, its in self.untried if its == why]
-            tried += f"; not tried: {', '.join(refused)} ({shortened(why, 120, placeholder='...')})"
-        if not self.refused:
-            return tried
-        return f"{tried}; {self.refused} more were left out, as it refuses them ({self.reason})"
+            refused = ", ".join(kind for kind, its in self.untried if its == why)
+            yield f"not tried: {refused} ({shortened(why, 200, placeholder='...')})"
+        if self.refused:
+            yield f"{self.refused} more pictures were left out, as it refuses them ({self.reason})"
 
     def _could_be_less(self) -> str:
         smallest = self.smallest_halo
