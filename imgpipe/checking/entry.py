@@ -15,6 +15,7 @@ from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.filters.grammar import all_declared, definitions_in
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
+from imgpipe.progress import observed
 
 __all__ = ["check"]
 
@@ -26,6 +27,7 @@ def check(
     halo: int | Halo | None = None,
     dtype: Works | None = None,
     on_event: Observer | None = None,
+    progress: bool = False,
 ) -> CheckReport:
     """Compare a filter over whole pictures with the same in pieces.
 
@@ -50,6 +52,8 @@ def check(
         What a bare function works in, as for `imgpipe.run`.
     on_event : callable, optional
         Called with an event after every comparison.
+    progress : bool, default False
+        Show a bar, in a notebook too.
 
     Returns
     -------
@@ -65,7 +69,8 @@ def check(
         If the function fails on every picture.
     """
     one, known = _as_filter(filter, halo, dtype)
-    return checked(one, image, known=known, on_event=on_event)
+    with observed(on_event, progress=progress) as observer:
+        return checked(one, image, known=known, on_event=observer)
 
 
 def _as_filter(
