@@ -24,33 +24,32 @@ SHOWN = {
     "percentile": "percentile:20,3",
     "open": "open:3",
     "close": "close:3",
-    "tophat": "tophat:6 | linear:3",
-    "blackhat": "blackhat:6 | linear:3",
+    "tophat": "tophat:6,gain=3",
+    "blackhat": "blackhat:6,gain=3",
     "unsharp": "unsharp:2,2",
     "convolve": 'convolve:"1 1 1 1 1 1 1 1 1",scale=9',
     "gamma": "gamma:0.5",
+    "levels": "levels:0.1,0.7",
     "linear": "linear:1.4,-0.1",
     "posterize": "posterize:2",
     "solarize": "solarize",
     "tint": 'tint:"#3070c0"',
     "mix_channels": 'mix_channels:"0 0 1; 0 1 0; 1 0 0"',
     "bilateral": "bilateral",
-    "difference_of_gaussians": "difference_of_gaussians:gain=6",
-    "gaussian_laplace": "gaussian_laplace:gain=12",
     "laplace": "laplace:gain=3",
-    "morphological_gradient": "morphological_gradient | linear:2",
+    "morphological_gradient": "morphological_gradient:gain=2",
     "prewitt": "prewitt | linear:4",
     "scharr": "scharr | linear:4",
     "sobel": "sobel | linear:4",
-    "adaptive_threshold": "grayscale | adaptive_threshold:12",
+    "adaptive_threshold": "grayscale | adaptive_threshold",
     "otsu": "grayscale | otsu",
     "threshold": "grayscale | threshold:0.4",
     "crop": "crop:200,160,352,264",
     "resize": "resize:25%,nearest | resize:400%,nearest",
     "rotate": "rotate:180",
 }
-# They need a second file, or are there under another name.
-LEFT_OUT = {"blend", "lut", "erode", "dilate"}
+# They need a second file, are there under another name, or show the same picture.
+LEFT_OUT = {"astype", "blend", "lut", "erode", "dilate"}
 
 
 def main() -> None:

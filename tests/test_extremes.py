@@ -154,3 +154,14 @@ def test_differences_of_neighbours_are_exact(dtype: str) -> None:
         double = np.minimum(2 * exact, top).astype(float)
         gained = FILTERS.load("morphological_gradient")(gain=2)(array)
         np.testing.assert_allclose(gained.astype(float), double, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_infinity_and_nan_are_no_reason_for_warnings_of_numpy(name: str) -> None:
+    if name == "lut":
+        return
+    for dtype in LARGEST:
+        array = np.zeros(SHAPE, dtype)
+        array[2, 2], array[4, 8], array[6, 1] = np.inf, -np.inf, np.nan
+        array[8, 5:] = np.finfo(dtype).max
+        assert made_for(name, array)(array).dtype == dtype

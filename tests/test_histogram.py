@@ -247,7 +247,7 @@ def test_wide_integers_are_stretched_by_exact_distances(dtype: str) -> None:
 
 
 def test_floats_whose_range_their_type_cannot_hold_are_stretched() -> None:
-    for dtype, largest in (("float16", 60000), ("float32", 3e38)):
+    for dtype, largest in (("float16", 60000), ("float32", 3e38), ("float64", 1.7e308)):
         array = np.array([[-largest, 0, largest]], dtype)
         assert_array_equal(filters.autocontrast()(array), [[0, 0.5, 1]])
 

@@ -229,11 +229,14 @@ def _stretching(ends: Ends, dtype: str) -> Lookup:
 
 def _stretched(chunk: Pixels, ends: Ends) -> Pixels:
     """Stretch floats, in double precision: their range may be wider than their own type holds."""
-    lows, spans = np.array([(low, high - low) for low, high in ends]).T
+    lows, highs = np.array(ends, np.float64).T
     width = chunk.shape[1]
     # Whole rows at once: to go through the channels of every pixel is slow.
     rows = flat_values(chunk).reshape(len(chunk), -1)
     with np.errstate(all="ignore"):
+        spans = highs - lows
+        if np.isinf(spans).any():
+            rows, lows, spans = rows / 2, lows / 2, highs / 2 - lows / 2
         out = np.subtract(rows, np.tile(lows, width), dtype=np.float64)
         np.divide(out, np.tile(spans, width), out=out)
     made: Pixels = np.clip(out, 0, 1, out=out).reshape(chunk.shape)
