@@ -11,7 +11,7 @@ import pytest
 from imgpipe.filters.cascade import Cascade, least_squares
 from imgpipe.filters.gaussian import gaussian_line, gaussian_samples
 
-ERRORS = {"float32": 1e-7, "float64": 2e-11}
+ERRORS = {"float32": 1.5e-7, "float64": 2.1e-11}
 SHAPES = [(s, t) for s in (0.5, 2.0, 5.0, 9.3, 10.0, 20.0, 57.0) for t in (1.0, 2.0, 4.0, 8.0)]
 
 
@@ -41,7 +41,7 @@ def test_no_weight_is_negative_where_none_of_the_filter_is(dtype: str) -> None:
 
 
 def test_a_wide_one_costs_a_fraction_of_the_plain_sum() -> None:
-    for dtype, most in (("float32", 160), ("float64", 210)):
+    for dtype, most in (("float32", 140), ("float64", 200)):
         assert line(100, 4, dtype).additions <= most  # the plain sum takes 1203
 
 

@@ -50,7 +50,7 @@ class Tool:
 
     there: bool
     prepare: Kernel = np.asarray
-    dtypes: tuple[str, ...] = ALL
+    dtypes: tuple[str, ...] = (*ALL, "float64")
 
 
 TOOLS = {

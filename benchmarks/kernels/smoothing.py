@@ -26,7 +26,7 @@ from kernels.base import (
 
 def cases() -> Iterator[Case]:
     """Yield means, Gaussians, and what is made of them."""
-    for sigma in (1, 2, 5, 20, 100):
+    for sigma in (1, 2, 5, 10, 20, 50, 100):
         yield blur_case(sigma)
     for radius in (1, 2, 10, 50):
         yield box_case(radius)
@@ -46,6 +46,7 @@ def blur_case(sigma: float) -> Case:
         blur(sigma=sigma),
         gaussian,
         *ALL,
+        "float64",
         opencv=lambda a: cv2.GaussianBlur(a, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE),
         scipy=gaussian,
         skimage=lambda a: skfilters.gaussian(a, sigma, preserve_range=True, channel_axis=2),

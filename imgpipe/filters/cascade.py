@@ -33,7 +33,7 @@ __all__ = ["Cascade", "cascade", "least_squares"]
 _Reals: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 # Sum of the absolute errors of all weights of a filter whose own weights add up to about 1.
-_TOLERANCE = {"float32": 5e-8, "float64": 1e-11}
+_TOLERANCE = {"float32": 1e-7, "float64": 2e-11}
 
 # Taps that each level but the last has at the ends, beyond the order of its splines; splines of
 # higher orders are tried where these tolerances ask for them; no order is above the last.
