@@ -198,7 +198,7 @@ class _Blur(FilterFactory):
 
         Parameters
         ----------
-        sigma : float, between 0.3 and 100
+        sigma : float, between 0.3 and 500
             Standard deviation in pixels.
         truncate : float, between 1 and 10
             Radius in standard deviations.
