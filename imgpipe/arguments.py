@@ -19,6 +19,7 @@ from imgpipe.geometry import Box
 
 __all__ = [
     "box",
+    "flag",
     "function",
     "one_of",
     "pair",
@@ -80,6 +81,7 @@ def pair(given: Any, name: str, *, at_least: int) -> tuple[int, int]:
     UsageError
         If it is neither one whole number nor two, or one of them is too small.
     """
+    given = _listed(given)
     both = given if isinstance(given, (tuple, list)) else (given, given)
     found = [number for number in map(_index, both) if number is not None]
     if len(both) != 2 or len(found) != 2 or not at_least <= min(found) <= max(found) <= _LARGEST:
@@ -100,6 +102,7 @@ def box(given: Any, name: str) -> Box:
     """
     if isinstance(given, Box):
         given = given.y0, given.x0, given.y1, given.x1
+    given = _listed(given)
     sides = given if isinstance(given, (tuple, list)) else ()
     found = [number for number in map(_index, sides) if number is not None]
     made = Box(*found) if len(sides) == len(found) == 4 else Box(0, 0, 0, 0)
@@ -189,6 +192,19 @@ def function(given: Any, name: str, takes: str) -> Callable[..., Any]:
     return given  # type: ignore[no-any-return] # whatever can be called
 
 
+def flag(given: Any, name: str) -> bool:
+    """Return True or False.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if type(given).__name__ not in ("bool", "bool_"):
+        raise UsageError(f"{name} must be True or False, not {shown(given)}")
+    return bool(given)
+
+
 def one_of(given: Any, name: str, words: Sequence[str]) -> str:
     """Return one of some words.
 
@@ -200,6 +216,11 @@ def one_of(given: Any, name: str, words: Sequence[str]) -> str:
     if not isinstance(given, str) or given not in words:
         raise UsageError(f"{name} must be one of {', '.join(words)}, not {shown(given)}")
     return given
+
+
+def _listed(given: Any) -> Any:
+    """Return an array of one dimension as a list, and all else as it is."""
+    return given.tolist() if getattr(given, "ndim", 0) == 1 else given
 
 
 def _index(given: Any) -> int | None:

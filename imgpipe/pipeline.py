@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -35,6 +35,7 @@ from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.rerouted import Rerouted
 from imgpipe.geometry import Box, Halo
+from imgpipe.options import Options
 from imgpipe.passes import Control, Pass, Passes, must_travel
 from imgpipe.plan import Plan, make_plan
 from imgpipe.progress import observed
@@ -52,34 +53,6 @@ _ALPHA_UNSAID = (
     'output has channel %d as alpha; say --alpha last (alpha="last" in Python) if it is alpha, or '
     "--alpha none if it is not"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run, for those who call `run_between`. The fields are the parameters of `run`."""
-
-    workers: int | None = None
-    max_memory: int | str | None = None
-    executor: ExecutorLike = None
-    on_event: Observer | None = None
-    chunk: int | tuple[int, int] | None = None
-    timeout: float | None = None
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        if self.workers is not None:
-            self._set("workers", arguments.whole(self.workers, "workers", at_least=1))
-        if self.max_memory is not None:
-            self._set("max_memory", arguments.size(self.max_memory, "max_memory"))
-        if self.on_event is not None:
-            arguments.function(self.on_event, "on_event", "an event")
-        if self.chunk is not None:
-            self._set("chunk", arguments.pair(self.chunk, "chunk", at_least=1))
-        if self.timeout is not None:
-            self._set("timeout", arguments.seconds(self.timeout, "timeout"))
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
 
 def run(
@@ -231,7 +204,9 @@ def _begun(
     choice = chosen(options, stages, sink.info.pixels)
     sink = _within_reach(sink, choice.traits)
     plan = _plan(source, stages, sink, destination, options, choice)
-    control = control or Control()
+    control = Control() if control is None else control
+    if not isinstance(control, Control):
+        raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
     if choice.traits.isolates:
         must_travel(tuple(map(without_arrays, stages)))
     _log.info("plan\n%s", plan)

@@ -33,7 +33,7 @@ FLOORS = [
     ["tiler", "stitcher", "fold", "whereabouts", "worker"],
     ["taskqueue", "plan"],
     ["reader", "executors.preload"],
-    ["passes"],
+    ["options", "passes"],
     ["tally"],
     ["pipeline"],
     ["handles", "inmemory", "measuring", "iteration", "folder"],

@@ -16,6 +16,7 @@ from imgpipe import arguments
 from imgpipe.errors import ImgpipeError, UsageError
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters import blend, blur, crop, invert
+from imgpipe.passes import Control
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
 
@@ -45,6 +46,7 @@ RUNNING: dict[str, list[Any]] = {
     "executor": ["magic", "", 3, [], {}, ThreadPoolExecutor, SerialExecutor, object(), np.zeros(3)],
     "on_event": NO_FUNCTION,
     "chunk": NO_PAIR,
+    "progress": [3, "yes", None, [], PHOTO],
     "timeout": [0, -1, math.nan, math.inf, 1e300, "5", b"5", True, [5], object()],
 }
 BARE = {
@@ -64,8 +66,8 @@ FILE = {
 }
 IMAGES = [None, 3, "in.png", b"in.png", [], "", object()]
 WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
-    "run": (imgpipe.run, {**FILE, **RUNNING}),
-    "plan_run": (plan_run, {**FILE, **RUNNING} | {"on_event": []}),
+    "run": (imgpipe.run, {**FILE, **RUNNING, "control": [3, "x", Control, object()]}),
+    "plan_run": (plan_run, {**FILE, **RUNNING} | {"on_event": [], "progress": []}),
     "submit": (lambda **given: imgpipe.submit(**given).result(), {**FILE, **RUNNING}),
     "apply": (
         imgpipe.apply,
@@ -219,7 +221,7 @@ def test_numbers_of_numpy_and_sizes_as_text_can_be_meant(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "box",
-    [(5, 3, 20, 30), [5, 3, 20, 30], imgpipe.Box(5, 3, 20, 30), tuple(np.array([5, 3, 20, 30]))],
+    [(5, 3, 20, 30), [5, 3, 20, 30], imgpipe.Box(5, 3, 20, 30), np.array([5, 3, 20, 30])],
 )
 def test_a_part_is_a_box_or_its_four_numbers(box: Any, tmp_path: Path) -> None:
     imgpipe.write(PHOTO, tmp_path / "in.png")

@@ -1,0 +1,41 @@
+"""Options: how to run, checked before anything is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgpipe import arguments
+from imgpipe.events import Observer
+from imgpipe.executors.choice import ExecutorLike
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, for those who call `run_between`. The fields are the parameters of `run`."""
+
+    workers: int | None = None
+    max_memory: int | str | None = None
+    executor: ExecutorLike = None
+    on_event: Observer | None = None
+    chunk: int | tuple[int, int] | None = None
+    timeout: float | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            self._set("workers", arguments.whole(self.workers, "workers", at_least=1))
+        if self.max_memory is not None:
+            self._set("max_memory", arguments.size(self.max_memory, "max_memory"))
+        if self.on_event is not None:
+            arguments.function(self.on_event, "on_event", "an event")
+        if self.chunk is not None:
+            self._set("chunk", arguments.pair(self.chunk, "chunk", at_least=1))
+        if self.timeout is not None:
+            self._set("timeout", arguments.seconds(self.timeout, "timeout"))
+
+        arguments.flag(self.progress, "progress")
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
