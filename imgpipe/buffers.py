@@ -28,6 +28,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
 from imgpipe.publish import reserved
+from imgpipe.refusals import refusal
 from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["Buffers", "Slot"]
@@ -113,6 +114,8 @@ def _first_that_works(makers: tuple[Callable[[int], Made], ...], size: int) -> M
             return make(size)
         except (OSError, AttributeError, ValueError) as error:
             failures.append(str(error))
+            if refusal(error):  # so would be the others, and not all of them tidily
+                break
     raise MemoryPlanError(
         f"cannot allocate {size / 1e6:,.0f} MB of shared memory ({'; '.join(failures)}); "
         "free some, or lower the memory of this run (--max-memory, or max_memory= in Python)"

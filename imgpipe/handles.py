@@ -15,7 +15,7 @@ from imgpipe.events import Report
 from imgpipe.filters.entry import FilterLike
 from imgpipe.passes import Control
 from imgpipe.pipeline import run
-from imgpipe.refusals import refused
+from imgpipe.refusals import begin
 
 __all__ = ["Handle", "submit"]
 
@@ -40,12 +40,8 @@ class Handle:
         self._thread = threading.Thread(
             target=self._work, args=(args, kwargs), name="imgpipe-run", daemon=False
         )
+        begin(self._thread)
         _handles.add(self)
-        try:
-            self._thread.start()
-        except RuntimeError as error:
-            _handles.discard(self)
-            raise refused(error) or error from error
 
     @property
     def progress(self) -> float:

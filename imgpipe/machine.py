@@ -87,12 +87,14 @@ class PeakMemory:
         self._stop = threading.Event()
         self._interval = interval
         self._thread = threading.Thread(target=self._watch, name="imgpipe-memory", daemon=True)
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):  # where there is no thread, two samples must do
+            self._thread.start()
 
     def stop(self) -> int:
         """Take a last sample and return the highest."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._sample()
         return self.bytes
 

@@ -32,6 +32,7 @@ from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
 from imgpipe.plan import Plan
 from imgpipe.reader import Reader
+from imgpipe.refusals import begin
 from imgpipe.sending import by_value
 from imgpipe.stitcher import Stitcher
 from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
@@ -318,7 +319,7 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
             queue.inbox.put(Ready(None, error))
 
     thread = threading.Thread(target=work, name="imgpipe-reader", daemon=True)
-    thread.start()
+    begin(thread)
     try:
         yield
     except BaseException:

@@ -8,7 +8,7 @@ import threading
 
 from imgpipe.errors import WorkerError
 
-__all__ = ["python_is_ending", "refusal", "refused"]
+__all__ = ["begin", "python_is_ending", "refusal", "refused"]
 
 _ENDING = (
     "Python is about to end and starts no more workers or threads; wait for the threads that call "
@@ -48,7 +48,20 @@ _BY_WORDS = {
 
 
 def refusal(error: BaseException) -> str:
-    """Return what was refused and what to do; "" if `error` is about something else."""
+    """Return what was refused and what to do; "" if `error` is about something else.
+
+    Libraries often say only that they could not be loaded, and keep the reason as the cause.
+    """
+    reason: BaseException | None = error
+    while reason is not None:
+        told = _told_of(reason)
+        if told:
+            return told
+        reason = reason.__cause__ or reason.__context__
+    return ""
+
+
+def _told_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, OSError):
@@ -56,6 +69,20 @@ def refusal(error: BaseException) -> str:
     if isinstance(error, (RuntimeError, ImportError)):
         return next((told for words, told in _BY_WORDS.items() if words in str(error)), "")
     return ""
+
+
+def begin(thread: threading.Thread) -> None:
+    """Start `thread`.
+
+    Raises
+    ------
+    WorkerError
+        If the system gives none.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise refused(error) or error from error
 
 
 def refused(error: BaseException) -> WorkerError | None:

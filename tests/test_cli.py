@@ -433,7 +433,7 @@ class TestErrors:
             (CorruptError("in.png: is truncated"), 1, "error: in.png: is truncated"),
             (OutputError("out.png: cannot write"), 1, "error: out.png: cannot write"),
             (DeclarationError("odd: impossible"), 2, "error: odd: impossible"),
-            (MemoryError(), 1, "error: memory ran out; allow less of it (--max-memory"),
+            (MemoryError(), 1, "error: the system gave no memory; lower --max-memory"),
             (OSError(28, "No space left"), 1, "error: the system refused: [Errno 28] No space"),
             (RuntimeError("boom"), 70, "internal error: RuntimeError: boom; please report it"),
         ],

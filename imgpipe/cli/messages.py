@@ -9,6 +9,7 @@ import sys
 import click
 
 from imgpipe.errors import ImgpipeError, UsageError
+from imgpipe.refusals import refusal
 
 __all__ = ["HELP_WITH", "explain", "log_to_stderr", "printable", "say"]
 
@@ -42,8 +43,8 @@ def explain(error: Exception) -> int:
     if isinstance(error, ImgpipeError):
         say(f"imgpipe: error: {error}")
         return 2 if isinstance(error, UsageError) else 1
-    if isinstance(error, MemoryError):
-        say("imgpipe: error: memory ran out; allow less of it (--max-memory 512M) or lower -j")
+    if told := refusal(error):
+        say(f"imgpipe: error: {told}")
         return 1
     if isinstance(error, OSError):
         say(f"imgpipe: error: the system refused: {error}; --verbose shows what was asked of it")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 from isal import isal_zlib
 
+from imgpipe.refusals import begin
+
 __all__ = ["Ahead", "Content", "Inflated", "ShortError"]
 
 _CONTENT_BYTES = 256 << 10
@@ -98,7 +100,7 @@ class Ahead(Iterator[bytes]):
         self._made: queue.Queue[bytes | Exception | None] = queue.Queue(_AHEAD)
         self._stopped = False
         self._thread = threading.Thread(target=self._make, name="imgpipe-inflate", daemon=True)
-        self._thread.start()
+        begin(self._thread)
 
     def __next__(self) -> bytes:
         """Return the next content, or raise what came instead of it."""
