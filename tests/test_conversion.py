@@ -130,18 +130,27 @@ def test_nan_and_infinity_stay_in_floats_and_are_left_aside_in_measuring() -> No
 @pytest.mark.parametrize("extent", ["full", "measured", "keep", (0, 1)])
 def test_nan_in_an_integer_is_an_error_unless_it_is_replaced(extent: Any) -> None:
     with pytest.raises(
-        FilterError, match="astype: a NaN or an infinity cannot become uint16; give nan=0"
+        FilterError, match=r"astype: made a NaN or an infinity, .* astype:uint16,nan=0"
     ):
         astype("uint16", extent)(HOLED)
     made = astype("uint16", extent, nan=1)(HOLED)
     assert made[0, [1, 3, 5]].tolist() == [65535] * 3
 
 
+def test_nan_that_nobody_sees_is_no_error() -> None:
+    array = np.ones((5, 5, 4))
+    array[2, 2] = np.nan, np.inf, 0.5, 0
+    for extent in ("full", "measured"):
+        made = astype("uint8", extent)(array, alpha=3)
+        assert made[2, 2, 3] == 0
+        assert (made[0, 0] == 255).all() or extent == "measured"
+
+
 def test_the_error_names_the_chunk(tmp_path: Path) -> None:
     array = np.zeros((50, 40), np.float32)
     array[45, 3] = np.nan
     np.save(tmp_path / "in.npy", array)
-    with pytest.raises(FilterError, match=r"(?s)rows 40-50, .*give nan=0"):
+    with pytest.raises(FilterError, match=r"(?s)rows 40-50, .*astype:uint8,nan=0"):
         imgpipe.run(tmp_path / "in.npy", astype("uint8"), tmp_path / "o.png", chunk=10)
 
 

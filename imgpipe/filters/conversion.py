@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 
-from imgpipe.errors import FilterError
 from imgpipe.filters.base import filter
 from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.filters.values import (
@@ -174,19 +173,16 @@ def astype(
     wanted = np.dtype(dtype)
     ends = (measured or (0, 1)) if range == "measured" else range
     nothing = None if chunk.dtype.kind != "f" else ~np.isfinite(chunk)
-    if nothing is not None and nothing.any():
-        if nan is None and wanted.kind != "f":
-            raise FilterError(
-                f"astype: a NaN or an infinity cannot become {dtype}; give nan=0 to make it black, "
-                "or nan=1 for white"
-            )
-        made = _converted(np.where(nothing, 0, chunk), wanted, ends)
-        if nan is None:
-            np.copyto(made, chunk, where=nothing, casting="unsafe")
-        else:
-            made[nothing] = rescaled(np.array([nan]), wanted)
+    if nothing is None or not nothing.any():
+        return _converted(chunk, wanted, ends)
+    made = _converted(np.where(nothing, 0, chunk), wanted, ends)
+    if nan is not None:
+        made[nothing] = rescaled(np.array([nan]), wanted)
         return made
-    return _converted(chunk, wanted, ends)
+    if wanted.kind != "f":  # where it can be seen, the engine refuses it
+        made = made.astype(np.float64)
+    np.copyto(made, chunk, where=nothing, casting="unsafe")
+    return made
 
 
 def _converted(values: Pixels, dtype: np.dtype[Any], ends: str | Ends) -> Pixels:

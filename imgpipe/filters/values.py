@@ -26,7 +26,7 @@ __all__ = [
     "to_unsigned",
 ]
 
-# Values brought to another type at once, where each is a Python number on the way.
+# Values brought to another type at once; an eighth where each is a Python number on the way.
 _BLOCK = 1 << 16
 
 
@@ -65,7 +65,8 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     if not _saturate(values, out):
         raise FilterError(
             f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
-            "guard the division or the logarithm it comes from"
+            "guard the division or the logarithm it comes from, or let astype replace it, "
+            f"such as by astype:{dtype},nan=0"
         )
     return out
 
@@ -178,10 +179,10 @@ def distances(values: Pixels, low: int, factor: int) -> Iterator[tuple[int, Pixe
     """
     given = np.iinfo(values.dtype)
     most = max(abs(int(given.max) - low), abs(low - int(given.min)), int(given.max), abs(low))
-    wide = np.int64 if most * factor < 2**63 else object
+    wide, block = (np.int64, _BLOCK) if most * factor < 2**63 else (object, _BLOCK // 8)
     source = values.reshape(-1)
-    for start in range(0, source.size, _BLOCK):
-        yield start, source[start : start + _BLOCK].astype(wide) - low
+    for start in range(0, source.size, block):
+        yield start, source[start : start + block].astype(wide) - low
 
 
 def to_unsigned(values: Pixels) -> Pixels:
