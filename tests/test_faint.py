@@ -133,6 +133,12 @@ def test_no_warning_is_given_where_nothing_is_wrong(
     assert not warned()
 
 
+def test_a_filter_within_a_function_is_left_to_that(warned: Warned) -> None:
+    inner = imgpipe.filter(ratio, halo=0)()
+    imgpipe.apply(PHOTO, lambda c: inner(c) + c // 2, halo=0, executor="serial", chunk=16)
+    assert not warned()
+
+
 def test_our_own_filters_are_not_watched(warned: Warned) -> None:
     imgpipe.apply(PHOTO, imgpipe.filters.posterize(bits=1), executor="serial")
     assert not warned()

@@ -28,9 +28,16 @@ _sight: ContextVar[Sight | None] = ContextVar("imgpipe_sight", default=None)
 
 
 class Sight:
-    """What was seen of each filter, while nothing else is watched in this thread."""
+    """What was seen of each filter, while nothing else is watched in this thread.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    outermost : bool
+        Whether nobody watches what this is a part of, who would tell it for every chunk.
+    """
+
+    def __init__(self, *, outermost: bool) -> None:
+        self.outermost = outermost
         self._flags: dict[int, int] = {}
 
     def of(self, filters: Iterable[Filter]) -> tuple[int, ...]:
@@ -47,7 +54,7 @@ class Sight:
 @contextlib.contextmanager
 def watching() -> Iterator[Sight]:
     """Give what is to be seen of the functions that are called in this context."""
-    sight = Sight()
+    sight = Sight(outermost=_sight.get() is None)
     token = _sight.set(sight)
     try:
         yield sight

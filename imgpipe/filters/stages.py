@@ -123,7 +123,7 @@ def run_whole(chain: Chain, array: Any, alpha: Alpha) -> Pixels:
     after = stages[-1].after if stages else image.info
     with watching() as sight:
         made = compute(stages, after.box, image.read)
-    for warning in told(chain, sight.of(chain)):
+    for warning in told(chain, sight.of(chain)) if sight.outermost else ():
         _log.warning("%s", warning)
     made = np.array(made, order="C")  # never a view of the caller's array
     return made[:, :, 0] if image.flat and made.shape[2] == 1 else made
