@@ -79,6 +79,10 @@ class TestEveryWayIn:
             way("skimage.filters:sobel", tmp_path, halo=1, dtype="float32"), expected
         )
 
+    def test_takes_lists_and_types_of_numpy(self, way: Callable[..., Any], tmp_path: Path) -> None:
+        expected = imgpipe.filter(sobel, halo=1, dtype="float32")()(IMAGE)
+        assert_array_equal(way(sobel, tmp_path, halo=[1, 1], dtype=np.float32), expected)
+
     def test_takes_text_that_declares(self, way: Callable[..., Any], tmp_path: Path) -> None:
         text = "numpy:sqrt:halo=0,dtype=float32 | skimage.filters:sobel:halo=1,dtype=float32"
         sqrt = imgpipe.filter(np.sqrt, halo=0, dtype="float32")
@@ -137,6 +141,8 @@ class TestDeclaringAFunction:
             imgpipe.filter(lambda c: c, dtype="float32")
 
     def test_needs_a_function(self) -> None:
+        with pytest.raises(DeclarationError, match="blur is a filter already"):
+            imgpipe.filter(blur, halo=0)
         for wrong in ("blur", 3, IMAGE):
             with pytest.raises(DeclarationError, match="function of an array"):
                 imgpipe.filter(wrong, halo=0)
@@ -173,7 +179,7 @@ class TestText:
                 assert found.keywords == {"by": 2}, text
 
     def test_of_a_path_that_is_not_there_still_needs_quotes(self, tmp_path: Path) -> None:
-        with pytest.raises(ChainError, match="which function of it"):
+        with pytest.raises(ChainError, match="no such file"):
             parse_chain(f"{tmp_path}/with a blank.py:bare")
         with pytest.raises(ChainError, match="no such file"):
             parse_chain(f'"{tmp_path}/with a blank.py":bare')

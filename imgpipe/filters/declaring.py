@@ -12,12 +12,12 @@ from imgpipe.arguments import shown
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.callables import name_of
-from imgpipe.filters.definition import Definition, Kernel, PairLike
+from imgpipe.filters.definition import Definition, Kernel, PairLike, Works
 from imgpipe.filters.parameters import Parameter, is_whole, keywords_of, parameters_of
 
 __all__ = ["WORKS", "define"]
 
-WORKS = ("keep", "float32")
+WORKS: tuple[Works, ...] = ("keep", "float32")
 """The words for what a function works in."""
 
 _WORDS = {
@@ -52,6 +52,8 @@ def define(
     name = name_of(kernel) if name is None else name
     if not isinstance(name, str) or not name:
         raise DeclarationError(f"name must be the name of a filter as text, not {shown(name)}")
+    if isinstance(getattr(kernel, "definition", None), Definition):
+        raise DeclarationError(f"{name} is a filter already; give its parameters: {name}(...)")
     if halo is None:
         raise DeclarationError(f"{name}: the halo is not declared; write @imgpipe.filter(halo=N)")
     unknown = set(declared) - set(Definition.__dataclass_fields__) | _WORKED_OUT & set(declared)

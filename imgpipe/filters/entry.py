@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from imgpipe import arguments
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import Chain, FilterFactory, as_chain
 from imgpipe.filters.callables import name_of
@@ -43,8 +47,8 @@ def chain_from(
     UsageError
         If it is none of these, or `halo` or `dtype` are given where no function is bare.
     """
-    if dtype is not None and dtype not in WORKS:
-        raise UsageError(f"dtype must be one of {', '.join(WORKS)}, not {dtype!r}")
+    halo = halo if halo is None or callable(halo) else arguments.pair(halo, "halo", at_least=0)
+    dtype = None if dtype is None else _works(dtype)
     if isinstance(given, str):
         chain = parse_chain(given, halo=halo, dtype=dtype, more=more)
     elif isinstance(given, (Chain, FilterFactory)) or not callable(given):
@@ -57,6 +61,16 @@ def chain_from(
         if value is not None and not any(one.definition.bare for one in chain):
             raise UsageError(f"{name} is for bare functions; every filter here declares its own")
     return chain
+
+
+def _works(given: Any) -> Works:
+    """Return the word for what a function works in; NumPy's own name of a type will do."""
+    with contextlib.suppress(TypeError):
+        given = given if isinstance(given, str) else np.dtype(given).name
+    for word in WORKS:
+        if given == word:
+            return word
+    raise UsageError(f"dtype must be one of {', '.join(WORKS)}, not {given!r}")
 
 
 def _without_halo(function: Callable[..., Any]) -> UsageError:
