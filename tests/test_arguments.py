@@ -162,7 +162,7 @@ def right(name: str, folder: Path) -> dict[str, Any]:
         "info": {"src": source},
         "measure": {"src": PHOTO, "function": np.sum, "merge": max},
         "iter_chunks": {"src": source},
-        "check": {"filter": invert},
+        "check": {"filter": invert, "image": PHOTO},
         "filter": {"halo": 0},
         "a filter": {},
         "a second image": {"other": PHOTO},

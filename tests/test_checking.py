@@ -527,3 +527,21 @@ def test_what_is_no_single_filter_is_refused() -> None:
 @pytest.mark.parametrize("name", sorted(set(FILTERS) & {"blur", "box", "invert", "autocontrast"}))
 def test_filters_of_our_own_pass(name: str) -> None:
     assert imgpipe.check(FILTERS.load(name))
+
+
+def test_alpha_of_ones_own_picture_is_what_is_said(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+    np.save(tmp_path / "rgba.npy", pixels)
+    channels = []
+
+    @imgpipe.filter(halo=0)
+    def looking(chunk):
+        if chunk.shape[:2] == (40, 30):  # the whole of one's own
+            channels.append(chunk.shape[2])
+        return chunk
+
+    for image in (pixels, tmp_path / "rgba.npy"):
+        for alpha, seen in ((None, 4), ("none", 4), ("last", 3), (3, 3)):
+            channels.clear()
+            assert imgpipe.check(looking, image, alpha=alpha)
+            assert set(channels) == {seen}

@@ -283,6 +283,12 @@ class TestOptions:
         np.testing.assert_array_equal(imgpipe.read(out), invert()(pixels, alpha=3))
         assert execute(["invert", str(out), "-o", str(out), "--alpha", "none", "-q"]) == 2
 
+    def test_alpha_of_a_picture_that_is_checked_is_one_too(self, picture: Path) -> None:
+        array = picture.with_name("rgba.npy")
+        np.save(array, np.zeros((9, 8, 4), np.uint8))
+        assert execute(["check", "invert", str(array), "--alpha", "2"]) == 2
+        assert execute(["check", "invert", str(array), "--timeout", "nan"]) == 2
+
     def test_a_path_with_a_blank_is_found(self, picture: Path) -> None:
         folder = picture.with_name("dir with blank")
         folder.mkdir()

@@ -10,6 +10,8 @@ from concurrent.futures import BrokenExecutor, Future, wait
 
 import numpy as np
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha
 from imgpipe.buffers import Buffers, Slot
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
@@ -31,6 +33,7 @@ def check_apart(
     image: str | None = None,
     timeout: float | None = None,
     *,
+    alpha: Alpha = None,
     known: bool = True,
     on_event: Observer | None = None,
 ) -> CheckReport:
@@ -44,6 +47,8 @@ def check_apart(
         As for `check`.
     timeout : float, optional
         Seconds that all of it may take.
+    alpha : int, "last" or "none", optional
+        As for `check`.
     known : bool
         Whether its halo is known; otherwise it is looked for.
     on_event : callable, optional
@@ -61,7 +66,9 @@ def check_apart(
     FilterTimeout
         If it is not done in time.
     """
-    sent = by_value((filter, image, timeout, known), filter.name)
+    if timeout is not None:
+        timeout = arguments.seconds(timeout, "timeout")
+    sent = by_value((filter, image, alpha, timeout, known), filter.name)
     choice = choose("processes", 1, trusted=False, pixels=0)
     with (
         contextlib.closing(Buffers(1, _COUNTS.nbytes, shared=True)) as buffers,
@@ -105,10 +112,10 @@ def _checked(sent: bytes, slot: Slot) -> CheckReport:
         if isinstance(event, Compared):
             counts[:] = event.done, event.total
 
-    one, image, timeout, known = pickle.loads(sent)  # noqa: S301 - from our own parent
+    one, image, alpha, timeout, known = pickle.loads(sent)  # noqa: S301 - from our own parent
     if timeout is not None:
         faulthandler.dump_traceback_later(timeout, exit=True, file=2)  # the log of the pool
     try:
-        return checked(one, image, known=known, on_event=count)
+        return checked(one, image, alpha, known=known, on_event=count)
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from imgpipe.admission import Alpha
 from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
 from imgpipe.checking.pictures import Kind, Picture, callers, kinds
 from imgpipe.checking.report import CheckReport, as_pair
@@ -51,12 +52,13 @@ _WHOLE = "labels, distances and filled holes need the whole image"
 def checked(
     one: Filter,
     image: str | os.PathLike[str] | Pixels | None,
+    alpha: Alpha = None,
     *,
     known: bool,
     on_event: Observer | None = None,
 ) -> CheckReport:
     """Check a filter whose halo is `known`, or else looked for."""
-    return _Check(one, callers(image), known=known, on_event=on_event).report()
+    return _Check(one, callers(image, alpha), known=known, on_event=on_event).report()
 
 
 class _Check:

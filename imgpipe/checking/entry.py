@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from imgpipe import arguments
+from imgpipe.admission import Alpha
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import UsageError
@@ -26,6 +28,7 @@ def check(
     *,
     halo: int | Halo | None = None,
     dtype: Works | None = None,
+    alpha: Alpha = None,
     on_event: Observer | None = None,
     progress: bool = False,
 ) -> CheckReport:
@@ -50,6 +53,8 @@ def check(
         The halo of a bare function, if only that is to be tried.
     dtype : {"keep", "float32"}, optional
         What a bare function works in, as for `imgpipe.run`.
+    alpha : int, "last" or "none", optional
+        Which channel of `image` is alpha, if that is an array or a file that does not say so.
     on_event : callable, optional
         Called with an event after every comparison.
     progress : bool, default False
@@ -69,8 +74,11 @@ def check(
         If the function fails on every picture.
     """
     one, known = _as_filter(filter, halo, dtype)
+    arguments.flag(progress, "progress")
+    if on_event is not None:
+        arguments.function(on_event, "on_event", "an event")
     with observed(on_event, progress=progress) as observer:
-        return checked(one, image, known=known, on_event=observer)
+        return checked(one, image, alpha, known=known, on_event=observer)
 
 
 def _as_filter(

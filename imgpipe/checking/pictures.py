@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgpipe.admission import admitted
+from imgpipe.admission import Alpha, admitted
+from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
-from imgpipe.image import Pixels
-from imgpipe.inmemory import info, read
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.inmemory import read
 
 __all__ = ["Kind", "Picture", "callers", "kinds"]
 
@@ -83,18 +84,23 @@ def kinds() -> list[Kind]:
     ]
 
 
-def callers(image: str | os.PathLike[str] | Pixels | None) -> list[Picture]:
+def callers(image: str | os.PathLike[str] | Pixels | None, alpha: Alpha = None) -> list[Picture]:
     """Return the middle of the caller's picture, if there is one."""
     if image is None:
         return []
     if isinstance(image, (str, bytes, os.PathLike)):
-        found = admitted(read(image), info(image).alpha)
+        about = open_source(image, alpha=alpha).info
+        part = read(image, _middle(about))
     else:
-        found = admitted(image)
-    rows, columns = (max(0, (n - _SIDE) // 2) for n in found.info.shape[:2])
-    middle = Box(rows, columns, rows + _SIDE, columns + _SIDE)
-    part = found.read(middle.clip(found.info.height, found.info.width))
-    return [Picture("your picture", part, found.info.alpha)]
+        found = admitted(image, alpha)
+        about = found.info
+        part = found.read(_middle(about))
+    return [Picture("your picture", part, about.alpha)]
+
+
+def _middle(about: ImageInfo) -> Box:
+    top, left = (max(0, (n - _SIDE) // 2) for n in (about.height, about.width))
+    return Box(top, left, top + _SIDE, left + _SIDE).clip(about.height, about.width)
 
 
 def _in_colour() -> Iterator[tuple[str, Pixels]]:

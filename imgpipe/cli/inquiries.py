@@ -15,7 +15,7 @@ from imgpipe.cli.commands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
-from imgpipe.cli.options import ChainText, chain_options, sees_border
+from imgpipe.cli.options import ChainText, alpha_option, chain_options, sees_border
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
@@ -47,6 +47,7 @@ class CheckCommand(ChainCommand):
                     type=click.Path(),
                     help="Write a picture of where it differs to this file.",
                 ),
+                alpha_option(),
                 click.Option(
                     ["--timeout"],
                     type=click.FloatRange(min=0, min_open=True),
@@ -63,7 +64,7 @@ class CheckCommand(ChainCommand):
     def invoke(self, ctx: click.Context) -> None:
         """Check, tell, and exit with 1 if something is wrong."""
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
-        timeout = ctx.params.pop("timeout")
+        timeout, alpha = ctx.params.pop("timeout"), ctx.params.pop("alpha")
         from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
         from imgpipe.filters.base import Filter  # noqa: PLC0415
         from imgpipe.inmemory import write  # noqa: PLC0415
@@ -76,7 +77,7 @@ class CheckCommand(ChainCommand):
         if not isinstance(chain, Filter):
             raise UsageError("check the filters of a chain one at a time")
         with Bar() as bar:
-            found = check_apart(chain, image, timeout, known=known, on_event=bar)
+            found = check_apart(chain, image, timeout, alpha=alpha, known=known, on_event=bar)
         click.echo(printable(str(found)))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChainText",
+    "alpha_option",
     "chain_options",
     "common_options",
     "filter_options",
@@ -152,12 +153,7 @@ def common_options() -> list[click.Parameter]:
             metavar="N",
             help="Worker processes. [default: one for each usable processor]",
         ),
-        _option(
-            "--alpha",
-            type=WhichAlpha(),
-            help="Which channel of a file that does not say so itself, as .npy, is alpha. "
-            "[default: none]",
-        ),
+        alpha_option(),
         _option("--region", type=Region(), help="Make only this part of the output, in pixels."),
         _option(
             "--max-memory",
@@ -183,6 +179,16 @@ def common_options() -> list[click.Parameter]:
         _option("-q", "--quiet", is_flag=True, help="No bar and no report; only errors."),
         _option("-v", "--verbose", is_flag=True, help="Print the plan and what goes on."),
     ]
+
+
+def alpha_option() -> click.Option:
+    """Return what says which channel of the input is alpha."""
+    return _option(
+        "--alpha",
+        type=WhichAlpha(),
+        help="Which channel of a file that does not say so itself, as .npy, is alpha. "
+        "[default: none]",
+    )
 
 
 def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
