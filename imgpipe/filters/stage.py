@@ -20,7 +20,9 @@ from imgpipe.filters.transparency import (
     colour_of,
     filled,
     finite_if_hidden,
+    is_opaque,
     premultiplied,
+    surrounded,
     unpremultiplied,
     with_alpha,
     without_hidden,
@@ -120,8 +122,7 @@ class Stage:
             return self._apply_to_colour(padded, box, wanted, extra)
         worked = self.as_worked(padded)
         if self.policy == "premultiply":
-            mixed = self._called(self.premultiplied(worked), box, self.after.channels, extra)
-            return unpremultiplied(mixed, worked.dtype, self.after.dtype, self.filter.name)
+            return self._apply_to_mixtures(worked, box, extra)
         return self._declared(worked, self._called(worked, box, self.after.channels, extra))
 
     def _apply_to_colour(
@@ -144,6 +145,39 @@ class Stage:
             clean = finite_if_hidden if self.reach == (0, 0) else without_hidden
             made = clean(made, alpha[..., 0] == 0)
         return with_alpha(self._declared(colour, made), kept)
+
+    def _apply_to_mixtures(self, worked: Pixels, box: Box, extra: dict[str, Any]) -> Pixels:
+        """Return what becomes of colours that are weighted by alpha, and of alpha.
+
+        Where all that a pixel is made from is opaque, it is made as without alpha, which is the
+        same but for rounding, and much faster.
+        """
+        opaque = self._surely_opaque(worked, box)
+        if opaque.all():
+            return self._apply_to_opaque(worked, box, extra)
+        mixed = self._called(self.premultiplied(worked), box, self.after.channels, extra)
+        made = unpremultiplied(mixed, worked.dtype, self.after.dtype, self.filter.name)
+        if opaque.any():
+            plain = self._apply_to_opaque(worked, box, extra)
+            for channel in range(made.shape[2]):
+                np.copyto(made[..., channel], plain[..., channel], where=opaque)
+        return made
+
+    def _surely_opaque(self, worked: Pixels, box: Box) -> Pixels:
+        """Return where all that a pixel is made from is opaque, as far as is known."""
+        one = self.filter
+        known = one.definition.ours and one.definition.region is None and not one.operands
+        if not known or one.grid != (1, 1):
+            return np.zeros(box.shape, bool)
+        return surrounded(is_opaque(worked), one.halo)
+
+    def _apply_to_opaque(self, worked: Pixels, box: Box, extra: dict[str, Any]) -> Pixels:
+        """Return what becomes of the colours of opaque pixels, and alpha."""
+        if "white" in extra:
+            extra = {**extra, "white": full_scale(worked.dtype)}
+        colour = colour_of(worked)
+        made = self._declared(colour, self._called(colour, box, self.after.channels - 1, extra))
+        return with_alpha(made, rescaled(self._trim(worked[..., -1:], box), made.dtype))
 
     def _seen(self, wanted: Box) -> Box:
         """Return what the function sees of its `input_box`."""

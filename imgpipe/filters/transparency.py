@@ -21,7 +21,9 @@ __all__ = [
     "colour_of",
     "filled",
     "finite_if_hidden",
+    "is_opaque",
     "premultiplied",
+    "surrounded",
     "unpremultiplied",
     "visible_pixels",
     "with_alpha",
@@ -38,6 +40,13 @@ class _Nothing(Enum):
 NOTHING = _Nothing.NOTHING
 
 _FAINTEST = 1e-12  # of opaque: the least alpha of a mixture
+
+
+def is_opaque(pixels: Pixels) -> Pixels:
+    """Return which pixels have the greatest alpha, that of white."""
+    dtype = pixels.dtype
+    opaque: Pixels = pixels[..., -1] == (np.iinfo(dtype).max if dtype.kind in "iu" else 1)
+    return opaque
 
 
 def colour_of(pixels: Pixels) -> Pixels:
@@ -143,6 +152,18 @@ def _nearest(wanted: Pixels, reach: int, axis: int) -> tuple[Pixels, Pixels]:
     near = np.minimum(before, after) <= reach
     found = np.where(before <= after, -before, after)
     return (found, near) if axis == 0 else (found.T, near.T)
+
+
+def surrounded(wanted: Pixels, halo: Halo) -> Pixels:
+    """Return whether all pixels within a halo are `wanted`, without the halo on each side."""
+    for axis, reach in enumerate(halo):
+        lines, seen = np.moveaxis(wanted, axis, 0), 1
+        while seen <= 2 * reach:
+            step = min(seen, 2 * reach + 1 - seen)
+            lines = lines[:-step] & lines[step:]
+            seen += step
+        wanted = np.moveaxis(lines, 0, axis)
+    return wanted
 
 
 # --- mixtures ---------------------------------------------------------------------------
