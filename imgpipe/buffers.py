@@ -63,7 +63,7 @@ class Slot:
     def bytes(self) -> memoryview:
         """Return the memory of this slot, attached on first use and kept."""
         memory = _attached.get(self.token) or _attach(self)
-        view = memory.view if isinstance(memory, _Segment) else memoryview(memory)
+        view = memory.view if isinstance(memory, (_Mapping, _Segment)) else memoryview(memory)
         return view[self.offset : self.offset + self.size]
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
@@ -189,8 +189,30 @@ def _close_map(memory: mmap.mmap) -> None:
         memory.close()
 
 
+class _Mapping:
+    """A file in memory, and which one it was."""
+
+    def __init__(self, path: str) -> None:
+        fd = os.open(path, os.O_RDWR)
+        try:
+            self._path, self._file = path, os.fstat(fd)
+            self.view = memoryview(mmap.mmap(fd, 0))
+        finally:
+            os.close(fd)
+
+    @property
+    def over(self) -> bool:
+        """Whether its owner has let go of it: the path leads nowhere, or to something else."""
+        try:
+            return not os.path.samestat(os.stat(self._path), self._file)
+        except OSError:
+            return True
+
+
 class _Segment:
     """A shared-memory segment as a buffer; it stays open as long as this is kept."""
+
+    over = False  # as far as is known
 
     def __init__(self, name: str) -> None:
         from multiprocessing import shared_memory  # noqa: PLC0415 - as above
@@ -207,17 +229,17 @@ def _attach(slot: Slot) -> Any:
     with _attaching:
         if slot.token in _attached:
             return _attached[slot.token]
-        # A pass has four kinds of slots; what was attached long before them is over.
-        for token in [key for key in _attached if not _is_own(key)][:-_KEPT]:
-            del _attached[token]
-        memory: Any
-        if slot.path.startswith("shm:"):
-            memory = _Segment(slot.path.removeprefix("shm:"))
-        else:
-            fd = os.open(slot.path, os.O_RDWR)
-            try:
-                memory = mmap.mmap(fd, 0)
-            finally:
-                os.close(fd)
-        _attached[slot.token] = memory
+        _let_go()
+        kind = _Segment if slot.path.startswith("shm:") else _Mapping
+        memory = _attached[slot.token] = kind(slot.path.removeprefix("shm:"))
         return memory
+
+
+def _let_go() -> None:
+    """Unmap what is over, which would take memory as long as it is mapped anywhere."""
+    others = {key: memory for key, memory in _attached.items() if not _is_own(key)}
+    over = [key for key, memory in others.items() if memory.over]
+    # A pass has four kinds of slots; of segments nobody can tell, so the last few are kept.
+    segments = [key for key, memory in others.items() if isinstance(memory, _Segment)]
+    for key in (*over, *segments[:-_KEPT]):
+        del _attached[key]

@@ -6,12 +6,17 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
     "PeakMemory",
     "available_memory",
+    "dedicated",
+    "held_memory",
+    "is_dedicated",
     "keep_freed_memory",
+    "private_memory",
     "tree_memory",
     "usable_processors",
 ]
@@ -20,6 +25,8 @@ _CGROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEEP_BYTES = 256 << 20
+_dedicated: list[bool] = []
+_USUAL_BYTES = 60 << 20  # of Python with NumPy, where the system does not tell
 
 
 def usable_processors() -> int:
@@ -54,6 +61,41 @@ def tree_memory(pids: set[int]) -> int:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             total += int(text.partition("\nPss:")[2].split()[0]) * 1024
     return total
+
+
+def held_memory() -> int:
+    """Return the bytes that this process has in memory, shared libraries included."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return _USUAL_BYTES
+
+
+def private_memory() -> tuple[int, int]:
+    """Return the bytes that only this process has: written ones, and of files; 0 if not told."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        text = Path("/proc/self/smaps_rollup").read_text()
+        written, read = (
+            int(text.partition(f"\nPrivate_{kind}:")[2].split()[0]) * 1024
+            for kind in ("Dirty", "Clean")
+        )
+        return written, read
+    return 0, 0
+
+
+@contextlib.contextmanager
+def dedicated() -> Iterator[None]:
+    """Say that this process does nothing but what follows, so that all it holds is counted."""
+    _dedicated.append(True)
+    try:
+        yield
+    finally:
+        _dedicated.pop()
+
+
+def is_dedicated() -> bool:
+    """Whether this process does nothing but what it is asked here."""
+    return bool(_dedicated)
 
 
 def keep_freed_memory() -> None:
@@ -103,7 +145,14 @@ class PeakMemory:
             self._sample()
 
     def _sample(self) -> None:
-        self.bytes = max(self.bytes, tree_memory(set(self.pids)))
+        self.bytes = max(self.bytes, tree_memory(self.pids | _helpers()))
+
+
+def _helpers() -> set[int]:
+    """Return the process that Python starts beside any pool of processes, if it has."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    pid = getattr(getattr(tracker, "_resource_tracker", None), "_pid", None)
+    return {pid} if pid else set()
 
 
 def _own_cgroup() -> Path:

@@ -353,16 +353,17 @@ def _described(task: Task, job: Job) -> str:
     return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain}"
 
 
-def must_travel(stages: tuple[Stage, ...]) -> None:
-    """Refuse filters that cannot be sent to another process.
+def must_travel(stages: tuple[Stage, ...]) -> bytes:
+    """Return the functions that are not ours as bytes; none if all are.
 
     Raises
     ------
     UsageError
-        With the reason.
+        If they cannot be sent to another process, with the reason.
     """
-    if not all(stage.filter.definition.ours for stage in stages):
-        by_value(stages, "a filter")
+    if all(stage.filter.definition.ours for stage in stages):
+        return b""
+    return by_value(stages, "a filter")
 
 
 def _pickled(job: Job) -> bytes:

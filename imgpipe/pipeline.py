@@ -22,9 +22,7 @@ from imgpipe.admission import Alpha, admitted
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
-from imgpipe.executors.base import Traits
-from imgpipe.executors.choice import Choice, ExecutorLike, choose, started
-from imgpipe.executors.startup import in_our_worker
+from imgpipe.executors.choice import ExecutorLike, started
 from imgpipe.filters.base import Chain
 from imgpipe.filters.definition import Works
 from imgpipe.filters.entry import FilterLike, chain_from
@@ -33,11 +31,11 @@ from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
-from imgpipe.formats.rerouted import Rerouted
 from imgpipe.geometry import Box, Halo
 from imgpipe.options import Options
-from imgpipe.passes import Control, Pass, Passes, must_travel
-from imgpipe.plan import Plan, make_plan
+from imgpipe.passes import Control, Pass, Passes
+from imgpipe.plan import Plan
+from imgpipe.planning import chosen, planned_run
 from imgpipe.progress import observed
 from imgpipe.reader import copied_to_scratch
 from imgpipe.tally import Delivery, Tally
@@ -101,8 +99,9 @@ def run(
         Worker processes; by default as many as this process may use processors. 1 runs in this
         process, unless a filter is not imgpipe's own: that runs in a process that may die.
     max_memory : int or str, optional
-        Bound on the memory of all processes together, in bytes, or as text such as ``"512M"``. By
-        default half of what is available, at most 2 GB.
+        Bound on the memory of all processes together, beside what this one holds already, in bytes
+        or as text such as ``"512M"``. By default half of what is available, at most 2 GB. The
+        libraries of functions are counted as a worker finds them once it has loaded the functions.
     executor : Executor or {"serial", "threads", "processes"}, optional
         What carries the work, chosen by imgpipe if not given. One that is passed is not shut down.
     region : Box or (y0, x0, y1, x1), optional
@@ -156,14 +155,17 @@ def plan_run(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> Plan:
-    """Return what `run` would do with the same arguments; nothing is read or written."""
+    """Return what `run` would do with the same arguments; nothing is read or written.
+
+    A worker is started to measure what it takes with functions that are not imgpipe's own.
+    """
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     chain = chain_from(filter, halo, dtype)
     ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
     with ends as (source, stages, sink):
-        choice = chosen(options, stages, sink.info.pixels)
-        reached = _within_reach(sink, choice.traits)
-        return _plan(source, stages, reached, os.fspath(dst), options, choice)
+        planned = planned_run(source, stages, sink, os.fspath(dst), options, Control())
+        with planned as (plan, *_):
+            return plan
 
 
 def run_between(
@@ -201,17 +203,14 @@ def _begun(
     control: Control | None = None,
 ) -> Iterator[tuple[_Run, Tally]]:
     """Plan a run, start what carries it, and open its inputs; end all that in the end."""
-    choice = chosen(options, stages, sink.info.pixels)
-    sink = _within_reach(sink, choice.traits)
-    plan = _plan(source, stages, sink, destination, options, choice)
     control = Control() if control is None else control
     if not isinstance(control, Control):
         raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
-    if choice.traits.isolates:
-        must_travel(tuple(map(without_arrays, stages)))
-    _log.info("plan\n%s", plan)
     with CleanupStack() as held:
-        executor = held.enter_context(started(choice, plan.workers))
+        planned = planned_run(source, stages, sink, destination, options, control)
+        plan, sink, choice, executor = held.enter_context(planned)
+        _log.info("plan\n%s", plan)
+        executor = executor or held.enter_context(started(choice, plan.workers))
         observer = held.enter_context(observed(options.on_event, progress=options.progress))
         tally = held.enter_context(Tally(plan, executor, control, observer))
         lasting = executor is choice.executor
@@ -256,48 +255,6 @@ def _opened(
 def _change_alpha(stages: tuple[Stage, ...]) -> bool:
     """Whether a filter would have left alone, or weighted with, a channel that was alpha."""
     return any(stage.filter.definition.alpha != "filter" for stage in stages)
-
-
-def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
-    """Return the executor that these options and filters get, for an output of so many pixels."""
-    definitions = [stage.filter.definition for stage in stages]
-    timed = options.timeout is not None
-    return choose(
-        options.executor,
-        options.workers,
-        trusted=not timed and (in_our_worker() or all(one.ours for one in definitions)),
-        pixels=pixels,
-        threads=not timed and {one.executor for one in definitions} == {"threads"},
-    )
-
-
-def _plan(
-    source: Source,
-    stages: tuple[Stage, ...],
-    sink: Sink,
-    destination: str,
-    options: Options,
-    choice: Choice,
-) -> Plan:
-    return make_plan(
-        source,
-        stages,
-        sink,
-        destination=destination,
-        traits=choice.traits,
-        workers=choice.workers,
-        executor=choice.reason,
-        max_memory=cast("int | None", options.max_memory),
-        chunk=cast("tuple[int, int] | None", options.chunk),
-    )
-
-
-def _within_reach(sink: Sink, traits: Traits) -> Sink:
-    """Return a sink that all workers can serve: where they see no files, rows come back."""
-    far = traits.isolates and not traits.shares_files
-    if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
-        return Rerouted(sink)
-    return sink
 
 
 class _Run:

@@ -23,15 +23,17 @@ from imgpipe.image import ImageInfo
 from imgpipe.machine import available_memory, usable_processors
 from imgpipe.tiler import Tiler
 
-__all__ = ["Feed", "Plan", "default_budget", "make_plan", "usable_processors"]
+__all__ = ["Feed", "Footing", "Plan", "default_budget", "make_plan", "usable_processors"]
 
 Feed = Literal["bands", "direct", "whole", "inline"]
 
-# What a process takes before it has done anything, measured as proportional set sizes.
-_PARENT_BYTES = 60 << 20
-_SERVER_BYTES = 15 << 20
-_WORKER_BYTES = 22 << 20
-_READER_BYTES = 8 << 20
+# What processes take beside what the plan makes them hold. Measured as sums of proportional set
+# sizes, libraries included, by runs over small images.
+_GROWTH_BYTES = 16 << 20  # of this process: its reader, and what it imports for the run
+_POOL_BYTES = 8 << 20  # of this process, for having workers
+_SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
+_WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
+_WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
 
 _TASK_BYTES = 4 << 20
 _UNIT_INPUT_BYTES = 8 << 20  # of rows of input that may go into what is encoded at once
@@ -39,8 +41,32 @@ _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
-_KERNEL_COPIES = 16  # copies of a chunk that a kernel may hold, in units of its input
+_KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
+_SAMPLE_BYTES = 16  # that a kernel of ours may hold for a sample of a small type
+_OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
+
+
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """What processes take before a pixel is worked on, as far as it was measured.
+
+    Attributes
+    ----------
+    held : int
+        Bytes that this process holds already: its libraries, and arrays of the caller's.
+    counted : bool
+        Whether these count towards the limit.
+    worker : int
+        Bytes that every worker takes for itself once it has loaded the functions.
+    libraries : int
+        Bytes of libraries that workers share, and this process has not loaded.
+    """
+
+    held: int = 0
+    counted: bool = False
+    worker: int = 0
+    libraries: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -149,6 +175,7 @@ def make_plan(
     executor: str,
     max_memory: int | None,
     chunk: tuple[int, int] | None,
+    footing: Footing,
 ) -> Plan:
     """Return the plan for one image.
 
@@ -157,7 +184,8 @@ def make_plan(
     MemoryPlanError
         If no plan fits `max_memory` bytes.
     """
-    budget = default_budget() if max_memory is None else max_memory
+    beside = 0 if footing.counted else footing.held
+    budget = beside + (default_budget() if max_memory is None else max_memory)
     feed, scratch = _feed(source, stages, traits)
     unit_rows = _unit_rows(source.info, stages, sink)
     context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
@@ -193,15 +221,21 @@ def make_plan(
             source,
             sink,
             traits,
+            footing,
         )
         if plan.memory <= budget:
             return plan
         smallest = plan.memory
     raise MemoryPlanError(
-        f"{source.name}: needs {smallest / 1e6:,.0f} MB even with one worker and the smallest "
-        f"tasks, and may use {budget / 1e6:,.0f} MB; raise the limit "
-        f"(--max-memory {-(-smallest // 10**6)}M, or max_memory= in Python)"
+        f"{source.name}: needs {_megabytes(smallest)} MB even with one worker and the smallest "
+        f"tasks, of which this process holds {_megabytes(footing.held)} MB already, and may use "
+        f"{_megabytes(budget)} MB; raise the limit (--max-memory {_megabytes(smallest)}M, or "
+        f"max_memory='{_megabytes(smallest - beside)}M' in Python)"
     )
+
+
+def _megabytes(size: int) -> str:
+    return str(-(-size // 10**6))
 
 
 def _candidates(workers: int) -> Iterator[tuple[int, int, int]]:
@@ -327,21 +361,32 @@ def _further(tiler: Tiler) -> int:
 
 
 def _worked_on(tiler: Tiler) -> int:
-    """Return the pixels that the kernels hold for a chunk, all their copies counted."""
+    """Return the bytes that the kernels hold for a chunk, all their copies counted."""
     rows, columns = tiler.chunk
     y, x = max(0, (tiler.height - rows) // 2), max(0, (tiler.width - columns) // 2)
     box = Box(y, x, y + rows, x + columns).clip(tiler.height, tiler.width)
-    held = _KERNEL_COPIES * box.area
+    held = _ORIGIN_COPIES * box.area * tiler.info.channels * tiler.info.dtype.itemsize
     for stage in reversed(tiler.stages):
-        definition, wanted = stage.filter.definition, stage.input_box(box)
-        ours = definition.region is not None and definition.ours
-        copies = _ORIGIN_COPIES if ours else _KERNEL_COPIES
-        held = max(held, copies * wanted.area)
+        wanted = stage.input_box(box)
+        area = wanted.area if stage.filter.definition.region else max(wanted.area, box.area)
+        channels = max(stage.before.channels, stage.after.channels)
+        held = max(held, area * channels * _sample_bytes(stage))
         box = wanted.clip(stage.before.height, stage.before.width)
     return held
 
 
-def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits) -> Plan:
+def _sample_bytes(stage: Stage) -> int:
+    """Return the bytes that the kernel of a stage may hold for each sample of its chunk."""
+    definition = stage.filter.definition
+    size = max(stage.before.dtype.itemsize, stage.after.dtype.itemsize)
+    if not definition.ours:
+        return max(_OWN_SAMPLE_BYTES, _KERNEL_COPIES * size)
+    if definition.region is not None:
+        return _ORIGIN_COPIES * size
+    return max(_SAMPLE_BYTES, _KERNEL_COPIES * size)
+
+
+def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits, footing: Footing) -> Plan:
     """Return `plan` with the memory it takes worked out."""
     tiler, info = plan.tiler, source.info
     tilers = [tiler, *plan.measuring.values()]
@@ -353,14 +398,15 @@ def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits) -> Plan:
     wide = max(info.channels, plan.after.channels) * max(
         info.dtype.itemsize, plan.after.dtype.itemsize
     )
-    own = strip + payload // units + max(map(_worked_on, tilers)) * wide
+    own = strip + payload // units + max(map(_worked_on, tilers))
     own += max(map(_further, tilers)) * wide
     own += needs if plan.feed == "inline" else held if plan.feed == "direct" else 0
     band = needs if plan.feed == "bands" else info.nbytes if plan.feed == "whole" else 0
     shared = plan.window * payload + (plan.window * band if plan.feed == "bands" else band)
-    processes = _PARENT_BYTES + _READER_BYTES
+    processes = footing.held + _GROWTH_BYTES
     if traits.isolates:
-        processes += _SERVER_BYTES + plan.workers * _WORKER_BYTES
+        worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
+        processes += _POOL_BYTES + _SERVER_BYTES + plan.workers * worker + footing.libraries
     if source.access == "whole":
         processes += source.decode_bytes
         processes += info.nbytes if plan.feed != "whole" else 0

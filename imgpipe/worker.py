@@ -38,11 +38,12 @@ from imgpipe.filters.stages import (
 from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.machine import private_memory
 from imgpipe.tiler import Input, JobRef, Task, Tiler
 from imgpipe.tracebacks import of_changing_the_input, user_traceback
 from imgpipe.whereabouts import at_chunk, chunk_at, sign
 
-__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up"]
+__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up", "weigh"]
 
 _JOBS_KEPT = 4
 
@@ -177,6 +178,12 @@ def run_task(task: Task) -> Receipt:
         cpu=time.process_time(),
         spans=tuple(watch.spans.items()),
     )
+
+
+def weigh(functions: bytes) -> tuple[int, int]:
+    """Return what this process takes with `functions` loaded, as `machine.private_memory` does."""
+    pickle.loads(functions)  # noqa: S301 - the parent of this very run wrote it
+    return private_memory()
 
 
 def warm_up(ref: JobRef) -> None:

@@ -34,7 +34,7 @@ FLOORS = [
     ["taskqueue", "plan"],
     ["reader", "executors.preload"],
     ["options", "passes"],
-    ["tally"],
+    ["tally", "planning"],
     ["pipeline"],
     ["handles", "inmemory", "measuring", "iteration", "folder"],
     ["checking"],

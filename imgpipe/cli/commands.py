@@ -258,6 +258,7 @@ def _make_image(
     verbose: bool,
     **options: Any,
 ) -> None:
+    from imgpipe.machine import dedicated  # noqa: PLC0415
     from imgpipe.passes import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
@@ -266,7 +267,7 @@ def _make_image(
     if not dry_run:
         fork_early(chain, input_, jobs)
     control = Control()
-    with signals.stopping(control.stop):
+    with dedicated(), signals.stopping(control.stop):
         if dry_run:
             click.echo(printable(str(plan_run(input_, chain, output, **options))))
             return

@@ -158,7 +158,8 @@ def common_options() -> list[click.Parameter]:
         _option(
             "--max-memory",
             type=Size(),
-            help="Bound on the memory of all processes together, such as 512M. "
+            help="Bound on the memory of all processes together, such as 512M, libraries of your "
+            "functions included. "
             "[default: half of what is available, at most 2G]",
         ),
         _option("--max-pixels", type=Size(), help="Refuse images with more pixels. [default: 4G]"),

@@ -63,6 +63,9 @@ class Supervised(Protocol):
     def look_after(self) -> None:
         """Notice a death that nobody was told of: to be called when nothing happens for long."""
 
+    def limit(self, workers: int) -> None:
+        """Have no more than `workers` start from now on."""
+
     def kill(self) -> None:
         """End all workers at once, whatever they are doing."""
 

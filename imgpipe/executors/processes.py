@@ -112,6 +112,13 @@ class ProcessExecutor(Executor):
             if self._current is not None:
                 self._current.look_after()
 
+    def limit(self, workers: int) -> None:
+        """Have no more than `workers` start from now on."""
+        with self._lock:
+            self._max_workers = workers
+            if self._current is not None:
+                self._current.limit(workers)
+
     def kill(self) -> None:
         """End all workers at once."""
         with self._lock:
@@ -192,6 +199,10 @@ class _Generation:
         self._given.add(future)
         future.add_done_callback(self._given.discard)
         return future
+
+    def limit(self, workers: int) -> None:
+        """Have no more than `workers` start from now on."""
+        self._pool._max_workers = workers
 
     def end(self, *, wanted: bool = False) -> End:
         """End all of them at once, unless that is done; leave nothing undecided that they had."""

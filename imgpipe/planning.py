@@ -1,0 +1,136 @@
+"""Planning a run: who carries it, and what it will take.
+
+What imgpipe itself takes is known. What the libraries of a user's functions take is measured in
+the first worker, once it has loaded them and before it does anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor
+from dataclasses import replace
+from typing import cast
+
+from imgpipe import worker
+from imgpipe.cleanup import CleanupStack
+from imgpipe.errors import MemoryPlanError
+from imgpipe.executors.base import Supervised, Traits
+from imgpipe.executors.choice import Choice, choose, started
+from imgpipe.executors.startup import in_our_worker
+from imgpipe.filters.stages import Stage, without_arrays
+from imgpipe.formats.arrays import Nowhere
+from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.rerouted import Rerouted
+from imgpipe.machine import held_memory, is_dedicated
+from imgpipe.options import Options
+from imgpipe.passes import Control, must_travel
+from imgpipe.plan import Footing, Plan, make_plan
+
+__all__ = ["chosen", "planned_run"]
+
+_LOOK_SECONDS = 1.0
+
+
+def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
+    """Return the executor that these options and filters get, for an output of so many pixels."""
+    definitions = [stage.filter.definition for stage in stages]
+    timed = options.timeout is not None
+    return choose(
+        options.executor,
+        options.workers,
+        trusted=not timed and (in_our_worker() or all(one.ours for one in definitions)),
+        pixels=pixels,
+        threads=not timed and {one.executor for one in definitions} == {"threads"},
+    )
+
+
+@contextlib.contextmanager
+def planned_run(
+    source: Source,
+    stages: tuple[Stage, ...],
+    sink: Sink,
+    destination: str,
+    options: Options,
+    control: Control,
+) -> Iterator[tuple[Plan, Sink, Choice, Executor | None]]:
+    """Plan a run. Where a worker was needed for it, the executor is there as well."""
+    choice = chosen(options, stages, sink.info.pixels)
+    sink = _within_reach(sink, choice.traits)
+    bare = tuple(map(without_arrays, stages))
+    functions = must_travel(bare) if choice.traits.isolates else b""
+    with CleanupStack() as held:
+        executor: Executor | None = None
+        weight = 0, 0
+        if functions and choice.traits.shares_memory:
+            executor = held.enter_context(started(choice, choice.workers))
+            weight = _weighed(functions, executor, control)
+        footing = Footing(held_memory(), is_dedicated(), *weight)
+        choice, plan = _fitted(source, stages, sink, destination, options, choice, footing)
+        if executor is not None and executor is not choice.executor:
+            cast(Supervised, executor).limit(plan.workers)
+        yield plan, sink, choice, executor
+
+
+def _fitted(
+    source: Source,
+    stages: tuple[Stage, ...],
+    sink: Sink,
+    destination: str,
+    options: Options,
+    choice: Choice,
+    footing: Footing,
+) -> tuple[Choice, Plan]:
+    """Return the plan, and who carries it. One worker may do without processes, and needs less."""
+
+    def plan_for(choice: Choice) -> Plan:
+        return make_plan(
+            source,
+            stages,
+            sink,
+            destination=destination,
+            traits=choice.traits,
+            workers=choice.workers,
+            executor=choice.reason,
+            max_memory=cast("int | None", options.max_memory),
+            chunk=cast("tuple[int, int] | None", options.chunk),
+            footing=footing,
+        )
+
+    with contextlib.suppress(MemoryPlanError):
+        plan = plan_for(choice)
+        if plan.workers > 1 or choice.workers == 1:
+            return choice, plan
+    alone = chosen(replace(options, workers=1), stages, sink.info.pixels)
+    return alone, plan_for(alone)
+
+
+def _weighed(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
+    """Return what a worker takes with `functions` loaded, as `worker.weigh` measures it.
+
+    Raises
+    ------
+    Cancelled
+        If the run is to end.
+    """
+    arrived = threading.Event()
+    control.attach(arrived.set)
+    with contextlib.suppress(BrokenExecutor, RuntimeError):  # a task will meet it too, and tell
+        future = executor.submit(worker.weigh, functions)
+        future.add_done_callback(lambda _: arrived.set())
+        while not arrived.wait(_LOOK_SECONDS):
+            if isinstance(executor, Supervised):
+                executor.look_after()
+        control.check()
+        with contextlib.suppress(Exception):
+            return future.result()
+    return 0, 0
+
+
+def _within_reach(sink: Sink, traits: Traits) -> Sink:
+    """Return a sink that all workers can serve: where they see no files, rows come back."""
+    far = traits.isolates and not traits.shares_files
+    if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
+        return Rerouted(sink)
+    return sink
