@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from imgpipe.cleanup import uninterrupted
+
 __all__ = [
     "PeakMemory",
     "available_memory",
@@ -129,16 +131,24 @@ class PeakMemory:
         self._stop = threading.Event()
         self._interval = interval
         self._thread = threading.Thread(target=self._watch, name="imgpipe-memory", daemon=True)
-        with contextlib.suppress(RuntimeError):  # where there is no thread, two samples must do
-            self._thread.start()
+        try:
+            # Where there is no thread, two samples must do.
+            with uninterrupted(), contextlib.suppress(RuntimeError):
+                self._thread.start()
+        except BaseException:
+            self._end()
+            raise
 
     def stop(self) -> int:
         """Take a last sample and return the highest."""
+        self._end()
+        self._sample()
+        return self.bytes
+
+    def _end(self) -> None:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._sample()
-        return self.bytes
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval):

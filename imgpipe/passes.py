@@ -19,7 +19,7 @@ from typing import Any
 
 from imgpipe import worker
 from imgpipe.buffers import Buffers, Slot
-from imgpipe.cleanup import CleanupStack
+from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.errors import Cancelled
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
@@ -319,14 +319,16 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
             queue.inbox.put(Ready(None, error))
 
     thread = threading.Thread(target=work, name="imgpipe-reader", daemon=True)
-    begin(thread)
     try:
+        with uninterrupted():  # or it could run without being known to
+            begin(thread)
         yield
     except BaseException:
         reader.stop()
         raise
     finally:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
     while not queue.inbox.empty():  # what the reader found after the last row
         left = queue.inbox.get()
         if isinstance(left, Ready) and left.error is not None:

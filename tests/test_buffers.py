@@ -49,3 +49,28 @@ def test_slots_do_not_overlap() -> None:
 def test_memory_that_is_not_there_is_an_error_and_no_crash() -> None:
     with pytest.raises(MemoryPlanError, match="max-memory"):
         Buffers(1, 1 << 60, shared=True)
+
+
+def attached(slot: Slot) -> set[str]:
+    """Return what a worker holds once it has attached `slot`."""
+    slot.bytes()
+    return set(buffers._attached)
+
+
+@pytest.mark.parametrize("maker", ["_memfd", "_temporary"])
+def test_memory_that_is_over_is_let_go_of_and_what_is_in_use_is_kept(
+    maker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
+    memory = [Buffers(1, 1000, shared=True) for _ in range(10)]
+    tokens = [one.slots[0].token for one in memory]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        for one in memory[:8]:
+            held = pool.submit(attached, one.slots[0]).result()
+        assert held == set(tokens[:8])
+        for one in memory[:6]:
+            one.close()
+        memory.append(Buffers(1, 1000, shared=True))  # which takes a file descriptor of theirs
+        assert pool.submit(attached, memory[8].slots[0]).result() == set(tokens[6:9])
+    for one in memory:
+        one.close()

@@ -128,19 +128,26 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
     if isinstance(choice.executor, Executor):
         yield choice.executor
         return
+    made: list[Executor] = []
     try:
-        with uninterrupted():
-            executor = _made(choice.executor, workers)
-    except RuntimeError as error:
-        raise refused(error) or error from error
-    try:
-        yield executor
+        with uninterrupted():  # an interrupt takes effect at the end of this
+            made.append(_allowed(choice.executor, workers))
+        yield made[0]
     except BaseException:
-        if isinstance(executor, Supervised):
-            executor.kill()  # a worker may be in the middle of anything
+        for executor in made:
+            if isinstance(executor, Supervised):
+                executor.kill()  # a worker may be in the middle of anything
         raise
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        for executor in made:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _allowed(name: str, workers: int) -> Executor:
+    try:
+        return _made(name, workers)
+    except RuntimeError as error:
+        raise refused(error) or error from error
 
 
 def _made(name: str, workers: int) -> Executor:
