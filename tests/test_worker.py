@@ -20,6 +20,7 @@ import imgpipe
 from imgpipe import buffers, worker
 from imgpipe.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
+from imgpipe.events import WorkerLost
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur
 from imgpipe.filters.base import filter
@@ -126,6 +127,31 @@ def test_a_merge_that_fails_is_named_and_shown(executor: str, pool: ProcessExecu
 def hang_in_numpy(chunk):
     time.sleep(3600)
     return chunk
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("hangs", ["one chunk", "every chunk"])
+def test_a_function_that_hangs_is_not_tried_again(hangs: str, workers: int, tmp_path: Path) -> None:
+    """So a run ends one time limit after the chunk was begun, however many workers there are."""
+
+    def marked(chunk):
+        if hangs == "every chunk" or (chunk == 7).any():
+            with open(tmp_path / f"{chunk.ravel()[:9].tobytes().hex()}", "ab") as file:
+                file.write(b"tried\n")
+            hang_in_numpy(chunk)
+        return chunk
+
+    array = noise((2400, 900, 3), "uint8") | 8
+    array[1310, 720] = 7
+    events: list[object] = []
+    with pytest.raises(FilterTimeout):
+        imgpipe.apply(
+            array, filter(halo=0)(marked)(), chunk=100, workers=workers, timeout=0.6,
+            on_event=events.append,
+        )  # fmt: skip
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"tried\n"}
+    assert len(list(tmp_path.iterdir())) <= workers
+    assert not any(isinstance(event, WorkerLost) for event in events)
 
 
 def end(chunk):
