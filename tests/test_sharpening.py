@@ -65,7 +65,20 @@ def test_of_large_radius_is_close(photo: Pixels, radius: float, error: float) ->
         assert np.abs(made - exact.clip(0, 255)).max() <= amount * error + 0.5
     wide = photo.astype(np.uint16) * np.uint16(257)
     exact = sharpened(wide, radius, 1)
-    assert np.abs(unsharp(radius)(wide) - exact.clip(0, 65535)).max() <= 10
+    assert np.abs(unsharp(radius)(wide) - exact.clip(0, 65535)).max() <= 0.6
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+@pytest.mark.parametrize("radius", [3.5, 12.0])
+def test_of_large_amount_is_exact(dtype: str, radius: float) -> None:
+    array = picture((60, 50, 2), dtype)
+    exact, made = sharpened(array, radius, 20), unsharp(radius, 20)(array)
+    if made.dtype.kind == "f":
+        assert np.abs(made - exact).max() <= 21 * (1e-6 if dtype == "float32" else 1e-10)
+    else:
+        limits = np.iinfo(dtype)
+        off = np.abs(made - exact.clip(limits.min, limits.max)).max()
+        assert off <= 0.5 + 21e-6 * limits.max
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
