@@ -19,6 +19,8 @@ from imgpipe.refusals import begin
 
 __all__ = ["Handle", "submit"]
 
+_FIRST = 100  # of what `multiprocessing` does at the end of a process
+
 _log = logging.getLogger("imgpipe")
 
 
@@ -138,6 +140,10 @@ def _wait_at_exit() -> None:
             for name in ("thread", "process"):
                 importlib.import_module(f"concurrent.futures.{name}")
             threading._register_atexit(_end_all)  # type: ignore[attr-defined]
+            # A child process of `multiprocessing` lets go of its semaphores before that.
+            importlib.import_module("multiprocessing.util").Finalize(
+                None, _end_all, exitpriority=_FIRST
+            )
         except RuntimeError:  # the main thread has ended already
             _exit.over = True
         _exit.process = os.getpid()

@@ -24,7 +24,7 @@ from imgpipe.worker import Receipt, run_task
 __all__ = ["Done", "Lost", "Ready", "Stop", "TaskQueue"]
 
 _ATTEMPTS = 3
-_STARTS = 5  # times that workers may fail to start, one after the other
+_STARTS = 20  # times that workers may fail to start, one after the other
 _UNEXPLAINED = 50  # times that workers may be lost without a task of this run being at fault
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 0.5

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.buffers import Slot
-from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, WorkerError
 from imgpipe.filters.definition import digest_of
 from imgpipe.filters.faint import watching
 from imgpipe.filters.stages import (
@@ -333,6 +333,8 @@ def _job(ref: JobRef) -> Job:
     job = _jobs.get(ref.digest)
     if job is None:
         data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
+        if digest_of(bytes(data)) != ref.digest:  # the run is over, and its memory another's
+            raise WorkerError("the job of this task is gone")
         job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
         with _jobs_lock:
             for old in [key for key in _jobs if not key.startswith("here-")][:-_JOBS_KEPT]:

@@ -47,6 +47,25 @@ def test_a_script_that_ends_right_after_submit_makes_its_image(
     assert is_inverted(tmp_path / "out.png")
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_process_that_ends_right_after_submit_makes_its_image(
+    method: str, tmp_path: Path
+) -> None:
+    text = f"""
+def work():
+    imgpipe.submit('in.png', own(), 'out.png', workers=2)
+if __name__ == "__main__":
+    import multiprocessing
+    child = multiprocessing.get_context({method!r}).Process(target=work)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    done = run_script(OWN + text, tmp_path)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert is_inverted(tmp_path / "out.png")
+
+
 @pytest.mark.parametrize("kept", ["", "handle = "])
 def test_a_failure_that_nobody_asks_for_is_told(kept: str, tmp_path: Path) -> None:
     text = f"{kept}imgpipe.submit('missing.png', invert(), 'out.png')\n"
