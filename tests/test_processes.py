@@ -37,7 +37,7 @@ from tests.leftovers import (
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
-"""How many random moments are tried."""
+"""How many random moments are tried, half of them with one pool for all runs."""
 
 PIXELS = np.tile(noise((40, 1000, 1), "uint8"), (350, 1, 1))
 BLURRED = blur()(PIXELS)
@@ -115,6 +115,7 @@ def test_a_worker_killed_under_two_runs_costs_both_only_time(png: Path) -> None:
         assert all(run.result(60) for run in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [crash, terminate])
 def test_only_the_run_whose_function_ends_workers_fails(bad, png: Path, tmp_path: Path) -> None:
     """Three times a task ends its worker, and each time the others have to begin anew."""
@@ -223,7 +224,7 @@ def test_processes_killed_at_random_moments_under_six_threads(shared: bool, png:
     over = threading.Event()
 
     def kill_some() -> None:
-        for _ in range(MOMENTS):
+        for _ in range(MOMENTS // 2):
             # A server that is killed whenever it has just begun never gets to start a worker.
             assert eventually(lambda: len(workers_here()) > 1)
             threading.Event().wait(rng.uniform(0.01, 0.3))
