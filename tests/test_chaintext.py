@@ -27,7 +27,7 @@ def bare(chunk, *, other: int = 3):
 def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
-    Path("own.py").write_text(SOURCE)
+    Path("completed.py").write_text(SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def _own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("blur:2|gr", ["blur:2|grayscale"]),
         ("blur:2 | flip:h", ["blur:2 | flip:horizontal"]),
         ("blur:2 | blur:sigma=2,t", ["blur:2 | blur:sigma=2,truncate="]),
-        ("own.py:em", ["own.py:emboss"]),
-        ("own.py:emboss:b", ["own.py:emboss:big=", "own.py:emboss:border="]),
-        ("own.py:emboss:loud=t", ["own.py:emboss:loud=true"]),
-        ("own:emboss:bi", ["own:emboss:big="]),
-        ("own.py:bare:h", ["own.py:bare:halo="]),
-        ("own.py:bare:dtype=f", ["own.py:bare:dtype=float32"]),
-        ("own.py:bare:o", ["own.py:bare:other="]),
+        ("completed.py:em", ["completed.py:emboss"]),
+        ("completed.py:emboss:b", ["completed.py:emboss:big=", "completed.py:emboss:border="]),
+        ("completed.py:emboss:loud=t", ["completed.py:emboss:loud=true"]),
+        ("completed:emboss:bi", ["completed:emboss:big="]),
+        ("completed.py:bare:h", ["completed.py:bare:halo="]),
+        ("completed.py:bare:dtype=f", ["completed.py:bare:dtype=float32"]),
+        ("completed.py:bare:o", ["completed.py:bare:other="]),
         ("nothing:x", []),
-        ("own.py:nothing:x", []),
+        ("completed.py:nothing:x", []),
         ("blur:sigma=2:", []),
     ],
 )
