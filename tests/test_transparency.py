@@ -17,7 +17,7 @@ from PIL import Image
 
 import imgpipe
 from imgpipe import filters as f
-from imgpipe.errors import FilterError, UsageError
+from imgpipe.errors import DeclarationError, FilterError, UsageError
 from imgpipe.filters.base import Chain, Filter, filter
 from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.transparency import filled
@@ -289,6 +289,20 @@ def test_what_looks_at_neighbours_makes_0_of_hidden_pixels() -> None:
     assert (f.invert()(array, alpha=3)[4, 4] == [55, 55, 55, 0]).all()
 
 
+def test_a_filter_that_changes_the_size_says_what_becomes_of_alpha() -> None:
+    @filter(
+        halo=0,
+        output=lambda size: (size[0] // 2, size[1] // 2),
+        region=lambda box, size: imgpipe.Box(2 * box.y0, 2 * box.x0, 2 * box.y1, 2 * box.x1),
+    )
+    def halved(chunk):
+        return chunk[::2, ::2]
+
+    assert halved()(np.zeros((8, 8, 4), np.uint8)).shape == (4, 4, 4)
+    with pytest.raises(DeclarationError, match=r"halved: .* says nothing of alpha"):
+        halved()(np.zeros((8, 8, 4), np.uint8), alpha=3)
+
+
 def test_a_nan_that_cannot_be_seen_is_no_error() -> None:
     array = np.array([[[np.nan, 0], [0.5, 1], [-1, 0]]], np.float32)
     assert_array_equal(f.astype(dtype="uint8")(array, alpha=1)[..., 1], [[0, 255, 0]])
@@ -357,10 +371,8 @@ def half_transparent(colour: int) -> Pixels:
 
 @pytest.mark.parametrize("hidden", [0, 100, 255])
 def test_only_what_can_be_seen_is_measured(hidden: int) -> None:
-    array, expected = half_transparent(hidden), {}
-    expected["autocontrast"] = [0, 128, 255]
-    expected["equalize"] = [85, 170, 255]
-    expected["otsu"] = [0, 255, 255]
+    array = half_transparent(hidden)
+    expected = {"autocontrast": [0, 128, 255], "equalize": [85, 170, 255], "otsu": [0, 255, 255]}
     for name, levels in expected.items():
         made = getattr(f, name)()(array, alpha=1)
         assert_array_equal(made[:, :3, 0], [levels] * 3)

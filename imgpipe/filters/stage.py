@@ -133,6 +133,11 @@ class Stage:
         Where the function looks at several pixels, what it makes of hidden ones is 0. Where it
         looks at one, a NaN or an infinity that cannot be seen is no reason to fail, and is 0 too.
         """
+        if self.origin(box).shape != box.shape:
+            raise DeclarationError(
+                f"{self.filter.name}: changes the size of the image, and says nothing of alpha; "
+                'declare alpha="premultiply" for an average, or "filter" to get all channels'
+            )
         alpha = self._trim(padded[self._seen(wanted).within(wanted)][..., -1:], box)
         if alpha.dtype.kind == "f":
             as_declared(alpha, self.after.dtype, self.filter.name)  # where a NaN is an error
