@@ -35,7 +35,7 @@ from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, compute, measure, resolve
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
 from imgpipe.machine import keep_freed_memory
-from imgpipe.plan import make_plan
+from imgpipe.plan import Footing, make_plan
 from imgpipe.tiler import Tiler
 
 FAMILIES = (smoothing, edges, ranks, tone, geometry)
@@ -163,6 +163,7 @@ def chunked(one: Filter, pixels: Pixels) -> Kernel:
     plan = make_plan(
         source, stages, PlacedArraySink(stages[-1].after, out), destination="array",
         traits=ONE_PROCESS, workers=1, executor="serial", max_memory=None, chunk=None,
+        footing=Footing(),
     )  # fmt: skip
 
     def run(_: Pixels) -> Pixels:

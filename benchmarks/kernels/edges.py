@@ -139,7 +139,7 @@ def laplacian_case(sigma: float) -> Case:
         return np.asarray(by_planes(one)(pixels))
 
     return case(
-        gaussian_laplace(sigma=sigma),
+        gaussian_laplace(sigma=sigma, gain=1),
         lambda a, top: log(a, np.float64) + top / 2,
         *ALL,
         scipy=lambda a: log(a) + white(a) / 2,
@@ -150,7 +150,7 @@ def difference_case(sigma: float) -> Case:
     """Compare differences of Gaussians."""
     wide = 1.6 * sigma
     return case(
-        difference_of_gaussians(low_sigma=sigma),
+        difference_of_gaussians(low_sigma=sigma, gain=1),
         lambda a, top: smooth(a, sigma) - smooth(a, wide) + top / 2,
         *ALL,
         opencv=lambda a: cv2.addWeighted(

@@ -41,7 +41,7 @@ def unsharp(
     of the full range, else ``value``. The blur is a Gaussian cut off at 4 standard deviations.
 
     The blur is exact to 1e-10 of the largest absolute value within the window for float64 and
-    integers of 32 and 64 bits, and to 1e-6 for other types. For uint8 it is within 2 levels,
+    integers of 32 and 64 bits, and to 1e-6 for other types. For uint8 it is within 3 levels,
     mostly 1, where the radius is above 3 and the amount at most 1.
 
     Parameters

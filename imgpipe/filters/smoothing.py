@@ -29,7 +29,7 @@ def blur(
 
     float64 and integers of 32 and 64 bits are exact to 1e-10 of the largest absolute value within
     the window, float16 and float32 to 1e-6, before they are rounded to their type. uint16 is within
-    one level. uint8 is within 2 levels of the unrounded Gaussian whatever the image, and mostly
+    one level. uint8 is within 3 levels of the unrounded Gaussian whatever the image, and mostly
     within 1.
 
     Parameters
