@@ -41,7 +41,7 @@ _UNSUPPORTED = {
     errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
     errno.ENOTTY,
 }  # fmt: skip
-_swept: set[tuple[int, int]] = set()
+_swept: set[tuple[str, int, int]] = set()
 
 
 class OutputFile:
@@ -317,9 +317,10 @@ def _sweep(folder: Path) -> None:
         return
     with contextlib.suppress(OSError):
         found = os.stat(folder)
-        if (found.st_dev, found.st_ino) in _swept:
+        mark = os.fspath(folder), found.st_dev, found.st_ino
+        if mark in _swept:
             return
-        _swept.add((found.st_dev, found.st_ino))
+        _swept.add(mark)
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") and entry.name.endswith(_SUFFIX):
