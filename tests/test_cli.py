@@ -196,8 +196,8 @@ class TestHelp:
 
     def test_offers_a_border_where_there_may_be_one(self) -> None:
         without = {
-            *("autocontrast", "blend", "crop", "equalize", "flip", "gamma", "grayscale"),
-            *("invert", "linear", "lut", "mix_channels", "otsu", "posterize", "resize"),
+            *("astype", "autocontrast", "blend", "crop", "equalize", "flip", "gamma", "grayscale"),
+            *("invert", "levels", "linear", "lut", "mix_channels", "otsu", "posterize", "resize"),
             *("rotate", "sepia", "solarize", "threshold", "tint"),
         }
         for name in FILTERS:
