@@ -142,6 +142,16 @@ def test_a_docstring_that_begins_with_a_signature_begins_after_it() -> None:
     assert docstring_of(half) == "Halve it."
 
 
+def test_values_of_a_vectorized_function_have_each_a_type_of_their_own() -> None:
+    half = np.vectorize(lambda v: v / 2 if v > 10 else 0)  # of whole numbers, if the first is 0
+    image = IMAGE.copy()
+    image[0, 0] = 0
+    one = imgpipe.filter(half, halo=0)()
+    expected = np.where(image > 10, np.rint(image / 2), 0)
+    assert_array_equal(one(image), expected)
+    assert_array_equal(imgpipe.apply(image, one, executor="serial", chunk=8), expected)
+
+
 class TestDigests:
     def test_cover_what_a_function_holds_on_to(self) -> None:
         def adding(n: int) -> Callable[[Any], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import copyreg
 import importlib
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
 
 from imgpipe.errors import DeclarationError
 from imgpipe.filters.borders import Border
@@ -116,6 +119,20 @@ class Definition:
     def ours(self) -> bool:
         """Whether the kernel came with imgpipe, and need not be watched."""
         return module_of(self.kernel).startswith("imgpipe.filters.")
+
+    @cached_property
+    def function(self) -> Kernel:
+        """The kernel as it is called.
+
+        A `numpy.vectorize` without ``otypes`` makes all values of a chunk of the type of the first
+        one, which depends on the cut; so each keeps its own.
+        """
+        kernel: Any = self.kernel
+        if not isinstance(kernel, np.vectorize) or kernel.otypes or kernel.signature:
+            return self.kernel
+        made: Any = copy.copy(kernel)
+        made.otypes = "O"
+        return made  # type: ignore[no-any-return]
 
     @property
     def summary(self) -> str:

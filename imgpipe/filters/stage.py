@@ -225,7 +225,7 @@ class Stage:
         view = padded.view()
         view.flags.writeable = False
         args, keywords = self.filter.arguments(extra)
-        kernel, ours = self.filter.definition.kernel, self.filter.definition.ours
+        kernel, ours = self.filter.definition.function, self.filter.definition.ours
         try:
             # What ours make of infinity and NaN is documented; NumPy need not warn of it.
             with np.errstate(all="ignore") if ours else nullcontext():
