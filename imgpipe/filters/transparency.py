@@ -39,6 +39,7 @@ class _Nothing(Enum):
 
 NOTHING = _Nothing.NOTHING
 
+_ROWS = 32  # filled at once
 _FAINTEST = 1e-12  # of opaque: the least alpha of a mixture
 
 
@@ -127,9 +128,12 @@ def filled(pixels: Pixels, visible: Pixels, reach: Halo) -> Pixels:
     out = np.array(pixels[inside], order="C")
     source, target = as_items(pixels), as_items(out)
     target[hidden] = np.zeros((), target.dtype)
-    y, x = np.nonzero(hidden & in_reach)
-    row = y + reach[0] + down[y, x]
-    target[y, x] = source[row, x + reach[1] + along[row, x]]
+    near = hidden & in_reach
+    for start in range(0, len(out), _ROWS):  # indices take more memory than pixels
+        y, x = np.nonzero(near[start : start + _ROWS])
+        y += start
+        row = y + reach[0] + down[y, x]
+        target[y, x] = source[row, x + reach[1] + along[row, x]]
     return colour_of(out)
 
 
