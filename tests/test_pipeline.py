@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -391,3 +392,15 @@ def test_filters_without_their_parameters_have_their_defaults_or_are_refused(
             imgpipe.apply(photo, wrong)
         with pytest.raises(UsageError, match=says):
             imgpipe.run(tmp_path / "in.png", wrong, tmp_path / "o.png")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".png"])
+def test_workers_find_relative_paths_wherever_they_were_started(
+    suffix: str, pool: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = noise((40, 30, 3), "uint8")
+    imgpipe.apply(array, invert(), executor=pool)  # they are here by now, in another folder
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", array)
+    imgpipe.run("in.npy", blur() | flip(), f"o{suffix}", executor=pool)
+    np.testing.assert_array_equal(imgpipe.read(f"o{suffix}"), (blur() | flip())(array))
