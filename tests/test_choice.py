@@ -128,6 +128,30 @@ def test_they_end_with_the_worker_that_is_terminated(tmp_path: Path) -> None:
     assert not (tmp_path / "out.png").exists()
 
 
+LEFT_OPEN = """
+import imgpipe, multiprocessing, sys
+from imgpipe.executors.processes import ProcessExecutor
+
+def work():
+    global pool
+    pool = ProcessExecutor(1)
+    imgpipe.run("in.png", imgpipe.filters.blur(), "out.png", executor=pool)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    child.start()
+    child.join()
+    work()
+    print(child.exitcode)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_pool_that_nobody_shuts_down_ends_with_its_process(method: str, tmp_path: Path) -> None:
+    imgpipe.write(PIXELS, tmp_path / "in.png")
+    assert run_script(LEFT_OPEN, tmp_path, method).stdout == "0\n"
+
+
 IN_A_FORK = """
 import os, imgpipe
 from imgpipe.executors.processes import ProcessExecutor

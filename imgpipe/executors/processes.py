@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Executor, Future, InvalidStateError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from multiprocessing import connection, util
 from typing import Any, ParamSpec, TypeVar
 
 from imgpipe.cleanup import uninterrupted
@@ -36,6 +36,7 @@ T = TypeVar("T")
 _JOIN_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _TRIES = 5
+_EARLY = 50  # at the end of a process, but after the runs that are waited for
 _LOG_BYTES = 1 << 16
 
 
@@ -63,6 +64,8 @@ class ProcessExecutor(Executor):
         )
         with _typed():
             self._server = Server.acquire()
+        # A child process of `multiprocessing` waits at its end for children that nobody ended.
+        self._at_exit = util.Finalize(None, _end_left, (weakref.ref(self),), exitpriority=_EARLY)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand a task to the next free worker.
@@ -136,11 +139,19 @@ class ProcessExecutor(Executor):
         if generation is not None:
             generation.shut_down(wait=wait, cancel=cancel_futures)
         if not released:
+            self._at_exit.cancel()
             self._server.release()
 
     def _processes(self) -> list[Any]:
         generation = self._current
         return [] if generation is None else generation.processes
+
+
+def _end_left(left: weakref.ref[ProcessExecutor]) -> None:
+    """End the workers of a pool that was not shut down, at the end of this process."""
+    pool = left()
+    if pool is not None:
+        pool.kill()
 
 
 @contextlib.contextmanager

@@ -122,9 +122,11 @@ def fork_now() -> None:
 @contextlib.contextmanager
 def launching() -> Iterator[None]:
     """Start processes that neither run the main module again nor are disturbed while they start."""
-    with _Launch.lock, _without_main(), _signals_held_back(), _apart_from_the_folder():
-        revive_the_tracker()  # before any worker, or each would start its own
-        yield
+    with _Launch.lock, _without_main(), _apart_from_the_folder():
+        with _signals_held_back():
+            revive_the_tracker()  # before any worker, or each would start its own
+        with _signals_held_back():  # anew: a tracker that is started lets SIGINT through again
+            yield
 
 
 def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
@@ -144,8 +146,10 @@ def revive_the_tracker() -> None:
     with _Launch.lock:
         if getattr(tracker, "_fd", None) is not None and not tracker._check_alive():
             _log.warning("the resource tracker of multiprocessing was killed; a new one is started")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says the same, less plainly
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says the same, less plainly
+                resource_tracker.ensure_running()
+        else:
             resource_tracker.ensure_running()
         if _Launch.tracker not in (None, tracker._pid):
             with contextlib.suppress(OSError):  # killed again
