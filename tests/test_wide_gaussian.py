@@ -17,7 +17,6 @@ from tests.test_gaussian import (
     Pixels,
     exact,
     padded,
-    photograph,
     radius_of,
     random_image,
     synthetic,
@@ -28,8 +27,8 @@ SIGMAS = [14.0, 20.0, 33.3, 60.0]
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_photographs_are_within_a_level(sigma: float) -> None:
-    for name in PHOTOGRAPHS:
-        chunk = padded(photograph(name), radius_of(sigma))
+    for name, image in PHOTOGRAPHS.items():
+        chunk = padded(image, radius_of(sigma))
         error = np.abs(gaussian(chunk, sigma=sigma, origin=(1, 2)) - exact(chunk, sigma))
         assert error.max() <= 1.1, name
         assert error.mean() <= 0.27, name
@@ -45,7 +44,7 @@ def test_edges_boards_impulses_and_noise_are_within_a_level_and_a_half(sigma: fl
 
 @pytest.mark.parametrize("truncate", [3.5, 3.7, 6.0])
 def test_other_truncations_are_within_a_level_and_a_half(truncate: float) -> None:
-    chunk = padded(photograph("coffee.png"), radius_of(15, truncate))
+    chunk = padded(PHOTOGRAPHS[3], radius_of(15, truncate))
     made = gaussian(chunk, sigma=15, truncate=truncate, origin=(0, 0))
     assert np.abs(made - exact(chunk, 15, truncate)).max() <= 1.5
 
