@@ -190,8 +190,8 @@ def test_every_format_tells_of_damage_in_its_own_words(
 
     cut = data.draw(st.integers(0, len(content) - 1))
     damaged.write_bytes(content[:cut])
-    with pytest.raises(ImgpipeError, match="damaged"):
-        imgpipe.read(damaged)
+    said = what_reading_says(damaged)  # no error where all that is missing comes after the pixels
+    assert str(damaged) in said or np.array_equal(imgpipe.read(damaged), imgpipe.read(whole))
 
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
