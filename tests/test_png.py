@@ -612,7 +612,8 @@ TIME = (b"tIME", b"")
         ([data_of(PIXELS), (b"IEND", b"content")], ""),
         ([data_of(PIXELS), TIME, (b"IDAT", b""), END], "ignored the chunk IDAT"),
         ([data_of(PIXELS), TIME, (b"IDAT", b"x"), END], "ignored the chunk IDAT"),
-        ([(b"IDAT", b""), TIME, data_of(PIXELS), END], ""),
+        ([(b"IDAT", b""), TIME, data_of(PIXELS), END], "ignored the chunk IDAT: it is empty"),
+        ([data_of(PIXELS), header(1, 1), END], "ignored the chunk IHDR"),
         ([(b"IDAT", b""), data_of(PIXELS), END], ""),
         ([PALETTE_OF_4_BYTES, data_of(PIXELS), END], "no palette has 4 bytes"),
         ([(b"PLTE", b""), data_of(PIXELS), END], "no palette has 0 bytes"),
@@ -688,6 +689,36 @@ def test_frames_of_an_animation_are_left_out_with_a_warning(
     assert (decoded(path) == 7).all()
     assert "is an animation of 2 frames; only its still image is read" in caplog.text
     assert ".apng" not in png.SUFFIXES
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_damaged_name_of_a_chunk_matters_before_the_pixels_only(
+    path: Path, behind: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    chunks = (data_of(PIXELS), TIME) if behind else (TIME, data_of(PIXELS))
+    png_file(path, header(2, 2), *chunks, END)
+    path.write_bytes(path.read_bytes().replace(b"tIME", b"TIME"))
+    if behind:
+        assert not decoded(path).any()
+        assert "ignored the chunk TIME: its checksum is wrong" in caplog.text
+    else:
+        damaged(path, "damaged: its chunk TIME is not known")
+
+
+def test_a_chunk_behind_the_pixels_that_must_be_understood_is_not_skipped(path: Path) -> None:
+    png_file(path, header(2, 2), data_of(PIXELS), (b"ABCD", b""), END)
+    damaged(path, "ABCD", FormatError)
+
+
+def test_a_second_palette_behind_the_pixels_is_ignored(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    palette, other = (b"PLTE", b"abc"), (b"PLTE", b"xyz")
+    png_file(path, header(2, 2, 8, 3), palette, data_of(PIXELS), other, END)
+    assert (decoded(path) == list(b"abc")).all()
+    assert "ignored the chunk PLTE" in caplog.text
+    png_file(path, header(2, 2, 8, 3), palette, other, data_of(PIXELS), END)
+    damaged(path, "twice")
 
 
 def test_every_flipped_byte_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:

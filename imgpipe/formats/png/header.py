@@ -169,6 +169,8 @@ class _HeaderReader:
         """Add a chunk to the pixel data, unless that has ended: it stands in one place."""
         if start - 8 == self.data_end or not self.data_bytes:
             if start - 8 != self.data_end:
+                if self.data_end:
+                    self._ignored(b"IDAT", "it is empty, and the pixel data begins after it")
                 self.data_start = start - 8
             self.data_end = start + length + 4
             self.data_bytes += length
@@ -262,13 +264,8 @@ class _HeaderReader:
                 self._ignored(kind, f"no palette has {length} bytes")
             else:
                 self._must_be_whole(kind, start, length)
-        elif kind == b"IHDR":
-            raise self._corrupt("has two headers (IHDR)")
         elif kind[:1].isupper():
-            raise FormatError(
-                f"{self.name}: needs an extension of PNG that is not known (chunk "
-                f"{kind.decode()}); convert it with the program that wrote it"
-            )
+            self._critical(kind, start, length)
         elif kind == b"acTL":
             self._animation(start, length)
         elif kind == b"tRNS" or kind in METADATA_CHUNKS:
@@ -276,12 +273,31 @@ class _HeaderReader:
         elif length <= _MAX_ANCILLARY:
             self._must_be_whole(kind, start, length)
 
+    def _critical(self, kind: bytes, start: int, length: int) -> None:
+        """Refuse what cannot be there, unless it is damage behind the pixel data."""
+        whole = length <= _MAX_ANCILLARY and self._checked(kind, start, length) is not None
+        if self.data_bytes and not (whole and kind != b"IHDR"):
+            why = "the pixel data stands before it" if whole else "its checksum is wrong"
+            self._ignored(kind, why)
+        elif kind == b"IHDR":
+            raise self._corrupt("has two headers (IHDR)")
+        elif whole:
+            raise FormatError(
+                f"{self.name}: needs an extension of PNG that is not known (chunk "
+                f"{kind.decode()}); convert it with the program that wrote it"
+            )
+        else:
+            raise self._corrupt(f"is damaged: its chunk {kind.decode()} is not known")
+
     def _must_be_whole(self, kind: bytes, start: int, length: int) -> None:
         """Warn of damage in a chunk that is not used: its name may be what is damaged."""
         if self._checked(kind, start, length) is None:
             self._ignored(kind, "its checksum is wrong")
 
     def _read_palette(self, header: Header, start: int, length: int) -> None:
+        if self.data_bytes and self.palette:
+            self._ignored(b"PLTE", "the pixel data stands before it")
+            return
         if not _can_be_palette(length):
             raise self._corrupt(f"has a palette of {length} bytes, which is not possible")
         content = self._content(b"PLTE", start, length)
