@@ -90,7 +90,7 @@ def far_away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarAwayExecut
         yield executor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # others look whether a process is left
 def pool() -> Iterator[ProcessExecutor]:
     with ProcessExecutor(2) as executor:
         yield executor

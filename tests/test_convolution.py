@@ -207,6 +207,7 @@ def test_images_smaller_than_the_halo(one: Filter, border: Any) -> None:
 
 def test_alpha_is_not_filtered() -> None:
     array = noise((19, 23, 4), "uint8")
+    array[..., 3] |= 1  # nothing is hidden
     out = convolve(SIDE, offset=0.5)(array, alpha=3)
     assert_array_equal(out[..., 3], array[..., 3])
     assert_array_equal(out[..., :3], convolve(SIDE, offset=0.5)(array[..., :3].copy()))

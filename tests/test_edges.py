@@ -174,6 +174,7 @@ def test_images_smaller_than_the_halo(one: Filter, border: str) -> None:
 @pytest.mark.parametrize("one", FILTERS, ids=repr)
 def test_alpha_passes_through_and_channels_do_not_mix(one: Filter) -> None:
     array = noise((19, 23, 4), "uint8")
+    array[..., 3] |= 1  # nothing is hidden
     out = one(array, alpha=3)
     assert_array_equal(out[..., 3], array[..., 3])
     for channel in range(3):
