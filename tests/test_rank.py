@@ -191,7 +191,7 @@ def test_the_same_as_scikit_image(photo: np.ndarray[Any, Any]) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_any_cut_and_images_smaller_than_the_halo(dtype: str) -> None:
-    for size in ((1, 1, 1), (1, 13, 3), (14, 2, 3), (25, 37, 2)):
+    for size in ((1, 1, 1), (1, 13, 3), (14, 2, 3), (19, 23, 2)):
         array = noise(size, dtype)
         if dtype.startswith("float"):
             array.ravel()[::3] = -0.0
@@ -202,7 +202,7 @@ def test_any_cut_and_images_smaller_than_the_halo(dtype: str) -> None:
                 filters.percentile(radius=radius, percentile=80, border=border),
             ):
                 expected = one(array)
-                for chunk in (4, (3, 64), (64, 5)):
+                for chunk in (5, (3, 64), (64, 5)):
                     made = imgpipe.apply(array, one, executor="serial", chunk=chunk)
                     assert made.tobytes() == expected.tobytes()
 

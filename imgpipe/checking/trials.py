@@ -42,6 +42,10 @@ CUTS: tuple[Cut, ...] = (
 )
 FEW = CUTS[1:4]
 
+# Tiny pieces take long, each of them: they are tried in a corner, of so many rows and columns.
+_TINY = 200  # pixels
+_CORNER = (84, 108)
+
 _LAST_BITS = 256  # sums of some hundred floats, in another order, differ by no more of them
 
 
@@ -98,7 +102,7 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
     """Return how far the pieces of a picture are from `made`, which is what the whole becomes."""
     chunks = f"{picture.name}, in chunks of {cut[0]} x {cut[1]}"
     try:
-        pieces = _in_pieces(one, picture, cut)
+        pieces = _in_pieces(one, picture, cut, made)
     except ImgpipeError as error:
         failure = str(error).splitlines()[-1]
         return Difference(np.inf, picture, cut, where=chunks, failure=failure)
@@ -160,14 +164,17 @@ def _computed(stages: tuple[Stage, ...], box: Box, picture: Picture) -> Pixels:
     return compute(stages, box, lambda part: picture.pixels[part.slices])
 
 
-def _in_pieces(one: Filter, picture: Picture, cut: Cut) -> Pixels:
+def _in_pieces(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Pixels:
+    """Return `made` with what pieces give, wherever this cut is tried."""
+    rows, columns, first_row, first_column = cut
+    out = made.copy()
+    height, width = made.shape[:2]
+    if rows * columns < _TINY:
+        height, width = min(height, _CORNER[0]), min(width, _CORNER[1])
     with _told():
         stages = _stages(one, picture)
-        after = stages[-1].after
-        out = np.empty(after.shape, after.dtype)
-        rows, columns, first_row, first_column = cut
-        for y0, y1 in _stretches(after.height, rows, first_row):
-            for x0, x1 in _stretches(after.width, columns, first_column):
+        for y0, y1 in _stretches(height, rows, first_row):
+            for x0, x1 in _stretches(width, columns, first_column):
                 box = Box(y0, x0, y1, x1)
                 out[box.slices] = _computed(stages, box, picture)
         return out
