@@ -15,7 +15,6 @@ from typing import Literal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.filters.base import Chain
-from imgpipe.filters.grammar import described
 from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Box, Halo
@@ -79,7 +78,7 @@ class Plan:
         Names of the two ends.
     before, after : ImageInfo
         The input and the output.
-    chain : str
+    chain : Chain
         The filters.
     halo : (int, int)
         Rows and columns of context of the whole chain, in pixels of the output.
@@ -110,7 +109,7 @@ class Plan:
     destination: str
     before: ImageInfo
     after: ImageInfo
-    chain: str
+    chain: Chain
     halo: Halo
     feed: Feed
     tiler: Tiler
@@ -145,7 +144,7 @@ class Plan:
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
-            "chain": self.chain or "(none)",
+            "chain": str(self.chain) or "(none)",
             "read as": feeds[self.feed],
             "tasks": f"{len(self.tiler)} of {self.tiler.task_rows} rows",
             "chunks": f"{columns} x {rows} pixels",
@@ -199,7 +198,7 @@ def make_plan(
                 destination=destination,
                 before=source.info,
                 after=sink.info,
-                chain=described(Chain(tuple(stage.filter for stage in stages))),
+                chain=Chain(tuple(stage.filter for stage in stages)),
                 halo=_context(stages),
                 feed=feed,
                 tiler=tiler,

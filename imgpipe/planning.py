@@ -22,7 +22,6 @@ from imgpipe.executors.startup import in_our_worker
 from imgpipe.filters.stages import Stage, without_arrays
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.rerouted import Rerouted
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 from imgpipe.passes import Control, must_travel
@@ -132,5 +131,7 @@ def _within_reach(sink: Sink, traits: Traits) -> Sink:
     """Return a sink that all workers can serve: where they see no files, rows come back."""
     far = traits.isolates and not traits.shares_files
     if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
+        from imgpipe.formats.rerouted import Rerouted  # noqa: PLC0415 - only for this
+
         return Rerouted(sink)
     return sink

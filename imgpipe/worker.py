@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import itertools
-import multiprocessing
 import os
 import pickle
 import threading
@@ -381,7 +380,9 @@ def _timeout(seconds: float | None) -> Iterator[None]:
 
 def _in_worker() -> bool:
     """Whether this is a process that somebody else waits for."""
-    return multiprocessing.parent_process() is not None
+    from multiprocessing import parent_process  # noqa: PLC0415 - slow, and rarely needed
+
+    return parent_process() is not None
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import multiprocessing
 import os
 import re
 import signal
@@ -51,7 +50,9 @@ def started_in(log: str) -> set[int]:
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process  # noqa: PLC0415 - slow; a worker has it already
+
+    parent = parent_process()
     if parent is None:
         return
 

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from imgpipe.filters.magnitudes import summed
 from imgpipe.filters.separable import apply, parts, scratch
 from imgpipe.filters.values import from_unsigned, to_unsigned
 from imgpipe.image import Pixels
@@ -60,6 +59,8 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
 
 def _mean_of_floats(chunk: Pixels, radius: int) -> Pixels:
     """Take the mean of floats, whose sum their type may not hold."""
+    from imgpipe.filters.magnitudes import summed  # noqa: PLC0415 - only for floats
+
     side = 2 * radius + 1
 
     def total(part: Pixels, working: np.dtype[Any]) -> Pixels:

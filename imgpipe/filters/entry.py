@@ -14,7 +14,6 @@ from imgpipe.filters.base import Chain, FilterFactory, as_chain
 from imgpipe.filters.callables import name_of
 from imgpipe.filters.declaring import WORKS
 from imgpipe.filters.definition import PairLike, Works
-from imgpipe.filters.grammar import parse_chain
 from imgpipe.filters.loading import declared_for
 
 __all__ = ["FilterLike", "chain_from"]
@@ -50,6 +49,8 @@ def chain_from(
     halo = halo if halo is None or callable(halo) else arguments.pair(halo, "halo", at_least=0)
     dtype = None if dtype is None else _works(dtype)
     if isinstance(given, str):
+        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - only for text
+
         chain = parse_chain(given, halo=halo, dtype=dtype, more=more)
     elif isinstance(given, (Chain, FilterFactory)) or not callable(given):
         chain = as_chain(given)

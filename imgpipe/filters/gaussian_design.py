@@ -35,7 +35,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgpipe.filters.cascade import least_squares
 from imgpipe.filters.separable import scratch
 from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
@@ -222,6 +221,8 @@ def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
     stress = _stress(sigma, omega)
     columns = [2 * before * (_response(k, omega) - 1) * stress for k in offsets]
     wanted = (_spectrum(sigma, radius, omega) - before) * stress
+    from imgpipe.filters.cascade import least_squares  # noqa: PLC0415 - for wide ones
+
     weights = least_squares(np.stack(columns), wanted).tolist()
     return _Kernel(tuple(offsets), (1 - 2 * math.fsum(weights), *weights), pairs)
 
