@@ -64,7 +64,7 @@ _MODES = {
 """Modes of Pillow whose numbers are not what a channel holds, and what they convert to."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Admitted:
     """An image in memory.
 

@@ -40,7 +40,7 @@ _attached: dict[str, Any] = {}
 _attaching = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slot:
     """A stretch of shared memory, by reference.
 

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Started:
     """A run begins, planned and with its files open.
 
@@ -55,7 +55,7 @@ class Started:
     workers: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskDone:
     """A worker has done a task.
 
@@ -91,7 +91,7 @@ class TaskDone:
     spans: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Written:
     """Output has left the stitcher for the file.
 
@@ -108,7 +108,7 @@ class Written:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkerLost:
     """Workers died; their tasks run again.
 
@@ -127,7 +127,7 @@ class WorkerLost:
     tasks: int
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What a finished run was like.
 
@@ -193,7 +193,7 @@ class Report:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finished:
     """The output is in its place."""
 
@@ -201,7 +201,7 @@ class Finished:
     report: Report
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compared:
     """A check has compared a picture with its pieces.
 

@@ -28,7 +28,7 @@ Colour = Literal["gray", "rgb", "other"]
 DEFAULT_MAX_PIXELS = 4_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """One entry of text that travels with an image, such as an author or a title."""
 
@@ -38,7 +38,7 @@ class Text:
     translated: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Metadata:
     """What an image file says beside its pixels, in terms that no format owns.
 
@@ -104,7 +104,7 @@ class Metadata:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageInfo:
     """Size and kind of an image.
 

@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from imgpipe.cleanup import uninterrupted
 
@@ -23,7 +22,7 @@ __all__ = [
     "usable_processors",
 ]
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = "/sys/fs/cgroup"
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEEP_BYTES = 256 << 20
@@ -45,12 +44,12 @@ def available_memory() -> int:
     """Return the bytes that can be allocated without swapping, as far as the system tells."""
     found = [4 << 30]
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = _read("/proc/meminfo").splitlines()
         line = next(line for line in lines if line.startswith("MemAvailable"))
         found = [int(line.split()[1]) * 1024]
     with contextlib.suppress(OSError, ValueError):
-        limit = int((_own_cgroup() / "memory.max").read_text())
-        used = int((_own_cgroup() / "memory.current").read_text())
+        limit = int(_read(_own_cgroup(), "memory.max"))
+        used = int(_read(_own_cgroup(), "memory.current"))
         found.append(max(0, limit - used))
     return min(found)
 
@@ -60,7 +59,7 @@ def tree_memory(pids: set[int]) -> int:
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError, ValueError, IndexError):
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            text = _read(f"/proc/{pid}/smaps_rollup")
             total += int(text.partition("\nPss:")[2].split()[0]) * 1024
     return total
 
@@ -68,7 +67,7 @@ def tree_memory(pids: set[int]) -> int:
 def held_memory() -> int:
     """Return the bytes that this process has in memory, shared libraries included."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(_read("/proc/self/statm").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
     return _USUAL_BYTES
 
@@ -76,7 +75,7 @@ def held_memory() -> int:
 def private_memory() -> tuple[int, int]:
     """Return the bytes that only this process has: written ones, and of files; 0 if not told."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        text = Path("/proc/self/smaps_rollup").read_text()
+        text = _read("/proc/self/smaps_rollup")
         written, read = (
             int(text.partition(f"\nPrivate_{kind}:")[2].split()[0]) * 1024
             for kind in ("Dirty", "Clean")
@@ -165,21 +164,26 @@ def _helpers() -> set[int]:
     return {pid} if pid else set()
 
 
-def _own_cgroup() -> Path:
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+def _own_cgroup() -> str:
+    for line in _read("/proc/self/cgroup").splitlines():
         if line.startswith("0::"):
-            return _CGROUP / line[3:].lstrip("/")
+            return os.path.join(_CGROUP, line[3:].lstrip("/"))
     return _CGROUP
 
 
 def _quota() -> float:
     """Return the processors that the control group grants, 0 for no limit."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (_own_cgroup() / "cpu.max").read_text().split()
+        quota, period = _read(_own_cgroup(), "cpu.max").split()
         if quota != "max":
             return int(quota) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota_us = int((_CGROUP / "cpu/cpu.cfs_quota_us").read_text())
+        quota_us = int(_read(_CGROUP, "cpu/cpu.cfs_quota_us"))
         if quota_us > 0:
-            return quota_us / int((_CGROUP / "cpu/cpu.cfs_period_us").read_text())
+            return quota_us / int(_read(_CGROUP, "cpu/cpu.cfs_period_us"))
     return 0.0
+
+
+def _read(*path: str) -> str:
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()

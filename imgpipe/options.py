@@ -11,7 +11,7 @@ from imgpipe.executors.choice import ExecutorLike
 __all__ = ["Options"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """How to run, for those who call `run_between`. The fields are the parameters of `run`."""
 

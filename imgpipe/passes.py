@@ -79,7 +79,7 @@ class Control:
             wake()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pass:
     """One way through the image.
 

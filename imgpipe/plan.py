@@ -46,7 +46,7 @@ _OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Footing:
     """What processes take before a pixel is worked on, as far as it was measured.
 
@@ -68,7 +68,7 @@ class Footing:
     libraries: int = 0
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """How one image goes through a chain.
 

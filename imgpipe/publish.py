@@ -19,7 +19,6 @@ import stat
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from imgpipe.errors import OutputError
@@ -61,7 +60,7 @@ class OutputFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        self._target = self.working_path = Path(os.path.realpath(self.name))
+        self._target = self.working_path = os.path.realpath(self.name)
         self._fd = -1
         self._unflushed = 0
         self._flusher: threading.Thread | None = None
@@ -73,11 +72,11 @@ class OutputFile:
             if self._old is None or _is_named(self._target, self._old):
                 if self._old is not None:
                     _check_replaceable(self._target, self._old)
-                _sweep(self._target.parent)
+                _sweep(os.path.dirname(self._target))
                 self.replaces = True
                 self._create_beside()
             else:  # /dev/stdout leads to what has no path of its own
-                self._target = self.working_path = Path(self.name)
+                self._target = self.working_path = self.name
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Append `parts`."""
@@ -109,7 +108,7 @@ class OutputFile:
                     with contextlib.suppress(OSError):  # not every file system has modes
                         os.chmod(self.working_path, stat.S_IMODE(self._old.st_mode))
                 os.replace(self.working_path, self._target)
-                _sync_folder(self._target.parent)
+                _sync_folder(os.path.dirname(self._target))
             self._close()
         return self.size
 
@@ -126,10 +125,11 @@ class OutputFile:
     def _create_beside(self) -> None:
         """Create the temporary, no more readable than the file that it replaces."""
         mode = 0o666 if self._old is None else stat.S_IMODE(self._old.st_mode) & 0o777 | 0o600
-        stem = os.fsencode(self._target.name)[:_STEM_BYTES].decode(errors="ignore")
+        folder, name = os.path.split(self._target)
+        stem = os.fsencode(name)[:_STEM_BYTES].decode(errors="ignore")
         while True:
             owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
-            self.working_path = self._target.with_name(f".{stem}.{owner}{_SUFFIX}")
+            self.working_path = os.path.join(folder, f".{stem}.{owner}{_SUFFIX}")
             try:
                 self._fd = os.open(self.working_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
             except OSError as error:
@@ -221,10 +221,10 @@ _REASONS = {
 }
 
 
-def explained(error: OSError, target: str | os.PathLike[str]) -> str:
+def explained(error: OSError, target: str) -> str:
     """Return what went wrong when `target` was written, and what to do."""
     known = error.strerror if isinstance(error, _RefusedError) else _REASONS.get(error.errno or 0)
-    return (known or "").format(folder=Path(target).parent) or (
+    return (known or "").format(folder=os.path.dirname(target) or os.curdir) or (
         error.strerror or str(error)
     ).lower()
 
@@ -262,28 +262,29 @@ def _existing(name: str) -> os.stat_result | None:
     return found
 
 
-def _is_named(path: Path, found: os.stat_result) -> bool:
+def _is_named(path: str, found: os.stat_result) -> bool:
     """Whether `path` is a regular file and the one that was `found`."""
     with contextlib.suppress(OSError):
         return stat.S_ISREG(found.st_mode) and os.path.samestat(os.stat(path), found)
     return False
 
 
-def _check_replaceable(path: Path, old: os.stat_result) -> None:
+def _check_replaceable(path: str, old: os.stat_result) -> None:
     """Refuse a file that the rename at the very end would fail to replace."""
+    parent = os.path.dirname(path)
     fd = os.open(path, os.O_WRONLY)
     try:
-        if _mount(fd) != _mount_of(path.parent):
+        if _mount(fd) != _mount_of(parent):
             raise _RefusedError(errno.EBUSY, _MOUNTED)
     finally:
         os.close(fd)
-    folder = os.stat(path.parent)
+    folder = os.stat(parent)
     masters = 0, folder.st_uid, old.st_uid
     if folder.st_mode & stat.S_ISVTX and hasattr(os, "geteuid") and os.geteuid() not in masters:
         raise _RefusedError(errno.EPERM, _OTHERS)
 
 
-def _mount_of(folder: Path) -> str:
+def _mount_of(folder: str) -> str:
     if not hasattr(os, "O_PATH"):
         return ""
     fd = os.open(folder, os.O_PATH)
@@ -295,29 +296,32 @@ def _mount_of(folder: Path) -> str:
 
 def _mount(fd: int) -> str:
     """Return which mount the file at `fd` was opened through, nothing where it is not told."""
-    with contextlib.suppress(OSError):
-        lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
-        return next((line for line in lines if line.startswith("mnt_id:")), "")
+    lines = _text_of(f"/proc/self/fdinfo/{fd}").splitlines()
+    return next((line for line in lines if line.startswith("mnt_id:")), "")
+
+
+def _text_of(path: str) -> str:
+    """Return what the system tells at `path`, nothing where it does not."""
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+        return file.read()
     return ""
 
 
 @functools.cache
 def _host() -> str:
     """Return a mark of this host, as long as it is up."""
-    boot = ""
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    boot = _text_of("/proc/sys/kernel/random/boot_id")
     name = os.uname().nodename if hasattr(os, "uname") else ""
     return f"{zlib.crc32(f'{name} {boot}'.encode()):08x}"
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: str) -> None:
     """Remove the temporaries of runs that were killed, once for every folder."""
     if fcntl is None:
         return
     with contextlib.suppress(OSError):
         found = os.stat(folder)
-        mark = os.fspath(folder), found.st_dev, found.st_ino
+        mark = folder, found.st_dev, found.st_ino
         if mark in _swept:
             return
         _swept.add(mark)
@@ -352,7 +356,7 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     with contextlib.suppress(OSError):  # not every file system lets a folder be opened
         fd = os.open(folder, os.O_RDONLY)
         try:

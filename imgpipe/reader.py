@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,11 +23,13 @@ from imgpipe.formats.base import (
     Source,
     WholeSource,
 )
-from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.plan import Plan
 from imgpipe.tiler import Direct, Inline, Input, JobRef, Shared, Task, Tiler
+
+if TYPE_CHECKING:
+    from imgpipe.formats.scratch import Scratch
 
 __all__ = ["Reader", "copied_to_scratch"]
 
@@ -189,6 +191,8 @@ def copied_to_scratch(source: Source, tell: Callable[[Box], None], check: Check)
     `tell` is called with every box that has been copied, `check` more often; both may raise to
     stop it.
     """
+    from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
+
     info = source.info
     step = max(1, _COPY_BYTES // info.row_bytes)
     scratch = Scratch(info)

@@ -7,19 +7,23 @@ error when it is asked for by name, and never before.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgpipe.errors import UsageError
 
-__all__ = ["FILTERS", "FORMATS", "Member", "Registry"]
+if TYPE_CHECKING:
+    from imgpipe.filters.base import FilterFactory
+
+__all__ = ["FILTERS", "FORMATS", "Member", "Registry", "registered_filter"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Member:
     """Where a member is, and what it is in one line."""
 
@@ -100,13 +104,23 @@ def _announced(group: str) -> bool:
 
     Looks at the files itself: `importlib.metadata` takes as long to import as all of click.
     """
-    for folder in map(Path, sys.path):
-        if folder.is_file():  # a zip archive: not worth opening here
+    for folder in sys.path:
+        if os.path.isfile(folder):  # a zip archive: not worth opening here
             return True
-        for file in folder.glob("*-info/entry_points.txt"):
-            if group in file.read_text(errors="replace"):
-                return True
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder or os.curdir):
+                if name.endswith("-info") and group in _entry_points(os.path.join(folder, name)):
+                    return True
     return False
+
+
+def _entry_points(folder: str) -> str:
+    """Return what the metadata of a package say of its entry points."""
+    with contextlib.suppress(OSError):
+        name = os.path.join(folder, "entry_points.txt")
+        with open(name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    return ""
 
 
 def _built_in(package: str, table: dict[str, tuple[str, str]]) -> dict[str, Member]:
@@ -188,3 +202,19 @@ FORMATS = Registry(
     },
     group="imgpipe.formats",
 )
+
+
+def registered_filter(name: str) -> FilterFactory:
+    """Return the filter that is registered as `name`, imported.
+
+    Raises
+    ------
+    UsageError
+        If it does not load.
+    """
+    from imgpipe.filters.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
+
+    found = FILTERS.load(name)
+    if not isinstance(found, FilterFactory):
+        raise UsageError(f"{FILTERS[name].module}: its {name!r} is not a filter; update it")
+    return found

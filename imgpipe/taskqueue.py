@@ -30,7 +30,7 @@ _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Done:
     """A task has been done."""
 
@@ -38,7 +38,7 @@ class Done:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lost:
     """Workers died with these tasks; they run again."""
 
@@ -46,7 +46,7 @@ class Lost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ready:
     """The reader has made a task, or failed to, or has no more (both None)."""
 
@@ -54,12 +54,12 @@ class Ready:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stop:
     """Somebody wants the run to end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Settled:
     future: Future[Receipt]
 

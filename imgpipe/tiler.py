@@ -32,7 +32,7 @@ class Input(Protocol):
         """Return the pixels of any other box."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shared:
     """Pixels of `box` in shared memory."""
 
@@ -52,7 +52,7 @@ class Shared:
         return self.window(box)[0][box.within(self.box)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inline:
     """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
 
@@ -68,7 +68,7 @@ class Inline:
         return pixels[box.within(held)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Direct:
     """A source that the worker reads itself."""
 
@@ -83,7 +83,7 @@ class Direct:
         return self.source.read(box)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobRef:
     """What all tasks of a pass have in common, pickled once.
 
@@ -96,7 +96,7 @@ class JobRef:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """What a worker takes: references and boxes, never pixels where memory or files are shared.
 
@@ -133,7 +133,7 @@ class Task:
     values: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk:
     """The unit a filter sees: the output box and the input box that it needs."""
 
@@ -141,7 +141,7 @@ class Chunk:
     needs: Box
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tiler:
     """How the output of some stages is cut.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
-from pathlib import Path
 
 __all__ = ["FILTER_NOTE", "of_changing_the_input", "user_traceback"]
 
 FILTER_NOTE = "in the filter "
 """What begins the note that tells which filter raised an exception."""
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = os.path.dirname(__file__)
 
 
 def user_traceback(error: BaseException) -> str:

@@ -20,7 +20,7 @@ _SIDE = 512  # of the part of the caller's picture that is looked at
 _LONGEST_LINE = 130  # longer than the largest halo that is looked for
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """Pixels of shape (rows, columns, channels), and what they are called."""
 
@@ -50,7 +50,7 @@ class Picture:
         return np.ascontiguousarray(self.pixels[::-1, ::-1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """A kind of image, as a change of pictures of three channels of 8 bits."""
 

@@ -12,7 +12,7 @@ from imgpipe.image import Pixels
 __all__ = ["CheckReport", "as_pair"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class CheckReport:
     """What `check` found. True where nothing speaks against the filter.
 

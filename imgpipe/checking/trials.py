@@ -49,7 +49,7 @@ _CORNER = (84, 108)
 _LAST_BITS = 256  # sums of some hundred floats, in another order, differ by no more of them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Difference:
     """How far a picture as a whole and in pieces are apart.
 

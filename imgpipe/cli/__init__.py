@@ -15,6 +15,7 @@ Nothing is imported before it is needed: help comes without NumPy.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,14 @@ def main() -> int:
 
 def execute(args: Sequence[str]) -> int:
     """Run the command `args`; tell errors in a line of text and return the exit code."""
+    gc.disable()  # until the command begins: what is imported is no garbage
+    try:
+        return _executed(args)
+    finally:
+        gc.enable()
+
+
+def _executed(args: Sequence[str]) -> int:
     import click  # noqa: PLC0415 - once the signals are taken care of
 
     from imgpipe.cli.program import program  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,6 +20,7 @@ from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
 from imgpipe.cli.program import SETTINGS, write_examples
 from imgpipe.geometry import Halo
+from imgpipe.registry import registered_filter
 
 if TYPE_CHECKING:
     from imgpipe.filters.base import Chain, Definition, FilterFactory
@@ -62,9 +64,7 @@ class FilterCommand(ImageCommand):
     @cached_property
     def factory(self) -> FilterFactory:
         """The filter, imported."""
-        from imgpipe.filters.loading import load_registered  # noqa: PLC0415 - takes NumPy along
-
-        return load_registered(str(self.name))
+        return registered_filter(str(self.name))
 
     @cached_property
     def own_options(self) -> list[click.Option]:
@@ -263,6 +263,7 @@ def _make_image(
     from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
 
+    gc.enable()
     options["workers"] = jobs
     if not dry_run:
         fork_early(chain, input_, jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import textwrap
@@ -70,6 +71,7 @@ class CheckCommand(ChainCommand):
         from imgpipe.inmemory import write  # noqa: PLC0415
         from imgpipe.progress import Bar  # noqa: PLC0415
 
+        gc.enable()
         known = ctx.params.get("halo") is not None or all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
         if seams is not None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 __all__ = ["End", "Supervised", "Traits", "traits_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Traits:
     """Three facts about an executor.
 
@@ -30,7 +30,7 @@ class Traits:
     isolates: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class End:
     """How all workers of a pool came to be replaced.
 

@@ -33,7 +33,7 @@ _TRAITS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choice:
     """An executor to be, and why it was chosen.
 

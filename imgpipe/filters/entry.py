@@ -14,7 +14,6 @@ from imgpipe.filters.base import Chain, FilterFactory, as_chain
 from imgpipe.filters.callables import name_of
 from imgpipe.filters.declaring import WORKS
 from imgpipe.filters.definition import PairLike, Works
-from imgpipe.filters.loading import declared_for
 
 __all__ = ["FilterLike", "chain_from"]
 
@@ -57,6 +56,8 @@ def chain_from(
     elif halo is None:
         raise _without_halo(given)
     else:
+        from imgpipe.filters.loading import declared_for  # noqa: PLC0415 - only for this
+
         chain = declared_for(given, name_of(given), halo, dtype)()
     for name, value in (("halo", halo), ("dtype", dtype)):
         if value is not None and not any(one.definition.bare for one in chain):

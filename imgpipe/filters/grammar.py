@@ -160,7 +160,7 @@ def format_chain(chain: Chain) -> str:
 _Value = tuple[Token | None, Token]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Element:
     """A filter and what it is given."""
 

@@ -22,7 +22,7 @@ from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Kernel, PairLike, Works, digest_of
 from imgpipe.filters.parameters import parameters_of
 from imgpipe.geometry import Halo
-from imgpipe.registry import FILTERS
+from imgpipe.registry import FILTERS, registered_filter
 from imgpipe.sending import places_of
 
 __all__ = [
@@ -46,7 +46,7 @@ _Stamp = tuple[int, int]
 _from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BareFunction:
     """A function that was found where a filter was looked for.
 
@@ -108,10 +108,7 @@ def load_registered(name: str) -> FilterFactory:
             f"there is no filter {name!r}{hint(name, FILTERS, 'imgpipe filters lists them')} "
             f"(one of yours is written my_filter.py:{name})"
         )
-    found = FILTERS.load(name)
-    if not isinstance(found, FilterFactory):
-        raise UsageError(f"{FILTERS[name].module}: its {name!r} is not a filter; update it")
-    return found
+    return registered_filter(name)
 
 
 def load_user_filter(

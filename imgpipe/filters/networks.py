@@ -58,7 +58,7 @@ class Step(NamedTuple):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Program:
     """Steps in order, where their lanes and results are places to be used again.
 

@@ -42,7 +42,7 @@ ENGINE_KEYWORDS = frozenset({"place", "measured", "white"})
 _EMPTY = inspect.Parameter.empty
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Between:
     """Bounds of a number, both included. Goes into ``typing.Annotated``.
 
@@ -66,7 +66,7 @@ class Between:
         return f"between {self.low:g} and {self.high:g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Through:
     """What a value goes through when a filter is made. Goes into ``typing.Annotated``.
 
@@ -77,14 +77,14 @@ class Through:
     function: Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Example:
     """A value to show, of a parameter that has no default. Goes into ``typing.Annotated``."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of a filter.
 

@@ -42,7 +42,7 @@ _BLOCK = 1 << 16
 _BITS_DOWN, _BITS_BETWEEN, _BITS_ALONG = 22, 4, 17
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Axis:
     """One axis of an image that changes its length.
 

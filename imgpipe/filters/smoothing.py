@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from imgpipe.filters.base import Place, filter
-from imgpipe.filters.boxes import box_mean
 from imgpipe.filters.gaussian import gaussian, gaussian_radius
 from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
@@ -84,4 +83,6 @@ def box(
     .. [1] M. J. McDonnell, Box-filtering techniques, Computer Graphics and Image Processing
        17(1), 1981.
     """
+    from imgpipe.filters.boxes import box_mean  # noqa: PLC0415 - not for the blur
+
     return box_mean(chunk, radius=radius)

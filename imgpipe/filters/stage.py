@@ -37,7 +37,7 @@ __all__ = ["Read", "Stage", "extended"]
 Read = Callable[[Box], Pixels]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stage:
     """One filter of a chain, at work on one image.
 

@@ -15,7 +15,7 @@ _MARKS = "|:,="
 _QUOTES = "'\""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Token:
     """A word or a mark, and where it begins."""
 

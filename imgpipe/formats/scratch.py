@@ -23,7 +23,7 @@ from imgpipe.streams import keep_numbers_taken
 __all__ = ["RawLayout", "RawPlacer", "RawSource", "Scratch", "read_fully"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RawLayout:
     """Rows of raw pixels, one after the other, from `offset` in a file."""
 

@@ -48,7 +48,7 @@ _SUSPECT_TRANSFER = "; it looks like it was transferred as text"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """Everything a file says before and beside its pixels.
 
