@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 from imgpipe import arguments
+from imgpipe.cleanup import uninterrupted
 from imgpipe.events import Report
 from imgpipe.filters.entry import FilterLike
 from imgpipe.passes import Control
@@ -19,6 +20,7 @@ from imgpipe.refusals import begin
 
 __all__ = ["Handle", "submit"]
 
+_AS_A_FILE = 257  # how CPython is to read text: Py_file_input
 _FIRST = 100  # of what `multiprocessing` does at the end of a process
 
 _log = logging.getLogger("imgpipe")
@@ -37,6 +39,8 @@ class Handle:
         self._report: Report | None = None
         self._error: BaseException | None = None
         self._asked = False
+        # A thread whose `join` is interrupted counts as ended from then on; this does not.
+        self._ended = threading.Event()
         _wait_at_exit()
         # No daemon: once Python is about to end, it waits for such threads and no others.
         self._thread = threading.Thread(
@@ -52,7 +56,7 @@ class Handle:
 
     def done(self) -> bool:
         """Whether the run has ended, one way or another."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     def result(self, timeout: float | None = None) -> Report:
         """Wait for the end and return the report.
@@ -73,8 +77,7 @@ class Handle:
         """
         if timeout is not None:
             timeout = arguments.seconds(timeout, "timeout", or_none_at_all=True)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        if not self._ended.wait(timeout):
             raise TimeoutError("the run is not done yet")
         self._asked = True
         if self._error is not None:
@@ -94,7 +97,7 @@ class Handle:
             return False
         self._asked = True
         self._control.stop()
-        self._thread.join()
+        self._ended.wait()
         return self._report is None
 
     def __del__(self) -> None:
@@ -111,6 +114,8 @@ class Handle:
             self._report = run(*args, control=self._control, **kwargs)
         except BaseException as error:  # noqa: BLE001 - raised again by `result`
             self._error = error
+        finally:
+            self._ended.set()
         if _exit.over:
             self._tell_if_unheard()
 
@@ -139,7 +144,7 @@ def _wait_at_exit() -> None:
         try:
             for name in ("thread", "process"):
                 importlib.import_module(f"concurrent.futures.{name}")
-            threading._register_atexit(_end_all)  # type: ignore[attr-defined]
+            threading._register_atexit(_end_all_at_exit)  # type: ignore[attr-defined]
             # A child process of `multiprocessing` lets go of its semaphores before that.
             importlib.import_module("multiprocessing.util").Finalize(
                 None, _end_all, exitpriority=_FIRST
@@ -156,19 +161,43 @@ def _end_all() -> None:
         while new := set(_handles) - known:
             known |= new
             for handle in new:
-                handle._thread.join()
+                handle._ended.wait()
     except KeyboardInterrupt:
         known |= set(_handles)
         for handle in known:
             handle._asked |= not handle.done()
             handle._control.stop()
-        for handle in known:
-            handle._thread.join()
+        with uninterrupted():
+            for handle in known:
+                handle._ended.wait()
         raise
     finally:
         _exit.over = True
         for handle in known:
             handle._tell_if_unheard()
+
+
+def _end_all_at_exit() -> None:
+    """Do so where Python would only tell of a `KeyboardInterrupt`, and end as if all were well."""
+    try:
+        _end_all()
+    except KeyboardInterrupt:
+        _end_as_interrupted()
+
+
+def _end_as_interrupted() -> None:
+    """Have this process end as a script does that an interrupt has ended, once all is closed.
+
+    CPython does so where a program that it ran was interrupted. So it runs one that is.
+    """
+    import ctypes  # noqa: PLC0415 - only for this
+
+    names = {"KeyboardInterrupt": KeyboardInterrupt}
+    with contextlib.suppress(KeyboardInterrupt, AttributeError):  # other Pythons have no such call
+        run = ctypes.pythonapi.PyRun_String
+        run.argtypes = ctypes.c_char_p, ctypes.c_int, ctypes.py_object, ctypes.py_object
+        run.restype = ctypes.py_object
+        run(b"raise KeyboardInterrupt", _AS_A_FILE, names, names)
 
 
 def submit(

@@ -328,7 +328,8 @@ def _reading(reader: Reader, queue: TaskQueue) -> Iterator[None]:
         raise
     finally:
         if thread.ident is not None:
-            thread.join()
+            with uninterrupted():  # a thread whose `join` is interrupted counts as ended
+                thread.join()
     while not queue.inbox.empty():  # what the reader found after the last row
         left = queue.inbox.get()
         if isinstance(left, Ready) and left.error is not None:

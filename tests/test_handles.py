@@ -106,9 +106,32 @@ handle = imgpipe.submit('in.png', hang(), 'out.png', executor='processes', worke
     assert process.stdout is not None
     assert process.stdout.readline() == "hangs\n"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    _, told = process.communicate(timeout=60)
     assert session_ends(process.pid)
-    assert not (tmp_path / "out.png").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.png", "script.py"]
+    assert (process.returncode, told) == (-signal.SIGINT, "")
+
+
+def test_a_run_goes_on_when_waiting_for_it_is_interrupted(tmp_path: Path) -> None:
+    text = """
+import signal
+asked, go_on = threading.Event(), threading.Event()
+@imgpipe.filter(halo=0, executor='threads')
+def slow(chunk):
+    asked.wait()
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    go_on.wait()
+    return chunk
+handle = imgpipe.submit('in.png', slow(), 'out.png', executor='threads', workers=1)
+try:
+    asked.set()
+    handle.result()
+except KeyboardInterrupt:
+    print(handle.done(), end=' ')
+    go_on.set()
+    print(handle.result().height, handle.done())
+"""
+    assert run_script(OWN + text, tmp_path).stdout == "False 50 True\n"
 
 
 LATE = """
