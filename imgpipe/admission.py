@@ -28,6 +28,7 @@ __all__ = [
     "admitted",
     "alpha_channel",
     "as_array",
+    "may_be_alpha",
     "native",
     "shape_refusal",
     "type_refusal",
@@ -172,6 +173,14 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(f"{dtype.kind}{dtype.itemsize}")
 
 
+def may_be_alpha(given: object) -> bool:
+    """Whether `given` can say which channel is alpha, in some image."""
+    if isinstance(given, str):
+        return given in ("last", "none")
+    number = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
+    return given is None or number
+
+
 def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
     """Return the channel that is alpha in an image of so many channels, if there is one.
 
@@ -182,14 +191,13 @@ def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
     """
     where = f"{name}: " if name else ""
     last = channels - 1
-    if alpha is None or (isinstance(alpha, str) and alpha == "none"):
-        return None
-    whole = isinstance(alpha, (int, np.integer)) and not isinstance(alpha, bool)
-    if not (whole and alpha in (last, -1)) and not (isinstance(alpha, str) and alpha == "last"):
+    if not may_be_alpha(alpha) or not (isinstance(alpha, str) or alpha in (None, last, -1)):
         raise UsageError(
             f"{where}alpha must be the last channel, {last} or 'last', or else 'none', "
             f"not {alpha!r}"
         )
+    if alpha is None or alpha == "none":
+        return None
     if channels == 1:
         raise UsageError(f"{where}an image of one channel has no room for alpha")
     return last

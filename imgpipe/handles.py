@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import logging
 import os
 import threading
 import weakref
+from dataclasses import fields
 from typing import Any
 
 from imgpipe import arguments
 from imgpipe.cleanup import uninterrupted
+from imgpipe.errors import UsageError
 from imgpipe.events import Report
-from imgpipe.filters.entry import FilterLike
+from imgpipe.filters.entry import FilterLike, chain_from
+from imgpipe.formats.opening import must_be_meant
+from imgpipe.options import Options
 from imgpipe.passes import Control
 from imgpipe.pipeline import run
 from imgpipe.refusals import begin
@@ -33,8 +38,8 @@ class Handle:
     result, says so in the log.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._name = " -> ".join(map(str, args[::2]))
+    def __init__(self, **given: Any) -> None:
+        self._name = f"{given['src']} -> {given['dst']}"
         self._control = Control()
         self._report: Report | None = None
         self._error: BaseException | None = None
@@ -44,7 +49,7 @@ class Handle:
         _wait_at_exit()
         # No daemon: once Python is about to end, it waits for such threads and no others.
         self._thread = threading.Thread(
-            target=self._work, args=(args, kwargs), name="imgpipe-run", daemon=False
+            target=self._work, args=(given,), name="imgpipe-run", daemon=False
         )
         begin(self._thread)
         _handles.add(self)
@@ -109,9 +114,9 @@ class Handle:
             self._asked = True
             _log.error("%s: %s", self._name, self._error)
 
-    def _work(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _work(self, given: dict[str, Any]) -> None:
         try:
-            self._report = run(*args, control=self._control, **kwargs)
+            self._report = run(**given, control=self._control)
         except BaseException as error:  # noqa: BLE001 - raised again by `result`
             self._error = error
         finally:
@@ -219,7 +224,24 @@ def submit(
 
     Raises
     ------
+    UsageError
+        If an argument is wrong whatever the files hold; what is wrong with these is told by
+        ``result()``.
     WorkerError
         If the system gives no thread.
     """
-    return Handle(src, filter, dst, **options)
+    return Handle(**_meant(src, filter, dst, **options))
+
+
+def _meant(*args: Any, **options: Any) -> dict[str, Any]:
+    """Return the arguments of `run` by name, the filter as a chain."""
+    given = inspect.signature(run).bind(*args, **options).arguments
+    if "control" in given:
+        raise UsageError("control is that of the handle; follow and stop the run by the handle")
+    Options(**{each.name: given[each.name] for each in fields(Options) if each.name in given})
+    chain = chain_from(given["filter"], given.pop("halo", None), given.pop("dtype", None))
+    ends = ("src", "dst", "max_pixels", "compression", "alpha")
+    must_be_meant(*(given.get(name) for name in ends))
+    if given.get("region") is not None:
+        given["region"] = arguments.box(given["region"], "region")
+    return given | {"filter": chain}

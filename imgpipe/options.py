@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imgpipe import arguments
 from imgpipe.events import Observer
-from imgpipe.executors.choice import ExecutorLike
+from imgpipe.executors.choice import ExecutorLike, must_be_known
 
 __all__ = ["Options"]
 
@@ -28,13 +28,13 @@ class Options:
             self._set("workers", arguments.whole(self.workers, "workers", at_least=1))
         if self.max_memory is not None:
             self._set("max_memory", arguments.size(self.max_memory, "max_memory"))
+        must_be_known(self.executor)
         if self.on_event is not None:
             arguments.function(self.on_event, "on_event", "an event")
         if self.chunk is not None:
             self._set("chunk", arguments.pair(self.chunk, "chunk", at_least=1))
         if self.timeout is not None:
             self._set("timeout", arguments.seconds(self.timeout, "timeout"))
-
         arguments.flag(self.progress, "progress")
 
     def _set(self, name: str, value: object) -> None:

@@ -68,7 +68,7 @@ IMAGES = [None, 3, "in.png", b"in.png", [], "", object()]
 WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
     "run": (imgpipe.run, {**FILE, **RUNNING, "control": [3, "x", Control, object()]}),
     "plan_run": (plan_run, {**FILE, **RUNNING} | {"on_event": [], "progress": []}),
-    "submit": (lambda **given: imgpipe.submit(**given).result(), {**FILE, **RUNNING}),
+    "submit": (imgpipe.submit, {**FILE, **RUNNING, "region": NO_BOX[:-1], "alpha": ALPHA[2:]}),
     "apply": (
         imgpipe.apply,
         {

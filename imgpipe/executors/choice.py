@@ -18,7 +18,7 @@ from imgpipe.executors.startup import in_our_worker
 from imgpipe.machine import usable_processors
 from imgpipe.refusals import python_is_ending, refused
 
-__all__ = ["Choice", "ExecutorLike", "choose", "started"]
+__all__ = ["Choice", "ExecutorLike", "choose", "must_be_known", "started"]
 
 ExecutorLike = Executor | Literal["serial", "threads", "processes"] | None
 
@@ -84,6 +84,7 @@ def choose(
     UsageError
         If there is no such executor, or `workers` is less than 1.
     """
+    must_be_known(asked)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
     if isinstance(asked, Executor):
@@ -94,15 +95,30 @@ def choose(
     count = workers or usable_processors()
     if asked is None:
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
-    elif isinstance(asked, str) and asked in _TRAITS:
-        name, why = asked, "as asked"
     else:
-        what = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
-        raise UsageError(
-            f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, such as "
-            f"ThreadPoolExecutor(4), not {what}"
-        )
+        name, why = asked, "as asked"
     return Choice(name, 1 if name == "serial" else count, f"{name}, {why}", _TRAITS[name])
+
+
+def must_be_known(asked: object) -> None:
+    """Refuse what is neither an executor nor the word for one.
+
+    Raises
+    ------
+    UsageError
+        Which says what may be given.
+    """
+    if (
+        asked is None
+        or isinstance(asked, Executor)
+        or (isinstance(asked, str) and asked in _TRAITS)
+    ):
+        return
+    what = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
+    raise UsageError(
+        f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, such as "
+        f"ThreadPoolExecutor(4), not {what}"
+    )
 
 
 def _found(count: int, *, trusted: bool, pixels: int, threads: bool) -> tuple[str, str]:

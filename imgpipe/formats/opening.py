@@ -7,13 +7,13 @@ import stat
 from typing import Any, cast
 
 from imgpipe import arguments
-from imgpipe.admission import Alpha, alpha_channel
+from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
 from imgpipe.errors import FormatError, InputError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.image import ImageInfo
 from imgpipe.registry import FORMATS
 
-__all__ = ["open_sink", "open_source"]
+__all__ = ["must_be_meant", "open_sink", "open_source"]
 
 _HEAD_BYTES = 64
 
@@ -72,6 +72,26 @@ def open_sink(
         options["compression"] = arguments.whole(compression, "compression", at_least=0, at_most=9)
     module = _format_for(name)
     return cast(Sink, module.open_sink(name, info, **options))
+
+
+def must_be_meant(src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: Any) -> None:
+    """Refuse what no file that may be there could make right.
+
+    Raises
+    ------
+    UsageError
+        As `open_source` and `open_sink` do.
+    """
+    arguments.path(src, "src")
+    _format_for(arguments.path(dst, "dst"))
+    if max_pixels is not None:
+        arguments.size(max_pixels, "max_pixels")
+    if compression is not None:
+        arguments.whole(compression, "compression", at_least=0, at_most=9)
+    if not may_be_alpha(alpha):
+        raise UsageError(
+            f"alpha must be the number of the last channel, 'last' or 'none', not {alpha!r}"
+        )
 
 
 def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
