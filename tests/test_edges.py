@@ -91,6 +91,24 @@ def test_a_step_from_black_to_white_is_the_full_range(factory: Any) -> None:
         assert_array_equal(factory(axis="y", offset=0)(step.T.copy()), dx.T)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sizes"),
+    [("float32", (1e-44, 1e-30, 1e-18, 1, 1e19, 1e36)), ("float64", (1e-310, 1e-155, 1, 1e160))],
+)
+def test_magnitudes_of_any_size_have_all_their_digits(dtype: str, sizes: Any) -> None:
+    parts = [np.zeros((20, 30))] + [np.random.default_rng(9).random((20, 30)) * s for s in sizes]
+    array = np.concatenate(parts, axis=1).astype(dtype)
+    dx, dy = (sobel(axis=axis, offset=0)(array) for axis in "xy")
+    made = sobel()(array)
+    exact = np.hypot(dx.astype(np.longdouble), dy) * np.sqrt(np.longdouble(0.5))
+    tiny = np.finfo(dtype).smallest_subnormal
+    assert_allclose(made, exact, rtol=4 * np.finfo(dtype).eps, atol=2 * float(tiny))
+    assert not made[:, 1:29].any()
+    for chunk in (7, 64):
+        cut = imgpipe.apply(array, sobel(), chunk=chunk, workers=1)
+        assert_array_equal(cut, made, strict=True)
+
+
 def test_the_largest_gradients_fit() -> None:
     corner = np.zeros((6, 6), np.uint8)
     corner[:3, :3] = corner[3:, 3:] = 255

@@ -242,8 +242,8 @@ def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float |
         other = scratch("other", out.dtype, out.size)
         np.copyto(out, _derivative(x, row, pixel, side, centre, out.size))
         np.copyto(other, _derivative(x, pixel, row, side, centre, out.size))
-        if chunk.dtype.kind == "f":  # whose squares may be too large, or too small
-            np.hypot(out, other, out=out)
+        if chunk.dtype.kind == "f":
+            _hypotenuse(out, other)
             scaled(out, math.sqrt(0.5) / total, add)
             return
         np.multiply(out, out, out=out)
@@ -269,3 +269,22 @@ def _derivative(x: Pixels, across: int, along: int, side: int, centre: int, size
         middle = np.multiply(middle, x.dtype.type(centre), out=spare)
     np.add(smooth, middle, out=smooth)
     return np.subtract(smooth[2 * along :], smooth[:size], out=spare[:size])
+
+
+def _hypotenuse(out: Pixels, other: Pixels) -> None:
+    """Write ``sqrt(out**2 + other**2)`` to `out`.
+
+    `numpy.hypot` is right for any magnitude, but slow. So it is called only where the sum of the
+    squares is too large, or too small for all its digits. That depends on the two values alone.
+    """
+    limits = np.finfo(out.dtype)
+    least = limits.smallest_normal / limits.eps**2
+    squares, spare = (scratch(name, out.dtype, out.size) for name in ("squares", "spare"))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        np.add(np.multiply(out, out, out=squares), np.multiply(other, other, out=spare), squares)
+        if out.size and not (squares.min() >= least and squares.max() <= limits.max):
+            unsafe = ~((squares >= least) & (squares <= limits.max)) & ((out != 0) | (other != 0))
+            np.hypot(out, other, out=out, where=unsafe)
+            np.sqrt(squares, out=out, where=~unsafe)
+            return
+        np.sqrt(squares, out=out)
