@@ -27,7 +27,7 @@ from imgpipe.filters.base import Chain
 from imgpipe.filters.definition import Works
 from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.filters.faint import told
-from imgpipe.filters.stages import Stage, must_match, resolve, without_arrays
+from imgpipe.filters.stages import Stage, concern, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
@@ -312,6 +312,8 @@ class _Run:
             job = Job(self._plan.source, tiler, measured_stage=stage, timeout=self._timeout)
             this = Pass(turn, "measure", job)
             found = self._passes.measure(this, self._source, self._operands)
+            if warning := concern(stage.filter, found):
+                _log.warning("%s: %s", self._plan.source, warning)
             measured = replace(stage, measured=found)
             self._stages = (*self._stages[:at], measured, *self._stages[at + 1 :])
         return self._stages[-1].measured if self._stages else None

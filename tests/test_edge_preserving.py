@@ -151,11 +151,15 @@ def test_images_smaller_than_the_halo(one: Filter, border: Any) -> None:
             assert_array_equal(bordered(array), one(wide)[7:-7, 7:-7])
 
 
-def test_what_is_infinitely_unlike_has_no_weight() -> None:
-    array = np.ones((20, 20), np.float32)
-    array[10, 10] = 3e30
-    out = bilateral()(array)
-    assert_array_equal(out, array)
+@pytest.mark.parametrize("missing", [3e30, -3.4028235e38, 3e38, np.inf, -np.inf])
+def test_what_is_infinitely_unlike_has_no_weight(missing: float) -> None:
+    array = np.random.default_rng(8).random((30, 30)).astype(np.float32)
+    array[10, 5:20] = missing
+    shifted = np.where(array == np.float32(missing), np.float32(1e9), array)
+    made, exact = bilateral()(array), bilateral()(shifted)
+    here = shifted == 1e9
+    assert_array_equal(made[~here], exact[~here])
+    assert_array_equal(made[here], array[here])
 
 
 @pytest.mark.parametrize(

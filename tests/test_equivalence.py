@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.errors import UsageError
-from imgpipe.filters import autocontrast, blur, box, crop, flip, grayscale, invert
+from imgpipe.filters import (
+    autocontrast,
+    bilateral,
+    blur,
+    box,
+    crop,
+    flip,
+    grayscale,
+    invert,
+    laplace,
+    resize,
+    sobel,
+)
 from imgpipe.filters.base import Chain, filter
 from imgpipe.filters.borders import BORDERS
 from tests.conftest import PicklingExecutor, noise
@@ -93,6 +105,20 @@ def test_every_border_and_type(make: object, border: str, dtype: str, tmp_path: 
     for chunk in (7, 16, 1000):
         made = imgpipe.apply(array, chain, executor="serial", chunk=chunk)
         np.testing.assert_array_equal(made, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_nan_of_any_sign_becomes_the_same_bits(dtype: str) -> None:
+    """A sum of two NaN has the sign of either, by their places in memory: of inf - inf it is -."""
+    kinds = np.array([0.5, np.nan, -np.nan, np.inf, -np.inf], dtype)
+    array = np.random.default_rng(2).choice(kinds, (45, 61, 3), p=[0.92, 0.02, 0.02, 0.02, 0.02])
+    own = filter(lambda c: np.copysign(c, -1), halo=0)
+    for one in (laplace(), sobel(), bilateral(), resize("60%"), grayscale(), own()):
+        whole = one(array)
+        assert not np.signbit(whole[np.isnan(whole)]).any()
+        for chunk in (7, (5, 64), 16):
+            made = imgpipe.apply(array, one, chunk=chunk, executor="serial")
+            assert made.tobytes() == whole.tobytes(), one
 
 
 @pytest.mark.parametrize("border", BORDERS)

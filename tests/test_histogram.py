@@ -258,3 +258,21 @@ def test_infinity_is_no_extreme() -> None:
     assert_array_equal(made, [[0, 0, 0.25, 1, 1, np.nan]])
     nothing = np.full((2, 2), np.inf)
     assert_array_equal(filters.autocontrast()(nothing), nothing)
+
+
+def test_floats_of_another_range_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    array = np.random.default_rng(4).normal(100, 20, (20, 30))
+    bright = array / 100  # half of it is above white: as of some photographs
+    np.save(tmp_path / "in.npy", array)
+    for one in (filters.otsu(), filters.equalize(), filters.autocontrast(1)):
+        for run in (
+            lambda one=one: one(array),
+            lambda one=one: imgpipe.run(tmp_path / "in.npy", one, tmp_path / "o.npy", workers=1),
+        ):
+            caplog.clear()
+            run()
+            assert caplog.text.count("astype:float32,measured") == 1
+        caplog.clear()
+        (filters.astype("float32", "measured") | one)(array)
+        one(np.clip(bright, 0, 1.1) - 0.05)
+        assert not caplog.text

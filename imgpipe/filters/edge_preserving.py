@@ -93,6 +93,9 @@ def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels)
     planes = scratch("flat", real, part.size).reshape(channels, -1)
     np.copyto(planes.reshape(channels, height, width), part.transpose(2, 0, 1))
     np.multiply(planes, real.type(1 / unit), out=planes)
+    if part.dtype.kind == "f":  # no difference is infinite, whose product with no weight is NaN
+        most = np.finfo(real).max / 4
+        np.clip(planes, -most, most, out=planes)
     # From the first to the last pixel of the interior, with what lies between its rows.
     first = radius * (width + 1)
     size = planes.shape[1] - 2 * first

@@ -39,15 +39,29 @@ class Histogram:
     ----------
     counts : ndarray of int64, shape (channels, levels)
         The numbers.
+    outside : int
+        How many of them are floats that are not between 0 and 1.
     """
 
     counts: Pixels
+    outside: int = 0
 
     def __add__(self, other: Histogram) -> Histogram:
-        return Histogram(self.counts + other.counts)
+        return Histogram(self.counts + other.counts, self.outside + other.outside)
+
+    @property
+    def warning(self) -> str:
+        """What the caller should be told of the image that was measured."""
+        if 2 * self.outside <= self.counts.sum():
+            return ""
+        return (
+            "most values are below 0 or above 1, where floats count as 0 or 1; "
+            "convert the image first, such as by astype:float32,measured"
+        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and np.array_equal(self.counts, other.counts)
+        same = isinstance(other, Histogram) and self.outside == other.outside
+        return same and np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
         return self._digest
@@ -71,9 +85,10 @@ def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
         return Histogram(np.stack([_count_pairs(plane) for plane in planes]))
     if chunk.dtype.kind == "f":
         values = [_levels_of(plane[~np.isnan(plane)]) for plane in planes]
+        outside = int(np.count_nonzero((chunk < 0) | (chunk > 1)))
     else:
-        values = [plane.ravel() for plane in planes]
-    return Histogram(np.stack([np.bincount(one, minlength=_TOP + 1) for one in values]))
+        values, outside = [plane.ravel() for plane in planes], 0
+    return Histogram(np.stack([np.bincount(one, minlength=_TOP + 1) for one in values]), outside)
 
 
 def _count_pairs(plane: Pixels) -> Pixels:

@@ -27,7 +27,7 @@ from imgpipe.filters.transparency import (
     with_alpha,
     without_hidden,
 )
-from imgpipe.filters.values import as_declared, full_scale, rescaled
+from imgpipe.filters.values import as_declared, full_scale, rescaled, with_one_nan
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.tracebacks import FILTER_NOTE
@@ -114,9 +114,16 @@ class Stage:
         return found
 
     def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
-        """Return the pixels of `box`, given those of `wanted`, its `input_box`."""
+        """Return the pixels of `box`, given those of `wanted`, its `input_box`.
+
+        All NaN among them are `numpy.nan`. Which sign a sum of two has depends on where they are in
+        memory, and so on where a chunk begins.
+        """
         if self.measured is NOTHING:
             return np.zeros((*box.shape, self.after.channels), self.after.dtype)
+        return with_one_nan(self._applied(padded, box, wanted))
+
+    def _applied(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
         extra = self._engine_keywords(box, wanted)
         if self.policy == "keep":
             return self._apply_to_colour(padded, box, wanted, extra)

@@ -32,6 +32,7 @@ __all__ = [
     "Stage",
     "completed",
     "compute",
+    "concern",
     "extended",
     "filter_at_fault",
     "input_box",
@@ -172,6 +173,12 @@ def merged(one: Filter, found: Any, more: Any) -> Any:
         raise
 
 
+def concern(one: Filter, found: Any) -> str:
+    """Return what a filter that comes with imgpipe warns of in what it measured, or nothing."""
+    warning = getattr(found, "warning", "") if one.definition.ours else ""
+    return f"{one.name}: {warning}" if warning else ""
+
+
 def with_operands(stages: tuple[Stage, ...], readers: list[Read]) -> tuple[Stage, ...]:
     """Return `stages` with the readers of their further images, given in order."""
     left, out = list(readers), []
@@ -197,6 +204,8 @@ def _completed(stages: tuple[Stage, ...], at: int, image: Admitted) -> Stage:
     found = None
     if stage.filter.measures:
         found = measure(stage, compute(stages[:at], stage.before.box, image.read))
+        if warning := concern(stage.filter, found):
+            _log.warning("%s", warning)
     return replace(stage, operands=readers, measured=found)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "scale_integers",
     "settle",
     "to_unsigned",
+    "with_one_nan",
 ]
 
 # Values brought to another type at once; an eighth where each is a Python number on the way.
@@ -128,6 +129,16 @@ def _saturate(values: Pixels, out: Pixels) -> bool:
     np.clip(values, max(limits.min, given.min), min(limits.max, given.max), out=inside)
     np.copyto(out, inside, casting="unsafe")
     return True
+
+
+def with_one_nan(values: Pixels) -> Pixels:
+    """Return `values` with `numpy.nan` for every NaN, whatever its sign and its payload."""
+    if values.dtype.kind != "f":
+        return values
+    nothing = np.isnan(
+        values, out=scratch("nan", np.dtype(bool), values.size).reshape(values.shape)
+    )
+    return np.where(nothing, values.dtype.type(np.nan), values) if nothing.any() else values
 
 
 def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
