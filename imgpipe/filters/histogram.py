@@ -60,8 +60,9 @@ class Histogram:
         )
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Histogram) and self.outside == other.outside
-        return same and np.array_equal(self.counts, other.counts)
+        if not isinstance(other, Histogram) or self.outside != other.outside:
+            return False
+        return np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
         return self._digest
