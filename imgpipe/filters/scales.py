@@ -38,7 +38,7 @@ def gaussian_laplace(
     sigma: Annotated[float, Between(0.3, 100), "standard deviation in pixels"] = 2.0,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     gain: Annotated[float | None, Between(-1e6, 1e6), _GAIN_HELP] = None,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Laplacian of Gaussian: second derivatives of the blurred image.
 
@@ -117,7 +117,7 @@ def difference_of_gaussians(
     ] = None,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     gain: Annotated[float | None, Between(-1e6, 1e6), _GAIN_HELP] = None,
-    offset: Annotated[float, Between(-1, 1), _OFFSET_HELP] = 0.5,
+    offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Difference of Gaussians: what is between two scales.
 
