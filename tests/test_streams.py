@@ -49,6 +49,16 @@ def test_what_a_function_prints_does_not_get_into_the_image(closed: str, folder:
     np.testing.assert_array_equal(imgpipe.read(out), 255 - PIXELS)
 
 
+@pytest.mark.parametrize("words", [["filters"], ["--version"], ["blur", "--help"]])
+def test_an_output_that_is_full_is_told(words: list[str], folder: Path) -> None:
+    command = [sys.executable, "-m", "imgpipe", *words]
+    done = run_command(command, folder, after="> /dev/full", code=1)
+    assert done.stderr == (
+        "imgpipe: error: standard output: cannot write: no space left on device; "
+        "send it to another place\n"
+    )
+
+
 def test_the_exit_code_tells_where_nothing_can_be_said(folder: Path) -> None:
     command = [sys.executable, "-m", "imgpipe", "blur", "missing.png", "-o", "out2.png"]
     assert run_command(command, folder, after="2>&-", code=1).stderr == ""

@@ -19,6 +19,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from types import CodeType
 
 from imgpipe.cli import signals
 from imgpipe.streams import fill_in_streams
@@ -70,11 +71,27 @@ def _executed(args: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except BrokenPipeError:
-        # The reader has seen enough. What is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()  # the reader has seen enough
         return 1
     except Exception as error:  # noqa: BLE001 - the outermost place there is
-        from imgpipe.cli.messages import explain  # noqa: PLC0415 - not for help
+        from imgpipe.cli.messages import explain, explain_output  # noqa: PLC0415 - not for help
 
-        return explain(error)
+        printing = _innermost(error) in (click.echo.__code__, _executed.__code__)
+        if not (printing and isinstance(error, OSError)):
+            return explain(error)
+        _drop_output()
+        return explain_output(error)
     return 0
+
+
+def _drop_output() -> None:
+    """Drop what is still to be printed, which must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _innermost(error: BaseException) -> CodeType | None:
+    """Return the code that raised `error`."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        found, trace = trace.tb_frame.f_code, trace.tb_next
+    return found

@@ -11,7 +11,7 @@ import click
 from imgpipe.errors import ImgpipeError, UsageError
 from imgpipe.refusals import refusal
 
-__all__ = ["HELP_WITH", "explain", "log_to_stderr", "printable", "say"]
+__all__ = ["HELP_WITH", "explain", "explain_output", "log_to_stderr", "printable", "say"]
 
 HELP_WITH = "imgpipe.cli.help_with"
 """Key, in what a context of click remembers, of the word that its help needs to be complete."""
@@ -54,6 +54,13 @@ def explain(error: Exception) -> int:
         "with what the same command prints when --verbose is added"
     )
     return 70
+
+
+def explain_output(error: OSError) -> int:
+    """Tell that standard output took no more, and return the exit code for it."""
+    reason = (error.strerror or str(error)).lower()
+    say(f"imgpipe: error: standard output: cannot write: {reason}; send it to another place")
+    return 1
 
 
 def _help_of(context: click.Context) -> str:
