@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import process as pools
 from multiprocessing import connection
 from pathlib import Path
 
@@ -197,6 +198,16 @@ def test_workers_do_not_outlive_the_server_that_nobody_hears_from(png: Path) -> 
         assert blurred(png, 1, pool)
         assert eventually(lambda: not workers & workers_here())
     assert not any("forkserver" in command_of(pid) for pid in workers)
+
+
+def test_python_does_not_wake_at_its_end_what_is_ending(png: Path) -> None:
+    """It may close its pipe at the same moment, which is told on standard error."""
+    pool = ProcessExecutor(1)
+    pool.submit(os.getpid).result()
+    managers = [pool._current._pool._executor_manager_thread]
+    assert set(managers) <= set(pools._threads_wakeups)
+    pool.shutdown()
+    assert not set(managers) & set(pools._threads_wakeups)
 
 
 def test_half_a_result_is_not_waited_for(png: Path) -> None:

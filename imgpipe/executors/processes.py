@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from concurrent.futures import Executor, Future, InvalidStateError, ProcessPoolExecutor
+from concurrent.futures import process as pools
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, util
 from typing import Any, ParamSpec, TypeVar
@@ -244,6 +245,7 @@ class _Generation:
         self._pool.shutdown(wait=False, cancel_futures=cancel)
         if not wait:
             return
+        _leave_alone(manager)
         with contextlib.suppress(OSError):
             revive_the_tracker()
         while futures.wait(list(self._given), _LOOK_SECONDS).not_done:
@@ -281,6 +283,7 @@ class _Generation:
         if manager is not None and manager.ident is None:  # it could not be started
             self._pool._executor_manager_thread = manager = None
         self._pool.shutdown(wait=False, cancel_futures=cancel)
+        _leave_alone(manager)
         if manager is not None:
             manager.join(_JOIN_SECONDS)
         self._calls.close()
@@ -311,6 +314,16 @@ def _pool_of(workers: int, server: Server, log: str) -> ProcessPoolExecutor:
                 workers, server.context, initializer=prepare_worker, initargs=(log,)
             )
     raise WorkerError("the resource tracker of multiprocessing is killed again and again")
+
+
+def _leave_alone(manager: threading.Thread | None) -> None:
+    """Have Python not wake `manager` at its end: it was told to end, and may be closing its pipe.
+
+    Python waits for it all the same.
+    """
+    if manager is not None:
+        with contextlib.suppress(AttributeError):  # it is no public name
+            pools._threads_wakeups.pop(manager, None)
 
 
 def _lost(reason: str) -> Future[Any]:
