@@ -99,10 +99,19 @@ def of_white_pixels(chunk: Pixels) -> Pixels:
     return np.where(white, 0, chunk)
 
 
+def lone_stars(chunk: Pixels) -> Pixels:
+    """Make white what is bright, if nothing is exactly seven rows or columns away."""
+    ring = np.ones((15, 15, 1), bool)
+    ring[1:-1, 1:-1] = False
+    around = ndimage.maximum_filter(chunk, footprint=ring)
+    return np.where((chunk > 60) & (around < 20), np.iinfo(chunk.dtype).max, chunk)
+
+
 def without_specks(chunk: Pixels) -> Pixels:
     """Remove lines and specks of less than 40 pixels."""
     labels, _ = ndimage.label(chunk[..., 0] > 128)
     sizes = np.bincount(labels.ravel())
+    sizes[0] = 40  # all that is dark, however little of it there is
     return (sizes[labels] < 40)[:, :, None] * chunk
 
 
@@ -151,6 +160,11 @@ def test_a_halo_that_only_few_places_show_to_be_too_small_is_found(
     enough = imgpipe.check(imgpipe.filter(halo=halo)(function))
     assert enough
     assert "less work" not in str(enough)
+
+
+@pytest.mark.parametrize("halo", [(7, 6), (6, 7)])
+def test_a_function_of_stars_is_seen_to_look_farther_than_its_halo(halo: Any) -> None:
+    assert "declare halo=7" in str(imgpipe.check(imgpipe.filter(halo=halo)(lone_stars)))
 
 
 def never_acting(chunk: Pixels) -> Pixels:

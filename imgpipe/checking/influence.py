@@ -24,6 +24,7 @@ __all__ = ["can_be_probed", "reach_of", "share_of_a_corner"]
 _BLOCKS = (1, 9, 49)  # sides of the part that is changed
 _TEXTURES = ("soft texture", "ramps", "a checkerboard", "noise")
 _FAR = 64  # pixels from a corner
+_ACROSS = 65  # pixels of a strip with a dot in it
 
 
 def can_be_probed(one: Filter) -> bool:
@@ -46,7 +47,7 @@ def reach_of(one: Filter, pictures: list[Picture], largest: int, patience: float
         Seconds of processor time after which no more is tried.
     """
     until = time.process_time() + patience
-    rows = columns = 0
+    rows, columns = (_around_a_dot(one, pictures[0], largest, axis, until) for axis in (0, 1))
     for base in _bases(pictures, 2 * (largest + max(_BLOCKS)) + 1):
         try:
             made = whole(one, base)
@@ -58,6 +59,44 @@ def reach_of(one: Filter, pictures: list[Picture], largest: int, patience: float
         except ImgpipeError:  # a function may refuse a picture of one colour
             continue
     return rows, columns
+
+
+def _around_a_dot(one: Filter, like: Picture, largest: int, axis: int, until: float) -> int:
+    """Return how far from a dot, along an axis, all that is farther still counts for the dot.
+
+    A function that acts on stars or specks looks around them, where nothing else may stand.
+    """
+    white = np.iinfo(like.pixels.dtype).max
+    shape = (2 * largest + 3, _ACROSS, like.pixels.shape[2])
+    middle = largest + 1, _ACROSS // 2
+
+    def at_the_dot(ground: int, nearer: int | None = None) -> Pixels:
+        """Return what the dot becomes, where the ground has its colour beyond `nearer`."""
+        pixels = np.full(shape, ground, like.pixels.dtype)
+        pixels[middle] = white // 4 if ground else white - white // 4  # may become either
+        if nearer is not None:
+            pixels[: middle[0] - nearer] = pixels[middle[0] + nearer + 1 :] = white - ground
+        turned = np.ascontiguousarray(pixels.swapaxes(0, axis))
+        made: Pixels = whole(one, replace(like, pixels=turned)).swapaxes(0, axis)[middle]
+        return made
+
+    farthest = 0
+    for ground in (0, white):
+        counts, does_not = -1, largest + 1
+        try:
+            alone = at_the_dot(ground)
+            if (at_the_dot(ground, largest) != alone).any():
+                return largest + 1
+            while does_not - counts > 1 and time.process_time() < until:
+                nearer = (counts + does_not) // 2
+                if (at_the_dot(ground, nearer) != alone).any():
+                    counts = nearer
+                else:
+                    does_not = nearer
+        except ImgpipeError:  # a function may refuse a picture of two colours
+            continue
+        farthest = max(farthest, counts + 1)
+    return farthest
 
 
 def share_of_a_corner(one: Filter, picture: Picture) -> tuple[float, int]:
