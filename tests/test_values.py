@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import imgpipe
 from imgpipe import filters
 from imgpipe.errors import FilterError
-from imgpipe.filters.values import from_unsigned, rescaled, to_unsigned
+from imgpipe.filters.values import from_unsigned, rescaled, to_unsigned, with_one_nan
 
 INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
 SIGNED = INTEGERS[4:]
@@ -194,3 +194,13 @@ def test_the_mean_of_the_largest_floats_is_among_them(dtype: str, value: float) 
     assert_array_equal(filters.box(radius=3)(array), array)
     array[:, 12:] = 5
     assert_array_equal(filters.box(radius=3)(array)[:, 15:], array[:, 15:])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_every_nan_becomes_that_of_numpy(dtype: str) -> None:
+    values = np.array([0.5, -np.nan, np.nan, -0.0, -np.inf], dtype)[:, None, None]
+    values[2:3].view(f"u{values.itemsize}")[...] += 1  # a payload
+    made = with_one_nan(values)
+    assert made[1:3].tobytes() == 2 * np.array(np.nan, dtype).tobytes()
+    assert made[[0, 3, 4]].tobytes() == values[[0, 3, 4]].tobytes()
+    assert with_one_nan(values[[0, 3, 4]]).tobytes() == values[[0, 3, 4]].tobytes()

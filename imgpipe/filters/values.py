@@ -132,13 +132,14 @@ def _saturate(values: Pixels, out: Pixels) -> bool:
 
 
 def with_one_nan(values: Pixels) -> Pixels:
-    """Return `values` with `numpy.nan` for every NaN, whatever its sign and its payload."""
+    """Return a chunk with `numpy.nan` for every NaN, whatever its sign and its payload."""
     if values.dtype.kind != "f":
         return values
-    nothing = np.isnan(
-        values, out=scratch("nan", np.dtype(bool), values.size).reshape(values.shape)
-    )
-    return np.where(nothing, values.dtype.type(np.nan), values) if nothing.any() else values
+    step = max(1, _BLOCK // max(1, values[0].size))
+    parts = (values[y : y + step] for y in range(0, len(values), step))
+    if not any(np.isnan(part).any() for part in parts):
+        return values
+    return np.where(np.isnan(values), values.dtype.type(np.nan), values)
 
 
 def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
