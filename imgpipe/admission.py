@@ -38,18 +38,18 @@ Alpha: TypeAlias = int | Literal["last", "none"] | None
 """Which channel is alpha, as a caller says it; None says nothing, and then there is none."""
 
 _TYPES = {
-    "b": "which does not say how bright True is; mask * np.uint8(255) makes it white",
-    "c": "which have no one brightness; take array.real, array.imag or np.abs(array)",
-    "O": "which are not numbers; array.astype(np.float64) makes them so, if they can be",
-    "U": "which is text; give numbers",
-    "S": "which is text; give numbers",
-    "M": "which are dates; array.astype(np.int64) makes numbers of them",
-    "m": "which are times; array.astype(np.int64) makes numbers of them",
-    "V": "which have no one brightness; take one of their fields, array['name']",
+    "b": "which has no brightness; convert it first, for example by mask * np.uint8(255)",
+    "c": "which have no single brightness; use array.real, array.imag or np.abs(array)",
+    "O": "which are not numbers; if they can be, convert them by array.astype(np.float64)",
+    "U": "which are text; give numbers",
+    "S": "which are text; give numbers",
+    "M": "which are dates; convert them to numbers by array.astype(np.int64)",
+    "m": "which are times; convert them to numbers by array.astype(np.int64)",
+    "V": "which have no single brightness; use one of their fields, array['name']",
 }
 """Kinds of types that are refused: why, and what to do."""
 
-_OTHER = "which is no type of an image; array.astype(np.float64) makes it one"
+_OTHER = "which imgpipe does not support; convert them by array.astype(np.float64)"
 _MODES = {
     "1": "L",
     "P": "RGB",
@@ -140,10 +140,11 @@ def as_array(given: Any, name: str) -> Pixels:
         way_out = (
             "give rows of the same length, all of numbers"
             if isinstance(given, (list, tuple))
-            else "make an array of it first"
+            else "convert it to an array first"
         )
         raise UsageError(
-            f"{name} is {_described(given)} that NumPy makes no array of ({reason}); {way_out}"
+            f"{name} is {_described(given)} that NumPy cannot convert to an array ({reason}); "
+            f"{way_out}"
         ) from error
     if array.ndim == 0 and array.dtype == object:
         raise UsageError(f"{name} is {_described(given)}, not an array of numbers")
@@ -193,13 +194,12 @@ def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
     last = channels - 1
     if not may_be_alpha(alpha) or not (isinstance(alpha, str) or alpha in (None, last, -1)):
         raise UsageError(
-            f"{where}alpha must be the last channel, {last} or 'last', or else 'none', "
-            f"not {alpha!r}"
+            f"{where}alpha must be the last channel ({last} or 'last') or 'none', not {alpha!r}"
         )
     if alpha is None or alpha == "none":
         return None
     if channels == 1:
-        raise UsageError(f"{where}an image of one channel has no room for alpha")
+        raise UsageError(f"{where}an image of one channel has no alpha; leave out alpha")
     return last
 
 
@@ -207,19 +207,19 @@ def _refusal(given: Any) -> str:
     """Return what is wrong with what `numpy.asarray` would take without a word; else nothing."""
     if isinstance(given, (str, os.PathLike)):
         return (
-            f"the path {os.fspath(given)!r}; imgpipe.run takes files, and "
-            "imgpipe.read(path) gives their pixels"
+            f"the path {os.fspath(given)!r}; use imgpipe.run for "
+            "files, or imgpipe.read(path) for an array"
         )
     if isinstance(given, (bytes, bytearray)):
         return (
-            "bytes, which say nothing of rows and columns; give an array, or the path of a file "
+            "bytes, which have no rows and columns; give an array, or the path of a file "
             "as text to imgpipe.read"
         )
     masked = sys.modules.get("numpy.ma")  # takes time to import, if nobody has
     if masked is not None and isinstance(given, masked.MaskedArray):
         return "a masked array, whose mask would be lost; fill it first: array.filled(value)"
     if hasattr(given, "toarray") and not hasattr(given, "__array__"):
-        return "a sparse matrix; write out all of its values: matrix.toarray()"
+        return "a sparse matrix; convert it first: matrix.toarray()"
     pillow = sys.modules.get("PIL.Image")
     if pillow is not None and isinstance(given, pillow.Image) and given.mode in _MODES:
         return _mode_refusal(given.mode)
@@ -229,9 +229,9 @@ def _refusal(given: Any) -> str:
 def _mode_refusal(mode: str) -> str:
     better = _MODES[mode]
     convert = f"give image.convert({better!r})" if better else "convert it by PIL.ImageCms"
-    as_it_is = "" if mode == "1" else "; or np.array(image), if its numbers are meant as they are"
+    as_it_is = "" if mode == "1" else "; or np.array(image) to keep its numbers"
     return (
-        f"a Pillow image of mode {mode!r}, whose numbers are not those of gray, RGB or alpha; "
+        f"a Pillow image of mode {mode!r}, whose numbers are not gray, RGB or alpha; "
         f"{convert}{as_it_is}"
     )
 

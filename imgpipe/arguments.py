@@ -46,14 +46,14 @@ def path(given: Any, name: str) -> str:
     if isinstance(given, os.PathLike):
         given = given.__fspath__()
     if isinstance(given, str) and "\0" in given:
-        raise UsageError(f"{name} must be the path of a file, which holds no null character")
+        raise UsageError(f"{name} must be the path of a file, without a null character")
     if isinstance(given, str) and given:
         return given
     if isinstance(given, bytes):
         raise UsageError(f"{name} must be a path as text, not as bytes; give os.fsdecode({name})")
     if isinstance(given, str):
         raise UsageError(f"{name} is an empty path; give the path of a file")
-    what = "None" if given is None else f"a {type(given).__name__}"
+    what = "None" if given is None else type(given).__name__
     hint = "; imgpipe.apply takes images in memory" if hasattr(given, "__array__") else ""
     raise UsageError(f"{name} must be the path of a file, not {what}{hint}")
 
@@ -173,8 +173,7 @@ def seconds(given: Any, name: str, *, or_none_at_all: bool = False) -> float:
     if not (0 < number <= threading.TIMEOUT_MAX or (or_none_at_all and number == 0)):
         least = "from 0 on" if or_none_at_all else "above 0"
         raise UsageError(
-            f"{name} must be a number of seconds {least}, not {shown(given)}; None waits for as "
-            "long as it takes"
+            f"{name} must be a number of seconds {least}, not {shown(given)}; None means no limit"
         )
     return number
 

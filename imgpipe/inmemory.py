@@ -48,21 +48,21 @@ def apply(
     Parameters
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
-        The image, or what `numpy.asarray` makes one of: nested lists, a Pillow image. It is not
-        changed.
+        The image, or anything that `numpy.asarray` converts to it: nested lists, a Pillow image.
+        It is not changed.
     filter : Filter, Chain, str or callable
-        What to do: ``blur(2) | grayscale()``, the same as text, ``"blur:2 | grayscale"``, or a
-        function of an array with its `halo`.
+        A filter or a chain: ``blur(2) | grayscale()``, the same as text,
+        ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
     halo, dtype : optional
         For bare functions, as for `imgpipe.run`.
     workers : int, optional
-        Worker processes; by default as many as this process may use processors.
+        Worker processes; by default one for each usable processor.
     out : ndarray, optional
-        Where the result goes; of its shape and dtype, C-contiguous, in the byte order of this
+        Array for the result, with its shape and dtype, C-contiguous, in the byte order of this
         machine. It may be `array`, which is then copied first.
     alpha : int, "last" or "none", optional
-        Which channel is alpha: the last one or none. There is none unless this says so; a file
-        says it as ``imgpipe.info(path).alpha``.
+        The alpha channel: the last one, or none by default. The alpha of a file is
+        ``imgpipe.info(path).alpha``.
     max_memory, executor, chunk, timeout, on_event, progress : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
@@ -74,7 +74,7 @@ def apply(
     Raises
     ------
     UsageError
-        If `array` is no image, or `out` does not fit.
+        If `array` is not an image, or `out` does not fit.
     """
     image = admitted(array, alpha)
     before, pixels = image.info, image.pixels
@@ -141,17 +141,17 @@ def write(
     alpha: Alpha = None,
     compression: int | None = None,
 ) -> int:
-    """Write an array as an image file, which appears whole or not at all.
+    """Write an array as an image file, either completely or not at all.
 
     Parameters
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
-        The image, or what `numpy.asarray` makes one of.
+        The image, or anything that `numpy.asarray` converts to it.
     dst : path
-        The file; its suffix names the format.
+        The file; its suffix selects the format.
     alpha : int, "last" or "none", optional
-        Which channel is alpha: the last one or none. A PNG of two or four channels takes its last
-        one for alpha, whatever is said.
+        The alpha channel: the last one, or none by default. A PNG with two or four channels
+        always stores its last channel as alpha.
     compression : int, optional
         0 to 9, for formats that compress.
 
@@ -163,7 +163,7 @@ def write(
     Raises
     ------
     UsageError
-        If `array` is no image, or the format cannot hold it.
+        If `array` is not an image, or the format does not support it.
     OutputError
         If the file cannot be written.
     """

@@ -47,7 +47,7 @@ def iter_chunks(
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}
         What lies beyond the image, in the words of `numpy.pad`.
     max_pixels : int or str, optional
-        Refuse larger images; 4 gigapixels by default.
+        Larger images are errors; 4 gigapixels by default.
 
     Yields
     ------

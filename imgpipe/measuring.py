@@ -92,7 +92,7 @@ def measure(
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
     if filter is None and (halo is not None or dtype is not None):
-        raise UsageError("halo and dtype are for a bare function as filter, which was not given")
+        raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
     first = Chain(()) if filter is None else chain_from(filter, halo, dtype)
     chain = first | last(_unchanged)()

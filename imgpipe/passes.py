@@ -351,7 +351,7 @@ def _described(task: Task, job: Job) -> str:
     if task.kind == "merge" or (at and at[1] == len(filters)):
         return f"the merge function of {filters[-1]}"
     if at:
-        return f"{chunk_at(at[0])}: the function of {filters[at[1]]}"
+        return f"{chunk_at(at[0])}: the filter {filters[at[1]]}"
     chain = " | ".join(filters) or "the image"
     return f"the chunks at rows {task.box.y0}-{task.box.y1} of {chain}"
 

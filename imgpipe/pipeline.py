@@ -47,8 +47,8 @@ Region = Box | tuple[int, int, int, int]
 
 _log = logging.getLogger("imgpipe")
 _ALPHA_UNSAID = (
-    "%s: nobody said that one of its %d channels is alpha, so filters change all of them, and the "
-    'output has channel %d as alpha; say --alpha last (alpha="last" in Python) if it is alpha, or '
+    "%s: alpha is not declared, so filters change all %d channels like colours, but the output "
+    'stores channel %d as alpha; give --alpha last (alpha="last" in Python) if it is alpha, or '
     "--alpha none if it is not"
 )
 
@@ -75,56 +75,58 @@ def run(
 ) -> Report:
     """Run a filter or a chain over an image file, in one pass.
 
-    The output is the same to the byte for any number of workers, any executor, any chunk size and
-    any memory. It appears at `dst` when it is complete, and not before.
+    The output has the same bytes for any number of workers, any executor, any chunk size and any
+    memory limit. The file `dst` is written only when the output is complete.
 
     Parameters
     ----------
     src : path
         The input: PNG or ``.npy``.
     filter : Filter, Chain, str or callable
-        What to do: ``blur(2) | grayscale()``, the same as text, ``"blur:2 | grayscale"``, or a
-        function of an array with its `halo`.
+        A filter or a chain: ``blur(2) | grayscale()``, the same as text,
+        ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
     dst : path
-        The output; its suffix names the format. A file that is there is replaced, and it may be
-        `src`.
+        The output; its suffix selects the format. An existing file is replaced. It may be `src`.
     halo : int or (int, int), optional
-        For bare functions: the pixels that they look at on each side, 0 for none.
+        For bare functions (without `imgpipe.filter`): the pixels that the function needs on each
+        side of a pixel, 0 for none.
     dtype : {"keep", "float32"}, optional
-        For bare functions: what they work in. float32 is from 0 to 1, whatever the image is.
+        For bare functions: the type that the function gets. ``keep`` is the type of the image;
+        ``float32`` is values from 0 to 1, whatever the type of the image.
     alpha : int, "last" or "none", optional
-        Which channel of a file that does not say so itself, such as ``.npy``, is alpha: the last
-        one or none. There is none unless this says so.
+        The alpha channel, the last one or none, of a file that does not declare alpha itself, such
+        as ``.npy``. By default such a file has no alpha.
     workers : int, optional
-        Worker processes; by default as many as this process may use processors. 1 runs in this
-        process, unless a filter is not imgpipe's own: that runs in a process that may die.
+        Worker processes; by default one for each usable processor. With 1, imgpipe's own filters
+        run in this process; your own functions still run in a worker process, so that a crash
+        does no harm.
     max_memory : int or str, optional
-        Bound on the memory of all processes together, beside what this one holds already, in bytes
-        or as text such as ``"512M"``. By default half of what is available, at most 2 GB. The
-        libraries of functions are counted as a worker finds them once it has loaded the functions.
+        Limit on the memory of all processes together, without what this process holds already,
+        in bytes or as text such as ``"512M"``. By default half of the available memory, at most
+        2 GB. It includes the libraries of your functions, as measured in a worker.
     executor : Executor or {"serial", "threads", "processes"}, optional
-        What carries the work, chosen by imgpipe if not given. One that is passed is not shut down.
+        Runs the tasks; imgpipe chooses one by default. An executor that you pass is not shut down.
     region : Box or (y0, x0, y1, x1), optional
         Make only this part of the output.
     on_event : callable, optional
         Called with every event of the run, in this thread.
     max_pixels : int or str, optional
-        Refuse larger images; 4 gigapixels by default.
+        Larger images are errors; 4 gigapixels by default.
     compression : int, optional
         0 to 9, for formats that compress.
     chunk : int or (int, int), optional
-        Rows and columns of a chunk, instead of what the plan finds best.
+        Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
-        Seconds that a chunk may take in a worker process before it is given up.
+        The run fails if a chunk takes longer in a worker process, in seconds.
     progress : bool, default False
-        Show a bar, in a notebook as well.
+        Show a progress bar, also in a notebook.
     control : Control, optional
         Follows the run and stops it from another thread; see `imgpipe.submit`.
 
     Returns
     -------
     Report
-        What the run was like.
+        Sizes, time, speed, workers and memory of the run.
 
     Raises
     ------

@@ -227,8 +227,8 @@ def make_plan(
         smallest = plan.memory
     raise MemoryPlanError(
         f"{source.name}: needs {_megabytes(smallest)} MB even with one worker and the smallest "
-        f"tasks, of which this process holds {_megabytes(footing.held)} MB already, and may use "
-        f"{_megabytes(budget)} MB; raise the limit (--max-memory {_megabytes(smallest)}M, or "
+        f"tasks, of which this process already holds {_megabytes(footing.held)} MB; the limit is "
+        f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(smallest)}M, or "
         f"max_memory='{_megabytes(smallest - beside)}M' in Python)"
     )
 

@@ -189,7 +189,7 @@ class TaskQueue:
             raise WorkerError(
                 f"{self._name}: the executor that was passed "
                 f"{f'has lost its workers ({error})' if died else 'has cancelled the work'}; "
-                "nothing was written. Let imgpipe make the workers, and it replaces dead ones"
+                "nothing was written. Use the workers of imgpipe, which replaces dead ones"
             ) from error
         # Nothing is resubmitted before every old worker is gone: a slot must never have two
         # writers. What others have started since goes on.
@@ -235,7 +235,7 @@ class TaskQueue:
         self._unexplained = 0 if at_fault else self._unexplained + 1
         if self._stillborn >= _STARTS or self._unexplained >= _UNEXPLAINED:
             raise WorkerError(
-                f"{self._name}: no worker gets to work, the last try ended by {end.reason}\n"
+                f"{self._name}: no worker could start, the last attempt ended by {end.reason}\n"
                 "The system may refuse processes, threads or memory (ulimit -u, ulimit -v), or end "
                 "them; lower -j (workers=), or use one worker"
             )
@@ -246,12 +246,12 @@ class TaskQueue:
         if reason.startswith("timeout"):
             raise FilterTimeout(
                 f"{what} did not finish in time{reason.removeprefix('timeout')}\n"
-                "Allow more (--timeout, or timeout=), or mend the function"
+                "Allow more time (--timeout, or timeout=), or fix the function"
             )
         if tried >= _ATTEMPTS:
             raise WorkerError(
                 f"{what} ended {tried} workers in a row, the last by {reason}\n"
-                "The function of a filter crashes, or there is too little memory"
+                "The filter crashes, or there is too little memory"
             )
 
 

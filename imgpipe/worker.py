@@ -408,7 +408,7 @@ def _explained(where: str, what: str = "") -> Iterator[None]:
     except BaseException as error:
         if not _of_the_function(error):
             raise
-        what = what or f"the function of {filter_at_fault(error)} failed"
+        what = what or f"the filter {filter_at_fault(error)} failed"
         raise FilterError(f"{where}: {what}\n{user_traceback(error)}{_hint(error)}") from None
 
 

@@ -390,7 +390,7 @@ def test_an_alpha_that_cannot_be_is_refused(rgba: Path) -> None:
         ):
             with pytest.raises(UsageError, match="alpha must be the last channel, 3 or 'last'"):
                 enter()
-    with pytest.raises(UsageError, match="no room for alpha"):
+    with pytest.raises(UsageError, match="an image of one channel has no alpha"):
         imgpipe.apply(pixels[..., 0], invert(), alpha="last")
 
 
@@ -418,7 +418,7 @@ def test_alpha_that_appears_in_the_output_only_is_told(
     assert not caplog.records
     imgpipe.run(array, invert(), out)
     (told,) = caplog.messages
-    assert "rgba.npy: nobody said that one of its 4 channels is alpha" in told
+    assert "rgba.npy: alpha is not declared, so filters change all 4 channels" in told
     assert "--alpha last" in told
 
 

@@ -229,8 +229,8 @@ def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
         (filled, "labels, distances and filled holes need the whole image"),
         (patterned, "depends on where its chunk begins .* keyword place"),
         (grainy_with_a_seed, "depends on where its chunk begins"),
-        (grainy, "something else when called again"),
-        (counting, "something else when called again"),
+        (grainy, "a second call gives another result"),
+        (counting, "a second call gives another result"),
         (in_place, "changes its input; work on a copy"),
         (too_small, "returned 210 x 309 pixels"),
     ],
@@ -540,7 +540,7 @@ def test_a_picture_of_the_caller_is_tried_too() -> None:
 def test_what_is_no_single_filter_is_refused() -> None:
     with pytest.raises(UsageError, match="one at a time"):
         imgpipe.check(imgpipe.filters.blur() | imgpipe.filters.invert())
-    with pytest.raises(UsageError, match="a filter or a chain, not a int"):
+    with pytest.raises(UsageError, match="a filter or a chain, not int"):
         imgpipe.check(3)  # type: ignore[arg-type]
 
 

@@ -130,7 +130,7 @@ def test_nan_and_infinity_stay_in_floats_and_are_left_aside_in_measuring() -> No
 @pytest.mark.parametrize("extent", ["full", "measured", "keep", (0, 1)])
 def test_nan_in_an_integer_is_an_error_unless_it_is_replaced(extent: Any) -> None:
     with pytest.raises(
-        FilterError, match=r"astype: made a NaN or an infinity, .* astype:uint16,nan=0"
+        FilterError, match=r"astype: the result has NaN or infinity, .* astype:uint16,nan=0"
     ):
         astype("uint16", extent)(HOLED)
     made = astype("uint16", extent, nan=1)(HOLED)

@@ -92,14 +92,14 @@ class TestEveryWayIn:
 
     def test_refuses_what_it_cannot_mean(self, way: Callable[..., Any], tmp_path: Path) -> None:
         for given, options, says in [
-            (shifted, {}, "shifted: a bare function has no known halo; give halo=N"),
-            ("numpy:sqrt", {}, "sqrt is a bare function, whose halo is not known"),
-            (blur(2), {"halo": 3}, "halo is for bare functions"),
-            ("blur:2 | invert", {"dtype": "float32"}, "dtype is for bare functions"),
+            (shifted, {}, "shifted: a bare function has no declared halo; give halo=N"),
+            ("numpy:sqrt", {}, "sqrt is a bare function without a declared halo"),
+            (blur(2), {"halo": 3}, "halo is only for bare functions"),
+            ("blur:2 | invert", {"dtype": "float32"}, "dtype is only for bare functions"),
             (np.sqrt, {"halo": 0, "dtype": "uint8"}, "dtype must be one of keep, float32"),
             (np.sqrt, {"halo": -1}, "halo must be a whole number"),
-            (3, {}, "not a int"),
-            (["blur"], {}, "not a list"),
+            (3, {}, "a filter or a chain, not int"),
+            (["blur"], {}, "a filter or a chain, not list"),
         ]:
             with pytest.raises((UsageError, DeclarationError), match=says):
                 way(given, tmp_path, **options)
@@ -215,7 +215,7 @@ class TestOnTheCommandLine:
         self, command: str, option: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert execute([command, "blur", "in.png", *option]) == 2
-        assert f"{option[0]} is for bare functions" in capsys.readouterr().err
+        assert f"{option[0]} is only for bare functions" in capsys.readouterr().err
 
     def test_a_parameter_of_the_filter_goes_before(self, picture: str, tmp_path: Path) -> None:
         path, out = tmp_path / "f.py", str(tmp_path / "out.npy")

@@ -62,7 +62,7 @@ class TestAWarning:
     def test_is_given_once_by_every_executor(self, executor: Executor, warned: Warned) -> None:
         imgpipe.apply(PHOTO, sobel, halo=1, executor=executor, chunk=16)
         (message,) = warned()
-        assert message.startswith("array: all that sobel returned lies between 0 and 1")
+        assert message.startswith("array: all results of sobel are between 0 and 1")
         assert "--dtype float32" in message
         assert 'dtype="float32"' in message
 

@@ -308,11 +308,11 @@ def test_a_decorated_function_stands_for_the_filter_with_its_defaults() -> None:
 def test_what_is_no_filter_is_refused_with_the_way_out() -> None:
     with pytest.raises(ParameterError, match=r"call it: crop\(width=\.\.\., height=\.\.\.\)"):
         as_chain(filters.crop)
-    with pytest.raises(UsageError, match=r"a bare function has no known halo; write @imgpipe"):
+    with pytest.raises(UsageError, match=r"a bare function has no declared halo; write @imgpipe"):
         as_chain(lambda chunk: chunk)
     with pytest.raises(UsageError, match=r"spread is a filter .*; call it: spread\(\)"):
         spread(np.zeros((3, 3)))
-    with pytest.raises(UsageError, match=r"not a ndarray$"):
+    with pytest.raises(UsageError, match=r"a filter or a chain, not ndarray$"):
         filters.blur() | np.zeros((300, 3))
     with pytest.raises(ParameterError, match=r"not an array of shape \(3,\)$"):
         spread(reach=np.zeros(3))

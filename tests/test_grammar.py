@@ -236,7 +236,7 @@ class TestFilesOfTheUser:
     @pytest.mark.parametrize(
         ("name", "says"),
         [
-            ("bare", "bare is a bare function, whose halo is not known"),
+            ("bare", "bare is a bare function without a declared halo"),
             ("embos", "there is no filter 'embos' in it; did you mean 'emboss'?"),
             ("number", "there is no filter 'number' in it"),
             ("ready", "ready has its values already"),
@@ -255,7 +255,7 @@ class TestFilesOfTheUser:
             ("raise KeyError('x')\n", "KeyError: 'x' \\(line 1\\)"),
             ("import sys; sys.exit(3)\n", "SystemExit: 3"),
             ("\0", "null byte"),
-            ("import imgpipe\n@imgpipe.filter\ndef f(chunk): ...\n", "needs to know the halo"),
+            ("import imgpipe\n@imgpipe.filter\ndef f(chunk): ...\n", "the halo is not declared"),
         ],
     )
     def test_file_that_does_not_load(self, tmp_path: Path, source: str, says: str) -> None:

@@ -59,7 +59,7 @@ def test_floats_are_counted_in_levels_from_0_to_1() -> None:
 )
 def test_levels_that_are_too_many_are_refused(one: imgpipe.Filter) -> None:
     with pytest.raises(
-        UsageError, match="convert the image first, such as by astype:uint16,measured"
+        UsageError, match="convert the image first, for example by astype:uint16,measured"
     ):
         one(np.ones((3, 3), np.uint32))
 

@@ -137,7 +137,9 @@ class TestRun:
         self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert execute(["run", f"{own}:bare", str(picture), "-o", "o.npy"]) == 2
-        assert re.search(r"halo is not known.*--halo N.; imgpipe check .*own.py:bare", said(capsys))
+        assert re.search(
+            r"without a declared halo; give --halo N.*; imgpipe check .*own.py:bare", said(capsys)
+        )
 
     @pytest.mark.parametrize("halo", ["3", "0,3"])
     def test_a_bare_function_with_a_halo(
@@ -156,7 +158,7 @@ class TestRun:
     ) -> None:
         args = ["run", f"{own}:wrong | blur", str(picture), "-o", "o.npy", "--halo", "3"]
         assert execute(args) == 2
-        assert "--halo is for bare functions" in said(capsys)
+        assert "--halo is only for bare functions" in said(capsys)
 
     def test_functions_of_scipy(self, picture: Path, tmp_path: Path) -> None:
         out = tmp_path / "out.npy"
@@ -282,7 +284,7 @@ class TestHelpOfABareFunction:
         page = " ".join(done.output.split())
         assert (
             "Mix with what is beside. bare is a bare function, so --halo N must be given; "
-            "imgpipe check own.py:bare finds the smallest. Options: --by INTEGER"
+            "imgpipe check own.py:bare finds the smallest halo. Options: --by INTEGER"
         ) in page
         assert "imgpipe run own.py:bare photo.png -o out.png --halo 1" in page
 

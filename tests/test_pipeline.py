@@ -387,7 +387,11 @@ def test_filters_without_their_parameters_have_their_defaults_or_are_refused(
     made = imgpipe.apply(photo, invert, executor="serial")
     np.testing.assert_array_equal(made, invert()(photo))
     imgpipe.write(photo, tmp_path / "in.png")
-    for wrong, says in ((lambda chunk: chunk, "halo"), (crop, "crop.*width"), (3, "not a int")):
+    for wrong, says in (
+        (lambda chunk: chunk, "halo"),
+        (crop, "crop.*width"),
+        (3, "a filter or a chain, not int"),
+    ):
         with pytest.raises(UsageError, match=says):
             imgpipe.apply(photo, wrong)
         with pytest.raises(UsageError, match=says):

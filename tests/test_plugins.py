@@ -138,8 +138,8 @@ def test_a_format_that_is_of_no_use_breaks_only_itself(broken_format: Path) -> N
         ("text.png", "o.png", "is not an image that imgpipe reads", True),
         ("empty.png", "o.png", "is empty; get a fresh copy", False),
         ("cut.png", "o.png", "", False),
-        ("in.npy", "o.xyz", "no format has the suffix '.xyz'; name the output", True),
-        ("in.npy", "o", "has no suffix to tell the format; name the output", True),
+        ("in.npy", "o.xyz", "no format has the suffix '.xyz'; the output must end in", True),
+        ("in.npy", "o", "has no suffix for its format; the output must end in", True),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_before_what_is_wrong_with_a_format(

@@ -678,7 +678,7 @@ def test_surplus_rows_do_not_hide_a_wrong_checksum(path: Path) -> None:
 def test_the_first_transparent_colour_counts(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with_chunks(path, (b"tRNS", b"\0\1"), (b"tRNS", b"\0\0"))
     assert (decoded(path)[..., 1] == 255).all()
-    assert "it is there twice, and the first one counts" in caplog.text
+    assert "it occurs twice, and the first one is used" in caplog.text
 
 
 def test_frames_of_an_animation_are_left_out_with_a_warning(

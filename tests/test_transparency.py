@@ -299,7 +299,7 @@ def test_a_filter_that_changes_the_size_says_what_becomes_of_alpha() -> None:
         return chunk[::2, ::2]
 
     assert halved()(np.zeros((8, 8, 4), np.uint8)).shape == (4, 4, 4)
-    with pytest.raises(DeclarationError, match=r"halved: .* says nothing of alpha"):
+    with pytest.raises(DeclarationError, match=r"halved: .* does not declare alpha"):
         halved()(np.zeros((8, 8, 4), np.uint8), alpha=3)
 
 

@@ -104,7 +104,9 @@ def test_nan_is_told_for_large_integers_too() -> None:
     def nothing(chunk: NDArray[Any]) -> NDArray[Any]:
         return chunk * np.nan
 
-    with pytest.raises(FilterError, match="made a NaN or an infinity, which uint64 cannot hold"):
+    with pytest.raises(
+        FilterError, match="the result has NaN or infinity, which uint64 cannot hold"
+    ):
         nothing()(np.ones((2, 2), np.uint64))
 
 

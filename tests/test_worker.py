@@ -78,10 +78,10 @@ def misspelt(chunk):
 
 
 WRONG: dict[Any, str] = {
-    leave: "the function of leave.*sys.exit.*SystemExit: 0",
-    interrupt: "the function of interrupt.*KeyboardInterrupt",
-    close: "the function of close.*GeneratorExit",
-    unusual: "the function of unusual.*BaseException: unusual",
+    leave: "the filter leave.*sys.exit.*SystemExit: 0",
+    interrupt: "the filter interrupt.*KeyboardInterrupt",
+    close: "the filter close.*GeneratorExit",
+    unusual: "the filter unusual.*BaseException: unusual",
     nothing: "nothing: returned a NoneType; return an array",
     text: "text: returned a str; return an array",
     flat: "flat: returned an array of 1 dimensions; return an array",
@@ -190,7 +190,7 @@ def test_the_one_chunk_and_the_one_filter_of_a_chain_are_named(
     array[310, 720] = 7
     chain = filter(halo=2, name="before")(np.array)() | at_the_mark(action)()
     timeout = 0.6 if error is FilterTimeout else None
-    where = r"^array: chunk at rows 300-400, columns 700-800: the function of marked\(\) "
+    where = r"^array: chunk at rows 300-400, columns 700-800: the filter marked\(\) "
     with pytest.raises(error, match=where):
         imgpipe.apply(array, chain, chunk=100, workers=workers, timeout=timeout)
 
@@ -207,7 +207,7 @@ def test_a_measurement_that_ends_its_process_or_hangs_has_a_chunk_too(
     def count(chunk: Any) -> int:
         return at_the_mark(action)()(chunk).size
 
-    where = r"^array: chunk at rows 300-400, columns 700-800: the function of measure\(\) "
+    where = r"^array: chunk at rows 300-400, columns 700-800: the filter measure\(\) "
     with pytest.raises(error, match=where):
         imgpipe.measure(array, count, int.__add__, chunk=100, timeout=0.6)
 

@@ -152,9 +152,9 @@ class _Check:
                 continue
             if not equal(first, again):
                 raise DeclarationError(
-                    "it gives something else when called again: it depends on randomness or on "
-                    "what it keeps between calls; make it a function of its arguments alone, "
-                    "for noise of the keyword place"
+                    "a second call gives another result: it depends on random numbers or on a "
+                    "state that it keeps between calls; make it depend only on its arguments, "
+                    "and for noise on the keyword place"
                 )
             taken.append(picture)
         return taken, refusals

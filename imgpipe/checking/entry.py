@@ -32,44 +32,44 @@ def check(
     on_event: Observer | None = None,
     progress: bool = False,
 ) -> CheckReport:
-    """Compare a filter over whole pictures with the same in pieces.
+    """Compare the results of a filter over whole pictures and over pieces of them.
 
     For tests of your own: ``assert imgpipe.check(my_filter(strength=2))``.
 
     The pictures are noise, soft texture, ramps, a checkerboard, impulses, lines, stars, and a page
-    with text and wide areas of white, black and gray. All of them are tried as the first kind of
-    image that the function takes, two of them as every other kind: RGB and gray of 8 and 16 bits,
-    floats from 0 to 1, and RGBA.
+    with text and wide areas of white, black and gray. The kinds of image are RGB and gray of
+    8 and 16 bits, floats from 0 to 1, and RGBA. All pictures are tried as the first kind that the
+    function takes, and two of them as every other kind.
 
     Parameters
     ----------
     filter : Filter, decorated function, bare function, or str
-        What to check; with its default parameters if it has not been given any. A bare function
-        of an array is tried with one halo after the other. Parameters that are further images
-        get others of the same shape. Text is that of a chain, as in ``"my_filter.py:emboss"``.
+        The filter to check, with its default parameters unless you give others. A bare function is
+        tried with one halo after the other. Parameters that are further images get generated
+        images of the same shape. Text is written as in a chain: ``"my_filter.py:emboss"``.
     image : path or ndarray, optional
-        A picture of your own to try as well, at most 512 x 512 pixels from its middle.
+        Your own picture, tried in addition; at most 512 x 512 pixels from its centre are used.
     halo : int or (int, int), optional
-        The halo of a bare function, if only that is to be tried.
+        The halo of a bare function; then only this halo is tried.
     dtype : {"keep", "float32"}, optional
-        What a bare function works in, as for `imgpipe.run`.
+        The type that a bare function gets, as for `imgpipe.run`.
     alpha : int, "last" or "none", optional
-        Which channel of `image` is alpha, if that is an array or a file that does not say so.
+        The alpha channel of `image`, if it is an array, or a file that does not declare alpha.
     on_event : callable, optional
         Called with an event after every comparison.
     progress : bool, default False
-        Show a bar, in a notebook too.
+        Show a progress bar, also in a notebook.
 
     Returns
     -------
     CheckReport
-        True if nothing was found; printed, it says what was tried, what differs, where, and what
-        to declare.
+        True if no difference was found. Printed, it lists what was tried, what differs, where, and
+        what to declare.
 
     Raises
     ------
     UsageError
-        If it cannot be run at all.
+        If the check cannot run.
     FilterError
         If the function fails on every picture.
     """

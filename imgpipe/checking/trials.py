@@ -148,7 +148,7 @@ def _told() -> Iterator[None]:
             message = "it changes its input; work on a copy (chunk.copy())"
             raise DeclarationError(message) from None
         raise FilterError(
-            f"the function of {filter_at_fault(error)} failed\n{user_traceback(error)}"
+            f"the filter {filter_at_fault(error)} failed\n{user_traceback(error)}"
         ) from None
 
 

@@ -186,7 +186,7 @@ class ChainCommand(click.Command):
             for name in _OF_BARE - self._replaced:
                 if found.get(name):
                     raise click.UsageError(
-                        f"--{name} is for bare functions; every filter here declares its own"
+                        f"--{name} is only for bare functions; all filters here declare their own"
                     )
 
     def _glance(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
@@ -215,11 +215,12 @@ class RunCommand(ChainCommand, ImageCommand):
             context_settings=SETTINGS,
             params=[*chain_options(), *common_options()],
             short_help=summary,
-            help="Run CHAIN, filters separated by |, over an image in one pass. A filter is a "
-            "registered one (see imgpipe filters), or a function of yours that is decorated with "
-            "@imgpipe.filter, as FILE.py:FUNCTION or MODULE:FUNCTION. Values follow a colon: "
-            "blur:sigma=2,border=wrap. Text with any of | : , = or blanks goes in quotes. Of a "
-            "single filter they may be given as options too, after it.",
+            help="Run CHAIN over an image in one pass. A chain is one filter, or several filters "
+            "separated by |. A filter is a name from imgpipe filters, or your own function, "
+            "written FILE.py:FUNCTION or MODULE:FUNCTION. Decorate your function with "
+            "@imgpipe.filter; a function without it is a bare function and needs --halo. Values "
+            "follow a colon: blur:sigma=2,border=wrap. Quote a text value that contains a blank or "
+            "one of | : , =. A chain of one filter also takes its values as options.",
         )
 
     def about(self, definition: Definition) -> str:
@@ -229,7 +230,7 @@ class RunCommand(ChainCommand, ImageCommand):
             return text
         return (
             f"{text}\n\n{definition.name} is a bare function, so --halo N must be given; "
-            f"imgpipe check {self.text} finds the smallest."
+            f"imgpipe check {self.text} finds the smallest halo."
         )
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -46,20 +46,21 @@ class CheckCommand(ChainCommand):
                 click.Option(
                     ["--seams"],
                     type=click.Path(),
-                    help="Write a picture of where it differs to this file.",
+                    help="Write an image of the differing pixels to this file.",
                 ),
                 alpha_option(),
                 click.Option(
                     ["--timeout"],
                     type=click.FloatRange(min=0, min_open=True),
                     metavar="SECONDS",
-                    help="Give up a check that takes longer. [default: wait]",
+                    help="Fail if the check takes longer. [default: no limit]",
                 ),
             ],
             short_help=summary,
-            help="Run FILTER over pictures whole and in pieces, over IMAGE as well if there is "
-            "one, and tell whether a difference was found, where it is, and the smallest halo "
-            "without. A bare function may be checked too. Exit code 0 if none was found, else 1.",
+            help="Run FILTER over whole pictures and over pieces of them, and compare the results. "
+            "If they differ, print where, and the smallest halo that gives no difference. IMAGE is "
+            "one more picture to try. FILTER may be a bare function. Exit code 0 if there is no "
+            "difference, else 1.",
         )
 
     def invoke(self, ctx: click.Context) -> None:

@@ -144,7 +144,7 @@ def common_options() -> list[click.Parameter]:
             "--output",
             type=click.Path(),
             required=True,
-            help="File to write; its suffix names the format. It may be the input.",
+            help="Output file; its suffix selects the format. It may be the input.",
         ),
         _option(
             "-j",
@@ -158,27 +158,30 @@ def common_options() -> list[click.Parameter]:
         _option(
             "--max-memory",
             type=Size(),
-            help="Bound on the memory of all processes together, such as 512M, libraries of your "
-            "functions included. "
-            "[default: half of what is available, at most 2G]",
+            help="Limit on the memory of all processes together, for example 512M. It includes the "
+            "libraries of your functions. [default: half of the available memory, at most 2G]",
         ),
-        _option("--max-pixels", type=Size(), help="Refuse images with more pixels. [default: 4G]"),
+        _option("--max-pixels", type=Size(), help="Larger images are errors. [default: 4G pixels]"),
         _option(
             "--compression",
             type=click.IntRange(0, 9),
             metavar="N",
-            help="From 0, fast and large, to 9, slow and small. [default: that of the format]",
+            help="From 0 (fast, large file) to 9 (slow, small file). [default: set by the format]",
         ),
         _option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="Give up a chunk that takes longer. [default: wait]",
+            help="Fail if a chunk takes longer. [default: no limit]",
         ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
-        _option("--dry-run", is_flag=True, help="Print the plan; read and write no pixel."),
-        _option("-q", "--quiet", is_flag=True, help="No bar and no report; only errors."),
-        _option("-v", "--verbose", is_flag=True, help="Print the plan and what goes on."),
+        _option("--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."),
+        _option(
+            "-q", "--quiet", is_flag=True, help="Print errors only: no progress bar, no report."
+        ),
+        _option(
+            "-v", "--verbose", is_flag=True, help="Print the plan and the progress of the run."
+        ),
     ]
 
 
@@ -187,7 +190,7 @@ def alpha_option() -> click.Option:
     return _option(
         "--alpha",
         type=WhichAlpha(),
-        help="Which channel of a file that does not say so itself, as .npy, is alpha. "
+        help="Alpha channel of a file that does not declare alpha itself, such as .npy. "
         "[default: none]",
     )
 
@@ -200,13 +203,14 @@ def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
             "--halo",
             type=Pair(),
             metavar="N",
-            help="Pixels around each one that a bare function looks at (or rows,columns).",
+            help="Halo of a bare function: the pixels that it needs on each side of a pixel. One "
+            "number, or rows,columns.",
         ),
         _option(
             "--dtype",
             type=click.Choice(["keep", "float32"]),
-            help="What a bare function works in: the type of the image, or floats from 0 to 1. "
-            "[default: keep]",
+            help="Type that a bare function gets: that of the image (keep), or floats from 0 to 1 "
+            "(float32). [default: keep]",
         ),
     ]
 
@@ -230,7 +234,7 @@ def filter_options(
         type=click.Choice(BORDERS),
         default=definition.border,
         hidden=not sees_border(definition),
-        help="What lies beyond the edge of the image, in the words of numpy.pad.",
+        help="Values of pixels beyond the image, as in numpy.pad.",
     )
     options: list[click.Option] = []
     used = {name for other in (*taken, border) for name in _names(other)} | {"--help", "-h"}

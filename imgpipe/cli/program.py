@@ -14,8 +14,8 @@ __all__ = ["SETTINGS", "program", "write_examples"]
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 _COMMANDS = {
-    "run": "Run a chain of filters, or a function of yours.",
-    "check": "Find out whether a filter is the same in pieces, and its halo.",
+    "run": "Run a chain of filters, or your own function.",
+    "check": "Check that a filter gives the same in pieces; find its halo.",
     "filters": "List all filters with their parameters, or explain one.",
 }
 
@@ -85,7 +85,7 @@ def write_examples(formatter: click.HelpFormatter, *examples: str) -> None:
 program = Program(
     "imgpipe",
     context_settings=SETTINGS,
-    help="Run NumPy over images of any size: every core busy, memory bounded, and the output the "
-    "same to the byte however the work is shared out.",
+    help="Run NumPy over images of any size, with every core and a bounded amount of memory. The "
+    "output is the same, byte for byte, for any number of workers.",
 )
 click.version_option(__version__, message="imgpipe %(version)s")(program)

@@ -62,14 +62,14 @@ class _AdaptiveThreshold(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Make white what is brighter than its neighbourhood.
+        """Make pixels white that are brighter than their neighbourhood.
 
         Parameters
         ----------
         radius : int, between 1 and 300
             Pixels on each side of the centre.
         offset : float, between -1 and 1
-            What is taken from the mean, 1 being white.
+            Subtracted from the mean, as a fraction of white.
         method : Literal['mean', 'gaussian']
             Mean over a square, or weighted by a Gaussian.
         """
@@ -93,10 +93,10 @@ class _Astype(FilterFactory):
         dtype : Any
             Type of the result.
         range : Any
-            What becomes black and white: full, measured, or two numbers such as 0..4095; or
-            keep.
+            Values that become black and white: full, measured, keep, or two numbers such as
+            0..4095.
         nan : float | None, between 0 and 1
-            What NaN and infinity become, 1 being white; none: an error in integers.
+            Value for NaN and infinity, a fraction of white; without it an error in integers.
         """
 
 astype: _Astype
@@ -133,7 +133,7 @@ class _Bilateral(FilterFactory):
         Parameters
         ----------
         sigma_color : float, between 0.0001 and 100
-            How unlike neighbours may be, in units of the full range.
+            Standard deviation of the colour difference, as a fraction of white.
         sigma_spatial : float, between 0.3 and 10
             Standard deviation in pixels.
         """
@@ -150,7 +150,7 @@ class _Blackhat(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Black top-hat: what closing adds.
+        """Black top-hat: the closing minus the image.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class _Blend(FilterFactory):
         other : Any
             Path of an image of the same size and kind.
         amount : float, between 0 and 1
-            How much of the other image, 0 to 1.
+            Weight of the second image, 0 to 1.
         """
 
 blend: _Blend
@@ -260,11 +260,11 @@ class _Convolve(FilterFactory):
         Parameters
         ----------
         kernel : Any
-            Rows of numbers that end in a semicolon, or a file of them.
+            Rows of numbers, separated by semicolons, or a file of rows.
         scale : float, between -1e+09 and 1e+09
-            What the sum is divided by.
+            Divisor of the sum.
         offset : float, between -1 and 1
-            Added to the result, in units of the full range.
+            Added to the result, as a fraction of white.
         """
 
 convolve: _Convolve
@@ -308,20 +308,20 @@ class _DifferenceOfGaussians(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Difference of Gaussians: what is between two scales.
+        """Difference of Gaussians: details between two scales.
 
         Parameters
         ----------
         low_sigma : float, between 0 and 60
-            Standard deviation of the narrow one.
+            Standard deviation of the narrow Gaussian.
         high_sigma : float | None, between 0 and 100
-            That of the wide one, 1.6 times as much by default.
+            Standard deviation of the wide Gaussian; 1.6 times the narrow one by default.
         truncate : float, between 1 and 10
             Radius in standard deviations.
         gain : float | None, between -1e+06 and 1e+06
-            What the result is multiplied by; by default a full step spans the range.
+            Factor of the result; by default an edge from black to white spans the full range.
         offset : float, between -1 and 1
-            Added to the result, in units of the full range.
+            Added to the result, as a fraction of white.
         """
 
 difference_of_gaussians: _DifferenceOfGaussians
@@ -335,7 +335,7 @@ class _Dilate(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Dilate: the greatest value around each pixel.
+        """Dilate: the maximum around each pixel.
 
         Parameters
         ----------
@@ -361,9 +361,9 @@ class _Emboss(FilterFactory):
         Parameters
         ----------
         strength : float, between -100 and 100
-            How deep; negative turns it inside out.
+            Depth; negative values invert the relief.
         offset : float, between -1 and 1
-            Added to the result, in units of the full range.
+            Added to the result, as a fraction of white.
         """
 
 emboss: _Emboss
@@ -388,7 +388,7 @@ class _Erode(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Erode: the least value around each pixel.
+        """Erode: the minimum around each pixel.
 
         Parameters
         ----------
@@ -459,9 +459,9 @@ class _GaussianLaplace(FilterFactory):
         truncate : float, between 1 and 10
             Radius in standard deviations.
         gain : float | None, between -1e+06 and 1e+06
-            What the result is multiplied by; by default a full step spans the range.
+            Factor of the result; by default an edge from black to white spans the full range.
         offset : float, between -1 and 1
-            Added to the result, in units of the full range.
+            Added to the result, as a fraction of white.
         """
 
 gaussian_laplace: _GaussianLaplace
@@ -504,7 +504,7 @@ class _Laplace(FilterFactory):
         gain : float, between -1e+06 and 1e+06
             What the result is multiplied by.
         offset : float, between -1 and 1
-            Added to the result, in units of the full range.
+            Added to the result, as a fraction of white.
         """
 
 laplace: _Laplace
@@ -530,7 +530,7 @@ class _Levels(FilterFactory):
         in_white : float | None, between 0 and 1
             Value that becomes out_white.
         gamma : float | None, between 0.01 and 100
-            Above 1 brightens what is between them.
+            Above 1 brightens the mid tones.
         out_black : float | None, between 0 and 1
             Darkest value of the result.
         out_white : float | None, between 0 and 1
@@ -548,14 +548,14 @@ class _Linear(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Scale every value and add to it.
+        """Multiply every value by a factor and add an offset.
 
         Parameters
         ----------
         scale : float | None, between -1000 and 1000
             Factor: contrast.
         offset : float | None, between -1000 and 1000
-            What is added, 1 being white.
+            Added to the result, as a fraction of white.
         """
 
 linear: _Linear
@@ -587,7 +587,7 @@ class _Maximum(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Take the greatest value around each pixel.
+        """Take the maximum around each pixel.
 
         Parameters
         ----------
@@ -626,7 +626,7 @@ class _Minimum(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Take the least value around each pixel.
+        """Take the minimum around each pixel.
 
         Parameters
         ----------
@@ -651,7 +651,7 @@ class _MixChannels(FilterFactory):
         Parameters
         ----------
         matrix : Any
-            Rows of weights that end in a semicolon, or a file of them.
+            Rows of weights, separated by semicolons, or a file of rows.
         """
 
 mix_channels: _MixChannels
@@ -726,7 +726,7 @@ class _Percentile(FilterFactory):
         Parameters
         ----------
         percentile : float, between 0 and 100
-            Percent of the values to leave below.
+            The percentile: 0 minimum, 50 median, 100 maximum.
         radius : int, between 0 and 100
             Pixels on each side of the centre.
         """
@@ -767,7 +767,7 @@ class _Prewitt(FilterFactory):
         axis : Literal['magnitude', 'x', 'y']
             Strength of the edge, or the derivative along x or along y.
         offset : float | None, between -1 and 1
-            Added to the result, in units of the full range; 0.5 for x and y by default.
+            Added to the result, as a fraction of white; 0.5 for x and y by default.
         """
 
 prewitt: _Prewitt
@@ -788,7 +788,7 @@ class _Resize(FilterFactory):
         size : Any
             800x600 to fit into, 800x, x600, 50%, or 800x600! to distort.
         method : Literal['nearest', 'bilinear', 'bicubic', 'lanczos']
-            How pixels are made.
+            Interpolation method.
         """
 
 resize: _Resize
@@ -827,7 +827,7 @@ class _Scharr(FilterFactory):
         axis : Literal['magnitude', 'x', 'y']
             Strength of the edge, or the derivative along x or along y.
         offset : float | None, between -1 and 1
-            Added to the result, in units of the full range; 0.5 for x and y by default.
+            Added to the result, as a fraction of white; 0.5 for x and y by default.
         """
 
 scharr: _Scharr
@@ -845,7 +845,7 @@ class _Sepia(FilterFactory):
         Parameters
         ----------
         strength : float, between 0 and 1
-            0 leaves the image, 1 is all sepia.
+            0 keeps the image, 1 is full sepia.
         """
 
 sepia: _Sepia
@@ -866,7 +866,7 @@ class _Sobel(FilterFactory):
         axis : Literal['magnitude', 'x', 'y']
             Strength of the edge, or the derivative along x or along y.
         offset : float | None, between -1 and 1
-            Added to the result, in units of the full range; 0.5 for x and y by default.
+            Added to the result, as a fraction of white; 0.5 for x and y by default.
         """
 
 sobel: _Sobel
@@ -884,7 +884,7 @@ class _Solarize(FilterFactory):
         Parameters
         ----------
         threshold : float, between 0 and 1
-            Value from which on values are inverted.
+            Values from this one on are inverted; a fraction of white.
         """
 
 solarize: _Solarize
@@ -897,12 +897,12 @@ class _Threshold(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Make what is above a value white and all else black.
+        """Make values above a threshold white and all others black.
 
         Parameters
         ----------
         value : float, between 0 and 1
-            What is above it becomes white, 1 being white.
+            The threshold, as a fraction of white.
         """
 
 threshold: _Threshold
@@ -923,7 +923,7 @@ class _Tint(FilterFactory):
         colour : Any
             A colour, such as #ff8000.
         strength : float, between 0 and 1
-            0 leaves the image, 1 leaves no other hue.
+            0 keeps the image, 1 keeps no other hue.
         """
 
 tint: _Tint
@@ -938,7 +938,7 @@ class _Tophat(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """White top-hat: what opening removes.
+        """White top-hat: the image minus its opening.
 
         Parameters
         ----------
@@ -962,7 +962,7 @@ class _Unsharp(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Unsharp mask: add what a blur would take away.
+        """Unsharp mask: sharpen by adding the details that a blur removes.
 
         Parameters
         ----------
@@ -971,7 +971,7 @@ class _Unsharp(FilterFactory):
         amount : float, between -1 and 100
             How much of the detail to add.
         threshold : float, between 0 and 1
-            Least detail that counts, in units of the full range.
+            Smaller details are not added; a fraction of white.
         """
 
 unsharp: _Unsharp

@@ -84,7 +84,7 @@ class Chain:
         Parameters
         ----------
         array : ndarray, shape (rows, columns) or (rows, columns, channels)
-            The image, or what `numpy.asarray` makes one of. It is not changed.
+            The image, or anything that `numpy.asarray` converts to it. It is not changed.
         alpha : int, "last" or "none", optional
             Which channel is alpha: the last one or none. There is none unless this says so.
 
@@ -322,10 +322,11 @@ def as_chain(given: object) -> Chain:
         return given()
     if callable(given):
         raise UsageError(
-            f"{name_of(given)}: a bare function has no known halo; write @imgpipe.filter(halo=N) "
-            "above it, N the number of pixels that it looks at beside the one it makes"
+            f"{name_of(given)}: a bare function has no declared halo; write "
+            "@imgpipe.filter(halo=N) above it, where N is the number of pixels that it needs on "
+            "each side of a pixel"
         )
-    raise UsageError(f"what to do is a filter or a chain, not a {type(given).__name__}")
+    raise UsageError(f"expected a filter or a chain, not {type(given).__name__}")
 
 
 @overload
@@ -351,67 +352,69 @@ def filter(  # noqa: A001
     Parameters
     ----------
     kernel : callable, optional
-        The function: of Python or of C, a ufunc, a method, an object that can be called.
+        The function: any callable, written in Python or in C, such as a ufunc or a method.
     halo : int, (int, int), or callable
-        Rows and columns of context that the function needs on each side of a pixel. A callable
-        gets the parameters of the filter that it names. Must be given: 0 for a function that
-        looks at one pixel at a time.
+        Rows and columns that the function needs on each side of a pixel; 0 for a function that
+        looks at one pixel at a time. It must be given. A callable computes it from the parameters
+        of the filter that have the names of its arguments.
     name : str, optional
         Name of the filter; the name of the function by default.
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}, default "edge"
-        What lies beyond the image unless the caller says otherwise (see `numpy.pad`).
+        Values of pixels beyond the image, as in `numpy.pad`; the caller may choose another.
     alpha : {"keep", "premultiply", "filter"}, default "keep"
-        ``keep`` hides alpha from the function and passes it through; neighbours of alpha 0 have
-        the colour of a visible pixel near by. ``premultiply`` gives floats, colour times alpha
-        and alpha, and divides afterwards: for averages. Full colour is then the keyword
-        ``white``, if the kernel takes that. ``filter`` gives all channels as they are.
+        ``keep``: the function gets the colours only, and alpha does not change; neighbours with
+        alpha 0 get the colour of a visible pixel near by. ``premultiply``, for averages: the
+        function gets floats, colours times alpha and then alpha; imgpipe divides the result by
+        alpha. The keyword ``white``, if the function has it, is then the value of full colour.
+        ``filter``: the function gets all channels as they are.
     channels : int or callable, optional
-        Number of channels the function returns, given how many it gets, and the parameters that
-        it names.
+        Number of channels that the function returns. A callable computes it from the number of
+        channels of the input and the parameters that it names.
     colour : {"gray", "rgb", "other"}, optional
-        What these channels mean, where it is not what the input's meant.
+        Meaning of the output channels, if it differs from that of the input.
     dtype : {"keep", "float32"}, default "keep"
-        What the function works in: the type of the image, or float32 from 0 to 1, to which and
-        from which integers are brought by their maximum.
+        The type that the function gets: that of the image, or float32 from 0 to 1. For float32,
+        integers are divided by their maximum, and the result is multiplied by it.
     output_dtype : str or callable, optional
-        Type of the output, or a function of the parameters that it names; that of the input by
-        default. What the function returns is rounded half to even and saturated to it.
+        Type of the output, by default that of the input; or a function of the parameters that it
+        names. Results are rounded half to even and saturated when they become integers.
     measure, merge, measure_if : callable, optional
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
-        the result as the keyword ``measured``. Pixels of alpha 0 are left out, unless alpha is
-        ``filter``: what is left is (1, number, channels). Costs one more pass, unless
-        ``measure_if``, given the parameters it names, says no: `measured` is None then.
+        the result as the keyword ``measured``. Pixels with alpha 0 are left out, unless alpha is
+        ``filter``; the others then have the shape (1, number, channels). This takes one more pass.
+        If ``measure_if``, a function of the parameters that it names, returns False, there is no
+        such pass, and `measured` is None.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
         input box that an output box is made from.
     align : int, (int, int), or callable, default 1
-        For filters that work in blocks: what the function makes begins at multiples of so many
-        rows and columns of the whole image, and ends there too or where the image ends.
+        For filters that work in blocks: the size of a block. Chunks then begin at multiples of
+        these rows and columns of the whole image, and end there or at the end of the image.
     validate : callable, optional
-        Raises a `ParameterError` if the parameters that it names do not go together.
+        Raises a `ParameterError` if the parameters that it names contradict each other.
     metadata : callable, optional
-        For filters that change what the metadata say: ``metadata(metadata, before, after,
-        **params)``, given the sizes of input and output, is what they say of the output.
+        For filters that change the metadata: ``metadata(metadata, before, after, **params)``
+        returns the metadata of the output; `before` and `after` are the sizes of the input and
+        the output.
     never_brighter : bool, default False
-        Whether no value of the output is greater than the greatest one of the input, so that the
-        light levels in the metadata stay true.
+        Whether the maximum of the output is never above the maximum of the input. Then the light
+        levels in the metadata are kept.
     in_order : bool, default False
         Whether `region` keeps rows in order, so that the image can stream through the filter.
     operands : tuple of str, optional
-        Parameters that are further images of the same size: files or arrays where the filter is
-        made, and where the function is called the pixels of the same box, with the same halo. One
-        whose default is None may be left out.
+        Parameters that are further images of the same size. The caller gives files or arrays; the
+        function gets their pixels for the same chunk, with the same halo. A parameter whose
+        default is None may be left out.
     executor : {"processes", "threads"}, default "processes"
-        ``threads`` asks for threads of this process, for a function that releases the GIL. A
-        chain of such filters gets them, unless the caller wants another executor.
+        ``threads``, for a function that releases the GIL, runs it in threads of this process. All
+        filters of a chain must declare it. The caller may choose another executor.
 
     Returns
     -------
     FilterFactory
-        Call it with parameters to get a `Filter`. Where no function is given, what makes one of a
-        function.
+        Call it with parameters to get a `Filter`. Without a function, the result is a decorator.
 
     Raises
     ------
@@ -420,8 +423,8 @@ def filter(  # noqa: A001
     """
     if kernel is not None and halo is None and not declared:
         raise DeclarationError(
-            "filter needs to know the halo: write @imgpipe.filter(halo=N), N the number of pixels "
-            "that the function looks at beside the one it makes (0 for none)"
+            "the halo is not declared: write @imgpipe.filter(halo=N), where N is the number of "
+            "pixels that the function needs on each side of a pixel (0 for none)"
         )
 
     def decorate(function: Kernel) -> FilterFactory:

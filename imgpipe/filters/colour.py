@@ -44,7 +44,7 @@ def grayscale(chunk: Pixels) -> Pixels:
     Returns
     -------
     ndarray, shape (rows, columns, 1)
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -86,7 +86,7 @@ _SEPIA = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 def sepia(
     chunk: Pixels,
     *,
-    strength: Annotated[float, Between(0, 1), "0 leaves the image, 1 is all sepia"] = 1.0,
+    strength: Annotated[float, Between(0, 1), "0 keeps the image, 1 is full sepia"] = 1.0,
 ) -> Pixels:
     """Give the image the brown of an old photograph.
 
@@ -96,19 +96,19 @@ def sepia(
         green = 0.349 * red + 0.686 * green + 0.168 * blue
         blue  = 0.272 * red + 0.534 * green + 0.131 * blue
 
-    A gray image becomes one of three colours.
+    A gray image becomes RGB.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, 3 or 1)
         Any dtype.
     strength : float
-        0 leaves the image as it is, 1 is all sepia.
+        0 keeps the image, 1 is full sepia.
 
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        Of the same dtype. White is saturated in integers; floats are not clipped.
+        The same dtype. White is saturated in integers; floats are not clipped.
 
     References
     ----------
@@ -129,12 +129,12 @@ def tint(
     chunk: Pixels,
     *,
     colour: Annotated[str, Through(_hexadecimal), Example("#ff8000"), "a colour, such as #ff8000"],
-    strength: Annotated[float, Between(0, 1), "0 leaves the image, 1 leaves no other hue"] = 0.5,
+    strength: Annotated[float, Between(0, 1), "0 keeps the image, 1 keeps no other hue"] = 0.5,
 ) -> Pixels:
     """Tint the image with a colour.
 
     ``(1 - strength) * value + strength * luma * colour`` for red, green and blue, with `colour`
-    from 0 to 1, and `luma` as in `grayscale`. A gray image becomes one of three colours.
+    from 0 to 1, and `luma` as in `grayscale`. A gray image becomes RGB.
 
     Parameters
     ----------
@@ -143,12 +143,12 @@ def tint(
     colour : str
         ``#rrggbb``, hexadecimal, or ``#rgb``: what white becomes at a strength of 1.
     strength : float
-        0 leaves the image as it is, 1 leaves no other hue than that of the colour.
+        0 keeps the image, 1 keeps no other hue than that of the colour.
 
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -195,7 +195,7 @@ def mix_channels(
         str,
         Through(_written),
         Example("0 1 0; 1 0 0; 0 0 1"),
-        "rows of weights that end in a semicolon, or a file of them",
+        "rows of weights, separated by semicolons, or a file of rows",
     ],
 ) -> Pixels:
     """Mix the channels with a matrix of your own.
@@ -208,14 +208,15 @@ def mix_channels(
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     matrix : str, path or array
-        Rows of weights, one weight for each channel: a row ends with a ``;`` or a line, a number
-        with a blank or a comma. Or the path of a text file of them, or of a ``.npy`` file; from
-        Python also an array. It is read when the filter is made. Weights are -1000 to 1000.
+        Rows of weights, one weight for each channel: rows are separated by ``;`` or new
+        lines, numbers by blanks or commas. Or the path of a text file of such rows, or of a
+        ``.npy`` file; in Python also an array. A file is read when the filter is made. Weights
+        are -1000 to 1000.
 
     Returns
     -------
     ndarray, shape (rows, columns, rows of the matrix)
-        Of the same dtype; integers are saturated, and for up to four channels within 0.53 of the
+        The same dtype; integers are saturated, and for up to four channels within 0.53 of the
         exact sum.
 
     References
@@ -230,27 +231,27 @@ def blend(
     chunk: Pixels,
     *,
     other: Annotated[Any, "path of an image of the same size and kind"],
-    amount: Annotated[float, Between(0, 1), "how much of the other image, 0 to 1"] = 0.5,
+    amount: Annotated[float, Between(0, 1), "weight of the second image, 0 to 1"] = 0.5,
 ) -> Pixels:
     """Mix with a second image of the same size.
 
-    ``(1 - amount) * value + amount * other``. With alpha, colours are weighted by it, so that what
-    is transparent in one image has the colour of the other.
+    ``(1 - amount) * value + amount * other``. With alpha, colours are weighted by alpha, so pixels
+    that are transparent in one image get the colour of the other.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     other : path or array
-        The other image: as many pixels and channels, alpha included, of the same dtype. The
-        function gets the pixels that belong to the chunk.
+        The second image, with the same size, number of channels (alpha included) and dtype. The
+        function gets the pixels of the same chunk.
     amount : float
-        How much of the other image, 0 to 1.
+        Weight of the second image, 0 to 1.
 
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -258,9 +259,9 @@ def blend(
     """
     if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(
-            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, and the "
-            "first has not; give both the same channels, alpha included, and the same type, such "
-            f"as by astype:{chunk.dtype}"
+            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, but the "
+            f"first has {chunk.shape[2]} of {chunk.dtype}; both need the same type and number of "
+            f"channels, alpha included; convert one, for example by astype:{chunk.dtype}"
         )
     working = np.float32 if chunk.dtype.itemsize <= 2 else np.float64
     return cast(Pixels, chunk * working(1 - amount) + other * working(amount))

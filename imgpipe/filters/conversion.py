@@ -128,23 +128,23 @@ def astype(
         str,
         Through(_written),
         Example("measured"),
-        "what becomes black and white: full, measured, or two numbers such as 0..4095; or keep",
+        "values that become black and white: full, measured, keep, or two numbers such as 0..4095",
     ] = "full",
     nan: Annotated[
         float | None,
         Between(0, 1, of_white=True),
-        "what NaN and infinity become, 1 being white; none: an error in integers",
+        "value for NaN and infinity, a fraction of white; without it an error in integers",
     ] = None,
 ) -> Pixels:
     """Convert every value to another type.
 
-    ``(value - low) * white / (high - low)``, where `white` is the maximum of integers and 1 of
-    floats. Integers are rounded half to even and saturated. Alpha, whatever the range, keeps its
-    share of opaque.
+    ``(value - low) * white / (high - low)``, where `white` is the maximum for integers and 1 for
+    floats. Integers are rounded half to even and saturated. Alpha is always converted over its
+    full range.
 
-    By ``full`` `low` is 0 and `high` the white of the type that comes in. By ``measured`` they are
-    the least and the greatest value of all colours of the whole image. By ``-160..240`` they are
-    these two numbers. By ``keep`` numbers stay what they are.
+    With ``full``, `low` is 0 and `high` is the white of the input type. With ``measured``, they
+    are the minimum and the maximum of all colours in the whole image. With ``-160..240``, they are
+    these two numbers. With ``keep``, the numbers do not change.
 
     Parameters
     ----------
@@ -154,17 +154,17 @@ def astype(
         Type of the result: uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16,
         float32 or float64.
     range : str or (float, float)
-        What becomes black and white. An image of one value becomes black by ``measured``, which
-        costs one more pass over the image, and leaves NaN and infinity aside.
+        The values that become black and white. ``measured`` ignores NaN and infinity, and takes one
+        more pass over the image; it makes an image with a single value black.
     nan : float, optional
-        What NaN and infinity become, 0 to 1, 1 being white. Without it they are an error where
-        the result is of integers, and stay what they are in floats.
+        Value for NaN and infinity, as a fraction of white, 0 to 1. Without it they are errors if
+        the result has integers, and do not change if it has floats.
 
     Returns
     -------
     ndarray
-        Of that dtype. From integers to integers it is exact, otherwise computed in float64. What
-        is too large for float16 or float32 becomes infinity.
+        The given dtype. Integers become integers exactly; other conversions are computed in
+        float64. Values too large for float16 or float32 become infinity.
 
     References
     ----------

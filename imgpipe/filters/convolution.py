@@ -68,39 +68,39 @@ def convolve(
         str,
         Through(_written),
         Example("0 1 0; 1 -4 1; 0 1 0"),
-        "rows of numbers that end in a semicolon, or a file of them",
+        "rows of numbers, separated by semicolons, or a file of rows",
     ],
-    scale: Annotated[float, Between(-1e9, 1e9), "what the sum is divided by"] = 1.0,
+    scale: Annotated[float, Between(-1e9, 1e9), "divisor of the sum"] = 1.0,
     offset: Annotated[
-        float, Between(-1, 1, of_white=True), "added to the result, in units of the full range"
+        float, Between(-1, 1, of_white=True), "added to the result, as a fraction of white"
     ] = 0.0,
 ) -> Pixels:
     """Convolve with a kernel of your own.
 
     ``sum(kernel[j, i] * value[y + cy - j, x + cx - i]) / scale + offset * maximum``, where
-    ``(cy, cx)`` is the centre of the kernel, and the maximum is that of the dtype, and 1 for
-    floats. The kernel is turned by half a turn, as convolution is defined and as SciPy does it;
-    programs that do not turn it compute the correlation.
+    ``(cy, cx)`` is the centre of the kernel, and the maximum is that of the dtype, or 1 for
+    floats. This is a convolution as in SciPy, which mirrors the kernel along both axes. Programs
+    that do not mirror it compute the correlation.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     kernel : str, path or array
-        Rows of numbers: a row ends with a ``;`` or a line, a number with a blank or a comma. Or the
-        path of a text file of them, or of a ``.npy`` file; from Python also an array. It is read
-        when the filter is made, and has an odd number of rows and of columns, at most 255.
+        Rows of numbers, separated by ``;`` or new lines; numbers are separated by blanks or commas.
+        Or the path of a text file of such rows, or of a ``.npy`` file; in Python also an array.
+        The number of rows and of columns must be odd, at most 255. A file is read when the filter
+        is made.
     scale : float
-        What the sum is divided by, such as the sum of the kernel.
+        Divisor of the sum, for example the sum of the kernel.
     offset : float
-        Added to the result, in units of the full range.
+        Added to the result, as a fraction of white.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated. Sums are exact for uint8 and a
-        kernel of small whole numbers, else computed in float32, and in float64 for float64. Alpha
-        is not filtered.
+        The same dtype; integers are rounded and saturated. Sums are exact for uint8 and
+        a kernel of small integers. Alpha is not filtered.
 
     References
     ----------

@@ -82,7 +82,7 @@ def _wrong_values(made: Definition) -> Iterator[str]:
     if not isinstance(made.dtype, str) or made.dtype not in WORKS:
         yield (
             "dtype must be keep or float32, what the function works in; "
-            "output_dtype is the type of what comes out"
+            "output_dtype is the type of the result"
         )
     for what in ("in_order", "never_brighter"):
         if not isinstance(getattr(made, what), bool):

@@ -31,32 +31,34 @@ def bilateral(
     *,
     white: float,
     sigma_color: Annotated[
-        float, Between(1e-4, 100), "how unlike neighbours may be, in units of the full range"
+        float,
+        Between(1e-4, 100),
+        "standard deviation of the colour difference, as a fraction of white",
     ] = 0.1,
     sigma_spatial: Annotated[float, Between(0.3, 10), "standard deviation in pixels"] = 1.0,
 ) -> Pixels:
     """Bilateral filter: smooth, but not across edges.
 
-    The mean of the pixels of a square, each of the weight ``exp(-distance**2 / (2 *
-    sigma_spatial**2)) * exp(-difference**2 / (2 * sigma_color**2))``. The difference is that of
-    the colours, as vectors. The square reaches ``max(2, ceil(3 * sigma_spatial))`` pixels to each
-    side.
+    The weighted mean over a square. The weight of a pixel is ``exp(-distance**2 / (2 *
+    sigma_spatial**2)) * exp(-difference**2 / (2 * sigma_color**2))``, where the difference is the
+    length of the vector between the two colours. The square has a radius of
+    ``max(2, ceil(3 * sigma_spatial))`` pixels.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     white : float
         The value of full colour.
     sigma_color : float
-        How unlike neighbours may be, as a standard deviation in units of the full range.
+        Standard deviation of the colour difference, as a fraction of white.
     sigma_spatial : float
         Standard deviation in pixels, 0.3 to 10.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are computed in float32 and rounded.
+        The same dtype; integers are rounded.
 
     References
     ----------

@@ -32,7 +32,7 @@ Axis = Literal["magnitude", "x", "y"]
 
 _GAIN_HELP = "what the result is multiplied by"
 _AXIS_HELP = "strength of the edge, or the derivative along x or along y"
-_OFFSET_HELP = "added to the result, in units of the full range"
+_OFFSET_HELP = "added to the result, as a fraction of white"
 
 
 @filter(halo=1)
@@ -48,22 +48,22 @@ def sobel(
 
     ``sqrt((dx**2 + dy**2) / 2)``, where ``dx`` is ``value[x + 1] - value[x - 1]`` averaged over
     three rows with the weights ``(1, 2, 1) / 4``, and ``dy`` the same with rows and columns
-    exchanged. A step from black to white has a ``dx`` of the full range.
+    exchanged. An edge from black to white has a ``dx`` of white.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     axis : {"magnitude", "x", "y"}
         The magnitude, or ``dx`` or ``dy`` alone.
     offset : float, optional
-        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
-        for ``dx`` and ``dy``, whose negative values integers cannot hold.
+        Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
+        for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated.
+        The same dtype; integers are rounded and saturated.
 
     References
     ----------
@@ -84,22 +84,22 @@ def scharr(
 ) -> Pixels:
     """Find edges with the Scharr operator.
 
-    As `sobel`, with the weights ``(3, 10, 3) / 16``: nearly the same at every angle.
+    As `sobel`, with the weights ``(3, 10, 3) / 16``: the result is nearly the same at every angle.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     axis : {"magnitude", "x", "y"}
         The magnitude, or the derivative along ``x`` or ``y`` alone.
     offset : float, optional
-        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
+        Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
         for the derivatives.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated.
+        The same dtype; integers are rounded and saturated.
 
     References
     ----------
@@ -124,17 +124,17 @@ def prewitt(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     axis : {"magnitude", "x", "y"}
         The magnitude, or the derivative along ``x`` or ``y`` alone.
     offset : float, optional
-        Added to the result, in units of the full range: 0 by default for the magnitude, and 0.5
+        Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
         for the derivatives.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated.
+        The same dtype; integers are rounded and saturated.
 
     References
     ----------
@@ -159,17 +159,17 @@ def laplace(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     gain : float
-        What the result is multiplied by.
+        Factor of the result.
     offset : float
-        Added to the result, in units of the full range. By default 0 becomes the middle of the
-        range, so that integers show both signs.
+        Added to the result, as a fraction of white. The default shifts 0 to the middle,
+        so that unsigned integers can hold both signs.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated.
+        The same dtype; integers are rounded and saturated.
 
     References
     ----------
@@ -182,7 +182,9 @@ def laplace(
 def emboss(
     chunk: Pixels,
     *,
-    strength: Annotated[float, Between(-100, 100), "how deep; negative turns it inside out"] = 1.0,
+    strength: Annotated[
+        float, Between(-100, 100), "depth; negative values invert the relief"
+    ] = 1.0,
     offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
     """Emboss: a relief of the image, lit from the top left.
@@ -194,16 +196,16 @@ def emboss(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     strength : float
-        How deep the relief is; negative values turn it inside out.
+        Depth of the relief; negative values invert it.
     offset : float
-        The tone of what is flat, in units of the full range.
+        The value of flat areas, as a fraction of white.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated.
+        The same dtype; integers are rounded and saturated.
 
     References
     ----------

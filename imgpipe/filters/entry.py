@@ -61,7 +61,9 @@ def chain_from(
         chain = declared_for(given, name_of(given), halo, dtype)()
     for name, value in (("halo", halo), ("dtype", dtype)):
         if value is not None and not any(one.definition.bare for one in chain):
-            raise UsageError(f"{name} is for bare functions; every filter here declares its own")
+            raise UsageError(
+                f"{name} is only for bare functions; all filters here declare their own"
+            )
     return chain
 
 
@@ -79,7 +81,7 @@ def _without_halo(function: Callable[..., Any]) -> UsageError:
     """Return the error that a bare function without a halo is."""
     name = name_of(function)
     return UsageError(
-        f"{name}: a bare function has no known halo; give halo=N, N the number of pixels that it "
-        "looks at beside the one it makes (0 for none), or write @imgpipe.filter(halo=N) above "
-        f"it; imgpipe.check({name}) finds the smallest"
+        f"{name}: a bare function has no declared halo; give halo=N, where N is the number of "
+        "pixels that it needs on each side of a pixel (0 for none), or write "
+        f"@imgpipe.filter(halo=N) above it; imgpipe.check({name}) finds the smallest halo"
     )

@@ -81,9 +81,9 @@ def told(filters: Iterable[Filter], seen: tuple[int, ...]) -> Iterator[str]:
         if flags & ~_BELOW == _LIT | _BRIGHT:
             least = -1 if flags & _BELOW else 0
             yield (
-                f"all that {one.name} returned lies between {least} and 1, almost black in "
-                "integers; let it work in floats, which are scaled back: --dtype float32 for a "
-                'bare function (dtype="float32" in Python, and in @imgpipe.filter)'
+                f"all results of {one.name} are between {least} and 1, which is almost black in "
+                "integers; to scale them, give --dtype float32 for a bare function "
+                '(dtype="float32" in Python, and in @imgpipe.filter)'
             )
 
 

@@ -77,8 +77,9 @@ def _counted(chunk: Pixels, /, **_: Any) -> Histogram:
     if chunk.dtype.kind in "iu":
         if chunk.itemsize > _COUNTED:
             raise UsageError(
-                f"{chunk.dtype} has too many levels to count, as equalize, otsu, and autocontrast "
-                "with a cutoff do; convert the image first, such as by astype:uint16,measured"
+                "equalize, otsu, and autocontrast with a cutoff count levels, and "
+                f"{chunk.dtype} has too many; convert the image first, for example by "
+                "astype:uint16,measured"
             )
         chunk = to_unsigned(chunk)
     planes = [chunk[..., channel] for channel in range(chunk.shape[2])]
@@ -117,10 +118,10 @@ def _levels_of(values: Pixels) -> Pixels:
 def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     """Equalize the histogram of each channel.
 
-    Every value becomes the share of the values of its channel, in the whole image, that are not
-    above it: ``maximum * share``. Floats are told apart in 65,536 levels between 0 and 1; NaN
-    stays NaN. Floats of another range, and wide integers, are brought to it first by ``astype``,
-    such as ``astype:float32,measured``.
+    Every value becomes ``white * share``, where `share` is the share of the values of the channel,
+    in the whole image, that are not above it. Floats are sorted into 65,536 levels from 0 to 1;
+    NaN stays NaN. Convert floats with another range, and integers of 32 and 64 bits, first, for
+    example by ``astype:float32,measured``.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -200,22 +201,23 @@ def autocontrast(
 ) -> Pixels:
     """Stretch each channel to the full range of values.
 
-    ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the extremes of
-    the channel in the whole image, once `cutoff` percent of the values are set aside at each
-    end. A channel of one value stays as it is. Infinity is no extreme, and becomes black or white.
+    ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the minimum and
+    the maximum of the channel in the whole image, without `cutoff` percent of the values at each
+    end and without infinity. A channel with a single value stays as it is. Infinity becomes black
+    or white.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype; with a `cutoff` integers of 8 or 16 bits, or float, whose values are then told
-        apart in 65,536 levels between 0 and 1. NaN stays NaN.
+        Any dtype; with a `cutoff` integers of 8 or 16 bits, or float; then floats are
+        sorted into 65,536 levels from 0 to 1. NaN stays NaN.
     cutoff : float
         Percent of the values to clip at each end, 0 to 49.
 
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -297,13 +299,12 @@ def _ends(histogram: Histogram, cutoff: float, dtype: str) -> Ends:
 def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     """Threshold each channel by Otsu's method.
 
-    The threshold of a channel is the level that divides the values of the channel, in the
-    whole image, into two classes with the greatest variance between them,
-    ``share0 * share1 * (mean0 - mean1)**2``, where the shares are those of the values that are
-    not above the level and that are, and the means are of these values. What is above it
-    becomes white. Colours are best made gray first. Floats are told apart in 65,536 levels
-    between 0 and 1; NaN becomes black. Floats of another range, and wide integers, are brought to
-    it first by ``astype``, such as ``astype:float32,measured``.
+    The threshold divides the values of a channel, in the whole image, into two classes with the
+    greatest variance between them, ``share0 * share1 * (mean0 - mean1)**2``. Class 0 are the
+    values up to the threshold; class 1 are the values above it, which become white. Apply
+    `grayscale` to colour images first. Floats are sorted into 65,536 levels from 0 to 1; NaN
+    becomes black. Convert floats with another range, and integers of 32 and 64 bits, first, for
+    example by ``astype:float32,measured``.
 
     Parameters
     ----------
@@ -313,7 +314,7 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Returns
     -------
     ndarray
-        Of the same dtype: 0 and its maximum, 1 for floats.
+        The same dtype; only 0 and white.
 
     References
     ----------

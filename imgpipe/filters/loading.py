@@ -72,10 +72,11 @@ class BareFunction:
         """
         if halo is None:
             raise UsageError(
-                f"{self.place}: {self.name} is a bare function, whose halo is not known: write "
-                "@imgpipe.filter(halo=N) above it, N the number of pixels that it looks at beside "
-                "the one it makes (0 for none); or give halo=N (--halo N); imgpipe check "
-                f"{self.place}:{self.name} finds the smallest"
+                f"{self.place}: {self.name} is a bare function without a declared halo; give "
+                "--halo N (halo=N in Python and in chains), where N is the number of pixels that "
+                "it needs on each side of a pixel (0 for none), or write "
+                f"@imgpipe.filter(halo=N) above it; imgpipe check {self.place}:{self.name} finds "
+                "the smallest halo"
             )
         return declared_for(self.function, self.name, halo, dtype)
 
@@ -106,7 +107,7 @@ def load_registered(name: str) -> FilterFactory:
     if name not in FILTERS:
         raise UsageError(
             f"there is no filter {name!r}{hint(name, FILTERS, 'imgpipe filters lists them')} "
-            f"(one of yours is written my_filter.py:{name})"
+            f"(your own is written my_filter.py:{name})"
         )
     return registered_filter(name)
 

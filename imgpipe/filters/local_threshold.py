@@ -35,35 +35,35 @@ def adaptive_threshold(
     *,
     radius: Annotated[int, Between(1, 300), "pixels on each side of the centre"] = 15,
     offset: Annotated[
-        float, Between(-1, 1, of_white=True), "what is taken from the mean, 1 being white"
+        float, Between(-1, 1, of_white=True), "subtracted from the mean, as a fraction of white"
     ] = 0.08,
     method: Annotated[Method, "mean over a square, or weighted by a Gaussian"] = "mean",
 ) -> Pixels:
-    """Make white what is brighter than its neighbourhood.
+    """Make pixels white that are brighter than their neighbourhood.
 
-    ``maximum if value > mean - offset * maximum else 0``, for each channel by itself. The mean is
-    that of a square of ``2 * radius + 1`` pixels on a side, or is weighted by a Gaussian with a
-    standard deviation of ``radius / 3``; for integers it is rounded to a level. By default it
-    makes a scanned or photographed page black on white: letters are darker than their
-    neighbourhood by more than the offset, and the grain of the paper is not.
+    ``white if value > mean - offset * white else 0``, for each channel by itself; white is the
+    maximum for integers and 1 for floats. The mean is taken over a square of ``2 * radius + 1``
+    pixels on a side, or weighted by a Gaussian with a standard deviation of ``radius / 3``. For
+    integers the mean is rounded. The defaults suit a scanned or photographed page: letters are
+    darker than the mean by more than the offset and become black; the grain of the paper is not,
+    and becomes white.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Integers of 8, 16 or 32 bits, or float.
     radius : int
-        Pixels on each side of the centre, 1 to 300: more than the width of a stroke.
+        Pixels on each side of the centre, 1 to 300. It should be larger than the width of a stroke.
     offset : float
-        What is taken from the mean, on the scale from 0 to 1; -1 to 1. Above 0, what is even
-        becomes white; at 0, half of its noise does.
+        Subtracted from the mean, as a fraction of white, -1 to 1. With an offset above 0 flat
+        areas become white; with 0 about half of their pixels do, because of noise.
     method : {"mean", "gaussian"}
         How the neighbourhood is weighted.
 
     Returns
     -------
     ndarray
-        Of the same dtype: 0 and its maximum, 1 for floats. NaN, and what has it in its
-        neighbourhood, becomes 0.
+        The same dtype; only 0 and white. A pixel with NaN in its neighbourhood becomes 0.
 
     References
     ----------
@@ -71,8 +71,8 @@ def adaptive_threshold(
     """
     if chunk.dtype.kind in "iu" and chunk.itemsize > _WIDEST:
         raise UsageError(
-            f"adaptive_threshold: {chunk.dtype} is too wide to be compared exactly; convert the "
-            "image first, such as by astype:int32"
+            f"adaptive_threshold: cannot compare {chunk.dtype} exactly; convert the image first, "
+            "for example by astype:int32"
         )
     reach = _reach(radius, method)
     centre = chunk[reach:-reach, reach:-reach]

@@ -34,10 +34,10 @@ Gain = Annotated[float, Between(0, 1e6), "what the result is multiplied by"]
 
 @filter(halo=lambda radius: radius, never_brighter=True)
 def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
-    """Take the least value around each pixel.
+    """Take the minimum around each pixel.
 
-    ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
-    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+    ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
+    Each channel is filtered by itself. If the neighbourhood has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -64,10 +64,10 @@ def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
 
 @filter(halo=lambda radius: radius)
 def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
-    """Take the greatest value around each pixel.
+    """Take the maximum around each pixel.
 
-    ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, which is around ``(0, 0)``.
-    Of each channel, over a neighbourhood of the pixel. Where that has a NaN, the result is NaN.
+    ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
+    Each channel is filtered by itself. If the neighbourhood has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -92,7 +92,7 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
 
 @filter(halo=lambda radius: radius, never_brighter=True)
 def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
-    """Erode: the least value around each pixel.
+    """Erode: the minimum around each pixel.
 
     `minimum`, by its name in morphology: ``min(value[y + j, x + i])`` over all ``(j, i)`` of the
     shape.
@@ -109,7 +109,7 @@ def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixe
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -121,7 +121,7 @@ def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixe
 
 @filter(halo=lambda radius: radius)
 def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
-    """Dilate: the greatest value around each pixel.
+    """Dilate: the maximum around each pixel.
 
     `maximum`, by its name in morphology: ``max(value[y + j, x + i])`` over all ``(j, i)`` of the
     shape.
@@ -138,7 +138,7 @@ def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pix
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -154,10 +154,10 @@ def open(  # noqa: A001 - it is called opening
 ) -> Pixels:
     """Open: remove bright details smaller than the shape.
 
-    ``dilate(erode(value))``: an erosion, then a dilation of that. The border is what lies beyond
-    the image, and the erosion is computed there too before it is dilated, so the result is never
-    above the image. That of ``erode | dilate`` differs at the border ``edge`` and ``constant``:
-    there the second filter extends what the first made of the image.
+    ``dilate(erode(value))``: an erosion, then a dilation of that. The border extends the
+    image once, before the erosion, so the result is never above the image. The chain ``erode |
+    dilate`` gives another result near the border ``edge`` and ``constant``, because there the
+    second filter extends the result of the first.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def open(  # noqa: A001 - it is called opening
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -200,7 +200,7 @@ def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixel
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -214,11 +214,11 @@ def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixel
 def tophat(
     chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square", gain: Gain = 1.0
 ) -> Pixels:
-    """White top-hat: what opening removes.
+    """White top-hat: the image minus its opening.
 
-    ``gain * (value - open(value))``: the image less its opening. For the border see `open`. Details
-    are often faint: of a photograph most of the result is near black. A `gain` of 4 to 16 shows it,
-    and so does `autocontrast` after it.
+    ``gain * (value - open(value))``: it keeps the bright details that `open` removes. For the
+    border see `open`. The result is often faint; for a photograph it is almost black. To make it
+    visible, use a `gain` of 4 to 16, or apply `autocontrast` to it.
 
     Parameters
     ----------
@@ -229,12 +229,12 @@ def tophat(
     shape : {"square", "cross", "disk"}
         As for `minimum`.
     gain : float
-        What the result is multiplied by, 0 to 1e6.
+        Factor of the result, 0 to 1e6.
 
     Returns
     -------
     ndarray
-        Of the same dtype; never negative. Integers are rounded and saturated.
+        The same dtype; never negative. Integers are rounded and saturated.
 
     References
     ----------
@@ -248,10 +248,10 @@ def tophat(
 def blackhat(
     chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square", gain: Gain = 1.0
 ) -> Pixels:
-    """Black top-hat: what closing adds.
+    """Black top-hat: the closing minus the image.
 
-    ``gain * (close(value) - value)``: the closing less the image. For the border see `open`. As for
-    `tophat`, a `gain` of 4 to 16, or `autocontrast` after it, shows what is faint.
+    ``gain * (close(value) - value)``: it keeps the dark details that `close` fills. For the border
+    see `open`. The result is often faint: use a `gain` of 4 to 16, or apply `autocontrast` to it.
 
     Parameters
     ----------
@@ -262,12 +262,12 @@ def blackhat(
     shape : {"square", "cross", "disk"}
         As for `minimum`.
     gain : float
-        What the result is multiplied by, 0 to 1e6.
+        Factor of the result, 0 to 1e6.
 
     Returns
     -------
     ndarray
-        Of the same dtype; never negative. Integers are rounded and saturated.
+        The same dtype; never negative. Integers are rounded and saturated.
 
     References
     ----------
@@ -283,8 +283,8 @@ def morphological_gradient(
 ) -> Pixels:
     """Take the range of values around each pixel.
 
-    ``gain * (dilate(value) - erode(value))``: the greatest value less the least, of each channel.
-    Bright where the image changes within the shape, and 0 where it is even.
+    ``gain * (dilate(value) - erode(value))``: the maximum minus the minimum, for each channel.
+    The result is bright at edges and 0 in flat areas.
 
     Parameters
     ----------
@@ -295,12 +295,12 @@ def morphological_gradient(
     shape : {"square", "cross", "disk"}
         As for `minimum`.
     gain : float
-        What the result is multiplied by, 0 to 1e6.
+        Factor of the result, 0 to 1e6.
 
     Returns
     -------
     ndarray
-        Of the same dtype; never negative. Integers are rounded and saturated.
+        The same dtype; never negative. Integers are rounded and saturated.
 
     References
     ----------

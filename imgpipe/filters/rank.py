@@ -43,7 +43,7 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     Returns
     -------
     ndarray
-        Of the same dtype; zero has no sign.
+        The same dtype; zero has no sign.
 
     References
     ----------
@@ -59,29 +59,32 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
 def percentile(
     chunk: Pixels,
     *,
-    percentile: Annotated[float, Between(0, 100), "percent of the values to leave below"] = 50.0,
+    percentile: Annotated[
+        float, Between(0, 100), "the percentile: 0 minimum, 50 median, 100 maximum"
+    ] = 50.0,
     radius: Radius = 1,
 ) -> Pixels:
     """Take a percentile around each pixel.
 
-    Of each channel, over a square of ``2 * radius + 1`` pixels on a side. In the order of its ``n``
-    values, counted from 0, the result is the one at ``int(n * percentile / 100)``, or the last one
-    for 100. Nothing is interpolated, as in `scipy.ndimage.percentile_filter`. 0 is the minimum,
-    50 the median and 100 the maximum. Where the square has a NaN, the result is NaN.
+    Each channel is filtered by itself, over a square of ``2 * radius + 1`` pixels on a side. Its
+    ``n`` values are sorted. The result is the value at index ``int(n * percentile / 100)``, or
+    the last value for 100. There is no interpolation, as in `scipy.ndimage.percentile_filter`.
+    A percentile of 0 is the minimum, 50 the median and 100 the maximum. If the square has a NaN,
+    the result is NaN.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     percentile : float
-        Percent of the values to leave below, 0 to 100.
+        The percentile, 0 to 100.
     radius : int
         Pixels on each side of the centre.
 
     Returns
     -------
     ndarray
-        Of the same dtype; zero has no sign.
+        The same dtype; zero has no sign.
 
     References
     ----------

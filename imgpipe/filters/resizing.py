@@ -145,36 +145,36 @@ def resize(
         Example("800x600"),
         "800x600 to fit into, 800x, x600, 50%, or 800x600! to distort",
     ],
-    method: Annotated[Method, "how pixels are made"] = "bicubic",
+    method: Annotated[Method, "interpolation method"] = "bicubic",
 ) -> Pixels:
     """Resize the image.
 
-    Every pixel is the weighted mean of the pixels around its place in the input, first down the
-    columns and then along the rows. The weights are ``f(x / s)``, where ``x`` is the distance
-    from the middle of the pixel, and ``s`` is 1, or where the image shrinks the factor by which
-    it does, so that nothing is aliased. Weights beyond the border are left out, and what remains
-    is divided by its sum. ``f`` is for ``bilinear`` ``1 - |x|`` up to 1; for ``bicubic`` the cubic
-    convolution with ``a = -1/2``, up to 2; and for ``lanczos`` ``sinc(x) * sinc(x / 3)`` up to 3.
+    Every pixel is a weighted mean of the input pixels around its position, first along the
+    columns, then along the rows. The weights are ``f(x / s)``, where ``x`` is the distance from
+    the centre of the pixel. ``s`` is 1 for enlarging, and the reduction factor for reducing, which
+    avoids aliasing. Weights beyond the border are left out, and the sum of the others is
+    normalised. ``f`` is ``1 - |x|`` up to 1 for ``bilinear``, the cubic convolution with
+    ``a = -1/2`` up to 2 for ``bicubic``, and ``sinc(x) * sinc(x / 3)`` up to 3 for ``lanczos``.
 
-    ``nearest`` takes the one pixel that lies under the middle of the new one.
+    ``nearest`` takes the input pixel at the centre of the new pixel.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     size : str, float or (int, int)
-        ``800x600`` fits the image into 800 columns and 600 rows and keeps its aspect ratio, and
-        ``800x`` and ``x600`` do with one side given. ``50%`` is a factor. ``800x600!`` has just
-        that size. From Python also a factor, such as 0.5, or a pair (rows, columns), as the shape
-        of an array: just that size, or with one of them None what keeps the aspect ratio.
+        ``800x600`` fits the image into 800 columns and 600 rows. ``800x`` and ``x600`` give one
+        side only. All three keep the aspect ratio. ``50%`` is a factor. ``800x600!`` is exactly
+        this size. In Python also a factor such as 0.5, or a pair (rows, columns) for an exact
+        size; with one of the two None, the aspect ratio is kept.
     method : {"nearest", "bilinear", "bicubic", "lanczos"}
-        How pixels are made.
+        The interpolation method.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded and saturated. For uint8 within 0.6 levels of
-        the exact mean. With alpha, colour is weighted by it, and is 0 where alpha is 0.
+        The same dtype; integers are rounded and saturated. For uint8 within 0.6 levels of
+        the exact mean. With alpha, colours are weighted by alpha, and are 0 where alpha is 0.
 
     References
     ----------

@@ -24,8 +24,8 @@ from imgpipe.image import Pixels
 
 __all__ = ["difference_of_gaussians", "gaussian_laplace"]
 
-_GAIN_HELP = "what the result is multiplied by; by default a full step spans the range"
-_OFFSET_HELP = "added to the result, in units of the full range"
+_GAIN_HELP = "factor of the result; by default an edge from black to white spans the full range"
+_OFFSET_HELP = "added to the result, as a fraction of white"
 
 # The least response to a step that the default gain makes up for.
 _LEAST_RESPONSE = 1e-3
@@ -42,11 +42,11 @@ def gaussian_laplace(
 ) -> Pixels:
     """Laplacian of Gaussian: second derivatives of the blurred image.
 
-    Each channel is convolved with the second derivative, along both axes, of a Gaussian, and the
-    two are summed: ``gain * sum + offset * maximum``, where the maximum is that of the dtype, and
-    1 for floats. The sum is negative inside of what is brighter than its surroundings. With a
-    gain of 1 and an offset of 0 the result is that of ``scipy.ndimage.gaussian_laplace``, which in
-    8 bits can hardly be seen: its values grow smaller as ``1 / sigma**2``.
+    The result is ``gain * sum + offset * white``. The sum is that of the second derivatives of the
+    blurred image along both axes, for each channel by itself; white is the maximum for integers
+    and 1 for floats. The sum is negative in bright details. A gain of 1 and an offset of 0 give
+    the result of ``scipy.ndimage.gaussian_laplace``. Its values decrease as ``1 / sigma**2``, so
+    in 8 bits they are hardly visible.
 
     With a gain of ``sigma**2``, results are exact to 1e-6 of the largest absolute value within the
     window for uint8, uint16, float16 and float32, and to 1e-10 for other types, before they are
@@ -61,15 +61,15 @@ def gaussian_laplace(
     truncate : float
         Radius in standard deviations.
     gain : float, optional
-        What the sum is multiplied by. By default about ``2.07 * sigma**2``, for which a straight
+        Factor of the sum. By default about ``2.07 * sigma**2``, for which a straight
         edge from black to white gives half of the full range above the offset and half below.
     offset : float
-        Added to the result, in units of the full range; what is flat gets this value.
+        Added to the result, as a fraction of white; flat areas get this value.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded half to even and saturated. NaN where the window has
+        The same dtype; integers are rounded half to even and saturated. NaN where the window has
         NaN or infinity.
 
     References
@@ -111,15 +111,17 @@ def _high_sigma(low_sigma: float, high_sigma: float | None) -> float:
 def difference_of_gaussians(
     chunk: Pixels,
     *,
-    low_sigma: Annotated[float, Between(0, 60), "standard deviation of the narrow one"] = 1.0,
+    low_sigma: Annotated[float, Between(0, 60), "standard deviation of the narrow Gaussian"] = 1.0,
     high_sigma: Annotated[
-        float | None, Between(0, 100), "that of the wide one, 1.6 times as much by default"
+        float | None,
+        Between(0, 100),
+        "standard deviation of the wide Gaussian; 1.6 times the narrow one by default",
     ] = None,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     gain: Annotated[float | None, Between(-1e6, 1e6), _GAIN_HELP] = None,
     offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
 ) -> Pixels:
-    """Difference of Gaussians: what is between two scales.
+    """Difference of Gaussians: details between two scales.
 
     ``gain * (blur(low_sigma) - blur(high_sigma)) + offset * maximum``, where the maximum is that of
     the dtype, and 1 for floats. With a gain of 1 and an offset of 0 the result is the plain
@@ -143,12 +145,12 @@ def difference_of_gaussians(
         to white gives half of the full range above the offset and half below: about 4.5 where
         `high_sigma` is ``1.6 * low_sigma``, and at most 500.
     offset : float
-        Added to the result, in units of the full range; what is flat gets this value.
+        Added to the result, as a fraction of white; flat areas get this value.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded half to even and saturated.
+        The same dtype; integers are rounded half to even and saturated.
 
     References
     ----------

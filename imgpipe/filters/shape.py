@@ -81,7 +81,7 @@ def crop(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -119,7 +119,7 @@ def flip(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -176,7 +176,7 @@ def rotate(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------

@@ -32,17 +32,18 @@ def unsharp(
     radius: Annotated[float, Between(0.3, 100), "standard deviation of the blur, in pixels"] = 1.0,
     amount: Annotated[float, Between(-1, 100), "how much of the detail to add"] = 1.0,
     threshold: Annotated[
-        float, Between(0, 1, of_white=True), "least detail that counts, in units of the full range"
+        float, Between(0, 1, of_white=True), "smaller details are not added; a fraction of white"
     ] = 0.0,
 ) -> Pixels:
-    """Unsharp mask: add what a blur would take away.
+    """Unsharp mask: sharpen by adding the details that a blur removes.
 
     ``value + amount * (value - blurred)`` where ``abs(value - blurred)`` is more than `threshold`
-    of the full range, else ``value``. The blur is a Gaussian cut off at 4 standard deviations.
+    as a fraction of white, else ``value``. The blur is a Gaussian cut off at 4 standard
+    deviations.
 
-    The blur is exact to 1e-10 of the largest absolute value within the window for float64 and
-    integers of 32 and 64 bits, and to 1e-6 for other types. For uint8 it is within 3 levels,
-    mostly 1, where the radius is above 3 and the amount at most 1.
+    The error of the blur is at most 1e-10 of the largest absolute value in the window for float64,
+    signed integers, and integers of 32 and 64 bits, and 1e-6 for other types. For uint8 with a
+    radius above 3 and an amount of at most 1 it is at most 3 levels, usually 1.
 
     Parameters
     ----------
@@ -55,12 +56,12 @@ def unsharp(
     amount : float
         How much of the detail is added; negative values blur.
     threshold : float
-        The least detail that counts, in units of the full range.
+        Smaller details are not added; a fraction of white.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded half to even and saturated.
+        The same dtype; integers are rounded half to even and saturated.
 
     References
     ----------

@@ -23,13 +23,12 @@ def blur(
     """Gaussian blur.
 
     Each channel is convolved with ``exp(-(x**2 + y**2) / (2 * sigma**2))``, cut off at a radius
-    of ``int(truncate * sigma + 0.5)`` pixels and normalised to a sum of 1: what
-    ``scipy.ndimage.gaussian_filter`` computes with the same `truncate`.
+    of ``int(truncate * sigma + 0.5)`` pixels and normalised to a sum of 1, as in
+    ``scipy.ndimage.gaussian_filter`` with the same `truncate`.
 
-    float64 and integers of 32 and 64 bits are exact to 1e-10 of the largest absolute value within
-    the window, float16 and float32 to 1e-6, before they are rounded to their type. uint16 is within
-    one level. uint8 is within 3 levels of the unrounded Gaussian whatever the image, and mostly
-    within 1.
+    The error before rounding is at most 1e-10 of the largest absolute value in the window for
+    float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
+    float32. It is at most one level for uint16, and at most 3 levels, usually 1, for uint8.
 
     Parameters
     ----------
@@ -43,8 +42,8 @@ def blur(
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded half to even. A window with NaN, or with infinities
-        of both signs, gives NaN; one with infinities of one sign gives that infinity.
+        The same dtype; integers are rounded half to even. A window with NaN, or with infinities
+        of both signs, gives NaN. A window with infinities of one sign gives that infinity.
 
     References
     ----------
@@ -62,21 +61,21 @@ def box(
 ) -> Pixels:
     """Box blur: the mean over a square.
 
-    The square has ``2 * radius + 1`` pixels on a side. Sums of 2, 4, 8 … pixels are made of one
-    another; from a radius of 10 on, integers are summed by running sums, whose cost does not
-    depend on the radius.
+    The square has ``2 * radius + 1`` pixels on a side. A sum of 2, 4, 8 … pixels is
+    computed from two sums of half the length. From a radius of 10 on, integers use running sums,
+    whose cost does not depend on the radius.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        uint8, uint16 or float.
+        Integers or floats.
     radius : int
         Pixels on each side of the centre.
 
     Returns
     -------
     ndarray
-        Of the same dtype; integers are rounded half to even.
+        The same dtype; integers are rounded half to even.
 
     References
     ----------

@@ -142,7 +142,7 @@ class Stage:
         """
         if self.origin(box).shape != box.shape:
             raise DeclarationError(
-                f"{self.filter.name}: changes the size of the image, and says nothing of alpha; "
+                f"{self.filter.name}: changes the size of the image, but does not declare alpha; "
                 'declare alpha="premultiply" for an average, or "filter" to get all channels'
             )
         alpha = self._trim(padded[self._seen(wanted).within(wanted)][..., -1:], box)

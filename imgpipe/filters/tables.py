@@ -49,22 +49,22 @@ def lut(
 ) -> Pixels:
     """Look up every value in a table of your own.
 
-    ``table[value]``. For uint8 the table has 256 entries, for uint16 65,536; or as many rows, each
-    with an entry for every channel.
+    ``table[value]``. The table has 256 entries for uint8 and 65,536 for uint16, or as many
+    rows with an entry for each channel.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         uint8 or uint16. Floats have no levels: convert them first.
     table : str, path or array
-        Path of a text file, where numbers end with a blank or a comma and rows with a line, or of
-        a ``.npy`` file; every worker reads it. Or the numbers themselves; from Python also an
+        Path of a text file, with numbers separated by blanks or commas and one row a line, or of
+        a ``.npy`` file; every worker reads it. Or the numbers themselves; in Python also an
         array. Fractions are rounded half to even.
 
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -72,8 +72,8 @@ def lut(
     """
     if not has_levels(chunk.dtype):
         raise UsageError(
-            f"lut: a table has an entry for each level of uint8 or uint16, and {chunk.dtype} has "
-            "none; convert the image first, such as by astype:uint8 or astype:uint16"
+            f"lut: a table is for uint8 or uint16, not for {chunk.dtype}; convert the image first, "
+            "for example by astype:uint8 or astype:uint16"
         )
     return _lookup(table, _version(table), chunk.dtype.name, chunk.shape[2])(chunk)
 

@@ -27,9 +27,9 @@ __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "thre
 def invert(chunk: Pixels) -> Pixels:
     """Invert every value: white becomes black.
 
-    ``maximum - value`` of unsigned integers, where the maximum is that of the dtype; ``1 - value``
-    of floats. Of signed integers ``-1 - value``: the least and the greatest value change places,
-    and every value has one of its own. Twice inverted, integers are what they were.
+    ``maximum - value`` for unsigned integers, with the maximum of the dtype; ``1 - value`` for
+    floats. For signed integers ``-1 - value``, so that the minimum and the maximum change places.
+    Inverting integers twice gives the original values.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def invert(chunk: Pixels) -> Pixels:
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -85,7 +85,7 @@ def gamma(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -108,9 +108,11 @@ def linear(
     chunk: Pixels,
     *,
     scale: Annotated[float | None, Between(-1000, 1000), Example("1.5"), "factor: contrast"] = None,
-    offset: Annotated[float | None, Between(-1000, 1000), "what is added, 1 being white"] = None,
+    offset: Annotated[
+        float | None, Between(-1000, 1000), "added to the result, as a fraction of white"
+    ] = None,
 ) -> Pixels:
-    """Scale every value and add to it.
+    """Multiply every value by a factor and add an offset.
 
     ``scale * value + offset`` with values from 0 to 1. At least one of the two must be given. It is
     an error if every integer would become white or black, as with an offset of 20 levels.
@@ -122,12 +124,12 @@ def linear(
     scale : float, optional
         Factor, -1000 to 1000; 1 if it is left out.
     offset : float, optional
-        What is added, on the scale from 0 to 1; -1000 to 1000. 0 if it is left out.
+        Added to the result, as a fraction of white, -1000 to 1000; 0 if it is left out.
 
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -195,9 +197,7 @@ def levels(
         float | None, _Level, Example("0.1"), "value that becomes out_black"
     ] = None,
     in_white: Annotated[float | None, _Level, "value that becomes out_white"] = None,
-    gamma: Annotated[
-        float | None, Between(0.01, 100), "above 1 brightens what is between them"
-    ] = None,
+    gamma: Annotated[float | None, Between(0.01, 100), "above 1 brightens the mid tones"] = None,
     out_black: Annotated[float | None, _Level, "darkest value of the result"] = None,
     out_white: Annotated[float | None, _Level, "brightest value of the result"] = None,
 ) -> Pixels:
@@ -223,7 +223,7 @@ def levels(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -259,8 +259,8 @@ def posterize(
 ) -> Pixels:
     """Keep only the highest bits of every value.
 
-    The lower bits of integers become 0, so that negative values are rounded down; integers that
-    have no more bits, their sign aside, stay as they are. Floats become
+    The lower bits of integers become 0, so negative values are rounded down. Integers that
+    have no more than `bits` bits, without their sign, stay as they are. Floats become
     ``floor(value * 2**bits) / 2**bits``, clipped to the ``2**bits`` steps that begin at 0.
 
     Parameters
@@ -273,7 +273,7 @@ def posterize(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -298,7 +298,9 @@ def solarize(
     chunk: Pixels,
     *,
     threshold: Annotated[
-        float, Between(0, 1, of_white=True), "value from which on values are inverted"
+        float,
+        Between(0, 1, of_white=True),
+        "values from this one on are inverted; a fraction of white",
     ] = 0.5,
 ) -> Pixels:
     """Invert the bright values.
@@ -315,7 +317,7 @@ def solarize(
     Returns
     -------
     ndarray
-        Of the same dtype.
+        The same dtype.
 
     References
     ----------
@@ -349,26 +351,26 @@ def threshold(
     chunk: Pixels,
     *,
     value: Annotated[
-        float, Between(0, 1, of_white=True), "what is above it becomes white, 1 being white"
+        float, Between(0, 1, of_white=True), "the threshold, as a fraction of white"
     ] = 0.5,
 ) -> Pixels:
-    """Make what is above a value white and all else black.
+    """Make values above a threshold white and all others black.
 
-    Each channel is compared by itself: ``maximum if value_of_pixel > value else 0``. What is equal
-    becomes black, and so does NaN.
+    Each channel is compared by itself: ``maximum if value_of_pixel > value else 0``. A value
+    equal to the threshold becomes black, and so does NaN.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     value : float
-        The threshold as a fraction of white, 0 to 1: of uint8 levels ``level / 255``, of uint16
-        ``level / 65535``. Negative values are below all of them.
+        The threshold as a fraction of white, 0 to 1: ``level / 255`` for uint8, ``level / 65535``
+        for uint16. Negative values become black.
 
     Returns
     -------
     ndarray
-        Of the same dtype: 0 and its maximum, 1 for floats.
+        The same dtype; only 0 and white.
 
     References
     ----------

@@ -65,9 +65,8 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
     out = np.empty(values.shape, dtype)
     if not _saturate(values, out):
         raise FilterError(
-            f"{name}: made a NaN or an infinity, which {dtype} cannot hold; "
-            "guard the division or the logarithm it comes from, or let astype replace it, "
-            f"such as by astype:{dtype},nan=0"
+            f"{name}: the result has NaN or infinity, which {dtype} cannot hold; avoid the "
+            f"division or logarithm that causes it, or replace it by astype:{dtype},nan=0"
         )
     return out
 

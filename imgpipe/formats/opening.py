@@ -116,8 +116,10 @@ def _format_for(name: str) -> Any:
                 return module
     if not suffix and _is_device(name):
         return FORMATS.load("png")
-    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix to tell the format"
-    raise UsageError(f"{name}: {what}; name the output {', '.join(known)}{''.join(broken)}")
+    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
+    raise UsageError(
+        f"{name}: {what}; the output must end in {' or '.join(known)}{''.join(broken)}"
+    )
 
 
 def _loaded(format_name: str, broken: list[str]) -> Any:

@@ -209,7 +209,7 @@ class _HeaderReader:
             if wrong := self._wrong(head, position, end):
                 if not self.data_bytes or kind == b"IDAT":
                     raise self._corrupt(wrong)
-                self._warn(f"the file {wrong}; its pixel data stands before that")
+                self._warn(f"the file {wrong}; this is after the pixel data")
                 return
             yield kind, position + 8, length
             position = end
@@ -324,7 +324,7 @@ class _HeaderReader:
         elif kind != b"tRNS":
             self.metadata.add(kind, content)
         elif self.transparency is not None:
-            self._ignored(kind, "it is there twice, and the first one counts")
+            self._ignored(kind, "it occurs twice, and the first one is used")
         elif self.data_bytes or not self._fits(header, content):
             self._ignored(kind, "it does not fit the image")
         else:

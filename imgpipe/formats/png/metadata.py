@@ -58,7 +58,7 @@ class MetadataReader:
 
     def _add_field(self, name: str, value: Any) -> None:
         if name in self._found:
-            raise ValueError("it is there twice, and the first one counts")
+            raise ValueError("it occurs twice, and the first one is used")
         self._found[name] = value
 
     def _add_text(self, text: Text) -> None:

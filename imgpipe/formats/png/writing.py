@@ -100,12 +100,12 @@ def open_sink(
     name = os.fspath(path)
     if info.dtype not in (np.uint8, np.uint16):
         raise UsageError(
-            f"{name}: PNG holds uint8 and uint16, not {info.dtype}; convert the values first, "
-            "such as by astype:uint16 or astype:uint8,measured, or write .npy"
+            f"{name}: PNG supports uint8 and uint16, not {info.dtype}; convert the image first, "
+            "for example by astype:uint16 or astype:uint8,measured, or write .npy"
         )
     if info.channels not in _COLOUR_TYPES:
         raise UsageError(
-            f"{name}: PNG holds 1 to 4 channels, not {info.channels}; select some of them, "
+            f"{name}: PNG supports 1 to 4 channels, not {info.channels}; select some of them, "
             f"or write .npy"
         )
     if not (0 < info.width <= MAX_CHUNK and 0 < info.height <= MAX_CHUNK):
