@@ -214,5 +214,5 @@ def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixe
         order = "" if array.dtype.isnative else ", in the byte order of another machine"
         raise UsageError(f"{wanted}, not one of shape {array.shape} and type {array.dtype}{order}")
     if not array.flags.writeable:
-        raise UsageError("out may not be written to; give an array that may")
+        raise UsageError("out is read-only; give a writable array")
     return array

@@ -48,7 +48,7 @@ def by_value(sent: object, what: str) -> bytes:
         Pickler(made).dump(sent)
     except Exception as error:
         raise UsageError(
-            f"{what} cannot be sent to the workers: {error}; make what it refers to at its "
+            f"{what} cannot be sent to the workers: {error}; create the object at its "
             "first call, or pass it as a parameter"
         ) from error
     return made.getvalue()

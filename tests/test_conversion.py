@@ -238,11 +238,11 @@ def test_types_of_numpy_are_names() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"dtype": "byte8"}, "'byte8' is no type of NumPy"),
+        ({"dtype": "byte8"}, "'byte8' is not a NumPy type"),
         ({"dtype": "complex64"}, "dtype must be one of uint8"),
-        ({"dtype": "uint8", "range": "all"}, "'all' is no range; give full, measured"),
-        ({"dtype": "uint8", "range": (1, 2, 3)}, "is no range"),
-        ({"dtype": "uint8", "range": (0, float("inf"))}, "is no range"),
+        ({"dtype": "uint8", "range": "all"}, "'all' is not a range; give full, measured"),
+        ({"dtype": "uint8", "range": (1, 2, 3)}, "is not a range"),
+        ({"dtype": "uint8", "range": (0, float("inf"))}, "is not a range"),
         ({"dtype": "uint8", "range": "9..3"}, "the first number must be less"),
         ({"dtype": "uint8", "nan": 255}, "255 of 255 is 1"),
     ],

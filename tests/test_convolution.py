@@ -151,7 +151,7 @@ class TestKernels:
             (np.ones(3), "rows and columns"),
             (np.ones((1, 257)), "at most 255"),
             (3, "rows and columns"),
-            ([["a"]], "no array of numbers"),
+            ([["a"]], "not an array of numbers"),
             (np.zeros((0, 3)), "rows and columns"),
         ],
         ids=str,

@@ -101,7 +101,7 @@ class TestAWarning:
 
     def test_is_given_where_values_are_below_0_too(self, warned: Warned) -> None:
         imgpipe.apply(PHOTO, difference, halo=1, executor="serial")
-        assert "lies between -1 and 1" in warned()[0]
+        assert "are between -1 and 1" in warned()[0]
 
 
 @pytest.mark.parametrize(

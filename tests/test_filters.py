@@ -295,7 +295,7 @@ def test_a_filter_that_a_worker_cannot_find_is_named(monkeypatch: pytest.MonkeyP
 
     sent = pickle.dumps(module.invert())
     monkeypatch.delattr(module, "invert")
-    with pytest.raises(DeclarationError, match="tone:invert is not to be found"):
+    with pytest.raises(DeclarationError, match="tone:invert cannot be found"):
         pickle.loads(sent)
 
 

@@ -220,7 +220,7 @@ class TestCheck:
             (
                 "time.sleep(60)",
                 ["--timeout", "2"],
-                r"not done in time.*line 3 in bad.*Allow more",
+                r"did not finish in time.*line 3 in bad.*Allow more",
             ),
             ("1 / 0", [], r"bad\.py\", line 3, in bad.*ZeroDivisionError"),
         ],

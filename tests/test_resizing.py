@@ -236,15 +236,15 @@ def test_a_size_is_written(size: str, wanted: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("size", "words"),
     [
-        ("", "is no size"),
-        ("x", "is no size"),
-        ("x!", "is no size"),
-        ("%", "is no size"),
-        ("800 x 600", "is no size"),
-        ("-5x7", "is no size"),
-        ("50%x20%", "is no size"),
-        ("1e3x5", "is no size"),
-        ("9" * 5000 + "x", "is no size"),
+        ("", "is not a size"),
+        ("x", "is not a size"),
+        ("x!", "is not a size"),
+        ("%", "is not a size"),
+        ("800 x 600", "is not a size"),
+        ("-5x7", "is not a size"),
+        ("50%x20%", "is not a size"),
+        ("1e3x5", "is not a size"),
+        ("9" * 5000 + "x", "is not a size"),
         ("800", "for 800 columns write 800x"),
         ("800x!", "before ! give columns and rows"),
         ("x600!", "before ! give columns and rows"),
@@ -334,5 +334,5 @@ def test_a_pair_is_the_shape_of_the_result() -> None:
     "given", [800, True, 0.0, -0.5, float("nan"), float("inf"), (10,), (1, 2, 3), (0, 5), (1.5, 2)]
 )
 def test_what_is_no_size_is_explained(given: object) -> None:
-    with pytest.raises(ParameterError, match="is no size; give text such as 800x600"):
+    with pytest.raises(ParameterError, match="is not a size; give text such as 800x600"):
         resize(size=given)

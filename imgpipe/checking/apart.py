@@ -84,7 +84,7 @@ def check_apart(
             reason = executor.rebuild(future).reason  # type: ignore[attr-defined]
     how, *where = reason.splitlines()
     if how.startswith("timeout"):
-        said = f"the check was not done in time{how.removeprefix('timeout')}"
+        said = f"the check did not finish in time{how.removeprefix('timeout')}"
         where.append("Allow more (--timeout), or mend the function")
         raise FilterTimeout("\n".join((f"{filter.name}: {said}", *where)))
     said = f"its function ended the process that checked it, by {how}"

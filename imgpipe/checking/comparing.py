@@ -43,10 +43,10 @@ _PATIENCE = 2.0  # seconds that a comparison may take if more are to follow out 
 _PROBING = 5.0  # seconds
 
 _KEEPS = (
-    "it is not the same every time: it depends on what it keeps between calls; make it a function "
-    "of its arguments alone"
+    "its results change between calls: it depends on a state that it keeps; make it depend only on "
+    "its arguments"
 )
-_WHOLE = "labels, distances and filled holes need the whole image"
+_WHOLE = "labelling, distance transforms and filled holes need the whole image"
 
 
 def checked(
@@ -196,7 +196,9 @@ class _Check:
         reach = self._reach()
         if any(far > given for far, given in zip(reach, self._one.halo, strict=True)):
             needed = self._needed(self._one.halo)
-            said = f"a pixel that is {_pixels(max(reach))} away counts, farther than its halo"
+            said = (
+                f"a pixel that is {_pixels(max(reach))} away has an effect, farther than its halo"
+            )
             return replace(
                 found, smallest_halo=needed, findings=(f"{said}; {self._advice(needed)}",)
             )
@@ -211,7 +213,7 @@ class _Check:
     def _findings(
         self, worst: Difference, smallest: int | Halo | None, *, of_samples: bool
     ) -> Iterator[str]:
-        prefix = "of floats, " if worst.picture.is_float and self._integers else ""
+        prefix = "with floats, " if worst.picture.is_float and self._integers else ""
         spared = "; integer images are not affected" if prefix else ""
         if worst.rounding:
             yield (
@@ -225,8 +227,8 @@ class _Check:
             yield f"{prefix}the largest difference is {worst.size:g}, at {worst.where}{spared}"
         if of_samples and self._integers and smallest is None:
             yield (
-                f"no halo up to {LARGEST_HALO} mends it: it looks farther, or it depends on where "
-                "its chunk begins"
+                f"no halo up to {LARGEST_HALO} removes the difference: it looks farther, or it "
+                "depends on where its chunk begins"
             )
         else:
             yield self._advice(smallest)
@@ -307,26 +309,27 @@ class _Check:
         halo = self._one.halo
         if smallest is not None:
             if all(less <= given for less, given in zip(as_pair(smallest), halo, strict=True)):
-                return f"{_KEEPS} (tried again, none was found with a halo of {smallest})"
-            return f"with a halo of {smallest} none is found: declare halo={smallest}"
+                return f"{_KEEPS} (a second try with a halo of {smallest} found no difference)"
+            return f"with a halo of {smallest} there is no difference: declare halo={smallest}"
         share, reach = share_of_a_corner(self._one, self._integers[0]) if self._integers else (0, 0)
         reach = max(reach, *self._reach())
         if share > 0.5:
             return (
-                "it depends on the statistics of its chunk (one corner changed almost all that it "
-                f"makes); declare measure= and merge=, and take the keyword measured; {_WHOLE}"
+                "it depends on the statistics of its chunk (a change in one corner changed "
+                "almost the whole result); declare measure= and merge=, and take the keyword "
+                f"measured; {_WHOLE}"
             )
         if reach > max(halo):
             return (
-                f"a pixel that is {_pixels(reach)} away still counts, and no halo up to "
-                f"{LARGEST_HALO} makes it exact: if its reach ends somewhere, declare that; if it "
-                "does not, as in recursive filters, cut it off at a radius and declare the radius; "
+                f"a pixel that is {_pixels(reach)} away still has an effect, and no halo up to "
+                f"{LARGEST_HALO} makes it exact: if the reach is limited, declare it as the halo; "
+                "if not, as in recursive filters, cut it off at a radius and declare the radius; "
                 f"{_WHOLE}"
             )
         return (
-            "it depends on where its chunk begins or how large it is; take the keyword place, "
-            "which says where the chunk is in the image, or if it works in blocks of pixels "
-            f"declare align=, their size; {_WHOLE}"
+            "it depends on the position or the size of its chunk; take the keyword place, which "
+            "gives the position in the image, or for blocks of pixels declare their size by "
+            f"align=; {_WHOLE}"
         )
 
     def _of_measuring(self) -> Iterator[str]:
@@ -337,11 +340,11 @@ class _Check:
             try:
                 alike = measured_alike(self._one, picture)
             except ImgpipeError as error:
-                yield f"its measuring fails on a part of {picture.name}: {_last_line(error)}"
+                yield f"its measure function fails on a part of {picture.name}: {_last_line(error)}"
                 return
             if not alike:
                 yield (
-                    f"what it measures of {picture.name} differs when the picture is cut in two; "
+                    f"the measurement of {picture.name} differs when the picture is cut in two; "
                     "measure and merge must be exact, such as counts and sums of integers"
                 )
                 return

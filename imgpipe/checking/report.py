@@ -96,7 +96,7 @@ class CheckReport:
             refused = ", ".join(kind for kind, its in self.untried if its == why)
             yield f"not tried: {refused} ({shortened(why, 200, placeholder='...')})"
         if self.refused:
-            yield f"{self.refused} more pictures were left out, as it refuses them ({self.reason})"
+            yield f"{self.refused} more pictures were left out: it fails on them ({self.reason})"
 
     def _could_be_less(self) -> str:
         smallest = self.smallest_halo
@@ -105,7 +105,7 @@ class CheckReport:
         less = as_pair(smallest)
         if less == self.halo or less[0] > self.halo[0] or less[1] > self.halo[1]:
             return ""
-        return f"; nor with a halo of {smallest}, which would be less work"
+        return f"; a halo of {smallest} is enough and takes less time"
 
 
 def as_pair(halo: int | Halo) -> Halo:

@@ -50,7 +50,9 @@ def _type_name(given: Any) -> str:
     try:
         return str(np.dtype(given).name)
     except TypeError:
-        raise ValueError(f"{given!r} is no type of NumPy; give uint8, uint16, float32") from None
+        raise ValueError(
+            f"{given!r} is not a NumPy type; give for example uint8, uint16 or float32"
+        ) from None
 
 
 def _written(given: Any) -> str:
@@ -72,7 +74,7 @@ def _ends(given: Any) -> Ends:
         low, high = map(_number, given)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            f"{given!r} is no range; give full, measured, keep, or two numbers such as 0..4095"
+            f"{given!r} is not a range; give full, measured, keep, or two numbers such as 0..4095"
         ) from None
     return low, high
 

@@ -81,7 +81,7 @@ def _wrong_values(made: Definition) -> Iterator[str]:
             yield f"{what} must be one of {', '.join(filter(None, words))}"
     if not isinstance(made.dtype, str) or made.dtype not in WORKS:
         yield (
-            "dtype must be keep or float32, what the function works in; "
+            "dtype, the type that the function gets, must be keep or float32; "
             "output_dtype is the type of the result"
         )
     for what in ("in_order", "never_brighter"):
@@ -102,7 +102,7 @@ def _wrong_type(declared: Any) -> Iterator[str]:
     try:
         dtype = np.dtype(declared)
     except (TypeError, ValueError):
-        yield f"output_dtype is no type of NumPy: {shown(declared)}"
+        yield f"output_dtype is not a NumPy type: {shown(declared)}"
         return
     if type_refusal(dtype):
         yield (

@@ -175,8 +175,8 @@ def _found(module: str, qualname: str) -> Definition:
     found = _find(module, qualname)
     if found is None:
         raise DeclarationError(
-            f"{module}:{qualname} is not to be found here as a filter; a filter must stay under "
-            "the name of its function, in a module that every worker can import"
+            f"{module}:{qualname} cannot be found as a filter; a filter must keep the name of "
+            "its function, in a module that every worker can import"
         )
     return found
 

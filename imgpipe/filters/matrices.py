@@ -29,7 +29,7 @@ def given_matrix(given: Any, noun: str, example: str) -> Pixels:
     try:
         array = np.asarray(given, np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{given!r} is no array of numbers") from None
+        raise ValueError(f"{given!r} is not an array of numbers") from None
     return array
 
 

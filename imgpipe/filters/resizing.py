@@ -45,8 +45,8 @@ def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
     if found is None or size in ("x", "x!"):
         hint = f"; for {size} columns write {size}x" if size.isdecimal() else ""
         raise ParameterError(
-            f"{size!r} is no size; write 800x600, 800x or x600 (columns x rows), 50%, or 800x600! "
-            f"to ignore the aspect ratio{hint}"
+            f"{size!r} is not a size; write 800x600, 800x or x600 (columns x rows), 50%, or "
+            f"800x600! to ignore the aspect ratio{hint}"
         )
     sides = [Fraction(side) for side in found.groups()[:2] if side]
     if found[3] and len(sides) < 2:
@@ -81,8 +81,8 @@ def _as_text(size: Any) -> str:
         rows, columns = ("" if side is None else str(operator.index(side)) for side in pair)
         return f"{columns}x{rows}" + "!" * (len(sides) == 2)
     raise ParameterError(
-        f"{size!r} is no size; give text such as 800x600 (columns x rows), a factor such as 0.5, "
-        "or a pair (rows, columns), one of which may be None"
+        f"{size!r} is not a size; give text such as 800x600 (columns x rows), a factor such as "
+        "0.5, or a pair (rows, columns), one of which may be None"
     )
 
 

@@ -72,7 +72,7 @@ def _bare(text: str, start: int) -> tuple[str, int]:
         at += 2
     while at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
         if text[at] in _QUOTES:
-            raise ChainError("a quote inside a word; put all of it in quotes", text, at)
+            raise ChainError("a quote inside a word; put the whole word in quotes", text, at)
         at += 1
     return text[start:at], at
 
@@ -86,10 +86,10 @@ def _quoted(text: str, start: int) -> tuple[str, int]:
         inside += text[at]
         at += 1
     if at == len(text):
-        raise ChainError("this quote is never closed; add another one", text, start)
+        raise ChainError("this quote is not closed; add the closing quote", text, start)
     at += 1
     if at < len(text) and not text[at].isspace() and text[at] not in _MARKS:
-        raise ChainError("text follows the quote; put all of the word inside", text, at)
+        raise ChainError("text follows the closing quote; put the whole word in quotes", text, at)
     return inside, at
 
 

@@ -100,8 +100,8 @@ def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
         return
     says = "there is no alpha" if info.alpha is None else f"channel {info.alpha} is alpha"
     raise UsageError(
-        f"{name}: this file says itself that {says}; leave alpha away (--alpha, or alpha= in "
-        "Python), which is for files that do not say, such as .npy"
+        f"{name}: this file declares that {says}; leave out --alpha (alpha= in Python), which is "
+        "only for files that do not declare alpha, such as .npy"
     )
 
 
