@@ -60,7 +60,9 @@ def test_what_is_no_table_is_refused_when_the_filter_is_made(bad: object) -> Non
 def test_a_table_must_fit_the_image() -> None:
     ramp = np.arange(256)
     for dtype in ("float32", "float64", "int16", "uint32"):
-        with pytest.raises(UsageError, match=f"lut: a table is for uint8 or uint16, not for {dtype}; convert"):
+        with pytest.raises(
+            UsageError, match=f"lut: a table is for uint8 or uint16, not for {dtype}; convert"
+        ):
             lut(ramp)(np.zeros((2, 2), dtype))
     with pytest.raises(UsageError, match="256 entries"):
         lut(ramp)(np.zeros((2, 2), np.uint16))

@@ -340,7 +340,9 @@ def test_blending_weights_colours_by_alpha() -> None:
 def test_an_image_to_blend_needs_the_same_channels() -> None:
     one = np.zeros((4, 4, 4), np.uint8)
     for other in (one[..., :3], one.astype(np.uint16)):
-        with pytest.raises(UsageError, match=r"blend: .* the same type and number of channels, alpha included"):
+        with pytest.raises(
+            UsageError, match=r"blend: .* the same type and number of channels, alpha included"
+        ):
             f.blend(other=other)(one, alpha=3)
 
 
