@@ -96,7 +96,7 @@ class _Astype(FilterFactory):
             Values that become black and white: full, measured, keep, or two numbers such as
             0..4095.
         nan : float | None, between 0 and 1
-            Value for NaN and infinity, a fraction of white; without it an error in integers.
+            Value for NaN and infinity, a fraction of white; by default an error in integers.
         """
 
 astype: _Astype

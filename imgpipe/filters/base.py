@@ -363,18 +363,17 @@ def filter(  # noqa: A001
         Values of pixels beyond the image, as in `numpy.pad`; the caller may choose another.
     alpha : {"keep", "premultiply", "filter"}, default "keep"
         ``keep``: the function gets the colours only, and alpha does not change; neighbours with
-        alpha 0 get the colour of a visible pixel near by. ``premultiply``, for averages: the
-        function gets floats, colours times alpha and then alpha; imgpipe divides the result by
-        alpha. The keyword ``white``, if the function has it, is then the value of full colour.
-        ``filter``: the function gets all channels as they are.
+        alpha 0 get the colour of a visible pixel near by. ``premultiply``, for averages: it gets
+        floats, colours times alpha and then alpha, and imgpipe divides by alpha; the keyword
+        ``white`` is then the value of full colour. ``filter``: it gets all channels as they are.
     channels : int or callable, optional
-        Number of channels that the function returns. A callable computes it from the number of
-        channels of the input and the parameters that it names.
+        Number of channels of the result; a callable computes it from that of the input and the
+        parameters that it names.
     colour : {"gray", "rgb", "other"}, optional
         Meaning of the output channels, if it differs from that of the input.
     dtype : {"keep", "float32"}, default "keep"
-        The type that the function gets: that of the image, or float32 from 0 to 1. For float32,
-        integers are divided by their maximum, and the result is multiplied by it.
+        The type that the function gets: that of the image, or float32 from 0 to 1 (integers are
+        divided by their maximum, and the result is multiplied by it).
     output_dtype : str or callable, optional
         Type of the output, by default that of the input; or a function of the parameters that it
         names. Results are rounded half to even and saturated when they become integers.
@@ -382,22 +381,20 @@ def filter(  # noqa: A001
         For filters that need the whole image first: ``measure(chunk, **params)`` per chunk,
         folded in order by ``merge(a, b)``, which must be exact under any cut. The kernel gets
         the result as the keyword ``measured``. Pixels with alpha 0 are left out, unless alpha is
-        ``filter``; the others then have the shape (1, number, channels). This takes one more pass.
-        If ``measure_if``, a function of the parameters that it names, returns False, there is no
-        such pass, and `measured` is None.
+        ``filter``; the others then have the shape (1, number, channels). This takes one more pass,
+        unless ``measure_if``, given parameters, returns False; `measured` is None then.
     output, region : callable, optional
         For filters that change the geometry: ``output(size, **params)`` is the size of the
         output, (rows, columns), given that of the input; ``region(box, size, **params)`` is the
         input box that an output box is made from.
     align : int, (int, int), or callable, default 1
         For filters that work in blocks: the size of a block. Chunks then begin at multiples of
-        these rows and columns of the whole image, and end there or at the end of the image.
+        these rows and columns of the whole image, and end there or at its end.
     validate : callable, optional
         Raises a `ParameterError` if the parameters that it names contradict each other.
     metadata : callable, optional
-        For filters that change the metadata: ``metadata(metadata, before, after, **params)``
-        returns the metadata of the output; `before` and `after` are the sizes of the input and
-        the output.
+        Returns the metadata of the output: ``metadata(metadata, before, after, **params)``, where
+        `before` and `after` are the sizes of the input and the output.
     never_brighter : bool, default False
         Whether the maximum of the output is never above the maximum of the input. Then the light
         levels in the metadata are kept.
@@ -408,8 +405,8 @@ def filter(  # noqa: A001
         function gets their pixels for the same chunk, with the same halo. A parameter whose
         default is None may be left out.
     executor : {"processes", "threads"}, default "processes"
-        ``threads``, for a function that releases the GIL, runs it in threads of this process. All
-        filters of a chain must declare it. The caller may choose another executor.
+        ``threads`` runs a function that releases the GIL in threads of this process, if all
+        filters of the chain declare it. The caller may choose another executor.
 
     Returns
     -------

@@ -135,7 +135,7 @@ def astype(
     nan: Annotated[
         float | None,
         Between(0, 1, of_white=True),
-        "value for NaN and infinity, a fraction of white; without it an error in integers",
+        "value for NaN and infinity, a fraction of white; by default an error in integers",
     ] = None,
 ) -> Pixels:
     """Convert every value to another type.
