@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from skimage import exposure
 
 from imgpipe import filters
-from imgpipe.errors import ParameterError, UsageError
+from imgpipe.errors import ParameterError
 from imgpipe.filters.base import Chain
 from imgpipe.filters.lookup import Lookup, pointwise
 from tests.conftest import noise
@@ -132,16 +132,6 @@ def test_linear_saturates_integers_and_not_floats() -> None:
     assert_array_equal(one(np.array([[0, 64, 128, 255]], np.uint8)), [[0, 0, 128, 255]])
     assert_array_equal(one(np.array([[0.0, 0.25, 0.5, 1.0]])), [[-0.5, 0, 0.5, 1.5]])
     assert_array_equal(filters.linear(scale=1)(EVERY_LEVEL["uint16"]), EVERY_LEVEL["uint16"])
-
-
-def test_linear_refuses_an_offset_of_levels() -> None:
-    for dtype, params in (("uint8", {"offset": 20}), ("int16", {"scale": 2.0, "offset": -300})):
-        with pytest.raises(UsageError, match=r"scale from 0 to 1; it is a fraction of white"):
-            filters.linear(**params)(np.zeros((2, 2), dtype))
-    assert_array_equal(filters.linear(offset=20)(np.ones((2, 2))), np.full((2, 2), 21.0))
-    for dtype in ("uint8", "int8"):  # one tone, and more contrast, may be meant
-        filters.linear(scale=0, offset=1)(np.zeros((2, 2), dtype))
-        filters.linear(scale=50, offset=-25)(np.zeros((2, 2), dtype))
 
 
 def test_levels_rescale_as_scikit_image_does() -> None:

@@ -28,7 +28,6 @@ __all__ = [
     "Example",
     "Parameter",
     "Through",
-    "as_fraction",
     "bind",
     "is_whole",
     "keywords_of",
@@ -203,7 +202,7 @@ class Parameter:
             raise ParameterError(wrong)
         bounds = self.bounds or Between()
         if not bounds.low <= number <= bounds.high:
-            raise ParameterError(wrong + (as_fraction(number) if bounds.of_white else ""))
+            raise ParameterError(wrong + (_as_fraction(number) if bounds.of_white else ""))
         return number
 
     def _wanted(self) -> str:
@@ -214,7 +213,7 @@ class Parameter:
         return f"{noun} {self.bounds}" if self.bounds else noun
 
 
-def as_fraction(level: float) -> str:
+def _as_fraction(level: float) -> str:
     """Return what a level of 8 or of 16 bits is as a fraction of white, as a hint."""
     for white in (255, 65535):
         if 1 < abs(level) <= white:

@@ -14,10 +14,10 @@ from typing import Annotated, cast
 
 import numpy as np
 
-from imgpipe.errors import ParameterError, UsageError
+from imgpipe.errors import ParameterError
 from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import pointwise
-from imgpipe.filters.parameters import Between, Example, as_fraction
+from imgpipe.filters.parameters import Between, Example
 from imgpipe.image import Pixels
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
@@ -114,8 +114,8 @@ def linear(
 ) -> Pixels:
     """Multiply every value by a factor and add an offset.
 
-    ``scale * value + offset`` with values from 0 to 1. At least one of the two must be given. It is
-    an error if every integer would become white or black, as with an offset of 20 levels.
+    ``scale * value + offset`` with values from 0 to 1, so that 20 levels of 255 are an offset of
+    0.078. At least one of the two must be given.
 
     Parameters
     ----------
@@ -135,16 +135,7 @@ def linear(
     ----------
     .. [1] R. Szeliski, Computer Vision: Algorithms and Applications, Springer, 2011, section 3.1.1.
     """
-    factor, more = _given(scale, 1), _given(offset, 0)
-    if chunk.dtype.kind in "iu":
-        least = 0 if chunk.dtype.kind == "u" else -1
-        ends = factor * least + more, factor + more
-        if min(ends) > 1 or max(ends) < least:
-            raise UsageError(
-                f"linear: all values would become {'white' if min(ends) > 1 else 'black'}; "
-                f"offset is on the scale from 0 to 1{as_fraction(more)}"
-            )
-    return pointwise(chunk, _line, factor, more)
+    return pointwise(chunk, _line, _given(scale, 1), _given(offset, 0))
 
 
 def _between_levels(
