@@ -136,7 +136,10 @@ def test_what_this_process_holds_is_the_callers_in_python_and_imgpipes_on_the_co
     assert plan.memory - held <= 60 * MB
     with machine.dedicated():
         assert plan_run(*ends, workers=1, max_memory=plan.memory + 20 * MB).memory > held
-        with pytest.raises(MemoryPlanError, match=r"of which this process holds \d+ MB already"):
+        with pytest.raises(
+            MemoryPlanError,
+            match=r"of which this process already holds \d+ MB; the limit is \d+ MB",
+        ):
             plan_run(*ends, workers=1, max_memory=held)
 
 

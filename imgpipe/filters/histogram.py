@@ -55,8 +55,8 @@ class Histogram:
         if 2 * self.outside <= self.counts.sum():
             return ""
         return (
-            "most values are below 0 or above 1, where floats count as 0 or 1; "
-            "convert the image first, such as by astype:float32,measured"
+            "most values are below 0 or above 1, and are counted as 0 or 1; "
+            "convert the image first, for example by astype:float32,measured"
         )
 
     def __eq__(self, other: object) -> bool:
