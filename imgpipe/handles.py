@@ -54,6 +54,10 @@ class Handle:
         begin(self._thread)
         _handles.add(self)
 
+    def __repr__(self) -> str:
+        state = "over" if self.done() else f"{self.progress:.0%} done"
+        return f"<imgpipe run {self._name}, {state}>"
+
     @property
     def progress(self) -> float:
         """How much is done, from 0 to 1."""

@@ -17,6 +17,7 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.pop("PYTHONSAFEPATH", None)  # was for this interpreter alone
 
 import imgpipe.filters.colour  # noqa: E402
+import imgpipe.filters.gaussian_design  # noqa: E402
 import imgpipe.filters.smoothing  # noqa: E402
 import imgpipe.filters.tone  # noqa: E402
 import imgpipe.formats.png  # noqa: E402

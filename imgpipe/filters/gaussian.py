@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgpipe.filters.gaussian_design import LONG, chains, coarse_chain
 from imgpipe.filters.separable import Pass, apply
 from imgpipe.image import Pixels
 
@@ -78,6 +77,8 @@ def gaussian(
     if radius == 0:
         return chunk.astype(dtype)
     if dtype == np.uint8:
+        from imgpipe.filters.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
+
         if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
             from imgpipe.filters.wide_gaussian import blurred_by_way  # noqa: PLC0415 - only for this
 
@@ -120,6 +121,7 @@ def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixe
 @functools.lru_cache(maxsize=64)
 def _what_is_left(sigma: float, radius: int) -> Pass:
     """Choose what blurs, in both directions, between thinning out and filling in."""
+    from imgpipe.filters.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
     from imgpipe.filters.wide_gaussian import left_over  # noqa: PLC0415 - only for this
 
     return coarse_chain(*left_over(sigma, radius))
