@@ -184,7 +184,7 @@ def test_a_halo_that_is_larger_than_needed_is_mentioned() -> None:
     found = imgpipe.check(imgpipe.filter(halo=9)(shifted))
     assert found
     assert found.smallest_halo == 3
-    assert "nor with a halo of 3" in str(found)
+    assert "also none with a halo of 3" in str(found)
 
 
 @pytest.mark.parametrize("halo", [0, 2, (1, 3)])
@@ -444,7 +444,7 @@ def test_state_between_calls_is_not_mended_by_a_halo() -> None:
         return chunk // 2 + (200 < len(seen) < 2000)
 
     found = str(imgpipe.check(remembering))
-    assert "depends on what it keeps between calls" in found
+    assert "depends on a state that it keeps" in found
     assert "declare halo" not in found
 
 
@@ -463,7 +463,7 @@ def test_a_halo_of_one_side_is_said_as_a_pair(axis: int, halo: tuple[int, int]) 
 
     assert imgpipe.check(along).smallest_halo == halo
     assert f"declare halo={halo}" in str(imgpipe.check(imgpipe.filter(halo=0)(along)))
-    assert f"nor with a halo of {halo}" in str(imgpipe.check(imgpipe.filter(halo=3)(along)))
+    assert f"also none with a halo of {halo}" in str(imgpipe.check(imgpipe.filter(halo=3)(along)))
 
 
 def test_a_large_halo_is_found() -> None:

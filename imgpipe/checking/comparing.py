@@ -310,7 +310,7 @@ class _Check:
         if smallest is not None:
             if all(less <= given for less, given in zip(as_pair(smallest), halo, strict=True)):
                 return f"{_KEEPS} (a second try with a halo of {smallest} found no difference)"
-            return f"with a halo of {smallest} there is no difference: declare halo={smallest}"
+            return f"no difference was found with a halo of {smallest}: declare halo={smallest}"
         share, reach = share_of_a_corner(self._one, self._integers[0]) if self._integers else (0, 0)
         reach = max(reach, *self._reach())
         if share > 0.5:

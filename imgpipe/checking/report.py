@@ -105,7 +105,7 @@ class CheckReport:
         less = as_pair(smallest)
         if less == self.halo or less[0] > self.halo[0] or less[1] > self.halo[1]:
             return ""
-        return f"; a halo of {smallest} is enough and takes less time"
+        return f"; also none with a halo of {smallest}, which takes less time"
 
 
 def as_pair(halo: int | Halo) -> Halo:
