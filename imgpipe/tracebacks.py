@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import traceback
 
-__all__ = ["FILTER_NOTE", "of_changing_the_input", "user_traceback"]
+__all__ = [
+    "FILTER_NOTE",
+    "in_worker",
+    "of_changing_the_input",
+    "of_the_function",
+    "user_traceback",
+]
 
 FILTER_NOTE = "in the filter "
 """What begins the note that tells which filter raised an exception."""
@@ -24,6 +31,20 @@ def user_traceback(error: BaseException) -> str:
 def of_changing_the_input(error: BaseException) -> bool:
     """Whether `error` is what NumPy or OpenCV say of writing into an array that is read-only."""
     return isinstance(error, Exception) and re.search("read-?only", str(error)) is not None
+
+
+def of_the_function(error: BaseException) -> bool:
+    """Whether a function raised `error`, which is not a wish of the user's to end."""
+    if isinstance(error, (Exception, SystemExit, GeneratorExit)):
+        return True
+    return in_worker() or threading.current_thread() is not threading.main_thread()
+
+
+def in_worker() -> bool:
+    """Whether this is a process that somebody else waits for."""
+    from multiprocessing import parent_process  # noqa: PLC0415 - slow, and rarely needed
+
+    return parent_process() is not None
 
 
 def _leave_out_ours(told: traceback.TracebackException) -> None:

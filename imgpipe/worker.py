@@ -39,7 +39,12 @@ from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.machine import private_memory
 from imgpipe.tiler import Input, JobRef, Task, Tiler
-from imgpipe.tracebacks import of_changing_the_input, user_traceback
+from imgpipe.tracebacks import (
+    in_worker,
+    of_changing_the_input,
+    of_the_function,
+    user_traceback,
+)
 from imgpipe.whereabouts import at_chunk, chunk_at, sign
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up", "weigh"]
@@ -269,7 +274,7 @@ def _folded(job: Job, stage: Stage, values: tuple[Any, ...]) -> Any:
 
 
 def _must_be_sendable(stage: Stage, found: Any) -> None:
-    if _in_worker() and not stage.filter.definition.ours:
+    if in_worker() and not stage.filter.definition.ours:
         pickle.dumps(found)
 
 
@@ -378,13 +383,6 @@ def _timeout(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _in_worker() -> bool:
-    """Whether this is a process that somebody else waits for."""
-    from multiprocessing import parent_process  # noqa: PLC0415 - slow, and rarely needed
-
-    return parent_process() is not None
-
-
 @contextmanager
 def _watched(task: Task, job: Job, box: Box) -> Iterator[Entering]:
     """Have whatever becomes of a chunk told: what is raised, what takes too long, what dies."""
@@ -406,17 +404,10 @@ def _explained(where: str, what: str = "") -> Iterator[None]:
     except ImgpipeError:
         raise
     except BaseException as error:
-        if not _of_the_function(error):
+        if not of_the_function(error):
             raise
         what = what or f"the filter {filter_at_fault(error)} failed"
         raise FilterError(f"{where}: {what}\n{user_traceback(error)}{_hint(error)}") from None
-
-
-def _of_the_function(error: BaseException) -> bool:
-    """Whether a function raised `error`, which is not a wish of the user's to end."""
-    if isinstance(error, (Exception, SystemExit, GeneratorExit)):
-        return True
-    return _in_worker() or threading.current_thread() is not threading.main_thread()
 
 
 def _hint(error: BaseException) -> str:

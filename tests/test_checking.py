@@ -495,6 +495,16 @@ class TestCommand:
         assert execute(["check", f"{own}:leave"]) == 1
         assert re.search(r"sys\.exit\(7\)\n(.*\n)*SystemExit: 7", capsys.readouterr().err)
 
+    def test_a_function_that_raises_an_interrupt(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "interrupting.py"
+        path.write_text("def stop(chunk):\n    raise KeyboardInterrupt\n")
+        assert execute(["check", f"{path}:stop"]) == 1
+        assert re.search(
+            r"filter stop\(\) failed\n(.*\n)*KeyboardInterrupt\n\Z", capsys.readouterr().err
+        )
+
     @pytest.mark.parametrize(
         ("seams", "code", "says"),
         [

@@ -16,7 +16,7 @@ from imgpipe.filters.base import Filter
 from imgpipe.filters.stages import Stage, completed, compute, filter_at_fault, measure, merged
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
-from imgpipe.tracebacks import of_changing_the_input, user_traceback
+from imgpipe.tracebacks import of_changing_the_input, of_the_function, user_traceback
 
 __all__ = [
     "CUTS",
@@ -143,7 +143,9 @@ def _told() -> Iterator[None]:
         raise DeclarationError(str(error)) from None
     except ImgpipeError:
         raise
-    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - of the user's
+    except BaseException as error:
+        if not of_the_function(error):
+            raise
         if of_changing_the_input(error):
             message = "it changes its input; work on a copy (chunk.copy())"
             raise DeclarationError(message) from None
