@@ -11,6 +11,7 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.admission import admitted
 from imgpipe.cleanup import CleanupStack
+from imgpipe.engine.reader import copied_to_scratch
 from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.stages import Read, extended
 from imgpipe.formats.arrays import RandomArray
@@ -18,7 +19,6 @@ from imgpipe.formats.base import Rows, Source
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
-from imgpipe.reader import copied_to_scratch
 
 __all__ = ["iter_chunks"]
 

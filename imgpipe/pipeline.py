@@ -20,6 +20,12 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
 from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.engine.passes import Control, Pass, Passes
+from imgpipe.engine.plan import Plan
+from imgpipe.engine.planning import chosen, planned_run
+from imgpipe.engine.reader import copied_to_scratch
+from imgpipe.engine.tally import Delivery, Tally
+from imgpipe.engine.worker import Job
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import ExecutorLike, started
@@ -33,13 +39,7 @@ from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box, Halo
 from imgpipe.options import Options
-from imgpipe.passes import Control, Pass, Passes
-from imgpipe.plan import Plan
-from imgpipe.planning import chosen, planned_run
 from imgpipe.progress import observed
-from imgpipe.reader import copied_to_scratch
-from imgpipe.tally import Delivery, Tally
-from imgpipe.worker import Job
 
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
 

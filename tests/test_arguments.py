@@ -13,10 +13,10 @@ import pytest
 
 import imgpipe
 from imgpipe import arguments
+from imgpipe.engine.passes import Control
 from imgpipe.errors import ImgpipeError, UsageError
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters import blend, blur, crop, invert
-from imgpipe.passes import Control
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
 

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from imgpipe import buffers
-from imgpipe.buffers import Buffers, Slot
+from imgpipe.engine import buffers
+from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.errors import MemoryPlanError
 from tests.leftovers import nothing_new_in_shared_memory, unused_segments
 

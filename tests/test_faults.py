@@ -187,7 +187,7 @@ def test_a_filter_that_fails_is_explained(
     assert "in.png" in text
     assert re.search(r"chunk at rows \d+-\d+, columns \d+-\d+", text)  # whichever failed first
     assert bad.definition.name in text
-    assert "imgpipe/worker.py" not in text
+    assert "imgpipe/engine/worker.py" not in text
     assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpipe.fold import Fold
+from imgpipe.engine.fold import Fold
 
 
 @given(total=st.integers(1, 60), late=st.lists(st.booleans(), max_size=200))

@@ -87,7 +87,7 @@ class TestMeasure:
             imgpipe.measure(image, broken, add)
         assert image.name in str(caught.value)
         assert "chunk at rows " in str(caught.value)
-        assert "imgpipe/worker.py" not in str(caught.value)
+        assert "imgpipe/engine/worker.py" not in str(caught.value)
 
     def test_a_function_that_cannot_travel_is_refused_before_anything_starts(
         self, image: Path

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe import machine, planning
+from imgpipe import machine
+from imgpipe.engine import planning
+from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.filters import blur
 from imgpipe.filters.base import filter
 from imgpipe.options import Options
-from imgpipe.passes import Control
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
 

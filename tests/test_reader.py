@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe import reader
+from imgpipe.engine import reader
+from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
 from imgpipe.filters.base import Chain
 from imgpipe.formats import npy
 from imgpipe.formats.png import reading
-from imgpipe.passes import Control
 from tests.conftest import PicklingExecutor, noise
 from tests.test_png import END, data_of, header, png_file
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpipe.stitcher import Stitcher
+from imgpipe.engine.stitcher import Stitcher
 
 
 @given(st.permutations(range(12)))

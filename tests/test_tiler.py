@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpipe.engine.tiler import Tiler
 from imgpipe.filters import blur, box, crop
 from imgpipe.filters.stages import resolve
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
-from imgpipe.tiler import Tiler
 
 
 def tiler(height: int, width: int, task_rows: int, chunk: tuple[int, int], **more: int) -> Tiler:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe import buffers, worker
-from imgpipe.buffers import Buffers
+from imgpipe.engine import buffers, worker
+from imgpipe.engine.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
 from imgpipe.events import WorkerLost
 from imgpipe.executors.processes import ProcessExecutor

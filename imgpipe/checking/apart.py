@@ -12,9 +12,9 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha
-from imgpipe.buffers import Buffers, Slot
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
+from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.errors import FilterTimeout, WorkerError
 from imgpipe.events import Compared, Event, Observer
 from imgpipe.executors.choice import choose, started

@@ -16,12 +16,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 os.environ.pop("PYTHONSAFEPATH", None)  # was for this interpreter alone
 
-import imgpipe.filters.colour  # noqa: E402
-import imgpipe.filters.gaussian_design  # noqa: E402
-import imgpipe.filters.smoothing  # noqa: E402
-import imgpipe.filters.tone  # noqa: E402
-import imgpipe.formats.png  # noqa: E402
-import imgpipe.worker  # noqa: E402, F401
 from imgpipe.machine import keep_freed_memory  # noqa: E402
 
 keep_freed_memory()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from imgpipe.buffers import Slot
+from imgpipe.engine.buffers import Slot
 from imgpipe.geometry import Box
 
 __all__ = ["NOTE_BYTES", "at_chunk", "chunk_at", "forget", "last_noted", "sign", "signed_by"]

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 
+from imgpipe.engine.tiler import Task
+from imgpipe.engine.whereabouts import forget, signed_by
+from imgpipe.engine.worker import Receipt, run_task
 from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised
 from imgpipe.refusals import refused
-from imgpipe.tiler import Task
-from imgpipe.whereabouts import forget, signed_by
-from imgpipe.worker import Receipt, run_task
 
 __all__ = ["Done", "Lost", "Ready", "Stop", "TaskQueue"]
 

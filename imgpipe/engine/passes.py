@@ -17,28 +17,28 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imgpipe import worker
-from imgpipe.buffers import Buffers, Slot
 from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.engine import worker
+from imgpipe.engine.buffers import Buffers, Slot
+from imgpipe.engine.fold import Fold
+from imgpipe.engine.plan import Plan
+from imgpipe.engine.reader import Reader
+from imgpipe.engine.stitcher import Stitcher
+from imgpipe.engine.taskqueue import Done, Lost, Ready, Stop, TaskQueue
+from imgpipe.engine.tiler import JobRef, Task, Tiler
+from imgpipe.engine.whereabouts import NOTE_BYTES, chunk_at, last_noted
+from imgpipe.engine.worker import Job, Receipt
 from imgpipe.errors import Cancelled
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters.faint import both
 from imgpipe.filters.stages import Stage
-from imgpipe.fold import Fold
 from imgpipe.formats.base import RandomSource, Source
 from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
-from imgpipe.plan import Plan
-from imgpipe.reader import Reader
 from imgpipe.refusals import begin
 from imgpipe.sending import by_value
-from imgpipe.stitcher import Stitcher
-from imgpipe.taskqueue import Done, Lost, Ready, Stop, TaskQueue
-from imgpipe.tiler import JobRef, Task, Tiler
-from imgpipe.whereabouts import NOTE_BYTES, chunk_at, last_noted
-from imgpipe.worker import Job, Receipt
 
 __all__ = ["Control", "Pass", "Passes", "must_travel"]
 

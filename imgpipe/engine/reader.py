@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from imgpipe.buffers import Buffers, Slot
+from imgpipe.engine.buffers import Buffers, Slot
+from imgpipe.engine.plan import Plan
+from imgpipe.engine.tiler import Direct, Inline, Input, JobRef, Shared, Task, Tiler
 from imgpipe.errors import Cancelled
 from imgpipe.formats.base import (
     Check,
@@ -25,8 +27,6 @@ from imgpipe.formats.base import (
 )
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
-from imgpipe.plan import Plan
-from imgpipe.tiler import Direct, Inline, Input, JobRef, Shared, Task, Tiler
 
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch

@@ -13,8 +13,10 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import cast
 
-from imgpipe import worker
 from imgpipe.cleanup import CleanupStack
+from imgpipe.engine import worker
+from imgpipe.engine.passes import Control, must_travel
+from imgpipe.engine.plan import Footing, Plan, make_plan
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits
 from imgpipe.executors.choice import Choice, choose, started
@@ -24,8 +26,6 @@ from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
-from imgpipe.passes import Control, must_travel
-from imgpipe.plan import Footing, Plan, make_plan
 
 __all__ = ["chosen", "planned_run"]
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from imgpipe.buffers import Slot
+from imgpipe.engine.buffers import Slot
 from imgpipe.filters.stages import Stage, input_box, reads
 from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box

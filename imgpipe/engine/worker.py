@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.buffers import Slot
+from imgpipe.engine.buffers import Slot
+from imgpipe.engine.tiler import Input, JobRef, Task, Tiler
+from imgpipe.engine.whereabouts import at_chunk, chunk_at, sign
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, WorkerError
 from imgpipe.filters.definition import digest_of
 from imgpipe.filters.faint import watching
@@ -38,14 +40,12 @@ from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.machine import private_memory
-from imgpipe.tiler import Input, JobRef, Task, Tiler
 from imgpipe.tracebacks import (
     in_worker,
     of_changing_the_input,
     of_the_function,
     user_traceback,
 )
-from imgpipe.whereabouts import at_chunk, chunk_at, sign
 
 __all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up", "weigh"]
 

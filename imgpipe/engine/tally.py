@@ -8,14 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Self, cast
 
+from imgpipe.engine.passes import Control
+from imgpipe.engine.plan import Plan
+from imgpipe.engine.tiler import Task
+from imgpipe.engine.worker import Receipt
 from imgpipe.events import Event, Observer, Report, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import traits_of
 from imgpipe.formats.base import OrderedSink, Sink
 from imgpipe.machine import PeakMemory
-from imgpipe.passes import Control
-from imgpipe.plan import Plan
-from imgpipe.tiler import Task
-from imgpipe.worker import Receipt
 
 __all__ = ["Delivery", "Tally"]
 

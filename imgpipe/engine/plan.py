@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.filters.base import Chain
@@ -20,7 +21,6 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 from imgpipe.machine import available_memory, usable_processors
-from imgpipe.tiler import Tiler
 
 __all__ = ["Feed", "Footing", "Plan", "default_budget", "make_plan", "usable_processors"]
 

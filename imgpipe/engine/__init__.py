@@ -1,0 +1,1 @@
+"""Engine: the pipeline, one stage per file. It knows no filter and no kernel."""
