@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgpipe.borders import BORDERS
 from imgpipe.cli.chaintext import completions
 from imgpipe.errors import UsageError
-from imgpipe.filters.borders import BORDERS
 
 SOURCE = """
 import imgpipe

@@ -13,11 +13,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.cli import execute
 from imgpipe.cli.options import option_words
 from imgpipe.errors import CorruptError, ImgpipeError, ParameterError, UsageError
 from imgpipe.filters.base import Chain, Filter
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.grammar import format_chain, parse_chain
 from imgpipe.filters.parameters import Parameter
 from imgpipe.registry import FILTERS, FORMATS

@@ -14,13 +14,13 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ChainError, ParameterError
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import convolve
 from imgpipe.filters.base import Filter
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.grammar import format_chain, parse_chain
-from imgpipe.filters.values import full_scale
+from imgpipe.values import full_scale
 from tests.conftest import noise
 
 Pixels = NDArray[Any]

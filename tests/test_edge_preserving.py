@@ -15,11 +15,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
 from imgpipe.filters import bilateral
 from imgpipe.filters.base import Filter
-from imgpipe.filters.borders import BORDERS
-from imgpipe.filters.values import full_scale
+from imgpipe.values import full_scale
 from tests.conftest import noise
 
 Pixels = NDArray[Any]

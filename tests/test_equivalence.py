@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import UsageError
 from imgpipe.filters import (
     autocontrast,
@@ -27,7 +28,6 @@ from imgpipe.filters import (
     sobel,
 )
 from imgpipe.filters.base import Chain, filter
-from imgpipe.filters.borders import BORDERS
 from tests.conftest import PicklingExecutor, noise
 
 CHUNKS = [1, 7, 64, 1000]

@@ -14,7 +14,7 @@ from skimage.filters import gaussian, sobel
 
 import imgpipe
 from imgpipe.cli import execute
-from imgpipe.filters.values import full_scale
+from imgpipe.values import full_scale
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
 SIGNED = PHOTO.astype(np.int16) - 100

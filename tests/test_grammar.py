@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ChainError, UsageError
 from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert, lut
 from imgpipe.filters.base import Chain, Filter
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.grammar import format_chain, load_user_filter, parse_chain
 
 USER_FILE = '''

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import FilterError, InputError, UsageError
 from imgpipe.events import Finished, Started, TaskDone
 from imgpipe.filters import blur, grayscale
-from imgpipe.filters.borders import BORDERS
 from tests.conftest import noise
 
 Pixels = np.ndarray[Any, Any]

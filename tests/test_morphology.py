@@ -13,8 +13,8 @@ from skimage import morphology
 
 import imgpipe
 from imgpipe import filters
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
-from imgpipe.filters.borders import BORDERS
 from tests.conftest import noise
 
 DTYPES = ["uint8", "uint16", "float32", "float64"]

@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
 from imgpipe.cli.options import filter_options
 from imgpipe.cli.program import program
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.loading import load_module_filter, load_user_filter
 from imgpipe.registry import FILTERS, Member
 

@@ -15,9 +15,9 @@ from scipy import ndimage
 
 import imgpipe
 from imgpipe import filters
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
 from imgpipe.filters import lanes
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.counting import rank_by_counting
 from imgpipe.filters.lanes import rank_by_lanes
 from imgpipe.filters.networks import rank_by_network

@@ -11,11 +11,11 @@ from numpy.testing import assert_array_equal
 from scipy import ndimage
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
 from imgpipe.filters import difference_of_gaussians, gaussian_laplace
 from imgpipe.filters.base import Filter
-from imgpipe.filters.borders import BORDERS
-from imgpipe.filters.values import full_scale
+from imgpipe.values import full_scale
 from tests.conftest import noise
 from tests.test_edges import SCIPY_BORDERS, Pixels, assert_same, by_planes, picture
 

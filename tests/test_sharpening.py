@@ -13,11 +13,11 @@ from scipy import ndimage
 from skimage import filters as sk
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
 from imgpipe.filters import unsharp
 from imgpipe.filters.base import Filter
-from imgpipe.filters.borders import BORDERS
-from imgpipe.filters.values import full_scale
+from imgpipe.values import full_scale
 from tests.conftest import noise
 
 Pixels = NDArray[Any]

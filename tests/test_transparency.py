@@ -17,12 +17,12 @@ from PIL import Image
 
 import imgpipe
 from imgpipe import filters as f
+from imgpipe.borders import BORDERS
 from imgpipe.errors import DeclarationError, FilterError, UsageError
 from imgpipe.filters.base import Chain, Filter, filter
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.transparency import filled
-from imgpipe.filters.values import full_scale
 from imgpipe.registry import FILTERS
+from imgpipe.values import full_scale
 from tests.conftest import noise
 from tests.test_conformance import RGB, refuses, required
 from tests.test_conformance import filters as any_filter

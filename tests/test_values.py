@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import imgpipe
 from imgpipe import filters
 from imgpipe.errors import FilterError
-from imgpipe.filters.values import from_unsigned, rescaled, to_unsigned, with_one_nan
+from imgpipe.values import from_unsigned, rescaled, to_unsigned, with_one_nan
 
 INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
 SIGNED = INTEGERS[4:]

@@ -227,7 +227,7 @@ def filter_options(
     DeclarationError
         If `strict` and one is called like an option of every command, one of those in `taken`.
     """
-    from imgpipe.filters.borders import BORDERS  # noqa: PLC0415 - needs NumPy
+    from imgpipe.borders import BORDERS  # noqa: PLC0415 - needs NumPy
 
     border = _option(
         "--border",

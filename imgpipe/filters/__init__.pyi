@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from imgpipe.filters.base import Filter, FilterFactory
-from imgpipe.filters.borders import Border
+from imgpipe.borders import Border
 
 __all__ = [
     "adaptive_threshold",

@@ -19,8 +19,8 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from imgpipe.admission import Alpha
+from imgpipe.borders import BORDERS, Border
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
-from imgpipe.filters.borders import BORDERS, Border
 from imgpipe.filters.callables import module_of, name_of
 from imgpipe.filters.declaring import define
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of

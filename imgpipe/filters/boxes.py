@@ -17,8 +17,8 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.filters.separable import apply, parts, scratch
-from imgpipe.filters.values import from_unsigned, to_unsigned
 from imgpipe.image import Pixels
+from imgpipe.values import from_unsigned, to_unsigned
 
 __all__ = ["box_mean"]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from imgpipe.filters.base import filter
 from imgpipe.filters.parameters import Between, Example, Through
-from imgpipe.filters.values import (
+from imgpipe.image import Pixels
+from imgpipe.values import (
     as_declared,
     distances,
     full_scale,
@@ -19,7 +20,6 @@ from imgpipe.filters.values import (
     scale_integers,
     settle,
 )
-from imgpipe.image import Pixels
 
 __all__ = ["astype"]
 

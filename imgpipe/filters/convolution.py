@@ -23,8 +23,8 @@ from imgpipe.filters.kernels import (
 from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.filters.separable import apply, scratch
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = ["convolve"]
 

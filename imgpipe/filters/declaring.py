@@ -9,8 +9,8 @@ import numpy as np
 
 from imgpipe.admission import type_refusal
 from imgpipe.arguments import shown
+from imgpipe.borders import BORDERS
 from imgpipe.errors import DeclarationError
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.callables import name_of
 from imgpipe.filters.definition import Definition, Kernel, PairLike, Works
 from imgpipe.filters.parameters import Parameter, is_whole, keywords_of, parameters_of

@@ -12,8 +12,8 @@ from imgpipe.filters.base import filter
 from imgpipe.filters.kernels import real_type
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
-from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
+from imgpipe.values import settle
 
 __all__ = ["bilateral"]
 

@@ -17,8 +17,8 @@ from imgpipe.filters.kernels import (
 )
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = [
     "emboss",

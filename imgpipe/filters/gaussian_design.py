@@ -36,8 +36,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.filters.separable import scratch
-from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
+from imgpipe.values import settle
 
 __all__ = ["LONG", "chains", "coarse_chain"]
 

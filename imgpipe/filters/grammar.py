@@ -45,9 +45,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NoReturn
 
+from imgpipe.borders import BORDERS
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.filters.base import Chain, Definition, Filter, FilterFactory
-from imgpipe.filters.borders import BORDERS
 from imgpipe.filters.declaring import WORKS
 from imgpipe.filters.definition import PairLike, Works
 from imgpipe.filters.loading import (

@@ -18,8 +18,8 @@ from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import Lookup, flat_values
 from imgpipe.filters.parameters import Between
-from imgpipe.filters.values import full_scale, settle, to_unsigned
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale, settle, to_unsigned
 
 __all__ = ["autocontrast", "equalize", "otsu"]
 

@@ -12,8 +12,8 @@ from imgpipe.filters.base import filter
 from imgpipe.filters.boxes import box_mean
 from imgpipe.filters.gaussian import gaussian
 from imgpipe.filters.parameters import Between
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = ["adaptive_threshold"]
 

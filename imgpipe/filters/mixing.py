@@ -10,8 +10,8 @@ import numpy as np
 
 from imgpipe.filters.lookup import flat_values, has_levels
 from imgpipe.filters.separable import scratch
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = ["Matrix", "mix"]
 

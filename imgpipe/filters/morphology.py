@@ -10,8 +10,8 @@ from imgpipe.filters.base import filter
 from imgpipe.filters.extremes import Neighbourhood, extreme
 from imgpipe.filters.kernels import real_type
 from imgpipe.filters.parameters import Between
-from imgpipe.filters.values import to_unsigned
 from imgpipe.image import Pixels
+from imgpipe.values import to_unsigned
 
 __all__ = [
     "blackhat",

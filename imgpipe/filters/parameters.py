@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from imgpipe.borders import Border
 from imgpipe.errors import ParameterError
-from imgpipe.filters.borders import Border
 from imgpipe.filters.callables import annotations_of, signature_of
 
 __all__ = [

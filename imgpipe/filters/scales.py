@@ -19,8 +19,8 @@ from imgpipe.filters.kernels import finished
 from imgpipe.filters.magnitudes import summed
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import apply
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = ["difference_of_gaussians", "gaussian_laplace"]
 

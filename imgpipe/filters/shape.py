@@ -9,10 +9,10 @@ import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.filters.base import filter
-from imgpipe.filters.items import in_order
 from imgpipe.filters.parameters import Between
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
+from imgpipe.items import in_order
 
 __all__ = ["crop", "flip", "rotate"]
 

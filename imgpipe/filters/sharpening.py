@@ -11,8 +11,8 @@ from imgpipe.filters.gaussian import exact_type, gaussian, gaussian_radius
 from imgpipe.filters.kernels import scaled
 from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
-from imgpipe.filters.values import settle
 from imgpipe.image import Pixels
+from imgpipe.values import settle
 
 __all__ = ["unsharp"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import as_array
+from imgpipe.borders import Border, extend, wrapped_pieces
 from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
 from imgpipe.filters.base import Filter, Place
-from imgpipe.filters.borders import Border, extend, wrapped_pieces
 from imgpipe.filters.definition import AlphaPolicy
 from imgpipe.filters.faint import note
 from imgpipe.filters.transparency import (
@@ -27,10 +27,10 @@ from imgpipe.filters.transparency import (
     with_alpha,
     without_hidden,
 )
-from imgpipe.filters.values import as_declared, full_scale, rescaled, with_one_nan
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.tracebacks import FILTER_NOTE
+from imgpipe.values import as_declared, full_scale, rescaled, with_one_nan
 
 __all__ = ["Read", "Stage", "extended"]
 

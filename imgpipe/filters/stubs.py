@@ -25,7 +25,7 @@ _HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.f
 from typing import Any, Literal
 
 from imgpipe.filters.base import Filter, FilterFactory
-from imgpipe.filters.borders import Border
+from imgpipe.borders import Border
 
 '''
 _WIDTH = 100

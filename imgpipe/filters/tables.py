@@ -13,8 +13,8 @@ from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import Lookup, has_levels
 from imgpipe.filters.matrices import given_matrix, matrix_text
 from imgpipe.filters.parameters import Example, Through
-from imgpipe.filters.values import full_scale
 from imgpipe.image import Pixels
+from imgpipe.values import full_scale
 
 __all__ = ["lut"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.items import as_items
-from imgpipe.filters.values import as_declared, full_scale
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
+from imgpipe.items import as_items
+from imgpipe.values import as_declared, full_scale
 
 __all__ = [
     "NOTHING",
