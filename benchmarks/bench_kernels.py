@@ -30,11 +30,11 @@ from kernels import edges, geometry, ranks, smoothing, tone
 from kernels.base import TOOLS, Case, Kernel, Pixels, cv2, ndimage
 
 from imgpipe.admission import admitted
+from imgpipe.chains.base import Filter
+from imgpipe.chains.stages import Stage, compute, measure, resolve
 from imgpipe.engine.plan import Footing, make_plan
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
-from imgpipe.filters.base import Filter
-from imgpipe.filters.stages import Stage, compute, measure, resolve
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
 from imgpipe.machine import keep_freed_memory
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgpipe import errors, filters
+    from imgpipe.chains.base import Chain, Filter, filter
+    from imgpipe.chains.definition import Place
+    from imgpipe.chains.parameters import Between, Example, Through
     from imgpipe.checking import CheckReport, check
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
-    from imgpipe.filters.base import Chain, Filter, filter
-    from imgpipe.filters.definition import Place
-    from imgpipe.filters.parameters import Between, Example, Through
     from imgpipe.geometry import Box
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo

@@ -13,11 +13,11 @@ from dataclasses import fields
 from typing import Any
 
 from imgpipe import arguments
+from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.passes import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
-from imgpipe.filters.entry import FilterLike, chain_from
 from imgpipe.formats.opening import must_be_meant
 from imgpipe.options import Options
 from imgpipe.pipeline import run

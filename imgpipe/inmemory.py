@@ -9,12 +9,12 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted, as_array
+from imgpipe.chains.definition import Works
+from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.chains.stages import resolve
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.filters.definition import Works
-from imgpipe.filters.entry import FilterLike, chain_from
-from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source

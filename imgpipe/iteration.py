@@ -11,9 +11,9 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.admission import admitted
 from imgpipe.borders import BORDERS, Border
+from imgpipe.chains.stages import Read, extended
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.reader import copied_to_scratch
-from imgpipe.filters.stages import Read, extended
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Rows, Source
 from imgpipe.formats.opening import open_source

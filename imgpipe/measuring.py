@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
+from imgpipe.chains.base import Chain
+from imgpipe.chains.base import filter as declared
+from imgpipe.chains.definition import Works
+from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.chains.stages import resolve
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.filters.base import Chain
-from imgpipe.filters.base import filter as declared
-from imgpipe.filters.definition import Works
-from imgpipe.filters.entry import FilterLike, chain_from
-from imgpipe.filters.stages import resolve
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_source

@@ -19,6 +19,11 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
+from imgpipe.chains.base import Chain
+from imgpipe.chains.definition import Works
+from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.chains.faint import told
+from imgpipe.chains.stages import Stage, concern, must_match, resolve, without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.passes import Control, Pass, Passes
 from imgpipe.engine.plan import Plan
@@ -29,11 +34,6 @@ from imgpipe.engine.worker import Job
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
 from imgpipe.executors.choice import ExecutorLike, started
-from imgpipe.filters.base import Chain
-from imgpipe.filters.definition import Works
-from imgpipe.filters.entry import FilterLike, chain_from
-from imgpipe.filters.faint import told
-from imgpipe.filters.stages import Stage, concern, must_match, resolve, without_arrays
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from imgpipe.errors import UsageError
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import FilterFactory
+    from imgpipe.chains.base import FilterFactory
 
 __all__ = ["FILTERS", "FORMATS", "Member", "Registry", "registered_filter"]
 
@@ -215,7 +215,7 @@ def registered_filter(name: str) -> FilterFactory:
     UsageError
         If it does not load.
     """
-    from imgpipe.filters.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.chains.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
 
     found = FILTERS.load(name)
     if not isinstance(found, FilterFactory):

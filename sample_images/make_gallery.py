@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import imgpipe
-from imgpipe.filters.grammar import parse_chain
+from imgpipe.chains.grammar import parse_chain
 
 HERE = Path(__file__).parent
 TILE, LABEL, GAP, COLUMNS = (176, 132), 18, 6, 6

@@ -14,9 +14,9 @@ from scipy import sparse
 
 import imgpipe
 from imgpipe.admission import admitted, type_refusal
+from imgpipe.chains.base import Chain, filter
 from imgpipe.errors import FilterError, FormatError, UsageError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
-from imgpipe.filters.base import Chain, filter
 from imgpipe.registry import FILTERS
 from tests.conftest import noise
 from tests.test_conformance import required

@@ -22,9 +22,9 @@ import scipy.special
 from numpy.testing import assert_array_equal
 
 import imgpipe
+from imgpipe.chains.callables import docstring_of, name_of, signature_of, source_of
+from imgpipe.chains.grammar import definitions_in, format_chain, parse_chain
 from imgpipe.cli import execute
-from imgpipe.filters.callables import docstring_of, name_of, signature_of, source_of
-from imgpipe.filters.grammar import definitions_in, format_chain, parse_chain
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
@@ -236,7 +236,7 @@ def test_a_bare_function_has_a_text_that_means_it(function: Any, text: str) -> N
 
 def test_a_ufunc_of_a_function_is_sent_by_value() -> None:
     one = imgpipe.filter(np.frompyfunc(lambda v: v + 1, 1, 1), halo=0)()
-    from imgpipe.sending import by_value
+    from imgpipe.chains.sending import by_value
 
     assert_array_equal(pickle.loads(by_value(one, "it"))(IMAGE // 2), IMAGE // 2 + 1)
 

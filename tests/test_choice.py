@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.filters.base import filter
+from imgpipe.chains.base import filter
 from tests.conftest import noise
 from tests.scripts import run_script
 

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 import imgpipe
+from imgpipe.chains.parameters import Between, Example
 from imgpipe.cli import execute, signals
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
@@ -28,7 +29,6 @@ from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
 from imgpipe.events import Report
 from imgpipe.filters import blur, grayscale, invert
-from imgpipe.filters.parameters import Between, Example
 from imgpipe.geometry import Box
 from imgpipe.registry import FILTERS, Member
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 import imgpipe
 from imgpipe import filters
+from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.filters.grammar import format_chain, parse_chain
 from tests.conftest import noise
 
 TOP = {"uint8": 255, "uint16": 65535}

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Chain, Filter
+from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.parameters import Parameter
 from imgpipe.cli import execute
 from imgpipe.cli.options import option_words
 from imgpipe.errors import CorruptError, ImgpipeError, ParameterError, UsageError
-from imgpipe.filters.base import Chain, Filter
-from imgpipe.filters.grammar import format_chain, parse_chain
-from imgpipe.filters.parameters import Parameter
 from imgpipe.registry import FILTERS, FORMATS
 from tests.conftest import noise
 

@@ -13,10 +13,10 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 import imgpipe
+from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.cli import execute
 from imgpipe.errors import FilterError, ParameterError
 from imgpipe.filters import astype, blur
-from imgpipe.filters.grammar import format_chain, parse_chain
 from tests.conftest import noise
 
 INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import bilateral
-from imgpipe.filters.base import Filter
 from imgpipe.values import full_scale
 from tests.conftest import noise
 

@@ -17,6 +17,7 @@ from skimage import filters as sk
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import (
     emboss,
@@ -25,7 +26,6 @@ from imgpipe.filters import (
     scharr,
     sobel,
 )
-from imgpipe.filters.base import Filter
 from imgpipe.values import full_scale
 from tests.conftest import noise
 

@@ -14,12 +14,12 @@ from numpy.testing import assert_array_equal
 from skimage.filters import sobel
 
 import imgpipe
+from imgpipe.chains.base import Chain
+from imgpipe.chains.entry import chain_from
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute
 from imgpipe.errors import ChainError, DeclarationError, UsageError
 from imgpipe.filters import blur, grayscale, invert
-from imgpipe.filters.base import Chain
-from imgpipe.filters.entry import chain_from
-from imgpipe.filters.grammar import parse_chain
 from imgpipe.pipeline import plan_run
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

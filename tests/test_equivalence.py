@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Chain, filter
 from imgpipe.errors import UsageError
 from imgpipe.filters import (
     autocontrast,
@@ -27,7 +28,6 @@ from imgpipe.filters import (
     resize,
     sobel,
 )
-from imgpipe.filters.base import Chain, filter
 from tests.conftest import PicklingExecutor, noise
 
 CHUNKS = [1, 7, 64, 1000]

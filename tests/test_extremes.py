@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from imgpipe.chains.base import Filter
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import Filter
 from imgpipe.registry import FILTERS
 from tests.test_conformance import required
 

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 import imgpipe
+from imgpipe.chains.base import filter
 from imgpipe.errors import (
     Cancelled,
     CorruptError,
@@ -32,7 +33,6 @@ from imgpipe.errors import (
 from imgpipe.events import TaskDone, WorkerLost, Written
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur, invert
-from imgpipe.filters.base import filter
 from imgpipe.pipeline import plan_run
 from tests.conftest import natural
 from tests.leftovers import eventually, nothing_new_in_shared_memory, session_ends, unused_segments

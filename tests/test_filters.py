@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgpipe import filters
+from imgpipe.chains.base import Chain, FilterFactory, as_chain, filter
 from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
-from imgpipe.filters.base import Chain, FilterFactory, as_chain, filter
 from imgpipe.iteration import iter_chunks
 from imgpipe.registry import FILTERS, FORMATS, Member, Registry
 from tests.conftest import noise
@@ -225,7 +225,7 @@ def test_only_what_alpha_policy_grants_is_seen() -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
 def test_premultiplying_and_back_is_exact_where_alpha_is_not_small(dtype: str) -> None:
-    from imgpipe.filters.transparency import premultiplied, unpremultiplied
+    from imgpipe.chains.transparency import premultiplied, unpremultiplied
 
     array = noise((50, 50, 4), "uint16").astype(np.float64) / 65535
     full = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1.0

@@ -16,10 +16,10 @@ from PIL import Image
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Chain, Filter
+from imgpipe.chains.grammar import format_chain, load_user_filter, parse_chain
 from imgpipe.errors import ChainError, UsageError
 from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert, lut
-from imgpipe.filters.base import Chain, Filter
-from imgpipe.filters.grammar import format_chain, load_user_filter, parse_chain
 
 USER_FILE = '''
 import imgpipe

@@ -17,11 +17,11 @@ from click.testing import CliRunner, Result
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.loading import load_module_filter, load_user_filter
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
 from imgpipe.cli.options import filter_options
 from imgpipe.cli.program import program
-from imgpipe.filters.loading import load_module_filter, load_user_filter
 from imgpipe.registry import FILTERS, Member
 
 SOURCE = '''

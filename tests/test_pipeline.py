@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 import imgpipe
+from imgpipe.chains.base import Chain, filter
 from imgpipe.errors import (
     FormatError,
     InputError,
@@ -32,7 +33,6 @@ from imgpipe.filters import (
     maximum,
     mix_channels,
 )
-from imgpipe.filters.base import Chain, filter
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.opening import open_sink
 from imgpipe.formats.png.reading import PngRows

@@ -13,11 +13,11 @@ import pytest
 
 import imgpipe
 from imgpipe import machine
+from imgpipe.chains.base import filter
 from imgpipe.engine import planning
 from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.filters import blur
-from imgpipe.filters.base import filter
 from imgpipe.options import Options
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise

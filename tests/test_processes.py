@@ -21,11 +21,11 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.chains.base import filter
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
-from imgpipe.filters.base import filter
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
 from tests.leftovers import (

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.chains.base import Chain
 from imgpipe.engine import reader
 from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
-from imgpipe.filters.base import Chain
 from imgpipe.formats import npy
 from imgpipe.formats.png import reading
 from tests.conftest import PicklingExecutor, noise

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.chains.base import Chain, filter
 from imgpipe.errors import FilterError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
-from imgpipe.filters.base import Chain, filter
 from imgpipe.pipeline import plan_run
 from tests.conftest import FarAwayExecutor, noise
 

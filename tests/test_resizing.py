@@ -14,12 +14,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import imgpipe
+from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.stages import resolve
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import blur, crop, flip, resize
-from imgpipe.filters.grammar import format_chain, parse_chain
 from imgpipe.filters.resampling import Axis
 from imgpipe.filters.resizing import new_size
-from imgpipe.filters.stages import resolve
 from imgpipe.image import ImageInfo, Metadata
 from tests.conftest import noise
 

@@ -12,9 +12,9 @@ from scipy import ndimage
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import difference_of_gaussians, gaussian_laplace
-from imgpipe.filters.base import Filter
 from imgpipe.values import full_scale
 from tests.conftest import noise
 from tests.test_edges import SCIPY_BORDERS, Pixels, assert_same, by_planes, picture

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from imgpipe.chains.sending import by_value
 from imgpipe.errors import UsageError
-from imgpipe.sending import by_value
 
 
 def sent(function: Any) -> Any:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import imgpipe
+from imgpipe.chains.grammar import parse_chain
+from imgpipe.chains.stages import resolve
 from imgpipe.errors import ChainError, ParameterError
 from imgpipe.filters import crop, flip, invert, rotate
-from imgpipe.filters.grammar import parse_chain
-from imgpipe.filters.stages import resolve
 from imgpipe.image import ImageInfo, Metadata
 from tests.conftest import noise
 

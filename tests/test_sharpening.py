@@ -14,9 +14,9 @@ from skimage import filters as sk
 
 import imgpipe
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import unsharp
-from imgpipe.filters.base import Filter
 from imgpipe.values import full_scale
 from tests.conftest import noise
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import imgpipe
+from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import lut
-from imgpipe.filters.grammar import format_chain, parse_chain
 from tests.conftest import noise
 
 LEVELS = {"uint8": 256, "uint16": 65536}

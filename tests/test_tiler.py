@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imgpipe.chains.stages import resolve
 from imgpipe.engine.tiler import Tiler
 from imgpipe.filters import blur, box, crop
-from imgpipe.filters.stages import resolve
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageOps
 from skimage import exposure
 
 from imgpipe import filters
+from imgpipe.chains.base import Chain
 from imgpipe.errors import ParameterError
-from imgpipe.filters.base import Chain
 from imgpipe.filters.lookup import Lookup, pointwise
 from tests.conftest import noise
 

@@ -18,9 +18,9 @@ from PIL import Image
 import imgpipe
 from imgpipe import filters as f
 from imgpipe.borders import BORDERS
+from imgpipe.chains.base import Chain, Filter, filter
+from imgpipe.chains.transparency import filled
 from imgpipe.errors import DeclarationError, FilterError, UsageError
-from imgpipe.filters.base import Chain, Filter, filter
-from imgpipe.filters.transparency import filled
 from imgpipe.registry import FILTERS
 from imgpipe.values import full_scale
 from tests.conftest import noise

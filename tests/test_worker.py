@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.chains.base import filter
 from imgpipe.engine import buffers, worker
 from imgpipe.engine.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
 from imgpipe.events import WorkerLost
 from imgpipe.executors.processes import ProcessExecutor
 from imgpipe.filters import blur
-from imgpipe.filters.base import filter
 from tests.conftest import noise
 
 WHERE = r"array: chunk at rows 0-\d+, columns 0-31: "

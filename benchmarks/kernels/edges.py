@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from imgpipe.chains.base import Filter
 from imgpipe.filters import (
     convolve,
     difference_of_gaussians,
@@ -20,7 +21,6 @@ from imgpipe.filters import (
     scharr,
     sobel,
 )
-from imgpipe.filters.base import Filter
 from kernels.base import (
     ALL,
     Case,

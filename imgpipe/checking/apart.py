@@ -12,15 +12,15 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha
+from imgpipe.chains.base import Filter
+from imgpipe.chains.sending import by_value
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.errors import FilterTimeout, WorkerError
 from imgpipe.events import Compared, Event, Observer
 from imgpipe.executors.choice import choose, started
-from imgpipe.filters.base import Filter
 from imgpipe.image import Pixels
-from imgpipe.sending import by_value
 
 __all__ = ["check_apart"]
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imgpipe.admission import Alpha
+from imgpipe.chains.base import Filter
 from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
 from imgpipe.checking.pictures import Kind, Picture, callers, kinds
 from imgpipe.checking.report import CheckReport, as_pair
@@ -31,7 +32,6 @@ from imgpipe.checking.trials import (
 )
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, UsageError
 from imgpipe.events import Compared, Observer
-from imgpipe.filters.base import Filter
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha
+from imgpipe.chains.base import Chain, Filter, FilterFactory
+from imgpipe.chains.definition import Works
+from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.chains.grammar import all_declared, definitions_in
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import UsageError
 from imgpipe.events import Observer
-from imgpipe.filters.base import Chain, Filter, FilterFactory
-from imgpipe.filters.definition import Works
-from imgpipe.filters.entry import FilterLike, chain_from
-from imgpipe.filters.grammar import all_declared, definitions_in
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 from imgpipe.progress import observed

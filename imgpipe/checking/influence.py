@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from imgpipe.chains.base import Filter
 from imgpipe.checking.pictures import Picture
 from imgpipe.checking.trials import whole
 from imgpipe.errors import ImgpipeError
-from imgpipe.filters.base import Filter
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import admitted
+from imgpipe.chains.base import Filter
+from imgpipe.chains.stages import Stage, completed, compute, filter_at_fault, measure, merged
 from imgpipe.checking.pictures import Picture
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError
-from imgpipe.filters.base import Filter
-from imgpipe.filters.stages import Stage, completed, compute, filter_at_fault, measure, merged
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
 from imgpipe.tracebacks import of_changing_the_input, of_the_function, user_traceback

@@ -44,7 +44,7 @@ def _names(last: str) -> Iterator[Offer]:
         for name, member in sorted(FILTERS.items()):
             yield name, member.summary
     elif place.endswith(".py") or (re.fullmatch(r"[\w.]+", place) and place not in FILTERS):
-        from imgpipe.filters.loading import filters_of  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.chains.loading import filters_of  # noqa: PLC0415 - takes NumPy along
 
         for name, factory in sorted(filters_of(place).items()):
             yield f"{place}:{name}", factory.definition.summary
@@ -52,7 +52,7 @@ def _names(last: str) -> Iterator[Offer]:
 
 def _values(name: str, given: str) -> Iterator[Offer]:
     """Yield the parameters that may come next, and the values of one that has few."""
-    from imgpipe.filters.grammar import definitions_in, offered  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.chains.grammar import definitions_in, offered  # noqa: PLC0415 - takes NumPy along
 
     try:
         (definition,) = definitions_in(name, halo=0)

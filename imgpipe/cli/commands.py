@@ -23,7 +23,7 @@ from imgpipe.geometry import Halo
 from imgpipe.registry import registered_filter
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import Chain, Definition, FilterFactory
+    from imgpipe.chains.base import Chain, Definition, FilterFactory
 
 __all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
@@ -132,7 +132,7 @@ class ChainCommand(click.Command):
 
     def chain(self, ctx: click.Context) -> Chain:
         """Take from the parameters what describes the chain, and return it."""
-        from imgpipe.filters.entry import chain_from  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.chains.entry import chain_from  # noqa: PLC0415 - takes NumPy along
 
         given = {str(o.name): ctx.params.pop(str(o.name)) for o in self._own}
         written = {
@@ -168,7 +168,7 @@ class ChainCommand(click.Command):
         help_option = self.get_help_option(ctx)
         help_wanted = help_option is not None and help_option.name in found
         will_run = not help_wanted and not ctx.resilient_parsing
-        from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
         option = next(each for each in self.params if each.name == "halo")
         given = Pair().convert(halo, option, None) if halo else self.bare_halo
@@ -201,7 +201,7 @@ class ChainCommand(click.Command):
 
 def all_declared(text: str) -> bool:
     """Whether `text` needs no --halo."""
-    from imgpipe.filters import grammar  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.chains import grammar  # noqa: PLC0415 - takes NumPy along
 
     return grammar.all_declared(text)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from imgpipe.cli.options import option_words
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import Definition
-    from imgpipe.filters.parameters import Parameter
+    from imgpipe.chains.base import Definition
+    from imgpipe.chains.parameters import Parameter
 
 __all__ = ["example"]
 

@@ -22,8 +22,8 @@ from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import Chain, Definition
-    from imgpipe.filters.parameters import Parameter
+    from imgpipe.chains.base import Chain, Definition
+    from imgpipe.chains.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
 
@@ -67,8 +67,8 @@ class CheckCommand(ChainCommand):
         """Check, tell, and exit with 1 if something is wrong."""
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
         timeout, alpha = ctx.params.pop("timeout"), ctx.params.pop("alpha")
+        from imgpipe.chains.base import Filter  # noqa: PLC0415
         from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
-        from imgpipe.filters.base import Filter  # noqa: PLC0415
         from imgpipe.inmemory import write  # noqa: PLC0415
         from imgpipe.progress import Bar  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ class CheckCommand(ChainCommand):
 
     def chain(self, ctx: click.Context) -> Chain:
         """Return the chain; the further images of its filter need not be given."""
-        from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
         definition = definitions_in(ctx.params["chain"], ctx.params.get("halo") or self.bare_halo)[
             0
@@ -148,11 +148,11 @@ class FiltersCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Print what was asked for."""
-        from imgpipe.filters.loading import load_registered  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.chains.loading import load_registered  # noqa: PLC0415 - takes NumPy along
 
         name = ctx.params["filter"]
         if name is not None:
-            from imgpipe.filters.grammar import definitions_in  # noqa: PLC0415
+            from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415
 
             click.echo("\n\n".join(map(_explained, definitions_in(name, halo=0))))
             return
@@ -238,7 +238,7 @@ def _shown(parameter: Parameter) -> str:
 
 def _halo(definition: Definition) -> str:
     """Return the halo that a filter has with its defaults."""
-    from imgpipe.filters.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.chains.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
 
     try:
         rows, columns = FilterFactory(definition)().halo

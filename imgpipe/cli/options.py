@@ -16,8 +16,8 @@ from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import Definition
-    from imgpipe.filters.parameters import Parameter
+    from imgpipe.chains.base import Definition
+    from imgpipe.chains.parameters import Parameter
 
 __all__ = [
     "ChainText",

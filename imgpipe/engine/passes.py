@@ -17,6 +17,9 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from imgpipe.chains.faint import both
+from imgpipe.chains.sending import by_value
+from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine import worker
 from imgpipe.engine.buffers import Buffers, Slot
@@ -32,13 +35,10 @@ from imgpipe.errors import Cancelled
 from imgpipe.events import Event, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
-from imgpipe.filters.faint import both
-from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import RandomSource, Source
 from imgpipe.geometry import Box
 from imgpipe.machine import usable_processors
 from imgpipe.refusals import begin
-from imgpipe.sending import by_value
 
 __all__ = ["Control", "Pass", "Passes", "must_travel"]
 

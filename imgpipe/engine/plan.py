@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from imgpipe.chains.base import Chain
+from imgpipe.chains.stages import Stage
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
-from imgpipe.filters.base import Chain
-from imgpipe.filters.stages import Stage
 from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo

@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import cast
 
+from imgpipe.chains.stages import Stage, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
 from imgpipe.engine.passes import Control, must_travel
@@ -21,7 +22,6 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits
 from imgpipe.executors.choice import Choice, choose, started
 from imgpipe.executors.startup import in_our_worker
-from imgpipe.filters.stages import Stage, without_arrays
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imgpipe.chains.stages import Stage, input_box, reads
 from imgpipe.engine.buffers import Slot
-from imgpipe.filters.stages import Stage, input_box, reads
 from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels

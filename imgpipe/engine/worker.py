@@ -20,13 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.engine.buffers import Slot
-from imgpipe.engine.tiler import Input, JobRef, Task, Tiler
-from imgpipe.engine.whereabouts import at_chunk, chunk_at, sign
-from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, WorkerError
-from imgpipe.filters.definition import digest_of
-from imgpipe.filters.faint import watching
-from imgpipe.filters.stages import (
+from imgpipe.chains.definition import digest_of
+from imgpipe.chains.faint import watching
+from imgpipe.chains.stages import (
     Entering,
     Read,
     Stage,
@@ -36,6 +32,10 @@ from imgpipe.filters.stages import (
     merged,
     with_operands,
 )
+from imgpipe.engine.buffers import Slot
+from imgpipe.engine.tiler import Input, JobRef, Task, Tiler
+from imgpipe.engine.whereabouts import at_chunk, chunk_at, sign
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, WorkerError
 from imgpipe.formats.base import Encoder, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels

@@ -1,8 +1,8 @@
-"""The filters and their parameters. Written by ``python -m imgpipe.filters.stubs``."""
+"""The filters and their parameters. Written by ``python -m imgpipe.chains.stubs``."""
 
 from typing import Any, Literal
 
-from imgpipe.filters.base import Filter, FilterFactory
+from imgpipe.chains.base import Filter, FilterFactory
 from imgpipe.borders import Border
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
+from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import filter
-from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.filters.mixing import Matrix, mix
-from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.image import Pixels
 
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 
-from imgpipe.filters.base import filter
-from imgpipe.filters.parameters import Between, Example, Through
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.image import Pixels
 from imgpipe.values import (
     as_declared,

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
+from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import ParameterError
-from imgpipe.filters.base import filter
 from imgpipe.filters.kernels import (
     Line,
     Taps,
@@ -20,8 +22,6 @@ from imgpipe.filters.kernels import (
     scaled,
     working_type,
 )
-from imgpipe.filters.matrices import given_matrix, matrix_text, parsed_matrix
-from imgpipe.filters.parameters import Between, Example, Through
 from imgpipe.filters.separable import apply, scratch
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale

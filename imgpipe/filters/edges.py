@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from imgpipe.filters.base import filter
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.filters.kernels import (
     Taps,
     Weights,
@@ -15,7 +16,6 @@ from imgpipe.filters.kernels import (
     scaled,
     working_type,
 )
-from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale

@@ -14,10 +14,10 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import Lookup, flat_values
-from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale, settle, to_unsigned
 

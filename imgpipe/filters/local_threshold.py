@@ -7,11 +7,11 @@ from typing import Annotated, Literal, cast
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import filter
 from imgpipe.filters.boxes import box_mean
 from imgpipe.filters.gaussian import gaussian
-from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale
 

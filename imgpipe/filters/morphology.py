@@ -6,10 +6,10 @@ from typing import Annotated, cast
 
 import numpy as np
 
-from imgpipe.filters.base import filter
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.filters.extremes import Neighbourhood, extreme
 from imgpipe.filters.kernels import real_type
-from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.values import to_unsigned
 

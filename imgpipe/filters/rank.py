@@ -7,12 +7,12 @@ from typing import Annotated
 
 import numpy as np
 
-from imgpipe.filters.base import filter
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.filters.counting import rank_by_counting
 from imgpipe.filters.extremes import extreme
 from imgpipe.filters.lanes import rank_by_lanes
 from imgpipe.filters.networks import rank_by_network
-from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 
 __all__ = ["median", "percentile"]

@@ -10,9 +10,9 @@ from fractions import Fraction
 from numbers import Integral, Real
 from typing import Annotated, Any
 
+from imgpipe.chains.base import Place, filter
+from imgpipe.chains.parameters import Example, Through, is_whole
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.filters.base import Place, filter
-from imgpipe.filters.parameters import Example, Through, is_whole
 from imgpipe.filters.resampling import Axis, Method, nearest, resampled
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.errors import ParameterError
-from imgpipe.filters.base import filter
 from imgpipe.filters.gaussian import (
     exact_type,
     gaussian,
@@ -17,7 +18,6 @@ from imgpipe.filters.gaussian import (
 )
 from imgpipe.filters.kernels import finished
 from imgpipe.filters.magnitudes import summed
-from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import apply
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale

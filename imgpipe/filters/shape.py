@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import filter
-from imgpipe.filters.parameters import Between
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
 from imgpipe.items import in_order

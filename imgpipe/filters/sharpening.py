@@ -6,10 +6,10 @@ from typing import Annotated
 
 import numpy as np
 
-from imgpipe.filters.base import filter
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between
 from imgpipe.filters.gaussian import exact_type, gaussian, gaussian_radius
 from imgpipe.filters.kernels import scaled
-from imgpipe.filters.parameters import Between
 from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 from imgpipe.values import settle

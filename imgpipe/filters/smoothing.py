@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from imgpipe.filters.base import Place, filter
+from imgpipe.chains.base import Place, filter
+from imgpipe.chains.parameters import Between
 from imgpipe.filters.gaussian import gaussian, gaussian_radius
-from imgpipe.filters.parameters import Between
 from imgpipe.image import Pixels
 
 __all__ = ["blur", "box"]

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.matrices import given_matrix, matrix_text
+from imgpipe.chains.parameters import Example, Through
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import Lookup, has_levels
-from imgpipe.filters.matrices import given_matrix, matrix_text
-from imgpipe.filters.parameters import Example, Through
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale
 

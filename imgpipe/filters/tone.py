@@ -14,10 +14,10 @@ from typing import Annotated, cast
 
 import numpy as np
 
+from imgpipe.chains.base import filter
+from imgpipe.chains.parameters import Between, Example
 from imgpipe.errors import ParameterError
-from imgpipe.filters.base import filter
 from imgpipe.filters.lookup import pointwise
-from imgpipe.filters.parameters import Between, Example
 from imgpipe.image import Pixels
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import Admitted, Alpha, admitted, native
+from imgpipe.chains.base import Chain, Filter, as_chain
+from imgpipe.chains.faint import told, watching
+from imgpipe.chains.parameters import taken_by
+from imgpipe.chains.stage import Read, Stage, extended
+from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
-from imgpipe.filters.base import Chain, Filter, as_chain
-from imgpipe.filters.faint import told, watching
-from imgpipe.filters.parameters import taken_by
-from imgpipe.filters.stage import Read, Stage, extended
-from imgpipe.filters.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
 from imgpipe.tracebacks import FILTER_NOTE

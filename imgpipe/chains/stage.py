@@ -11,11 +11,10 @@ import numpy as np
 
 from imgpipe.admission import as_array
 from imgpipe.borders import Border, extend, wrapped_pieces
-from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
-from imgpipe.filters.base import Filter, Place
-from imgpipe.filters.definition import AlphaPolicy
-from imgpipe.filters.faint import note
-from imgpipe.filters.transparency import (
+from imgpipe.chains.base import Filter, Place
+from imgpipe.chains.definition import AlphaPolicy
+from imgpipe.chains.faint import note
+from imgpipe.chains.transparency import (
     NOTHING,
     colour_of,
     filled,
@@ -27,6 +26,7 @@ from imgpipe.filters.transparency import (
     with_alpha,
     without_hidden,
 )
+from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.tracebacks import FILTER_NOTE

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from imgpipe import arguments
+from imgpipe.chains.base import Chain, FilterFactory, as_chain
+from imgpipe.chains.callables import name_of
+from imgpipe.chains.declaring import WORKS
+from imgpipe.chains.definition import PairLike, Works
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import Chain, FilterFactory, as_chain
-from imgpipe.filters.callables import name_of
-from imgpipe.filters.declaring import WORKS
-from imgpipe.filters.definition import PairLike, Works
 
 __all__ = ["FilterLike", "chain_from"]
 
@@ -48,7 +48,7 @@ def chain_from(
     halo = halo if halo is None or callable(halo) else arguments.pair(halo, "halo", at_least=0)
     dtype = None if dtype is None else _works(dtype)
     if isinstance(given, str):
-        from imgpipe.filters.grammar import parse_chain  # noqa: PLC0415 - only for text
+        from imgpipe.chains.grammar import parse_chain  # noqa: PLC0415 - only for text
 
         chain = parse_chain(given, halo=halo, dtype=dtype, more=more)
     elif isinstance(given, (Chain, FilterFactory)) or not callable(given):
@@ -56,7 +56,7 @@ def chain_from(
     elif halo is None:
         raise _without_halo(given)
     else:
-        from imgpipe.filters.loading import declared_for  # noqa: PLC0415 - only for this
+        from imgpipe.chains.loading import declared_for  # noqa: PLC0415 - only for this
 
         chain = declared_for(given, name_of(given), halo, dtype)()
     for name, value in (("halo", halo), ("dtype", dtype)):

@@ -17,7 +17,7 @@ import numpy as np
 from imgpipe.image import Pixels
 
 if TYPE_CHECKING:
-    from imgpipe.filters.base import Filter
+    from imgpipe.chains.base import Filter
 
 __all__ = ["Sight", "both", "note", "told", "watching"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from imgpipe.admission import type_refusal
 from imgpipe.arguments import shown
 from imgpipe.borders import BORDERS
+from imgpipe.chains.callables import name_of
+from imgpipe.chains.definition import Definition, Kernel, PairLike, Works
+from imgpipe.chains.parameters import Parameter, is_whole, keywords_of, parameters_of
 from imgpipe.errors import DeclarationError
-from imgpipe.filters.callables import name_of
-from imgpipe.filters.definition import Definition, Kernel, PairLike, Works
-from imgpipe.filters.parameters import Parameter, is_whole, keywords_of, parameters_of
 
 __all__ = ["WORKS", "define"]
 

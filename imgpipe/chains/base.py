@@ -20,12 +20,12 @@ import numpy as np
 
 from imgpipe.admission import Alpha
 from imgpipe.borders import BORDERS, Border
+from imgpipe.chains.callables import module_of, name_of
+from imgpipe.chains.declaring import define
+from imgpipe.chains.definition import Definition, Kernel, PairLike, Place, digest_of
+from imgpipe.chains.operands import as_text, comparable, with_further_images
+from imgpipe.chains.parameters import Parameter, bind, is_whole, signature_for, taken_by
 from imgpipe.errors import DeclarationError, ParameterError, UsageError
-from imgpipe.filters.callables import module_of, name_of
-from imgpipe.filters.declaring import define
-from imgpipe.filters.definition import Definition, Kernel, PairLike, Place, digest_of
-from imgpipe.filters.operands import as_text, comparable, with_further_images
-from imgpipe.filters.parameters import Parameter, bind, is_whole, signature_for, taken_by
 from imgpipe.image import Pixels
 
 __all__ = ["Chain", "Definition", "Filter", "FilterFactory", "Place", "as_chain", "filter"]
@@ -65,7 +65,7 @@ class Chain:
 
     def __str__(self) -> str:
         """Return the text of the chain, which `imgpipe.run` and the shell take."""
-        from imgpipe.filters.grammar import described  # noqa: PLC0415 - builds on this file
+        from imgpipe.chains.grammar import described  # noqa: PLC0415 - builds on this file
 
         return described(self)
 
@@ -93,7 +93,7 @@ class Chain:
         ndarray
             Two-dimensional if `array` was and the result has one channel.
         """
-        from imgpipe.filters.stages import run_whole  # noqa: PLC0415 - stages build on this file
+        from imgpipe.chains.stages import run_whole  # noqa: PLC0415 - stages build on this file
 
         return run_whole(self, array, alpha)
 

@@ -15,15 +15,15 @@ from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from imgpipe.chains.base import Chain, Definition, FilterFactory
+from imgpipe.chains.callables import module_of, name_of
+from imgpipe.chains.declaring import define
+from imgpipe.chains.definition import Kernel, PairLike, Works, digest_of
+from imgpipe.chains.parameters import parameters_of
+from imgpipe.chains.sending import places_of
 from imgpipe.errors import UsageError
-from imgpipe.filters.base import Chain, Definition, FilterFactory
-from imgpipe.filters.callables import module_of, name_of
-from imgpipe.filters.declaring import define
-from imgpipe.filters.definition import Kernel, PairLike, Works, digest_of
-from imgpipe.filters.parameters import parameters_of
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS, registered_filter
-from imgpipe.sending import places_of
 
 __all__ = [
     "BareFunction",

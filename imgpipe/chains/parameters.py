@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from imgpipe.borders import Border
+from imgpipe.chains.callables import annotations_of, signature_of
 from imgpipe.errors import ParameterError
-from imgpipe.filters.callables import annotations_of, signature_of
 
 __all__ = [
     "ENGINE_KEYWORDS",

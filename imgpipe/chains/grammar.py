@@ -46,11 +46,10 @@ from functools import reduce
 from typing import Any, NoReturn
 
 from imgpipe.borders import BORDERS
-from imgpipe.errors import ChainError, ParameterError, UsageError
-from imgpipe.filters.base import Chain, Definition, Filter, FilterFactory
-from imgpipe.filters.declaring import WORKS
-from imgpipe.filters.definition import PairLike, Works
-from imgpipe.filters.loading import (
+from imgpipe.chains.base import Chain, Definition, Filter, FilterFactory
+from imgpipe.chains.declaring import WORKS
+from imgpipe.chains.definition import PairLike, Works
+from imgpipe.chains.loading import (
     BareFunction,
     found_in,
     hint,
@@ -60,8 +59,9 @@ from imgpipe.filters.loading import (
     load_user_filter,
     where_found,
 )
-from imgpipe.filters.parameters import Parameter
-from imgpipe.filters.words import Token, as_word, scan
+from imgpipe.chains.parameters import Parameter
+from imgpipe.chains.words import Token, as_word, scan
+from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.sending import function_within
+from imgpipe.chains.sending import function_within
 
 __all__ = ["annotations_of", "docstring_of", "module_of", "name_of", "signature_of", "source_of"]
 

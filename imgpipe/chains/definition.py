@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from imgpipe.borders import Border
+from imgpipe.chains.callables import docstring_of, module_of, source_of
+from imgpipe.chains.parameters import Parameter
 from imgpipe.errors import DeclarationError
-from imgpipe.filters.callables import docstring_of, module_of, source_of
-from imgpipe.filters.parameters import Parameter
 from imgpipe.geometry import Box
 
 if TYPE_CHECKING:

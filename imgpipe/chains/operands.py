@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import admitted
-from imgpipe.filters.definition import Definition, digest_of
+from imgpipe.chains.definition import Definition, digest_of
 
 __all__ = ["as_text", "comparable", "with_further_images"]
 

@@ -1,0 +1,1 @@
+"""Chains: filters as the engine sees them, from the text of a chain to its stages."""
