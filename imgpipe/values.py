@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from imgpipe.errors import FilterError
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 
 __all__ = [
     "as_declared",

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from imgpipe.filters.cascade import Cascade, least_squares
-from imgpipe.filters.gaussian import gaussian_line, gaussian_samples
+from imgpipe.kernels.cascade import Cascade, least_squares
+from imgpipe.kernels.gaussian import gaussian_line, gaussian_samples
 
 ERRORS = {"float32": 1.5e-7, "float64": 2.1e-11}
 SHAPES = [(s, t) for s in (0.5, 2.0, 5.0, 9.3, 10.0, 20.0, 57.0) for t in (1.0, 2.0, 4.0, 8.0)]
@@ -59,7 +59,7 @@ def test_neighbours_may_lie_apart(unit: int) -> None:
 def test_every_process_finds_the_same_weights(threads: str) -> None:
     code = (
         "import os; os.environ['OPENBLAS_NUM_THREADS'] = os.environ['OMP_NUM_THREADS'] = "
-        f"{threads!r}; import numpy as np; from imgpipe.filters.gaussian import gaussian_line; "
+        f"{threads!r}; import numpy as np; from imgpipe.kernels.gaussian import gaussian_line; "
         "print(gaussian_line(33.0, 132, np.dtype('float64')).levels)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

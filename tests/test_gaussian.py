@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from imgpipe.filters.boxes import box_mean
-from imgpipe.filters.gaussian import gaussian
+from imgpipe.kernels.boxes import box_mean
+from imgpipe.kernels.gaussian import gaussian
 from tests.conftest import natural
 
 Pixels = NDArray[Any]
@@ -238,7 +238,7 @@ class TestBoxMean:
 
 
 def test_what_is_known_is_what_the_search_finds() -> None:
-    from imgpipe.filters.gaussian_design import _KNOWN, _integer_kernel
+    from imgpipe.kernels.gaussian_design import _KNOWN, _integer_kernel
 
     for (sigma, radius), kernel in _KNOWN.items():
         assert _integer_kernel(sigma, radius) == kernel

@@ -17,10 +17,10 @@ import imgpipe
 from imgpipe import filters
 from imgpipe.borders import BORDERS
 from imgpipe.errors import ParameterError
-from imgpipe.filters import lanes
-from imgpipe.filters.counting import rank_by_counting
-from imgpipe.filters.lanes import rank_by_lanes
-from imgpipe.filters.networks import rank_by_network
+from imgpipe.kernels import lanes
+from imgpipe.kernels.counting import rank_by_counting
+from imgpipe.kernels.lanes import rank_by_lanes
+from imgpipe.kernels.networks import rank_by_network
 from tests.conftest import noise
 
 DTYPES = ["uint8", "uint16", "float32", "float64"]

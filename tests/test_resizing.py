@@ -18,9 +18,9 @@ from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.chains.stages import resolve
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import blur, crop, flip, resize
-from imgpipe.filters.resampling import Axis
 from imgpipe.filters.resizing import new_size
 from imgpipe.image import ImageInfo, Metadata
+from imgpipe.kernels.resampling import Axis
 from tests.conftest import noise
 
 MEANS = {

@@ -11,7 +11,7 @@ from skimage import exposure
 from imgpipe import filters
 from imgpipe.chains.base import Chain
 from imgpipe.errors import ParameterError
-from imgpipe.filters.lookup import Lookup, pointwise
+from imgpipe.kernels.lookup import Lookup, pointwise
 from tests.conftest import noise
 
 LEVELS = {"uint8": 255, "uint16": 65535}

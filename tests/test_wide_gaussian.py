@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.filters import blur
-from imgpipe.filters.gaussian import gaussian
+from imgpipe.kernels.gaussian import gaussian
 from tests.test_gaussian import (
     PHOTOGRAPHS,
     Pixels,

@@ -13,8 +13,8 @@ from imgpipe.chains.base import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import UsageError
-from imgpipe.filters.mixing import Matrix, mix
 from imgpipe.image import Pixels
+from imgpipe.kernels.mixing import Matrix, mix
 
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
 

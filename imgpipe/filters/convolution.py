@@ -13,7 +13,8 @@ from imgpipe.chains.base import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import ParameterError
-from imgpipe.filters.kernels import (
+from imgpipe.image import Pixels
+from imgpipe.kernels.neighbourhood import (
     Line,
     Taps,
     Weights,
@@ -22,8 +23,7 @@ from imgpipe.filters.kernels import (
     scaled,
     working_type,
 )
-from imgpipe.filters.separable import apply, scratch
-from imgpipe.image import Pixels
+from imgpipe.kernels.separable import apply, scratch
 from imgpipe.values import full_scale
 
 __all__ = ["convolve"]

@@ -10,9 +10,9 @@ import numpy as np
 
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.kernels import real_type
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.neighbourhood import real_type
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
 
 __all__ = ["bilateral"]

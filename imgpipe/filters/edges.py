@@ -9,15 +9,15 @@ import numpy as np
 
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.kernels import (
+from imgpipe.image import Pixels
+from imgpipe.kernels.neighbourhood import (
     Taps,
     Weights,
     by_rows,
     scaled,
     working_type,
 )
-from imgpipe.filters.separable import scratch
-from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
 
 __all__ = [

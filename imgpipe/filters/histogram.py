@@ -17,8 +17,8 @@ import numpy as np
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
-from imgpipe.filters.lookup import Lookup, flat_values
 from imgpipe.image import Pixels
+from imgpipe.kernels.lookup import Lookup, flat_values
 from imgpipe.values import full_scale, settle, to_unsigned
 
 __all__ = ["autocontrast", "equalize", "otsu"]

@@ -10,9 +10,9 @@ import numpy as np
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
-from imgpipe.filters.boxes import box_mean
-from imgpipe.filters.gaussian import gaussian
 from imgpipe.image import Pixels
+from imgpipe.kernels.boxes import box_mean
+from imgpipe.kernels.gaussian import gaussian
 from imgpipe.values import full_scale
 
 __all__ = ["adaptive_threshold"]

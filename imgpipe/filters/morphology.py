@@ -8,9 +8,9 @@ import numpy as np
 
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.extremes import Neighbourhood, extreme
-from imgpipe.filters.kernels import real_type
 from imgpipe.image import Pixels
+from imgpipe.kernels.extremes import Neighbourhood, extreme
+from imgpipe.kernels.neighbourhood import real_type
 from imgpipe.values import to_unsigned
 
 __all__ = [

@@ -9,11 +9,11 @@ import numpy as np
 
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.counting import rank_by_counting
-from imgpipe.filters.extremes import extreme
-from imgpipe.filters.lanes import rank_by_lanes
-from imgpipe.filters.networks import rank_by_network
 from imgpipe.image import Pixels
+from imgpipe.kernels.counting import rank_by_counting
+from imgpipe.kernels.extremes import extreme
+from imgpipe.kernels.lanes import rank_by_lanes
+from imgpipe.kernels.networks import rank_by_network
 
 __all__ = ["median", "percentile"]
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from imgpipe.chains.base import Place, filter
 from imgpipe.chains.parameters import Example, Through, is_whole
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.filters.resampling import Axis, Method, nearest, resampled
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
+from imgpipe.kernels.resampling import Axis, Method, nearest, resampled
 
 __all__ = ["new_size", "resize"]
 

@@ -9,17 +9,17 @@ import numpy as np
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import ParameterError
-from imgpipe.filters.gaussian import (
+from imgpipe.image import Pixels
+from imgpipe.kernels.gaussian import (
     exact_type,
     gaussian,
     gaussian_line,
     gaussian_radius,
     gaussian_samples,
 )
-from imgpipe.filters.kernels import finished
-from imgpipe.filters.magnitudes import summed
-from imgpipe.filters.separable import apply
-from imgpipe.image import Pixels
+from imgpipe.kernels.magnitudes import summed
+from imgpipe.kernels.neighbourhood import finished
+from imgpipe.kernels.separable import apply
 from imgpipe.values import full_scale
 
 __all__ = ["difference_of_gaussians", "gaussian_laplace"]

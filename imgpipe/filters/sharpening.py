@@ -8,10 +8,10 @@ import numpy as np
 
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.gaussian import exact_type, gaussian, gaussian_radius
-from imgpipe.filters.kernels import scaled
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.gaussian import exact_type, gaussian, gaussian_radius
+from imgpipe.kernels.neighbourhood import scaled
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
 
 __all__ = ["unsharp"]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from imgpipe.chains.base import Place, filter
 from imgpipe.chains.parameters import Between
-from imgpipe.filters.gaussian import gaussian, gaussian_radius
 from imgpipe.image import Pixels
+from imgpipe.kernels.gaussian import gaussian, gaussian_radius
 
 __all__ = ["blur", "box"]
 
@@ -82,6 +82,6 @@ def box(
     .. [1] M. J. McDonnell, Box-filtering techniques, Computer Graphics and Image Processing
        17(1), 1981.
     """
-    from imgpipe.filters.boxes import box_mean  # noqa: PLC0415 - not for the blur
+    from imgpipe.kernels.boxes import box_mean  # noqa: PLC0415 - not for the blur
 
     return box_mean(chunk, radius=radius)

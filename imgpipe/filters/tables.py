@@ -12,8 +12,8 @@ from imgpipe.chains.base import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text
 from imgpipe.chains.parameters import Example, Through
 from imgpipe.errors import UsageError
-from imgpipe.filters.lookup import Lookup, has_levels
 from imgpipe.image import Pixels
+from imgpipe.kernels.lookup import Lookup, has_levels
 from imgpipe.values import full_scale
 
 __all__ = ["lut"]

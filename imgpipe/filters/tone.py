@@ -17,8 +17,8 @@ import numpy as np
 from imgpipe.chains.base import filter
 from imgpipe.chains.parameters import Between, Example
 from imgpipe.errors import ParameterError
-from imgpipe.filters.lookup import pointwise
 from imgpipe.image import Pixels
+from imgpipe.kernels.lookup import pointwise
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
 

@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from imgpipe.filters.separable import apply, parts, scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import apply, parts, scratch
 from imgpipe.values import from_unsigned, to_unsigned
 
 __all__ = ["box_mean"]
@@ -59,7 +59,7 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
 
 def _mean_of_floats(chunk: Pixels, radius: int) -> Pixels:
     """Take the mean of floats, whose sum their type may not hold."""
-    from imgpipe.filters.magnitudes import summed  # noqa: PLC0415 - only for floats
+    from imgpipe.kernels.magnitudes import summed  # noqa: PLC0415 - only for floats
 
     side = 2 * radius + 1
 

@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 
-from imgpipe.filters.separable import Pass, apply, parts, scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import Pass, apply, parts, scratch
 
 __all__ = ["blurred_by_way", "left_over"]
 

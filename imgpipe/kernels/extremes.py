@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 
 __all__ = ["Neighbourhood", "extreme"]
 

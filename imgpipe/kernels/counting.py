@@ -16,8 +16,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 
 __all__ = ["rank_by_counting"]
 

@@ -20,9 +20,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
 from imgpipe.items import as_items
+from imgpipe.kernels.separable import scratch
 
 __all__ = ["Axis", "Method", "Part", "nearest", "resampled"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.extremes import extreme
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.extremes import extreme
+from imgpipe.kernels.separable import scratch
 
 __all__ = ["summed"]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgpipe.filters.separable import Pass, apply
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import Pass, apply
 
 if TYPE_CHECKING:
-    from imgpipe.filters.cascade import Cascade
+    from imgpipe.kernels.cascade import Cascade
 
 __all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius", "gaussian_samples"]
 
@@ -77,16 +77,16 @@ def gaussian(
     if radius == 0:
         return chunk.astype(dtype)
     if dtype == np.uint8:
-        from imgpipe.filters.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
+        from imgpipe.kernels.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
 
         if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
-            from imgpipe.filters.wide_gaussian import blurred_by_way  # noqa: PLC0415 - only for this
+            from imgpipe.kernels.wide_gaussian import blurred_by_way  # noqa: PLC0415 - only for this
 
             return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
         both = chains(float(sigma), radius)
         if both is not None:
             return apply(chunk, *both, (radius, radius), dtype)
-    from imgpipe.filters.magnitudes import summed  # noqa: PLC0415 - not for narrow blurs of 8 bits
+    from imgpipe.kernels.magnitudes import summed  # noqa: PLC0415 - not for narrow blurs of 8 bits
 
     working = exact_type(dtype)
 
@@ -102,7 +102,7 @@ def gaussian_line(
     sigma: float, radius: int, dtype: np.dtype[Any], *, second: bool = False
 ) -> Cascade:
     """Return the pass of a Gaussian, see `gaussian_samples`."""
-    from imgpipe.filters.cascade import cascade  # noqa: PLC0415 - not for narrow blurs of 8 bits
+    from imgpipe.kernels.cascade import cascade  # noqa: PLC0415 - not for narrow blurs of 8 bits
 
     return cascade(gaussian_samples(sigma, radius, second=second), sigma, dtype)
 
@@ -121,7 +121,7 @@ def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixe
 @functools.lru_cache(maxsize=64)
 def _what_is_left(sigma: float, radius: int) -> Pass:
     """Choose what blurs, in both directions, between thinning out and filling in."""
-    from imgpipe.filters.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
-    from imgpipe.filters.wide_gaussian import left_over  # noqa: PLC0415 - only for this
+    from imgpipe.kernels.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
+    from imgpipe.kernels.wide_gaussian import left_over  # noqa: PLC0415 - only for this
 
     return coarse_chain(*left_over(sigma, radius))

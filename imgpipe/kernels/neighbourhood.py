@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
 
 __all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "working_type"]
@@ -172,7 +172,7 @@ class Line:
         return cls(Taps.of((weights,)), len(weights) - 1, dtype)
 
     def run(self, x: Pixels, unit: int) -> Pixels:
-        """Sum; see `imgpipe.filters.separable.Pass`."""
+        """Sum; see `imgpipe.kernels.separable.Pass`."""
         out = scratch("a", self.dtype, x.size)
         self.taps.sum(x, 0, unit, out[: x.size - self.support * unit])
         return out

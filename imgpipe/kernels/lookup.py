@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
 
 __all__ = ["Lookup", "flat_values", "has_levels", "pointwise"]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgpipe.filters.lookup import flat_values, has_levels
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.lookup import flat_values, has_levels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
 
 __all__ = ["Matrix", "mix"]

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
 
 __all__ = ["Cascade", "cascade", "least_squares"]
@@ -56,7 +56,7 @@ class _Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Cascade:
-    """One direction of a separable filter; see `imgpipe.filters.separable.Pass`.
+    """One direction of a separable filter; see `imgpipe.kernels.separable.Pass`.
 
     Attributes
     ----------

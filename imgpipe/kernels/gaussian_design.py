@@ -22,7 +22,7 @@ that a pixel's value does not depend on where a chunk begins.
 Images are filtered in 16-bit integers, and what is left of a wide Gaussian between thinning out and
 filling in is filtered in floating point; either way every pixel is the same sequence of additions
 and multiplications of the same inputs, whatever the size or the place of the chunk. Exact sums are
-those of `imgpipe.filters.cascade`.
+those of `imgpipe.kernels.cascade`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from imgpipe.filters.separable import scratch
 from imgpipe.image import Pixels
+from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
 
 __all__ = ["LONG", "chains", "coarse_chain"]
@@ -221,7 +221,7 @@ def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
     stress = _stress(sigma, omega)
     columns = [2 * before * (_response(k, omega) - 1) * stress for k in offsets]
     wanted = (_spectrum(sigma, radius, omega) - before) * stress
-    from imgpipe.filters.cascade import least_squares  # noqa: PLC0415 - for wide ones
+    from imgpipe.kernels.cascade import least_squares  # noqa: PLC0415 - for wide ones
 
     weights = least_squares(np.stack(columns), wanted).tolist()
     return _Kernel(tuple(offsets), (1 - 2 * math.fsum(weights), *weights), pairs)

@@ -1,0 +1,1 @@
+"""Kernels: NumPy over padded chunks. They know no filter."""
