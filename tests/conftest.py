@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
 
 settings.register_profile("imgpipe", deadline=None)  # a noisy machine is no failure

@@ -130,7 +130,7 @@ def test_they_end_with_the_worker_that_is_terminated(tmp_path: Path) -> None:
 
 LEFT_OPEN = """
 import imgpipe, multiprocessing, sys
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 
 def work():
     global pool
@@ -154,7 +154,7 @@ def test_a_pool_that_nobody_shuts_down_ends_with_its_process(method: str, tmp_pa
 
 IN_A_FORK = """
 import os, imgpipe
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 
 def work(number):
     options = {"executor": "processes", "workers": 1}

@@ -536,7 +536,7 @@ class TestEarlyFork:
     @pytest.fixture
     def forked(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         calls: list[bool] = []
-        monkeypatch.setattr("imgpipe.executors.processes.fork_now", lambda: calls.append(True))
+        monkeypatch.setattr("imgpipe.executors.processes.pool.fork_now", lambda: calls.append(True))
         monkeypatch.setattr("imgpipe.machine.keep_freed_memory", lambda: None)
         monkeypatch.setattr("imgpipe.machine.usable_processors", lambda: 2)
         return calls
@@ -569,7 +569,7 @@ class TestEarlyFork:
     def test_does_no_harm_when_it_fails(
         self, forked: list[bool], big: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delattr("imgpipe.executors.processes.fork_now")
+        monkeypatch.delattr("imgpipe.executors.processes.pool.fork_now")
         fork_early(imgpipe.filters.blur(), big, 2)
 
     def test_threads_of_libraries_are_one_unless_the_user_says_otherwise(

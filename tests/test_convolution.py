@@ -18,7 +18,7 @@ from imgpipe.borders import BORDERS
 from imgpipe.chains.base import Filter
 from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.errors import ChainError, ParameterError
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import convolve
 from imgpipe.values import full_scale
 from tests.conftest import noise

@@ -31,7 +31,7 @@ from imgpipe.errors import (
     WorkerError,
 )
 from imgpipe.events import TaskDone, WorkerLost, Written
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur, invert
 from imgpipe.pipeline import plan_run
 from tests.conftest import natural

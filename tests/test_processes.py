@@ -24,7 +24,7 @@ import imgpipe
 from imgpipe.chains.base import filter
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 import imgpipe
 from imgpipe.chains.grammar import format_chain, parse_chain
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import lut
 from tests.conftest import noise
 

@@ -22,7 +22,7 @@ from imgpipe.engine import buffers, worker
 from imgpipe.engine.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
 from imgpipe.events import WorkerLost
-from imgpipe.executors.processes import ProcessExecutor
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur
 from tests.conftest import noise
 

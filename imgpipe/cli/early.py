@@ -36,7 +36,7 @@ def fork_early(chain: Chain, path: str, jobs: int | None) -> None:
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
         if _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
-            from imgpipe.executors.processes import fork_now  # noqa: PLC0415 - slow to import
+            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
             from imgpipe.machine import keep_freed_memory  # noqa: PLC0415
 
             keep_freed_memory()

@@ -21,7 +21,7 @@ from imgpipe.engine.plan import Footing, Plan, make_plan
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits
 from imgpipe.executors.choice import Choice, choose, started
-from imgpipe.executors.startup import in_our_worker
+from imgpipe.executors.processes.startup import in_our_worker
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated

@@ -13,8 +13,8 @@ from imgpipe.arguments import shown
 from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import UsageError
 from imgpipe.executors.base import Supervised, Traits, traits_of
+from imgpipe.executors.processes.startup import in_our_worker
 from imgpipe.executors.serial import SerialExecutor
-from imgpipe.executors.startup import in_our_worker
 from imgpipe.machine import usable_processors
 from imgpipe.refusals import python_is_ending, refused
 
@@ -173,6 +173,6 @@ def _made(name: str, workers: int) -> Executor:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as below
 
         return ThreadPoolExecutor(workers, thread_name_prefix="imgpipe")
-    from imgpipe.executors.processes import ProcessExecutor  # noqa: PLC0415 - slow
+    from imgpipe.executors.processes.pool import ProcessExecutor  # noqa: PLC0415 - slow
 
     return ProcessExecutor(workers)

@@ -28,7 +28,7 @@ from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["Server", "fork_now", "launching", "revive_the_tracker"]
 
-_PRELOAD = ["imgpipe.executors.preload"]
+_PRELOAD = ["imgpipe.executors.processes.preload"]
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 _log = logging.getLogger("imgpipe")
@@ -78,7 +78,7 @@ class Server:
         if Server._current is self:
             Server._current = None
         if self._forkserver is not None:
-            from imgpipe.executors.forkserver import stop  # noqa: PLC0415 - POSIX only
+            from imgpipe.executors.processes.forkserver import stop  # noqa: PLC0415 - POSIX only
 
             stop(self._forkserver)
 
@@ -132,7 +132,7 @@ def launching() -> Iterator[None]:
 def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn"), None
-    from imgpipe.executors.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
+    from imgpipe.executors.processes.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
     return own_fork_server(_PRELOAD, by_fork=by_fork)
 

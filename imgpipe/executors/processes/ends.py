@@ -9,7 +9,7 @@ import signal
 from typing import Any
 
 from imgpipe.executors.base import End
-from imgpipe.executors.startup import NO_THREAD, started_in
+from imgpipe.executors.processes.startup import NO_THREAD, started_in
 
 __all__ = ["describe"]
 

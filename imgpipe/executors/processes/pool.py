@@ -24,9 +24,9 @@ from typing import Any, ParamSpec, TypeVar
 from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import WorkerError
 from imgpipe.executors.base import End
-from imgpipe.executors.ends import describe
-from imgpipe.executors.server import Server, fork_now, launching, revive_the_tracker
-from imgpipe.executors.startup import prepare_worker
+from imgpipe.executors.processes.ends import describe
+from imgpipe.executors.processes.server import Server, fork_now, launching, revive_the_tracker
+from imgpipe.executors.processes.startup import prepare_worker
 from imgpipe.refusals import refusal, refused
 
 __all__ = ["ProcessExecutor", "fork_now"]
