@@ -17,7 +17,7 @@ from imgpipe.registry import FILTERS
 
 __all__ = ["PLACE", "stubs"]
 
-PLACE = Path(__file__).with_name("__init__.pyi")
+PLACE = Path(filters.__file__).with_name("__init__.pyi")
 """Where the stubs are."""
 
 _HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.chains.stubs``."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 from imgpipe.executors.base import End
@@ -42,7 +43,7 @@ def _reason(dead: list[Any], log: str) -> str:
 
 def _place_in(log: str) -> str:
     """Return the lines of the user's function in what `faulthandler` wrote, if there are any."""
-    package = os.path.dirname(os.path.dirname(__file__))
+    package = str(Path(__file__).parents[2])
     for thread in reversed(log.split("(most recent call first):\n")[1:]):
         frames = itertools.takewhile(lambda line: line.startswith("  File "), thread.splitlines())
         theirs, ours = [], False

@@ -1,0 +1,1 @@
+"""Processes: our own pool of worker processes, and what starts, watches and ends them."""
