@@ -324,7 +324,7 @@ class _Run:
         """Make the output, in the last pass; publish it and return its size in bytes."""
         sink, plan = self._sink, self._plan
         tiler = replace(plan.tiler, stages=self._stages)
-        job = Job(plan.source, tiler, plan.unit_rows, timeout=self._timeout)
+        job = Job(plan.source, tiler, plan.unit[0], timeout=self._timeout)
         deliver = Delivery(sink, tell)
         if sink.kind == "ordered":
             job = replace(job, encoder=sink.encoder)

@@ -70,8 +70,8 @@ def encoded(path: Path, pixels: Pixels, metadata: Metadata | None = None, **opti
     """Write a file, as the engine would."""
     info = info_of(pixels, metadata=metadata or Metadata())
     sink = png.open_sink(path, info, **options)
-    for y in range(0, len(pixels), sink.unit_rows):
-        unit = pixels[y : y + sink.unit_rows]
+    for y in range(0, len(pixels), sink.unit[0]):
+        unit = pixels[y : y + sink.unit[0]]
         data, facts = sink.encoder.encode(unit, pixels[y - 1 : y] if y else None)
         assert len(data) <= sink.encoder.bound(len(unit))
         sink.append(data, facts)
@@ -841,8 +841,8 @@ def test_an_incomplete_file_is_never_published(path: Path) -> None:
     path.write_bytes(b"old")
     pixels = picture(3000, 300, 3)
     sink = png.open_sink(path, info_of(pixels))
-    assert sink.unit_rows < 3000
-    sink.append(*sink.encoder.encode(pixels[: sink.unit_rows], None))
+    assert sink.unit[0] < 3000
+    sink.append(*sink.encoder.encode(pixels[: sink.unit[0]], None))
     with pytest.raises(RuntimeError):
         sink.commit()
     sink.abort()
@@ -855,7 +855,7 @@ def test_units_are_a_function_of_the_image(path: Path) -> None:
     rows = {}
     for width in (1, 100, 10_000, 10_000_000):
         sink = png.open_sink(path, replace(info_of(picture(4, 5, 3)), width=width))
-        rows[width] = sink.unit_rows
+        rows[width] = sink.unit[0]
         sink.abort()
     assert rows[10_000_000] == 1
     assert all(width * 3 * count <= 2 << 20 for width, count in rows.items() if count > 1)

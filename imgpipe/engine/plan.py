@@ -87,8 +87,8 @@ class Plan:
         the workers, a ``whole`` image in memory, or ``inline`` with the task.
     tiler : Tiler
         How the last pass is cut.
-    unit_rows : int
-        Rows that are encoded at once.
+    unit : (int, int)
+        Rows and columns that are encoded at once; 0 columns for whole rows.
     measuring : dict of int to Tiler
         The stages that need a pass of measuring first, and how that is cut.
     window : int
@@ -113,7 +113,7 @@ class Plan:
     halo: Halo
     feed: Feed
     tiler: Tiler
-    unit_rows: int
+    unit: tuple[int, int]
     measuring: dict[int, Tiler]
     window: int
     band_bytes: int
@@ -202,7 +202,7 @@ def make_plan(
                 halo=_context(stages),
                 feed=feed,
                 tiler=tiler,
-                unit_rows=unit_rows,
+                unit=(unit_rows, sink.unit[1]),
                 measuring={
                     at: cut(stages[:at], stage.before)
                     for at, stage in enumerate(stages)
@@ -265,7 +265,7 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
 
 def _unit_rows(info: ImageInfo, stages: tuple[Stage, ...], sink: Sink) -> int:
     """Return how many rows are encoded at once: fewer than usual where each needs much input."""
-    return max(1, min(sink.unit_rows, _UNIT_INPUT_BYTES // _pitch(info, stages, sink.info)))
+    return max(1, min(sink.unit[0], _UNIT_INPUT_BYTES // _pitch(info, stages, sink.info)))
 
 
 def _tile(
@@ -391,8 +391,8 @@ def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits, footing:
     tilers = [tiler, *plan.measuring.values()]
     rows_needed, pixels_needed = map(max, zip(*map(_needed, tilers), strict=True))
     needs, held = rows_needed * info.row_bytes, pixels_needed * (info.row_bytes // info.width)
-    units = -(-tiler.task_rows // plan.unit_rows)
-    payload = units * sink.encoder.bound(plan.unit_rows) if sink.kind == "ordered" else 0
+    units = -(-tiler.task_rows // plan.unit[0])
+    payload = units * sink.encoder.bound(plan.unit[0]) if sink.kind == "ordered" else 0
     strip = (tiler.task_rows + tiler.context_rows) * plan.after.row_bytes
     wide = max(info.channels, plan.after.channels) * max(
         info.dtype.itemsize, plan.after.dtype.itemsize

@@ -22,11 +22,15 @@ __all__ = [
 ]
 
 
+_UNIT_BYTES = 256 << 10
+
+
 @dataclass(frozen=True, eq=False)
 class RandomArray:
     """An array that workers can see: threads, or this very thread."""
 
     access: ClassVar[Literal["random"]] = "random"
+    grain: ClassVar[tuple[int, int]] = (1, 1)
     info: ImageInfo
     pixels: Pixels
     name: str = "array"
@@ -41,6 +45,7 @@ class SequentialArray:
     """An array that other processes cannot see: its rows are copied to them."""
 
     access: ClassVar[Literal["sequential"]] = "sequential"
+    grain: ClassVar[tuple[int, int]] = (1, 0)
     info: ImageInfo
     pixels: Pixels
     name: str = "array"
@@ -75,6 +80,11 @@ class RawEncoder:
     row_bytes: int
     context_rows: int = 0
 
+    @property
+    def unit(self) -> tuple[int, int]:
+        """Rows that are worth a call, whole."""
+        return max(1, _UNIT_BYTES // self.row_bytes), 0
+
     def bound(self, rows: int) -> int:
         """Return the bytes of `rows` rows."""
         return rows * self.row_bytes
@@ -88,11 +98,11 @@ class ArraySink:
     """An array of the caller's that other processes cannot see: the parent copies rows into it."""
 
     kind: ClassVar[Literal["ordered"]] = "ordered"
-    unit_rows = 1
 
     def __init__(self, info: ImageInfo, out: Pixels) -> None:
         self.info = info
         self.encoder = RawEncoder(info.row_bytes)
+        self.unit = self.encoder.unit
         self._rows, self._next = out.reshape(info.shape), 0
 
     def append(self, data: Data, facts: Facts) -> None:
@@ -113,7 +123,7 @@ class PlacedArraySink:
     """An array of the caller's that the workers can see, and write into."""
 
     kind: ClassVar[Literal["placed"]] = "placed"
-    unit_rows = 1
+    unit: ClassVar[tuple[int, int]] = (1, 1)
 
     def __init__(self, info: ImageInfo, out: Pixels) -> None:
         self.info = info
@@ -147,7 +157,7 @@ class Nowhere:
 
     info: ImageInfo
     kind: ClassVar[Literal["placed"]] = "placed"
-    unit_rows: int = 1
+    unit: ClassVar[tuple[int, int]] = (1, 1)
 
     @property
     def placer(self) -> Placer:

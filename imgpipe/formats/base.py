@@ -72,6 +72,10 @@ class RandomSource(Protocol):
     def name(self) -> str:
         """The file, for messages."""
 
+    @property
+    def grain(self) -> tuple[int, int]:
+        """Rows and columns of the natural block; 0 columns for whole rows, (1, 1) for none."""
+
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, shape (rows, columns, channels), read-only."""
 
@@ -88,6 +92,10 @@ class SequentialSource(Protocol):
     @property
     def name(self) -> str:
         """The file, for messages."""
+
+    @property
+    def grain(self) -> tuple[int, int]:
+        """Rows and columns of the natural block; 0 columns for whole rows, (1, 1) for none."""
 
     def rows(self, *, ahead: bool = False) -> Rows:
         """Return a new position at the first row.
@@ -108,6 +116,10 @@ class WholeSource(Protocol):
     @property
     def name(self) -> str:
         """The file, for messages."""
+
+    @property
+    def grain(self) -> tuple[int, int]:
+        """Rows and columns of the natural block; 0 columns for whole rows, (1, 1) for none."""
 
     @property
     def decode_bytes(self) -> int:
@@ -170,8 +182,11 @@ class OrderedSink(Protocol):
         """The image that is written."""
 
     @property
-    def unit_rows(self) -> int:
-        """Rows that are encoded at once; a function of the image and the format alone."""
+    def unit(self) -> tuple[int, int]:
+        """Rows and columns that are encoded at once; 0 columns for whole rows.
+
+        The format fixes it: a function of width, channels and dtype alone.
+        """
 
     @property
     def encoder(self) -> Encoder:
@@ -197,8 +212,8 @@ class PlacedSink(Protocol):
         """The image that is written."""
 
     @property
-    def unit_rows(self) -> int:
-        """Rows that are encoded at once; a function of the image and the format alone."""
+    def unit(self) -> tuple[int, int]:
+        """Rows and columns of the grid that boxes are placed on; 0 columns for whole rows."""
 
     @property
     def placer(self) -> Placer:

@@ -80,10 +80,10 @@ class NpySink:
     """An array that workers write into, row by row or box by box."""
 
     kind: ClassVar[Literal["placed"]] = "placed"
+    unit: ClassVar[tuple[int, int]] = (1, 1)
 
     def __init__(self, path: str, info: ImageInfo) -> None:
         self.info = info
-        self.unit_rows = max(1, (1 << 20) // info.row_bytes)
         header = _written_header(info)
         self._file = OutputFile(path)
         self._file.reserve(len(header) + info.nbytes)
@@ -106,6 +106,7 @@ class _Transposed:
     """An array in Fortran order: its rows are nowhere together, so it is read at once."""
 
     access: ClassVar[Literal["whole"]] = "whole"
+    grain: ClassVar[tuple[int, int]] = (1, 1)
     info: ImageInfo
     name: str
     layout: RawLayout

@@ -25,8 +25,8 @@ class Rerouted:
     kind: ClassVar[Literal["ordered"]] = "ordered"
 
     def __init__(self, sink: PlacedSink) -> None:
-        self.info, self.unit_rows = sink.info, sink.unit_rows
-        self.encoder = RawEncoder(sink.info.row_bytes)
+        self.info, self.encoder = sink.info, RawEncoder(sink.info.row_bytes)
+        self.unit = self.encoder.unit
         self._sink, self._next = sink, 0
 
     def append(self, data: Data, facts: Facts) -> None:

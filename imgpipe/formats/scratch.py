@@ -47,6 +47,7 @@ class RawSource:
     """Any box of a raw layout, read where it is needed."""
 
     access: ClassVar[Literal["random"]] = "random"
+    grain: ClassVar[tuple[int, int]] = (1, 1)
     info: ImageInfo
     layout: RawLayout
     name: str
@@ -107,7 +108,7 @@ class Scratch:
     info: ImageInfo
     folder: str | None = None
     kind: ClassVar[Literal["placed"]] = "placed"
-    unit_rows: int = 1
+    unit: ClassVar[tuple[int, int]] = (1, 1)
     _fd: int = field(init=False, default=-1)
     _path: str = field(init=False, default="")
 

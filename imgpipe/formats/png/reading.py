@@ -73,6 +73,7 @@ class PngSource:
     """A PNG file that is not interlaced."""
 
     access: ClassVar[Literal["sequential"]] = "sequential"
+    grain: ClassVar[tuple[int, int]] = (1, 0)
     name: str
     header: Header
     info: ImageInfo
@@ -88,6 +89,7 @@ class InterlacedSource:
     """An interlaced PNG file: its seven passes go into the whole image at once."""
 
     access: ClassVar[Literal["whole"]] = "whole"
+    grain: ClassVar[tuple[int, int]] = (1, 1)
     name: str
     header: Header
     info: ImageInfo

@@ -227,7 +227,7 @@ class PngSink:
 
     def __init__(self, name: str, info: ImageInfo, compression: int) -> None:
         self.info = info
-        self.unit_rows = max(1, _UNIT_BYTES // (1 + info.row_bytes))
+        self.unit = max(1, _UNIT_BYTES // (1 + info.row_bytes)), 0
         pixel_bytes = info.channels * info.dtype.itemsize
         self.encoder = PngEncoder(info.row_bytes, pixel_bytes, compression)
         self._missing = info.height * (1 + info.row_bytes)
