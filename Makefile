@@ -42,7 +42,7 @@ bench-bytes: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/bench_bytes.py $(BENCHFLAGS)
 
 stubs: $(VENV)/.installed
-	$(BIN)/python -m imgpipe.chains.stubs
+	$(BIN)/python -m imgpipe.cli.stubs
 
 samples: $(VENV)/.installed
 	$(BIN)/python sample_images/make_samples.py

@@ -30,7 +30,7 @@ from kernels import edges, geometry, ranks, smoothing, tone
 from kernels.base import TOOLS, Case, Kernel, Pixels, cv2, ndimage
 
 from imgpipe.admission import admitted
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
 from imgpipe.engine.plan import Footing, make_plan
 from imgpipe.engine.tiler import Tiler

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgpipe import errors, filters
-    from imgpipe.chains.base import Chain, Filter, filter
+    from imgpipe.chains.chain import Chain, Filter
+    from imgpipe.chains.decorator import filter
     from imgpipe.chains.definition import Place
     from imgpipe.chains.parameters import Between, Example, Through
     from imgpipe.checking import CheckReport, check
@@ -66,10 +67,10 @@ __all__ = [
 _HOMES = {
     "Between": "chains.parameters",
     "Box": "geometry",
-    "Chain": "chains.base",
+    "Chain": "chains.chain",
     "CheckReport": "checking",
     "Example": "chains.parameters",
-    "Filter": "chains.base",
+    "Filter": "chains.chain",
     "Handle": "handles",
     "ImageInfo": "image",
     "ImgpipeError": "errors",
@@ -78,7 +79,7 @@ _HOMES = {
     "Through": "chains.parameters",
     "apply": "inmemory",
     "check": "checking",
-    "filter": "chains.base",
+    "filter": "chains.decorator",
     "info": "inmemory",
     "iter_chunks": "iteration",
     "measure": "measuring",

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
-from imgpipe.chains.base import Chain
-from imgpipe.chains.base import filter as declared
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter as declared
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import resolve

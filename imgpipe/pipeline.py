@@ -19,7 +19,7 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted
-from imgpipe.chains.base import Chain
+from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.faint import told

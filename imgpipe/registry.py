@@ -13,14 +13,11 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imgpipe.errors import UsageError
 
-if TYPE_CHECKING:
-    from imgpipe.chains.base import FilterFactory
-
-__all__ = ["FILTERS", "FORMATS", "Member", "Registry", "registered_filter"]
+__all__ = ["FILTERS", "FORMATS", "Member", "Registry"]
 
 
 @dataclass(frozen=True)
@@ -205,19 +202,3 @@ FORMATS = Registry(
     },
     group="imgpipe.formats",
 )
-
-
-def registered_filter(name: str) -> FilterFactory:
-    """Return the filter that is registered as `name`, imported.
-
-    Raises
-    ------
-    UsageError
-        If it does not load.
-    """
-    from imgpipe.chains.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
-
-    found = FILTERS.load(name)
-    if not isinstance(found, FilterFactory):
-        raise UsageError(f"{FILTERS[name].module}: its {name!r} is not a filter; update it")
-    return found

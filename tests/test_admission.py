@@ -14,7 +14,8 @@ from scipy import sparse
 
 import imgpipe
 from imgpipe.admission import admitted, type_refusal
-from imgpipe.chains.base import Chain, filter
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import FilterError, FormatError, UsageError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
 from imgpipe.registry import FILTERS

@@ -29,7 +29,7 @@ FLOORS = [
     ["chains"],
     ["formats.base", "executors.base"],
     ["filters", "formats", "executors"],  # the members of the open sets
-    ["options", "chains.stubs"],
+    ["options", "cli.stubs"],
     ["engine"],
     ["executors.processes.preload"],
     ["pipeline"],

@@ -23,7 +23,8 @@ from numpy.testing import assert_array_equal
 
 import imgpipe
 from imgpipe.chains.callables import docstring_of, name_of, signature_of, source_of
-from imgpipe.chains.grammar import definitions_in, format_chain, parse_chain
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import definitions_in, parse_chain
 from imgpipe.cli import execute
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from tests.conftest import noise
 from tests.scripts import run_script
 

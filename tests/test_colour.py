@@ -13,7 +13,8 @@ from PIL import Image
 
 import imgpipe
 from imgpipe import filters
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import ParameterError, UsageError
 from tests.conftest import noise
 

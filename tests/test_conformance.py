@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Chain, Filter
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.chain import Chain, Filter
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.parameters import Parameter
 from imgpipe.cli import execute
 from imgpipe.cli.options import option_words

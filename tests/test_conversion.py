@@ -13,7 +13,8 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 import imgpipe
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute
 from imgpipe.errors import FilterError, ParameterError
 from imgpipe.filters import astype, blur

@@ -15,8 +15,9 @@ from scipy import ndimage
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Filter
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.chain import Filter
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import ChainError, ParameterError
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import convolve

@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage import exposure, filters, morphology
 
 import imgpipe
-from imgpipe.chains.base import FilterFactory
+from imgpipe.chains.chain import FilterFactory
 
 ROOT = Path(__file__).parent.parent
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import bilateral
 from imgpipe.values import full_scale

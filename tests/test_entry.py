@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from skimage.filters import sobel
 
 import imgpipe
-from imgpipe.chains.base import Chain
+from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Chain, filter
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import UsageError
 from imgpipe.filters import (
     autocontrast,

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.errors import UsageError
 from imgpipe.registry import FILTERS
 from tests.test_conformance import required

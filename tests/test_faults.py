@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import imgpipe
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import (
     Cancelled,
     CorruptError,

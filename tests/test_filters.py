@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from imgpipe import filters
-from imgpipe.chains.base import Chain, FilterFactory, as_chain, filter
+from imgpipe.chains.chain import Chain, FilterFactory, as_chain
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
 from imgpipe.iteration import iter_chunks
 from imgpipe.registry import FILTERS, FORMATS, Member, Registry

@@ -16,8 +16,9 @@ from PIL import Image
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Chain, Filter
-from imgpipe.chains.grammar import format_chain, load_user_filter, parse_chain
+from imgpipe.chains.chain import Chain, Filter
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import load_user_filter, parse_chain
 from imgpipe.errors import ChainError, UsageError
 from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert, lut
 

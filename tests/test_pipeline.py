@@ -12,7 +12,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 import imgpipe
-from imgpipe.chains.base import Chain, filter
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import (
     FormatError,
     InputError,

@@ -13,7 +13,7 @@ import pytest
 
 import imgpipe
 from imgpipe import machine
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.engine import planning
 from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError

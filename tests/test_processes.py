@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor

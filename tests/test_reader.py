@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.chains.base import Chain
+from imgpipe.chains.chain import Chain
 from imgpipe.engine import reader
 from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, CorruptError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.chains.base import Chain, filter
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter
 from imgpipe.errors import FilterError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
 from imgpipe.pipeline import plan_run

@@ -14,7 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import imgpipe
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.stages import resolve
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import blur, crop, flip, resize

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import difference_of_gaussians, gaussian_laplace
 from imgpipe.values import full_scale

@@ -14,7 +14,7 @@ from skimage import filters as sk
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.errors import ParameterError
 from imgpipe.filters import unsharp
 from imgpipe.values import full_scale

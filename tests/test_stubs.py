@@ -11,14 +11,14 @@ import pytest
 
 import imgpipe
 from imgpipe import filters
-from imgpipe.chains.stubs import PLACE, stubs
+from imgpipe.cli.stubs import PLACE, stubs
 from imgpipe.errors import ParameterError
 from imgpipe.filters import blur, crop, flip
 from imgpipe.registry import FILTERS
 
 
 def test_the_stubs_are_those_of_the_filters() -> None:
-    assert PLACE.read_text() == stubs(), "run python -m imgpipe.chains.stubs"
+    assert PLACE.read_text() == stubs(), "run python -m imgpipe.cli.stubs"
 
 
 def test_the_stubs_name_every_filter_and_nothing_else() -> None:

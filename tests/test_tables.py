@@ -11,7 +11,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import imgpipe
-from imgpipe.chains.grammar import format_chain, parse_chain
+from imgpipe.chains.formatting import format_chain
+from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import lut

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from skimage import exposure
 
 from imgpipe import filters
-from imgpipe.chains.base import Chain
+from imgpipe.chains.chain import Chain
 from imgpipe.errors import ParameterError
 from imgpipe.kernels.lookup import Lookup, pointwise
 from tests.conftest import noise

@@ -18,7 +18,8 @@ from PIL import Image
 import imgpipe
 from imgpipe import filters as f
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Chain, Filter, filter
+from imgpipe.chains.chain import Chain, Filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.transparency import filled
 from imgpipe.errors import DeclarationError, FilterError, UsageError
 from imgpipe.registry import FILTERS

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.engine import buffers, worker
 from imgpipe.engine.buffers import Buffers
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError

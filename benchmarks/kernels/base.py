@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 
 Pixels = NDArray[Any]
 Kernel = Callable[[Any], Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.filters import (
     convolve,
     difference_of_gaussians,

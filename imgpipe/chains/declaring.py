@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from imgpipe.chains.definition import Definition, Kernel, PairLike, Works
 from imgpipe.chains.parameters import Parameter, is_whole, keywords_of, parameters_of
 from imgpipe.errors import DeclarationError
 
-__all__ = ["WORKS", "define"]
+__all__ = ["WORKS", "define", "define_bare"]
 
 WORKS: tuple[Works, ...] = ("keep", "float32")
 """The words for what a function works in."""
@@ -28,6 +29,7 @@ _WORDS = {
 }
 
 
+_HIDDEN = {"border", "halo", "dtype"}  # parameters of bare functions that cannot be given
 _WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "bare"}
 
 
@@ -72,6 +74,18 @@ def define(
     for wrong in (*_wrong_values(made), *_contradictions(made)):
         raise DeclarationError(f"{name}: {wrong}")
     return made
+
+
+def define_bare(
+    function: Kernel, name: str, halo: PairLike, dtype: Works | None = None
+) -> Definition:
+    """Return the definition of a bare function with this halo.
+
+    Parameters of its own that have the name of a declaration keep their defaults.
+    """
+    parameters = tuple(p for p in parameters_of(function) if p.required or p.name not in _HIDDEN)
+    pair = (halo, halo) if isinstance(halo, int) else halo
+    return replace(define(function, name, pair, {"dtype": dtype or "keep"}, parameters), bare=True)
 
 
 def _wrong_values(made: Definition) -> Iterator[str]:

@@ -23,7 +23,16 @@ from imgpipe.geometry import Box
 if TYPE_CHECKING:
     from imgpipe.image import Colour, Metadata
 
-__all__ = ["AlphaPolicy", "Definition", "Kernel", "PairLike", "Place", "Works", "digest_of"]
+__all__ = [
+    "AlphaPolicy",
+    "Declared",
+    "Definition",
+    "Kernel",
+    "PairLike",
+    "Place",
+    "Works",
+    "digest_of",
+]
 
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
 Kernel = Callable[..., Any]
@@ -155,6 +164,13 @@ class Definition:
         if not _travels_by_value(module, sys._getframe(1)) and _find(module, name) is self:
             return _found, (module, name)
         return copyreg.__newobj__, (Definition,), self.__dict__  # type: ignore[attr-defined]
+
+
+class Declared:
+    """A function with its definition, that waits for parameters."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
 
 
 _MAIN = "__main__"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from imgpipe import arguments
-from imgpipe.chains.base import Chain, FilterFactory, as_chain
 from imgpipe.chains.callables import name_of
+from imgpipe.chains.chain import Chain, FilterFactory, as_chain
 from imgpipe.chains.declaring import WORKS
 from imgpipe.chains.definition import PairLike, Works
 from imgpipe.errors import UsageError

@@ -10,14 +10,12 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from imgpipe.chains.element import Element
 from imgpipe.image import Pixels
-
-if TYPE_CHECKING:
-    from imgpipe.chains.base import Filter
 
 __all__ = ["Sight", "both", "note", "told", "watching"]
 
@@ -40,11 +38,11 @@ class Sight:
         self.outermost = outermost
         self._flags: dict[int, int] = {}
 
-    def of(self, filters: Iterable[Filter]) -> tuple[int, ...]:
+    def of(self, filters: Iterable[Element]) -> tuple[int, ...]:
         """Return what was seen of these, as numbers that can be sent and put together."""
         return tuple(self._flags.get(id(one), 0) for one in filters)
 
-    def add(self, one: Filter, given: Pixels, made: Pixels) -> None:
+    def add(self, one: Element, given: Pixels, made: Pixels) -> None:
         """Take note of a chunk that a filter was given, and of what its function made of it."""
         flags = self._flags.get(id(one), 0)
         if not flags & _BEYOND:  # else no warning can come of it any more
@@ -62,7 +60,7 @@ def watching() -> Iterator[Sight]:
         _sight.reset(token)
 
 
-def note(one: Filter, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> None:
+def note(one: Element, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> None:
     """Take note of what a function made that becomes `dtype`, if anybody watches and it matters."""
     sight, definition = _sight.get(), one.definition
     matters = dtype.kind in "iu" and definition.dtype == "keep" and not definition.ours
@@ -75,7 +73,7 @@ def both(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a | b for a, b in zip_longest(one, other, fillvalue=0))
 
 
-def told(filters: Iterable[Filter], seen: tuple[int, ...]) -> Iterator[str]:
+def told(filters: Iterable[Element], seen: tuple[int, ...]) -> Iterator[str]:
     """Yield what there is to say of an image of which all was seen."""
     for one, flags in zip(filters, seen, strict=False):
         if flags & ~_BELOW == _LIT | _BRIGHT:

@@ -46,19 +46,17 @@ from functools import reduce
 from typing import Any, NoReturn
 
 from imgpipe.borders import BORDERS
-from imgpipe.chains.base import Chain, Definition, Filter, FilterFactory
+from imgpipe.chains.chain import Chain, Filter, FilterFactory
 from imgpipe.chains.declaring import WORKS
-from imgpipe.chains.definition import PairLike, Works
+from imgpipe.chains.definition import Definition, PairLike, Works
 from imgpipe.chains.loading import (
     BareFunction,
     found_in,
     hint,
-    is_file,
-    is_module,
     load_registered,
     load_user_filter,
-    where_found,
 )
+from imgpipe.chains.modules import is_file, is_module
 from imgpipe.chains.parameters import Parameter
 from imgpipe.chains.words import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
@@ -68,8 +66,6 @@ from imgpipe.registry import FILTERS
 __all__ = [
     "all_declared",
     "definitions_in",
-    "described",
-    "format_chain",
     "load_user_filter",
     "offered",
     "parse_chain",
@@ -130,38 +126,11 @@ def all_declared(text: str) -> bool:
         return False
 
 
-def described(chain: Chain) -> str:
-    """Return the text of `chain`; what has none as it is written in Python."""
-    return " | ".join(map(_described, chain))
-
-
-def _described(one: Filter) -> str:
-    try:
-        return _element_text(one)
-    except UsageError:
-        return repr(one)
-
-
-def format_chain(chain: Chain) -> str:
-    """Return the text of `chain`: the inverse of `parse_chain`. Defaults are left out.
-
-    Raises
-    ------
-    UsageError
-        If a filter or a value of it has no text, such as a function of a script or an array.
-    """
-    if not chain.filters:
-        raise UsageError("a chain without a filter cannot be written as text")
-    return " | ".join(_element_text(one) for one in chain)
-
-
-# --- from text to filters ---------------------------------------------------------------
-
 _Value = tuple[Token | None, Token]
 
 
 @dataclass(frozen=True)
-class _Element:
+class _Parsed:
     """A filter and what it is given."""
 
     factory: FilterFactory
@@ -220,7 +189,7 @@ class _Parser:
         self._tokens = scan(text)
         self._here = next(self._tokens)
 
-    def elements(self) -> list[_Element]:
+    def elements(self) -> list[_Parsed]:
         if self._here.kind == "end":
             self._fail("the chain is empty; name at least one filter, such as blur")
         found = [self._element()]
@@ -232,7 +201,7 @@ class _Parser:
             self._fail(f"unexpected {self._here.text!r}; put text that contains it in quotes")
         return found
 
-    def _element(self) -> _Element:
+    def _element(self) -> _Parsed:
         name = self._word("a filter is missing here")
         found = self._found(name)
         values = self._values() if self._took(":") else []
@@ -240,7 +209,7 @@ class _Parser:
             factory, values = self._declared(found, name, values)
         else:
             factory = found
-        return _Element(factory, name, self._given(factory.definition, values))
+        return _Parsed(factory, name, self._given(factory.definition, values))
 
     def _found(self, name: Token) -> FilterFactory | BareFunction:
         words = re.split("[|:,=]", self._text[name.at :])[0].rstrip()
@@ -321,37 +290,3 @@ class _Parser:
 
     def _fail(self, message: str, at: Token | None = None) -> NoReturn:
         raise ChainError(message, self._text, (at or self._here).at)
-
-
-# --- from filters to text ---------------------------------------------------------------
-
-
-def _element_text(one: Filter) -> str:
-    found = where_found(one.definition)
-    values = [
-        f"{parameter.name}={_value_text(parameter, value, one)}"
-        for parameter, (_, value) in zip(one.definition.parameters, one.params, strict=True)
-        if not _same(value, parameter.default)
-    ]
-    if one.border != one.definition.border:
-        values.append(f"border={one.border}")
-    if found.bare:
-        rows, columns = one.halo
-        values.append(f"halo={rows}" if rows == columns else f'halo="{rows},{columns}"')
-        values += [f"dtype={one.definition.dtype}"] * (one.definition.dtype != "keep")
-    name = ":".join(map(as_word, found.words))
-    return ":".join([name, *([",".join(values)] if values else [])])
-
-
-def _value_text(parameter: Parameter, value: object, one: Filter) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    with contextlib.suppress(ParameterError):
-        if _same(parameter.parse(text, one.name), value):
-            return as_word(text)
-    raise UsageError(f"{one.name}: {parameter.name} cannot be written as text: {value!r}")
-
-
-def _same(value: object, other: object) -> bool:
-    """Whether two values are the same text; arrays and the like never are."""
-    plain = (bool, int, float, str, type(None))
-    return type(value) is type(other) and isinstance(value, plain) and value == other

@@ -11,8 +11,8 @@ import numpy as np
 
 from imgpipe.admission import as_array
 from imgpipe.borders import Border, extend, wrapped_pieces
-from imgpipe.chains.base import Filter, Place
-from imgpipe.chains.definition import AlphaPolicy
+from imgpipe.chains.definition import AlphaPolicy, Place
+from imgpipe.chains.element import Element
 from imgpipe.chains.faint import note
 from imgpipe.chains.transparency import (
     NOTHING,
@@ -43,7 +43,7 @@ class Stage:
 
     Attributes
     ----------
-    filter : Filter
+    filter : Element
         The filter.
     before, after : ImageInfo
         The image it gets and the image it makes.
@@ -53,7 +53,7 @@ class Stage:
         Readers of its other images.
     """
 
-    filter: Filter
+    filter: Element
     before: ImageInfo
     after: ImageInfo
     measured: Any = None

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from imgpipe.admission import Admitted, Alpha, admitted, native
-from imgpipe.chains.base import Chain, Filter, as_chain
+from imgpipe.chains.element import Element
 from imgpipe.chains.faint import told, watching
 from imgpipe.chains.parameters import taken_by
 from imgpipe.chains.stage import Read, Stage, extended
@@ -51,7 +51,7 @@ _log = logging.getLogger("imgpipe")
 Entering = Callable[[int], None]
 
 
-def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
+def resolve(chain: Iterable[Element], info: ImageInfo) -> tuple[Stage, ...]:
     """Return the stages of `chain` on an image, every size, type and colour worked out.
 
     Raises
@@ -60,7 +60,7 @@ def resolve(chain: Chain, info: ImageInfo) -> tuple[Stage, ...]:
         If a filter cannot take what the one before it makes.
     """
     stages = []
-    for one in as_chain(chain):
+    for one in chain:
         after = _after(one, info)
         stages.append(Stage(one, info, after))
         info = after
@@ -114,10 +114,10 @@ def without_arrays(stage: Stage) -> Stage:
         return stage
     names = {name: f"{name} (an array)" for name in one.operands}
     params = tuple((name, names.get(name, value)) for name, value in one.params)
-    return replace(stage, filter=Filter(one.definition, params, one.border))
+    return replace(stage, filter=replace(one, params=params))
 
 
-def run_whole(chain: Chain, array: Any, alpha: Alpha) -> Pixels:
+def run_whole(chain: Sequence[Element], array: Any, alpha: Alpha) -> Pixels:
     """Run `chain` over an image in memory in one piece."""
     image = admitted(array, alpha)
     stages = completed(chain, image)
@@ -130,7 +130,7 @@ def run_whole(chain: Chain, array: Any, alpha: Alpha) -> Pixels:
     return made[:, :, 0] if image.flat and made.shape[2] == 1 else made
 
 
-def completed(chain: Chain, image: Admitted) -> tuple[Stage, ...]:
+def completed(chain: Iterable[Element], image: Admitted) -> tuple[Stage, ...]:
     """Return the stages of `chain` on a whole image, measured, and with their operands."""
     stages = resolve(chain, image.info)
     for at, stage in enumerate(stages):
@@ -161,7 +161,7 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
         raise
 
 
-def merged(one: Filter, found: Any, more: Any) -> Any:
+def merged(one: Element, found: Any, more: Any) -> Any:
     """Return what the filter makes of two results of its measuring."""
     assert one.definition.merge is not None
     if found is NOTHING or more is NOTHING:
@@ -173,7 +173,7 @@ def merged(one: Filter, found: Any, more: Any) -> Any:
         raise
 
 
-def concern(one: Filter, found: Any) -> str:
+def concern(one: Element, found: Any) -> str:
     """Return what a filter that comes with imgpipe warns of in what it measured, or nothing."""
     warning = getattr(found, "warning", "") if one.definition.ours else ""
     return f"{one.name}: {warning}" if warning else ""
@@ -227,7 +227,7 @@ def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
         )
 
 
-def _after(one: Filter, info: ImageInfo) -> ImageInfo:
+def _after(one: Element, info: ImageInfo) -> ImageInfo:
     """Return the image that `one` makes of an image."""
     definition = one.definition
     height, width = info.height, info.width
@@ -256,7 +256,7 @@ def _after(one: Filter, info: ImageInfo) -> ImageInfo:
     return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
 
 
-def _size(one: Filter, given: Any) -> tuple[int, int]:
+def _size(one: Element, given: Any) -> tuple[int, int]:
     try:
         height, width = map(operator.index, given)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.chains.sending import by_value
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport

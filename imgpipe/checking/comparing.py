@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imgpipe.admission import Alpha
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
 from imgpipe.checking.pictures import Kind, Picture, callers, kinds
 from imgpipe.checking.report import CheckReport, as_pair

@@ -7,7 +7,7 @@ from typing import Any
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha
-from imgpipe.chains.base import Chain, Filter, FilterFactory
+from imgpipe.chains.chain import Chain, Filter, FilterFactory
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.grammar import all_declared, definitions_in

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.checking.pictures import Picture
 from imgpipe.checking.trials import whole
 from imgpipe.errors import ImgpipeError

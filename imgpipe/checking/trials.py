@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import admitted
-from imgpipe.chains.base import Filter
+from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, completed, compute, filter_at_fault, measure, merged
 from imgpipe.checking.pictures import Picture
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError

@@ -18,12 +18,12 @@ from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
-from imgpipe.cli.program import SETTINGS, write_examples
+from imgpipe.cli.pages import SETTINGS, write_examples
 from imgpipe.geometry import Halo
-from imgpipe.registry import registered_filter
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import Chain, Definition, FilterFactory
+    from imgpipe.chains.chain import Chain, FilterFactory
+    from imgpipe.chains.definition import Definition
 
 __all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
 
@@ -64,7 +64,9 @@ class FilterCommand(ImageCommand):
     @cached_property
     def factory(self) -> FilterFactory:
         """The filter, imported."""
-        return registered_filter(str(self.name))
+        from imgpipe.chains.loading import load_registered  # noqa: PLC0415 - takes NumPy along
+
+        return load_registered(str(self.name))
 
     @cached_property
     def own_options(self) -> list[click.Option]:

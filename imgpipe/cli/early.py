@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import Chain
+    from imgpipe.chains.chain import Chain
 
 __all__ = ["fork_early", "one_thread_each"]
 

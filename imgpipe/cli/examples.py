@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imgpipe.cli.options import option_words
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import Definition
+    from imgpipe.chains.definition import Definition
     from imgpipe.chains.parameters import Parameter
 
 __all__ = ["example"]

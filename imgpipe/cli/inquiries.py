@@ -17,12 +17,13 @@ from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import ChainText, alpha_option, chain_options, sees_border
-from imgpipe.cli.program import SETTINGS, write_examples
+from imgpipe.cli.pages import SETTINGS, write_examples
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import Chain, Definition
+    from imgpipe.chains.chain import Chain
+    from imgpipe.chains.definition import Definition
     from imgpipe.chains.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
@@ -67,7 +68,7 @@ class CheckCommand(ChainCommand):
         """Check, tell, and exit with 1 if something is wrong."""
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
         timeout, alpha = ctx.params.pop("timeout"), ctx.params.pop("alpha")
-        from imgpipe.chains.base import Filter  # noqa: PLC0415
+        from imgpipe.chains.chain import Filter  # noqa: PLC0415
         from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
         from imgpipe.inmemory import write  # noqa: PLC0415
         from imgpipe.progress import Bar  # noqa: PLC0415
@@ -238,7 +239,7 @@ def _shown(parameter: Parameter) -> str:
 
 def _halo(definition: Definition) -> str:
     """Return the halo that a filter has with its defaults."""
-    from imgpipe.chains.base import FilterFactory  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.chains.chain import FilterFactory  # noqa: PLC0415 - takes NumPy along
 
     try:
         rows, columns = FilterFactory(definition)().halo

@@ -16,7 +16,7 @@ from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import Definition
+    from imgpipe.chains.definition import Definition
     from imgpipe.chains.parameters import Parameter
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The command ``imgpipe`` itself: it knows the names of all commands, and imports none."""
+"""The command ``imgpipe``: the names of all commands, none of which is imported for help."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import re
 import click
 
 from imgpipe import __version__
+from imgpipe.cli.pages import SETTINGS, write_examples
 from imgpipe.registry import FILTERS
 
-__all__ = ["SETTINGS", "program", "write_examples"]
-
-SETTINGS = {"help_option_names": ["-h", "--help"]}
+__all__ = ["program"]
 
 _COMMANDS = {
     "run": "Run a chain of filters, or your own function.",
@@ -74,12 +73,6 @@ class Program(click.Group):
             "imgpipe blur --help",
             'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"   completion, also zsh and fish',
         )
-
-
-def write_examples(formatter: click.HelpFormatter, *examples: str) -> None:
-    """Write `examples` as the last section of a page of help."""
-    with formatter.section("Example" if len(examples) == 1 else "Examples"):
-        formatter.write_text("\b\n" + "\n".join(examples))
 
 
 program = Program(

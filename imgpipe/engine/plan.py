@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from imgpipe.chains.base import Chain
+from imgpipe.chains.element import Element
+from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
@@ -78,7 +79,7 @@ class Plan:
         Names of the two ends.
     before, after : ImageInfo
         The input and the output.
-    chain : Chain
+    chain : tuple of Element
         The filters.
     halo : (int, int)
         Rows and columns of context of the whole chain, in pixels of the output.
@@ -109,7 +110,7 @@ class Plan:
     destination: str
     before: ImageInfo
     after: ImageInfo
-    chain: Chain
+    chain: tuple[Element, ...]
     halo: Halo
     feed: Feed
     tiler: Tiler
@@ -144,7 +145,7 @@ class Plan:
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
-            "chain": str(self.chain) or "(none)",
+            "chain": described(self.chain) or "(none)",
             "read as": feeds[self.feed],
             "tasks": f"{len(self.tiler)} of {self.tiler.task_rows} rows",
             "chunks": f"{columns} x {rows} pixels",
@@ -198,7 +199,7 @@ def make_plan(
                 destination=destination,
                 before=source.info,
                 after=sink.info,
-                chain=Chain(tuple(stage.filter for stage in stages)),
+                chain=tuple(stage.filter for stage in stages),
                 halo=_context(stages),
                 feed=feed,
                 tiler=tiler,

@@ -10,7 +10,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgpipe.chains.base import FilterFactory
+    from imgpipe.chains.chain import FilterFactory
 
 
 def __getattr__(name: str) -> FilterFactory | list[str]:

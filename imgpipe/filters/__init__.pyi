@@ -1,8 +1,8 @@
-"""The filters and their parameters. Written by ``python -m imgpipe.chains.stubs``."""
+"""The filters and their parameters. Written by ``python -m imgpipe.cli.stubs``."""
 
 from typing import Any, Literal
 
-from imgpipe.chains.base import Filter, FilterFactory
+from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.borders import Border
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.image import Pixels
 from imgpipe.values import (

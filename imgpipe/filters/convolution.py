@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import ParameterError

@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels

@@ -10,7 +10,8 @@ from fractions import Fraction
 from numbers import Integral, Real
 from typing import Annotated, Any
 
-from imgpipe.chains.base import Place, filter
+from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
 from imgpipe.chains.parameters import Example, Through, is_whole
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.geometry import Box

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Box

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import exact_type, gaussian, gaussian_radius

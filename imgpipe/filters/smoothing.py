@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from imgpipe.chains.base import Place, filter
+from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
 from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import gaussian, gaussian_radius

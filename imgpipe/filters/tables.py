@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text
 from imgpipe.chains.parameters import Example, Through
 from imgpipe.errors import UsageError

@@ -14,7 +14,7 @@ from typing import Annotated, cast
 
 import numpy as np
 
-from imgpipe.chains.base import filter
+from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between, Example
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels

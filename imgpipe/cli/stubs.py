@@ -1,7 +1,7 @@
 """The signatures of all filters, written down for editors and type checkers.
 
 The filters are found when they are asked for, which no editor does. So what they take is written
-to ``__init__.pyi``, by ``python -m imgpipe.chains.stubs``; a test holds it against the filters.
+to ``__init__.pyi``, by ``python -m imgpipe.cli.stubs``; a test holds it against the filters.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imgpipe import filters
-from imgpipe.chains.base import FilterFactory
+from imgpipe.chains.chain import FilterFactory
 from imgpipe.registry import FILTERS
 
 __all__ = ["PLACE", "stubs"]
@@ -20,11 +20,11 @@ __all__ = ["PLACE", "stubs"]
 PLACE = Path(filters.__file__).with_name("__init__.pyi")
 """Where the stubs are."""
 
-_HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.chains.stubs``."""
+_HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.cli.stubs``."""
 
 from typing import Any, Literal
 
-from imgpipe.chains.base import Filter, FilterFactory
+from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.borders import Border
 
 '''

@@ -1,0 +1,134 @@
+"""Modules of user filters: files and importable modules, loaded once and again after a change."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
+
+from imgpipe.chains.definition import digest_of
+from imgpipe.errors import UsageError
+
+__all__ = ["file_of", "imported", "is_file", "is_module", "module_of_file", "telling_of"]
+
+_Stamp = tuple[int, int]
+_from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
+
+
+def is_file(place: str) -> bool:
+    """Whether `place` can only be the path of a file."""
+    return re.search(r"[\\/]|\.py\Z", place) is not None
+
+
+def is_module(name: str) -> bool:
+    """Whether `name` can only be that of a module: it has a dot, or can be imported from here."""
+    if "." in name:
+        return True
+    _search("")
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def file_of(module: str) -> str | None:
+    """Return the file that `module` was loaded from here; None for an importable module."""
+    return str(_from_files[module][1].__file__) if module in _from_files else None
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module, which may be in the working folder of this process."""
+    _search("")
+    return importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def telling_of(module: str) -> Iterator[None]:
+    """Make of what goes wrong while `module` is loaded an error that names it."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(f"{module}: fails to load: {error}") from error
+        raise UsageError(
+            f"there is no module {module!r}; install it, run from the folder that it is in, or "
+            "give the path of its file (folder/my_filter.py:function)"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{module}: fails to load: {_told(error)}") from error
+
+
+def module_of_file(shown: str) -> ModuleType:
+    """Return the module that the Python file at `shown` is, loaded anew if the file changed.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or it fails to load.
+    """
+    path = os.path.realpath(shown)
+    stem = re.sub(r"\W", "_", os.path.basename(path).removesuffix(".py"))
+    name = f"imgpipe_file_{stem}_{digest_of(os.fsencode(path))[:12]}"
+    try:
+        found = os.stat(path)
+        stamp = found.st_mtime_ns, found.st_size
+        loader = SourceFileLoader(name, path)
+        source = loader.get_data(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{shown}: there is no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UsageError(f"{shown}: cannot be read: {reason}") from error
+    if name not in _from_files or _from_files[name][0] != stamp:
+        _from_files[name] = stamp, _load(loader, source, shown)
+    return _from_files[name][1]
+
+
+def _load(loader: SourceFileLoader, source: bytes, shown: str) -> ModuleType:
+    """Run the source of a file as a module."""
+    import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
+
+    name, path = loader.name, loader.path
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    _search(os.path.dirname(path))
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    cloudpickle.register_pickle_by_value(module)  # what it runs while it loads may need that
+    try:
+        # Compiled here, because the import system would leave a __pycache__ beside the file.
+        exec(loader.source_to_code(source, path), module.__dict__)  # noqa: S102
+    except BaseException as error:
+        cloudpickle.unregister_pickle_by_value(module)
+        sys.modules.pop(name)
+        if before is not None:
+            sys.modules[name] = before
+        if isinstance(error, (Exception, SystemExit)):
+            raise UsageError(f"{shown}: fails to load: {_told(error, path)}") from error
+        raise
+    return module
+
+
+def _search(folder: str) -> None:
+    """Let modules be found in `folder`: after all others, so that it replaces none."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def _told(error: BaseException, path: str = "") -> str:
+    """Return type and message of `error`, and the line of the file at `path` it comes from."""
+    if isinstance(error, SyntaxError):
+        return str(error)
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{where}"
