@@ -21,6 +21,7 @@ __all__ = [
     "box",
     "flag",
     "function",
+    "functions",
     "one_of",
     "pair",
     "parse_size",
@@ -189,6 +190,23 @@ def function(given: Any, name: str, takes: str) -> Callable[..., Any]:
     if not callable(given):
         raise UsageError(f"{name} must be a function of {takes}, not {shown(given)}")
     return given  # type: ignore[no-any-return] # whatever can be called
+
+
+def functions(given: Any, name: str, takes: str) -> tuple[Callable[..., Any], ...]:
+    """Return one function, several, or None, as a tuple of functions.
+
+    Raises
+    ------
+    UsageError
+        If one of them cannot be called.
+    """
+    several = isinstance(given, Sequence) and not callable(given)
+    found = () if given is None else tuple(given) if several else (given,)
+    if not all(map(callable, found)):
+        raise UsageError(
+            f"{name} must be a function of {takes}, or a list of such functions, not {shown(given)}"
+        )
+    return found
 
 
 def flag(given: Any, name: str) -> bool:

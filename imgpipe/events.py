@@ -1,14 +1,17 @@
-"""What happened, when and where: the only way the engine tells anybody anything.
+"""Events: what happened, when, where and in which run. The engine says nothing in another way.
 
 An observer is a function of one event. Bars, timelines and pages are observers; the engine
-prints nothing. Observers are called in the thread of the run, so a slow one slows it down, and
-an exception from one stops it. Times are seconds of `time.monotonic`, one clock for all
-processes of a machine.
+prints nothing. `imgpipe.observers` delivers the events, in the thread of the run: a slow observer
+slows the run down.
+
+Every event has `time`, in seconds of `time.monotonic`, and `run`, the number of its run: 1, 2, …
+in the order in which this process began them, and 0 where there is no run, as in a check. The
+times of all processes of a machine are from one clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from imgpipe.geometry import Box
@@ -18,7 +21,9 @@ __all__ = [
     "Event",
     "Finished",
     "Observer",
+    "Observing",
     "Report",
+    "SpanDone",
     "Started",
     "TaskDone",
     "WorkerLost",
@@ -26,14 +31,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Started:
     """A run begins, planned and with its files open.
 
     Attributes
     ----------
-    time : float
-        Now.
     source, destination : str
         Names of the two ends.
     pixels : int
@@ -47,6 +50,7 @@ class Started:
     """
 
     time: float
+    run: int = 0
     source: str
     destination: str
     pixels: int
@@ -55,67 +59,101 @@ class Started:
     workers: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskDone:
     """A worker has done a task.
 
     Attributes
     ----------
     time : float
-        When the engine heard of it.
+        When the engine heard of it; also `landed`.
     kind : str
         ``chunks``, ``measure``, ``merge``, ``copy`` or ``seal``.
     pass_index, index : int
         Which pass, and which task of it.
     box : Box
         The pixels it made.
-    worker : int
-        Process id.
+    worker : str
+        The worker that did it, such as ``worker 1``: a label that stays the same for the run. A
+        worker that takes the place of a lost one may have its label. ``reader`` for ``copy``.
+    pid : int
+        Process id of the worker; 0 if the worker may be on another host.
+    made : float
+        When the engine made the task.
     started, ended : float
-        When the worker took it up and put it down.
+        When the worker took it up and put it down. Where `pid` is 0, the clock of that host.
     cpu : float
         Processor time of the worker's process by then, in seconds.
     spans : tuple of (str, float)
-        Seconds in each step: ``read``, ``filter``, ``encode``.
+        Seconds in each step, such as ``read``, ``filter``, ``encode``.
     """
 
     time: float
+    run: int = 0
     kind: str
     pass_index: int
     index: int
     box: Box
-    worker: int
+    worker: str
+    pid: int = 0
+    made: float
     started: float
     ended: float
     cpu: float = 0.0
     spans: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def landed(self) -> float:
+        """When the engine heard of it."""
+        return self.time
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
+class SpanDone:
+    """A reader has read rows for the workers, or the writer has written what they made.
+
+    What workers read and write themselves is in `TaskDone.spans`.
+
+    Attributes
+    ----------
+    name : str
+        ``read`` or ``write``.
+    box : Box
+        Pixels of the input that were read, or of the output that were written.
+    started, ended : float
+        When that began and ended. It may overlap with everything else.
+    """
+
+    time: float
+    run: int = 0
+    name: str
+    box: Box
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """Output has left the stitcher for the file.
 
     Attributes
     ----------
-    time : float
-        Now.
     pixels, size : int
         Pixels and bytes written so far.
     """
 
     time: float
+    run: int = 0
     pixels: int
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerLost:
     """Workers died; their tasks run again.
 
     Attributes
     ----------
-    time : float
-        Now.
     reason : str
         What is known of it, such as the signal.
     tasks : int
@@ -123,6 +161,7 @@ class WorkerLost:
     """
 
     time: float
+    run: int = 0
     reason: str
     tasks: int
 
@@ -193,22 +232,21 @@ class Report:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """The output is in its place."""
 
     time: float
+    run: int = 0
     report: Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """A check has compared a picture with its pieces.
 
     Attributes
     ----------
-    time : float
-        Now.
     name : str
         The filter that is checked.
     done, total : int
@@ -216,10 +254,13 @@ class Compared:
     """
 
     time: float
+    run: int = 0
     name: str
     done: int
     total: int
 
 
-Event = Started | TaskDone | Written | WorkerLost | Finished | Compared
+Event = Started | TaskDone | SpanDone | Written | WorkerLost | Finished | Compared
 Observer = Callable[[Event], None]
+Observing = Observer | Sequence[Observer]
+"""What `on_event` takes: an observer, or several."""

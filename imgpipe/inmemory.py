@@ -13,7 +13,7 @@ from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.errors import UsageError
-from imgpipe.events import Observer
+from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
@@ -38,7 +38,7 @@ def apply(
     executor: ExecutorLike = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
-    on_event: Observer | None = None,
+    on_event: Observing | None = None,
     progress: bool = False,
 ) -> Pixels:
     """Run a filter or a chain over an array, chunk by chunk.

@@ -14,7 +14,7 @@ from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.errors import UsageError
-from imgpipe.events import Observer
+from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
@@ -40,7 +40,7 @@ def measure(
     workers: int | None = None,
     max_memory: int | str | None = None,
     executor: ExecutorLike = None,
-    on_event: Observer | None = None,
+    on_event: Observing | None = None,
     max_pixels: int | str | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgpipe import arguments
-from imgpipe.events import Observer
+from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
 
 __all__ = ["Options"]
@@ -18,7 +18,7 @@ class Options:
     workers: int | None = None
     max_memory: int | str | None = None
     executor: ExecutorLike = None
-    on_event: Observer | None = None
+    on_event: Observing | None = None
     chunk: int | tuple[int, int] | None = None
     timeout: float | None = None
     progress: bool = False
@@ -29,8 +29,7 @@ class Options:
         if self.max_memory is not None:
             self._set("max_memory", arguments.size(self.max_memory, "max_memory"))
         must_be_known(self.executor)
-        if self.on_event is not None:
-            arguments.function(self.on_event, "on_event", "an event")
+        self._set("on_event", arguments.functions(self.on_event, "on_event", "an event"))
         if self.chunk is not None:
             self._set("chunk", arguments.pair(self.chunk, "chunk", at_least=1))
         if self.timeout is not None:

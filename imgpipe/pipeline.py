@@ -32,14 +32,14 @@ from imgpipe.engine.reader import copied_to_scratch
 from imgpipe.engine.tally import Delivery, Tally
 from imgpipe.engine.worker import Job
 from imgpipe.errors import UsageError
-from imgpipe.events import Event, Finished, Observer, Report, Started, TaskDone
+from imgpipe.events import Event, Finished, Observing, Report, Started, TaskDone
 from imgpipe.executors.choice import ExecutorLike, started
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.geometry import Box, Halo
+from imgpipe.observers import observed
 from imgpipe.options import Options
-from imgpipe.progress import observed
 
 __all__ = ["Options", "chosen", "measure_between", "plan_run", "run", "run_between"]
 
@@ -65,7 +65,7 @@ def run(
     max_memory: int | str | None = None,
     executor: ExecutorLike = None,
     region: Region | None = None,
-    on_event: Observer | None = None,
+    on_event: Observing | None = None,
     max_pixels: int | str | None = None,
     compression: int | None = None,
     chunk: int | tuple[int, int] | None = None,
@@ -108,8 +108,10 @@ def run(
         Runs the tasks; imgpipe chooses one by default. An executor that you pass is not shut down.
     region : Box or (y0, x0, y1, x1), optional
         Make only this part of the output.
-    on_event : callable, optional
-        Called with every event of the run, in this thread.
+    on_event : callable or list of callables, optional
+        Observers: functions that get every event of the run, in this thread (`imgpipe.events`).
+        One that raises an exception is switched off, with a warning; one that raises
+        `imgpipe.errors.Cancelled` ends the run.
     max_pixels : int or str, optional
         Larger images are errors; 4 gigapixels by default.
     compression : int, optional
@@ -182,7 +184,7 @@ def run_between(
     with _begun(source, stages, sink, destination, options, control) as (run, tally):
         run.measure()
         report = tally.report(run.make(tally))
-        tally(Finished(time.monotonic(), report))
+        tally(Finished(time=time.monotonic(), report=report))
     return report
 
 
@@ -191,7 +193,7 @@ def measure_between(source: Source, stages: tuple[Stage, ...], options: Options)
     sink = Nowhere(stages[-1].after)
     with _begun(source, stages, sink, "nowhere", options) as (run, tally):
         found = run.measure()
-        tally(Finished(time.monotonic(), tally.report(0)))
+        tally(Finished(time=time.monotonic(), report=tally.report(0)))
     return found
 
 
@@ -285,22 +287,29 @@ class _Run:
         tasks = making * (len(plan.tiler) + (sink.kind == "placed"))
         tasks += sum(map(len, plan.measuring.values()))
         return Started(
-            time.monotonic(),
-            plan.source,
-            plan.destination,
-            plan.after.pixels,
-            tasks,
-            plan.passes,
-            plan.workers,
+            time=time.monotonic(),
+            source=plan.source,
+            destination=plan.destination,
+            pixels=plan.after.pixels,
+            tasks=tasks,
+            passes=plan.passes,
+            workers=plan.workers,
         )
 
     def open(self, control: Control, tell: Callable[[Event], None]) -> None:
         """Copy to scratch files what cannot be read as it is."""
+        since = time.monotonic()
 
         def copied(box: Box) -> None:
+            nonlocal since
             control.check()
-            now = time.monotonic()
-            tell(TaskDone(now, "copy", 0, 0, box, os.getpid(), now, now))
+            began, since = since, time.monotonic()
+            tell(
+                TaskDone(
+                    time=since, kind="copy", pass_index=0, index=0, box=box,
+                    worker="reader", pid=os.getpid(), made=began, started=began, ended=since,
+                )
+            )  # fmt: skip
 
         if self._plan.scratch_bytes:
             self._source = self._scratched(self._source, copied, control.check)

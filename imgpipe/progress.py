@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -16,14 +14,13 @@ from imgpipe.events import (
     Compared,
     Event,
     Finished,
-    Observer,
     Started,
     TaskDone,
     WorkerLost,
     Written,
 )
 
-__all__ = ["Bar", "observed"]
+__all__ = ["Bar"]
 
 _DELAY = 0.2  # seconds; a run that is over by then needs no bar
 
@@ -145,19 +142,3 @@ def _in_notebook() -> bool:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     has_kernel = getattr(shell, "kernel", None) is not None
     return has_kernel and importlib.util.find_spec("ipywidgets") is not None
-
-
-@contextlib.contextmanager
-def observed(on_event: Observer | None, *, progress: bool) -> Iterator[Observer | None]:
-    """Give an observer that shows a bar, if `progress`, beside telling `on_event`."""
-    if not progress:
-        yield on_event
-        return
-    with Bar(always=True) as bar:
-
-        def tell(event: Event) -> None:
-            bar(event)
-            if on_event is not None:
-                on_event(event)
-
-        yield tell

@@ -20,6 +20,7 @@ FLOORS = [
         "admission",
         "events",
         "progress",
+        "observers",
         "registry",
         "machine",
         "publish",

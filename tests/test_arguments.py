@@ -44,7 +44,7 @@ RUNNING: dict[str, list[Any]] = {
     "workers": [0, -1, *NO_WHOLE],
     "max_memory": NO_SIZE,
     "executor": ["magic", "", 3, [], {}, ThreadPoolExecutor, SerialExecutor, object(), np.zeros(3)],
-    "on_event": NO_FUNCTION,
+    "on_event": [*NO_FUNCTION, [3], [print, None], {print}],
     "chunk": NO_PAIR,
     "progress": [3, "yes", None, [], PHOTO],
     "timeout": [0, -1, math.nan, math.inf, 1e300, "5", b"5", True, [5], object()],

@@ -215,13 +215,18 @@ def test_damage_in_the_middle_is_found_and_leaves_the_old_output(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "o.png"]
 
 
-def test_an_observer_that_raises_stops_the_run(picture: Path, tmp_path: Path) -> None:
-    def refuse(event: object) -> None:
-        assert not isinstance(event, Written), "enough"
+def test_an_observer_that_asks_for_the_end_of_the_run_gets_it(
+    picture: Path, tmp_path: Path
+) -> None:
+    for end in (Cancelled("enough"), KeyboardInterrupt("enough"), SystemExit("enough")):
 
-    with pytest.raises(AssertionError, match="enough"):
-        imgpipe.run(picture, invert(), tmp_path / "o.png", workers=2, on_event=refuse)
-    assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
+        def stop(event: object, end: BaseException = end) -> None:
+            if isinstance(event, Written):
+                raise end
+
+        with pytest.raises(type(end), match="enough"):
+            imgpipe.run(picture, invert(), tmp_path / "o.png", workers=2, on_event=stop)
+        assert [p.name for p in tmp_path.iterdir()] == ["in.png"]
 
 
 def test_a_cancelled_run_stops_and_leaves_nothing(picture: Path, tmp_path: Path) -> None:

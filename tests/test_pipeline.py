@@ -162,7 +162,7 @@ def test_a_filter_that_is_not_ours_is_watched_even_with_one_worker(
 
     def note(event: object) -> None:
         if isinstance(event, TaskDone):
-            pids.add(event.worker)
+            pids.add(event.pid)
 
     report = imgpipe.run(png, halved(), tmp_path / "o.png", workers=1, on_event=note)
     assert report.executor.startswith("processes")

@@ -34,16 +34,23 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def started(pixels: int, passes: int = 1) -> Started:
-    return Started(0.0, "in.png", "folder/out.png", pixels, 4, passes, 2)
+    return Started(
+        time=0.0, source="in.png", destination="folder/out.png",
+        pixels=pixels, tasks=4, passes=passes, workers=2,
+    )  # fmt: skip
 
 
 def done(kind: str, pixels: int) -> TaskDone:
-    return TaskDone(0.0, kind, 0, 0, Box(0, 0, 1, pixels), 1, 0.0, 0.0)
+    box = Box(0, 0, 1, pixels)
+    return TaskDone(
+        time=0.0, kind=kind, pass_index=0, index=0, box=box,
+        worker="worker 1", made=0.0, started=0.0, ended=0.0,
+    )  # fmt: skip
 
 
 def finished() -> Finished:
     report = Report("a", "b", 1, 1, 1, "uint8", 1, 1.0, 1.0, 1, "serial", 0, 0, 1, 1, 0)
-    return Finished(0.0, report)
+    return Finished(time=0.0, report=report)
 
 
 def counted(bar: Bar) -> tuple[float, float]:
@@ -55,17 +62,17 @@ def test_counts_megapixels_that_were_written(terminal: Terminal) -> None:
         bar(started(8_000_000))
         bar(done("chunks", 4_000_000))
         assert counted(bar) == (0, 8)
-        bar(Written(0.0, 4_000_000, 123))
+        bar(Written(time=0.0, pixels=4_000_000, size=123))
         assert counted(bar) == (4, 8)
-        bar(Written(0.0, 8_000_000, 246))
+        bar(Written(time=0.0, pixels=8_000_000, size=246))
         assert counted(bar) == (8, 8)
 
 
 def test_counts_the_comparisons_of_a_check(terminal: Terminal) -> None:
     with Bar(terminal) as bar:
-        bar(Compared(0.0, "emboss", 3, 10))
+        bar(Compared(time=0.0, name="emboss", done=3, total=10))
         assert counted(bar) == (3, 10)
-        bar(Compared(0.0, "emboss", 9, 12))
+        bar(Compared(time=0.0, name="emboss", done=9, total=12))
         assert counted(bar) == (9, 12)
         assert "emboss:" in terminal.getvalue()
         assert "comparisons" in terminal.getvalue()
@@ -77,7 +84,7 @@ def test_counts_the_pixels_of_every_pass(terminal: Terminal) -> None:
         bar(done("measure", 6_000_000))
         assert counted(bar) == (6, 16)
         bar(done("measure", 2_000_000))
-        bar(Written(0.0, 8_000_000, 1))
+        bar(Written(time=0.0, pixels=8_000_000, size=1))
         assert counted(bar) == (16, 16)
 
 
@@ -85,7 +92,7 @@ def test_ends_full_even_if_the_passes_differ_in_size(terminal: Terminal) -> None
     with Bar(terminal) as bar:
         bar(started(1_000_000, passes=3))
         bar(done("measure", 9_000_000))
-        bar(Written(0.0, 1_000_000, 1))
+        bar(Written(time=0.0, pixels=1_000_000, size=1))
         assert counted(bar) == (10, 10)
 
 
@@ -99,7 +106,7 @@ def test_names_the_file_and_the_unit(terminal: Terminal) -> None:
 def test_tells_of_lost_workers(terminal: Terminal) -> None:
     with Bar(terminal) as bar:
         bar(started(2_000_000))
-        bar(WorkerLost(0.0, "signal SIGKILL", 1))
+        bar(WorkerLost(time=0.0, reason="signal SIGKILL", tasks=1))
         assert "lost: signal SIGKILL" in terminal.getvalue()
 
 
@@ -110,7 +117,7 @@ def test_leaves_nothing_on_the_terminal(
     def run() -> None:
         with Bar(terminal) as bar:
             bar(started(2_000_000))
-            bar(Written(0.0, 1_000_000, 1))
+            bar(Written(time=0.0, pixels=1_000_000, size=1))
             if error is not None:
                 raise error
             bar(finished())
@@ -128,7 +135,7 @@ def test_can_be_used_for_one_run_after_the_other(terminal: Terminal) -> None:
     with Bar(terminal) as bar:
         for _ in range(2):
             bar(started(2_000_000))
-            bar(Written(0.0, 2_000_000, 1))
+            bar(Written(time=0.0, pixels=2_000_000, size=1))
             assert counted(bar) == (2, 2)
             bar(finished())
 
@@ -136,8 +143,8 @@ def test_can_be_used_for_one_run_after_the_other(terminal: Terminal) -> None:
 EVENTS: list[Event] = [
     started(10),
     done("measure", 1),
-    Written(0.0, 10, 1),
-    WorkerLost(0.0, "", 1),
+    Written(time=0.0, pixels=10, size=1),
+    WorkerLost(time=0.0, reason="", tasks=1),
     finished(),
 ]
 

@@ -97,7 +97,7 @@ def _follow(future: Future[CheckReport], slot: Slot, name: str, on_event: Observ
     while not wait([future], timeout=_LOOK_SECONDS).done:
         done, total = map(int, counts)
         if done:
-            on_event(Compared(time.monotonic(), name, done, total))
+            on_event(Compared(time=time.monotonic(), name=name, done=done, total=total))
 
 
 def _counts(slot: Slot) -> Pixels:

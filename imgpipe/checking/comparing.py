@@ -357,7 +357,14 @@ class _Check:
         self._done += 1
         if self._on_event is not None:
             self._total = max(self._done, self._total)
-            self._on_event(Compared(time.monotonic(), self._one.name, self._done, self._total))
+            self._on_event(
+                Compared(
+                    time=time.monotonic(),
+                    name=self._one.name,
+                    done=self._done,
+                    total=self._total,
+                )
+            )
 
 
 def _pixels(count: int) -> str:

@@ -14,10 +14,10 @@ from imgpipe.chains.grammar import all_declared, definitions_in
 from imgpipe.checking.comparing import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import UsageError
-from imgpipe.events import Observer
+from imgpipe.events import Observing
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
-from imgpipe.progress import observed
+from imgpipe.observers import observed
 
 __all__ = ["check"]
 
@@ -29,7 +29,7 @@ def check(
     halo: int | Halo | None = None,
     dtype: Works | None = None,
     alpha: Alpha = None,
-    on_event: Observer | None = None,
+    on_event: Observing | None = None,
     progress: bool = False,
 ) -> CheckReport:
     """Compare the results of a filter over whole pictures and over pieces of them.
@@ -55,8 +55,8 @@ def check(
         The type that a bare function gets, as for `imgpipe.run`.
     alpha : int, "last" or "none", optional
         The alpha channel of `image`, if it is an array, or a file that does not declare alpha.
-    on_event : callable, optional
-        Called with an event after every comparison.
+    on_event : callable or list of callables, optional
+        Observers: functions that get an event after every comparison.
     progress : bool, default False
         Show a progress bar, also in a notebook.
 
@@ -75,8 +75,6 @@ def check(
     """
     one, known = _as_filter(filter, halo, dtype)
     arguments.flag(progress, "progress")
-    if on_event is not None:
-        arguments.function(on_event, "on_event", "an event")
     with observed(on_event, progress=progress) as observer:
         return checked(one, image, alpha, known=known, on_event=observer)
 

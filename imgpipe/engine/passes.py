@@ -24,6 +24,7 @@ from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine import worker
 from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.engine.fold import Fold
+from imgpipe.engine.labels import Labels
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.reader import Reader
 from imgpipe.engine.stitcher import Stitcher
@@ -32,7 +33,7 @@ from imgpipe.engine.tiler import JobRef, Task, Tiler
 from imgpipe.engine.whereabouts import NOTE_BYTES, chunk_at, last_noted
 from imgpipe.engine.worker import Job, Receipt
 from imgpipe.errors import Cancelled
-from imgpipe.events import Event, TaskDone, WorkerLost
+from imgpipe.events import Event, SpanDone, TaskDone, WorkerLost
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.formats.base import RandomSource, Source
@@ -130,6 +131,7 @@ class Passes:
         self._plan, self._executor, self._control, self._tell = plan, executor, control, tell
         self._lasting = lasting
         self._traits = traits_of(executor)
+        self._labels = Labels()
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `filters.faint`
 
     @property
@@ -232,6 +234,9 @@ class Passes:
             if fold is not None and (due := fold.due()):
                 queue.submit(_merging(this.job.tiler, ref, due, merging))
             message = queue.next()
+            for box, began, ended in reader.spans():
+                now = time.monotonic()
+                self._tell(SpanDone(time=now, name="read", box=box, started=began, ended=ended))
             if not isinstance(message, Done):
                 waiting.extend(self._note(message))
                 continue
@@ -253,7 +258,9 @@ class Passes:
                 raise message.error
             return [message.task] if message.task is not None else []
         if isinstance(message, Lost):
-            self._tell(WorkerLost(time.monotonic(), message.reason, message.tasks))
+            self._tell(
+                WorkerLost(time=time.monotonic(), reason=message.reason, tasks=message.tasks)
+            )
         return []
 
     def _note_done(self, this: Pass, message: Done) -> None:
@@ -266,7 +273,9 @@ class Passes:
                 pass_index=this.turn,
                 index=task.index,
                 box=task.box,
-                worker=receipt.worker,
+                worker=self._labels.of(receipt),
+                pid=receipt.worker if self._traits.shares_memory else 0,
+                made=task.made,
                 started=receipt.started,
                 ended=receipt.ended,
                 cpu=receipt.cpu,

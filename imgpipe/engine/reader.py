@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
@@ -77,6 +79,7 @@ class Reader:
         self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
         self._buffers: Buffers | None = None
         self._ahead = False
+        self._spans: deque[tuple[Box, float, float]] = deque()
         if plan.feed in ("bands", "whole"):
             count = plan.window if plan.feed == "bands" else 1
             self._buffers = Buffers(count, plan.band_bytes, shared=shared)
@@ -104,6 +107,11 @@ class Reader:
         first = task.inputs[0]
         if self._feed == "bands" and isinstance(first, Shared):
             self._free.put(first.slot)
+
+    def spans(self) -> Iterator[tuple[Box, float, float]]:
+        """Yield what has been read since this was last asked, with its begin and its end."""
+        while self._spans:
+            yield self._spans.popleft()
 
     def stop(self) -> None:
         """Have the thread that reads come to an end, also where it waits for a slot."""
@@ -148,9 +156,12 @@ class Reader:
                 common = held.intersect(needs).height
                 if common:
                     pixels[:common] = last[len(last) - common :]
+                began = time.monotonic()
                 rows.skip_to(needs.y0 + common)
                 if common < needs.height:
                     rows.read_into(pixels[common:])
+                    read = Box(needs.y0 + common, 0, needs.y1, info.width)
+                    self._spans.append((read, began, time.monotonic()))
                 held, last = needs, pixels
                 yield box, made
             rows.finish()
@@ -174,7 +185,9 @@ class Reader:
         info = self._source.info
         slot = self._buffers.slots[0]
         pixels = slot.array(info.shape, info.dtype)
+        began = time.monotonic()
         cast(WholeSource, self._source).decode_into(pixels, self._check)
+        self._spans.append((info.box, began, time.monotonic()))
         return Shared(slot, info.box, info.channels, info.dtype)
 
     def _operand(self, source: RandomSource, asked: list[Box]) -> Input:

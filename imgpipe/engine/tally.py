@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Self, cast
 
 from imgpipe.engine.passes import Control
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.tiler import Task
 from imgpipe.engine.worker import Receipt
-from imgpipe.events import Event, Observer, Report, Started, TaskDone, WorkerLost, Written
-from imgpipe.executors.base import traits_of
+from imgpipe.events import Event, Observer, Report, SpanDone, Started, TaskDone, WorkerLost, Written
 from imgpipe.formats.base import OrderedSink, Sink
 from imgpipe.machine import PeakMemory
 
 __all__ = ["Delivery", "Tally"]
+
+_RUNS = itertools.count(1)
 
 
 class Delivery:
@@ -31,10 +34,12 @@ class Delivery:
         """Append what was encoded."""
         sink = cast(OrderedSink, self._sink)
         data = task.output.bytes() if task.output else memoryview(receipt.data)
-        used = 0
+        used, began = 0, time.monotonic()
         for size, facts in receipt.units:
             sink.append(data[used : used + size], facts)
             used += size
+        now = time.monotonic()
+        self._tell(SpanDone(time=now, name="write", box=task.box, started=began, ended=now))
         self._written(task, used)
 
     def placed(self, task: Task, _receipt: Receipt) -> None:
@@ -45,7 +50,7 @@ class Delivery:
     def _written(self, task: Task, size: int) -> None:
         self._pixels += task.box.area
         self._size += size
-        self._tell(Written(time.monotonic(), self._pixels, self._size))
+        self._tell(Written(time=time.monotonic(), pixels=self._pixels, size=self._size))
 
 
 class Tally:
@@ -56,9 +61,9 @@ class Tally:
     ) -> None:
         self._plan, self._executor, self._control = plan, executor, control
         self._observer = observer
-        self._near = traits_of(executor).shares_memory
         self._began = time.monotonic(), time.process_time()
-        self._cpu: dict[int, float] = {}
+        self._cpu: dict[tuple[str, int], float] = {}
+        self._run = next(_RUNS)
         self._done = self._lost = self._tasks = 0
 
     def __enter__(self) -> Self:
@@ -69,15 +74,16 @@ class Tally:
         self._peak.stop()
 
     def __call__(self, event: Event) -> None:
-        """Count `event` and pass it on."""
+        """Count `event` and pass it on, with the number of the run."""
+        event = replace(event, run=self._run)
         if isinstance(event, Started):
             self._tasks = event.tasks
         elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge"):
             self._done += 1
             self._control.progress = self._done / self._tasks
-            self._cpu[event.worker] = event.cpu
-            if self._near:  # elsewhere a process id means another process, or none
-                self._peak.pids |= {event.worker, *getattr(self._executor, "pids", ())}
+            self._cpu[event.worker, event.pid] = event.cpu
+            if event.pid:
+                self._peak.pids |= {event.pid, *getattr(self._executor, "pids", ())}
         elif isinstance(event, WorkerLost):
             self._lost += 1
         if self._observer is not None:
@@ -86,7 +92,7 @@ class Tally:
     def report(self, size: int) -> Report:
         """Return what the run was like."""
         plan, (began, cpu_began) = self._plan, self._began
-        theirs = sum(cpu for pid, cpu in self._cpu.items() if pid != os.getpid())
+        theirs = sum(cpu for (_, pid), cpu in self._cpu.items() if pid != os.getpid())
         return Report(
             source=plan.source,
             destination=plan.destination,

@@ -7,8 +7,9 @@ pixel is in exactly one chunk of one task.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,6 +122,8 @@ class Task:
         Where the worker notes what it is at.
     values : tuple
         What a task of merging merges.
+    made : float
+        When it was made, by `time.monotonic`.
     """
 
     kind: str
@@ -131,6 +134,7 @@ class Task:
     job: JobRef
     note: Slot | None = None
     values: tuple[Any, ...] = ()
+    made: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True)

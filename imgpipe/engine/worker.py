@@ -101,8 +101,8 @@ class Receipt:
         The measurement of a task that measures.
     seen : tuple of int
         What was seen of each filter, for `filters.faint`.
-    worker : int
-        Process id.
+    worker, thread : int
+        Ids of the process and of the thread.
     started, ended, cpu : float
         When the task was taken up and put down, and the processor time of the process by then.
     spans : tuple of (str, float)
@@ -114,6 +114,7 @@ class Receipt:
     measured: Any = None
     seen: tuple[int, ...] = ()
     worker: int = field(default_factory=os.getpid)
+    thread: int = field(default_factory=threading.get_ident)
     started: float = 0.0
     ended: float = 0.0
     cpu: float = 0.0

@@ -1,0 +1,19 @@
+"""Labels of workers: they are numbered in the order in which their first receipts arrive."""
+
+from __future__ import annotations
+
+from imgpipe.engine.worker import Receipt
+
+__all__ = ["Labels"]
+
+
+class Labels:
+    """Gives every worker, a thread of some process, its label."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], str] = {}
+
+    def of(self, receipt: Receipt) -> str:
+        """Return the label of the worker that wrote `receipt`: such as ``worker 1``."""
+        who = receipt.worker, receipt.thread
+        return self._known.setdefault(who, f"worker {len(self._known) + 1}")
