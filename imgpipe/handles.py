@@ -244,7 +244,7 @@ def _meant(*args: Any, **options: Any) -> dict[str, Any]:
         raise UsageError("control is that of the handle; follow and stop the run by the handle")
     Options(**{each.name: given[each.name] for each in fields(Options) if each.name in given})
     chain = chain_from(given["filter"], given.pop("halo", None), given.pop("dtype", None))
-    ends = ("src", "dst", "max_pixels", "compression", "alpha")
+    ends = ("src", "dst", "max_pixels", "compression", "alpha", "save")
     must_be_meant(*(given.get(name) for name in ends))
     if given.get("region") is not None:
         given["region"] = arguments.box(given["region"], "region")

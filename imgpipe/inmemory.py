@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.opening import open_sink, open_source, saved
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.pipeline import Options, chosen, run_between
@@ -140,6 +141,7 @@ def write(
     *,
     alpha: Alpha = None,
     compression: int | None = None,
+    save: Mapping[str, Any] | None = None,
 ) -> int:
     """Write an array as an image file, either completely or not at all.
 
@@ -153,7 +155,9 @@ def write(
         The alpha channel: the last one, or none by default. A PNG with two or four channels
         always stores its last channel as alpha.
     compression : int, optional
-        0 to 9, for formats that compress.
+        0 to 9, for formats that compress; the same as ``save={"compression": ...}``.
+    save : dict, optional
+        Options of the format by name; ``imgpipe formats`` lists them.
 
     Returns
     -------
@@ -169,7 +173,7 @@ def write(
     """
     image = admitted(array, alpha)
     source = RandomArray(image.info, image.pixels)
-    sink = open_sink(dst, image.info, compression=compression)
+    sink = open_sink(dst, image.info, saved(save, compression))
     try:
         options = Options(executor="serial")
         return run_between(source, (), sink, os.fspath(dst), options).size

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -36,7 +36,7 @@ from imgpipe.events import Event, Finished, Observing, Report, Started, TaskDone
 from imgpipe.executors.choice import ExecutorLike, started
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
-from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.opening import must_take, open_sink, open_source, saved
 from imgpipe.geometry import Box, Halo
 from imgpipe.observers import observed
 from imgpipe.options import Options
@@ -68,6 +68,7 @@ def run(
     on_event: Observing | None = None,
     max_pixels: int | str | None = None,
     compression: int | None = None,
+    save: Mapping[str, Any] | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     progress: bool = False,
@@ -115,7 +116,10 @@ def run(
     max_pixels : int or str, optional
         Larger images are errors; 4 gigapixels by default.
     compression : int, optional
-        0 to 9, for formats that compress.
+        0 to 9, for formats that compress; the same as ``save={"compression": ...}``.
+    save : dict, optional
+        Options of the output format by name, such as ``{"compression": 3}``; ``imgpipe formats``
+        lists them.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
@@ -137,7 +141,7 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     chain = chain_from(filter, halo, dtype)
-    ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
+    ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
     with ends as (source, stages, sink):
         return run_between(source, stages, sink, os.fspath(dst), options, control)
 
@@ -156,6 +160,7 @@ def plan_run(
     region: Region | None = None,
     max_pixels: int | str | None = None,
     compression: int | None = None,
+    save: Mapping[str, Any] | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> Plan:
@@ -165,7 +170,7 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     chain = chain_from(filter, halo, dtype)
-    ends = _opened(src, chain, dst, region, max_pixels, compression, alpha)
+    ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
     with ends as (source, stages, sink):
         planned = planned_run(source, stages, sink, os.fspath(dst), options, Control())
         with planned as (plan, *_):
@@ -234,10 +239,11 @@ def _opened(
     dst: str | os.PathLike[str],
     region: Region | None,
     max_pixels: int | str | None,
-    compression: int | None,
+    save: Mapping[str, Any],
     alpha: Alpha,
 ) -> Iterator[tuple[Source, tuple[Stage, ...], Sink]]:
     """Open both ends; leave nothing of the output unless it was committed."""
+    must_take(dst, save)
     source = open_source(src, max_pixels, alpha)
     if region is not None:
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
@@ -246,7 +252,7 @@ def _opened(
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
     stages = resolve(chain, source.info)
     after = stages[-1].after if stages else source.info
-    sink = open_sink(dst, after, compression=compression)
+    sink = open_sink(dst, after, save)
     if alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
         _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
     try:

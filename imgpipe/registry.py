@@ -1,8 +1,8 @@
 """Names of the members of the open sets, and where each is: nothing is imported to list them.
 
 Built-in members stand in the tables below, so that help can be printed without NumPy. Other
-packages add theirs through entry points (``imgpipe.filters``); one that fails to load is an
-error when it is asked for by name, and never before.
+packages add theirs through entry points (``imgpipe.filters``, ``imgpipe.formats``); one that fails
+to load is an error when it is asked for by name, and never before.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from imgpipe.errors import UsageError
 
-__all__ = ["FILTERS", "FORMATS", "Member", "Registry"]
+__all__ = ["FILTERS", "FORMATS", "FormatMember", "Member", "Registry"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,25 @@ class Member:
     attribute: str = ""
 
 
-class Registry(Mapping[str, Member]):
+@dataclass(frozen=True)
+class FormatMember(Member):
+    """Where a format is, and what must be known of it before it is loaded.
+
+    Its module declares the same; see `imgpipe.formats.declaration.Format` for the words. Of a
+    format that another package adds, nothing is known before it is loaded.
+    """
+
+    name: str = ""
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+
+
+MemberT = TypeVar("MemberT", bound=Member)
+
+
+class Registry(Mapping[str, MemberT], Generic[MemberT]):
     """A mapping of names to members that loads them when asked.
 
     Parameters
@@ -40,13 +58,22 @@ class Registry(Mapping[str, Member]):
         The built-in ones.
     group : str, optional
         Entry-point group of those that other packages add.
+    member : type, optional
+        What is known of a member.
     """
 
-    def __init__(self, kind: str, members: dict[str, Member], group: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        members: dict[str, MemberT],
+        group: str = "",
+        member: Callable[[str, str, str], MemberT] = Member,  # type: ignore[assignment]
+    ) -> None:
         self._kind, self._members, self._group = kind, members, group
-        self._discovered = not group
+        self.built_in: Mapping[str, MemberT] = dict(members)
+        self._discovered, self._member = not group, member
 
-    def __getitem__(self, name: str) -> Member:
+    def __getitem__(self, name: str) -> MemberT:
         if name not in self._members:
             self._discover()
         return self._members[name]
@@ -93,7 +120,7 @@ class Registry(Mapping[str, Member]):
 
         for point in entry_points(group=self._group):
             where = f"from {point.dist.name}" if point.dist else f"from {point.module}"
-            self._members.setdefault(point.name, Member(point.module, where, point.attr))
+            self._members.setdefault(point.name, self._member(point.module, where, point.attr))
 
 
 def _announced(group: str) -> bool:
@@ -197,8 +224,22 @@ FILTERS = Registry(
 FORMATS = Registry(
     "format",
     {
-        "png": Member("imgpipe.formats.png", "PNG, streamed in and encoded by every worker."),
-        "npy": Member("imgpipe.formats.npy", "NumPy array, read and written in place."),
+        "png": FormatMember(
+            "imgpipe.formats.png",
+            "PNG, streamed in and encoded by every worker.",
+            name="PNG",
+            suffixes=(".png",),
+            # The last two are of files that were damaged, mostly when transferred as text.
+            magic=(b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
+        ),
+        "npy": FormatMember(
+            "imgpipe.formats.npy",
+            "NumPy array, read and written in place.",
+            name="NPY",
+            suffixes=(".npy",),
+            magic=(b"\x93NUMPY",),
+        ),
     },
     group="imgpipe.formats",
+    member=FormatMember,
 )

@@ -60,7 +60,8 @@ FILE = {
     "filter": [None, 3, PHOTO, int, []],
     "region": NO_BOX,
     "max_pixels": NO_SIZE,
-    "compression": [-1, 10, *NO_WHOLE],
+    "compression": [-1, 10, *(given for given in NO_WHOLE if given != 2)],
+    "save": [3, "compression=3", ["compression"], {3: 3}, {"compression": 10}, {"quality": 3}],
     "alpha": ALPHA,
     **BARE,
 }
@@ -88,6 +89,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "dst": FILE["dst"],
             "alpha": ALPHA,
             "compression": FILE["compression"],
+            "save": FILE["save"],
         },
     ),
     "info": (imgpipe.info, {"src": NO_PATH}),

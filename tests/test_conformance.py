@@ -164,7 +164,7 @@ def from_command_line(one: Filter) -> Chain:
 def test_every_format_gives_back_what_it_was_given(
     name: str, channels: int, dtype: str, tmp_path: Path
 ) -> None:
-    suffix = FORMATS.load(name).SUFFIXES[0]
+    suffix = FORMATS[name].suffixes[0]
     for shape in ((1, 1), (1, 211), (211, 1), (97, 89)):
         array = noise((*shape, channels), dtype)
         np.save(tmp_path / "in.npy", array)
@@ -182,7 +182,7 @@ def test_every_format_tells_of_damage_in_its_own_words(
     name: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp(name)
-    suffix = FORMATS.load(name).SUFFIXES[0]
+    suffix = FORMATS[name].suffixes[0]
     np.save(folder / "in.npy", noise((23, 19, 3), "uint8"))
     whole = folder / f"whole{suffix}"
     imgpipe.run(folder / "in.npy", imgpipe.Chain(()), whole)

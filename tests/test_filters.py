@@ -14,7 +14,7 @@ from imgpipe.chains.chain import Chain, FilterFactory, as_chain
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
 from imgpipe.iteration import iter_chunks
-from imgpipe.registry import FILTERS, FORMATS, Member, Registry
+from imgpipe.registry import FILTERS, Member, Registry
 from tests.conftest import noise
 
 
@@ -269,15 +269,6 @@ def test_every_filter_is_documented(name: str) -> None:
     for parameter in FILTERS.load(name).definition.parameters:
         assert f"{parameter.name}" in text
         assert parameter.text, f"{name}: {parameter.name} has no line of help"
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_every_format_can_be_opened(name: str) -> None:
-    module = FORMATS.load(name)
-    assert callable(module.open_source)
-    assert callable(module.open_sink)
-    assert callable(module.matches)
-    assert all(suffix.startswith(".") for suffix in module.SUFFIXES)
 
 
 def test_a_member_that_fails_to_load_does_not_break_the_others() -> None:

@@ -13,8 +13,8 @@ import pytest
 import imgpipe
 from imgpipe.errors import ImgpipeError
 from imgpipe.filters import invert
-from imgpipe.formats import opening
-from imgpipe.registry import FORMATS, Registry
+from imgpipe.formats import choosing
+from imgpipe.registry import FORMATS, FormatMember, Registry
 
 SOURCE = '''
 import imgpipe
@@ -100,7 +100,7 @@ def test_one_that_fails_to_import_breaks_only_itself(site: Path) -> None:
 BROKEN_FORMATS = {
     "fails to import": "raise RuntimeError('no luck')\n",
     "ends the process": "raise SystemExit(3)\n",
-    "does not parse": "def matches(:\n",
+    "does not parse": "FORMAT = (:\n",
     "is incomplete": "SUFFIXES = ('.odd',)\n",
 }
 
@@ -115,8 +115,8 @@ def broken_format(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[imgpipe.formats]\nodd = odd_format\n")
     (tmp_path / "site" / "odd_format.py").write_text(BROKEN_FORMATS[request.param])
-    built_in = {name: FORMATS[name] for name in ("png", "npy")}
-    monkeypatch.setattr(opening, "FORMATS", Registry("format", built_in, "imgpipe.formats"))
+    registry = Registry("format", dict(FORMATS.built_in), "imgpipe.formats", FormatMember)
+    monkeypatch.setattr(choosing, "FORMATS", registry)
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "odd_format", raising=False)
     np.save(tmp_path / "in.npy", np.full((4, 5, 3), 100, np.uint8))

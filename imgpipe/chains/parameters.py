@@ -198,7 +198,8 @@ class Parameter:
             number: float = self.kind(value)
         except (TypeError, ValueError, OverflowError):
             raise ParameterError(wrong) from None
-        if isinstance(value, (bool, str)) or number != value:  # 1.5 for an int, NaN for a float
+        is_flag = type(value).__name__ in ("bool", "bool_")  # of Python or of NumPy
+        if is_flag or isinstance(value, str) or number != value:  # 1.5 for an int, NaN for a float
             raise ParameterError(wrong)
         bounds = self.bounds or Between()
         if not bounds.low <= number <= bounds.high:
@@ -228,8 +229,10 @@ def _shown(value: Any) -> str:
     return repr(value)
 
 
-def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+def parameters_of(function: Callable[..., Any], *, after: int = 1) -> tuple[Parameter, ...]:
     """Return the parameters of a kernel: all but the chunk and what the engine fills in.
+
+    `after` is how many come first that are none: the chunk alone, for a kernel.
 
     Nor is ``out=None`` one of them, where an array would go that the engine makes itself.
     """
@@ -239,7 +242,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     hints = annotations_of(function)
     found = []
     for position, entry in enumerate(signature.parameters.values()):
-        if position == 0 or entry.name in ENGINE_KEYWORDS:
+        if position < after or entry.name in ENGINE_KEYWORDS:
             continue
         if entry.kind in (entry.VAR_KEYWORD, entry.VAR_POSITIONAL):
             continue

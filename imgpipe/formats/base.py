@@ -1,10 +1,8 @@
 """Source and Sink: what the engine asks of a format.
 
-A format is one module. To read, it offers ``open_source(path, max_pixels)``; to write,
-``open_sink(path, info, **options)``. One whose files do not say which channel is alpha has
-``SAYS_ALPHA = False``, and its ``open_source`` takes the `alpha` of the caller as well. The engine
+A format is one module, which says in a `declaration.Format` how it is read and written. The engine
 looks at ``access`` of the opened source, which is a property of the file and not of the format, and
-at the kind of the sink, whose ``info`` says what readers of the file will take for alpha.
+at the kind of the sink.
 """
 
 from __future__ import annotations

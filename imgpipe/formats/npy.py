@@ -19,20 +19,14 @@ from numpy.lib import format as npy
 from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check
+from imgpipe.formats.declaration import Format
 from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.publish import OutputFile
 
-__all__ = ["SAYS_ALPHA", "SUFFIXES", "matches", "open_sink", "open_source"]
+__all__ = ["FORMAT", "open_sink", "open_source"]
 
-SAYS_ALPHA = False
-SUFFIXES = (".npy",)
 _PIECE_BYTES = 4 << 20
-
-
-def matches(head: bytes) -> bool:
-    """Whether a file that begins with `head` is one of this format."""
-    return head.startswith(b"\x93NUMPY")
 
 
 def open_source(
@@ -71,8 +65,8 @@ def open_source(
     return _Transposed(info, path, layout) if fortran else RawSource(info, layout, path)
 
 
-def open_sink(path: str, info: ImageInfo, *, compression: int | None = None) -> NpySink:
-    """Return a sink that writes an array to `path`; it is never compressed."""
+def open_sink(path: str, info: ImageInfo) -> NpySink:
+    """Return a sink that writes an array to `path`."""
     return NpySink(path, info)
 
 
@@ -150,3 +144,6 @@ def _written_header(info: ImageInfo) -> bytes:
     out = io.BytesIO()
     npy.write_array_header_1_0(out, entries)
     return out.getvalue()
+
+
+FORMAT = Format("NPY", (".npy",), (b"\x93NUMPY",), open_source, open_sink, says_alpha=False)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
-from imgpipe.errors import FormatError, InputError, UsageError
+from imgpipe.errors import InputError, UsageError
 from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.choosing import HEAD_BYTES, format_for, format_of
+from imgpipe.formats.declaration import Format
+from imgpipe.formats.fitting import fitted
 from imgpipe.image import ImageInfo
-from imgpipe.registry import FORMATS
 
-__all__ = ["must_be_meant", "open_sink", "open_source"]
-
-_HEAD_BYTES = 64
+__all__ = ["must_be_meant", "must_take", "open_sink", "open_source", "saved"]
 
 
 def open_source(
@@ -35,46 +36,73 @@ def open_source(
     """
     name = arguments.path(path, "src")
     limit = None if max_pixels is None else arguments.size(max_pixels, "max_pixels")
-    head = _head(name)
-    broken: list[str] = []
-    for format_name in FORMATS:
-        module = _loaded(format_name, broken)
-        if module is not None and module.matches(head):
-            if not getattr(module, "SAYS_ALPHA", True):
-                return cast(Source, module.open_source(name, limit, alpha))
-            source = cast(Source, module.open_source(name, limit))
-            _must_agree(source.info, alpha, name)
-            return source
-    if not head:
-        raise FormatError(f"{name}: is empty; get a fresh copy")
-    known = ", ".join(FORMATS)
-    raise FormatError(
-        f"{name}: is not an image that imgpipe reads ({known}); convert it to one of these first"
-        f"{''.join(broken)}"
-    )
+    chosen = format_of(name, _head(name))
+    assert chosen.read is not None
+    if not chosen.says_alpha:
+        return chosen.read(name, limit, alpha)
+    source = chosen.read(name, limit)
+    _must_agree(source.info, alpha, name)
+    return source
 
 
 def open_sink(
-    path: str | os.PathLike[str], info: ImageInfo, *, compression: int | None = None
+    path: str | os.PathLike[str], info: ImageInfo, save: Mapping[str, Any] | None = None
 ) -> Sink:
     """Return the sink for an image file at `path`, in the format that its suffix names.
+
+    `save` are the options of that format.
 
     Raises
     ------
     UsageError
-        If no format has that suffix, or it cannot hold such an image.
+        If no format has that suffix, it cannot hold such an image, or has no such options.
     OutputError
         If the file cannot be written.
     """
     name = arguments.path(path, "dst")
-    options: dict[str, Any] = {}
-    if compression is not None:
-        options["compression"] = arguments.whole(compression, "compression", at_least=0, at_most=9)
-    module = _format_for(name)
-    return cast(Sink, module.open_sink(name, info, **options))
+    chosen = format_for(name)
+    assert chosen.write is not None
+    options = _options(chosen, save, name)
+    return chosen.write(name, fitted(info, chosen, name), **options)
 
 
-def must_be_meant(src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: Any) -> None:
+def must_take(dst: str | os.PathLike[str], save: Mapping[str, Any]) -> None:
+    """Refuse a path that names no format, and options that its format does not have.
+
+    Raises
+    ------
+    UsageError
+        As `open_sink` does.
+    """
+    name = arguments.path(dst, "dst")
+    _options(format_for(name), save, name)
+
+
+def saved(save: Any, compression: Any = None) -> Mapping[str, Any]:
+    """Return the options of the output, of which compression may be given by itself.
+
+    Raises
+    ------
+    UsageError
+        If they have no names, or compression is given twice.
+    """
+    if save is None:
+        save = {}
+    if not isinstance(save, Mapping) or not all(isinstance(key, str) for key in save):
+        raise UsageError(
+            "save must be the options of the output format by name, such as "
+            f"{{'compression': 3}}, not {arguments.shown(save)}"
+        )
+    if compression is None:
+        return save
+    if "compression" in save:
+        raise UsageError("compression is given twice: by itself and in save; leave one out")
+    return {**save, "compression": compression}
+
+
+def must_be_meant(
+    src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: Any, save: Any
+) -> None:
     """Refuse what no file that may be there could make right.
 
     Raises
@@ -83,15 +111,18 @@ def must_be_meant(src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: 
         As `open_source` and `open_sink` do.
     """
     arguments.path(src, "src")
-    _format_for(arguments.path(dst, "dst"))
+    must_take(dst, saved(save, compression))
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
-    if compression is not None:
-        arguments.whole(compression, "compression", at_least=0, at_most=9)
     if not may_be_alpha(alpha):
         raise UsageError(
             f"alpha must be the number of the last channel, 'last' or 'none', not {alpha!r}"
         )
+
+
+def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return the options that are given, checked."""
+    return {key: format.option(key, name).check(value, name) for key, value in (save or {}).items()}
 
 
 def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
@@ -105,48 +136,6 @@ def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
     )
 
 
-def _format_for(name: str) -> Any:
-    suffix = os.path.splitext(name)[1].lower()
-    known: list[str] = []
-    broken: list[str] = []
-    for format_name in FORMATS:
-        if (module := _loaded(format_name, broken)) is not None:
-            known += module.SUFFIXES
-            if suffix in module.SUFFIXES:
-                return module
-    if not suffix and _is_device(name):
-        return FORMATS.load("png")
-    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
-    raise UsageError(
-        f"{name}: {what}; the output must end in {' or '.join(known)}{''.join(broken)}"
-    )
-
-
-def _loaded(format_name: str, broken: list[str]) -> Any:
-    """Return the module of a format; None, with the reason in `broken`, if it is of no use.
-
-    Whose package is broken may have no part in the matter, so that is told last.
-    """
-    try:
-        module = FORMATS.load(format_name)
-        _ = module.matches, module.SUFFIXES, module.open_source
-    except UsageError as error:
-        broken.append(f" (besides, {error})")
-    except AttributeError as error:
-        broken.append(f" (besides, the format {format_name!r} is incomplete: {error})")
-    else:
-        return module
-    return None
-
-
-def _is_device(name: str) -> bool:
-    try:
-        mode = os.stat(name).st_mode
-    except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)
-
-
 def _head(name: str) -> bytes:
     try:
         found = os.stat(name)
@@ -155,7 +144,7 @@ def _head(name: str) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{name}: is a pipe or a device; give the path of an image file")
         with open(name, "rb") as file:
-            return file.read(_HEAD_BYTES)
+            return file.read(HEAD_BYTES)
     except FileNotFoundError:
         raise InputError(f"{name}: there is no such file; check the path") from None
     except PermissionError:

@@ -12,10 +12,20 @@ alpha channel and 16 bits stay 16 bits. Written are 8 and 16 bits with one to fo
 
 from __future__ import annotations
 
-from imgpipe.formats.png.chunks import matches
+from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
+from imgpipe.formats.png.chunks import MAX_CHUNK
 from imgpipe.formats.png.reading import open_source
 from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, open_sink
 
-__all__ = ["DEFAULT_COMPRESSION", "SUFFIXES", "matches", "open_sink", "open_source"]
+__all__ = ["DEFAULT_COMPRESSION", "FORMAT", "open_sink", "open_source"]
 
-SUFFIXES = (".png",)
+FORMAT = Format(
+    "PNG",
+    (".png",),
+    (b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
+    open_source,
+    open_sink,
+    dtypes=("uint8", "uint16"),
+    layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
+    side=MAX_CHUNK,
+)

@@ -31,13 +31,13 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from isal import isal_zlib
 
-from imgpipe.errors import UsageError
+from imgpipe.chains.parameters import Between
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.png import deflate
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, chunk
@@ -51,12 +51,13 @@ from imgpipe.formats.png.rowfilters import (
     filter_rows,
     scratch,
 )
-from imgpipe.image import Colour, ImageInfo, Pixels, guess_colour
+from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.publish import OutputFile
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
 
 Method = tuple[int, deflate.Deflate]
+Compression = Annotated[int, Between(0, 9), "From 0 (fast, large file) to 9 (slow, small file)."]
 
 DEFAULT_COMPRESSION = 2
 ADAPTIVE = -1
@@ -71,7 +72,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def open_sink(
-    path: str | os.PathLike[str], info: ImageInfo, *, compression: int = DEFAULT_COMPRESSION
+    path: str | os.PathLike[str], info: ImageInfo, *, compression: Compression = DEFAULT_COMPRESSION
 ) -> PngSink:
     """Begin a PNG file.
 
@@ -92,28 +93,10 @@ def open_sink(
 
     Raises
     ------
-    UsageError
-        If PNG cannot hold such an image or there is no such compression.
     OutputError
         If the file cannot be written.
     """
-    name = os.fspath(path)
-    if info.dtype not in (np.uint8, np.uint16):
-        raise UsageError(
-            f"{name}: PNG supports uint8 and uint16, not {info.dtype}; convert the image first, "
-            "for example by astype:uint16 or astype:uint8,measured, or write .npy"
-        )
-    if info.channels not in _COLOUR_TYPES:
-        raise UsageError(
-            f"{name}: PNG supports 1 to 4 channels, not {info.channels}; select some of them, "
-            f"or write .npy"
-        )
-    if not (0 < info.width <= MAX_CHUNK and 0 < info.height <= MAX_CHUNK):
-        raise UsageError(f"{name}: PNG cannot hold {info.width} x {info.height} pixels; write .npy")
-    if compression not in range(10):
-        raise UsageError(f"{name}: there is no compression {compression}; choose 0 to 9")
-    _, alpha = guess_colour(info.channels)  # what any reader of the file will see
-    return PngSink(name, replace(info, alpha=alpha), compression)
+    return PngSink(os.fspath(path), info, compression)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""Choosing: which format a file is in, by its first bytes when read, by its suffix when written.
+
+The table of the registry decides, so that one module is loaded. Formats of other packages are
+loaded where none of the table will do.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from imgpipe.errors import FormatError, UsageError
+from imgpipe.formats.declaration import Format
+from imgpipe.registry import FORMATS
+
+if TYPE_CHECKING:
+    from imgpipe.registry import FormatMember
+
+__all__ = ["HEAD_BYTES", "format_for", "format_of", "loaded", "usable"]
+
+HEAD_BYTES = 64
+_FOR_DEVICES = "png"
+_ANY = ord("?")
+
+
+def format_of(name: str, head: bytes) -> Format:
+    """Return the format of a file that is to be read.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    head : bytes
+        Its first `HEAD_BYTES` bytes.
+
+    Raises
+    ------
+    FormatError
+        If there is no such format, or it cannot be used.
+    """
+    broken: list[str] = []
+    try:
+        found = _best(lambda one: _alike(one, head), broken) or _best(
+            lambda one: 0 if one.magic else _named(one, name), broken
+        )
+    except UsageError as error:
+        raise FormatError(f"{name}: {error}") from None
+    if found is not None and found.read is not None:
+        return found
+    if found is not None:
+        raise FormatError(
+            f"{name}: {found.name} can only be written; give a file of another format"
+        )
+    if not head:
+        raise FormatError(f"{name}: is empty; get a fresh copy")
+    known = ", ".join(FORMATS)
+    raise FormatError(
+        f"{name}: is not an image that imgpipe reads ({known}); convert it to one of these first"
+        f"{_besides(broken)}"
+    )
+
+
+def format_for(name: str) -> Format:
+    """Return the format of a file that is to be written: that of its suffix; PNG for a device.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or it cannot be used.
+    """
+    broken: list[str] = []
+    try:
+        found = _best(lambda one: _named(one, name), broken)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    if found is not None and found.write is not None:
+        return found
+    if found is not None:
+        raise UsageError(f"{name}: {found.name} can only be read; choose another suffix")
+    suffix = os.path.splitext(name)[1].lower()
+    if not suffix and _is_device(name):
+        return loaded(_FOR_DEVICES)
+    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
+    every: list[FormatMember | Format] = [*FORMATS.built_in.values(), *_added([])]
+    known = [suffix for one in every for suffix in one.suffixes]
+    raise UsageError(
+        f"{name}: {what}; the output must end in {' or '.join(known)}{_besides(broken)}"
+    )
+
+
+def loaded(name: str) -> Format:
+    """Return the format that is registered as `name`, imported.
+
+    Raises
+    ------
+    UsageError
+        If there is none, it does not load, or what it needs is not installed.
+    """
+    if name in FORMATS:
+        _must_have(FORMATS[name])
+    found = FORMATS.load(name)
+    found = getattr(found, "FORMAT", found)
+    if not isinstance(found, Format):
+        where = FORMATS[name].module
+        raise UsageError(f"the format {name!r} is incomplete: {where} declares no FORMAT")
+    _must_have(found)
+    return found
+
+
+def usable(broken: list[str]) -> dict[str, Format]:
+    """Return every format that can be used, by its name; add to `broken` why others cannot."""
+    found = {}
+    for name in FORMATS:
+        try:
+            found[name] = loaded(name)
+        except UsageError as error:
+            broken.append(str(error))
+    return found
+
+
+def _best(score: Callable[[FormatMember | Format], int], broken: list[str]) -> Format | None:
+    """Return the format with the highest score, above 0; those of the table come first."""
+    table = FORMATS.built_in
+    name = max(table, key=lambda name: score(table[name]))
+    if score(table[name]):
+        return loaded(name)
+    best = max(_added(broken), key=score, default=None)
+    return best if best is not None and score(best) else None
+
+
+def _added(broken: list[str]) -> list[Format]:
+    """Return the formats of other packages; add to `broken` why some are of no use."""
+    found = []
+    for name in FORMATS:
+        if name not in FORMATS.built_in:
+            try:
+                found.append(loaded(name))
+            except UsageError as error:
+                broken.append(str(error))
+    return found
+
+
+def _besides(broken: list[str]) -> str:
+    """Return what is told last: a broken package may have no part in the matter."""
+    return "".join(f" (besides, {reason})" for reason in dict.fromkeys(broken))
+
+
+def _must_have(one: FormatMember | Format) -> None:
+    for module in one.needs:
+        if importlib.util.find_spec(module) is None:
+            raise UsageError(f"{one.name} needs {module}: pip install {one.extra or module}")
+
+
+def _alike(one: FormatMember | Format, head: bytes) -> int:
+    """Return how many bytes of `head` say that the file is of this format."""
+    return max((_agreeing(magic, head) for magic in one.magic), default=0)
+
+
+def _agreeing(magic: bytes, head: bytes) -> int:
+    pairs = [(a, b) for a, b in zip(magic, head, strict=False) if a != _ANY]
+    same = len(head) >= len(magic) and all(a == b for a, b in pairs)
+    return len(pairs) if same else 0
+
+
+def _named(one: FormatMember | Format, name: str) -> int:
+    """Return how much of the name of a file is a suffix of this format."""
+    base = os.path.basename(name).lower()
+    fit = [s for s in one.suffixes if base.endswith(s) and len(base) > len(s)]
+    return max(map(len, fit), default=0)
+
+
+def _is_device(name: str) -> bool:
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)

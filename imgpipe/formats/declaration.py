@@ -1,0 +1,130 @@
+"""Declarations: what a format says of itself, in one value.
+
+A format is one module with a value ``FORMAT``::
+
+    def open_source(origin, max_pixels): ...
+    def open_sink(target, info, *, quality: Annotated[int, Between(1, 100), "Quality."] = 90): ...
+
+    FORMAT = Format("Toy", (".toy",), (b"TOY1",), open_source, open_sink, dtypes=("uint8",))
+
+Its options are read from the signature of the writer, like the parameters of a filter from its
+function: the same ones in Python (``save={"quality": 80}``) and on the command line
+(``--quality 80``, ``-O quality=80``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from imgpipe.chains.parameters import Parameter, parameters_of
+from imgpipe.errors import ParameterError
+from imgpipe.formats.base import Sink, Source
+from imgpipe.image import Colour
+
+__all__ = ["GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A meaning of channels that a file can declare.
+
+    Attributes
+    ----------
+    channels : int
+        Channels, alpha included.
+    colour : {"gray", "rgb", "other"}
+        The colour model of the channels before alpha.
+    alpha : int or None
+        The channel that is alpha.
+    """
+
+    channels: int
+    colour: Colour
+    alpha: int | None = None
+
+    def __str__(self) -> str:
+        colour = "RGB" if self.colour == "rgb" else self.colour
+        return f"{colour} and alpha" if self.alpha is not None else colour
+
+
+GRAY, GRAY_ALPHA = Layout(1, "gray"), Layout(2, "gray", 1)
+RGB, RGBA = Layout(3, "rgb"), Layout(4, "rgb", 3)
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a format is, what it holds, and how it is read and written.
+
+    Attributes
+    ----------
+    name : str
+        As people write it, for messages.
+    suffixes : tuple of str
+        Ends of file names, with the dot, in small letters; the first is the usual one.
+    magic : tuple of bytes
+        What the first bytes of its files can be; a ``?`` stands for any byte. Without one, files
+        are known by their suffix.
+    read : callable or None
+        ``read(origin, max_pixels)`` returns a source. Where files do not say which channel is
+        alpha, it takes the `alpha` of the caller as a third argument.
+    write : callable or None
+        ``write(target, info, **options)`` returns a sink.
+    dtypes : tuple of str, or None
+        Types of values that files hold; None for all.
+    layouts : tuple of Layout, or None
+        Meanings of channels that files can declare; None where any number of channels will do.
+    says_alpha : bool
+        Whether a file says which channel is alpha.
+    exact : bool
+        Whether what is read is to the bit what was written.
+    frames : int or None
+        The most images that imgpipe reads from and writes to one file; None for no limit.
+    side : int or None
+        The most rows, and the most columns.
+    needs : tuple of str
+        Modules that it needs and that are not installed with imgpipe.
+    extra : str
+        What to install for them, for ``pip install``.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    magic: tuple[bytes, ...] = ()
+    read: Callable[..., Source] | None = None
+    write: Callable[..., Sink] | None = None
+    dtypes: tuple[str, ...] | None = None
+    layouts: tuple[Layout, ...] | None = None
+    says_alpha: bool = True
+    exact: bool = True
+    frames: int | None = 1
+    side: int | None = None
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+
+    @cached_property
+    def options(self) -> tuple[Parameter, ...]:
+        """Its options, read from the signature of `write`."""
+        return parameters_of(self.write, after=2) if self.write is not None else ()
+
+    def option(self, key: str, name: str) -> Parameter:
+        """Return one of its options.
+
+        Parameters
+        ----------
+        key : str
+            The option.
+        name : str
+            The file, for messages.
+
+        Raises
+        ------
+        ParameterError
+            If there is none of that name.
+        """
+        for each in self.options:
+            if each.name == key:
+                return each
+        has = ", ".join(each.name for each in self.options) or "none"
+        raise ParameterError(f"{name}: {self.name} has no option {key!r}; its options: {has}")

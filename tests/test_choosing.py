@@ -1,0 +1,91 @@
+"""Which format a file is in: by content, by suffix, and loading one module only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.errors import FormatError, UsageError
+from imgpipe.formats import choosing
+from imgpipe.formats.choosing import format_for, format_of
+from imgpipe.registry import FORMATS, FormatMember, Registry
+
+
+def known(monkeypatch: pytest.MonkeyPatch, **more: FormatMember) -> None:
+    """Have more formats in the table."""
+    registry = Registry("format", {**FORMATS.built_in, **more}, "", FormatMember)
+    monkeypatch.setattr(choosing, "FORMATS", registry)
+
+
+MISSING = FormatMember(
+    "imgpipe.formats.no_such_module",
+    "TIFF.",
+    name="TIFF",
+    suffixes=(".tif", ".ome.tif"),
+    magic=(b"II*\0", b"MM\0*"),
+    needs=("no_such_library",),
+    extra="imgpipe[tiff]",
+)
+
+
+def test_a_format_whose_library_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known(monkeypatch, tiff=MISSING)
+    says = r"photo.tif: TIFF needs no_such_library: pip install imgpipe\[tiff\]"
+    (tmp_path / "photo.tif").write_bytes(b"II*\0 and more")
+    with pytest.raises(FormatError, match=says):
+        imgpipe.read(tmp_path / "photo.tif")
+    with pytest.raises(UsageError, match=says):
+        imgpipe.write(np.zeros((2, 2), np.uint8), tmp_path / "photo.tif")
+    assert list(choosing.usable([])) == list(FORMATS.built_in)
+
+
+def test_the_most_bytes_that_agree_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    riff = FormatMember("json", "", name="RIFF", magic=(b"RIFF",))
+    webp = FormatMember("imgpipe.formats.npy", "", name="WebP", magic=(b"RIFF????WEBP",))
+    known(monkeypatch, riff=riff, webp=webp)
+    assert format_of("a", b"RIFF1234WEBPVP8 ").name == "NPY"  # stands for the module of WebP
+    with pytest.raises(FormatError, match="'riff' is incomplete: json declares no FORMAT"):
+        format_of("a", b"RIFF1234WAVEfmt ")
+    with pytest.raises(FormatError, match="a: is not an image that imgpipe reads"):
+        format_of("a", b"RIFF1234WEB"[1:])
+
+
+def test_content_goes_before_the_suffix_which_decides_without_magic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert format_of("a.npy", b"\x89PNG\r\n\x1a\n").name == "PNG"
+    known(monkeypatch, raw=FormatMember("imgpipe.formats.npy", "", name="RAW", suffixes=(".raw",)))
+    assert format_of("a.raw", b"\x89PNG\r\n\x1a\n").name == "PNG"
+    assert format_of("a.raw", b"no magic").name == "NPY"
+    with pytest.raises(FormatError, match="is not an image"):
+        format_of("a.png", b"no magic")
+
+
+def test_the_longest_suffix_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = FormatMember("imgpipe.formats.npy", "", name="OME", suffixes=(".ome.png",))
+    known(monkeypatch, ome=longer)
+    assert format_for("a.OME.PNG").name == "NPY"
+    assert format_for("a.PNG").name == "PNG"
+    with pytest.raises(UsageError, match=r"has no suffix for its format; .* .png or .npy"):
+        format_for(".png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_one_module_is_loaded(suffix: str, tmp_path: Path) -> None:
+    imgpipe.write(np.zeros((2, 2), np.uint8), tmp_path / f"a.{suffix}")
+    code = (
+        "import sys, imgpipe\n"
+        "imgpipe.write(imgpipe.read(sys.argv[1]), sys.argv[1])\n"
+        "others = {'imgpipe.formats.png', 'imgpipe.formats.npy', 'importlib.metadata'}\n"
+        "print(*sorted(others & set(sys.modules)))\n"
+    )
+    command = [sys.executable, "-c", code, tmp_path / f"a.{suffix}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"imgpipe.formats.{suffix}\n"
