@@ -12,11 +12,13 @@ from imgpipe.cleanup import uninterrupted
 
 __all__ = [
     "PeakMemory",
+    "allow_open_files",
     "available_memory",
     "dedicated",
     "held_memory",
     "is_dedicated",
     "keep_freed_memory",
+    "memory_kills",
     "private_memory",
     "tree_memory",
     "usable_processors",
@@ -62,6 +64,35 @@ def tree_memory(pids: set[int]) -> int:
             text = _read(f"/proc/{pid}/smaps_rollup")
             total += int(text.partition("\nPss:")[2].split()[0]) * 1024
     return total
+
+
+def memory_kills() -> int | None:
+    """Return how many processes the system has ended for want of memory; None if not told.
+
+    That is the sum over the system and over the control group of this process.
+    """
+    found = []
+    for path in (("/proc/vmstat",), (_own_cgroup(), "memory.events")):
+        with contextlib.suppress(OSError, ValueError):
+            fields = dict(line.split() for line in _read(*path).splitlines())
+            if "oom_kill" in fields:
+                found.append(int(fields["oom_kill"]))
+    return sum(found) if found else None
+
+
+def allow_open_files(more: int) -> None:
+    """Raise the soft limit of open files, as far as the system lets, if `more` are to be opened."""
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = len(os.listdir("/proc/self/fd")) + more
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def held_memory() -> int:

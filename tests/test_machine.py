@@ -36,3 +36,27 @@ def test_memory_is_bounded_by_the_control_group(
 def test_the_memory_of_a_process_is_told() -> None:
     assert machine.tree_memory({os.getpid()}) > 10_000_000
     assert machine.tree_memory({1 << 30}) == 0
+
+
+def test_processes_ended_for_want_of_memory_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_own_cgroup", lambda: tmp_path)
+    before = machine.memory_kills()
+    (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
+    assert machine.memory_kills() == (before or 0) + 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")
+def test_open_files_are_allowed_as_far_as_the_hard_limit() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    there = len(os.listdir("/proc/self/fd"))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (there + 100, before[1]))
+        for more, allowed in ((50, there + 100), (300, there + 300), (before[1], before[1])):
+            machine.allow_open_files(more)
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == allowed
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

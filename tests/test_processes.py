@@ -24,6 +24,7 @@ import imgpipe
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
+from imgpipe.executors.processes import ends
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
 from imgpipe.pipeline import plan_run
@@ -200,11 +201,77 @@ def test_workers_do_not_outlive_the_server_that_nobody_hears_from(png: Path) -> 
     assert not any("forkserver" in command_of(pid) for pid in workers)
 
 
+def test_the_death_of_a_worker_breaks_nothing_that_another_has(tmp_path: Path) -> None:
+    with ProcessExecutor(2) as pool:
+        first, second = (pool.submit(_wait_for, str(tmp_path / name)) for name in "ab")
+        behind = pool.submit(os.getpid)
+        assert [pool.label(one) for one in (first, second, behind)] == [
+            "worker 1", "worker 2", "worker 1",
+        ]  # fmt: skip
+        assert eventually(lambda: len(list(tmp_path.iterdir())) == 2)
+        dead = int((tmp_path / "a").read_text())
+        os.kill(dead, signal.SIGKILL)
+        assert isinstance(first.exception(60), BrokenExecutor)
+        assert isinstance(behind.exception(60), BrokenExecutor)
+        end = pool.rebuild(first)
+        assert (end.pid, end.reason) == (dead, "signal SIGKILL")
+        assert end.outside
+        assert pool.rebuild(behind) is end
+        assert not second.done()
+        assert pool.submit(os.getpid).result(60) not in {dead, int((tmp_path / "b").read_text())}
+        assert pool.rebuild(second, wanted=True).wanted
+        assert isinstance(second.exception(), BrokenExecutor)
+
+
+def _wait_for(file: str) -> None:
+    Path(file + "~").write_text(str(os.getpid()))
+    Path(file + "~").rename(file)
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("end", "word", "outside"),
+    [
+        ([os.kill, signal.SIGTERM], "signal SIGTERM", True),
+        ([os.kill, signal.SIGKILL], "signal SIGKILL", True),
+        ([os.kill, signal.SIGSEGV], "signal SIGSEGV", False),
+        ([os.kill, signal.SIGRTMAX], "signal SIGRTMAX", False),
+        ([os._exit, 3], "exit code 3", False),
+    ],
+)
+def test_an_end_from_outside_is_told_from_one_by_its_own_fault(end, word, outside) -> None:
+    with ProcessExecutor(1) as pool:
+        pid = pool.submit(os.getpid).result(60)
+        what, *arguments = end
+        lost = pool.submit(what, *([pid] if what is os.kill else []), *arguments)
+        assert isinstance(lost.exception(60), BrokenExecutor)
+        found = pool.rebuild(lost)
+        assert (found.pid, found.reason, found.outside) == (pid, word, outside)
+        assert not found.stillborn
+
+
+def test_a_kill_while_memory_is_short_is_not_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ProcessExecutor(1) as pool:
+        pid = pool.submit(os.getpid).result(60)
+        before = ends.memory_kills()
+        monkeypatch.setattr(ends, "memory_kills", lambda: (before or 0) + 1)
+        lost = pool.submit(os.kill, pid, signal.SIGKILL)
+        assert isinstance(lost.exception(60), BrokenExecutor)
+        assert not pool.rebuild(lost).outside
+
+
+def test_no_more_workers_than_the_limit_get_tasks() -> None:
+    with ProcessExecutor(3) as pool:
+        pool.limit(2)
+        given = [pool.submit(os.getpid) for _ in range(6)]
+        assert {pool.label(one) for one in given} == {"worker 1", "worker 2"}
+
+
 def test_python_does_not_wake_at_its_end_what_is_ending(png: Path) -> None:
     """It may close its pipe at the same moment, which is told on standard error."""
     pool = ProcessExecutor(1)
     pool.submit(os.getpid).result()
-    managers = [pool._current._pool._executor_manager_thread]
+    managers = [worker._pool._executor_manager_thread for worker in pool._workers.values()]
     assert set(managers) <= set(pools._threads_wakeups)
     pool.shutdown()
     assert not set(managers) & set(pools._threads_wakeups)

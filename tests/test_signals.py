@@ -29,7 +29,7 @@ def own(chunk):
     return chunk
 @imgpipe.filter(halo=0)
 def crash(chunk):
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSEGV)
 @imgpipe.filter(halo=0)
 def hang(chunk):
     print("hangs", flush=True)

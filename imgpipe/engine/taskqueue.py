@@ -1,15 +1,15 @@
 """TaskQueue: a bounded window of tasks over any executor, and the ledger of them.
 
 Whatever happens anywhere reaches the run through one inbox: a worker has finished, the reader has
-a task ready, somebody wants to stop. The ledger knows every task that is out. When workers die,
-their tasks run again, one at a time, until the one that kills them is found or all are done. Other
-runs may use the same workers: what they did to them counts for none of the tasks here.
+a task ready, somebody wants to stop. The ledger knows every task that is out. When a worker dies,
+its tasks run again at once. Only the one that it was at counts the death. Other runs may use the
+same workers: what they did to them counts for none of the tasks here.
 """
 
 from __future__ import annotations
 
 import queue
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
@@ -23,9 +23,10 @@ from imgpipe.refusals import refused
 
 __all__ = ["Done", "Lost", "Ready", "Stop", "TaskQueue"]
 
-_ATTEMPTS = 3
-_STARTS = 20  # times that workers may fail to start, one after the other
-_UNEXPLAINED = 50  # times that workers may be lost without a task of this run being at fault
+_ATTEMPTS = 3  # workers that a task may end
+_FROM_OUTSIDE = 20  # workers that others may end while they are at one task
+_STARTS = 20  # workers that may fail to start with one task
+_UNEXPLAINED = 50  # times that a task may be lost without being at fault
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
 
@@ -86,22 +87,15 @@ class TaskQueue:
         self._name, self._describe = name, describe
         self._out: dict[Future[Receipt], Task] = {}
         self._finished: deque[Message] = deque()
-        self._suspects: deque[Task] = deque()
-        self._held: deque[Task] = deque()
-        self._attempts: dict[int, int] = {}
-        self._recovering = False
-        self._stillborn = self._unexplained = 0
+        self._losses: defaultdict[int, Counter[str]] = defaultdict(Counter)
 
     def __len__(self) -> int:
         """Return the number of tasks that are not done."""
-        return len(self._out) + len(self._suspects) + len(self._held)
+        return len(self._out)
 
     def submit(self, task: Task) -> None:
         """Hand over a task."""
-        if self._recovering:
-            self._held.append(task)
-        else:
-            self._start(task)
+        self._start(task)
 
     def next(self) -> Message:
         """Wait for whatever happens next.
@@ -176,14 +170,11 @@ class TaskQueue:
             self._complete(task, future.result())
 
     def _complete(self, task: Task, receipt: Receipt) -> None:
-        self._attempts.pop(task.index, None)
-        self._stillborn = self._unexplained = 0
+        self._losses.pop(task.index, None)
         self._finished.append(Done(task, receipt))
-        if self._recovering:
-            self._advance()
 
     def _recover(self, future: Future[Receipt], error: BaseException) -> None:
-        """Replace dead workers and run again what they had, one task at a time."""
+        """Replace a dead worker and run again what it had."""
         if not isinstance(self._executor, Supervised):
             died = isinstance(error, BrokenExecutor)
             raise WorkerError(
@@ -191,68 +182,58 @@ class TaskQueue:
                 f"{f'has lost its workers ({error})' if died else 'has cancelled the work'}; "
                 "nothing was written. Use the workers of imgpipe, which replaces dead ones"
             ) from error
-        # Nothing is resubmitted before every old worker is gone: a slot must never have two
-        # writers. What others have started since goes on.
+        # Nothing is resubmitted before the worker is gone: a slot must never have two writers.
         end = self._executor.rebuild(future)
-        lost = []
-        for one, task in sorted(self._out.items(), key=lambda item: item[1].index):
-            if not one.done():
-                continue
-            failure = _failure(one)
-            if failure is None:
-                self._attempts.pop(task.index, None)
-                self._finished.append(Done(task, one.result()))
-            elif isinstance(failure, (BrokenExecutor, CancelledError)):
-                lost.append(task)
-            else:
-                continue  # its own message is on its way
+        lost = {
+            one: task
+            for one, task in sorted(self._out.items(), key=lambda item: item[1].index)
+            if one.done() and _is_lost(one) and self._executor.rebuild(one) is end
+        }
+        for one, task in lost.items():
             del self._out[one]
-        self._find_fault(lost, end)
-        self._recovering = True
-        self._suspects.extendleft(reversed(lost))
+            self._count(task, end)
         self._finished.append(Lost(len(lost), end.reason.partition("\n")[0]))
-        self._advance()
+        for task in lost.values():
+            self._start(task)
 
-    def _advance(self) -> None:
-        """Start the next suspect; when there is none left, all that was held back."""
-        if self._out:
-            return
-        if self._suspects:
-            self._start(self._suspects.popleft())
-            return
-        self._recovering = False
-        while self._held:
-            self._start(self._held.popleft())
-
-    def _find_fault(self, lost: list[Task], end: End) -> None:
-        """Blame the tasks whose own workers died; give up where nothing can come of it."""
+    def _count(self, task: Task, end: End) -> None:
+        """Count the loss of a task; give it up where nothing can come of it."""
         if end.wanted:
             return
-        at_fault = [task for task in lost if _at_fault(task, end, alone=len(lost) == 1)]
-        for task in at_fault:
-            self._blame(task, end.reason)
-        self._stillborn = self._stillborn + 1 if end.stillborn else 0
-        self._unexplained = 0 if at_fault else self._unexplained + 1
-        if self._stillborn >= _STARTS or self._unexplained >= _UNEXPLAINED:
+        losses = self._losses[task.index]
+        if end.pid is not None and signed_by(task.note) == end.pid:
+            losses["outside" if end.outside else "fault"] += 1
+            self._blame(task, losses, end.reason)
+        else:
+            losses["stillborn" if end.stillborn else "unexplained"] += 1
+        if losses["stillborn"] >= _STARTS or losses["unexplained"] >= _UNEXPLAINED:
             raise WorkerError(
                 f"{self._name}: no worker could start, the last attempt ended by {end.reason}\n"
                 "The system may refuse processes, threads or memory (ulimit -u, ulimit -v), or end "
                 "them; lower -j (workers=), or use one worker"
             )
 
-    def _blame(self, task: Task, reason: str) -> None:
-        tried = self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
+    def _blame(self, task: Task, losses: Counter[str], reason: str) -> None:
         what = f"{self._name}: {self._describe(task)}"
         if reason.startswith("timeout"):
             raise FilterTimeout(
                 f"{what} did not finish in time{reason.removeprefix('timeout')}\n"
                 "Allow more time (--timeout, or timeout=), or fix the function"
             )
-        if tried >= _ATTEMPTS:
+        if losses["fault"] >= _ATTEMPTS:
             raise WorkerError(
-                f"{what} ended {tried} workers in a row, the last by {reason}\n"
+                f"{what} ended {losses['fault']} workers in a row, the last by {reason}\n"
                 "The filter crashes, or there is too little memory"
             )
+        if losses["outside"] >= _FROM_OUTSIDE:
+            raise WorkerError(
+                f"{what} lost {losses['outside']} workers in a row, the last by {reason}\n"
+                "Something else ends the workers, or the filter ends its own process"
+            )
+
+
+def _is_lost(future: Future[Receipt]) -> bool:
+    return isinstance(_failure(future), (BrokenExecutor, CancelledError))
 
 
 def _failure(future: Future[Receipt]) -> BaseException | None:
@@ -261,14 +242,3 @@ def _failure(future: Future[Receipt]) -> BaseException | None:
         return future.exception()
     except CancelledError as cancelled:
         return cancelled
-
-
-def _at_fault(task: Task, end: End, *, alone: bool) -> bool:
-    """Whether it was the worker of `task` that ended by itself.
-
-    Where that cannot be told, a task is at fault that was the only one lost.
-    """
-    worker = signed_by(task.note)
-    if worker is None or end.dead is None:
-        return alone
-    return worker in end.dead

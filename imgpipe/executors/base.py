@@ -32,25 +32,29 @@ class Traits:
 
 @dataclass(frozen=True)
 class End:
-    """How all workers of a pool came to be replaced.
+    """How a worker came to be replaced.
 
     Attributes
     ----------
     reason : str
         ``timeout``, a signal or an exit code; then where the user's function was.
-    dead : frozenset of int or None
-        Process ids of the workers that ended by themselves, so that the others were ended too.
-        None where that cannot be told.
+    pid : int or None
+        Process id of the worker if it ended by itself. None if it was ended from here, if nobody
+        can tell, or if it never was.
     stillborn : bool
-        Whether a worker did not get as far as its first task, or could not be started at all.
+        Whether the worker did not get as far as its first task, or could not be started at all.
     wanted : bool
-        Whether the workers were ended on purpose.
+        Whether the worker was ended on purpose.
+    outside : bool
+        Whether the worker got a signal that no process gets by its own fault, such as SIGKILL
+        where the system did not run out of memory.
     """
 
     reason: str
-    dead: frozenset[int] | None = None
+    pid: int | None = None
     stillborn: bool = False
     wanted: bool = False
+    outside: bool = False
 
 
 @runtime_checkable
@@ -58,13 +62,19 @@ class Supervised(Protocol):
     """An executor whose workers the engine may watch, kill and replace: our own process pool."""
 
     def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
-        """End the workers that `lost` was given to, unless they have ended; return how they did."""
+        """End the one worker that `lost` was given to, unless it has ended; return how it did.
+
+        What else that worker had has failed afterwards. The other workers go on.
+        """
+
+    def label(self, future: Future[Any]) -> str:
+        """Return the name, for people, of the worker that `future` was given to."""
 
     def look_after(self) -> None:
         """Notice a death that nobody was told of: to be called when nothing happens for long."""
 
     def limit(self, workers: int) -> None:
-        """Have no more than `workers` start from now on."""
+        """Give tasks to no more than `workers` workers from now on."""
 
     def kill(self) -> None:
         """End all workers at once, whatever they are doing."""

@@ -1,4 +1,4 @@
-"""Ends: how workers ended, in words, and which of them ended by themselves."""
+"""Ends: how a worker ended, in words, and whose fault that was."""
 
 from __future__ import annotations
 
@@ -11,34 +11,61 @@ from typing import Any
 
 from imgpipe.executors.base import End
 from imgpipe.executors.processes.startup import NO_THREAD, started_in
+from imgpipe.machine import memory_kills
 
 __all__ = ["describe"]
 
-
-def describe(processes: list[Any], log: str) -> End:
-    """Return how `processes`, all of them ended, and what they wrote into `log` came about."""
-    if not all(hasattr(process, "ended_by_itself") for process in processes):
-        return End(_reason(processes, log))
-    dead = [process for process in processes if process.ended_by_itself]
-    pids = frozenset(process.pid for process in dead)
-    if not dead:
-        return End("the end of the process that starts workers", pids)
-    return End(_reason(dead, log), pids, stillborn=not pids <= started_in(log))
+_KILL = -int(getattr(signal, "SIGKILL", 9))
+_FROM_OUTSIDE = {
+    -int(getattr(signal, name))
+    for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
+    if hasattr(signal, name)
+}
 
 
-def _reason(dead: list[Any], log: str) -> str:
+def describe(process: Any, log: str, *, by_itself: bool, kills_before: int | None) -> End:
+    """Return how a worker ended.
+
+    Parameters
+    ----------
+    process : Process
+        The worker, which has ended.
+    log : str
+        What it wrote into its log.
+    by_itself : bool
+        Whether it was not ended from here.
+    kills_before : int or None
+        `machine.memory_kills` before the worker was started.
+    """
+    if not by_itself:
+        told = getattr(process, "told", True)
+        return End("a result that cannot be read" if told else "the end of the fork server")
+    return End(
+        _reason(process.exitcode, log),
+        process.pid,
+        stillborn=process.pid not in started_in(log),
+        outside=_from_outside(process.exitcode, kills_before),
+    )
+
+
+def _from_outside(code: int, kills_before: int | None) -> bool:
+    """Whether a worker was ended by somebody else, and not for want of memory."""
+    if code == _KILL:  # it is what the system sends when memory is short
+        return kills_before is not None and memory_kills() == kills_before
+    return code in _FROM_OUTSIDE
+
+
+def _reason(code: int, log: str) -> str:
     if NO_THREAD in log:
         return NO_THREAD
     where = _place_in(log)
     limit = re.findall(r"Timeout \(([0-9:.]+)\)", log)
     if limit:
         return f"timeout ({limit[-1]}){where}"
-    codes = [code for one in dead if (code := getattr(one, "exitcode", None)) is not None]
-    signals = [-code for code in codes if code < 0 and code != -signal.SIGKILL]
-    if signals:
-        return f"signal {signal.Signals(signals[0]).name}{where}"
-    ended = [code for code in codes if code >= 0]
-    return f"exit code {max(ended)}" if ended else "signal SIGKILL"
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return f"signal {name}{where}"
 
 
 def _place_in(log: str) -> str:

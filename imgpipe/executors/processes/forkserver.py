@@ -162,11 +162,14 @@ class _Process(process.BaseProcess):
         return self._popen is None or self._popen.gone(seconds)
 
     @property
+    def told(self) -> bool:
+        """Whether its server told how it ended."""
+        return self._popen is not None and self.exitcode is not None and self._popen.told
+
+    @property
     def ended_by_itself(self) -> bool:
         """Whether it has ended, as far as its server told, and not from here."""
-        if self._popen is None or self.exitcode is None:
-            return False
-        return self._popen.told and not self.condemned
+        return self.told and not self.condemned
 
 
 @contextlib.contextmanager
