@@ -13,7 +13,7 @@ import numpy as np
 
 from imgpipe.errors import FilterError
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = [
     "as_declared",
@@ -26,6 +26,8 @@ __all__ = [
     "to_unsigned",
     "with_one_nan",
 ]
+
+_space = Workspace()
 
 # Values brought to another type at once; an eighth where each is a Python number on the way.
 _BLOCK = 1 << 16
@@ -116,15 +118,15 @@ def _settle_rounded(values: Pixels, out: Pixels) -> None:
 def _saturate(values: Pixels, out: Pixels) -> bool:
     """Round and saturate to the integers of `out`; return whether all values were finite."""
     if values.dtype.kind == "f":
-        finite = scratch("finite", np.dtype(bool), values.size).reshape(values.shape)
+        finite = _space.array("finite", bool, values.size).reshape(values.shape)
         if not np.isfinite(values, out=finite).all():
             return False
         working = np.result_type(values, np.float32)
-        rounded = scratch("rounded", working, values.size).reshape(values.shape)
+        rounded = _space.array("rounded", working, values.size).reshape(values.shape)
         _settle_rounded(np.rint(values, out=rounded), out)
         return True
     limits, given = np.iinfo(out.dtype), np.iinfo(values.dtype)
-    inside = scratch("inside", values.dtype, values.size).reshape(values.shape)
+    inside = _space.array("inside", values.dtype, values.size).reshape(values.shape)
     np.clip(values, max(limits.min, given.min), min(limits.max, given.max), out=inside)
     np.copyto(out, inside, casting="unsafe")
     return True

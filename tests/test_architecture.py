@@ -13,6 +13,7 @@ PACKAGE = Path(imgpipe.__file__).parent
 FLOORS = [
     ["errors", "geometry", "tracebacks", "refusals", "streams"],
     [
+        "workspace",
         "arguments",
         "image",
         "items",

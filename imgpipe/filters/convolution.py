@@ -23,10 +23,13 @@ from imgpipe.kernels.neighbourhood import (
     scaled,
     working_type,
 )
-from imgpipe.kernels.separable import apply, scratch
+from imgpipe.kernels.separable import apply
 from imgpipe.values import full_scale
+from imgpipe.workspace import Workspace
 
 __all__ = ["convolve"]
+
+_space = Workspace()
 
 _MOST = 255  # weights along one side
 _LEAST_SCALE = 1e-9
@@ -116,7 +119,7 @@ def convolve(
     taps, working = _taps(weights), working_type(chunk.dtype, weights)
 
     def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        total = out if working == out.dtype else scratch("total", working, out.size)
+        total = out if working == out.dtype else _space.array("total", working, out.size)
         taps.sum(x, row, pixel, total)
         if total is not out:
             np.copyto(out, total)

@@ -12,10 +12,12 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.neighbourhood import real_type
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
+from imgpipe.workspace import Workspace
 
 __all__ = ["bilateral"]
+
+_space = Workspace()
 
 # Rows and columns worked on at once: a larger square has less halo, a smaller one stays in cache.
 _SIDE = 192
@@ -92,7 +94,7 @@ def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels)
     """
     height, width, channels = part.shape
     real = real_type(part.dtype)
-    planes = scratch("flat", real, part.size).reshape(channels, -1)
+    planes = _space.array("flat", real, part.size).reshape(channels, -1)
     np.copyto(planes.reshape(channels, height, width), part.transpose(2, 0, 1))
     np.multiply(planes, real.type(1 / unit), out=planes)
     if part.dtype.kind == "f":  # no difference is infinite, whose product with no weight is NaN
@@ -101,8 +103,8 @@ def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels)
     # From the first to the last pixel of the interior, with what lies between its rows.
     first = radius * (width + 1)
     size = planes.shape[1] - 2 * first
-    weights = scratch("a", real, size)
-    rows = scratch("b", real, channels * len(out) * width).reshape(channels, -1)
+    weights = _space.array("a", real, size)
+    rows = _space.array("b", real, channels * len(out) * width).reshape(channels, -1)
     changes = rows[:, :size]
     weights.fill(1)
     changes.fill(0)
@@ -110,7 +112,7 @@ def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels)
         away = down * width + along
         near = planes[:, first - away : first + size]
         far = planes[:, first : first + size + away]
-        change = scratch("c", real, near.size).reshape(near.shape)
+        change = _space.array("c", real, near.size).reshape(near.shape)
         np.subtract(far, near, out=change)
         weight = _likeness(change, narrowness * (down**2 + along**2))
         np.multiply(change, weight, out=change)
@@ -135,12 +137,12 @@ def _half_square(radius: int) -> Iterator[tuple[int, int]]:
 
 def _likeness(change: Pixels, exponent: float) -> Pixels:
     """Return ``exp(-exponent - sum of squares)``."""
-    squares = scratch("d", change.dtype, change.size).reshape(change.shape)
+    squares = _space.array("d", change.dtype, change.size).reshape(change.shape)
     np.multiply(change, change, out=squares)
     total = squares[0]
     for square in squares[1:]:
         np.add(total, square, out=total)
     np.subtract(change.dtype.type(-exponent), total, out=total)
-    weight = scratch("e", change.dtype, total.size)
+    weight = _space.array("e", change.dtype, total.size)
     np.exp(total, out=weight)
     return weight

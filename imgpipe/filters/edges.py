@@ -17,8 +17,8 @@ from imgpipe.kernels.neighbourhood import (
     scaled,
     working_type,
 )
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
+from imgpipe.workspace import Workspace
 
 __all__ = [
     "emboss",
@@ -27,6 +27,8 @@ __all__ = [
     "scharr",
     "sobel",
 ]
+
+_space = Workspace()
 
 Axis = Literal["magnitude", "x", "y"]
 
@@ -219,7 +221,7 @@ def _weighted(chunk: Pixels, weights: Weights, gain: float, offset: float) -> Pi
     taps, working = Taps.of(weights), working_type(chunk.dtype, weights)
 
     def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        total = out if working == out.dtype else scratch("total", working, out.size)
+        total = out if working == out.dtype else _space.array("total", working, out.size)
         taps.sum(x, row, pixel, total)
         if total is not out:
             np.copyto(out, total)
@@ -241,7 +243,7 @@ def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float |
         scaled(out, 1 / total, add)
 
     def magnitude(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        other = scratch("other", out.dtype, out.size)
+        other = _space.array("other", out.dtype, out.size)
         np.copyto(out, _derivative(x, row, pixel, side, centre, out.size))
         np.copyto(other, _derivative(x, pixel, row, side, centre, out.size))
         if chunk.dtype.kind == "f":
@@ -261,8 +263,8 @@ def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float |
 
 def _derivative(x: Pixels, across: int, along: int, side: int, centre: int, size: int) -> Pixels:
     """Return the differences of samples that are two steps of `along` apart, smoothed across."""
-    smooth = scratch("smooth", x.dtype, size + 2 * along)
-    spare = scratch("spare", x.dtype, smooth.size)
+    smooth = _space.array("smooth", x.dtype, size + 2 * along)
+    spare = _space.array("spare", x.dtype, smooth.size)
     np.add(x[: smooth.size], x[2 * across :][: smooth.size], out=smooth)
     if side != 1:
         np.multiply(smooth, x.dtype.type(side), out=smooth)
@@ -281,7 +283,7 @@ def _hypotenuse(out: Pixels, other: Pixels) -> None:
     """
     limits = np.finfo(out.dtype)
     least = limits.smallest_normal / limits.eps**2
-    squares, spare = (scratch(name, out.dtype, out.size) for name in ("squares", "spare"))
+    squares, spare = (_space.array(name, out.dtype, out.size) for name in ("squares", "spare"))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         np.add(np.multiply(out, out, out=squares), np.multiply(other, other, out=spare), squares)
         if out.size and not (squares.min() >= least and squares.max() <= limits.max):

@@ -11,10 +11,12 @@ from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import exact_type, gaussian, gaussian_radius
 from imgpipe.kernels.neighbourhood import scaled
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
+from imgpipe.workspace import Workspace
 
 __all__ = ["unsharp"]
+
+_space = Workspace()
 
 # Up to this radius 8-bit images are blurred in floating point; beyond, integers are much faster,
 # and exact enough where their errors are not made larger.
@@ -76,7 +78,7 @@ def unsharp(
     step = max(1, _BLOCK // (inside.shape[1] * inside.shape[2]))
     for y in range(0, len(inside), step):
         part = inside[y : y + step]
-        value, detail = (scratch(name, real, part.size).reshape(part.shape) for name in "ab")
+        value, detail = (_space.array(name, real, part.size).reshape(part.shape) for name in "ab")
         np.copyto(value, part)
         np.copyto(detail, blurred[y : y + step])
         np.subtract(value, detail, out=detail)

@@ -17,10 +17,13 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import apply, parts, scratch
+from imgpipe.kernels.separable import apply, parts
 from imgpipe.values import from_unsigned, to_unsigned
+from imgpipe.workspace import Workspace
 
 __all__ = ["box_mean"]
+
+_space = Workspace()
 
 # From this radius on, running sums are faster.
 _WIDE = 10
@@ -89,7 +92,7 @@ class _Window:
 
     def run(self, x: Pixels, unit: int) -> Pixels:
         """Sum windows of 1, 2, 4, ... neighbours, and those that make up ``length``."""
-        here, there, total = (scratch(name, self.dtype, x.size) for name in "abc")
+        here, there, total = (_space.array(name, self.dtype, x.size) for name in "abc")
         n = x.size - self.support * unit
         total = total[:n]
         # Odd lengths all begin with a window of one.
@@ -103,7 +106,7 @@ class _Window:
                 covered += power
         if result is not total:
             np.copyto(total, result)
-        return scratch("c", self.dtype, x.size)
+        return _space.array("c", self.dtype, x.size)
 
     def finish(self, done: Pixels, out: Pixels) -> None:
         if self.divisor == 1:
@@ -142,11 +145,11 @@ def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
     """Sum `width` neighbours in each row of a chunk, whose rows come out end to end."""
     channels, lines = chunk.shape[2], chunk.reshape(len(chunk), -1)
     size = lines.shape[1] - (width - 1) * channels
-    sums = scratch("sums", dtype, len(lines) * size).reshape(-1, size)
+    sums = _space.array("sums", dtype, len(lines) * size).reshape(-1, size)
     window = _Window(width, 1, dtype)
     for block in parts(*lines.shape, dtype):
         part = lines[block]
-        x = scratch("flat", dtype, part.size)
+        x = _space.array("flat", dtype, part.size)
         np.copyto(x.reshape(part.shape), part)
         np.copyto(sums[block], window.run(x, channels).reshape(part.shape)[:, :size])
     return sums
@@ -179,12 +182,12 @@ def _sums_down(
     for block in parts(rows, size, narrow):
         come = lines[height - 1 :][block]
         gone = lines[max(0, block.start - 1) : block.start - 1 + len(come)]
-        step = total = scratch("flat", narrow, come.size).reshape(come.shape)
+        step = total = _space.array("flat", narrow, come.size).reshape(come.shape)
         np.copyto(step, come)
         less = step[len(come) - len(gone) :]
         np.subtract(less, gone, out=less)
         if wide != narrow:
-            total = scratch("wide", wide, come.size).reshape(come.shape)
+            total = _space.array("wide", wide, come.size).reshape(come.shape)
             np.copyto(total, step, casting="unsafe")  # if negative it wraps, and the sum back
         for row in total:
             last = np.add(last, row, out=row)
@@ -194,8 +197,8 @@ def _sums_down(
 
 def _means_along(sums: Pixels, width: int, area: int, wide: np.dtype[Any], out: Pixels) -> None:
     """Sum `width` neighbours of each channel, divide by `area`, and round."""
-    total = scratch("a", wide, len(sums) + 1)
-    mean = scratch("b", wide, len(sums))
+    total = _space.array("a", wide, len(sums) + 1)
+    mean = _space.array("b", wide, len(sums))
     whole = mean[: len(sums) - width + 1]  # what runs over into the next row is cut off
     for channel in range(sums.shape[1]):
         total[0] = 0

@@ -25,10 +25,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
+from imgpipe.workspace import Workspace
 
 __all__ = ["Cascade", "cascade", "least_squares"]
+
+_space = Workspace()
 
 _Reals: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -84,7 +86,7 @@ class Cascade:
 
     def run(self, x: Pixels, unit: int) -> Pixels:
         """Filter `x`, in which neighbours are `unit` samples apart."""
-        total, here, there, term = (scratch(f"cascade {i}", self.dtype, x.size) for i in range(4))
+        total, here, there, term = (_space.array(n, self.dtype, x.size) for n in "abcd")
         size = x.size - self.support * unit
         to = total
         for level in self.levels:

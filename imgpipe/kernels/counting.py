@@ -17,9 +17,11 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["rank_by_counting"]
+
+_space = Workspace()
 
 # Most rows and columns of a block, levels tried at once, and what few pixels are.
 _SIDE = 128
@@ -125,10 +127,10 @@ class _Block:
     def counts(self, levels: Pixels) -> Pixels:
         """Return how many pixels of each window are below each of some levels."""
         many, (rows, columns) = len(levels), self.shape
-        inside = scratch("inside", np.dtype(bool), many * self.levels.size)
+        inside = _space.array("inside", bool, many * self.levels.size)
         np.less(self.levels, levels[:, 0], out=inside.reshape(many, -1))
         down = _summed(inside.view(np.uint8), self.side, self.line)
-        along = scratch("flat", self.sum_type, many * rows * self.line)
+        along = _space.array("flat", self.sum_type, many * rows * self.line)
         whole = _seen(down, (many, rows * self.line), (self.levels.size, 1))
         np.copyto(along.reshape(many, -1), whole)
         found = _summed(along, self.side, 1)
@@ -232,8 +234,8 @@ def _seen(flat: Pixels, shape: tuple[int, ...], strides: tuple[int, ...]) -> Pix
 
 def _summed(x: Pixels, length: int, unit: int) -> Pixels:
     """Sum `length` neighbours, an odd number: of 1, 2, 4, ... and those that make up the length."""
-    spare = cycle([scratch(name, x.dtype, x.size) for name in "ab"])
-    into = scratch("c", x.dtype, x.size)[: x.size - (length - 1) * unit]
+    spare = cycle([_space.array(name, x.dtype, x.size) for name in "ab"])
+    into = _space.array("c", x.dtype, x.size)[: x.size - (length - 1) * unit]
     total, window, power, covered = x[: into.size], x, 1, 1
     while covered < length:
         size = window.size - power * unit

@@ -15,9 +15,11 @@ from typing import Literal
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["Neighbourhood", "extreme"]
+
+_space = Workspace()
 
 Neighbourhood = Literal["square", "cross", "disk"]
 
@@ -123,4 +125,4 @@ def _widened(
 
 def _buffers(x: Pixels, *names: str) -> Iterator[Pixels]:
     """Lend arrays of the size of `x`, in turn: what was written last is not written next."""
-    return cycle([scratch(name, x.dtype, x.size) for name in names])
+    return cycle([_space.array(name, x.dtype, x.size) for name in names])

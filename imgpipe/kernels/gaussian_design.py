@@ -36,10 +36,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
+from imgpipe.workspace import Workspace
 
 __all__ = ["LONG", "chains", "coarse_chain"]
+
+_space = Workspace()
 
 _Reals: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -80,7 +82,7 @@ class _Chain:
         return sum(step.support for step in self.steps)
 
     def run(self, x: Pixels, unit: int) -> Pixels:
-        here, there, spare = (scratch(name, self.dtype, x.size) for name in "abc")
+        here, there, spare = (_space.array(name, self.dtype, x.size) for name in "abc")
         for step in self.steps:
             y = there[: x.size - step.support * unit]
             if isinstance(step, _Pair):

@@ -21,9 +21,11 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["rank_by_lanes"]
+
+_space = Workspace()
 
 # Bytes of the pixels of a group, and how often intervals are halved until there are new groups.
 _BYTES = 600_000
@@ -114,7 +116,7 @@ class _Group:
     def array(self, name: str, dtype: npt.DTypeLike, *shape: int) -> Pixels:
         """Lend an array whose last axis are the lanes."""
         size = math.prod(shape) * self.lanes
-        return scratch(f"lanes {name}", np.dtype(dtype), size).reshape(*shape, self.lanes)
+        return _space.array(name, np.dtype(dtype), size).reshape(*shape, self.lanes)
 
     def halve(self) -> None:
         """Try the middle of each interval with values inside."""

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
+from imgpipe.workspace import Workspace
 
 __all__ = ["Lookup", "flat_values", "has_levels", "pointwise"]
+
+_space = Workspace()
 
 # Words looked up at once: their indices, of eight bytes each, stay in the second-level cache.
 _BLOCK = 32 * 1024
@@ -60,9 +62,9 @@ class Lookup:
         period = len(self._words)
         for turn, table in enumerate(self._words):
             words, place = source[turn::period], target[turn::period]
-            index = scratch("index", np.dtype(np.intp), words.size)
+            index = _space.array("index", np.intp, words.size)
             np.copyto(index, words)
-            found = place if period == 1 else scratch("found", place.dtype, words.size)
+            found = place if period == 1 else _space.array("found", place.dtype, words.size)
             np.take(table, index, out=found, mode="wrap")  # none is out of range; wrap is fastest
             if found is not place:
                 np.copyto(place, found)
@@ -125,7 +127,7 @@ def flat_values(chunk: Pixels) -> Pixels:
     """Return the values of a chunk end to end: a view, or a copy that lasts until the next call."""
     if chunk.flags.c_contiguous:
         return chunk.reshape(-1)
-    flat = scratch("flat", chunk.dtype, chunk.size)
+    flat = _space.array("flat", chunk.dtype, chunk.size)
     shaped = flat.reshape(chunk.shape)
     if chunk[0].flags.c_contiguous:
         np.copyto(shaped, chunk)

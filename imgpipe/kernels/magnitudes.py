@@ -15,9 +15,11 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.kernels.extremes import extreme
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["summed"]
+
+_space = Workspace()
 
 # Magnitudes between which sums are safe, with room for thousands of terms; the binary exponent that
 # brings others, in double precision, between them.
@@ -76,7 +78,7 @@ def _all_safe(chunk: Pixels) -> bool:
     step = max(1, _BLOCK // (chunk.shape[1] * chunk.shape[2]))
     for y in range(0, len(chunk), step):
         part = chunk[y : y + step]
-        size = scratch("magnitudes", native, part.size)
+        size = _space.array("magnitudes", native, part.size)
         np.abs(part, out=size.reshape(part.shape))
         bits = size.view(kind)  # in the order of the magnitudes
         if bits.max() > high:

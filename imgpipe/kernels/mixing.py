@@ -10,10 +10,12 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import flat_values, has_levels
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import full_scale
+from imgpipe.workspace import Workspace
 
 __all__ = ["Matrix", "mix"]
+
+_space = Workspace()
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -91,8 +93,8 @@ def _mix_levels(chunk: Pixels, weights: _Weights) -> Pixels:
     step = max(1, _BLOCK // width)
     for y in range(0, height, step):
         part = flat_values(chunk[y : y + step]).reshape(-1, len(columns))
-        given = scratch("given", columns.dtype, part.size).reshape(part.shape)
-        total = scratch("total", columns.dtype, len(part) * math.prod(made))
+        given = _space.array("given", columns.dtype, part.size).reshape(part.shape)
+        total = _space.array("total", columns.dtype, len(part) * math.prod(made))
         total = total.reshape(len(part), *made)
         np.copyto(given, part)
         np.matmul(given, columns, out=total)

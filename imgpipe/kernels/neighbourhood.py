@@ -17,10 +17,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
 from imgpipe.values import settle
+from imgpipe.workspace import Workspace
 
 __all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "working_type"]
+
+_space = Workspace()
 
 Weights: TypeAlias = tuple[tuple[float, ...], ...]
 
@@ -61,9 +63,9 @@ def by_rows(
     for y in range(0, rows, step):
         part = source[y : min(y + step, rows) + 2 * halo[0]]
         count = len(part) - 2 * halo[0]
-        x = scratch("flat", working, part.size)
+        x = _space.array("flat", working, part.size)
         np.copyto(x.reshape(part.shape), part)
-        done = scratch("done", real_type(chunk.dtype), count * row)
+        done = _space.array("done", real_type(chunk.dtype), count * row)
         compute(x, row, channels, done[: done.size - 2 * halo[1] * channels])
         settle(done.reshape(count, row)[:, : target.shape[1]], target[y : y + count])
     return out
@@ -142,7 +144,7 @@ class Taps:
         if not self.groups:
             out.fill(0)
         for number, (weight, plus, minus) in enumerate(self.groups):
-            here = scratch("group", out.dtype, out.size) if number else out
+            here = _space.array("group", out.dtype, out.size) if number else out
             total = x[_at(plus[0], row, pixel) :][: out.size]
             for tap in plus[1:]:
                 total = np.add(total, x[_at(tap, row, pixel) :][: out.size], out=here)
@@ -173,7 +175,7 @@ class Line:
 
     def run(self, x: Pixels, unit: int) -> Pixels:
         """Sum; see `imgpipe.kernels.separable.Pass`."""
-        out = scratch("a", self.dtype, x.size)
+        out = _space.array("a", self.dtype, x.size)
         self.taps.sum(x, 0, unit, out[: x.size - self.support * unit])
         return out
 

@@ -22,9 +22,11 @@ from typing import NamedTuple
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["rank_by_network"]
+
+_space = Workspace()
 
 # Bytes of all arrays of a run; and the least for one array, or calling NumPy takes longer than its
 # work, and rows at the ends of a run are sorted too often.
@@ -115,7 +117,7 @@ def _run(program: Program, chunk: Pixels, out: Pixels) -> None:
     groups = -(-rows // count)
     groups = -(-groups // -(-groups // most))
     height = groups + -(-(len(chunk) - rows) // count)
-    memory = scratch("network", chunk.dtype, program.places * height * line)
+    memory = _space.array("network", chunk.dtype, program.places * height * line)
     arrays = memory.reshape(program.places, -1)
     calls, results = _bound(program, arrays, line, channels)
     for y in range(0, rows, groups * count):

@@ -22,9 +22,11 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.items import as_items
-from imgpipe.kernels.separable import scratch
+from imgpipe.workspace import Workspace
 
 __all__ = ["Axis", "Method", "Part", "nearest", "resampled"]
+
+_space = Workspace()
 
 Method = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
@@ -176,9 +178,9 @@ def resampled(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
     way = _Integers(rows, columns) if chunk.dtype == np.uint8 else _Floats(rows, columns, chunk)
     source, count = chunk.reshape(height, -1), rows[2] - rows[1]
 
-    turned = scratch("turned", way.dtype, source.shape[1] * count).reshape(-1, count)
+    turned = _space.array("turned", way.dtype, source.shape[1] * count).reshape(-1, count)
     for x in _parts(source.shape[1], min(height, _LINES)):
-        part = scratch("part", way.dtype, height * (x.stop - x.start)).reshape(height, -1)
+        part = _space.array("part", way.dtype, height * (x.stop - x.start)).reshape(height, -1)
         np.copyto(part, source[:, x])
         turned[x] = way.sum_down(part).T
     turned = turned.reshape(width, -1)
@@ -263,9 +265,10 @@ class _Integers:
         groups = slice(part.start // span.size, -(-part.stop // span.size))
         first, weights = span.first[groups], span.weights[groups]
         count, size, width = weights.shape
-        out = scratch("made", self.dtype, count * size * x.shape[1]).reshape(count, size, -1)
+        out = _space.array("made", self.dtype, count * size * x.shape[1]).reshape(count, size, -1)
         most = max(1, _WINDOWS // (width * x.shape[1]))
-        held = scratch("windows", self.dtype, most * width * x.shape[1]).reshape(most, width, -1)
+        held = _space.array("rows", self.dtype, most * width * x.shape[1])
+        held = held.reshape(most, width, -1)
         for start in range(0, count, most):
             block = slice(start, min(start + most, count))
             windows = held[: block.stop - start]
@@ -315,7 +318,7 @@ class _Floats:
 
     def _sum(self, x: Pixels, span: _Taps, part: slice) -> Pixels:
         count, length = part.stop - part.start, x.shape[1]
-        out = scratch("made", self.dtype, count * length).reshape(count, length)
+        out = _space.array("made", self.dtype, count * length).reshape(count, length)
         most = max(1, _BLOCK // length)
         for start in range(part.start, part.stop, most):
             block = slice(start, min(start + most, part.stop))
@@ -324,7 +327,7 @@ class _Floats:
 
     def _sum_block(self, x: Pixels, span: _Taps, block: slice, out: Pixels) -> None:
         first, last, weights = span.first[block], span.last[block], span.weights[block]
-        tap = scratch("tap", self.dtype, out.size).reshape(out.shape)
+        tap = _space.array("tap", self.dtype, out.size).reshape(out.shape)
         for k in range(weights.shape[1]):
             target = tap if k else out
             # Beyond the window the weight is 0, and the pixel the last of the window.

@@ -15,15 +15,17 @@ the size of the chunk and the place of the blocks.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.workspace import Workspace
 
-__all__ = ["Pass", "apply", "parts", "scratch"]
+__all__ = ["Pass", "apply", "parts"]
+
+_space = Workspace()
 
 
 # Worked on at once: a few such arrays fit a second-level cache of a megabyte, and are long
@@ -67,7 +69,7 @@ def apply(
     chunk = chunk[top : height - top, left : width - left]
     source = chunk.reshape(len(chunk), -1)
 
-    middle = scratch("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
+    middle = _space.array("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
     for x in parts(source.shape[1], len(source), down.dtype, multiple=32):
         part = source[:, x]
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
@@ -91,23 +93,6 @@ def parts(length: int, size: int, dtype: np.dtype[Any], multiple: int = 1) -> It
 
 
 def _flat(part: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    flat = scratch("flat", dtype, part.size)
+    flat = _space.array("flat", dtype, part.size)
     np.copyto(flat.reshape(part.shape), part)
     return flat
-
-
-class _Kept(threading.local):
-    def __init__(self) -> None:
-        self.arrays: dict[tuple[str, str], Pixels] = {}
-
-
-_kept = _Kept()
-
-
-def scratch(name: str, dtype: np.dtype[Any], size: int) -> Pixels:
-    """Lend a flat array that this thread keeps and uses again: fresh memory is slow."""
-    key = name, dtype.char
-    found = _kept.arrays.get(key)
-    if found is None or found.size < size:
-        found = _kept.arrays[key] = np.empty(size, dtype)
-    return found[:size]

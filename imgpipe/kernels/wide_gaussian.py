@@ -17,9 +17,12 @@ import math
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import Pass, apply, parts, scratch
+from imgpipe.kernels.separable import Pass, apply, parts
+from imgpipe.workspace import Workspace
 
 __all__ = ["blurred_by_way", "left_over"]
+
+_space = Workspace()
 
 _SPACING = 4  # from a row or column that is kept to the next
 _REACH = _SPACING - 1  # of a tent, on each side
@@ -71,13 +74,13 @@ def _thinned(chunk: Pixels, y: int, x: int, rows: int, columns: int) -> Pixels:
     width = (_SPACING * columns + _REACH) * channels
     source = chunk.reshape(height, -1)[y : y + _SPACING * rows + _REACH, x * channels :][:, :width]
     width = source.shape[1]
-    low = scratch("low", np.dtype(np.uint16), rows * width).reshape(rows, width)
+    low = _space.array("low", np.uint16, rows * width).reshape(rows, width)
     for k in range(0, rows, _ROWS):
         part = source[_SPACING * k : _SPACING * (k + _ROWS) + _REACH]
         for stripe in parts(width, len(part), low.dtype, multiple=32):
             _tents_down(part[:, stripe], low[k : k + _ROWS, stripe])
     tents = _tents(low.reshape(-1), channels).reshape(rows, -1, channels)
-    thin = scratch("thin", np.dtype(np.float32), rows * columns * channels)
+    thin = _space.array("thin", np.float32, rows * columns * channels)
     thin = thin.reshape(rows, columns, channels)
     np.copyto(thin, tents[:, : _SPACING * columns : _SPACING])
     return thin
@@ -90,9 +93,8 @@ def _tents_down(source: Pixels, out: Pixels) -> None:
     their sum.
     """
     count, width = out.shape
-    four = [
-        scratch(name, out.dtype, (count + 1) * width).reshape(count + 1, width) for name in "abcd"
-    ]
+    size = (count + 1) * width
+    four = [_space.array(n, out.dtype, size).reshape(count + 1, width) for n in "abcd"]
     for j, one in enumerate(four):
         rows = source[j::_SPACING]
         np.copyto(one[: len(rows)], rows)
@@ -112,7 +114,7 @@ def _tents(x: Pixels, unit: int) -> Pixels:
 
     Where samples lie end to end, the last ones of a row run over into the next.
     """
-    here, there = (scratch(name, x.dtype, x.size) for name in "ab")
+    here, there = (_space.array(name, x.dtype, x.size) for name in "ab")
     for distance in _PAIRS:
         shift = distance * unit
         np.add(x[:-shift], x[shift:], out=here[: x.size - shift])
@@ -128,7 +130,7 @@ def _filled(coarse: Pixels, before: list[int], size: tuple[int, int]) -> Pixels:
     np.rint(coarse, out=coarse)
     np.clip(coarse, 0, 255 * _FULL, out=coarse)
     width = columns + 2 * _REACH
-    sparse = scratch("low", np.dtype(np.uint16), count * width * channels)
+    sparse = _space.array("low", np.uint16, count * width * channels)
     sparse[:] = 0
     sparse = sparse.reshape(count, width, channels)
     kept = sparse[:, _REACH - before[1] :: _SPACING]
@@ -146,7 +148,7 @@ def _fill_down(lines: Pixels, y: int, out: Pixels) -> None:
     """Fill four rows from each line to the next, the first of them row `y`."""
     count, width = len(lines) - 1, lines.shape[1]
     total, step, done = (
-        scratch(name, lines.dtype, count * width).reshape(count, width) for name in "cde"
+        _space.array(name, lines.dtype, count * width).reshape(count, width) for name in "cde"
     )
     np.subtract(lines[1:], lines[:-1], out=step)  # if negative it wraps, and the sum back
     np.left_shift(lines[:-1], 2, out=total)

@@ -11,13 +11,13 @@ Portable Network Graphics (PNG) Specification (Third Edition), W3C, sections 9 a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.workspace import Workspace
 
 __all__ = ["AVERAGE", "NONE", "PAETH", "SUB", "UP", "choose_kinds", "filter_rows"]
 
@@ -26,16 +26,7 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 
 _TILE_BYTES = 128 << 10
-_local = threading.local()
-
-
-def scratch(name: str, size: int) -> Bytes:
-    """Return `size` bytes of memory that this thread uses again and again."""
-    buffers: dict[str, Bytes] = _local.__dict__
-    if name not in buffers or len(buffers[name]) < size:
-        buffers[name] = np.empty(size, np.uint8)
-    found: Bytes = buffers[name][:size]
-    return found
+_space = Workspace()
 
 
 def filter_rows(rows: Pixels, above: Pixels, pixel: int, kinds: Bytes, out: Bytes) -> None:
@@ -89,8 +80,8 @@ class _Tile:
         self._left = flat[start - pixel :][:size]
         self._above = flat[start - self._stride :][:size]
         self._corner = flat[:size]
-        self._guess = scratch("guess", count * self._stride)
-        self.spare = scratch("spare", count * self._shape[1]).reshape(self._shape)
+        self._guess = _space.array("guess", np.uint8, count * self._stride)
+        self.spare = _space.array("spare", np.uint8, count * self._shape[1]).reshape(self._shape)
 
     def residuals(self, kind: int, out: Bytes) -> None:
         """Write what filter `kind` leaves of the tile."""
@@ -114,7 +105,8 @@ def _tiles(rows: Pixels, above: Pixels, pixel: int) -> Iterator[_Tile]:
         for x in range(0, rows.shape[1], columns):
             end = min(x + columns, rows.shape[1])
             shape = len(part) + 1, margin + end - x
-            stage = scratch("stage", shape[0] * shape[1] * item).view(in_file_order).reshape(shape)
+            stage = _space.array("stage", np.uint8, shape[0] * shape[1] * item)
+            stage = stage.view(in_file_order).reshape(shape)
             before = slice(x - margin, end) if x else slice(0, end)
             start = 0 if x else margin
             stage[:, :start] = 0
@@ -135,7 +127,7 @@ def _up(_left: Bytes, above: Bytes, _corner: Bytes, out: Bytes) -> None:
 
 def _average(left: Bytes, above: Bytes, _corner: Bytes, out: Bytes) -> None:
     """Halve the sum of left and above, without its ninth bit."""
-    common = np.bitwise_and(left, above, out=scratch("common", len(out)))
+    common = np.bitwise_and(left, above, out=_space.array("common", np.uint8, len(out)))
     np.bitwise_xor(left, above, out=out)
     np.right_shift(out, 1, out=out)
     np.add(out, common, out=out)
@@ -149,14 +141,14 @@ def _paeth(left: Bytes, above: Bytes, corner: Bytes, out: Bytes) -> None:
     the corner in between. Clipped to the range between them first, nothing leaves 8 bits.
     """
     size = len(out)
-    low = np.minimum(left, above, out=scratch("low", size))
-    high = np.maximum(left, above, out=scratch("high", size))
+    low = np.minimum(left, above, out=_space.array("low", np.uint8, size))
+    high = np.maximum(left, above, out=_space.array("high", np.uint8, size))
     np.maximum(corner, low, out=out)
     np.minimum(out, high, out=out)
     over = np.subtract(out, low, out=low)
     under = np.subtract(high, out, out=high)
-    half = scratch("half", size)
-    near = scratch("near", size)
+    half = _space.array("half", np.uint8, size)
+    near = _space.array("near", np.uint8, size)
     np.right_shift(over, 1, out=half)
     np.less_equal(under, half, out=near.view(np.bool_))
     np.right_shift(under, 1, out=half)

@@ -49,12 +49,14 @@ from imgpipe.formats.png.rowfilters import (
     UP,
     choose_kinds,
     filter_rows,
-    scratch,
 )
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.publish import OutputFile
+from imgpipe.workspace import Workspace
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
+
+_space = Workspace()
 
 Method = tuple[int, deflate.Deflate]
 Compression = Annotated[int, Between(0, 9), "From 0 (fast, large file) to 9 (slow, small file)."]
@@ -194,7 +196,7 @@ def _sample(rows: Pixels, channels: int) -> Pixels:
 
 def _filtered(kind: int, rows: Pixels, above: Pixels, pixel: int) -> memoryview:
     line = 1 + rows.shape[1] * rows.itemsize
-    out = scratch("filtered", len(rows) * line).reshape(len(rows), line)
+    out = _space.array("filtered", np.uint8, len(rows) * line).reshape(len(rows), line)
     if kind == ADAPTIVE:
         kinds = choose_kinds(rows, above, pixel)
     else:
