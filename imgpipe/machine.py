@@ -134,7 +134,7 @@ def keep_freed_memory() -> None:
     """Tell glibc to keep what is freed: fresh pages cost more than most filters.
 
     NumPy frees and asks again for arrays of the same few sizes all the time. By default each of
-    them is mapped anew, and the kernel clears every page of it again.
+    them is mapped anew, and the system clears every page of it again.
     """
     if not sys.platform.startswith("linux"):
         return

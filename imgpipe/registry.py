@@ -211,7 +211,7 @@ FILTERS = Registry(
                 "Difference of Gaussians: details between two scales.",
             ),
             "emboss": ("edges", "Emboss: a relief of the image, lit from the top left."),
-            "convolve": ("convolution", "Convolve with a kernel of your own."),
+            "convolve": ("convolution", "Convolve with weights of your own."),
             "unsharp": (
                 "sharpening",
                 "Unsharp mask: sharpen by adding the details that a blur removes.",

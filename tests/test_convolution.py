@@ -167,7 +167,7 @@ class TestKernels:
         self, content: bytes, name: str, tmp_path: Path
     ) -> None:
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ParameterError, match=f"{name}: cannot be read as a kernel"):
+        with pytest.raises(ParameterError, match=f"{name}: cannot be read as a matrix of weights"):
             convolve(tmp_path / name)
 
     def test_a_scale_of_nothing_is_refused(self) -> None:

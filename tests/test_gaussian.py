@@ -238,7 +238,7 @@ class TestBoxMean:
 
 
 def test_what_is_known_is_what_the_search_finds() -> None:
-    from imgpipe.kernels.gaussian_design import _KNOWN, _integer_kernel
+    from imgpipe.kernels.gaussian_design import _KNOWN, _integer_design
 
     for (sigma, radius), kernel in _KNOWN.items():
-        assert _integer_kernel(sigma, radius) == kernel
+        assert _integer_design(sigma, radius) == kernel

@@ -294,7 +294,7 @@ def test_weights_leave_room_for_sums_of_integers(before: int, after: int, method
     stop = min(after, 40)
     for part in ((0, stop), (after - stop, after)):
         weights = axis.weights(*part)
-        first, last = axis.window(np.arange(*part))
+        first, last = axis.footprint(np.arange(*part))
         assert_allclose(weights.sum(1), 1, rtol=1e-12)
         assert np.abs(weights).sum(1).max() <= 1.6
         assert (np.diff(first) >= 0).all()

@@ -103,7 +103,7 @@ def filled(pixels: Pixels, visible: Pixels, reach: Halo) -> Pixels:
     none within reach, what the nearest pixel in its column gets; else 0. Of two that are equally
     near it is the one to the left, or above.
 
-    So all hidden pixels of a window get a colour if one pixel is visible whose distance to each
+    So all hidden pixels of a footprint get a colour if one pixel is visible whose distance to each
     of them is within reach: the row of that pixel is filled first, then every column from there.
 
     Parameters

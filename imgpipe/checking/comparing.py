@@ -218,7 +218,7 @@ class _Check:
         if worst.rounding:
             yield (
                 f"{prefix}it differs in the last bits (by up to {worst.size:.2g}): its sums depend "
-                f"on where a chunk begins{spared}; sum in integers, or each window by itself"
+                f"on where a chunk begins{spared}; sum in integers, or each neighbourhood by itself"
             )
             return
         if worst.failure:

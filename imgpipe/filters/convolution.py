@@ -1,4 +1,4 @@
-"""Convolution with any kernel, and how a kernel is written down."""
+"""Convolution with weights of the user's, and their text."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _space = Workspace()
 _MOST = 255  # weights along one side
 _LEAST_SCALE = 1e-9
 
-# From so many weights on, two passes along a column and a row are faster than one over all.
+# From so many weights on, two sweeps, along a column and a row, are faster than one over all.
 _WORTH_FACTORS = 25
 
 
 def _written(kernel: Any) -> str:
-    """Return a kernel as text: rows that end in ``;``, numbers that end in a blank."""
-    array = given_matrix(kernel, "kernel", "0 1 0; 1 -4 1; 0 1 0")
+    """Return weights as text: rows that end in ``;``, numbers that end in a blank."""
+    array = given_matrix(kernel, "matrix of weights", "0 1 0; 1 -4 1; 0 1 0")
     if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"a kernel has rows and columns, not a shape of {array.shape}")
+        raise ValueError(f"weights have rows and columns, not a shape of {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError("every number of a kernel must be finite")
+        raise ValueError("every weight must be finite")
     if any(side % 2 == 0 or side > _MOST for side in array.shape):
         raise ValueError(
-            f"a kernel has an odd number of rows and of columns, at most {_MOST}, so that one "
-            f"number is its centre; this has {array.shape[0]} x {array.shape[1]}"
+            f"weights have an odd number of rows and of columns, at most {_MOST}, so that one "
+            f"of them is the centre; these have {array.shape[0]} x {array.shape[1]}"
         )
     return matrix_text(array)
 
@@ -78,11 +78,11 @@ def convolve(
         float, Between(-1, 1, of_white=True), "added to the result, as a fraction of white"
     ] = 0.0,
 ) -> Pixels:
-    """Convolve with a kernel of your own.
+    """Convolve with weights of your own.
 
     ``sum(kernel[j, i] * value[y + cy - j, x + cx - i]) / scale + offset * maximum``, where
-    ``(cy, cx)`` is the centre of the kernel, and the maximum is that of the dtype, or 1 for
-    floats. This is a convolution as in SciPy, which mirrors the kernel along both axes. Programs
+    ``(cy, cx)`` is the centre of `kernel`, and the maximum is that of the dtype, or 1 for
+    floats. This is a convolution as in SciPy, which mirrors the weights along both axes. Programs
     that do not mirror it compute the correlation.
 
     Parameters
@@ -90,12 +90,12 @@ def convolve(
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     kernel : str, path or array
-        Rows of numbers, separated by ``;`` or new lines; numbers are separated by blanks or commas.
-        Or the path of a text file of such rows, or of a ``.npy`` file; in Python also an array.
-        The number of rows and of columns must be odd, at most 255. A file is read when the filter
-        is made.
+        The weights: rows of numbers, separated by ``;`` or new lines; numbers are separated by
+        blanks or commas. Or the path of a text file of such rows, or of a ``.npy`` file; in Python
+        also an array. The number of rows and of columns must be odd, at most 255. A file is read
+        when the filter is made.
     scale : float
-        Divisor of the sum, for example the sum of the kernel.
+        Divisor of the sum, for example the sum of the weights.
     offset : float
         Added to the result, as a fraction of white.
 
@@ -103,7 +103,7 @@ def convolve(
     -------
     ndarray
         The same dtype; integers are rounded and saturated. Sums are exact for uint8 and
-        a kernel of small integers. Alpha is not filtered.
+        weights that are small integers. Alpha is not filtered.
 
     References
     ----------
@@ -143,9 +143,9 @@ _taps = functools.lru_cache(maxsize=64)(Taps.of)
 def _factors(
     weights: Weights, working: np.dtype[Any]
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return a column and a row whose product is the kernel, if there are and it is worth it.
+    """Return a column and a row whose product are the weights, if there are and it is worth it.
 
-    They are whole numbers where the kernel is, so that the sum stays exact.
+    They are whole numbers where the weights are, so that the sum stays exact.
     """
     array = np.array(weights)
     if array.size < _WORTH_FACTORS or min(array.shape) == 1 or not array.any():

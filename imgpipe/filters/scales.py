@@ -48,9 +48,9 @@ def gaussian_laplace(
     the result of ``scipy.ndimage.gaussian_laplace``. Its values decrease as ``1 / sigma**2``, so
     in 8 bits they are hardly visible.
 
-    With a gain of ``sigma**2``, results are exact to 1e-6 of the largest absolute value within the
-    window for uint8, uint16, float16 and float32, and to 1e-10 for other types, before they are
-    rounded.
+    With a gain of ``sigma**2``, results are exact to 1e-6 of the largest absolute value in the
+    neighbourhood for uint8, uint16, float16 and float32, and to 1e-10 for other types, before they
+    are rounded.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def gaussian_laplace(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even and saturated. NaN where the window has
-        NaN or infinity.
+        The same dtype; integers are rounded half to even and saturated. NaN where the
+        neighbourhood has NaN or infinity.
 
     References
     ----------
@@ -127,8 +127,9 @@ def difference_of_gaussians(
     the dtype, and 1 for floats. With a gain of 1 and an offset of 0 the result is the plain
     difference, which in 8 bits can hardly be seen.
 
-    With a gain of 1, results are exact to 1e-6 of the largest absolute value within the window for
-    uint8, uint16, float16 and float32, and to 1e-10 for other types, before they are rounded.
+    With a gain of 1, results are exact to 1e-6 of the largest absolute value in the
+    neighbourhood for uint8, uint16, float16 and float32, and to 1e-10 for other types, before they
+    are rounded.
 
     Parameters
     ----------

@@ -43,9 +43,9 @@ def unsharp(
     as a fraction of white, else ``value``. The blur is a Gaussian cut off at 4 standard
     deviations.
 
-    The error of the blur is at most 1e-10 of the largest absolute value in the window for float64,
-    signed integers, and integers of 32 and 64 bits, and 1e-6 for other types. For uint8 with a
-    radius above 3 and an amount of at most 1 it is at most 3 levels, usually 1.
+    The error of the blur is at most 1e-10 of the largest absolute value in the neighbourhood for
+    float64, signed integers, and integers of 32 and 64 bits, and 1e-6 for other types. For uint8
+    with a radius above 3 and an amount of at most 1 it is at most 3 levels, usually 1.
 
     Parameters
     ----------

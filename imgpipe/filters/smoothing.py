@@ -27,8 +27,8 @@ def blur(
     of ``int(truncate * sigma + 0.5)`` pixels and normalised to a sum of 1, as in
     ``scipy.ndimage.gaussian_filter`` with the same `truncate`.
 
-    The error before rounding is at most 1e-10 of the largest absolute value in the window for
-    float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
+    The error before rounding is at most 1e-10 of the largest absolute value in the neighbourhood
+    for float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
     float32. It is at most one level for uint16, and at most 3 levels, usually 1, for uint8.
 
     Parameters
@@ -43,8 +43,8 @@ def blur(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even. A window with NaN, or with infinities
-        of both signs, gives NaN. A window with infinities of one sign gives that infinity.
+        The same dtype; integers are rounded half to even. NaN, or infinities of both signs, in the
+        neighbourhood give NaN. Infinities of one sign give that infinity.
 
     References
     ----------

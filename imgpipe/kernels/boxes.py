@@ -55,8 +55,8 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
     if radius >= _WIDE:
         narrow = side * int(np.iinfo(chunk.dtype).max) < 2**15
         return (_mean_of_doubled if narrow else _running_mean)(chunk, side, side)
-    down = _Window(side, 1, _holds(chunk.dtype, side))
-    along = _Window(side, side**2, _holds(chunk.dtype, side**2))
+    down = _Sums(side, 1, _holds(chunk.dtype, side))
+    along = _Sums(side, side**2, _holds(chunk.dtype, side**2))
     return apply(chunk, down, along, halo)
 
 
@@ -67,7 +67,7 @@ def _mean_of_floats(chunk: Pixels, radius: int) -> Pixels:
     side = 2 * radius + 1
 
     def total(part: Pixels, working: np.dtype[Any]) -> Pixels:
-        down, along = _Window(side, 1, working), _Window(side, side**2, working)
+        down, along = _Sums(side, 1, working), _Sums(side, side**2, working)
         return apply(part, down, along, (radius, radius), working)
 
     return summed(chunk, radius, np.result_type(chunk, np.float32), total, mean=True)
@@ -79,7 +79,7 @@ def _holds(dtype: np.dtype[Any], count: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True)
-class _Window:
+class _Sums:
     """The sum of ``length`` neighbours, divided by ``divisor``."""
 
     length: int
@@ -91,18 +91,18 @@ class _Window:
         return self.length - 1
 
     def run(self, x: Pixels, unit: int) -> Pixels:
-        """Sum windows of 1, 2, 4, ... neighbours, and those that make up ``length``."""
+        """Sum footprints of 1, 2, 4, ... neighbours, and those that make up ``length``."""
         here, there, total = (_space.array(name, self.dtype, x.size) for name in "abc")
         n = x.size - self.support * unit
         total = total[:n]
-        # Odd lengths all begin with a window of one.
-        result, window, power, covered = x[:n], x, 1, 1
+        # Odd lengths all begin with a footprint of one.
+        result, sums, power, covered = x[:n], x, 1, 1
         while covered < self.length:
-            n_window = window.size - power * unit
-            window = np.add(window[:n_window], window[power * unit :], out=there[:n_window])
+            count = sums.size - power * unit
+            sums = np.add(sums[:count], sums[power * unit :], out=there[:count])
             here, there, power = there, here, 2 * power
             if self.length & power:
-                result = np.add(result, window[covered * unit :][:n], out=total)
+                result = np.add(result, sums[covered * unit :][:n], out=total)
                 covered += power
         if result is not total:
             np.copyto(total, result)
@@ -121,7 +121,7 @@ class _Window:
 
 def _mean_of_halves(chunk: Pixels, side: int, halo: tuple[int, int]) -> Pixels:
     """Take the mean of 64-bit integers: sums of their upper and of their lower 32 bits fit 64."""
-    area, line = side**2, _Window(side, 1, chunk.dtype)
+    area, line = side**2, _Sums(side, 1, chunk.dtype)
     upper, lower = (
         apply(half, line, line, halo) for half in (chunk >> 32, chunk & np.uint64(2**32 - 1))
     )
@@ -146,12 +146,12 @@ def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
     channels, lines = chunk.shape[2], chunk.reshape(len(chunk), -1)
     size = lines.shape[1] - (width - 1) * channels
     sums = _space.array("sums", dtype, len(lines) * size).reshape(-1, size)
-    window = _Window(width, 1, dtype)
+    line = _Sums(width, 1, dtype)
     for block in parts(*lines.shape, dtype):
         part = lines[block]
         x = _space.array("flat", dtype, part.size)
         np.copyto(x.reshape(part.shape), part)
-        np.copyto(sums[block], window.run(x, channels).reshape(part.shape)[:, :size])
+        np.copyto(sums[block], line.run(x, channels).reshape(part.shape)[:, :size])
     return sums
 
 
@@ -159,7 +159,7 @@ def _running_mean(chunk: Pixels, height: int, width: int) -> Pixels:
     """Take the mean of integers over a rectangle of odd sides.
 
     Rows are summed on whole rows at once; then every channel by itself along all of a block, end
-    to end: the sum of a window is the difference of two sums from the start.
+    to end: the sum of a footprint is the difference of two sums from the start.
     """
     rows, columns, channels = chunk.shape[0] - height + 1, chunk.shape[1], chunk.shape[2]
     out = np.empty((rows, columns - width + 1, channels), chunk.dtype)
@@ -177,7 +177,7 @@ def _sums_down(
     What comes in less what goes out is taken in `narrow`, and summed in `wide`.
     """
     rows, size = len(lines) - height + 1, lines.shape[1]
-    # The window above the first, without its first row, which is beyond the chunk.
+    # The footprint above the first, without its first row, which is beyond the chunk.
     last = lines[: height - 1].sum(axis=0, dtype=wide) + wide.type(add)
     for block in parts(rows, size, narrow):
         come = lines[height - 1 :][block]

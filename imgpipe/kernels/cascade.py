@@ -58,7 +58,7 @@ class _Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Cascade:
-    """One direction of a separable filter; see `imgpipe.kernels.separable.Pass`.
+    """One direction of a separable filter; see `imgpipe.kernels.separable.Sweep`.
 
     Attributes
     ----------

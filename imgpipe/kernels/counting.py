@@ -1,8 +1,8 @@
-"""Counting: the value of a rank, in windows so large that it would take too long to sort them.
+"""Counting: the value of a rank, in footprints so large that it would take too long to sort them.
 
-A window has its value at or beyond a level if it holds no more pixels below the level than the
-rank says. Such counts are sums of zeros and ones over the window: exact, and their cost grows
-with the logarithm of its side. Levels are tried only where windows of a block still differ.
+A footprint has its value at or beyond a level if it holds no more pixels below the level than the
+rank says. Such counts are sums of zeros and ones over the footprint: exact, and their cost grows
+with the logarithm of its side. Levels are tried only where footprints of a block still differ.
 
 Bytes are levels as they are. Other values are put in order, and their places are the levels;
 where few are left between two levels, no more are tried, and those pixels are looked at one by
@@ -35,11 +35,11 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype. A minus sign of zero is lost. A window that holds NaN makes NaN.
+        Any dtype. A minus sign of zero is lost. A footprint that holds NaN makes NaN.
     radius : int
         Pixels on each side of the centre, at most 127.
     rank : int
-        How many values of the window come before the one wanted.
+        How many values of the footprint come before the one wanted.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
 class _Part(NamedTuple):
     """Levels from `start` to `stop`, and one between them to be tried next.
 
-    That many windows have their value at or beyond the first, and at or beyond the last.
+    That many footprints have their value at or beyond the first, and at or beyond the last.
     """
 
     start: int
@@ -73,14 +73,14 @@ class _Part(NamedTuple):
 
 
 class _Block:
-    """The windows around a block of one channel, and what is known of the value wanted.
+    """The footprints around a block of one channel, and what is known of the value wanted.
 
     Attributes
     ----------
     levels : ndarray
         The level of each pixel, row by row.
     first : ndarray
-        For each window, the highest level tried that its value is at or beyond.
+        For each footprint, the highest level tried that its value is at or beyond.
     """
 
     levels: Pixels
@@ -93,7 +93,7 @@ class _Block:
         self.sum_type = np.min_scalar_type(2 * self.side**2)
 
     def narrow(self, stop: int) -> None:
-        """Try levels below `stop` until each window is done with."""
+        """Try levels below `stop` until each footprint is done with."""
         left: list[_Part] = []
 
         def add(start: int, stop: int, from_start: int, from_stop: int) -> None:
@@ -114,18 +114,18 @@ class _Block:
         return (start + stop) // 2
 
     def tried(self, levels: list[int]) -> list[int]:
-        """Tell windows apart by levels; return how many have their value at or beyond each."""
+        """Tell footprints apart by levels; return how many have their value at or beyond each."""
         at = np.array(levels, self.levels.dtype)[:, None, None]
         beyond = self.beyond(self.counts(at))
         np.maximum(self.first, np.maximum.reduce(beyond * at), out=self.first)
         return [int(np.count_nonzero(one)) for one in beyond]
 
     def beyond(self, counts: Pixels) -> Pixels:
-        """Return whether windows with so many pixels below levels have their value beyond."""
+        """Return whether footprints with so many pixels below levels have their value beyond."""
         return np.less_equal(counts, self.rank)
 
     def counts(self, levels: Pixels) -> Pixels:
-        """Return how many pixels of each window are below each of some levels."""
+        """Return how many pixels of each footprint are below each of some levels."""
         many, (rows, columns) = len(levels), self.shape
         inside = _space.array("inside", bool, many * self.levels.size)
         np.less(self.levels, levels[:, 0], out=inside.reshape(many, -1))
@@ -138,7 +138,7 @@ class _Block:
 
 
 class _Bytes(_Block):
-    """Windows of bytes."""
+    """Footprints of bytes."""
 
     def __init__(self, part: Pixels, radius: int, rank: int) -> None:
         super().__init__(part, radius, rank)
@@ -146,20 +146,20 @@ class _Bytes(_Block):
         self.first = np.zeros(self.shape, np.uint8)
 
     def found(self) -> Pixels:
-        """Return the value wanted for each window."""
+        """Return the value wanted for each footprint."""
         self.narrow(256)
         return self.first
 
 
 class _Values(_Block):
-    """Windows of any values.
+    """Footprints of any values.
 
     Attributes
     ----------
     order, ordered : ndarray
         Where the pixels are, in the order of their values; and these.
     missing : ndarray
-        For each window, how many of its pixels from `first` on come before its value.
+        For each footprint, how many of its pixels from `first` on come before its value.
     """
 
     def __init__(self, part: Pixels, radius: int, rank: int) -> None:
@@ -177,7 +177,7 @@ class _Values(_Block):
         self.few: list[tuple[int, int]] = []
 
     def found(self) -> Pixels:
-        """Return the value wanted for each window."""
+        """Return the value wanted for each footprint."""
         self.narrow(self.order.size)
         if self.few:
             self.look_through()
@@ -208,21 +208,22 @@ class _Values(_Block):
         return cast(Pixels, np.less_equal(missing, self.rank))
 
     def look_through(self) -> None:
-        """Find the value among few pixels, for the windows that have it there."""
+        """Find the value among few pixels, for the footprints that have it there."""
         first, missing = self.first.reshape(-1), self.missing.reshape(-1)
-        windows = np.argsort(first, kind="stable")
+        footprints = np.argsort(first, kind="stable")
         starts = np.array(self.few, first.dtype)[:, 0]
-        begin, end = (np.searchsorted(first[windows], starts, side) for side in ("left", "right"))
-        # A difference below zero wraps here too, and is more than the side of any window.
+        in_order = first[footprints]
+        begin, end = (np.searchsorted(in_order, starts, side) for side in ("left", "right"))
+        # A difference below zero wraps here too, and is more than the side of any footprint.
         kind = np.min_scalar_type(max(self.height, self.line) - 1)
         y, x = (axis.astype(kind) for axis in np.divmod(self.order, self.line))
-        tops, lefts = (axis.astype(kind)[:, None] for axis in np.divmod(windows, self.shape[1]))
+        tops, lefts = (axis.astype(kind)[:, None] for axis in np.divmod(footprints, self.shape[1]))
         for at, (start, stop) in enumerate(self.few):
             some, pixels = slice(begin[at], end[at]), slice(start, stop)
             inside = np.less(y[pixels] - tops[some], self.side)
             inside &= np.less(x[pixels] - lefts[some], self.side)
             found = np.flatnonzero(inside)
-            one = windows[some]
+            one = footprints[some]
             skipped = np.searchsorted(found, np.arange(len(one)) * (stop - start))
             first[one] = start + found[skipped + missing[one]] % (stop - start)
 
@@ -236,12 +237,12 @@ def _summed(x: Pixels, length: int, unit: int) -> Pixels:
     """Sum `length` neighbours, an odd number: of 1, 2, 4, ... and those that make up the length."""
     spare = cycle([_space.array(name, x.dtype, x.size) for name in "ab"])
     into = _space.array("c", x.dtype, x.size)[: x.size - (length - 1) * unit]
-    total, window, power, covered = x[: into.size], x, 1, 1
+    total, footprint, power, covered = x[: into.size], x, 1, 1
     while covered < length:
-        size = window.size - power * unit
-        window = np.add(window[:size], window[power * unit :], out=next(spare)[:size])
+        size = footprint.size - power * unit
+        footprint = np.add(footprint[:size], footprint[power * unit :], out=next(spare)[:size])
         power *= 2
         if length & power:
-            total = np.add(total, window[covered * unit :][: into.size], out=into)
+            total = np.add(total, footprint[covered * unit :][: into.size], out=into)
             covered += power
     return total

@@ -1,8 +1,8 @@
-"""Extremes: the least or the greatest value of a neighbourhood, by windows that double.
+"""Extremes: the least or the greatest value of a neighbourhood, by footprints that double.
 
-The extreme of a window is that of two windows inside it that cover it, and they may overlap. So
-a line of any length takes as many steps as its length has binary digits. Rows lie end to end in a
-flat array, in which a neighbour is a shift: by a row's length down, by the channels along.
+The extreme of a footprint is that of two footprints that cover it, and they may overlap. So a line
+of any length takes as many steps as its length has binary digits. Rows lie end to end in a flat
+array, in which a neighbour is a shift: by a row's length down, by the channels along.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) 
         target = out[y : y + step].reshape(-1, columns * channels)
         x = np.ravel(chunk[y : y + len(target) + 2 * radius])
         found = _OVER[shape](x, better, radius, line, channels)
-        # A window that runs over into the next row is junk, and skipped.
+        # A footprint that runs over into the next row is junk, and skipped.
         target[:] = np.ndarray(
             target.shape, found.dtype, found, strides=(line * found.itemsize, found.itemsize)
         )
@@ -83,15 +83,15 @@ def _cross(x: Pixels, better: np.ufunc, radius: int, down: int, along: int) -> P
 
 
 def _disk(x: Pixels, better: np.ufunc, radius: int, down: int, along: int) -> Pixels:
-    """Go through the rows of the disk, the shortest first, and widen the windows for the next."""
+    """Go through the rows of the disk, the shortest first; widen the footprints for the next."""
     spare = _buffers(x, "a", "b")
     total = next(_buffers(x, "c"))[: x.size - 2 * radius * (down + along)]
-    windows, width = x, 1
+    footprints, width = x, 1
     for half, away in _chords(radius):
-        windows = _widened(windows, width, 2 * half + 1, along, better, spare)
+        footprints = _widened(footprints, width, 2 * half + 1, along, better, spare)
         width = 2 * half + 1
         above, below = (
-            windows[row * down + (radius - half) * along :][: total.size]
+            footprints[row * down + (radius - half) * along :][: total.size]
             for row in (radius - away, radius + away)
         )
         if away == radius:
@@ -114,7 +114,7 @@ def _chords(radius: int) -> Iterator[tuple[int, int]]:
 def _widened(
     x: Pixels, width: int, wanted: int, unit: int, better: np.ufunc, spare: Iterator[Pixels]
 ) -> Pixels:
-    """Make windows of `wanted` neighbours, `unit` samples apart, of windows of `width`."""
+    """Make footprints of `wanted` neighbours, `unit` samples apart, of footprints of `width`."""
     while width < wanted:
         step = min(width, wanted - width)
         size = x.size - step * unit

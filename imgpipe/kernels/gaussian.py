@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import Pass, apply
+from imgpipe.kernels.separable import Sweep, apply
 
 if TYPE_CHECKING:
     from imgpipe.kernels.cascade import Cascade
@@ -69,7 +69,7 @@ def gaussian(
     -------
     ndarray, shape (rows, columns, channels), of that dtype
         uint8 is within about one level of the unrounded Gaussian. Other types are exact to 1e-6 of
-        the largest absolute value within the window where they are computed in float32, see
+        the largest absolute value within the footprint where they are computed in float32, see
         `exact_type`, else to 1e-10; then they are rounded half to even.
     """
     radius = gaussian_radius(sigma, truncate)
@@ -101,7 +101,7 @@ def gaussian(
 def gaussian_line(
     sigma: float, radius: int, dtype: np.dtype[Any], *, second: bool = False
 ) -> Cascade:
-    """Return the pass of a Gaussian, see `gaussian_samples`."""
+    """Return the sweep of a Gaussian, see `gaussian_samples`."""
     from imgpipe.kernels.cascade import cascade  # noqa: PLC0415 - not for narrow blurs of 8 bits
 
     return cascade(gaussian_samples(sigma, radius, second=second), sigma, dtype)
@@ -119,7 +119,7 @@ def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixe
 
 
 @functools.lru_cache(maxsize=64)
-def _what_is_left(sigma: float, radius: int) -> Pass:
+def _what_is_left(sigma: float, radius: int) -> Sweep:
     """Choose what blurs, in both directions, between thinning out and filling in."""
     from imgpipe.kernels.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
     from imgpipe.kernels.wide_gaussian import left_over  # noqa: PLC0415 - only for this

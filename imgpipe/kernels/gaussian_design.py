@@ -1,7 +1,7 @@
 """How a Gaussian of 8-bit images is built: of additions, as few as are accurate enough.
 
-A Gaussian of standard deviation sigma is separable: one pass down the columns, one along
-the rows.  Each pass is a chain of three kinds of steps, chosen once per sigma:
+A Gaussian of standard deviation sigma is separable: one sweep down the columns, one along
+the rows.  Each sweep is a chain of three kinds of steps, chosen once per sigma:
 
 ``_Pair(d)``
     ``y[i] = x[i] + x[i + d]``.  One addition, no multiplication; a chain of them is a
@@ -70,7 +70,7 @@ class _Shift(NamedTuple):
 
 @dataclass(frozen=True)
 class _Chain:
-    """Steps of one pass; in the end, integers become ``(x + add) >> bits``."""
+    """Steps of one sweep; in the end, integers become ``(x + add) >> bits``."""
 
     dtype: np.dtype[Any]
     steps: tuple[_Pair | _Fir | _Shift, ...]
@@ -122,7 +122,7 @@ def _fir(step: _Fir, x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
 # --- choosing the steps -----------------------------------------------------------------
 
 
-class _Kernel(NamedTuple):
+class _Design(NamedTuple):
     """One symmetric filter of sum 1, and pairs, each at half weight."""
 
     offsets: tuple[int, ...]
@@ -142,7 +142,7 @@ class _Kernel(NamedTuple):
 LONG = 3.5
 
 # The search takes longer than blurring a small picture: what it finds for the default.
-_KNOWN = {(2.0, 8): _Kernel((1, 3), (0.078125, 0.3671875, 0.09375), (1,) * 6)}
+_KNOWN = {(2.0, 8): _Design((1, 3), (0.078125, 0.3671875, 0.09375), (1,) * 6)}
 
 
 @functools.lru_cache(maxsize=64)
@@ -150,16 +150,16 @@ def chains(sigma: float, radius: int) -> tuple[_Chain, _Chain] | None:
     """Choose the chains down the columns and along the rows; none if it is cut off early."""
     if sigma < _FEW_TAPS:
         return _few_taps(sigma, radius)
-    kernel = _KNOWN.get((sigma, radius)) or _integer_kernel(sigma, radius)
-    return None if kernel is None else _fixed_point(kernel)
+    design = _KNOWN.get((sigma, radius)) or _integer_design(sigma, radius)
+    return None if design is None else _fixed_point(design)
 
 
 def coarse_chain(sigma: float, radius: int) -> _Chain:
     """Choose the chain of a Gaussian in float32, within 2e-4 of the range of what it filters."""
-    kernel = _real_kernel(sigma, radius, least=1.3)
-    scale = 0.5 ** len(kernel.pairs)
-    fir = _Fir(kernel.offsets, tuple(scale * w for w in kernel.weights))
-    pairs = map(_Pair, sorted(kernel.pairs, reverse=True))
+    design = _real_design(sigma, radius, least=1.3)
+    scale = 0.5 ** len(design.pairs)
+    fir = _Fir(design.offsets, tuple(scale * w for w in design.weights))
+    pairs = map(_Pair, sorted(design.pairs, reverse=True))
     return _Chain(np.dtype(np.float32), (fir, *pairs))
 
 
@@ -208,11 +208,11 @@ class _Octaves(NamedTuple):
             here = cls(here.pairs + n * (here.step,), 2 * here.step, left, (here.reach - n / 2) / 2)
 
 
-def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
+def _real_design(sigma: float, radius: int, least: float) -> _Design:
     """Octaves of pairs, then the least-squares fit of what is left of the Gaussian."""
     pairs, step, rest, reach = _Octaves.climb(sigma, radius, least, many=math.inf)
     if not pairs or radius < LONG * sigma:
-        return _Kernel(tuple(range(1, radius + 1)), tuple(_samples(sigma, radius).tolist()))
+        return _Design(tuple(range(1, radius + 1)), tuple(_samples(sigma, radius).tolist()))
     offsets = [step * k for k in range(1, min(int(reach), math.ceil(4.5 * rest)) + 1)]
     last = int(step * min(reach, 4.5 * rest))
     if last > offsets[-1]:
@@ -226,7 +226,7 @@ def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
     from imgpipe.kernels.cascade import least_squares  # noqa: PLC0415 - for wide ones
 
     weights = least_squares(np.stack(columns), wanted).tolist()
-    return _Kernel(tuple(offsets), (1 - 2 * math.fsum(weights), *weights), pairs)
+    return _Design(tuple(offsets), (1 - 2 * math.fsum(weights), *weights), pairs)
 
 
 # --- 8-bit images -----------------------------------------------------------------------
@@ -235,7 +235,7 @@ def _real_kernel(sigma: float, radius: int, least: float) -> _Kernel:
 _FEW_TAPS = 1.3
 _SMALL = 10.0
 
-# A kernel is good enough when its response to a unit step, and to any sine wave, is this
+# A design is good enough when its response to a unit step, and to any sine wave, is this
 # close to the Gaussian's (a level is 0.0039).  Beyond _USELESS it is not taken at all;
 # above a sigma of _SMALL more is allowed.
 _STEP_ERROR, _SINE_ERROR = 0.0013, 0.0036
@@ -246,7 +246,7 @@ _USELESS, _USELESS_LARGE = 0.0015, 0.0025
 _ROOM, _FRACTION = 8, 4
 _WEIGHT_BITS = (6, 7)
 
-# The share of the variance, times four, that pairs take in kernels worth looking at.
+# The share of the variance, times four, that pairs take in designs worth looking at.
 _PAIRS_FROM, _PAIRS_TO = 1.4, 3.2
 
 
@@ -267,17 +267,17 @@ def _whole_weights(sigma: float, radius: int, bits: int) -> _Fir:
     return _Fir(tuple(taps), (2**bits - 2 * sum(weights), *taps.values()))
 
 
-def _fixed_point(kernel: _Kernel) -> tuple[_Chain, _Chain]:
-    """Fit a kernel into 16 bits: 8 of the sample, up to 8 of fraction.
+def _fixed_point(design: _Design) -> tuple[_Chain, _Chain]:
+    """Fit a design into 16 bits: 8 of the sample, up to 8 of fraction.
 
     Shifts between steps round down; what that takes on average, the last one gives back.
     It is less than half a level, so that a flat image stays as it is.
     """
-    bits = next(b for b in range(1, _ROOM) if all((w * 2**b).is_integer() for w in kernel.weights))
-    fir = _Fir(kernel.offsets, tuple(int(w * 2**bits) for w in kernel.weights))
-    down, fraction, lost = _steps(fir, kernel.pairs, bits)
-    along, last, more = _steps(fir, kernel.pairs, _ROOM)
-    # Between the passes, room for the weights.
+    bits = next(b for b in range(1, _ROOM) if all((w * 2**b).is_integer() for w in design.weights))
+    fir = _Fir(design.offsets, tuple(int(w * 2**bits) for w in design.weights))
+    down, fraction, lost = _steps(fir, design.pairs, bits)
+    along, last, more = _steps(fir, design.pairs, _ROOM)
+    # Between the sweeps, room for the weights.
     shift = fraction - (_ROOM - bits)
     add = round((0.5 + lost + more) * 2**last)
     kind = np.dtype(np.uint16)
@@ -306,47 +306,47 @@ def _steps(
     return tuple(steps), fraction, lost
 
 
-def _integer_kernel(sigma: float, radius: int) -> _Kernel | None:
-    """Find a cheap good kernel; else the best; for a Gaussian cut short, none."""
+def _integer_design(sigma: float, radius: int) -> _Design | None:
+    """Find a cheap good design; else the best; for a Gaussian cut short, none."""
     best, found = (_USELESS if sigma <= _SMALL else _USELESS_LARGE), None
     omega = np.linspace(0, math.pi, 4 * radius + 1)
     # More pairs in an octave alias less, but leave less of the reach.
     for many in (8, 16):
         octaves = _Octaves.climb(sigma, radius, least=2.2, many=many)
-        kernel = _base_kernel(octaves)
-        error = float(_error((kernel.response(omega) - _spectrum(sigma, radius, omega))[None])[0])
+        design = _base_design(octaves)
+        error = float(_error((design.response(omega) - _spectrum(sigma, radius, omega))[None])[0])
         if error < best:
-            best, found = error, kernel
+            best, found = error, design
         if best <= _STEP_ERROR:
             break
     return found
 
 
-def _base_kernel(octaves: _Octaves) -> _Kernel:
-    """Complete octaves by the cheapest kernel that is good enough, or else by the best."""
+def _base_design(octaves: _Octaves) -> _Design:
+    """Complete octaves by the cheapest design that is good enough, or else by the best."""
     pairs, step, sigma, reach = octaves
-    best = (math.inf, _Kernel((), (1.0,)))
+    best = (math.inf, _Design((), (1.0,)))
     sizes = itertools.product(range(2, 12), (1, 2), _WEIGHT_BITS)
     for count, taps, bits in sorted(sizes, key=lambda c: (1.25 * c[0] + 3 * c[1], c[2])):
         best = min(best, _best_fit(sigma, int(reach), count, taps, bits))
         if best[0] <= _STEP_ERROR:
             break
     base = best[1]
-    return _Kernel(
+    return _Design(
         tuple(step * k for k in base.offsets),
         base.weights,
         pairs + tuple(step * d for d in base.pairs),
     )
 
 
-def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tuple[float, _Kernel]:
-    """Among all kernels of so many pairs and taps, the nearest to the Gaussian.
+def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tuple[float, _Design]:
+    """Among all designs of so many pairs and taps, the nearest to the Gaussian.
 
     The weights of the taps are a least-squares fit, rounded each way.
     """
     omega = np.linspace(0, math.pi, 49)
     target, stress = _spectrum(sigma, radius, omega), _stress(sigma, omega)
-    best = (math.inf, _Kernel((), (1.0,)))
+    best = (math.inf, _Design((), (1.0,)))
     choices = [
         c
         for c in itertools.combinations_with_replacement(range(1, min(round(sigma), 4) + 1), count)
@@ -373,7 +373,7 @@ def _best_fit(sigma: float, radius: int, count: int, taps: int, bits: int) -> tu
             if error[i] < best[0]:
                 side = w[fits][i].tolist()
                 chosen = choices[np.flatnonzero(fits)[i]]
-                best = float(error[i]), _Kernel(offsets, (1 - 2 * sum(side), *side), chosen)
+                best = float(error[i]), _Design(offsets, (1 - 2 * sum(side), *side), chosen)
     return best
 
 

@@ -1,14 +1,14 @@
-"""Lanes: the value of a rank in windows of bytes, in hundreds of small tiles at once.
+"""Lanes: the value of a rank in footprints of bytes, in hundreds of small tiles at once.
 
-A window has its value at or beyond a level if it holds no more pixels below the level than the
-rank says. Windows of a small tile have values close to each other, so that few levels need to be
+A footprint has its value at or beyond a level if it holds no more pixels below the level than the
+rank says. Footprints of a small tile have values close to each other, so that few levels need to be
 tried there: in photographs 40 of 256 for a tile of 15 x 15, but 150 for one of 128 x 128. Which
 ones differs from tile to tile. The last axis of all arrays therefore runs over tiles, its lanes:
 one call does a step for all of them, each with a level of its own. And sums run from row to row,
-so that their cost hardly grows with the window.
+so that their cost hardly grows with the footprint.
 
-Intervals of levels are halved where a tile has windows with their values inside. Tiles with about
-as many such intervals go together, for a group is done when the last of them is.
+Intervals of levels are halved where a tile has footprints with their values inside. Tiles with
+about as many such intervals go together, for a group is done when the last of them is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def rank_by_lanes(chunk: Pixels, radius: int, rank: int) -> Pixels:
     radius : int
         Pixels on each side of the centre, at most 127.
     rank : int
-        How many values of the window come before the one wanted.
+        How many values of the footprint come before the one wanted.
 
     Returns
     -------
@@ -93,10 +93,10 @@ class _Group:
     Attributes
     ----------
     first : ndarray, shape (width * height, lanes)
-        For each window of each tile, column by column, the highest level tried that its value
+        For each footprint of each tile, column by column, the highest level tried that its value
         is at or beyond.
     reached : ndarray, shape (intervals + 1, lanes)
-        How many windows of each tile have their value at or beyond the ends of intervals.
+        How many footprints of each tile have their value at or beyond the ends of intervals.
     """
 
     def __init__(self, tiles: Pixels, radius: int, rank: int, reached: Pixels) -> None:
@@ -133,7 +133,7 @@ class _Group:
         self.reached[2 * interval + 1, lane] = found[turn, lane]
 
     def tried_at(self, level: Pixels) -> Pixels:
-        """Tell windows apart by a level in each lane; return how many have their value beyond."""
+        """Tell footprints apart by a level in each lane; return how many have values beyond."""
         # Written out for a row, for NumPy's loops are as long as what two operands share.
         np.less(self.pixels, np.tile(level, (self.pixels.shape[1], 1)), out=self.inside)
         _sum(self.inside.view(np.uint8), self.side, self.down)

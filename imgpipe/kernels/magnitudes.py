@@ -1,9 +1,9 @@
 """Weighted sums of floats of any magnitude.
 
 A sum within a type may overflow where its result does not, lose small terms where it has few bits
-left for them, and make NaN of infinity. So windows with such values are summed again in double
+left for them, and make NaN of infinity. So footprints with such values are summed again in double
 precision and scaled, or get what their infinities make. That depends on the largest magnitude
-within the window alone, and never on where a chunk begins.
+within the footprint alone, and never on where a chunk begins.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def summed(
     *,
     mean: bool,
 ) -> Pixels:
-    """Return a weighted sum over the window of each pixel of a padded chunk.
+    """Return a weighted sum over the footprint of each pixel of a padded chunk.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def summed(
     total : callable
         Called as ``total(chunk, working)``, with `chunk` or one like it: returns the sums.
     mean : bool
-        Whether no weight is negative: then a window with infinities of one sign has that infinity.
-        Else it has NaN.
+        Whether no weight is negative: then a footprint with infinities of one sign has that
+        infinity. Else it has NaN.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _mend(
     *,
     mean: bool,
 ) -> None:
-    """Sum windows of unsafe magnitudes again."""
+    """Sum footprints of unsafe magnitudes again."""
     native = chunk.astype(chunk.dtype.newbyteorder("="))
     largest = extreme(np.abs(native), np.maximum, radius, "square")
     low, high = _SAFE[native.dtype.name]

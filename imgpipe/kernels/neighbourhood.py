@@ -174,7 +174,7 @@ class Line:
         return cls(Taps.of((weights,)), len(weights) - 1, dtype)
 
     def run(self, x: Pixels, unit: int) -> Pixels:
-        """Sum; see `imgpipe.kernels.separable.Pass`."""
+        """Sum; see `imgpipe.kernels.separable.Sweep`."""
         out = _space.array("a", self.dtype, x.size)
         self.taps.sum(x, 0, unit, out[: x.size - self.support * unit])
         return out

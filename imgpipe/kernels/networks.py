@@ -1,11 +1,11 @@
 """Networks: the value of a rank, by a fixed sequence of minima and maxima, the same at every pixel.
 
-The sequence is made once for a size of window and a rank, and run on flat arrays, in which a
-neighbour is a shift. Each row of the window is sorted; sorted rows are merged; and of the last
-merge only what decides the rank is computed. Rows come in groups, so that the windows around
+The sequence is made once for a size of footprint and a rank, and run on flat arrays, in which a
+neighbour is a shift. Each row of the footprint is sorted; sorted rows are merged; and of the last
+merge only what decides the rank is computed. Rows come in groups, so that the footprints around
 the rows of a group, which overlap, are merged where they overlap but once::
 
-    rows of the window      0 1 2 3 4
+    rows of the footprint      0 1 2 3 4
     and of the next one       1 2 3 4 5        with groups of two
 
 References: K. E. Batcher, Sorting networks and their applications, AFIPS Spring Joint Computer
@@ -89,7 +89,7 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
     radius : int
         Pixels on each side of the centre, at least 1.
     rank : int
-        How many values of the window come before the one wanted.
+        How many values of the footprint come before the one wanted.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def _program(radius: int, rank: int) -> Program:
 
 
 class _Builder:
-    """Makes the program for one size of window, one rank, and groups of `count` rows."""
+    """Makes the program for one size of footprint, one rank, and groups of `count` rows."""
 
     def __init__(self, radius: int, rank: int, count: int) -> None:
         self.side, self.rank, self.count = 2 * radius + 1, rank, count
@@ -178,7 +178,7 @@ class _Builder:
         return _scheduled(self.steps, self.results(0, self.count, shared), self.count)
 
     def results(self, first: int, count: int, shared: Sorted) -> list[Lane]:
-        """Return the value wanted for `count` rows, whose windows share the values `shared`."""
+        """Return the value wanted for `count` rows, whose footprints share the values `shared`."""
         half = count // 2
         above = self.rows(first + half - 1, first + count - 1)
         below = self.rows(first + self.side, first + self.side + half)
@@ -190,7 +190,7 @@ class _Builder:
         ]
 
     def rows(self, start: int, stop: int) -> Sorted:
-        """Sort the values that windows have in these rows."""
+        """Sort the values that footprints have in these rows."""
         groups, row = divmod(start, self.count)
         key = row, stop - start
         if key not in self.sorted:

@@ -36,7 +36,7 @@ _REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 _TABLE = 1 << 15
 _STRIPE = 1 << 16
 _LINES = 128
-_WINDOWS = 1 << 18
+_GATHERED = 1 << 18
 _BLOCK = 1 << 16
 
 # uint8 times 22 bits, and what is left of that with 4 bits after the point times 17 bits, are
@@ -80,7 +80,7 @@ class Axis:
         reach = 0.5 if self.copies else _REACH[self.method] * self.stretch
         return min(math.ceil(2 * reach), self.before)
 
-    def window(self, places: Pixels) -> tuple[Pixels, Pixels]:
+    def footprint(self, places: Pixels) -> tuple[Pixels, Pixels]:
         """Return the first input pixel, and the one after the last, of output pixels."""
         if self.copies:
             first = (2 * places + 1) * self.before // (2 * self.after)
@@ -91,7 +91,7 @@ class Axis:
 
     def needs(self, start: int, stop: int) -> tuple[int, int]:
         """Return the part of the input that a part of the output is made from."""
-        first, last = self.window(np.array([start, stop - 1]))
+        first, last = self.footprint(np.array([start, stop - 1]))
         return int(first[0]), int(last[1])
 
     def weights(self, start: int, stop: int) -> Pixels:
@@ -107,7 +107,7 @@ def _weights(axis: Axis, block: int, size: int) -> Pixels:
     places = np.arange(block * size, min((block + 1) * size, axis.after))
     if axis.copies:
         return np.ones((len(places), 1))
-    first, last = axis.window(places)
+    first, last = axis.footprint(places)
     pixels = first[:, None] + np.arange(axis.taps)
     # In whole numbers first: what is a whole distance away is so exactly, and has no weight.
     halves = (2 * pixels + 1) * axis.after - (2 * places[:, None] + 1) * axis.before
@@ -155,7 +155,7 @@ def nearest(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
 
 
 def _offsets(axis: Axis, start: int, stop: int) -> Pixels:
-    first, _ = axis.window(np.arange(start, stop))
+    first, _ = axis.footprint(np.arange(start, stop))
     return cast(Pixels, first - first[0])
 
 
@@ -202,14 +202,14 @@ def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Output pixels a few at a time, of one window of the input for all of them.
+    """Output pixels a few at a time, of one footprint of the input for all of them.
 
     Attributes
     ----------
     first : ndarray of int, shape (groups,)
-        The first input pixel of each window, counted from the first that is needed.
+        The first input pixel of each footprint, counted from the first that is needed.
     weights : ndarray of int32, shape (groups, size, width)
-        The weights of every input pixel of a window in every output pixel; most are 0.
+        The weights of every input pixel of a footprint in every output pixel; most are 0.
     """
 
     first: Pixels
@@ -224,9 +224,9 @@ class _Groups:
 @lru_cache(maxsize=32)
 def _groups(axis: Axis, start: int, stop: int, bits: int) -> _Groups:
     """Return a part of the output with whole weights that add up to ``2**bits``."""
-    first, _ = axis.window(np.arange(start, stop))
+    first, _ = axis.footprint(np.arange(start, stop))
     sums = np.rint(np.cumsum(axis.weights(start, stop), axis=1) * 2.0**bits)
-    # A window is copied once for its group, and its every row goes into every output pixel.
+    # A footprint is copied once for its group, and its every row goes into every output pixel.
     step = axis.before / axis.after
     size = max(1, min(round(math.sqrt(max(axis.taps - step, 0) / step)), stop - start))
     starts = first[::size]
@@ -255,7 +255,7 @@ class _Integers:
     def sum_along(self, x: Pixels, part: slice) -> Pixels:
         made = self._sum(x, self.along, part)
         bits = _BITS_BETWEEN + _BITS_ALONG
-        # A half to round, and half of what was cut off between the passes.
+        # A half to round, and half of what was cut off between the sweeps.
         np.add(made, (1 << (bits - 1)) + (1 << (_BITS_ALONG - 1)), out=made)
         np.right_shift(made, bits, out=made)
         return np.clip(made, 0, 255, out=made)
@@ -266,28 +266,28 @@ class _Integers:
         first, weights = span.first[groups], span.weights[groups]
         count, size, width = weights.shape
         out = _space.array("made", self.dtype, count * size * x.shape[1]).reshape(count, size, -1)
-        most = max(1, _WINDOWS // (width * x.shape[1]))
+        most = max(1, _GATHERED // (width * x.shape[1]))
         held = _space.array("rows", self.dtype, most * width * x.shape[1])
         held = held.reshape(most, width, -1)
         for start in range(0, count, most):
             block = slice(start, min(start + most, count))
-            windows = held[: block.stop - start]
+            footprints = held[: block.stop - start]
             places = first[block, None] + np.arange(width)
-            np.take(x, places, axis=0, out=windows, mode="clip")
-            np.einsum("gjk,gkx->gjx", weights[block], windows, out=out[block])
+            np.take(x, places, axis=0, out=footprints, mode="clip")
+            np.einsum("gjk,gkx->gjx", weights[block], footprints, out=out[block])
         return out.reshape(count * size, -1)[: part.stop - part.start]
 
 
 @dataclass(frozen=True, eq=False)
 class _Taps:
-    """The windows of output pixels, and their weights.
+    """The footprints of output pixels, and their weights.
 
     Attributes
     ----------
     first, last : ndarray of int, shape (pixels,)
-        The window of each output pixel, counted from the first input pixel that is needed.
+        The footprint of each output pixel, counted from the first input pixel that is needed.
     weights : ndarray, shape (pixels, taps)
-        Its weights, 0 beyond the window.
+        Its weights, 0 beyond the footprint.
     """
 
     first: Pixels
@@ -298,7 +298,7 @@ class _Taps:
 
 @lru_cache(maxsize=32)
 def _taps(axis: Axis, start: int, stop: int, dtype: type[np.floating[Any]]) -> _Taps:
-    first, last = axis.window(np.arange(start, stop))
+    first, last = axis.footprint(np.arange(start, stop))
     return _Taps(first - first[0], last - first[0], axis.weights(start, stop).astype(dtype))
 
 
@@ -330,7 +330,7 @@ class _Floats:
         tap = _space.array("tap", self.dtype, out.size).reshape(out.shape)
         for k in range(weights.shape[1]):
             target = tap if k else out
-            # Beyond the window the weight is 0, and the pixel the last of the window.
+            # Beyond the footprint the weight is 0, and the pixel the last of the footprint.
             np.take(x, np.minimum(first + k, last - 1), axis=0, out=target, mode="clip")
             np.multiply(target, weights[:, k, None], out=target)
             if k:

@@ -1,6 +1,6 @@
-"""Separable filters: one pass down the columns, one along the rows, within the cache.
+"""Separable filters: one sweep down the columns, one along the rows, within the cache.
 
-A pass works on a flat array in which the neighbours of a sample are ``unit`` samples
+A sweep works on a flat array in which the neighbours of a sample are ``unit`` samples
 away, so that a shift by any number of pixels is one contiguous slice:
 
 * down the columns, the chunk is cut into stripes and each copied end to end, so that one
@@ -23,7 +23,7 @@ import numpy as np
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
-__all__ = ["Pass", "apply", "parts"]
+__all__ = ["Sweep", "apply", "parts"]
 
 _space = Workspace()
 
@@ -33,7 +33,7 @@ _space = Workspace()
 _BLOCK_BYTES = 256 * 1024
 
 
-class Pass(Protocol):
+class Sweep(Protocol):
     """One direction of a separable filter."""
 
     @property
@@ -53,8 +53,8 @@ class Pass(Protocol):
 
 def apply(
     chunk: Pixels,
-    down: Pass,
-    along: Pass,
+    down: Sweep,
+    along: Sweep,
     halo: tuple[int, int],
     dtype: np.dtype[Any] | None = None,
 ) -> Pixels:
@@ -64,7 +64,7 @@ def apply(
     """
     height, width, channels = chunk.shape
     rows, columns = height - 2 * halo[0], width - 2 * halo[1]
-    # A pass may need less than the whole halo.
+    # A sweep may need less than the whole halo.
     top, left = halo[0] - down.support // 2, halo[1] - along.support // 2
     chunk = chunk[top : height - top, left : width - left]
     source = chunk.reshape(len(chunk), -1)

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import Pass, apply, parts
+from imgpipe.kernels.separable import Sweep, apply, parts
 from imgpipe.workspace import Workspace
 
 __all__ = ["blurred_by_way", "left_over"]
@@ -39,7 +39,7 @@ def left_over(sigma: float, radius: int) -> tuple[float, int]:
     return rest, (radius - _SPACING - _REACH) // _SPACING
 
 
-def blurred_by_way(chunk: Pixels, radius: int, origin: tuple[int, int], line: Pass) -> Pixels:
+def blurred_by_way(chunk: Pixels, radius: int, origin: tuple[int, int], line: Sweep) -> Pixels:
     """Blur a padded chunk.
 
     Parameters
@@ -50,7 +50,7 @@ def blurred_by_way(chunk: Pixels, radius: int, origin: tuple[int, int], line: Pa
         How far the Gaussian reaches.
     origin : (int, int)
         Row and column of the first sample in the whole image.
-    line : Pass
+    line : Sweep
         What is left of the Gaussian, in one direction, in float32.
 
     Returns

@@ -70,13 +70,13 @@ def choose_kinds(rows: Pixels, above: Pixels, pixel: int) -> Bytes:
 class _Tile:
     """Bytes of some rows and columns, with what is left of, above and diagonal to them."""
 
-    def __init__(self, stage: Bytes, pixel: int, rows: slice, columns: slice) -> None:
+    def __init__(self, lines: Bytes, pixel: int, rows: slice, columns: slice) -> None:
         self.rows, self.columns = rows, columns
-        count, self._stride = len(stage) - 1, stage.shape[1]
+        count, self._stride = len(lines) - 1, lines.shape[1]
         self._shape = count, self._stride - pixel
-        flat, size = stage.reshape(-1), count * self._stride - pixel
+        flat, size = lines.reshape(-1), count * self._stride - pixel
         start = self._stride + pixel
-        self._here = stage[1:, pixel:]
+        self._here = lines[1:, pixel:]
         self._left = flat[start - pixel :][:size]
         self._above = flat[start - self._stride :][:size]
         self._corner = flat[:size]
@@ -105,15 +105,15 @@ def _tiles(rows: Pixels, above: Pixels, pixel: int) -> Iterator[_Tile]:
         for x in range(0, rows.shape[1], columns):
             end = min(x + columns, rows.shape[1])
             shape = len(part) + 1, margin + end - x
-            stage = _space.array("stage", np.uint8, shape[0] * shape[1] * item)
-            stage = stage.view(in_file_order).reshape(shape)
+            lines = _space.array("lines", np.uint8, shape[0] * shape[1] * item)
+            lines = lines.view(in_file_order).reshape(shape)
             before = slice(x - margin, end) if x else slice(0, end)
             start = 0 if x else margin
-            stage[:, :start] = 0
-            stage[0, start:] = upper[before]
-            stage[1:, start:] = part[:, before]
+            lines[:, :start] = 0
+            lines[0, start:] = upper[before]
+            lines[1:, start:] = part[:, before]
             yield _Tile(
-                stage.view(np.uint8), pixel, slice(y, y + len(part)), slice(x * item, end * item)
+                lines.view(np.uint8), pixel, slice(y, y + len(part)), slice(x * item, end * item)
             )
 
 
