@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,14 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.opening import open_sink, open_source, saved
+from imgpipe.formats.opening import (
+    SourceLike,
+    TargetLike,
+    name_of,
+    open_sink,
+    open_source,
+    saved,
+)
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.pipeline import Options, chosen, run_between
@@ -99,13 +105,13 @@ def apply(
     return out
 
 
-def read(src: str | os.PathLike[str], box: Box | tuple[int, int, int, int] | None = None) -> Pixels:
+def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) -> Pixels:
     """Return the pixels of an image file.
 
     Parameters
     ----------
-    src : path
-        The file.
+    src : path or io.BytesIO
+        The file, or its bytes in memory.
     box : Box or (y0, x0, y1, x1), optional
         The part to read; the whole image by default.
 
@@ -137,7 +143,7 @@ def read(src: str | os.PathLike[str], box: Box | tuple[int, int, int, int] | Non
 
 def write(
     array: Pixels,
-    dst: str | os.PathLike[str],
+    dst: TargetLike,
     *,
     alpha: Alpha = None,
     compression: int | None = None,
@@ -149,8 +155,8 @@ def write(
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
         The image, or anything that `numpy.asarray` converts to it.
-    dst : path
-        The file; its suffix selects the format.
+    dst : path or io.BytesIO
+        The file; its suffix selects the format. Memory gets the bytes of a PNG.
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. A PNG with two or four channels
         always stores its last channel as alpha.
@@ -176,12 +182,12 @@ def write(
     sink = open_sink(dst, image.info, saved(save, compression))
     try:
         options = Options(executor="serial")
-        return run_between(source, (), sink, os.fspath(dst), options).size
+        return run_between(source, (), sink, name_of(dst), options).size
     finally:
         sink.abort()
 
 
-def info(src: str | os.PathLike[str]) -> ImageInfo:
+def info(src: SourceLike) -> ImageInfo:
     """Return size, type and metadata of an image file. No pixel is read.
 
     Raises

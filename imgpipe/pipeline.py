@@ -36,7 +36,15 @@ from imgpipe.events import Event, Finished, Observing, Report, Started, TaskDone
 from imgpipe.executors.choice import ExecutorLike, started
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import Check, RandomSource, Sink, Source
-from imgpipe.formats.opening import must_take, open_sink, open_source, saved
+from imgpipe.formats.opening import (
+    SourceLike,
+    TargetLike,
+    must_take,
+    name_of,
+    open_sink,
+    open_source,
+    saved,
+)
 from imgpipe.geometry import Box, Halo
 from imgpipe.observers import observed
 from imgpipe.options import Options
@@ -54,9 +62,9 @@ _ALPHA_UNSAID = (
 
 
 def run(
-    src: str | os.PathLike[str],
+    src: SourceLike,
     filter: FilterLike,
-    dst: str | os.PathLike[str],
+    dst: TargetLike,
     *,
     halo: int | Halo | None = None,
     dtype: Works | None = None,
@@ -81,13 +89,15 @@ def run(
 
     Parameters
     ----------
-    src : path
-        The input: PNG or ``.npy``.
+    src : path or io.BytesIO
+        The input: the path of a file, or its bytes in memory. ``imgpipe formats`` lists the
+        formats.
     filter : Filter, Chain, str or callable
         A filter or a chain: ``blur(2) | grayscale()``, the same as text,
         ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
-    dst : path
+    dst : path or io.BytesIO
         The output; its suffix selects the format. An existing file is replaced. It may be `src`.
+        Memory gets the bytes of a PNG.
     halo : int or (int, int), optional
         For bare functions (without `imgpipe.filter`): the pixels that the function needs on each
         side of a pixel, 0 for none.
@@ -143,13 +153,13 @@ def run(
     chain = chain_from(filter, halo, dtype)
     ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
     with ends as (source, stages, sink):
-        return run_between(source, stages, sink, os.fspath(dst), options, control)
+        return run_between(source, stages, sink, name_of(dst), options, control)
 
 
 def plan_run(
-    src: str | os.PathLike[str],
+    src: SourceLike,
     filter: FilterLike,
-    dst: str | os.PathLike[str],
+    dst: TargetLike,
     *,
     halo: int | Halo | None = None,
     dtype: Works | None = None,
@@ -172,7 +182,7 @@ def plan_run(
     chain = chain_from(filter, halo, dtype)
     ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
     with ends as (source, stages, sink):
-        planned = planned_run(source, stages, sink, os.fspath(dst), options, Control())
+        planned = planned_run(source, stages, sink, name_of(dst), options, Control())
         with planned as (plan, *_):
             return plan
 
@@ -234,9 +244,9 @@ def _begun(
 
 @contextlib.contextmanager
 def _opened(
-    src: str | os.PathLike[str],
+    src: SourceLike,
     chain: Chain,
-    dst: str | os.PathLike[str],
+    dst: TargetLike,
     region: Region | None,
     max_pixels: int | str | None,
     save: Mapping[str, Any],

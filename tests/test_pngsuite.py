@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import imgpipe
 from imgpipe.errors import InputError
-from imgpipe.formats import png
+from imgpipe.image import ImageInfo
 from tests.test_png import decoded
 
 FOLDER = Path(os.environ.get("IMGPIPE_CORPORA", "/nowhere")) / "pngsuite"
@@ -49,8 +50,8 @@ def test_there_are_14_corrupt_files() -> None:
     assert len(CORRUPT) == 14
 
 
-def metadata(stem: str) -> png.reading.ImageInfo:
-    return png.open_source(FOLDER / f"{stem}.png").info
+def metadata(stem: str) -> ImageInfo:
+    return imgpipe.info(FOLDER / f"{stem}.png")
 
 
 def test_metadata_is_read() -> None:

@@ -17,6 +17,7 @@ from imgpipe.engine.passes import Control
 from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
 from imgpipe.formats import npy
+from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.png import reading
 from tests.conftest import PicklingExecutor, noise
 from tests.test_png import END, data_of, header, png_file
@@ -166,7 +167,7 @@ def test_arrays_in_fortran_order_are_read_piece_by_piece(
 def test_an_array_in_fortran_order_that_is_cut_short_meanwhile_is_told(tmp_path: Path) -> None:
     path = tmp_path / "in.npy"
     np.save(path, np.asfortranarray(noise((61, 53, 3), "uint8")))
-    source = npy.open_source(str(path))
+    source = npy.open_source(FileOrigin(str(path)))
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(CorruptError, match=r"in\.npy: ended before its last row"):
         source.decode_into(np.empty(source.info.shape, source.info.dtype))

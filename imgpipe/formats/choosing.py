@@ -19,10 +19,12 @@ from imgpipe.registry import FORMATS
 if TYPE_CHECKING:
     from imgpipe.registry import FormatMember
 
-__all__ = ["HEAD_BYTES", "format_for", "format_of", "loaded", "usable"]
+__all__ = ["FOR_DEVICES", "HEAD_BYTES", "format_for", "format_of", "loaded", "usable"]
 
 HEAD_BYTES = 64
-_FOR_DEVICES = "png"
+FOR_DEVICES = "png"
+"""The format of what has no name."""
+
 _ANY = ord("?")
 
 
@@ -82,7 +84,7 @@ def format_for(name: str) -> Format:
         raise UsageError(f"{name}: {found.name} can only be read; choose another suffix")
     suffix = os.path.splitext(name)[1].lower()
     if not suffix and _is_device(name):
-        return loaded(_FOR_DEVICES)
+        return loaded(FOR_DEVICES)
     what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
     every: list[FormatMember | Format] = [*FORMATS.built_in.values(), *_added([])]
     known = [suffix for one in every for suffix in one.suffixes]

@@ -8,7 +8,6 @@ caller says so.
 from __future__ import annotations
 
 import io
-import os
 import tokenize
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -18,21 +17,20 @@ from numpy.lib import format as npy
 
 from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
-from imgpipe.formats.base import Check
+from imgpipe.formats.base import Check, Sink, Source
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.scratch import RawLayout, RawPlacer, RawSource, read_fully
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.raw import RawLayout, raw_sink, raw_source, read_fully
+from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
-from imgpipe.publish import OutputFile
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
 
 _PIECE_BYTES = 4 << 20
 
 
-def open_source(
-    path: str, max_pixels: int | None = None, alpha: Alpha = None
-) -> RawSource | _Transposed:
-    """Return a source for the array in `path`.
+def open_source(origin: Origin, max_pixels: int | None = None, alpha: Alpha = None) -> Source:
+    """Return a source for an array.
 
     Raises
     ------
@@ -45,54 +43,29 @@ def open_source(
     LimitError
         If it has more than `max_pixels` pixels.
     """
-    shape, fortran, dtype, offset, size = _header(path)
+    name = origin.name
+    shape, fortran, dtype, offset, size = _header(origin)
     refusal = shape_refusal(shape) or type_refusal(dtype)
     if refusal:
-        raise FormatError(f"{path}: {refusal}")
+        raise FormatError(f"{name}: {refusal}")
     height, width, channels = (*shape, 1)[:3]
-    check_pixels(height, width, path, max_pixels)
+    check_pixels(height, width, name, max_pixels)
     needed = offset + height * width * channels * dtype.itemsize
     if size < needed:
         raise CorruptError(
-            f"{path}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
+            f"{name}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
         )
-    which = alpha_channel(alpha, channels, path)
+    which = alpha_channel(alpha, channels, name)
     colour, usual = guess_colour(channels)
     known = colour if usual == which else "other"
     info = ImageInfo(height, width, channels, native(dtype), which, known)
-    # Workers may be in another folder than this process is by now.
-    layout = RawLayout(os.path.abspath(path), offset, info.shape, dtype)
-    return _Transposed(info, path, layout) if fortran else RawSource(info, layout, path)
+    layout = RawLayout(offset, info.shape, dtype)
+    return _Transposed(info, layout, origin) if fortran else raw_source(info, layout, origin)
 
 
-def open_sink(path: str, info: ImageInfo) -> NpySink:
-    """Return a sink that writes an array to `path`."""
-    return NpySink(path, info)
-
-
-class NpySink:
-    """An array that workers write into, row by row or box by box."""
-
-    kind: ClassVar[Literal["placed"]] = "placed"
-    unit: ClassVar[tuple[int, int]] = (1, 1)
-
-    def __init__(self, path: str, info: ImageInfo) -> None:
-        self.info = info
-        header = _written_header(info)
-        self._file = OutputFile(path)
-        self._file.reserve(len(header) + info.nbytes)
-        with open(self._file.working_path, "r+b") as file:
-            file.write(header)
-        layout = RawLayout(str(self._file.working_path), len(header), info.shape, info.dtype)
-        self.placer = RawPlacer(layout, path)
-
-    def commit(self) -> int:
-        """Publish the file; return its size in bytes."""
-        return self._file.commit()
-
-    def abort(self) -> None:
-        """Leave nothing behind."""
-        self._file.abort()
+def open_sink(target: Target, info: ImageInfo) -> Sink:
+    """Begin an array."""
+    return raw_sink(target, info, _written_header(info))
 
 
 @dataclass(frozen=True)
@@ -102,8 +75,13 @@ class _Transposed:
     access: ClassVar[Literal["whole"]] = "whole"
     grain: ClassVar[tuple[int, int]] = (1, 1)
     info: ImageInfo
-    name: str
     layout: RawLayout
+    origin: Origin
+
+    @property
+    def name(self) -> str:
+        """The origin, for messages."""
+        return self.origin.name
 
     @property
     def decode_bytes(self) -> int:
@@ -115,27 +93,27 @@ class _Transposed:
         height, width, channels = self.info.shape
         step = max(1, _PIECE_BYTES // (height * self.layout.dtype.itemsize))
         columns = np.empty((min(step, width), height), self.layout.dtype)
-        with open(self.layout.path, "rb", buffering=0) as file:
+        with self.origin.open(0) as file:
             position = self.layout.offset
             for channel in range(channels):
                 for x in range(0, width, step):
                     check()
                     part = columns[: min(step, width - x)]
-                    read_fully(file.fileno(), part, position, self.name)
+                    read_fully(file, part, position, self.name)
                     position += part.nbytes
                     out[:, x : x + step, channel] = part.T
 
 
-def _header(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, int]:
+def _header(origin: Origin) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, int]:
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with origin.open() as file:
+            size = size_of(file)
             version = npy.read_magic(file)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read(file)
             return shape, fortran, dtype, file.tell(), size
     except (ValueError, TypeError, SyntaxError, EOFError, KeyError, tokenize.TokenError) as error:
-        raise CorruptError(f"{path}: the header of the array is damaged ({error})") from None
+        raise CorruptError(f"{origin.name}: the header of the array is damaged ({error})") from None
 
 
 def _written_header(info: ImageInfo) -> bytes:

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import os
-import stat
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
-from imgpipe.errors import InputError, UsageError
+from imgpipe.errors import UsageError
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.choosing import HEAD_BYTES, format_for, format_of
+from imgpipe.formats.choosing import FOR_DEVICES, HEAD_BYTES, format_for, format_of, loaded
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.fitting import fitted
+from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of
+from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
 
-__all__ = ["must_be_meant", "must_take", "open_sink", "open_source", "saved"]
+__all__ = [
+    "SourceLike",
+    "TargetLike",
+    "must_be_meant",
+    "must_take",
+    "name_of",
+    "open_sink",
+    "open_source",
+    "saved",
+]
+
+SourceLike: TypeAlias = str | os.PathLike[str] | io.BytesIO
+"""An image file that is to be read: its path, or its bytes in memory."""
+
+TargetLike: TypeAlias = str | os.PathLike[str] | io.BytesIO
+"""An image file that is to be written: its path, or the memory for its bytes."""
+
+_IN_MEMORY = "memory"
 
 
 def open_source(
-    path: str | os.PathLike[str], max_pixels: int | str | None = None, alpha: Alpha = None
+    src: SourceLike, max_pixels: int | str | None = None, alpha: Alpha = None
 ) -> Source:
-    """Return the source for the image file at `path`.
+    """Return the source for the image file `src`: a path, or its bytes in memory.
 
     `alpha` says which channel is alpha in a format that does not say so itself.
 
@@ -34,23 +53,21 @@ def open_source(
         If there is no such file or it cannot be read; `FormatError`, `CorruptError` and
         `LimitError` where it is not an image that can be used.
     """
-    name = arguments.path(path, "src")
+    origin = _origin(src)
     limit = None if max_pixels is None else arguments.size(max_pixels, "max_pixels")
-    chosen = format_of(name, _head(name))
+    chosen = format_of(origin.name, head_of(origin, HEAD_BYTES))
     assert chosen.read is not None
     if not chosen.says_alpha:
-        return chosen.read(name, limit, alpha)
-    source = chosen.read(name, limit)
-    _must_agree(source.info, alpha, name)
+        return chosen.read(origin, limit, alpha)
+    source = chosen.read(origin, limit)
+    _must_agree(source.info, alpha, origin.name)
     return source
 
 
-def open_sink(
-    path: str | os.PathLike[str], info: ImageInfo, save: Mapping[str, Any] | None = None
-) -> Sink:
-    """Return the sink for an image file at `path`, in the format that its suffix names.
+def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None = None) -> Sink:
+    """Return the sink for an image file `dst`, in the format that its suffix names.
 
-    `save` are the options of that format.
+    Bytes in memory become a PNG. `save` are the options of the format.
 
     Raises
     ------
@@ -59,14 +76,30 @@ def open_sink(
     OutputError
         If the file cannot be written.
     """
-    name = arguments.path(path, "dst")
-    chosen = format_for(name)
+    chosen, name = _format_for(dst), name_of(dst)
     assert chosen.write is not None
     options = _options(chosen, save, name)
-    return chosen.write(name, fitted(info, chosen, name), **options)
+    held = fitted(info, chosen, name)
+    target: Target = MemoryTarget(dst) if isinstance(dst, io.BytesIO) else FileTarget(name)
+    try:
+        return chosen.write(target, held, **options)
+    except BaseException:
+        target.abort()
+        raise
 
 
-def must_take(dst: str | os.PathLike[str], save: Mapping[str, Any]) -> None:
+def name_of(dst: TargetLike) -> str:
+    """Return what messages call the output.
+
+    Raises
+    ------
+    UsageError
+        If it is no output.
+    """
+    return _IN_MEMORY if isinstance(dst, io.BytesIO) else arguments.path(dst, "dst")
+
+
+def must_take(dst: TargetLike, save: Mapping[str, Any]) -> None:
     """Refuse a path that names no format, and options that its format does not have.
 
     Raises
@@ -74,8 +107,7 @@ def must_take(dst: str | os.PathLike[str], save: Mapping[str, Any]) -> None:
     UsageError
         As `open_sink` does.
     """
-    name = arguments.path(dst, "dst")
-    _options(format_for(name), save, name)
+    _options(_format_for(dst), save, name_of(dst))
 
 
 def saved(save: Any, compression: Any = None) -> Mapping[str, Any]:
@@ -110,7 +142,7 @@ def must_be_meant(
     UsageError
         As `open_source` and `open_sink` do.
     """
-    arguments.path(src, "src")
+    _origin(src)
     must_take(dst, saved(save, compression))
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
@@ -118,6 +150,16 @@ def must_be_meant(
         raise UsageError(
             f"alpha must be the number of the last channel, 'last' or 'none', not {alpha!r}"
         )
+
+
+def _origin(src: Any) -> Origin:
+    if isinstance(src, io.BytesIO):
+        return MemoryOrigin(src.getvalue(), _IN_MEMORY)
+    return FileOrigin(arguments.path(src, "src"))
+
+
+def _format_for(dst: TargetLike) -> Format:
+    return loaded(FOR_DEVICES) if isinstance(dst, io.BytesIO) else format_for(name_of(dst))
 
 
 def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
@@ -134,21 +176,3 @@ def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
         f"{name}: this file declares that {says}; leave out --alpha (alpha= in Python), which is "
         "only for files that do not declare alpha, such as .npy"
     )
-
-
-def _head(name: str) -> bytes:
-    try:
-        found = os.stat(name)
-        if stat.S_ISDIR(found.st_mode):
-            raise InputError(f"{name}: is a directory; give the path of an image file")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{name}: is a pipe or a device; give the path of an image file")
-        with open(name, "rb") as file:
-            return file.read(HEAD_BYTES)
-    except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file; check the path") from None
-    except PermissionError:
-        raise InputError(f"{name}: may not be read; check its permissions") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{name}: cannot be read: {reason.lower()}") from None

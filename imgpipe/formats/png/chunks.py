@@ -10,8 +10,6 @@ Portable Network Graphics (PNG) Specification (Third Edition), W3C, sections 5 a
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -20,7 +18,7 @@ from isal import isal_zlib
 
 from imgpipe.errors import CorruptError, InputError
 
-__all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches", "open_file"]
+__all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNK = 2**31 - 1
@@ -39,28 +37,6 @@ def chunk(kind: bytes, content: bytes | memoryview) -> bytes:
     """Return a chunk, ready to be written."""
     crc = isal_zlib.crc32(content, isal_zlib.crc32(kind))
     return b"".join((struct.pack(">I4s", len(content), kind), content, struct.pack(">I", crc)))
-
-
-def open_file(name: str, buffering: int = 1 << 16) -> BinaryIO:
-    """Open the file `name` for reading.
-
-    Raises
-    ------
-    InputError
-        If it is missing, not a file, or may not be read.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(name).st_mode):
-            what = "is a directory" if os.path.isdir(name) else "is not a regular file"
-            raise InputError(f"{name}: {what}; give the path of a PNG file")
-        return open(name, "rb", buffering)
-    except FileNotFoundError:
-        raise InputError(f"{name}: there is no such file; check the path") from None
-    except PermissionError:
-        raise InputError(f"{name}: permission denied; change its permissions") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{name}: cannot be opened: {reason}; check the path") from error
 
 
 def image_data(file: BinaryIO, name: str, start: int, end: int) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ Portable Network Graphics (PNG) Specification (Third Edition), W3C, sections 5 a
 from __future__ import annotations
 
 import logging
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,8 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from imgpipe.errors import CorruptError, FormatError, InputError
-from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches, open_file
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
 from imgpipe.image import Metadata, check_pixels
 
@@ -110,8 +110,8 @@ class Header:
         )
 
 
-def read_header(name: str, max_pixels: int | None) -> Header:
-    """Read everything but the pixels of the file `name`, and check it.
+def read_header(origin: Origin, max_pixels: int | None) -> Header:
+    """Read everything but the pixels, and check it.
 
     Raises
     ------
@@ -119,10 +119,12 @@ def read_header(name: str, max_pixels: int | None) -> Header:
         If the file cannot be used; see `imgpipe.errors` for the kinds.
     """
     try:
-        with open_file(name, 0) as file:
-            return _HeaderReader(file, name).read(max_pixels)
+        with origin.open(0) as file:
+            return _HeaderReader(file, origin.name).read(max_pixels)
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}; check the disk") from error
+        raise InputError(
+            f"{origin.name}: cannot be read: {error.strerror}; check the disk"
+        ) from error
 
 
 class _HeaderReader:
@@ -134,7 +136,7 @@ class _HeaderReader:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name = file, name
-        self.size = os.fstat(file.fileno()).st_size
+        self.size = size_of(file)
         self.metadata = MetadataReader(name)
         self.palette = b""
         self.transparency: bytes | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -12,7 +11,8 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check
-from imgpipe.formats.png.chunks import image_data, open_file
+from imgpipe.formats.origin import Origin
+from imgpipe.formats.png.chunks import image_data
 from imgpipe.formats.png.deflate import InflateError
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header, read_header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, ShortError
@@ -23,16 +23,15 @@ __all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
 
 _log = logging.getLogger(__name__)
 _PIECE_BYTES = 4 << 20
+_BUFFER_BYTES = 1 << 16
 
 
-def open_source(
-    path: str | os.PathLike[str], max_pixels: int | None = None
-) -> PngSource | InterlacedSource:
+def open_source(origin: Origin, max_pixels: int | None = None) -> PngSource | InterlacedSource:
     """Open a PNG file: read and check everything but its pixels.
 
     Parameters
     ----------
-    path : path-like
+    origin : Origin
         The file. It is opened again for every pass and held open by none.
     max_pixels : int, optional
         Refuse images of more pixels; see `imgpipe.image.check_pixels`.
@@ -47,10 +46,9 @@ def open_source(
     InputError
         If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
     """
-    name = os.fspath(path)
-    header = read_header(name, max_pixels)
+    header = read_header(origin, max_pixels)
     source = InterlacedSource if header.interlaced else PngSource
-    return source(name, header, _info(header))
+    return source(origin, header, _info(header))
 
 
 def _info(header: Header) -> ImageInfo:
@@ -74,14 +72,19 @@ class PngSource:
 
     access: ClassVar[Literal["sequential"]] = "sequential"
     grain: ClassVar[tuple[int, int]] = (1, 0)
-    name: str
+    origin: Origin
     header: Header
     info: ImageInfo
     told: set[str] = field(default_factory=set, compare=False, repr=False)
 
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
+
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
-        return PngRows(self.name, self.header, self.told, ahead=ahead)
+        return PngRows(self.origin, self.header, self.told, ahead=ahead)
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,15 @@ class InterlacedSource:
 
     access: ClassVar[Literal["whole"]] = "whole"
     grain: ClassVar[tuple[int, int]] = (1, 1)
-    name: str
+    origin: Origin
     header: Header
     info: ImageInfo
     told: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
 
     @property
     def decode_bytes(self) -> int:
@@ -112,7 +120,7 @@ class InterlacedSource:
         CorruptError
             If the file is damaged.
         """
-        rows = PngRows(self.name, self.header, self.told)
+        rows = PngRows(self.origin, self.header, self.told)
         try:
             for index, part in enumerate(self.header.passes()):
                 rows.start_pass(index)
@@ -130,7 +138,7 @@ class PngRows:
 
     Parameters
     ----------
-    name : str
+    origin : Origin
         The file.
     header : Header
         What is known of it.
@@ -140,10 +148,12 @@ class PngRows:
         Whether to inflate in a thread of its own.
     """
 
-    def __init__(self, name: str, header: Header, told: set[str], *, ahead: bool = False) -> None:
-        self._name, self._header, self._told = name, header, told
-        self._file = open_file(name)
-        data = image_data(self._file, name, header.data_start, header.data_end)
+    def __init__(
+        self, origin: Origin, header: Header, told: set[str], *, ahead: bool = False
+    ) -> None:
+        self._name, self._header, self._told = origin.name, header, told
+        self._file = origin.open(_BUFFER_BYTES)
+        data = image_data(self._file, self._name, header.data_start, header.data_end)
         self._inflated = Inflated(data)
         contents = iter(self._inflated)
         self._ahead = Ahead(contents) if ahead else None

@@ -27,7 +27,6 @@ unfiltered, and it is 4 and more that make them a tenth to a quarter smaller.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -50,8 +49,8 @@ from imgpipe.formats.png.rowfilters import (
     choose_kinds,
     filter_rows,
 )
+from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels
-from imgpipe.publish import OutputFile
 from imgpipe.workspace import Workspace
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
@@ -74,13 +73,13 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def open_sink(
-    path: str | os.PathLike[str], info: ImageInfo, *, compression: Compression = DEFAULT_COMPRESSION
+    target: Target, info: ImageInfo, *, compression: Compression = DEFAULT_COMPRESSION
 ) -> PngSink:
     """Begin a PNG file.
 
     Parameters
     ----------
-    path : path-like
+    target : Target
         Where it is to appear.
     info : ImageInfo
         What is going to be written: 8 or 16 bits, one to four channels, where two are gray
@@ -92,13 +91,8 @@ def open_sink(
     -------
     PngSink
         To be fed from top to bottom.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
     """
-    return PngSink(os.fspath(path), info, compression)
+    return PngSink(target, info, compression)
 
 
 @dataclass(frozen=True)
@@ -210,27 +204,29 @@ class PngSink:
 
     kind: ClassVar[Literal["ordered"]] = "ordered"
 
-    def __init__(self, name: str, info: ImageInfo, compression: int) -> None:
+    def __init__(self, target: Target, info: ImageInfo, compression: int) -> None:
         self.info = info
         self.unit = max(1, _UNIT_BYTES // (1 + info.row_bytes)), 0
         pixel_bytes = info.channels * info.dtype.itemsize
         self.encoder = PngEncoder(info.row_bytes, pixel_bytes, compression)
         self._missing = info.height * (1 + info.row_bytes)
         self._adler = 1
-        self._file = OutputFile(name)
+        self._target = target
         self._head = _head(info)
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next strip."""
         crc, adler, size = facts
         if self._head:  # not before there is something to follow: a pipe waits for its reader
-            self._file.write(self._head)
+            self._target.write(self._head)
             self._head = b""
         if len(data) <= MAX_CHUNK:
-            self._file.write(struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc))
+            self._target.write(
+                struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc)
+            )
         else:
             for start in range(0, len(data), MAX_CHUNK):
-                self._file.write(chunk(b"IDAT", data[start : start + MAX_CHUNK]))
+                self._target.write(chunk(b"IDAT", data[start : start + MAX_CHUNK]))
         self._adler = deflate.adler32_combine(self._adler, adler, size)
         self._missing -= size
 
@@ -240,12 +236,12 @@ class PngSink:
             self.abort()
             raise RuntimeError(f"{self._missing} bytes of rows are missing, or too many if below 0")
         end = deflate.LAST_BLOCK + struct.pack(">I", self._adler)
-        self._file.write(chunk(b"IDAT", end) + chunk(b"IEND", b""))
-        return self._file.commit()
+        self._target.write(chunk(b"IDAT", end) + chunk(b"IEND", b""))
+        return self._target.commit()
 
     def abort(self) -> None:
         """Leave nothing behind. Safe to call at any time, and twice."""
-        self._file.abort()
+        self._target.abort()
 
 
 def _head(info: ImageInfo) -> bytes:

@@ -1,0 +1,126 @@
+"""Origins: where the bytes of an image come from. Formats see these, never a path."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from imgpipe.errors import InputError
+
+__all__ = ["FileOrigin", "MemoryOrigin", "Origin", "head_of", "size_of"]
+
+
+class Origin(Protocol):
+    """Bytes that can be read from the beginning as often as needed."""
+
+    @property
+    def name(self) -> str:
+        """The origin, for messages."""
+
+    @property
+    def reference(self) -> Origin | None:
+        """The same origin as something small that can be pickled and opened in any process.
+
+        None where only this process can open it; a source of it is not random then.
+        """
+
+    def open(self, buffering: int = -1) -> BinaryIO:
+        """Return a new reading position at the first byte. It can be sought.
+
+        Raises
+        ------
+        InputError
+            If it is missing, or may not be read.
+        """
+
+
+@dataclass(frozen=True)
+class FileOrigin:
+    """A file.
+
+    Attributes
+    ----------
+    name : str
+        Its path as it was given.
+    path : str
+        Its absolute path: workers may be in another folder than this process is by now.
+    """
+
+    name: str
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            object.__setattr__(self, "path", _absolute(self.name))
+
+    @property
+    def reference(self) -> FileOrigin:
+        """The file itself."""
+        return self
+
+    def open(self, buffering: int = -1) -> BinaryIO:
+        """Return a new reading position at the first byte."""
+        name = self.name
+        try:
+            mode = os.stat(self.path).st_mode
+            if stat.S_ISDIR(mode):
+                raise InputError(f"{name}: is a directory; give the path of an image file")
+            if not stat.S_ISREG(mode):
+                raise InputError(f"{name}: is a pipe or a device; give the path of an image file")
+            return open(self.path, "rb", buffering)
+        except FileNotFoundError:
+            raise InputError(f"{name}: there is no such file; check the path") from None
+        except PermissionError:
+            raise InputError(f"{name}: may not be read; check its permissions") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"{name}: cannot be read: {reason.lower()}; check the path") from error
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryOrigin:
+    """Bytes in the memory of this process."""
+
+    data: bytes
+    name: str = "memory"
+
+    @property
+    def reference(self) -> None:
+        """There is none: the bytes are not sent to workers."""
+
+    def open(self, buffering: int = -1) -> BinaryIO:
+        """Return a new reading position at the first byte."""
+        return io.BytesIO(self.data)
+
+
+def head_of(origin: Origin, size: int) -> bytes:
+    """Return the first `size` bytes, or all there are.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    with origin.open(0) as file:
+        try:
+            return file.read(size)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise InputError(f"{origin.name}: cannot be read: {reason}; check the disk") from error
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes an open origin has; the position is the first byte then."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory is gone, and with it all that is named relative to it
+        return path

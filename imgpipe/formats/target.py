@@ -1,0 +1,142 @@
+"""Targets: where the bytes of an image go. Formats see these, never a path.
+
+What is written appears whole or not at all: `commit` publishes it, `abort` leaves nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from imgpipe.errors import OutputError
+from imgpipe.formats.base import Data
+from imgpipe.publish import OutputFile, explained
+
+__all__ = ["FilePlace", "FileTarget", "MemoryTarget", "Place", "Target"]
+
+
+class Place(Protocol):
+    """What workers write to, at any position. Picklable, and opened where it lands."""
+
+    @property
+    def name(self) -> str:
+        """The target, for messages."""
+
+    def write(self, parts: Iterable[tuple[int, Data]]) -> None:
+        """Write bytes, each at its position.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+
+
+class Target(Protocol):
+    """Bytes under construction."""
+
+    name: str
+    size: int
+
+    def write(self, *parts: Data) -> None:
+        """Append `parts`."""
+
+    def place(self, size: int) -> Place | None:
+        """Make room for `size` bytes that workers will write; None where they cannot.
+
+        A sink has to append all of its bytes then.
+        """
+
+    def commit(self) -> int:
+        """Publish what was written; return its size in bytes."""
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+
+
+@dataclass(frozen=True)
+class FilePlace:
+    """A file that workers write to.
+
+    Attributes
+    ----------
+    name : str
+        Where it will appear, for messages.
+    path : str
+        Where it is while it is written.
+    """
+
+    name: str
+    path: str
+
+    def write(self, parts: Iterable[tuple[int, Data]]) -> None:
+        """Write bytes, each at its position."""
+        try:
+            fd = os.open(self.path, os.O_WRONLY)
+            try:
+                for position, data in parts:
+                    _write_at(fd, data, position)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            reason = explained(error, self.name)
+            raise OutputError(f"{self.name}: cannot write: {reason}") from error
+
+
+class FileTarget(OutputFile):
+    """A file. A pipe or a device is written to from front to back."""
+
+    def place(self, size: int) -> FilePlace | None:
+        """Make the file `size` bytes long, and let workers write anywhere in it."""
+        if not self.replaces:
+            return None
+        self.reserve(size)
+        return FilePlace(self.name, self.working_path)
+
+
+class MemoryTarget:
+    """Bytes in the memory of this process.
+
+    Parameters
+    ----------
+    out : io.BytesIO
+        Where they go at last, from its position on.
+    """
+
+    def __init__(self, out: io.BytesIO, name: str = "memory") -> None:
+        self.name, self.size = name, 0
+        self._out: io.BytesIO | None = out
+        self._content = io.BytesIO()
+
+    def write(self, *parts: Data) -> None:
+        """Append `parts`."""
+        for part in parts:
+            self.size += self._content.write(part)
+
+    def place(self, size: int) -> None:
+        """Return nothing: other processes do not reach this memory."""
+
+    def commit(self) -> int:
+        """Hand over what was written; return its size in bytes."""
+        if self._out is not None:
+            self._out.write(self._content.getbuffer())
+            self.abort()
+        return self.size
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        self._out, self._content = None, io.BytesIO()
+
+
+def _write_at(fd: int, data: Data, position: int) -> None:
+    view = memoryview(data).cast("B")
+    while view:
+        if hasattr(os, "pwrite"):
+            done = os.pwrite(fd, view, position)
+        else:
+            os.lseek(fd, position, os.SEEK_SET)
+            done = os.write(fd, view)
+        view, position = view[done:], position + done
