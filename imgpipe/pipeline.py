@@ -116,7 +116,8 @@ def run(
         in bytes or as text such as ``"512M"``. By default half of the available memory, at most
         2 GB. It includes the libraries of your functions, as measured in a worker.
     executor : Executor or {"serial", "threads", "processes"}, optional
-        Runs the tasks; imgpipe chooses one by default. An executor that you pass is not shut down.
+        Runs the tasks: an executor, or the name of one, of imgpipe or of a package that adds one.
+        imgpipe chooses one by default. An executor that you pass is not shut down.
     region : Box or (y0, x0, y1, x1), optional
         Make only this part of the output.
     on_event : callable or list of callables, optional

@@ -1,8 +1,9 @@
 """Names of the members of the open sets, and where each is: nothing is imported to list them.
 
 Built-in members stand in the tables below, so that help can be printed without NumPy. Other
-packages add theirs through entry points (``imgpipe.filters``, ``imgpipe.formats``); one that fails
-to load is an error when it is asked for by name, and never before.
+packages add theirs through entry points (``imgpipe.filters``, ``imgpipe.formats``,
+``imgpipe.executors``); one that fails to load is an error when it is asked for by name, and never
+before.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from imgpipe.errors import UsageError
 
-__all__ = ["FILTERS", "FORMATS", "FormatMember", "Member", "Registry"]
+__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "FormatMember", "Member", "Registry"]
 
 
 @dataclass(frozen=True)
@@ -242,4 +243,22 @@ FORMATS = Registry(
     },
     group="imgpipe.formats",
     member=FormatMember,
+)
+
+EXECUTORS = Registry(
+    "executor",
+    {
+        "serial": Member(
+            "imgpipe.executors.serial", "No workers: one task after the other.", "SerialExecutor"
+        ),
+        "threads": Member(
+            "imgpipe.executors.threads", "Threads of this process.", "ThreadExecutor"
+        ),
+        "processes": Member(
+            "imgpipe.executors.processes.pool",
+            "Processes of this machine; one that dies is replaced.",
+            "ProcessExecutor",
+        ),
+    },
+    group="imgpipe.executors",
 )

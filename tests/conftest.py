@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from numpy.typing import NDArray
 
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
+from tests.faraway import FarAwayExecutor
 
 settings.register_profile("imgpipe", deadline=None)  # a noisy machine is no failure
 settings.load_profile("imgpipe")
@@ -54,39 +51,9 @@ class PicklingExecutor(Executor):
         return future
 
 
-def _move_away(folder: str, hidden: str) -> None:
-    """Let this process be in another folder, from where nothing below `hidden` can be seen."""
-    os.chdir(folder)
-    parents = f"/proc/{os.getppid()}/"
-
-    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and str(arguments[0]).startswith((hidden, parents)):
-            raise FileNotFoundError(errno.ENOENT, "far away", arguments[0])
-
-    sys.addaudithook(refuse)
-
-
-class FarAwayExecutor(Executor):
-    """Another process in another folder, which sees neither memory nor files of this one."""
-
-    def __init__(self, folder: Path, hidden: Path) -> None:
-        self._pool = ProcessPoolExecutor(
-            1, get_context("spawn"), initializer=_move_away, initargs=(str(folder), str(hidden))
-        )
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return self._pool.submit(fn, *args, **kwargs)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
-
-
 @pytest.fixture(scope="session")
 def far_away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarAwayExecutor]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        FarAwayExecutor(Path(folder), tmp_path_factory.getbasetemp()) as executor,
-    ):
+    with FarAwayExecutor(hidden=tmp_path_factory.getbasetemp()) as executor:
         yield executor
 
 

@@ -237,6 +237,7 @@ class TestOptions:
         assert engine.asked == [("in.png", blur(), "out.png")]
         wanted = {
             "alpha",
+            "executor",
             "workers",
             "max_memory",
             "region",

@@ -14,7 +14,8 @@ from imgpipe.chains.decorator import filter
 from imgpipe.errors import FilterError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
 from imgpipe.pipeline import plan_run
-from tests.conftest import FarAwayExecutor, noise
+from tests.conftest import noise
+from tests.faraway import FarAwayExecutor
 
 CHAINS = {
     "bands": blur(sigma=1),
@@ -44,6 +45,21 @@ def files(tmp_path: Path) -> dict[str, Path]:
 def test_the_far_executor_sees_no_file(far_away: FarAwayExecutor, files: dict[str, Path]) -> None:
     with pytest.raises(FileNotFoundError):
         far_away.submit(open, files["random"]).result()
+    with pytest.raises(FileNotFoundError):
+        far_away.submit(open, f"/proc/{os.getpid()}/fd/0").result()
+    assert far_away.submit(os.getpid).result() != os.getpid()
+    if far_away.hides_by == "mounts":
+        assert not far_away.submit(os.path.exists, files["random"]).result()
+        assert far_away.submit(os.listdir, "/dev/shm").result() == []
+
+
+def test_measuring_there_is_the_same(files: dict[str, Path], far_away: FarAwayExecutor) -> None:
+    def counts(chunk):
+        return np.bincount(chunk.ravel(), minlength=256)
+
+    for path in files.values():
+        found = imgpipe.measure(path, counts, np.add, executor=far_away, chunk=20)
+        np.testing.assert_array_equal(found, counts(np.load(files["random"])))
 
 
 @pytest.mark.parametrize("chain", CHAINS)

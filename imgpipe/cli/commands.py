@@ -269,7 +269,7 @@ def _make_image(
     gc.enable()
     options["workers"] = jobs
     if not dry_run:
-        fork_early(chain, input_, jobs)
+        fork_early(chain, input_, jobs, options["executor"])
     control = Control()
     with dedicated(), signals.stopping(control.stop):
         if dry_run:

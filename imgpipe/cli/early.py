@@ -27,7 +27,7 @@ def one_thread_each() -> None:
         os.environ.setdefault(name, "1")
 
 
-def fork_early(chain: Chain, path: str, jobs: int | None) -> None:
+def fork_early(chain: Chain, path: str, jobs: int | None, executor: str | None = None) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
     It has everything imported then. A file of the user's may have begun anything when it was
@@ -35,7 +35,8 @@ def fork_early(chain: Chain, path: str, jobs: int | None) -> None:
     """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
-        if _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
+        ours = executor in (None, "processes")
+        if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
             from imgpipe.machine import keep_freed_memory  # noqa: PLC0415
 

@@ -14,6 +14,7 @@ from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import DeclarationError, ParameterError
 from imgpipe.geometry import Box
+from imgpipe.registry import EXECUTORS
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
@@ -100,6 +101,28 @@ class Pair(_Type):
         return int(found[1]), int(found[2] or found[1])
 
 
+class ExecutorName(_Type):
+    """The name of an executor."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        if value not in EXECUTORS:
+            self.fail(f"{value!r} is none of {', '.join(EXECUTORS)}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name."""
+        return [
+            CompletionItem(name, help=member.summary)
+            for name, member in EXECUTORS.items()
+            if name.startswith(incomplete)
+        ]
+
+
 class Value(_Type):
     """A value of a filter's parameter: checked as everywhere else, with the same words."""
 
@@ -152,6 +175,12 @@ def common_options() -> list[click.Parameter]:
             type=click.IntRange(min=1),
             metavar="N",
             help="Worker processes. [default: one for each usable processor]",
+        ),
+        _option(
+            "--executor",
+            type=ExecutorName(),
+            help=f"What carries the work: {', '.join(EXECUTORS.built_in)}, or the name of one that "
+            "a package adds. [default: chosen for the image and the filters]",
         ),
         alpha_option(),
         _option("--region", type=Region(), help="Make only this part of the output, in pixels."),

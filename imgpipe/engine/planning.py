@@ -67,8 +67,8 @@ def planned_run(
             weight = _weighed(functions, executor, control)
         footing = Footing(held_memory(), is_dedicated(), *weight)
         choice, plan = _fitted(source, stages, sink, destination, options, choice, footing)
-        if executor is not None and executor is not choice.executor:
-            cast(Supervised, executor).limit(plan.workers)
+        if executor not in (None, choice.executor) and isinstance(executor, Supervised):
+            executor.limit(plan.workers)
         yield plan, sink, choice, executor
 
 

@@ -1,1 +1,7 @@
-"""Executors: what carries tasks to workers. Any `concurrent.futures.Executor` will do."""
+"""Executors: what carries tasks to workers. Any `concurrent.futures.Executor` will do.
+
+A member of this open set is one file and one line in `imgpipe.registry`, or an entry point of
+another package in the group ``imgpipe.executors``. It is a class, or a function, that is called
+with the number of workers and returns a `concurrent.futures.Executor`. An attribute ``traits``, a
+`imgpipe.executors.base.Traits`, says what its workers share with this process.
+"""

@@ -1,9 +1,9 @@
-"""What the engine knows of an executor: three facts, and whether it may repair it."""
+"""What the engine knows of an executor: its traits, and whether it may repair it."""
 
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ __all__ = ["End", "Supervised", "Traits", "traits_of"]
 
 @dataclass(frozen=True)
 class Traits:
-    """Three facts about an executor.
+    """Facts about an executor.
 
     Attributes
     ----------
@@ -23,11 +23,17 @@ class Traits:
     isolates : bool
         Its workers are other processes: one that dies is not the end of this one, and what
         this one has in memory they have not.
+    same_host : bool
+        Its workers run on this machine: their process ids mean something here.
+    processors : int
+        How many workers can be busy at once, 0 if that is not known.
     """
 
     shares_memory: bool
     shares_files: bool
     isolates: bool
+    same_host: bool = True
+    processors: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,16 @@ class Supervised(Protocol):
         """End all workers at once, whatever they are doing."""
 
 
-def traits_of(executor: Executor) -> Traits:
-    """Return what is known of `executor`.
+def traits_of(executor: object) -> Traits:
+    """Return what is known of an executor, or of what makes one.
 
-    An executor of a class that imgpipe does not know may say so itself, in attributes of the same
-    names. Otherwise its workers are taken to share nothing with this process, which is slow and
-    always right.
+    An executor may say so itself: in an attribute ``traits``, or in attributes of the same names
+    as those of `Traits`. Otherwise its workers are taken to share nothing with this process, which
+    is slow and always right.
     """
+    said = getattr(executor, "traits", None)
+    if isinstance(said, Traits):
+        return said
     # Neither module is imported for this: it is slow, and not allowed once Python is about to end.
     threads = sys.modules.get("concurrent.futures.thread")
     if threads is not None and isinstance(executor, threads.ThreadPoolExecutor):
@@ -94,8 +103,11 @@ def traits_of(executor: Executor) -> Traits:
     processes = sys.modules.get("concurrent.futures.process")
     if processes is not None and isinstance(executor, processes.ProcessPoolExecutor):
         return Traits(shares_memory=True, shares_files=True, isolates=True)
+    shares_memory = bool(getattr(executor, "shares_memory", False))
     return Traits(
-        shares_memory=bool(getattr(executor, "shares_memory", False)),
+        shares_memory=shares_memory,
         shares_files=bool(getattr(executor, "shares_files", False)),
         isolates=bool(getattr(executor, "isolates", True)),
+        same_host=bool(getattr(executor, "same_host", shares_memory)),
+        processors=int(getattr(executor, "processors", 0)),
     )

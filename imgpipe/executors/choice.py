@@ -7,30 +7,23 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Literal
 
 from imgpipe.arguments import shown
 from imgpipe.cleanup import uninterrupted
-from imgpipe.errors import UsageError
+from imgpipe.errors import ImgpipeError, UsageError, WorkerError
 from imgpipe.executors.base import Supervised, Traits, traits_of
 from imgpipe.executors.processes.startup import in_our_worker
-from imgpipe.executors.serial import SerialExecutor
 from imgpipe.machine import usable_processors
 from imgpipe.refusals import python_is_ending, refused
+from imgpipe.registry import EXECUTORS
 
 __all__ = ["Choice", "ExecutorLike", "choose", "must_be_known", "started"]
 
-ExecutorLike = Executor | Literal["serial", "threads", "processes"] | None
+ExecutorLike = Executor | str | None
 
 _log = logging.getLogger("imgpipe")
 
 _WORTH_A_POOL = 2_000_000  # pixels; fewer are done before the first worker is ready
-
-_TRAITS = {
-    "serial": Traits(shares_memory=True, shares_files=True, isolates=False),
-    "threads": Traits(shares_memory=True, shares_files=True, isolates=False),
-    "processes": Traits(shares_memory=True, shares_files=True, isolates=True),
-}
 
 
 @dataclass(frozen=True)
@@ -88,16 +81,18 @@ def choose(
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
     if isinstance(asked, Executor):
-        known = int(getattr(asked, "_max_workers", 0)) or usable_processors()
-        return Choice(
-            asked, workers or known, f"{type(asked).__name__}, as passed", traits_of(asked)
-        )
+        traits = traits_of(asked)
+        known = int(getattr(asked, "_max_workers", 0)) or traits.processors or usable_processors()
+        return Choice(asked, workers or known, f"{type(asked).__name__}, as passed", traits)
     count = workers or usable_processors()
     if asked is None:
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
     else:
         name, why = asked, "as asked"
-    return Choice(name, 1 if name == "serial" else count, f"{name}, {why}", _TRAITS[name])
+    traits = traits_of(EXECUTORS.load(name))
+    if traits.processors:
+        count = min(workers or traits.processors, traits.processors)
+    return Choice(name, count, f"{name}, {why}", traits)
 
 
 def must_be_known(asked: object) -> None:
@@ -111,12 +106,12 @@ def must_be_known(asked: object) -> None:
     if (
         asked is None
         or isinstance(asked, Executor)
-        or (isinstance(asked, str) and asked in _TRAITS)
+        or (isinstance(asked, str) and asked in EXECUTORS)
     ):
         return
     what = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
     raise UsageError(
-        f"executor must be one of {', '.join(_TRAITS)}, or an Executor that was made, such as "
+        f"executor must be one of {', '.join(EXECUTORS)}, or an Executor that was made, such as "
         f"ThreadPoolExecutor(4), not {what}"
     )
 
@@ -160,19 +155,20 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
 
 
 def _allowed(name: str, workers: int) -> Executor:
+    make = EXECUTORS.load(name)
     try:
-        return _made(name, workers)
-    except RuntimeError as error:
-        raise refused(error) or error from error
-
-
-def _made(name: str, workers: int) -> Executor:
-    if name == "serial":
-        return SerialExecutor()
-    if name == "threads":
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as below
-
-        return ThreadPoolExecutor(workers, thread_name_prefix="imgpipe")
-    from imgpipe.executors.processes.pool import ProcessExecutor  # noqa: PLC0415 - slow
-
-    return ProcessExecutor(workers)
+        executor = make(workers)
+    except ImgpipeError:
+        raise
+    except Exception as error:
+        if name in EXECUTORS.built_in:
+            raise refused(error) or error from error
+        raise WorkerError(
+            f"the executor {name!r} cannot be started ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(executor, Executor):
+        raise UsageError(
+            f"the executor {name!r} comes from {EXECUTORS[name].module}, which made "
+            f"{shown(executor)}, not a concurrent.futures.Executor; update or remove that package"
+        )
+    return executor

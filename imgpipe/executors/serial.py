@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
 
+from imgpipe.executors.base import Traits
+
 __all__ = ["SerialExecutor"]
 
 P = ParamSpec("P")
@@ -13,11 +15,18 @@ T = TypeVar("T")
 
 
 class SerialExecutor(Executor):
-    """An executor without workers."""
+    """An executor without workers.
 
-    shares_memory = True
-    shares_files = True
-    isolates = False
+    Parameters
+    ----------
+    workers : int
+        Of no effect.
+    """
+
+    traits = Traits(shares_memory=True, shares_files=True, isolates=False, processors=1)
+
+    def __init__(self, workers: int = 1) -> None:
+        del workers
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `fn` now; return a future that is done."""

@@ -17,7 +17,7 @@ from multiprocessing import util
 from typing import Any, ParamSpec, TypeVar
 
 from imgpipe.cleanup import uninterrupted
-from imgpipe.executors.base import End
+from imgpipe.executors.base import End, Traits
 from imgpipe.executors.processes.server import Server, fork_now, revive_the_tracker
 from imgpipe.executors.processes.worker import JOIN_SECONDS, OPEN_FILES, Worker
 from imgpipe.machine import allow_open_files
@@ -40,9 +40,7 @@ class ProcessExecutor(Executor):
         How many.
     """
 
-    shares_memory = True
-    shares_files = True
-    isolates = True
+    traits = Traits(shares_memory=True, shares_files=True, isolates=True)
 
     def __init__(self, workers: int) -> None:
         self._max_workers = workers
