@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, Filter
     from imgpipe.chains.decorator import filter
     from imgpipe.chains.definition import Place
-    from imgpipe.chains.parameters import Between, Example, Through
     from imgpipe.checking import CheckReport, check
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from imgpipe.inmemory import apply, info, read, write
     from imgpipe.iteration import iter_chunks
     from imgpipe.measuring import measure
+    from imgpipe.parameters import Between, Example, Through
     from imgpipe.pipeline import run
 
 __version__ = "0.1.0"
@@ -65,18 +65,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Between": "chains.parameters",
+    "Between": "parameters",
     "Box": "geometry",
     "Chain": "chains.chain",
     "CheckReport": "checking",
-    "Example": "chains.parameters",
+    "Example": "parameters",
     "Filter": "chains.chain",
     "Handle": "handles",
     "ImageInfo": "image",
     "ImgpipeError": "errors",
     "Place": "chains.definition",
     "Report": "events",
-    "Through": "chains.parameters",
+    "Through": "parameters",
     "apply": "inmemory",
     "check": "checking",
     "filter": "chains.decorator",

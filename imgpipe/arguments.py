@@ -1,7 +1,7 @@
 """Arguments: what a caller gives to imgpipe's functions, checked in one place.
 
 Each function returns the value as the engine wants it, or says what it must be instead. An image
-in memory is checked by `admission`, a parameter of a filter by `filters.parameters`.
+in memory is checked by `admission`, a parameter of a filter by `parameters`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ FLOORS = [
     [
         "workspace",
         "arguments",
+        "callables",
+        "parameters",
         "image",
         "items",
         "borders",

@@ -22,7 +22,7 @@ import scipy.special
 from numpy.testing import assert_array_equal
 
 import imgpipe
-from imgpipe.chains.callables import docstring_of, name_of, signature_of, source_of
+from imgpipe.callables import docstring_of, name_of, signature_of, source_of
 from imgpipe.chains.formatting import format_chain
 from imgpipe.chains.grammar import definitions_in, parse_chain
 from imgpipe.cli import execute

@@ -20,7 +20,6 @@ import pytest
 from click.testing import CliRunner
 
 import imgpipe
-from imgpipe.chains.parameters import Between, Example
 from imgpipe.cli import execute, signals
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
@@ -30,6 +29,7 @@ from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputErro
 from imgpipe.events import Report
 from imgpipe.filters import blur, grayscale, invert
 from imgpipe.geometry import Box
+from imgpipe.parameters import Between, Example
 from imgpipe.registry import FILTERS, Member
 
 COMMANDS = ["run", "check", "filters", *FILTERS]

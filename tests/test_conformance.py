@@ -17,10 +17,10 @@ from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.formatting import format_chain
 from imgpipe.chains.grammar import parse_chain
-from imgpipe.chains.parameters import Parameter
 from imgpipe.cli import execute
 from imgpipe.cli.options import option_words
 from imgpipe.errors import CorruptError, ImgpipeError, ParameterError, UsageError
+from imgpipe.parameters import Parameter
 from imgpipe.registry import FILTERS, FORMATS
 from tests.conftest import noise
 

@@ -10,12 +10,12 @@ import pytest
 
 import imgpipe
 from imgpipe import Between
-from imgpipe.chains.parameters import Parameter
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import invert
 from imgpipe.formats import png
 from imgpipe.formats.choosing import loaded
 from imgpipe.formats.declaration import Format
+from imgpipe.parameters import Parameter
 from imgpipe.registry import FORMATS
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 
-from imgpipe.chains.callables import module_of, name_of
+from imgpipe.callables import module_of, name_of
 from imgpipe.chains.declaring import define_bare
 from imgpipe.chains.definition import Declared, Definition
 from imgpipe.chains.modules import file_of

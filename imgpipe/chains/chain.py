@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,14 +17,14 @@ import numpy as np
 
 from imgpipe.admission import Alpha
 from imgpipe.borders import BORDERS, Border
-from imgpipe.chains.callables import module_of, name_of
+from imgpipe.callables import module_of, name_of
 from imgpipe.chains.definition import Declared, Definition, digest_of
 from imgpipe.chains.element import Element
 from imgpipe.chains.operands import with_further_images
-from imgpipe.chains.parameters import Parameter, bind, signature_for
 from imgpipe.chains.stages import run_whole
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.image import Pixels
+from imgpipe.parameters import Parameter, bind
 
 __all__ = ["Chain", "Filter", "FilterFactory", "as_chain"]
 
@@ -111,7 +112,7 @@ class FilterFactory(Declared):
         self.__module__ = module_of(definition.kernel)
         self.__doc__ = definition.kernel.__doc__
         self.__wrapped__ = definition.kernel
-        self.__signature__ = signature_for(definition.parameters, definition.border)
+        self.__signature__ = _signature(definition.parameters, definition.border)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Filter:
         """Return the filter with these parameters, and `border` if that is given.
@@ -171,3 +172,26 @@ def as_chain(given: object) -> Chain:
             "each side of a pixel"
         )
     raise UsageError(f"expected a filter or a chain, not {type(given).__name__}")
+
+
+def _signature(parameters: tuple[Parameter, ...], border: Border) -> inspect.Signature:
+    """Return how a filter with these parameters is called.
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        Its own.
+    border : str
+        The default of the one that every filter has.
+    """
+    by_name_only = inspect.Parameter.KEYWORD_ONLY
+    last = inspect.Parameter("border", by_name_only, default=border, annotation=Border)
+    entries = list[inspect.Parameter]()
+    by_name = False
+    for each in parameters:
+        # What must be given, after what need not be, has no other place in a signature.
+        by_name |= each.required and bool(entries) and entries[-1].default is not last.empty
+        kind = by_name_only if by_name else last.POSITIONAL_OR_KEYWORD
+        made = inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)
+        entries.append(made)
+    return inspect.Signature([*entries, last])

@@ -11,10 +11,10 @@ import numpy as np
 from imgpipe.admission import type_refusal
 from imgpipe.arguments import shown
 from imgpipe.borders import BORDERS
-from imgpipe.chains.callables import name_of
+from imgpipe.callables import name_of
 from imgpipe.chains.definition import Definition, Kernel, PairLike, Works
-from imgpipe.chains.parameters import Parameter, is_whole, keywords_of, parameters_of
 from imgpipe.errors import DeclarationError
+from imgpipe.parameters import Parameter, is_whole, keywords_of, parameters_of
 
 __all__ = ["WORKS", "define", "define_bare"]
 
@@ -29,6 +29,7 @@ _WORDS = {
 }
 
 
+_FILLED_IN = {"place", "measured", "white"}  # keywords of a kernel that the engine gives
 _HIDDEN = {"border", "halo", "dtype"}  # parameters of bare functions that cannot be given
 _WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "bare"}
 
@@ -67,7 +68,7 @@ def define(
         kernel,
         halo,
         **declared,
-        parameters=parameters_of(kernel) if parameters is None else parameters,
+        parameters=_parameters_of(kernel) if parameters is None else parameters,
         takes_place="place" in keywords,
         takes_white="white" in keywords,
     )
@@ -83,9 +84,13 @@ def define_bare(
 
     Parameters of its own that have the name of a declaration keep their defaults.
     """
-    parameters = tuple(p for p in parameters_of(function) if p.required or p.name not in _HIDDEN)
+    parameters = tuple(p for p in _parameters_of(function) if p.required or p.name not in _HIDDEN)
     pair = (halo, halo) if isinstance(halo, int) else halo
     return replace(define(function, name, pair, {"dtype": dtype or "keep"}, parameters), bare=True)
+
+
+def _parameters_of(kernel: Kernel) -> tuple[Parameter, ...]:
+    return parameters_of(kernel, after=1, without=_FILLED_IN)
 
 
 def _wrong_values(made: Definition) -> Iterator[str]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from imgpipe.borders import Border
-from imgpipe.chains.callables import docstring_of, module_of, source_of
-from imgpipe.chains.parameters import Parameter
+from imgpipe.callables import docstring_of, module_of, source_of
 from imgpipe.errors import DeclarationError
 from imgpipe.geometry import Box
+from imgpipe.parameters import Parameter
 
 if TYPE_CHECKING:
     from imgpipe.image import Colour, Metadata

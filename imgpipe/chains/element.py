@@ -10,8 +10,8 @@ from typing import Any, Literal
 from imgpipe.borders import Border
 from imgpipe.chains.definition import Definition, digest_of
 from imgpipe.chains.operands import as_text, comparable
-from imgpipe.chains.parameters import is_whole, taken_by
 from imgpipe.errors import DeclarationError, UsageError
+from imgpipe.parameters import is_whole, taken_by
 
 __all__ = ["Element"]
 

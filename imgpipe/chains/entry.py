@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe import arguments
-from imgpipe.chains.callables import name_of
+from imgpipe.callables import name_of
 from imgpipe.chains.chain import Chain, FilterFactory, as_chain
 from imgpipe.chains.declaring import WORKS
 from imgpipe.chains.definition import PairLike, Works

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from imgpipe.chains.addresses import address_of
 from imgpipe.chains.element import Element
-from imgpipe.chains.parameters import Parameter
 from imgpipe.chains.words import as_word
 from imgpipe.errors import ParameterError, UsageError
+from imgpipe.parameters import Parameter
 
 __all__ = ["described", "format_chain"]
 

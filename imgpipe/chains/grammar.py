@@ -57,10 +57,10 @@ from imgpipe.chains.loading import (
     load_user_filter,
 )
 from imgpipe.chains.modules import is_file, is_module
-from imgpipe.chains.parameters import Parameter
 from imgpipe.chains.words import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.geometry import Halo
+from imgpipe.parameters import Parameter
 from imgpipe.registry import FILTERS
 
 __all__ = [

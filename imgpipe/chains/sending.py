@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import io
 import sys
@@ -10,9 +9,10 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from imgpipe.callables import function_within
 from imgpipe.errors import UsageError
 
-__all__ = ["by_value", "function_within", "places_of"]
+__all__ = ["by_value", "places_of"]
 
 
 def by_value(sent: object, what: str) -> bytes:
@@ -52,16 +52,6 @@ def by_value(sent: object, what: str) -> bytes:
             "first call, or pass it as a parameter"
         ) from error
     return made.getvalue()
-
-
-def function_within(ufunc: Any) -> Callable[..., Any] | None:
-    """Return the function of Python that `numpy.frompyfunc` made a ufunc of; else None.
-
-    A ufunc does not tell; it is the one thing it refers to.
-    """
-    if not str(getattr(ufunc, "__name__", "")).endswith(" (vectorized)"):
-        return None
-    return next((held for held in gc.get_referents(ufunc) if callable(held)), None)
 
 
 def places_of(function: Any, *names: str) -> Iterator[tuple[str, str]]:

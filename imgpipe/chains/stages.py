@@ -18,12 +18,12 @@ import numpy as np
 from imgpipe.admission import Admitted, Alpha, admitted, native
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import told, watching
-from imgpipe.chains.parameters import taken_by
 from imgpipe.chains.stage import Read, Stage, extended
 from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
+from imgpipe.parameters import taken_by
 from imgpipe.tracebacks import FILTER_NOTE
 
 __all__ = [

@@ -14,7 +14,7 @@ _ENTRY = re.compile(r"^(\w[^:\n]*)(?::.*)?\n((?:[ \t]+\S.*(?:\n|\Z))+)", re.MULT
 
 def docstring(function: Callable[..., Any]) -> str:
     """Return the docstring of `function`; of what it calls, if it is a partial."""
-    from imgpipe.chains.callables import docstring_of  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.callables import docstring_of  # noqa: PLC0415 - takes NumPy along
 
     return docstring_of(function)
 

@@ -10,7 +10,7 @@ from imgpipe.cli.options import option_words
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
-    from imgpipe.chains.parameters import Parameter
+    from imgpipe.parameters import Parameter
 
 __all__ = ["example"]
 

@@ -24,7 +24,7 @@ from imgpipe.registry import FILTERS
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain
     from imgpipe.chains.definition import Definition
-    from imgpipe.chains.parameters import Parameter
+    from imgpipe.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
 

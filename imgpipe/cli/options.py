@@ -18,7 +18,7 @@ from imgpipe.registry import EXECUTORS
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
-    from imgpipe.chains.parameters import Parameter
+    from imgpipe.parameters import Parameter
 
 __all__ = [
     "ChainText",

@@ -11,10 +11,10 @@ import numpy as np
 
 from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
-from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.mixing import Matrix, mix
+from imgpipe.parameters import Between, Example, Through
 
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.image import Pixels
+from imgpipe.parameters import Between, Example, Through
 from imgpipe.values import (
     as_declared,
     distances,

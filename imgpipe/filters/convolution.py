@@ -11,7 +11,6 @@ import numpy as np
 
 from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
-from imgpipe.chains.parameters import Between, Example, Through
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
 from imgpipe.kernels.neighbourhood import (
@@ -24,6 +23,7 @@ from imgpipe.kernels.neighbourhood import (
     working_type,
 )
 from imgpipe.kernels.separable import apply
+from imgpipe.parameters import Between, Example, Through
 from imgpipe.values import full_scale
 from imgpipe.workspace import Workspace
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.neighbourhood import real_type
+from imgpipe.parameters import Between
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.neighbourhood import (
     Taps,
@@ -17,6 +16,7 @@ from imgpipe.kernels.neighbourhood import (
     scaled,
     working_type,
 )
+from imgpipe.parameters import Between
 from imgpipe.values import full_scale
 from imgpipe.workspace import Workspace
 

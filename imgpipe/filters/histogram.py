@@ -15,10 +15,10 @@ from typing import Annotated, Any, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import Lookup, flat_values
+from imgpipe.parameters import Between
 from imgpipe.values import full_scale, settle, to_unsigned
 
 __all__ = ["autocontrast", "equalize", "otsu"]

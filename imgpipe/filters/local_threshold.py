@@ -8,11 +8,11 @@ from typing import Annotated, Literal, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.boxes import box_mean
 from imgpipe.kernels.gaussian import gaussian
+from imgpipe.parameters import Between
 from imgpipe.values import full_scale
 
 __all__ = ["adaptive_threshold"]

@@ -7,10 +7,10 @@ from typing import Annotated, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.extremes import Neighbourhood, extreme
 from imgpipe.kernels.neighbourhood import real_type
+from imgpipe.parameters import Between
 from imgpipe.values import to_unsigned
 
 __all__ = [

@@ -8,12 +8,12 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.counting import rank_by_counting
 from imgpipe.kernels.extremes import extreme
 from imgpipe.kernels.lanes import rank_by_lanes
 from imgpipe.kernels.networks import rank_by_network
+from imgpipe.parameters import Between
 
 __all__ = ["median", "percentile"]
 

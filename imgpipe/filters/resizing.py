@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 from imgpipe.chains.decorator import filter
 from imgpipe.chains.definition import Place
-from imgpipe.chains.parameters import Example, Through, is_whole
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
 from imgpipe.kernels.resampling import Axis, Method, nearest, resampled
+from imgpipe.parameters import Example, Through, is_whole
 
 __all__ = ["new_size", "resize"]
 

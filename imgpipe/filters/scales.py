@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import (
@@ -20,6 +19,7 @@ from imgpipe.kernels.gaussian import (
 from imgpipe.kernels.magnitudes import summed
 from imgpipe.kernels.neighbourhood import finished
 from imgpipe.kernels.separable import apply
+from imgpipe.parameters import Between
 from imgpipe.values import full_scale
 
 __all__ = ["difference_of_gaussians", "gaussian_laplace"]

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
 from imgpipe.items import in_order
+from imgpipe.parameters import Between
 
 __all__ = ["crop", "flip", "rotate"]
 

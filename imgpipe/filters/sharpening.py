@@ -7,10 +7,10 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import exact_type, gaussian, gaussian_radius
 from imgpipe.kernels.neighbourhood import scaled
+from imgpipe.parameters import Between
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
 

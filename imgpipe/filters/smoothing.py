@@ -6,9 +6,9 @@ from typing import Annotated
 
 from imgpipe.chains.decorator import filter
 from imgpipe.chains.definition import Place
-from imgpipe.chains.parameters import Between
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import gaussian, gaussian_radius
+from imgpipe.parameters import Between
 
 __all__ = ["blur", "box"]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text
-from imgpipe.chains.parameters import Example, Through
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import Lookup, has_levels
+from imgpipe.parameters import Example, Through
 from imgpipe.values import full_scale
 
 __all__ = ["lut"]

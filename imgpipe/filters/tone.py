@@ -15,10 +15,10 @@ from typing import Annotated, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.parameters import Between, Example
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import pointwise
+from imgpipe.parameters import Between, Example
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
 

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from imgpipe.chains.parameters import Parameter, parameters_of
 from imgpipe.errors import ParameterError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.image import Colour
+from imgpipe.parameters import Parameter, parameters_of
 
 __all__ = ["GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
 

@@ -36,7 +36,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from isal import isal_zlib
 
-from imgpipe.chains.parameters import Between
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.png import deflate
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, chunk
@@ -51,6 +50,7 @@ from imgpipe.formats.png.rowfilters import (
 )
 from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels
+from imgpipe.parameters import Between
 from imgpipe.workspace import Workspace
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]

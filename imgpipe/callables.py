@@ -8,18 +8,25 @@ signature.
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from imgpipe.chains.sending import function_within
-
-__all__ = ["annotations_of", "docstring_of", "module_of", "name_of", "signature_of", "source_of"]
+__all__ = [
+    "annotations_of",
+    "docstring_of",
+    "function_within",
+    "module_of",
+    "name_of",
+    "signature_of",
+    "source_of",
+]
 
 
 def name_of(function: Any) -> str:
@@ -81,6 +88,16 @@ def source_of(function: Any) -> str:
     It is the same in every process: no address is part of it.
     """
     return "\n".join(_source(function, frozenset()))
+
+
+def function_within(ufunc: Any) -> Callable[..., Any] | None:
+    """Return the function of Python that `numpy.frompyfunc` made a ufunc of; else None.
+
+    A ufunc does not tell; it is the one thing it refers to.
+    """
+    if not str(getattr(ufunc, "__name__", "")).endswith(" (vectorized)"):
+        return None
+    return next((held for held in gc.get_referents(ufunc) if callable(held)), None)
 
 
 def _called(function: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Parameters of a filter: read from the signature of its function, checked once, early.
+"""Parameters of filters and formats: read from the signature of its function, checked once, early.
 
 The same parameters serve Python (``blur(sigma=2)``), the command line (``--sigma 2``) and the
 text of a chain (``blur:sigma=2``), so what they are called, which values they take and what
@@ -14,16 +14,14 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from imgpipe.borders import Border
-from imgpipe.chains.callables import annotations_of, signature_of
+from imgpipe.callables import annotations_of, signature_of
 from imgpipe.errors import ParameterError
 
 __all__ = [
-    "ENGINE_KEYWORDS",
     "Between",
     "Example",
     "Parameter",
@@ -32,12 +30,8 @@ __all__ = [
     "is_whole",
     "keywords_of",
     "parameters_of",
-    "signature_for",
     "taken_by",
 ]
-
-ENGINE_KEYWORDS = frozenset({"place", "measured", "white"})
-"""Keywords of a kernel that the engine fills in."""
 
 _EMPTY = inspect.Parameter.empty
 
@@ -229,12 +223,24 @@ def _shown(value: Any) -> str:
     return repr(value)
 
 
-def parameters_of(function: Callable[..., Any], *, after: int = 1) -> tuple[Parameter, ...]:
-    """Return the parameters of a kernel: all but the chunk and what the engine fills in.
+def parameters_of(
+    function: Callable[..., Any], *, after: int, without: Collection[str] = ()
+) -> tuple[Parameter, ...]:
+    """Return the parameters that the signature of a function declares.
 
-    `after` is how many come first that are none: the chunk alone, for a kernel.
+    Parameters
+    ----------
+    function : callable
+        A kernel, or the writer of a format.
+    after : int
+        Number of arguments before the first parameter: one for a kernel, its chunk.
+    without : collection of str, optional
+        Names of arguments that are no parameters, because the engine gives them.
 
-    Nor is ``out=None`` one of them, where an array would go that the engine makes itself.
+    Returns
+    -------
+    tuple of Parameter
+        In order. ``out=None`` is not one, as an array that the engine makes itself goes there.
     """
     signature = signature_of(function)
     if signature is None:
@@ -242,7 +248,7 @@ def parameters_of(function: Callable[..., Any], *, after: int = 1) -> tuple[Para
     hints = annotations_of(function)
     found = []
     for position, entry in enumerate(signature.parameters.values()):
-        if position < after or entry.name in ENGINE_KEYWORDS:
+        if position < after or entry.name in without:
             continue
         if entry.kind in (entry.VAR_KEYWORD, entry.VAR_POSITIONAL):
             continue
@@ -256,29 +262,6 @@ def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names in the signature of `function`; none where that does not tell."""
     signature = signature_of(function)
     return () if signature is None else tuple(signature.parameters)
-
-
-def signature_for(parameters: tuple[Parameter, ...], border: Border) -> inspect.Signature:
-    """Return how a filter with these parameters is called.
-
-    Parameters
-    ----------
-    parameters : tuple of Parameter
-        Its own.
-    border : str
-        The default of the one that every filter has.
-    """
-    by_name_only = inspect.Parameter.KEYWORD_ONLY
-    last = inspect.Parameter("border", by_name_only, default=border, annotation=Border)
-    entries = list[inspect.Parameter]()
-    by_name = False
-    for each in parameters:
-        # What must be given, after what need not be, has no other place in a signature.
-        by_name |= each.required and bool(entries) and entries[-1].default is not _EMPTY
-        kind = by_name_only if by_name else last.POSITIONAL_OR_KEYWORD
-        made = inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)
-        entries.append(made)
-    return inspect.Signature([*entries, last])
 
 
 def taken_by(
