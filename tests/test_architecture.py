@@ -1,4 +1,4 @@
-"""The house: imports point down only, and no file grows past what can be read."""
+"""The house: imports point down only, lazy ones included, and every file can be read."""
 
 from __future__ import annotations
 
@@ -6,42 +6,83 @@ import ast
 from pathlib import Path
 
 import imgpipe
+from imgpipe.registry import FILTERS, FORMATS
 
 PACKAGE = Path(imgpipe.__file__).parent
 
-# From the bottom to the top. A module imports from its own line or from lines above it here.
-FLOORS = [
-    ["errors", "geometry", "tracebacks", "refusals", "streams"],
-    [
-        "workspace",
-        "arguments",
-        "callables",
-        "parameters",
-        "image",
-        "items",
-        "borders",
-        "admission",
-        "events",
-        "progress",
-        "observers",
-        "registry",
-        "machine",
-        "publish",
-        "cleanup",
-    ],
-    ["kernels", "values"],
-    ["chains"],
-    ["formats.base", "executors.base"],
-    ["filters", "formats", "executors"],  # the members of the open sets
-    ["options", "cli.stubs"],
-    ["engine"],
-    ["executors.processes.preload"],
-    ["pipeline"],
-    ["handles", "inmemory", "measuring", "iteration", "folder"],
-    ["checking"],
-    ["cli", "__main__"],
-]
+VOCABULARY = {
+    "admission",
+    "arguments",
+    "borders",
+    "callables",
+    "cleanup",
+    "errors",
+    "events",
+    "geometry",
+    "image",
+    "items",
+    "machine",
+    "parameters",
+    "publish",
+    "refusals",
+    "registry",
+    "streams",
+    "tracebacks",
+    "values",
+    "workspace",
+}
 OBSERVERS = {"progress"}
+WAYS_IN = {
+    "__main__",
+    "checking",
+    "cli",
+    "handles",
+    "inmemory",
+    "iteration",
+    "measuring",
+    "observers",
+    "pipeline",
+}
+MEMBERS = {member.module.removeprefix("imgpipe.") for member in FORMATS.values()}
+"""Members of the open set of formats; all else in it is its base."""
+
+# The rooms that each room may know, beside itself.
+KNOWS = {
+    "vocabulary": set[str](),
+    "observers": {"vocabulary"},
+    "kernels": {"vocabulary"},
+    "chains": {"vocabulary"},
+    "filters": {"vocabulary", "chains", "kernels"},
+    "formats": {"vocabulary"},
+    "executors": {"vocabulary"},
+    "options": {"vocabulary", "executors"},
+    "engine": {"vocabulary", "chains", "formats", "executors", "options"},
+    "ways in": {
+        "vocabulary",
+        "observers",
+        "chains",
+        "filters",
+        "formats",
+        "executors",
+        "options",
+        "engine",
+    },
+}
+
+
+def room_of(module: str) -> str:
+    head = module.partition(".")[0]
+    named = {"vocabulary": VOCABULARY, "observers": OBSERVERS, "ways in": WAYS_IN}
+    found = [room for room, names in named.items() if head in names]
+    if not found and head in KNOWS:
+        return head
+    assert found, f"{module} has no room in the house: add it to one of {', '.join(named)}"
+    return found[0]
+
+
+def member_of(module: str) -> str | None:
+    """Return the member of an open set that a module belongs to."""
+    return next((m for m in MEMBERS if f"{module}.".startswith(f"{m}.")), None)
 
 
 def module_name(path: Path) -> str:
@@ -49,48 +90,68 @@ def module_name(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__") or "__init__"
 
 
-def floor_of(module: str) -> int:
-    floors = {name: level for level, names in enumerate(FLOORS) for name in names}
-    parts = module.split(".")
-    for length in range(len(parts), 0, -1):
-        name = ".".join(parts[:length])
-        if name in floors:
-            return floors[name]
-    raise AssertionError(f"{module} has no floor in the house: add it to FLOORS")
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def imported(path: Path, *, at_the_top: bool) -> set[str]:
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if at_the_top else list(ast.walk(tree))
+def imports_of(path: Path) -> set[str]:
+    """Return all modules of the package that a file imports: at the top, lazily, or for types."""
     found = set()
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("imgpipe."):
-            found.add(node.module.removeprefix("imgpipe."))
-        elif isinstance(node, ast.ImportFrom) and node.module == "imgpipe":
-            found |= {alias.name for alias in node.names}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where they point"
+            if node.module is not None and node.module.partition(".")[0] == "imgpipe":
+                home = node.module.removeprefix("imgpipe").removeprefix(".")
+                inner = (f"{home}.{alias.name}".removeprefix(".") for alias in node.names)
+                found |= {name if name in MODULES else home or "__init__" for name in inner}
         elif isinstance(node, ast.Import):
             names = (alias.name for alias in node.names)
             found |= {n.removeprefix("imgpipe.") for n in names if n.startswith("imgpipe.")}
     return found
 
 
-MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
-BUILT = {name: path for name, path in MODULES.items() if name != "__init__"}
+IMPORTS = {name: imports_of(path) for name, path in MODULES.items() if name != "__init__"}
+PAIRS = [
+    (one, other)
+    for one, others in sorted(IMPORTS.items())
+    for other in sorted(others - {"__init__"})
+]
 
 
-def test_imports_point_down_only() -> None:
-    upward = [
-        f"{name} imports {other}"
-        for name, path in BUILT.items()
-        for other in imported(path, at_the_top=True)
-        if other in BUILT and floor_of(other) > floor_of(name)
+def test_every_room_knows_only_the_rooms_below() -> None:
+    wrong = [
+        f"{one} imports {other}"
+        for one, other in PAIRS
+        if room_of(other) != room_of(one) and room_of(other) not in KNOWS[room_of(one)]
     ]
-    assert not upward
+    assert not wrong
 
 
 def test_observers_know_only_events() -> None:
     for name in OBSERVERS:
-        assert imported(MODULES[name], at_the_top=False) <= {"events"}
+        assert IMPORTS[name] <= {"events"}
+
+
+def test_no_room_knows_a_format() -> None:
+    """Formats are known through the registry alone, and know no other format."""
+    wrong = [
+        f"{one} imports {other}"
+        for one, other in PAIRS
+        if member_of(other) not in (None, member_of(one))
+    ]
+    assert not wrong
+
+
+def test_families_of_filters_know_no_other_family() -> None:
+    families = {member.module.removeprefix("imgpipe.") for member in FILTERS.values()}
+    assert families <= set(MODULES)
+    assert not [(one, other) for one, other in PAIRS if {one, other} <= families]
+
+
+def test_there_is_no_circle() -> None:
+    left = {name: others & set(IMPORTS) for name, others in IMPORTS.items()}
+    while free := {name for name, others in left.items() if not others & set(left)}:
+        left = {name: others for name, others in left.items() if name not in free}
+    assert not left, "these modules import each other, or some that do"
 
 
 def test_no_file_is_longer_than_can_be_read() -> None:

@@ -1,4 +1,4 @@
-"""The signatures of all filters, written down for editors and type checkers.
+"""Stubs of the filters: their signatures, written down for editors and type checkers.
 
 The filters are found when they are asked for, which no editor does. So what they take is written
 to ``__init__.pyi``, by ``python -m imgpipe.cli.stubs``; a test holds it against the filters.
@@ -24,8 +24,8 @@ _HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.c
 
 from typing import Any, Literal
 
-from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.borders import Border
+from imgpipe.chains.chain import Filter, FilterFactory
 
 '''
 _WIDTH = 100

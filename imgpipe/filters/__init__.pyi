@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.borders import Border
+from imgpipe.chains.chain import Filter, FilterFactory
 
 __all__ = [
     "adaptive_threshold",
@@ -255,7 +255,7 @@ class _Convolve(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Convolve with a kernel of your own.
+        """Convolve with weights of your own.
 
         Parameters
         ----------
