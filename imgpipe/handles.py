@@ -15,7 +15,7 @@ from typing import Any
 from imgpipe import arguments
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.cleanup import uninterrupted
-from imgpipe.engine.passes import Control
+from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.opening import must_be_meant

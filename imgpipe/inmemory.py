@@ -12,6 +12,8 @@ from imgpipe.admission import Alpha, admitted, as_array
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import resolve
+from imgpipe.engine.pipeline import run_between
+from imgpipe.engine.planning import chosen
 from imgpipe.errors import UsageError
 from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
@@ -27,7 +29,7 @@ from imgpipe.formats.opening import (
 )
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
-from imgpipe.pipeline import Options, chosen, run_between
+from imgpipe.options import Options
 
 __all__ = ["apply", "info", "read", "write"]
 

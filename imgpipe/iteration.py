@@ -13,7 +13,7 @@ from imgpipe.admission import admitted
 from imgpipe.borders import BORDERS, Border
 from imgpipe.chains.stages import Read, extended
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.reader import copied_to_scratch
+from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Rows, Source
 from imgpipe.formats.opening import open_source

@@ -13,6 +13,7 @@ from imgpipe.chains.decorator import filter as declared
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import resolve
+from imgpipe.engine.pipeline import measure_between
 from imgpipe.errors import UsageError
 from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
@@ -21,7 +22,7 @@ from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
-from imgpipe.pipeline import Options, measure_between
+from imgpipe.options import Options
 
 __all__ = ["measure"]
 

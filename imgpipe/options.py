@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from imgpipe import arguments
-from imgpipe.events import Observing
+from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
+from imgpipe.observers import observed
 
 __all__ = ["Options"]
 
@@ -35,6 +37,10 @@ class Options:
         if self.timeout is not None:
             self._set("timeout", arguments.seconds(self.timeout, "timeout"))
         arguments.flag(self.progress, "progress")
+
+    def observed(self) -> AbstractContextManager[Observer]:
+        """Return the context of the observers: it gives what tells all of them."""
+        return observed(self.on_event, progress=self.progress)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

@@ -13,7 +13,7 @@ import pytest
 
 import imgpipe
 from imgpipe import arguments
-from imgpipe.engine.passes import Control
+from imgpipe.engine.control import Control
 from imgpipe.errors import ImgpipeError, UsageError
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters import blend, blur, crop, invert

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 import imgpipe
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.decorator import filter
+from imgpipe.engine.pipeline import run_between
 from imgpipe.errors import (
     FormatError,
     InputError,
@@ -38,7 +39,8 @@ from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.opening import open_sink
 from imgpipe.formats.png.reading import PngRows
 from imgpipe.image import ImageInfo, Metadata
-from imgpipe.pipeline import Options, plan_run, run_between
+from imgpipe.options import Options
+from imgpipe.pipeline import plan_run
 from tests.conftest import PicklingExecutor, noise
 
 

@@ -15,7 +15,7 @@ import imgpipe
 from imgpipe import machine
 from imgpipe.chains.decorator import filter
 from imgpipe.engine import planning
-from imgpipe.engine.passes import Control
+from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.filters import blur
 from imgpipe.options import Options

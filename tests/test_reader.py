@@ -12,11 +12,11 @@ import pytest
 
 import imgpipe
 from imgpipe.chains.chain import Chain
-from imgpipe.engine import reader
-from imgpipe.engine.passes import Control
+from imgpipe.engine import copying
+from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
-from imgpipe.formats import npy
+from imgpipe.formats import npy, rows
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.png import reading
 from tests.conftest import PicklingExecutor, noise
@@ -47,7 +47,8 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the pieces that are read of a file, which are made small."""
     for module in (reading, npy):
         monkeypatch.setattr(module, "_PIECE_BYTES", 1000)
-    monkeypatch.setattr(reader, "_COPY_BYTES", 1000)
+    for module in (rows, copying):
+        monkeypatch.setattr(module, "COPY_BYTES", 1000)
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -18,10 +19,15 @@ import pytest
 
 import imgpipe
 from imgpipe.chains.decorator import filter
-from imgpipe.engine import buffers, worker
+from imgpipe.chains.definition import digest_of
+from imgpipe.cleanup import CleanupStack
+from imgpipe.engine import buffers, jobs
 from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.jobs import job_of, published
+from imgpipe.engine.tasks import JobRef
 from imgpipe.errors import FilterError, FilterTimeout, WorkerError
 from imgpipe.events import WorkerLost
+from imgpipe.executors.base import Traits
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur
 from tests.conftest import noise
@@ -312,11 +318,11 @@ def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
     hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More of both than a worker keeps, asked for by many threads at once."""
-    monkeypatch.setattr(worker, "_jobs", Interrupted())
+    monkeypatch.setattr(jobs, "_jobs", Interrupted())
     monkeypatch.setattr(buffers, "_attached", Interrupted())
-    jobs = [
-        worker.carried(worker.pickle.dumps(("job", number), protocol=5)) for number in range(12)
-    ]
+    pickled = [pickle.dumps(("job", number)) for number in range(12)]
+    refs = [JobRef(digest_of(data), None, len(data), data) for data in pickled]
+    here = Traits(shares_memory=True, shares_files=True, isolates=False)
     memory = [Buffers(1, 100, shared=True) for _ in range(12)]
     slots = [replace(one.slots[0], token=f"far-{n}") for n, one in enumerate(memory)]
     for number, slot in enumerate(slots):
@@ -325,10 +331,12 @@ def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
 
     def ask(seed: int) -> None:
         for number in np.random.default_rng(seed).integers(0, 12, 60):
-            assert worker._job(jobs[number]) == ("job", number)
+            job: Any = job_of(refs[number])
+            assert job == ("job", number)
             assert slots[number].array((1,), np.dtype("i8"))[0] == number
             Buffers(1, 10, shared=False).close()
-            worker.disown(worker.adopt(worker._job(jobs[number])))
+            with CleanupStack() as held:
+                assert job_of(published(job, here, held)) is job
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(8)))

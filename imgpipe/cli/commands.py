@@ -261,7 +261,7 @@ def _make_image(
     verbose: bool,
     **options: Any,
 ) -> None:
-    from imgpipe.engine.passes import Control  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.machine import dedicated  # noqa: PLC0415
     from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415

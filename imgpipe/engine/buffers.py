@@ -31,7 +31,7 @@ from imgpipe.publish import reserved
 from imgpipe.refusals import refusal
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["Buffers", "Slot"]
+__all__ = ["Buffers", "Slot", "let_go"]
 
 _ALIGNMENT = 4096
 _KEPT = 5
@@ -132,6 +132,9 @@ def _memfd(size: int) -> Made:
         raise
 
     def free() -> None:
+        # A worker may have it mapped until its next task. The pages are given back now.
+        with contextlib.suppress(OSError, ValueError):
+            memory.madvise(mmap.MADV_REMOVE)
         os.close(fd)
         _close_map(memory)
 
@@ -229,17 +232,23 @@ def _attach(slot: Slot) -> Any:
     with _attaching:
         if slot.token in _attached:
             return _attached[slot.token]
-        _let_go()
+        _unmap()
         kind = _Segment if slot.path.startswith("shm:") else _Mapping
         memory = _attached[slot.token] = kind(slot.path.removeprefix("shm:"))
         return memory
 
 
-def _let_go() -> None:
-    """Unmap what is over, which would take memory as long as it is mapped anywhere."""
+def let_go() -> None:
+    """Unmap the memory of others that is over, which a worker has attached."""
+    if any(not _is_own(token) for token in list(_attached)):
+        with _attaching:
+            _unmap()
+
+
+def _unmap() -> None:
     others = {key: memory for key, memory in _attached.items() if not _is_own(key)}
     over = [key for key, memory in others.items() if memory.over]
-    # A pass has four kinds of slots; of segments nobody can tell, so the last few are kept.
+    # A flow has four kinds of slots; of segments nobody can tell, so the last few are kept.
     segments = [key for key, memory in others.items() if isinstance(memory, _Segment)]
     for key in (*over, *segments[:-_KEPT]):
         del _attached[key]

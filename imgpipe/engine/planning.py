@@ -16,7 +16,8 @@ from typing import cast
 from imgpipe.chains.stages import Stage, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
-from imgpipe.engine.passes import Control, must_travel
+from imgpipe.engine.control import Control
+from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Footing, Plan, make_plan
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits

@@ -1,56 +1,22 @@
-"""Tally: what becomes of the receipts of a run, and what they add up to."""
+"""Tally: the events of a run are counted, passed on, and added up to a report."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Self, cast
+from typing import Self
 
-from imgpipe.engine.passes import Control
+from imgpipe.engine.control import Control
 from imgpipe.engine.plan import Plan
-from imgpipe.engine.tiler import Task
-from imgpipe.engine.worker import Receipt
-from imgpipe.events import Event, Observer, Report, SpanDone, Started, TaskDone, WorkerLost, Written
-from imgpipe.formats.base import OrderedSink, Sink
+from imgpipe.events import Event, Observer, Report, Started, TaskDone, WorkerLost
 from imgpipe.machine import PeakMemory
 
-__all__ = ["Delivery", "Tally"]
+__all__ = ["Tally"]
 
 _RUNS = itertools.count(1)
-
-
-class Delivery:
-    """What becomes of the receipts of the last pass."""
-
-    def __init__(self, sink: Sink, tell: Callable[[Event], None]) -> None:
-        self._sink, self._tell = sink, tell
-        self._pixels = self._size = 0
-
-    def encoded(self, task: Task, receipt: Receipt) -> None:
-        """Append what was encoded."""
-        sink = cast(OrderedSink, self._sink)
-        data = task.output.bytes() if task.output else memoryview(receipt.data)
-        used, began = 0, time.monotonic()
-        for size, facts in receipt.units:
-            sink.append(data[used : used + size], facts)
-            used += size
-        now = time.monotonic()
-        self._tell(SpanDone(time=now, name="write", box=task.box, started=began, ended=now))
-        self._written(task, used)
-
-    def placed(self, task: Task, _receipt: Receipt) -> None:
-        """Count what is in its place already."""
-        info = self._sink.info
-        self._written(task, task.box.area * info.channels * info.dtype.itemsize)
-
-    def _written(self, task: Task, size: int) -> None:
-        self._pixels += task.box.area
-        self._size += size
-        self._tell(Written(time=time.monotonic(), pixels=self._pixels, size=self._size))
 
 
 class Tally:

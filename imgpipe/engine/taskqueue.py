@@ -1,34 +1,40 @@
-"""TaskQueue: a bounded window of tasks over any executor, and the ledger of them.
+"""TaskQueue: tasks on their way to the workers of an executor and back, and the ledger of them.
 
-Whatever happens anywhere reaches the run through one inbox: a worker has finished, the reader has
-a task ready, somebody wants to stop. The ledger knows every task that is out. When a worker dies,
-its tasks run again at once. Only the one that it was at counts the death. Other runs may use the
-same workers: what they did to them counts for none of the tasks here.
+The tasks of all flows are in one ledger, by flow and index. What becomes of a task is a message for
+its flow and nobody else's end. A worker that dies breaks nothing but the tasks that it had: they
+run again at once, and the one that it was at counts one attempt more.
 """
 
 from __future__ import annotations
 
-import queue
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 
-from imgpipe.engine.tiler import Task
+from imgpipe.engine.tasks import Task
 from imgpipe.engine.whereabouts import forget, signed_by
 from imgpipe.engine.worker import Receipt, run_task
-from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
+from imgpipe.errors import FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised
 from imgpipe.refusals import refused
 
-__all__ = ["Done", "Lost", "Ready", "Stop", "TaskQueue"]
+__all__ = ["Done", "Failed", "Lost", "Message", "Settled", "TaskQueue"]
 
-_ATTEMPTS = 3  # workers that a task may end
-_FROM_OUTSIDE = 20  # workers that others may end while they are at one task
-_STARTS = 20  # workers that may fail to start with one task
-_UNEXPLAINED = 50  # times that a task may be lost without being at fault
-_LOOK_SECONDS = 1.0
-_GRACE_SECONDS = 0.5
+# How often the worker of a task may be lost.
+_ATTEMPTS = 3  # by what it does itself
+_FROM_OUTSIDE = 20  # by a signal from somebody else
+_STARTS = 20  # before it began with the task
+_UNEXPLAINED = 50  # while it was not at this task
+
+Key = tuple[int, str, int]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The future of a task is done."""
+
+    future: Future[Receipt]
 
 
 @dataclass(frozen=True)
@@ -37,207 +43,233 @@ class Done:
 
     task: Task
     receipt: Receipt
+    worker: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task has failed, which ends its flow."""
+
+    task: Task
+    error: BaseException
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Workers died with these tasks; they run again."""
+    """A worker died with these tasks; they run again."""
 
-    tasks: int
+    tasks: tuple[Task, ...]
     reason: str
 
 
-@dataclass(frozen=True)
-class Ready:
-    """The reader has made a task, or failed to, or has no more (both None)."""
-
-    task: Task | None
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Somebody wants the run to end."""
-
-
-@dataclass(frozen=True)
-class _Settled:
-    future: Future[Receipt]
-
-
-Message = Done | Lost | Ready
+Message = Done | Failed | Lost
 
 
 class TaskQueue:
-    """Tasks on their way to workers and back.
+    """The ledger of the tasks that are out.
 
     Parameters
     ----------
     executor : Executor
-        What carries them.
-    name : str
-        The input file, for messages.
+        Carries them.
+    window : int
+        How many of them may be out at once. Those that run again are not counted.
+    settled : callable
+        Called from any thread with every future that is done; it is to come back to `settle`.
     describe : callable
-        Says in words what a task works on, for messages.
+        Returns the name of the image and in words what a task works on, for messages.
     """
 
-    def __init__(self, executor: Executor, name: str, describe: Callable[[Task], str]) -> None:
-        self.inbox: queue.SimpleQueue[Ready | Stop | _Settled] = queue.SimpleQueue()
-        self._executor = executor
-        self._name, self._describe = name, describe
+    def __init__(
+        self,
+        executor: Executor,
+        window: int,
+        settled: Callable[[Settled], None],
+        describe: Callable[[Task], tuple[str, str]],
+    ) -> None:
+        self._executor, self._window = executor, window
+        self._settled, self._describe = settled, describe
         self._out: dict[Future[Receipt], Task] = {}
-        self._finished: deque[Message] = deque()
-        self._losses: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._abandoned: set[int] = set()
+        self._losses: defaultdict[Key, Counter[str]] = defaultdict(Counter)
 
     def __len__(self) -> int:
-        """Return the number of tasks that are not done."""
+        """Return the number of tasks that are out."""
         return len(self._out)
 
-    def submit(self, task: Task) -> None:
-        """Hand over a task."""
-        self._start(task)
+    @property
+    def room(self) -> bool:
+        """Whether one more may go out."""
+        return len(self._out) < self._window
 
-    def next(self) -> Message:
-        """Wait for whatever happens next.
+    def out(self, flow: int) -> int:
+        """Return how many tasks of a flow are out, wanted or not."""
+        return sum(task.flow == flow for task in self._out.values())
 
-        Raises
-        ------
-        ImgpipeError
-            What a task failed with; `WorkerError` if one takes down every worker that tries it.
-        Cancelled
-            If the run is to stop.
-        """
-        while not self._finished:
-            message = self._received()
-            if isinstance(message, Stop):
-                raise Cancelled(f"{self._name}: stopped before it was complete")
-            if isinstance(message, Ready):
-                return message
-            self._settle(message.future)
-        return self._finished.popleft()
-
-    def abandon(self) -> None:
-        """Leave nothing to workers that others use: end those that do not come to an end.
-
-        A task that began later would look for slots that are others' by then.
-        """
-        if not isinstance(self._executor, Supervised):
-            for future in self._out:
-                future.cancel()
-        left = wait(list(self._out), _GRACE_SECONDS).not_done
-        while left and isinstance(self._executor, Supervised):
-            self._executor.rebuild(next(iter(left)), wanted=True)
-            left = wait(list(self._out), 0).not_done
-        self._out.clear()
-
-    def _received(self) -> Ready | Stop | _Settled:
-        while True:
-            try:
-                return self.inbox.get(timeout=_LOOK_SECONDS)
-            except queue.Empty:
-                if isinstance(self._executor, Supervised):
-                    self._executor.look_after()
-
-    def _start(self, task: Task) -> None:
+    def submit(self, task: Task) -> Iterator[Message]:
+        """Hand over a task; yield that it has failed if the executor refuses it."""
         forget(task.note)
         try:
             future = self._executor.submit(run_task, task)
         except BrokenExecutor as error:
             future = Future()
             future.set_exception(error)
+        except ImgpipeError as error:
+            yield Failed(task, error)
+            return
         except RuntimeError as error:
             told = refused(error) or WorkerError(
-                f"{self._name}: the executor takes no more work ({error}); "
+                f"{self._describe(task)[0]}: the executor takes no more work ({error}); "
                 "do not shut it down before the run has ended"
             )
-            raise told from error
+            told.__cause__ = error
+            yield Failed(task, told)
+            return
         self._out[future] = task
-        future.add_done_callback(lambda done: self.inbox.put(_Settled(done)))
+        future.add_done_callback(lambda done: self._settled(Settled(done)))
 
-    def _settle(self, future: Future[Receipt]) -> None:
+    def settle(self, future: Future[Receipt]) -> Iterator[Message]:
+        """Yield what has become of the task of a future that is done, and of others with it."""
         task = self._out.get(future)
         if task is None:  # dealt with when its worker died
             return
         error = _failure(future)
         if isinstance(error, (BrokenExecutor, CancelledError)):
-            self._recover(future, error)
-        elif isinstance(error, ImgpipeError):
-            raise error from None  # it tells all; how it came here from a worker is no news
-        elif error is not None:
-            raise error
-        else:
-            del self._out[future]
-            self._complete(task, future.result())
-
-    def _complete(self, task: Task, receipt: Receipt) -> None:
-        self._losses.pop(task.index, None)
-        self._finished.append(Done(task, receipt))
-
-    def _recover(self, future: Future[Receipt], error: BaseException) -> None:
-        """Replace a dead worker and run again what it had."""
-        if not isinstance(self._executor, Supervised):
-            died = isinstance(error, BrokenExecutor)
-            raise WorkerError(
-                f"{self._name}: the executor that was passed "
-                f"{f'has lost its workers ({error})' if died else 'has cancelled the work'}; "
-                "nothing was written. Use the workers of imgpipe, which replaces dead ones"
-            ) from error
-        # Nothing is resubmitted before the worker is gone: a slot must never have two writers.
-        end = self._executor.rebuild(future)
-        lost = {
-            one: task
-            for one, task in sorted(self._out.items(), key=lambda item: item[1].index)
-            if one.done() and _is_lost(one) and self._executor.rebuild(one) is end
-        }
-        for one, task in lost.items():
-            del self._out[one]
-            self._count(task, end)
-        self._finished.append(Lost(len(lost), end.reason.partition("\n")[0]))
-        for task in lost.values():
-            self._start(task)
-
-    def _count(self, task: Task, end: End) -> None:
-        """Count the loss of a task; give it up where nothing can come of it."""
-        if end.wanted:
+            yield from self._recover(future, task, error)
             return
-        losses = self._losses[task.index]
-        if end.pid is not None and signed_by(task.note) == end.pid:
-            losses["outside" if end.outside else "fault"] += 1
-            self._blame(task, losses, end.reason)
+        del self._out[future]
+        if task.flow in self._abandoned:
+            self._forget_if_back(task.flow)
+        elif error is None:
+            yield self._done(task, future)
         else:
+            if isinstance(error, ImgpipeError):  # it tells all; its way from a worker is no news
+                error.__cause__, error.__suppress_context__ = None, True
+            yield Failed(task, error)
+
+    def abandon(self, flow: int) -> None:
+        """Want nothing more of the tasks of a flow; those that have not begun never do."""
+        self._abandoned.add(flow)
+        if not isinstance(self._executor, Supervised):
+            for future, task in list(self._out.items()):
+                if task.flow == flow and future.cancel():
+                    del self._out[future]
+        self._forget_if_back(flow)
+
+    def end(self, flow: int) -> Iterator[Message]:
+        """End the workers that are still at tasks of an abandoned flow, if they may be ended."""
+        for future, task in list(self._out.items()):
+            if task.flow == flow and future in self._out:
+                if isinstance(self._executor, Supervised):
+                    self._executor.rebuild(future, wanted=True)
+                    yield from self._restart(self._executor)
+                self._out.pop(future, None)
+        self._forget_if_back(flow)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until nothing is out, but not for long."""
+        wait(list(self._out), seconds)
+
+    def _done(self, task: Task, future: Future[Receipt]) -> Done:
+        self._losses.pop(_key(task), None)
+        label = self._executor.label(future) if isinstance(self._executor, Supervised) else ""
+        return Done(task, future.result(), label)
+
+    def _forget_if_back(self, flow: int) -> None:
+        if not self.out(flow):
+            self._abandoned.discard(flow)
+
+    def _recover(
+        self, future: Future[Receipt], task: Task, error: BaseException
+    ) -> Iterator[Message]:
+        """Have the tasks of dead workers run again."""
+        if isinstance(self._executor, Supervised):
+            yield from self._restart(self._executor)
+            return
+        del self._out[future]
+        if task.flow in self._abandoned:
+            self._forget_if_back(task.flow)
+            return
+        died = isinstance(error, BrokenExecutor)
+        told = WorkerError(
+            f"{self._describe(task)[0]}: the executor that was passed "
+            f"{f'has lost its workers ({error})' if died else 'has cancelled the work'}; "
+            "nothing was written. Use the workers of imgpipe, which replaces dead ones"
+        )
+        told.__cause__ = error
+        yield Failed(task, told)
+
+    def _restart(self, executor: Supervised) -> Iterator[Message]:
+        """Run again what was lost, worker by worker, each of which is surely gone by then."""
+        found = self._lost(executor)
+        # All notes are read now: once a flow has failed, its memory may be another's.
+        faults = {id(task): self._fault(task, end) for end, lost in found for task in lost}
+        failed = {task.flow for _, lost in found for task in lost if faults[id(task)]}
+        for end, lost in found:
+            again = tuple(task for task in lost if task.flow not in failed)
+            if again or not lost:
+                yield Lost(again, end.reason.partition("\n")[0])
+            for task in lost:
+                if (fault := faults[id(task)]) is not None:
+                    yield Failed(task, fault)
+            for task in again:
+                yield from self.submit(task)
+
+    def _lost(self, executor: Supervised) -> list[tuple[End, list[Task]]]:
+        """Take what dead workers had from the ledger; return how each ended, and its tasks."""
+        found: dict[int, tuple[End, list[Task]]] = {}
+        for future, task in sorted(self._out.items(), key=lambda item: item[1].index):
+            if future.done() and isinstance(_failure(future), (BrokenExecutor, CancelledError)):
+                del self._out[future]
+                end = executor.rebuild(future)
+                _, tasks = found.setdefault(id(end), (end, []))
+                if task.flow in self._abandoned:
+                    self._forget_if_back(task.flow)
+                else:
+                    tasks.append(task)
+        return list(found.values())
+
+    def _fault(self, task: Task, end: End) -> ImgpipeError | None:
+        """Count the loss of a task; return the error where nothing can come of it any more."""
+        if end.wanted:
+            return None
+        losses, name = self._losses[_key(task)], self._describe(task)[0]
+        what = ": ".join(self._describe(task))
+        if end.pid is None or signed_by(task.note) != end.pid:
             losses["stillborn" if end.stillborn else "unexplained"] += 1
+        elif end.reason.startswith("timeout"):
+            return FilterTimeout(
+                f"{what} did not finish in time{end.reason.removeprefix('timeout')}\n"
+                "Allow more time (--timeout, or timeout=), or fix the function"
+            )
+        else:
+            losses["outside" if end.outside else "fault"] += 1
         if losses["stillborn"] >= _STARTS or losses["unexplained"] >= _UNEXPLAINED:
-            raise WorkerError(
-                f"{self._name}: no worker could start, the last attempt ended by {end.reason}\n"
+            return WorkerError(
+                f"{name}: no worker could start, the last attempt ended by "
+                f"{end.reason}\n"
                 "The system may refuse processes, threads or memory (ulimit -u, ulimit -v), or end "
                 "them; lower -j (workers=), or use one worker"
             )
-
-    def _blame(self, task: Task, losses: Counter[str], reason: str) -> None:
-        what = f"{self._name}: {self._describe(task)}"
-        if reason.startswith("timeout"):
-            raise FilterTimeout(
-                f"{what} did not finish in time{reason.removeprefix('timeout')}\n"
-                "Allow more time (--timeout, or timeout=), or fix the function"
-            )
         if losses["fault"] >= _ATTEMPTS:
-            raise WorkerError(
-                f"{what} ended {losses['fault']} workers in a row, the last by {reason}\n"
+            return WorkerError(
+                f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n"
                 "The filter crashes, or there is too little memory"
             )
         if losses["outside"] >= _FROM_OUTSIDE:
-            raise WorkerError(
-                f"{what} lost {losses['outside']} workers in a row, the last by {reason}\n"
+            return WorkerError(
+                f"{what} lost {losses['outside']} workers in a row, the last by {end.reason}\n"
                 "Something else ends the workers, or the filter ends its own process"
             )
+        return None
 
 
-def _is_lost(future: Future[Receipt]) -> bool:
-    return isinstance(_failure(future), (BrokenExecutor, CancelledError))
+def _key(task: Task) -> Key:
+    return task.flow, task.kind, task.index
 
 
 def _failure(future: Future[Receipt]) -> BaseException | None:
-    """Return what a future that is done failed with."""
+    """Return the error of a future that is done."""
     try:
         return future.exception()
     except CancelledError as cancelled:

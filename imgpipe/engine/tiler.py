@@ -7,134 +7,14 @@ pixel is in exactly one chunk of one task.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
+from dataclasses import dataclass
 
 from imgpipe.chains.stages import Stage, input_box, reads
-from imgpipe.engine.buffers import Slot
-from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.image import ImageInfo
 
-__all__ = ["Chunk", "Direct", "Inline", "Input", "JobRef", "Shared", "Task", "Tiler"]
-
-
-class Input(Protocol):
-    """Where the pixels of a task's input are."""
-
-    def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Return an array that holds at least `box`, and the box that it holds."""
-
-    def read(self, box: Box) -> Pixels:
-        """Return the pixels of any other box."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """Pixels of `box` in shared memory."""
-
-    slot: Slot
-    box: Box
-    channels: int
-    dtype: np.dtype[Any]
-
-    def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Return all that is held, without a copy."""
-        pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
-        pixels.flags.writeable = False
-        return pixels, self.box
-
-    def read(self, box: Box) -> Pixels:
-        """Return the pixels of `box`, which must be held."""
-        return self.window(box)[0][box.within(self.box)]
-
-
-@dataclass(frozen=True)
-class Inline:
-    """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
-
-    parts: tuple[tuple[Pixels, Box], ...]
-
-    def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Return the pixels of the box that holds `box`."""
-        return next(part for part in self.parts if part[1].contains(box))
-
-    def read(self, box: Box) -> Pixels:
-        """Return the pixels of `box`, which must be carried."""
-        pixels, held = self.window(box)
-        return pixels[box.within(held)]
-
-
-@dataclass(frozen=True)
-class Direct:
-    """A source that the worker reads itself."""
-
-    source: RandomSource
-
-    def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Read `box` once, for all chunks of a task."""
-        return self.source.read(box), box
-
-    def read(self, box: Box) -> Pixels:
-        """Read `box`."""
-        return self.source.read(box)
-
-
-@dataclass(frozen=True)
-class JobRef:
-    """What all tasks of a pass have in common, pickled once.
-
-    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
-    """
-
-    digest: str
-    slot: Slot | None
-    size: int
-    data: bytes = b""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker takes: references and boxes, never pixels where memory or files are shared.
-
-    Doing a task twice is the same as doing it once.
-
-    Attributes
-    ----------
-    kind : str
-        ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
-        ``seal`` finishes a file.
-    index : int
-        Its turn within the pass.
-    box : Box
-        The output pixels it is for.
-    inputs : tuple of Input
-        The image, and the further images of its filters.
-    output : Slot or None
-        Where encoded bytes go; None to send them along.
-    job : JobRef
-        Chain, encoder and all else that does not differ from task to task.
-    note : Slot or None
-        Where the worker notes what it is at.
-    values : tuple
-        What a task of merging merges.
-    made : float
-        When it was made, by `time.monotonic`.
-    """
-
-    kind: str
-    index: int
-    box: Box
-    inputs: tuple[Input, ...]
-    output: Slot | None
-    job: JobRef
-    note: Slot | None = None
-    values: tuple[Any, ...] = ()
-    made: float = field(default_factory=time.monotonic, compare=False)
+__all__ = ["Chunk", "Tiler"]
 
 
 @dataclass(frozen=True)

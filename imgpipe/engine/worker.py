@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import itertools
 import os
 import pickle
 import threading
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.chains.definition import digest_of
 from imgpipe.chains.faint import watching
 from imgpipe.chains.stages import (
     Entering,
@@ -32,11 +30,12 @@ from imgpipe.chains.stages import (
     merged,
     with_operands,
 )
-from imgpipe.engine.buffers import Slot
-from imgpipe.engine.tiler import Input, JobRef, Task, Tiler
+from imgpipe.engine.buffers import Slot, let_go
+from imgpipe.engine.jobs import Branch, Job, job_of
+from imgpipe.engine.tasks import Input, JobRef, Part, Task
 from imgpipe.engine.whereabouts import at_chunk, chunk_at, sign
-from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, WorkerError
-from imgpipe.formats.base import Encoder, Facts, Placer
+from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
+from imgpipe.formats.base import Facts
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.machine import private_memory
@@ -47,44 +46,23 @@ from imgpipe.tracebacks import (
     user_traceback,
 )
 
-__all__ = ["Job", "Receipt", "adopt", "carried", "disown", "run_task", "stored", "warm_up", "weigh"]
-
-_JOBS_KEPT = 4
+__all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What all tasks of a pass have in common.
+class Encoded:
+    """What came of one part of a task.
 
     Attributes
     ----------
-    name : str
-        The input file, for messages.
-    tiler : Tiler
-        How tasks are cut into chunks, and the stages that chunks go through.
-    unit_rows : int
-        Rows that the encoder takes at once.
-    encoder, placer : Encoder, Placer or None
-        What becomes of the pixels; neither in a pass of measuring.
-    measured_stage : Stage or None
-        The stage whose measurement is taken of what the stages of `tiler` make.
-    timeout : float or None
-        Seconds that a chunk may take, in a process that may be ended.
+    units : tuple of (int, Facts)
+        Length in bytes of each encoded unit, and the facts about it; none where pixels were placed.
+    data : bytes
+        The units themselves, where no memory is shared.
     """
 
-    name: str
-    tiler: Tiler
-    unit_rows: int = 1
-    encoder: Encoder | None = None
-    placer: Placer | None = None
-    measured_stage: Stage | None = None
-    timeout: float | None = None
-
-    @property
-    def all_stages(self) -> tuple[Stage, ...]:
-        """The stages whose functions the workers call."""
-        measured = () if self.measured_stage is None else (self.measured_stage,)
-        return self.tiler.stages + measured
+    units: tuple[tuple[int, Facts], ...] = ()
+    data: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -93,10 +71,8 @@ class Receipt:
 
     Attributes
     ----------
-    units : tuple of (int, Facts)
-        Length in bytes of each encoded unit, and what is known of it.
-    data : bytes
-        The units themselves, where no memory is shared.
+    encoded : tuple of Encoded
+        The bytes of each part of the task.
     measured : object
         The measurement of a task that measures.
     seen : tuple of int
@@ -109,8 +85,7 @@ class Receipt:
         Seconds in each step.
     """
 
-    units: tuple[tuple[int, Facts], ...] = ()
-    data: bytes = b""
+    encoded: tuple[Encoded, ...] = ()
     measured: Any = None
     seen: tuple[int, ...] = ()
     worker: int = field(default_factory=os.getpid)
@@ -157,9 +132,6 @@ class _Local(threading.local):
 
 
 _local = _Local()
-_jobs: dict[str, Job] = {}
-_jobs_lock = threading.Lock()  # several threads of a worker may work on several runs
-_adopted = itertools.count()
 
 
 def run_task(task: Task) -> Receipt:
@@ -171,13 +143,14 @@ def run_task(task: Task) -> Receipt:
         If the function of a filter fails; the message names filter, file and chunk.
     """
     watch = _Stopwatch()
+    let_go()
     sign(task.note)
-    job = _job(task.job)
+    job = job_of(task.job)
     with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
         result = _KINDS[task.kind](task, job, watch)
     return Receipt(
         **result,
-        seen=sight.of(stage.filter for stage in job.tiler.stages),
+        seen=sight.of(stage.filter for stage in job.all_stages),
         started=watch.started,
         ended=time.monotonic(),
         cpu=time.process_time(),
@@ -197,48 +170,58 @@ def warm_up(ref: JobRef) -> None:
     A worker has nothing else to do until the reader has its first rows ready. Functions that are
     not imgpipe's own are left alone: they may mind being called on nothing.
     """
-    job = _job(ref)
-    stages, info = job.tiler.stages, job.tiler.info
-    if not all(stage.filter.definition.ours for stage in stages):
+    job = job_of(ref)
+    if not all(stage.filter.definition.ours for stage in job.all_stages):
         return
-    with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
-        after = stages[-1].after if stages else info
-        part = Box.of(min(after.height, 2), min(after.width, 2))
-        blank = np.ones((1, 1, info.channels), info.dtype)  # of pixels that are not hidden
-        compute(stages, part, lambda box: np.broadcast_to(blank, (*box.shape, info.channels)))
-        rows = job.tiler.task_rows + job.tiler.context_rows
-        with _local.rows((rows, after.width, after.channels), after.dtype) as strip:
-            strip[...] = 0
-            if job.encoder is not None:
-                job.encoder.encode(strip[:1], None)
+    for branch in job.branches:
+        with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
+            _warm_up(branch)
+
+
+def _warm_up(branch: Branch) -> None:
+    tiler, after = branch.tiler, branch.after
+    part = Box.of(min(after.height, 2), min(after.width, 2))
+    blank = np.ones((1, 1, tiler.info.channels), tiler.info.dtype)  # of pixels not hidden
+    compute(
+        tiler.stages, part, lambda box: np.broadcast_to(blank, (*box.shape, tiler.info.channels))
+    )
+    rows = tiler.task_rows + tiler.context_rows
+    with _local.rows((rows, after.width, after.channels), after.dtype) as strip:
+        strip[...] = 0
+        if branch.encoder is not None:
+            branch.encoder.encode(strip[:1], None)
 
 
 def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Make the pixels of a task, then encode them or put them in their place."""
-    held = job.tiler.with_context(task.box)
-    after = job.tiler.stages[-1].after if job.tiler.stages else job.tiler.info
-    above = task.box.y0 - held.y0
+    return {"encoded": tuple(_made(task, part, job, watch) for part in task.parts)}
+
+
+def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
+    branch = job.branches[part.branch]
+    held = branch.tiler.with_context(part.box)
+    above = part.box.y0 - held.y0
     with contextlib.ExitStack() as lent:
-        strip = job.placer.rows(held) if job.placer is not None else None
+        strip = branch.placer.rows(held) if branch.placer is not None else None
         if strip is None:
-            shape = (*held.shape, after.channels)
-            strip = lent.enter_context(_local.rows(shape, after.dtype))
-        for box, pixels in _chunks(task, job, watch):
+            shape = (*held.shape, branch.after.channels)
+            strip = lent.enter_context(_local.rows(shape, branch.after.dtype))
+        for box, pixels in _chunks(task, part, job, watch):
             strip[box.within(held)] = pixels
-        if job.placer is not None:
+        if branch.placer is not None:
             with watch.span("write"):
-                job.placer.place(task.box, strip[above:])
-            return {}
+                branch.placer.place(part.box, strip[above:])
+            return Encoded()
         with watch.span("encode"):
-            return _encode(strip, above, job, task.output)
+            return _encoded(strip, above, branch, part.output)
 
 
 def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     """Measure the pixels of a task, chunk by chunk, folded in order."""
-    stage, number = job.measured_stage, len(job.tiler.stages)
+    stage, number = job.measured_stage, len(job.all_stages) - 1
     assert stage is not None
     found: list[Any] = []
-    for box, pixels in _chunks(task, job, watch):
+    for box, pixels in _chunks(task, task.parts[0], job, watch):
         with watch.span("measure"), _watched(task, job, box) as entering:
             entering(number)
             one = measure(stage, pixels)
@@ -280,10 +263,11 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
 
 
 def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
-    """Finish a file whose boxes are all in place."""
-    assert job.placer is not None
+    """Finish the files whose boxes are all in place."""
     with watch.span("seal"):
-        job.placer.seal()
+        for branch in job.branches:
+            if branch.placer is not None:
+                branch.placer.seal()
     return {}
 
 
@@ -295,14 +279,20 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 }
 
 
-def _chunks(task: Task, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
+def _chunks(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
+    tiler, first = job.branches[part.branch].tiler, job.first_stage(part.branch)
+    assert task.image is not None
     with watch.span("read"):
-        asked = job.tiler.reads(task.box)
-        read, *others = map(_reader, task.inputs, asked)
-    stages = with_operands(job.tiler.stages, others)
-    for chunk in job.tiler.chunks(task.box):
+        asked = tiler.reads(part.box)
+        read, *others = map(_reader, (task.image, *part.operands), asked)
+    stages = with_operands(tiler.stages, others)
+    for chunk in tiler.chunks(part.box):
         with watch.span("filter"), _watched(task, job, chunk.box) as entering:
-            pixels = compute(stages, chunk.box, read, entering)
+
+            def entered(stage: int, entering: Entering = entering) -> None:
+                entering(first + stage)
+
+            pixels = compute(stages, chunk.box, read, entered)
         yield chunk.box, pixels
 
 
@@ -316,60 +306,26 @@ def _reader(source: Input, asked: list[Box]) -> Read:
     return read
 
 
-def _encode(strip: Pixels, above: int, job: Job, output: Slot | None) -> dict[str, Any]:
-    encoder = job.encoder
+def _encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> Encoded:
+    """Encode a strip unit by unit, into `output` where there is one."""
+    encoder = branch.encoder
     assert encoder is not None
     target = output.bytes() if output is not None else None
     units, parts, used = [], [], 0
-    for y in range(above, len(strip), job.unit_rows):
+    rows, columns = branch.unit[0], branch.unit[1] or strip.shape[1]
+    for y in range(above, len(strip), rows):
         context = strip[y - encoder.context_rows : y] if y >= encoder.context_rows > 0 else None
-        data, facts = encoder.encode(strip[y : y + job.unit_rows], context)
-        size = len(data)
-        units.append((size, facts))
-        if target is None:
-            parts.append(bytes(data))
-        else:
-            target[used : used + size] = data
-            used += size
-    return {"units": tuple(units), "data": b"".join(parts)}
-
-
-def _job(ref: JobRef) -> Job:
-    job = _jobs.get(ref.digest)
-    if job is None:
-        data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
-        if digest_of(bytes(data)) != ref.digest:  # the run is over, and its memory another's
-            raise WorkerError("the job of this task is gone")
-        job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
-        with _jobs_lock:
-            for old in [key for key in _jobs if not key.startswith("here-")][:-_JOBS_KEPT]:
-                del _jobs[old]
-            job = _jobs.setdefault(ref.digest, job)
-    return job
-
-
-def adopt(job: Job) -> JobRef:
-    """Let the workers of this process have `job` as it is, unpickled."""
-    ref = JobRef(f"here-{next(_adopted)}", None, 0)
-    with _jobs_lock:
-        _jobs[ref.digest] = job
-    return ref
-
-
-def carried(data: bytes) -> JobRef:
-    """Return a reference that carries a pickled job along."""
-    return JobRef(digest_of(data), None, len(data), data)
-
-
-def stored(data: bytes, slot: Slot) -> JobRef:
-    """Return a reference to a pickled job in shared memory."""
-    return JobRef(digest_of(data), slot, len(data))
-
-
-def disown(ref: JobRef) -> None:
-    """Forget an adopted job."""
-    with _jobs_lock:
-        _jobs.pop(ref.digest, None)
+        for x in range(0, strip.shape[1], columns):
+            unit = np.ascontiguousarray(strip[y : y + rows, x : x + columns])
+            data, facts = encoder.encode(unit, context)
+            size = len(data)
+            units.append((size, facts))
+            if target is None:
+                parts.append(bytes(data))
+            else:
+                target[used : used + size] = data
+                used += size
+    return Encoded(tuple(units), b"".join(parts))
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["End", "Supervised", "Traits", "traits_of"]
+__all__ = ["End", "Supervised", "Traits", "traits_of", "works_at_once"]
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,8 @@ def traits_of(executor: object) -> Traits:
         same_host=bool(getattr(executor, "same_host", shares_memory)),
         processors=int(getattr(executor, "processors", 0)),
     )
+
+
+def works_at_once(executor: Executor) -> bool:
+    """Whether `executor` does a task while it is being submitted, in the same thread."""
+    return bool(getattr(executor, "at_once", False))

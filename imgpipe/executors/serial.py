@@ -23,6 +23,7 @@ class SerialExecutor(Executor):
         Of no effect.
     """
 
+    at_once = True
     traits = Traits(shares_memory=True, shares_files=True, isolates=False, processors=1)
 
     def __init__(self, workers: int = 1) -> None:

@@ -1,0 +1,110 @@
+"""Chore: work that this process does itself, between two passes of an image.
+
+Copying to a scratch file and publishing the output are such. Where other images go on meanwhile, a
+chore has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from imgpipe.cleanup import uninterrupted
+from imgpipe.engine.feeds.base import Wake
+from imgpipe.engine.flow import Worker, next_number
+from imgpipe.engine.tasks import Task
+from imgpipe.engine.worker import Receipt
+from imgpipe.errors import Cancelled
+from imgpipe.events import Event
+from imgpipe.refusals import begin
+
+__all__ = ["Chore"]
+
+Tell = Callable[[Event], None]
+
+
+class Chore:
+    """A flow without tasks.
+
+    Parameters
+    ----------
+    work : callable
+        Called once with a function that tells events and one that raises if it is to end.
+    tell : callable
+        Gets the events, in the thread of the crew.
+    check : callable
+        Raises if the run is to end.
+    """
+
+    reads = False
+    aside = True
+
+    def __init__(
+        self,
+        work: Callable[[Tell, Callable[[], None]], Any],
+        tell: Tell,
+        check: Callable[[], None],
+    ) -> None:
+        self.number = next_number()
+        self.result: Any = None
+        self._work, self._tell, self._check_run = work, tell, check
+        self._events: deque[Event] = deque()
+        self._error: BaseException | None = None
+        self._ended = self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the work is done, and all events of it are told."""
+        return self._ended and self._error is None and not self._events
+
+    def start(self, wake: Wake | None) -> None:
+        """Do the work, or with `wake` have a thread do it, which calls that in the end."""
+        if wake is None:
+            self.result = self._work(self._tell, self._check)
+            self._ended = True
+            return
+
+        def run() -> None:
+            try:
+                self.result = self._work(self._events.append, self._check)
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread of the crew
+                self._error = error
+            self._ended = True
+            wake()
+
+        self._thread = threading.Thread(target=run, name="imgpipe-chore", daemon=True)
+        with uninterrupted():  # or it could run without being known to
+            begin(self._thread)
+
+    def next_task(self) -> Task | None:
+        """Return nothing; tell the events so far, and raise what the work ended with."""
+        while self._events:
+            self._tell(self._events.popleft())
+        if self._ended and self._error is not None:
+            raise self._error
+        return None
+
+    def job_to_warm_up(self) -> None:
+        """Return nothing: no worker takes part."""
+
+    def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
+        """There are no tasks."""
+
+    def describe(self, task: Task) -> str:
+        """There are no tasks."""
+        return ""
+
+    def close(self) -> None:
+        """Have the work end, if it has not."""
+        self._stopped = True
+        if self._thread is not None and self._thread.ident is not None:
+            with uninterrupted():  # a thread whose `join` is interrupted counts as ended
+                self._thread.join()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Cancelled("stopped before it was complete")
+        self._check_run()

@@ -1,0 +1,41 @@
+"""Control: how another thread follows a run and stops it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from imgpipe.errors import Cancelled
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The handle of one run for other threads."""
+
+    def __init__(self) -> None:
+        self.progress = 0.0
+        self._stopped = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    def stop(self) -> None:
+        """Ask the run to end."""
+        self._stopped.set()
+        self._wake()
+
+    def check(self) -> None:
+        """Raise if the run is to end.
+
+        Raises
+        ------
+        Cancelled
+            If `stop` has been called.
+        """
+        if self._stopped.is_set():
+            raise Cancelled("stopped before it was complete")
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Tell how to wake the run up."""
+        self._wake = wake
+        if self._stopped.is_set():
+            wake()

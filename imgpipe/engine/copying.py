@@ -1,0 +1,51 @@
+"""Copying: an image whose access is not enough becomes a scratch file, which is a random source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgpipe.formats.base import Check, Source
+from imgpipe.formats.rows import COPY_BYTES, RowsOf
+from imgpipe.geometry import Box
+
+if TYPE_CHECKING:
+    from imgpipe.formats.scratch import Scratch
+
+__all__ = ["copied_to_scratch"]
+
+
+def copied_to_scratch(source: Source, tell: Callable[[Box], None], check: Check) -> Scratch:
+    """Return a scratch file that holds the pixels of `source`.
+
+    `tell` is called with every box that has been copied, `check` more often; both may raise to
+    stop it.
+    """
+    from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
+
+    info = source.info
+    step = max(1, COPY_BYTES // info.row_bytes)
+    scratch = Scratch(info)
+    try:
+        if source.access == "whole":
+            pixels = np.empty(info.shape, info.dtype)
+            source.decode_into(pixels, check)
+            for box in info.box.cut(step, info.width):
+                scratch.placer.place(box, pixels[box.slices])
+                tell(box)
+        elif source.access == "sequential":
+            pixels = np.empty((step, *info.shape[1:]), info.dtype)
+            with contextlib.closing(RowsOf(source, check)) as rows:
+                for box in info.box.cut(step, info.width):
+                    part = pixels[: box.height]
+                    rows.read_into(part)
+                    scratch.placer.place(box, part)
+                    tell(box)
+                rows.finish()
+    except BaseException:
+        scratch.abort()
+        raise
+    return scratch

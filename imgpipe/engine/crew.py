@@ -1,0 +1,429 @@
+"""Crew: all that images share, and the loop that makes them.
+
+::
+
+    images ─▶ admit while memory fits ─▶ flows ─▶ TaskQueue ─▶ workers ─▶ land in their flow
+
+One loop asks the flows for tasks while fewer than the window are out, takes one message, and hands
+it to its flow. When a flow is done, its image gives the next. Cancelling, lost workers, tasks that
+do not end, and the budget are dealt with here, for one image as for thousands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from imgpipe.engine import worker
+from imgpipe.engine.budget import Budget, Cost
+from imgpipe.engine.flow import Flow, Worker
+from imgpipe.engine.labels import Labels
+from imgpipe.engine.order import Order
+from imgpipe.engine.taskqueue import Done, Failed, Lost, Message, Settled, TaskQueue
+from imgpipe.engine.tasks import Task
+from imgpipe.errors import Cancelled
+from imgpipe.executors.base import Supervised, traits_of, works_at_once
+
+__all__ = ["Crew", "Image", "Inbox", "Outcome"]
+
+_PER_WORKER = 2  # tasks out at once: one that is worked on, and one that waits for its worker
+_LOOK_SECONDS = 1.0
+_GRACE_SECONDS = 0.5
+_MOST_AT_ONCE = 32  # images, each of which has a few files open
+_LOOK_AHEAD = 32  # images whose size is known before they are admitted
+
+_log = logging.getLogger("imgpipe")
+
+
+class Image(Protocol):
+    """What a crew asks of an image that is to be made."""
+
+    @property
+    def number(self) -> int:
+        """Its turn among all images."""
+
+    @property
+    def name(self) -> str:
+        """The input, for messages."""
+
+    @property
+    def pixels(self) -> int:
+        """Its size."""
+
+    @property
+    def cost(self) -> Cost:
+        """The memory that it takes."""
+
+    def flows(self) -> Generator[Flow, None, Any]:
+        """Yield its flows, each once the one before is done; return the result."""
+
+    def attach(self, stop: Callable[[], None]) -> None:
+        """Tell how to stop it from another thread."""
+
+    def lost(self, reason: str, tasks: int) -> None:
+        """Note that a worker died that had some of its tasks."""
+
+
+Opening = Callable[[], Image]
+"""Reads the header of an image and plans it; raises if that cannot be."""
+
+
+class Inbox(Protocol):
+    """Where messages for the loop arrive, from any thread."""
+
+    def put(self, message: Any) -> None:
+        """Add a message."""
+
+    def get(self, block: bool = ..., timeout: float | None = ...) -> Any:  # noqa: FBT001
+        """Return the next one; raise `queue.Empty` if none arrives in time."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one image.
+
+    Attributes
+    ----------
+    turn : int
+        Its place among those that were given, from 0.
+    result : object
+        The result of its flows.
+    error : Exception or None
+        What it failed with.
+    """
+
+    turn: int
+    result: Any = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class _Woken:
+    """A flow may have a new task, or be done."""
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Somebody wants an image to end."""
+
+    number: int
+
+
+@dataclass(eq=False)
+class _Active:
+    """An image that is admitted."""
+
+    turn: int
+    image: Image
+    flows: Generator[Flow, None, Any] = field(init=False)
+    flow: Flow | None = None
+    started: bool = False
+    error: Exception | None = None
+    deadline: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.flows = self.image.flows()
+
+    @property
+    def number(self) -> int:
+        return self.image.number
+
+    @property
+    def pixels(self) -> int:
+        return self.image.pixels
+
+
+class Crew:
+    """Makes images with one executor.
+
+    Parameters
+    ----------
+    executor : Executor
+        Carries the tasks.
+    workers : int
+        How many it has.
+    order : Order
+        Which image gives the next task.
+    budget : Budget, optional
+        Memory for all images together; without one, every image is admitted.
+    lasting : bool
+        Whether the executor is there for others as well, and after the crew.
+    inbox : Inbox, optional
+        Where messages arrive.
+    clock : callable
+        The time, in seconds.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        workers: int,
+        *,
+        order: Order | None = None,
+        budget: Budget | None = None,
+        lasting: bool = False,
+        inbox: Inbox | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._executor, self._workers = executor, workers
+        self._order, self._budget, self._lasting = order or Order("fifo"), budget, lasting
+        self._inbox: Inbox = inbox or queue.SimpleQueue()
+        self._clock = clock
+        self._at_once = works_at_once(executor)
+        self._openings: Iterator[tuple[int, Opening]] = iter(())
+        self._opened: deque[tuple[int, Image]] = deque()
+        self._active: dict[int, _Active] = {}
+        by_flow = self._by_flow = dict[int, _Active]()
+        # None of these refers to the crew: the executor has to go as soon as the crew has.
+        inbox = self._inbox
+        self._wake = lambda: inbox.put(_Woken())
+        window = 1 if self._at_once else _PER_WORKER * workers
+        self._queue = TaskQueue(executor, window, inbox.put, lambda task: _told_of(task, by_flow))
+        self._outcomes: deque[Outcome] = deque()
+        self._labels = Labels()
+
+    def make(self, images: Iterable[Opening]) -> Iterator[Outcome]:
+        """Make images; yield the outcome of each as soon as it is known.
+
+        Raises
+        ------
+        BaseException
+            Whatever stops the loop itself, such as `KeyboardInterrupt`; no image goes on then.
+        """
+        self._openings = enumerate(images)
+        try:
+            while True:
+                self._admit()
+                self._fill()
+                while self._outcomes:
+                    yield self._outcomes.popleft()
+                if self._active:
+                    self._receive()
+                elif not self._opened and not self._look_ahead(1):
+                    return
+        finally:
+            self._close()
+
+    # --- images -------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Begin the images whose memory fits beside what there is; one always is."""
+        while len(self._active) < _MOST_AT_ONCE and self._look_ahead(_LOOK_AHEAD):
+            turn, image = self._opened[0]
+            costs = [active.image.cost for active in self._active.values()]
+            if costs and self._budget and not self._budget.allows([*costs, image.cost]):
+                return
+            self._opened.popleft()
+            active = self._active[image.number] = _Active(turn, image)
+            image.attach(partial(self._inbox.put, _Stop(image.number)))
+            self._next_flow(active)
+
+    def _look_ahead(self, count: int) -> bool:
+        """Open images until `count` are known; return whether there is one."""
+        before = len(self._opened)
+        while len(self._opened) < count:
+            turn, opening = next(self._openings, (0, None))
+            if opening is None:
+                break
+            try:
+                self._opened.append((turn, opening()))
+            except Exception as error:  # noqa: BLE001 - it is the outcome
+                self._outcomes.append(Outcome(turn, error=error))
+        if len(self._opened) > before:
+            turns = {image.number: turn for turn, image in self._opened}
+            arranged = self._order.arranged([image for _, image in self._opened])
+            self._opened = deque((turns[image.number], image) for image in arranged)
+        return bool(self._opened)
+
+    def _next_flow(self, active: _Active) -> None:
+        """Have an image begin its next flow, or end."""
+        try:
+            active.flow, active.started = next(active.flows), False
+        except StopIteration as stop:
+            active.flow = None
+            self._finish(active, stop.value)
+        except Exception as error:  # noqa: BLE001 - it is the outcome
+            active.flow, active.error = None, error
+            self._finish(active)
+        else:
+            self._by_flow[active.flow.number] = active
+
+    def _start(self, active: _Active) -> bool:
+        """Start the flow of an image, unless as many flows read as there is room for."""
+        flow = active.flow
+        assert flow is not None
+        reading = sum(one.started and one.flow is not None and one.flow.reads
+                      for one in self._active.values())  # fmt: skip
+        if flow.reads and reading >= max(1, self._workers // 2):
+            return False
+        active.started = True
+        apart = flow.reads or (flow.aside and len(self._active) > 1)
+        flow.start(self._wake if apart and not self._at_once else None)
+        if flow.reads and not self._at_once:
+            self._warm_up(flow)
+        return True
+
+    def _warm_up(self, flow: Flow) -> None:
+        """Have our own workers start, and get ready, while the first rows are read."""
+        ref = flow.job_to_warm_up()
+        if isinstance(self._executor, Supervised) and ref is not None and not len(self._queue):
+            with contextlib.suppress(BrokenExecutor, RuntimeError):  # the queue deals with that
+                for _ in range(self._workers):
+                    self._executor.submit(worker.warm_up, ref)
+
+    def _end_flow(self, active: _Active) -> None:
+        flow, active.flow = active.flow, None
+        if flow is not None:
+            self._by_flow.pop(flow.number, None)
+            flow.close()
+
+    def _fail(self, active: _Active, error: Exception) -> None:
+        """End an image; its workers may need a moment to come back."""
+        if active.error is not None:
+            return
+        active.error = error
+        if active.flow is None:
+            self._finish(active)
+            return
+        self._queue.abandon(active.flow.number)
+        alone = len(self._active) == 1 and not self._lasting
+        if alone or not self._queue.out(active.flow.number):
+            self._finish(active)
+        else:
+            active.deadline = self._clock() + _GRACE_SECONDS
+
+    def _finish(self, active: _Active, result: Any = None) -> None:
+        del self._active[active.number]
+        try:
+            self._end_flow(active)
+            active.flows.close()
+        except Exception as error:  # noqa: BLE001 - it is the outcome, if there is no other
+            active.error = active.error or error
+        self._outcomes.append(Outcome(active.turn, result, active.error))
+
+    # --- tasks --------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Have tasks done while fewer than the window are out."""
+        while self._queue.room:
+            for active in self._order.arranged(list(self._active.values())):
+                task = self._ask(active)
+                if task is not None:
+                    self._order.served(active)
+                    self._deliver(self._queue.submit(task))
+                    break
+            else:
+                return
+
+    def _ask(self, active: _Active) -> Task | None:
+        """Return the next task of an image; go on to its next flow where one is done."""
+        while active.error is None and active.flow is not None:
+            try:
+                if not active.started and not self._start(active):
+                    return None
+                task = active.flow.next_task()
+                if task is not None or not active.flow.done:
+                    return task
+                self._end_flow(active)
+            except Exception as error:  # noqa: BLE001 - it is the outcome
+                self._fail(active, error)
+                return None
+            self._next_flow(active)
+        return None
+
+    def _receive(self) -> None:
+        """Wait for one message and act on it."""
+        now = self._clock()
+        late = [a.deadline - now for a in self._active.values() if a.error is not None]
+        try:
+            message = self._inbox.get(timeout=max(0.0, min([_LOOK_SECONDS, *late])))
+        except queue.Empty:
+            self._look_after()
+            return
+        if isinstance(message, Settled):
+            self._deliver(self._queue.settle(message.future))
+            self._finish_ended()
+        elif isinstance(message, _Stop) and message.number in self._active:
+            active = self._active[message.number]
+            self._fail(active, Cancelled(f"{active.image.name}: stopped before it was complete"))
+
+    def _deliver(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Lost):
+                self._tell_of_loss(message)
+                continue
+            active = self._by_flow.get(message.task.flow)
+            if active is None or active.error is not None:
+                continue
+            if isinstance(message, Failed):
+                if not isinstance(message.error, Exception):
+                    raise message.error
+                self._fail(active, message.error)
+                continue
+            assert active.flow is not None
+            try:
+                active.flow.land(message.task, message.receipt, self._worker_of(message))
+            except Exception as error:  # noqa: BLE001 - it is the outcome
+                self._fail(active, error)
+
+    def _tell_of_loss(self, lost: Lost) -> None:
+        for active in list(self._active.values()):
+            tasks = sum(self._by_flow.get(task.flow) is active for task in lost.tasks)
+            if tasks or not lost.tasks:
+                active.image.lost(lost.reason, tasks)
+
+    def _worker_of(self, done: Done) -> Worker:
+        label = done.worker or self._labels.of(done.receipt)
+        near = traits_of(self._executor).same_host
+        return Worker(label, done.receipt.worker if near else 0)
+
+    # --- the end ------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        """Do what is due when nothing has happened for a while."""
+        if isinstance(self._executor, Supervised):
+            self._executor.look_after()
+        now = self._clock()
+        for active in list(self._active.values()):
+            if active.error is not None and active.deadline <= now and active.flow is not None:
+                self._deliver(self._queue.end(active.flow.number))
+        self._finish_ended(now)
+
+    def _finish_ended(self, now: float = 0.0) -> None:
+        """Finish the images that have failed and have no task out any more."""
+        for active in list(self._active.values()):
+            if active.error is None or active.number not in self._active:
+                continue
+            out = active.flow is not None and self._queue.out(active.flow.number)
+            if not out or active.deadline <= now:
+                self._finish(active)
+
+    def _close(self) -> None:
+        """Leave nothing behind: of images that are not done, nor to workers that others use."""
+        flows = [active.flow.number for active in self._active.values() if active.flow is not None]
+        for number in flows:
+            self._queue.abandon(number)
+        if self._lasting and flows:
+            self._queue.wait(_GRACE_SECONDS)
+            for number in flows:
+                for _ in self._queue.end(number):
+                    pass
+        for active in list(self._active.values()):
+            self._finish(active)
+        self._outcomes.clear()
+
+
+def _told_of(task: Task, by_flow: dict[int, _Active]) -> tuple[str, str]:
+    """Return the name of the image of `task`, and in words what it works on."""
+    active = by_flow.get(task.flow)
+    if active is None or active.flow is None:
+        return "", ""
+    return active.image.name, active.flow.describe(task)

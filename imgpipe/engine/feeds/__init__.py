@@ -1,0 +1,1 @@
+"""Feeds: how pixels reach the workers, one way per file."""

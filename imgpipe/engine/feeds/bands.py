@@ -1,0 +1,120 @@
+"""Bands: rows in shared memory, read from top to bottom into a rolling set of slots.
+
+Each slot holds the rows of its task and the halo, so that a worker sees one array. Rows that two
+neighbours have in common are copied from one slot to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.cut import Cut
+from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.tasks import Inline, Input, Shared
+from imgpipe.formats.base import Check, SequentialSource
+from imgpipe.formats.rows import RowsOf
+from imgpipe.geometry import Box
+from imgpipe.image import Pixels
+from imgpipe.machine import usable_processors
+
+__all__ = ["BandsFeed", "InlineBandsFeed"]
+
+# With two processors it is their time that is short, and one more thread only takes of it.
+_WORTH_A_THREAD = 3
+
+
+class BandsFeed(ReadingFeed):
+    """Rows of a sequential source.
+
+    Parameters
+    ----------
+    source : SequentialSource
+        The image.
+    cut : Cut
+        The tasks.
+    check : callable
+        Raises if the run is to end.
+    count, size : int
+        How many bands are under way at once, and the bytes of each.
+    shared : bool
+        Whether they must be visible to other processes.
+    """
+
+    def __init__(
+        self,
+        source: SequentialSource,
+        cut: Cut,
+        check: Check,
+        *,
+        count: int,
+        size: int,
+        shared: bool,
+    ) -> None:
+        super().__init__(cut, check)
+        self._source, self._count, self._size, self._shared = source, count, size, shared
+        self._buffers: Buffers | None = None
+        self._ahead = False
+
+    def give_back(self, image: Input) -> None:
+        """Take back the slot of a task that has landed."""
+        if isinstance(image, Shared):
+            self._places.put(image.slot)
+
+    def close(self) -> None:
+        """Stop reading and free the slots."""
+        super().close()
+        if self._buffers is not None:
+            self._buffers.close()
+
+    def _open(self, *, threaded: bool) -> None:
+        self._ahead = threaded and usable_processors() >= _WORTH_A_THREAD
+        self._buffers = Buffers(self._count, self._size, shared=self._shared)
+        for slot in self._buffers.slots:
+            self._places.put(slot)
+
+    def _read(self) -> Iterator[Input]:
+        info = self._source.info
+        rows = RowsOf(self._source, self._check, ahead=self._ahead)
+        try:
+            held, last = Box(0, 0, 0, info.width), np.empty((0, *info.shape[1:]), info.dtype)
+            for needs in self._cut.bands(info.width):
+                pixels, image = self._band(needs)
+                with self._timed(needs):
+                    common = held.intersect(needs).height
+                    if common:
+                        first = needs.y0 - held.y0
+                        pixels[:common] = last[first : first + common]
+                    rows.skip_to(needs.y0 + common)
+                    if common < needs.height:
+                        rows.read_into(pixels[common:])
+                held, last = needs, pixels
+                yield image
+            rows.finish()
+        finally:
+            rows.close()
+
+    def _band(self, needs: Box) -> tuple[Pixels, Input]:
+        slot, info = self._place(), self._source.info
+        pixels = slot.array((*needs.shape, info.channels), info.dtype)
+        return pixels, Shared(slot, needs, info.channels, info.dtype)
+
+
+class InlineBandsFeed(BandsFeed):
+    """The same, where the workers share no memory: each task carries its rows."""
+
+    def give_back(self, image: Input) -> None:
+        """Allow for one more."""
+        self._places.put(0)
+
+    def _open(self, *, threaded: bool) -> None:
+        for _ in range(self._count):
+            self._places.put(0)
+
+    def _band(self, needs: Box) -> tuple[Pixels, Input]:
+        self._place()
+        info = self._source.info
+        pixels = np.empty((*needs.shape, info.channels), info.dtype)
+        return pixels, Inline(((pixels, needs),))

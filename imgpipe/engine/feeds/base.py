@@ -1,0 +1,185 @@
+"""Feed: what a flow asks of the way in which pixels reach the workers.
+
+A feed gives the image of one task after the other, and takes it back when the task has landed. One
+that reads does so in a thread of its own where others go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from imgpipe.cleanup import uninterrupted
+from imgpipe.engine.cut import Cut
+from imgpipe.engine.tasks import Input
+from imgpipe.errors import Cancelled
+from imgpipe.formats.base import Check
+from imgpipe.geometry import Box
+from imgpipe.refusals import begin
+
+__all__ = ["Feed", "ReadingFeed", "Span", "Wake"]
+
+Wake = Callable[[], None]
+Span = tuple[float, float, Box]
+"""When a piece of the image was read, from and to, and which."""
+
+
+class Feed(Protocol):
+    """Where the tasks of a flow get their image from."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether it reads itself, and so is worth a thread."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the image of every task was given, and nothing is left to be read."""
+
+    def start(self, wake: Wake | None) -> None:
+        """Begin; with `wake`, in a thread, which calls it whenever an image is ready.
+
+        Raises
+        ------
+        MemoryPlanError, WorkerError
+            If there is no memory, or no thread.
+        """
+
+    def take(self) -> Input | None:
+        """Return the image of the next task, None if it is not ready.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+
+    def spans(self) -> list[Span]:
+        """Return the pieces that were read since the last call."""
+
+    def give_back(self, image: Input) -> None:
+        """Take back the image of a task that has landed."""
+
+    def close(self) -> None:
+        """Stop reading and free the memory. Safe to call at any time, and twice."""
+
+
+class ReadingFeed:
+    """A feed that reads the image.
+
+    Parameters
+    ----------
+    cut : Cut
+        The tasks.
+    check : callable
+        Raises if the run is to end.
+    """
+
+    reads = True
+
+    def __init__(self, cut: Cut, check: Check) -> None:
+        self._cut, self._check_run = cut, check
+        self._places: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ready: deque[Input] = deque()
+        self._spans: deque[Span] = deque()
+        self._given = 0
+        self._stopped = self._ended = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the image of every task was given, and nothing is left to be read."""
+        return self._ended and not self._ready and self._error is None
+
+    def start(self, wake: Wake | None) -> None:
+        """Begin; with `wake`, in a thread, which calls it whenever an image is ready."""
+        self._open(threaded=wake is not None)
+        self._images = self._read()
+        if wake is None:
+            return
+        self._thread = threading.Thread(
+            target=self._work, args=(wake,), name="imgpipe-reader", daemon=True
+        )
+        with uninterrupted():  # or it could run without being known to
+            begin(self._thread)
+
+    def take(self) -> Input | None:
+        """Return the image of the next task, None if it is not ready."""
+        if self._thread is None:
+            return self._taken_here()
+        if self._ready:
+            self._given += 1
+            return self._ready.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def spans(self) -> list[Span]:
+        """Return the pieces that were read since the last call."""
+        return [self._spans.popleft() for _ in range(len(self._spans))]
+
+    def give_back(self, image: Input) -> None:
+        """Take back the image of a task that has landed."""
+
+    def close(self) -> None:
+        """Stop reading and free the memory."""
+        self._stopped = True
+        self._places.put(None)
+        if self._thread is not None and self._thread.ident is not None:
+            with uninterrupted():  # a thread whose `join` is interrupted counts as ended
+                self._thread.join()
+        elif hasattr(self, "_images"):
+            self._images.close()
+
+    def _open(self, *, threaded: bool) -> None:
+        """Get the memory that is needed."""
+
+    def _read(self) -> Any:
+        """Yield the image of every task."""
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        """Raise if reading is to end: called now and then by what takes long."""
+        if self._stopped:
+            raise Cancelled("the reader was stopped")
+        self._check_run()
+
+    def _place(self) -> Any:
+        """Wait for a place for one more image."""
+        place = self._places.get()
+        if place is None:
+            raise Cancelled("the reader was stopped")
+        return place
+
+    @contextlib.contextmanager
+    def _timed(self, box: Box) -> Iterator[None]:
+        """Note how long it takes to read `box`."""
+        started = time.monotonic()
+        yield
+        self._spans.append((started, time.monotonic(), box))
+
+    def _taken_here(self) -> Input | None:
+        if self._ended or (self._given < len(self._cut) and self._places.empty()):
+            return None
+        image: Input | None = next(self._images, None)
+        self._ended = image is None
+        self._given += image is not None
+        return image
+
+    def _work(self, wake: Wake) -> None:
+        try:
+            for image in self._images:
+                self._ready.append(image)
+                wake()
+            self._ended = True
+        except Cancelled:
+            if not self._stopped:
+                self._error = Cancelled("stopped before it was complete")
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the run
+            self._error = error
+        wake()

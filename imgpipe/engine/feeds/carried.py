@@ -1,0 +1,57 @@
+"""Carried: each task carries its pixels, for workers that share neither memory nor files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from imgpipe.engine.cut import Cut
+from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.tasks import Inline, Input
+from imgpipe.formats.base import Check, RandomSource
+from imgpipe.geometry import Box
+
+__all__ = ["CarriedFeed", "carried"]
+
+
+class CarriedFeed(ReadingFeed):
+    """Boxes of a random source.
+
+    Parameters
+    ----------
+    source : RandomSource
+        The image.
+    cut : Cut
+        The tasks.
+    check : callable
+        Raises if the run is to end.
+    count : int
+        How many tasks are under way at once.
+    """
+
+    def __init__(self, source: RandomSource, cut: Cut, check: Check, *, count: int) -> None:
+        super().__init__(cut, check)
+        self._source, self._count = source, count
+
+    def give_back(self, image: Input) -> None:
+        """Allow for one more."""
+        self._places.put(0)
+
+    def _open(self, *, threaded: bool) -> None:
+        for _ in range(self._count):
+            self._places.put(0)
+
+    def _read(self) -> Iterator[Input]:
+        for index in range(len(self._cut)):
+            self._place()
+            self._check()
+            asked = self._cut.reads(index)
+            with self._timed(asked[0]):
+                image = carried(self._source, asked)
+            yield image
+
+
+def carried(source: RandomSource, asked: list[Box]) -> Inline:
+    """Return an input that holds the pixels of some boxes."""
+    return Inline(tuple((np.ascontiguousarray(source.read(box)), box) for box in asked))

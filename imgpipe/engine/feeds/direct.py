@@ -1,0 +1,36 @@
+"""Direct: the workers read the image themselves."""
+
+from __future__ import annotations
+
+from imgpipe.engine.feeds.base import Span, Wake
+from imgpipe.engine.tasks import Direct, Input
+from imgpipe.formats.base import RandomSource
+
+__all__ = ["DirectFeed"]
+
+
+class DirectFeed:
+    """A feed that has nothing to do."""
+
+    reads = False
+    over = True
+
+    def __init__(self, source: RandomSource) -> None:
+        self._image = Direct(source)
+
+    def start(self, wake: Wake | None) -> None:
+        """Nothing has to be begun."""
+
+    def take(self) -> Input:
+        """Return what the workers read from."""
+        return self._image
+
+    def spans(self) -> list[Span]:
+        """Return nothing: nothing is read here."""
+        return []
+
+    def give_back(self, image: Input) -> None:
+        """Nothing was lent."""
+
+    def close(self) -> None:
+        """Nothing has to be freed."""

@@ -1,0 +1,54 @@
+"""Whole: the image is decoded at once, into shared memory that all workers read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.cut import Cut
+from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.tasks import Input, Shared
+from imgpipe.formats.base import Check, WholeSource
+
+__all__ = ["WholeFeed"]
+
+
+class WholeFeed(ReadingFeed):
+    """All pixels of a source.
+
+    Parameters
+    ----------
+    source : WholeSource
+        The image.
+    cut : Cut
+        The tasks.
+    check : callable
+        Raises if the run is to end.
+    shared : bool
+        Whether the pixels must be visible to other processes.
+    """
+
+    def __init__(self, source: WholeSource, cut: Cut, check: Check, *, shared: bool) -> None:
+        super().__init__(cut, check)
+        self._source, self._shared = source, shared
+        self._buffers: Buffers | None = None
+
+    def close(self) -> None:
+        """Stop reading and free the memory."""
+        super().close()
+        if self._buffers is not None:
+            self._buffers.close()
+
+    def _open(self, *, threaded: bool) -> None:
+        self._buffers = Buffers(1, self._source.info.nbytes, shared=self._shared)
+        self._places.put(0)
+
+    def _read(self) -> Iterator[Input]:
+        assert self._buffers is not None
+        info, slot = self._source.info, self._buffers.slots[0]
+        pixels = slot.array(info.shape, info.dtype)
+        with self._timed(info.box):
+            self._source.decode_into(pixels, self._check)
+        image = Shared(slot, info.box, info.channels, info.dtype)
+        for _ in range(len(self._cut)):
+            yield image

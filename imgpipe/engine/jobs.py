@@ -1,0 +1,161 @@
+"""Jobs: what all tasks of a flow have in common, and how it reaches the workers.
+
+A job is pickled once. Workers of other processes find it in shared memory, or in the task where no
+memory is shared, and keep it for the tasks to come. Workers of this process have it as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import threading
+from dataclasses import dataclass
+
+from imgpipe.chains.definition import digest_of
+from imgpipe.chains.sending import by_value
+from imgpipe.chains.stages import Stage
+from imgpipe.cleanup import CleanupStack
+from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.tasks import JobRef
+from imgpipe.engine.tiler import Tiler
+from imgpipe.errors import WorkerError
+from imgpipe.executors.base import Traits
+from imgpipe.formats.base import Encoder, Placer
+from imgpipe.image import ImageInfo
+
+__all__ = ["Branch", "Job", "job_of", "must_travel", "published"]
+
+_KEPT = 8  # jobs of flows that go on at once
+_HERE = "here-"
+
+_jobs: dict[str, Job] = {}
+_lock = threading.Lock()  # several threads of a worker may work on several runs
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One tail of a flow: the stages from the source to one sink.
+
+    Attributes
+    ----------
+    tiler : Tiler
+        How tasks are cut into chunks, and the stages that chunks go through.
+    unit : (int, int)
+        Rows and columns that the encoder takes at once; 0 columns for whole rows.
+    encoder, placer : Encoder, Placer or None
+        The use that is made of the pixels; neither in a pass of measuring.
+    """
+
+    tiler: Tiler
+    unit: tuple[int, int] = (1, 0)
+    encoder: Encoder | None = None
+    placer: Placer | None = None
+
+    @property
+    def after(self) -> ImageInfo:
+        """The image that the stages make."""
+        return self.tiler.stages[-1].after if self.tiler.stages else self.tiler.info
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a flow have in common.
+
+    Attributes
+    ----------
+    name : str
+        The input file, for messages.
+    branches : tuple of Branch
+        The tails of the flow.
+    measured_stage : Stage or None
+        The stage whose measurement is taken of what the stages of the branch make.
+    timeout : float or None
+        Seconds that a chunk may take, in a process that may be ended.
+    """
+
+    name: str
+    branches: tuple[Branch, ...]
+    measured_stage: Stage | None = None
+    timeout: float | None = None
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages whose functions the workers call, branch by branch."""
+        measured = () if self.measured_stage is None else (self.measured_stage,)
+        return sum((branch.tiler.stages for branch in self.branches), ()) + measured
+
+    def first_stage(self, branch: int) -> int:
+        """Return the number of the first stage of `branch` among `all_stages`."""
+        return sum(len(one.tiler.stages) for one in self.branches[:branch])
+
+
+def published(job: Job, traits: Traits, held: CleanupStack) -> JobRef:
+    """Return a reference to `job` for the workers of an executor, valid until `held` is closed.
+
+    Raises
+    ------
+    UsageError
+        If a function cannot be sent to another process.
+    MemoryPlanError
+        If there is no memory for it.
+    """
+    if not traits.isolates:
+        ref = JobRef(f"{_HERE}{next(_numbers)}", None, 0)
+        with _lock:
+            _jobs[ref.digest] = job
+        held.callback(_forget, ref)
+        return ref
+    data = _pickled(job)
+    if not traits.shares_memory:
+        return JobRef(digest_of(data), None, len(data), data)
+    buffers = Buffers(1, len(data), shared=True)
+    held.callback(buffers.close)
+    buffers.slots[0].bytes()[: len(data)] = data
+    return JobRef(digest_of(data), buffers.slots[0], len(data))
+
+
+def job_of(ref: JobRef) -> Job:
+    """Return the job that `ref` refers to, in a worker.
+
+    Raises
+    ------
+    WorkerError
+        If the flow is over.
+    """
+    job = _jobs.get(ref.digest)
+    if job is None:
+        data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
+        if digest_of(bytes(data)) != ref.digest:  # the flow is over, and its memory another's
+            raise WorkerError("the job of this task is gone")
+        job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
+        with _lock:
+            for old in [key for key in _jobs if not key.startswith(_HERE)][: 1 - _KEPT]:
+                del _jobs[old]
+            job = _jobs.setdefault(ref.digest, job)
+    return job
+
+
+def must_travel(stages: tuple[Stage, ...]) -> bytes:
+    """Return the functions that are not ours as bytes; none if all are.
+
+    Raises
+    ------
+    UsageError
+        If they cannot be sent to another process, with the reason.
+    """
+    if all(stage.filter.definition.ours for stage in stages):
+        return b""
+    return by_value(stages, "a filter")
+
+
+def _forget(ref: JobRef) -> None:
+    with _lock:
+        _jobs.pop(ref.digest, None)
+
+
+def _pickled(job: Job) -> bytes:
+    """Return `job` as bytes that a worker can load, whatever module its functions are from."""
+    if all(stage.filter.definition.ours for stage in job.all_stages):
+        return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
+    return by_value(job, "a filter")

@@ -1,0 +1,76 @@
+"""Lease: the shared memory that a flow holds for the tasks it has under way.
+
+A flow never waits for the memory of another, so there is no deadlock to reason about.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from imgpipe.cleanup import CleanupStack
+from imgpipe.engine.buffers import Buffers, Slot
+from imgpipe.engine.whereabouts import NOTE_BYTES
+
+__all__ = ["Lease", "Place"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The memory of one task under way.
+
+    Attributes
+    ----------
+    outputs : tuple of (Slot or None)
+        Where the encoded bytes of each branch go.
+    note : Slot or None
+        Where the worker notes its whereabouts.
+    """
+
+    outputs: tuple[Slot | None, ...]
+    note: Slot | None
+
+
+class Lease:
+    """Places for `window` tasks, and one more note for a task beside them.
+
+    Parameters
+    ----------
+    window : int
+        How many tasks may be under way at once.
+    payloads : tuple of int
+        Bytes of the encoded output of a task, for each branch; 0 for none.
+    notes : bool
+        Whether workers note their whereabouts.
+    held : CleanupStack
+        Frees the memory.
+    """
+
+    def __init__(
+        self, window: int, payloads: tuple[int, ...], *, notes: bool, held: CleanupStack
+    ) -> None:
+        outputs = [_slots(window, size, held) for size in payloads]
+        noted = _slots(window + 1, NOTE_BYTES if notes else 0, held)
+        self.beside = noted[-1]
+        self._free = deque(
+            Place(tuple(slots[at] for slots in outputs), noted[at]) for at in range(window)
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._free)
+
+    def take(self) -> Place:
+        """Return a place that is free."""
+        return self._free.popleft()
+
+    def give_back(self, place: Place) -> None:
+        """Take back a place."""
+        self._free.append(place)
+
+
+def _slots(count: int, size: int, held: CleanupStack) -> tuple[Slot | None, ...]:
+    if not size:
+        return (None,) * count
+    buffers = Buffers(count, size, shared=True)
+    held.callback(buffers.close)
+    return buffers.slots

@@ -1,0 +1,80 @@
+"""Order: which image gives the next task. Within an image, tasks go in order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeVar, get_args
+
+from imgpipe.errors import UsageError
+
+__all__ = ["ORDERS", "Order", "OrderName", "Sized", "order_of"]
+
+OrderName = Literal["fifo", "round-robin", "largest-first", "random"]
+ORDERS: tuple[OrderName, ...] = get_args(OrderName)
+
+
+class Sized(Protocol):
+    """An image that is to be made, as far as its order is concerned."""
+
+    @property
+    def number(self) -> int:
+        """Its turn among all images."""
+
+    @property
+    def pixels(self) -> int:
+        """Its size."""
+
+
+S = TypeVar("S", bound=Sized)
+
+
+class Order:
+    """An order of images.
+
+    Parameters
+    ----------
+    name : str
+        ``fifo`` serves the first image first, and the next ones where it has no task ready.
+        ``round-robin`` serves one after the other. ``largest-first`` serves the largest first.
+        ``random`` serves any.
+    seed : int
+        Makes a random order one that can be had again.
+    """
+
+    def __init__(self, name: OrderName, seed: int = 0) -> None:
+        self._name, self._last = name, 0
+        self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
+
+    def arranged(self, images: Sequence[S]) -> list[S]:
+        """Return `images` in the order in which they are to be asked for a task."""
+        by_number: Callable[[S], int] = lambda image: image.number  # noqa: E731 - it is a key
+        arranged = sorted(images, key=by_number)
+        match self._name:
+            case "round-robin":
+                return [i for i in arranged if i.number > self._last] + [
+                    i for i in arranged if i.number <= self._last
+                ]
+            case "largest-first":
+                return sorted(arranged, key=lambda image: -image.pixels)
+            case "random":
+                self._random.shuffle(arranged)
+        return arranged
+
+    def served(self, image: Sized) -> None:
+        """Note that `image` has given a task."""
+        self._last = image.number
+
+
+def order_of(name: str, seed: int = 0) -> Order:
+    """Return the order called `name`.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    for known in ORDERS:
+        if known == name:
+            return Order(known, seed)
+    raise UsageError(f"order must be one of {', '.join(ORDERS)}, not {name!r}")

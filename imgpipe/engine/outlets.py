@@ -1,0 +1,101 @@
+"""Outlets: where the parts of a branch end, in the order that their sink wants."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from imgpipe.engine.fold import Fold
+from imgpipe.engine.stitcher import Stitcher
+from imgpipe.engine.tasks import Part
+from imgpipe.engine.worker import Encoded, Receipt
+from imgpipe.events import Event, SpanDone, Written
+from imgpipe.formats.base import OrderedSink, PlacedSink
+
+__all__ = ["Measured", "Ordered", "Outlet", "Placed"]
+
+Tell = Callable[[Event], None]
+
+
+class Outlet(Protocol):
+    """The end of a branch."""
+
+    def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
+        """Take what came of `part`, the part number `at` of its task; yield parts that are served.
+
+        Raises
+        ------
+        OutputError
+            If the sink cannot be written.
+        """
+
+
+class Ordered:
+    """Encoded bytes leave for the sink from top to bottom.
+
+    Parameters
+    ----------
+    sink : OrderedSink
+        Gets them.
+    bound : int
+        How many parts may wait at once.
+    tell : callable
+        Gets the events.
+    """
+
+    def __init__(self, sink: OrderedSink, bound: int, tell: Tell) -> None:
+        self._sink, self._tell = sink, tell
+        self._stitcher: Stitcher[tuple[Part, Encoded]] = Stitcher(bound)
+        self._pixels = self._size = 0
+
+    def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
+        """Append all parts whose turn has come."""
+        self._stitcher.land(part.turn, (part, receipt.encoded[at]))
+        for ready, encoded in self._stitcher.pop():
+            self._append(ready, encoded)
+            yield ready
+
+    def _append(self, part: Part, encoded: Encoded) -> None:
+        started = time.monotonic()
+        data = part.output.bytes() if part.output else memoryview(encoded.data)
+        used = 0
+        for size, facts in encoded.units:
+            self._sink.append(data[used : used + size], facts)
+            used += size
+        self._pixels += part.box.area
+        self._size += used
+        now = time.monotonic()
+        self._tell(SpanDone(time=now, name="write", box=part.box, started=started, ended=now))
+        self._tell(Written(time=now, pixels=self._pixels, size=self._size))
+
+
+class Placed:
+    """Pixels are in their place already, and only counted."""
+
+    def __init__(self, sink: PlacedSink, tell: Tell) -> None:
+        self._info, self._tell = sink.info, tell
+        self._pixels = 0
+
+    def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
+        """Count `part`, which is served."""
+        info = self._info
+        self._pixels += part.box.area
+        size = self._pixels * info.channels * info.dtype.itemsize
+        self._tell(Written(time=time.monotonic(), pixels=self._pixels, size=size))
+        yield part
+
+
+class Measured:
+    """Measurements are folded in the order of the image."""
+
+    def __init__(self, fold: Fold, bound: int) -> None:
+        self._fold = fold
+        self._stitcher: Stitcher[tuple[Part, Any]] = Stitcher(bound)
+
+    def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
+        """Add all measurements whose turn has come."""
+        self._stitcher.land(part.turn, (part, receipt.measured))
+        for ready, measured in self._stitcher.pop():
+            self._fold.add(measured)
+            yield ready

@@ -1,0 +1,84 @@
+"""Sealing: the last task of an image whose pixels the workers put in their place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from imgpipe.cleanup import CleanupStack
+from imgpipe.engine.feeds.base import Wake
+from imgpipe.engine.flow import Worker, next_number, task_done
+from imgpipe.engine.jobs import Job
+from imgpipe.engine.lease import Lease
+from imgpipe.engine.tasks import JobRef, Task
+from imgpipe.engine.worker import Receipt
+from imgpipe.events import Event
+
+__all__ = ["SealFlow"]
+
+
+class SealFlow:
+    """A flow of one task, which finishes the files of placed sinks.
+
+    Parameters
+    ----------
+    turn, index : int
+        Numbers of the pass, and of the task within it.
+    job : Job
+        Whose placers are to be sealed.
+    ref : JobRef
+        How workers get it.
+    lease : Lease
+        Memory for the note of the task.
+    tell : callable
+        Gets the events.
+    held : CleanupStack
+        Frees the memory.
+    """
+
+    reads = aside = False
+
+    def __init__(
+        self,
+        *,
+        turn: int,
+        index: int,
+        job: Job,
+        ref: JobRef,
+        lease: Lease,
+        tell: Callable[[Event], None],
+        held: CleanupStack,
+    ) -> None:
+        self.number = next_number()
+        self.done = self._given = False
+        self._turn, self._index = turn, index
+        self._job, self._ref, self._note = job, ref, lease.beside
+        self._tell, self._held = tell, held
+
+    def start(self, wake: Wake | None) -> None:
+        """Nothing has to be begun."""
+
+    def job_to_warm_up(self) -> None:
+        """Return nothing: there is one task only."""
+
+    def next_task(self) -> Task | None:
+        """Return the task, once."""
+        if self._given:
+            return None
+        self._given = True
+        return Task(
+            "seal", self.number, self._index, self._ref, note=self._note, made=time.monotonic()
+        )
+
+    def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
+        """Take the receipt of the task."""
+        self._tell(task_done(self._turn, task, receipt, worker))
+        self.done = True
+
+    def describe(self, task: Task) -> str:
+        """Return in words what the task works on."""
+        return "finishing the file"
+
+    def close(self) -> None:
+        """Give back all memory."""
+        self._held.close()

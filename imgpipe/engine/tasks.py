@@ -1,0 +1,163 @@
+"""Tasks: what a worker takes, by reference.
+
+A task makes a part of the output for each branch of its flow. Pixels come from one image, and from
+the further images of the filters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from imgpipe.engine.buffers import Slot
+from imgpipe.formats.base import RandomSource
+from imgpipe.geometry import Box
+from imgpipe.image import Pixels
+
+__all__ = ["Direct", "Inline", "Input", "JobRef", "Part", "Shared", "Task"]
+
+
+class Input(Protocol):
+    """Where the pixels of a task's input are."""
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return an array that holds at least `box`, and the box that it holds."""
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of any other box."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Pixels of `box` in shared memory."""
+
+    slot: Slot
+    box: Box
+    channels: int
+    dtype: np.dtype[Any]
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return all that is held, without a copy."""
+        pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
+        pixels.flags.writeable = False
+        return pixels, self.box
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`, which must be held."""
+        return self.window(box)[0][box.within(self.box)]
+
+
+@dataclass(frozen=True)
+class Inline:
+    """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
+
+    parts: tuple[tuple[Pixels, Box], ...]
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return the pixels of the box that holds `box`."""
+        return next(part for part in self.parts if part[1].contains(box))
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`, which must be carried."""
+        pixels, held = self.window(box)
+        return pixels[box.within(held)]
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A source that the worker reads itself."""
+
+    source: RandomSource
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Read `box` once, for all chunks of a task."""
+        return self.source.read(box), box
+
+    def read(self, box: Box) -> Pixels:
+        """Read `box`."""
+        return self.source.read(box)
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """A reference to the job: what all tasks of a flow have in common, pickled once.
+
+    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
+    """
+
+    digest: str
+    slot: Slot | None
+    size: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The share of one branch in a task.
+
+    Attributes
+    ----------
+    branch : int
+        Which branch of the job.
+    turn : int
+        Its turn within the branch.
+    box : Box
+        The output pixels to be made.
+    operands : tuple of Input
+        The further images of the filters.
+    output : Slot or None
+        Where encoded bytes go; None to send them along.
+    """
+
+    branch: int
+    turn: int
+    box: Box
+    operands: tuple[Input, ...] = ()
+    output: Slot | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit of work: references and boxes, never pixels where memory or files are shared.
+
+    Doing a task twice is the same as doing it once.
+
+    Attributes
+    ----------
+    kind : str
+        ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
+        ``seal`` finishes a file.
+    flow : int
+        The flow that it belongs to.
+    index : int
+        Its turn within the flow.
+    job : JobRef
+        Chain, encoder and all else that does not differ from task to task.
+    parts : tuple of Part
+        Its share of the output of each branch; a branch may have none.
+    image : Input or None
+        The image.
+    note : Slot or None
+        Where the worker notes its whereabouts.
+    values : tuple
+        The measurements that a task of merging merges.
+    made : float
+        When it was made, in seconds of `time.monotonic`.
+    """
+
+    kind: str
+    flow: int
+    index: int
+    job: JobRef
+    parts: tuple[Part, ...] = ()
+    image: Input | None = None
+    note: Slot | None = None
+    values: tuple[Any, ...] = ()
+    made: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        """The output pixels of its first part."""
+        return self.parts[0].box if self.parts else Box(0, 0, 0, 0)
