@@ -1,11 +1,11 @@
-"""Boxes: where pixels are, never the pixels themselves."""
+"""Boxes and equal pieces: where pixels are, never the pixels themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Box", "Halo"]
+__all__ = ["Box", "Halo", "equal", "equal_at_most", "pieces"]
 
 Halo = tuple[int, int]
 """Rows and columns of context that a filter needs on each side of a chunk."""
@@ -100,3 +100,22 @@ class Box:
         for y in range(self.y0, self.y1, rows):
             for x in range(self.x0, self.x1, columns):
                 yield Box(y, x, min(y + rows, self.y1), min(x + columns, self.x1))
+
+
+def equal(length: int, count: int, multiple: int = 1) -> int:
+    """Return the size of `count` equal pieces, the last of which may be smaller.
+
+    The size is a multiple of `multiple`, so that there may be fewer pieces.
+    """
+    return -(-length // (count * multiple)) * multiple
+
+
+def equal_at_most(length: int, most: int) -> int:
+    """Return the size of equal pieces of at most `most`, as few as possible."""
+    return equal(length, -(-length // most))
+
+
+def pieces(length: int, size: int) -> Iterator[slice]:
+    """Yield the slices of at most `size` that make up a length."""
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpipe.geometry import Box
+from imgpipe.geometry import Box, equal, equal_at_most, pieces
 
 sides = st.integers(0, 40)
 boxes = st.builds(
@@ -52,3 +52,22 @@ def test_growing_shifting_and_clipping() -> None:
     assert box.shift(-2, 4) == Box(0, 7, 3, 13)
     assert box.grow((9, 9)).clip(7, 10) == Box.of(7, 10)
     assert (box.height, box.width, box.shape, box.area) == (3, 6, (3, 6), 18)
+
+
+@given(st.integers(1, 5000), st.integers(1, 700), st.integers(1, 40))
+def test_equal_pieces_cover_a_length_and_differ_in_the_last_only(
+    length: int, count: int, multiple: int
+) -> None:
+    size = equal(length, count, multiple)
+    found = list(pieces(length, size))
+    assert size % multiple == 0
+    assert len(found) <= count
+    assert [index for piece in found for index in range(length)[piece]] == list(range(length))
+    assert {piece.stop - piece.start for piece in found[:-1]} <= {size}
+
+
+@given(st.integers(1, 5000), st.integers(1, 700))
+def test_equal_pieces_are_as_few_as_their_largest_size_allows(length: int, most: int) -> None:
+    size = equal_at_most(length, most)
+    assert size <= most
+    assert len(list(pieces(length, size))) == -(-length // most)

@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.chains.decorator import filter
+from imgpipe.geometry import equal_at_most, pieces
 from imgpipe.image import Pixels
 from imgpipe.kernels.neighbourhood import real_type
 from imgpipe.parameters import Between
@@ -74,17 +75,11 @@ def bilateral(
     unit = math.sqrt(2) * sigma_color * white
     most = max(_SIDE, 4 * radius)
     with np.errstate(over="ignore"):  # what is infinitely unlike has no weight
-        for y in _parts(rows, most):
-            for x in _parts(columns, most):
+        for y in pieces(rows, equal_at_most(rows, most)):
+            for x in pieces(columns, equal_at_most(columns, most)):
                 part = chunk[y.start : y.stop + 2 * radius, x.start : x.stop + 2 * radius]
                 _mix(part, radius, unit, 0.5 / sigma_spatial**2, out[y, x])
     return out
-
-
-def _parts(length: int, most: int) -> Iterator[slice]:
-    """Cut a length into equal parts, but for the last one, of not more than `most`."""
-    step = -(-length // -(-length // most))
-    return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
 def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels) -> None:

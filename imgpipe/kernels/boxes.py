@@ -17,7 +17,8 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import apply, parts
+from imgpipe.kernels.blocks import blocks
+from imgpipe.kernels.separable import apply
 from imgpipe.values import from_unsigned, to_unsigned
 from imgpipe.workspace import Workspace
 
@@ -147,7 +148,7 @@ def _sums_along(chunk: Pixels, width: int, dtype: np.dtype[Any]) -> Pixels:
     size = lines.shape[1] - (width - 1) * channels
     sums = _space.array("sums", dtype, len(lines) * size).reshape(-1, size)
     line = _Sums(width, 1, dtype)
-    for block in parts(*lines.shape, dtype):
+    for block in blocks(*lines.shape, dtype):
         part = lines[block]
         x = _space.array("flat", dtype, part.size)
         np.copyto(x.reshape(part.shape), part)
@@ -179,7 +180,7 @@ def _sums_down(
     rows, size = len(lines) - height + 1, lines.shape[1]
     # The footprint above the first, without its first row, which is beyond the chunk.
     last = lines[: height - 1].sum(axis=0, dtype=wide) + wide.type(add)
-    for block in parts(rows, size, narrow):
+    for block in blocks(rows, size, narrow):
         come = lines[height - 1 :][block]
         gone = lines[max(0, block.start - 1) : block.start - 1 + len(come)]
         step = total = _space.array("flat", narrow, come.size).reshape(come.shape)

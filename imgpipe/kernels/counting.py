@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from imgpipe.geometry import equal_at_most
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
@@ -50,7 +51,7 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
         size - cut for size, cut in zip(chunk.shape, (halo, halo, 0), strict=True)
     )
     out = np.empty((rows, columns, channels), chunk.dtype)
-    height, width = (-(-size // -(-size // _SIDE)) for size in (rows, columns))
+    height, width = (equal_at_most(size, _SIDE) for size in (rows, columns))
     for y in range(0, rows, height):
         for x in range(0, columns, width):
             for channel in range(channels):

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from imgpipe.geometry import equal_at_most
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
@@ -50,7 +51,7 @@ def rank_by_lanes(chunk: Pixels, radius: int, rank: int) -> Pixels:
     """
     tiles = _tiles(chunk, radius)
     *grid, height, width = tiles.shape
-    lanes = _equal(math.prod(grid), -(-_BYTES // (height * width)))
+    lanes = equal_at_most(math.prod(grid), -(-_BYTES // (height * width)))
     height, width = height - 2 * radius, width - 2 * radius
     values = np.zeros((math.prod(grid), width * height), np.uint8)
     reached = np.full((len(values), 2), (width * height, 0), np.uint16)
@@ -76,15 +77,10 @@ def _tiles(chunk: Pixels, radius: int) -> Pixels:
     # Measured: the wider the halo, the more it pays to have fewer tiles that try more levels.
     most, halo = 16 + radius // 3, 2 * radius
     rows, columns = (size - halo for size in chunk.shape[:2])
-    height, width = _equal(rows, most), _equal(columns, most)
+    height, width = equal_at_most(rows, most), equal_at_most(columns, most)
     missing = (0, 0), (0, -rows % height), (0, -columns % width)
     planes = np.pad(chunk.transpose(2, 0, 1), missing, "edge")
     return sliding_window_view(planes, (height + halo, width + halo), (1, 2))[:, ::height, ::width]
-
-
-def _equal(length: int, most: int) -> int:
-    """Return the length of parts, about equal and no longer than `most`."""
-    return -(-length // -(-length // most))
 
 
 class _Group:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imgpipe.geometry import equal_at_most
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
@@ -100,7 +101,7 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
     rows, columns, channels = chunk.shape[0] - halo, chunk.shape[1] - halo, chunk.shape[2]
     out = np.empty((rows, columns, channels), chunk.dtype)
     widest = max(2 * halo, _LEAST // 4 // (channels * chunk.itemsize))
-    width = -(-columns // -(-columns // widest))
+    width = equal_at_most(columns, widest)
     for x in range(0, columns, width):
         _run(program, chunk[:, x : x + width + halo], out[:, x : x + width])
     if out.dtype.kind == "f":
@@ -115,7 +116,7 @@ def _run(program: Program, chunk: Pixels, out: Pixels) -> None:
     line, size = source.shape[1], source.itemsize
     most = max(1, max(_CACHE // program.places, _LEAST) // (line * size))
     groups = -(-rows // count)
-    groups = -(-groups // -(-groups // most))
+    groups = equal_at_most(groups, most)
     height = groups + -(-(len(chunk) - rows) // count)
     memory = _space.array("network", chunk.dtype, program.places * height * line)
     arrays = memory.reshape(program.places, -1)

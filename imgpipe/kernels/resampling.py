@@ -1,7 +1,7 @@
 """Resampling: every pixel of the output is a weighted sum of the input pixels around its place.
 
 The axes are done one after the other. What an output pixel is made from, and with which weights,
-follows from its place in the whole output alone; weights are worked out for blocks of places that
+follows from its place in the whole output alone; weights are worked out for tables of places that
 do not depend on the chunk, since a sine may be rounded otherwise in an array of another length.
 Sums of uint8 are sums of integers, exact in any order. Those of other types go tap by tap, in one
 order, each a multiplication and an addition per sample.
@@ -13,7 +13,6 @@ columns on the way, so that the same holds again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -22,6 +21,7 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.items import as_items
+from imgpipe.kernels.blocks import blocks
 from imgpipe.workspace import Workspace
 
 __all__ = ["Axis", "Method", "Part", "nearest", "resampled"]
@@ -34,7 +34,6 @@ _REACH = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
 
 # Weights worked out, and samples worked on, at once: a few such arrays fit the cache.
 _TABLE = 1 << 15
-_STRIPE = 1 << 16
 _LINES = 128
 _GATHERED = 1 << 18
 _BLOCK = 1 << 16
@@ -97,14 +96,14 @@ class Axis:
     def weights(self, start: int, stop: int) -> Pixels:
         """Return the weights of the output pixels from `start` to `stop`, one row for each."""
         size = max(1, _TABLE // self.taps)
-        blocks = range(start // size, (stop - 1) // size + 1)
-        found = np.concatenate([_weights(self, block, size) for block in blocks])
-        return found[start - blocks[0] * size :][: stop - start]
+        tables = range(start // size, (stop - 1) // size + 1)
+        found = np.concatenate([_weights(self, table, size) for table in tables])
+        return found[start - tables[0] * size :][: stop - start]
 
 
 @lru_cache(maxsize=16)
-def _weights(axis: Axis, block: int, size: int) -> Pixels:
-    places = np.arange(block * size, min((block + 1) * size, axis.after))
+def _weights(axis: Axis, table: int, size: int) -> Pixels:
+    places = np.arange(table * size, min((table + 1) * size, axis.after))
     if axis.copies:
         return np.ones((len(places), 1))
     first, last = axis.footprint(places)
@@ -179,7 +178,7 @@ def resampled(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
     source, count = chunk.reshape(height, -1), rows[2] - rows[1]
 
     turned = _space.array("turned", way.dtype, source.shape[1] * count).reshape(-1, count)
-    for x in _parts(source.shape[1], min(height, _LINES)):
+    for x in blocks(source.shape[1], min(height, _LINES), way.dtype):
         part = _space.array("part", way.dtype, height * (x.stop - x.start)).reshape(height, -1)
         np.copyto(part, source[:, x])
         turned[x] = way.sum_down(part).T
@@ -187,17 +186,10 @@ def resampled(chunk: Pixels, rows: Part, columns: Part) -> Pixels:
 
     out = np.empty((count, columns[2] - columns[1], channels), way.result)
     across = np.moveaxis(out, 0, 2)
-    for x in _parts(len(across), turned.shape[1], way.along.size):
+    for x in blocks(len(across), turned.shape[1], way.dtype, way.along.size):
         made = way.sum_along(turned, x).reshape(-1, channels, count)
         np.copyto(across[x], made, casting="unsafe")
     return out
-
-
-def _parts(length: int, size: int, multiple: int = 1) -> Iterator[slice]:
-    """Cut ``length`` lines of ``size`` samples into blocks, about equal."""
-    blocks = max(1, round(length * size / _STRIPE))
-    most = -(-length // (blocks * multiple)) * multiple
-    return (slice(start, min(start + most, length)) for start in range(0, length, most))
 
 
 @dataclass(frozen=True, eq=False)

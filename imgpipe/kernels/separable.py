@@ -15,22 +15,17 @@ the size of the chunk and the place of the blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.kernels.blocks import blocks
 from imgpipe.workspace import Workspace
 
-__all__ = ["Sweep", "apply", "parts"]
+__all__ = ["Sweep", "apply"]
 
 _space = Workspace()
-
-
-# Worked on at once: a few such arrays fit a second-level cache of a megabyte, and are long
-# enough to hide the cost of calling NumPy.
-_BLOCK_BYTES = 256 * 1024
 
 
 class Sweep(Protocol):
@@ -70,26 +65,19 @@ def apply(
     source = chunk.reshape(len(chunk), -1)
 
     middle = _space.array("middle", down.dtype, rows * source.shape[1]).reshape(rows, -1)
-    for x in parts(source.shape[1], len(source), down.dtype, multiple=32):
+    for x in blocks(source.shape[1], len(source), down.dtype, multiple=32):
         part = source[:, x]
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
         down.finish(done[:rows], middle[:, x])
 
     out = np.empty((rows, columns, channels), dtype or chunk.dtype)
     target = out.reshape(rows, -1)
-    for y in parts(rows, source.shape[1], along.dtype):
+    for y in blocks(rows, source.shape[1], along.dtype):
         part = middle[y]
         flat = part.reshape(-1) if part.dtype == along.dtype else _flat(part, along.dtype)
         done = along.run(flat, channels).reshape(part.shape)
         along.finish(done[:, : target.shape[1]], target[y])
     return out
-
-
-def parts(length: int, size: int, dtype: np.dtype[Any], multiple: int = 1) -> Iterator[slice]:
-    """Cut ``length`` lines of ``size`` samples of ``dtype`` into blocks, about equal."""
-    blocks = max(1, round(length * size * dtype.itemsize / _BLOCK_BYTES))
-    most = -(-length // (blocks * multiple)) * multiple
-    return (slice(start, start + most) for start in range(0, length, most))
 
 
 def _flat(part: Pixels, dtype: np.dtype[Any]) -> Pixels:

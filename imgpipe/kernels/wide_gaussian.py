@@ -17,7 +17,8 @@ import math
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import Sweep, apply, parts
+from imgpipe.kernels.blocks import blocks
+from imgpipe.kernels.separable import Sweep, apply
 from imgpipe.workspace import Workspace
 
 __all__ = ["blurred_by_way", "left_over"]
@@ -77,7 +78,7 @@ def _thinned(chunk: Pixels, y: int, x: int, rows: int, columns: int) -> Pixels:
     low = _space.array("low", np.uint16, rows * width).reshape(rows, width)
     for k in range(0, rows, _ROWS):
         part = source[_SPACING * k : _SPACING * (k + _ROWS) + _REACH]
-        for stripe in parts(width, len(part), low.dtype, multiple=32):
+        for stripe in blocks(width, len(part), low.dtype, multiple=32):
             _tents_down(part[:, stripe], low[k : k + _ROWS, stripe])
     tents = _tents(low.reshape(-1), channels).reshape(rows, -1, channels)
     thin = _space.array("thin", np.float32, rows * columns * channels)
@@ -138,7 +139,7 @@ def _filled(coarse: Pixels, before: list[int], size: tuple[int, int]) -> Pixels:
     lines = _tents(sparse.reshape(-1), channels).reshape(count, -1)[:, : columns * channels]
     out = np.empty((rows, columns, channels), np.uint8)
     target = out.reshape(rows, -1)
-    for k in parts(count - 1, _SPACING * lines.shape[1], lines.dtype):
+    for k in blocks(count - 1, _SPACING * lines.shape[1], lines.dtype):
         block = lines[k.start : k.stop + 1]
         _fill_down(block, _SPACING * k.start - before[0], target)
     return out
