@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.errors import FormatError, UsageError
+from imgpipe.errors import CorruptError, FormatError, UsageError
+from imgpipe.filters import blur, invert
 from imgpipe.formats import choosing
 from imgpipe.formats.choosing import format_for, format_of
 from imgpipe.registry import FORMATS, FormatMember, Registry
+from tests.conftest import noise
 
 
 def known(monkeypatch: pytest.MonkeyPatch, **more: FormatMember) -> None:
@@ -89,3 +93,31 @@ def test_one_module_is_loaded(suffix: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, tmp_path / f"a.{suffix}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"imgpipe.formats.{suffix}\n"
+
+
+@pytest.mark.parametrize("options", [{"executor": "serial"}, {"workers": 2}])
+def test_a_format_is_one_file_and_one_line(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    line = FormatMember(
+        "tests.toy_format",
+        "PNM.",
+        name="PNM",
+        suffixes=(".pnm", ".ppm"),
+        magic=(b"P6\n", b"P5\n"),
+    )
+    known(monkeypatch, pnm=line)
+    photo = noise((61, 53, 3), "uint8")
+    imgpipe.write(photo, tmp_path / "in.png")
+    imgpipe.run(
+        tmp_path / "in.png", blur(2), tmp_path / "a.ppm", save={"comment": "hello"}, **options
+    )
+    content = (tmp_path / "a.ppm").read_bytes()
+    assert content == b"P6\n# hello 0.5\n53 61\n255\n" + blur(2)(photo).tobytes()
+    imgpipe.run(tmp_path / "a.ppm", invert(), tmp_path / "b.png", **options)
+    np.testing.assert_array_equal(imgpipe.read(tmp_path / "b.png"), 255 - blur(2)(photo))
+    np.testing.assert_array_equal(imgpipe.read(io.BytesIO(content)), blur(2)(photo))
+    with pytest.raises(UsageError, match="PNM supports 1 and 3 channels, not 4"):
+        imgpipe.write(noise((3, 4, 4), "uint8"), tmp_path / "c.ppm")
+    with pytest.raises(CorruptError, match="ends within its header"):
+        imgpipe.read(io.BytesIO(content[:20]))

@@ -23,7 +23,6 @@ import imgpipe
 from imgpipe.cli import execute, signals
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
-from imgpipe.cli.options import common_options, filter_options
 from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
 from imgpipe.events import Report
@@ -32,7 +31,7 @@ from imgpipe.geometry import Box
 from imgpipe.parameters import Between, Example
 from imgpipe.registry import FILTERS, Member
 
-COMMANDS = ["run", "check", "filters", *FILTERS]
+COMMANDS = ["run", "check", "filters", "formats", *FILTERS]
 
 
 @imgpipe.filter(halo=0)
@@ -242,7 +241,7 @@ class TestOptions:
             "max_memory",
             "region",
             "max_pixels",
-            "compression",
+            "save",
             "chunk",
             "timeout",
         }
@@ -331,7 +330,9 @@ class TestOptions:
             ("--max-pixels 4G", "max_pixels", 4_000_000_000),
             ("--max-pixels 1e9", "max_pixels", 10**9),
             ("--max-pixels 250", "max_pixels", 250),
-            ("--compression 0", "compression", 0),
+            ("--compression 0", "save", {"compression": 0}),
+            ("-O compression=0", "save", {"compression": 0}),
+            ("--save compression=9", "save", {"compression": 9}),
             ("--chunk 7", "chunk", (7, 7)),
             ("--chunk 7,64", "chunk", (7, 64)),
         ],
@@ -359,7 +360,13 @@ class TestOptions:
             ("blur in.png -o o.png --max-memory 0", "is too small"),
             ("blur in.png -o o.png --max-memory -5", "is not a size"),
             ("blur in.png -o o.png --max-pixels 1e999", "is not a size"),
-            ("blur in.png -o o.png --compression 10", "10 is not in the range"),
+            ("blur in.png -o o.png --compression 10", "a whole number between 0 and 9, not 10"),
+            ("blur in.png -o o.png -O compression=10", "a whole number between 0 and 9, not 10"),
+            ("blur in.png -o o.png -O compression", "is not OPTION=VALUE, such as compression=3"),
+            ("blur in.png -o o.png -O quality=1", "PNG has no option 'quality'; its options: comp"),
+            ("blur in.png -o o.npy --compression 1", "NPY has no option 'compression'; its option"),
+            ("blur in.png -o o.pgn --compression 1", "no format has the suffix '.pgn'"),
+            ("blur in.png -o o.png -O compression=1 --compression 1", "compression is given twice"),
             ("blur in.png -o o.png --chunk x", "is not one whole number of pixels or two"),
             ("run blur in.png -o o.png --halo -1", "'--halo': '-1' is not one whole number"),
             ("blur in.png -o o.png -q -v", "contradict each other"),
@@ -380,16 +387,6 @@ class TestOptions:
         assert told.startswith("imgpipe: error: ")
         assert says in told
         assert not engine.asked
-
-    @pytest.mark.parametrize("name", ["jobs", "output", "max_memory", "help", "border_"])
-    def test_that_clash_are_refused_by_name(self, name: str) -> None:
-        namespace: dict[str, Any] = {}
-        exec(f"def clash(chunk, *, {name}=1): return chunk", namespace)
-        factory = imgpipe.filter(halo=0)(namespace["clash"])
-        with pytest.raises(DeclarationError, match=f"clash: its parameter '{name}'"):
-            filter_options(factory.definition, common_options())
-        lenient = filter_options(factory.definition, common_options(), strict=False)
-        assert [option.name for option in lenient] == ["border"]
 
 
 class TestRun:
@@ -494,7 +491,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("line", "expected"),
         [
-            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), *COMMANDS[:3]]]),
+            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), *COMMANDS[:4]]]),
             ("imgpipe gr", ["plain,grayscale"]),
             ("imgpipe blur --si", ["plain,--sigma"]),
             ("imgpipe flip --direction ", ["plain,vertical", "plain,horizontal"]),
@@ -509,6 +506,11 @@ class TestCompletion:
             ("imgpipe filters ", [f"plain,{name}" for name in sorted(FILTERS)]),
             ("imgpipe filters gr", ["plain,grayscale"]),
             ("imgpipe blur --bo", ["plain,--border"]),
+            ("imgpipe blur --com", ["plain,--compression"]),
+            ("imgpipe blur in.png -o o.png --com", ["plain,--compression"]),
+            ("imgpipe blur in.png -o o.npy --com", [""]),
+            ("imgpipe blur in.png -O ", ["plain,compression="]),
+            ("imgpipe formats n", ["plain,npy"]),
             ("imgpipe invert --bo", [""]),
         ],
     )

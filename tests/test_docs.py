@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from skimage import exposure, filters, morphology
 
 import imgpipe
 from imgpipe.chains.chain import FilterFactory
+from imgpipe.formats import choosing
+from imgpipe.registry import FORMATS, FormatMember, Registry
 
 ROOT = Path(__file__).parent.parent
 
@@ -135,3 +138,17 @@ MODULES = [name for _, name, _ in pkgutil.walk_packages(imgpipe.__path__, "imgpi
 def test_examples_in_docstrings_run(name: str) -> None:
     done = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert done.failed == 0
+
+
+def test_the_format_of_the_page_reads_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("format_of_the_page")
+    exec(blocks("docs/formats.md")[0], module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    member = FormatMember(module.__name__, "PPM.", suffixes=(".ppm",), magic=(b"P6\n",))
+    registry = Registry("format", {**FORMATS.built_in, "ppm": member}, "", FormatMember)
+    monkeypatch.setattr(choosing, "FORMATS", registry)
+    picture = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    imgpipe.write(picture, tmp_path / "a.ppm", save={"maximum": 255})
+    np.testing.assert_array_equal(imgpipe.read(tmp_path / "a.ppm"), picture)

@@ -17,8 +17,9 @@ from imgpipe.cli.docstrings import description
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
-from imgpipe.cli.options import Pair, chain_options, common_options, filter_options
+from imgpipe.cli.options import FilterOption, Pair, chain_options, filter_options
 from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.saving import SAVE, Saving, image_options
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
@@ -34,10 +35,37 @@ _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
 class ImageCommand(click.Command):
     """A command that makes an image of an image by a chain."""
 
+    saving: Saving | None = None  # options of the output format
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no filter is named yet: nothing that takes time is done for a completion."""
+        return False
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse `args`, some of which only a filter knows, and it takes NumPy along."""
+        """Parse `args`, some of which only a filter or a format knows, and they need NumPy."""
         one_thread_each()
-        return super().parse_args(ctx, args)
+        with unseen(ctx):
+            self.saving = Saving(glance(self, ctx, args).get("output"))
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if self.saving is not None:
+                self.saving.explain(error.option_name)
+            raise
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of every command and those of the output format."""
+        return self.with_saving(ctx, super().get_params(ctx))
+
+    def with_saving(
+        self, ctx: click.Context, params: list[click.Parameter]
+    ) -> list[click.Parameter]:
+        """Return `params`, and the options of the output format after the one that gives any."""
+        if self.saving is None or (ctx.resilient_parsing and self.is_open):
+            return params
+        place = 1 + [param.name for param in params].index(SAVE)
+        return [*params[:place], *self.saving.options(params), *params[place:]]
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the image."""
@@ -46,7 +74,8 @@ class ImageCommand(click.Command):
             raise click.UsageError("--quiet and --verbose contradict each other", ctx)
         log_to_stderr(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
         chain = self.chain(ctx)
-        _make_image(chain, **ctx.params)
+        save = self.saving.given(ctx) if self.saving is not None else {}
+        _make_image(chain, save=save or None, **ctx.params)
 
     def chain(self, ctx: click.Context) -> Chain:
         """Take from the parameters what describes the chain, and return it."""
@@ -58,7 +87,7 @@ class FilterCommand(ImageCommand):
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
-            name, context_settings=SETTINGS, params=common_options(), short_help=summary
+            name, context_settings=SETTINGS, params=image_options(), short_help=summary
         )
 
     @cached_property
@@ -69,20 +98,20 @@ class FilterCommand(ImageCommand):
         return load_registered(str(self.name))
 
     @cached_property
-    def own_options(self) -> list[click.Option]:
+    def own_options(self) -> list[FilterOption]:
         """The options of this filter alone."""
         return filter_options(self.factory.definition, self.params)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of every command."""
-        own: Sequence[click.Option] = ()
+        own: Sequence[FilterOption] = ()
         with unseen(ctx):
             own = self.own_options
-        return [*own, *super().get_params(ctx)]
+        return self.with_saving(ctx, [*own, *click.Command.get_params(self, ctx)])
 
     def chain(self, ctx: click.Context) -> Chain:
         """Return the filter with the values that were given."""
-        return self.factory(**{str(o.name): ctx.params.pop(str(o.name)) for o in self.own_options})
+        return self.factory(**{o.parameter: ctx.params.pop(str(o.name)) for o in self.own_options})
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the filter does, in the words of its docstring."""
@@ -104,7 +133,7 @@ class ChainCommand(click.Command):
     bare_halo: Halo | None = None  # of a bare function, where none is given
     text = ""  # of the chain
     one: Definition | None = None  # the filter, where it is only one
-    _own: Sequence[click.Option] = ()
+    _own: Sequence[FilterOption] = ()
     _replaced: frozenset[str] = frozenset()  # options of the command that the filter has itself
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -136,11 +165,11 @@ class ChainCommand(click.Command):
         """Take from the parameters what describes the chain, and return it."""
         from imgpipe.chains.entry import chain_from  # noqa: PLC0415 - takes NumPy along
 
-        given = {str(o.name): ctx.params.pop(str(o.name)) for o in self._own}
+        given = {option: ctx.params.pop(str(option.name)) for option in self._own}
         written = {
-            name: value
-            for name, value in given.items()
-            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+            option.parameter: value
+            for option, value in given.items()
+            if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
         }
         text, dtype = ctx.params.pop("chain"), ctx.params.pop("dtype", None)
         halo = ctx.params.pop("halo", None)
@@ -160,7 +189,7 @@ class ChainCommand(click.Command):
 
     def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
         """Find out whether the chain is one filter, and which options that has."""
-        found = self._glance(ctx, args)
+        found = glance(self, ctx, args)
         text, halo = found.get("chain"), found.get("halo")
         if not isinstance(text, str):
             return
@@ -181,7 +210,7 @@ class ChainCommand(click.Command):
             if not self.one.bare:
                 self._replaced = _OF_BARE & {p.name for p in self.one.parameters}
             taken = [p for p in self.params if p.name not in self._replaced]
-            self._own = filter_options(self.one, taken, strict=False)
+            self._own = filter_options(self.one, taken)
             for own in self._own:
                 own.required &= help_wanted  # else it is not known yet: the text may have it
         if not any(each.bare for each in definitions):
@@ -191,14 +220,15 @@ class ChainCommand(click.Command):
                         f"--{name} is only for bare functions; all filters here declare their own"
                     )
 
-    def _glance(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
-        """Return what can be told of `args` while the options of the filter are not known."""
-        parser = self.make_parser(ctx)
-        parser.ignore_unknown_options = True
-        try:
-            return parser.parse_args(list(args))[0]
-        except click.UsageError:
-            return {}  # it will be told when all options are known
+
+def glance(command: click.Command, ctx: click.Context, args: list[str]) -> dict[str, Any]:
+    """Return what can be told of `args` while some options are not known."""
+    parser = command.make_parser(ctx)
+    parser.ignore_unknown_options = True
+    try:
+        return parser.parse_args(list(args))[0]
+    except click.UsageError:
+        return {}  # it will be told when all options are known
 
 
 def all_declared(text: str) -> bool:
@@ -208,14 +238,21 @@ def all_declared(text: str) -> bool:
     return grammar.all_declared(text)
 
 
-class RunCommand(ChainCommand, ImageCommand):
+class RunCommand(ImageCommand, ChainCommand):
     """The command that runs any chain."""
+
+    chain = ChainCommand.chain
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no filter is named yet."""
+        return not self.text
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
             context_settings=SETTINGS,
-            params=[*chain_options(), *common_options()],
+            params=[*chain_options(), *image_options()],
             short_help=summary,
             help="Run CHAIN over an image in one pass. A chain is one filter, or several filters "
             "separated by |. A filter is a name from imgpipe filters, or your own function, "

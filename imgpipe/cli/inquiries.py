@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import textwrap
-from itertools import groupby, zip_longest
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,7 @@ from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import ChainText, alpha_option, chain_options, sees_border
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
 
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from imgpipe.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
-
-
-_USUAL_WIDTH, _LEFT_COLUMN = 100, 48
 
 
 class CheckCommand(ChainCommand):
@@ -98,17 +94,17 @@ class CheckCommand(ChainCommand):
         definition = definitions_in(ctx.params["chain"], ctx.params.get("halo") or self.bare_halo)[
             0
         ]
-        for name in definition.operands:
-            if any(option.name == name for option in self._own):
-                ctx.params[name] = None
-                ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
+        for option in self._own:
+            if option.parameter in definition.operands:
+                ctx.params[str(option.name)] = None
+                ctx.set_parameter_source(str(option.name), ParameterSource.COMMANDLINE)
         return super().chain(ctx)
 
     def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
         """Look ahead; no option for a further image is required."""
         super()._look_ahead(ctx, args)
         for option in self._own:
-            option.required &= self.one is None or option.name not in self.one.operands
+            option.required &= self.one is None or option.parameter not in self.one.operands
 
     @staticmethod
     def _must_be_writable(path: str, image: str | None) -> None:
@@ -167,8 +163,8 @@ class FiltersCommand(click.Command):
             rows.append(
                 (_signature(definition), f"{definition.summary} (halo {_halo(definition)})")
             )
-        width = _width()
-        click.echo("\n".join(line for row in rows for line in _in_columns(*row, width)))
+        width = terminal_width()
+        click.echo("\n".join(line for row in rows for line in columns_of(*row, width)))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
@@ -178,21 +174,6 @@ class FiltersCommand(click.Command):
             "imgpipe filters blur",
             "imgpipe filters my_filter.py:emboss",
         )
-
-
-def _width() -> int:
-    """Return the columns of the terminal; a common number where there is none."""
-    return max(40, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
-
-
-def _in_columns(left: str, right: str, width: int) -> list[str]:
-    """Return lines that say `left`, and beside it, or below where it is narrow, `right`."""
-    column = _LEFT_COLUMN if width > 2 * _LEFT_COLUMN else width // 2 if width >= 80 else 4
-    said = textwrap.wrap(right, width - column, break_long_words=False)
-    if len(left) > column - 2:
-        above = textwrap.wrap(left, width, subsequent_indent="    ", break_on_hyphens=False)
-        return [*above, *(f"{'':{column}}{line}" for line in said)]
-    return [f"{name:{column}}{line}" for name, line in zip_longest([left], said, fillvalue="")]
 
 
 def _folded(text: str, width: int) -> str:
@@ -223,7 +204,7 @@ def _explained(definition: Definition) -> str:
     if definition.bare:
         declared = "a bare function: nothing is declared, its halo must be given"
     text = "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
-    return _folded(text, _width())
+    return _folded(text, terminal_width())
 
 
 def _signature(definition: Definition) -> str:

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from imgpipe.arguments import parse_size
 from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
-from imgpipe.errors import DeclarationError, ParameterError
+from imgpipe.errors import ParameterError
 from imgpipe.geometry import Box
 from imgpipe.registry import EXECUTORS
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChainText",
+    "FilterOption",
+    "Value",
     "alpha_option",
     "chain_options",
     "common_options",
     "filter_options",
+    "names_of",
+    "option_names",
     "option_words",
     "sees_border",
 ]
@@ -192,12 +196,6 @@ def common_options() -> list[click.Parameter]:
         ),
         _option("--max-pixels", type=Size(), help="Larger images are errors. [default: 4G pixels]"),
         _option(
-            "--compression",
-            type=click.IntRange(0, 9),
-            metavar="N",
-            help="From 0 (fast, large file) to 9 (slow, small file). [default: set by the format]",
-        ),
-        _option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
@@ -244,42 +242,42 @@ def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
     ]
 
 
-def filter_options(
-    definition: Definition, taken: Sequence[click.Parameter], *, strict: bool = True
-) -> list[click.Option]:
+class FilterOption(click.Option):
+    """An option that gives a parameter of a filter."""
+
+    parameter = ""
+
+
+def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> list[FilterOption]:
     """Return the options that the parameters of a filter make.
 
-    Unless `strict`, a parameter whose option is taken gets none; a chain can still give it.
-
-    Raises
-    ------
-    DeclarationError
-        If `strict` and one is called like an option of every command, one of those in `taken`.
+    A parameter that is called like an option of the command, one of those in `taken`, gets an
+    option with the name of the filter before its own: ``--fade-jobs``.
     """
     from imgpipe.borders import BORDERS  # noqa: PLC0415 - needs NumPy
 
-    border = _option(
-        "--border",
+    border = FilterOption(
+        ["--border"],
         type=click.Choice(BORDERS),
         default=definition.border,
+        show_default=True,
         hidden=not sees_border(definition),
         help="Values of pixels beyond the image, as in numpy.pad.",
     )
-    options: list[click.Option] = []
-    used = {name for other in (*taken, border) for name in _names(other)} | {"--help", "-h"}
+    border.parameter = "border"
+    options: list[FilterOption] = []
+    used = {name for other in (*taken, border) for name in names_of(other)} | {"--help", "-h"}
     texts = parameter_texts(definition.kernel)
     for parameter in definition.parameters:
         text = parameter.text or texts.get(parameter.name, "")
         option = _filter_option(parameter, definition, text)
-        clash = used & _names(option)
-        if clash and strict:
-            raise DeclarationError(
-                f"{definition.name}: its parameter {option.name!r} would be the option "
-                f"{max(clash)}, which is taken; give the parameter another name"
-            )
-        if not clash:
+        if used & names_of(option):
+            prefix = re.sub(r"\W", "-", definition.name)
+            option = _filter_option(parameter, definition, text, f"{prefix}-")
+            option.name = f"{definition.name}.{parameter.name}"
+        if not used & names_of(option):  # else a chain can still give it
             options.append(option)
-            used |= _names(option)
+            used |= names_of(option)
     return [*options, border]
 
 
@@ -297,8 +295,20 @@ def option_words(parameter: Parameter, value: str) -> list[str]:
     return [f"--{name}", value]
 
 
-def _filter_option(parameter: Parameter, definition: Definition, text: str) -> click.Option:
-    name = _dashed(parameter)
+def option_names(parameter: Parameter, prefix: str = "") -> str:
+    """Return how the option for `parameter` is declared."""
+    name = prefix + _dashed(parameter)
+    return f"--{name}/--no-{name}" if parameter.kind is bool else f"--{name}"
+
+
+def names_of(option: click.Parameter) -> set[str]:
+    """Return all names of `option`, that of its value among them."""
+    return {*option.opts, *option.secondary_opts, f"--{option.name}"}
+
+
+def _filter_option(
+    parameter: Parameter, definition: Definition, text: str, prefix: str = ""
+) -> FilterOption:
     bounds = f" ({parameter.bounds})" if parameter.bounds else ""
     text = text[:1].upper() + text[1:]
     settings: dict[str, Any] = {"required": parameter.required, "show_default": True}
@@ -306,24 +316,25 @@ def _filter_option(parameter: Parameter, definition: Definition, text: str) -> c
         default = parameter.default  # click would call a function to have one
         settings["default"] = (lambda: default) if callable(default) else default
         settings["show_default"] = not parameter.left_out(default)
+    names = [option_names(parameter, prefix), parameter.name]
     if parameter.kind is bool:
-        flags = f"--{name}/--no-{name}"
-        return click.Option([flags, parameter.name], help=text, **settings)
+        return _named(FilterOption(names, help=text, **settings), parameter)
     kind: click.ParamType[Any] = Value(parameter, definition.name)
     if parameter.choices and parameter.kind is str:
         kind = click.Choice(parameter.choices)
     elif parameter.name in definition.operands:
         kind = click.Path()
     words = f"{text}{bounds}".strip()
-    return click.Option([f"--{name}", parameter.name], type=kind, help=words, **settings)
+    return _named(FilterOption(names, type=kind, help=words, **settings), parameter)
+
+
+def _named(option: FilterOption, parameter: Parameter) -> FilterOption:
+    option.parameter = parameter.name
+    return option
 
 
 def _dashed(parameter: Parameter) -> str:
     return parameter.name.strip("_").replace("_", "-")
-
-
-def _names(option: click.Parameter) -> set[str]:
-    return {*option.opts, *option.secondary_opts, f"--{option.name}"}
 
 
 def _option(*names: str, **settings: Any) -> click.Option:

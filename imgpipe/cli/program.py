@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import click
 
@@ -16,6 +17,7 @@ _COMMANDS = {
     "run": "Run a chain of filters, or your own function.",
     "check": "Check that a filter gives the same in pieces; find its halo.",
     "filters": "List all filters with their parameters, or explain one.",
+    "formats": "List the image formats with their options, or show one.",
 }
 
 
@@ -33,9 +35,13 @@ class Program(click.Group):
         if cmd_name == "run":
             return RunCommand(cmd_name, _COMMANDS[cmd_name])
         if cmd_name in _COMMANDS:
-            from imgpipe.cli import inquiries  # noqa: PLC0415 - not for help
+            from imgpipe.cli import formatlist, inquiries  # noqa: PLC0415 - not for help
 
-            made = {"check": inquiries.CheckCommand, "filters": inquiries.FiltersCommand}
+            made: dict[str, Callable[[str, str], click.Command]] = {
+                "check": inquiries.CheckCommand,
+                "filters": inquiries.FiltersCommand,
+                "formats": formatlist.FormatsCommand,
+            }
             return made[cmd_name](cmd_name, _COMMANDS[cmd_name])
         return FilterCommand(cmd_name, FILTERS[cmd_name].summary) if cmd_name in FILTERS else None
 

@@ -58,7 +58,9 @@ __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
 _space = Workspace()
 
 Method = tuple[int, deflate.Deflate]
-Compression = Annotated[int, Between(0, 9), "From 0 (fast, large file) to 9 (slow, small file)."]
+Compression = Annotated[
+    int, Between(0, 9), "0 is fast with a large file, 9 is slow with a small file."
+]
 
 DEFAULT_COMPRESSION = 2
 ADAPTIVE = -1

@@ -1,0 +1,93 @@
+"""Command that lists the formats: what each holds, and its options, as the formats declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from imgpipe.cli.options import option_names
+from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
+from imgpipe.errors import UsageError
+from imgpipe.registry import FORMATS
+
+if TYPE_CHECKING:
+    from imgpipe.chains.parameters import Parameter
+    from imgpipe.formats.declaration import Format
+
+__all__ = ["FormatsCommand"]
+
+
+class FormatName(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
+    """The name of a format."""
+
+    name = "format"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name."""
+        known = sorted(FORMATS.items())
+        return [CompletionItem(n, help=m.summary) for n, m in known if n.startswith(incomplete)]
+
+
+class FormatsCommand(click.Command):
+    """The command that lists all formats, or shows one."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[click.Argument(["format"], required=False, type=FormatName())],
+            short_help=summary,
+            help="List the image formats, what each holds and its options, or show one FORMAT.",
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Print what was asked for."""
+        from imgpipe.formats.choosing import loaded  # noqa: PLC0415 - takes NumPy along
+
+        asked = ctx.params["format"]
+        rows: list[tuple[str, str]] = []
+        for name in [asked.lower()] if asked else list(FORMATS):
+            try:
+                rows += _rows(loaded(name))
+            except UsageError as error:
+                if asked:
+                    raise
+                rows.append((FORMATS[name].name or name, f"cannot be used: {error}"))
+        width = terminal_width()
+        click.echo("\n".join(line for row in rows for line in columns_of(*row, width)))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(formatter, "imgpipe formats", "imgpipe formats png")
+
+
+def _rows(one: Format) -> Iterator[tuple[str, str]]:
+    """Yield what is said of a format, and of each of its options: a name and a text."""
+    yield f"{one.name} ({', '.join(one.suffixes)})", "; ".join(_said(one))
+    for option in one.options:
+        yield f"    {option_names(option)}", _explained(option)
+
+
+def _said(one: Format) -> Iterator[str]:
+    if one.read is None or one.write is None:
+        yield "written only" if one.read is None else "read only"
+    yield ", ".join(one.dtypes) if one.dtypes is not None else "all types of values"
+    if one.layouts is not None:
+        yield ", ".join(map(str, one.layouts))
+    else:
+        yield "any channels" if one.says_alpha else "any channels, alpha not declared"
+    yield "exact" if one.exact else "not exact"
+    if one.frames != 1:
+        yield "any number of frames" if one.frames is None else f"up to {one.frames} frames"
+
+
+def _explained(option: Parameter) -> str:
+    words = f" (one of {', '.join(option.words)})" if option.words else ""
+    bounds = f" ({option.bounds})" if option.bounds else ""
+    default = "" if option.default is None else f" [default: {option.default}]"
+    return f"{option.text}{words}{bounds}{default}"

@@ -1,0 +1,182 @@
+"""Options of the output format on the command line: ``--compression 3`` and ``-O compression=3``.
+
+Which there are depends on the suffix of the output, so they are known once that is. The format's
+module is loaded then, and no other; help without an output tells of all formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from imgpipe.cli.options import Value, common_options, names_of, option_names
+from imgpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgpipe.chains.parameters import Parameter
+    from imgpipe.formats.declaration import Format
+
+__all__ = ["SAVE", "Saving", "image_options"]
+
+SAVE = "save"
+"""Name of the option that gives any option of the output format."""
+
+
+class SaveOption(click.Option):
+    """An option of the output format."""
+
+    key = ""
+
+
+class Saving:
+    """The options of the output format, for one command.
+
+    Parameters
+    ----------
+    output : str or None
+        The output, if it is known.
+    """
+
+    def __init__(self, output: str | None) -> None:
+        self._output = output
+        self._refusal: UsageError | None = None  # why the format of the output cannot be used
+
+    @cached_property
+    def _formats(self) -> Sequence[Format]:
+        from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+
+        if self._output is None:
+            return list(choosing.usable([]).values())
+        try:
+            return [choosing.format_for(self._output)]
+        except UsageError as error:
+            self._refusal = error
+            return []
+
+    def options(self, taken: Iterable[click.Parameter]) -> list[SaveOption]:
+        """Return an option for each of the format's own whose name is not taken."""
+        used = {name for other in taken for name in names_of(other)} | {"--help", "-h"}
+        made = []
+        for key, owners in self._by_key().items():
+            option = self._option(key, owners)
+            if not used & {*option.opts, *option.secondary_opts}:
+                made.append(option)
+        return made
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an option."""
+        return key in self._by_key()
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """Return the values that an option takes, where they are few."""
+        return tuple(word for _, each in self._by_key().get(key, ()) for word in each.words)
+
+    def names(self) -> list[str]:
+        """Return the names of all options."""
+        return list(self._by_key())
+
+    def given(self, ctx: click.Context) -> dict[str, Any]:
+        """Take the values that were given from the parameters of the command.
+
+        Raises
+        ------
+        UsageError
+            If the format has no such option, or one is given twice.
+        """
+        found: dict[str, Any] = {}
+        for option in (
+            each for each in ctx.command.get_params(ctx) if isinstance(each, SaveOption)
+        ):
+            name = str(option.name)
+            value, source = ctx.params.pop(name), ctx.get_parameter_source(name)
+            if source is ParameterSource.COMMANDLINE:
+                found[option.key] = value
+        for key, text in ctx.params.pop(SAVE):
+            if key in found:
+                raise UsageError(f"{key} is given twice; leave one out")
+            found[key] = self._parsed(key, text)
+        return found
+
+    def explain(self, option_name: str) -> None:
+        """Say why there is no such option, if it is one of another format.
+
+        Raises
+        ------
+        UsageError
+            If that is so.
+        """
+        formats = self._formats
+        if self._refusal is not None:
+            raise self._refusal
+        key = option_name.lstrip("-").replace("-", "_")
+        if self._output is not None and Saving(None).has(key):
+            formats[0].option(key, self._output)
+
+    def _parsed(self, key: str, text: str) -> Any:
+        if self._output is None or not self._formats:
+            return text  # the run will tell what is wrong
+        return self._formats[0].option(key, self._output).parse(text, self._output)
+
+    def _by_key(self) -> Mapping[str, list[tuple[Format, Parameter]]]:
+        found: dict[str, list[tuple[Format, Parameter]]] = {}
+        for one in self._formats:
+            for parameter in one.options:
+                found.setdefault(parameter.name, []).append((one, parameter))
+        return found
+
+    def _option(self, key: str, owners: list[tuple[Format, Parameter]]) -> SaveOption:
+        _, parameter = owners[0]
+        whose = ", ".join(one.name for one, _ in owners)
+        bounds = f" ({parameter.bounds})" if parameter.bounds else ""
+        default = "" if parameter.default is None else f" [default: {parameter.default}]"
+        settings: dict[str, Any] = {"help": f"{whose}: {parameter.text}{bounds}{default}"}
+        if parameter.kind is not bool:
+            settings["type"] = Value(parameter, self._output or whose)
+        option = SaveOption([option_names(parameter)], default=None, **settings)
+        option.key, option.name = key, f"{SAVE}.{key}"
+        return option
+
+
+class KeyValue(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
+    """An option and its value, ``compression=3``."""
+
+    name = "option=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the option and the text of its value."""
+        key, equals, text = str(value).partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} is not OPTION=VALUE, such as compression=3", param, ctx)
+        return key.strip().replace("-", "_"), text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name of an option, or a value where these are few."""
+        saving = Saving(ctx.params.get("output"))
+        key, equals, _ = incomplete.partition("=")
+        offers = [f"{each}=" for each in saving.names()]
+        if equals:
+            offers = [f"{key}={word}" for word in saving.words(key)]
+        return [CompletionItem(each) for each in offers if each.startswith(incomplete)]
+
+
+def image_options() -> list[click.Parameter]:
+    """Return what every command that makes an image takes after its own parameters."""
+    option = click.Option(
+        ["-O", "--save", SAVE],
+        type=KeyValue(),
+        multiple=True,
+        help="Option of the output format, such as compression=3; may be repeated. imgpipe formats "
+        "lists them.",
+    )
+    params = common_options()
+    place = [param.name for param in params].index("timeout")
+    return [*params[:place], option, *params[place:]]

@@ -1,0 +1,176 @@
+"""Options on the command line: of the output format, and of filters that use the same names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+from imgpipe.chains.loading import filters_of
+from imgpipe.cli import execute
+from imgpipe.cli.commands import FilterCommand, RunCommand
+from imgpipe.cli.options import FilterOption, names_of
+from imgpipe.formats.choosing import usable
+
+
+def taken_names() -> list[str]:
+    """Return the name of every option that a command has besides those of filters."""
+    params = [*RunCommand("run", "").params, *FilterCommand("blur", "").params]
+    names = {name.lstrip("-").replace("-", "_") for param in params for name in names_of(param)}
+    formats = {option.name for one in usable([]).values() for option in one.options}
+    return sorted({*names, *formats, "help", "h"})
+
+
+class Parsed(Exception):  # noqa: N818
+    """What a command was about to run."""
+
+
+class Commands:
+    """``imgpipe fade`` and ``imgpipe run``, which tell what they were about to run.
+
+    The filter has a parameter of the given name.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        file = folder / "own.py"
+        file.write_text(
+            "import imgpipe\n@imgpipe.filter(halo=0)\n"
+            f"def fade(pixels, *, {name}=1): return pixels\n"
+        )
+        self._text = f"{file}:fade"
+        self.factory = filters_of(str(file))["fade"]
+        self.fade, self.run = FilterCommand("fade", ""), RunCommand("run", "")
+        self.fade.__dict__["factory"] = self.factory
+
+    def parsed(self, command: click.Command, *words: str) -> tuple[Any, dict[str, Any]]:
+        words = ("in.png", "-o", "out.png", *words)
+        text = [self._text] if command is self.run else []
+        with pytest.raises(Parsed) as caught:
+            command.main([*text, *words], standalone_mode=False)
+        return caught.value.args  # type: ignore[return-value]
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Commands]:
+    def stop(chain: Any, **options: Any) -> None:
+        raise Parsed(chain, options)
+
+    monkeypatch.setattr("imgpipe.cli.commands._make_image", stop)
+    return lambda name: Commands(name, tmp_path)
+
+
+def test_the_names_that_may_clash_are_all_there() -> None:
+    some = {"jobs", "output", "j", "o", "chain", "input_", "save", "compression", "halo"}
+    assert some < set(taken_names())
+
+
+@pytest.mark.parametrize("name", taken_names())
+def test_a_filter_may_use_the_name_of_any_option(
+    name: str, commands: Callable[[str], Commands]
+) -> None:
+    both = commands(name)
+    factory = both.factory
+    for command in (both.fade, both.run):
+        chain, options = both.parsed(command)
+        assert chain == factory()
+        assert (options["input_"], options["output"]) == ("in.png", "out.png")
+        context = click.Context(command)
+        params = command.get_params(context)
+        (option,) = [p for p in params if isinstance(p, FilterOption) and p.parameter == name]
+        dashed = name.strip("_").replace("_", "-")
+        assert option.opts in ([f"--{dashed}"], [f"--fade-{dashed}"])
+        chain, options = both.parsed(command, option.opts[0], "7")
+        assert chain == factory(7)
+        assert options["save"] is None
+        assert (options["input_"], options["output"]) == ("in.png", "out.png")
+        assert option.opts[0] in command.get_help(context)
+
+
+def test_the_parameter_of_a_filter_wins_over_an_option_of_the_format(
+    commands: Callable[[str], Commands],
+) -> None:
+    both = commands("compression")
+    for command in (both.fade, both.run):
+        chain, options = both.parsed(command, "--compression", "77", "-O", "compression=3")
+        assert chain == both.factory(77)
+        assert options["save"] == {"compression": 3}
+
+
+def test_an_option_of_the_format_is_given_under_either_name(
+    commands: Callable[[str], Commands],
+) -> None:
+    both = commands("by")
+    for words in (("--compression", "3"), ("-O", "compression=3"), ("--save=compression=3",)):
+        assert both.parsed(both.fade, *words)[1]["save"] == {"compression": 3}
+
+
+PACKAGE = Path(__file__).parent / "toy_format.py"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with a picture, where a package with a format of its own is installed."""
+    info = tmp_path / "site" / "toy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[imgpipe.formats]\npnm = toy_pnm\n")
+    (tmp_path / "site" / "toy_pnm.py").write_text(PACKAGE.read_text())
+    np.save(tmp_path / "in.npy", np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
+    return tmp_path
+
+
+def imgpipe_with(site: Path, *args: str, **more: str) -> str:
+    path = os.pathsep.join(filter(None, (str(site / "site"), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, **more}
+    done = subprocess.run(
+        [sys.executable, "-m", "imgpipe", *args],
+        env=env, cwd=site, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_a_format_of_another_package_has_options_help_and_completion(site: Path) -> None:
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "--comment", "hello", "-j", "2")
+    assert "o.ppm: 5 x 4 x 3 uint8" in said
+    assert (site / "o.ppm").read_bytes().startswith(b"P6\n# hello 0.5\n5 4\n255\n\xff\xfe")
+    said = imgpipe_with(site, "invert", "o.ppm", "-o", "back.npy", "-j", "2")
+    assert np.array_equal(np.load(site / "back.npy"), np.load(site / "in.npy")), said
+    assert "PNM: A line of text in the header." in imgpipe_with(site, "blur", "--help")
+    assert "PNM (.pnm, .ppm)" in imgpipe_with(site, "formats")
+    words = {"COMP_WORDS": "imgpipe invert in.npy -o o.ppm --com", "COMP_CWORD": "5"}
+    said = imgpipe_with(site, _IMGPIPE_COMPLETE="bash_complete", **words)
+    assert said == "plain,--comment\n"
+
+
+def test_its_options_are_checked_and_named(site: Path) -> None:
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "--sigma", "2")
+    assert "sigma must be a number between 0 and 1, not 2" in said
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.png", "--comment", "hello")
+    assert "o.png: PNG has no option 'comment'; its options: compression" in said
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "-O", "quality=3")
+    assert "o.ppm: PNM has no option 'quality'; its options: comment, sigma" in said
+    # Both have a sigma: it is that of the filter, and the format's has its second spelling.
+    said = imgpipe_with(
+        site, "run", "blur", "in.npy", "-o", "o.ppm", "--sigma", "2", "-O", "sigma=1"
+    )
+    assert "o.ppm: 5 x 4 x 3 uint8" in said
+    assert (site / "o.ppm").read_bytes().startswith(b"P6\n# made 1.0\n")
+
+
+def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["formats"]) == 0
+    listed = capsys.readouterr().out
+    assert "PNG (.png)" in listed
+    assert "--compression" in listed
+    assert "uint8, uint16; gray, gray and alpha, RGB, RGB and alpha" in " ".join(listed.split())
+    assert execute(["formats", "npy"]) == 0
+    assert "PNG" not in capsys.readouterr().out
+    assert execute(["formats", "nothing"]) == 2
+    assert "there is no format 'nothing'" in capsys.readouterr().err
