@@ -14,8 +14,8 @@ from imgpipe.errors import UsageError
 from imgpipe.registry import FORMATS
 
 if TYPE_CHECKING:
-    from imgpipe.chains.parameters import Parameter
     from imgpipe.formats.declaration import Format
+    from imgpipe.parameters import Parameter
 
 __all__ = ["FormatsCommand"]
 

@@ -18,8 +18,8 @@ from imgpipe.cli.options import Value, common_options, names_of, option_names
 from imgpipe.errors import UsageError
 
 if TYPE_CHECKING:
-    from imgpipe.chains.parameters import Parameter
     from imgpipe.formats.declaration import Format
+    from imgpipe.parameters import Parameter
 
 __all__ = ["SAVE", "Saving", "image_options"]
 
