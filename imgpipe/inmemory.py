@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from imgpipe.formats.opening import (
     open_source,
     saved,
 )
+from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.options import Options
@@ -140,7 +142,8 @@ def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) ->
         everything = np.empty(source.info.shape, source.info.dtype)
         source.decode_into(everything)
         return everything[box.slices]
-    return _read_rows(source.rows(), source.info, box)
+    with contextlib.closing(RowsOf(source)) as rows:
+        return rows.read(box)
 
 
 def write(
@@ -198,23 +201,6 @@ def info(src: SourceLike) -> ImageInfo:
         If the file cannot be read.
     """
     return open_source(src).info
-
-
-def _read_rows(rows: Any, about: ImageInfo, box: Box) -> Pixels:
-    out = np.empty((*box.shape, about.channels), about.dtype)
-    step = max(1, (4 << 20) // about.row_bytes)
-    try:
-        for part in Box(0, 0, box.y1, about.width).cut(step, about.width):
-            pixels = np.empty((*part.shape, about.channels), about.dtype)
-            rows.read_into(pixels)
-            wanted = part.intersect(box)
-            if not wanted.empty:
-                out[wanted.within(box)] = pixels[wanted.within(part)]
-        if box.y1 == about.height:
-            rows.finish()
-    finally:
-        rows.close()
-    return out
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:

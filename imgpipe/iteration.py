@@ -15,8 +15,9 @@ from imgpipe.chains.stages import Read, extended
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
-from imgpipe.formats.base import Rows, Source
+from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 
@@ -107,27 +108,22 @@ def _reader(source: Source, held: CleanupStack) -> Read:
         pixels = np.empty(info.shape, info.dtype)
         source.decode_into(pixels)
         return lambda box: cast(Pixels, pixels[box.slices])
-    rows = source.rows()
+    rows = RowsOf(source)
     held.callback(rows.close)
-    return _Window(rows, info).read
+    return _Bands(rows, info).read
 
 
-class _Window:
-    """The rows of a sequential source that are still needed."""
+class _Bands:
+    """The rows of a row of chunks, of which each chunk is a part."""
 
-    def __init__(self, rows: Rows, info: ImageInfo) -> None:
+    def __init__(self, rows: RowsOf, info: ImageInfo) -> None:
         self._rows, self._info = rows, info
-        self._held = np.empty((0, *info.shape[1:]), info.dtype)
-        self._first = 0
+        self._band, self._place = np.empty((0, *info.shape[1:]), info.dtype), (0, 0)
 
     def read(self, box: Box) -> Pixels:
-        end = self._first + len(self._held)
-        if box.y1 > end:
-            new = np.empty((box.y1 - end, *self._info.shape[1:]), self._info.dtype)
-            self._rows.read_into(new)
-            kept = self._held[max(0, box.y0 - self._first) :]
-            self._held = np.concatenate([kept, new])
-            self._first = box.y1 - len(self._held)
-            if box.y1 == self._info.height:
-                self._rows.finish()
-        return self._held[box.y0 - self._first : box.y1 - self._first, box.x0 : box.x1]
+        if self._place != (box.y0, box.y1):
+            self._band = np.empty((box.height, *self._info.shape[1:]), self._info.dtype)
+            self._rows.fill(self._band, box.y0)
+            self._rows.finish()
+            self._place = box.y0, box.y1
+        return self._band[:, box.x0 : box.x1]

@@ -76,21 +76,12 @@ class BandsFeed(ReadingFeed):
             self._places.put(slot)
 
     def _read(self) -> Iterator[Input]:
-        info = self._source.info
         rows = RowsOf(self._source, self._check, ahead=self._ahead)
         try:
-            held, last = Box(0, 0, 0, info.width), np.empty((0, *info.shape[1:]), info.dtype)
-            for needs in self._cut.bands(info.width):
+            for needs in self._cut.bands(self._source.info.width):
                 pixels, image = self._band(needs)
                 with self._timed(needs):
-                    common = held.intersect(needs).height
-                    if common:
-                        first = needs.y0 - held.y0
-                        pixels[:common] = last[first : first + common]
-                    rows.skip_to(needs.y0 + common)
-                    if common < needs.height:
-                        rows.read_into(pixels[common:])
-                held, last = needs, pixels
+                    rows.fill(pixels, needs.y0)
                 yield image
             rows.finish()
         finally:
