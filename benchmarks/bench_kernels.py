@@ -32,7 +32,8 @@ from kernels.base import TOOLS, Case, Kernel, Pixels, cv2, ndimage
 from imgpipe.admission import admitted
 from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
-from imgpipe.engine.plan import Footing, make_plan
+from imgpipe.engine.costs import Footing
+from imgpipe.engine.plan import make_plan
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +57,21 @@ def test_a_crop_needs_only_its_part() -> None:
     stages = resolve(box(radius=1) | crop(x=10, y=20, width=30, height=40), info)
     cut = Tiler(info, stages, 40, 30, 40, (40, 30))
     assert cut.needs(Box(0, 0, 40, 30)) == Box(19, 9, 61, 41)
+
+
+@given(
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.tuples(st.integers(1, 100), st.integers(0, 100)),
+    st.tuples(st.integers(0, 40), st.integers(0, 40)),
+)
+def test_tasks_of_rows_and_columns_begin_with_smaller_ones(size, task, first) -> None:
+    cut = replace(tiler(*size, task[0], (30, 30)), task_columns=task[1], first=first)
+    seen = np.zeros(size, int)
+    for part in cut.boxes():
+        seen[part.slices] += 1
+        assert part.y0 == 0 or (part.y0 - (first[0] or task[0])) % task[0] == 0
+        if task[1]:
+            assert part.x0 == 0 or (part.x0 - (first[1] or task[1])) % task[1] == 0
+        else:
+            assert part.width == size[1]
+    assert (seen == 1).all()

@@ -1,27 +1,13 @@
-"""Budget: the memory that images may take together, and what each of them takes."""
+"""Budget: the memory that images may take together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Budget", "Cost"]
+from imgpipe.engine.costs import Cost
 
-
-@dataclass(frozen=True)
-class Cost:
-    """The memory that an image takes beside the processes that make it.
-
-    Attributes
-    ----------
-    shared : int
-        Bytes of its leases, and of its reader: they add up over all images.
-    per_worker : int
-        Bytes that a worker holds for a task of it: of all images, the most counts.
-    """
-
-    shared: int = 0
-    per_worker: int = 0
+__all__ = ["Budget"]
 
 
 @dataclass(frozen=True)

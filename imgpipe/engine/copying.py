@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["copied_to_scratch"]
 
 
-def copied_to_scratch(source: Source, tell: Callable[[Box], None], check: Check) -> Scratch:
-    """Return a scratch file that holds the pixels of `source`.
+def copied_to_scratch(
+    source: Source,
+    tell: Callable[[Box], None],
+    check: Check,
+    tile: tuple[int, int] = (0, 0),
+) -> Scratch:
+    """Return a scratch file that holds the pixels of `source`, in tiles of this size if it has one.
 
     `tell` is called with every box that has been copied, `check` more often; both may raise to
     stop it.
@@ -27,8 +32,8 @@ def copied_to_scratch(source: Source, tell: Callable[[Box], None], check: Check)
     from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
 
     info = source.info
-    step = max(1, COPY_BYTES // info.row_bytes)
-    scratch = Scratch(info)
+    step = tile[0] or max(1, COPY_BYTES // info.row_bytes)
+    scratch = Scratch(info, tile=tile)
     try:
         if source.access == "whole":
             pixels = np.empty(info.shape, info.dtype)

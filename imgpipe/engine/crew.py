@@ -23,7 +23,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from imgpipe.engine import worker
-from imgpipe.engine.budget import Budget, Cost
+from imgpipe.engine.budget import Budget
+from imgpipe.engine.costs import Cost
 from imgpipe.engine.flow import Flow, Worker
 from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order

@@ -13,7 +13,7 @@ from imgpipe.engine.worker import Encoded, Receipt
 from imgpipe.events import Event, SpanDone, Written
 from imgpipe.formats.base import OrderedSink, PlacedSink
 
-__all__ = ["Measured", "Ordered", "Outlet", "Placed"]
+__all__ = ["Measured", "Ordered", "Outlet", "Placed", "Staged"]
 
 Tell = Callable[[Event], None]
 
@@ -83,6 +83,14 @@ class Placed:
         self._pixels += part.box.area
         size = self._pixels * info.channels * info.dtype.itemsize
         self._tell(Written(time=time.monotonic(), pixels=self._pixels, size=size))
+        yield part
+
+
+class Staged:
+    """Pixels are in a scratch file, from which another flow encodes them."""
+
+    def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
+        """Yield `part`, which is served."""
         yield part
 
 

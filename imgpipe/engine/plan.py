@@ -1,72 +1,44 @@
 """Plan: what a run will do and how much memory it will take, decided before it takes any.
 
 A smaller budget makes a shorter window, smaller tasks and fewer workers. It never makes other
-bytes, because what is encoded at once depends on the image, the chain and the format alone.
+bytes, because what is encoded at once depends on the width, the type and the format alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
+from imgpipe.engine.costs import (
+    Cost,
+    FeedName,
+    Footing,
+    cost_of_decoding,
+    cost_of_feed,
+    cost_of_processes,
+    cost_of_tasks,
+    slot_bytes,
+)
+from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut, pitch, turns
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source
-from imgpipe.geometry import Box, Halo
+from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
-from imgpipe.machine import available_memory, usable_processors
+from imgpipe.machine import available_memory
 
-__all__ = ["Feed", "Footing", "Plan", "default_budget", "make_plan", "usable_processors"]
+__all__ = ["Plan", "default_budget", "make_plan"]
 
-Feed = Literal["bands", "direct", "whole", "inline"]
-
-# What processes take beside what the plan makes them hold. Measured as sums of proportional set
-# sizes, libraries included, by runs over small images.
-_GROWTH_BYTES = 16 << 20  # of this process: its reader, and what it imports for the run
-_POOL_BYTES = 8 << 20  # of this process, for having workers
-_SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
-_WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
-_WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
-
-_TASK_BYTES = 4 << 20
-_UNIT_INPUT_BYTES = 8 << 20  # of rows of input that may go into what is encoded at once
-_CHUNK_PIXELS = 200_000
-_CHUNK_ROWS = 192
-_OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
-_HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
-_KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
-_SAMPLE_BYTES = 16  # that a kernel of ours may hold for a sample of a small type
-_OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
-_ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
-
-
-@dataclass(frozen=True)
-class Footing:
-    """What processes take before a pixel is worked on, as far as it was measured.
-
-    Attributes
-    ----------
-    held : int
-        Bytes that this process holds already: its libraries, and arrays of the caller's.
-    counted : bool
-        Whether these count towards the limit.
-    worker : int
-        Bytes that every worker takes for itself once it has loaded the functions.
-    libraries : int
-        Bytes of libraries that workers share, and this process has not loaded.
-    """
-
-    held: int = 0
-    counted: bool = False
-    worker: int = 0
-    libraries: int = 0
+_STAGED_BYTES = 17 << 20  # of rows of input that may go into what is encoded at once
+_STAGED_SHARE = 4  # times its own size, at least
+_TILE_BYTES = 16 << 10  # of a scratch file in tiles, at least
+_TILE_COLUMNS = 64
+_TILE_ROWS = 256
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,9 +59,12 @@ class Plan:
         How pixels reach the workers: ``bands`` of rows in shared memory, ``direct`` reading by
         the workers, a ``whole`` image in memory, or ``inline`` with the task.
     tiler : Tiler
-        How the last pass is cut.
+        How the pass is cut that makes the output.
     unit : (int, int)
         Rows and columns that are encoded at once; 0 columns for whole rows.
+    encoding : Tiler or None
+        Where what is encoded at once stands for too much of the input, the output goes to a
+        scratch file first; this is how the pass is cut that encodes it.
     measuring : dict of int to Tiler
         The stages that need a pass of measuring first, and how that is cut.
     window : int
@@ -101,9 +76,13 @@ class Plan:
     executor : str
         Which executor, and why.
     scratch_bytes : int
-        Size of the scratch file on disk, if the plan needs one.
-    memory, budget : int
-        The bound on the memory of all processes together, and what was granted.
+        Size of the scratch file on disk that the input is copied to, if the plan needs one.
+    scratch_tile : (int, int)
+        Rows and columns of the tiles of that file; 0 where it holds whole rows.
+    cost : Cost
+        The bound on the memory of all processes, in its parts.
+    budget : int
+        What was granted.
     """
 
     source: str
@@ -112,9 +91,10 @@ class Plan:
     after: ImageInfo
     chain: tuple[Element, ...]
     halo: Halo
-    feed: Feed
+    feed: FeedName
     tiler: Tiler
     unit: tuple[int, int]
+    encoding: Tiler | None
     measuring: dict[int, Tiler]
     window: int
     band_bytes: int
@@ -122,13 +102,19 @@ class Plan:
     workers: int
     executor: str
     scratch_bytes: int
-    memory: int
+    scratch_tile: tuple[int, int]
+    cost: Cost
     budget: int
 
     @property
+    def memory(self) -> int:
+        """The bound on the memory of all processes together, in bytes."""
+        return self.cost.total(self.workers)
+
+    @property
     def passes(self) -> int:
-        """How often the pixels of the input are gone through."""
-        return 1 + len(self.measuring) + bool(self.scratch_bytes)
+        """How often the pixels of the input, or of the output, are gone through."""
+        return 1 + len(self.measuring) + bool(self.scratch_bytes) + (self.encoding is not None)
 
     def __repr__(self) -> str:
         return str(self)
@@ -141,20 +127,20 @@ class Plan:
             "whole": "whole, in memory",
             "inline": "sent along with each task",
         }
-        scratch = f"{self.scratch_bytes / 1e6:,.0f} MB on disk" if self.scratch_bytes else "none"
+        disk = self.scratch_bytes + (self.after.nbytes if self.encoding else 0)
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
             "chain": described(self.chain) or "(none)",
             "read as": feeds[self.feed],
-            "tasks": f"{len(self.tiler)} of {self.tiler.task_rows} rows",
+            "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
             "chunks": f"{columns} x {rows} pixels",
             "halo": f"{self.halo[1]} columns, {self.halo[0]} rows",
             "window": f"{self.window} tasks under way at once",
             "workers": f"{self.workers} ({self.executor})",
             "memory": f"at most {self.memory / 1e6:,.0f} MB of {self.budget / 1e6:,.0f} MB",
             "passes": str(self.passes),
-            "scratch": scratch,
+            "scratch": f"{disk / 1e6:,.0f} MB on disk" if disk else "none",
         }
         return "\n".join(f"{name + ':':9}{text}" for name, text in lines.items())
 
@@ -186,42 +172,17 @@ def make_plan(
     """
     beside = 0 if footing.counted else footing.held
     budget = beside + (default_budget() if max_memory is None else max_memory)
-    feed, scratch = _feed(source, stages, traits)
-    unit_rows = _unit_rows(source.info, stages, sink)
-    context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
+    route = _Route(source, stages, sink, traits)
     smallest = 0
-    for count, window, limit in _candidates(workers):
-        cut = partial(_tile, source.info, chunk=chunk, task_bytes=limit)
-        tiler = cut(stages, sink.info, unit_rows=unit_rows, context_rows=context_rows)
-        plan = _with_sizes(
-            Plan(
-                source=source.name,
-                destination=destination,
-                before=source.info,
-                after=sink.info,
-                chain=tuple(stage.filter for stage in stages),
-                halo=_context(stages),
-                feed=feed,
-                tiler=tiler,
-                unit=(unit_rows, sink.unit[1]),
-                measuring={
-                    at: cut(stages[:at], stage.before)
-                    for at, stage in enumerate(stages)
-                    if stage.filter.measures
-                },
-                window=min(window, len(tiler)),
-                band_bytes=0,
-                payload_bytes=0,
-                workers=count,
-                executor=executor,
-                scratch_bytes=source.info.nbytes if scratch else 0,
-                memory=0,
-                budget=budget,
-            ),
-            source,
-            sink,
-            traits,
-            footing,
+    for count, window, task_bytes in _candidates(workers):
+        plan = _sized(route, window, task_bytes, chunk)
+        plan = replace(
+            plan,
+            destination=destination,
+            workers=count,
+            executor=executor,
+            cost=plan.cost + cost_of_processes(traits, count, footing),
+            budget=budget,
         )
         if plan.memory <= budget:
             return plan
@@ -244,14 +205,53 @@ def _candidates(workers: int) -> Iterator[tuple[int, int, int]]:
         for per_worker in (2, 1) if count > 1 or workers > 1 else (1,):
             for divisor in (1, 4):
                 extra = 0 if workers == 1 else per_worker
-                yield count, per_worker * count + extra, _TASK_BYTES // divisor
+                yield count, per_worker * count + extra, TASK_BYTES // divisor
     yield 1, 1, 1
 
 
-def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Feed, bool]:
+class _Route:
+    """The way of the pixels, which no budget changes."""
+
+    def __init__(
+        self, source: Source, stages: tuple[Stage, ...], sink: Sink, traits: Traits
+    ) -> None:
+        self.source, self.stages, self.sink = source, stages, sink
+        self.feed, self.scratched = _feed(source, stages, traits)
+        self.tile = _tile(source.info) if self.scratched and turns(stages) else (0, 0)
+        self.staged = traits.shares_files and self._must_be_staged()
+        self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
+
+    @property
+    def streams(self) -> bool:
+        """Whether pixels come row by row, so that tasks must be stretches of rows."""
+        return self.feed in ("bands", "inline")
+
+    def grid(self, unit: tuple[int, int]) -> Grid:
+        """Return the blocks that tasks should not cut, for a sink that has this unit."""
+        read_as_it_is = self.feed == "direct" and not self.scratched
+        grain = self.source.grain if read_as_it_is else (1, 1)
+        return Grid((unit[0], 0) if self.streams else unit, grain)
+
+    def _must_be_staged(self) -> bool:
+        """Whether pixels go to a scratch file before they are encoded.
+
+        So they do where a unit stands for very much of the input, or for a strip of it so narrow
+        that every row would have to be read by itself.
+        """
+        source, sink = self.source, self.sink
+        if sink.kind != "ordered":
+            return False
+        unit = min(sink.unit[0], sink.info.height)
+        held = unit * pitch(source.info, self.stages, sink.info)
+        if held > max(_STAGED_BYTES, _STAGED_SHARE * unit * sink.info.row_bytes):
+            return True
+        return self.feed == "direct" and not self.tile[0] and turns(self.stages)
+
+
+def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[FeedName, bool]:
     """Return how workers get pixels, and whether a scratch file has to be made first."""
+    in_order = all(stage.in_order for stage in stages)
     if not traits.shares_files:
-        in_order = all(stage.in_order for stage in stages)
         streams = source.access == "sequential" and in_order
         return "inline", not streams and source.access != "random"
     if source.access == "random":
@@ -260,162 +260,74 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
         return "direct", True
     if source.access == "whole":
         return "whole", False
-    in_order = all(stage.in_order for stage in stages)
     return ("bands", False) if in_order else ("direct", True)
 
 
-def _unit_rows(info: ImageInfo, stages: tuple[Stage, ...], sink: Sink) -> int:
-    """Return how many rows are encoded at once: fewer than usual where each needs much input."""
-    return max(1, min(sink.unit[0], _UNIT_INPUT_BYTES // _pitch(info, stages, sink.info)))
+def _tile(info: ImageInfo) -> tuple[int, int]:
+    """Return rows and columns of the tiles of a scratch file that is read in columns.
+
+    A row of tiles is what is copied at once.
+    """
+    rows = max(1, min(_TILE_ROWS, TASK_BYTES // info.row_bytes, info.height))
+    pixel_bytes = info.row_bytes // info.width
+    columns = max(_TILE_COLUMNS, _TILE_BYTES // (rows * pixel_bytes))
+    return rows, min(columns, info.width)
 
 
-def _tile(
-    info: ImageInfo,
-    stages: tuple[Stage, ...],
-    after: ImageInfo,
-    *,
-    chunk: tuple[int, int] | None,
-    task_bytes: int,
-    unit_rows: int = 1,
-    context_rows: int = 0,
-) -> Tiler:
-    widest = max(after.row_bytes, _pitch(info, stages, after))
-    rows = task_bytes // widest
-    if not _all_ours(stages):
-        rows = max(rows, min(_OWN_SIDE, 4 * task_bytes // widest))
-    if task_bytes > 1:
-        rows = max(rows, _HALOS_PER_CHUNK * _context(stages)[0] * task_bytes // _TASK_BYTES)
-    rows = min(max(rows, 1), after.height)
-    task_rows = max(1, round(rows / unit_rows)) * unit_rows
-    chunk = chunk or _chunk(stages, after, task_rows)
-    return Tiler(info, stages, after.height, after.width, task_rows, chunk, context_rows)
-
-
-def _chunk(stages: tuple[Stage, ...], after: ImageInfo, task_rows: int) -> tuple[int, int]:
-    """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
-    rows_halo, columns_halo = _context(stages)
-    side = max([1.0, *_sides(stages)])
-    rows, pixels = (_CHUNK_ROWS, _CHUNK_PIXELS) if _all_ours(stages) else (_OWN_SIDE, _OWN_SIDE**2)
-    rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
-    columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
-    return rows, _even(after.width, columns)
-
-
-def _all_ours(stages: tuple[Stage, ...]) -> bool:
-    return all(stage.filter.definition.ours for stage in stages)
-
-
-def _even(size: int, wanted: float) -> int:
-    """Return the length of the equal pieces, of about `wanted`, that make up `size`."""
-    pieces = max(1, round(size / wanted))
-    return -(-size // pieces)
-
-
-def _origins(stages: tuple[Stage, ...], box: Box) -> list[Box]:
-    """Return where the pixels of `box` after all stages were before each, without halos."""
-    found: list[Box] = []
-    for stage in reversed(stages):
-        found.insert(0, stage.origin(found[0] if found else box))
-    return found
-
-
-def _sides(stages: tuple[Stage, ...]) -> list[float]:
-    """Return how long the side of a pixel of the output is before each stage."""
-    if not stages:
-        return []
-    whole = stages[-1].after
-    return [math.sqrt(box.area / whole.pixels) for box in _origins(stages, whole.box)]
-
-
-def _pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
-    """Return how many bytes of rows of the input a row of the output stands for."""
-    held = _origins(stages, after.box)[0] if stages else info.box
-    return max(1, held.height * info.row_bytes // after.height)
-
-
-def _context(stages: tuple[Stage, ...]) -> Halo:
-    """Return rows and columns around a pixel of the output that it is made from."""
-    if not stages:
-        return 0, 0
-    after, sides = stages[-1].after, _sides(stages)
-    y, x = after.height // 2, after.width // 2
-    origin = _origins(stages, Box(y, x, y + 1, x + 1))[0]
-    rows, columns = ((length / sides[0] - 1) / 2 for length in origin.shape)
-    for stage, side in zip(stages, sides, strict=True):
-        halo, grid = stage.context, stage.filter.grid
-        rows += (halo[0] + (grid[0] - 1) / 2) / side
-        columns += (halo[1] + (grid[1] - 1) / 2) / side
-    return max(0, math.ceil(rows)), max(0, math.ceil(columns))
-
-
-def _needed(tiler: Tiler) -> tuple[int, int]:
-    """Return the most rows and the most pixels of the input that a task needs."""
-    boxes = [tiler.needs(box) for box in tiler.boxes()]
-    return max(box.height for box in boxes), max(box.area for box in boxes)
-
-
-def _further(tiler: Tiler) -> int:
-    """Return the most pixels that a task holds of further images."""
-    tasks = (tiler.reads(box)[1:] for box in tiler.boxes())
-    return max(sum(max(box.area for box in asked) for asked in task) for task in tasks)
-
-
-def _worked_on(tiler: Tiler) -> int:
-    """Return the bytes that the kernels hold for a chunk, all their copies counted."""
-    rows, columns = tiler.chunk
-    y, x = max(0, (tiler.height - rows) // 2), max(0, (tiler.width - columns) // 2)
-    box = Box(y, x, y + rows, x + columns).clip(tiler.height, tiler.width)
-    held = _ORIGIN_COPIES * box.area * tiler.info.channels * tiler.info.dtype.itemsize
-    for stage in reversed(tiler.stages):
-        wanted = stage.input_box(box)
-        area = wanted.area if stage.filter.definition.region else max(wanted.area, box.area)
-        channels = max(stage.before.channels, stage.after.channels)
-        held = max(held, area * channels * _sample_bytes(stage))
-        box = wanted.clip(stage.before.height, stage.before.width)
-    return held
-
-
-def _sample_bytes(stage: Stage) -> int:
-    """Return the bytes that the kernel of a stage may hold for each sample of its chunk."""
-    definition = stage.filter.definition
-    size = max(stage.before.dtype.itemsize, stage.after.dtype.itemsize)
-    if not definition.ours:
-        return max(_OWN_SAMPLE_BYTES, _KERNEL_COPIES * size)
-    if definition.region is not None:
-        return _ORIGIN_COPIES * size
-    return max(_SAMPLE_BYTES, _KERNEL_COPIES * size)
-
-
-def _with_sizes(plan: Plan, source: Source, sink: Sink, traits: Traits, footing: Footing) -> Plan:
-    """Return `plan` with the memory it takes worked out."""
-    tiler, info = plan.tiler, source.info
-    tilers = [tiler, *plan.measuring.values()]
-    rows_needed, pixels_needed = map(max, zip(*map(_needed, tilers), strict=True))
-    needs, held = rows_needed * info.row_bytes, pixels_needed * (info.row_bytes // info.width)
-    units = -(-tiler.task_rows // plan.unit[0])
-    payload = units * sink.encoder.bound(plan.unit[0]) if sink.kind == "ordered" else 0
-    strip = (tiler.task_rows + tiler.context_rows) * plan.after.row_bytes
-    wide = max(info.channels, plan.after.channels) * max(
-        info.dtype.itemsize, plan.after.dtype.itemsize
-    )
-    own = strip + payload // units + max(map(_worked_on, tilers))
-    own += max(map(_further, tilers)) * wide
-    own += needs if plan.feed == "inline" else held if plan.feed == "direct" else 0
-    band = needs if plan.feed == "bands" else info.nbytes if plan.feed == "whole" else 0
-    shared = plan.window * payload + (plan.window * band if plan.feed == "bands" else band)
-    processes = footing.held + _GROWTH_BYTES
-    if traits.isolates:
-        worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
-        processes += _POOL_BYTES + _SERVER_BYTES + plan.workers * worker + footing.libraries
-    if source.access == "whole":
-        processes += source.decode_bytes
-        processes += info.nbytes if plan.feed != "whole" else 0
-    return replace(
-        plan,
-        band_bytes=band,
+def _sized(route: _Route, window: int, task_bytes: int, chunk: tuple[int, int] | None) -> Plan:
+    """Return a plan for tasks of so many bytes, without what its processes take."""
+    source, stages, sink = route.source, route.stages, route.sink
+    shaped = partial(cut, task_bytes=task_bytes, chunk=chunk)
+    unit, context_rows, encoding = sink.unit, route.context_rows, None
+    if route.staged:
+        encoding = shaped(sink.info, (), sink.info, Grid(unit), context_rows=context_rows)
+        unit, context_rows = (1, 1), 0
+    tiler = shaped(source.info, stages, sink.info, route.grid(unit), context_rows=context_rows)
+    measuring = {
+        at: shaped(source.info, stages[:at], stage.before, route.grid((1, 1)))
+        for at, stage in enumerate(stages)
+        if stage.filter.measures
+    }
+    window = min(window, max(len(tiler), len(encoding or ())))
+    units = -(-(encoding or tiler).task_rows // sink.unit[0])
+    payload = units * sink.encoder.bound(sink.unit[0]) if sink.kind == "ordered" else 0
+    encoded = Cost(shared=window * payload, per_worker=payload // units)
+    cost = cost_of_feed(route.feed, tiler, window) + cost_of_tasks(tiler, makes=True)
+    if encoding is None:
+        cost += encoded
+    else:
+        last = cost_of_feed("direct", encoding, window) + cost_of_tasks(encoding, makes=True)
+        cost = cost.then(last + encoded)
+    for one in measuring.values():
+        cost = cost.then(cost_of_feed(route.feed, one, window) + cost_of_tasks(one, makes=False))
+    return Plan(
+        source=source.name,
+        destination="",
+        before=source.info,
+        after=sink.info,
+        chain=tuple(stage.filter for stage in stages),
+        halo=context_of(stages),
+        feed=route.feed,
+        tiler=tiler,
+        unit=sink.unit,
+        encoding=encoding,
+        measuring=measuring,
+        window=window,
+        band_bytes=slot_bytes(route.feed, (tiler, *measuring.values())),
         payload_bytes=payload,
-        memory=processes + shared + plan.workers * own,
+        workers=1,
+        executor="",
+        scratch_bytes=source.info.nbytes if route.scratched else 0,
+        scratch_tile=route.tile,
+        cost=cost + cost_of_decoding(source, kept=route.feed == "whole"),
+        budget=0,
     )
+
+
+def _tasks(tiler: Tiler) -> str:
+    rows, columns = tiler.task
+    size = f"{columns} x {rows} pixels" if tiler.task_columns else f"{rows} rows"
+    return f"{len(tiler)} of {size}"
 
 
 def _described(info: ImageInfo) -> str:

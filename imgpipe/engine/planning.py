@@ -17,8 +17,9 @@ from imgpipe.chains.stages import Stage, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
 from imgpipe.engine.control import Control
+from imgpipe.engine.costs import Footing
 from imgpipe.engine.jobs import must_travel
-from imgpipe.engine.plan import Footing, Plan, make_plan
+from imgpipe.engine.plan import Plan, make_plan
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits
 from imgpipe.executors.choice import Choice, choose, started

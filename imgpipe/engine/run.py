@@ -6,6 +6,7 @@ copies to scratch files and publishes the outputs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -20,17 +21,17 @@ from imgpipe.admission import admitted
 from imgpipe.chains.faint import both
 from imgpipe.chains.stages import Stage, concern, must_match, without_arrays
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.budget import Cost
 from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
 from imgpipe.engine.copying import copied_to_scratch
+from imgpipe.engine.costs import Cost
 from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.choice import feed_for
 from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
-from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed
+from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed, Staged
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.errors import UsageError
@@ -39,6 +40,7 @@ from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
 
 __all__ = ["Run", "Tail"]
@@ -61,11 +63,14 @@ class Tail:
         The filters, completed as passes of measuring are done.
     sink : Sink
         Where the pixels go.
+    staged : Scratch or None
+        Where they go first, if the plan says so.
     """
 
     plan: Plan
     stages: tuple[Stage, ...]
     sink: Sink
+    staged: Scratch | None = None
 
     @property
     def makes(self) -> bool:
@@ -124,7 +129,8 @@ class Run:
     @property
     def cost(self) -> Cost:
         """The memory that it takes beside the processes."""
-        return Cost(sum(tail.plan.memory for tail in self._tails))
+        costs = [tail.plan.cost for tail in self._tails]
+        return functools.reduce(Cost.beside, costs)
 
     def attach(self, stop: Callable[[], None]) -> None:
         """Have `stop` called when the run is to end."""
@@ -141,7 +147,8 @@ class Run:
             for tail in self._tails:
                 tail.stages = tuple(map(without_arrays, tail.stages))
             if any(tail.plan.scratch_bytes for tail in self._tails):
-                self._source = yield from self._scratched(self._source, held)
+                tile = self._tails[0].plan.scratch_tile
+                self._source = yield from self._scratched(self._source, held, tile)
             for stages in self._given:
                 self._operands.append((yield from self._opened_operands(stages, held)))
             found = None
@@ -149,7 +156,8 @@ class Run:
                 found = yield from self._measuring(number, tail)
             if not all(tail.makes for tail in self._tails):
                 return found
-            yield from self._making()
+            yield from self._making(held)
+            yield from self._encoding()
             publishing = Chore(self._published, self._tell, self._control.check)
             yield publishing
             return publishing.result
@@ -157,7 +165,8 @@ class Run:
     def _started(self) -> Started:
         tasks = 0
         for tail in self._tails:
-            tasks += tail.makes * (len(tail.plan.tiler) + (tail.sink.kind == "placed"))
+            made = len(tail.plan.tiler) + len(tail.plan.encoding or ())
+            tasks += tail.makes * (made + (tail.sink.kind == "placed"))
             tasks += sum(map(len, tail.plan.measuring.values()))
         first = self._tails[0].plan
         return Started(
@@ -189,8 +198,12 @@ class Run:
             tail.stages = (*tail.stages[:at], measured, *tail.stages[at + 1 :])
         return tail.stages[-1].measured if tail.stages else None
 
-    def _making(self) -> Generator[Flow, None, None]:
+    def _making(self, held: CleanupStack) -> Generator[Flow, None, None]:
         """Make the pixels of all outputs; finish the files that workers write."""
+        for tail in self._tails:
+            if tail.plan.encoding is not None:
+                tail.staged = Scratch(tail.plan.after)
+                held.callback(tail.staged.abort)
         job = Job(self.name, tuple(map(_branch, self._tails)), timeout=self._timeout)
         flow = self._flow("chunks", job, list(self._tails), list(range(len(self._tails))), None)
         yield flow
@@ -210,20 +223,39 @@ class Run:
                 held=held,
             )
 
+    def _encoding(self) -> Generator[Flow, None, None]:
+        """Encode the pixels that were staged."""
+        for tail in self._tails:
+            if tail.staged is None or tail.plan.encoding is None:
+                continue
+            plan = replace(tail.plan, tiler=tail.plan.encoding, feed="direct", encoding=None)
+            last = Tail(plan, (), tail.sink)
+            job = Job(self.name, (_branch(last),), timeout=self._timeout)
+            yield self._flow("chunks", job, [last], [], None, tail.staged)
+
     def _flow(
-        self, kind: str, job: Job, tails: list[Tail], numbers: list[int], fold: Fold | None
+        self,
+        kind: str,
+        job: Job,
+        tails: list[Tail],
+        numbers: list[int],
+        fold: Fold | None,
+        staged: Scratch | None = None,
     ) -> PassFlow:
+        """Return a pass over the image, or over a scratch file that was made of it."""
         cut = Cut(tuple(branch.tiler for branch in job.branches))
         plan = tails[0].plan
         window = min(tail.plan.window for tail in tails)
         near = self._traits.isolates and self._traits.shares_memory
-        sizes = [tail.plan.payload_bytes if near and fold is None else 0 for tail in tails]
+        encodes = near and fold is None
+        sizes = [tail.plan.payload_bytes * (encodes and not tail.staged) for tail in tails]
+        source = self._source if staged is None else staged.source
         self._turn += 1
         with CleanupStack() as opened:
             ref = published(job, self._traits, opened)
             lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
             feed = feed_for(
-                plan.feed, self._source, cut, self._control.check,
+                plan.feed, source, cut, self._control.check,
                 window=window, band_bytes=max(tail.plan.band_bytes for tail in tails), shared=near,
             )  # fmt: skip
             held = opened.pop_all()
@@ -235,7 +267,7 @@ class Run:
             feed=feed,
             cut=cut,
             outlets=tuple(self._outlet(tail, fold, window) for tail in tails),
-            operands=tuple(self._operands_of(number, job) for number in numbers),
+            operands=tuple(self._operands[number] for number in numbers) or ((),),
             inline=plan.feed == "inline",
             lease=lease,
             fold=fold,
@@ -243,12 +275,11 @@ class Run:
             held=held,
         )
 
-    def _operands_of(self, number: int, job: Job) -> tuple[RandomSource, ...]:
-        return self._operands[number]
-
     def _outlet(self, tail: Tail, fold: Fold | None, window: int) -> Outlet:
         if fold is not None:
             return Measured(fold, window)
+        if tail.staged is not None:
+            return Staged()
         if tail.sink.kind == "ordered":
             return Ordered(tail.sink, window, self._tell)
         return Placed(tail.sink, self._tell)
@@ -259,7 +290,9 @@ class Run:
         """Publish all outputs; return their sizes."""
         return [tail.sink.commit() for tail in self._tails]
 
-    def _scratched(self, source: Source, held: CleanupStack) -> Generator[Flow, None, Source]:
+    def _scratched(
+        self, source: Source, held: CleanupStack, tile: tuple[int, int] = (0, 0)
+    ) -> Generator[Flow, None, Source]:
         """Copy an image that cannot be read as it is to a scratch file."""
 
         def copy(tell: Tell, check: Callable[[], None]) -> Any:
@@ -273,7 +306,7 @@ class Run:
                     )
                 )  # fmt: skip
 
-            return copied_to_scratch(source, copied, check)
+            return copied_to_scratch(source, copied, check, tile)
 
         chore = Chore(copy, self._tell, self._control.check)
         yield chore
@@ -295,6 +328,8 @@ class Run:
 
 def _branch(tail: Tail) -> Branch:
     tiler = replace(tail.plan.tiler, stages=tail.stages)
+    if tail.staged is not None:
+        return Branch(tiler, placer=tail.staged.placer)
     if tail.sink.kind == "ordered":
         return Branch(tiler, tail.plan.unit, encoder=tail.sink.encoder)
     return Branch(tiler, tail.plan.unit, placer=tail.sink.placer)

@@ -1,20 +1,138 @@
 """Tiler: an image and a chain become tasks, and tasks become chunks.
 
-A task is a stretch of whole rows, a multiple of the rows that the output format encodes at once.
-A chunk is what a filter sees: small enough for the cache, large enough for its halo. Every output
-pixel is in exactly one chunk of one task.
+A task is a rectangle of the output: a stretch of whole rows where the output is written from top to
+bottom, about a square where boxes may be placed in any order. It is a multiple of what the output
+format encodes at once. A chunk is what a filter sees: small enough for the cache, large enough for
+its halo. Every output pixel is in exactly one chunk of one task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
 
 from imgpipe.chains.stages import Stage, input_box, reads
+from imgpipe.engine.buffers import Slot
+from imgpipe.formats.base import RandomSource
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["Chunk", "Tiler"]
+__all__ = ["Chunk", "Direct", "Inline", "Input", "JobRef", "Shared", "Task", "Tiler"]
+
+
+class Input(Protocol):
+    """Where the pixels of a task's input are."""
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return an array that holds at least `box`, and the box that it holds."""
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of any other box."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Pixels of `box` in shared memory."""
+
+    slot: Slot
+    box: Box
+    channels: int
+    dtype: np.dtype[Any]
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return all that is held, without a copy."""
+        pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
+        pixels.flags.writeable = False
+        return pixels, self.box
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`, which must be held."""
+        return self.window(box)[0][box.within(self.box)]
+
+
+@dataclass(frozen=True)
+class Inline:
+    """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
+
+    parts: tuple[tuple[Pixels, Box], ...]
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Return the pixels of the box that holds `box`."""
+        return next(part for part in self.parts if part[1].contains(box))
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`, which must be carried."""
+        pixels, held = self.window(box)
+        return pixels[box.within(held)]
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A source that the worker reads itself."""
+
+    source: RandomSource
+
+    def window(self, box: Box) -> tuple[Pixels, Box]:
+        """Read `box` once, for all chunks of a task."""
+        return self.source.read(box), box
+
+    def read(self, box: Box) -> Pixels:
+        """Read `box`."""
+        return self.source.read(box)
+
+
+@dataclass(frozen=True)
+class JobRef:
+    """What all tasks of a pass have in common, pickled once.
+
+    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
+    """
+
+    digest: str
+    slot: Slot | None
+    size: int
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker takes: references and boxes, never pixels where memory or files are shared.
+
+    Doing a task twice is the same as doing it once.
+
+    Attributes
+    ----------
+    kind : str
+        ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
+        ``seal`` finishes a file.
+    index : int
+        Its turn within the pass.
+    box : Box
+        The output pixels it is for.
+    inputs : tuple of Input
+        The image, and the further images of its filters.
+    output : Slot or None
+        Where encoded bytes go; None to send them along.
+    job : JobRef
+        Chain, encoder and all else that does not differ from task to task.
+    note : Slot or None
+        Where the worker notes what it is at.
+    values : tuple
+        What a task of merging merges.
+    """
+
+    kind: str
+    index: int
+    box: Box
+    inputs: tuple[Input, ...]
+    output: Slot | None
+    job: JobRef
+    note: Slot | None = None
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +161,11 @@ class Tiler:
         Rows and columns of a chunk.
     context_rows : int
         Rows of output above a task that its encoder wants to see too.
+    task_columns : int
+        Columns of a task; 0 for whole rows.
+    first : (int, int)
+        Rows of the topmost tasks and columns of the leftmost ones, where these are smaller than
+        all others so that the others are on a grid; 0 where they are not.
     """
 
     info: ImageInfo
@@ -52,13 +175,22 @@ class Tiler:
     task_rows: int
     chunk: tuple[int, int]
     context_rows: int = 0
+    task_columns: int = 0
+    first: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
-        return (self.height + self.task_rows - 1) // self.task_rows
+        return len(self._rows) * len(self._columns)
+
+    @property
+    def task(self) -> tuple[int, int]:
+        """Rows and columns of a task."""
+        return min(self.task_rows, self.height), min(self.task_columns or self.width, self.width)
 
     def boxes(self) -> Iterator[Box]:
-        """Yield the output box of every task, from top to bottom."""
-        return Box.of(self.height, self.width).cut(self.task_rows, self.width)
+        """Yield the output box of every task: from top to bottom, and from left to right."""
+        for y0, y1 in self._rows:
+            for x0, x1 in self._columns:
+                yield Box(y0, x0, y1, x1)
 
     def with_context(self, box: Box) -> Box:
         """Return the box of a task and of the rows above it that are made along with it."""
@@ -68,6 +200,12 @@ class Tiler:
         """Return the input box of a task."""
         return input_box(self.stages, self.with_context(box), self.info)
 
+    @cached_property
+    def most_needed(self) -> tuple[int, int]:
+        """The most rows, and the most pixels, of the input that a task needs."""
+        boxes = [self.needs(box) for box in self.boxes()]
+        return max(box.height for box in boxes), max(box.area for box in boxes)
+
     def reads(self, box: Box) -> list[list[Box]]:
         """Return the boxes that a task reads of each of its inputs."""
         return reads(self.stages, self.with_context(box))
@@ -76,3 +214,19 @@ class Tiler:
         """Yield the chunks of a task."""
         for part in self.with_context(box).cut(*self.chunk):
             yield Chunk(part, input_box(self.stages, part, self.info))
+
+    @property
+    def _rows(self) -> list[tuple[int, int]]:
+        return _spans(self.height, self.task_rows, self.first[0])
+
+    @property
+    def _columns(self) -> list[tuple[int, int]]:
+        if not self.task_columns:
+            return [(0, self.width)]
+        return _spans(self.width, self.task_columns, self.first[1])
+
+
+def _spans(size: int, step: int, first: int) -> list[tuple[int, int]]:
+    """Return where each piece of `size` begins and ends: one of `first`, then all of `step`."""
+    starts = [0, *range(first or step, size, step)]
+    return list(zip(starts, [*starts[1:], size], strict=True))

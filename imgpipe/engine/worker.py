@@ -185,8 +185,9 @@ def _warm_up(branch: Branch) -> None:
     compute(
         tiler.stages, part, lambda box: np.broadcast_to(blank, (*box.shape, tiler.info.channels))
     )
-    rows = tiler.task_rows + tiler.context_rows
-    with _local.rows((rows, after.width, after.channels), after.dtype) as strip:
+    rows, columns = tiler.task
+    shape = rows + tiler.context_rows, columns, after.channels
+    with _local.rows(shape, after.dtype) as strip:
         strip[...] = 0
         if branch.encoder is not None:
             branch.encoder.encode(strip[:1], None)

@@ -69,6 +69,28 @@ class RawLayout:
         """Return where the pixel at row `y`, column `x` is."""
         return self.offset + (y * self.shape[1] + x) * self.pixel_bytes
 
+    def read(self, file: BinaryIO, box: Box, name: str) -> Pixels:
+        """Return the pixels of `box` from an open origin called `name`."""
+        out = np.empty((*box.shape, self.shape[2]), self.dtype)
+        for position, part in self._stretches(box, out):
+            read_fully(file, part, position, name)
+        return out
+
+    def parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
+        """Yield the bytes of `box` that go together, and where they go."""
+        for position, part in self._stretches(box, np.ascontiguousarray(pixels, self.dtype)):
+            yield position, part.data
+
+    def _stretches(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Pixels]]:
+        """Yield the parts of the pixels of `box` that are kept together, and where."""
+        if box.width == self.shape[1]:
+            yield self.position(box.y0, 0), pixels
+            return
+        position, step = self.position(box.y0, box.x0), self.shape[1] * self.pixel_bytes
+        for row in pixels:
+            yield position, row
+            position += step
+
 
 @dataclass(frozen=True)
 class RawSource:
@@ -87,15 +109,8 @@ class RawSource:
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`."""
-        layout = self.layout
-        out = np.empty((*box.shape, layout.shape[2]), layout.dtype)
         with self.origin.open(0) as file:
-            if box.width == layout.shape[1]:
-                read_fully(file, out, layout.position(box.y0, 0), self.name)
-            else:
-                for row, y in enumerate(range(box.y0, box.y1)):
-                    read_fully(file, out[row], layout.position(y, box.x0), self.name)
-        return out.astype(self.info.dtype, copy=False)
+            return self.layout.read(file, box, self.name).astype(self.info.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -150,22 +165,14 @@ class RawPlacer:
     where: Place
 
     def rows(self, box: Box) -> None:
-        """Return nothing: the pixels are written row by row."""
+        """Return nothing: pixels are written when they are all there."""
 
     def place(self, box: Box, pixels: Pixels) -> None:
         """Write `pixels` at `box`."""
-        self.where.write(self._parts(box, np.ascontiguousarray(pixels, self.layout.dtype)))
+        self.where.write(self.layout.parts(box, pixels))
 
     def seal(self) -> None:
         """Nothing remains to be done: the pixels are all there is."""
-
-    def _parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
-        """Yield bytes that go together, and where they go."""
-        if box.width == self.layout.shape[1]:
-            yield self.layout.position(box.y0, 0), pixels.data
-        else:
-            for y, row in enumerate(pixels, box.y0):
-                yield self.layout.position(y, box.x0), row.data
 
 
 class RawSink:

@@ -7,20 +7,74 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import BinaryIO, ClassVar, Literal
+
+import numpy as np
 
 from imgpipe.errors import OutputError
+from imgpipe.formats.base import Data
 from imgpipe.formats.origin import FileOrigin
-from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource
+from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.formats.target import FilePlace
-from imgpipe.image import ImageInfo
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import reserved
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "TiledLayout"]
 
 _NAME = "scratch file"
+
+
+@dataclass(frozen=True)
+class TiledLayout(RawLayout):
+    """Tiles of raw pixels, one after the other: for an image that is read in columns.
+
+    Tiles at the right and at the bottom are smaller, so a row of tiles begins where its first row
+    would in a file of rows.
+
+    Attributes
+    ----------
+    tile : (int, int)
+        Rows and columns of a tile.
+    """
+
+    tile: tuple[int, int] = (1, 1)
+
+    def read(self, file: BinaryIO, box: Box, name: str) -> Pixels:
+        """Return the pixels of `box` from an open origin called `name`."""
+        out = np.empty((*box.shape, self.shape[2]), self.dtype)
+        for tile in self._tiles(box):
+            rows = Box(max(box.y0, tile.y0), tile.x0, min(box.y1, tile.y1), tile.x1)
+            pixels = np.empty((*rows.shape, self.shape[2]), self.dtype)
+            read_fully(file, pixels, self._position(tile, rows.y0), name)
+            wanted = rows.intersect(box)
+            out[wanted.within(box)] = pixels[wanted.within(rows)]
+        return out
+
+    def parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
+        """Yield the bytes of `box`, which is whole rows of tiles, and where they go."""
+        whole = box.snap(*self.tile).clip(*self.shape[:2])
+        if box != whole or box.width != self.shape[1]:
+            raise ValueError(f"{box} is no rows of tiles of {self.tile}")
+        together, done = np.empty(pixels.size, self.dtype), 0
+        for tile in self._tiles(box):
+            part = pixels[tile.within(box)]
+            together[done : done + part.size].reshape(part.shape)[...] = part
+            done += part.size
+        yield self.position(box.y0, 0), together.data
+
+    def _tiles(self, box: Box) -> Iterator[Box]:
+        """Yield the boxes of the tiles that have a part in `box`."""
+        for tile in box.snap(*self.tile).cut(*self.tile):
+            yield tile.clip(*self.shape[:2])
+
+    def _position(self, tile: Box, row: int) -> int:
+        """Return where row `row` of the image is within a tile."""
+        before = self.shape[1] * tile.y0 + tile.height * tile.x0
+        return self.offset + (before + tile.width * (row - tile.y0)) * self.pixel_bytes
 
 
 @dataclass
@@ -29,10 +83,20 @@ class Scratch:
 
     On Linux it has no name from the start, so that nothing can be left behind; workers open it
     through the parent's file descriptor.
+
+    Parameters
+    ----------
+    info : ImageInfo
+        The image.
+    folder : str, optional
+        Where the file is; by default where temporary files are.
+    tile : (int, int)
+        Rows and columns of its tiles; without, it holds whole rows.
     """
 
     info: ImageInfo
     folder: str | None = None
+    tile: tuple[int, int] = (0, 0)
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
     _fd: int = field(init=False, default=-1)
@@ -58,6 +122,8 @@ class Scratch:
                 "larger disk"
             ) from error
         layout = RawLayout(0, self.info.shape, self.info.dtype)
+        if self.tile[0]:
+            layout = TiledLayout(0, self.info.shape, self.info.dtype, self.tile)
         self.placer = RawPlacer(layout, FilePlace(_NAME, self._path))
         self.source = RawSource(self.info, layout, FileOrigin(_NAME, self._path))
 

@@ -1,0 +1,200 @@
+"""Costs: the memory that a run takes, in the three parts that add up differently.
+
+What several runs share out among them adds up. A worker does one task at a time, so the largest
+counts. Processes are there once, however many runs they serve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from imgpipe.chains.stage import Stage
+from imgpipe.engine.tiler import Tiler
+from imgpipe.executors.base import Traits
+from imgpipe.formats.base import Source
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = [
+    "Cost",
+    "FeedName",
+    "Footing",
+    "cost_of_decoding",
+    "cost_of_feed",
+    "cost_of_processes",
+    "cost_of_tasks",
+    "slot_bytes",
+]
+
+FeedName = Literal["bands", "direct", "whole", "inline"]
+
+# What processes take beside what the plan makes them hold. Measured as sums of proportional set
+# sizes, libraries included, by runs over small images.
+_GROWTH_BYTES = 16 << 20  # of this process: its reader, and what it imports for the run
+_POOL_BYTES = 8 << 20  # of this process, for having workers
+_SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
+_WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
+_WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
+
+_KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
+_SAMPLE_BYTES = 16  # that a kernel of ours may hold for a sample of a small type
+_OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
+_ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
+
+
+@dataclass(frozen=True)
+class Footing:
+    """What processes take before a pixel is worked on, as far as it was measured.
+
+    Attributes
+    ----------
+    held : int
+        Bytes that this process holds already: its libraries, and arrays of the caller's.
+    counted : bool
+        Whether these count towards the limit.
+    worker : int
+        Bytes that every worker takes for itself once it has loaded the functions.
+    libraries : int
+        Bytes of libraries that workers share, and this process has not loaded.
+    """
+
+    held: int = 0
+    counted: bool = False
+    worker: int = 0
+    libraries: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Memory, in bytes.
+
+    Attributes
+    ----------
+    shared : int
+        What a run holds for itself: its slots in shared memory, and what its decoder needs.
+    per_worker : int
+        What each worker holds while it does a task.
+    processes : int
+        What this process and those it has started take by being there.
+    """
+
+    shared: int = 0
+    per_worker: int = 0
+    processes: int = 0
+
+    def __add__(self, other: Self) -> Cost:
+        """Return the cost of both at once, in the same run."""
+        return Cost(
+            self.shared + other.shared,
+            self.per_worker + other.per_worker,
+            self.processes + other.processes,
+        )
+
+    def beside(self, other: Self) -> Cost:
+        """Return the cost of two runs that the same processes serve at once."""
+        return Cost(
+            self.shared + other.shared,
+            max(self.per_worker, other.per_worker),
+            max(self.processes, other.processes),
+        )
+
+    def then(self, other: Self) -> Cost:
+        """Return the cost of two passes of a run, one after the other."""
+        return Cost(
+            max(self.shared, other.shared),
+            max(self.per_worker, other.per_worker),
+            max(self.processes, other.processes),
+        )
+
+    def total(self, workers: int) -> int:
+        """Return all of it, with so many workers."""
+        return self.shared + workers * self.per_worker + self.processes
+
+
+def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
+    """Return what this process and its workers take, whatever they do."""
+    taken = footing.held + _GROWTH_BYTES
+    if traits.isolates:
+        worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
+        taken += _POOL_BYTES + _SERVER_BYTES + workers * worker + footing.libraries
+    return Cost(processes=taken)
+
+
+def cost_of_decoding(source: Source, *, kept: bool) -> Cost:
+    """Return what it takes to decode a source that comes whole; `kept` where a feed counts it."""
+    if source.access != "whole":
+        return Cost()
+    return Cost(shared=source.decode_bytes + (0 if kept else source.info.nbytes))
+
+
+def cost_of_feed(feed: FeedName, tiler: Tiler, window: int) -> Cost:
+    """Return what it takes to get the pixels of a pass to the workers."""
+    match feed:
+        case "bands":
+            return Cost(shared=window * slot_bytes(feed, (tiler,)))
+        case "whole":
+            return Cost(shared=tiler.info.nbytes)
+        case "inline":
+            return Cost(per_worker=_band_bytes(tiler))
+        case "direct":
+            return Cost(per_worker=tiler.most_needed[1] * _pixel_bytes(tiler.info))
+
+
+def slot_bytes(feed: FeedName, tilers: tuple[Tiler, ...]) -> int:
+    """Return the size of a slot for the input of a task of any of these passes; 0 for no slots."""
+    if feed == "whole":
+        return tilers[0].info.nbytes
+    return max(map(_band_bytes, tilers)) if feed == "bands" else 0
+
+
+def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
+    """Return what a worker takes for a task beside its input; `makes` if it keeps what it makes."""
+    info, (rows, columns) = tiler.info, tiler.task
+    after = tiler.stages[-1].after if tiler.stages else info
+    made = (rows + tiler.context_rows) * columns * _pixel_bytes(after) if makes else 0
+    wide = max(info.channels, after.channels) * max(info.dtype.itemsize, after.dtype.itemsize)
+    return Cost(per_worker=made + _worked_on(tiler) + _further(tiler) * wide)
+
+
+def _band_bytes(tiler: Tiler) -> int:
+    """Return the bytes of the rows that a task needs at most."""
+    return tiler.most_needed[0] * tiler.info.row_bytes
+
+
+def _further(tiler: Tiler) -> int:
+    """Return the most pixels that a task holds of further images."""
+    if not any(stage.filter.operands for stage in tiler.stages):
+        return 0
+    tasks = (tiler.reads(box)[1:] for box in tiler.boxes())
+    return max(sum(max(box.area for box in asked) for asked in task) for task in tasks)
+
+
+def _worked_on(tiler: Tiler) -> int:
+    """Return the bytes that the kernels hold for a chunk, all their copies counted."""
+    rows, columns = tiler.chunk
+    y, x = max(0, (tiler.height - rows) // 2), max(0, (tiler.width - columns) // 2)
+    box = Box(y, x, y + rows, x + columns).clip(tiler.height, tiler.width)
+    held = _ORIGIN_COPIES * box.area * _pixel_bytes(tiler.info)
+    for stage in reversed(tiler.stages):
+        wanted = stage.input_box(box)
+        area = wanted.area if stage.filter.definition.region else max(wanted.area, box.area)
+        channels = max(stage.before.channels, stage.after.channels)
+        held = max(held, area * channels * _sample_bytes(stage))
+        box = wanted.clip(stage.before.height, stage.before.width)
+    return held
+
+
+def _sample_bytes(stage: Stage) -> int:
+    """Return the bytes that the kernel of a stage may hold for each sample of its chunk."""
+    definition = stage.filter.definition
+    size = max(stage.before.dtype.itemsize, stage.after.dtype.itemsize)
+    if not definition.ours:
+        return max(_OWN_SAMPLE_BYTES, _KERNEL_COPIES * size)
+    if definition.region is not None:
+        return _ORIGIN_COPIES * size
+    return max(_SAMPLE_BYTES, _KERNEL_COPIES * size)
+
+
+def _pixel_bytes(info: ImageInfo) -> int:
+    return info.channels * info.dtype.itemsize

@@ -1,0 +1,271 @@
+"""Cutting: the shapes of the tasks and chunks that make up the output of a chain.
+
+A task is a stretch of whole rows where rows leave from top to bottom, and where both ends keep
+whole rows together. It is about a square where either end has blocks of several columns, where the
+chain turns rows into columns, and where a large halo would make a stretch of rows too large.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from imgpipe.chains.stages import Stage
+from imgpipe.engine.tiler import Tiler
+from imgpipe.geometry import Box, Halo
+from imgpipe.image import ImageInfo
+
+__all__ = ["TASK_BYTES", "Grid", "context_of", "cut", "pitch", "turns"]
+
+TASK_BYTES = 4 << 20
+_LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
+_CHUNK_PIXELS = 200_000
+_CHUNK_ROWS = 192
+_OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
+_HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The blocks of both ends that tasks should not cut.
+
+    Attributes
+    ----------
+    unit : (int, int)
+        What the sink encodes at once: rows and columns, 0 columns for whole rows. No task cuts it.
+    grain : (int, int)
+        Rows and columns of a natural block of the source, 0 columns for whole rows.
+    """
+
+    unit: tuple[int, int] = (1, 1)
+    grain: tuple[int, int] = (1, 1)
+
+
+def cut(
+    info: ImageInfo,
+    stages: tuple[Stage, ...],
+    after: ImageInfo,
+    grid: Grid,
+    *,
+    task_bytes: int = TASK_BYTES,
+    chunk: tuple[int, int] | None = None,
+    context_rows: int = 0,
+) -> Tiler:
+    """Return how the output of `stages` is cut.
+
+    Parameters
+    ----------
+    info, after : ImageInfo
+        The source and the output.
+    stages : tuple of Stage
+        What lies between them.
+    grid : Grid
+        The blocks of both ends.
+    task_bytes : int
+        Bytes that the larger end of a task should have.
+    chunk : (int, int), optional
+        Rows and columns of a chunk, if they are given.
+    context_rows : int
+        Rows of output above a task that its encoder wants to see too.
+    """
+    blocks = _blocks(info, stages, after, grid.grain)
+    rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
+    columns, first = 0, (blocks[0].first if grid.unit[0] == 1 else 0, 0)
+    if grid.unit[1] and _square(info, stages, after, grid):
+        area = _area(info, stages, after, blocks, task_bytes)
+        down, across = (_merged(*pair) for pair in zip(blocks, grid.unit, strict=True))
+        rows, columns = _sides(area, down.step, across.step, (after.height, after.width))
+        first = down.first, across.first
+    rows, columns = min(rows, after.height), min(columns, after.width)
+    first = first[0] if rows > 1 else 0, first[1] if columns > 1 else 0
+    chunk = chunk or _chunk(stages, rows, columns or after.width)
+    return Tiler(info, stages, after.height, after.width, rows, chunk, context_rows, columns, first)
+
+
+def turns(stages: tuple[Stage, ...]) -> bool:
+    """Whether a row of the output is made from a column of the source."""
+    if not stages:
+        return False
+    after, whole = stages[-1].after, _whole(stages)
+    row = _origins(stages, Box(0, 0, 1, after.width))[0]
+    return row.height * whole.width > row.width * whole.height
+
+
+def pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
+    """Return how many bytes of rows of the source a row of the output stands for."""
+    held = _whole(stages) if stages else info.box
+    return max(1, held.height * info.row_bytes // after.height)
+
+
+def context_of(stages: tuple[Stage, ...]) -> Halo:
+    """Return rows and columns around a pixel of the output that it is made from."""
+    if not stages:
+        return 0, 0
+    after, lengths = stages[-1].after, _lengths(stages)
+    y, x = after.height // 2, after.width // 2
+    origin = _origins(stages, Box(y, x, y + 1, x + 1))[0]
+    rows, columns = ((length / lengths[0] - 1) / 2 for length in origin.shape)
+    for stage, length in zip(stages, lengths, strict=True):
+        halo, grid = stage.context, stage.filter.grid
+        rows += (halo[0] + (grid[0] - 1) / 2) / length
+        columns += (halo[1] + (grid[1] - 1) / 2) / length
+    return max(0, math.ceil(rows)), max(0, math.ceil(columns))
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks of the source along one side of the output: `first` pixels, then `step` each."""
+
+    step: int
+    first: int = 0
+
+
+def _blocks(
+    info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, grain: tuple[int, int]
+) -> tuple[_Blocks, _Blocks]:
+    """Return where the blocks of the source are in the rows and in the columns of the output.
+
+    This is exact where the chain moves pixels and nothing else, and about right where it resizes.
+    """
+    sizes = grain[0], grain[1] or 1
+    if not stages:
+        return _Blocks(sizes[0]), _Blocks(sizes[1])
+    whole = _whole(stages)
+    top, left = (_origins(stages, part)[0] for part in (
+        Box(0, 0, 1, after.width), Box(0, 0, after.height, 1)
+    ))  # fmt: skip
+    down, across = (
+        _along(whole.y0, whole.y1, top.y0, sizes[0], after.height),
+        _along(whole.x0, whole.x1, left.x0, sizes[1], after.width),
+    )
+    if turns(stages):
+        down = _along(whole.x0, whole.x1, top.x0, sizes[1], after.height)
+        across = _along(whole.y0, whole.y1, left.y0, sizes[0], after.width)
+    return down, across
+
+
+def _along(begin: int, end: int, start: int, size: int, length: int) -> _Blocks:
+    """Return the blocks along a side of the output.
+
+    Its `length` pixels come from `begin` to `end` of the source, the first of them from `start`.
+    """
+    if size == 1:
+        return _Blocks(1)
+    step = max(1, round(size * length / (end - begin)))
+    if end - begin != length:
+        return _Blocks(step)
+    mirrored = start > begin
+    return _Blocks(step, (end if mirrored else -begin) % size)
+
+
+def _merged(blocks: _Blocks, unit: int) -> _Blocks:
+    """Return the blocks that are whole units, and if possible whole blocks of the source too."""
+    if unit == 1:
+        return blocks
+    common = math.lcm(unit, blocks.step)
+    aligned = blocks.first == 0 and common <= 4 * max(unit, blocks.step)
+    return _Blocks(common if aligned else unit)
+
+
+def _stretch(
+    info: ImageInfo,
+    stages: tuple[Stage, ...],
+    after: ImageInfo,
+    unit: tuple[int, int],
+    blocks: _Blocks,
+    task_bytes: int,
+) -> int:
+    """Return the rows of a task of whole rows."""
+    widest = max(after.row_bytes, pitch(info, stages, after))
+    rows = task_bytes // widest
+    if not _all_ours(stages):
+        rows = max(rows, min(_OWN_SIDE, 4 * task_bytes // widest))
+    rows = max(rows, _HALOS_PER_CHUNK * context_of(stages)[0] * task_bytes // TASK_BYTES)
+    rows = min(max(rows, 1), after.height)
+    step = _merged(blocks, unit[0]).step
+    if step % blocks.step:  # blocks are read by two tasks: so few as the memory allows
+        rows = max(rows, min(4 * blocks.step, 4 * task_bytes // widest))
+    return max(1, round(rows / step)) * step
+
+
+def _square(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, grid: Grid) -> bool:
+    """Whether a task had better be a square than a stretch of rows."""
+    if grid.grain[1] > 1 or grid.unit[1] > 1 or turns(stages):
+        return True
+    widest = max(after.row_bytes, pitch(info, stages, after))
+    return _HALOS_PER_CHUNK * context_of(stages)[0] * widest > TASK_BYTES
+
+
+def _area(
+    info: ImageInfo,
+    stages: tuple[Stage, ...],
+    after: ImageInfo,
+    blocks: tuple[_Blocks, _Blocks],
+    task_bytes: int,
+) -> int:
+    """Return the pixels of a task that is a square."""
+    source = (_whole(stages).area if stages else info.pixels) / after.pixels
+    pixel = max(after.nbytes / after.pixels, source * info.nbytes / info.pixels)
+    area = max(task_bytes, _LEAST_BYTES) / pixel
+    if not _all_ours(stages):
+        area = max(area, min(_OWN_SIDE**2, 4 * area))
+    share = task_bytes / TASK_BYTES
+    rows, columns = (_HALOS_PER_CHUNK * halo for halo in context_of(stages))
+    if rows or columns:  # blocks around the task are read too: the more of them, the fewer twice
+        rows, columns = max(rows, 4 * blocks[0].step), max(columns, 4 * blocks[1].step)
+    return max(1, round(max(area, rows * columns * share)))
+
+
+def _sides(area: int, down: int, across: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of about a square, of whole blocks of `down` by `across`."""
+    side = math.sqrt(area)
+    if down > across:
+        rows = _whole_blocks(max(side, area / size[1]), down, size[0])
+        return rows, _whole_blocks(area / rows, across, size[1])
+    columns = _whole_blocks(max(side, area / size[0]), across, size[1])
+    return _whole_blocks(area / columns, down, size[0]), columns
+
+
+def _whole_blocks(length: float, step: int, size: int) -> int:
+    return min(max(1, round(length / step)) * step, -(-size // step) * step)
+
+
+def _chunk(stages: tuple[Stage, ...], task_rows: int, task_columns: int) -> tuple[int, int]:
+    """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
+    rows_halo, columns_halo = context_of(stages)
+    side = max([1.0, *_lengths(stages)])
+    rows, pixels = (_CHUNK_ROWS, _CHUNK_PIXELS) if _all_ours(stages) else (_OWN_SIDE, _OWN_SIDE**2)
+    rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
+    columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
+    return rows, _even(task_columns, columns)
+
+
+def _all_ours(stages: tuple[Stage, ...]) -> bool:
+    return all(stage.filter.definition.ours for stage in stages)
+
+
+def _even(size: int, wanted: float) -> int:
+    """Return the length of the equal pieces, of about `wanted`, that make up `size`."""
+    pieces = max(1, round(size / wanted))
+    return -(-size // pieces)
+
+
+def _origins(stages: tuple[Stage, ...], box: Box) -> list[Box]:
+    """Return where the pixels of `box` after all stages were before each, without halos."""
+    found: list[Box] = []
+    for stage in reversed(stages):
+        found.insert(0, stage.origin(found[0] if found else box))
+    return found
+
+
+def _whole(stages: tuple[Stage, ...]) -> Box:
+    """Return the part of the source that the whole output is made from, without halos."""
+    return _origins(stages, stages[-1].after.box)[0]
+
+
+def _lengths(stages: tuple[Stage, ...]) -> list[float]:
+    """Return how long the side of a pixel of the output is before each stage."""
+    if not stages:
+        return []
+    whole = stages[-1].after
+    return [math.sqrt(box.area / whole.pixels) for box in _origins(stages, whole.box)]

@@ -1,0 +1,173 @@
+"""A plan fits its budget by fewer workers, a shorter window and smaller tasks, never otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import imgpipe
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.stages import resolve
+from imgpipe.engine.costs import Cost, Footing
+from imgpipe.engine.plan import Plan, make_plan
+from imgpipe.errors import MemoryPlanError
+from imgpipe.executors.base import Traits
+from imgpipe.filters import astype, blur, grayscale, invert, resize, rotate
+from imgpipe.formats.arrays import RandomArray, SequentialArray
+from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.scratch import Scratch
+from imgpipe.image import ImageInfo
+from tests.conftest import noise
+
+MB = 1_000_000
+POOL = Traits(shares_memory=True, shares_files=True, isolates=True)
+CHAINS = {
+    "nothing": Chain(()),
+    "blur": Chain((blur(sigma=2),)),
+    "smaller": Chain((resize(size="5%"),)),
+    "gray": astype(dtype="uint8") | grayscale(),
+    "rotate": Chain((rotate(),)),
+}
+
+
+class RowsOf20:
+    """An encoder whose unit is 2 MB of rows, as that of PNG."""
+
+    context_rows = 1
+
+    def __init__(self, info: ImageInfo) -> None:
+        self.info, self.kind, self.encoder = info, "ordered", self
+        self.unit = max(1, 2 * MB // info.row_bytes), 0
+
+    def bound(self, rows: int) -> int:
+        return rows * (self.info.row_bytes + 1)
+
+
+def planned(
+    chain: str,
+    height: int,
+    width: int,
+    *,
+    source: type = SequentialArray,
+    sink: type = RowsOf20,
+    dtype: str = "uint8",
+    workers: int = 2,
+    budget: int | None = None,
+) -> Plan:
+    info = ImageInfo(height, width, 3, np.dtype(dtype), None, "rgb")
+    stages = resolve(CHAINS[chain], info)
+    after = stages[-1].after if stages else info
+    start: Source = source(info, np.empty(0))
+    end: Sink = sink(after)
+    return make_plan(
+        start, stages, end, destination="out", traits=POOL, workers=workers, executor="for a test",
+        max_memory=budget, chunk=None, footing=Footing(),
+    )  # fmt: skip
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from(list(CHAINS)),
+    st.sampled_from([SequentialArray, RandomArray]),
+    st.sampled_from(["uint8", "float64"]),
+    st.tuples(st.integers(40, 5000), st.integers(40, 40_000)),
+)
+def test_no_budget_changes_what_is_encoded_at_once(
+    chain: str, source: type, dtype: str, size: tuple[int, int]
+) -> None:
+    """And a smaller budget never makes a plan that takes more."""
+    height, width = size
+    found: list[Plan] = []
+    for budget in (8000 * MB, 1000 * MB, 250 * MB, 120 * MB, 60 * MB):
+        try:
+            plan = planned(
+                chain, height, width, source=source, dtype=dtype, budget=budget, workers=4
+            )
+        except MemoryPlanError as error:
+            enough = int(str(error).split("--max-memory ")[1].split("M")[0])
+            assert enough * MB > budget
+            found.append(
+                planned(chain, height, width, source=source, dtype=dtype, budget=enough * MB)
+            )
+            assert found[-1].workers == 1
+            break
+        assert plan.memory <= budget
+        found.append(plan)
+    for plan in found:
+        last = plan.encoding or plan.tiler
+        assert plan.unit == RowsOf20(plan.after).unit
+        assert last.task_rows % plan.unit[0] == 0 or last.task_rows == last.height
+        assert last.task_columns == 0
+        assert (plan.encoding is None) == (found[0].encoding is None)
+    assert sorted(plan.memory for plan in found)[::-1] == [plan.memory for plan in found]
+
+
+def test_pixels_are_staged_where_a_unit_stands_for_very_many_of_the_input() -> None:
+    plan = planned("smaller", 10_000, 10_000)
+    assert plan.feed == "bands"
+    assert plan.encoding is not None
+    assert plan.tiler.context_rows == 0
+    assert plan.tiler.task_rows < plan.unit[0] / 5
+    assert plan.encoding.context_rows == 1
+    assert plan.encoding.info == plan.after
+    assert plan.passes == 2
+    assert "1 MB on disk" in str(plan)
+    assert planned("blur", 10_000, 10_000).encoding is None
+    assert planned("smaller", 10_000, 10_000, sink=Scratch).encoding is None
+
+
+def test_a_quarter_turn_is_staged_or_goes_through_tiles() -> None:
+    plan = planned("rotate", 4000, 5000, source=RandomArray)
+    assert plan.encoding is not None
+    assert plan.tiler.task_columns
+    plan = planned("rotate", 4000, 5000)
+    assert plan.encoding is None
+    assert plan.scratch_bytes == 4000 * 5000 * 3
+    rows, columns = plan.scratch_tile
+    assert 16_000 <= 3 * rows * columns <= 64_000
+
+
+def test_costs_of_runs_add_up_by_part() -> None:
+    one, other = Cost(10, 7, 100), Cost(20, 5, 90)
+    assert one.beside(other) == Cost(30, 7, 100)
+    assert one.then(other) == Cost(20, 7, 100)
+    assert one + other == Cost(30, 12, 190)
+    assert one.total(workers=3) == 10 + 21 + 100
+    plan = planned("blur", 3000, 2000, workers=3)
+    assert plan.memory == plan.cost.total(plan.workers)
+    assert plan.cost.shared == plan.window * (plan.band_bytes + plan.payload_bytes)
+
+
+@pytest.fixture(scope="module")
+def wide() -> np.ndarray:
+    """An image of which a unit of PNG has few rows."""
+    return np.tile(noise((61, 400, 3), "uint8"), (1, 50, 1))
+
+
+def test_bytes_of_a_wide_image_are_the_same_whatever_makes_it(
+    wide: np.ndarray, tmp_path: Path
+) -> None:
+    """Though a row of it is made from one row, from twelve, or from a column."""
+    np.save(tmp_path / "plain.npy", 255 - wide)
+    np.save(tmp_path / "float.npy", (255 - wide) / 255)
+    np.save(tmp_path / "turned.npy", np.rot90(255 - wide, -1))
+    np.save(tmp_path / "larger.npy", (255 - wide).repeat(12, axis=0))
+    imgpipe.write(np.ascontiguousarray(np.rot90(255 - wide, -1)), tmp_path / "turned.png")
+    chains = {
+        "plain.npy": invert(),
+        "float.npy": astype(dtype="uint8") | invert(),
+        "turned.npy": rotate() | invert(),
+        "turned.png": rotate() | invert(),
+        "larger.npy": resize(size="20000x61!", method="nearest") | invert(),
+    }
+    expected = tmp_path / "expected.png"
+    imgpipe.write(wide, expected)
+    for name, chain in chains.items():
+        for limit in (None, 130 * MB):
+            out = tmp_path / "out.png"
+            report = imgpipe.run(tmp_path / name, chain, out, workers=2, max_memory=limit)
+            assert out.read_bytes() == expected.read_bytes(), (name, limit, report)
