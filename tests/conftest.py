@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
+from imgpipe.testing.pictures import noise
 from tests.faraway import FarAwayExecutor
+
+__all__ = ["CORPORA", "FarAwayExecutor", "PicklingExecutor", "natural", "noise"]
 
 settings.register_profile("imgpipe", deadline=None)  # a noisy machine is no failure
 settings.load_profile("imgpipe")
@@ -106,11 +109,3 @@ def natural(shape: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:
         made[y : y + rows // 6, x : x + columns // 5] += rng.integers(-90, 90, channels)
     made += rng.normal(0, 2, made.shape)
     return np.clip(np.rint(made), 0, 255).astype(np.uint8)
-
-
-def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray[Any]:
-    """Random values over the whole range of `dtype`; floats of very different sizes."""
-    rng = np.random.default_rng(seed)
-    if np.dtype(dtype).kind == "f":
-        return (rng.standard_normal(shape) * 10.0 ** rng.integers(-6, 7, shape)).astype(dtype)
-    return rng.integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)

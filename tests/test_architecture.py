@@ -41,6 +41,7 @@ WAYS_IN = {
     "iteration",
     "measuring",
     "pipeline",
+    "testing",
 }
 MEMBERS = {member.module.removeprefix("imgpipe.") for member in FORMATS.values()}
 """Members of the open set of formats; all else in it is its base."""

@@ -20,7 +20,6 @@ from imgpipe.cli import execute
 from imgpipe.cli.program import program
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.events import Compared
-from imgpipe.registry import FILTERS
 
 Pixels = np.ndarray[Any, Any]
 
@@ -559,11 +558,6 @@ def test_what_is_no_single_filter_is_refused() -> None:
         imgpipe.check(imgpipe.filters.blur() | imgpipe.filters.invert())
     with pytest.raises(UsageError, match="a filter or a chain, not int"):
         imgpipe.check(3)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("name", sorted(set(FILTERS) & {"blur", "box", "invert", "autocontrast"}))
-def test_filters_of_our_own_pass(name: str) -> None:
-    assert imgpipe.check(FILTERS.load(name))
 
 
 def test_alpha_of_ones_own_picture_is_what_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,248 @@
+"""Conformance of executors: they do what they get, are what they claim, and change no byte."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import numpy as np
+
+from imgpipe.chains.decorator import filter
+from imgpipe.engine.buffers import Buffers, Slot
+from imgpipe.errors import ImgpipeError
+from imgpipe.executors.base import Supervised, Traits, traits_of
+from imgpipe.filters import autocontrast, blur, flip
+from imgpipe.image import Pixels
+from imgpipe.inmemory import write
+from imgpipe.pipeline import run
+from imgpipe.testing.pictures import noise
+from imgpipe.testing.suite import Suite, must
+
+__all__ = ["ExecutorSuite", "check_executor"]
+
+_PATIENCE = 60.0  # seconds for what takes none; no worker should be waited for without an end
+_WORKERS = 2
+_TASKS = 20
+_WORD = b"imgpipe"
+
+
+class ExecutorSuite(Suite):
+    """What every executor must do: a `concurrent.futures.Executor` that imgpipe can use.
+
+    A subclass has a method `make`.
+    """
+
+    def make(self, workers: int) -> Executor:
+        """Return a new executor; the tests shut it down.
+
+        Parameters
+        ----------
+        workers : int
+            Its workers.
+        """
+        raise NotImplementedError("a suite for an executor needs a method make(self, workers)")
+
+    def test_runs_what_it_gets(self) -> None:
+        """Every function with its arguments, more of them than there are workers."""
+        with self._made() as executor:
+            futures = [executor.submit(_shown, n, b=n + 1) for n in range(_TASKS)]
+            for n, future in enumerate(futures):
+                shown = future.result(_PATIENCE)
+                must(shown == f"{n}, {n + 1}", f"task {n} with b={n + 1} gave {shown!r}")
+
+    def test_tells_when_a_task_is_done(self) -> None:
+        """By the callbacks of its future, for results and for failures."""
+        with self._made() as executor:
+            for function in (_shown, _fail):
+                told = threading.Event()
+                _tell(executor.submit(function, 1), told)
+                must(told.wait(_PATIENCE), "the callback of a future that is done is not called")
+
+    def test_tells_failures(self) -> None:
+        """An exception of a function is that of the future, and the executor goes on."""
+        with self._made() as executor:
+            error = executor.submit(_fail, 1).exception(_PATIENCE)
+            must(
+                isinstance(error, ValueError) and "no such key" in str(error),
+                f"a function raised ValueError('no such key'), its future tells {error!r}",
+            )
+            must(executor.submit(_shown, 1).result(_PATIENCE) == "1, 0", "it does not go on")
+
+    def test_shuts_down_twice(self) -> None:
+        """A second `shutdown` does nothing."""
+        with self._made() as executor:
+            executor.submit(_shown, 1).result(_PATIENCE)
+            executor.shutdown()
+
+    def test_shares_the_memory_that_it_claims(self) -> None:
+        """With ``shares_memory`` a worker writes into shared memory of this process."""
+        with self._made() as executor, contextlib.closing(Buffers(1, 64, shared=True)) as buffers:
+            if _traits(executor).shares_memory:
+                (slot,) = buffers.slots
+                executor.submit(_write_memory, slot).result(_PATIENCE)
+                found = bytes(slot.bytes()[: len(_WORD)])
+                must(found == _WORD, "shares_memory is True, but what a worker writes is not there")
+
+    def test_shares_the_files_that_it_claims(self) -> None:
+        """With ``shares_files`` a worker reads and writes files of this process."""
+        with self._made() as executor, tempfile.TemporaryDirectory() as folder:
+            if _traits(executor).shares_files:
+                source, out = Path(folder, "in"), Path(folder, "out")
+                source.write_bytes(_WORD)
+                future = executor.submit(_copy_file, str(source), str(out))
+                error = future.exception(_PATIENCE)
+                must(error is None, f"shares_files is True, but a worker cannot open: {error!r}")
+                must(out.is_file(), "shares_files is True, but what a worker writes is not there")
+                must(out.read_bytes() == _WORD, "a worker reads or writes another file")
+
+    def test_isolates_as_it_claims(self) -> None:
+        """``isolates`` is True if workers are other processes, and False if they are threads."""
+        with self._made() as executor:
+            here = executor.submit(_who).result(_PATIENCE) == _who()
+            isolates = _traits(executor).isolates
+            where = "in this process" if here else "in another process"
+            must(isolates != here, f"isolates is {isolates}, but a task runs {where}")
+
+    def test_makes_the_same_bytes(self) -> None:
+        """PNG and npy, streamed, turned over, and measured first."""
+        chains = {"blur": blur(), "flip": flip("vertical"), "autocontrast": autocontrast()}
+        with self._made() as executor, _picture() as source:
+            for suffix in (".png", ".npy"):
+                for name, chain in chains.items():
+                    out = source.with_name(f"out{suffix}")
+                    run(source, chain, out, executor="serial")
+                    expected = out.read_bytes()
+                    run(source, chain, out, executor=executor, workers=_WORKERS, chunk=(16, 64))
+                    must(
+                        out.read_bytes() == expected,
+                        f"{name} into {suffix} gives other bytes than without workers",
+                    )
+
+    def test_takes_functions_that_cannot_be_imported(self) -> None:
+        """A filter that is a closure arrives by value."""
+        step = 3
+
+        @filter(halo=0)
+        def raised(chunk: Pixels) -> Pixels:
+            return chunk // 2 + step
+
+        with self._made() as executor, _picture() as source:
+            out = source.with_name("out.npy")
+            run(source, raised(), out, executor=executor, workers=_WORKERS)
+            expected = noise((101, 97, 3), "uint8") // 2 + 3
+            must(np.array_equal(np.load(out), expected), "a closure made another image")
+
+    def test_survives_the_death_of_a_worker(self) -> None:
+        """If it is supervised: one death costs time; a function that always ends it is an error."""
+        with self._made() as executor, _picture() as source:
+            if not isinstance(executor, Supervised):
+                return
+            label = executor.label(executor.submit(_shown, 1))
+            must(label, "a worker has no label")
+            out, mark = source.with_name("out.png"), source.with_name("mark")
+            run(source, _ends(mark=str(mark)), out, executor=executor, workers=_WORKERS)
+            must(mark.exists(), "the function that ends its worker was not called")
+            made = out.read_bytes()
+            run(source, _ends(mark=str(mark)), out, executor="serial")
+            must(made == out.read_bytes(), "a worker died once, and the bytes are others")
+            out.unlink()
+            try:
+                run(source, _ends(), out, executor=executor, workers=_WORKERS)
+            except ImgpipeError:
+                must(not out.exists(), "a run that failed left its output")
+            else:
+                raise AssertionError("a function ended every worker it got, and no error tells")
+            run(source, _ends(mark=str(mark)), out, executor=executor, workers=_WORKERS)
+            must(made == out.read_bytes(), "after an error the bytes are others")
+
+    @contextlib.contextmanager
+    def _made(self) -> Iterator[Executor]:
+        executor = self.make(_WORKERS)
+        must(isinstance(executor, Executor), f"{executor!r} is no concurrent.futures.Executor")
+        try:
+            yield executor
+        finally:
+            executor.shutdown()
+
+
+def check_executor(make: Callable[[int], Executor]) -> None:
+    """Run `ExecutorSuite` on an executor.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(workers)`` returns a new executor.
+
+    Raises
+    ------
+    AssertionError
+        If it does not conform.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from imgpipe.testing import check_executor
+    >>> check_executor(ThreadPoolExecutor)
+    """
+    type("_Suite", (ExecutorSuite,), {"make": lambda _, workers: make(workers)})().check()
+
+
+def _traits(executor: Executor) -> Traits:
+    traits = traits_of(executor)
+    must(
+        traits.isolates or traits.shares_files,
+        "isolates is False, so its workers are in this process: shares_files must be True",
+    )
+    return traits
+
+
+def _tell(future: Future[object], told: threading.Event) -> None:
+    future.add_done_callback(lambda _: told.set())
+
+
+@contextlib.contextmanager
+def _picture() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "in.png")
+        write(noise((101, 97, 3), "uint8"), source)
+        yield source
+
+
+# --- what workers do: found by its name in a process that imports imgpipe ---------------
+
+
+def _shown(a: int, *, b: int = 0) -> str:
+    return f"{a}, {b}"
+
+
+def _fail(a: int) -> None:
+    raise ValueError("no such key")
+
+
+def _who() -> tuple[int, str]:
+    """Return what no two processes have in common."""
+    return os.getpid(), os.uname().nodename
+
+
+def _write_memory(slot: Slot) -> None:
+    slot.bytes()[: len(_WORD)] = _WORD
+
+
+def _copy_file(source: str, out: str) -> None:
+    Path(out).write_bytes(Path(source).read_bytes())
+
+
+@filter(halo=0)
+def _ends(chunk: Pixels, *, mark: str = "") -> Pixels:
+    """Invert; end the process first, but only once if there is a file to mark that with."""
+    if not mark:
+        os._exit(3)
+    if not os.path.exists(mark):
+        Path(mark).touch()
+        os._exit(3)
+    return 255 - chunk
