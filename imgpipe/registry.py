@@ -73,6 +73,7 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
         self._kind, self._members, self._group = kind, members, group
         self.built_in: Mapping[str, MemberT] = dict(members)
         self._discovered, self._member = not group, member
+        self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> MemberT:
         if name not in self._members:
@@ -100,6 +101,8 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
         except KeyError:
             known = ", ".join(sorted(self))
             raise UsageError(f"there is no {self._kind} {name!r}; there are: {known}") from None
+        if name in self._loaded:
+            return self._loaded[name]
         try:
             module = importlib.import_module(member.module)
             return getattr(module, member.attribute) if member.attribute else module
@@ -110,6 +113,16 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
                 f"the {self._kind} {name!r} comes from {member.module}, which fails to load "
                 f"({type(error).__name__}: {error}); update or remove that package"
             ) from error
+
+    @contextlib.contextmanager
+    def with_member(self, name: str, loaded: Any) -> Iterator[None]:
+        """Have one member more for a while, such as one of another package under test."""
+        members, held = dict(self._members), dict(self._loaded)
+        self._members[name], self._loaded[name] = self._member("", "", ""), loaded
+        try:
+            yield
+        finally:
+            self._members, self._loaded = members, held
 
     def _discover(self) -> None:
         if self._discovered:

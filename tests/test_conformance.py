@@ -1,4 +1,4 @@
-"""What every filter and every format must do, by being registered."""
+"""Conformance: what every filter, format and executor must do, by being registered."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.formatting import format_chain
 from imgpipe.cli import execute
 from imgpipe.cli.options import option_words
-from imgpipe.errors import CorruptError, ImgpipeError, ParameterError, UsageError
+from imgpipe.errors import CorruptError, ParameterError, UsageError
 from imgpipe.parameters import Parameter
-from imgpipe.registry import FILTERS, FORMATS
-from imgpipe.testing import FilterSuite
+from imgpipe.registry import EXECUTORS, FILTERS, FORMATS
+from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite
+from imgpipe.testing.files import must_tell_of_damage
 from imgpipe.testing.filters import must_be_the_same_in_pieces, must_be_written_as_it_is
-from tests.conftest import noise
+from tests.conftest import FarAwayExecutor, noise
 
 SHAPE = (47, 59, 3)
 FLOATS = ("float32", "float64")
@@ -153,55 +154,23 @@ def from_command_line(one: Filter) -> Chain:
     return asked[0]
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_back_what_it_was_given(
-    name: str, channels: int, dtype: str, tmp_path: Path
-) -> None:
-    suffix = FORMATS[name].suffixes[0]
-    for shape in ((1, 1), (1, 211), (211, 1), (97, 89)):
-        array = noise((*shape, channels), dtype)
-        np.save(tmp_path / "in.npy", array)
-        for executor in ("serial", "threads"):
-            out = tmp_path / f"o{suffix}"
-            imgpipe.run(tmp_path / "in.npy", imgpipe.Chain(()), out, executor=executor)
-            np.testing.assert_array_equal(imgpipe.read(out), array)
-            assert imgpipe.info(out).shape == array.shape
+class TestFormats(FormatSuite):
+    @pytest.fixture(autouse=True)
+    def _subject(self, name: str, pool: Executor) -> None:
+        self.format, self.executor = name, pool
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_format_tells_of_damage_in_its_own_words(
     name: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    folder = tmp_path_factory.mktemp(name)
-    suffix = FORMATS[name].suffixes[0]
-    np.save(folder / "in.npy", noise((23, 19, 3), "uint8"))
-    whole = folder / f"whole{suffix}"
-    imgpipe.run(folder / "in.npy", imgpipe.Chain(()), whole)
-    content = bytearray(whole.read_bytes())
-    damaged = folder / f"damaged{suffix}"
-
-    cut = data.draw(st.integers(0, len(content) - 1))
-    damaged.write_bytes(content[:cut])
-    said = what_reading_says(damaged)  # no error where all that is missing comes after the pixels
-    assert str(damaged) in said or np.array_equal(imgpipe.read(damaged), imgpipe.read(whole))
-
-    at = data.draw(st.integers(0, len(content) - 1))
-    content[at] ^= data.draw(st.integers(1, 255))
-    damaged.write_bytes(content)
-    said = what_reading_says(damaged)
-    assert not said or str(damaged) in said
-
-
-def what_reading_says(path: Path) -> str:
-    try:
-        imgpipe.read(path)
-    except ImgpipeError as error:
-        return str(error)
-    return ""
+    path = tmp_path_factory.mktemp(name) / f"image{FORMATS[name].suffixes[0]}"
+    imgpipe.write(noise((23, 19, 3), "uint8"), path)
+    at = st.lists(st.integers(0, path.stat().st_size - 1), max_size=3)
+    must_tell_of_damage(path, cuts=data.draw(at), flips=data.draw(at))
 
 
 def test_a_truncated_array_is_corrupt(tmp_path: Path) -> None:
@@ -210,3 +179,24 @@ def test_a_truncated_array_is_corrupt(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptError, match="truncated"):
         imgpipe.info(path)
+
+
+class Kept(Executor):
+    """An executor that is not ended with a test."""
+
+    def __init__(self, inner: FarAwayExecutor) -> None:
+        self.traits, self.submit = inner.traits, inner.submit
+
+
+@pytest.mark.parametrize("name", [*EXECUTORS, "far away"])
+@pytest.mark.usefixtures("pool")  # keeps the fork server of all pools
+class TestExecutors(ExecutorSuite):
+    @pytest.fixture(autouse=True)
+    def _subject(self, name: str, request: pytest.FixtureRequest) -> None:
+        self.executor = name
+        if name == "far away":
+            self.make = lambda _: Kept(request.getfixturevalue("far_away"))
+
+    @pytest.mark.slow
+    def test_survives_the_death_of_a_worker(self) -> None:
+        super().test_survives_the_death_of_a_worker()

@@ -15,10 +15,13 @@ suites.
 
 from imgpipe.testing.executors import ExecutorSuite, check_executor
 from imgpipe.testing.filters import FilterSuite, check_filter
+from imgpipe.testing.formats import FormatSuite, check_format
 
 __all__ = [
     "ExecutorSuite",
     "FilterSuite",
+    "FormatSuite",
     "check_executor",
     "check_filter",
+    "check_format",
 ]

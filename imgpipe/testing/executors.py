@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from imgpipe.filters import autocontrast, blur, flip
 from imgpipe.image import Pixels
 from imgpipe.inmemory import write
 from imgpipe.pipeline import run
+from imgpipe.registry import EXECUTORS
 from imgpipe.testing.pictures import noise
 from imgpipe.testing.suite import Suite, must
 
@@ -34,7 +36,7 @@ _WORD = b"imgpipe"
 class ExecutorSuite(Suite):
     """What every executor must do: a `concurrent.futures.Executor` that imgpipe can use.
 
-    A subclass has a method `make`.
+    A subclass has a method `make`, or names a registered executor as `executor`.
     """
 
     def make(self, workers: int) -> Executor:
@@ -45,7 +47,9 @@ class ExecutorSuite(Suite):
         workers : int
             Its workers.
         """
-        raise NotImplementedError("a suite for an executor needs a method make(self, workers)")
+        must(isinstance(self.executor, str), "give the name of an executor, or a method make")
+        made: Executor = EXECUTORS.load(str(self.executor))(workers)
+        return made
 
     def test_runs_what_it_gets(self) -> None:
         """Every function with its arguments, more of them than there are workers."""
@@ -107,6 +111,14 @@ class ExecutorSuite(Suite):
             isolates = _traits(executor).isolates
             where = "in this process" if here else "in another process"
             must(isolates != here, f"isolates is {isolates}, but a task runs {where}")
+
+    def test_is_where_it_claims(self) -> None:
+        """``same_host`` is False if workers are elsewhere; ``processors`` is their number or 0."""
+        with self._made() as executor:
+            traits, (_, host) = _traits(executor), executor.submit(_who).result(_PATIENCE)
+            here = host == _who()[1]
+            must(here or not traits.same_host, f"same_host is True, but a task runs on {host}")
+            must(traits.processors >= 0, f"processors is {traits.processors}")
 
     def test_makes_the_same_bytes(self) -> None:
         """PNG and npy, streamed, turned over, and measured first."""
@@ -170,13 +182,13 @@ class ExecutorSuite(Suite):
             executor.shutdown()
 
 
-def check_executor(make: Callable[[int], Executor]) -> None:
+def check_executor(executor: str | Callable[[int], Executor]) -> None:
     """Run `ExecutorSuite` on an executor.
 
     Parameters
     ----------
-    make : callable
-        ``make(workers)`` returns a new executor.
+    executor : str or callable
+        Its registered name, or ``executor(workers)`` that returns a new one.
 
     Raises
     ------
@@ -189,14 +201,18 @@ def check_executor(make: Callable[[int], Executor]) -> None:
     >>> from imgpipe.testing import check_executor
     >>> check_executor(ThreadPoolExecutor)
     """
-    type("_Suite", (ExecutorSuite,), {"make": lambda _, workers: make(workers)})().check()
+    how: dict[str, Any] = {"executor": executor}
+    if not isinstance(executor, str):
+        make = executor
+        how = {"make": lambda _, workers: make(workers)}
+    type("_Suite", (ExecutorSuite,), how)().check()
 
 
 def _traits(executor: Executor) -> Traits:
     traits = traits_of(executor)
     must(
-        traits.isolates or traits.shares_files,
-        "isolates is False, so its workers are in this process: shares_files must be True",
+        traits.isolates or (traits.shares_files and traits.same_host),
+        "isolates is False, so its workers are in this process: same_host and shares_files too",
     )
     return traits
 

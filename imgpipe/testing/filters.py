@@ -18,7 +18,6 @@ from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.sending import by_value
 from imgpipe.checking import check
 from imgpipe.errors import ImgpipeError, UsageError
-from imgpipe.executors.choice import ExecutorLike
 from imgpipe.image import Pixels
 from imgpipe.inmemory import apply
 from imgpipe.pipeline import run
@@ -51,15 +50,12 @@ class FilterSuite(Suite):
         Numbers of colour channels that it takes.
     alpha : bool
         Whether it takes images with alpha.
-    executor : Executor or str, as for `imgpipe.run`
-        Where it is tried beside this process.
     """
 
     filter: Any = None
     dtypes: tuple[str, ...] = _SEVERAL
     channels: tuple[int, ...] = (1, 3)
     alpha: bool = True
-    executor: ExecutorLike = "processes"
 
     @property
     def subject(self) -> Filter:
@@ -92,13 +88,13 @@ class FilterSuite(Suite):
 
     def test_is_the_same_in_workers(self) -> None:
         """From file to file by `executor`, where it arrives pickled or by value."""
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, self.workers(2) as executor:
             source, out = Path(folder, "in.npy"), Path(folder, "out.npy")
             for dtype in self.dtypes:
                 array = Kind(dtype, max(self.channels)).picture(_ROWS, _COLUMNS)
                 one = _completed(self.subject, array)
                 np.save(source, array)
-                run(source, one, out, executor=self.executor, workers=2, chunk=11)
+                run(source, one, out, executor=executor, workers=2, chunk=11)
                 expected = _whole(one, array, None)
                 made = np.load(out).reshape(expected.shape)
                 must_equal(made, expected, f"{one} of {dtype} in workers")

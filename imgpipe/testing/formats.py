@@ -1,1 +1,311 @@
-"""Conformance of formats."""
+"""Conformance of formats: what goes in comes out, and bytes depend on the image alone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
+from imgpipe.errors import FilterError, LimitError
+from imgpipe.formats.base import Sink
+from imgpipe.formats.choosing import HEAD_BYTES, format_of, loaded
+from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
+from imgpipe.formats.fitting import fitted
+from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin
+from imgpipe.formats.target import FileTarget, MemoryTarget, Target
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.inmemory import info, read, write
+from imgpipe.pipeline import run
+from imgpipe.registry import FORMATS
+from imgpipe.testing.files import must_tell_of_damage, put_in, taken_out
+from imgpipe.testing.pictures import noise
+from imgpipe.testing.suite import Suite, must, must_equal
+
+__all__ = ["FormatSuite", "check_format"]
+
+_ALL_TYPES = ("uint8", "uint16", "int16", "uint32", "int64", "float16", "float32", "float64")
+_ALL_LAYOUTS = (RGB, GRAY, GRAY_ALPHA, RGBA, Layout(5, "other"))
+_SIZES = ((1, 1), (1, 211), (211, 1), (97, 89), (3, 4001))
+_WIDE = 2000  # columns; so that two units are not many megapixels
+_LARGEST_TRIED = 8 << 20  # bytes of pixels
+_SMALL = (23, 19)
+
+
+class FormatSuite(Suite):
+    """What every format must do.
+
+    Attributes
+    ----------
+    format : str or Format
+        The format: its registered name, or its declaration, which is registered for the test.
+    save : dict
+        Options to write with.
+    sample : bytes
+        A file, where the format can only be read.
+    """
+
+    format: str | Format = ""
+    save: Mapping[str, Any] = MappingProxyType({})
+    sample: bytes = b""
+
+    @property
+    def subject(self) -> Format:
+        """The declaration of the format."""
+        return self.format if isinstance(self.format, Format) else loaded(self.format)
+
+    def test_gives_back_what_it_was_given(self) -> None:
+        """Any size of every type and layout that it declares; to the bit, if it says so."""
+        if self.subject.read is None or self.subject.write is None:
+            return
+        with self._registered() as folder:
+            path = folder / f"image{self.subject.suffixes[0]}"
+            for at, (dtype, layout) in enumerate(self._kinds()):
+                for shape in _SIZES if at == 0 else _SIZES[3:4]:
+                    array = noise((*shape, layout.channels), dtype)
+                    write(array, path, alpha=layout.alpha, save=self.save)
+                    what = f"{self.subject.name}, {dtype}, {layout}, {shape[0]} x {shape[1]}"
+                    self._must_give_back(path, array, layout, what)
+
+    def _must_give_back(self, path: Path, array: Pixels, layout: Layout, what: str) -> None:
+        about, made = info(path), read(path)
+        must(
+            about.shape == array.shape and about.dtype == array.dtype,
+            f"{what}: it says that it holds {about.shape} {about.dtype}",
+        )
+        if self.subject.says_alpha:
+            must(about.alpha == layout.alpha, f"{what}: alpha became {about.alpha}")
+            must(about.colour == layout.colour, f"{what}: the colour became {about.colour}")
+        expected = array if self.subject.exact else read(path).reshape(array.shape)
+        must_equal(made.reshape(array.shape), expected, what)
+
+    def test_bytes_depend_on_the_image_alone(self) -> None:
+        """Not on executor, workers, chunks or memory."""
+        if self.subject.write is None:
+            return
+        with self._registered() as folder, self.workers(2) as executor:
+            ways: tuple[dict[str, Any], ...] = (
+                {"executor": "serial", "chunk": (64, 300)},
+                {"executor": "threads", "workers": 3, "chunk": (100, 3000)},
+                {"executor": executor, "workers": 2},
+                {"executor": executor, "workers": 2, "max_memory": "300M", "chunk": 50},
+            )
+            array = self._several_units(folder)
+            source, path = folder / "in.npy", folder / f"out{self.subject.suffixes[0]}"
+            np.save(source, array)
+            run(source, Chain(()), path, executor="serial", save=self.save)
+            expected = path.read_bytes()
+            for way in ways:
+                run(source, Chain(()), path, save=self.save, **way)
+                same = path.read_bytes() == expected
+                must(same, f"{self.subject.name}: other bytes with {way}")
+            self._put(FileTarget(str(path)), array)
+            same = path.read_bytes() == expected
+            must(same, f"{self.subject.name}: other bytes from sink and encoder alone")
+
+    def test_unit_depends_on_the_image_alone(self) -> None:
+        """On width, type and channels; not on the height."""
+        if self.subject.write is None:
+            return
+        with self._registered() as folder:
+            for dtype, layout in self._kinds():
+                units = {self._unit(folder, rows, dtype, layout) for rows in (1, 100, 3000)}
+                must(len(units) == 1, f"{self.subject.name}: the unit depends on the height")
+                rows, columns = units.pop()
+                must(rows >= 1 and columns >= 0, f"({rows}, {columns}) is no unit")
+
+    def test_memory_holds_the_same_bytes_as_a_file(self) -> None:
+        """Origins and targets in memory are read and written, and need no file."""
+        with self._registered() as folder:
+            content, out = self._file(folder).read_bytes(), io.BytesIO()
+            if self.subject.write is not None:
+                self._put(MemoryTarget(out), self._small())
+                must(out.getvalue() == content, f"{self.subject.name}: other bytes in memory")
+            self._must_hold(MemoryOrigin(content), folder)
+
+    def test_sources_give_the_same_in_any_order(self) -> None:
+        """Any box of a random source, and every source once more."""
+        with self._registered() as folder:
+            self._must_hold(FileOrigin(str(self._file(folder))), folder)
+
+    def _must_hold(self, origin: Origin, folder: Path) -> None:
+        if self.subject.read is not None:
+            more = () if self.subject.says_alpha else (None,)
+            made = taken_out(self.subject.read(origin, None, *more), self.subject.name)
+            expected = read(self._file(folder)).reshape(made.shape)
+            must_equal(made, expected, f"{self.subject.name} from {type(origin).__name__}")
+
+    def test_damaged_files_are_told(self) -> None:
+        """Truncated, empty and damaged files are `InputError`s that name the file."""
+        with self._registered() as folder:
+            path = self._file(folder)
+            size = path.stat().st_size
+            cuts = [0, 1, 7, size - 1, *range(9, size, size // 11 + 1)]
+            flips = np.random.default_rng(0).integers(0, size, 40).tolist()
+            if self.subject.read is not None:
+                must_tell_of_damage(path, cuts, flips)
+
+    def test_too_large_images_are_refused(self) -> None:
+        """An image of more pixels than are allowed is a `LimitError`, before it is decoded."""
+        with self._registered() as folder:
+            if self.subject.read is not None:
+                name = str(self._file(folder))
+                try:
+                    self.subject.read(FileOrigin(name), 1)
+                except LimitError as error:
+                    must(name in str(error), f"the error does not name the file: {error}")
+                else:
+                    raise AssertionError(f"{self.subject.name}: max_pixels=1 has no effect")
+
+    def test_what_is_not_committed_leaves_nothing(self) -> None:
+        """Neither a new file nor a change of an old one; nor does a run that fails."""
+        if self.subject.write is None:
+            return
+        with self._registered() as folder:
+            array, path = self._small(), folder / f"image{self.subject.suffixes[0]}"
+            for old in (None, b"old"):
+                if old is not None:
+                    path.write_bytes(old)
+                for filled in (False, True):
+                    sink = self._sink(FileTarget(str(path)), array)
+                    if filled:
+                        put_in(sink, array)
+                    sink.abort()
+                    sink.abort()
+                    self._must_be_left(path, old, "a sink that was aborted")
+                with contextlib.suppress(FilterError), tempfile.TemporaryDirectory() as elsewhere:
+                    np.save(Path(elsewhere, "in.npy"), array)
+                    run(Path(elsewhere, "in.npy"), _fails(), path, executor="serial", chunk=7)
+                self._must_be_left(path, old, "a run that failed")
+
+    def _must_be_left(self, path: Path, old: bytes | None, by: str) -> None:
+        left = os.listdir(path.parent)
+        must(left == ([] if old is None else [path.name]), f"{by} left {sorted(left)}")
+        must(old is None or path.read_bytes() == old, f"{by} changed the old file")
+
+    def test_committed_files_stay(self) -> None:
+        """An `abort` after a `commit` does nothing, and `commit` returns the size."""
+        if self.subject.write is None:
+            return
+        with self._registered() as folder:
+            array, path = self._small(), folder / f"image{self.subject.suffixes[0]}"
+            sink = self._sink(FileTarget(str(path)), array)
+            put_in(sink, array)
+            size = sink.commit()
+            sink.abort()
+            must(path.exists(), f"{self.subject.name}: an abort removed a committed file")
+            there = path.stat().st_size
+            must(size == there, f"{self.subject.name}: commit() said {size} bytes of {there}")
+
+    def test_is_recognized(self) -> None:
+        """By the first bytes of its files, which `magic` declares, or else by the suffix."""
+        with self._registered() as folder:
+            path = self._file(folder)
+            name = str(path.with_suffix(".unknown") if self.subject.magic else path)
+            if self.subject.read is not None:
+                found = format_of(name, path.read_bytes()[:HEAD_BYTES])
+                must(found == self.subject, f"its files are taken for {found.name}")
+
+    def test_options_have_defaults_and_help(self) -> None:
+        """Nobody has to give one, and everybody can."""
+        for option in self.subject.options:
+            must(not option.required, f"the option {option.name} has no default")
+            must(option.text, f"the option {option.name} has no line of help")
+
+    # --- files of this format ----------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _registered(self) -> Iterator[Path]:
+        """Give a folder; the format can be used by its suffix meanwhile."""
+        with contextlib.ExitStack() as held:
+            if isinstance(self.format, Format):
+                held.enter_context(FORMATS.with_member(self.format.name, self.format))
+            yield Path(held.enter_context(tempfile.TemporaryDirectory()))
+
+    def _kinds(self) -> Iterator[tuple[str, Layout]]:
+        for dtype in self.subject.dtypes or _ALL_TYPES:
+            for layout in self.subject.layouts or _ALL_LAYOUTS:
+                yield dtype, layout
+
+    def _small(self) -> Pixels:
+        dtype, layout = next(self._kinds())
+        return noise((*_SMALL, layout.channels), dtype)
+
+    def _several_units(self, folder: Path) -> Pixels:
+        """Return an image of more than two units, if that is not too large."""
+        dtype, layout = next(self._kinds())
+        rows, _ = self._unit(folder, 1, dtype, layout)
+        most = _LARGEST_TRIED // (_WIDE * layout.channels * np.dtype(dtype).itemsize)
+        return noise((max(min(2 * rows + 7, most), 300), _WIDE, layout.channels), dtype)
+
+    def _unit(self, folder: Path, rows: int, dtype: str, layout: Layout) -> tuple[int, int]:
+        about = ImageInfo(rows, _WIDE, layout.channels, np.dtype(dtype), layout.alpha)
+        target = FileTarget(str(folder / f"unit{self.subject.suffixes[0]}"))
+        sink = self._begun(target, about)
+        sink.abort()
+        return sink.unit
+
+    def _sink(self, target: Target, array: Pixels) -> Sink:
+        layout = next(self._kinds())[1]
+        rows, columns, channels = array.shape
+        about = ImageInfo(rows, columns, channels, array.dtype, layout.alpha, layout.colour)
+        return self._begun(target, about)
+
+    def _begun(self, target: Target, about: ImageInfo) -> Sink:
+        assert self.subject.write is not None
+        held = fitted(about, self.subject, target.name)
+        return self.subject.write(target, held, **self.save)
+
+    def _put(self, target: Target, array: Pixels) -> None:
+        sink = self._sink(target, array)
+        put_in(sink, array)
+        sink.commit()
+
+    def _file(self, folder: Path) -> Path:
+        """Return the path of a small file; `sample`, where the format can only be read."""
+        path = folder / f"image{self.subject.suffixes[0]}"
+        if self.subject.write is not None:
+            self._put(FileTarget(str(path)), self._small())
+        else:
+            must(self.sample, "the format can only be read: give the suite a sample")
+            path.write_bytes(self.sample)
+        return path
+
+
+def check_format(format: str | Format, **attributes: Any) -> None:
+    """Run `FormatSuite` on a format.
+
+    Parameters
+    ----------
+    format : str or Format
+        The format: its registered name, or its declaration.
+    **attributes
+        Other attributes of the suite, such as ``save={"quality": 90}``.
+
+    Raises
+    ------
+    AssertionError
+        If it does not conform.
+
+    Examples
+    --------
+    >>> from imgpipe.testing import check_format
+    >>> check_format("npy", executor="threads")
+    """
+    type("_Suite", (FormatSuite,), {"format": format, **attributes})().check()
+
+
+@filter(halo=0)
+def _fails(chunk: Pixels, *, place: Place) -> Pixels:
+    if place.box.y0:
+        raise ValueError("it fails on purpose, not at once")
+    return chunk

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.registry import EXECUTORS
 
 __all__ = ["Suite", "must", "must_equal"]
 
@@ -14,7 +19,23 @@ class Suite:
 
     pytest collects a subclass whose own name begins with ``Test``. A test that has no meaning for
     a subject passes. A subclass may replace a test.
+
+    Attributes
+    ----------
+    executor : Executor or str
+        Where a subject is tried beside this process: an executor, or the name of one.
     """
+
+    executor: Executor | str = "processes"
+
+    @contextlib.contextmanager
+    def workers(self, count: int) -> Iterator[Executor]:
+        """Give `executor`, or one of that name with `count` workers, which then ends."""
+        if isinstance(self.executor, str):
+            with EXECUTORS.load(self.executor)(count) as made:
+                yield made
+        else:
+            yield self.executor
 
     def check(self) -> None:
         """Run every test.

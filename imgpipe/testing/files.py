@@ -1,0 +1,186 @@
+"""Files for tests of formats: written without the engine, damaged, and read back."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from imgpipe.errors import InputError
+from imgpipe.formats.base import (
+    OrderedSink,
+    PlacedSink,
+    RandomSource,
+    SequentialSource,
+    Sink,
+    Source,
+    WholeSource,
+)
+from imgpipe.geometry import Box
+from imgpipe.image import Pixels
+from imgpipe.inmemory import read
+from imgpipe.testing.suite import must, must_equal
+
+__all__ = ["boxes_of", "must_tell_of_damage", "put_in", "taken_out"]
+
+
+def put_in(sink: Sink, array: Pixels) -> None:
+    """Give a sink all pixels of an image, as the engine does; do not commit.
+
+    Encoder and placer are pickled on the way. Boxes are placed in any order, some of them twice.
+
+    Parameters
+    ----------
+    sink : Sink
+        A new sink for an image of that shape and type.
+    array : ndarray, shape (rows, columns, channels)
+        The image.
+    """
+    if sink.kind == "ordered":
+        _append(sink, array)
+    else:
+        _place(sink, array)
+
+
+def _append(sink: OrderedSink, array: Pixels) -> None:
+    encoder = pickle.loads(pickle.dumps(sink.encoder))  # noqa: S301 - made here
+    for box in boxes_of(sink.unit, array):
+        unit = np.ascontiguousarray(array[box.slices])
+        context = min(encoder.context_rows, box.y0)
+        above = array[box.y0 - context : box.y0, box.x0 : box.x1] if context else None
+        data, facts = encoder.encode(unit, above)
+        size = memoryview(data).nbytes
+        if box.width == array.shape[1]:
+            bound = encoder.bound(box.height)
+            must(size <= bound, f"{box.height} rows became {size} bytes, bound() said {bound}")
+        sink.append(data, facts)
+
+
+def _place(sink: PlacedSink, array: Pixels) -> None:
+    placer = pickle.loads(pickle.dumps(sink.placer))  # noqa: S301 - made here
+    boxes = list(boxes_of((max(sink.unit[0], 100), sink.unit[1] and max(sink.unit[1], 300)), array))
+    for box in [*boxes[::-1], boxes[0]]:
+        rows = placer.rows(box)
+        if rows is not None:
+            rows[...] = array[box.slices]
+        placer.place(box, array[box.slices])
+    placer.seal()
+
+
+def boxes_of(unit: tuple[int, int], array: Pixels) -> Iterator[Box]:
+    """Yield the boxes of an image on the grid of a unit, whose columns are 0 for whole rows."""
+    rows, columns = unit
+    height, width = array.shape[:2]
+    yield from Box.of(height, width).cut(rows, columns or width)
+
+
+def taken_out(source: Source, name: str) -> Pixels:
+    """Return all pixels of an open source, having tried every other way to get at them.
+
+    A random source is read in boxes too, and pickled; a sequential one twice, in several steps; a
+    whole one twice.
+
+    Parameters
+    ----------
+    source : Source
+        An open source.
+    name : str
+        What it is, for messages.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, channels)
+        The image.
+
+    Raises
+    ------
+    AssertionError
+        If two ways give two images.
+    """
+    rows, columns = source.grain
+    must(rows >= 1 and columns >= 0, f"{name}: the grain {source.grain} is none")
+    if source.access == "random":
+        return _anyhow(source, name)
+    found = [
+        _in_steps(source, step, ahead=ahead) if source.access == "sequential" else _at_once(source)
+        for step, ahead in ((source.info.height, False), (7, False), (16, True))
+    ]
+    for other in found[1:]:
+        must_equal(other, found[0], f"{name}, read once more")
+    return found[0]
+
+
+def _anyhow(source: RandomSource, name: str) -> Pixels:
+    height, width = source.info.height, source.info.width
+    expected = source.read(source.info.box)
+    elsewhere = pickle.loads(pickle.dumps(source))  # noqa: S301 - made here
+    rng = np.random.default_rng(0)
+    for reader in (source, elsewhere):
+        for _ in range(12):
+            y0, x0 = (int(rng.integers(0, size)) for size in (height, width))
+            y1, x1 = int(rng.integers(y0, height)) + 1, int(rng.integers(x0, width)) + 1
+            box = Box(y0, x0, y1, x1)
+            must_equal(reader.read(box), expected[box.slices], f"{name}, only {box}")
+    return expected
+
+
+def _in_steps(source: SequentialSource, step: int, *, ahead: bool) -> Pixels:
+    out = np.empty(source.info.shape, source.info.dtype)
+    rows = source.rows(ahead=ahead)
+    try:
+        for y in range(0, len(out), step):
+            rows.read_into(out[y : y + step])
+        rows.finish()
+    finally:
+        rows.close()
+    return out
+
+
+def _at_once(source: WholeSource) -> Pixels:
+    out = np.empty(source.info.shape, source.info.dtype)
+    source.decode_into(out)
+    return out
+
+
+def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
+    """Claim that damage to a file is an `InputError` that names it, or changes no pixel.
+
+    Parameters
+    ----------
+    path : Path
+        An undamaged file; it is there again afterwards.
+    cuts : list of int
+        Lengths that it is cut to.
+    flips : list of int
+        Positions of bytes that are changed; pixels may differ then.
+
+    Raises
+    ------
+    AssertionError
+        If reading a damaged file fails in another way, or does not fail where it must.
+    """
+    content, expected = path.read_bytes(), read(path)
+    for at in cuts:
+        path.write_bytes(content[:at])
+        made = _read_damaged(path, f"{path.name} cut to {at} of {len(content)} bytes")
+        if made is not None:
+            must_equal(made, expected, f"{path.name} cut to {at} of {len(content)} bytes")
+    for at, change in zip(flips, itertools.cycle((1, 0x80, 0xFF)), strict=False):
+        damaged = bytearray(content)
+        damaged[at] ^= change
+        path.write_bytes(damaged)
+        _read_damaged(path, f"{path.name} with byte {at} changed")
+    path.write_bytes(content)
+
+
+def _read_damaged(path: Path, what: str) -> Pixels | None:
+    try:
+        return read(path)
+    except InputError as error:
+        must(path.name in str(error), f"{what}: the error does not name the file: {error}")
+    except Exception as error:
+        raise AssertionError(f"{what}: {error!r}, instead of an InputError") from error
+    return None
