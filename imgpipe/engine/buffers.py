@@ -31,12 +31,13 @@ from imgpipe.publish import reserved
 from imgpipe.refusals import refusal
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["Buffers", "Slot", "let_go"]
+__all__ = ["Buffers", "Slot", "let_go", "slot_of"]
 
 _ALIGNMENT = 4096
 _KEPT = 5
 _names = itertools.count()
 _attached: dict[str, Any] = {}
+_owned: dict[str, tuple[str, int, int]] = {}  # path, address and size of what others may attach
 _attaching = threading.Lock()
 
 
@@ -91,14 +92,31 @@ class Buffers:
         self._token = token
         with _attaching:
             _attached[token] = memory
+            if shared:
+                _owned[token] = path, _address(np.frombuffer(memory, np.uint8)), self.nbytes
         self.slots = tuple(Slot(token, path, i, i * step, step) for i in range(count))
 
     def close(self) -> None:
         """Free the memory. Arrays over it must not be used afterwards."""
         with _attaching:
             held = _attached.pop(self._token, None)
+            _owned.pop(self._token, None)
         if held is not None:
             self._free()
+
+
+def slot_of(array: Pixels) -> Slot | None:
+    """Return the shared memory of this process that a contiguous array is in, if it is in any."""
+    if array.flags.c_contiguous:
+        at = _address(array)
+        for token, (path, start, size) in list(_owned.items()):
+            if start <= at and at + array.nbytes <= start + size:
+                return Slot(token, path, 0, at - start, array.nbytes)
+    return None
+
+
+def _address(array: Pixels) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 Made = tuple[str, Any, Callable[[], None]]
