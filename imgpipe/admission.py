@@ -1,4 +1,4 @@
-"""Admission: what an image in memory may be, decided here and nowhere else.
+"""Admission: the check of images in memory, in one place.
 
 An image is what `numpy.asarray` understands: an array, a Pillow image, nested lists, an object
 with ``__array__``. It has (rows, columns) or (rows, columns, channels), at least one pixel, and

@@ -1,4 +1,4 @@
-"""Arguments: what a caller gives to imgpipe's functions, checked in one place.
+"""Arguments of imgpipe's functions, checked in one place.
 
 Each function returns the value as the engine wants it, or says what it must be instead. An image
 in memory is checked by `admission`, a parameter of a filter by `parameters`.

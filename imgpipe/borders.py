@@ -1,4 +1,4 @@
-"""What lies beyond the edge of an image, in the words of `numpy.pad`.
+"""Borders: pixels beyond the edge of an image, in the words of `numpy.pad`.
 
 ==========  ======================  ==================
 border      beyond ``a b c d``      in scipy.ndimage

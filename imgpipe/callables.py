@@ -1,4 +1,4 @@
-"""What can be told of a function: its name, text, signature and code.
+"""Callables: name, docstring, signature and code of a function.
 
 A function is anything that can be called with an array: one of Python or of C, a ufunc, a method,
 a `functools.partial`, an object with ``__call__``. Not all of them have a name, a module or a

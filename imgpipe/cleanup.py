@@ -1,4 +1,4 @@
-"""What must not be torn apart by Ctrl-C: starting a worker, and letting go of what is held.
+"""Cleanup: code that Ctrl-C must not interrupt, such as a start or a release.
 
 In a notebook or a script the interrupt arrives as a `KeyboardInterrupt` wherever the main thread
 is just then. Within these contexts it waits until their end.

@@ -1,4 +1,4 @@
-"""Every error imgpipe raises, in one tree.
+"""Errors: all exceptions of imgpipe, in one tree.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What is known about an image before one of its pixels is read."""
+"""Properties of an image: all that is known before a pixel is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images as arrays: apply a filter to one, read a part of a file, tell what is in it."""
+"""Images in memory: filters applied to arrays, and files read and written as arrays."""
 
 from __future__ import annotations
 

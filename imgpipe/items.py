@@ -1,4 +1,4 @@
-"""Pixels moved as single items: NumPy copies one item per pixel far faster than three channels."""
+"""Items: pixels as single values, which NumPy moves far faster than three channels."""
 
 from __future__ import annotations
 

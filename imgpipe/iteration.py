@@ -1,4 +1,4 @@
-"""Iterate over the chunks of an image, for those who want the loop themselves."""
+"""Iteration over the chunks of an image, for a loop of the caller's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine lets a process use: processors and memory, by affinity and control group."""
+"""Machine: the processors and the memory that a process may use here."""
 
 from __future__ import annotations
 

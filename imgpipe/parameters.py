@@ -1,4 +1,4 @@
-"""Parameters of filters and formats: read from the signature of its function, checked once, early.
+"""Parameters of filters and formats: read from signatures, checked once, early.
 
 The same parameters serve Python (``blur(sigma=2)``), the command line (``--sigma 2``) and the
 text of a chain (``blur:sigma=2``), so what they are called, which values they take and what

@@ -1,4 +1,4 @@
-"""A bar on the terminal or in a notebook: an observer that counts megapixels."""
+"""Progress: a bar on the terminal or in a notebook, an observer that counts megapixels."""
 
 from __future__ import annotations
 

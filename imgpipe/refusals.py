@@ -1,4 +1,4 @@
-"""Refusals: what the system, or a Python that is about to end, does not give, and what to do."""
+"""Refusals: resources that the system or an ending Python denies, and the advice for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of the members of the open sets, and where each is: nothing is imported to list them.
+"""Registry: names and modules of the members of the open sets, listed without an import.
 
 Built-in members stand in the tables below, so that help can be printed without NumPy. Other
 packages add theirs through entry points (``imgpipe.filters``, ``imgpipe.formats``,

@@ -1,4 +1,4 @@
-"""Streams: the standard ones of a process, which may be closed, and whose numbers are taken then.
+"""Standard streams: a closed one is filled in, so that no file gets its number.
 
 A file that is opened gets the lowest free number. Where that of standard error is free, it would
 get whatever C code prints there.

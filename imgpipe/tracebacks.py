@@ -1,4 +1,4 @@
-"""Tracebacks as the author of a filter wants to see them: only the author's own lines."""
+"""Tracebacks for the author of a filter: only the author's own lines."""
 
 from __future__ import annotations
 

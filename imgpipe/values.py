@@ -1,4 +1,4 @@
-"""Values: how they become the declared type.
+"""Values: conversion to the declared type.
 
 Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more).
 """

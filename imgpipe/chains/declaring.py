@@ -1,4 +1,4 @@
-"""From what a decorator is told to a `Definition`: what is impossible is refused, by name."""
+"""Declaring: the arguments of the decorator are checked and become a `Definition`."""
 
 from __future__ import annotations
 

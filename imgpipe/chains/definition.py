@@ -1,4 +1,4 @@
-"""What is declared about a kernel, and how it travels to another process."""
+"""Definition: the declarations of a kernel, and their way to another process."""
 
 from __future__ import annotations
 

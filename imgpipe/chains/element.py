@@ -1,4 +1,4 @@
-"""An element of a chain: one filter with its parameters, and no way yet to run it."""
+"""Element: one filter of a chain with its parameters, before there is an image."""
 
 from __future__ import annotations
 

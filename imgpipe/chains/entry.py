@@ -1,4 +1,4 @@
-"""What a caller may give as a filter, and the chain that it becomes: the one way in for all."""
+"""Entry: the chain of any value that a caller may give as a filter."""
 
 from __future__ import annotations
 

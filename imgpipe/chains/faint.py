@@ -1,4 +1,4 @@
-"""Floats from 0 to 1 that become integers: an image that is almost black, which nobody meant.
+"""Faint images: floats from 0 to 1 that become integers, almost black by mistake.
 
 Functions of scikit-image and others return 0 to 1 whatever the image is. Whether a function does
 shows only over the whole image: every task tells what it saw, and who started the run, once.

@@ -1,4 +1,4 @@
-"""The text of a chain: the inverse of parsing. Defaults are left out."""
+"""Formatting: from a chain to its text, the inverse of parsing. Defaults are left out."""
 
 from __future__ import annotations
 

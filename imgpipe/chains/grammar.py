@@ -1,4 +1,4 @@
-r"""The text of a chain: what ``imgpipe run`` takes, and what a chain is written down as.
+r"""Grammar: from the text of a chain, as ``imgpipe run`` takes it, to its filters.
 
 ::
 

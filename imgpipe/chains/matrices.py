@@ -1,4 +1,4 @@
-"""Numbers in rows, as text: weights, a matrix, a table.
+"""Matrices: rows of numbers as text, such as weights or a table.
 
 A row ends with a ``;`` or a line, a number with a blank or a comma.
 """

@@ -1,4 +1,4 @@
-"""Values of parameters that may be images: paths or arrays."""
+"""Operands: values of parameters that are further images, as paths or arrays."""
 
 from __future__ import annotations
 

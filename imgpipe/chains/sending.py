@@ -1,4 +1,4 @@
-"""Sending functions to other processes: by value, whatever module or notebook they are from."""
+"""Sending: functions of any module or notebook travel to other processes by value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chain meets an image: what every filter of it sees, and how a chunk is computed.
+"""Stages: the filters of a chain at work on one image, and the computation of a chunk.
 
 Chunks are pulled: the pixels of a box after the last stage are made from a larger box after the
 stage before it, down to the source. Each stage adds its own halo and its own border, and only

@@ -1,4 +1,4 @@
-"""Transparent pixels: where alpha is 0 there is no colour that anything else may take.
+"""Transparency: the colour of a pixel with alpha 0 reaches no other pixel.
 
 Alpha is the last channel. A pixel whose alpha is 0 is hidden, and every other one is visible,
 however faint it is.

@@ -1,4 +1,4 @@
-"""Check whether a filter gives the same however an image is cut."""
+"""Checking: comparison of a filter on whole images and in pieces."""
 
 from imgpipe.checking.entry import check
 from imgpipe.checking.report import CheckReport

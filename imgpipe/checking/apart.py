@@ -1,4 +1,4 @@
-"""A check in a process of its own, which a function may crash, end or hang without harm."""
+"""Checks in a process of their own, which a function may crash, end or hang without harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check whether a filter gives the same however an image is cut.
+"""Comparing: results of a filter on whole pictures and in pieces, and their differences.
 
 The function runs over whole pictures and over the same pictures in pieces, of several sizes and
 begun at several places. A difference is shown with its place and with the smallest halo that mends

@@ -1,4 +1,4 @@
-"""The way in: whatever stands for a filter is checked."""
+"""Entry: the public check of any value that stands for a filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a pixel counts: a part of a picture is changed, and what changes with it is looked at.
+"""Influence: the distance at which a change of pixels changes the result.
 
 Pieces alone do not show it. A function that acts in wide white areas only is the same in pieces of
 other pictures with any halo. A changed output far from a changed input is proof of a larger one.

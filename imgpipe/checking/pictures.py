@@ -1,4 +1,4 @@
-"""The pictures that a filter is tried on: small, of every kind, and unlike each other."""
+"""Test pictures: small, of every kind, and unlike each other."""
 
 from __future__ import annotations
 

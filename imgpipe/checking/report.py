@@ -1,4 +1,4 @@
-"""What a check found, and how it is told."""
+"""Report: the findings of a check, and their text."""
 
 from __future__ import annotations
 

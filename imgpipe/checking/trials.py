@@ -1,4 +1,4 @@
-"""One filter at work on one picture: whole, in pieces, and how far these are apart."""
+"""Trials: one filter on one picture, whole and in pieces, and their distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: here its outside, where signals and errors become lines and exit codes.
+"""The command line: its outermost part, where signals and errors become exit codes.
 
 ====  ========================================================
 0     done

@@ -1,4 +1,4 @@
-"""Completion within the text of a chain: names of filters, their parameters, and values."""
+"""Completion within the text of a chain: filters, parameters and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion of words by the shell, which must neither show errors nor what a file prints."""
+"""Completion by the shell, without errors and without output of the user's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a docstring in the style of numpydoc says: of a function, and of its parameters."""
+"""Docstrings in the style of numpydoc: description and parameters of a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command does before it opens anything, because later would be too late.
+"""Early steps: settings and processes that a command needs before it opens a file.
 
 None of it changes what is done: a wrong guess costs a process that is not used.
 """

@@ -1,4 +1,4 @@
-"""Examples that pages of help end with: words that give a filter a value worth giving."""
+"""Examples at the end of pages of help, with a useful value for each filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that make no image: what filters there are, and whether one is right."""
+"""Inquiries: the commands ``check`` and ``filters``, which make no image."""
 
 from __future__ import annotations
 

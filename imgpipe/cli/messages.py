@@ -1,4 +1,4 @@
-"""What the command line says: lines on standard error, and the exit codes of errors."""
+"""Messages: lines on standard error, and exit codes of errors."""
 
 from __future__ import annotations
 

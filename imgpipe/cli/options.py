@@ -1,4 +1,4 @@
-"""Options: those that every command has, and those that the parameters of a filter make."""
+"""Options: those of every command, and those made from parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals that end the process: at once where nothing is open, else where it is safe.
+"""Signal handling: the process ends at once where nothing is open, else where it is safe.
 
 During a run the engine is asked to stop, and does so between two tasks. An exception out of
 nowhere could hit between the start of a worker and the note of it, or leave a lock of the import

@@ -1,4 +1,4 @@
-"""Whereabouts: what a worker is at, noted where its parent can read it.
+"""Whereabouts: the chunk and the filter that a worker is at, where its parent reads them.
 
 A worker that dies leaves no exception. What it noted last says which chunk and filter it was.
 """

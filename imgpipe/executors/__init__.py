@@ -1,4 +1,4 @@
-"""Executors: what carries tasks to workers. Any `concurrent.futures.Executor` will do.
+"""Executors: they carry tasks to workers. Any `concurrent.futures.Executor` will do.
 
 A member of this open set is one file and one line in `imgpipe.registry`, or an entry point of
 another package in the group ``imgpipe.executors``. It is a class, or a function, that is called

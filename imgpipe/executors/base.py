@@ -1,4 +1,4 @@
-"""What the engine knows of an executor: its traits, and whether it may repair it."""
+"""Executors as the engine sees them: their traits, and whether it may repair them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which executor a run gets, and how it ends."""
+"""Choice of the executor of a run, and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolution with weights of the user's, and their text."""
+"""Convolution with the user's own weights, and their text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters that need to know how often each level occurs: they measure the whole image first.
+"""Histograms: filters that count the levels of the whole image first.
 
 Integers of 8 and 16 bits are counted level by level, signed ones from their least value on. Floats
 are sorted into 65,536 levels between 0 and 1, where what lies outside counts as 0 or 1, and NaN not

@@ -1,4 +1,4 @@
-"""A threshold for each pixel, from its neighbourhood."""
+"""Local thresholds: one for each pixel, from its neighbourhood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resizing: what size is wanted, and how an image of that size is made."""
+"""Resizing: the text of a size, and the filter that makes an image of that size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lookup table of your own."""
+"""Tables: the filter with a lookup table of the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are opened by what they hold when read, and by their suffix when written."""
+"""Opening: a file is read by its content, and written by its suffix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long symmetric filters as cascades of short ones, as exact as is asked for.
+"""Cascades: long symmetric filters made of short ones, to a given accuracy.
 
 A wide Gaussian is smooth, so that few samples of a smoothed signal tell all of it; but it ends
 with a jump where it is cut off. Each level of a cascade adds up neighbours, ``x[i] + x[i + 2**l]``,

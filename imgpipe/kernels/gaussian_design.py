@@ -1,4 +1,4 @@
-"""How a Gaussian of 8-bit images is built: of additions, as few as are accurate enough.
+"""Designs of Gaussians for 8-bit images: as few additions as are accurate enough.
 
 A Gaussian of standard deviation sigma is separable: one sweep down the columns, one along
 the rows.  Each sweep is a chain of three kinds of steps, chosen once per sigma:

@@ -1,4 +1,4 @@
-"""Weighted sums over a neighbourhood: what edge filters and convolutions are made of.
+"""Weighted sums over a neighbourhood, for edge filters and convolutions.
 
 Rows of a padded chunk are laid end to end, so that the neighbours of all samples, so many rows
 down and so many pixels to the right, are one contiguous slice. Where a row runs over into the

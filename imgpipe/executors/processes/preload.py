@@ -1,4 +1,4 @@
-"""What the fork server imports and sets before it forks its first worker. Nobody else imports it.
+"""Preloading: imports and settings of the fork server before its first worker.
 
 Threads of BLAS and of codecs are one in a worker, because the cores are shared out already; the
 variables that say so are read when NumPy is imported, hence their place above the imports.

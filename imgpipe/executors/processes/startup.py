@@ -1,4 +1,4 @@
-"""Startup: what a worker process does before its first task, and how that is known elsewhere."""
+"""Startup: the first steps of a worker process, and the marks that they leave."""
 
 from __future__ import annotations
 
