@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgpipe.engine.costs import Cost
 from imgpipe.formats.base import Check, Source
 from imgpipe.formats.rows import COPY_BYTES, RowsOf
 from imgpipe.geometry import Box
@@ -15,7 +16,14 @@ from imgpipe.geometry import Box
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch
 
-__all__ = ["copied_to_scratch"]
+__all__ = ["copied_to_scratch", "cost_of_copying"]
+
+
+def cost_of_copying(source: Source) -> Cost:
+    """Return the memory that copying takes: a few rows, or the whole image."""
+    if source.access == "whole":
+        return Cost(shared=source.info.nbytes + source.decode_bytes)
+    return Cost(shared=2 * max(COPY_BYTES, source.info.row_bytes))
 
 
 def copied_to_scratch(

@@ -7,27 +7,15 @@ counts. Processes are there once, however many runs they serve.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 from imgpipe.chains.stage import Stage
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
-from imgpipe.formats.base import Source
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
-__all__ = [
-    "Cost",
-    "FeedName",
-    "Footing",
-    "cost_of_decoding",
-    "cost_of_feed",
-    "cost_of_processes",
-    "cost_of_tasks",
-    "slot_bytes",
-]
-
-FeedName = Literal["bands", "direct", "whole", "inline"]
+__all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "pixel_bytes"]
 
 # What processes take beside what the plan makes them hold. Measured as sums of proportional set
 # sizes, libraries included, by runs over small images.
@@ -121,45 +109,13 @@ def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
     return Cost(processes=taken)
 
 
-def cost_of_decoding(source: Source, *, kept: bool) -> Cost:
-    """Return what it takes to decode a source that comes whole; `kept` where a feed counts it."""
-    if source.access != "whole":
-        return Cost()
-    return Cost(shared=source.decode_bytes + (0 if kept else source.info.nbytes))
-
-
-def cost_of_feed(feed: FeedName, tiler: Tiler, window: int) -> Cost:
-    """Return what it takes to get the pixels of a pass to the workers."""
-    match feed:
-        case "bands":
-            return Cost(shared=window * slot_bytes(feed, (tiler,)))
-        case "whole":
-            return Cost(shared=tiler.info.nbytes)
-        case "inline":
-            return Cost(per_worker=_band_bytes(tiler))
-        case "direct":
-            return Cost(per_worker=tiler.most_needed[1] * _pixel_bytes(tiler.info))
-
-
-def slot_bytes(feed: FeedName, tilers: tuple[Tiler, ...]) -> int:
-    """Return the size of a slot for the input of a task of any of these passes; 0 for no slots."""
-    if feed == "whole":
-        return tilers[0].info.nbytes
-    return max(map(_band_bytes, tilers)) if feed == "bands" else 0
-
-
 def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
     """Return what a worker takes for a task beside its input; `makes` if it keeps what it makes."""
     info, (rows, columns) = tiler.info, tiler.task
     after = tiler.stages[-1].after if tiler.stages else info
-    made = (rows + tiler.context_rows) * columns * _pixel_bytes(after) if makes else 0
+    made = (rows + tiler.context_rows) * columns * pixel_bytes(after) if makes else 0
     wide = max(info.channels, after.channels) * max(info.dtype.itemsize, after.dtype.itemsize)
     return Cost(per_worker=made + _worked_on(tiler) + _further(tiler) * wide)
-
-
-def _band_bytes(tiler: Tiler) -> int:
-    """Return the bytes of the rows that a task needs at most."""
-    return tiler.most_needed[0] * tiler.info.row_bytes
 
 
 def _further(tiler: Tiler) -> int:
@@ -175,7 +131,7 @@ def _worked_on(tiler: Tiler) -> int:
     rows, columns = tiler.chunk
     y, x = max(0, (tiler.height - rows) // 2), max(0, (tiler.width - columns) // 2)
     box = Box(y, x, y + rows, x + columns).clip(tiler.height, tiler.width)
-    held = _ORIGIN_COPIES * box.area * _pixel_bytes(tiler.info)
+    held = _ORIGIN_COPIES * box.area * pixel_bytes(tiler.info)
     for stage in reversed(tiler.stages):
         wanted = stage.input_box(box)
         area = wanted.area if stage.filter.definition.region else max(wanted.area, box.area)
@@ -196,5 +152,6 @@ def _sample_bytes(stage: Stage) -> int:
     return max(_SAMPLE_BYTES, _KERNEL_COPIES * size)
 
 
-def _pixel_bytes(info: ImageInfo) -> int:
+def pixel_bytes(info: ImageInfo) -> int:
+    """Return the bytes of one pixel."""
     return info.channels * info.dtype.itemsize

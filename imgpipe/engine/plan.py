@@ -13,17 +13,10 @@ from functools import partial
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.costs import (
-    Cost,
-    FeedName,
-    Footing,
-    cost_of_decoding,
-    cost_of_feed,
-    cost_of_processes,
-    cost_of_tasks,
-    slot_bytes,
-)
+from imgpipe.engine.copying import cost_of_copying
+from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut, pitch, turns
+from imgpipe.engine.feeds.choice import Way, cost_of_feed, slot_bytes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
@@ -91,7 +84,7 @@ class Plan:
     after: ImageInfo
     chain: tuple[Element, ...]
     halo: Halo
-    feed: FeedName
+    feed: Way
     tiler: Tiler
     unit: tuple[int, int]
     encoding: Tiler | None
@@ -248,7 +241,7 @@ class _Route:
         return self.feed == "direct" and not self.tile[0] and turns(self.stages)
 
 
-def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[FeedName, bool]:
+def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Way, bool]:
     """Return how workers get pixels, and whether a scratch file has to be made first."""
     in_order = all(stage.in_order for stage in stages)
     if not traits.shares_files:
@@ -292,14 +285,17 @@ def _sized(route: _Route, window: int, task_bytes: int, chunk: tuple[int, int] |
     units = -(-(encoding or tiler).task_rows // sink.unit[0])
     payload = units * sink.encoder.bound(sink.unit[0]) if sink.kind == "ordered" else 0
     encoded = Cost(shared=window * payload, per_worker=payload // units)
-    cost = cost_of_feed(route.feed, tiler, window) + cost_of_tasks(tiler, makes=True)
+    fed = partial(cost_of_feed, route.feed, source, window=window)
+    cost = fed(tiler) + cost_of_tasks(tiler, makes=True)
     if encoding is None:
         cost += encoded
     else:
-        last = cost_of_feed("direct", encoding, window) + cost_of_tasks(encoding, makes=True)
-        cost = cost.then(last + encoded)
+        last = cost_of_feed("direct", source, encoding, window)
+        cost = cost.then(last + cost_of_tasks(encoding, makes=True) + encoded)
     for one in measuring.values():
-        cost = cost.then(cost_of_feed(route.feed, one, window) + cost_of_tasks(one, makes=False))
+        cost = cost.then(fed(one) + cost_of_tasks(one, makes=False))
+    if route.scratched:
+        cost += cost_of_copying(source)
     return Plan(
         source=source.name,
         destination="",
@@ -319,7 +315,7 @@ def _sized(route: _Route, window: int, task_bytes: int, chunk: tuple[int, int] |
         executor="",
         scratch_bytes=source.info.nbytes if route.scratched else 0,
         scratch_tile=route.tile,
-        cost=cost + cost_of_decoding(source, kept=route.feed == "whole"),
+        cost=cost,
         budget=0,
     )
 

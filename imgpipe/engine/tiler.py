@@ -201,10 +201,9 @@ class Tiler:
         return input_box(self.stages, self.with_context(box), self.info)
 
     @cached_property
-    def most_needed(self) -> tuple[int, int]:
-        """The most rows, and the most pixels, of the input that a task needs."""
-        boxes = [self.needs(box) for box in self.boxes()]
-        return max(box.height for box in boxes), max(box.area for box in boxes)
+    def most_needed(self) -> int:
+        """The most pixels of the input that a task needs."""
+        return max(self.needs(box).area for box in self.boxes())
 
     def reads(self, box: Box) -> list[list[Box]]:
         """Return the boxes that a task reads of each of its inputs."""

@@ -11,16 +11,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.costs import Cost
 from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
 from imgpipe.engine.tasks import Inline, Input, Shared
+from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, SequentialSource
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.machine import usable_processors
 
-__all__ = ["BandsFeed", "InlineBandsFeed"]
+__all__ = ["BandsFeed", "InlineBandsFeed", "band_bytes"]
 
 # With two processors it is their time that is short, and one more thread only takes of it.
 _WORTH_A_THREAD = 3
@@ -57,6 +59,11 @@ class BandsFeed(ReadingFeed):
         self._source, self._count, self._size, self._shared = source, count, size, shared
         self._buffers: Buffers | None = None
         self._ahead = False
+
+    @staticmethod
+    def cost(tiler: Tiler, window: int) -> Cost:
+        """Return the memory of the slots."""
+        return Cost(shared=window * band_bytes(tiler))
 
     def give_back(self, image: Input) -> None:
         """Take back the slot of a task that has landed."""
@@ -96,6 +103,12 @@ class BandsFeed(ReadingFeed):
 class InlineBandsFeed(BandsFeed):
     """The same, where the workers share no memory: each task carries its rows."""
 
+    @staticmethod
+    def cost(tiler: Tiler, window: int) -> Cost:
+        """Return the memory of the rows that are under way, and of those that a worker has."""
+        size = band_bytes(tiler)
+        return Cost(shared=window * size, per_worker=size)
+
     def give_back(self, image: Input) -> None:
         """Allow for one more."""
         self._places.put(0)
@@ -109,3 +122,9 @@ class InlineBandsFeed(BandsFeed):
         info = self._source.info
         pixels = np.empty((*needs.shape, info.channels), info.dtype)
         return pixels, Inline(((pixels, needs),))
+
+
+def band_bytes(tiler: Tiler) -> int:
+    """Return the size of the largest band of a pass."""
+    bands = Cut((tiler,)).bands(tiler.info.width)
+    return max(band.height for band in bands) * tiler.info.row_bytes

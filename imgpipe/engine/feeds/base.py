@@ -1,7 +1,8 @@
 """Feed: what a flow asks of the way in which pixels reach the workers.
 
-A feed gives the image of one task after the other, and takes it back when the task has landed. One
-that reads does so in a thread of its own where others go on meanwhile.
+A feed gives the image of one task after the other, and takes it back when the task has landed. Its
+class says what that costs, before there is one. A feed that reads does so in a thread of its own
+where others go on meanwhile.
 """
 
 from __future__ import annotations

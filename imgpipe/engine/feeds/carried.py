@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from imgpipe.engine.costs import Cost, pixel_bytes
 from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
 from imgpipe.engine.tasks import Inline, Input
+from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource
 from imgpipe.geometry import Box
 
@@ -33,6 +35,12 @@ class CarriedFeed(ReadingFeed):
     def __init__(self, source: RandomSource, cut: Cut, check: Check, *, count: int) -> None:
         super().__init__(cut, check)
         self._source, self._count = source, count
+
+    @staticmethod
+    def cost(tiler: Tiler, window: int) -> Cost:
+        """Return the memory of the boxes that are under way, and of those that a worker has."""
+        size = tiler.most_needed * pixel_bytes(tiler.info)
+        return Cost(shared=window * size, per_worker=size)
 
     def give_back(self, image: Input) -> None:
         """Allow for one more."""

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
+from imgpipe.engine.costs import Cost
 from imgpipe.engine.cut import Cut
-from imgpipe.engine.feeds.bands import BandsFeed, InlineBandsFeed
+from imgpipe.engine.feeds.bands import BandsFeed, InlineBandsFeed, band_bytes
 from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.whole import WholeFeed
+from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
 
-__all__ = ["feed_for"]
+__all__ = ["Way", "cost_of_feed", "feed_for", "slot_bytes"]
+
+Way = Literal["bands", "direct", "whole", "inline"]
+"""How pixels reach the workers; ``inline`` is with the task, where nothing else is shared."""
+
+
+def cost_of_feed(way: Way, source: Source, tiler: Tiler, window: int) -> Cost:
+    """Return the memory that a pass over `source` takes for its input, as its feed says."""
+    match way:
+        case "bands":
+            return BandsFeed.cost(tiler, window)
+        case "direct":
+            return DirectFeed.cost(tiler)
+        case "whole":
+            return WholeFeed.cost(cast(WholeSource, source))
+    carries = CarriedFeed if source.access == "random" else InlineBandsFeed
+    return carries.cost(tiler, window)
+
+
+def slot_bytes(way: Way, tilers: tuple[Tiler, ...]) -> int:
+    """Return the size of a slot for the input of a task of any of these passes; 0 for no slots."""
+    return max(map(band_bytes, tilers)) if way == "bands" else 0
 
 
 def feed_for(
-    way: str,
+    way: Way,
     source: Source,
     cut: Cut,
     check: Check,

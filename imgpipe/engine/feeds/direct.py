@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from imgpipe.engine.costs import Cost, pixel_bytes
 from imgpipe.engine.feeds.base import Span, Wake
 from imgpipe.engine.tasks import Direct, Input
+from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import RandomSource
 
 __all__ = ["DirectFeed"]
@@ -17,6 +19,11 @@ class DirectFeed:
 
     def __init__(self, source: RandomSource) -> None:
         self._image = Direct(source)
+
+    @staticmethod
+    def cost(tiler: Tiler) -> Cost:
+        """Return the memory of the pixels that a worker reads for a task."""
+        return Cost(per_worker=tiler.most_needed * pixel_bytes(tiler.info))
 
     def start(self, wake: Wake | None) -> None:
         """Nothing has to be begun."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.costs import Cost
 from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
 from imgpipe.engine.tasks import Input, Shared
@@ -32,6 +33,11 @@ class WholeFeed(ReadingFeed):
         super().__init__(cut, check)
         self._source, self._shared = source, shared
         self._buffers: Buffers | None = None
+
+    @staticmethod
+    def cost(source: WholeSource) -> Cost:
+        """Return the memory of all pixels, and of their decoder."""
+        return Cost(shared=source.info.nbytes + source.decode_bytes)
 
     def close(self) -> None:
         """Stop reading and free the memory."""
