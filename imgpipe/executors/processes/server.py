@@ -28,7 +28,8 @@ from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["Server", "fork_now", "launching", "revive_the_tracker"]
 
-_PRELOAD = ["imgpipe.executors.processes.preload"]
+_HERE = "imgpipe.executors.processes"
+_OF_USE = ("imgpipe.engine.worker", "imgpipe.filters.", "imgpipe.formats.", "imgpipe.kernels.")
 _SAFE_PATH = "PYTHONSAFEPATH"
 
 _log = logging.getLogger("imgpipe")
@@ -134,7 +135,13 @@ def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
         return multiprocessing.get_context("spawn"), None
     from imgpipe.executors.processes.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
-    return own_fork_server(_PRELOAD, by_fork=by_fork)
+    return own_fork_server(_preloaded(), by_fork=by_fork)
+
+
+def _preloaded() -> list[str]:
+    """Return the modules that the fork server imports: what workers need of all loaded here."""
+    needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
+    return [f"{_HERE}.preload_first", *needed, f"{_HERE}.startup", f"{_HERE}.preload_last"]
 
 
 def revive_the_tracker() -> None:

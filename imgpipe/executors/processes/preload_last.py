@@ -1,22 +1,12 @@
-"""Preloading: imports and settings of the fork server before its first worker.
-
-Threads of BLAS and of codecs are one in a worker, because the cores are shared out already; the
-variables that say so are read when NumPy is imported, hence their place above the imports.
-"""
+"""Settings of the fork server that come after its imports. Nobody else imports this."""
 
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
-os.environ.pop("PYTHONSAFEPATH", None)  # was for this interpreter alone
-
-from imgpipe.machine import keep_freed_memory  # noqa: E402
+from imgpipe.machine import keep_freed_memory
 
 keep_freed_memory()
 gc.freeze()  # or the first collection of every worker would copy all that is shared here
