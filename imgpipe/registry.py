@@ -12,32 +12,24 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from imgpipe.errors import UsageError
 
-__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "FormatMember", "Member", "Registry"]
+__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "Registry"]
 
 
-@dataclass(frozen=True)
-class Member:
-    """Where a member is, and what it is in one line."""
+class Member(NamedTuple):
+    """Where a member is, what it is in one line, and of formats what chooses among them.
+
+    The last five are of formats alone; `imgpipe.formats.declaration.Format` says what they are.
+    Of a format that another package adds they are not known before it is loaded.
+    """
 
     module: str
     summary: str
     attribute: str = ""
-
-
-@dataclass(frozen=True)
-class FormatMember(Member):
-    """Where a format is, and what must be known of it before it is loaded.
-
-    Its module declares the same; see `imgpipe.formats.declaration.Format` for the words. Of a
-    format that another package adds, nothing is known before it is loaded.
-    """
-
     name: str = ""
     suffixes: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
@@ -45,10 +37,7 @@ class FormatMember(Member):
     extra: str = ""
 
 
-MemberT = TypeVar("MemberT", bound=Member)
-
-
-class Registry(Mapping[str, MemberT], Generic[MemberT]):
+class Registry(Mapping[str, Member]):
     """A mapping of names to members that loads them when asked.
 
     Parameters
@@ -59,23 +48,15 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
         The built-in ones.
     group : str, optional
         Entry-point group of those that other packages add.
-    member : type, optional
-        What is known of a member.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        members: dict[str, MemberT],
-        group: str = "",
-        member: Callable[[str, str, str], MemberT] = Member,  # type: ignore[assignment]
-    ) -> None:
+    def __init__(self, kind: str, members: dict[str, Member], group: str = "") -> None:
         self._kind, self._members, self._group = kind, members, group
-        self.built_in: Mapping[str, MemberT] = dict(members)
-        self._discovered, self._member = not group, member
+        self.built_in: Mapping[str, Member] = dict(members)
+        self._discovered = not group
         self._loaded: dict[str, Any] = {}
 
-    def __getitem__(self, name: str) -> MemberT:
+    def __getitem__(self, name: str) -> Member:
         if name not in self._members:
             self._discover()
         return self._members[name]
@@ -118,7 +99,7 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
     def with_member(self, name: str, loaded: Any) -> Iterator[None]:
         """Have one member more for a while, such as one of another package under test."""
         members, held = dict(self._members), dict(self._loaded)
-        self._members[name], self._loaded[name] = self._member("", "", ""), loaded
+        self._members[name], self._loaded[name] = Member("", ""), loaded
         try:
             yield
         finally:
@@ -134,7 +115,7 @@ class Registry(Mapping[str, MemberT], Generic[MemberT]):
 
         for point in entry_points(group=self._group):
             where = f"from {point.dist.name}" if point.dist else f"from {point.module}"
-            self._members.setdefault(point.name, self._member(point.module, where, point.attr))
+            self._members.setdefault(point.name, Member(point.module, where, point.attr))
 
 
 def _announced(group: str) -> bool:
@@ -238,7 +219,7 @@ FILTERS = Registry(
 FORMATS = Registry(
     "format",
     {
-        "png": FormatMember(
+        "png": Member(
             "imgpipe.formats.png",
             "PNG, streamed in and encoded by every worker.",
             name="PNG",
@@ -246,7 +227,7 @@ FORMATS = Registry(
             # The last two are of files that were damaged, mostly when transferred as text.
             magic=(b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
         ),
-        "npy": FormatMember(
+        "npy": Member(
             "imgpipe.formats.npy",
             "NumPy array, read and written in place.",
             name="NPY",
@@ -255,7 +236,6 @@ FORMATS = Registry(
         ),
     },
     group="imgpipe.formats",
-    member=FormatMember,
 )
 
 EXECUTORS = Registry(

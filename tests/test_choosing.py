@@ -16,17 +16,17 @@ from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters import blur, invert
 from imgpipe.formats import choosing
 from imgpipe.formats.choosing import format_for, format_of
-from imgpipe.registry import FORMATS, FormatMember, Registry
+from imgpipe.registry import FORMATS, Member, Registry
 from tests.conftest import noise
 
 
-def known(monkeypatch: pytest.MonkeyPatch, **more: FormatMember) -> None:
+def known(monkeypatch: pytest.MonkeyPatch, **more: Member) -> None:
     """Have more formats in the table."""
-    registry = Registry("format", {**FORMATS.built_in, **more}, "", FormatMember)
+    registry = Registry("format", {**FORMATS.built_in, **more})
     monkeypatch.setattr(choosing, "FORMATS", registry)
 
 
-MISSING = FormatMember(
+MISSING = Member(
     "imgpipe.formats.no_such_module",
     "TIFF.",
     name="TIFF",
@@ -51,8 +51,8 @@ def test_a_format_whose_library_is_missing_says_what_to_install(
 
 
 def test_the_most_bytes_that_agree_decide(monkeypatch: pytest.MonkeyPatch) -> None:
-    riff = FormatMember("json", "", name="RIFF", magic=(b"RIFF",))
-    webp = FormatMember("imgpipe.formats.npy", "", name="WebP", magic=(b"RIFF????WEBP",))
+    riff = Member("json", "", name="RIFF", magic=(b"RIFF",))
+    webp = Member("imgpipe.formats.npy", "", name="WebP", magic=(b"RIFF????WEBP",))
     known(monkeypatch, riff=riff, webp=webp)
     assert format_of("a", b"RIFF1234WEBPVP8 ").name == "NPY"  # stands for the module of WebP
     with pytest.raises(FormatError, match="'riff' is incomplete: json declares no FORMAT"):
@@ -65,7 +65,7 @@ def test_content_goes_before_the_suffix_which_decides_without_magic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert format_of("a.npy", b"\x89PNG\r\n\x1a\n").name == "PNG"
-    known(monkeypatch, raw=FormatMember("imgpipe.formats.npy", "", name="RAW", suffixes=(".raw",)))
+    known(monkeypatch, raw=Member("imgpipe.formats.npy", "", name="RAW", suffixes=(".raw",)))
     assert format_of("a.raw", b"\x89PNG\r\n\x1a\n").name == "PNG"
     assert format_of("a.raw", b"no magic").name == "NPY"
     with pytest.raises(FormatError, match="is not an image"):
@@ -73,7 +73,7 @@ def test_content_goes_before_the_suffix_which_decides_without_magic(
 
 
 def test_the_longest_suffix_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    longer = FormatMember("imgpipe.formats.npy", "", name="OME", suffixes=(".ome.png",))
+    longer = Member("imgpipe.formats.npy", "", name="OME", suffixes=(".ome.png",))
     known(monkeypatch, ome=longer)
     assert format_for("a.OME.PNG").name == "NPY"
     assert format_for("a.PNG").name == "PNG"
@@ -99,7 +99,7 @@ def test_one_module_is_loaded(suffix: str, tmp_path: Path) -> None:
 def test_a_format_is_one_file_and_one_line(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    line = FormatMember(
+    line = Member(
         "tests.toy_format",
         "PNM.",
         name="PNM",

@@ -22,7 +22,7 @@ from skimage import exposure, filters, morphology
 import imgpipe
 from imgpipe.chains.chain import FilterFactory
 from imgpipe.formats import choosing
-from imgpipe.registry import FORMATS, FormatMember, Registry
+from imgpipe.registry import FORMATS, Member, Registry
 
 ROOT = Path(__file__).parent.parent
 
@@ -146,8 +146,8 @@ def test_the_format_of_the_page_reads_and_writes(
     module = types.ModuleType("format_of_the_page")
     exec(blocks("docs/formats.md")[0], module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    member = FormatMember(module.__name__, "PPM.", suffixes=(".ppm",), magic=(b"P6\n",))
-    registry = Registry("format", {**FORMATS.built_in, "ppm": member}, "", FormatMember)
+    member = Member(module.__name__, "PPM.", suffixes=(".ppm",), magic=(b"P6\n",))
+    registry = Registry("format", {**FORMATS.built_in, "ppm": member})
     monkeypatch.setattr(choosing, "FORMATS", registry)
     picture = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
     imgpipe.write(picture, tmp_path / "a.ppm", save={"maximum": 255})

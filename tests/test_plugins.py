@@ -14,7 +14,7 @@ import imgpipe
 from imgpipe.errors import ImgpipeError
 from imgpipe.filters import invert
 from imgpipe.formats import choosing
-from imgpipe.registry import FORMATS, FormatMember, Registry
+from imgpipe.registry import FORMATS, Registry
 
 SOURCE = '''
 import imgpipe
@@ -115,7 +115,7 @@ def broken_format(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[imgpipe.formats]\nodd = odd_format\n")
     (tmp_path / "site" / "odd_format.py").write_text(BROKEN_FORMATS[request.param])
-    registry = Registry("format", dict(FORMATS.built_in), "imgpipe.formats", FormatMember)
+    registry = Registry("format", dict(FORMATS.built_in), "imgpipe.formats")
     monkeypatch.setattr(choosing, "FORMATS", registry)
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "odd_format", raising=False)

@@ -17,7 +17,7 @@ from imgpipe.formats.declaration import Format
 from imgpipe.registry import FORMATS
 
 if TYPE_CHECKING:
-    from imgpipe.registry import FormatMember
+    from imgpipe.registry import Member
 
 __all__ = ["FOR_DEVICES", "HEAD_BYTES", "format_for", "format_of", "loaded", "usable"]
 
@@ -86,7 +86,7 @@ def format_for(name: str) -> Format:
     if not suffix and _is_device(name):
         return loaded(FOR_DEVICES)
     what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
-    every: list[FormatMember | Format] = [*FORMATS.built_in.values(), *_added([])]
+    every: list[Member | Format] = [*FORMATS.built_in.values(), *_added([])]
     known = [suffix for one in every for suffix in one.suffixes]
     raise UsageError(
         f"{name}: {what}; the output must end in {' or '.join(known)}{_besides(broken)}"
@@ -123,7 +123,7 @@ def usable(broken: list[str]) -> dict[str, Format]:
     return found
 
 
-def _best(score: Callable[[FormatMember | Format], int], broken: list[str]) -> Format | None:
+def _best(score: Callable[[Member | Format], int], broken: list[str]) -> Format | None:
     """Return the format with the highest score, above 0; those of the table come first."""
     table = FORMATS.built_in
     name = max(table, key=lambda name: score(table[name]))
@@ -150,13 +150,13 @@ def _besides(broken: list[str]) -> str:
     return "".join(f" (besides, {reason})" for reason in dict.fromkeys(broken))
 
 
-def _must_have(one: FormatMember | Format) -> None:
+def _must_have(one: Member | Format) -> None:
     for module in one.needs:
         if importlib.util.find_spec(module) is None:
             raise UsageError(f"{one.name} needs {module}: pip install {one.extra or module}")
 
 
-def _alike(one: FormatMember | Format, head: bytes) -> int:
+def _alike(one: Member | Format, head: bytes) -> int:
     """Return how many bytes of `head` say that the file is of this format."""
     return max((_agreeing(magic, head) for magic in one.magic), default=0)
 
@@ -167,7 +167,7 @@ def _agreeing(magic: bytes, head: bytes) -> int:
     return len(pairs) if same else 0
 
 
-def _named(one: FormatMember | Format, name: str) -> int:
+def _named(one: Member | Format, name: str) -> int:
     """Return how much of the name of a file is a suffix of this format."""
     base = os.path.basename(name).lower()
     fit = [s for s in one.suffixes if base.endswith(s) and len(base) > len(s)]

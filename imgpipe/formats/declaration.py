@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from imgpipe.errors import ParameterError
 from imgpipe.formats.base import Sink, Source
@@ -26,8 +27,7 @@ from imgpipe.parameters import Parameter, parameters_of
 __all__ = ["GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """A meaning of channels that a file can declare.
 
     Attributes

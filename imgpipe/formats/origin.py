@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from imgpipe.errors import InputError
@@ -37,24 +36,22 @@ class Origin(Protocol):
         """
 
 
-@dataclass(frozen=True)
 class FileOrigin:
     """A file.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Its path as it was given.
-    path : str
+    path : str, optional
         Its absolute path: workers may be in another folder than this process is by now.
     """
 
-    name: str
-    path: str = ""
+    def __init__(self, name: str, path: str = "") -> None:
+        self.name, self.path = name, path or _absolute(name)
 
-    def __post_init__(self) -> None:
-        if not self.path:
-            object.__setattr__(self, "path", _absolute(self.name))
+    def __repr__(self) -> str:
+        return f"FileOrigin({self.name!r})"
 
     @property
     def reference(self) -> FileOrigin:
@@ -80,12 +77,11 @@ class FileOrigin:
             raise InputError(f"{name}: cannot be read: {reason.lower()}; check the path") from error
 
 
-@dataclass(frozen=True, eq=False)
 class MemoryOrigin:
     """Bytes in the memory of this process."""
 
-    data: bytes
-    name: str = "memory"
+    def __init__(self, data: bytes, name: str = "memory") -> None:
+        self.data, self.name = data, name
 
     @property
     def reference(self) -> None:

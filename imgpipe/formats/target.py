@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
@@ -57,8 +56,7 @@ class Target(Protocol):
         """Leave nothing behind. Safe to call at any time, and twice."""
 
 
-@dataclass(frozen=True)
-class FilePlace:
+class FilePlace(NamedTuple):
     """A file that workers write to.
 
     Attributes
