@@ -18,7 +18,8 @@ import imgpipe
 from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.formatting import format_chain
-from imgpipe.chains.grammar import load_user_filter, parse_chain
+from imgpipe.chains.grammar import parse_chain
+from imgpipe.chains.loading import filters_of, found_in
 from imgpipe.errors import ChainError, UsageError
 from imgpipe.filters import blend, blur, box, crop, flip, grayscale, invert, lut
 
@@ -191,27 +192,27 @@ class TestFilesOfTheUser:
         assert parse_chain("my_filter.py:emboss") == parse_chain("./my_filter.py:emboss")
 
     def test_loaded_once_until_it_changes(self, user_file: Path) -> None:
-        first = load_user_filter(user_file, "emboss")
-        assert load_user_filter(str(user_file), "emboss") is first
+        first = filters_of(str(user_file))["emboss"]
+        assert filters_of(str(user_file))["emboss"] is first
         user_file.write_text(USER_FILE.replace("2.0", "5.25"))
-        assert load_user_filter(user_file, "emboss") is not first
+        assert filters_of(str(user_file))["emboss"] is not first
 
     def test_name_of_the_module_depends_on_the_path_alone(self, user_file: Path) -> None:
-        before = load_user_filter(user_file, "emboss").definition.kernel.__module__
+        before = filters_of(str(user_file))["emboss"].definition.kernel.__module__
         user_file.write_text(USER_FILE.replace("2.0", "5.25"))
-        after = load_user_filter(user_file, "emboss").definition.kernel.__module__
+        after = filters_of(str(user_file))["emboss"].definition.kernel.__module__
         assert before == after
         assert before in sys.modules
 
     def test_leaves_nothing_beside_the_file(self, user_file: Path) -> None:
-        load_user_filter(user_file, "emboss")
+        filters_of(str(user_file))["emboss"]
         assert os.listdir(user_file.parent) == ["my_filter.py"]
 
     def test_imports_from_its_own_folder(self, tmp_path: Path) -> None:
         (tmp_path / "helper_of_a_test.py").write_text("HALO = 3\n")
         path = tmp_path / "uses.py"
         path.write_text(USER_FILE + "\nfrom helper_of_a_test import HALO\n")
-        assert load_user_filter(path, "emboss").definition.kernel.__globals__["HALO"] == 3
+        assert filters_of(str(path))["emboss"].definition.kernel.__globals__["HALO"] == 3
 
     def test_travels_by_value(self, user_file: Path) -> None:
         one = parse_chain(f"{user_file}:emboss:2")
@@ -231,7 +232,7 @@ class TestFilesOfTheUser:
         path = tmp_path / "runs.py"
         run = f"imgpipe.run({str(tmp_path / 'in.png')!r}, emboss(), {str(tmp_path / 'o.png')!r})"
         path.write_text(f"{USER_FILE}\nimport imgpipe\n{run}\n")
-        load_user_filter(path, "emboss")
+        filters_of(str(path))["emboss"]
         assert imgpipe.read(tmp_path / "o.png").shape == (5, 7, 1)
 
     @pytest.mark.parametrize(
@@ -245,7 +246,7 @@ class TestFilesOfTheUser:
     )
     def test_what_is_no_filter_is_refused(self, user_file: Path, name: str, says: str) -> None:
         with pytest.raises(UsageError, match=r"my_filter\.py") as caught:
-            load_user_filter(user_file, name)
+            parse_chain(f'"{user_file}":{name}')
         assert says in str(caught.value)
 
     @pytest.mark.parametrize(
@@ -264,12 +265,12 @@ class TestFilesOfTheUser:
         path.write_text(source)
         before = set(sys.modules)
         with pytest.raises(UsageError, match=f"(?s)broken.py: fails to load: .*{says}"):
-            load_user_filter(path, "f")
+            found_in(str(path), "f")
         assert not {name for name in set(sys.modules) - before if "broken" in name}
 
     def test_folder_is_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="cannot be read"):
-            load_user_filter(tmp_path, "f")
+            found_in(str(tmp_path), "f")
 
 
 class TestModules:
@@ -345,7 +346,7 @@ class TestBlanksInPaths:
         Path(folder).mkdir()
         path = Path(folder, "my filter.py")
         user_file.rename(path)
-        emboss = load_user_filter(path, "emboss")
+        emboss = filters_of(str(path))["emboss"]
         for place in (str(path.resolve()), f"./{path}"):
             escaped = place.replace('"', '\\"')
             word = f'"{escaped}"' if quoted else place
@@ -396,7 +397,7 @@ class TestWritingDown:
     def test_file_of_the_user(self, tmp_path: Path) -> None:
         path = tmp_path / "with a blank.py"
         path.write_text(USER_FILE)
-        chain = load_user_filter(path, "emboss")(strength=2, flag=True) | invert()
+        chain = filters_of(str(path))["emboss"](strength=2, flag=True) | invert()
         assert format_chain(chain) == f'"{path}":emboss:strength=2.0,flag=True | invert'
         assert parse_chain(format_chain(chain)) == chain
 

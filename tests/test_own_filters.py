@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 import imgpipe
 from imgpipe.borders import BORDERS
-from imgpipe.chains.loading import load_module_filter, load_user_filter
+from imgpipe.chains.loading import filters_of, found_in
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
 from imgpipe.cli.options import filter_options
@@ -87,14 +87,14 @@ class TestRun:
         chain = f"{own}:emboss:strength=9"
         words = ["--needed", "4", "--strength", "2", "--border", "wrap", "-j", "1"]
         assert execute(["run", chain, str(picture), "-o", str(out), *words]) == 0
-        emboss = load_user_filter(own, "emboss")
+        emboss = filters_of(str(own))["emboss"]
         expected = emboss(strength=2, needed=4, border="wrap")(np.load(picture))
         np.testing.assert_array_equal(np.load(out), expected)
 
     def test_parameters_may_be_in_the_chain(self, own: Path, picture: Path, tmp_path: Path) -> None:
         out = tmp_path / "out.npy"
         assert execute(["run", f"{own}:emboss:needed=4", str(picture), "-o", str(out)]) == 0
-        expected = load_user_filter(own, "emboss")(needed=4)(np.load(picture))
+        expected = filters_of(str(own))["emboss"](needed=4)(np.load(picture))
         np.testing.assert_array_equal(np.load(out), expected)
 
     def test_of_a_longer_chain_they_are_not(
@@ -163,7 +163,7 @@ class TestRun:
     def test_functions_of_scipy(self, picture: Path, tmp_path: Path) -> None:
         out = tmp_path / "out.npy"
         args = ["run", "scipy.ndimage:gaussian_filter", str(picture), "-o", str(out), "--halo", "8"]
-        expected = load_module_filter("scipy.ndimage", "gaussian_filter", (8, 8))(sigma=2)
+        expected = found_in("scipy.ndimage", "gaussian_filter").declared((8, 8))(sigma=2)
         assert execute([*args, "--sigma", "2"]) == 0
         np.testing.assert_array_equal(np.load(out), expected(np.load(picture)))
 

@@ -54,7 +54,6 @@ from imgpipe.chains.loading import (
     found_in,
     hint,
     load_registered,
-    load_user_filter,
 )
 from imgpipe.chains.modules import is_file, is_module
 from imgpipe.chains.words import Token, as_word, scan
@@ -66,7 +65,6 @@ from imgpipe.registry import FILTERS
 __all__ = [
     "all_declared",
     "definitions_in",
-    "load_user_filter",
     "offered",
     "parse_chain",
 ]

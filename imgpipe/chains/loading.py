@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,7 +12,6 @@ from imgpipe.chains.declaring import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
 from imgpipe.chains.modules import imported, is_file, module_of_file, telling_of
 from imgpipe.errors import UsageError
-from imgpipe.geometry import Halo
 from imgpipe.registry import FILTERS
 
 __all__ = [
@@ -22,9 +20,7 @@ __all__ = [
     "filters_of",
     "found_in",
     "hint",
-    "load_module_filter",
     "load_registered",
-    "load_user_filter",
 ]
 
 
@@ -89,28 +85,6 @@ def load_registered(name: str) -> FilterFactory:
     return found
 
 
-def load_user_filter(
-    path: str | os.PathLike[str], name: str, halo: Halo | None = None
-) -> FilterFactory:
-    """Return the filter called `name` in the Python file at `path`.
-
-    With a `halo` it may be a bare function.
-
-    The file is run once, under a module name that depends on its path alone, and again once it
-    has changed. Its functions travel to workers by value, so these need not find the file;
-    what it imports from its own folder they find as it does.
-
-    Raises
-    ------
-    UsageError
-        If the file does not load, or `name` in it is not a function decorated with
-        ``@imgpipe.filter``.
-    """
-    shown = os.fspath(path)
-    found = _member(module_of_file(shown), name, shown)
-    return found.declared(halo) if isinstance(found, BareFunction) else found
-
-
 def found_in(place: str, name: str) -> FilterFactory | BareFunction:
     """Return what is called `name` in a Python file, or else in an importable module.
 
@@ -125,21 +99,6 @@ def found_in(place: str, name: str) -> FilterFactory | BareFunction:
         return _member(module_of_file(place), name, place)
     with telling_of(place):
         return _member(imported(place), name, place)
-
-
-def load_module_filter(module: str, name: str, halo: Halo | None = None) -> FilterFactory:
-    """Return the filter called `name` in the importable `module`.
-
-    It may be in the folder that this process works in. With a `halo` it may be a bare function.
-
-    Raises
-    ------
-    UsageError
-        If the module does not load, or `name` in it is not a filter.
-    """
-    with telling_of(module):
-        found = _member(imported(module), name, module)
-    return found.declared(halo) if isinstance(found, BareFunction) else found
 
 
 def filters_of(place: str) -> dict[str, FilterFactory]:

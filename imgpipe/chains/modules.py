@@ -68,7 +68,11 @@ def telling_of(module: str) -> Iterator[None]:
 
 
 def module_of_file(shown: str) -> ModuleType:
-    """Return the module that the Python file at `shown` is, loaded anew if the file changed.
+    """Return the module of the Python file at `shown`.
+
+    The file is run once, under a module name that depends on its path alone, and again once it
+    has changed. Its functions travel to workers by value, so these need not find the file;
+    modules in its own folder are found by the workers too.
 
     Raises
     ------
