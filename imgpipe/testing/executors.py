@@ -88,7 +88,8 @@ class ExecutorSuite(Suite):
         with self._made() as executor, contextlib.closing(Buffers(1, 64, shared=True)) as buffers:
             if _traits(executor).shares_memory:
                 (slot,) = buffers.slots
-                executor.submit(_write_memory, slot).result(_PATIENCE)
+                error = executor.submit(_write_memory, slot).exception(_PATIENCE)
+                must(error is None, f"shares_memory is True, but a worker cannot attach: {error!r}")
                 found = bytes(slot.bytes()[: len(_WORD)])
                 must(found == _WORD, "shares_memory is True, but what a worker writes is not there")
 
