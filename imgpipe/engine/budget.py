@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from imgpipe.engine.costs import Cost
+from imgpipe.errors import MemoryPlanError
 
 __all__ = ["Budget"]
 
@@ -17,16 +19,30 @@ class Budget:
     Attributes
     ----------
     granted : int
-        Bytes, without what the processes take.
+        Bytes for all processes together.
     workers : int
         How many workers may be at tasks at once.
+    beside : int
+        Bytes of `granted` that are not part of the limit as it is given in Python.
     """
 
     granted: int
     workers: int
+    beside: int = 0
 
     def allows(self, costs: Sequence[Cost]) -> bool:
         """Whether images of these costs may be made at once."""
-        shared = sum(cost.shared for cost in costs)
-        per_worker = max((cost.per_worker for cost in costs), default=0)
-        return shared + self.workers * per_worker <= self.granted
+        return reduce(Cost.beside, costs, Cost()).total(self.workers) <= self.granted
+
+    def refusal(self, name: str, cost: Cost) -> MemoryPlanError:
+        """Return the error of an image of this cost, which is not allowed even alone."""
+        needed = cost.total(self.workers)
+        return MemoryPlanError(
+            f"{name}: needs {_megabytes(needed)} MB; the limit is {_megabytes(self.granted)} MB; "
+            f"raise it (--max-memory {_megabytes(needed)}M, or "
+            f"max_memory='{_megabytes(needed - self.beside)}M' in Python)"
+        )
+
+
+def _megabytes(size: int) -> str:
+    return str(-(-size // 10**6))

@@ -12,7 +12,6 @@ do not end, and the budget are dealt with here, for one image as for thousands.
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import time
 from collections import deque
@@ -22,59 +21,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine import worker
 from imgpipe.engine.budget import Budget
-from imgpipe.engine.costs import Cost
 from imgpipe.engine.flow import Flow, Worker
 from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order
 from imgpipe.engine.taskqueue import Done, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import Task
+from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
 from imgpipe.errors import Cancelled
 from imgpipe.executors.base import Supervised, traits_of, works_at_once
 
-__all__ = ["Crew", "Image", "Inbox", "Outcome"]
+__all__ = ["Crew", "Inbox"]
 
 _PER_WORKER = 2  # tasks out at once: one that is worked on, and one that waits for its worker
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
 _MOST_AT_ONCE = 32  # images, each of which has a few files open
-_LOOK_AHEAD = 32  # images whose size is known before they are admitted
-
-_log = logging.getLogger("imgpipe")
-
-
-class Image(Protocol):
-    """What a crew asks of an image that is to be made."""
-
-    @property
-    def number(self) -> int:
-        """Its turn among all images."""
-
-    @property
-    def name(self) -> str:
-        """The input, for messages."""
-
-    @property
-    def pixels(self) -> int:
-        """Its size."""
-
-    @property
-    def cost(self) -> Cost:
-        """The memory that it takes."""
-
-    def flows(self) -> Generator[Flow, None, Any]:
-        """Yield its flows, each once the one before is done; return the result."""
-
-    def attach(self, stop: Callable[[], None]) -> None:
-        """Tell how to stop it from another thread."""
-
-    def lost(self, reason: str, tasks: int) -> None:
-        """Note that a worker died that had some of its tasks."""
-
-
-Opening = Callable[[], Image]
-"""Reads the header of an image and plans it; raises if that cannot be."""
 
 
 class Inbox(Protocol):
@@ -85,25 +49,6 @@ class Inbox(Protocol):
 
     def get(self, block: bool = ..., timeout: float | None = ...) -> Any:  # noqa: FBT001
         """Return the next one; raise `queue.Empty` if none arrives in time."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The end of one image.
-
-    Attributes
-    ----------
-    turn : int
-        Its place among those that were given, from 0.
-    result : object
-        The result of its flows.
-    error : Exception or None
-        What it failed with.
-    """
-
-    turn: int
-    result: Any = None
-    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +73,7 @@ class _Active:
     flow: Flow | None = None
     started: bool = False
     error: Exception | None = None
-    deadline: float = 0.0
+    deadline: float = 0.0  # of one that has failed: when its workers are ended
 
     def __post_init__(self) -> None:
         self.flows = self.image.flows()
@@ -161,6 +106,11 @@ class Crew:
         Where messages arrive.
     clock : callable
         The time, in seconds.
+
+    Attributes
+    ----------
+    wake : callable
+        To be called, from any thread, when an iterator of images that has yielded None has more.
     """
 
     def __init__(
@@ -179,80 +129,86 @@ class Crew:
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._clock = clock
         self._at_once = works_at_once(executor)
-        self._openings: Iterator[tuple[int, Opening]] = iter(())
-        self._opened: deque[tuple[int, Image]] = deque()
+        self._waiting = WaitingList((), self._order, self._attach)
         self._active: dict[int, _Active] = {}
         by_flow = self._by_flow = dict[int, _Active]()
         # None of these refers to the crew: the executor has to go as soon as the crew has.
         inbox = self._inbox
-        self._wake = lambda: inbox.put(_Woken())
+        self.wake: Callable[[], None] = lambda: inbox.put(_Woken())
         window = 1 if self._at_once else _PER_WORKER * workers
         self._queue = TaskQueue(executor, window, inbox.put, lambda task: _told_of(task, by_flow))
         self._outcomes: deque[Outcome] = deque()
         self._labels = Labels()
+        self._looks_at = 0.0
 
-    def make(self, images: Iterable[Opening]) -> Iterator[Outcome]:
+    def make(self, images: Iterable[Opening | None]) -> Iterator[Outcome]:
         """Make images; yield the outcome of each as soon as it is known.
+
+        Parameters
+        ----------
+        images : iterable of (Opening or None)
+            Is asked for the next image when it can begin, and waited for. One whose images come
+            from outside yields None where there is none yet, and has `wake` called later.
 
         Raises
         ------
         BaseException
             Whatever stops the loop itself, such as `KeyboardInterrupt`; no image goes on then.
         """
-        self._openings = enumerate(images)
+        self._waiting = WaitingList(images, self._order, self._attach)
+        self._looks_at = self._clock() + _LOOK_SECONDS
         try:
             while True:
                 self._admit()
                 self._fill()
-                while self._outcomes:
-                    yield self._outcomes.popleft()
-                if self._active:
+                if self._outcomes:
+                    while self._outcomes:
+                        yield self._outcomes.popleft()
+                elif self._active or not self._waiting.over:
                     self._receive()
-                elif not self._opened and not self._look_ahead(1):
+                else:
                     return
         finally:
             self._close()
 
     # --- images -------------------------------------------------------------------------
 
-    def _admit(self) -> None:
-        """Begin the images whose memory fits beside what there is; one always is."""
-        while len(self._active) < _MOST_AT_ONCE and self._look_ahead(_LOOK_AHEAD):
-            turn, image = self._opened[0]
-            costs = [active.image.cost for active in self._active.values()]
-            if costs and self._budget and not self._budget.allows([*costs, image.cost]):
-                return
-            self._opened.popleft()
-            active = self._active[image.number] = _Active(turn, image)
-            image.attach(partial(self._inbox.put, _Stop(image.number)))
-            self._next_flow(active)
+    def _attach(self, image: Image) -> None:
+        image.attach(partial(self._inbox.put, _Stop(image.number)))
 
-    def _look_ahead(self, count: int) -> bool:
-        """Open images until `count` are known; return whether there is one."""
-        before = len(self._opened)
-        while len(self._opened) < count:
-            turn, opening = next(self._openings, (0, None))
-            if opening is None:
+    def _admit(self) -> None:
+        """Begin the images whose memory fits beside what there is."""
+        while len(self._active) < _MOST_AT_ONCE and (image := self._waiting.first()):
+            costs = [active.image.cost for active in self._active.values()]
+            if self._budget and not self._budget.allows([image.cost]):
+                self._drop(image, self._budget.refusal(image.name, image.cost))
+            elif self._budget and not self._budget.allows([*costs, image.cost]):
                 break
-            try:
-                self._opened.append((turn, opening()))
-            except Exception as error:  # noqa: BLE001 - it is the outcome
-                self._outcomes.append(Outcome(turn, error=error))
-        if len(self._opened) > before:
-            turns = {image.number: turn for turn, image in self._opened}
-            arranged = self._order.arranged([image for _, image in self._opened])
-            self._opened = deque((turns[image.number], image) for image in arranged)
-        return bool(self._opened)
+            else:
+                self._begin(image)
+        while self._waiting.failed:
+            self._outcomes.append(self._waiting.failed.popleft())
+
+    def _begin(self, image: Image) -> None:
+        with uninterrupted():
+            active = self._active[image.number] = _Active(self._waiting.take(image), image)
+        self._next_flow(active)
+
+    def _drop(self, image: Image, error: Exception) -> None:
+        """End an image that has not begun."""
+        with uninterrupted():
+            turn = self._waiting.take(image)
+            image.close()
+            self._outcomes.append(Outcome(turn, error=error))
 
     def _next_flow(self, active: _Active) -> None:
         """Have an image begin its next flow, or end."""
         try:
             active.flow, active.started = next(active.flows), False
         except StopIteration as stop:
-            active.flow = None
             self._finish(active, stop.value)
         except Exception as error:  # noqa: BLE001 - it is the outcome
-            active.flow, active.error = None, error
+            active.error = error
             self._finish(active)
         else:
             self._by_flow[active.flow.number] = active
@@ -266,11 +222,16 @@ class Crew:
         if flow.reads and reading >= max(1, self._workers // 2):
             return False
         active.started = True
-        apart = flow.reads or (flow.aside and len(self._active) > 1)
-        flow.start(self._wake if apart and not self._at_once else None)
+        apart = flow.reads or (flow.aside and not self._alone)
+        flow.start(self.wake if apart and not self._at_once else None)
         if flow.reads and not self._at_once:
             self._warm_up(flow)
         return True
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is but one image, and none will come."""
+        return len(self._active) == 1 and self._waiting.over
 
     def _warm_up(self, flow: Flow) -> None:
         """Have our own workers start, and get ready, while the first rows are read."""
@@ -281,34 +242,35 @@ class Crew:
                     self._executor.submit(worker.warm_up, ref)
 
     def _end_flow(self, active: _Active) -> None:
-        flow, active.flow = active.flow, None
-        if flow is not None:
-            self._by_flow.pop(flow.number, None)
-            flow.close()
+        with uninterrupted():
+            if active.flow is not None:
+                self._by_flow.pop(active.flow.number, None)
+                active.flow.close()
+                active.flow = None
 
     def _fail(self, active: _Active, error: Exception) -> None:
         """End an image; its workers may need a moment to come back."""
         if active.error is not None:
             return
         active.error = error
-        if active.flow is None:
-            self._finish(active)
-            return
+        assert active.flow is not None
         self._queue.abandon(active.flow.number)
-        alone = len(self._active) == 1 and not self._lasting
-        if alone or not self._queue.out(active.flow.number):
+        active.deadline = self._clock() + _GRACE_SECONDS
+        if (self._alone and not self._lasting) or not self._queue.out(active.flow.number):
             self._finish(active)
-        else:
-            active.deadline = self._clock() + _GRACE_SECONDS
 
     def _finish(self, active: _Active, result: Any = None) -> None:
-        del self._active[active.number]
         try:
-            self._end_flow(active)
-            active.flows.close()
+            with CleanupStack() as held:
+                held.callback(self._active.pop, active.number, None)
+                held.callback(active.image.close)
+                held.callback(active.flows.close)
+                held.callback(self._end_flow, active)
         except Exception as error:  # noqa: BLE001 - it is the outcome, if there is no other
             active.error = active.error or error
-        self._outcomes.append(Outcome(active.turn, result, active.error))
+        # The error refers to frames which refer to the image: together they would never go.
+        error, active.error = active.error, None
+        self._outcomes.append(Outcome(active.turn, result, error))
 
     # --- tasks --------------------------------------------------------------------------
 
@@ -342,19 +304,20 @@ class Crew:
 
     def _receive(self) -> None:
         """Wait for one message and act on it."""
+        failed = [one.deadline for one in self._active.values() if one.error is not None]
+        with contextlib.suppress(queue.Empty):
+            until = min([self._looks_at, *failed])
+            message = self._inbox.get(timeout=max(0.0, until - self._clock()))
+            if isinstance(message, Settled):
+                self._deliver(self._queue.settle(message.future))
+            elif isinstance(message, _Stop):
+                self._stop(message.number)
         now = self._clock()
-        late = [a.deadline - now for a in self._active.values() if a.error is not None]
-        try:
-            message = self._inbox.get(timeout=max(0.0, min([_LOOK_SECONDS, *late])))
-        except queue.Empty:
-            self._look_after()
-            return
-        if isinstance(message, Settled):
-            self._deliver(self._queue.settle(message.future))
-            self._finish_ended()
-        elif isinstance(message, _Stop) and message.number in self._active:
-            active = self._active[message.number]
-            self._fail(active, Cancelled(f"{active.image.name}: stopped before it was complete"))
+        if now >= self._looks_at and isinstance(self._executor, Supervised):
+            self._executor.look_after()
+        if now >= self._looks_at:
+            self._looks_at = now + _LOOK_SECONDS
+        self._finish_failed(now)
 
     def _deliver(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -378,8 +341,11 @@ class Crew:
     def _tell_of_loss(self, lost: Lost) -> None:
         for active in list(self._active.values()):
             tasks = sum(self._by_flow.get(task.flow) is active for task in lost.tasks)
-            if tasks or not lost.tasks:
-                active.image.lost(lost.reason, tasks)
+            try:
+                if tasks:
+                    active.image.lost(lost.reason, tasks)
+            except Exception as error:  # noqa: BLE001 - it is the outcome
+                self._fail(active, error)
 
     def _worker_of(self, done: Done) -> Worker:
         label = done.worker or self._labels.of(done.receipt)
@@ -388,38 +354,38 @@ class Crew:
 
     # --- the end ------------------------------------------------------------------------
 
-    def _look_after(self) -> None:
-        """Do what is due when nothing has happened for a while."""
-        if isinstance(self._executor, Supervised):
-            self._executor.look_after()
-        now = self._clock()
-        for active in list(self._active.values()):
-            if active.error is not None and active.deadline <= now and active.flow is not None:
-                self._deliver(self._queue.end(active.flow.number))
-        self._finish_ended(now)
+    def _stop(self, number: int) -> None:
+        """End an image because somebody wants that."""
+        if active := self._active.get(number):
+            self._fail(active, Cancelled(f"{active.image.name}: stopped before it was complete"))
+        elif image := self._waiting.get(number):
+            self._drop(image, Cancelled(f"{image.name}: stopped before it was begun"))
 
-    def _finish_ended(self, now: float = 0.0) -> None:
-        """Finish the images that have failed and have no task out any more."""
+    def _finish_failed(self, now: float) -> None:
+        """Finish the images that have failed, and have no task out or have had their time."""
         for active in list(self._active.values()):
-            if active.error is None or active.number not in self._active:
+            if active.error is None or active.flow is None:
                 continue
-            out = active.flow is not None and self._queue.out(active.flow.number)
-            if not out or active.deadline <= now:
+            if active.deadline <= now:
+                self._deliver(self._queue.end(active.flow.number))
+            if not self._queue.out(active.flow.number):
                 self._finish(active)
 
     def _close(self) -> None:
         """Leave nothing behind: of images that are not done, nor to workers that others use."""
-        flows = [active.flow.number for active in self._active.values() if active.flow is not None]
-        for number in flows:
-            self._queue.abandon(number)
-        if self._lasting and flows:
-            self._queue.wait(_GRACE_SECONDS)
+        with uninterrupted():
+            flows = [one.flow.number for one in self._active.values() if one.flow is not None]
             for number in flows:
-                for _ in self._queue.end(number):
-                    pass
-        for active in list(self._active.values()):
-            self._finish(active)
-        self._outcomes.clear()
+                self._queue.abandon(number)
+            if self._lasting:
+                self._queue.wait(_GRACE_SECONDS)
+            for number in flows:
+                self._deliver(self._queue.end(number))
+            for active in list(self._active.values()):
+                self._finish(active)
+            self._waiting.close()
+            self._queue.close()
+            self._outcomes.clear()
 
 
 def _told_of(task: Task, by_flow: dict[int, _Active]) -> tuple[str, str]:

@@ -28,6 +28,8 @@ class Sized(Protocol):
 
 S = TypeVar("S", bound=Sized)
 
+_CHOICE = 32
+
 
 class Order:
     """An order of images.
@@ -40,10 +42,16 @@ class Order:
         ``random`` serves any.
     seed : int
         Makes a random order one that can be had again.
+
+    Attributes
+    ----------
+    ahead : int
+        How many images are opened before they can begin, so that there is a choice.
     """
 
     def __init__(self, name: OrderName, seed: int = 0) -> None:
         self._name, self._last = name, 0
+        self.ahead = 1 if name in ("fifo", "round-robin") else _CHOICE
         self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
 
     def arranged(self, images: Sequence[S]) -> list[S]:

@@ -140,6 +140,9 @@ class Run:
         """Tell that a worker died that had some of its tasks."""
         self._tell(WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks))
 
+    def close(self) -> None:
+        """Let go of nothing: what it was given is the caller's, the rest goes with the flows."""
+
     def flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows; return the sizes of the outputs in bytes, or what was measured."""
         self._tell(self._started())

@@ -7,7 +7,7 @@ run again at once, and the one that it was at counts one attempt more.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ _ATTEMPTS = 3  # by what it does itself
 _FROM_OUTSIDE = 20  # by a signal from somebody else
 _STARTS = 20  # before it began with the task
 _UNEXPLAINED = 50  # while it was not at this task
+
+_NOBODY = 0  # has signed the note of a task that has not begun
 
 Key = tuple[int, str, int]
 
@@ -90,6 +92,7 @@ class TaskQueue:
         self._executor, self._window = executor, window
         self._settled, self._describe = settled, describe
         self._out: dict[Future[Receipt], Task] = {}
+        self._again: deque[Task] = deque()  # what was lost, and goes out again at once
         self._abandoned: set[int] = set()
         self._losses: defaultdict[Key, Counter[str]] = defaultdict(Counter)
 
@@ -104,7 +107,7 @@ class TaskQueue:
 
     def out(self, flow: int) -> int:
         """Return how many tasks of a flow are out, wanted or not."""
-        return sum(task.flow == flow for task in self._out.values())
+        return sum(task.flow == flow for task in (*self._out.values(), *self._again))
 
     def submit(self, task: Task) -> Iterator[Message]:
         """Hand over a task; yield that it has failed if the executor refuses it."""
@@ -114,19 +117,12 @@ class TaskQueue:
         except BrokenExecutor as error:
             future = Future()
             future.set_exception(error)
-        except ImgpipeError as error:
-            yield Failed(task, error)
-            return
-        except RuntimeError as error:
-            told = refused(error) or WorkerError(
-                f"{self._describe(task)[0]}: the executor takes no more work ({error}); "
-                "do not shut it down before the run has ended"
-            )
-            told.__cause__ = error
-            yield Failed(task, told)
+        except Exception as error:  # noqa: BLE001 - it is the end of the flow
+            yield Failed(task, self._refusal(task, error))
             return
         self._out[future] = task
-        future.add_done_callback(lambda done: self._settled(Settled(done)))
+        settled = self._settled  # the future is not to refer to this queue, which refers to it
+        future.add_done_callback(lambda done: settled(Settled(done)))
 
     def settle(self, future: Future[Receipt]) -> Iterator[Message]:
         """Yield what has become of the task of a future that is done, and of others with it."""
@@ -148,19 +144,25 @@ class TaskQueue:
             yield Failed(task, error)
 
     def abandon(self, flow: int) -> None:
-        """Want nothing more of the tasks of a flow; those that have not begun never do."""
+        """Want nothing more of the tasks of a flow; most of those that have not begun never do."""
         self._abandoned.add(flow)
-        if not isinstance(self._executor, Supervised):
-            for future, task in list(self._out.items()):
-                if task.flow == flow and future.cancel():
-                    del self._out[future]
+        self._again = deque(task for task in self._again if task.flow != flow)
+        for key in [key for key in self._losses if key[0] == flow]:
+            del self._losses[key]
+        for future, task in list(self._out.items()):
+            if task.flow == flow and future.cancel():
+                self._out.pop(future, None)
         self._forget_if_back(flow)
 
     def end(self, flow: int) -> Iterator[Message]:
-        """End the workers that are still at tasks of an abandoned flow, if they may be ended."""
+        """Have no task of an abandoned flow out any more.
+
+        The workers that are at one are ended, if they may be. A task that has not begun is left to
+        its worker, which will find that there is nothing to be done.
+        """
         for future, task in list(self._out.items()):
             if task.flow == flow and future in self._out:
-                if isinstance(self._executor, Supervised):
+                if isinstance(self._executor, Supervised) and signed_by(task.note) != _NOBODY:
                     self._executor.rebuild(future, wanted=True)
                     yield from self._restart(self._executor)
                 self._out.pop(future, None)
@@ -169,6 +171,11 @@ class TaskQueue:
     def wait(self, seconds: float) -> None:
         """Wait until nothing is out, but not for long."""
         wait(list(self._out), seconds)
+
+    def close(self) -> None:
+        """Forget all tasks."""
+        self._out.clear()
+        self._again.clear()
 
     def _done(self, task: Task, future: Future[Receipt]) -> Done:
         self._losses.pop(_key(task), None)
@@ -203,38 +210,57 @@ class TaskQueue:
         """Run again what was lost, worker by worker, each of which is surely gone by then."""
         found = self._lost(executor)
         # All notes are read now: once a flow has failed, its memory may be another's.
-        faults = {id(task): self._fault(task, end) for end, lost in found for task in lost}
-        failed = {task.flow for _, lost in found for task in lost if faults[id(task)]}
+        faults = [(task, self._fault(task, end)) for end, lost in found for task in lost]
+        failed = {task.flow for task, fault in faults if fault is not None}
+        self._again.extend(task for task, _ in faults if task.flow not in failed)
         for end, lost in found:
-            again = tuple(task for task in lost if task.flow not in failed)
-            if again or not lost:
+            if again := tuple(task for task in lost if task.flow not in failed):
                 yield Lost(again, end.reason.partition("\n")[0])
-            for task in lost:
-                if (fault := faults[id(task)]) is not None:
-                    yield Failed(task, fault)
-            for task in again:
-                yield from self.submit(task)
+        for task, fault in faults:
+            if fault is not None:
+                yield Failed(task, fault)
+        while self._again:  # of which there may be fewer by now: a message may end other flows
+            yield from self.submit(self._again.popleft())
 
     def _lost(self, executor: Supervised) -> list[tuple[End, list[Task]]]:
         """Take what dead workers had from the ledger; return how each ended, and its tasks."""
+        for future in self._broken():
+            executor.rebuild(future)  # all else that this worker had is broken, too, from now on
         found: dict[int, tuple[End, list[Task]]] = {}
-        for future, task in sorted(self._out.items(), key=lambda item: item[1].index):
-            if future.done() and isinstance(_failure(future), (BrokenExecutor, CancelledError)):
-                del self._out[future]
-                end = executor.rebuild(future)
-                _, tasks = found.setdefault(id(end), (end, []))
-                if task.flow in self._abandoned:
-                    self._forget_if_back(task.flow)
-                else:
-                    tasks.append(task)
+        for future in self._broken():
+            task, end = self._out.pop(future), executor.rebuild(future)
+            _, tasks = found.setdefault(id(end), (end, []))
+            if task.flow in self._abandoned:
+                self._forget_if_back(task.flow)
+            else:
+                tasks.append(task)
         return list(found.values())
+
+    def _broken(self) -> list[Future[Receipt]]:
+        """Return the futures whose tasks were lost, in the order of their tasks."""
+        lost = BrokenExecutor, CancelledError
+        broken = [one for one in self._out if one.done() and isinstance(_failure(one), lost)]
+        return sorted(broken, key=lambda future: self._out[future].index)
+
+    def _refusal(self, task: Task, error: Exception) -> ImgpipeError:
+        """Return in plain words that the executor does not take `task`."""
+        if isinstance(error, ImgpipeError):
+            return error
+        name = self._describe(task)[0]
+        if isinstance(error, RuntimeError):
+            said = f"takes no more work ({error}); do not shut it down before the run has ended"
+        else:
+            said = f"did not take the work ({type(error).__name__}: {error})"
+        told = refused(error) or WorkerError(f"{name}: the executor {said}")
+        told.__cause__ = error
+        return told
 
     def _fault(self, task: Task, end: End) -> ImgpipeError | None:
         """Count the loss of a task; return the error where nothing can come of it any more."""
         if end.wanted:
             return None
-        losses, name = self._losses[_key(task)], self._describe(task)[0]
-        what = ": ".join(self._describe(task))
+        losses, (name, at) = self._losses[_key(task)], self._describe(task)
+        what = f"{name}: {at}"
         if end.pid is None or signed_by(task.note) != end.pid:
             losses["stillborn" if end.stillborn else "unexplained"] += 1
         elif end.reason.startswith("timeout"):
