@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from imgpipe.engine import buffers
 from imgpipe.engine.buffers import Buffers, Slot
-from imgpipe.errors import MemoryPlanError
+from imgpipe.errors import MemoryPlanError, WorkerError
 from tests.leftovers import nothing_new_in_shared_memory, unused_segments
+
+SPAWN = get_context("spawn")
 
 
 def sum_of(slot: Slot, count: int) -> int:
@@ -27,7 +32,7 @@ def test_other_processes_see_the_same_memory(maker: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
     before = unused_segments()
     memory = Buffers(3, 1000, shared=True)
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, SPAWN) as pool:
         fill(memory.slots[1], 2)
         assert pool.submit(sum_of, memory.slots[1], 1000).result() == 2000
         assert pool.submit(sum_of, memory.slots[2], 1000).result() == 0
@@ -64,7 +69,7 @@ def test_memory_that_is_over_is_let_go_of_and_what_is_in_use_is_kept(
     monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))
     memory = [Buffers(1, 1000, shared=True) for _ in range(10)]
     tokens = [one.slots[0].token for one in memory]
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, SPAWN) as pool:
         for one in memory[:8]:
             held = pool.submit(attached, one.slots[0]).result()
         assert held == set(tokens[:8])
@@ -74,3 +79,16 @@ def test_memory_that_is_over_is_let_go_of_and_what_is_in_use_is_kept(
         assert pool.submit(attached, memory[8].slots[0]).result() == set(tokens[6:9])
     for one in memory:
         one.close()
+
+
+def test_memory_that_is_over_is_not_looked_for_in_what_has_taken_its_place(tmp_path: Path) -> None:
+    """A task that comes too late must not write into a file of another run."""
+    memory = Buffers(1, 1000, shared=True)
+    (slot,) = memory.slots
+    memory.close()
+    with (tmp_path / "output").open("w+b") as file, ProcessPoolExecutor(1, SPAWN) as pool:
+        file.truncate(slot.size)
+        late = replace(slot, path=f"/proc/{os.getpid()}/fd/{file.fileno()}")
+        with pytest.raises(WorkerError, match="gone"):
+            pool.submit(fill, late, 7).result()
+        assert not any(file.read())

@@ -18,13 +18,13 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from imgpipe.errors import MemoryPlanError
+from imgpipe.errors import MemoryPlanError, WorkerError
 from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
 from imgpipe.publish import reserved
@@ -37,7 +37,7 @@ _ALIGNMENT = 4096
 _KEPT = 5
 _names = itertools.count()
 _attached: dict[str, Any] = {}
-_owned: dict[str, tuple[str, int, int]] = {}  # path, address and size of what others may attach
+_owned: dict[str, tuple[Slot, int]] = {}  # what others may attach, all of it, and its address
 _attaching = threading.Lock()
 
 
@@ -51,12 +51,15 @@ class Slot:
         Identifies the memory; the same in every process.
     path : str
         File to map, or name of a shared-memory segment after ``shm:``.
+    file : (int, int)
+        Device and number of that file: the path may lead to another one later.
     index, offset, size : int
         Which slot, where it starts, and how many bytes it has.
     """
 
     token: str
     path: str
+    file: tuple[int, int]
     index: int
     offset: int
     size: int
@@ -90,11 +93,13 @@ class Buffers:
         makers = (_memfd, _segment, _temporary) if shared else (_anonymous,)
         path, memory, self._free = _first_that_works(makers, self.nbytes)
         self._token = token
+        file = _file_at(path) if path.startswith("/") else (0, 0)
         with _attaching:
             _attached[token] = memory
             if shared:
-                _owned[token] = path, _address(np.frombuffer(memory, np.uint8)), self.nbytes
-        self.slots = tuple(Slot(token, path, i, i * step, step) for i in range(count))
+                whole = Slot(token, path, file, 0, 0, self.nbytes)
+                _owned[token] = whole, _address(np.frombuffer(memory, np.uint8))
+        self.slots = tuple(Slot(token, path, file, i, i * step, step) for i in range(count))
 
     def close(self) -> None:
         """Free the memory. Arrays over it must not be used afterwards."""
@@ -109,9 +114,9 @@ def slot_of(array: Pixels) -> Slot | None:
     """Return the shared memory of this process that a contiguous array is in, if it is in any."""
     if array.flags.c_contiguous:
         at = _address(array)
-        for token, (path, start, size) in list(_owned.items()):
-            if start <= at and at + array.nbytes <= start + size:
-                return Slot(token, path, 0, at - start, array.nbytes)
+        for whole, start in list(_owned.values()):
+            if start <= at and at + array.nbytes <= start + whole.size:
+                return replace(whole, offset=at - start, size=array.nbytes)
     return None
 
 
@@ -213,10 +218,14 @@ def _close_map(memory: mmap.mmap) -> None:
 class _Mapping:
     """A file in memory, and which one it was."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, file: tuple[int, int]) -> None:
+        self._path, self._file = path, file
+        if self.over:  # it may be a file of another run by now, even its output
+            raise WorkerError("the memory of this task is gone")
         fd = os.open(path, os.O_RDWR)
         try:
-            self._path, self._file = path, os.fstat(fd)
+            if _file_at(fd) != file:
+                raise WorkerError("the memory of this task is gone")
             self.view = memoryview(mmap.mmap(fd, 0))
         finally:
             os.close(fd)
@@ -225,9 +234,14 @@ class _Mapping:
     def over(self) -> bool:
         """Whether its owner has let go of it: the path leads nowhere, or to something else."""
         try:
-            return not os.path.samestat(os.stat(self._path), self._file)
+            return _file_at(self._path) != self._file
         except OSError:
             return True
+
+
+def _file_at(place: str | int) -> tuple[int, int]:
+    found = os.stat(place)
+    return found.st_dev, found.st_ino
 
 
 class _Segment:
@@ -251,8 +265,11 @@ def _attach(slot: Slot) -> Any:
         if slot.token in _attached:
             return _attached[slot.token]
         _unmap()
-        kind = _Segment if slot.path.startswith("shm:") else _Mapping
-        memory = _attached[slot.token] = kind(slot.path.removeprefix("shm:"))
+        if slot.path.startswith("shm:"):
+            memory: Any = _Segment(slot.path.removeprefix("shm:"))
+        else:
+            memory = _Mapping(slot.path, slot.file)
+        _attached[slot.token] = memory
         return memory
 
 

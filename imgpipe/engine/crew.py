@@ -269,8 +269,8 @@ class Crew:
         except Exception as error:  # noqa: BLE001 - it is the outcome, if there is no other
             active.error = active.error or error
         # The error refers to frames which refer to the image: together they would never go.
-        error, active.error = active.error, None
-        self._outcomes.append(Outcome(active.turn, result, error))
+        self._outcomes.append(Outcome(active.turn, result, active.error))
+        active.error = None
 
     # --- tasks --------------------------------------------------------------------------
 
