@@ -18,7 +18,7 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
-from imgpipe.formats.opening import must_be_meant
+from imgpipe.formats.opening import must_be_meant, name_of
 from imgpipe.options import Options
 from imgpipe.pipeline import run
 from imgpipe.refusals import begin
@@ -39,7 +39,7 @@ class Handle:
     """
 
     def __init__(self, **given: Any) -> None:
-        self._name = f"{given['src']} -> {given['dst']}"
+        self._name = f"{name_of(given['src'], 'src')} -> {name_of(given['dst'])}"
         self._control = Control()
         self._report: Report | None = None
         self._error: BaseException | None = None

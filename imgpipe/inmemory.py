@@ -114,8 +114,8 @@ def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) ->
 
     Parameters
     ----------
-    src : path or io.BytesIO
-        The file, or its bytes in memory.
+    src : path or binary file
+        The file, or what its bytes are read from, such as ``io.BytesIO(data)``.
     box : Box or (y0, x0, y1, x1), optional
         The part to read; the whole image by default.
 
@@ -160,8 +160,9 @@ def write(
     ----------
     array : ndarray, shape (rows, columns) or (rows, columns, channels)
         The image, or anything that `numpy.asarray` converts to it.
-    dst : path or io.BytesIO
-        The file; its suffix selects the format. Memory gets the bytes of a PNG.
+    dst : path or binary file
+        The file; its suffix selects the format. A binary file, such as ``io.BytesIO()``, gets a
+        PNG.
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. A PNG with two or four channels
         always stores its last channel as alpha.

@@ -72,15 +72,15 @@ def run(
 
     Parameters
     ----------
-    src : path or io.BytesIO
-        The input: the path of a file, or its bytes in memory. ``imgpipe formats`` lists the
-        formats.
+    src : path or binary file
+        The input: the path of a file, or what its bytes are read from, such as ``io.BytesIO(data)``
+        or ``sys.stdin.buffer``. ``imgpipe formats`` lists the formats.
     filter : Filter, Chain, str or callable
         A filter or a chain: ``blur(2) | grayscale()``, the same as text,
         ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
-    dst : path or io.BytesIO
+    dst : path or binary file
         The output; its suffix selects the format. An existing file is replaced. It may be `src`.
-        Memory gets the bytes of a PNG.
+        A binary file, such as ``io.BytesIO()`` or ``sys.stdout.buffer``, gets a PNG.
     halo : int or (int, int), optional
         For bare functions (without `imgpipe.filter`): the pixels that the function needs on each
         side of a pixel, 0 for none.

@@ -19,7 +19,7 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import FilterOption, Pair, chain_options, filter_options
 from imgpipe.cli.pages import SETTINGS, write_examples
-from imgpipe.cli.saving import SAVE, Saving, image_options
+from imgpipe.cli.saving import SAVE, Saving, image_options, standard_input, standard_output
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
@@ -308,13 +308,14 @@ def _make_image(
     if not dry_run:
         fork_early(chain, input_, jobs, options["executor"])
     control = Control()
+    ends = standard_input(input_), chain, standard_output(output)
     with dedicated(), signals.stopping(control.stop):
         if dry_run:
-            click.echo(printable(str(plan_run(input_, chain, output, **options))))
+            click.echo(printable(str(plan_run(*ends, **options))))
             return
         with Bar(hidden=quiet or verbose) as bar:
-            report = run(input_, chain, output, on_event=bar, control=control, **options)
-        signals.outcome(f"{output} was complete already")
+            report = run(*ends, on_event=bar, control=control, **options)
+        signals.outcome(f"{report.destination} was complete already")
     if verbose:
         say(f"executor: {report.executor}")
     if not quiet:

@@ -171,7 +171,8 @@ def common_options() -> list[click.Parameter]:
             "--output",
             type=click.Path(),
             required=True,
-            help="Output file; its suffix selects the format. It may be the input.",
+            help="Output file; its suffix selects the format. It may be the input. - is standard "
+            "output, which gets a PNG.",
         ),
         _option(
             "-j",

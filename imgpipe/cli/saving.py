@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 from click.core import ParameterSource
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from imgpipe.formats.declaration import Format
     from imgpipe.parameters import Parameter
 
-__all__ = ["SAVE", "Saving", "image_options"]
+__all__ = ["SAVE", "Saving", "image_options", "standard_input", "standard_output"]
 
 SAVE = "save"
 """Name of the option that gives any option of the output format."""
+
+
+_STANDARD = "-"  # stands for standard input and output
 
 
 class SaveOption(click.Option):
@@ -52,6 +55,8 @@ class Saving:
 
         if self._output is None:
             return list(choosing.usable([]).values())
+        if self._output == _STANDARD:
+            return [choosing.loaded(choosing.FOR_DEVICES)]
         try:
             return [choosing.format_for(self._output)]
         except UsageError as error:
@@ -180,3 +185,14 @@ def image_options() -> list[click.Parameter]:
     params = common_options()
     place = [param.name for param in params].index("timeout")
     return [*params[:place], option, *params[place:]]
+
+
+def standard_input(path: str) -> str | BinaryIO:
+    """Return `path`, or standard input where it is ``-``."""
+    return open(0, "rb", closefd=False) if path == _STANDARD else path
+
+
+def standard_output(path: str) -> str | BinaryIO:
+    """Return `path`, or standard output where it is ``-``."""
+    # Not buffered: nothing may be left for the end of Python, where an error has no place.
+    return open(1, "wb", buffering=0, closefd=False) if path == _STANDARD else path

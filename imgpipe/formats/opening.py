@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
@@ -15,6 +15,13 @@ from imgpipe.formats.choosing import FOR_DEVICES, HEAD_BYTES, format_for, format
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of
+from imgpipe.formats.streamed import (
+    SpooledOrigin,
+    StreamTarget,
+    is_readable,
+    is_writable,
+    stream_name,
+)
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
 
@@ -29,11 +36,11 @@ __all__ = [
     "saved",
 ]
 
-SourceLike: TypeAlias = str | os.PathLike[str] | io.BytesIO
-"""An image file that is to be read: its path, or its bytes in memory."""
+SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""An image file that is to be read: its path, its bytes in memory, or a stream of them."""
 
-TargetLike: TypeAlias = str | os.PathLike[str] | io.BytesIO
-"""An image file that is to be written: its path, or the memory for its bytes."""
+TargetLike: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""An image file that is to be written: its path, or memory or a stream for its bytes."""
 
 _IN_MEMORY = "memory"
 
@@ -41,7 +48,7 @@ _IN_MEMORY = "memory"
 def open_source(
     src: SourceLike, max_pixels: int | str | None = None, alpha: Alpha = None
 ) -> Source:
-    """Return the source for the image file `src`: a path, or its bytes in memory.
+    """Return the source for the image file `src`: a path, or a stream of its bytes.
 
     `alpha` says which channel is alpha in a format that does not say so itself.
 
@@ -67,7 +74,7 @@ def open_source(
 def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None = None) -> Sink:
     """Return the sink for an image file `dst`, in the format that its suffix names.
 
-    Bytes in memory become a PNG. `save` are the options of the format.
+    A stream gets a PNG. `save` are the options of the format.
 
     Raises
     ------
@@ -80,7 +87,7 @@ def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None =
     assert chosen.write is not None
     options = _options(chosen, save, name)
     held = fitted(info, chosen, name)
-    target: Target = MemoryTarget(dst) if isinstance(dst, io.BytesIO) else FileTarget(name)
+    target = _target(dst, name)
     try:
         return chosen.write(target, held, **options)
     except BaseException:
@@ -88,15 +95,19 @@ def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None =
         raise
 
 
-def name_of(dst: TargetLike) -> str:
-    """Return what messages call the output.
+def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
+    """Return what messages call the input or the output, which is the argument `which`.
 
     Raises
     ------
     UsageError
-        If it is no output.
+        If it is neither a path nor a stream.
     """
-    return _IN_MEMORY if isinstance(dst, io.BytesIO) else arguments.path(dst, "dst")
+    if isinstance(given, io.BytesIO):
+        return _IN_MEMORY
+    if is_writable(given) if which == "dst" else is_readable(given):
+        return stream_name(given)
+    return arguments.path(given, which)
 
 
 def must_take(dst: TargetLike, save: Mapping[str, Any]) -> None:
@@ -142,7 +153,7 @@ def must_be_meant(
     UsageError
         As `open_source` and `open_sink` do.
     """
-    _origin(src)
+    name_of(src, "src")
     must_take(dst, saved(save, compression))
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
@@ -155,11 +166,18 @@ def must_be_meant(
 def _origin(src: Any) -> Origin:
     if isinstance(src, io.BytesIO):
         return MemoryOrigin(src.getvalue(), _IN_MEMORY)
-    return FileOrigin(arguments.path(src, "src"))
+    return SpooledOrigin(src) if is_readable(src) else FileOrigin(name_of(src, "src"))
+
+
+def _target(dst: Any, name: str) -> Target:
+    if isinstance(dst, io.BytesIO):
+        return MemoryTarget(dst, name)
+    return StreamTarget(dst) if is_writable(dst) else FileTarget(name)
 
 
 def _format_for(dst: TargetLike) -> Format:
-    return loaded(FOR_DEVICES) if isinstance(dst, io.BytesIO) else format_for(name_of(dst))
+    name = name_of(dst)
+    return loaded(FOR_DEVICES) if is_writable(dst) else format_for(name)
 
 
 def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:

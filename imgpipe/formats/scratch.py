@@ -5,8 +5,6 @@ The plan puts one in wherever the access at hand is not enough.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar, Literal
@@ -15,13 +13,13 @@ import numpy as np
 
 from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
+from imgpipe.formats.nameless import NamelessFile, temporary_folder
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.formats.target import FilePlace
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import reserved
-from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["Scratch", "TiledLayout"]
 
@@ -99,23 +97,15 @@ class Scratch:
     tile: tuple[int, int] = (0, 0)
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
-    _fd: int = field(init=False, default=-1)
-    _path: str = field(init=False, default="")
+    _file: NamelessFile | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        import tempfile  # noqa: PLC0415 - slow, and not needed where an image can stream
-
-        keep_numbers_taken()
         try:
-            self._fd, path = tempfile.mkstemp(prefix="imgpipe-scratch-", dir=self.folder)
-            self._path = path
-            if os.path.isdir("/proc/self/fd"):
-                os.unlink(path)
-                self._path = f"/proc/{os.getpid()}/fd/{self._fd}"
-            reserved(self._fd, self.info.nbytes)
+            self._file = NamelessFile(self.folder)
+            reserved(self._file.fd, self.info.nbytes)
         except OSError as error:
             self.abort()
-            folder = self.folder or tempfile.gettempdir()
+            folder = self.folder or temporary_folder()
             raise OutputError(
                 f"{folder}: no room for a scratch file of {self.info.nbytes / 1e6:,.0f} MB "
                 f"({(error.strerror or str(error)).lower()}); free some, or set TMPDIR to a "
@@ -124,8 +114,8 @@ class Scratch:
         layout = RawLayout(0, self.info.shape, self.info.dtype)
         if self.tile[0]:
             layout = TiledLayout(0, self.info.shape, self.info.dtype, self.tile)
-        self.placer = RawPlacer(layout, FilePlace(_NAME, self._path))
-        self.source = RawSource(self.info, layout, FileOrigin(_NAME, self._path))
+        self.placer = RawPlacer(layout, FilePlace(_NAME, self._file.path))
+        self.source = RawSource(self.info, layout, FileOrigin(_NAME, self._file.path))
 
     def commit(self) -> int:
         """Return the size; there is nothing to publish."""
@@ -133,10 +123,5 @@ class Scratch:
 
     def abort(self) -> None:
         """Remove the file."""
-        fd, self._fd = self._fd, -1
-        if fd < 0:
-            return
-        os.close(fd)
-        if not self._path.startswith("/proc/"):
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,60 @@
+"""Files without a name: they live as long as this process holds them, and leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from imgpipe.streams import keep_numbers_taken
+
+__all__ = ["NamelessFile", "temporary_folder"]
+
+
+class NamelessFile:
+    """A file that is open here, and that workers open through this process.
+
+    Only Linux lets a file be nameless from the start; elsewhere it has a name until it is closed.
+
+    Parameters
+    ----------
+    folder : str, optional
+        Where it is; by default where temporary files are.
+
+    Attributes
+    ----------
+    fd : int
+        Its file descriptor.
+    path : str
+        What to open it by.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        import tempfile  # noqa: PLC0415 - slow, and not needed where an image can stream
+
+        keep_numbers_taken()
+        self.fd, self.path = tempfile.mkstemp(prefix="imgpipe-scratch-", dir=folder)
+        if os.path.isdir("/proc/self/fd"):
+            os.unlink(self.path)
+            self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def close(self) -> None:
+        """Remove the file. Safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd < 0:
+            return
+        os.close(fd)
+        if not self.path.startswith("/proc/"):
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def temporary_folder() -> str:
+    """Return where temporary files are."""
+    import tempfile  # noqa: PLC0415 - slow, and rarely needed
+
+    return tempfile.gettempdir()

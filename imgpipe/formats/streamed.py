@@ -1,0 +1,140 @@
+"""Streams as origins and targets: standard input and output, sockets, whatever reads or writes."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Any
+
+from imgpipe.errors import InputError, OutputError, UsageError
+from imgpipe.formats.base import Data
+from imgpipe.formats.nameless import NamelessFile, temporary_folder
+from imgpipe.formats.origin import FileOrigin
+from imgpipe.publish import explained
+
+__all__ = ["SpooledOrigin", "StreamTarget", "is_readable", "is_writable", "stream_name"]
+
+_PIECE_BYTES = 1 << 20
+_NAMES = {
+    0: "standard input",
+    1: "standard output",
+    "<stdin>": "standard input",
+    "<stdout>": "standard output",
+}
+
+
+class SpooledOrigin(FileOrigin):
+    """A stream, read to its end into a file without a name that lives as long as this object.
+
+    Parameters
+    ----------
+    stream : binary file
+        What has a method ``read(size)``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    UsageError
+        If it gives text.
+    OutputError
+        If there is no room for its bytes.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        name = stream_name(stream)
+        try:
+            file = NamelessFile()
+        except OSError as error:
+            raise _no_room(error) from error
+        weakref.finalize(self, file.close)
+        while piece := _read(stream, name):
+            view = memoryview(piece)
+            try:
+                while view:
+                    view = view[os.write(file.fd, view) :]
+            except OSError as error:
+                raise _no_room(error) from error
+        super().__init__(name, file.path)
+
+    def __reduce__(self) -> tuple[type[FileOrigin], tuple[str, str]]:
+        return FileOrigin, (self.name, self.path)
+
+
+class StreamTarget:
+    """A stream that is written from front to back: what was written cannot be taken back.
+
+    Parameters
+    ----------
+    stream : binary file
+        What has a method ``write(bytes)``.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.name, self.size = stream_name(stream), 0
+        self._stream = stream
+
+    def write(self, *parts: Data) -> None:
+        """Write `parts`."""
+        for part in parts:
+            view = memoryview(part).cast("B")
+            self.size += len(view)
+            try:
+                while view:
+                    done = self._stream.write(view)
+                    view = view[len(view) if done is None else done :]
+            except (OSError, ValueError) as error:
+                raise self._refused(error) from error
+
+    def place(self, size: int) -> None:
+        """Return nothing: a stream has no places."""
+
+    def commit(self) -> int:
+        """Have everything written; return the size in bytes."""
+        try:
+            if hasattr(self._stream, "flush"):
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+        return self.size
+
+    def abort(self) -> None:
+        """Nothing can be taken back."""
+
+    def _refused(self, error: OSError | ValueError) -> OutputError:
+        reason = explained(error, self.name) if isinstance(error, OSError) else str(error)
+        return OutputError(f"{self.name}: cannot write: {reason}")
+
+
+def is_readable(given: Any) -> bool:
+    """Whether bytes can be read from `given`."""
+    return callable(getattr(given, "read", None)) and not isinstance(given, os.PathLike)
+
+
+def is_writable(given: Any) -> bool:
+    """Whether bytes can be written to `given`."""
+    return callable(getattr(given, "write", None)) and not isinstance(given, os.PathLike)
+
+
+def stream_name(stream: Any) -> str:
+    """Return what messages call `stream`."""
+    name = getattr(stream, "name", None)
+    return _NAMES.get(name, name if isinstance(name, str) and name else "stream")
+
+
+def _read(stream: Any, name: str) -> bytes:
+    try:
+        piece = stream.read(_PIECE_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{name}: cannot be read: {reason.lower()}; try again") from error
+    if isinstance(piece, str):
+        raise UsageError(f"{name}: gives text; give a stream of bytes, such as sys.stdin.buffer")
+    return piece or b""
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"{temporary_folder()}: no room for the input ({(error.strerror or str(error)).lower()}); "
+        "free some, or set TMPDIR to a larger disk"
+    )
