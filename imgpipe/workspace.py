@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,3 +48,14 @@ class Workspace(threading.local):
         if found is None or found.size < size:
             found = self._arrays[key] = np.empty(size, dtype)
         return found[:size]
+
+    @contextmanager
+    def lent(self, name: str, dtype: np.dtype[Any] | type, size: int) -> Iterator[Pixels]:
+        """Lend the flat array `name` for a context, in which a second borrower gets another one."""
+        key = name, np.dtype(dtype).char
+        array = self.array(name, dtype, size)
+        whole = self._arrays.pop(key)
+        try:
+            yield array
+        finally:
+            self._arrays[key] = whole

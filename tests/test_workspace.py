@@ -36,6 +36,14 @@ def test_names_types_and_workspaces_do_not_share() -> None:
     assert [set(array.tolist()) for array in arrays] == [{0}, {1}, {2}, {3}]
 
 
+def test_a_second_borrower_gets_another_array() -> None:
+    space = Workspace()
+    with space.lent("strip", np.uint8, 8) as outer, space.lent("strip", np.uint8, 8) as inner:
+        assert not np.shares_memory(outer, inner)
+    with space.lent("strip", np.uint8, 4) as later:
+        assert np.shares_memory(later, outer)
+
+
 def test_every_thread_has_arrays_of_its_own() -> None:
     space = Workspace()
     here = space.array("a", np.uint8, 8)

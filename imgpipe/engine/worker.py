@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import math
 import os
 import pickle
 import threading
@@ -45,6 +46,7 @@ from imgpipe.tracebacks import (
     of_the_function,
     user_traceback,
 )
+from imgpipe.workspace import Workspace
 
 __all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh"]
 
@@ -112,26 +114,14 @@ class _Stopwatch:
             self.spans[name] = self.spans.get(name, 0.0) + time.perf_counter() - begin
 
 
-class _Local(threading.local):
-    """What a thread keeps from task to task."""
-
-    def __init__(self) -> None:
-        self.strip = np.empty(0, np.uint8)
-
-    @contextmanager
-    def rows(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Iterator[Pixels]:
-        """Lend a strip. A function that makes images itself, meanwhile, gets another one."""
-        size = shape[0] * shape[1] * shape[2] * dtype.itemsize
-        strip, self.strip = self.strip, np.empty(0, np.uint8)
-        if strip.size < size:
-            strip = np.empty(size, np.uint8)
-        try:
-            yield strip[:size].view(dtype).reshape(shape)
-        finally:
-            self.strip = strip
+_space = Workspace()
 
 
-_local = _Local()
+@contextmanager
+def _strip(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Iterator[Pixels]:
+    """Lend an array that this thread keeps from task to task."""
+    with _space.lent("strip", np.uint8, math.prod(shape) * dtype.itemsize) as held:
+        yield held.view(dtype).reshape(shape)
 
 
 def run_task(task: Task) -> Receipt:
@@ -187,7 +177,7 @@ def _warm_up(branch: Branch) -> None:
     )
     rows, columns = tiler.task
     shape = rows + tiler.context_rows, columns, after.channels
-    with _local.rows(shape, after.dtype) as strip:
+    with _strip(shape, after.dtype) as strip:
         strip[...] = 0
         if branch.encoder is not None:
             branch.encoder.encode(strip[:1], None)
@@ -206,7 +196,7 @@ def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
         strip = branch.placer.rows(held) if branch.placer is not None else None
         if strip is None:
             shape = (*held.shape, branch.after.channels)
-            strip = lent.enter_context(_local.rows(shape, branch.after.dtype))
+            strip = lent.enter_context(_strip(shape, branch.after.dtype))
         for box, pixels in _chunks(task, part, job, watch):
             strip[box.within(held)] = pixels
         if branch.placer is not None:
