@@ -155,7 +155,7 @@ class Crew:
         BaseException
             Whatever stops the loop itself, such as `KeyboardInterrupt`; no image goes on then.
         """
-        self._waiting = WaitingList(images, self._order, self._attach)
+        self._waiting = WaitingList(images, self._order, self._attach, self._workers)
         self._looks_at = self._clock() + _LOOK_SECONDS
         try:
             while True:
@@ -179,6 +179,8 @@ class Crew:
     def _admit(self) -> None:
         """Begin the images whose memory fits beside what there is."""
         while len(self._active) < _MOST_AT_ONCE and (image := self._waiting.first()):
+            known = len(self._active) + len(self._waiting)
+            image.prepare(crowded=known >= max(2, self._workers))
             costs = [active.image.cost for active in self._active.values()]
             if self._budget and not self._budget.allows([image.cost]):
                 self._drop(image, self._budget.refusal(image.name, image.cost))

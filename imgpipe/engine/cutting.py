@@ -50,6 +50,7 @@ def cut(
     task_bytes: int = TASK_BYTES,
     chunk: tuple[int, int] | None = None,
     context_rows: int = 0,
+    whole: bool = False,
 ) -> Tiler:
     """Return how the output of `stages` is cut.
 
@@ -67,7 +68,13 @@ def cut(
         Rows and columns of a chunk, if they are given.
     context_rows : int
         Rows of output above a task that its encoder wants to see too.
+    whole : bool
+        Whether all of it is one task.
     """
+    if whole:
+        height, width = after.height, after.width
+        chunk = chunk or _chunk(stages, height, width)
+        return Tiler(info, stages, height, width, height, chunk, context_rows)
     blocks = _blocks(info, stages, after, grid.grain)
     rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
     columns, first = 0, (blocks[0].first if grid.unit[0] == 1 else 0, 0)

@@ -17,9 +17,9 @@ from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
-from imgpipe.engine.plan import Plan
+from imgpipe.engine.plan import Goal, Plan
 from imgpipe.engine.planning import planned_run
-from imgpipe.engine.run import Run, Tail
+from imgpipe.engine.run import Run, tails_of
 from imgpipe.engine.tally import Tally
 from imgpipe.errors import UsageError
 from imgpipe.events import Finished, Report
@@ -29,7 +29,7 @@ from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.options import Options
 
-__all__ = ["measure_between", "plan_between", "run_between"]
+__all__ = ["measure_between", "plan_between", "run_between", "run_to_all"]
 
 _log = logging.getLogger("imgpipe")
 
@@ -42,14 +42,22 @@ def run_between(
     options: Options,
     control: Control | None = None,
 ) -> Report:
-    """Make one image: a crew with a single one."""
-    _, report = _made(source, stages, sink, destination, options, control)
+    """Make one output of an image: a crew with a single image."""
+    (report,) = run_to_all(source, (Goal(stages, sink, destination),), options, control)
     return report
+
+
+def run_to_all(
+    source: Source, goals: tuple[Goal, ...], options: Options, control: Control | None = None
+) -> list[Report]:
+    """Make several outputs of an image, which is read once for all of them."""
+    _, reports = _made(source, goals, options, control)
+    return reports
 
 
 def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
     """Return what the last of `stages` measures; no image is made."""
-    found, _ = _made(source, stages, Nowhere(stages[-1].after), "nowhere", options, None)
+    found, _ = _made(source, (Goal(stages, Nowhere(stages[-1].after), "nowhere"),), options, None)
     return found
 
 
@@ -57,49 +65,51 @@ def plan_between(
     source: Source, stages: tuple[Stage, ...], sink: Sink, destination: str, options: Options
 ) -> Plan:
     """Return the plan of `run_between` with the same arguments."""
-    with planned_run(source, stages, sink, destination, options, Control()) as (plan, *_):
-        return plan
+    goals = (Goal(stages, sink, destination),)
+    with planned_run(source, goals, options, Control()) as (plans, *_):
+        return plans[0]
 
 
 def _made(
-    source: Source,
-    stages: tuple[Stage, ...],
-    sink: Sink,
-    destination: str,
-    options: Options,
-    control: Control | None,
-) -> tuple[Any, Report]:
-    """Return what the flows of an image result in, and the report."""
+    source: Source, goals: tuple[Goal, ...], options: Options, control: Control | None
+) -> tuple[Any, list[Report]]:
+    """Return what the flows of an image result in, and the report of each output."""
     control = Control() if control is None else control
     if not isinstance(control, Control):
         raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
     with CleanupStack() as held:
-        planned = planned_run(source, stages, sink, destination, options, control)
-        plan, sink, choice, executor = held.enter_context(planned)
-        _log.info("plan\n%s", plan)
-        executor = executor or held.enter_context(started(choice, plan.workers))
+        planned = planned_run(source, goals, options, control)
+        plans, goals, choice, executor = held.enter_context(planned)
+        for plan in plans:
+            _log.info("plan\n%s", plan)
+        executor = executor or held.enter_context(started(choice, plans[0].workers))
         observer = held.enter_context(options.observed())
-        tally = held.enter_context(Tally(plan, executor, control, observer))
+        tally = held.enter_context(Tally(executor, control, observer))
         run = Run(
             source,
-            (Tail(plan, stages, sink),),
+            tails_of(plans, goals),
             traits=traits_of(executor),
             supervised=isinstance(executor, Supervised),
             timeout=options.timeout,
             control=control,
             tell=tally,
         )
-        crew = Crew(executor, plan.workers, lasting=executor is choice.executor)
-        (outcome,) = crew.make([lambda: run])
-        try:
-            if outcome.error is not None:
-                raise outcome.error
-            found = outcome.result
-        finally:
-            del outcome  # or the error would keep itself, and the executor, in memory
-        size = 0 if isinstance(sink, Nowhere) else found[0]
-        report = tally.report(size)
-        tally(Finished(time=time.monotonic(), report=report))
-        for warning in told((stage.filter for stage in stages), run.seen):
-            _log.warning("%s: %s", plan.source, warning)
-    return found, report
+        crew = Crew(executor, plans[0].workers, lasting=executor is choice.executor)
+        found = _only(crew, run)
+        sizes = found if all(tail.makes for tail in run.tails) else [0]
+        reports = [tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
+        tally(Finished(time=time.monotonic(), report=reports[0]))
+        for warning in told(run.filters, run.seen):
+            _log.warning("%s: %s", source.name, warning)
+    return found, reports
+
+
+def _only(crew: Crew, run: Run) -> Any:
+    """Return the result of the only image of a crew, or raise what it failed with."""
+    (outcome,) = crew.make([lambda: run])
+    try:
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.result
+    finally:
+        del outcome  # or the error would keep itself, and the executor, in memory

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
+from typing import Any
 
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
@@ -25,7 +26,7 @@ from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 from imgpipe.machine import available_memory
 
-__all__ = ["Plan", "default_budget", "make_plan"]
+__all__ = ["Goal", "Plan", "default_budget", "make_plan", "make_plans"]
 
 _STAGED_BYTES = 17 << 20  # of rows of input that may go into what is encoded at once
 _STAGED_SHARE = 4  # times its own size, at least
@@ -119,6 +120,7 @@ class Plan:
             "direct": "workers read it themselves",
             "whole": "whole, in memory",
             "inline": "sent along with each task",
+            "opened": "opened by one worker",
         }
         disk = self.scratch_bytes + (self.after.nbytes if self.encoding else 0)
         lines = {
@@ -143,20 +145,57 @@ def default_budget() -> int:
     return min(available_memory() // 2, 2_000_000_000)
 
 
-def make_plan(
+@dataclass(frozen=True)
+class Goal:
+    """An output that is wanted of an image.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        The filters.
+    sink : Sink
+        Where it goes.
+    destination : str
+        The name of that, for people.
+    """
+
+    stages: tuple[Stage, ...]
+    sink: Sink
+    destination: str
+
+
+def make_plans(
     source: Source,
-    stages: tuple[Stage, ...],
-    sink: Sink,
+    goals: tuple[Goal, ...],
     *,
-    destination: str,
     traits: Traits,
     workers: int,
     executor: str,
     max_memory: int | None,
     chunk: tuple[int, int] | None,
     footing: Footing,
-) -> Plan:
-    """Return the plan for one image.
+    opened: bool = False,
+) -> tuple[Plan, ...]:
+    """Return the plan for each output of one image, all made in the same passes.
+
+    The first plan has the cost of all of them.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    goals : tuple of Goal
+        The outputs.
+    traits, workers, executor : Traits, int, str
+        The executor, its workers, and why it was chosen.
+    max_memory : int or None
+        Bytes that may be used.
+    chunk : (int, int) or None
+        Rows and columns of a chunk, if they are given.
+    footing : Footing
+        What processes take already.
+    opened : bool
+        Whether one worker opens the image, and makes all of it as one task.
 
     Raises
     ------
@@ -165,27 +204,37 @@ def make_plan(
     """
     beside = 0 if footing.counted else footing.held
     budget = beside + (default_budget() if max_memory is None else max_memory)
-    route = _Route(source, stages, sink, traits)
+    routes = _routes(source, goals, traits, opened=opened)
     smallest = 0
     for count, window, task_bytes in _candidates(workers):
-        plan = _sized(route, window, task_bytes, chunk)
-        plan = replace(
-            plan,
-            destination=destination,
-            workers=count,
-            executor=executor,
-            cost=plan.cost + cost_of_processes(traits, count, footing),
-            budget=budget,
-        )
-        if plan.memory <= budget:
-            return plan
-        smallest = plan.memory
+        plans = _together([_sized(route, window, task_bytes, chunk) for route in routes])
+        plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
+        if plans[0].cost.total(count) <= budget:
+            return tuple(
+                replace(
+                    plan,
+                    destination=goal.destination,
+                    workers=count,
+                    executor=executor,
+                    budget=budget,
+                )
+                for plan, goal in zip(plans, goals, strict=True)
+            )
+        smallest = plans[0].cost.total(count)
     raise MemoryPlanError(
         f"{source.name}: needs {_megabytes(smallest)} MB even with one worker and the smallest "
         f"tasks, of which this process already holds {_megabytes(footing.held)} MB; the limit is "
         f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(smallest)}M, or "
         f"max_memory='{_megabytes(smallest - beside)}M' in Python)"
     )
+
+
+def make_plan(
+    source: Source, stages: tuple[Stage, ...], sink: Sink, *, destination: str, **given: Any
+) -> Plan:
+    """Return the plan for an image with one output; see `make_plans`."""
+    (plan,) = make_plans(source, (Goal(stages, sink, destination),), **given)
+    return plan
 
 
 def _megabytes(size: int) -> str:
@@ -206,12 +255,13 @@ class _Route:
     """The way of the pixels, which no budget changes."""
 
     def __init__(
-        self, source: Source, stages: tuple[Stage, ...], sink: Sink, traits: Traits
+        self, source: Source, goal: Goal, traits: Traits, way: tuple[Way, bool], *, turned: bool
     ) -> None:
-        self.source, self.stages, self.sink = source, stages, sink
-        self.feed, self.scratched = _feed(source, stages, traits)
-        self.tile = _tile(source.info) if self.scratched and turns(stages) else (0, 0)
-        self.staged = traits.shares_files and self._must_be_staged()
+        self.source, self.stages, self.sink = source, goal.stages, goal.sink
+        self.feed, self.scratched = way
+        self.tile = _tile(source.info) if self.scratched and turned else (0, 0)
+        self.staged = traits.shares_files and self.feed != "opened" and self._must_be_staged()
+        sink = goal.sink
         self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
 
     @property
@@ -241,6 +291,18 @@ class _Route:
         return self.feed == "direct" and not self.tile[0] and turns(self.stages)
 
 
+def _routes(
+    source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: bool
+) -> list[_Route]:
+    """Return the way of the pixels to each output; they all come in the same way."""
+    way: tuple[Way, bool] = ("opened", False)
+    if not opened:
+        ways = [_feed(source, goal.stages, traits) for goal in goals]
+        way = next((way for way in ways if way[1]), ways[0])
+    turned = any(turns(goal.stages) for goal in goals)
+    return [_Route(source, goal, traits, way, turned=turned) for goal in goals]
+
+
 def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Way, bool]:
     """Return how workers get pixels, and whether a scratch file has to be made first."""
     in_order = all(stage.in_order for stage in stages)
@@ -267,10 +329,26 @@ def _tile(info: ImageInfo) -> tuple[int, int]:
     return rows, min(columns, info.width)
 
 
+def _together(plans: list[Plan]) -> list[Plan]:
+    """Return the plans of outputs that are made in the same passes; the first has all the cost."""
+    if len(plans) == 1:
+        return plans
+    first, window = plans[0], min(plan.window for plan in plans)
+    bands = slot_bytes(first.feed, tuple(plan.tiler for plan in plans), together=True)
+    bands = max(bands, *(plan.band_bytes for plan in plans))
+    cost = reduce(Cost.__add__, (plan.cost for plan in plans))
+    apart = sum(plan.window * plan.band_bytes for plan in plans)
+    cost += Cost(shared=window * bands - apart)
+    once = first.before.nbytes if first.feed == "whole" else 0
+    cost += Cost(shared=-once * (len(plans) - 1))
+    shared = [replace(plan, window=window, band_bytes=bands, cost=Cost()) for plan in plans]
+    return [replace(shared[0], cost=cost), *shared[1:]]
+
+
 def _sized(route: _Route, window: int, task_bytes: int, chunk: tuple[int, int] | None) -> Plan:
     """Return a plan for tasks of so many bytes, without what its processes take."""
     source, stages, sink = route.source, route.stages, route.sink
-    shaped = partial(cut, task_bytes=task_bytes, chunk=chunk)
+    shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")
     unit, context_rows, encoding = sink.unit, route.context_rows, None
     if route.staged:
         encoding = shaped(sink.info, (), sink.info, Grid(unit), context_rows=context_rows)

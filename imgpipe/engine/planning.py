@@ -19,7 +19,7 @@ from imgpipe.engine import worker
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.jobs import must_travel
-from imgpipe.engine.plan import Plan, make_plan
+from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits
 from imgpipe.executors.choice import Choice, choose, started
@@ -49,16 +49,12 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
 
 @contextlib.contextmanager
 def planned_run(
-    source: Source,
-    stages: tuple[Stage, ...],
-    sink: Sink,
-    destination: str,
-    options: Options,
-    control: Control,
-) -> Iterator[tuple[Plan, Sink, Choice, Executor | None]]:
+    source: Source, goals: tuple[Goal, ...], options: Options, control: Control
+) -> Iterator[tuple[tuple[Plan, ...], tuple[Goal, ...], Choice, Executor | None]]:
     """Plan a run. Where a worker was needed for it, the executor is there as well."""
-    choice = chosen(options, stages, sink.info.pixels)
-    sink = _within_reach(sink, choice.traits)
+    stages = sum((goal.stages for goal in goals), ())
+    choice = chosen(options, stages, sum(goal.sink.info.pixels for goal in goals))
+    goals = tuple(replace(goal, sink=_within_reach(goal.sink, choice.traits)) for goal in goals)
     bare = tuple(map(without_arrays, stages))
     functions = must_travel(bare) if choice.traits.isolates else b""
     with CleanupStack() as held:
@@ -68,29 +64,25 @@ def planned_run(
             executor = held.enter_context(started(choice, choice.workers))
             weight = _weighed(functions, executor, control)
         footing = Footing(held_memory(), is_dedicated(), *weight)
-        choice, plan = _fitted(source, stages, sink, destination, options, choice, footing)
+        choice, plans = _fitted(source, goals, options, choice, footing)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
-            executor.limit(plan.workers)
-        yield plan, sink, choice, executor
+            executor.limit(plans[0].workers)
+        yield plans, goals, choice, executor
 
 
 def _fitted(
     source: Source,
-    stages: tuple[Stage, ...],
-    sink: Sink,
-    destination: str,
+    goals: tuple[Goal, ...],
     options: Options,
     choice: Choice,
     footing: Footing,
-) -> tuple[Choice, Plan]:
-    """Return the plan, and who carries it. One worker may do without processes, and needs less."""
+) -> tuple[Choice, tuple[Plan, ...]]:
+    """Return the plans, and who carries them. One worker may do without processes."""
 
-    def plan_for(choice: Choice) -> Plan:
-        return make_plan(
+    def plan_for(choice: Choice) -> tuple[Plan, ...]:
+        return make_plans(
             source,
-            stages,
-            sink,
-            destination=destination,
+            goals,
             traits=choice.traits,
             workers=choice.workers,
             executor=choice.reason,
@@ -100,10 +92,12 @@ def _fitted(
         )
 
     with contextlib.suppress(MemoryPlanError):
-        plan = plan_for(choice)
-        if plan.workers > 1 or choice.workers == 1:
-            return choice, plan
-    alone = chosen(replace(options, workers=1), stages, sink.info.pixels)
+        plans = plan_for(choice)
+        if plans[0].workers > 1 or choice.workers == 1:
+            return choice, plans
+    stages = sum((goal.stages for goal in goals), ())
+    pixels = sum(goal.sink.info.pixels for goal in goals)
+    alone = chosen(replace(options, workers=1), stages, pixels)
     return alone, plan_for(alone)
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from imgpipe.admission import admitted
+from imgpipe.chains.element import Element
 from imgpipe.chains.faint import both
 from imgpipe.chains.stages import Stage, concern, must_match, without_arrays
 from imgpipe.cleanup import CleanupStack
@@ -32,7 +33,7 @@ from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed, Staged
-from imgpipe.engine.plan import Plan
+from imgpipe.engine.plan import Goal, Plan
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Started, TaskDone, WorkerLost
@@ -43,7 +44,7 @@ from imgpipe.formats.opening import open_source
 from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
 
-__all__ = ["Run", "Tail"]
+__all__ = ["Run", "Tail", "tails_of"]
 
 Tell = Callable[[Event], None]
 
@@ -78,6 +79,12 @@ class Tail:
         return not isinstance(self.sink, Nowhere)
 
 
+def tails_of(plans: tuple[Plan, ...], goals: tuple[Goal, ...]) -> tuple[Tail, ...]:
+    """Return the tails of a run for its outputs and the plans of these."""
+    pairs = zip(plans, goals, strict=True)
+    return tuple(Tail(plan, goal.stages, goal.sink) for plan, goal in pairs)
+
+
 class Run:
     """One image on its way.
 
@@ -87,6 +94,8 @@ class Run:
         Where it comes from.
     tails : tuple of Tail
         Where it goes.
+    alone : tuple of Tail
+        The same, as one worker makes it that opens the image; none if it does not fit.
     traits : Traits
         The executor, as far as it is known.
     supervised : bool
@@ -103,6 +112,7 @@ class Run:
         self,
         source: Source,
         tails: tuple[Tail, ...],
+        alone: tuple[Tail, ...] = (),
         *,
         traits: Traits,
         supervised: bool,
@@ -113,7 +123,7 @@ class Run:
         self.number = next(_numbers)
         self.name = source.name
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
-        self._source, self._tails = source, tails
+        self._source, self.tails, self._alone = source, tails, alone
         self._given = [tail.stages for tail in tails]
         self._traits, self._supervised = traits, supervised
         self._timeout = timeout if supervised else None
@@ -122,15 +132,25 @@ class Run:
         self._turn = 0
 
     @property
+    def filters(self) -> list[Element]:
+        """The filters of all outputs, as `seen` counts them."""
+        return [stage.filter for tail in self.tails for stage in tail.stages]
+
+    @property
     def pixels(self) -> int:
         """The pixels of all outputs."""
-        return sum(tail.plan.after.pixels for tail in self._tails)
+        return sum(tail.plan.after.pixels for tail in self.tails)
 
     @property
     def cost(self) -> Cost:
         """The memory that it takes beside the processes."""
-        costs = [tail.plan.cost for tail in self._tails]
+        costs = [tail.plan.cost for tail in self.tails]
         return functools.reduce(Cost.beside, costs)
+
+    def prepare(self, *, crowded: bool) -> None:
+        """Choose the plan: one task for one worker, if as many images wait as there are workers."""
+        if crowded and self._alone:
+            self.tails = self._alone
 
     def attach(self, stop: Callable[[], None]) -> None:
         """Have `stop` called when the run is to end."""
@@ -147,17 +167,17 @@ class Run:
         """Yield the flows; return the sizes of the outputs in bytes, or what was measured."""
         self._tell(self._started())
         with CleanupStack() as held:
-            for tail in self._tails:
+            for tail in self.tails:
                 tail.stages = tuple(map(without_arrays, tail.stages))
-            if any(tail.plan.scratch_bytes for tail in self._tails):
-                tile = self._tails[0].plan.scratch_tile
+            if any(tail.plan.scratch_bytes for tail in self.tails):
+                tile = self.tails[0].plan.scratch_tile
                 self._source = yield from self._scratched(self._source, held, tile)
             for stages in self._given:
                 self._operands.append((yield from self._opened_operands(stages, held)))
             found = None
-            for number, tail in enumerate(self._tails):
+            for number, tail in enumerate(self.tails):
                 found = yield from self._measuring(number, tail)
-            if not all(tail.makes for tail in self._tails):
+            if not all(tail.makes for tail in self.tails):
                 return found
             yield from self._making(held)
             yield from self._encoding()
@@ -167,18 +187,18 @@ class Run:
 
     def _started(self) -> Started:
         tasks = 0
-        for tail in self._tails:
+        for tail in self.tails:
             made = len(tail.plan.tiler) + len(tail.plan.encoding or ())
             tasks += tail.makes * (made + (tail.sink.kind == "placed"))
             tasks += sum(map(len, tail.plan.measuring.values()))
-        first = self._tails[0].plan
+        first = self.tails[0].plan
         return Started(
             time=time.monotonic(),
             source=first.source,
-            destination=", ".join(tail.plan.destination for tail in self._tails),
+            destination=", ".join(tail.plan.destination for tail in self.tails),
             pixels=self.pixels,
             tasks=tasks,
-            passes=max(tail.plan.passes for tail in self._tails),
+            passes=max(tail.plan.passes for tail in self.tails),
             workers=first.workers,
         )
 
@@ -193,7 +213,8 @@ class Run:
             fold = Fold(len(cut))
             flow = self._flow("measure", job, [tail], [number], fold)
             yield flow
-            self.seen = both(self.seen, flow.seen)
+            before = sum(len(one.stages) for one in self.tails[:number])
+            self.seen = both(self.seen, (0,) * before + flow.seen)
             found = fold.result
             if warning := concern(stage.filter, found):
                 _log.warning("%s: %s", self.name, warning)
@@ -203,22 +224,22 @@ class Run:
 
     def _making(self, held: CleanupStack) -> Generator[Flow, None, None]:
         """Make the pixels of all outputs; finish the files that workers write."""
-        for tail in self._tails:
+        for tail in self.tails:
             if tail.plan.encoding is not None:
                 tail.staged = Scratch(tail.plan.after)
                 held.callback(tail.staged.abort)
-        job = Job(self.name, tuple(map(_branch, self._tails)), timeout=self._timeout)
-        flow = self._flow("chunks", job, list(self._tails), list(range(len(self._tails))), None)
+        job = Job(self.name, tuple(map(_branch, self.tails)), timeout=self._timeout)
+        flow = self._flow("chunks", job, list(self.tails), list(range(len(self.tails))), None)
         yield flow
         self.seen = both(self.seen, flow.seen)
-        if any(tail.sink.kind == "placed" for tail in self._tails):
+        if any(tail.sink.kind == "placed" for tail in self.tails):
             with CleanupStack() as opened:
                 ref = published(job, self._traits, opened)
                 lease = Lease(0, (), notes=self._supervised, held=opened)
                 held = opened.pop_all()
             yield SealFlow(
                 turn=self._turn - 1,
-                index=max(len(tail.plan.tiler) for tail in self._tails),
+                index=max(len(tail.plan.tiler) for tail in self.tails),
                 job=job,
                 ref=ref,
                 lease=lease,
@@ -228,7 +249,7 @@ class Run:
 
     def _encoding(self) -> Generator[Flow, None, None]:
         """Encode the pixels that were staged."""
-        for tail in self._tails:
+        for tail in self.tails:
             if tail.staged is None or tail.plan.encoding is None:
                 continue
             plan = replace(tail.plan, tiler=tail.plan.encoding, feed="direct", encoding=None)
@@ -291,7 +312,7 @@ class Run:
 
     def _published(self, tell: Tell, check: Callable[[], None]) -> list[int]:
         """Publish all outputs; return their sizes."""
-        return [tail.sink.commit() for tail in self._tails]
+        return [tail.sink.commit() for tail in self.tails]
 
     def _scratched(
         self, source: Source, held: CleanupStack, tile: tuple[int, int] = (0, 0)

@@ -22,10 +22,8 @@ _RUNS = itertools.count(1)
 class Tally:
     """Counts what happens, passes it on to the caller's observer, and reports at the end."""
 
-    def __init__(
-        self, plan: Plan, executor: Executor, control: Control, observer: Observer | None
-    ) -> None:
-        self._plan, self._executor, self._control = plan, executor, control
+    def __init__(self, executor: Executor, control: Control, observer: Observer | None) -> None:
+        self._executor, self._control = executor, control
         self._observer = observer
         self._began = time.monotonic(), time.process_time()
         self._cpu: dict[tuple[str, int], float] = {}
@@ -55,9 +53,9 @@ class Tally:
         if self._observer is not None:
             self._observer(event)
 
-    def report(self, size: int) -> Report:
-        """Return what the run was like."""
-        plan, (began, cpu_began) = self._plan, self._began
+    def report(self, plan: Plan, size: int) -> Report:
+        """Return the report on an output of `size` bytes that was made by `plan`."""
+        began, cpu_began = self._began
         theirs = sum(cpu for (_, pid), cpu in self._cpu.items() if pid != os.getpid())
         return Report(
             source=plan.source,

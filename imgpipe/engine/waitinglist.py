@@ -36,6 +36,9 @@ class Image(Protocol):
     def flows(self) -> Generator[Flow, None, Any]:
         """Yield its flows, each once the one before is done; return the result."""
 
+    def prepare(self, *, crowded: bool) -> None:
+        """Choose how to be made: `crowded` if as many images are known as there are workers."""
+
     def attach(self, stop: Callable[[], None]) -> None:
         """Tell how to stop it from another thread."""
 
@@ -80,6 +83,8 @@ class WaitingList:
         Chooses among those that are opened.
     attach : callable
         Called with every image that is opened.
+    ahead : int
+        How many may wait, if the order does not need more.
     """
 
     def __init__(
@@ -87,12 +92,18 @@ class WaitingList:
         openings: Iterable[Opening | None],
         order: Order,
         attach: Callable[[Image], None],
+        ahead: int = 1,
     ) -> None:
         self._openings: Iterator[Opening | None] | None = iter(openings)
         self._order, self._attach = order, attach
+        self._ahead = max(ahead, order.ahead)
         self._waiting: list[tuple[int, Image]] = []
         self._opened = 0
         self.failed: deque[Outcome] = deque()
+
+    def __len__(self) -> int:
+        """Return how many images wait."""
+        return len(self._waiting)
 
     @property
     def over(self) -> bool:
@@ -102,7 +113,7 @@ class WaitingList:
     def first(self) -> Image | None:
         """Return the image that is to begin next, None if there is none just now."""
         new = False
-        while self._openings is not None and len(self._waiting) < self._order.ahead:
+        while self._openings is not None and len(self._waiting) < self._ahead:
             before = len(self.failed)
             if not self._open_one() or len(self.failed) > before:  # failures are told first
                 break

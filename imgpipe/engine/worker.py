@@ -273,7 +273,7 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 def _chunks(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
     tiler, first = job.branches[part.branch].tiler, job.first_stage(part.branch)
     assert task.image is not None
-    with watch.span("read"):
+    with watch.span("read"), _timeout(job.timeout):
         asked = tiler.reads(part.box)
         read, *others = map(_reader, (task.image, *part.operands), asked)
     stages = with_operands(tiler.stages, others)

@@ -124,7 +124,7 @@ class InlineBandsFeed(BandsFeed):
         return pixels, Inline(((pixels, needs),))
 
 
-def band_bytes(tiler: Tiler) -> int:
-    """Return the size of the largest band of a pass."""
-    bands = Cut((tiler,)).bands(tiler.info.width)
-    return max(band.height for band in bands) * tiler.info.row_bytes
+def band_bytes(*tilers: Tiler) -> int:
+    """Return the size of the largest band of a pass that makes one output or several."""
+    info = tilers[0].info
+    return max(band.height for band in Cut(tilers).bands(info.width)) * info.row_bytes

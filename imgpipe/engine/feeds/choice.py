@@ -10,13 +10,14 @@ from imgpipe.engine.feeds.bands import BandsFeed, InlineBandsFeed, band_bytes
 from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
+from imgpipe.engine.feeds.opened import OpenedFeed
 from imgpipe.engine.feeds.whole import WholeFeed
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
 
 __all__ = ["Way", "cost_of_feed", "feed_for", "slot_bytes"]
 
-Way = Literal["bands", "direct", "whole", "inline"]
+Way = Literal["bands", "direct", "whole", "inline", "opened"]
 """How pixels reach the workers; ``inline`` is with the task, where nothing else is shared."""
 
 
@@ -29,13 +30,20 @@ def cost_of_feed(way: Way, source: Source, tiler: Tiler, window: int) -> Cost:
             return DirectFeed.cost(tiler)
         case "whole":
             return WholeFeed.cost(cast(WholeSource, source))
+        case "opened":
+            return OpenedFeed.cost(source)
     carries = CarriedFeed if source.access == "random" else InlineBandsFeed
     return carries.cost(tiler, window)
 
 
-def slot_bytes(way: Way, tilers: tuple[Tiler, ...]) -> int:
-    """Return the size of a slot for the input of a task of any of these passes; 0 for no slots."""
-    return max(map(band_bytes, tilers)) if way == "bands" else 0
+def slot_bytes(way: Way, tilers: tuple[Tiler, ...], *, together: bool = False) -> int:
+    """Return the size of a slot for the input of a task of any of these passes; 0 for no slots.
+
+    If they are made `together`, a task has a part of each.
+    """
+    if way != "bands":
+        return 0
+    return band_bytes(*tilers) if together else max(map(band_bytes, tilers))
 
 
 def feed_for(
@@ -53,7 +61,7 @@ def feed_for(
     Parameters
     ----------
     way : str
-        ``bands``, ``direct``, ``whole`` or ``inline``.
+        ``bands``, ``direct``, ``whole``, ``inline`` or ``opened``.
     source : Source
         The image.
     cut : Cut
@@ -70,6 +78,8 @@ def feed_for(
     match way:
         case "direct":
             return DirectFeed(cast(RandomSource, source))
+        case "opened":
+            return OpenedFeed(source)
         case "whole":
             return WholeFeed(cast(WholeSource, source), cut, check, shared=shared)
         case "bands":
