@@ -21,9 +21,8 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.errors import MemoryPlanError
-from imgpipe.executors.base import Supervised, Traits
+from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, started
-from imgpipe.executors.processes.startup import in_our_worker
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import sys
+import threading
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["End", "Supervised", "Traits", "traits_of", "works_at_once"]
+__all__ = [
+    "End",
+    "Supervised",
+    "Traits",
+    "in_our_worker",
+    "mark_worker",
+    "traits_of",
+    "works_at_once",
+]
+
+_in_worker = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -116,3 +127,13 @@ def traits_of(executor: object) -> Traits:
 def works_at_once(executor: Executor) -> bool:
     """Whether `executor` does a task while it is being submitted, in the same thread."""
     return bool(getattr(executor, "at_once", False))
+
+
+def mark_worker() -> None:
+    """Note that this process is a worker of imgpipe's own pool."""
+    _in_worker.set()
+
+
+def in_our_worker() -> bool:
+    """Whether this process is a worker of imgpipe's own pool."""
+    return _in_worker.is_set()

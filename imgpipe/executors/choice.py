@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from imgpipe.arguments import shown
 from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import ImgpipeError, UsageError, WorkerError
-from imgpipe.executors.base import Supervised, Traits, traits_of
-from imgpipe.executors.processes.startup import in_our_worker
+from imgpipe.executors.base import Supervised, Traits, in_our_worker, traits_of
 from imgpipe.machine import usable_processors
 from imgpipe.refusals import python_is_ending, refused
 from imgpipe.registry import EXECUTORS

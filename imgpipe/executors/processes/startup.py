@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 
-__all__ = ["NO_THREAD", "in_our_worker", "prepare_worker", "started_in"]
+from imgpipe.executors.base import mark_worker
+
+__all__ = ["NO_THREAD", "prepare_worker", "started_in"]
 
 NO_THREAD = "the system gave a worker no thread"
 """What a worker writes into the log if that is why it ends."""
 
 _READY = "imgpipe worker {pid} is ready"
-_ours = threading.Event()
 
 
 def prepare_worker(log: str) -> None:
@@ -36,12 +37,7 @@ def prepare_worker(log: str) -> None:
         os.write(2, f"{said}\n".encode())
     if said == NO_THREAD:
         os._exit(1)
-    _ours.set()
-
-
-def in_our_worker() -> bool:
-    """Whether this process is a worker of imgpipe's own pool."""
-    return _ours.is_set()
+    mark_worker()
 
 
 def started_in(log: str) -> set[int]:
