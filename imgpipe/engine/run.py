@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -41,8 +41,10 @@ from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
 from imgpipe.formats.base import RandomSource, Sink, Source
 from imgpipe.formats.opening import open_source
-from imgpipe.formats.scratch import Scratch
 from imgpipe.geometry import Box
+
+if TYPE_CHECKING:
+    from imgpipe.formats.scratch import Scratch
 
 __all__ = ["Run", "Tail", "tails_of"]
 
@@ -226,6 +228,8 @@ class Run:
         """Make the pixels of all outputs; finish the files that workers write."""
         for tail in self.tails:
             if tail.plan.encoding is not None:
+                from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
+
                 tail.staged = Scratch(tail.plan.after)
                 held.callback(tail.staged.abort)
         job = Job(self.name, tuple(map(_branch, self.tails)), timeout=self._timeout)

@@ -14,14 +14,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.choosing import FOR_DEVICES, HEAD_BYTES, format_for, format_of, loaded
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of
-from imgpipe.formats.streamed import (
-    SpooledOrigin,
-    StreamTarget,
-    is_readable,
-    is_writable,
-    stream_name,
-)
+from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of, stream_name
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
 
@@ -105,7 +98,7 @@ def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
     """
     if isinstance(given, io.BytesIO):
         return _IN_MEMORY
-    if is_writable(given) if which == "dst" else is_readable(given):
+    if _is_writable(given) if which == "dst" else _is_readable(given):
         return stream_name(given)
     return arguments.path(given, which)
 
@@ -166,18 +159,26 @@ def must_be_meant(
 def _origin(src: Any) -> Origin:
     if isinstance(src, io.BytesIO):
         return MemoryOrigin(src.getvalue(), _IN_MEMORY)
-    return SpooledOrigin(src) if is_readable(src) else FileOrigin(name_of(src, "src"))
+    if not _is_readable(src):
+        return FileOrigin(name_of(src, "src"))
+    from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
+
+    return SpooledOrigin(src)
 
 
 def _target(dst: Any, name: str) -> Target:
     if isinstance(dst, io.BytesIO):
         return MemoryTarget(dst, name)
-    return StreamTarget(dst) if is_writable(dst) else FileTarget(name)
+    if not _is_writable(dst):
+        return FileTarget(name)
+    from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
+
+    return StreamTarget(dst)
 
 
 def _format_for(dst: TargetLike) -> Format:
     name = name_of(dst)
-    return loaded(FOR_DEVICES) if is_writable(dst) else format_for(name)
+    return loaded(FOR_DEVICES) if _is_writable(dst) else format_for(name)
 
 
 def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
@@ -194,3 +195,13 @@ def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
         f"{name}: this file declares that {says}; leave out --alpha (alpha= in Python), which is "
         "only for files that do not declare alpha, such as .npy"
     )
+
+
+def _is_readable(given: Any) -> bool:
+    """Whether bytes can be read from `given`."""
+    return callable(getattr(given, "read", None)) and not isinstance(given, os.PathLike)
+
+
+def _is_writable(given: Any) -> bool:
+    """Whether bytes can be written to `given`."""
+    return callable(getattr(given, "write", None)) and not isinstance(given, os.PathLike)

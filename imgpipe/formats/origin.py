@@ -5,11 +5,18 @@ from __future__ import annotations
 import io
 import os
 import stat
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from imgpipe.errors import InputError
 
-__all__ = ["FileOrigin", "MemoryOrigin", "Origin", "head_of", "size_of"]
+__all__ = ["FileOrigin", "MemoryOrigin", "Origin", "head_of", "size_of", "stream_name"]
+
+_NAMES = {
+    0: "standard input",
+    1: "standard output",
+    "<stdin>": "standard input",
+    "<stdout>": "standard output",
+}
 
 
 class Origin(Protocol):
@@ -113,6 +120,12 @@ def size_of(file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return size
+
+
+def stream_name(stream: Any) -> str:
+    """Return what messages call `stream`."""
+    name = getattr(stream, "name", None)
+    return _NAMES.get(name, name if isinstance(name, str) and name else "stream")
 
 
 def _absolute(path: str) -> str:

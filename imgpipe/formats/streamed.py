@@ -9,18 +9,12 @@ from typing import Any
 from imgpipe.errors import InputError, OutputError, UsageError
 from imgpipe.formats.base import Data
 from imgpipe.formats.nameless import NamelessFile, temporary_folder
-from imgpipe.formats.origin import FileOrigin
+from imgpipe.formats.origin import FileOrigin, stream_name
 from imgpipe.publish import explained
 
-__all__ = ["SpooledOrigin", "StreamTarget", "is_readable", "is_writable", "stream_name"]
+__all__ = ["SpooledOrigin", "StreamTarget"]
 
 _PIECE_BYTES = 1 << 20
-_NAMES = {
-    0: "standard input",
-    1: "standard output",
-    "<stdin>": "standard input",
-    "<stdout>": "standard output",
-}
 
 
 class SpooledOrigin(FileOrigin):
@@ -104,22 +98,6 @@ class StreamTarget:
     def _refused(self, error: OSError | ValueError) -> OutputError:
         reason = explained(error, self.name) if isinstance(error, OSError) else str(error)
         return OutputError(f"{self.name}: cannot write: {reason}")
-
-
-def is_readable(given: Any) -> bool:
-    """Whether bytes can be read from `given`."""
-    return callable(getattr(given, "read", None)) and not isinstance(given, os.PathLike)
-
-
-def is_writable(given: Any) -> bool:
-    """Whether bytes can be written to `given`."""
-    return callable(getattr(given, "write", None)) and not isinstance(given, os.PathLike)
-
-
-def stream_name(stream: Any) -> str:
-    """Return what messages call `stream`."""
-    name = getattr(stream, "name", None)
-    return _NAMES.get(name, name if isinstance(name, str) and name else "stream")
 
 
 def _read(stream: Any, name: str) -> bytes:
