@@ -175,6 +175,7 @@ def make_plans(
     chunk: tuple[int, int] | None,
     footing: Footing,
     opened: bool = False,
+    fewer: bool = True,
 ) -> tuple[Plan, ...]:
     """Return the plan for each output of one image, all made in the same passes.
 
@@ -196,6 +197,8 @@ def make_plans(
         What processes take already.
     opened : bool
         Whether one worker opens the image, and makes all of it as one task.
+    fewer : bool
+        Whether there may be fewer workers.
 
     Raises
     ------
@@ -206,7 +209,7 @@ def make_plans(
     budget = beside + (default_budget() if max_memory is None else max_memory)
     routes = _routes(source, goals, traits, opened=opened)
     smallest = 0
-    for count, window, task_bytes in _candidates(workers):
+    for count, window, task_bytes in _candidates(workers, fewer=fewer):
         plans = _together([_sized(route, window, task_bytes, chunk) for route in routes])
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
@@ -221,8 +224,9 @@ def make_plans(
                 for plan, goal in zip(plans, goals, strict=True)
             )
         smallest = plans[0].cost.total(count)
+    few = "one worker" if fewer or workers == 1 else f"{workers} workers"
     raise MemoryPlanError(
-        f"{source.name}: needs {_megabytes(smallest)} MB even with one worker and the smallest "
+        f"{source.name}: needs {_megabytes(smallest)} MB even with {few} and the smallest "
         f"tasks, of which this process already holds {_megabytes(footing.held)} MB; the limit is "
         f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(smallest)}M, or "
         f"max_memory='{_megabytes(smallest - beside)}M' in Python)"
@@ -241,14 +245,15 @@ def _megabytes(size: int) -> str:
     return str(-(-size // 10**6))
 
 
-def _candidates(workers: int) -> Iterator[tuple[int, int, int]]:
+def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:
     """Yield workers, window and the bytes of a task, from the fastest plan to the smallest."""
-    for count in range(workers, 0, -1):
+    least = 1 if fewer else workers
+    for count in range(workers, least - 1, -1):
         for per_worker in (2, 1) if count > 1 or workers > 1 else (1,):
             for divisor in (1, 4):
                 extra = 0 if workers == 1 else per_worker
                 yield count, per_worker * count + extra, TASK_BYTES // divisor
-    yield 1, 1, 1
+    yield least, least, 1
 
 
 class _Route:

@@ -28,7 +28,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
-__all__ = ["chosen", "planned_run"]
+__all__ = ["chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
 
@@ -53,7 +53,7 @@ def planned_run(
     """Plan a run. Where a worker was needed for it, the executor is there as well."""
     stages = sum((goal.stages for goal in goals), ())
     choice = chosen(options, stages, sum(goal.sink.info.pixels for goal in goals))
-    goals = tuple(replace(goal, sink=_within_reach(goal.sink, choice.traits)) for goal in goals)
+    goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))
     functions = must_travel(bare) if choice.traits.isolates else b""
     with CleanupStack() as held:
@@ -61,7 +61,7 @@ def planned_run(
         weight = 0, 0
         if functions and choice.traits.shares_memory:
             executor = held.enter_context(started(choice, choice.workers))
-            weight = _weighed(functions, executor, control)
+            weight = weighed(functions, executor, control)
         footing = Footing(held_memory(), is_dedicated(), *weight)
         choice, plans = _fitted(source, goals, options, choice, footing)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
@@ -100,7 +100,7 @@ def _fitted(
     return alone, plan_for(alone)
 
 
-def _weighed(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
+def weighed(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
     """Return what a worker takes with `functions` loaded, as `worker.weigh` measures it.
 
     Raises
@@ -122,7 +122,12 @@ def _weighed(functions: bytes, executor: Executor, control: Control) -> tuple[in
     return 0, 0
 
 
-def _within_reach(sink: Sink, traits: Traits) -> Sink:
+def within_reach(goals: tuple[Goal, ...], traits: Traits) -> tuple[Goal, ...]:
+    """Return the same outputs with sinks that all workers can serve."""
+    return tuple(replace(goal, sink=_reachable(goal.sink, traits)) for goal in goals)
+
+
+def _reachable(sink: Sink, traits: Traits) -> Sink:
     """Return a sink that all workers can serve: where they see no files, rows come back."""
     far = traits.isolates and not traits.shares_files
     if far and sink.kind == "placed" and not isinstance(sink, Nowhere):

@@ -16,7 +16,7 @@ import numpy as np
 
 from imgpipe.engine.buffers import Buffers, Slot, slot_of
 from imgpipe.errors import CorruptError, ImgpipeError
-from imgpipe.formats.base import Check, SequentialSource, WholeSource
+from imgpipe.formats.base import Check, SequentialSource, Source, WholeSource
 from imgpipe.formats.rows import RowsOf
 from imgpipe.image import ImageInfo, Pixels
 
@@ -58,6 +58,10 @@ class SequentialApart:
     limit: float
     access: ClassVar[Literal["sequential"]] = "sequential"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the image itself in a worker, which has no need of another process."""
+        return _itself, (self.source,)
+
     @property
     def info(self) -> ImageInfo:
         """The image, as the header describes it."""
@@ -87,6 +91,10 @@ class WholeApart:
     limit: float
     access: ClassVar[Literal["whole"]] = "whole"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the image itself in a worker, which has no need of another process."""
+        return _itself, (self.source,)
+
     @property
     def info(self) -> ImageInfo:
         """The image, as the header describes it."""
@@ -110,6 +118,10 @@ class WholeApart:
     def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
         """Have the other process fill `out`."""
         _fill(self, out, check, _decode, self.source)
+
+
+def _itself(source: Source) -> Source:
+    return source
 
 
 class ApartRows:

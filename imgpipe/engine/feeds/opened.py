@@ -18,7 +18,13 @@ from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["Opened", "OpenedFeed"]
+__all__ = ["Opened", "OpenedFeed", "can_be_opened"]
+
+
+def can_be_opened(source: Source) -> bool:
+    """Whether a worker can open `source`: it comes from something that has a reference."""
+    origin = getattr(source, "origin", None)
+    return origin is not None and origin.reference is not None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""Batch: many images, one crew.
+
+Each image is opened once it is its turn, and planned from its header. Where many wait, an image
+that fits is one task of one worker; where few do, it is cut. Its bytes are the same either way.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from imgpipe.chains.definition import digest_of
+from imgpipe.chains.stages import without_arrays
+from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.engine.budget import Budget
+from imgpipe.engine.control import Control
+from imgpipe.engine.costs import Footing
+from imgpipe.engine.crew import Crew
+from imgpipe.engine.feeds.apart import apart
+from imgpipe.engine.feeds.opened import can_be_opened
+from imgpipe.engine.jobs import must_travel
+from imgpipe.engine.order import Order
+from imgpipe.engine.plan import Goal, default_budget, make_plans
+from imgpipe.engine.planning import weighed, within_reach
+from imgpipe.engine.run import Run, Tail, tails_of
+from imgpipe.engine.waitinglist import Outcome
+from imgpipe.errors import MemoryPlanError
+from imgpipe.events import Event
+from imgpipe.executors.base import Supervised, traits_of
+from imgpipe.executors.choice import choose, started
+from imgpipe.formats.base import Source
+from imgpipe.machine import held_memory, is_dedicated
+from imgpipe.options import Options
+
+__all__ = ["Request", "make_images"]
+
+_LARGE = 1 << 62  # pixels: more than could be made without workers
+
+
+@dataclass(frozen=True)
+class Request:
+    """An image that is to be made.
+
+    Attributes
+    ----------
+    source : callable
+        Opens the image.
+    goals : callable
+        Opens the outputs of an open image, which are closed if nothing comes of them.
+    control : Control
+        Stops the image.
+    tell : callable
+        Gets its events.
+    """
+
+    source: Callable[[], Source]
+    goals: Callable[[Source], tuple[Goal, ...]]
+    control: Control = field(default_factory=Control)
+    tell: Callable[[Event], None] = lambda _: None
+
+
+def make_images(
+    requests: Iterable[Request | None],
+    options: Options,
+    *,
+    order: Order | None = None,
+    decode_apart: bool = False,
+) -> Iterator[Outcome]:
+    """Make images; yield the outcome of each as soon as it is known.
+
+    Parameters
+    ----------
+    requests : iterable of (Request or None)
+        The images; None where there is none just now, but may be later.
+    options : Options
+        How to run. The limit on memory is for all images together.
+    order : Order, optional
+        Which image gives the next task; the first one by default.
+    decode_apart : bool
+        Whether images that are decoded as they are read are decoded by processes of their own.
+    """
+    choice = choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
+    with CleanupStack() as held:
+        executor = held.enter_context(started(choice, choice.workers))
+        reader = None
+        if decode_apart and choice.traits.shares_memory:
+            readers = max(1, choice.workers // 2)
+            wanted = choose("processes", readers, trusted=False, pixels=_LARGE)
+            reader = held.enter_context(started(wanted, readers))
+        openings = _Openings(executor, choice.workers, choice.reason, reader, options)
+        crew = Crew(
+            executor,
+            choice.workers,
+            order=order,
+            budget=openings.budget,
+            lasting=executor is choice.executor,
+        )
+        yield from crew.make(None if one is None else openings.of(one) for one in requests)
+
+
+class _Openings:
+    """Opens and plans images for one executor."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        workers: int,
+        reason: str,
+        reader: Executor | None,
+        options: Options,
+    ) -> None:
+        self._executor, self._reader, self._options = executor, reader, options
+        self._traits = traits_of(executor)
+        self._weights: dict[str, tuple[int, int]] = {}
+        self._held = held_memory()
+        beside = 0 if is_dedicated() else self._held
+        limit = options.max_memory
+        self._given: dict[str, Any] = {
+            "traits": self._traits,
+            "workers": workers,
+            "executor": reason,
+            "max_memory": limit,
+            "chunk": options.chunk,
+            "fewer": False,
+        }
+        granted = default_budget() if limit is None else int(limit)
+        self.budget = Budget(granted + beside, workers, beside)
+
+    def of(self, request: Request) -> Callable[[], Run]:
+        """Return what opens an image."""
+        return lambda: self._opened(request)
+
+    def _opened(self, request: Request) -> Run:
+        source = request.source()
+        goals = request.goals(source)
+        try:
+            goals = within_reach(goals, self._traits)
+            footing = Footing(self._held, is_dedicated(), *self._weight(goals, request.control))
+            plans = make_plans(source, goals, footing=footing, **self._given)
+            alone = self._alone(source, goals, footing)
+        except BaseException:
+            _abort(goals)
+            raise
+        if self._reader is not None and source.access != "random" and can_be_opened(source):
+            source = apart(source, self._reader)
+        return _Owned(
+            source,
+            tails_of(plans, goals),
+            alone,
+            traits=self._traits,
+            supervised=isinstance(self._executor, Supervised),
+            timeout=self._options.timeout,
+            control=request.control,
+            tell=request.tell,
+        )
+
+    def _alone(self, source: Source, goals: tuple[Goal, ...], footing: Footing) -> tuple[Tail, ...]:
+        """Return the tails for one worker that makes all of the image; none if it does not fit."""
+        near = self._traits.shares_files and can_be_opened(source)
+        if not near or any(stage.filter.operands for goal in goals for stage in goal.stages):
+            return ()
+        try:
+            plans = make_plans(source, goals, footing=footing, **self._given, opened=True)
+        except MemoryPlanError:
+            return ()
+        return tails_of(plans, goals)
+
+    def _weight(self, goals: tuple[Goal, ...], control: Control) -> tuple[int, int]:
+        """Return what a worker takes with the functions of an image loaded; measured once."""
+        stages = itertools.chain.from_iterable(goal.stages for goal in goals)
+        if not self._traits.isolates:
+            return 0, 0
+        functions = must_travel(tuple(map(without_arrays, stages)))
+        if not functions or not self._traits.shares_memory:
+            return 0, 0
+        key = digest_of(functions)
+        if key not in self._weights:
+            self._weights[key] = weighed(functions, self._executor, control)
+        return self._weights[key]
+
+
+class _Owned(Run):
+    """A run whose outputs are nobody else's."""
+
+    def close(self) -> None:
+        """Leave nothing of the outputs unless they were published."""
+        with uninterrupted():
+            for tail in self.tails:
+                tail.sink.abort()
+
+
+def _abort(goals: tuple[Goal, ...]) -> None:
+    with uninterrupted():
+        for goal in goals:
+            goal.sink.abort()

@@ -1,0 +1,140 @@
+"""Many images, one crew: each is what it is by itself, and none harms another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.chains.entry import chain_from
+from imgpipe.chains.stages import resolve
+from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.control import Control
+from imgpipe.engine.order import ORDERS, Order
+from imgpipe.engine.plan import Goal
+from imgpipe.errors import Cancelled, CorruptError, InputError, MemoryPlanError, WorkerError
+from imgpipe.events import Event, TaskDone
+from imgpipe.executors.processes.pool import ProcessExecutor
+from imgpipe.formats.base import Source
+from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.options import Options
+from tests.conftest import noise
+
+CHAINS = ["blur:1", "autocontrast", "resize:40x | unsharp", "rotate:90", "invert"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of all kinds of access and of several sizes."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(10):
+        array = noise((60 + 97 * number, 130, 3), "uint8", seed=number)
+        if number % 3 == 0:
+            imgpipe.write(array, folder / f"{number}.png")
+        else:
+            np.save(
+                folder / f"{number}.npy", np.asfortranarray(array) if number % 3 == 1 else array
+            )
+    return folder
+
+
+def request(src: Path, text: str, dst: Path, **given: Any) -> Request:
+    def goals(source: Source) -> tuple[Goal, ...]:
+        stages = resolve(chain_from(text), source.info)
+        return (Goal(stages, open_sink(dst, stages[-1].after), str(dst)),)
+
+    return Request(lambda: open_source(src), goals, **given)
+
+
+def wanted(folder: Path, out: Path) -> dict[Path, tuple[Path, str]]:
+    sources = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".npy"))
+    return {
+        out / f"{src.stem}.png": (src, CHAINS[number % len(CHAINS)])
+        for number, src in enumerate(sources)
+    }
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_image_is_what_it_is_by_itself(
+    order: Any, apart: bool, folder: Path, tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    images = wanted(folder, tmp_path)
+    events: list[Event] = []
+    requests = [request(src, text, dst, tell=events.append) for dst, (src, text) in images.items()]
+    options = Options(executor=pool, workers=2)
+    made = make_images(requests, options, order=Order(order, seed=1), decode_apart=apart)
+    assert sorted((outcome.turn, outcome.error) for outcome in made) == [
+        (turn, None) for turn in range(len(images))
+    ]
+    for dst, (src, text) in images.items():
+        imgpipe.run(src, text, tmp_path / "alone.png")
+        assert dst.read_bytes() == (tmp_path / "alone.png").read_bytes()
+    assert {event.kind for event in events if isinstance(event, TaskDone)} >= {"chunks", "measure"}
+
+
+def test_what_goes_wrong_with_one_image_is_its_outcome_alone(
+    folder: Path, tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    def kill(chunk):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    images = wanted(folder, tmp_path)
+    requests = [request(src, text, dst) for dst, (src, text) in images.items()]
+    truncated = tmp_path / "truncated.png"
+    truncated.write_bytes((folder / "9.png").read_bytes()[:-300])
+    requests.insert(1, request(truncated, "blur:1", tmp_path / "a.png"))
+    requests.insert(3, request(tmp_path / "missing.png", "blur:1", tmp_path / "b.png"))
+    own = replace(
+        request(folder / "3.png", "invert", tmp_path / "c.png"),
+        goals=lambda source: (
+            Goal(
+                resolve(chain_from(kill, halo=0), source.info),
+                open_sink(tmp_path / "c.png", source.info),
+                "c.png",
+            ),
+        ),
+    )
+    requests.insert(5, own)
+    stopped = Control()
+    stopped.stop()
+    requests.insert(7, request(folder / "6.png", "blur:1", tmp_path / "d.png", control=stopped))
+    found = {
+        outcome.turn: outcome.error
+        for outcome in make_images(requests, Options(executor=pool, workers=2))
+    }
+    failed = {turn: type(error) for turn, error in found.items() if error is not None}
+    assert failed == {1: CorruptError, 3: InputError, 5: WorkerError, 7: Cancelled}
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {path.name for path in images} | {"truncated.png"}
+
+
+def test_an_image_that_can_never_fit_fails_alone_and_says_what_would_do(
+    folder: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "huge.npy", np.zeros((1, 30_000_000, 3), "uint8"))
+    requests = [
+        request(folder / "0.png", "blur:1", tmp_path / "a.png"),
+        request(tmp_path / "huge.npy", "invert", tmp_path / "b.png"),
+        request(folder / "3.png", "blur:1", tmp_path / "c.png"),
+    ]
+    options = Options(executor="processes", workers=2, max_memory="150M")
+    found = {outcome.turn: outcome.error for outcome in make_images(requests, options)}
+    assert (found[0], found[2]) == (None, None)
+    assert isinstance(found[1], MemoryPlanError)
+    assert "--max-memory" in str(found[1])
+
+
+def test_leaving_early_ends_all_images(folder: Path, tmp_path: Path) -> None:
+    images = wanted(folder, tmp_path)
+    requests = [request(src, text, dst) for dst, (src, text) in images.items()]
+    for _ in make_images(requests, Options(workers=2)):
+        break
+    assert len(list(tmp_path.iterdir())) < len(images)
+    assert all(path.suffix == ".png" for path in tmp_path.iterdir())
