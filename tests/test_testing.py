@@ -244,8 +244,10 @@ def test_images_are_compared_to_the_bit() -> None:
     must_equal(image.copy(), image, "a copy")
     with pytest.raises(AssertionError, match=r"float32 instead of .* float64"):
         must_equal(image.astype("float32"), image, "another type")
-    with pytest.raises(AssertionError, match=r"1 of 2 .* = \(0, 1\): 2.0 instead of nan"):
+    with pytest.raises(AssertionError, match=r"1 of 2 .* row 0, column 1: 2.0 instead of nan"):
         must_equal(np.array([[1.0, 2.0]]), image, "a number")
+    with pytest.raises(AssertionError, match=r"-0.0 instead of 0.0"):
+        must_equal(np.array([-0.0]), np.array([0.0]), "another bit")
 
 
 def test_pytest_is_not_needed() -> None:

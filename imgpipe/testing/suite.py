@@ -13,6 +13,8 @@ from imgpipe.registry import EXECUTORS
 
 __all__ = ["Suite", "must", "must_equal"]
 
+_AXES = ("row", "column", "channel")
+
 
 class Suite:
     """A class of tests: its methods whose names begin with ``test_``.
@@ -67,8 +69,8 @@ def must_equal(made: Pixels, expected: Pixels, what: str) -> None:
 
     Parameters
     ----------
-    made, expected : ndarray
-        Images of any shape; NaN equals NaN.
+    made, expected : ndarray, shape (rows, columns) or (rows, columns, channels)
+        The images. 0 and -0 differ, and so do two kinds of NaN.
     what : str
         What `made` is, for the message.
 
@@ -81,13 +83,16 @@ def must_equal(made: Pixels, expected: Pixels, what: str) -> None:
         made.shape == expected.shape and made.dtype == expected.dtype,
         f"{what}: {made.shape} {made.dtype} instead of {expected.shape} {expected.dtype}",
     )
-    differ = made != expected
-    if made.dtype.kind == "f":
-        differ &= ~(np.isnan(made) & np.isnan(expected))
+    differ = _bits(made) != _bits(expected)
     if differ.any():
         first = tuple(map(int, np.argwhere(differ)[0]))
+        where = ", ".join(f"{axis} {at}" for axis, at in zip(_AXES, first, strict=False))
         raise AssertionError(
-            f"{what}: {int(differ.sum())} of {differ.size} values differ, the first at "
-            f"(row, column, channel)[:{made.ndim}] = {first}: {made[first]} instead of "
-            f"{expected[first]}"
+            f"{what}: {int(differ.sum())} of {differ.size} values differ, the first at {where}: "
+            f"{made[first]} instead of {expected[first]}"
         )
+
+
+def _bits(image: Pixels) -> Pixels:
+    """Return floats as the integers that their bits are; integers as they are."""
+    return image.view(f"u{image.dtype.itemsize}") if image.dtype.kind == "f" else image
