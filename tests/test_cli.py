@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -230,6 +231,11 @@ class TestOptions:
     def test_border_is_taken_where_it_is_not_offered(self, engine: Engine) -> None:
         assert execute(["invert", "in.png", "-o", "out.png", "--border", "wrap"]) == 0
         assert engine.asked == [("in.png", invert(border="wrap"), "out.png")]
+
+    def test_leave_the_collection_of_garbage_as_it_was(self, engine: Engine) -> None:
+        assert execute(["blur", "in.png", "-o", "out.png"]) == 0
+        assert gc.isenabled()
+        assert gc.get_freeze_count() == 0
 
     def test_left_out_are_defaults(self, engine: Engine) -> None:
         assert execute(["blur", "in.png", "-o", "out.png"]) == 0

@@ -42,6 +42,7 @@ def main() -> int:
         return stop.exit_code
     finally:
         signals.ignore()  # all that is left is the end of the interpreter
+        gc.freeze()  # which need not look for garbage
 
 
 def execute(args: Sequence[str]) -> int:
@@ -50,6 +51,7 @@ def execute(args: Sequence[str]) -> int:
     try:
         return _executed(args)
     finally:
+        gc.unfreeze()
         gc.enable()
 
 

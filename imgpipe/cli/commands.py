@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +13,7 @@ from click.core import ParameterSource
 from imgpipe.cli import signals
 from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import description
-from imgpipe.cli.early import fork_early, one_thread_each
+from imgpipe.cli.early import collect_garbage, fork_early, one_thread_each
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import FilterOption, Pair, chain_options, filter_options
@@ -303,7 +302,7 @@ def _make_image(
     from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
 
-    gc.enable()
+    collect_garbage()
     options["workers"] = jobs
     if not dry_run:
         fork_early(chain, input_, jobs, options["executor"])

@@ -6,13 +6,14 @@ None of it changes what is done: a wrong guess costs a process that is not used.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain
 
-__all__ = ["fork_early", "one_thread_each"]
+__all__ = ["collect_garbage", "fork_early", "one_thread_each"]
 
 _WORTH_IT = 1_000_000  # bytes of an input; smaller ones are done by one process
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -25,6 +26,12 @@ def one_thread_each() -> None:
     """
     for name in _THREADS:
         os.environ.setdefault(name, "1")
+
+
+def collect_garbage() -> None:
+    """Collect garbage from now on, but do not look for it in what was imported: that takes long."""
+    gc.freeze()
+    gc.enable()
 
 
 def fork_early(chain: Chain, path: str, jobs: int | None, executor: str | None = None) -> None:

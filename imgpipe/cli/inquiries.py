@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import textwrap
 from itertools import groupby
@@ -13,6 +12,7 @@ from click.core import ParameterSource
 
 from imgpipe.cli.commands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
+from imgpipe.cli.early import collect_garbage
 from imgpipe.cli.examples import example
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import ChainText, alpha_option, chain_options, sees_border
@@ -69,7 +69,7 @@ class CheckCommand(ChainCommand):
         from imgpipe.inmemory import write  # noqa: PLC0415
         from imgpipe.progress import Bar  # noqa: PLC0415
 
-        gc.enable()
+        collect_garbage()
         known = ctx.params.get("halo") is not None or all_declared(ctx.params["chain"])
         chain = self.chain(ctx)
         if seams is not None:
