@@ -30,7 +30,15 @@ try:
 except ImportError:  # Windows: an open file cannot be removed, which serves as the lock
     fcntl = None
 
-__all__ = ["OutputFile", "explained", "reserved"]
+__all__ = [
+    "OutputFile",
+    "explained",
+    "hold",
+    "reserved",
+    "sweep",
+    "synced",
+    "temporary_beside",
+]
 
 _SUFFIX = ".imgpipe-part"
 _STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
@@ -72,7 +80,7 @@ class OutputFile:
             if self._old is None or _is_named(self._target, self._old):
                 if self._old is not None:
                     _check_replaceable(self._target, self._old)
-                _sweep(os.path.dirname(self._target))
+                sweep(os.path.dirname(self._target))
                 self.replaces = True
                 self._create_beside()
             else:  # /dev/stdout leads to what has no path of its own
@@ -125,11 +133,8 @@ class OutputFile:
     def _create_beside(self) -> None:
         """Create the temporary, no more readable than the file that it replaces."""
         mode = 0o666 if self._old is None else stat.S_IMODE(self._old.st_mode) & 0o777 | 0o600
-        folder, name = os.path.split(self._target)
-        stem = os.fsencode(name)[:_STEM_BYTES].decode(errors="ignore")
         while True:
-            owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
-            self.working_path = os.path.join(folder, f".{stem}.{owner}{_SUFFIX}")
+            self.working_path = temporary_beside(self._target)
             try:
                 self._fd = os.open(self.working_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
             except OSError as error:
@@ -315,7 +320,35 @@ def _host() -> str:
     return f"{zlib.crc32(f'{name} {boot}'.encode()):08x}"
 
 
-def _sweep(folder: str) -> None:
+def temporary_beside(target: str) -> str:
+    """Return a name beside `target` that says whose it is."""
+    folder, name = os.path.split(target)
+    stem = os.fsencode(name)[:_STEM_BYTES].decode(errors="ignore")
+    owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+    return os.path.join(folder, f".{stem}.{owner}{_SUFFIX}")
+
+
+def hold(folder: str) -> int:
+    """Lock a temporary that is a folder as long as the file descriptor returned is open."""
+    fd = os.open(folder, os.O_RDONLY)
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def synced(path: str) -> int:
+    """Have a file or folder on the disk, where that is supported; return the size of a file."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        _supported(os.fsync, fd)
+        found = os.fstat(fd)
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    finally:
+        os.close(fd)
+
+
+def sweep(folder: str) -> None:
     """Remove the temporaries of runs that were killed, once for every folder."""
     if fcntl is None:
         return
@@ -338,10 +371,16 @@ def _remove_abandoned(entry: os.DirEntry[str]) -> None:
     if host != _host() or not pid.isdecimal() or _lives(int(pid)):
         return
     with contextlib.suppress(OSError):
-        fd = os.open(entry.path, os.O_RDWR | os.O_NOFOLLOW)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        fd = os.open(entry.path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(entry.path)
+            if is_folder:
+                import shutil  # noqa: PLC0415 - hardly ever needed
+
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
         finally:
             os.close(fd)
 

@@ -23,7 +23,7 @@ __all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "Registry"]
 class Member(NamedTuple):
     """Where a member is, what it is in one line, and of formats what chooses among them.
 
-    The last five are of formats alone; `imgpipe.formats.declaration.Format` says what they are.
+    The last six are of formats alone; `imgpipe.formats.declaration.Format` says what they are.
     Of a format that another package adds they are not known before it is loaded.
     """
 
@@ -33,6 +33,7 @@ class Member(NamedTuple):
     name: str = ""
     suffixes: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
+    marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
 

@@ -22,7 +22,7 @@ from imgpipe.registry import FORMATS
 @pytest.mark.parametrize("name", FORMATS.built_in)
 def test_the_table_says_what_the_format_declares(name: str) -> None:
     known, declared = FORMATS.built_in[name], loaded(name)
-    for what in ("name", "suffixes", "magic", "needs", "extra"):
+    for what in ("name", "suffixes", "magic", "marks", "needs", "extra"):
         assert getattr(known, what) == getattr(declared, what)
     assert known.summary.endswith(".")
 

@@ -19,7 +19,15 @@ from imgpipe.registry import FORMATS
 if TYPE_CHECKING:
     from imgpipe.registry import Member
 
-__all__ = ["FOR_DEVICES", "HEAD_BYTES", "format_for", "format_of", "loaded", "usable"]
+__all__ = [
+    "FOR_DEVICES",
+    "HEAD_BYTES",
+    "format_for",
+    "format_of",
+    "format_of_folder",
+    "loaded",
+    "usable",
+]
 
 HEAD_BYTES = 64
 FOR_DEVICES = "png"
@@ -46,7 +54,7 @@ def format_of(name: str, head: bytes) -> Format:
     broken: list[str] = []
     try:
         found = _best(lambda one: _alike(one, head), broken) or _best(
-            lambda one: 0 if one.magic else _named(one, name), broken
+            lambda one: 0 if one.magic or one.marks else _named(one, name), broken
         )
     except UsageError as error:
         raise FormatError(f"{name}: {error}") from None
@@ -63,6 +71,21 @@ def format_of(name: str, head: bytes) -> Format:
         f"{name}: is not an image that imgpipe reads ({known}); convert it to one of these first"
         f"{_besides(broken)}"
     )
+
+
+def format_of_folder(name: str, files: frozenset[str]) -> Format | None:
+    """Return the format of a folder that holds files of these names; None if there is none.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be used.
+    """
+    try:
+        found = _best(lambda one: len(files.intersection(one.marks)), [])
+    except UsageError as error:
+        raise FormatError(f"{name}: {error}") from None
+    return found if found is not None and found.read is not None else None
 
 
 def format_for(name: str) -> Format:

@@ -83,6 +83,9 @@ class Format:
         The most images that imgpipe reads from and writes to one file; None for no limit.
     side : int or None
         The most rows, and the most columns.
+    marks : tuple of str
+        Where an image is a folder: names of files, one of which is in it. `read` and `write` get a
+        `folder.FolderOrigin` and a `folder.FolderTarget` then.
     needs : tuple of str
         Modules that it needs and that are not installed with imgpipe.
     extra : str
@@ -100,6 +103,7 @@ class Format:
     exact: bool = True
     frames: int | None = 1
     side: int | None = None
+    marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
 

@@ -5,18 +5,28 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.choosing import FOR_DEVICES, HEAD_BYTES, format_for, format_of, loaded
+from imgpipe.formats.choosing import (
+    FOR_DEVICES,
+    HEAD_BYTES,
+    format_for,
+    format_of,
+    format_of_folder,
+    loaded,
+)
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of, stream_name
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
+
+if TYPE_CHECKING:
+    from imgpipe.formats.folder import FolderTarget
 
 __all__ = [
     "SourceLike",
@@ -55,7 +65,7 @@ def open_source(
     """
     origin = _origin(src)
     limit = None if max_pixels is None else arguments.size(max_pixels, "max_pixels")
-    chosen = format_of(origin.name, head_of(origin, HEAD_BYTES))
+    chosen = _folder_format(origin) or format_of(origin.name, head_of(origin, HEAD_BYTES))
     assert chosen.read is not None
     if not chosen.says_alpha:
         return chosen.read(origin, limit, alpha)
@@ -80,7 +90,7 @@ def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None =
     assert chosen.write is not None
     options = _options(chosen, save, name)
     held = fitted(info, chosen, name)
-    target = _target(dst, name)
+    target = _target(dst, name, chosen)
     try:
         return chosen.write(target, held, **options)
     except BaseException:
@@ -160,15 +170,30 @@ def _origin(src: Any) -> Origin:
     if isinstance(src, io.BytesIO):
         return MemoryOrigin(src.getvalue(), _IN_MEMORY)
     if not _is_readable(src):
-        return FileOrigin(name_of(src, "src"))
+        name = name_of(src, "src")
+        if not os.path.isdir(name):
+            return FileOrigin(name)
+        from imgpipe.formats.folder import FolderOrigin  # noqa: PLC0415 - rarely needed
+
+        return FolderOrigin(name)
     from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
 
     return SpooledOrigin(src)
 
 
-def _target(dst: Any, name: str) -> Target:
+def _folder_format(origin: Origin) -> Format | None:
+    """Return the format of a folder, if that is one."""
+    names = getattr(origin, "names", None)
+    return format_of_folder(origin.name, names()) if names is not None else None
+
+
+def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
     if isinstance(dst, io.BytesIO):
         return MemoryTarget(dst, name)
+    if chosen.marks:
+        from imgpipe.formats.folder import FolderTarget  # noqa: PLC0415 - rarely needed
+
+        return FolderTarget(name, chosen.marks)
     if not _is_writable(dst):
         return FileTarget(name)
     from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed

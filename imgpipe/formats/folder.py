@@ -1,0 +1,172 @@
+"""Folders as origins and targets, for formats whose image is many files.
+
+Such a format declares `marks`: names of files by which its folders are known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+from typing import BinaryIO, NamedTuple
+
+from imgpipe.errors import InputError, OutputError
+from imgpipe.formats.base import Data
+from imgpipe.formats.origin import FileOrigin
+from imgpipe.publish import explained, hold, sweep, synced, temporary_beside
+
+__all__ = ["FolderOrigin", "FolderPlace", "FolderTarget"]
+
+_AT_FDCWD, _EXCHANGE = -100, 2
+
+
+class FolderOrigin(FileOrigin):
+    """A folder. Its files are origins of their own."""
+
+    def open(self, buffering: int = -1) -> BinaryIO:
+        """Refuse: a folder has no bytes."""
+        raise InputError(f"{self.name}: is a directory; give the path of an image file")
+
+    def names(self) -> frozenset[str]:
+        """Return the names of what is in the folder.
+
+        Raises
+        ------
+        InputError
+            If it may not be read.
+        """
+        try:
+            return frozenset(os.listdir(self.path))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise InputError(f"{self.name}: cannot be read: {reason}") from error
+
+    def part(self, name: str) -> FileOrigin:
+        """Return the origin of a file in the folder, such as ``c/0/1``."""
+        return FileOrigin(os.path.join(self.name, name), os.path.join(self.path, name))
+
+
+class FolderPlace(NamedTuple):
+    """A folder that workers write files to. Picklable.
+
+    Attributes
+    ----------
+    name : str
+        Where it will appear, for messages.
+    path : str
+        Where it is while it is written.
+    """
+
+    name: str
+    path: str
+
+    def write(self, part: str, *data: Data) -> None:
+        """Write a file of the folder. Doing it twice is the same as once.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = os.path.join(self.path, part)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb", buffering=0) as file:
+                for each in data:
+                    view = memoryview(each).cast("B")
+                    while view:
+                        view = view[file.write(view) :]
+        except OSError as error:
+            reason = explained(error, self.name)
+            raise OutputError(f"{self.name}: cannot write: {reason}") from error
+
+
+class FolderTarget:
+    """A folder that appears whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+        Where it is to appear.
+    marks : tuple of str
+        Names of files by which folders of its format are known. A folder with none of them is
+        somebody's, and is not replaced.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or something else is there.
+    """
+
+    def __init__(self, name: str, marks: tuple[str, ...]) -> None:
+        self.name, self.size = name, 0
+        self._target = os.path.realpath(name)
+        self._working, self._fd = "", -1
+        if os.path.lexists(self._target) and not _is_one_of(self._target, marks):
+            raise OutputError(
+                f"{name}: there is something else, which is not replaced; choose another name"
+            )
+        try:
+            sweep(os.path.dirname(self._target))
+            path = temporary_beside(self._target)
+            os.mkdir(path)
+            self._working = path
+            self._fd = hold(path)
+        except OSError as error:
+            self.abort()
+            raise self._refused(error) from error
+
+    def place(self) -> FolderPlace:
+        """Return what workers write to."""
+        return FolderPlace(self.name, self._working)
+
+    def commit(self) -> int:
+        """Make the folder appear at its path; return the bytes of its files."""
+        try:
+            for folder, _, names in os.walk(self._working):
+                for path in [folder, *(os.path.join(folder, name) for name in names)]:
+                    self.size += synced(path)
+            if not os.path.lexists(self._target):
+                os.rename(self._working, self._target)
+                self._working = ""
+            else:
+                self._exchange()
+            synced(os.path.dirname(self._target))
+        except OSError as error:
+            raise self._refused(error) from error
+        finally:
+            self.abort()
+        return self.size
+
+    def abort(self) -> None:
+        """Remove what was written, or what it has replaced. Safe to call twice."""
+        if self._working:
+            shutil.rmtree(self._working, ignore_errors=True)
+        fd, self._working, self._fd = self._fd, "", -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _exchange(self) -> None:
+        """Let the new folder and the old one change places, at once where the system can."""
+        with contextlib.suppress(AttributeError):
+            call = ctypes.CDLL(None, use_errno=True).renameat2
+            old, new = os.fsencode(self._target), os.fsencode(self._working)
+            if call(_AT_FDCWD, new, _AT_FDCWD, old, _EXCHANGE) == 0:
+                return
+        aside = temporary_beside(self._target)
+        os.rename(self._target, aside)
+        os.rename(self._working, self._target)
+        self._working = aside
+
+    def _refused(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.name}: cannot write: {explained(error, self._target)}")
+
+
+def _is_one_of(path: str, marks: tuple[str, ...]) -> bool:
+    """Whether there is a folder of the format, or an empty one."""
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return False
+    return not names or not set(marks).isdisjoint(names)
