@@ -17,7 +17,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.engine import planning
 from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
-from imgpipe.filters import blur
+from imgpipe.filters import blur, crop, resize
 from imgpipe.options import Options
 from imgpipe.pipeline import plan_run
 from tests.conftest import noise
@@ -170,6 +170,19 @@ def test_one_worker_for_want_of_memory_works_in_this_process(tmp_path: Path) -> 
     assert plan.memory == pytest.approx(alone.memory, abs=5 * MB)
     with pytest.raises(MemoryPlanError, match="one worker"):
         plan_run(*ends, workers=8, max_memory=room, executor="processes")
+
+
+def test_a_small_output_of_a_large_image_gets_as_many_workers_as_a_large_one(
+    tmp_path: Path,
+) -> None:
+    np.save(tmp_path / "in.npy", np.zeros((3000, 3000), np.uint8))
+    plans = [
+        plan_run(tmp_path / "in.npy", chain, tmp_path / "o.png")
+        for chain in (blur(), resize(size="40x40"))
+    ]
+    assert plans[0].workers == plans[1].workers
+    part = plan_run(tmp_path / "in.npy", crop(width=40, height=40), tmp_path / "o.png")
+    assert part.workers == 1
 
 
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:

@@ -6,6 +6,7 @@ bytes, because what is encoded at once depends on the width, the type and the fo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -16,8 +17,9 @@ from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
-from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut, pitch, turns
+from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.feeds.choice import Way, cost_of_feed, slot_bytes
+from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
@@ -27,12 +29,6 @@ from imgpipe.image import ImageInfo
 from imgpipe.machine import available_memory
 
 __all__ = ["Goal", "Plan", "default_budget", "make_plan", "make_plans"]
-
-_STAGED_BYTES = 17 << 20  # of rows of input that may go into what is encoded at once
-_STAGED_SHARE = 4  # times its own size, at least
-_TILE_BYTES = 16 << 10  # of a scratch file in tiles, at least
-_TILE_COLUMNS = 64
-_TILE_ROWS = 256
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,25 +141,6 @@ def default_budget() -> int:
     return min(available_memory() // 2, 2_000_000_000)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """An output that is wanted of an image.
-
-    Attributes
-    ----------
-    stages : tuple of Stage
-        The filters.
-    sink : Sink
-        Where it goes.
-    destination : str
-        The name of that, for people.
-    """
-
-    stages: tuple[Stage, ...]
-    sink: Sink
-    destination: str
-
-
 def make_plans(
     source: Source,
     goals: tuple[Goal, ...],
@@ -207,10 +184,11 @@ def make_plans(
     """
     beside = 0 if footing.counted else footing.held
     budget = beside + (default_budget() if max_memory is None else max_memory)
-    routes = _routes(source, goals, traits, opened=opened)
-    smallest = 0
-    for count, window, task_bytes in _candidates(workers, fewer=fewer):
-        plans = _together([_sized(route, window, task_bytes, chunk) for route in routes])
+    usual = routes(source, goals, traits, opened=opened)
+    ways, smallest = (usual, [route.staged_if_possible() for route in usual]), []
+    sizes = list(_candidates(workers, fewer=fewer))
+    for way, (count, window, task_bytes) in itertools.product(ways, sizes):
+        plans = _together([_sized(route, window, task_bytes, chunk) for route in way])
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
             return tuple(
@@ -223,13 +201,14 @@ def make_plans(
                 )
                 for plan, goal in zip(plans, goals, strict=True)
             )
-        smallest = plans[0].cost.total(count)
+        smallest.append(plans[0].cost.total(count))
+    least = min(smallest)
     few = "one worker" if fewer or workers == 1 else f"{workers} workers"
     raise MemoryPlanError(
-        f"{source.name}: needs {_megabytes(smallest)} MB even with {few} and the smallest "
+        f"{source.name}: needs {_megabytes(least)} MB even with {few} and the smallest "
         f"tasks, of which this process already holds {_megabytes(footing.held)} MB; the limit is "
-        f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(smallest)}M, or "
-        f"max_memory='{_megabytes(smallest - beside)}M' in Python)"
+        f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(least)}M, or "
+        f"max_memory='{_megabytes(least - beside)}M' in Python)"
     )
 
 
@@ -256,84 +235,6 @@ def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:
     yield least, least, 1
 
 
-class _Route:
-    """The way of the pixels, which no budget changes."""
-
-    def __init__(
-        self, source: Source, goal: Goal, traits: Traits, way: tuple[Way, bool], *, turned: bool
-    ) -> None:
-        self.source, self.stages, self.sink = source, goal.stages, goal.sink
-        self.feed, self.scratched = way
-        self.tile = _tile(source.info) if self.scratched and turned else (0, 0)
-        self.staged = traits.shares_files and self.feed != "opened" and self._must_be_staged()
-        sink = goal.sink
-        self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
-
-    @property
-    def streams(self) -> bool:
-        """Whether pixels come row by row, so that tasks must be stretches of rows."""
-        return self.feed in ("bands", "inline")
-
-    def grid(self, unit: tuple[int, int]) -> Grid:
-        """Return the blocks that tasks should not cut, for a sink that has this unit."""
-        read_as_it_is = self.feed == "direct" and not self.scratched
-        grain = self.source.grain if read_as_it_is else (1, 1)
-        return Grid((unit[0], 0) if self.streams else unit, grain)
-
-    def _must_be_staged(self) -> bool:
-        """Whether pixels go to a scratch file before they are encoded.
-
-        So they do where a unit stands for very much of the input, or for a strip of it so narrow
-        that every row would have to be read by itself.
-        """
-        source, sink = self.source, self.sink
-        if sink.kind != "ordered":
-            return False
-        unit = min(sink.unit[0], sink.info.height)
-        held = unit * pitch(source.info, self.stages, sink.info)
-        if held > max(_STAGED_BYTES, _STAGED_SHARE * unit * sink.info.row_bytes):
-            return True
-        return self.feed == "direct" and not self.tile[0] and turns(self.stages)
-
-
-def _routes(
-    source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: bool
-) -> list[_Route]:
-    """Return the way of the pixels to each output; they all come in the same way."""
-    way: tuple[Way, bool] = ("opened", False)
-    if not opened:
-        ways = [_feed(source, goal.stages, traits) for goal in goals]
-        way = next((way for way in ways if way[1]), ways[0])
-    turned = any(turns(goal.stages) for goal in goals)
-    return [_Route(source, goal, traits, way, turned=turned) for goal in goals]
-
-
-def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Way, bool]:
-    """Return how workers get pixels, and whether a scratch file has to be made first."""
-    in_order = all(stage.in_order for stage in stages)
-    if not traits.shares_files:
-        streams = source.access == "sequential" and in_order
-        return "inline", not streams and source.access != "random"
-    if source.access == "random":
-        return "direct", False
-    if not traits.shares_memory:
-        return "direct", True
-    if source.access == "whole":
-        return "whole", False
-    return ("bands", False) if in_order else ("direct", True)
-
-
-def _tile(info: ImageInfo) -> tuple[int, int]:
-    """Return rows and columns of the tiles of a scratch file that is read in columns.
-
-    A row of tiles is what is copied at once.
-    """
-    rows = max(1, min(_TILE_ROWS, TASK_BYTES // info.row_bytes, info.height))
-    pixel_bytes = info.row_bytes // info.width
-    columns = max(_TILE_COLUMNS, _TILE_BYTES // (rows * pixel_bytes))
-    return rows, min(columns, info.width)
-
-
 def _together(plans: list[Plan]) -> list[Plan]:
     """Return the plans of outputs that are made in the same passes; the first has all the cost."""
     if len(plans) == 1:
@@ -350,7 +251,7 @@ def _together(plans: list[Plan]) -> list[Plan]:
     return [replace(shared[0], cost=cost), *shared[1:]]
 
 
-def _sized(route: _Route, window: int, task_bytes: int, chunk: tuple[int, int] | None) -> Plan:
+def _sized(route: Route, window: int, task_bytes: int, chunk: tuple[int, int] | None) -> Plan:
     """Return a plan for tasks of so many bytes, without what its processes take."""
     source, stages, sink = route.source, route.stages, route.sink
     shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")

@@ -13,13 +13,14 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import cast
 
-from imgpipe.chains.stages import Stage, without_arrays
+from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.jobs import must_travel
-from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.plan import Plan, make_plans
+from imgpipe.engine.route import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, started
@@ -52,7 +53,7 @@ def planned_run(
 ) -> Iterator[tuple[tuple[Plan, ...], tuple[Goal, ...], Choice, Executor | None]]:
     """Plan a run. Where a worker was needed for it, the executor is there as well."""
     stages = sum((goal.stages for goal in goals), ())
-    choice = chosen(options, stages, sum(goal.sink.info.pixels for goal in goals))
+    choice = chosen(options, stages, _pixels(source, goals))
     goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))
     functions = must_travel(bare) if choice.traits.isolates else b""
@@ -67,6 +68,16 @@ def planned_run(
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
         yield plans, goals, choice, executor
+
+
+def _pixels(source: Source, goals: tuple[Goal, ...]) -> int:
+    """Return how many pixels are worked on: those of the larger end."""
+    after = [goal.sink.info for goal in goals]
+    read = (
+        input_box(goal.stages, info.box, source.info).area
+        for goal, info in zip(goals, after, strict=True)
+    )
+    return max(sum(info.pixels for info in after), *read)
 
 
 def _fitted(
@@ -95,8 +106,7 @@ def _fitted(
         if plans[0].workers > 1 or choice.workers == 1:
             return choice, plans
     stages = sum((goal.stages for goal in goals), ())
-    pixels = sum(goal.sink.info.pixels for goal in goals)
-    alone = chosen(replace(options, workers=1), stages, pixels)
+    alone = chosen(replace(options, workers=1), stages, _pixels(source, goals))
     return alone, plan_for(alone)
 
 

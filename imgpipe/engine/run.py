@@ -33,7 +33,8 @@ from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed, Staged
-from imgpipe.engine.plan import Goal, Plan
+from imgpipe.engine.plan import Plan
+from imgpipe.engine.route import Goal
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Started, TaskDone, WorkerLost

@@ -65,7 +65,7 @@ Compression = Annotated[
 DEFAULT_COMPRESSION = 2
 ADAPTIVE = -1
 
-_UNIT_BYTES = 8 * deflate.PIECE
+_UNIT_BYTES = 8 * deflate.PIECE  # of the rows of a strip: changing it changes the bytes of files
 _THOROUGH = 4  # from this compression on, two methods are tried on everything
 _DRAWING = 6  # what becomes this much smaller is no photograph
 _SAMPLE_ROWS = 8
