@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.cleanup import uninterrupted
 from imgpipe.engine import worker
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.flow import Flow, Worker
@@ -129,12 +129,12 @@ class Crew:
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._clock = clock
         self._at_once = works_at_once(executor)
-        self._waiting = WaitingList((), self._order, self._attach)
         self._active: dict[int, _Active] = {}
         by_flow = self._by_flow = dict[int, _Active]()
         # None of these refers to the crew: the executor has to go as soon as the crew has.
         inbox = self._inbox
         self.wake: Callable[[], None] = lambda: inbox.put(_Woken())
+        self._waiting = WaitingList((), self._order, partial(_attach, inbox))
         window = 1 if self._at_once else _PER_WORKER * workers
         self._queue = TaskQueue(executor, window, inbox.put, lambda task: _told_of(task, by_flow))
         self._outcomes: deque[Outcome] = deque()
@@ -155,7 +155,8 @@ class Crew:
         BaseException
             Whatever stops the loop itself, such as `KeyboardInterrupt`; no image goes on then.
         """
-        self._waiting = WaitingList(images, self._order, self._attach, self._workers)
+        attach = partial(_attach, self._inbox)
+        self._waiting = WaitingList(images, self._order, attach, self._workers)
         self._looks_at = self._clock() + _LOOK_SECONDS
         try:
             while True:
@@ -172,9 +173,6 @@ class Crew:
             self._close()
 
     # --- images -------------------------------------------------------------------------
-
-    def _attach(self, image: Image) -> None:
-        image.attach(partial(self._inbox.put, _Stop(image.number)))
 
     def _admit(self) -> None:
         """Begin the images whose memory fits beside what there is."""
@@ -263,7 +261,7 @@ class Crew:
 
     def _finish(self, active: _Active, result: Any = None) -> None:
         try:
-            with CleanupStack() as held:
+            with uninterrupted(), contextlib.ExitStack() as held:
                 held.callback(self._active.pop, active.number, None)
                 held.callback(active.image.close)
                 held.callback(active.flows.close)
@@ -373,6 +371,15 @@ class Crew:
             if not self._queue.out(active.flow.number):
                 self._finish(active)
 
+    def _let_come_back(self, seconds: float) -> None:
+        """Wait for the tasks that are out, but not for long."""
+        until = self._clock() + seconds
+        with contextlib.suppress(queue.Empty):
+            while len(self._queue) and (left := until - self._clock()) > 0:
+                message = self._inbox.get(timeout=left)
+                if isinstance(message, Settled):
+                    self._deliver(self._queue.settle(message.future))
+
     def _close(self) -> None:
         """Leave nothing behind: of images that are not done, nor to workers that others use."""
         with uninterrupted():
@@ -380,7 +387,7 @@ class Crew:
             for number in flows:
                 self._queue.abandon(number)
             if self._lasting:
-                self._queue.wait(_GRACE_SECONDS)
+                self._let_come_back(_GRACE_SECONDS)
             for number in flows:
                 self._deliver(self._queue.end(number))
             for active in list(self._active.values()):
@@ -396,3 +403,8 @@ def _told_of(task: Task, by_flow: dict[int, _Active]) -> tuple[str, str]:
     if active is None or active.flow is None:
         return "", ""
     return active.image.name, active.flow.describe(task)
+
+
+def _attach(inbox: Inbox, image: Image) -> None:
+    """Have an image that is to end tell the loop."""
+    image.attach(partial(inbox.put, _Stop(image.number)))

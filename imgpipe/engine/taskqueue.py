@@ -7,16 +7,18 @@ run again at once, and the one that it was at counts one attempt more.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass
 
+from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
 from imgpipe.engine.whereabouts import forget, signed_by
 from imgpipe.engine.worker import Receipt, run_task
 from imgpipe.errors import FilterTimeout, ImgpipeError, WorkerError
-from imgpipe.executors.base import End, Supervised
+from imgpipe.executors.base import End, Supervised, works_at_once
 from imgpipe.refusals import refused
 
 __all__ = ["Done", "Failed", "Lost", "Message", "Settled", "TaskQueue"]
@@ -90,6 +92,7 @@ class TaskQueue:
         describe: Callable[[Task], tuple[str, str]],
     ) -> None:
         self._executor, self._window = executor, window
+        self._at_once = works_at_once(executor)
         self._settled, self._describe = settled, describe
         self._out: dict[Future[Receipt], Task] = {}
         self._again: deque[Task] = deque()  # what was lost, and goes out again at once
@@ -112,17 +115,11 @@ class TaskQueue:
     def submit(self, task: Task) -> Iterator[Message]:
         """Hand over a task; yield that it has failed if the executor refuses it."""
         forget(task.note)
-        try:
-            future = self._executor.submit(run_task, task)
-        except BrokenExecutor as error:
-            future = Future()
-            future.set_exception(error)
-        except Exception as error:  # noqa: BLE001 - it is the end of the flow
+        # An interrupt in between would leave a task out that is not in the ledger.
+        with contextlib.nullcontext() if self._at_once else uninterrupted():
+            error = self._hand_over(task)
+        if error is not None:
             yield Failed(task, self._refusal(task, error))
-            return
-        self._out[future] = task
-        settled = self._settled  # the future is not to refer to this queue, which refers to it
-        future.add_done_callback(lambda done: settled(Settled(done)))
 
     def settle(self, future: Future[Receipt]) -> Iterator[Message]:
         """Yield what has become of the task of a future that is done, and of others with it."""
@@ -168,14 +165,25 @@ class TaskQueue:
                 self._out.pop(future, None)
         self._forget_if_back(flow)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until nothing is out, but not for long."""
-        wait(list(self._out), seconds)
-
     def close(self) -> None:
         """Forget all tasks."""
         self._out.clear()
         self._again.clear()
+
+    def _hand_over(self, task: Task) -> Exception | None:
+        """Submit a task; return the error if the executor refuses it."""
+        future: Future[Receipt]
+        try:
+            future = self._executor.submit(run_task, task)
+        except BrokenExecutor as error:
+            future = Future()
+            future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - it is the end of the flow
+            return error
+        self._out[future] = task
+        settled = self._settled  # the future is not to refer to this queue, which refers to it
+        future.add_done_callback(lambda done: settled(Settled(done)))
+        return None
 
     def _done(self, task: Task, future: Future[Receipt]) -> Done:
         self._losses.pop(_key(task), None)
