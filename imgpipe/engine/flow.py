@@ -57,7 +57,7 @@ class Flow(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it reads an image all the while, and so is worth a thread of its own."""
+        """Whether it reads an image just now, or will, and so is worth a thread of its own."""
 
     @property
     def aside(self) -> bool:

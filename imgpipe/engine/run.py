@@ -21,7 +21,7 @@ from imgpipe.admission import admitted
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import both
 from imgpipe.chains.stages import Stage, concern, must_match, without_arrays
-from imgpipe.cleanup import CleanupStack
+from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
 from imgpipe.engine.copying import copied_to_scratch
@@ -170,6 +170,7 @@ class Run:
         """Yield the flows; return the sizes of the outputs in bytes, or what was measured."""
         self._tell(self._started())
         with CleanupStack() as held:
+            self._held = held
             for tail in self.tails:
                 tail.stages = tuple(map(without_arrays, tail.stages))
             if any(tail.plan.scratch_bytes for tail in self.tails):
@@ -238,19 +239,23 @@ class Run:
         yield flow
         self.seen = both(self.seen, flow.seen)
         if any(tail.sink.kind == "placed" for tail in self.tails):
-            with CleanupStack() as opened:
-                ref = published(job, self._traits, opened)
-                lease = Lease(0, (), notes=self._supervised, held=opened)
-                held = opened.pop_all()
-            yield SealFlow(
+            yield self._sealing(job)
+
+    def _sealing(self, job: Job) -> SealFlow:
+        with uninterrupted(), CleanupStack() as opened:
+            ref = published(job, self._traits, opened)
+            lease = Lease(0, (), notes=self._supervised, held=opened)
+            flow = SealFlow(
                 turn=self._turn - 1,
                 index=max(len(tail.plan.tiler) for tail in self.tails),
                 job=job,
                 ref=ref,
                 lease=lease,
                 tell=self._tell,
-                held=held,
+                held=opened.pop_all(),
             )
+            self._held.callback(flow.close)
+        return flow
 
     def _encoding(self) -> Generator[Flow, None, None]:
         """Encode the pixels that were staged."""
@@ -280,29 +285,33 @@ class Run:
         sizes = [tail.plan.payload_bytes * (encodes and not tail.staged) for tail in tails]
         source = self._source if staged is None else staged.source
         self._turn += 1
-        with CleanupStack() as opened:
+        with (
+            uninterrupted(),
+            CleanupStack() as opened,
+        ):  # or memory could be lost
             ref = published(job, self._traits, opened)
             lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
             feed = feed_for(
                 plan.feed, source, cut, self._control.check,
                 window=window, band_bytes=max(tail.plan.band_bytes for tail in tails), shared=near,
             )  # fmt: skip
-            held = opened.pop_all()
-        return PassFlow(
-            turn=self._turn - 1,
-            kind=kind,
-            job=job,
-            ref=ref,
-            feed=feed,
-            cut=cut,
-            outlets=tuple(self._outlet(tail, fold, window) for tail in tails),
-            operands=tuple(self._operands[number] for number in numbers) or ((),),
-            inline=plan.feed == "inline",
-            lease=lease,
-            fold=fold,
-            tell=self._tell,
-            held=held,
-        )
+            flow = PassFlow(
+                turn=self._turn - 1,
+                kind=kind,
+                job=job,
+                ref=ref,
+                feed=feed,
+                cut=cut,
+                outlets=tuple(self._outlet(tail, fold, window) for tail in tails),
+                operands=tuple(self._operands[number] for number in numbers) or ((),),
+                inline=plan.feed == "inline",
+                lease=lease,
+                fold=fold,
+                tell=self._tell,
+                held=opened.pop_all(),
+            )
+            self._held.callback(flow.close)
+        return flow
 
     def _outlet(self, tail: Tail, fold: Fold | None, window: int) -> Outlet:
         if fold is not None:

@@ -35,7 +35,7 @@ class Feed(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it reads itself, and so is worth a thread."""
+        """Whether it reads itself, and so is worth a thread, and has not come to the end."""
 
     @property
     def over(self) -> bool:
@@ -80,8 +80,6 @@ class ReadingFeed:
         Raises if the run is to end.
     """
 
-    reads = True
-
     def __init__(self, cut: Cut, check: Check) -> None:
         self._cut, self._check_run = cut, check
         self._places: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -93,13 +91,19 @@ class ReadingFeed:
         self._thread: threading.Thread | None = None
 
     @property
+    def reads(self) -> bool:
+        """Whether it has not come to the end of the image."""
+        return not self._ended and self._error is None
+
+    @property
     def over(self) -> bool:
         """Whether the image of every task was given, and nothing is left to be read."""
         return self._ended and not self._ready and self._error is None
 
     def start(self, wake: Wake | None) -> None:
         """Begin; with `wake`, in a thread, which calls it whenever an image is ready."""
-        self._open(threaded=wake is not None)
+        with uninterrupted():  # or memory could be held without being known
+            self._open(threaded=wake is not None)
         self._images = self._read()
         if wake is None:
             return
