@@ -162,7 +162,7 @@ def write(
         The image, or anything that `numpy.asarray` converts to it.
     dst : path or binary file
         The file; its suffix selects the format. A binary file, such as ``io.BytesIO()``, gets a
-        PNG.
+        PNG, unless its ``name`` has another suffix.
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. A PNG with two or four channels
         always stores its last channel as alpha.

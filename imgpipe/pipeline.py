@@ -80,7 +80,8 @@ def run(
         ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
     dst : path or binary file
         The output; its suffix selects the format. An existing file is replaced. It may be `src`.
-        A binary file, such as ``io.BytesIO()`` or ``sys.stdout.buffer``, gets a PNG.
+        A binary file, such as ``io.BytesIO()`` or ``sys.stdout.buffer``, gets a PNG, unless its
+        ``name`` has another suffix.
     halo : int or (int, int), optional
         For bare functions (without `imgpipe.filter`): the pixels that the function needs on each
         side of a pixel, 0 for none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -137,6 +138,10 @@ def test_what_is_no_folder_of_the_format_is_not_replaced(tmp_path: Path) -> None
         imgpipe.write(PHOTO, tmp_path / "absent" / "a.toy")
     with pytest.raises(UsageError, match="Toy supports uint8, not uint16"):
         imgpipe.write(PHOTO.astype(np.uint16), tmp_path / "b.toy")
+    stream = io.BytesIO()
+    stream.name = "b.toy"  # type: ignore[misc]
+    with pytest.raises(UsageError, match=r"b\.toy: Toy is a folder of files; give its path"):
+        imgpipe.write(PHOTO, stream)
     assert sorted(os.listdir(tmp_path)) == ["file.toy", "mine.toy"]
 
 

@@ -63,11 +63,31 @@ def test_a_stream_gets_the_bytes_that_a_file_gets(tmp_path: Path) -> None:
     assert pipe.content == (tmp_path / "out.png").read_bytes()
     assert (report.source, report.destination) == ("stream", "stream")
     assert report.size == len(pipe.content)
-    with open(tmp_path / "open.bin", "wb") as file:
+    with open(tmp_path / "open", "wb") as file:
         imgpipe.write(PHOTO, file, save={"compression": 0})
-        assert file.tell() == (tmp_path / "open.bin").stat().st_size
+        assert file.tell() == (tmp_path / "open").stat().st_size
     handle = imgpipe.submit(Pipe(png_of(PHOTO)), invert(), pipe)  # type: ignore[arg-type]
     assert handle.result().destination == "stream"
+
+
+def test_the_name_of_a_stream_selects_its_format(tmp_path: Path) -> None:
+    memory = io.BytesIO()
+    memory.name = "a.npy"  # type: ignore[misc]
+    imgpipe.write(PHOTO, memory)
+    assert memory.getvalue().startswith(b"\x93NUMPY")
+    with open(tmp_path / "b.npy", "wb") as file:
+        imgpipe.write(PHOTO, file)
+    assert (tmp_path / "b.npy").read_bytes() == memory.getvalue()
+    with (
+        open(tmp_path / "b.xyz", "wb") as file,
+        pytest.raises(UsageError, match=r"b\.xyz: no format has the suffix"),
+    ):
+        imgpipe.write(PHOTO, file)
+    with (
+        open(tmp_path / "b.png", "w") as text,
+        pytest.raises(OutputError, match=r"b\.png: takes no bytes; give a binary file"),
+    ):
+        imgpipe.write(PHOTO, text)  # type: ignore[arg-type]
 
 
 def test_a_spooled_stream_is_read_by_others_and_leaves_nothing(tmp_path: Path) -> None:
@@ -86,11 +106,11 @@ def test_a_spooled_stream_is_read_by_others_and_leaves_nothing(tmp_path: Path) -
 def test_what_is_no_stream_of_bytes_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="stream: gives text; give a stream of bytes"):
         imgpipe.read(io.StringIO("hello"))  # type: ignore[arg-type]
-    closed = open(tmp_path / "a", "wb")  # noqa: SIM115
+    closed = open(tmp_path / "a.png", "wb")  # noqa: SIM115
     closed.close()
-    with pytest.raises(OutputError, match="a: cannot write: write to closed file"):
+    with pytest.raises(OutputError, match=r"a\.png: cannot write: write to closed file"):
         imgpipe.write(PHOTO, closed)
-    with pytest.raises(InputError, match="a: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
         imgpipe.read(closed)
     assert StreamTarget(Pipe()).place(10) is None
 

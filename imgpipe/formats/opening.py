@@ -45,8 +45,6 @@ SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO
 TargetLike: TypeAlias = str | os.PathLike[str] | BinaryIO
 """An image file that is to be written: its path, or memory or a stream for its bytes."""
 
-_IN_MEMORY = "memory"
-
 
 def open_source(
     src: SourceLike, max_pixels: int | str | None = None, alpha: Alpha = None
@@ -77,7 +75,7 @@ def open_source(
 def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None = None) -> Sink:
     """Return the sink for an image file `dst`, in the format that its suffix names.
 
-    A stream gets a PNG. `save` are the options of the format.
+    A stream whose name has no suffix gets a PNG. `save` are the options of the format.
 
     Raises
     ------
@@ -106,8 +104,6 @@ def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
     UsageError
         If it is neither a path nor a stream.
     """
-    if isinstance(given, io.BytesIO):
-        return _IN_MEMORY
     if _is_writable(given) if which == "dst" else _is_readable(given):
         return stream_name(given)
     return arguments.path(given, which)
@@ -168,7 +164,7 @@ def must_be_meant(
 
 def _origin(src: Any) -> Origin:
     if isinstance(src, io.BytesIO):
-        return MemoryOrigin(src.getvalue(), _IN_MEMORY)
+        return MemoryOrigin(src.getvalue(), name_of(src, "src"))
     if not _is_readable(src):
         name = name_of(src, "src")
         if not os.path.isdir(name):
@@ -190,20 +186,25 @@ def _folder_format(origin: Origin) -> Format | None:
 def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
     if isinstance(dst, io.BytesIO):
         return MemoryTarget(dst, name)
+    if _is_writable(dst):
+        from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
+
+        return StreamTarget(dst)
     if chosen.marks:
         from imgpipe.formats.folder import FolderTarget  # noqa: PLC0415 - rarely needed
 
         return FolderTarget(name, chosen.marks)
-    if not _is_writable(dst):
-        return FileTarget(name)
-    from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
-
-    return StreamTarget(dst)
+    return FileTarget(name)
 
 
 def _format_for(dst: TargetLike) -> Format:
     name = name_of(dst)
-    return loaded(FOR_DEVICES) if _is_writable(dst) else format_for(name)
+    if not _is_writable(dst):
+        return format_for(name)
+    chosen = format_for(name) if os.path.splitext(name)[1] else loaded(FOR_DEVICES)
+    if chosen.marks:
+        raise UsageError(f"{name}: {chosen.name} is a folder of files; give its path")
+    return chosen
 
 
 def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:

@@ -125,7 +125,9 @@ def size_of(file: BinaryIO) -> int:
 def stream_name(stream: Any) -> str:
     """Return what messages call `stream`."""
     name = getattr(stream, "name", None)
-    return _NAMES.get(name, name if isinstance(name, str) and name else "stream")
+    if isinstance(name, str) and name not in _NAMES:
+        return name
+    return _NAMES.get(name, "memory" if isinstance(stream, io.BytesIO) else "stream")
 
 
 def _absolute(path: str) -> str:

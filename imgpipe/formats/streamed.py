@@ -77,6 +77,10 @@ class StreamTarget:
                 while view:
                     done = self._stream.write(view)
                     view = view[len(view) if done is None else done :]
+            except TypeError as error:
+                raise OutputError(
+                    f"{self.name}: takes no bytes; give a binary file, such as sys.stdout.buffer"
+                ) from error
             except (OSError, ValueError) as error:
                 raise self._refused(error) from error
 
