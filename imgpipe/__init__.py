@@ -2,9 +2,10 @@
 
 ::
 
-    Source ─▶ Tiler ─▶ TaskQueue ─▶ worker: Filter kernels ─▶ Stitcher ─▶ Sink
-      │                   (ProcessPoolExecutor)      ▲                      │
-      └──────── shared-memory Buffers ───────────────┘     ordered payloads ┘
+    Source ─▶ Feed ─▶ Flow ─▶ TaskQueue ─▶ worker: Filter kernels ─▶ Stitcher ─▶ Sink
+      │                │      (any Executor)        ▲                    │
+      │                └── Crew: budget, loop       │   ordered payloads ┘
+      └────────── shared memory, leased ────────────┘
 
 >>> import imgpipe
 >>> from imgpipe.filters import blur, grayscale
