@@ -1,12 +1,12 @@
 """Admission: the check of images in memory, in one place.
 
-An image is what `numpy.asarray` understands: an array, a Pillow image, nested lists, an object
-with ``__array__``. It has (rows, columns) or (rows, columns, channels), at least one pixel, and
-integers of 8 to 64 bits or floats of 16 to 64 bits in any byte order; the engine works in that of
-the machine. All else is refused by name, with the way out. The types of values are those of
+An image is any value that `numpy.asarray` understands: an array, a Pillow image, nested lists, an
+object with ``__array__``. It has (rows, columns) or (rows, columns, channels), at least one pixel,
+and integers of 8 to 64 bits or floats of 16 to 64 bits in any byte order; the engine works in that
+of the machine. All else is refused by name, with the way out. The types of values are those of
 ``.npy`` files too.
 
-Alpha is what the caller says it is, and otherwise there is none.
+Alpha is declared by the caller, and otherwise there is none.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TYPES = {
     "m": "which are times; convert them to numbers by array.astype(np.int64)",
     "V": "which have no single brightness; use one of their fields, array['name']",
 }
-"""Kinds of types that are refused: why, and what to do."""
+"""Kinds of types that are refused: the reason and the remedy."""
 
 _OTHER = "which imgpipe does not support; convert them by array.astype(np.float64)"
 _MODES = {
@@ -62,7 +62,7 @@ _MODES = {
     "HSV": "RGB",
     "LAB": "",
 }
-"""Modes of Pillow whose numbers are not what a channel holds, and what they convert to."""
+"""Modes of Pillow whose numbers are no channel values, and modes to convert them to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Admitted:
     pixels : ndarray, shape (rows, columns, channels)
         The array as it was given, in any memory layout and any byte order: a view, never a copy.
     info : ImageInfo
-        What is known of it; its dtype is in the byte order of the machine.
+        Its properties; the dtype is in the byte order of the machine.
     flat : bool
         Whether it was given as (rows, columns).
     """
@@ -89,7 +89,7 @@ class Admitted:
 
 
 def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitted:
-    """Return what is given as an image.
+    """Return a value as an image.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitt
     alpha : int, "last", "none" or None
         Which channel is alpha: the last one or none.
     name : str
-        What messages call it.
+        Its name in messages.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitt
 
 
 def as_array(given: Any, name: str) -> Pixels:
-    """Return what `numpy.asarray` makes of `given`; of an array the very same.
+    """Return `numpy.asarray` of `given`; of an array the very same.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def as_array(given: Any, name: str) -> Pixels:
 
 
 def type_refusal(dtype: np.dtype[Any]) -> str:
-    """Return why values of `dtype` are not those of an image, and what to do; else nothing."""
+    """Return the reason why images have no `dtype`, and the remedy; else nothing."""
     if dtype.kind in "iuf" and dtype.itemsize <= 8 and native(dtype) == dtype.newbyteorder("="):
         return ""
     name = {"O": "objects", "V": "structures"}.get(dtype.kind, f"{dtype} values")
@@ -204,7 +204,7 @@ def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
 
 
 def _refusal(given: Any) -> str:
-    """Return what is wrong with what `numpy.asarray` would take without a word; else nothing."""
+    """Return the fault of a value that `numpy.asarray` takes without a word; else nothing."""
     if isinstance(given, (str, os.PathLike)):
         return (
             f"the path {os.fspath(given)!r}; use imgpipe.run for "

@@ -1,6 +1,6 @@
 """Arguments of imgpipe's functions, checked in one place.
 
-Each function returns the value as the engine wants it, or says what it must be instead. An image
+Each function returns the value as the engine wants it, or says which value it must be. An image
 in memory is checked by `admission`, a parameter of a filter by `parameters`.
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_LARGEST = 1 << 62  # what the system's own calls take
+_LARGEST = 1 << 62  # limit of the system's own calls
 
 
 def path(given: Any, name: str) -> str:

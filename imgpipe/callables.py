@@ -30,7 +30,7 @@ __all__ = [
 
 
 def name_of(function: Any) -> str:
-    """Return the name of a function, or of what a `functools.partial` or an object calls."""
+    """Return the name of a function, or of the one within a `functools.partial` or an object."""
     function = _called(function)
     return str(getattr(function, "__name__", type(function).__name__))
 
@@ -41,7 +41,7 @@ def module_of(function: Any) -> str:
 
 
 def docstring_of(function: Any) -> str:
-    """Return the docstring of `function`; of what it calls, if it is a partial.
+    """Return the docstring of `function`; of its inner function, if it is a partial.
 
     Functions of C begin theirs with their signature, which is left out.
     """
@@ -53,7 +53,7 @@ def docstring_of(function: Any) -> str:
 def signature_of(function: Any) -> inspect.Signature | None:
     """Return the signature of a function; None where that does not tell.
 
-    Of a ufunc only its inputs count: what else it takes (``out``, ``where``, ``dtype``) is about
+    Of a ufunc only its inputs count: the rest (``out``, ``where``, ``dtype``) is about
     arrays and not about images, and depends on the version of NumPy.
     """
     inner, filled = function, 0
@@ -78,7 +78,7 @@ def annotations_of(function: Any) -> dict[str, Any]:
         inner = type(inner).__call__
     try:
         return typing.get_type_hints(inner, include_extras=True)
-    except Exception:  # noqa: BLE001 - an annotation may name what is not there; it is a hint
+    except Exception:  # noqa: BLE001 - an annotation may have an unknown name; it is a hint
         return dict(getattr(inner, "__annotations__", None) or {})
 
 
@@ -107,7 +107,7 @@ def _called(function: Any) -> Any:
 
 
 def _source(held: Any, seen: frozenset[int]) -> Iterator[str]:
-    """Yield text of what is held, then of the parts it is made of."""
+    """Yield text of a value, then of its parts."""
     if id(held) in seen:
         return
     parts = _parts(held)
@@ -117,7 +117,7 @@ def _source(held: Any, seen: frozenset[int]) -> Iterator[str]:
 
 
 def _parts(held: Any) -> list[Any] | None:  # noqa: PLR0911 - one for each kind
-    """Return what something is made of beside its text; None where it is one thing."""
+    """Return the parts of a value beside its text; None where it is one thing."""
     if isinstance(held, functools.partial):
         return [held.func, list(held.args), held.keywords]
     if (function := function_within(held)) is not None:
@@ -163,7 +163,7 @@ def _constants(code: types.CodeType) -> list[Any]:
 
 
 def _plain(held: Any) -> str:
-    """Return what is held as text, without an address."""
+    """Return a value as text, without an address."""
     name = getattr(held, "__qualname__", getattr(held, "__name__", None))
     if name is not None:
         return f"{module_of(held)}:{name}"

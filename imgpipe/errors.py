@@ -6,8 +6,8 @@
     ├── UsageError          the call itself is wrong (exit code 2)
     │   ├── ParameterError      a filter's parameter has a bad name, type or value
     │   ├── ChainError          the text of a chain does not parse (points at the character)
-    │   └── DeclarationError    what a filter declares does not fit what it does
-    ├── InputError          the input file is missing, unreadable or not what it says
+    │   └── DeclarationError    the declarations of a filter do not fit its function
+    ├── InputError          the input file is missing, unreadable or damaged
     │   ├── FormatError         not a format that can be read, or a feature of it that cannot
     │   ├── CorruptError        truncated, damaged or hostile
     │   └── LimitError          larger than the limits allow, found before allocation
@@ -19,7 +19,7 @@
     ├── MemoryPlanError     the job does not fit the memory it was given
     └── Cancelled           somebody stopped the run
 
-A message says what happened, to which file, and what to do about it.
+A message names the event, the file and the remedy.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ChainError(UsageError):
     Parameters
     ----------
     message : str
-        What is wrong, without the position.
+        The message, without the position.
     text : str
         The whole chain.
     position : int
@@ -99,7 +99,7 @@ class LimitError(InputError):
 
 
 class OutputError(ImgpipeError):
-    """The output cannot be written. What was at its path before is still there."""
+    """The output cannot be written. The file that was at its path before is still there."""
 
 
 class FilterError(ImgpipeError):

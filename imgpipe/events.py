@@ -155,7 +155,7 @@ class WorkerLost:
     Attributes
     ----------
     reason : str
-        What is known of it, such as the signal.
+        The known facts about it, such as the signal.
     tasks : int
         Tasks to be done again.
     """
@@ -168,7 +168,7 @@ class WorkerLost:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What a finished run was like.
+    """Facts about a finished run.
 
     Attributes
     ----------
@@ -263,4 +263,4 @@ class Compared:
 Event = Started | TaskDone | SpanDone | Written | WorkerLost | Finished | Compared
 Observer = Callable[[Event], None]
 Observing = Observer | Sequence[Observer]
-"""What `on_event` takes: an observer, or several."""
+"""The type of `on_event`: an observer, or several."""

@@ -69,7 +69,7 @@ class Box:
         return self.intersect(Box(0, 0, height, width))
 
     def intersect(self, other: Box) -> Box:
-        """Return what both boxes hold; an empty box where they do not meet."""
+        """Return the common part of both boxes; an empty box where they do not meet."""
         y0, x0 = max(self.y0, other.y0), max(self.x0, other.x0)
         return Box(y0, x0, max(y0, min(self.y1, other.y1)), max(x0, min(self.x1, other.x1)))
 

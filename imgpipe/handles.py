@@ -26,7 +26,7 @@ from imgpipe.refusals import begin
 __all__ = ["Handle", "submit"]
 
 _AS_A_FILE = 257  # how CPython is to read text: Py_file_input
-_FIRST = 100  # of what `multiprocessing` does at the end of a process
+_FIRST = 100  # of the steps of `multiprocessing` at the end of a process
 
 _log = logging.getLogger("imgpipe")
 
@@ -82,7 +82,7 @@ class Handle:
         Cancelled
             If it was cancelled.
         ImgpipeError
-            What it failed with; a `UsageError` also if `timeout` is no time.
+            The error of the run; a `UsageError` also if `timeout` is no time.
         """
         if timeout is not None:
             timeout = arguments.seconds(timeout, "timeout", or_none_at_all=True)
@@ -130,7 +130,7 @@ class Handle:
 
 
 class _Exit:
-    """What Python was told to do before it ends."""
+    """The calls that Python makes before it ends."""
 
     lock = threading.Lock()
     process = 0  # the one in which it was told
@@ -144,7 +144,7 @@ _handles: weakref.WeakSet[Handle] = weakref.WeakSet()
 def _wait_at_exit() -> None:
     """Have Python wait for the runs that go on when the main thread ends.
 
-    It has to do so before executors are closed to what these runs still give them. Python closes
+    It has to do so before executors are closed to the tasks of these runs. Python closes
     them in the reverse order of their import.
     """
     with _exit.lock:

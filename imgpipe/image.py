@@ -21,7 +21,7 @@ __all__ = [
     "guess_colour",
 ]
 
-# What numpy.typing.NDArray[Any] is; importing that takes longer than many an image.
+# The same as numpy.typing.NDArray[Any], whose import takes longer than many an image.
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Colour = Literal["gray", "rgb", "other"]
 
@@ -40,7 +40,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an image file says beside its pixels, in terms that no format owns.
+    """Metadata of an image file, in terms that no format owns.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Metadata:
         return replace(self, light_levels=None)
 
     def transposed(self) -> Metadata:
-        """Return what is true once rows have become columns: x and y change places."""
+        """Return the metadata of the image with rows and columns exchanged."""
         return replace(
             self,
             pixels_per_metre=self.pixels_per_metre and self.pixels_per_metre[::-1],
@@ -119,9 +119,9 @@ class ImageInfo:
     alpha : int or None
         Index of the channel that is alpha; imgpipe keeps it the last one.
     colour : {"gray", "rgb", "other"}
-        What the channels before alpha mean.
+        Meaning of the channels before alpha.
     metadata : Metadata
-        What the file says beside the pixels.
+        The metadata of the file.
     """
 
     height: int
@@ -162,7 +162,7 @@ class ImageInfo:
 
 
 def guess_colour(channels: int) -> tuple[Colour, int | None]:
-    """Return what `channels` usually mean in an image file: the colour model and the alpha."""
+    """Return the usual meaning of `channels` in an image file: colour model and alpha."""
     meanings: dict[int, tuple[Colour, int | None]] = {
         1: ("gray", None),
         2: ("gray", 1),

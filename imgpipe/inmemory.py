@@ -96,7 +96,7 @@ def apply(
         out = np.empty(shape, after.dtype)
     made = _checked_out(out, shape, after.dtype)
     if np.may_share_memory(pixels, made):
-        pixels = pixels.copy()  # what is written must not be read again as a halo
+        pixels = pixels.copy()  # results must not be read again as a halo
     source: Source
     sink: Sink
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)

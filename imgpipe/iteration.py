@@ -46,7 +46,7 @@ def iter_chunks(
     halo : int or (int, int)
         Rows and columns of context on each side.
     border : {"edge", "symmetric", "reflect", "wrap", "constant"}
-        What lies beyond the image, in the words of `numpy.pad`.
+        Values of pixels beyond the image, in the words of `numpy.pad`.
     max_pixels : int or str, optional
         Larger images are errors; 4 gigapixels by default.
 
@@ -100,7 +100,7 @@ def _chunks(
 
 
 def _reader(source: Source, held: CleanupStack) -> Read:
-    """Return what reads a box, for boxes whose rows never go back by more than they overlap."""
+    """Return a reader of boxes, whose rows never go back by more than they overlap."""
     info = source.info
     if source.access == "random":
         return source.read

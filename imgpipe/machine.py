@@ -117,7 +117,7 @@ def private_memory() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def dedicated() -> Iterator[None]:
-    """Say that this process does nothing but what follows, so that all it holds is counted."""
+    """Note that this process has no other work in this context, so that all it holds counts."""
     _dedicated.append(True)
     try:
         yield
@@ -126,12 +126,12 @@ def dedicated() -> Iterator[None]:
 
 
 def is_dedicated() -> bool:
-    """Whether this process does nothing but what it is asked here."""
+    """Whether this process has no other work."""
     return bool(_dedicated)
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed: fresh pages cost more than most filters.
+    """Tell glibc to keep freed memory: fresh pages cost more than most filters.
 
     NumPy frees and asks again for arrays of the same few sizes all the time. By default each of
     them is mapped anew, and the system clears every page of it again.

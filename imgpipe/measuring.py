@@ -64,7 +64,7 @@ def measure(
     merge : callable
         ``merge(a, b)`` makes one of two results, in the order of the image.
     filter : Filter, Chain, str or callable, optional
-        What to do with the image first.
+        Filters to run over the image first.
     halo, dtype : optional
         For bare functions in `filter`, as for `imgpipe.run`.
     alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout, progress : optional
@@ -73,7 +73,7 @@ def measure(
     Returns
     -------
     object
-        What `function` and `merge` make.
+        The result of `function` and `merge`.
 
     Raises
     ------

@@ -50,7 +50,7 @@ class Observers:
 
 @contextlib.contextmanager
 def observed(on_event: Observing | None, *, progress: bool) -> Iterator[Observers]:
-    """Give what tells the observers in `on_event`, and shows a bar if `progress`."""
+    """Give an observer that tells those in `on_event`, and shows a bar if `progress`."""
     observers: tuple[Callable[..., Any], ...] = arguments.functions(
         on_event, "on_event", "an event"
     )
@@ -64,7 +64,7 @@ def _name(observer: Observer) -> str:
 
 
 def _told(error: Exception) -> str:
-    """Return what `error` says, in one line, and where it was raised."""
+    """Return the text of `error`, in one line, and the place where it was raised."""
     said = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     _, *theirs = traceback.extract_tb(error.__traceback__)
     where = [f" ({os.path.basename(each.filename)}, line {each.lineno})" for each in theirs[-1:]]

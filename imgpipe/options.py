@@ -39,7 +39,7 @@ class Options:
         arguments.flag(self.progress, "progress")
 
     def observed(self) -> AbstractContextManager[Observer]:
-        """Return the context of the observers: it gives what tells all of them."""
+        """Return the context of the observers: it gives one observer that tells all."""
         return observed(self.on_event, progress=self.progress)
 
     def _set(self, name: str, value: object) -> None:

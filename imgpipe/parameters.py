@@ -62,10 +62,10 @@ class Between:
 
 @dataclass(frozen=True)
 class Through:
-    """What a value goes through when a filter is made. Goes into ``typing.Annotated``.
+    """A function for each value when a filter is made. Goes into ``typing.Annotated``.
 
     The function returns the value that the filter keeps, and that travels with it; from that it
-    must make the same again. A `ValueError` says what is wrong with the value.
+    must make the same again. A `ValueError` names the fault of the value.
     """
 
     function: Callable[[Any], Any]
@@ -97,7 +97,7 @@ class Parameter:
     text : str
         One line of help.
     through : Through or None
-        What a value goes through first.
+        A function that each value goes through first.
     example : str
         A value to show, as it is written.
     optional : bool
@@ -209,7 +209,7 @@ class Parameter:
 
 
 def _as_fraction(level: float) -> str:
-    """Return what a level of 8 or of 16 bits is as a fraction of white, as a hint."""
+    """Return a level of 8 or of 16 bits as a fraction of white, as a hint."""
     for white in (255, 65535):
         if 1 < abs(level) <= white:
             return f"; it is a fraction of white: {level:g} of {white} is {level / white:.3g}"

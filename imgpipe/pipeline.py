@@ -73,8 +73,8 @@ def run(
     Parameters
     ----------
     src : path or binary file
-        The input: the path of a file, or what its bytes are read from, such as ``io.BytesIO(data)``
-        or ``sys.stdin.buffer``. ``imgpipe formats`` lists the formats.
+        The input: the path of a file, or a binary stream with its bytes, such as
+        ``io.BytesIO(data)`` or ``sys.stdin.buffer``. ``imgpipe formats`` lists the formats.
     filter : Filter, Chain, str or callable
         A filter or a chain: ``blur(2) | grayscale()``, the same as text,
         ``"blur:2 | grayscale"``, or a function of an array together with its `halo`.
@@ -96,9 +96,9 @@ def run(
         run in this process; your own functions still run in a worker process, so that a crash
         does no harm.
     max_memory : int or str, optional
-        Limit on the memory of all processes together, without what this process holds already,
-        in bytes or as text such as ``"512M"``. By default half of the available memory, at most
-        2 GB. It includes the libraries of your functions, as measured in a worker.
+        Limit on the memory of all processes together, without memory that this process holds
+        already, in bytes or as text such as ``"512M"``. By default half of the available memory,
+        at most 2 GB. It includes the libraries of your functions, as measured in a worker.
     executor : Executor or {"serial", "threads", "processes"}, optional
         Runs the tasks: an executor, or the name of one, of imgpipe or of a package that adds one.
         imgpipe chooses one by default. An executor that you pass is not shut down.
@@ -159,9 +159,9 @@ def plan_run(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> Plan:
-    """Return what `run` would do with the same arguments; nothing is read or written.
+    """Return the plan of `run` with the same arguments; nothing is read or written.
 
-    A worker is started to measure what it takes with functions that are not imgpipe's own.
+    A worker is started to measure its memory with functions that are not imgpipe's own.
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     chain = chain_from(filter, halo, dtype)

@@ -78,7 +78,7 @@ class Bar:
                 self._earlier += event.box.area
                 self._draw(self._earlier)
             case Written():
-                # What went before is known only now: a filter may have changed the size.
+                # Earlier progress is known only now: a filter may have changed the size.
                 self._bar.total = (self._earlier + self._total) / 1e6
                 self._draw(self._earlier + event.pixels)
             case WorkerLost():

@@ -43,7 +43,7 @@ __all__ = [
 _SUFFIX = ".imgpipe-part"
 _STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
 _WRITEBACK_BYTES = 16 << 20
-# What file systems say that do not know a call: FAT, CIFS and FUSE do not all agree on it.
+# Errors of file systems that do not know a call: FAT, CIFS and FUSE do not agree on one.
 _UNSUPPORTED = {
     errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
     errno.ENOTTY,
@@ -121,7 +121,7 @@ class OutputFile:
         return self.size
 
     def abort(self) -> None:
-        """Remove what was written. Does nothing after `commit`."""
+        """Remove the temporary file. Does nothing after `commit`."""
         if self._fd < 0:
             return
         self._join_writeback()
@@ -227,7 +227,7 @@ _REASONS = {
 
 
 def explained(error: OSError, target: str) -> str:
-    """Return what went wrong when `target` was written, and what to do."""
+    """Return the cause of a failed write to `target`, and the remedy."""
     known = error.strerror if isinstance(error, _RefusedError) else _REASONS.get(error.errno or 0)
     return (known or "").format(folder=os.path.dirname(target) or os.curdir) or (
         error.strerror or str(error)
@@ -306,7 +306,7 @@ def _mount(fd: int) -> str:
 
 
 def _text_of(path: str) -> str:
-    """Return what the system tells at `path`, nothing where it does not."""
+    """Return the text of a system file, nothing if it cannot be read."""
     with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
         return file.read()
     return ""

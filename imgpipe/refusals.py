@@ -48,7 +48,7 @@ _BY_WORDS = {
 
 
 def refusal(error: BaseException) -> str:
-    """Return what was refused and what to do; "" if `error` is about something else.
+    """Return the refused resource and the remedy; "" if `error` is about something else.
 
     Libraries often say only that they could not be loaded, and keep the reason as the cause.
     """

@@ -21,9 +21,9 @@ __all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "Registry"]
 
 
 class Member(NamedTuple):
-    """Where a member is, what it is in one line, and of formats what chooses among them.
+    """The place of a member, its summary of one line, and the marks of a format.
 
-    The last six are of formats alone; `imgpipe.formats.declaration.Format` says what they are.
+    The last six are of formats alone; `imgpipe.formats.declaration.Format` explains them.
     Of a format that another package adds they are not known before it is loaded.
     """
 
@@ -44,7 +44,7 @@ class Registry(Mapping[str, Member]):
     Parameters
     ----------
     kind : str
-        What the members are, in the singular, for messages.
+        The noun for a member, for messages.
     members : dict
         The built-in ones.
     group : str, optional
@@ -135,7 +135,7 @@ def _announced(group: str) -> bool:
 
 
 def _entry_points(folder: str) -> str:
-    """Return what the metadata of a package say of its entry points."""
+    """Return the entry points in the metadata of a package, as text."""
     with contextlib.suppress(OSError):
         name = os.path.join(folder, "entry_points.txt")
         with open(name, encoding="utf-8", errors="replace") as file:

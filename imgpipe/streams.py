@@ -34,7 +34,7 @@ def keep_numbers_taken() -> None:
 
 
 def fill_in_streams() -> None:
-    """Do so for a command, whose code may print; Python has None in place of what is closed."""
+    """Do so for a command, whose code may print; Python has None in place of a closed stream."""
     keep_numbers_taken()
     for number, name in _NAMES.items():
         if getattr(sys, name) is None:

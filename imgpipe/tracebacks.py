@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 FILTER_NOTE = "in the filter "
-"""What begins the note that tells which filter raised an exception."""
+"""Begin of the note that tells which filter raised an exception."""
 
 _PACKAGE = os.path.dirname(__file__)
 
@@ -29,7 +29,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def of_changing_the_input(error: BaseException) -> bool:
-    """Whether `error` is what NumPy or OpenCV say of writing into an array that is read-only."""
+    """Whether `error` is that of NumPy or OpenCV about writing into a read-only array."""
     return isinstance(error, Exception) and re.search("read-?only", str(error)) is not None
 
 

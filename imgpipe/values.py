@@ -1,6 +1,6 @@
 """Values: conversion to the declared type.
 
-Integers hold 0 to their maximum, floats 0 to 1 for what integers hold (and more).
+Integers hold 0 to their maximum; floats hold the same range as 0 to 1, and more.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ def full_scale(dtype: np.dtype[Any] | type | str) -> float:
 
 
 def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
-    """Return what a kernel made as the type that was declared.
+    """Return the result of a kernel in the declared type.
 
-    Numbers are rounded half to even and saturated; booleans become 0 and the maximum. What is too
+    Numbers are rounded half to even and saturated; booleans become 0 and the maximum. A value too
     large for a smaller type of floats becomes infinity.
 
     Raises
     ------
     FilterError
-        If NaN or infinity would become an integer, or what was made are no real numbers.
+        If NaN or infinity would become an integer, or the result are no real numbers.
     """
     if values.dtype == dtype:
         return values
@@ -76,7 +76,7 @@ def as_declared(values: Pixels, dtype: np.dtype[Any], name: str) -> Pixels:
 def settle(values: Pixels, out: Pixels) -> None:
     """Bring floats, which are overwritten, into the type of `out`: rounded half to even, saturated.
 
-    NaN must not become an integer: what comes of it is not defined.
+    NaN must not become an integer: the result is not defined.
     """
     if out.dtype.kind in "iu":
         _settle_rounded(np.rint(values, out=values), out)
@@ -171,7 +171,7 @@ def rescaled(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
 def scale_integers(values: Pixels, low: int, span: int, out: Pixels) -> None:
     """Write ``(values - low) * maximum / span`` to `out`: exact, rounded half to even, saturated.
 
-    Both are integers; the maximum is that of `out`. What does not fit 64 bits is computed in
+    Both are integers; the maximum is that of `out`. Products beyond 64 bits are computed in
     integers of Python, which takes about a microsecond a value.
     """
     limits = np.iinfo(out.dtype)

@@ -18,7 +18,7 @@ class Workspace(threading.local):
     """The arrays of one module, in each thread its own.
 
     Every module that computes has one, so that its names are its own: a kernel that calls that of
-    another module keeps what it holds. Two functions of a module that call each other need
+    another module keeps its values. Two functions of a module that call each other need
     different names.
     """
 

@@ -72,7 +72,7 @@ class Chain:
 
     @property
     def digest(self) -> str:
-        """A digest of everything that decides what the chain computes, code included."""
+        """A digest of everything that decides the result of the chain, code included."""
         text = "|".join(one.digest for one in self.filters)
         return digest_of(text.encode())
 
@@ -189,7 +189,7 @@ def _signature(parameters: tuple[Parameter, ...], border: Border) -> inspect.Sig
     entries = list[inspect.Parameter]()
     by_name = False
     for each in parameters:
-        # What must be given, after what need not be, has no other place in a signature.
+        # A required parameter after an optional one has no other place in a signature.
         by_name |= each.required and bool(entries) and entries[-1].default is not last.empty
         kind = by_name_only if by_name else last.POSITIONAL_OR_KEYWORD
         made = inspect.Parameter(each.name, kind, default=each.default, annotation=each.type)

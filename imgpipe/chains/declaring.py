@@ -19,7 +19,7 @@ from imgpipe.parameters import Parameter, is_whole, keywords_of, parameters_of
 __all__ = ["WORKS", "define", "define_bare"]
 
 WORKS: tuple[Works, ...] = ("keep", "float32")
-"""The words for what a function works in."""
+"""The words for the type that a function works in."""
 
 _WORDS = {
     "border": BORDERS,

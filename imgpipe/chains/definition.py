@@ -37,7 +37,7 @@ __all__ = [
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
 Kernel = Callable[..., Any]
 Works = Literal["keep", "float32"]
-"""What a function works in: the type of the image, or float32 from 0 to 1."""
+"""The type that a function works in: that of the image, or float32 from 0 to 1."""
 PairLike = int | tuple[int, int] | Callable[..., Any]
 """Rows and columns: one number for both, a pair, or a function of the parameters."""
 
@@ -82,7 +82,7 @@ class InputRegion(Protocol):
 
 
 class StillTrue(Protocol):
-    """What the metadata say of the output, given the size of the input and of the output."""
+    """The metadata of the output, given the size of the input and of the output."""
 
     def __call__(
         self,
@@ -96,7 +96,7 @@ class StillTrue(Protocol):
 
 @dataclass(frozen=True)
 class Definition:
-    """What was declared about a kernel. See `filter` for the fields."""
+    """The declarations of a kernel. See `filter` for the fields."""
 
     name: str
     kernel: Kernel

@@ -62,9 +62,9 @@ class Element:
         return dict(self.params)
 
     def arguments(self, extra: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return what the function is called with after the chunk: by position, and by name.
+        """Return the arguments of the function after the chunk: by position, and by name.
 
-        `extra` wins over the parameters. What has its default is left to the function: that of
+        `extra` wins over the parameters. Defaults are left to the function: that of
         some functions of C is a mark that only means that nothing was given.
         """
         pairs = zip(self.definition.parameters, self.params, strict=True)
@@ -103,7 +103,7 @@ class Element:
 
     @property
     def output_dtype(self) -> Any:
-        """The type of what it makes, with these parameters; None for that of what it gets."""
+        """The type of its result, with these parameters; None for that of its input."""
         declared = self.definition.output_dtype
         if isinstance(declared, type) or not callable(declared):  # np.uint8 is both
             return declared

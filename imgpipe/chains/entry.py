@@ -36,7 +36,7 @@ def chain_from(
     halo : int or (int, int), optional
         For bare functions, in text as well: the pixels that they look at on each side.
     dtype : {"keep", "float32"}, optional
-        For bare functions: what they work in, as in `imgpipe.filter`.
+        For bare functions: the type that they work in, as in `imgpipe.filter`.
     more : dict, optional
         Parameters of the only filter of a text that are given elsewhere.
 
@@ -68,7 +68,7 @@ def chain_from(
 
 
 def _works(given: Any) -> Works:
-    """Return the word for what a function works in; NumPy's own name of a type will do."""
+    """Return the word for the type that a function works in, given NumPy's name or type."""
     with contextlib.suppress(TypeError):
         given = given if isinstance(given, str) else np.dtype(given).name
     for word in WORKS:

@@ -1,7 +1,7 @@
 """Faint images: floats from 0 to 1 that become integers, almost black by mistake.
 
 Functions of scikit-image and others return 0 to 1 whatever the image is. Whether a function does
-shows only over the whole image: every task tells what it saw, and who started the run, once.
+shows only over the whole image: every task tells its own findings, and the run tells all, once.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _sight: ContextVar[Sight | None] = ContextVar("imgpipe_sight", default=None)
 
 
 class Sight:
-    """What was seen of each filter, while nothing else is watched in this thread.
+    """Findings about each filter, while nothing else is watched in this thread.
 
     Attributes
     ----------
     outermost : bool
-        Whether nobody watches what this is a part of, who would tell it for every chunk.
+        Whether this is not within another watched run, which would tell it for every chunk.
     """
 
     def __init__(self, *, outermost: bool) -> None:
@@ -39,11 +39,11 @@ class Sight:
         self._flags: dict[int, int] = {}
 
     def of(self, filters: Iterable[Element]) -> tuple[int, ...]:
-        """Return what was seen of these, as numbers that can be sent and put together."""
+        """Return the findings about these, as numbers that can be sent and put together."""
         return tuple(self._flags.get(id(one), 0) for one in filters)
 
     def add(self, one: Element, given: Pixels, made: Pixels) -> None:
-        """Take note of a chunk that a filter was given, and of what its function made of it."""
+        """Take note of a chunk that a filter was given, and of the result of its function."""
         flags = self._flags.get(id(one), 0)
         if not flags & _BEYOND:  # else no warning can come of it any more
             self._flags[id(one)] = flags | _seen(given, made)
@@ -51,7 +51,7 @@ class Sight:
 
 @contextlib.contextmanager
 def watching() -> Iterator[Sight]:
-    """Give what is to be seen of the functions that are called in this context."""
+    """Give the findings about the functions that are called in this context."""
     sight = Sight(outermost=_sight.get() is None)
     token = _sight.set(sight)
     try:
@@ -61,7 +61,7 @@ def watching() -> Iterator[Sight]:
 
 
 def note(one: Element, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> None:
-    """Take note of what a function made that becomes `dtype`, if anybody watches and it matters."""
+    """Take note of a result that becomes `dtype`, if anybody watches and it matters."""
     sight, definition = _sight.get(), one.definition
     matters = dtype.kind in "iu" and definition.dtype == "keep" and not definition.ours
     if sight is not None and matters:
@@ -69,12 +69,12 @@ def note(one: Element, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> Non
 
 
 def both(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    """Return what was seen in two parts of an image, of the same filters or the first of them."""
+    """Return the findings in two parts of an image, of the same filters or the first of them."""
     return tuple(a | b for a, b in zip_longest(one, other, fillvalue=0))
 
 
 def told(filters: Iterable[Element], seen: tuple[int, ...]) -> Iterator[str]:
-    """Yield what there is to say of an image of which all was seen."""
+    """Yield the warnings about an image of which all was seen."""
     for one, flags in zip(filters, seen, strict=False):
         if flags & ~_BELOW == _LIT | _BRIGHT:
             least = -1 if flags & _BELOW else 0

@@ -15,7 +15,7 @@ __all__ = ["described", "format_chain"]
 
 
 def described(chain: Iterable[Element]) -> str:
-    """Return the text of `chain`; what has none as it is written in Python."""
+    """Return the text of `chain`; a filter without one as it is written in Python."""
     return " | ".join(map(_described, chain))
 
 

@@ -31,7 +31,7 @@ own of such a name cannot be given.
 ``my filters/a.py:emboss``           a path with a blank, of a file that is there
 ``C:\filters\a.py:emboss``           a path with a drive
 ``package.module:emboss:3``          a function of an importable module
-``numpy:sqrt:halo=0,dtype=float32``  a bare function, and what there is to know of it
+``numpy:sqrt:halo=0,dtype=float32``  a bare function, and its declarations
 ===================================  =====================================
 """
 
@@ -89,14 +89,14 @@ def parse_chain(
         The halo of the bare functions in it that are given none there, which are refused
         otherwise.
     dtype : {"keep", "float32"}, optional
-        What these functions work in, where the text says nothing.
+        The type that these functions work in, where the text says nothing.
     more : dict, optional
         Parameters of its only filter that are given elsewhere; they win over those in `text`.
 
     Raises
     ------
     ChainError
-        If it does not parse, or names what is not there. Points at the character.
+        If it does not parse, or a name in it does not exist. Points at the character.
     """
     elements = _Parser(text, halo, dtype).elements()
     if more and len(elements) == 1:
@@ -106,12 +106,12 @@ def parse_chain(
 
 
 def definitions_in(text: str, halo: PairLike | None = None) -> list[Definition]:
-    """Return what is declared of each filter in `text`, whether it has all its values or not."""
+    """Return the definition of each filter in `text`, whether it has all its values or not."""
     return [element.factory.definition for element in _Parser(text, halo, None).elements()]
 
 
 def offered(definition: Definition) -> dict[str, Parameter]:
-    """Return what can be given to a filter by name, its own parameters first."""
+    """Return the parameters of a filter by name, its own first."""
     declared = _OF_BARE if definition.bare else ()
     return {p.name: p for p in (*definition.parameters, _BORDER, *declared)}
 
@@ -129,7 +129,7 @@ _Value = tuple[Token | None, Token]
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A filter and what it is given."""
+    """A filter and its values."""
 
     factory: FilterFactory
     name: Token
@@ -151,7 +151,7 @@ def _pointing_at(token: Token, text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _placing(token: Token, text: str) -> Iterator[None]:
-    """Make of any error about what the user gave one that points at `token`."""
+    """Turn any error about the user's text into one that points at `token`."""
     try:
         yield
     except ChainError:
@@ -171,10 +171,10 @@ def _halo(text: str, owner: str) -> Halo:
     return int(found[1]), int(found[2] or found[1])
 
 
-# What the text may declare of a bare function.
+# Declarations of a bare function in the text.
 _OF_BARE = (
     Parameter("halo", object, text="Pixels around each one that it looks at."),
-    Parameter("dtype", str, choices=WORKS, text="What it works in."),
+    Parameter("dtype", str, choices=WORKS, text="The type that it works in."),
 )
 _DECLARED: dict[str, Callable[[str, str], Any]] = {"halo": _halo, "dtype": _OF_BARE[1].parse}
 
@@ -224,7 +224,7 @@ class _Parser:
     def _declared(
         self, found: BareFunction, name: Token, values: list[_Value]
     ) -> tuple[FilterFactory, list[_Value]]:
-        """Return the filter that a bare function is with what the text declares, and the rest."""
+        """Return the filter of a bare function with the declarations in the text, and the rest."""
         declared: dict[str, Any] = {"halo": self._halo, "dtype": self._dtype}
         for key, value in values:
             if key is not None and key.text in _DECLARED:

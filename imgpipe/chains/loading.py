@@ -33,7 +33,7 @@ class BareFunction:
     function : callable
         The function itself.
     name, place : str
-        What it is called, and the file or module it is in.
+        Its name, and the file or module it is in.
     """
 
     function: Callable[..., Any]
@@ -86,9 +86,9 @@ def load_registered(name: str) -> FilterFactory:
 
 
 def found_in(place: str, name: str) -> FilterFactory | BareFunction:
-    """Return what is called `name` in a Python file, or else in an importable module.
+    """Return the filter or function `name` of a Python file, or else of an importable module.
 
-    A path is what ends in ``.py`` or has a slash or backslash.
+    A path ends in ``.py`` or has a slash or backslash.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def filters_of(place: str) -> dict[str, FilterFactory]:
 
 
 def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the end of a message about a wrong name: the likely one, or what there is."""
-    import difflib  # noqa: PLC0415 - only for what is wrong
+    """Return the end of a message about a wrong name: the likely one, or all names."""
+    import difflib  # noqa: PLC0415 - only for errors
 
     names = sorted(known)
     close = difflib.get_close_matches(wrong.lower(), names, 1)

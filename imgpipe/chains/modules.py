@@ -51,7 +51,7 @@ def imported(name: str) -> ModuleType:
 
 @contextlib.contextmanager
 def telling_of(module: str) -> Iterator[None]:
-    """Make of what goes wrong while `module` is loaded an error that names it."""
+    """Turn an error while `module` is loaded into one that names it."""
     try:
         yield
     except UsageError:
@@ -108,7 +108,7 @@ def _load(loader: SourceFileLoader, source: bytes, shown: str) -> ModuleType:
     _search(os.path.dirname(path))
     before = sys.modules.get(name)
     sys.modules[name] = module
-    cloudpickle.register_pickle_by_value(module)  # what it runs while it loads may need that
+    cloudpickle.register_pickle_by_value(module)  # code that runs while it loads may need that
     try:
         # Compiled here, because the import system would leave a __pycache__ beside the file.
         exec(loader.source_to_code(source, path), module.__dict__)  # noqa: S102

@@ -41,7 +41,7 @@ def as_text(value: Any) -> str:
 
 
 def comparable(parameter: tuple[str, Any]) -> tuple[str, Any]:
-    """Return a parameter with an array as what makes it equal to another."""
+    """Return a parameter as a value that can be compared, also if it is an array."""
     name, value = parameter
     if isinstance(value, np.ndarray):
         value = value.shape, value.dtype.str, digest_of(value.tobytes())

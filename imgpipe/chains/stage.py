@@ -48,7 +48,7 @@ class Stage:
     before, after : ImageInfo
         The image it gets and the image it makes.
     measured : object
-        What its pass of measuring found.
+        The result of its measuring pass.
     operands : tuple of Read
         Readers of its other images.
     """
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def policy(self) -> AlphaPolicy:
-        """What the function gets to see of alpha: all channels where there is none."""
+        """The policy of the function for alpha: `filter` where there is none."""
         return "filter" if self.before.alpha is None else self.filter.definition.alpha
 
     @property
@@ -74,7 +74,7 @@ class Stage:
 
     @property
     def context(self) -> Halo:
-        """Rows and columns that are read on each side of what is made."""
+        """Rows and columns that are read on each side of the result."""
         (rows, columns), reach = self.filter.halo, self.reach
         return rows + reach[0], columns + reach[1]
 
@@ -91,7 +91,7 @@ class Stage:
         return self.origin(self.aligned(box)).grow(self.context)
 
     def aligned(self, box: Box) -> Box:
-        """Return what the filter makes where `box` is wanted: whole blocks of its grid."""
+        """Return the box that the filter makes for `box`: whole blocks of its grid."""
         if self.filter.grid == (1, 1):
             return box
         return box.snap(*self.filter.grid).clip(self.after.height, self.after.width)
@@ -135,7 +135,7 @@ class Stage:
     def _apply_to_colour(
         self, padded: Pixels, box: Box, wanted: Box, extra: dict[str, Any]
     ) -> Pixels:
-        """Return what becomes of the colours, and alpha as it is.
+        """Return the result for the colours, and alpha as it is.
 
         Where the function looks at several pixels, what it makes of hidden ones is 0. Where it
         looks at one, a NaN or an infinity that cannot be seen is no reason to fail, and is 0 too.
@@ -159,7 +159,7 @@ class Stage:
         return with_alpha(self._declared(colour, made), kept)
 
     def _apply_to_mixtures(self, worked: Pixels, box: Box, extra: dict[str, Any]) -> Pixels:
-        """Return what becomes of colours that are weighted by alpha, and of alpha.
+        """Return the result for colours that are weighted by alpha, and for alpha.
 
         Where all that a pixel is made from is opaque, it is made as without alpha, which is the
         same but for rounding, and much faster.
@@ -184,7 +184,7 @@ class Stage:
         return surrounded(is_opaque(worked), one.halo)
 
     def _apply_to_opaque(self, worked: Pixels, box: Box, extra: dict[str, Any]) -> Pixels:
-        """Return what becomes of the colours of opaque pixels, and alpha."""
+        """Return the result for the colours of opaque pixels, and alpha."""
         if "white" in extra:
             extra = {**extra, "white": full_scale(worked.dtype)}
         colour = colour_of(worked)
@@ -192,7 +192,7 @@ class Stage:
         return with_alpha(made, rescaled(self._trim(worked[..., -1:], box), made.dtype))
 
     def _seen(self, wanted: Box) -> Box:
-        """Return what the function sees of its `input_box`."""
+        """Return the part of its `input_box` that the function sees."""
         rows, columns = self.reach
         return wanted.grow((-rows, -columns))
 
@@ -228,13 +228,13 @@ class Stage:
         return premultiplied(worked, np.dtype(np.float32) if single else None)
 
     def _called(self, padded: Pixels, box: Box, channels: int, extra: dict[str, Any]) -> Pixels:
-        """Return what the function makes of the pixels that it sees, as many `channels`."""
+        """Return the result of the function, which has so many `channels`."""
         view = padded.view()
         view.flags.writeable = False
         args, keywords = self.filter.arguments(extra)
         kernel, ours = self.filter.definition.function, self.filter.definition.ours
         try:
-            # What ours make of infinity and NaN is documented; NumPy need not warn of it.
+            # Results of ours for infinity and NaN are documented; NumPy need not warn of them.
             with np.errstate(all="ignore") if ours else nullcontext():
                 made = kernel(view, *args, **keywords)
         except BaseException as error:
@@ -249,7 +249,7 @@ class Stage:
         return made
 
     def _declared(self, given: Pixels, made: Pixels) -> Pixels:
-        """Return what the function made in the type that was declared."""
+        """Return the result of the function in the declared type."""
         if self.filter.definition.dtype != "keep" and made.dtype.kind == "f":
             working = np.result_type(made, np.float32)
             made = np.multiply(made, full_scale(self.after.dtype), dtype=working)
@@ -272,7 +272,7 @@ class Stage:
         return extra
 
     def _operand(self, pixels: Pixels, wanted: Box) -> Pixels:
-        """Return what the function sees of a further image.
+        """Return the pixels of a further image that the function sees.
 
         One of the same type and number of channels as the first has its alpha in the same place.
         """
@@ -285,7 +285,7 @@ class Stage:
         return self.as_worked(self._filled(pixels, wanted))
 
     def _trim(self, made: Pixels, box: Box) -> Pixels:
-        """Cut the halo off what a kernel returned; it may have left it on."""
+        """Cut the halo off the result of a kernel, which may have left it on."""
         rows, columns = self.filter.halo
         if made.shape[:2] == box.shape:
             return made
@@ -314,7 +314,7 @@ def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels
 
 
 def _as_chunk(made: Any, name: str) -> Pixels:
-    """Return what a kernel returned, with three dimensions."""
+    """Return the result of a kernel, with three dimensions."""
     if made is None or isinstance(made, (str, bytes)):
         array, what = np.empty(0), f"a {type(made).__name__}"
     else:

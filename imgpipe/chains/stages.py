@@ -57,7 +57,7 @@ def resolve(chain: Iterable[Element], info: ImageInfo) -> tuple[Stage, ...]:
     Raises
     ------
     UsageError
-        If a filter cannot take what the one before it makes.
+        If a filter cannot take the result of the one before it.
     """
     stages = []
     for one in chain:
@@ -72,7 +72,7 @@ def compute(
 ) -> Pixels:
     """Return the pixels of `box` after the last of `stages`, shape (rows, columns, channels).
 
-    `read` gives the pixels of a box of the source. What is returned may be a view of those.
+    `read` gives the pixels of a box of the source. The result may be a view of those.
     `entering` is told the number of each stage whose function is about to be called.
     """
     if not stages:
@@ -140,7 +140,7 @@ def completed(chain: Iterable[Element], image: Admitted) -> tuple[Stage, ...]:
 
 
 def measure(stage: Stage, chunk: Pixels) -> Any:
-    """Return what `stage` measures in the visible pixels of a chunk, `NOTHING` if there are none.
+    """Return the measurement of `stage` on the visible pixels of a chunk, `NOTHING` if none is.
 
     A function that sees alpha measures all pixels.
     """
@@ -162,7 +162,7 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
 
 
 def merged(one: Element, found: Any, more: Any) -> Any:
-    """Return what the filter makes of two results of its measuring."""
+    """Return two measurements of a filter, merged."""
     assert one.definition.merge is not None
     if found is NOTHING or more is NOTHING:
         return more if found is NOTHING else found
@@ -174,7 +174,7 @@ def merged(one: Element, found: Any, more: Any) -> Any:
 
 
 def concern(one: Element, found: Any) -> str:
-    """Return what a filter that comes with imgpipe warns of in what it measured, or nothing."""
+    """Return the warning of a filter of imgpipe about its measurement, or nothing."""
     warning = getattr(found, "warning", "") if one.definition.ours else ""
     return f"{one.name}: {warning}" if warning else ""
 

@@ -32,7 +32,7 @@ __all__ = [
 
 
 class _Nothing(Enum):
-    """What is measured where no pixel is visible."""
+    """The measurement where no pixel is visible."""
 
     NOTHING = "nothing is visible"
 

@@ -78,7 +78,7 @@ def _bare(text: str, start: int) -> tuple[str, int]:
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:
-    """Return what is between the quotes that begin at `start`, and where they end."""
+    """Return the text between the quotes that begin at `start`, and their end."""
     quote, at, inside = text[start], start + 1, ""
     while at < len(text) and text[at] != quote:
         if text[at] == "\\" and text[at + 1 : at + 2] in (quote, "\\"):

@@ -37,12 +37,12 @@ def check_apart(
     known: bool = True,
     on_event: Observer | None = None,
 ) -> CheckReport:
-    """Do what `check` does in another process.
+    """Run `check` in another process.
 
     Parameters
     ----------
     filter : Filter
-        What to check.
+        The filter to check.
     image : str, optional
         As for `check`.
     timeout : float, optional
@@ -57,7 +57,7 @@ def check_apart(
     Returns
     -------
     CheckReport
-        What was found.
+        The findings.
 
     Raises
     ------

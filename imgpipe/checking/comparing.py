@@ -2,8 +2,8 @@
 
 The function runs over whole pictures and over the same pictures in pieces, of several sizes and
 begun at several places. A difference is shown with its place and with the smallest halo that mends
-it; where no halo does, the function is probed for what it depends on instead.
-No difference found is no proof: it is what was tried and how often.
+it; where no halo does, the function is probed for other dependencies.
+No difference found is no proof: the report tells the number of trials.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _Check:
         return taken, refusals
 
     def _compared(self, found: CheckReport) -> CheckReport:
-        """Return what is found in all pictures of one kind; if that is nothing, in samples."""
+        """Return the findings in all pictures of one kind; if there are none, in samples."""
         began = time.process_time()  # which other processes do not slow down
         worst = self._worst(self._integers, CUTS)
         took = time.process_time() - began
@@ -188,7 +188,7 @@ class _Check:
         )
 
     def _without_difference(self, found: CheckReport, took: float) -> CheckReport:
-        """Return what is found where pieces are the same as the whole."""
+        """Return the findings where pieces are the same as the whole."""
         if not self._known:
             if found.smallest_halo is None:
                 return replace(found, findings=(self._advice(None),))
@@ -333,7 +333,7 @@ class _Check:
         )
 
     def _of_measuring(self) -> Iterator[str]:
-        """Yield what is wrong with the measurement of a filter that has one."""
+        """Yield the faults of the measurement of a filter that has one."""
         if not self._one.measures:
             return
         for picture in self._integers + self._samples:
@@ -372,5 +372,5 @@ def _pixels(count: int) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    """Return what an error says, without the traceback."""
+    """Return the text of an error, without the traceback."""
     return str(error).splitlines()[-1]

@@ -71,7 +71,7 @@ def _around_a_dot(one: Filter, like: Picture, largest: int, axis: int, until: fl
     middle = largest + 1, _ACROSS // 2
 
     def at_the_dot(ground: int, nearer: int | None = None) -> Pixels:
-        """Return what the dot becomes, where the ground has its colour beyond `nearer`."""
+        """Return the result at the dot, where the ground has its colour beyond `nearer`."""
         pixels = np.full(shape, ground, like.pixels.dtype)
         pixels[middle] = white // 4 if ground else white - white // 4  # may become either
         if nearer is not None:

@@ -22,7 +22,7 @@ _LONGEST_LINE = 130  # longer than the largest halo that is looked for
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """Pixels of shape (rows, columns, channels), and what they are called."""
+    """Pixels of shape (rows, columns, channels), and their name."""
 
     name: str
     pixels: Pixels
@@ -35,7 +35,7 @@ class Picture:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is narrow and so long that what is far away can be looked for cheaply."""
+        """Whether it is narrow and long, so that far influences can be looked for cheaply."""
         rows, columns = self.pixels.shape[:2]
         return bool(max(rows, columns) > _SIDE)
 

@@ -14,7 +14,7 @@ __all__ = ["CheckReport", "as_pair"]
 
 @dataclass(frozen=True, repr=False)
 class CheckReport:
-    """What `check` found. True where nothing speaks against the filter.
+    """The result of `check`. True where nothing speaks against the filter.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class CheckReport:
         The smallest halo without a difference, a pair where one side of it is 0; None where none
         was found, or none was looked for.
     findings : tuple of str
-        What is wrong, and what to declare.
+        The faults, and the declarations that mend them.
     seams : ndarray of bool, shape (rows, columns), or None
         Where the picture of the largest difference differs.
     """

@@ -58,7 +58,7 @@ class Difference:
     size : float
         The largest difference of two values; infinite where the function fails on a piece.
     picture, cut : Picture, Cut
-        What was tried.
+        The trial.
     rounding : bool
         Whether it is no more than floats differ by when they are added up in another order.
     where : str
@@ -84,7 +84,7 @@ def with_halo(one: Filter, halo: Halo) -> Filter:
 
 
 def whole(one: Filter, picture: Picture) -> Pixels:
-    """Return what a filter makes of a picture in one piece.
+    """Return the result of a filter on a picture in one piece.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def whole(one: Filter, picture: Picture) -> Pixels:
 
 
 def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Difference:
-    """Return how far the pieces of a picture are from `made`, which is what the whole becomes."""
+    """Return the distance of the pieces of a picture from `made`, the result of the whole."""
     chunks = f"{picture.name}, in chunks of {cut[0]} x {cut[1]}"
     try:
         pieces = _in_pieces(one, picture, cut, made)
@@ -167,7 +167,7 @@ def _computed(stages: tuple[Stage, ...], box: Box, picture: Picture) -> Pixels:
 
 
 def _in_pieces(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Pixels:
-    """Return `made` with what pieces give, wherever this cut is tried."""
+    """Return `made` with the results of pieces, wherever this cut is tried."""
     rows, columns, first_row, first_column = cut
     out = made.copy()
     height, width = made.shape[:2]

@@ -2,7 +2,7 @@
 
 ====  ========================================================
 0     done
-1     it failed: what went wrong is one line on standard error
+1     it failed: the error is one line on standard error
 2     the command itself is wrong
 70    a bug in imgpipe
 129   the terminal went away (SIGHUP)
@@ -47,7 +47,7 @@ def main() -> int:
 
 def execute(args: Sequence[str]) -> int:
     """Run the command `args`; tell errors in a line of text and return the exit code."""
-    gc.disable()  # until the command begins: what is imported is no garbage
+    gc.disable()  # until the command begins: imported modules are no garbage
     try:
         return _executed(args)
     finally:
@@ -87,7 +87,7 @@ def _executed(args: Sequence[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Drop what is still to be printed, which must not fail again at exit."""
+    """Drop output that was not printed yet, which must not fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

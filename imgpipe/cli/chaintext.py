@@ -10,7 +10,7 @@ from imgpipe.registry import FILTERS
 
 __all__ = ["completions"]
 
-Offer = tuple[str, str]  # a text, and what it is
+Offer = tuple[str, str]  # a text, and its description
 
 
 def completions(text: str) -> list[Offer]:

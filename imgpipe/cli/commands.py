@@ -77,7 +77,7 @@ class ImageCommand(click.Command):
         _make_image(chain, save=save or None, **ctx.params)
 
     def chain(self, ctx: click.Context) -> Chain:
-        """Take from the parameters what describes the chain, and return it."""
+        """Take the chain out of the parameters, and return it."""
         raise NotImplementedError
 
 
@@ -113,7 +113,7 @@ class FilterCommand(ImageCommand):
         return self.factory(**{o.parameter: ctx.params.pop(str(o.name)) for o in self.own_options})
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the filter does, in the words of its docstring."""
+        """Write the description of the filter, from its docstring."""
         self.help = description(self.factory.definition.kernel) or self.short_help
         super().format_help_text(ctx, formatter)
 
@@ -136,7 +136,7 @@ class ChainCommand(click.Command):
     _replaced: frozenset[str] = frozenset()  # options of the command that the filter has itself
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse `args`, in which the text of the chain decides what else there may be."""
+        """Parse `args`, in which the text of the chain decides the other options."""
         one_thread_each()
         with unseen(ctx):
             self._look_ahead(ctx, args)
@@ -161,7 +161,7 @@ class ChainCommand(click.Command):
         return [*self._own, *others]
 
     def chain(self, ctx: click.Context) -> Chain:
-        """Take from the parameters what describes the chain, and return it."""
+        """Take the chain out of the parameters, and return it."""
         from imgpipe.chains.entry import chain_from  # noqa: PLC0415 - takes NumPy along
 
         given = {option: ctx.params.pop(str(option.name)) for option in self._own}
@@ -177,13 +177,13 @@ class ChainCommand(click.Command):
         return chain_from(text, halo, dtype, written)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the filter does, if it is one, and what the command does."""
+        """Write the description of the filter, if it is one, and of the command."""
         if self.one is not None:
             self.help = self.about(self.one)
         super().format_help_text(ctx, formatter)
 
     def about(self, definition: Definition) -> str:
-        """Return what `definition` does, and what the command does with it."""
+        """Return the description of a filter, and of the command."""
         return f"{description(definition.kernel)}\n\n{self.help}".strip()
 
     def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
@@ -221,7 +221,7 @@ class ChainCommand(click.Command):
 
 
 def glance(command: click.Command, ctx: click.Context, args: list[str]) -> dict[str, Any]:
-    """Return what can be told of `args` while some options are not known."""
+    """Return the values in `args` that are known while some options are not."""
     parser = command.make_parser(ctx)
     parser.ignore_unknown_options = True
     try:
@@ -262,7 +262,7 @@ class RunCommand(ImageCommand, ChainCommand):
         )
 
     def about(self, definition: Definition) -> str:
-        """Return what the filter does, and what a bare function needs."""
+        """Return the description of the filter, and the needs of a bare function."""
         text = description(definition.kernel) or str(self.help)
         if all_declared(self.text):
             return text

@@ -16,7 +16,7 @@ __all__ = ["unseen"]
 
 
 def unseen(ctx: click.Context) -> AbstractContextManager[object]:
-    """Keep what is raised and printed from a command line that is still being written.
+    """Keep errors and output away from a command line that is still being written.
 
     Where none is, nothing is kept.
     """
@@ -34,13 +34,13 @@ def _unseen() -> Iterator[None]:
 
 
 class _Bash(BashComplete):
-    """Bash takes colons and equals signs for words, and completes what follows the last one."""
+    """Bash takes colons and equals signs for words, and completes the text after the last one."""
 
-    # No blank goes after what a value follows.
+    # No blank goes after a name that a value follows.
     source_template = BashComplete.source_template.replace(
         "COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *[:=] ]] && compopt -o nospace"
     )
-    _before = ""  # what was written of the word before the part that bash completes
+    _before = ""  # the word up to the part that bash completes
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words as they were written: with the parts of each together again."""

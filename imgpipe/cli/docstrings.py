@@ -13,14 +13,14 @@ _ENTRY = re.compile(r"^(\w[^:\n]*)(?::.*)?\n((?:[ \t]+\S.*(?:\n|\Z))+)", re.MULT
 
 
 def docstring(function: Callable[..., Any]) -> str:
-    """Return the docstring of `function`; of what it calls, if it is a partial."""
+    """Return the docstring of `function`; of its inner function, if it is a partial."""
     from imgpipe.callables import docstring_of  # noqa: PLC0415 - takes NumPy along
 
     return docstring_of(function)
 
 
 def description(function: Callable[..., Any]) -> str:
-    """Return what `function` does: all that comes before the first section."""
+    """Return the description of `function`: all text before the first section."""
     return _plain(_HEADING.split(docstring(function))[0]).strip()
 
 

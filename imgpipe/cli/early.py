@@ -1,6 +1,6 @@
 """Early steps: settings and processes that a command needs before it opens a file.
 
-None of it changes what is done: a wrong guess costs a process that is not used.
+None of it changes the result: a wrong guess costs a process that is not used.
 """
 
 from __future__ import annotations

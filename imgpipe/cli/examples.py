@@ -23,7 +23,7 @@ def example(command: Sequence[str], definition: Definition) -> str:
 
 
 def _words(definition: Definition) -> Iterator[str]:
-    """Yield options: for what must be given, else for one that shows what it does."""
+    """Yield options: those that must be given, else one that shows the effect."""
     named = [p for p in definition.parameters if p.example]
     required = [p for p in definition.parameters if p.required]
     optional = [p for p in (*named, *definition.parameters) if _value(p, definition)]

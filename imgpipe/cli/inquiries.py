@@ -144,7 +144,7 @@ class FiltersCommand(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> None:
-        """Print what was asked for."""
+        """Print the list, or the page of one filter."""
         from imgpipe.chains.loading import load_registered  # noqa: PLC0415 - takes NumPy along
 
         name = ctx.params["filter"]
@@ -194,7 +194,7 @@ def _folded(text: str, width: int) -> str:
 
 
 def _shape(line: str) -> tuple[int, bool]:
-    """Return what is the same of the lines of a paragraph: their indent, and not to be blank."""
+    """Return the common properties of the lines of a paragraph: indent, and whether blank."""
     return len(line) - len(line.lstrip()), not line.strip()
 
 

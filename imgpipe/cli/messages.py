@@ -26,14 +26,14 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return `text` with what could command a terminal, as file names can, spelt out."""
+    """Return `text` with control characters, which file names may hold, spelt out."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )
 
 
 def explain(error: Exception) -> int:
-    """Tell what went wrong, and return the exit code for it."""
+    """Tell an error, and return its exit code."""
     _log.debug("where it happened", exc_info=error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
@@ -65,14 +65,14 @@ def explain_output(error: OSError) -> int:
 
 def _help_of(context: click.Context) -> str:
     """Return the command that shows the help of `context`."""
-    import shlex  # noqa: PLC0415 - only for what is wrong
+    import shlex  # noqa: PLC0415 - only for errors
 
     word = context.meta.get(HELP_WITH)
     return " ".join([context.command_path, *([shlex.quote(word)] if word else []), "--help"])
 
 
 def log_to_stderr(level: int) -> None:
-    """Let what imgpipe logs from `level` on appear on standard error."""
+    """Show the log of imgpipe from `level` on, on standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
     _log.handlers[:] = [handler]

@@ -146,7 +146,7 @@ class Value(_Type):
 
 
 class ChainText(_Type):
-    """The text of a chain. It is parsed later, by what points at the character that is wrong."""
+    """The text of a chain. It is parsed later, so that an error points at the character."""
 
     name = "chain"
 
@@ -163,7 +163,7 @@ class ChainText(_Type):
 
 
 def common_options() -> list[click.Parameter]:
-    """Return what every command that makes an image takes after its own parameters."""
+    """Return the options of every command that makes an image."""
     return [
         click.Argument(["input_"], metavar="INPUT", type=click.Path()),
         _option(
@@ -214,7 +214,7 @@ def common_options() -> list[click.Parameter]:
 
 
 def alpha_option() -> click.Option:
-    """Return what says which channel of the input is alpha."""
+    """Return the option for the alpha channel of the input."""
     return _option(
         "--alpha",
         type=WhichAlpha(),
@@ -224,7 +224,7 @@ def alpha_option() -> click.Option:
 
 
 def chain_options(metavar: str = "CHAIN") -> list[click.Parameter]:
-    """Return what says which filters, where that is not the name of the command."""
+    """Return the argument for the chain, and the options of bare functions."""
     return [
         click.Argument(["chain"], metavar=metavar, type=ChainText()),
         _option(
@@ -283,7 +283,7 @@ def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> 
 
 
 def sees_border(definition: Definition) -> bool:
-    """Whether it may matter what lies beyond the image; where not, a border is still taken."""
+    """Whether pixels beyond the image may matter; where not, a border is still taken."""
     own_region = definition.region is not None and not definition.ours  # may reach beyond it
     return definition.halo not in (0, (0, 0)) or own_region
 

@@ -37,12 +37,12 @@ class Signalled(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for a process that such a signal ended."""
+        """The exit code that a shell reports after such a signal."""
         return 128 + self.number
 
 
 class _State:
-    stop: Callable[[], None] | None = None  # what stops the run that is going on
+    stop: Callable[[], None] | None = None  # it stops the run that is going on
     received = 0
     outcome = "nothing was written"
 
@@ -70,7 +70,7 @@ def ignore() -> None:
 
 
 def outcome(text: str) -> None:
-    """Say what has become of the output, for those who end the process now."""
+    """Say whether the output is complete, for those who end the process now."""
     _state.outcome = text
 
 

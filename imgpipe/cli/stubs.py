@@ -1,6 +1,6 @@
 """Stubs of the filters: their signatures, written down for editors and type checkers.
 
-The filters are found when they are asked for, which no editor does. So what they take is written
+The filters are found when they are asked for, which no editor does. So their parameters are written
 to ``__init__.pyi``, by ``python -m imgpipe.cli.stubs``; a test holds it against the filters.
 """
 
@@ -74,7 +74,7 @@ def _docstring(factory: FilterFactory) -> str:
 
 
 class _Name:
-    """What `inspect` shows as it is."""
+    """A text that `inspect` shows as it is."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -159,7 +159,7 @@ class _Blackhat(FilterFactory):
         shape : Literal['square', 'cross', 'disk']
             Which pixels within the radius count.
         gain : float, between 0 and 1e+06
-            What the result is multiplied by.
+            Factor on the result.
         """
 
 blackhat: _Blackhat
@@ -502,7 +502,7 @@ class _Laplace(FilterFactory):
         Parameters
         ----------
         gain : float, between -1e+06 and 1e+06
-            What the result is multiplied by.
+            Factor on the result.
         offset : float, between -1 and 1
             Added to the result, as a fraction of white.
         """
@@ -675,7 +675,7 @@ class _MorphologicalGradient(FilterFactory):
         shape : Literal['square', 'cross', 'disk']
             Which pixels within the radius count.
         gain : float, between 0 and 1e+06
-            What the result is multiplied by.
+            Factor on the result.
         """
 
 morphological_gradient: _MorphologicalGradient
@@ -947,7 +947,7 @@ class _Tophat(FilterFactory):
         shape : Literal['square', 'cross', 'disk']
             Which pixels within the radius count.
         gain : float, between 0 and 1e+06
-            What the result is multiplied by.
+            Factor on the result.
         """
 
 tophat: _Tophat

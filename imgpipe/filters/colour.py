@@ -56,7 +56,7 @@ def grayscale(chunk: Pixels) -> Pixels:
 
 
 def _between(strength: float, matrix: Matrix) -> Matrix:
-    """Return the matrix that does a part of what `matrix` does, and leaves the rest as it was."""
+    """Return the matrix that does a part of the work of `matrix`."""
     return tuple(
         tuple((1 - strength) * (row == column) + strength * weight for column, weight in pairs)
         for row, pairs in enumerate(map(enumerate, matrix))
@@ -64,7 +64,7 @@ def _between(strength: float, matrix: Matrix) -> Matrix:
 
 
 def _coloured(chunk: Pixels, matrix: Matrix) -> Pixels:
-    """Mix red, green and blue; all three are what a gray image has."""
+    """Mix red, green and blue; in a gray image all three are its level."""
     if chunk.shape[2] == 1:
         matrix = tuple((sum(row),) for row in matrix)
     return mix(chunk, matrix)
@@ -141,7 +141,7 @@ def tint(
     chunk : ndarray, shape (rows, columns, 3 or 1)
         Any dtype.
     colour : str
-        ``#rrggbb``, hexadecimal, or ``#rgb``: what white becomes at a strength of 1.
+        ``#rrggbb``, hexadecimal, or ``#rgb``: the colour of white at a strength of 1.
     strength : float
         0 keeps the image, 1 keeps no other hue than that of the colour.
 

@@ -74,7 +74,7 @@ def bilateral(
     # Colours in units of this, their squared difference is the exponent.
     unit = math.sqrt(2) * sigma_color * white
     most = max(_SIDE, 4 * radius)
-    with np.errstate(over="ignore"):  # what is infinitely unlike has no weight
+    with np.errstate(over="ignore"):  # an infinite difference has no weight
         for y in pieces(rows, equal_at_most(rows, most)):
             for x in pieces(columns, equal_at_most(columns, most)):
                 part = chunk[y.start : y.stop + 2 * radius, x.start : x.stop + 2 * radius]
@@ -95,7 +95,7 @@ def _mix(part: Pixels, radius: int, unit: float, narrowness: float, out: Pixels)
     if part.dtype.kind == "f":  # no difference is infinite, whose product with no weight is NaN
         most = np.finfo(real).max / 4
         np.clip(planes, -most, most, out=planes)
-    # From the first to the last pixel of the interior, with what lies between its rows.
+    # From the first to the last pixel of the interior, with the pixels between its rows.
     first = radius * (width + 1)
     size = planes.shape[1] - 2 * first
     weights = _space.array("a", real, size)

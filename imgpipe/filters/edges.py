@@ -32,7 +32,7 @@ _space = Workspace()
 
 Axis = Literal["magnitude", "x", "y"]
 
-_GAIN_HELP = "what the result is multiplied by"
+_GAIN_HELP = "factor on the result"
 _AXIS_HELP = "strength of the edge, or the derivative along x or along y"
 _OFFSET_HELP = "added to the result, as a fraction of white"
 

@@ -2,7 +2,7 @@
 
 Integers of 8 and 16 bits are counted level by level, signed ones from their least value on. Floats
 are sorted into 65,536 levels between 0 and 1, where what lies outside counts as 0 or 1, and NaN not
-at all. What comes out is on the scale of all filters: integers from 0, black, to their maximum.
+at all. Results are on the scale of all filters: integers from 0, black, to their maximum.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Ends = tuple[tuple[float, float], ...]
 class Histogram:
     """How often each level occurs in each channel.
 
-    It can be hashed, so that what every chunk needs of it is worked out once.
+    It can be hashed, so that tables for all chunks are worked out once.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Histogram:
 
     @property
     def warning(self) -> str:
-        """What the caller should be told of the image that was measured."""
+        """The warning about the measured image, or nothing."""
         if 2 * self.outside <= self.counts.sum():
             return ""
         return (
@@ -160,7 +160,7 @@ def _equalizing(histogram: Histogram, dtype: str) -> Lookup:
 
 
 def _lookup(values: Pixels, dtype: str) -> Lookup:
-    """Return the table of what becomes of each level, to be viewed as `dtype`."""
+    """Return the table of the results for all levels, to be viewed as `dtype`."""
     rounded = np.rint(values).astype(dtype)
     return Lookup(rounded.view(f"u{rounded.itemsize}"))
 
@@ -169,7 +169,7 @@ def _lookup(values: Pixels, dtype: str) -> Lookup:
 
 
 def _extremes(chunk: Pixels, /, *, cutoff: float) -> Histogram | Pixels:
-    """Return what one chunk tells of the ends of each channel.
+    """Return the ends of each channel in one chunk.
 
     A histogram where values are to be set aside, else the extremes, shape (channels, 2). NaN and
     infinity are no extremes of anything else.

@@ -29,7 +29,7 @@ Radius = Annotated[int, Between(0, 1000), "pixels on each side of the centre"]
 # Filters of two steps reach twice as far.
 Reach = Annotated[int, Between(0, 500), "pixels on each side of the centre"]
 Shape = Annotated[Neighbourhood, "which pixels within the radius count"]
-Gain = Annotated[float, Between(0, 1e6), "what the result is multiplied by"]
+Gain = Annotated[float, Between(0, 1e6), "factor on the result"]
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)

@@ -28,7 +28,7 @@ def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
     """Return the rows and columns that `size` asks for, of an image of those `before`.
 
     ============  ===================================================================
-    ``800x600``   what fits into 800 columns and 600 rows, with its aspect ratio kept
+    ``800x600``   fits into 800 columns and 600 rows, with its aspect ratio kept
     ``800x``      800 columns, and as many rows as keep the aspect ratio
     ``x600``      600 rows, and as many columns as keep the aspect ratio
     ``50%``       half of the columns, half of the rows; or 12.5%, or 200%
@@ -115,7 +115,7 @@ def _resized_metadata(
     size: str,
     method: str,
 ) -> Metadata:
-    """Return what keeps the picture as large on paper as it was."""
+    """Return the density that keeps the picture as large on paper as it was."""
     y, x = after[0] / before[0], after[1] / before[1]
     if not size.endswith("!"):  # square pixels stay square, though sides are rounded
         y = x = math.sqrt(y * x)

@@ -142,7 +142,7 @@ def difference_of_gaussians(
     truncate : float
         Radius in standard deviations.
     gain : float, optional
-        What the difference is multiplied by. By default that for which a straight edge from black
+        Factor on the difference. By default that for which a straight edge from black
         to white gives half of the full range above the offset and half below: about 4.5 where
         `high_sigma` is ``1.6 * low_sigma``, and at most 500.
     offset : float

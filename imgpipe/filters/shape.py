@@ -163,7 +163,7 @@ def rotate(
 ) -> Pixels:
     """Rotate the image counter-clockwise by a multiple of 90 degrees.
 
-    What `numpy.rot90` does: no pixel changes its value. A turn by 90 or 270 degrees swaps width
+    The same as `numpy.rot90`: no pixel changes its value. A turn by 90 or 270 degrees swaps width
     and height, and the resolutions along x and y.
 
     Parameters

@@ -79,7 +79,7 @@ def lut(
 
 
 def _version(table: str) -> tuple[int, int] | None:
-    """Return what changes when the file does."""
+    """Return a version that changes when the file does."""
     if not os.path.isfile(table):  # the numbers themselves
         return None
     found = os.stat(table)

@@ -318,7 +318,7 @@ def solarize(
     if chunk.dtype.kind == "f":
         return pointwise(chunk, _mirrored_above, threshold)
     dark = chunk.dtype.type(_levels_below(threshold, chunk.dtype.name, operator.lt))
-    # All bits of what is bright are turned over, but for the sign.
+    # All bits of bright values are turned over, but for the sign.
     bright = np.multiply(chunk >= dark, np.iinfo(chunk.dtype).max, dtype=chunk.dtype)
     return cast(Pixels, np.bitwise_xor(chunk, bright, out=bright))
 

@@ -175,7 +175,7 @@ def _sums_down(
 ) -> Iterator[tuple[slice, Pixels]]:
     """Sum `height` lines from each one on, and `add`; yield some at a time, to be overwritten.
 
-    What comes in less what goes out is taken in `narrow`, and summed in `wide`.
+    The row that comes in less the one that goes out is in `narrow`, sums are in `wide`.
     """
     rows, size = len(lines) - height + 1, lines.shape[1]
     # The footprint above the first, without its first row, which is beyond the chunk.
@@ -200,7 +200,7 @@ def _means_along(sums: Pixels, width: int, area: int, wide: np.dtype[Any], out: 
     """Sum `width` neighbours of each channel, divide by `area`, and round."""
     total = _space.array("a", wide, len(sums) + 1)
     mean = _space.array("b", wide, len(sums))
-    whole = mean[: len(sums) - width + 1]  # what runs over into the next row is cut off
+    whole = mean[: len(sums) - width + 1]  # sums that run over into the next row are cut off
     for channel in range(sums.shape[1]):
         total[0] = 0
         np.copyto(total[1:], sums[:, channel])

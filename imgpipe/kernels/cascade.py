@@ -223,7 +223,7 @@ def _fitted(basis: _Basis, half: _Reals, orders: list[int], dtype: np.dtype[Any]
 
 
 def least_squares(rows: _Reals, wanted: _Reals) -> _Reals:
-    """Return the weights of rows whose sum is nearest to what is wanted.
+    """Return the weights of rows whose sum is nearest to the one wanted.
 
     By modified Gram-Schmidt, and without BLAS, whose results depend on the number of its threads:
     each process must find the same weights.

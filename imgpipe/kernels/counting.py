@@ -24,7 +24,7 @@ __all__ = ["rank_by_counting"]
 
 _space = Workspace()
 
-# Most rows and columns of a block, levels tried at once, and what few pixels are.
+# Most rows and columns of a block, levels tried at once, and the meaning of few pixels.
 _SIDE = 128
 _BATCH = 8
 _FEW = 256
@@ -74,7 +74,7 @@ class _Part(NamedTuple):
 
 
 class _Block:
-    """The footprints around a block of one channel, and what is known of the value wanted.
+    """The footprints around a block of one channel, and the search for the value wanted.
 
     Attributes
     ----------

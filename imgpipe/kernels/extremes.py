@@ -124,5 +124,5 @@ def _widened(
 
 
 def _buffers(x: Pixels, *names: str) -> Iterator[Pixels]:
-    """Lend arrays of the size of `x`, in turn: what was written last is not written next."""
+    """Lend arrays of the size of `x`, in turn: the last result is not overwritten next."""
     return cycle([_space.array(name, x.dtype, x.size) for name in names])

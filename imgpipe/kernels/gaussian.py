@@ -60,7 +60,7 @@ def gaussian(
     truncate : float
         Where the Gaussian is cut off, in standard deviations.
     dtype : dtype, optional
-        What to return; the type of ``chunk`` by default.
+        Type of the result; that of ``chunk`` by default.
     origin : (int, int), optional
         Row and column of the first sample in the whole image: wide Gaussians of 8 bits are
         faster where it is known.
@@ -120,7 +120,7 @@ def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixe
 
 @functools.lru_cache(maxsize=64)
 def _what_is_left(sigma: float, radius: int) -> Sweep:
-    """Choose what blurs, in both directions, between thinning out and filling in."""
+    """Choose the blur, in both directions, between thinning out and filling in."""
     from imgpipe.kernels.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
     from imgpipe.kernels.wide_gaussian import left_over  # noqa: PLC0415 - only for this
 

@@ -141,7 +141,7 @@ class _Design(NamedTuple):
 # From this radius on, in standard deviations, the tails are too low to need taps of their own.
 LONG = 3.5
 
-# The search takes longer than blurring a small picture: what it finds for the default.
+# The search takes longer than blurring a small picture: its result for the default.
 _KNOWN = {(2.0, 8): _Design((1, 3), (0.078125, 0.3671875, 0.09375), (1,) * 6)}
 
 
@@ -155,7 +155,7 @@ def chains(sigma: float, radius: int) -> tuple[_Chain, _Chain] | None:
 
 
 def coarse_chain(sigma: float, radius: int) -> _Chain:
-    """Choose the chain of a Gaussian in float32, within 2e-4 of the range of what it filters."""
+    """Choose the chain of a Gaussian in float32, within 2e-4 of the range of its input."""
     design = _real_design(sigma, radius, least=1.3)
     scale = 0.5 ** len(design.pairs)
     fir = _Fir(design.offsets, tuple(scale * w for w in design.weights))
@@ -181,7 +181,7 @@ def _spectrum(sigma: float, radius: int, omega: _Reals) -> _Reals:
 
 
 def _stress(sigma: float, omega: _Reals) -> _Reals:
-    """Low frequencies are what a step edge shows, so errors there count for more."""
+    """Low frequencies: a step edge shows them, so errors there count for more."""
     return np.asarray(0.3 + 1 / np.maximum(omega * sigma, 0.3), np.float64)
 
 
@@ -209,7 +209,7 @@ class _Octaves(NamedTuple):
 
 
 def _real_design(sigma: float, radius: int, least: float) -> _Design:
-    """Octaves of pairs, then the least-squares fit of what is left of the Gaussian."""
+    """Octaves of pairs, then the least-squares fit of the rest of the Gaussian."""
     pairs, step, rest, reach = _Octaves.climb(sigma, radius, least, many=math.inf)
     if not pairs or radius < LONG * sigma:
         return _Design(tuple(range(1, radius + 1)), tuple(_samples(sigma, radius).tolist()))
@@ -259,7 +259,7 @@ def _few_taps(sigma: float, radius: int) -> tuple[_Chain, _Chain]:
 
 def _whole_weights(sigma: float, radius: int, bits: int) -> _Fir:
     """Return the Gaussian in whole weights that add up to ``2**bits``."""
-    # Rounding what lies beyond each tap keeps the error of a step below half a unit.
+    # Rounding the sum beyond each tap keeps the error of a step below half a unit.
     g = _samples(sigma, radius)
     beyond = np.rint(np.cumsum(g[:0:-1])[::-1] * 2**bits).astype(int)
     weights = (beyond - np.append(beyond[1:], 0)).tolist()
@@ -270,7 +270,7 @@ def _whole_weights(sigma: float, radius: int, bits: int) -> _Fir:
 def _fixed_point(design: _Design) -> tuple[_Chain, _Chain]:
     """Fit a design into 16 bits: 8 of the sample, up to 8 of fraction.
 
-    Shifts between steps round down; what that takes on average, the last one gives back.
+    Shifts between steps round down; the last one gives back the average loss.
     It is less than half a level, so that a flat image stays as it is.
     """
     bits = next(b for b in range(1, _ROOM) if all((w * 2**b).is_integer() for w in design.weights))
@@ -289,7 +289,7 @@ def _steps(
 ) -> tuple[tuple[_Fir | _Pair | _Shift, ...], int, float]:
     """Put pairs behind a filter that leaves ``fraction`` bits, and shifts to make room.
 
-    Returns also the bits of fraction in the end, and what the shifts take on average.
+    Returns also the bits of fraction in the end, and the average loss of the shifts.
     """
     steps: list[_Fir | _Pair | _Shift] = [fir]
     lost = 0.0
@@ -300,7 +300,7 @@ def _steps(
             lost += (2.0**-keep - 2.0**-fraction) / 2
             steps.append(_Shift(fraction - keep))
             fraction = keep
-        # The widest first, so that what follows has less to do.
+        # The widest first, so that the others have less to do.
         steps.append(_Pair(todo.pop()))
         fraction += 1
     return tuple(steps), fraction, lost

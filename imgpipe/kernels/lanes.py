@@ -84,7 +84,7 @@ def _tiles(chunk: Pixels, radius: int) -> Pixels:
 
 
 class _Group:
-    """Tiles, and what is known of the values wanted.
+    """Tiles, and the state of the search for the values wanted.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class _Group:
 
     def tried_at(self, level: Pixels) -> Pixels:
         """Tell footprints apart by a level in each lane; return how many have values beyond."""
-        # Written out for a row, for NumPy's loops are as long as what two operands share.
+        # Written out for a row, for NumPy's loops are as long as the part that two operands share.
         np.less(self.pixels, np.tile(level, (self.pixels.shape[1], 1)), out=self.inside)
         _sum(self.inside.view(np.uint8), self.side, self.down)
         np.copyto(self.wide, self.down.transpose(1, 0, 2))

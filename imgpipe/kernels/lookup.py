@@ -1,6 +1,6 @@
 """Lookup tables: an entry for every level, for filters that look at one value at a time.
 
-What is looked up are words of 16 bits: one value of uint16, or two neighbouring values of uint8
+The keys are words of 16 bits: one value of uint16, or two neighbouring values of uint8
 at once.  Where each channel has a table of its own, the words of a row use a few tables in turn.
 """
 
@@ -30,7 +30,7 @@ class Lookup:
     Parameters
     ----------
     tables : ndarray, shape (1 or channels, levels)
-        What becomes of each level; of the dtype of the images that it will be called with, uint8
+        The result for each level; of the dtype of the images that it will be called with, uint8
         or uint16.
     """
 
@@ -46,7 +46,7 @@ class Lookup:
             self._words = [_of_pairs(tables[first], tables[second]) for first, second in order]
 
     def __call__(self, chunk: Pixels) -> Pixels:
-        """Return what the values of `chunk` become."""
+        """Return the entries for the values of `chunk`."""
         out = np.empty(chunk.shape, chunk.dtype)
         row = chunk[0].nbytes // 2
         step = max(1, len(self._words) * _BLOCK // max(1, row))
@@ -86,7 +86,7 @@ def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) ->
         Gets an array of floats on the scale from 0 to 1, and `params`; returns a new one. It must
         be found by name in a module: tables are kept by it.
     *params : float
-        What else it needs.
+        Its other arguments.
 
     Returns
     -------

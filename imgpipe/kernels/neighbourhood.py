@@ -43,11 +43,11 @@ def by_rows(
     chunk : ndarray, shape (rows + 2 * halo[0], columns + 2 * halo[1], channels)
         The chunk with its halo.
     working : dtype
-        What ``x`` is computed in.
+        Type of ``x``.
     compute : callable
         Called as ``compute(x, row, pixel, out)``: ``x`` is flat and of the `working` type, one
         row further down is ``row`` samples away and one pixel to the right ``pixel`` samples.
-        What belongs to the neighbourhood with its top left sample at ``x[i]`` goes to ``out[i]``,
+        The result for the neighbourhood with its top left sample at ``x[i]`` goes to ``out[i]``,
         of the type that `real_type` names, not yet rounded.
 
     Returns

@@ -68,7 +68,7 @@ class Program:
     Attributes
     ----------
     steps : tuple of Step
-        What is done.
+        The minima and maxima.
     results : tuple of Lane
         The value wanted, for each row of a group.
     places : int
@@ -132,7 +132,7 @@ def _run(program: Program, chunk: Pixels, out: Pixels) -> None:
 
 
 def _fill(array: Pixels, rows: Pixels, last: Pixels) -> None:
-    """Copy rows; where they end, any row will do for what is not wanted."""
+    """Copy rows; beyond their end any row will do, as its results are not wanted."""
     rows = rows[: len(array)]
     if array.dtype.kind == "f":
         # Which of two zeros a minimum returns depends on their order, and that on the cut.

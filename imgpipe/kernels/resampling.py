@@ -1,7 +1,7 @@
 """Resampling: every pixel of the output is a weighted sum of the input pixels around its place.
 
-The axes are done one after the other. What an output pixel is made from, and with which weights,
-follows from its place in the whole output alone; weights are worked out for tables of places that
+The axes are done one after the other. The input pixels of an output pixel, and their weights,
+follow from its place in the whole output alone; weights are worked out for tables of places that
 do not depend on the chunk, since a sine may be rounded otherwise in an array of another length.
 Sums of uint8 are sums of integers, exact in any order. Those of other types go tap by tap, in one
 order, each a multiplication and an addition per sample.
@@ -38,7 +38,7 @@ _LINES = 128
 _GATHERED = 1 << 18
 _BLOCK = 1 << 16
 
-# uint8 times 22 bits, and what is left of that with 4 bits after the point times 17 bits, are
+# uint8 times 22 bits, and the rest of that with 4 bits after the point times 17 bits, are
 # less than 2**31 though weights of both signs add up to 1.6 without their signs.
 _BITS_DOWN, _BITS_BETWEEN, _BITS_ALONG = 22, 4, 17
 
@@ -70,7 +70,7 @@ class Axis:
 
     @property
     def stretch(self) -> float:
-        """How much wider than usual the weights reach: what shrinks must not alias."""
+        """Factor on the reach of the weights: an image that shrinks must not alias."""
         return max(self.before / self.after, 1.0)
 
     @property
@@ -108,7 +108,7 @@ def _weights(axis: Axis, table: int, size: int) -> Pixels:
         return np.ones((len(places), 1))
     first, last = axis.footprint(places)
     pixels = first[:, None] + np.arange(axis.taps)
-    # In whole numbers first: what is a whole distance away is so exactly, and has no weight.
+    # In whole numbers first: a whole distance is exact, and has no weight.
     halves = (2 * pixels + 1) * axis.after - (2 * places[:, None] + 1) * axis.before
     distance = halves / (2 * max(axis.before, axis.after))
     found = np.where(pixels < last[:, None], _SHAPES[axis.method](distance), 0.0)
@@ -247,7 +247,7 @@ class _Integers:
     def sum_along(self, x: Pixels, part: slice) -> Pixels:
         made = self._sum(x, self.along, part)
         bits = _BITS_BETWEEN + _BITS_ALONG
-        # A half to round, and half of what was cut off between the sweeps.
+        # A half to round, and half of the bits cut off between the sweeps.
         np.add(made, (1 << (bits - 1)) + (1 << (_BITS_ALONG - 1)), out=made)
         np.right_shift(made, bits, out=made)
         return np.clip(made, 0, 255, out=made)

@@ -33,7 +33,7 @@ class Sweep(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What it computes in."""
+        """The type of its arithmetic."""
 
     @property
     def support(self) -> int:

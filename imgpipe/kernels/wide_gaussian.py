@@ -1,11 +1,11 @@
 """Wide Gaussians of 8-bit images, by way of every fourth row and column.
 
 A Gaussian this wide leaves nothing that every fourth sample does not tell. So the image is smoothed
-a little and thinned out, blurred by what is left of the Gaussian, and filled in again linearly: one
+a little and thinned out, blurred by the rest of the Gaussian, and filled in again linearly: one
 step down a pyramid and up again (P. J. Burt, E. H. Adelson, "The Laplacian pyramid as a compact
 image code", IEEE Transactions on Communications 31(4), 1983).
 
-What smooths and what fills in are tents of weights ``1 2 3 4 3 2 1``, two sums of four neighbours
+Both smoothing and filling in use tents of weights ``1 2 3 4 3 2 1``, two sums of four neighbours
 one after the other. Kept are rows and columns whose numbers in the whole image are multiples of
 four, so that no value depends on where a chunk begins.
 """
@@ -29,11 +29,11 @@ _SPACING = 4  # from a row or column that is kept to the next
 _REACH = _SPACING - 1  # of a tent, on each side
 _PAIRS = (1, 2, 1, 2)  # distances of samples that, added one after the other, make a tent
 _ROWS = 16  # that are kept, made at once
-_FULL = 16  # times the value: what 16 bits have room for when two tents of sum 4 fill in
+_FULL = 16  # times the value: the room in 16 bits when two tents of sum 4 fill in
 
 
 def left_over(sigma: float, radius: int) -> tuple[float, int]:
-    """Return sigma and radius of what two tents leave to do, in samples that are kept."""
+    """Return sigma and radius of the rest after two tents, in samples that are kept."""
     variance = (_SPACING**2 - 1) / 6
     rest = math.sqrt(sigma**2 - 2 * variance) / _SPACING
     # The ones that are kept on both sides of a pixel have to see as far as their tents.
@@ -52,7 +52,7 @@ def blurred_by_way(chunk: Pixels, radius: int, origin: tuple[int, int], line: Sw
     origin : (int, int)
         Row and column of the first sample in the whole image.
     line : Sweep
-        What is left of the Gaussian, in one direction, in float32.
+        The rest of the Gaussian, in one direction, in float32.
 
     Returns
     -------
