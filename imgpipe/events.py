@@ -75,7 +75,7 @@ class TaskDone:
         The pixels it made.
     worker : str
         The worker that did it, such as ``worker 1``: a label that stays the same for the run. A
-        worker that takes the place of a lost one may have its label. ``reader`` for ``copy``.
+        worker that takes the place of a lost one may have its label. ``parent`` for ``copy``.
     pid : int
         Process id of the worker; 0 if the worker may be on another host.
     made : float
@@ -138,12 +138,15 @@ class Written:
 
     Attributes
     ----------
+    output : int
+        Which output of the run, from 0 on.
     pixels, size : int
-        Pixels and bytes written so far.
+        Pixels and bytes of it written so far.
     """
 
     time: float
     run: int = 0
+    output: int = 0
     pixels: int
     size: int
 

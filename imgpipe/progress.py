@@ -52,6 +52,7 @@ class Bar:
         self._shown = not hidden and self._file is not None and (always or terminal)
         self._bar: Any = None
         self._earlier = 0  # pixels of passes before the one that writes
+        self._written: dict[int, int] = {}  # pixels of each output
         self._total = 0
 
     def __enter__(self) -> Self:
@@ -80,7 +81,8 @@ class Bar:
             case Written():
                 # Earlier progress is known only now: a filter may have changed the size.
                 self._bar.total = (self._earlier + self._total) / 1e6
-                self._draw(self._earlier + event.pixels)
+                self._written[event.output] = event.pixels
+                self._draw(self._earlier + sum(self._written.values()))
             case WorkerLost():
                 self._bar.set_postfix_str(f"lost: {event.reason}")
             case Finished():
@@ -94,7 +96,7 @@ class Bar:
 
     def _open(self, event: Started) -> None:
         self.close()
-        self._earlier, self._total = 0, event.pixels
+        self._earlier, self._total, self._written = 0, event.pixels, {}
         self._bar = _tqdm()(
             total=event.pixels * event.passes / 1e6,
             desc=os.path.basename(event.destination),

@@ -19,7 +19,7 @@ from imgpipe.engine.control import Control
 from imgpipe.engine.order import ORDERS, Order
 from imgpipe.engine.plan import Goal
 from imgpipe.errors import Cancelled, CorruptError, InputError, MemoryPlanError, WorkerError
-from imgpipe.events import Event, TaskDone
+from imgpipe.events import Event, Started, TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_sink, open_source
@@ -77,6 +77,9 @@ def test_every_image_is_what_it_is_by_itself(
         imgpipe.run(src, text, tmp_path / "alone.png")
         assert dst.read_bytes() == (tmp_path / "alone.png").read_bytes()
     assert {event.kind for event in events if isinstance(event, TaskDone)} >= {"chunks", "measure"}
+    begun = [event.run for event in events if isinstance(event, Started)]
+    assert len(set(begun)) == len(images)
+    assert {event.run for event in events} == set(begun)
 
 
 def test_what_goes_wrong_with_one_image_is_its_outcome_alone(

@@ -57,6 +57,14 @@ def counted(bar: Bar) -> tuple[float, float]:
     return bar._bar.n, bar._bar.total
 
 
+def test_counts_the_megapixels_of_all_outputs(terminal: Terminal) -> None:
+    with Bar(terminal) as bar:
+        bar(started(8_000_000))
+        bar(Written(time=0.0, output=0, pixels=4_000_000, size=1))
+        bar(Written(time=0.0, output=1, pixels=1_000_000, size=1))
+        assert counted(bar) == (5.0, 8.0)
+
+
 def test_counts_megapixels_that_were_written(terminal: Terminal) -> None:
     with Bar(terminal) as bar:
         bar(started(8_000_000))

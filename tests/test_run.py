@@ -20,7 +20,7 @@ from imgpipe.engine.pipeline import run_to_all
 from imgpipe.engine.plan import Goal, make_plans
 from imgpipe.engine.run import Run, tails_of
 from imgpipe.errors import CorruptError
-from imgpipe.events import Event, SpanDone, TaskDone
+from imgpipe.events import Event, SpanDone, Started, TaskDone, Written
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.opening import open_sink, open_source
@@ -90,6 +90,11 @@ def test_the_image_is_decoded_once_for_all_outputs(
     run_to_all(open_source(image), goals(image, chains), options)
     assert rows == 300
     assert {event.name for event in events if isinstance(event, SpanDone)} == {"read", "write"}
+    written = {event.output: event.pixels for event in events if isinstance(event, Written)}
+    assert [event.pixels for event in events if isinstance(event, Started)] == [
+        sum(written.values())
+    ]
+    assert written.keys() == {0, 1, 2, 3}
 
 
 def test_an_output_that_fails_leaves_none_of_them(image: Path, pool: ProcessExecutor) -> None:

@@ -42,10 +42,12 @@ class Ordered:
         How many parts may wait at once.
     tell : callable
         Gets the events.
+    output : int
+        The output it is, of those of its run.
     """
 
-    def __init__(self, sink: OrderedSink, bound: int, tell: Tell) -> None:
-        self._sink, self._tell = sink, tell
+    def __init__(self, sink: OrderedSink, bound: int, tell: Tell, output: int = 0) -> None:
+        self._sink, self._tell, self._output = sink, tell, output
         self._stitcher: Stitcher[tuple[Part, Encoded]] = Stitcher(bound)
         self._pixels = self._size = 0
 
@@ -67,14 +69,14 @@ class Ordered:
         self._size += used
         now = time.monotonic()
         self._tell(SpanDone(time=now, name="write", box=part.box, started=started, ended=now))
-        self._tell(Written(time=now, pixels=self._pixels, size=self._size))
+        self._tell(Written(time=now, output=self._output, pixels=self._pixels, size=self._size))
 
 
 class Placed:
     """Pixels are in their place already, and only counted."""
 
-    def __init__(self, sink: PlacedSink, tell: Tell) -> None:
-        self._info, self._tell = sink.info, tell
+    def __init__(self, sink: PlacedSink, tell: Tell, output: int = 0) -> None:
+        self._info, self._tell, self._output = sink.info, tell, output
         self._pixels = 0
 
     def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
@@ -82,7 +84,8 @@ class Placed:
         info = self._info
         self._pixels += part.box.area
         size = self._pixels * info.channels * info.dtype.itemsize
-        self._tell(Written(time=time.monotonic(), pixels=self._pixels, size=size))
+        now = time.monotonic()
+        self._tell(Written(time=now, output=self._output, pixels=self._pixels, size=size))
         yield part
 
 

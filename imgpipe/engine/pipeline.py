@@ -99,7 +99,7 @@ def _made(
         found = _only(crew, run)
         sizes = found if all(tail.makes for tail in run.tails) else [0]
         reports = [tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
-        tally(Finished(time=time.monotonic(), report=reports[0]))
+        tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
         for warning in told(run.filters, run.seen):
             _log.warning("%s: %s", source.name, warning)
     return found, reports

@@ -130,7 +130,8 @@ class Run:
         self._given = [tail.stages for tail in tails]
         self._traits, self._supervised = traits, supervised
         self._timeout = timeout if supervised else None
-        self._control, self._tell = control, tell
+        self._control = control
+        self._tell: Tell = lambda event: tell(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
         self._turn = 0
 
@@ -319,8 +320,11 @@ class Run:
         if tail.staged is not None:
             return Staged()
         if tail.sink.kind == "ordered":
-            return Ordered(tail.sink, window, self._tell)
-        return Placed(tail.sink, self._tell)
+            return Ordered(tail.sink, window, self._tell, self._output(tail))
+        return Placed(tail.sink, self._tell, self._output(tail))
+
+    def _output(self, tail: Tail) -> int:
+        return next(at for at, one in enumerate(self.tails) if one.sink is tail.sink)
 
     # --- chores -------------------------------------------------------------------------
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Self
 
 from imgpipe.engine.control import Control
@@ -15,8 +13,6 @@ from imgpipe.events import Event, Observer, Report, Started, TaskDone, WorkerLos
 from imgpipe.machine import PeakMemory
 
 __all__ = ["Tally"]
-
-_RUNS = itertools.count(1)
 
 
 class Tally:
@@ -27,7 +23,6 @@ class Tally:
         self._observer = observer
         self._began = time.monotonic(), time.process_time()
         self._cpu: dict[tuple[str, int], float] = {}
-        self._run = next(_RUNS)
         self._done = self._lost = self._tasks = 0
 
     def __enter__(self) -> Self:
@@ -38,8 +33,7 @@ class Tally:
         self._peak.stop()
 
     def __call__(self, event: Event) -> None:
-        """Count `event` and pass it on, with the number of the run."""
-        event = replace(event, run=self._run)
+        """Count `event` and pass it on."""
         if isinstance(event, Started):
             self._tasks = event.tasks
         elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge"):
