@@ -14,7 +14,7 @@ from typing import Any
 from imgpipe import arguments
 from imgpipe.chains.faint import told
 from imgpipe.chains.stages import Stage
-from imgpipe.cleanup import CleanupStack
+from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.plan import Plan
@@ -83,9 +83,10 @@ def _made(
         plans, goals, choice, executor = held.enter_context(planned)
         for plan in plans:
             _log.info("plan\n%s", plan)
-        executor = executor or held.enter_context(started(choice, plans[0].workers))
-        observer = held.enter_context(options.observed())
-        tally = held.enter_context(Tally(executor, control, observer))
+        with uninterrupted():  # whatever has been started is held
+            executor = executor or held.enter_context(started(choice, plans[0].workers))
+            observer = held.enter_context(options.observed())
+            tally = held.enter_context(Tally(executor, control, observer))
         run = Run(
             source,
             tails_of(plans, goals),

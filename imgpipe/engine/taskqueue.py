@@ -159,7 +159,8 @@ class TaskQueue:
         """
         for future, task in list(self._out.items()):
             if task.flow == flow and future in self._out:
-                if isinstance(self._executor, Supervised) and signed_by(task.note) != _NOBODY:
+                begun = not future.done() and signed_by(task.note) != _NOBODY
+                if begun and isinstance(self._executor, Supervised):
                     self._executor.rebuild(future, wanted=True)
                     yield from self._restart(self._executor)
                 self._out.pop(future, None)

@@ -1,0 +1,72 @@
+"""Ctrl-C at any line of the engine: the run ends, and nothing is left of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import imgpipe
+from imgpipe.engine import buffers, jobs
+from imgpipe.executors.threads import ThreadExecutor
+from tests.conftest import noise
+
+ENGINE = str(Path(jobs.__file__).parent)
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    imgpipe.write(noise((300, 40, 3), "uint8"), tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+def interrupted(png: Path, chain: str, seen: list[tuple[str, int]], at: int, executor: Any) -> bool:
+    """Make an image, and note the lines; return whether the line number `at` ended that."""
+
+    def tracing(frame: FrameType, event: str, _: object) -> Any:
+        if not frame.f_code.co_filename.startswith(ENGINE):
+            return None
+        if event == "line":
+            seen.append((frame.f_code.co_filename, frame.f_lineno))
+            if len(seen) == at:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGINT)
+        return tracing
+
+    before = sys.gettrace()
+    sys.settrace(tracing)
+    try:
+        imgpipe.run(png, chain, png.with_name("out.npy"), executor=executor, chunk=50)
+    except KeyboardInterrupt:
+        return True
+    else:
+        return False
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["serial", "threads"])
+@pytest.mark.parametrize("chain", ["autocontrast | rotate:90", "autocontrast"])
+def test_an_interrupt_at_any_line_leaves_nothing(workers: str, chain: str, png: Path) -> None:
+    """Each line that the engine carries out is tried, as long as it is carried out at all."""
+    with ThreadExecutor(1) as threads:
+        executor = threads if workers == "threads" else "serial"
+        seen: list[tuple[str, int]] = []
+        assert not interrupted(png, chain, seen, 0, executor)
+        first = {line: at for at, line in reversed([*enumerate(seen, 1)])}
+        assert len(first) > 300
+        for moment in sorted(first.values()):
+            interrupted(png, chain, [], moment, executor)
+            threads.submit(int).result()  # all that was to be done is done
+            assert not buffers._attached, seen[moment - 1]
+            assert not jobs._jobs, seen[moment - 1]
+            left = {path.name for path in png.parent.iterdir()} - {"in.png", "out.npy"}
+            assert not left, seen[moment - 1]
+            names = {one.name for one in threading.enumerate()} - {"MainThread", "imgpipe_0"}
+            assert not names, seen[moment - 1]
