@@ -1,4 +1,4 @@
-"""Events: what happened, when, where and in which run. The engine says nothing in another way.
+"""Events: the reports of the engine, each with its time, place and run.
 
 An observer is a function of one event. Bars, timelines and pages are observers; the engine
 prints nothing. `imgpipe.observers` delivers the events, in the thread of the run: a slow observer

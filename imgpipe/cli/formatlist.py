@@ -1,4 +1,4 @@
-"""Command that lists the formats: what each holds, and its options, as the formats declare them."""
+"""The command that lists the formats, with their contents and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs: what all tasks of a flow have in common, and how it reaches the workers.
+"""Jobs: the common part of all tasks of a flow, and its way to the workers.
 
 A job is pickled once. Workers of other processes find it in shared memory, or in the task where no
 memory is shared, and keep it for the tasks to come. Workers of this process have it as it is.

@@ -1,4 +1,4 @@
-"""Plan: what a run will do and how much memory it will take, decided before it takes any.
+"""Plan: the steps of a run and the memory that it takes, decided beforehand.
 
 A smaller budget makes a shorter window, smaller tasks and fewer workers. It never makes other
 bytes, because what is encoded at once depends on the width, the type and the format alone.

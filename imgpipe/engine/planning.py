@@ -1,4 +1,4 @@
-"""Planning a run: who carries it, and what it will take.
+"""Planning: the executor of a run, and its plan.
 
 What imgpipe itself takes is known. What the libraries of a user's functions take is measured in
 the first worker, once it has loaded them and before it does anything.

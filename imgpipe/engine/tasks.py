@@ -1,4 +1,4 @@
-"""Tasks: what a worker takes, by reference.
+"""Tasks: pieces of work for a worker, by reference.
 
 A task makes a part of the output for each branch of its flow. Pixels come from one image, and from
 the further images of the filters.

@@ -1,7 +1,7 @@
 """Worker: one function does every task, whichever executor carries it.
 
 ``run_task`` reads, runs the chain chunk by chunk, encodes or places, and returns a receipt. It
-keeps its scratch memory from task to task: fresh memory costs more than most filters.
+keeps its workspace from task to task: fresh memory costs more than most filters.
 """
 
 from __future__ import annotations

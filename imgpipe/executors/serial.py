@@ -1,4 +1,4 @@
-"""Serial: every task is done at once, in this thread. The reference, and what ``-j 1`` uses."""
+"""Serial: every task is done at once, in this thread. The reference, and ``-j 1``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source and Sink: what the engine asks of a format.
+"""Source and Sink: a format as the engine sees it.
 
 A format is one module, which says in a `declaration.Format` how it is read and written. The engine
 looks at ``access`` of the opened source, which is a property of the file and not of the format, and

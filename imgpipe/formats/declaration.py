@@ -1,4 +1,4 @@
-"""Declarations: what a format says of itself, in one value.
+"""Declarations: the properties of a format, in one value.
 
 A format is one module with a value ``FORMAT``::
 

@@ -1,4 +1,4 @@
-"""Fitting: how an image becomes what a format holds, or why it cannot.
+"""Fitting: an image is converted to the types and channels of a format, or refused.
 
 It is decided here, by what the format declares, for every format. Values are never changed
 without being asked for; only the meaning of channels may be: a format that gives four channels

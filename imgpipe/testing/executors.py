@@ -1,4 +1,4 @@
-"""Conformance of executors: they do what they get, are what they claim, and change no byte."""
+"""Conformance of executors: they do their tasks, keep their claims, and change no byte."""
 
 from __future__ import annotations
 

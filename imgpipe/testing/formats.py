@@ -1,4 +1,4 @@
-"""Conformance of formats: what goes in comes out, and bytes depend on the image alone."""
+"""Conformance of formats: images come back unchanged, and bytes depend on the image alone."""
 
 from __future__ import annotations
 

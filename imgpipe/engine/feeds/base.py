@@ -1,4 +1,4 @@
-"""Feed: what a flow asks of the way in which pixels reach the workers.
+"""Feed: the way in which pixels reach the workers, as a flow sees it.
 
 A feed gives the image of one task after the other, and takes it back when the task has landed. Its
 class says what that costs, before there is one. A feed that reads does so in a thread of its own

@@ -1,1 +1,1 @@
-"""Processes: our own pool of worker processes, and what starts, watches and ends them."""
+"""Processes: our own pool of worker processes, their start, supervision and end."""

@@ -1,4 +1,4 @@
-"""A worker process, the pool of one that feeds it, and its end.
+"""Worker: a process, the pool of one that feeds it, and its end.
 
 A `ProcessPoolExecutor` of one process is broken by the end of that process, and of no other. So a
 death names the tasks that it may have come from, and other workers go on.

@@ -1,4 +1,4 @@
-"""The chunks of a PNG file, one by one.
+"""Chunks of a PNG file, one by one.
 
 A file is a signature and a row of chunks: length, type, content, CRC-32. A type that begins
 with a capital letter is critical, all others may be skipped by who does not know them.

@@ -1,4 +1,4 @@
-"""The header of a PNG file: everything but the pixels, read and checked.
+"""Header of a PNG file: everything but the pixels, read and checked.
 
 References
 ----------
