@@ -174,3 +174,19 @@ def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[st
     assert "PNG" not in capsys.readouterr().out
     assert execute(["formats", "nothing"]) == 2
     assert "there is no format 'nothing'" in capsys.readouterr().err
+
+
+def test_help_without_a_filter_loads_no_format() -> None:
+    code = (
+        "import sys; from imgpipe.cli import execute; code = execute(['run', '--help']); "
+        "sys.exit(' '.join({'numpy', 'imgpipe.formats.png'} & {*sys.modules}) or code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-O, --save OPTION=VALUE" in done.stdout
+
+
+def test_an_option_of_the_format_may_stand_before_the_chain(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.zeros((4, 5), np.uint8))
+    words = ["run", "--compression", "0", "invert", str(tmp_path / "in.npy")]
+    assert execute([*words, "-q", "-o", str(tmp_path / "out.png")]) == 0

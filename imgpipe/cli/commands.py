@@ -38,7 +38,7 @@ class ImageCommand(click.Command):
 
     @property
     def is_open(self) -> bool:
-        """Whether no filter is named yet: nothing that takes time is done for a completion."""
+        """Whether no filter is named yet: help and completion are quick then, without NumPy."""
         return False
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -61,7 +61,9 @@ class ImageCommand(click.Command):
         self, ctx: click.Context, params: list[click.Parameter]
     ) -> list[click.Parameter]:
         """Return `params`, and the options of the output format after the one that gives any."""
-        if self.saving is None or (ctx.resilient_parsing and self.is_open):
+        if self.saving is None:
+            return params
+        if self.is_open and (ctx.resilient_parsing or self.saving.output is None):
             return params
         place = 1 + [param.name for param in params].index(SAVE)
         return [*params[:place], *self.saving.options(params), *params[place:]]

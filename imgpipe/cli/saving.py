@@ -39,26 +39,26 @@ class SaveOption(click.Option):
 class Saving:
     """The options of the output format, for one command.
 
-    Parameters
+    Attributes
     ----------
     output : str or None
         The output, if it is known.
     """
 
     def __init__(self, output: str | None) -> None:
-        self._output = output
+        self.output = output
         self._refusal: UsageError | None = None  # why the format of the output cannot be used
 
     @cached_property
     def _formats(self) -> Sequence[Format]:
         from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
 
-        if self._output is None:
+        if self.output is None:
             return list(choosing.usable([]).values())
-        if self._output == _STANDARD:
+        if self.output == _STANDARD:
             return [choosing.loaded(choosing.FOR_DEVICES)]
         try:
-            return [choosing.format_for(self._output)]
+            return [choosing.format_for(self.output)]
         except UsageError as error:
             self._refusal = error
             return []
@@ -119,13 +119,13 @@ class Saving:
         if self._refusal is not None:
             raise self._refusal
         key = option_name.lstrip("-").replace("-", "_")
-        if self._output is not None and Saving(None).has(key):
-            formats[0].option(key, self._output)
+        if self.output is not None and Saving(None).has(key):
+            formats[0].option(key, self.output)
 
     def _parsed(self, key: str, text: str) -> Any:
-        if self._output is None or not self._formats:
+        if self.output is None or not self._formats:
             return text  # the run will tell what is wrong
-        return self._formats[0].option(key, self._output).parse(text, self._output)
+        return self._formats[0].option(key, self.output).parse(text, self.output)
 
     def _by_key(self) -> Mapping[str, list[tuple[Format, Parameter]]]:
         found: dict[str, list[tuple[Format, Parameter]]] = {}
@@ -141,7 +141,7 @@ class Saving:
         default = "" if parameter.default is None else f" [default: {parameter.default}]"
         settings: dict[str, Any] = {"help": f"{whose}: {parameter.text}{bounds}{default}"}
         if parameter.kind is not bool:
-            settings["type"] = Value(parameter, self._output or whose)
+            settings["type"] = Value(parameter, self.output or whose)
         option = SaveOption([option_names(parameter)], default=None, **settings)
         option.key, option.name = key, f"{SAVE}.{key}"
         return option
