@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import cast
 
 from imgpipe.arguments import shown
 from imgpipe.cleanup import uninterrupted
@@ -88,7 +89,7 @@ def choose(
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
     else:
         name, why = asked, "as asked"
-    traits = traits_of(EXECUTORS.load(name))
+    traits = traits_of(_loaded(name))
     if traits.processors:
         count = min(workers or traits.processors, traits.processors)
     return Choice(name, count, f"{name}, {why}", traits)
@@ -153,8 +154,16 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
+def _loaded(name: str) -> Callable[[int], Executor]:
+    """Import what makes an executor; Python may be too near its end for that."""
+    try:
+        return cast("Callable[[int], Executor]", EXECUTORS.load(name))
+    except RuntimeError as error:
+        raise refused(error) or error from error
+
+
 def _allowed(name: str, workers: int) -> Executor:
-    make = EXECUTORS.load(name)
+    make = _loaded(name)
     try:
         executor = make(workers)
     except ImgpipeError:
