@@ -313,10 +313,10 @@ class Crew:
             elif isinstance(message, _Stop):
                 self._stop(message.number)
         now = self._clock()
-        if now >= self._looks_at and isinstance(self._executor, Supervised):
-            self._executor.look_after()
         if now >= self._looks_at:
             self._looks_at = now + _LOOK_SECONDS
+            if isinstance(self._executor, Supervised):
+                self._executor.look_after()
         self._finish_failed(now)
 
     def _deliver(self, messages: Iterable[Message]) -> None:

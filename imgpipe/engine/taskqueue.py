@@ -92,6 +92,7 @@ class TaskQueue:
         describe: Callable[[Task], tuple[str, str]],
     ) -> None:
         self._executor, self._window = executor, window
+        self._ours = executor if isinstance(executor, Supervised) else None  # slow to find out
         self._at_once = works_at_once(executor)
         self._settled, self._describe = settled, describe
         self._out: dict[Future[Receipt], Task] = {}
@@ -160,9 +161,9 @@ class TaskQueue:
         for future, task in list(self._out.items()):
             if task.flow == flow and future in self._out:
                 begun = not future.done() and signed_by(task.note) != _NOBODY
-                if begun and isinstance(self._executor, Supervised):
-                    self._executor.rebuild(future, wanted=True)
-                    yield from self._restart(self._executor)
+                if begun and self._ours is not None:
+                    self._ours.rebuild(future, wanted=True)
+                    yield from self._restart(self._ours)
                 self._out.pop(future, None)
         self._forget_if_back(flow)
 
@@ -188,7 +189,7 @@ class TaskQueue:
 
     def _done(self, task: Task, future: Future[Receipt]) -> Done:
         self._losses.pop(_key(task), None)
-        label = self._executor.label(future) if isinstance(self._executor, Supervised) else ""
+        label = self._ours.label(future) if self._ours is not None else ""
         return Done(task, future.result(), label)
 
     def _forget_if_back(self, flow: int) -> None:
@@ -199,8 +200,8 @@ class TaskQueue:
         self, future: Future[Receipt], task: Task, error: BaseException
     ) -> Iterator[Message]:
         """Have the tasks of dead workers run again."""
-        if isinstance(self._executor, Supervised):
-            yield from self._restart(self._executor)
+        if self._ours is not None:
+            yield from self._restart(self._ours)
             return
         del self._out[future]
         if task.flow in self._abandoned:

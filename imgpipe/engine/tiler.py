@@ -63,7 +63,8 @@ class Tiler:
     first: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
-        return len(self._rows) * len(self._columns)
+        across = _count(self.width, self.task_columns, self.first[1]) if self.task_columns else 1
+        return _count(self.height, self.task_rows, self.first[0]) * across
 
     @property
     def task(self) -> tuple[int, int]:
@@ -107,6 +108,11 @@ class Tiler:
         if not self.task_columns:
             return [(0, self.width)]
         return _spans(self.width, self.task_columns, self.first[1])
+
+
+def _count(size: int, step: int, first: int) -> int:
+    """Return the number of `_spans`."""
+    return 1 + len(range(first or step, size, step))
 
 
 def _spans(size: int, step: int, first: int) -> list[tuple[int, int]]:

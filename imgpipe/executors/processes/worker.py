@@ -89,7 +89,7 @@ class Worker:
             return _lost(self._unstarted)
         future: Future[T]
         try:
-            with launching():
+            with contextlib.nullcontext() if self._started else launching():
                 self._start_feeding()
                 future = self._pool.submit(fn, *args, **kwargs)
         except BrokenProcessPool as error:
