@@ -271,7 +271,6 @@ class TestHelp:
     def test_of_several_filters_tells_of_the_command(self, command: str, own: Path) -> None:
         page = shown(command, f"{own}:emboss | invert", "--help").output
         assert page.split("Options:")[0] == shown(command, "--help").output.split("Options:")[0]
-        assert "--strength" not in page
 
 
 class TestHelpOfABareFunction:
