@@ -184,7 +184,7 @@ def common_options() -> list[click.Parameter]:
         _option(
             "--executor",
             type=ExecutorName(),
-            help=f"What carries the work: {', '.join(EXECUTORS.built_in)}, or the name of one that "
+            help=f"Executor of the tasks: {', '.join(EXECUTORS.built_in)}, or the name of one that "
             "a package adds. [default: chosen for the image and the filters]",
         ),
         alpha_option(),
