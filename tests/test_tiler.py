@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.tiler import Tiler
+from imgpipe.engine.tiler import Tiler, falling
 from imgpipe.filters import blur, box, crop
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
@@ -75,3 +75,9 @@ def test_tasks_of_rows_and_columns_begin_with_smaller_ones(size, task, first) ->
         else:
             assert part.width == size[1]
     assert (seen == 1).all()
+
+
+def test_stretches_of_rows_never_go_up() -> None:
+    assert falling([(0, 5), (3, 9), (1, 4), (6, 12)]) == [(0, 5), (1, 9), (1, 9), (6, 12)]
+    cut = tiler(100, 50, 20, (20, 50))
+    assert cut.most_rows == 20 + 2 * (4 + 2)

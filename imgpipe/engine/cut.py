@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from imgpipe.engine.tasks import Part
-from imgpipe.engine.tiler import Tiler
+from imgpipe.engine.tiler import Tiler, falling
 from imgpipe.geometry import Box
 
 __all__ = ["Cut"]
@@ -54,17 +54,8 @@ class Cut(Sequence[tuple[Part, ...]]):
         return at
 
     def bands(self, width: int) -> list[Box]:
-        """Return the rows of the image that each task needs, never going up from task to task.
-
-        Rows that a later task needs again are part of all bands in between.
-        """
-        rows = [self._rows(index) for index in range(len(self))]
-        for index in range(len(rows) - 1, 0, -1):
-            top, bottom = rows[index - 1]
-            rows[index - 1] = min(top, rows[index][0]), bottom
-        for index in range(1, len(rows)):
-            top, bottom = rows[index]
-            rows[index] = top, max(bottom, rows[index - 1][1])
+        """Return the rows of the image that each task needs, never going up from task to task."""
+        rows = falling([self._rows(index) for index in range(len(self))])
         return [Box(top, 0, bottom, width) for top, bottom in rows]
 
     def _rows(self, index: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 from imgpipe.chains.element import Element
@@ -187,8 +187,9 @@ def make_plans(
     usual = routes(source, goals, traits, opened=opened)
     ways, smallest = (usual, [route.staged_if_possible() for route in usual]), []
     sizes = list(_candidates(workers, fewer=fewer))
+    shapes = cache(partial(_shapes, chunk=chunk))
     for way, (count, window, task_bytes) in itertools.product(ways, sizes):
-        plans = _together([_sized(route, window, task_bytes, chunk) for route in way])
+        plans = _together([_sized(route, shapes(route, task_bytes), window) for route in way])
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
             return tuple(
@@ -251,8 +252,17 @@ def _together(plans: list[Plan]) -> list[Plan]:
     return [replace(shared[0], cost=cost), *shared[1:]]
 
 
-def _sized(route: Route, window: int, task_bytes: int, chunk: tuple[int, int] | None) -> Plan:
-    """Return a plan for tasks of so many bytes, without what its processes take."""
+@dataclass(frozen=True)
+class _Shapes:
+    """How the passes of a route are cut."""
+
+    tiler: Tiler
+    encoding: Tiler | None
+    measuring: dict[int, Tiler]
+
+
+def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> _Shapes:
+    """Return how the passes are cut for tasks of so many bytes."""
     source, stages, sink = route.source, route.stages, route.sink
     shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")
     unit, context_rows, encoding = sink.unit, route.context_rows, None
@@ -265,6 +275,13 @@ def _sized(route: Route, window: int, task_bytes: int, chunk: tuple[int, int] | 
         for at, stage in enumerate(stages)
         if stage.filter.measures
     }
+    return _Shapes(tiler, encoding, measuring)
+
+
+def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
+    """Return a plan for tasks of these shapes, without what its processes take."""
+    source, stages, sink = route.source, route.stages, route.sink
+    tiler, encoding, measuring = shapes.tiler, shapes.encoding, shapes.measuring
     window = min(window, max(len(tiler), len(encoding or ())))
     units = -(-(encoding or tiler).task_rows // sink.unit[0])
     payload = units * sink.encoder.bound(sink.unit[0]) if sink.kind == "ordered" else 0

@@ -16,7 +16,7 @@ from imgpipe.chains.stages import Stage, input_box, reads
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
-__all__ = ["Chunk", "Tiler"]
+__all__ = ["Chunk", "Tiler", "falling"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,12 @@ class Tiler:
         return input_box(self.stages, self.with_context(box), self.info)
 
     @cached_property
+    def most_rows(self) -> int:
+        """The most rows of the input that are held for a task, if they come from top to bottom."""
+        needed = [self.needs(box) for box in self.boxes()]
+        return max(y1 - y0 for y0, y1 in falling([(box.y0, box.y1) for box in needed]))
+
+    @cached_property
     def most_needed(self) -> int:
         """The most pixels of the input that a task needs."""
         return max(self.needs(box).area for box in self.boxes())
@@ -113,6 +119,21 @@ class Tiler:
 def _count(size: int, step: int, first: int) -> int:
     """Return the number of `_spans`."""
     return 1 + len(range(first or step, size, step))
+
+
+def falling(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return stretches of rows that hold these, and never go up from one to the next.
+
+    Rows that a later stretch needs again are part of all in between.
+    """
+    rows = list(rows)
+    for index in range(len(rows) - 1, 0, -1):
+        top, bottom = rows[index - 1]
+        rows[index - 1] = min(top, rows[index][0]), bottom
+    for index in range(1, len(rows)):
+        top, bottom = rows[index]
+        rows[index] = top, max(bottom, rows[index - 1][1])
+    return rows
 
 
 def _spans(size: int, step: int, first: int) -> list[tuple[int, int]]:

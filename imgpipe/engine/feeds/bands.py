@@ -127,4 +127,6 @@ class InlineBandsFeed(BandsFeed):
 def band_bytes(*tilers: Tiler) -> int:
     """Return the size of the largest band of a pass that makes one output or several."""
     info = tilers[0].info
+    if len(tilers) == 1:
+        return tilers[0].most_rows * info.row_bytes
     return max(band.height for band in Cut(tilers).bands(info.width)) * info.row_bytes
