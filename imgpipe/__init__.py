@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imgpipe.checking import CheckReport, check
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
+    from imgpipe.executors.processes.keeping import keep_workers, shutdown
     from imgpipe.geometry import Box
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo
@@ -58,9 +59,11 @@ __all__ = [
     "filters",
     "info",
     "iter_chunks",
+    "keep_workers",
     "measure",
     "read",
     "run",
+    "shutdown",
     "submit",
     "write",
 ]
@@ -83,9 +86,11 @@ _HOMES = {
     "filter": "chains.decorator",
     "info": "inmemory",
     "iter_chunks": "iteration",
+    "keep_workers": "executors.processes.keeping",
     "measure": "measuring",
     "read": "inmemory",
     "run": "pipeline",
+    "shutdown": "executors.processes.keeping",
     "submit": "handles",
     "write": "inmemory",
 }

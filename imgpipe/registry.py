@@ -249,9 +249,9 @@ EXECUTORS = Registry(
             "imgpipe.executors.threads", "Threads of this process.", "ThreadExecutor"
         ),
         "processes": Member(
-            "imgpipe.executors.processes.pool",
+            "imgpipe.executors.processes.keeping",
             "Processes of this machine; one that dies is replaced.",
-            "ProcessExecutor",
+            "processes",
         ),
     },
     group="imgpipe.executors",

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+import imgpipe
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.testing.pictures import noise
@@ -52,6 +53,12 @@ class PicklingExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - the future tells
             future.set_exception(pickle.loads(pickle.dumps(error)))
         return future
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_worker_is_kept() -> None:
+    """Have processes that are left stand out."""
+    imgpipe.keep_workers(0)
 
 
 @pytest.fixture(scope="session")

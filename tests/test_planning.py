@@ -199,7 +199,7 @@ def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
 
     threading.Thread(target=lambda: (submitted.wait(60), control.stop())).start()
     with pytest.raises(Cancelled):
-        planning.weighed(b"", Slow(), control)  # type: ignore[arg-type]
+        planning.weighed(b"functions", Slow(), control)  # type: ignore[arg-type]
 
 
 def test_functions_that_do_not_load_are_told_by_the_run_and_not_by_the_plan(

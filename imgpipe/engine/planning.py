@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import cast
 
+from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
@@ -23,7 +25,7 @@ from imgpipe.engine.plan import Plan, make_plans
 from imgpipe.engine.route import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
-from imgpipe.executors.choice import Choice, choose, started
+from imgpipe.executors.choice import Choice, choose, is_kept, started
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated
@@ -32,6 +34,10 @@ from imgpipe.options import Options
 __all__ = ["chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
+_known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionary()
+"""Digests of the functions that the workers of an executor have loaded."""
+
+Fitted = tuple[Choice, tuple[Plan, ...]]
 
 
 def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
@@ -59,12 +65,18 @@ def planned_run(
     functions = must_travel(bare) if choice.traits.isolates else b""
     with CleanupStack() as held:
         executor: Executor | None = None
-        weight = 0, 0
-        if functions and choice.traits.shares_memory:
+        if choice.traits.shares_memory and (functions or is_kept(choice)):
             executor = held.enter_context(started(choice, choice.workers))
+
+        def fitted(weight: tuple[int, int]) -> Fitted:
+            footing = Footing(held_memory(), is_dedicated(), *weight)
+            return _fitted(source, goals, options, choice, footing)
+
+        weight = weighed(functions, executor, control)
+        if executor is not None and _is_too_heavy(executor, weight, fitted):
+            cast(Supervised, executor).kill()  # new workers hold less, and more of them fit
             weight = weighed(functions, executor, control)
-        footing = Footing(held_memory(), is_dedicated(), *weight)
-        choice, plans = _fitted(source, goals, options, choice, footing)
+        choice, plans = fitted(weight)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
         yield plans, goals, choice, executor
@@ -86,7 +98,7 @@ def _fitted(
     options: Options,
     choice: Choice,
     footing: Footing,
-) -> tuple[Choice, tuple[Plan, ...]]:
+) -> Fitted:
     """Return the plans, and who carries them. One worker may do without processes."""
 
     def plan_for(choice: Choice) -> tuple[Plan, ...]:
@@ -110,7 +122,37 @@ def _fitted(
     return alone, plan_for(alone)
 
 
-def weighed(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
+def weighed(functions: bytes, executor: Executor | None, control: Control) -> tuple[int, int]:
+    """Return what a worker takes: with its functions, and with all that is left of earlier runs."""
+    if executor is None:
+        return 0, 0
+    held = getattr(executor, "held", (0, 0))
+    if not functions:
+        return held
+    known, digest = _known.setdefault(executor, set()), digest_of(functions)
+    if any(held) and digest in known:  # they are loaded
+        return held
+    known.add(digest)
+    one, other = zip(held, _measured(functions, executor, control), strict=True)
+    return max(one), max(other)
+
+
+def _is_too_heavy(
+    executor: Executor, weight: tuple[int, int], fitted: Callable[[tuple[int, int]], Fitted]
+) -> bool:
+    """Whether more workers would fit if those of earlier runs were replaced by new ones."""
+    if not any(getattr(executor, "held", (0, 0))):
+        return False
+
+    def workers(weight: tuple[int, int]) -> int:
+        with contextlib.suppress(MemoryPlanError):
+            return fitted(weight)[1][0].workers
+        return 0
+
+    return workers(weight) < workers((0, 0))
+
+
+def _measured(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
     """Return what a worker takes with `functions` loaded, as `worker.weigh` measures it.
 
     Raises

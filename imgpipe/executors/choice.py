@@ -17,7 +17,7 @@ from imgpipe.machine import usable_processors
 from imgpipe.refusals import python_is_ending, refused
 from imgpipe.registry import EXECUTORS
 
-__all__ = ["Choice", "ExecutorLike", "choose", "must_be_known", "started"]
+__all__ = ["Choice", "ExecutorLike", "choose", "is_kept", "must_be_known", "started"]
 
 ExecutorLike = Executor | str | None
 
@@ -135,23 +135,37 @@ def _found(count: int, *, trusted: bool, pixels: int, threads: bool) -> tuple[st
 
 @contextlib.contextmanager
 def started(choice: Choice, workers: int) -> Iterator[Executor]:
-    """Have the executor for a while; end it, and its workers, unless it was passed."""
+    """Have the executor for a while; end it, or keep it for the next run, unless it was passed."""
     if isinstance(choice.executor, Executor):
         yield choice.executor
         return
     made: list[Executor] = []
+    keep = True
     try:
         with uninterrupted():  # an interrupt takes effect at the end of this
             made.append(_allowed(choice.executor, workers))
         yield made[0]
-    except BaseException:
+    except BaseException as error:
+        keep = isinstance(error, ImgpipeError)
         for executor in made:
             if isinstance(executor, Supervised):
                 executor.kill()  # a worker may be in the middle of anything
         raise
     finally:
         for executor in made:
-            executor.shutdown(wait=True, cancel_futures=True)
+            end = getattr(_loaded(choice.executor), "give_back", None) if keep else None
+            if end is not None:
+                end(executor)
+            else:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+
+def is_kept(choice: Choice) -> bool:
+    """Whether there may be an executor that an earlier run has started."""
+    if isinstance(choice.executor, Executor):
+        return False
+    asked = getattr(_loaded(choice.executor), "is_kept", None)
+    return asked is not None and bool(asked())
 
 
 def _loaded(name: str) -> Callable[[int], Executor]:

@@ -37,7 +37,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-__all__ = ["own_fork_server", "stop"]
+__all__ = ["forget", "own_fork_server", "stop"]
 
 _STOP_SECONDS = 1.0
 _NOT_TOLD = 255  # exit code of a worker whose fork server ended before it
@@ -85,6 +85,7 @@ class _Popen(popen_forkserver.Popen):
             context.set_spawning_popen(None)
         self.sentinel, child_end = _server.connect_to_new_process(self._fds)
         kept_open = os.dup(child_end)  # its closing tells the child that this process is gone
+        self._open = [kept_open, self.sentinel]
         self.finalizer = util.Finalize(self, _close, (kept_open, self.sentinel))
         try:
             with open(child_end, "wb") as pipe:
@@ -96,6 +97,7 @@ class _Popen(popen_forkserver.Popen):
         with contextlib.suppress(OSError, AttributeError):  # an old kernel; or it has ended
             self._handle = os.pidfd_open(self.pid)
             util.Finalize(self, _close, (self._handle,))
+            self._open.append(self._handle)
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """Return the exit code, None while there is none."""
@@ -109,6 +111,12 @@ class _Popen(popen_forkserver.Popen):
                     except (OSError, EOFError):
                         self.told, self.returncode = False, _NOT_TOLD
         return self.returncode
+
+    def forget(self) -> None:
+        """Close, in a fork of the parent, what the parent holds open for the process."""
+        for fd in self._open:
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
     def gone(self, seconds: float) -> bool:
         """Whether the process itself has ended, or does within `seconds`."""
@@ -160,6 +168,11 @@ class _Process(process.BaseProcess):
     def gone(self, seconds: float) -> bool:
         """Whether it has ended, or does within `seconds`, its server dead or not."""
         return self._popen is None or self._popen.gone(seconds)
+
+    def forget(self) -> None:
+        """Close, in a fork of the parent, what the parent holds open for it."""
+        if self._popen is not None:
+            self._popen.forget()
 
     @property
     def told(self) -> bool:
@@ -214,6 +227,13 @@ def stop(server: Any) -> None:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
+
+
+def forget(server: Any) -> None:
+    """Close, in a fork of this process, what tells a fork server that this process is there."""
+    if server._forkserver_alive_fd is not None:
+        with contextlib.suppress(OSError):
+            os.close(server._forkserver_alive_fd)
 
 
 def _ended(pid: int, seconds: float) -> bool:

@@ -38,6 +38,12 @@ class ProcessExecutor(Executor):
     ----------
     workers : int
         How many.
+
+    Attributes
+    ----------
+    held : (int, int)
+        The memory that a worker held before the run that goes on, at most; see
+        `machine.private_memory`.
     """
 
     traits = Traits(shares_memory=True, shares_files=True, isolates=True)
@@ -48,11 +54,14 @@ class ProcessExecutor(Executor):
         self._owner = os.getpid()
         self._closed = False
         self._workers: dict[int, Worker] = {}
+        self._forgotten: dict[int, Worker] = {}
+        self.held: tuple[int, int] = (0, 0)
         self._given: weakref.WeakKeyDictionary[Future[Any], Worker] = weakref.WeakKeyDictionary()
         allow_open_files(OPEN_FILES * workers)
         with _typed():
             self._server = Server.acquire()
         # A child process of `multiprocessing` waits at its end for children that nobody ended.
+        _pools.add(self)
         self._at_exit = util.Finalize(None, _end_left, (weakref.ref(self),), exitpriority=_EARLY)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -111,13 +120,31 @@ class ProcessExecutor(Executor):
                 worker.look_after()
 
     def limit(self, workers: int) -> None:
-        """Give tasks to no more than `workers` workers from now on."""
+        """Have no more than `workers` workers from now on; end those that are too many."""
         with self._lock:
             self._max_workers = workers
+            surplus = [self._workers.pop(n) for n in list(self._workers) if n >= workers]
+        allow_open_files(OPEN_FILES * workers)
+        _finish(surplus, cancel=False)
+
+    def prune(self) -> None:
+        """Put away the workers that have ended; a later task starts new ones."""
+        with self._lock:
+            for number, worker in list(self._workers.items()):
+                if not worker.is_living:
+                    worker.end()
+                    del self._workers[number]
+
+    def everyone(self, fn: Callable[[], T]) -> list[Future[T]]:
+        """Have every worker that has started call `fn`."""
+        with uninterrupted(), self._lock:
+            self.prune()
+            return [worker.submit(fn) for worker in self._workers.values()]
 
     def kill(self) -> None:
         """End all workers at once."""
         with self._lock:
+            self.held = (0, 0)
             workers, self._workers = list(self._workers.values()), {}
             for worker in workers:
                 worker.strike()
@@ -131,13 +158,17 @@ class ProcessExecutor(Executor):
             released, self._closed = self._closed, True
         if self._owner != os.getpid():
             return
-        for worker in workers:
-            worker.finish(cancel=cancel_futures)
-        if wait:
-            _wait_for(workers)
+        _finish(workers, cancel=cancel_futures, wait=wait)
         if not released:
             self._at_exit.cancel()
             self._server.release()
+
+    def forget(self) -> None:
+        """Close, in a fork of this process, what this process holds open for its workers."""
+        self._lock = threading.RLock()  # a thread that the fork has not may have held it
+        self._forgotten, self._workers = self._workers, {}
+        for worker in self._forgotten.values():
+            worker.forget()
 
     def _load(self, number: int) -> int:
         worker = self._workers.get(number)
@@ -148,8 +179,12 @@ class ProcessExecutor(Executor):
         return [process for process in found if process is not None]
 
 
-def _wait_for(workers: list[Worker]) -> None:
-    """Wait for the ends of workers that were told to finish."""
+def _finish(workers: list[Worker], *, cancel: bool, wait: bool = True) -> None:
+    """Have workers end once they have done what they were given; wait for that."""
+    for worker in workers:
+        worker.finish(cancel=cancel)
+    if not wait:
+        return
     with contextlib.suppress(OSError):
         revive_the_tracker()
     for worker in workers:
@@ -157,6 +192,22 @@ def _wait_for(workers: list[Worker]) -> None:
     until = time.monotonic() + JOIN_SECONDS
     for worker in workers:
         worker.wait(until)
+
+
+_pools: weakref.WeakSet[ProcessExecutor] = weakref.WeakSet()
+_forgotten: list[ProcessExecutor] = []
+
+
+def _after_fork() -> None:
+    """Let go of all pools in a fork of this process: its own end must not depend on the fork's."""
+    _forgotten.extend(_pools)  # for good, since the end of what is in them would be told to others
+    for pool in _forgotten:
+        pool.forget()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _end_left(left: weakref.ref[ProcessExecutor]) -> None:

@@ -26,11 +26,13 @@ from typing import Any
 
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["Server", "fork_now", "launching", "revive_the_tracker"]
+__all__ = ["SAFE_PATH", "Server", "fork_now", "launching", "revive_the_tracker"]
 
 _HERE = "imgpipe.executors.processes"
 _OF_USE = ("imgpipe.engine.worker", "imgpipe.filters.", "imgpipe.formats.", "imgpipe.kernels.")
-_SAFE_PATH = "PYTHONSAFEPATH"
+SAFE_PATH = "PYTHONSAFEPATH"
+"""A variable of the environment that is set while a process is started."""
+
 
 _log = logging.getLogger("imgpipe")
 
@@ -73,7 +75,11 @@ class Server:
     @classmethod
     def forget(cls) -> None:
         """Begin anew in a fork of this process, whose children the server's workers are not."""
-        cls._current, cls._lock = None, threading.Lock()
+        left, cls._current, cls._lock = cls._current, None, threading.Lock()
+        if left is not None and left._forkserver is not None:
+            from imgpipe.executors.processes.forkserver import forget  # noqa: PLC0415 - POSIX only
+
+            forget(left._forkserver)
 
     def _stop(self) -> None:
         if Server._current is self:
@@ -177,15 +183,15 @@ def _apart_from_the_folder() -> Iterator[None]:
 
     A file called ``random.py`` there would be run by them, in place of the standard library's.
     """
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     try:
         yield
     finally:
         if before is None:
-            os.environ.pop(_SAFE_PATH, None)
+            os.environ.pop(SAFE_PATH, None)
         else:
-            os.environ[_SAFE_PATH] = before
+            os.environ[SAFE_PATH] = before
 
 
 @contextlib.contextmanager

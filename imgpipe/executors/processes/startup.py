@@ -9,19 +9,22 @@ import re
 import signal
 import sys
 import threading
+import time
 
 from imgpipe.executors.base import mark_worker
 
-__all__ = ["NO_THREAD", "prepare_worker", "started_in"]
+__all__ = ["NO_THREAD", "begun", "prepare_worker", "started_in"]
 
 NO_THREAD = "the system gave a worker no thread"
 """What a worker writes into the log if that is why it ends."""
 
 _READY = "imgpipe worker {pid} is ready"
+_begun: list[int] = []
 
 
 def prepare_worker(log: str) -> None:
     """Set up a worker. Nothing here may fail: a pool swallows what its initializer raises."""
+    _begun[:] = [time.time_ns()]
     with contextlib.suppress(Exception):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     diverted = False
@@ -38,6 +41,11 @@ def prepare_worker(log: str) -> None:
     if said == NO_THREAD:
         os._exit(1)
     mark_worker()
+
+
+def begun() -> int:
+    """Return when this worker began, in nanoseconds; 0 if it is none."""
+    return _begun[0] if _begun else 0
 
 
 def started_in(log: str) -> set[int]:

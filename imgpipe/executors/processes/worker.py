@@ -103,6 +103,31 @@ class Worker:
         future.add_done_callback(self._given.discard)
         return future
 
+    @property
+    def is_living(self) -> bool:
+        """Whether it has started, and can still do tasks as far as is known."""
+        process = self.process
+        if process is None or self._pool._broken or not self._manager_is_alive:
+            return False
+        return process.exitcode is None and not (hasattr(process, "gone") and process.gone(0))
+
+    def forget(self) -> None:
+        """Close, in a fork of this process, what this process holds open for the worker.
+
+        Nothing is told to it, and no thread is joined: the fork has none.
+        """
+        manager = self._pool._executor_manager_thread or self._manager
+        _leave_alone(manager)
+        wakeup = self._pool._executor_manager_thread_wakeup
+        for end in (self._calls, self._results, wakeup):
+            for connection_ in (end and end._reader, end and end._writer):
+                with contextlib.suppress(OSError, AttributeError):
+                    connection_.close()
+        process = self.process
+        if process is not None and hasattr(process, "forget"):
+            process.forget()
+        self._log.close()
+
     def strike(self) -> None:
         """Kill the process, and leave it to `end` to wait for that."""
         process = self.process
@@ -156,6 +181,11 @@ class Worker:
             self._manager.join(JOIN_SECONDS)
         self._calls.close()
         self._log.close()
+
+    @property
+    def _manager_is_alive(self) -> bool:
+        manager = self._pool._executor_manager_thread
+        return manager is not None and manager.is_alive()
 
     def look_after(self) -> None:
         """End it if the process is gone and nobody seems to notice.
