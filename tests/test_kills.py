@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -21,6 +23,7 @@ import pytest
 import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
+from imgpipe.engine import buffers
 from imgpipe.engine.batch import Request, make_images
 from imgpipe.engine.order import ORDERS, Order
 from imgpipe.engine.plan import Goal
@@ -108,15 +111,18 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, st
 
 
 @pytest.fixture
-def nothing_is_left(tmp_path: Path) -> Iterator[set[str]]:
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Look afterwards for processes, shared memory, and files beside the outputs."""
-    processes, memory = workers_here(), set(os.listdir("/dev/shm"))
-    outputs: set[str] = set()
+    name = f"/imgpipe-test-{os.getpid()}"
+    config = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    monkeypatch.setitem(config, "semprefix", name)  # those of other programs are called otherwise
+    processes, outputs = workers_here(), set[str]()
     yield outputs
     assert {path.name for path in tmp_path.iterdir()} == outputs
+    gc.collect()
+    assert not buffers._attached
     assert eventually(lambda: workers_here() <= processes)
-    mine = f"-{os.getpid()}-"
-    assert not [name for name in set(os.listdir("/dev/shm")) - memory if mine in name]
+    assert eventually(lambda: not any(name[1:] in found for found in os.listdir("/dev/shm")))
 
 
 def request(src: Path, text: str, dst: Path, killer: Killer) -> Request:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from concurrent.futures import process as pools
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ import imgpipe
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
-from imgpipe.executors.processes import ends
+from imgpipe.executors.processes import ends, server
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
 from imgpipe.pipeline import plan_run
@@ -275,6 +275,25 @@ def test_python_does_not_wake_at_its_end_what_is_ending(png: Path) -> None:
     assert set(managers) <= set(pools._threads_wakeups)
     pool.shutdown()
     assert not set(managers) & set(pools._threads_wakeups)
+
+
+def test_a_tracker_that_is_killed_just_after_it_was_looked_at_is_only_time(
+    png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python warns of that where semaphores are made, and here warnings are errors."""
+    revive, killed = server.revive_the_tracker, list[int]()
+
+    def kill_it_then() -> None:
+        revive()
+        if len(killed) < 2:
+            killed.append(resource_tracker._resource_tracker._pid)  # type: ignore[attr-defined]
+            os.kill(killed[-1], signal.SIGKILL)
+            os.waitpid(killed[-1], 0)
+
+    with ProcessExecutor(1) as pool:
+        monkeypatch.setattr(server, "revive_the_tracker", kill_it_then)
+        assert blurred(png, 0, pool)
+    assert len(killed) == 2
 
 
 def test_half_a_result_is_not_waited_for(png: Path) -> None:

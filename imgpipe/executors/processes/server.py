@@ -157,13 +157,13 @@ def revive_the_tracker() -> None:
     """
     tracker: Any = resource_tracker._resource_tracker
     with _Launch.lock:
-        if getattr(tracker, "_fd", None) is not None and not tracker._check_alive():
+        if getattr(tracker, "_fd", None) is None:
+            resource_tracker.ensure_running()
+        elif not tracker._check_alive():
             _log.warning("the resource tracker of multiprocessing was killed; a new one is started")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it says the same, less plainly
                 resource_tracker.ensure_running()
-        else:
-            resource_tracker.ensure_running()
         if _Launch.tracker not in (None, tracker._pid):
             with contextlib.suppress(OSError):  # killed again
                 _tell_the_tracker()

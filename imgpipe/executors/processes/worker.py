@@ -11,12 +11,14 @@ import os
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
 from concurrent.futures import process as pools
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from multiprocessing.synchronize import SemLock
 from typing import Any, TypeVar
 
 from imgpipe.errors import WorkerError
@@ -40,6 +42,10 @@ JOIN_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _TRIES = 5
 _LOG_BYTES = 1 << 16
+
+# What Python raises where the resource tracker was killed just now. It warns of that, and warnings
+# may be errors.
+_TRACKER_KILLED = ConnectionError, UserWarning
 
 
 class Worker:
@@ -94,7 +100,7 @@ class Worker:
                 future = self._pool.submit(fn, *args, **kwargs)
         except BrokenProcessPool as error:
             return _lost(str(error))
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, *_TRACKER_KILLED) as error:
             self._unstarted = f"no worker could be started ({type(error).__name__}: {error})"
             if refusal(error):
                 raise
@@ -247,11 +253,23 @@ class Worker:
 def _pool_of_one(server: Server, log: str) -> ProcessPoolExecutor:
     for _ in range(_TRIES):
         # The resource tracker, which has to know of semaphores, may be killed at any time.
-        with contextlib.suppress(ConnectionError), launching():
-            return ProcessPoolExecutor(
-                1, server.context, initializer=prepare_worker, initargs=(log,)
-            )
+        try:
+            with launching():
+                return ProcessPoolExecutor(
+                    1, server.context, initializer=prepare_worker, initargs=(log,)
+                )
+        except _TRACKER_KILLED as error:
+            _unlink_semaphore(error)
     raise WorkerError("the resource tracker of multiprocessing is killed again and again")
+
+
+def _unlink_semaphore(error: BaseException) -> None:
+    """Unlink the semaphore that `error` kept from being registered, as nobody else does."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, SemLock):
+            with contextlib.suppress(OSError, UserWarning):
+                SemLock._cleanup(made._semlock.name)  # type: ignore[attr-defined]
 
 
 def _leave_alone(manager: threading.Thread | None) -> None:
