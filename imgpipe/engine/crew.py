@@ -15,9 +15,9 @@ import contextlib
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order
 from imgpipe.engine.taskqueue import Done, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import Task
+from imgpipe.engine.underway import UnderWay
 from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
 from imgpipe.errors import Cancelled
 from imgpipe.executors.base import Supervised, traits_of, works_at_once
@@ -61,30 +62,6 @@ class _Stop:
     """Somebody wants an image to end."""
 
     number: int
-
-
-@dataclass(eq=False)
-class _Active:
-    """An image that is admitted."""
-
-    turn: int
-    image: Image
-    flows: Generator[Flow, None, Any] = field(init=False)
-    flow: Flow | None = None
-    started: bool = False
-    error: Exception | None = None
-    deadline: float = 0.0  # of one that has failed: when its workers are ended
-
-    def __post_init__(self) -> None:
-        self.flows = self.image.flows()
-
-    @property
-    def number(self) -> int:
-        return self.image.number
-
-    @property
-    def pixels(self) -> int:
-        return self.image.pixels
 
 
 class Crew:
@@ -129,8 +106,8 @@ class Crew:
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._clock = clock
         self._at_once = works_at_once(executor)
-        self._active: dict[int, _Active] = {}
-        by_flow = self._by_flow = dict[int, _Active]()
+        self._active: dict[int, UnderWay] = {}
+        by_flow = self._by_flow = dict[int, UnderWay]()
         # None of these refers to the crew: the executor has to go as soon as the crew has.
         inbox = self._inbox
         self.wake: Callable[[], None] = lambda: inbox.put(_Woken())
@@ -191,7 +168,7 @@ class Crew:
 
     def _begin(self, image: Image) -> None:
         with uninterrupted():
-            active = self._active[image.number] = _Active(self._waiting.take(image), image)
+            active = self._active[image.number] = UnderWay(self._waiting.take(image), image)
         self._next_flow(active)
 
     def _drop(self, image: Image, error: Exception) -> None:
@@ -201,19 +178,19 @@ class Crew:
             image.close()
             self._outcomes.append(Outcome(turn, error=error))
 
-    def _next_flow(self, active: _Active) -> None:
+    def _next_flow(self, active: UnderWay) -> None:
         """Have an image begin its next flow, or end."""
         try:
-            active.flow, active.started = next(active.flows), False
-        except StopIteration as stop:
-            self._finish(active, stop.value)
+            flow = active.advance()
         except Exception as error:  # noqa: BLE001 - it is the outcome
             active.error = error
+            flow = None
+        if flow is None:
             self._finish(active)
         else:
-            self._by_flow[active.flow.number] = active
+            self._by_flow[flow.number] = active
 
-    def _start(self, active: _Active) -> bool:
+    def _start(self, active: UnderWay) -> bool:
         """Start the flow of an image, unless as many flows read as there is room for."""
         flow = active.flow
         assert flow is not None
@@ -241,14 +218,7 @@ class Crew:
                 for _ in range(self._workers):
                     self._executor.submit(worker.warm_up, ref)
 
-    def _end_flow(self, active: _Active) -> None:
-        with uninterrupted():
-            if active.flow is not None:
-                self._by_flow.pop(active.flow.number, None)
-                active.flow.close()
-                active.flow = None
-
-    def _fail(self, active: _Active, error: Exception) -> None:
+    def _fail(self, active: UnderWay, error: Exception) -> None:
         """End an image; its workers may need a moment to come back."""
         if active.error is not None:
             return
@@ -259,18 +229,22 @@ class Crew:
         if (self._alone and not self._lasting) or not self._queue.out(active.flow.number):
             self._finish(active)
 
-    def _finish(self, active: _Active, result: Any = None) -> None:
-        try:
-            with uninterrupted(), contextlib.ExitStack() as held:
-                held.callback(self._active.pop, active.number, None)
-                held.callback(active.image.close)
-                held.callback(active.flows.close)
-                held.callback(self._end_flow, active)
-        except Exception as error:  # noqa: BLE001 - it is the outcome, if there is no other
-            active.error = active.error or error
-        # The error refers to frames which refer to the image: together they would never go.
-        self._outcomes.append(Outcome(active.turn, result, active.error))
-        active.error = None
+    def _end_flow(self, active: UnderWay) -> None:
+        if active.flow is not None:
+            self._by_flow.pop(active.flow.number, None)
+        active.end_flow()
+
+    def _finish(self, active: UnderWay) -> None:
+        """End an image, and say what has become of it."""
+        with uninterrupted():
+            if active.flow is not None:
+                self._by_flow.pop(active.flow.number, None)
+            try:
+                active.close()
+            except Exception as error:  # noqa: BLE001 - it is the outcome, if there is no other
+                active.error = active.error or error
+            self._active.pop(active.number, None)
+        self._outcomes.append(active.outcome())
 
     # --- tasks --------------------------------------------------------------------------
 
@@ -286,7 +260,7 @@ class Crew:
             else:
                 return
 
-    def _ask(self, active: _Active) -> Task | None:
+    def _ask(self, active: UnderWay) -> Task | None:
         """Return the next task of an image; go on to its next flow where one is done."""
         while active.error is None and active.flow is not None:
             try:
@@ -397,7 +371,7 @@ class Crew:
             self._outcomes.clear()
 
 
-def _told_of(task: Task, by_flow: dict[int, _Active]) -> tuple[str, str]:
+def _told_of(task: Task, by_flow: dict[int, UnderWay]) -> tuple[str, str]:
     """Return the name of the image of `task`, and in words what it works on."""
     active = by_flow.get(task.flow)
     if active is None or active.flow is None:
