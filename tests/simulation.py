@@ -232,6 +232,24 @@ class SimulatedPool(SimulatedExecutor):
             self._end(one, WANTED)
 
 
+class SimulatedSerial(SimulatedExecutor):
+    """An executor that does each task while it is handed over."""
+
+    at_once = True
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        (task,) = args
+        flow, future = self.flows[task.flow], Future[Any]()
+        assert not flow.closed
+        self.submitted.append((task.flow, task.index))
+        self.world.now += flow.seconds[task.index]
+        if error := flow.failing.get(task.index):
+            future.set_exception(error)
+        else:
+            future.set_result(Receipt())
+        return future
+
+
 def _sign(note: Slot | None, pid: int) -> None:
     if note is not None:
         note.array((1,), whereabouts._FIELDS)["worker"] = pid
@@ -295,8 +313,9 @@ class SimulatedFlow:
     def start(self, wake: Callable[[], None] | None) -> None:
         assert not self.started
         self.started = True
-        if self._reading is not None:
-            assert wake is not None
+        if wake is None:
+            self._ready = len(self.seconds)
+        elif self._reading is not None:
             self._read_on(wake)
 
     def next_task(self) -> Task | None:
@@ -404,15 +423,16 @@ class Simulation:
     ----------
     workers : int
         How many.
-    supervised : bool
-        Whether they can be replaced.
+    kind : type
+        What carries the tasks.
     **options
         For the crew.
     """
 
-    def __init__(self, workers: int = 2, *, supervised: bool = True, **options: Any) -> None:
+    def __init__(
+        self, workers: int = 2, *, kind: type[SimulatedExecutor] = SimulatedPool, **options: Any
+    ) -> None:
         self.world = World()
-        kind = SimulatedPool if supervised else SimulatedExecutor
         self.executor = kind(self.world, workers)
         options = {"lasting": True} | options
         self.crew = Crew(

@@ -169,6 +169,16 @@ def test_only_the_task_that_the_worker_had_signed_is_blamed(note: Slot) -> None:
     assert [ledger.queue.out(1), ledger.queue.out(2)] == [0, 1]
 
 
+def test_the_signature_of_one_worker_does_not_count_against_the_next(note: Slot) -> None:
+    ledger = Ledger(Pool())
+    ledger.executor.end = End("signal SIGSEGV", pid=os.getpid())  # type: ignore[attr-defined]
+    ledger.submit(task(1, 0, note))
+    sign(note)
+    for _ in range(3):
+        ledger.executor.futures[-1].set_exception(BrokenExecutor("dead"))
+        assert [type(message) for message in ledger.messages()] == [Lost]
+
+
 def test_nothing_is_told_of_a_flow_that_is_abandoned() -> None:
     for settle in (
         lambda future: future.set_result(Receipt()),

@@ -252,6 +252,8 @@ class Crew:
         """Have tasks done while fewer than the window are out."""
         while self._queue.room:
             for active in self._order.arranged(list(self._active.values())):
+                if self._at_once and self._outcomes:  # they are told before more is done here
+                    return
                 task = self._ask(active)
                 if task is not None:
                     self._order.served(active)
