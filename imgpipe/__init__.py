@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from imgpipe.iteration import iter_chunks
     from imgpipe.measuring import measure
     from imgpipe.parameters import Between, Example, Through
-    from imgpipe.pipeline import run
+    from imgpipe.running import run
 
 __version__ = "0.1.0"
 
@@ -89,7 +89,7 @@ _HOMES = {
     "keep_workers": "executors.processes.keeping",
     "measure": "measuring",
     "read": "inmemory",
-    "run": "pipeline",
+    "run": "running",
     "shutdown": "executors.processes.keeping",
     "submit": "handles",
     "write": "inmemory",

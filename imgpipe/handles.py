@@ -20,8 +20,8 @@ from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.opening import must_be_meant, name_of
 from imgpipe.options import Options
-from imgpipe.pipeline import run
 from imgpipe.refusals import begin
+from imgpipe.running import run
 
 __all__ = ["Handle", "submit"]
 

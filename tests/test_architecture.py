@@ -40,7 +40,7 @@ WAYS_IN = {
     "inmemory",
     "iteration",
     "measuring",
-    "pipeline",
+    "running",
     "testing",
 }
 MEMBERS = {

@@ -17,7 +17,7 @@ from imgpipe.engine.control import Control
 from imgpipe.errors import ImgpipeError, UsageError
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.filters import blend, blur, crop, invert
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import noise
 
 PHOTO = noise((23, 31, 3), "uint8")

@@ -96,8 +96,8 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
-    monkeypatch.setattr("imgpipe.pipeline.run", fake.run)
-    monkeypatch.setattr("imgpipe.pipeline.plan_run", fake.plan_run)
+    monkeypatch.setattr("imgpipe.running.run", fake.run)
+    monkeypatch.setattr("imgpipe.running.plan_run", fake.plan_run)
     return fake
 
 

@@ -152,7 +152,7 @@ def from_command_line(one: Filter) -> Chain:
         raise UsageError("only asked")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imgpipe.pipeline.run", run)
+        patch.setattr("imgpipe.running.run", run)
         execute(words)
     return asked[0]
 

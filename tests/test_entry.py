@@ -20,7 +20,7 @@ from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute
 from imgpipe.errors import ChainError, DeclarationError, UsageError
 from imgpipe.filters import blur, grayscale, invert
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 

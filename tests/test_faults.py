@@ -33,7 +33,7 @@ from imgpipe.errors import (
 from imgpipe.events import TaskDone, WorkerLost, Written
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur, invert
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import natural
 from tests.leftovers import eventually, nothing_new_in_shared_memory, session_ends, unused_segments
 

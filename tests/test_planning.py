@@ -19,7 +19,7 @@ from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.filters import blur, crop, resize
 from imgpipe.options import Options
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import noise
 
 in_proc = pytest.mark.skipif(sys.platform != "linux", reason="measured in /proc")
@@ -69,7 +69,7 @@ def test_a_run_that_fills_its_plan_takes_a_third_of_it_at_least_and_never_more(
 ) -> None:
     """Within one process, so that the report tells of both."""
     code = (
-        "import sys, imgpipe.cli, imgpipe.pipeline as pipeline\n"
+        "import sys, imgpipe.cli, imgpipe.running as pipeline\n"
         "run = pipeline.run\n"
         "def told(*args, **options):\n"
         "    report = run(*args, **options)\n"

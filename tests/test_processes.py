@@ -27,7 +27,7 @@ from imgpipe.events import TaskDone
 from imgpipe.executors.processes import ends, server
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import noise
 from tests.leftovers import (
     command_of,

@@ -18,8 +18,8 @@ from imgpipe import progress
 from imgpipe.checking import CheckReport
 from imgpipe.events import Compared, Event, Finished, Report, Started, TaskDone, WorkerLost, Written
 from imgpipe.geometry import Box
-from imgpipe.pipeline import plan_run
 from imgpipe.progress import Bar
+from imgpipe.running import plan_run
 
 
 class Terminal(io.StringIO):

@@ -13,7 +13,7 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import FilterError
 from imgpipe.filters import autocontrast, blend, blur, flip, invert
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import noise
 from tests.faraway import FarAwayExecutor
 

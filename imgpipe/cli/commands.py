@@ -301,8 +301,8 @@ def _make_image(
 ) -> None:
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.machine import dedicated  # noqa: PLC0415
-    from imgpipe.pipeline import plan_run, run  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
+    from imgpipe.running import plan_run, run  # noqa: PLC0415
 
     collect_garbage()
     options["workers"] = jobs

@@ -20,8 +20,8 @@ from imgpipe.executors.base import Supervised, Traits, traits_of
 from imgpipe.filters import autocontrast, blur, flip
 from imgpipe.image import Pixels
 from imgpipe.inmemory import write
-from imgpipe.pipeline import run
 from imgpipe.registry import EXECUTORS
+from imgpipe.running import run
 from imgpipe.testing.pictures import noise
 from imgpipe.testing.suite import Suite, must
 

@@ -20,7 +20,7 @@ from imgpipe.checking import check
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.inmemory import apply
-from imgpipe.pipeline import run
+from imgpipe.running import run
 from imgpipe.testing.pictures import Kind, kinds, seen, with_hidden
 from imgpipe.testing.suite import Suite, must, must_equal
 

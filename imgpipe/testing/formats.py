@@ -25,8 +25,8 @@ from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.inmemory import info, read, write
-from imgpipe.pipeline import run
 from imgpipe.registry import FORMATS
+from imgpipe.running import run
 from imgpipe.testing.files import must_tell_of_damage, put_in, taken_out
 from imgpipe.testing.pictures import noise
 from imgpipe.testing.suite import Suite, must, must_equal

@@ -40,7 +40,7 @@ from imgpipe.formats.opening import open_sink
 from imgpipe.formats.png.reading import PngRows
 from imgpipe.image import ImageInfo, Metadata
 from imgpipe.options import Options
-from imgpipe.pipeline import plan_run
+from imgpipe.running import plan_run
 from tests.conftest import PicklingExecutor, noise
 
 
