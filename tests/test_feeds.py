@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import buffers
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.choice import feed_for
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Input, Shared
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import Cancelled, CorruptError
@@ -57,18 +57,18 @@ WAYS: dict[str, Callable[[], Any]] = {
 READING = ["bands", "whole", "inline", "inline random"]
 
 
-def cut_of(chain: str, rows: int) -> Cut:
+def parts_of(chain: str, rows: int) -> Parts:
     stages = resolve(chain_from(chain), INFO)
     after = stages[-1].after
-    return Cut((Tiler(INFO, stages, after.height, after.width, rows, (16, 16)),))
+    return Parts((Tiler(INFO, stages, after.height, after.width, rows, (16, 16)),))
 
 
-def feed_of(way: str, cut: Cut, window: int, source: Any = None, check: Any = None) -> Feed:
-    most = max(box.height for box in cut.bands(INFO.width)) * INFO.row_bytes
+def feed_of(way: str, parts: Parts, window: int, source: Any = None, check: Any = None) -> Feed:
+    most = max(box.height for box in parts.bands(INFO.width)) * INFO.row_bytes
     return feed_for(
         way.split(maxsplit=1)[0],  # type: ignore[arg-type]
         source or WAYS[way](),
-        cut,
+        parts,
         check or (lambda: None),
         window=window,
         band_bytes=most,
@@ -96,12 +96,12 @@ def test_each_task_gets_the_pixels_that_it_needs(
     way: str, chain: str, rows: int, window: int, threaded: bool, seed: int
 ) -> None:
     """Whichever task lands first, and while those under way still hold theirs."""
-    cut, draw = cut_of(chain, rows), random.Random(seed)
-    feed, ready = feed_of(way, cut, window), threading.Semaphore(0)
+    parts, draw = parts_of(chain, rows), random.Random(seed)
+    feed, ready = feed_of(way, parts, window), threading.Semaphore(0)
     threaded = threaded and feed.reads
     feed.start(ready.release if threaded else None)
     out: list[tuple[Input, list[Box]]] = []
-    for index in range(len(cut)):
+    for index in range(len(parts)):
         while len(out) == window or (out and draw.random() < 0.3):
             image, asked = out.pop(draw.randrange(len(out)))
             must_be_right(image, asked)
@@ -109,7 +109,7 @@ def test_each_task_gets_the_pixels_that_it_needs(
         while (taken := feed.take()) is None:
             assert threaded
             assert ready.acquire(timeout=30)
-        out.append((taken, cut.reads(index)))
+        out.append((taken, parts.reads(index)))
     for image, asked in out:
         must_be_right(image, asked)
         feed.give_back(image)
@@ -123,8 +123,8 @@ def test_each_task_gets_the_pixels_that_it_needs(
 
 @pytest.mark.parametrize("way", READING)
 def test_no_more_is_read_than_may_be_under_way(way: str) -> None:
-    cut = cut_of("invert", 10)
-    feed = feed_of(way, cut, 3)
+    parts = parts_of("invert", 10)
+    feed = feed_of(way, parts, 3)
     feed.start(None)
     taken = [feed.take() for _ in range(5)]
     if way == "whole":  # all tasks look at the same memory
@@ -140,7 +140,7 @@ def test_no_more_is_read_than_may_be_under_way(way: str) -> None:
 
 def test_bands_lie_in_as_many_slots_as_tasks_may_be_under_way() -> None:
     before = set(buffers._attached)
-    feed = feed_of("bands", cut_of("invert", 10), 3)
+    feed = feed_of("bands", parts_of("invert", 10), 3)
     assert set(buffers._attached) == before  # none before it starts
     feed.start(None)
     slots = set()
@@ -156,7 +156,7 @@ def test_bands_lie_in_as_many_slots_as_tasks_may_be_under_way() -> None:
 
 def test_a_whole_image_is_decoded_once() -> None:
     source = WholeArray()
-    feed = feed_of("whole", cut_of("invert", 10), 3, source)
+    feed = feed_of("whole", parts_of("invert", 10), 3, source)
     feed.start(None)
     while feed.take() is not None:
         pass
@@ -166,7 +166,7 @@ def test_a_whole_image_is_decoded_once() -> None:
 
 
 def test_pieces_that_were_read_are_told_once() -> None:
-    feed = feed_of("bands", cut_of("invert", 50), 3)
+    feed = feed_of("bands", parts_of("invert", 50), 3)
     feed.start(None)
     feed.take()
     ((started, ended, box),) = feed.spans()
@@ -205,8 +205,8 @@ class FailingArray(SequentialArray):
 def test_damage_is_told_after_what_was_read_before_it(
     at: int, given_before: int, threaded: bool
 ) -> None:
-    cut, ready = cut_of("invert", 10), threading.Semaphore(0)
-    feed = feed_of("bands", cut, 10, FailingArray(INFO, PIXELS, at=at))
+    parts, ready = parts_of("invert", 10), threading.Semaphore(0)
+    feed = feed_of("bands", parts, 10, FailingArray(INFO, PIXELS, at=at))
     feed.start(ready.release if threaded else None)
     found: list[Input] = []
 
@@ -227,7 +227,7 @@ def test_damage_is_told_after_what_was_read_before_it(
 @pytest.mark.parametrize("way", READING)
 def test_a_reader_that_waits_for_a_place_ends_when_it_is_closed(way: str) -> None:
     ready = threading.Semaphore(0)
-    feed = feed_of(way, cut_of("invert", 10), 1)
+    feed = feed_of(way, parts_of("invert", 10), 1)
     feed.start(ready.release)
     assert ready.acquire(timeout=30)
     feed.close()  # returns, which is all
@@ -240,7 +240,7 @@ def test_a_run_that_is_to_end_stops_the_reader(threaded: bool) -> None:
         raise Cancelled("stopped")
 
     ready = threading.Semaphore(0)
-    feed = feed_of("whole", cut_of("invert", 10), 1, check=stopped)
+    feed = feed_of("whole", parts_of("invert", 10), 1, check=stopped)
     feed.start(ready.release if threaded else None)
     assert not threaded or ready.acquire(timeout=30)
     with pytest.raises(Cancelled):

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.chore import Chore
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.flow import PassFlow, Worker
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.outlets import Measured
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
 from imgpipe.engine.tiler import Tiler
@@ -95,9 +95,9 @@ class Made:
         self, *rows: int, window: int = 3, ready: int | None = None, fold: Fold | None = None
     ) -> None:
         tilers = tuple(map(tiler, rows))
-        self.cut = Cut(tilers)
-        self.feed = Given(len(self.cut))
-        self.feed.ready = len(self.cut) if ready is None else ready
+        self.parts = Parts(tilers)
+        self.feed = Given(len(self.parts))
+        self.feed.ready = len(self.parts) if ready is None else ready
         self.outlets: tuple[Any, ...] = tuple(Gathered() for _ in rows)
         self.events: list[Event] = []
         self.held = CleanupStack()
@@ -109,7 +109,7 @@ class Made:
             job=Job("in.png", tuple(map(Branch, tilers))),
             ref=REF,
             feed=self.feed,
-            cut=self.cut,
+            parts=self.parts,
             outlets=self.outlets if fold is None else (Measured(fold, window),),
             operands=((),) * len(rows),
             inline=False,
@@ -156,7 +156,7 @@ def test_whatever_the_order_of_receipts_all_is_served_once(
             out.append(task)
         if out:
             made.land(out.pop(draw.randrange(len(out))))
-    assert given_out == len(made.cut)
+    assert given_out == len(made.parts)
     for branch, outlet in enumerate(made.outlets):
         assert outlet.served == list(range(len(tiler(rows[branch]))))
     assert not made.feed.lent

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from imgpipe.chains.faint import both
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import Feed, Wake
 from imgpipe.engine.feeds.carried import carried
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Job
 from imgpipe.engine.lease import Lease, Place
 from imgpipe.engine.outlets import Outlet
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Direct, Input, JobRef, Part, Task
 from imgpipe.engine.whereabouts import chunk_at, last_noted
 from imgpipe.engine.worker import Receipt
@@ -125,7 +125,7 @@ class PassFlow:
         How workers get it.
     feed : Feed
         Where they get the image from.
-    cut : Cut
+    parts : Parts
         The parts of every task.
     outlets : tuple of Outlet
         Where the parts of each branch end.
@@ -153,7 +153,7 @@ class PassFlow:
         job: Job,
         ref: JobRef,
         feed: Feed,
-        cut: Cut,
+        parts: Parts,
         outlets: tuple[Outlet, ...],
         operands: tuple[tuple[RandomSource, ...], ...],
         inline: bool,
@@ -164,11 +164,11 @@ class PassFlow:
     ) -> None:
         self.number = next_number()
         self._turn, self._kind = turn, kind
-        self._job, self._ref, self._feed, self._cut = job, ref, feed, cut
+        self._job, self._ref, self._feed, self._parts = job, ref, feed, parts
         self._outlets, self._operands, self._inline = outlets, operands, inline
         self._lease, self._fold, self._tell, self._held = lease, fold, tell, held
         self._made = 0
-        self._waiting = len(cut)  # tasks that are not served
+        self._waiting = len(parts)  # tasks that are not served
         self._places: dict[int, tuple[Place, int]] = {}  # and how many parts are not served
         self._task_of: dict[tuple[int, int], int] = {}
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
@@ -202,7 +202,7 @@ class PassFlow:
         """
         if self._fold is not None and (due := self._fold.due()):
             return self._merging(due)
-        if self._made == len(self._cut):
+        if self._made == len(self._parts):
             if not self._feed.over:
                 self._feed.take()  # lets it look at what follows the last row
             return None
@@ -259,11 +259,11 @@ class PassFlow:
             replace(
                 part,
                 operands=tuple(
-                    map(self._operand, self._operands[part.branch], self._cut.operands(part))
+                    map(self._operand, self._operands[part.branch], self._parts.operands(part))
                 ),
                 output=place.outputs[part.branch],
             )
-            for part in self._cut[index]
+            for part in self._parts[index]
         )
         self._places[index] = place, len(parts)
         for part in parts:
@@ -281,7 +281,7 @@ class PassFlow:
 
     def _merging(self, values: tuple[Any, ...]) -> Task:
         """Return the task of merging `values`; there is never more than one of them under way."""
-        index, note = len(self._cut), self._lease.beside
+        index, note = len(self._parts), self._lease.beside
         return Task(
             "merge", self.number, index, self._ref, note=note, values=values, made=time.monotonic()
         )

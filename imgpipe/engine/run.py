@@ -26,13 +26,13 @@ from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
 from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.choice import feed_for
 from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed, Staged
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.route import Goal
 from imgpipe.engine.sealing import SealFlow
@@ -278,7 +278,7 @@ class Run:
         staged: Scratch | None = None,
     ) -> PassFlow:
         """Return a pass over the image, or over a scratch file that was made of it."""
-        cut = Cut(tuple(branch.tiler for branch in job.branches))
+        parts = Parts(tuple(branch.tiler for branch in job.branches))
         plan = tails[0].plan
         window = min(tail.plan.window for tail in tails)
         near = self._traits.isolates and self._traits.shares_memory
@@ -293,7 +293,7 @@ class Run:
             ref = published(job, self._traits, opened)
             lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
             feed = feed_for(
-                plan.feed, source, cut, self._control.check,
+                plan.feed, source, parts, self._control.check,
                 window=window, band_bytes=max(tail.plan.band_bytes for tail in tails), shared=near,
             )  # fmt: skip
             flow = PassFlow(
@@ -302,7 +302,7 @@ class Run:
                 job=job,
                 ref=ref,
                 feed=feed,
-                cut=cut,
+                parts=parts,
                 outlets=tuple(self._outlet(tail, fold, window) for tail in tails),
                 operands=tuple(self._operands[number] for number in numbers) or ((),),
                 inline=plan.feed == "inline",

@@ -12,8 +12,8 @@ import numpy as np
 
 from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Inline, Input, Shared
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, SequentialSource
@@ -35,7 +35,7 @@ class BandsFeed(ReadingFeed):
     ----------
     source : SequentialSource
         The image.
-    cut : Cut
+    parts : Parts
         The tasks.
     check : callable
         Raises if the run is to end.
@@ -48,14 +48,14 @@ class BandsFeed(ReadingFeed):
     def __init__(
         self,
         source: SequentialSource,
-        cut: Cut,
+        parts: Parts,
         check: Check,
         *,
         count: int,
         size: int,
         shared: bool,
     ) -> None:
-        super().__init__(cut, check)
+        super().__init__(parts, check)
         self._source, self._count, self._size, self._shared = source, count, size, shared
         self._buffers: Buffers | None = None
         self._ahead = False
@@ -85,7 +85,7 @@ class BandsFeed(ReadingFeed):
     def _read(self) -> Iterator[Input]:
         rows = RowsOf(self._source, self._check, ahead=self._ahead)
         try:
-            for needs in self._cut.bands(self._source.info.width):
+            for needs in self._parts.bands(self._source.info.width):
                 pixels, image = self._band(needs)
                 with self._timed(needs):
                     rows.fill(pixels, needs.y0)
@@ -129,4 +129,4 @@ def band_bytes(*tilers: Tiler) -> int:
     info = tilers[0].info
     if len(tilers) == 1:
         return tilers[0].most_rows * info.row_bytes
-    return max(band.height for band in Cut(tilers).bands(info.width)) * info.row_bytes
+    return max(band.height for band in Parts(tilers).bands(info.width)) * info.row_bytes

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from imgpipe.cleanup import uninterrupted
-from imgpipe.engine.cut import Cut
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Input
 from imgpipe.errors import Cancelled
 from imgpipe.formats.base import Check
@@ -74,14 +74,14 @@ class ReadingFeed:
 
     Parameters
     ----------
-    cut : Cut
+    parts : Parts
         The tasks.
     check : callable
         Raises if the run is to end.
     """
 
-    def __init__(self, cut: Cut, check: Check) -> None:
-        self._cut, self._check_run = cut, check
+    def __init__(self, parts: Parts, check: Check) -> None:
+        self._parts, self._check_run = parts, check
         self._places: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._ready: deque[Input] = deque()
         self._spans: deque[Span] = deque()
@@ -169,7 +169,7 @@ class ReadingFeed:
         self._spans.append((started, time.monotonic(), box))
 
     def _taken_here(self) -> Input | None:
-        if self._ended or (self._given < len(self._cut) and self._places.empty()):
+        if self._ended or (self._given < len(self._parts) and self._places.empty()):
             return None
         image: Input | None = next(self._images, None)
         self._ended = image is None

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from imgpipe.engine.costs import Cost, pixel_bytes
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Inline, Input
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource
@@ -24,7 +24,7 @@ class CarriedFeed(ReadingFeed):
     ----------
     source : RandomSource
         The image.
-    cut : Cut
+    parts : Parts
         The tasks.
     check : callable
         Raises if the run is to end.
@@ -32,8 +32,8 @@ class CarriedFeed(ReadingFeed):
         How many tasks are under way at once.
     """
 
-    def __init__(self, source: RandomSource, cut: Cut, check: Check, *, count: int) -> None:
-        super().__init__(cut, check)
+    def __init__(self, source: RandomSource, parts: Parts, check: Check, *, count: int) -> None:
+        super().__init__(parts, check)
         self._source, self._count = source, count
 
     @staticmethod
@@ -51,10 +51,10 @@ class CarriedFeed(ReadingFeed):
             self._places.put(0)
 
     def _read(self) -> Iterator[Input]:
-        for index in range(len(self._cut)):
+        for index in range(len(self._parts)):
             self._place()
             self._check()
-            asked = self._cut.reads(index)
+            asked = self._parts.reads(index)
             with self._timed(asked[0]):
                 image = carried(self._source, asked)
             yield image

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.bands import BandsFeed, InlineBandsFeed, band_bytes
 from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.opened import OpenedFeed
 from imgpipe.engine.feeds.whole import WholeFeed
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
 
@@ -49,7 +49,7 @@ def slot_bytes(way: Way, tilers: tuple[Tiler, ...], *, together: bool = False) -
 def feed_for(
     way: Way,
     source: Source,
-    cut: Cut,
+    parts: Parts,
     check: Check,
     *,
     window: int,
@@ -64,7 +64,7 @@ def feed_for(
         ``bands``, ``direct``, ``whole``, ``inline`` or ``opened``.
     source : Source
         The image.
-    cut : Cut
+    parts : Parts
         The tasks.
     check : callable
         Raises if the run is to end.
@@ -81,14 +81,14 @@ def feed_for(
         case "opened":
             return OpenedFeed(source)
         case "whole":
-            return WholeFeed(cast(WholeSource, source), cut, check, shared=shared)
+            return WholeFeed(cast(WholeSource, source), parts, check, shared=shared)
         case "bands":
             return BandsFeed(
-                cast(SequentialSource, source), cut, check,
+                cast(SequentialSource, source), parts, check,
                 count=window, size=band_bytes, shared=shared,
             )  # fmt: skip
     if source.access == "random":
-        return CarriedFeed(source, cut, check, count=window)
+        return CarriedFeed(source, parts, check, count=window)
     return InlineBandsFeed(
-        cast(SequentialSource, source), cut, check, count=window, size=0, shared=False
+        cast(SequentialSource, source), parts, check, count=window, size=0, shared=False
     )

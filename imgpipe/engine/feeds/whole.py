@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.cut import Cut
 from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Input, Shared
 from imgpipe.formats.base import Check, WholeSource
 
@@ -21,7 +21,7 @@ class WholeFeed(ReadingFeed):
     ----------
     source : WholeSource
         The image.
-    cut : Cut
+    parts : Parts
         The tasks.
     check : callable
         Raises if the run is to end.
@@ -29,8 +29,8 @@ class WholeFeed(ReadingFeed):
         Whether the pixels must be visible to other processes.
     """
 
-    def __init__(self, source: WholeSource, cut: Cut, check: Check, *, shared: bool) -> None:
-        super().__init__(cut, check)
+    def __init__(self, source: WholeSource, parts: Parts, check: Check, *, shared: bool) -> None:
+        super().__init__(parts, check)
         self._source, self._shared = source, shared
         self._buffers: Buffers | None = None
 
@@ -56,5 +56,5 @@ class WholeFeed(ReadingFeed):
         with self._timed(info.box):
             self._source.decode_into(pixels, self._check)
         image = Shared(slot, info.box, info.channels, info.dtype)
-        for _ in range(len(self._cut)):
+        for _ in range(len(self._parts)):
             yield image

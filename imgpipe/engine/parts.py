@@ -1,4 +1,4 @@
-"""Cut: which part of the output of each branch a task makes.
+"""Parts: the share of each branch in every task of a flow.
 
 The branch with the most boxes leads: it makes one box in each task. The others make theirs as soon
 as the lead has come as far down the image.
@@ -13,10 +13,10 @@ from imgpipe.engine.tasks import Part
 from imgpipe.engine.tiler import Tiler, falling
 from imgpipe.geometry import Box
 
-__all__ = ["Cut"]
+__all__ = ["Parts"]
 
 
-class Cut(Sequence[tuple[Part, ...]]):
+class Parts(Sequence[tuple[Part, ...]]):
     """The parts of every task of a flow, in order.
 
     Parameters

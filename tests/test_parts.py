@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.cut import Cut
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.image import ImageInfo
 
@@ -32,13 +32,15 @@ def test_each_part_of_each_branch_is_made_once_and_in_order(
     branches: list[tuple[str, int]],
 ) -> None:
     tilers = tuple(tiler(*branch) for branch in branches)
-    cut = Cut(tilers)
-    assert len(cut) == max(map(len, tilers))
+    parts = Parts(tilers)
+    assert len(parts) == max(map(len, tilers))
     for branch, own in enumerate(tilers):
-        parts = [part for index in range(len(cut)) for part in cut[index] if part.branch == branch]
+        parts = [
+            part for index in range(len(parts)) for part in parts[index] if part.branch == branch
+        ]
         assert [part.turn for part in parts] == list(range(len(own)))
         assert [part.box for part in parts] == list(own.boxes())
-    assert all(cut[index] for index in range(len(cut)))
+    assert all(parts[index] for index in range(len(parts)))
 
 
 @given(BRANCHES)
@@ -46,24 +48,26 @@ def test_bands_hold_what_their_tasks_need_and_go_down_the_image(
     branches: list[tuple[str, int]],
 ) -> None:
     tilers = tuple(tiler(*branch) for branch in branches)
-    cut = Cut(tilers)
-    bands = cut.bands(INFO.width)
+    parts = Parts(tilers)
+    bands = parts.bands(INFO.width)
     for index, band in enumerate(bands):
         assert band.clip(INFO.height, INFO.width) == band
-        assert all(band.contains(tilers[part.branch].needs(part.box)) for part in cut[index])
+        assert all(band.contains(tilers[part.branch].needs(part.box)) for part in parts[index])
     for one, next_one in pairwise(bands):
         assert one.y0 <= next_one.y0
         assert one.y1 <= next_one.y1
 
 
 def test_a_smaller_output_follows_the_larger_one_down_the_image() -> None:
-    cut = Cut((tiler("invert", 10), tiler("resize:50%", 10)))
-    small = {part.turn: index for index in range(len(cut)) for part in cut[index] if part.branch}
+    parts = Parts((tiler("invert", 10), tiler("resize:50%", 10)))
+    small = {
+        part.turn: index for index in range(len(parts)) for part in parts[index] if part.branch
+    }
     # Rows 0-10 of the half need rows 0-21 or so of the image, which the third task has first.
     assert small == {0: 2, 1: 4, 2: 6, 3: 8, 4: 9}
 
 
 def test_a_task_reads_the_boxes_of_all_its_parts() -> None:
-    cut = Cut((tiler("invert", 50), tiler("crop:3,20,30,60", 60)))
-    assert [len(cut[0]), len(cut[1])] == [1, 2]
-    assert len(cut.reads(1)) == 2
+    parts = Parts((tiler("invert", 50), tiler("crop:3,20,30,60", 60)))
+    assert [len(parts[0]), len(parts[1])] == [1, 2]
+    assert len(parts.reads(1)) == 2
