@@ -7,7 +7,7 @@ counts. Processes are there once, however many runs they serve.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from imgpipe.chains.stage import Stage
 from imgpipe.engine.tiler import Tiler
@@ -31,8 +31,7 @@ _OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
 
-@dataclass(frozen=True)
-class Footing:
+class Footing(NamedTuple):
     """What processes take before a pixel is worked on, as far as it was measured.
 
     Attributes

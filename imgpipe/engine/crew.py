@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine import worker
@@ -52,13 +52,11 @@ class Inbox(Protocol):
         """Return the next one; raise `queue.Empty` if none arrives in time."""
 
 
-@dataclass(frozen=True)
 class _Woken:
     """A flow may have a new task, or be done."""
 
 
-@dataclass(frozen=True)
-class _Stop:
+class _Stop(NamedTuple):
     """Somebody wants an image to end."""
 
     number: int

@@ -8,7 +8,7 @@ chain turns rows into columns, and where a large halo would make a stretch of ro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.tiler import Tiler
@@ -25,8 +25,7 @@ _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may w
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """The blocks of both ends that tasks should not cut.
 
     Attributes
@@ -119,8 +118,7 @@ def context_of(stages: tuple[Stage, ...]) -> Halo:
     return max(0, math.ceil(rows)), max(0, math.ceil(columns))
 
 
-@dataclass(frozen=True)
-class _Blocks:
+class _Blocks(NamedTuple):
     """The blocks of the source along one side of the output: `first` pixels, then `step` each."""
 
     step: int

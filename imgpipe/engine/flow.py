@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from imgpipe.chains.faint import both
 from imgpipe.cleanup import CleanupStack
@@ -32,8 +31,7 @@ __all__ = ["Flow", "PassFlow", "Worker", "next_number", "task_done"]
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class Worker:
+class Worker(NamedTuple):
     """Who did a task.
 
     Attributes
@@ -256,8 +254,7 @@ class PassFlow:
         index, place = self._made, self._lease.take()
         self._made += 1
         parts = tuple(
-            replace(
-                part,
+            part._replace(
                 operands=tuple(
                     map(self._operand, self._operands[part.branch], self._parts.operands(part))
                 ),

@@ -10,6 +10,7 @@ import itertools
 import pickle
 import threading
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
@@ -33,8 +34,7 @@ _lock = threading.Lock()  # several threads of a worker may work on several runs
 _numbers = itertools.count()
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(NamedTuple):
     """One tail of a flow: the stages from the source to one sink.
 
     Attributes

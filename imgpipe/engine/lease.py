@@ -6,7 +6,7 @@ A flow never waits for the memory of another, so there is no deadlock to reason 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.buffers import Buffers, Slot
@@ -15,8 +15,7 @@ from imgpipe.engine.whereabouts import NOTE_BYTES
 __all__ = ["Lease", "Place"]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The memory of one task under way.
 
     Attributes

@@ -176,7 +176,7 @@ def _measured(functions: bytes, executor: Executor, control: Control) -> tuple[i
 
 def within_reach(goals: tuple[Goal, ...], traits: Traits) -> tuple[Goal, ...]:
     """Return the same outputs with sinks that all workers can serve."""
-    return tuple(replace(goal, sink=_reachable(goal.sink, traits)) for goal in goals)
+    return tuple(goal._replace(sink=_reachable(goal.sink, traits)) for goal in goals)
 
 
 def _reachable(sink: Sink, traits: Traits) -> Sink:

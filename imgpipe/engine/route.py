@@ -8,7 +8,7 @@ once stands for too much of the input.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, turns
@@ -26,8 +26,7 @@ _TILE_COLUMNS = 64
 _TILE_ROWS = 256
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """An output that is wanted of an image.
 
     Attributes

@@ -11,7 +11,7 @@ import contextlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
@@ -34,15 +34,13 @@ _NOBODY = 0  # has signed the note of a task that has not begun
 Key = tuple[int, str, int]
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(NamedTuple):
     """The future of a task is done."""
 
     future: Future[Receipt]
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A task has been done."""
 
     task: Task
@@ -50,16 +48,14 @@ class Done:
     worker: str
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """A task has failed, which ends its flow."""
 
     task: Task
     error: BaseException
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """A worker died with these tasks; they run again."""
 
     tasks: tuple[Task, ...]

@@ -7,7 +7,7 @@ the further images of the filters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,8 +29,7 @@ class Input(Protocol):
         """Return the pixels of any other box."""
 
 
-@dataclass(frozen=True)
-class Shared:
+class Shared(NamedTuple):
     """Pixels of `box` in shared memory."""
 
     slot: Slot
@@ -49,8 +48,7 @@ class Shared:
         return self.window(box)[0][box.within(self.box)]
 
 
-@dataclass(frozen=True)
-class Inline:
+class Inline(NamedTuple):
     """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
 
     parts: tuple[tuple[Pixels, Box], ...]
@@ -65,8 +63,7 @@ class Inline:
         return pixels[box.within(held)]
 
 
-@dataclass(frozen=True)
-class Direct:
+class Direct(NamedTuple):
     """A source that the worker reads itself."""
 
     source: RandomSource
@@ -80,8 +77,7 @@ class Direct:
         return self.source.read(box)
 
 
-@dataclass(frozen=True)
-class JobRef:
+class JobRef(NamedTuple):
     """A reference to the job: what all tasks of a flow have in common, pickled once.
 
     The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
@@ -93,8 +89,7 @@ class JobRef:
     data: bytes = b""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The share of one branch in a task.
 
     Attributes

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage, input_box, reads
 from imgpipe.geometry import Box
@@ -19,8 +20,7 @@ from imgpipe.image import ImageInfo
 __all__ = ["Chunk", "Tiler", "falling"]
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """The unit a filter sees: the output box and the input box that it needs."""
 
     box: Box

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.flow import Flow
@@ -53,8 +52,7 @@ Opening = Callable[[], Image]
 """Reads the header of an image and plans it; raises if that cannot be."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The end of one image.
 
     Attributes

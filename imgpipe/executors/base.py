@@ -6,7 +6,7 @@ import sys
 import threading
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "End",
@@ -47,8 +47,7 @@ class Traits:
     processors: int = 0
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """How a worker came to be replaced.
 
     Attributes
