@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
