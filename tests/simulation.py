@@ -108,7 +108,8 @@ class SimulatedExecutor(Executor):
         self.attempts: Counter[tuple[int, int]] = Counter()
         self.submitted: list[tuple[int, int]] = []  # flow, index; first attempts only
         self.looked_after = 0
-        self._pids = itertools.count(1000)
+        self._pids, self._order = itertools.count(1000), itertools.count()
+        self._turns: dict[int, int] = {}
         self._workers: dict[int, _SimulatedWorker] = {}
         self._given: dict[Future[Receipt], _SimulatedWorker] = {}
         self.refuses: Callable[[Task], Exception | None] = lambda task: None
@@ -128,7 +129,7 @@ class SimulatedExecutor(Executor):
             self.submitted.append(key)
         chosen = min(range(self.count), key=self._load)
         given_to = self._workers.setdefault(chosen, self._new(chosen))
-        self._given[future] = given_to
+        self._given[future], self._turns[chosen] = given_to, next(self._order)
         if given_to.end is not None:
             future.set_exception(BrokenExecutor("its worker has died"))
             return future
@@ -154,10 +155,11 @@ class SimulatedExecutor(Executor):
         if dying is not None and dying.end is None:
             self._end(dying, how)
 
-    def _load(self, number: int) -> int:
-        if number not in self._workers:
-            return 0
-        return sum(not future.done() for future, _ in self._workers[number].given)
+    def _load(self, number: int) -> tuple[int, int]:
+        """Return the rank of a worker, as that of our own pool."""
+        given = self._workers[number].given if number in self._workers else ()
+        unfinished = sum(not future.done() for future, _ in given)
+        return unfinished, self._turns[number] if unfinished else number
 
     def _new(self, number: int) -> _SimulatedWorker:
         return _SimulatedWorker(next(self._pids), f"worker {number + 1}")

@@ -374,6 +374,21 @@ def test_the_next_image_is_read_as_soon_as_one_is_read_to_its_end() -> None:
     assert begun == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_with_equal_tasks_that_come_in_time_workers_end_within_one_task_of_each_other(
+    workers: int,
+) -> None:
+    """Each task is ready before a worker asks for it, but for the first one of each worker."""
+    for counts in itertools.product(range(1, 7), repeat=2):
+        for seconds in (1.5 * workers, 4.0 * workers):
+            simulation = Simulation(workers)
+            for count in counts:
+                simulation.image([seconds] * count, reading=1.0)
+            simulation.run()
+            busy = workers + sum(counts) * seconds / workers
+            assert max(simulation.ended.values()) <= busy + seconds * (1 - 1 / workers)
+
+
 def test_as_many_images_are_read_at_once_as_there_are_pairs_of_workers() -> None:
     simulation = Simulation(4)
     for _ in range(4):

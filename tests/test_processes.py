@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from concurrent.futures import process as pools
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
@@ -294,6 +294,38 @@ def test_a_tracker_that_is_killed_just_after_it_was_looked_at_is_only_time(
         monkeypatch.setattr(server, "revive_the_tracker", kill_it_then)
         assert blurred(png, 0, pool)
     assert len(killed) == 2
+
+
+def test_a_task_goes_to_the_worker_that_will_be_free_first() -> None:
+    """That has the fewest, and of several with as many the one that got its last one first."""
+
+    class Busy:
+        label = ""
+
+        def __init__(self) -> None:
+            self.given: list[str] = []
+
+        @property
+        def unfinished(self) -> int:
+            return len(self.given)
+
+        def submit(self, fn: str) -> Future[None]:
+            self.given.append(fn)
+            return Future()
+
+    with ProcessExecutor(2) as pool:
+        first, second = pool._workers[0], pool._workers[1] = Busy(), Busy()
+        for task in "abc":
+            pool.submit(task)
+        assert [first.given, second.given] == [["a", "c"], ["b"]]
+        first.given.remove("a")
+        pool.submit("d")
+        assert [first.given, second.given] == [["c"], ["b", "d"]]
+        first.given.remove("c")
+        second.given.clear()
+        pool.submit("e")
+        assert [first.given, second.given] == [["e"], []]
+        pool._workers.clear()
 
 
 def test_half_a_result_is_not_waited_for(png: Path) -> None:

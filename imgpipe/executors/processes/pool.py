@@ -7,6 +7,7 @@ lost to each, and each gives it away again; the other workers go on.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 import time
@@ -54,6 +55,7 @@ class ProcessExecutor(Executor):
         self._owner = os.getpid()
         self._closed = False
         self._workers: dict[int, Worker] = {}
+        self._order, self._turns = itertools.count(), dict[int, int]()
         self._forgotten: dict[int, Worker] = {}
         self.held: tuple[int, int] = (0, 0)
         self._given: weakref.WeakKeyDictionary[Future[Any], Worker] = weakref.WeakKeyDictionary()
@@ -65,7 +67,7 @@ class ProcessExecutor(Executor):
         self._at_exit = util.Finalize(None, _end_left, (weakref.ref(self),), exitpriority=_EARLY)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand a task to the worker that has the fewest.
+        """Hand a task to the worker that has the fewest, and was given its last one first.
 
         Where that cannot be, because the worker died, the future tells.
 
@@ -87,7 +89,7 @@ class ProcessExecutor(Executor):
                     self._workers[number] = Worker(f"worker {number + 1}", self._server)
                 worker = self._workers[number]
                 future = worker.submit(fn, *args, **kwargs)
-            self._given[future] = worker
+            self._given[future], self._turns[number] = worker, next(self._order)
             return future
 
     @property
@@ -170,9 +172,12 @@ class ProcessExecutor(Executor):
         for worker in self._forgotten.values():
             worker.forget()
 
-    def _load(self, number: int) -> int:
+    def _load(self, number: int) -> tuple[int, int]:
+        """Return how many tasks a worker has, and its rank among those that have as many."""
         worker = self._workers.get(number)
-        return 0 if worker is None else worker.unfinished
+        if worker is None or not worker.unfinished:
+            return 0, number
+        return worker.unfinished, self._turns[number]
 
     def _processes(self) -> list[Any]:
         found = (worker.process for worker in list(self._workers.values()))
