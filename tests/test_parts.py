@@ -35,11 +35,9 @@ def test_each_part_of_each_branch_is_made_once_and_in_order(
     parts = Parts(tilers)
     assert len(parts) == max(map(len, tilers))
     for branch, own in enumerate(tilers):
-        parts = [
-            part for index in range(len(parts)) for part in parts[index] if part.branch == branch
-        ]
-        assert [part.turn for part in parts] == list(range(len(own)))
-        assert [part.box for part in parts] == list(own.boxes())
+        every = [part for task in parts for part in task if part.branch == branch]
+        assert [part.turn for part in every] == list(range(len(own)))
+        assert [part.box for part in every] == list(own.boxes())
     assert all(parts[index] for index in range(len(parts)))
 
 
