@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
-from concurrent.futures import process as pools
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
 
@@ -267,14 +266,35 @@ def test_no_more_workers_than_the_limit_get_tasks() -> None:
         assert {pool.label(one) for one in given} == {"worker 1", "worker 2"}
 
 
-def test_python_does_not_wake_at_its_end_what_is_ending(png: Path) -> None:
-    """It may close its pipe at the same moment, which is told on standard error."""
+def test_what_cannot_travel_is_told_by_the_future() -> None:
+    with ProcessExecutor(1) as pool:
+        assert "pickle" in str(pool.submit(lambda: 1).exception(60))
+        assert "pickle" in str(pool.submit(threading.Lock).exception(60))
+        assert isinstance(pool.submit(_raise_unreadable).exception(60), TypeError)
+        assert isinstance(pool.submit(sys.exit, 3).exception(60), SystemExit)
+        large = pool.submit(bytes, 30_000_000), pool.submit(len, bytes(30_000_000))
+        assert len(large[0].result(60)) == large[1].result(60) == 30_000_000
+
+
+class _UnreadableError(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(one + two)
+
+
+def _raise_unreadable() -> None:
+    raise _UnreadableError(1, 2)
+
+
+def test_tasks_that_were_not_begun_can_be_cancelled(tmp_path: Path) -> None:
     pool = ProcessExecutor(1)
-    pool.submit(os.getpid).result()
-    managers = [worker._pool._executor_manager_thread for worker in pool._workers.values()]
-    assert set(managers) <= set(pools._threads_wakeups)
-    pool.shutdown()
-    assert not set(managers) & set(pools._threads_wakeups)
+    begun = pool.submit(_wait_for, str(tmp_path / "a"))
+    waiting = [pool.submit(os.getpid) for _ in range(5)]
+    assert eventually(lambda: len(list(tmp_path.iterdir())) == 1)
+    assert waiting[3].cancel()
+    pool.shutdown(wait=False, cancel_futures=True)
+    assert [one.cancelled() for one in waiting] == [False, True, True, True, True]
+    os.kill(int((tmp_path / "a").read_text()), signal.SIGKILL)
+    assert isinstance(begun.exception(60), BrokenExecutor)
 
 
 def test_a_tracker_that_is_killed_just_after_it_was_looked_at_is_only_time(

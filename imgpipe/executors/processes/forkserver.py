@@ -40,6 +40,7 @@ from typing import Any, NoReturn, cast
 __all__ = ["forget", "own_fork_server", "stop"]
 
 _STOP_SECONDS = 1.0
+_DYING_SECONDS = 0.25
 _NOT_TOLD = 255  # exit code of a worker whose fork server ended before it
 
 _server: Any = None
@@ -62,6 +63,12 @@ class _Server(forkserver.ForkServer):
                 self._forkserver_alive_fd = self._forkserver_pid = None
                 self._forkserver_address = None
         super().ensure_running()
+
+    def look_after(self) -> None:
+        """Wait for the end of a server that no longer answers, so that a new one is started."""
+        pid = self._forkserver_pid
+        if pid is not None:
+            _ended(pid, _DYING_SECONDS)
 
 
 class _Popen(popen_forkserver.Popen):
@@ -153,7 +160,11 @@ class _Process(process.BaseProcess):
     def start(self) -> None:
         """Start it, from a daemonic process too: it ends when its parent does."""
         with _children_allowed():
-            super().start()
+            try:
+                super().start()
+            except (EOFError, OSError):
+                _server.look_after()
+                raise
 
     def terminate(self) -> None:
         """End it. SIGTERM may be blocked or ignored."""

@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.executors.base import End, Traits
-from imgpipe.executors.processes.server import Server, fork_now, revive_the_tracker
+from imgpipe.executors.processes.server import Server, fork_now
 from imgpipe.executors.processes.worker import JOIN_SECONDS, OPEN_FILES, Worker
 from imgpipe.machine import allow_open_files
 from imgpipe.refusals import refused
@@ -190,8 +190,6 @@ def _finish(workers: list[Worker], *, cancel: bool, wait: bool = True) -> None:
         worker.finish(cancel=cancel)
     if not wait:
         return
-    with contextlib.suppress(OSError):
-        revive_the_tracker()
     for worker in workers:
         worker.drain()
     until = time.monotonic() + JOIN_SECONDS

@@ -5,21 +5,58 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import pickle
 import re
 import signal
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any, cast
 
 from imgpipe.executors.base import mark_worker
 
-__all__ = ["NO_THREAD", "begun", "prepare_worker", "started_in"]
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["NO_THREAD", "NUMBER_BYTES", "begun", "do_tasks", "prepare_worker", "started_in"]
 
 NO_THREAD = "the system gave a worker no thread"
 """What a worker writes into the log if that is why it ends."""
 
+NUMBER_BYTES = 8
+"""Length of the number of a task, in front of the task and of its result."""
+
 _READY = "imgpipe worker {pid} is ready"
 _begun: list[int] = []
+
+
+def do_tasks(link: Connection, log: str) -> None:
+    """Do the tasks that arrive, one after the other, until an empty message or the end."""
+    prepare_worker(log)
+    with contextlib.suppress(EOFError, OSError):
+        while task := link.recv_bytes():
+            link.send_bytes(task[:NUMBER_BYTES] + _done(task))
+
+
+def _done(task: bytes) -> bytes:
+    """Return what the function of a task returns or raises."""
+    from multiprocessing.reduction import ForkingPickler  # noqa: PLC0415 - loaded already
+
+    try:
+        fn, args, kwargs = pickle.loads(memoryview(task)[NUMBER_BYTES:])  # noqa: S301 - our parent's
+        return bytes(ForkingPickler.dumps((fn(*args, **kwargs), None)))
+    except BaseException as error:  # noqa: BLE001 - the future tells
+        try:
+            return bytes(ForkingPickler.dumps((None, _with_traceback(error))))
+        except Exception as unsendable:  # noqa: BLE001
+            return bytes(ForkingPickler.dumps((None, _with_traceback(unsendable))))
+
+
+def _with_traceback(error: BaseException) -> Any:
+    """Return an exception that will have its traceback as the cause, in the words of Python."""
+    from concurrent.futures import process  # noqa: PLC0415 - loaded already
+
+    return cast(Any, process)._ExceptionWithTraceback(error, error.__traceback__)
 
 
 def prepare_worker(log: str) -> None:

@@ -1,31 +1,36 @@
-"""Worker: a process, the pool of one that feeds it, and its end.
+"""A worker process, the connection to it, and its end.
 
-A `ProcessPoolExecutor` of one process is broken by the end of that process, and of no other. So a
-death names the tasks that it may have come from, and other workers go on.
+Each worker has a connection of its own. So the death of one breaks nothing that another has, and
+half a result is followed by the end of the connection. There is no lock that a dead worker could
+have held.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import pickle
+import queue
+import socket
 import tempfile
 import threading
 import time
-import traceback
+import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent import futures
-from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import process as pools
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from multiprocessing.synchronize import SemLock
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
-from imgpipe.errors import WorkerError
 from imgpipe.executors.base import End
 from imgpipe.executors.processes.ends import describe
-from imgpipe.executors.processes.server import Server, launching, revive_the_tracker
-from imgpipe.executors.processes.startup import prepare_worker
+from imgpipe.executors.processes.server import Server, launching
+from imgpipe.executors.processes.startup import NUMBER_BYTES, do_tasks
 from imgpipe.machine import memory_kills
 from imgpipe.refusals import refusal
 
@@ -33,19 +38,17 @@ __all__ = ["JOIN_SECONDS", "OPEN_FILES", "Worker"]
 
 T = TypeVar("T")
 
-OPEN_FILES = 12
-"""How many files this process holds open for a worker, and some to spare."""
-
 JOIN_SECONDS = 5.0
 """How long a process may take to end."""
 
-_LOOK_SECONDS = 1.0
-_TRIES = 5
-_LOG_BYTES = 1 << 16
+OPEN_FILES = 8
+"""How many files this process holds open for a worker, and some to spare."""
 
-# What Python raises where the resource tracker was killed just now. It warns of that, and warnings
-# may be errors.
-_TRACKER_KILLED = ConnectionError, UserWarning
+_AT_ONCE = 2  # tasks sent: one that is worked on, and one that is there when it is done
+_SURE_TO_FIT = 64 << 10  # bytes that can be sent without waiting for the worker to read them
+_DYING_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_LOG_BYTES = 1 << 16
 
 
 class Worker:
@@ -61,23 +64,22 @@ class Worker:
 
     def __init__(self, label: str, server: Server) -> None:
         self.label = label
+        self._server = server
         self._log = tempfile.TemporaryFile(prefix="imgpipe-worker-")  # noqa: SIM115 - see `end`
-        log = f"/proc/{os.getpid()}/fd/{self._log.fileno()}"
-        self._given: set[Future[Any]] = set()
-        self._ended: End | None = None
-        self._unstarted = ""
-        self._late = False
+        weakref.finalize(self, self._log.close).atexit = False  # where nobody waits for the end
         self._kills_before = memory_kills()
-        # The pool has no public names for what is in it; without that it cannot be supervised.
-        self._pool: Any
-        try:
-            self._pool = _pool_of_one(server, log)
-        except BaseException:
-            self._log.close()
-            raise
-        self._started: dict[int, Any] = self._pool._processes
-        self._results, self._calls = self._pool._result_queue, self._pool._call_queue
-        self._manager: threading.Thread | None = None
+        self._process: Any = None
+        self._link: connection.Connection | None = None
+        self._listener: threading.Thread | None = None
+        self._sender: queue.SimpleQueue[bytes | None] | None = None
+        self._numbers = itertools.count()
+        self._feeding = threading.RLock()
+        self._waiting: deque[tuple[Future[Any], bytes]] = deque()
+        self._sent: dict[int, tuple[Future[Any], int]] = {}
+        self._given: set[Future[Any]] = set()
+        self._unstarted = ""
+        self._closing = self._dead = self._late = False
+        self._ended: End | None = None
 
     @property
     def unfinished(self) -> int:
@@ -86,90 +88,88 @@ class Worker:
 
     @property
     def process(self) -> Any | None:
-        """The process; None if there is none yet, or no more."""
-        return next(iter(self._started.copy().values()), None)
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Hand over a task; the future tells if the process has ended, or cannot be started."""
-        if self._unstarted:
-            return _lost(self._unstarted)
-        future: Future[T]
-        try:
-            with contextlib.nullcontext() if self._started else launching():
-                self._start_feeding()
-                future = self._pool.submit(fn, *args, **kwargs)
-        except BrokenProcessPool as error:
-            return _lost(str(error))
-        except (EOFError, OSError, *_TRACKER_KILLED) as error:
-            self._unstarted = f"no worker could be started ({type(error).__name__}: {error})"
-            if refusal(error):
-                raise
-            return _lost(self._unstarted)
-        self._given.add(future)
-        future.add_done_callback(self._given.discard)
-        return future
+        """The process; None if there is none yet."""
+        return self._process
 
     @property
     def is_living(self) -> bool:
         """Whether it has started, and can still do tasks as far as is known."""
-        process = self.process
-        if process is None or self._pool._broken or not self._manager_is_alive:
+        process = self._process
+        if process is None or self._dead or self._ended is not None:
             return False
-        return process.exitcode is None and not (hasattr(process, "gone") and process.gone(0))
+        return process.exitcode is None and not _gone(process, 0)
 
-    def forget(self) -> None:
-        """Close, in a fork of this process, what this process holds open for the worker.
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Hand over a task; the future tells if the process has ended, or cannot be started.
 
-        Nothing is told to it, and no thread is joined: the fork has none.
+        Raises
+        ------
+        RuntimeError
+            If Python is about to end.
         """
-        manager = self._pool._executor_manager_thread or self._manager
-        _leave_alone(manager)
-        wakeup = self._pool._executor_manager_thread_wakeup
-        for end in (self._calls, self._results, wakeup):
-            for connection_ in (end and end._reader, end and end._writer):
-                with contextlib.suppress(OSError, AttributeError):
-                    connection_.close()
-        process = self.process
-        if process is not None and hasattr(process, "forget"):
-            process.forget()
-        self._log.close()
+        if getattr(pools, "_global_shutdown", False):
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self._process is None and not self._unstarted:
+            try:
+                self._start()
+            except (EOFError, OSError, UserWarning) as error:  # a killed tracker is warned of
+                self._unstarted = f"no worker could be started ({type(error).__name__}: {error})"
+                if refusal(error):
+                    raise
+        future: Future[T] = Future()
+        if self._unstarted:
+            future.set_exception(BrokenProcessPool(self._unstarted))
+            return future
+        try:
+            task = bytes(ForkingPickler.dumps((fn, args, kwargs)))
+        except Exception as error:  # noqa: BLE001 - the future tells
+            future.set_exception(error)
+            return future
+        self._given.add(future)
+        future.add_done_callback(self._given.discard)
+        with self._feeding:
+            self._waiting.append((future, task))
+            self._feed()
+        if self._dead:
+            self._settle("the worker has ended")
+        return future
 
     def strike(self) -> None:
         """Kill the process, and leave it to `end` to wait for that."""
-        process = self.process
-        if process is not None:
+        if self._process is not None:
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                process.kill()
+                self._process.kill()
 
     def end(self, *, wanted: bool = False) -> End:
         """End the process at once, unless that is done; leave nothing undecided that it had."""
         if self._ended is None:
-            with contextlib.suppress(OSError):
-                revive_the_tracker()  # semaphores will be given back to it
-            process = self.process
+            process = self._process
             ended = process is not None and process.exitcode is not None
             self.strike()
-            with contextlib.suppress(OSError):
-                self._results._writer.close()  # or half a result would be waited for
+            self._hang_up()
             self._join()
             if process is not None:
                 with contextlib.suppress(ValueError, AssertionError):
                     process.join(JOIN_SECONDS)
-                if hasattr(process, "gone"):
-                    process.gone(JOIN_SECONDS)
-            self._settle()
+                _gone(process, JOIN_SECONDS)
+            self._settle("its worker was ended")
             self._ended = self._description(process, ended, wanted=wanted)
             self._log.close()
         return self._ended
 
     def finish(self, *, cancel: bool) -> None:
-        """Let the process end once it has done what it was given; cancel what it has not begun."""
-        self._manager = self._pool._executor_manager_thread
-        self._pool.shutdown(wait=False, cancel_futures=cancel)
+        """Let the process end once it has done what it was given; cancel what it was not sent."""
+        with self._feeding:
+            self._closing = True
+            if self._link is None:
+                return
+            if cancel:
+                while self._waiting:
+                    self._waiting.popleft()[0].cancel()
+            self._feed()
 
     def drain(self) -> None:
         """Wait until it has done all that it was given, after `finish`."""
-        _leave_alone(self._manager)
         while futures.wait(list(self._given), _LOOK_SECONDS).not_done:
             self.look_after()
 
@@ -178,58 +178,137 @@ class Worker:
 
         A function of the user's may have left a thread in it.
         """
-        process = self.process
-        if process is not None:
+        if self._process is not None and self._ended is None:
             left = max(0.0, until - time.monotonic())
-            if not connection.wait([process.sentinel], left):
+            if not connection.wait([self._process.sentinel], left):
                 self.strike()
-        if self._manager is not None:
-            self._manager.join(JOIN_SECONDS)
-        self._calls.close()
+            self._hang_up()
+        self._join()
         self._log.close()
-
-    @property
-    def _manager_is_alive(self) -> bool:
-        manager = self._pool._executor_manager_thread
-        return manager is not None and manager.is_alive()
 
     def look_after(self) -> None:
         """End it if the process is gone and nobody seems to notice.
 
-        That is so where it was killed while it sent a result: the pool waits for the rest.
+        That is so where it was killed while it sent a result, and a child of it lives on.
         """
-        manager = self._pool._executor_manager_thread or self._manager
-        unattended = manager is not None and manager.ident and not manager.is_alive()
-        process = self.process
-        gone = process is not None and hasattr(process, "gone") and process.gone(0)
-        if not unattended and not gone:
+        if self._process is None or self._ended is not None or not _gone(self._process, 0):
             self._late = False
         elif self._late:
             self.end()
         else:
             self._late = True
 
-    def _start_feeding(self) -> None:
-        """Start the thread that feeds the process, here, where somebody is told if it fails."""
-        with self._calls._notempty:
-            if self._calls._thread is None:
-                self._calls._start_thread()
+    def forget(self) -> None:
+        """Close, in a fork of this process, what this process holds open for the worker.
+
+        Nothing is told to it, and no thread is joined: the fork has none.
+        """
+        with contextlib.suppress(OSError):
+            if self._link is not None:
+                self._link.close()
+        if hasattr(self._process, "forget"):
+            self._process.forget()
+        self._log.close()
+
+    # --- the connection -----------------------------------------------------------------
+
+    def _start(self) -> None:
+        ours, theirs = connection.Pipe()
+        log = f"/proc/{os.getpid()}/fd/{self._log.fileno()}"
+        try:
+            with launching():
+                process = self._server.context.Process(target=do_tasks, args=(theirs, log))  # type: ignore[attr-defined]
+                process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._process, self._link = process, ours
+        self._listener = threading.Thread(target=self._listen, name="imgpipe-worker", daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """Take results until the connection or the process ends."""
+        link, process = self._link, self._process
+        assert link is not None
+        with contextlib.suppress(EOFError, OSError):
+            while link in connection.wait([link, process.sentinel]):
+                self._take(link.recv_bytes())
+        # The connection of a process that is dying ends a little before the process.
+        _gone(process, _DYING_SECONDS)
+        self._dead = True
+        self._settle("the worker has ended")
+
+    def _take(self, result: bytes) -> None:
+        number = int.from_bytes(result[:NUMBER_BYTES], "little")
+        with self._feeding:
+            future, _ = self._sent.pop(number)
+            self._feed()
+        try:
+            done, error = pickle.loads(memoryview(result)[NUMBER_BYTES:])  # noqa: S301 - ours
+        except Exception as unreadable:  # noqa: BLE001 - the future tells
+            done, error = None, unreadable
+        with contextlib.suppress(InvalidStateError):
+            if error is None:
+                future.set_result(done)
+            else:
+                future.set_exception(error)
+
+    def _feed(self) -> None:
+        """Send what is waiting, but not much ahead; in the end, that there is no more."""
+        while self._waiting and len(self._sent) < _AT_ONCE:
+            future, task = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                number = next(self._numbers)
+                self._sent[number] = future, len(task)
+                self._send(number.to_bytes(NUMBER_BYTES, "little") + task)
+        if self._closing and not self._waiting and not self._sent:
+            self._send(b"")
+
+    def _send(self, message: bytes) -> None:
+        """Send a message; have a thread send it where that could take long."""
+        assert self._link is not None
+        on_the_way = sum(size for _, size in self._sent.values())
+        if self._sender is None and on_the_way <= _SURE_TO_FIT:
+            with contextlib.suppress(OSError):  # it has ended, and the listener tells
+                self._link.send_bytes(message)
+            return
+        if self._sender is None:
+            self._sender = queue.SimpleQueue()
+            sender = threading.Thread(
+                target=_send_all,
+                args=(self._link, self._sender),
+                name="imgpipe-sender",
+                daemon=True,
+            )
+            sender.start()
+        self._sender.put(message)
+
+    def _hang_up(self) -> None:
+        """End the connection, whoever waits for it."""
+        if self._link is not None:
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(fileno=os.dup(self._link.fileno())) as one,
+            ):
+                one.shutdown(socket.SHUT_RDWR)
 
     def _join(self) -> None:
-        manager = self._pool._executor_manager_thread or self._manager
-        if manager is not None and manager.ident is None:  # it could not be started
-            self._pool._executor_manager_thread = manager = None
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        _leave_alone(manager)
-        if manager is not None:
-            manager.join(JOIN_SECONDS)
-        self._calls.close()
+        if self._sender is not None:
+            self._sender.put(None)
+        if self._listener is not None and self._listener.ident is not None:
+            self._listener.join(JOIN_SECONDS)
+        if self._link is not None:
+            self._link.close()
 
-    def _settle(self) -> None:
-        """Decide what the pool left undecided."""
+    def _settle(self, reason: str) -> None:
+        """Decide what is undecided."""
         for future in list(self._given):
             with contextlib.suppress(InvalidStateError):
-                future.set_exception(BrokenProcessPool("its worker was ended"))
+                future.set_exception(BrokenProcessPool(reason))
+
+    # --- the end ------------------------------------------------------------------------
 
     def _description(self, process: Any | None, ended: bool, *, wanted: bool) -> End:  # noqa: FBT001
         if wanted:
@@ -250,39 +329,14 @@ class Worker:
         return log.decode(errors="replace")
 
 
-def _pool_of_one(server: Server, log: str) -> ProcessPoolExecutor:
-    for _ in range(_TRIES):
-        # The resource tracker, which has to know of semaphores, may be killed at any time.
-        try:
-            with launching():
-                return ProcessPoolExecutor(
-                    1, server.context, initializer=prepare_worker, initargs=(log,)
-                )
-        except _TRACKER_KILLED as error:
-            _unlink_semaphore(error)
-    raise WorkerError("the resource tracker of multiprocessing is killed again and again")
+def _gone(process: Any, seconds: float) -> bool:
+    """Whether a process has ended, or does within `seconds`."""
+    if hasattr(process, "gone"):
+        return bool(process.gone(seconds))
+    return bool(connection.wait([process.sentinel], seconds))
 
 
-def _unlink_semaphore(error: BaseException) -> None:
-    """Unlink the semaphore that `error` kept from being registered, as nobody else does."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        made = frame.f_locals.get("self")
-        if isinstance(made, SemLock):
-            with contextlib.suppress(OSError, UserWarning):
-                SemLock._cleanup(made._semlock.name)  # type: ignore[attr-defined]
-
-
-def _leave_alone(manager: threading.Thread | None) -> None:
-    """Have Python not wake `manager` at its end: it was told to end, and may be closing its pipe.
-
-    Python waits for it all the same.
-    """
-    if manager is not None:
-        with contextlib.suppress(AttributeError):  # it is no public name
-            pools._threads_wakeups.pop(manager, None)
-
-
-def _lost(reason: str) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(BrokenProcessPool(reason))
-    return future
+def _send_all(link: connection.Connection, messages: queue.SimpleQueue[bytes | None]) -> None:
+    with contextlib.suppress(OSError):
+        while (message := messages.get()) is not None:
+            link.send_bytes(message)
