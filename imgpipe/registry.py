@@ -17,13 +17,31 @@ from typing import Any, NamedTuple
 
 from imgpipe.errors import UsageError
 
-__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "Registry"]
+__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "OptionHelp", "Registry"]
+
+
+class OptionHelp(NamedTuple):
+    """An option of a format, as help shows it.
+
+    Attributes
+    ----------
+    names : str
+        The names of the option on the command line, as click takes them.
+    noun : str
+        The noun for its values; empty for a flag.
+    text : str
+        The explanation, with bounds and default.
+    """
+
+    names: str
+    noun: str
+    text: str
 
 
 class Member(NamedTuple):
     """The place of a member, its summary of one line, and the marks of a format.
 
-    The last six are of formats alone; `imgpipe.formats.declaration.Format` explains them.
+    The last seven are of formats alone; `imgpipe.formats.declaration.Format` explains them.
     Of a format that another package adds they are not known before it is loaded.
     """
 
@@ -36,6 +54,7 @@ class Member(NamedTuple):
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
+    options: tuple[OptionHelp, ...] = ()
 
 
 class Registry(Mapping[str, Member]):
@@ -227,6 +246,14 @@ FORMATS = Registry(
             suffixes=(".png",),
             # The last two are of files that were damaged, mostly when transferred as text.
             magic=(b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
+            options=(
+                OptionHelp(
+                    "--compression",
+                    "integer",
+                    "0 is fast with a large file, 9 is slow with a small file. (between 0 and 9) "
+                    "[default: 2]",
+                ),
+            ),
         ),
         "npy": Member(
             "imgpipe.formats.npy",

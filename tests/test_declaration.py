@@ -10,6 +10,7 @@ import pytest
 
 import imgpipe
 from imgpipe import Between
+from imgpipe.cli.saving import help_of
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import invert
 from imgpipe.formats import png
@@ -24,6 +25,7 @@ def test_the_table_says_what_the_format_declares(name: str) -> None:
     known, declared = FORMATS.built_in[name], loaded(name)
     for what in ("name", "suffixes", "magic", "marks", "needs", "extra"):
         assert getattr(known, what) == getattr(declared, what)
+    assert known.options == tuple(map(help_of, declared.options))
     assert known.summary.endswith(".")
 
 

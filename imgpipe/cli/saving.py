@@ -1,12 +1,14 @@
 """Options of the output format on the command line: ``--compression 3`` and ``-O compression=3``.
 
-Which there are depends on the suffix of the output, so they are known once that is. The format's
-module is loaded then, and no other; help without an output tells of all formats.
+The suffix of the output decides which options there are, and the module of its format is loaded for
+them. Help without an output shows the options of all formats: those of imgpipe come from the table
+of the registry, so that no format is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,12 +18,13 @@ from click.shell_completion import CompletionItem
 
 from imgpipe.cli.options import Value, common_options, names_of, option_names
 from imgpipe.errors import UsageError
+from imgpipe.registry import FORMATS, OptionHelp
 
 if TYPE_CHECKING:
     from imgpipe.formats.declaration import Format
     from imgpipe.parameters import Parameter
 
-__all__ = ["SAVE", "Saving", "image_options", "standard_input", "standard_output"]
+__all__ = ["SAVE", "Saving", "help_of", "image_options", "standard_input", "standard_output"]
 
 SAVE = "save"
 """Name of the option that gives any option of the output format."""
@@ -66,12 +69,8 @@ class Saving:
     def options(self, taken: Iterable[click.Parameter]) -> list[SaveOption]:
         """Return an option for each of the format's own whose name is not taken."""
         used = {name for other in taken for name in names_of(other)} | {"--help", "-h"}
-        made = []
-        for key, owners in self._by_key().items():
-            option = self._option(key, owners)
-            if not used & {*option.opts, *option.secondary_opts}:
-                made.append(option)
-        return made
+        made = self._listed() if self.output is None else self._made()
+        return [each for each in made if not used & {*each.opts, *each.secondary_opts}]
 
     def has(self, key: str) -> bool:
         """Whether there is such an option."""
@@ -134,17 +133,59 @@ class Saving:
                 found.setdefault(parameter.name, []).append((one, parameter))
         return found
 
-    def _option(self, key: str, owners: list[tuple[Format, Parameter]]) -> SaveOption:
-        _, parameter = owners[0]
-        whose = ", ".join(one.name for one, _ in owners)
-        bounds = f" ({parameter.bounds})" if parameter.bounds else ""
-        default = "" if parameter.default is None else f" [default: {parameter.default}]"
-        settings: dict[str, Any] = {"help": f"{whose}: {parameter.text}{bounds}{default}"}
-        if parameter.kind is not bool:
-            settings["type"] = Value(parameter, self.output or whose)
-        option = SaveOption([option_names(parameter)], default=None, **settings)
-        option.key, option.name = key, f"{SAVE}.{key}"
-        return option
+    def _made(self) -> list[SaveOption]:
+        """Return the options of the format of the output, which check their values."""
+        made = []
+        for owners in self._by_key().values():
+            one, parameter = owners[0]
+            option = _option(help_of(parameter), [one.name], Value(parameter, str(self.output)))
+            option.key = parameter.name
+            option.name = f"{SAVE}.{option.key}"
+            made.append(option)
+        return made
+
+    def _listed(self) -> list[SaveOption]:
+        """Return the options of all formats, for help."""
+        found: dict[str, tuple[OptionHelp, list[str]]] = {}
+        for owner, options in _all_help():
+            for each in options:
+                found.setdefault(each.names, (each, []))[1].append(owner)
+        return [_option(shown, owners, Noun(shown.noun)) for shown, owners in found.values()]
+
+
+class Noun(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
+    """The noun for values that are not checked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def help_of(option: Parameter) -> OptionHelp:
+    """Return an option of a format as help shows it."""
+    bounds = f" ({option.bounds})" if option.bounds else ""
+    default = "" if option.default is None else f" [default: {option.default}]"
+    noun = "" if option.kind is bool else Value(option, "").name
+    return OptionHelp(option_names(option), noun, f"{option.text}{bounds}{default}")
+
+
+def _all_help() -> Iterator[tuple[str, tuple[OptionHelp, ...]]]:
+    """Yield each format that can be used, and its options."""
+    for name, member in FORMATS.items():
+        if name in FORMATS.built_in:
+            yield member.name, member.options
+            continue
+        from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+
+        with contextlib.suppress(UsageError):
+            added = choosing.loaded(name)
+            yield added.name, tuple(map(help_of, added.options))
+
+
+def _option(shown: OptionHelp, owners: list[str], kind: click.ParamType[Any]) -> SaveOption:
+    settings: dict[str, Any] = {"help": f"{', '.join(owners)}: {shown.text}"}
+    if shown.noun:
+        settings["type"] = kind
+    return SaveOption([shown.names], default=None, **settings)
 
 
 class KeyValue(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
