@@ -78,7 +78,7 @@ def feed_of(way: str, parts: Parts, window: int, source: Any = None, check: Any 
 
 def must_be_right(image: Input, asked: list[Box]) -> None:
     for box in asked:
-        pixels, held = image.window(box)
+        pixels, held = image.hold(box)
         np.testing.assert_array_equal(pixels[box.within(held)], PIXELS[box.slices])
         np.testing.assert_array_equal(image.read(box), PIXELS[box.slices])
 

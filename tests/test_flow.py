@@ -104,7 +104,7 @@ class Made:
         self.freed: list[str] = []
         self.held.callback(self.freed.append, "memory")
         self.flow = PassFlow(
-            turn=2,
+            pass_index=2,
             kind="chunks",
             job=Job("in.png", tuple(map(Branch, tilers))),
             ref=REF,
@@ -273,7 +273,7 @@ def test_sealing_is_one_task() -> None:
     events: list[Event] = []
     with CleanupStack() as held:
         flow = SealFlow(
-            turn=1,
+            pass_index=1,
             index=9,
             job=Job("in.png", ()),
             ref=REF,

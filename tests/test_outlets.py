@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpipe.engine.fold import Fold
-from imgpipe.engine.outlets import Measured, Ordered, Placed, Staged
+from imgpipe.engine.outlets import Deferred, Measured, Ordered, Placed
 from imgpipe.engine.tasks import Part
 from imgpipe.engine.worker import Encoded, Receipt
 from imgpipe.errors import OutputError
@@ -77,7 +77,7 @@ def test_pixels_that_are_in_place_are_counted(order: list[int]) -> None:
     info = ImageInfo(10 * COUNT, 5, 3, np.dtype("uint16"))
     events: list[Event] = []
     sink = PlacedArraySink(info, np.zeros(info.shape, info.dtype))
-    for outlet in (Placed(sink, events.append), Staged()):
+    for outlet in (Placed(sink, events.append), Deferred()):
         for turn in order:
             assert list(outlet.land(part(turn), Receipt(), 0)) == [part(turn)]
     assert [event.size for event in events if isinstance(event, Written)] == [

@@ -106,7 +106,7 @@ def test_no_budget_changes_what_is_encoded_at_once(
     assert sorted(plan.memory for plan in found)[::-1] == [plan.memory for plan in found]
 
 
-def test_pixels_are_staged_where_a_unit_stands_for_very_many_of_the_input() -> None:
+def test_encoding_is_deferred_where_a_unit_stands_for_very_many_of_the_input() -> None:
     plan = planned("smaller", 10_000, 10_000)
     assert plan.feed == "bands"
     assert plan.encoding is not None
@@ -120,7 +120,7 @@ def test_pixels_are_staged_where_a_unit_stands_for_very_many_of_the_input() -> N
     assert planned("smaller", 10_000, 10_000, sink=Scratch).encoding is None
 
 
-def test_where_memory_is_short_pixels_are_staged_before_a_plan_fails() -> None:
+def test_where_memory_is_short_encoding_is_deferred_before_a_plan_fails() -> None:
     usual = planned("bytes", 4000, 5000, dtype="float64", source=RandomArray)
     assert usual.encoding is None
     short = planned("bytes", 4000, 5000, dtype="float64", source=RandomArray, budget=80 * MB)
@@ -129,7 +129,7 @@ def test_where_memory_is_short_pixels_are_staged_before_a_plan_fails() -> None:
     assert short.workers == 1
 
 
-def test_a_quarter_turn_is_staged_or_goes_through_tiles() -> None:
+def test_a_quarter_turn_is_deferred_or_goes_through_tiles() -> None:
     plan = planned("rotate", 4000, 5000, source=RandomArray)
     assert plan.encoding is not None
     assert plan.tiler.task_columns

@@ -18,7 +18,7 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.pipeline import run_to_all
 from imgpipe.engine.plan import Goal, make_plans
-from imgpipe.engine.run import Run, tails_of
+from imgpipe.engine.run import Run, outputs_of
 from imgpipe.errors import CorruptError
 from imgpipe.events import Event, SpanDone, Started, TaskDone, Written
 from imgpipe.executors.base import Supervised, traits_of
@@ -122,8 +122,8 @@ def opened(image: Path, pool: ProcessExecutor, text: str, tell: Any) -> tuple[Ru
     source = open_source(image)
     run = Run(
         source,
-        tails_of(make_plans(source, wanted, **given), wanted),
-        tails_of(make_plans(source, wanted, **given, opened=True), wanted),
+        outputs_of(make_plans(source, wanted, **given), wanted),
+        outputs_of(make_plans(source, wanted, **given, opened=True), wanted),
         traits=traits_of(pool),
         supervised=isinstance(pool, Supervised),
         timeout=None,

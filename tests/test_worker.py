@@ -114,7 +114,9 @@ def test_a_function_that_fails(function: Any, executor: str, pool: ProcessExecut
 
 
 def test_results_of_measuring_that_cannot_be_sent_back(pool: ProcessExecutor) -> None:
-    with pytest.raises(FilterError, match=rf"(?s)^{WHERE}what measure\(\) measures cannot be sent"):
+    with pytest.raises(
+        FilterError, match=rf"(?s)^{WHERE}the measurement of measure\(\) cannot be sent"
+    ):
         imgpipe.measure(noise((22, 31, 3), "uint8"), lambda _: threading.Lock(), max, executor=pool)
 
 

@@ -1,7 +1,8 @@
 """Batch: many images, one crew.
 
-Each image is opened once it is its turn, and planned from its header. Where many wait, an image
-that fits is one task of one worker; where few do, it is cut. Its bytes are the same either way.
+Each image is opened when its turn comes, and planned from its header. If as many images wait as
+there are workers, an image that fits is one task of one worker; otherwise it is cut into tasks. Its
+bytes are the same either way.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.plan import Goal, default_budget, make_plans
 from imgpipe.engine.planning import weighed, within_reach
-from imgpipe.engine.run import Run, Tail, tails_of
+from imgpipe.engine.run import Output, Run, outputs_of
 from imgpipe.engine.waitinglist import Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event
@@ -49,7 +50,7 @@ class Request:
     source : callable
         Opens the image.
     goals : callable
-        Opens the outputs of an open image, which are closed if nothing comes of them.
+        Opens the outputs of an open image; they are aborted if the image fails.
     control : Control
         Stops the image.
     tell : callable
@@ -76,11 +77,11 @@ def make_images(
     requests : iterable of (Request or None)
         The images; None where there is none just now, but may be later.
     options : Options
-        How to run. The limit on memory is for all images together.
+        Options of the runs. The limit on memory is for all images together.
     order : Order, optional
-        Which image gives the next task; the first one by default.
+        Order of the images; ``fifo`` by default.
     decode_apart : bool
-        Whether images that are decoded as they are read are decoded by processes of their own.
+        Whether processes of their own decode the images that are no random sources.
     """
     choice = choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
     with CleanupStack() as held:
@@ -130,7 +131,7 @@ class _Openings:
         self.budget = Budget(granted + beside, workers, beside)
 
     def of(self, request: Request) -> Callable[[], Run]:
-        """Return what opens an image."""
+        """Return a function that opens an image."""
         return lambda: self._opened(request)
 
     def _opened(self, request: Request) -> Run:
@@ -148,7 +149,7 @@ class _Openings:
             source = apart(source, self._reader)
         return _Owned(
             source,
-            tails_of(plans, goals),
+            outputs_of(plans, goals),
             alone,
             traits=self._traits,
             supervised=isinstance(self._executor, Supervised),
@@ -157,8 +158,10 @@ class _Openings:
             tell=request.tell,
         )
 
-    def _alone(self, source: Source, goals: tuple[Goal, ...], footing: Footing) -> tuple[Tail, ...]:
-        """Return the tails for one worker that makes all of the image; none if it does not fit."""
+    def _alone(
+        self, source: Source, goals: tuple[Goal, ...], footing: Footing
+    ) -> tuple[Output, ...]:
+        """Return the outputs as one worker makes them all; none if the image does not fit."""
         near = self._traits.shares_files and can_be_opened(source)
         if not near or any(stage.filter.operands for goal in goals for stage in goal.stages):
             return ()
@@ -166,10 +169,10 @@ class _Openings:
             plans = make_plans(source, goals, footing=footing, **self._given, opened=True)
         except MemoryPlanError:
             return ()
-        return tails_of(plans, goals)
+        return outputs_of(plans, goals)
 
     def _weight(self, goals: tuple[Goal, ...], control: Control) -> tuple[int, int]:
-        """Return what a worker takes with the functions of an image loaded; measured once."""
+        """Return the memory of a worker with the functions of an image loaded; measured once."""
         stages = itertools.chain.from_iterable(goal.stages for goal in goals)
         if not self._traits.isolates:
             return 0, 0
@@ -188,8 +191,8 @@ class _Owned(Run):
     def close(self) -> None:
         """Leave nothing of the outputs unless they were published."""
         with uninterrupted():
-            for tail in self.tails:
-                tail.sink.abort()
+            for output in self.outputs:
+                output.sink.abort()
 
 
 def _abort(goals: tuple[Goal, ...]) -> None:

@@ -21,7 +21,7 @@ class Budget:
     granted : int
         Bytes for all processes together.
     workers : int
-        How many workers may be at tasks at once.
+        The number of workers.
     beside : int
         Bytes of `granted` that are not part of the limit as it is given in Python.
     """

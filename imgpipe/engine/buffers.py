@@ -54,7 +54,7 @@ class Slot:
     file : (int, int)
         Device and number of that file: the path may lead to another one later.
     index, offset, size : int
-        Which slot, where it starts, and how many bytes it has.
+        Number of the slot, its first byte, and its size in bytes.
     """
 
     token: str

@@ -80,7 +80,7 @@ class Chore:
             begin(self._thread)
 
     def next_task(self) -> Task | None:
-        """Return nothing; tell the events so far, and raise what the work ended with."""
+        """Return nothing; tell the events so far, and raise the failure of the work."""
         while self._events:
             self._tell(self._events.popleft())
         if self._ended and self._error is not None:

@@ -1,4 +1,4 @@
-"""Control: how another thread follows a run and stops it."""
+"""Control: progress and stopping of a run, for other threads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Control:
             raise Cancelled("stopped before it was complete")
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """Tell how to wake the run up."""
+        """Set the function that wakes the run up."""
         self._wake = wake
         if self._stopped.is_set():
             wake()

@@ -1,4 +1,4 @@
-"""Copying: an image whose access is not enough becomes a scratch file, which is a random source."""
+"""Copying of an image to a scratch file, which is a random source."""
 
 from __future__ import annotations
 

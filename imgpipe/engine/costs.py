@@ -1,7 +1,7 @@
-"""Costs: the memory that a run takes, in the three parts that add up differently.
+"""Costs: the memory of a run, in three parts that add up differently.
 
-What several runs share out among them adds up. A worker does one task at a time, so the largest
-counts. Processes are there once, however many runs they serve.
+The shared memory of several runs adds up. A worker does one task at a time, so the largest task
+counts. Processes are there once, for any number of runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imgpipe.image import ImageInfo
 
 __all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "pixel_bytes"]
 
-# What processes take beside what the plan makes them hold. Measured as sums of proportional set
+# Memory of processes beside that of the plan. Measured as sums of proportional set
 # sizes, libraries included, by runs over small images.
 _GROWTH_BYTES = 16 << 20  # of this process: its reader, and what it imports for the run
 _POOL_BYTES = 8 << 20  # of this process, for having workers
@@ -32,7 +32,7 @@ _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which chan
 
 
 class Footing(NamedTuple):
-    """What processes take before a pixel is worked on, as far as it was measured.
+    """Memory of the processes before the first task, as far as it was measured.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class Cost:
     Attributes
     ----------
     shared : int
-        What a run holds for itself: its slots in shared memory, and what its decoder needs.
+        Memory of the run itself: its slots in shared memory, and its decoder.
     per_worker : int
-        What each worker holds while it does a task.
+        Memory of each worker while it does a task.
     processes : int
-        What this process and those it has started take by being there.
+        Memory of this process and of those that it has started, before any task.
     """
 
     shared: int = 0
@@ -100,7 +100,7 @@ class Cost:
 
 
 def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
-    """Return what this process and its workers take, whatever they do."""
+    """Return the memory of this process and its workers before any task."""
     taken = footing.held + _GROWTH_BYTES
     if traits.isolates:
         worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
@@ -109,7 +109,7 @@ def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
 
 
 def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
-    """Return what a worker takes for a task beside its input; `makes` if it keeps what it makes."""
+    """Return the memory of a worker for a task, input excepted; `makes` if it holds the output."""
     info, (rows, columns) = tiler.info, tiler.task
     after = tiler.stages[-1].after if tiler.stages else info
     made = (rows + tiler.context_rows) * columns * pixel_bytes(after) if makes else 0

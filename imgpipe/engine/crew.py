@@ -42,7 +42,7 @@ _MOST_AT_ONCE = 32  # images, each of which has a few files open
 
 
 class Inbox(Protocol):
-    """Where messages for the loop arrive, from any thread."""
+    """The queue of messages for the loop, from any thread."""
 
     def put(self, message: Any) -> None:
         """Add a message."""
@@ -69,15 +69,15 @@ class Crew:
     executor : Executor
         Carries the tasks.
     workers : int
-        How many it has.
+        Its number of workers.
     order : Order
-        Which image gives the next task.
+        Order of the images.
     budget : Budget, optional
         Memory for all images together; without one, every image is admitted.
     lasting : bool
-        Whether the executor is there for others as well, and after the crew.
+        Whether others use the executor as well, or will after the crew.
     inbox : Inbox, optional
-        Where messages arrive.
+        Takes the messages for the loop.
     clock : callable
         The time, in seconds.
 
@@ -121,8 +121,8 @@ class Crew:
         Parameters
         ----------
         images : iterable of (Opening or None)
-            Is asked for the next image when it can begin, and waited for. One whose images come
-            from outside yields None where there is none yet, and has `wake` called later.
+            Opens the images, each when it can begin. It yields None if there is no image yet;
+            then its owner calls `wake` later.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Crew:
     # --- images -------------------------------------------------------------------------
 
     def _admit(self) -> None:
-        """Begin the images whose memory fits beside what there is."""
+        """Begin the images whose memory fits beside that of the images under way."""
         while len(self._active) < _MOST_AT_ONCE and (image := self._waiting.first()):
             known = len(self._active) + len(self._waiting)
             image.prepare(crowded=known >= max(2, self._workers))
@@ -232,7 +232,7 @@ class Crew:
         active.end_flow()
 
     def _finish(self, active: UnderWay) -> None:
-        """End an image, and say what has become of it."""
+        """End an image, and add its outcome."""
         with uninterrupted():
             if active.flow is not None:
                 self._by_flow.pop(active.flow.number, None)
@@ -371,7 +371,7 @@ class Crew:
 
 
 def _told_of(task: Task, by_flow: dict[int, UnderWay]) -> tuple[str, str]:
-    """Return the name of the image of `task`, and in words what it works on."""
+    """Return the name of the image of `task`, and a description of its work."""
     active = by_flow.get(task.flow)
     if active is None or active.flow is None:
         return "", ""

@@ -31,7 +31,7 @@ class Grid(NamedTuple):
     Attributes
     ----------
     unit : (int, int)
-        What the sink encodes at once: rows and columns, 0 columns for whole rows. No task cuts it.
+        Rows and columns that the sink encodes at once, 0 columns for whole rows. No task cuts it.
     grain : (int, int)
         Rows and columns of a natural block of the source, 0 columns for whole rows.
     """
@@ -51,14 +51,14 @@ def cut(
     context_rows: int = 0,
     whole: bool = False,
 ) -> Tiler:
-    """Return how the output of `stages` is cut.
+    """Return the cut of the output of `stages`.
 
     Parameters
     ----------
     info, after : ImageInfo
         The source and the output.
     stages : tuple of Stage
-        What lies between them.
+        The stages between them.
     grid : Grid
         The blocks of both ends.
     task_bytes : int
@@ -66,7 +66,7 @@ def cut(
     chunk : (int, int), optional
         Rows and columns of a chunk, if they are given.
     context_rows : int
-        Rows of output above a task that its encoder wants to see too.
+        Rows of output above a task that its encoder needs.
     whole : bool
         Whether all of it is one task.
     """
@@ -98,7 +98,7 @@ def turns(stages: tuple[Stage, ...]) -> bool:
 
 
 def pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
-    """Return how many bytes of rows of the source a row of the output stands for."""
+    """Return the bytes of source rows for one row of the output."""
     held = _whole(stages) if stages else info.box
     return max(1, held.height * info.row_bytes // after.height)
 
@@ -128,7 +128,7 @@ class _Blocks(NamedTuple):
 def _blocks(
     info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, grain: tuple[int, int]
 ) -> tuple[_Blocks, _Blocks]:
-    """Return where the blocks of the source are in the rows and in the columns of the output.
+    """Return the blocks of the source along the rows and along the columns of the output.
 
     This is exact where the chain moves pixels and nothing else, and about right where it resizes.
     """
@@ -256,7 +256,7 @@ def _even(size: int, wanted: float) -> int:
 
 
 def _origins(stages: tuple[Stage, ...], box: Box) -> list[Box]:
-    """Return where the pixels of `box` after all stages were before each, without halos."""
+    """Return the box before each stage that becomes `box` after all stages, without halos."""
     found: list[Box] = []
     for stage in reversed(stages):
         found.insert(0, stage.origin(found[0] if found else box))
@@ -269,7 +269,7 @@ def _whole(stages: tuple[Stage, ...]) -> Box:
 
 
 def _lengths(stages: tuple[Stage, ...]) -> list[float]:
-    """Return how long the side of a pixel of the output is before each stage."""
+    """Return the side of a pixel of the output, in pixels before each stage."""
     if not stages:
         return []
     whole = stages[-1].after

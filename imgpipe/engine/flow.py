@@ -17,7 +17,7 @@ from imgpipe.engine.feeds.base import Feed, Wake
 from imgpipe.engine.feeds.carried import carried
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Job
-from imgpipe.engine.lease import Lease, Place
+from imgpipe.engine.lease import Lease, TaskSlots
 from imgpipe.engine.outlets import Outlet
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Direct, Input, JobRef, Part, Task
@@ -32,7 +32,7 @@ _numbers = itertools.count(1)
 
 
 class Worker(NamedTuple):
-    """Who did a task.
+    """The worker of a task.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Worker(NamedTuple):
 
 
 class Flow(Protocol):
-    """What a crew asks of a flow."""
+    """A flow as its crew sees it."""
 
     @property
     def number(self) -> int:
@@ -89,13 +89,13 @@ def next_number() -> int:
     return next(_numbers)
 
 
-def task_done(turn: int, task: Task, receipt: Receipt, worker: Worker) -> TaskDone:
+def task_done(pass_index: int, task: Task, receipt: Receipt, worker: Worker) -> TaskDone:
     """Return the event that tells of a task that has landed."""
     now = time.monotonic()
     return TaskDone(
         time=now,
         kind=task.kind,
-        pass_index=turn,
+        pass_index=pass_index,
         index=task.index,
         box=task.box,
         worker=worker.label,
@@ -113,24 +113,24 @@ class PassFlow:
 
     Parameters
     ----------
-    turn : int
+    pass_index : int
         Number of the pass within the run, for events.
     kind : str
         Kind of the tasks.
     job : Job
-        What they have in common.
+        The common part of the tasks.
     ref : JobRef
-        How workers get it.
+        Its way to the workers.
     feed : Feed
-        Where they get the image from.
+        Gives each task its input.
     parts : Parts
         The parts of every task.
     outlets : tuple of Outlet
-        Where the parts of each branch end.
+        The end of each branch.
     operands : tuple of (tuple of RandomSource)
         The further images of each branch.
     inline : bool
-        Whether tasks have to carry the pixels of these.
+        Whether tasks carry the pixels of these.
     lease : Lease
         Memory for tasks under way.
     fold : Fold or None
@@ -146,7 +146,7 @@ class PassFlow:
     def __init__(
         self,
         *,
-        turn: int,
+        pass_index: int,
         kind: str,
         job: Job,
         ref: JobRef,
@@ -161,13 +161,13 @@ class PassFlow:
         held: CleanupStack,
     ) -> None:
         self.number = next_number()
-        self._turn, self._kind = turn, kind
+        self._pass_index, self._kind = pass_index, kind
         self._job, self._ref, self._feed, self._parts = job, ref, feed, parts
         self._outlets, self._operands, self._inline = outlets, operands, inline
         self._lease, self._fold, self._tell, self._held = lease, fold, tell, held
         self._made = 0
         self._waiting = len(parts)  # tasks that are not served
-        self._places: dict[int, tuple[Place, int]] = {}  # and how many parts are not served
+        self._lent: dict[int, tuple[TaskSlots, int]] = {}  # and how many parts are not served
         self._task_of: dict[tuple[int, int], int] = {}
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
 
@@ -202,7 +202,7 @@ class PassFlow:
             return self._merging(due)
         if self._made == len(self._parts):
             if not self._feed.over:
-                self._feed.take()  # lets it look at what follows the last row
+                self._feed.take()  # the reader checks the rest of the file
             return None
         if not self._lease:
             return None
@@ -220,7 +220,7 @@ class PassFlow:
             If its output cannot be written.
         """
         self.seen = both(self.seen, receipt.seen)
-        self._tell(task_done(self._turn, task, receipt, worker))
+        self._tell(task_done(self._pass_index, task, receipt, worker))
         if task.kind == "merge":
             assert self._fold is not None
             self._fold.land(receipt.measured)
@@ -241,28 +241,28 @@ class PassFlow:
         self._held.close()
 
     def _serve(self, part: Part) -> None:
-        """Note that a part has left; its place is free once all parts of the task have."""
+        """Note that a part is served; the slots of its task are free once all parts of it are."""
         index = self._task_of.pop((part.branch, part.turn))
-        place, left = self._places.pop(index)
+        slots, left = self._lent.pop(index)
         if left > 1:
-            self._places[index] = place, left - 1
+            self._lent[index] = slots, left - 1
             return
-        self._lease.give_back(place)
+        self._lease.give_back(slots)
         self._waiting -= 1
 
     def _task(self, image: Input) -> Task:
-        index, place = self._made, self._lease.take()
+        index, slots = self._made, self._lease.take()
         self._made += 1
         parts = tuple(
             part._replace(
                 operands=tuple(
                     map(self._operand, self._operands[part.branch], self._parts.operands(part))
                 ),
-                output=place.outputs[part.branch],
+                output=slots.outputs[part.branch],
             )
             for part in self._parts[index]
         )
-        self._places[index] = place, len(parts)
+        self._lent[index] = slots, len(parts)
         for part in parts:
             self._task_of[part.branch, part.turn] = index
         return Task(
@@ -272,7 +272,7 @@ class PassFlow:
             job=self._ref,
             parts=parts,
             image=image,
-            note=place.note,
+            note=slots.note,
             made=time.monotonic(),
         )
 

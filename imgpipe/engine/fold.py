@@ -1,7 +1,7 @@
-"""Fold: measurements come in the order of the image and become one.
+"""Fold: the merging of measurements, in the order of the image, into one.
 
-What is due goes back to the workers, a few measurements at once: a merge function of the user's
-may crash or hang as well as any other.
+Workers merge, a few measurements at once: a merge function of the user's may crash or hang like any
+other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Fold:
     Parameters
     ----------
     total : int
-        How many will come.
+        The number of measurements that will come.
     """
 
     def __init__(self, total: int) -> None:
@@ -33,7 +33,7 @@ class Fold:
         self._waiting.append(measurement)
 
     def due(self) -> tuple[Any, ...]:
-        """Return what is to be merged next, in order; nothing while some are being merged."""
+        """Return the measurements to merge next, in order; none while some are being merged."""
         enough = _AT_ONCE if self._to_come else 2
         if self._merging or len(self._waiting) < enough:
             return ()
@@ -41,7 +41,7 @@ class Fold:
         return due
 
     def land(self, merged: Any) -> None:
-        """Take what has become of those that were due."""
+        """Take the result of the last merging."""
         self._waiting.insert(0, merged)
         self._merging = False
 

@@ -35,16 +35,16 @@ _numbers = itertools.count()
 
 
 class Branch(NamedTuple):
-    """One tail of a flow: the stages from the source to one sink.
+    """The stages of a flow from the source to one sink.
 
     Attributes
     ----------
     tiler : Tiler
-        How tasks are cut into chunks, and the stages that chunks go through.
+        The cut of tasks into chunks, and the stages that chunks go through.
     unit : (int, int)
         Rows and columns that the encoder takes at once; 0 columns for whole rows.
     encoder, placer : Encoder, Placer or None
-        The use that is made of the pixels; neither in a pass of measuring.
+        Encodes or places the pixels; neither in a pass of measuring.
     """
 
     tiler: Tiler
@@ -60,16 +60,16 @@ class Branch(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a flow have in common.
+    """The common part of all tasks of a flow.
 
     Attributes
     ----------
     name : str
         The input file, for messages.
     branches : tuple of Branch
-        The tails of the flow.
+        The branches of the flow.
     measured_stage : Stage or None
-        The stage whose measurement is taken of what the stages of the branch make.
+        The stage that measures the result of the stages of the branch.
     timeout : float or None
         Seconds that a chunk may take, in a process that may be ended.
     """

@@ -1,4 +1,4 @@
-"""Labels of workers: they are numbered in the order in which their first receipts arrive."""
+"""Labels of workers: numbers in the order of their first receipts."""
 
 from __future__ import annotations
 

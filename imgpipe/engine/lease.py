@@ -12,18 +12,18 @@ from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.engine.whereabouts import NOTE_BYTES
 
-__all__ = ["Lease", "Place"]
+__all__ = ["Lease", "TaskSlots"]
 
 
-class Place(NamedTuple):
-    """The memory of one task under way.
+class TaskSlots(NamedTuple):
+    """The slots of one task under way.
 
     Attributes
     ----------
     outputs : tuple of (Slot or None)
-        Where the encoded bytes of each branch go.
+        For the encoded bytes of each branch.
     note : Slot or None
-        Where the worker notes its whereabouts.
+        For the whereabouts of the worker.
     """
 
     outputs: tuple[Slot | None, ...]
@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 class Lease:
-    """Places for `window` tasks, and one more note for a task beside them.
+    """The slots of `window` tasks, and one more note for a task beside them.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ class Lease:
         noted = _slots(window + 1, NOTE_BYTES if notes else 0, held)
         self.beside = noted[-1]
         self._free = deque(
-            Place(tuple(slots[at] for slots in outputs), noted[at]) for at in range(window)
+            TaskSlots(tuple(slots[at] for slots in outputs), noted[at]) for at in range(window)
         )
 
     def __bool__(self) -> bool:
         return bool(self._free)
 
-    def take(self) -> Place:
-        """Return a place that is free."""
+    def take(self) -> TaskSlots:
+        """Return the slots of one task."""
         return self._free.popleft()
 
-    def give_back(self, place: Place) -> None:
-        """Take back a place."""
-        self._free.append(place)
+    def give_back(self, slots: TaskSlots) -> None:
+        """Take back the slots of a task."""
+        self._free.append(slots)
 
 
 def _slots(count: int, size: int, held: CleanupStack) -> tuple[Slot | None, ...]:

@@ -1,4 +1,4 @@
-"""Order: which image gives the next task. Within an image, tasks go in order."""
+"""Order of the images that a crew works on. Within an image, tasks go in order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ORDERS: tuple[OrderName, ...] = get_args(OrderName)
 
 
 class Sized(Protocol):
-    """An image that is to be made, as far as its order is concerned."""
+    """An image, as far as its order is concerned."""
 
     @property
     def number(self) -> int:
-        """Its turn among all images."""
+        """Its number: images that were opened earlier have lower ones."""
 
     @property
     def pixels(self) -> int:
@@ -37,16 +37,16 @@ class Order:
     Parameters
     ----------
     name : str
-        ``fifo`` serves the first image first, and the next ones where it has no task ready.
+        ``fifo`` serves the first image first, and the next ones while it has no task ready.
         ``round-robin`` serves one after the other. ``largest-first`` serves the largest first.
         ``random`` serves any.
     seed : int
-        Makes a random order one that can be had again.
+        Start of the random order; the same seed gives the same order.
 
     Attributes
     ----------
     ahead : int
-        How many images are opened before they can begin, so that there is a choice.
+        The number of images that are opened before they can begin, so that there is a choice.
     """
 
     def __init__(self, name: OrderName, seed: int = 0) -> None:
@@ -55,7 +55,7 @@ class Order:
         self._random = random.Random(seed)  # noqa: S311 - no secret depends on it
 
     def arranged(self, images: Sequence[S]) -> list[S]:
-        """Return `images` in the order in which they are to be asked for a task."""
+        """Return `images` in the order in which the crew asks them for a task."""
         by_number: Callable[[S], int] = lambda image: image.number  # noqa: E731 - it is a key
         arranged = sorted(images, key=by_number)
         match self._name:

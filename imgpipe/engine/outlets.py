@@ -1,4 +1,4 @@
-"""Outlets: where the parts of a branch end, in the order that their sink wants."""
+"""Outlets: ends of the branches of a flow, which serve the parts in the order of the sink."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgpipe.engine.worker import Encoded, Receipt
 from imgpipe.events import Event, SpanDone, Written
 from imgpipe.formats.base import OrderedSink, PlacedSink
 
-__all__ = ["Measured", "Ordered", "Outlet", "Placed", "Staged"]
+__all__ = ["Deferred", "Measured", "Ordered", "Outlet", "Placed"]
 
 Tell = Callable[[Event], None]
 
@@ -22,7 +22,7 @@ class Outlet(Protocol):
     """The end of a branch."""
 
     def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
-        """Take what came of `part`, the part number `at` of its task; yield parts that are served.
+        """Take the result of `part`, number `at` of its task; yield the parts that are served.
 
         Raises
         ------
@@ -32,7 +32,7 @@ class Outlet(Protocol):
 
 
 class Ordered:
-    """Encoded bytes leave for the sink from top to bottom.
+    """Outlet to an ordered sink: encoded bytes leave from top to bottom.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Ordered:
     tell : callable
         Gets the events.
     output : int
-        The output it is, of those of its run.
+        Number of the output in its run.
     """
 
     def __init__(self, sink: OrderedSink, bound: int, tell: Tell, output: int = 0) -> None:
@@ -73,7 +73,7 @@ class Ordered:
 
 
 class Placed:
-    """Pixels are in their place already, and only counted."""
+    """Outlet of a placed sink: pixels are in their place already, and are only counted."""
 
     def __init__(self, sink: PlacedSink, tell: Tell, output: int = 0) -> None:
         self._info, self._tell, self._output = sink.info, tell, output
@@ -89,8 +89,8 @@ class Placed:
         yield part
 
 
-class Staged:
-    """Pixels are in a scratch file, from which another flow encodes them."""
+class Deferred:
+    """Outlet of a deferred encoding: another flow encodes the pixels, from a scratch file."""
 
     def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
         """Yield `part`, which is served."""
@@ -98,7 +98,7 @@ class Staged:
 
 
 class Measured:
-    """Measurements are folded in the order of the image."""
+    """Outlet of a pass of measuring: measurements are folded in the order of the image."""
 
     def __init__(self, fold: Fold, bound: int) -> None:
         self._fold = fold

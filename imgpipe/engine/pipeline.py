@@ -20,7 +20,7 @@ from imgpipe.engine.crew import Crew
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.planning import planned_run
 from imgpipe.engine.route import Goal
-from imgpipe.engine.run import Run, tails_of
+from imgpipe.engine.run import Run, outputs_of
 from imgpipe.engine.tally import Tally
 from imgpipe.errors import UsageError
 from imgpipe.events import Finished, Report
@@ -57,7 +57,7 @@ def run_to_all(
 
 
 def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
-    """Return what the last of `stages` measures; no image is made."""
+    """Return the measurement of the last of `stages`; no image is made."""
     found, _ = _made(source, (Goal(stages, Nowhere(stages[-1].after), "nowhere"),), options, None)
     return found
 
@@ -74,7 +74,7 @@ def plan_between(
 def _made(
     source: Source, goals: tuple[Goal, ...], options: Options, control: Control | None
 ) -> tuple[Any, list[Report]]:
-    """Return what the flows of an image result in, and the report of each output."""
+    """Return the result of the flows of an image, and the report of each output."""
     control = Control() if control is None else control
     if not isinstance(control, Control):
         raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
@@ -89,7 +89,7 @@ def _made(
             tally = held.enter_context(Tally(executor, control, observer))
         run = Run(
             source,
-            tails_of(plans, goals),
+            outputs_of(plans, goals),
             traits=traits_of(executor),
             supervised=isinstance(executor, Supervised),
             timeout=options.timeout,
@@ -98,7 +98,7 @@ def _made(
         )
         crew = Crew(executor, plans[0].workers, lasting=executor is choice.executor)
         found = _only(crew, run)
-        sizes = found if all(tail.makes for tail in run.tails) else [0]
+        sizes = found if all(output.makes for output in run.outputs) else [0]
         reports = [tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
         tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
         for warning in told(run.filters, run.seen):
@@ -107,7 +107,7 @@ def _made(
 
 
 def _only(crew: Crew, run: Run) -> Any:
-    """Return the result of the only image of a crew, or raise what it failed with."""
+    """Return the result of the only image of a crew, or raise its failure."""
     (outcome,) = crew.make([lambda: run])
     try:
         if outcome.error is not None:

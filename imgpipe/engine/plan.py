@@ -1,7 +1,7 @@
 """Plan: the steps of a run and the memory that it takes, decided beforehand.
 
 A smaller budget makes a shorter window, smaller tasks and fewer workers. It never makes other
-bytes, because what is encoded at once depends on the width, the type and the format alone.
+bytes, because the unit depends on the width, the type and the format alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from imgpipe.chains.stages import Stage
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
-from imgpipe.engine.feeds.choice import Way, cost_of_feed, slot_bytes
+from imgpipe.engine.feeds.choice import FeedName, cost_of_feed, slot_bytes
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import MemoryPlanError
@@ -33,7 +33,7 @@ __all__ = ["Goal", "Plan", "default_budget", "make_plan", "make_plans"]
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """How one image goes through a chain.
+    """The plan for one output of an image.
 
     Attributes
     ----------
@@ -46,17 +46,17 @@ class Plan:
     halo : (int, int)
         Rows and columns of context of the whole chain, in pixels of the output.
     feed : str
-        How pixels reach the workers: ``bands`` of rows in shared memory, ``direct`` reading by
-        the workers, a ``whole`` image in memory, or ``inline`` with the task.
+        The feed: ``bands`` of rows in shared memory, ``direct`` reading by the workers, a
+        ``whole`` image in memory, ``inline`` with the task, or ``opened`` by one worker.
     tiler : Tiler
-        How the pass is cut that makes the output.
+        The cut of the pass that makes the output.
     unit : (int, int)
         Rows and columns that are encoded at once; 0 columns for whole rows.
     encoding : Tiler or None
-        Where what is encoded at once stands for too much of the input, the output goes to a
-        scratch file first; this is how the pass is cut that encodes it.
+        The cut of the pass that encodes the output, if the encoding is deferred: the output goes
+        to a scratch file first, because a unit stands for too much of the input.
     measuring : dict of int to Tiler
-        The stages that need a pass of measuring first, and how that is cut.
+        The stages that need a pass of measuring first, and the cut of that.
     window : int
         Tasks under way at once.
     band_bytes, payload_bytes : int
@@ -64,7 +64,7 @@ class Plan:
     workers : int
         Processes or threads.
     executor : str
-        Which executor, and why.
+        Name of the executor, and why it was chosen.
     scratch_bytes : int
         Size of the scratch file on disk that the input is copied to, if the plan needs one.
     scratch_tile : (int, int)
@@ -72,7 +72,7 @@ class Plan:
     cost : Cost
         The bound on the memory of all processes, in its parts.
     budget : int
-        What was granted.
+        Limit on the memory, in bytes.
     """
 
     source: str
@@ -81,7 +81,7 @@ class Plan:
     after: ImageInfo
     chain: tuple[Element, ...]
     halo: Halo
-    feed: Way
+    feed: FeedName
     tiler: Tiler
     unit: tuple[int, int]
     encoding: Tiler | None
@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def passes(self) -> int:
-        """How often the pixels of the input, or of the output, are gone through."""
+        """Number of passes over the pixels of the input or the output."""
         return 1 + len(self.measuring) + bool(self.scratch_bytes) + (self.encoding is not None)
 
     def __repr__(self) -> str:
@@ -171,7 +171,7 @@ def make_plans(
     chunk : (int, int) or None
         Rows and columns of a chunk, if they are given.
     footing : Footing
-        What processes take already.
+        Memory of the processes before the first task.
     opened : bool
         Whether one worker opens the image, and makes all of it as one task.
     fewer : bool
@@ -185,11 +185,11 @@ def make_plans(
     beside = 0 if footing.counted else footing.held
     budget = beside + (default_budget() if max_memory is None else max_memory)
     usual = routes(source, goals, traits, opened=opened)
-    ways, smallest = (usual, [route.staged_if_possible() for route in usual]), []
+    tries, smallest = (usual, [route.deferred_if_possible() for route in usual]), []
     sizes = list(_candidates(workers, fewer=fewer))
     shapes = cache(partial(_shapes, chunk=chunk))
-    for way, (count, window, task_bytes) in itertools.product(ways, sizes):
-        plans = _together([_sized(route, shapes(route, task_bytes), window) for route in way])
+    for tried, (count, window, task_bytes) in itertools.product(tries, sizes):
+        plans = _together([_sized(route, shapes(route, task_bytes), window) for route in tried])
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
             return tuple(
@@ -254,7 +254,7 @@ def _together(plans: list[Plan]) -> list[Plan]:
 
 @dataclass(frozen=True)
 class _Shapes:
-    """How the passes of a route are cut."""
+    """The cuts of the passes of a route."""
 
     tiler: Tiler
     encoding: Tiler | None
@@ -262,11 +262,11 @@ class _Shapes:
 
 
 def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> _Shapes:
-    """Return how the passes are cut for tasks of so many bytes."""
+    """Return the cuts of the passes for tasks of so many bytes."""
     source, stages, sink = route.source, route.stages, route.sink
     shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")
     unit, context_rows, encoding = sink.unit, route.context_rows, None
-    if route.staged:
+    if route.deferred:
         encoding = shaped(sink.info, (), sink.info, Grid(unit), context_rows=context_rows)
         unit, context_rows = (1, 1), 0
     tiler = shaped(source.info, stages, sink.info, route.grid(unit), context_rows=context_rows)
@@ -279,7 +279,7 @@ def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> 
 
 
 def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
-    """Return a plan for tasks of these shapes, without what its processes take."""
+    """Return a plan for tasks of these shapes, without the memory of processes."""
     source, stages, sink = route.source, route.stages, route.sink
     tiler, encoding, measuring = shapes.tiler, shapes.encoding, shapes.measuring
     window = min(window, max(len(tiler), len(encoding or ())))
@@ -295,7 +295,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost = cost.then(last + cost_of_tasks(encoding, makes=True) + encoded)
     for one in measuring.values():
         cost = cost.then(fed(one) + cost_of_tasks(one, makes=False))
-    if route.scratched:
+    if route.copied:
         cost += cost_of_copying(source)
     return Plan(
         source=source.name,
@@ -314,7 +314,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         payload_bytes=payload,
         workers=1,
         executor="",
-        scratch_bytes=source.info.nbytes if route.scratched else 0,
+        scratch_bytes=source.info.nbytes if route.copied else 0,
         scratch_tile=route.tile,
         cost=cost,
         budget=0,

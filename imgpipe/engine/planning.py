@@ -1,7 +1,7 @@
 """Planning: the executor of a run, and its plan.
 
-What imgpipe itself takes is known. What the libraries of a user's functions take is measured in
-the first worker, once it has loaded them and before it does anything.
+The memory of imgpipe itself is known. The memory of the libraries of a user's functions is measured
+in the first worker, after it has loaded them and before its first task.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def planned_run(
 
 
 def _pixels(source: Source, goals: tuple[Goal, ...]) -> int:
-    """Return how many pixels are worked on: those of the larger end."""
+    """Return the pixels to be worked on: those of the larger end."""
     after = [goal.sink.info for goal in goals]
     read = (
         input_box(goal.stages, info.box, source.info).area
@@ -99,7 +99,7 @@ def _fitted(
     choice: Choice,
     footing: Footing,
 ) -> Fitted:
-    """Return the plans, and who carries them. One worker may do without processes."""
+    """Return the executor and the plans. One worker may do without processes."""
 
     def plan_for(choice: Choice) -> tuple[Plan, ...]:
         return make_plans(
@@ -123,7 +123,7 @@ def _fitted(
 
 
 def weighed(functions: bytes, executor: Executor | None, control: Control) -> tuple[int, int]:
-    """Return what a worker takes: with its functions, and with all that is left of earlier runs."""
+    """Return the memory of a worker, with its functions and all that is left of earlier runs."""
     if executor is None:
         return 0, 0
     held = getattr(executor, "held", (0, 0))
@@ -153,7 +153,7 @@ def _is_too_heavy(
 
 
 def _measured(functions: bytes, executor: Executor, control: Control) -> tuple[int, int]:
-    """Return what a worker takes with `functions` loaded, as `worker.weigh` measures it.
+    """Return the memory of a worker with `functions` loaded, as `worker.weigh` measures it.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def within_reach(goals: tuple[Goal, ...], traits: Traits) -> tuple[Goal, ...]:
 
 
 def _reachable(sink: Sink, traits: Traits) -> Sink:
-    """Return a sink that all workers can serve: where they see no files, rows come back."""
+    """Return a sink that all workers can serve: if they see no files, rows come back."""
     far = traits.isolates and not traits.shares_files
     if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
         from imgpipe.formats.rerouted import Rerouted  # noqa: PLC0415 - only for this

@@ -1,8 +1,8 @@
 """Route: the way of the pixels from the source to a sink, before anything is sized.
 
-It says which feed brings the pixels, and where a scratch file has to help: before the chain, where
-the source cannot be read in the order that the chain wants, or after it, where what is encoded at
-once stands for too much of the input.
+It names the feed, and the scratch files. The input is copied to one if it cannot be read in the
+order that the chain needs. The encoding is deferred, with the output in one, if a unit stands for
+too much of the input.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, turns
-from imgpipe.engine.feeds.choice import Way
+from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source
 from imgpipe.image import ImageInfo
 
 __all__ = ["Goal", "Route", "routes"]
 
-_STAGED_BYTES = 17 << 20  # of rows of input that may go into what is encoded at once
-_STAGED_SHARE = 4  # times its own size, at least
+_DEFERRED_BYTES = 17 << 20  # of rows of input that may go into a unit
+_DEFERRED_SHARE = 4  # times its own size, at least
 _TILE_BYTES = 16 << 10  # of a scratch file in tiles, at least
 _TILE_COLUMNS = 64
 _TILE_ROWS = 256
@@ -34,9 +34,9 @@ class Goal(NamedTuple):
     stages : tuple of Stage
         The filters.
     sink : Sink
-        Where it goes.
+        Takes the pixels.
     destination : str
-        The name of that, for people.
+        The name of the sink, for people.
     """
 
     stages: tuple[Stage, ...]
@@ -58,19 +58,25 @@ class Route:
     way : (str, bool)
         The feed, and whether the image is copied to a scratch file first.
     turned : bool
-        Whether that is read in columns.
+        Whether the image is read in columns.
     """
 
     def __init__(
-        self, source: Source, goal: Goal, traits: Traits, way: tuple[Way, bool], *, turned: bool
+        self,
+        source: Source,
+        goal: Goal,
+        traits: Traits,
+        way: tuple[FeedName, bool],
+        *,
+        turned: bool,
     ) -> None:
         self.source, self.stages, self.sink = source, goal.stages, goal.sink
-        self.feed, self.scratched = way
-        self.tile = _tile(source.info) if self.scratched and turned else (0, 0)
+        self.feed, self.copied = way
+        self.tile = _tile(source.info) if self.copied and turned else (0, 0)
         sink = goal.sink
         places = traits.shares_files and self.feed != "opened"  # workers write to a scratch file
-        self._may_be_staged = places and sink.kind == "ordered"
-        self.staged = self._may_be_staged and self._better_staged()
+        self._may_be_deferred = places and sink.kind == "ordered"
+        self.deferred = self._may_be_deferred and self._better_deferred()
         self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
 
     @property
@@ -80,33 +86,33 @@ class Route:
 
     def grid(self, unit: tuple[int, int]) -> Grid:
         """Return the blocks that tasks should not cut, for a sink that has this unit."""
-        read_as_it_is = self.feed == "direct" and not self.scratched
+        read_as_it_is = self.feed == "direct" and not self.copied
         grain = self.source.grain if read_as_it_is else (1, 1)
         return Grid((unit[0], 0) if self.streams else unit, grain)
 
-    def staged_if_possible(self) -> Route:
-        """Return the route that takes the least memory: through a scratch file before the sink."""
+    def deferred_if_possible(self) -> Route:
+        """Return the route that takes the least memory: with the encoding deferred."""
         other = copy.copy(self)
-        other.staged = self._may_be_staged
+        other.deferred = self._may_be_deferred
         return other
 
-    def _better_staged(self) -> bool:
-        """Whether pixels had better go to a scratch file before they are encoded.
+    def _better_deferred(self) -> bool:
+        """Whether the encoding had better be deferred.
 
-        So they do where a unit stands for very much of the input, or for a strip of it so narrow
-        that every row would have to be read by itself.
+        This is so if a unit stands for very much of the input, or for a strip of it so narrow that
+        every row would have to be read by itself.
         """
         source, sink = self.source, self.sink
         unit = min(sink.unit[0], sink.info.height)
         held = unit * pitch(source.info, self.stages, sink.info)
-        if held > max(_STAGED_BYTES, _STAGED_SHARE * unit * sink.info.row_bytes):
+        if held > max(_DEFERRED_BYTES, _DEFERRED_SHARE * unit * sink.info.row_bytes):
             return True
         return self.feed == "direct" and not self.tile[0] and turns(self.stages)
 
 
 def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: bool) -> list[Route]:
     """Return the way of the pixels to each output; they all come in the same way."""
-    way: tuple[Way, bool] = ("opened", False)
+    way: tuple[FeedName, bool] = ("opened", False)
     if not opened:
         ways = [_feed(source, goal.stages, traits) for goal in goals]
         way = next((way for way in ways if way[1]), ways[0])
@@ -114,8 +120,8 @@ def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: b
     return [Route(source, goal, traits, way, turned=turned) for goal in goals]
 
 
-def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Way, bool]:
-    """Return how workers get pixels, and whether a scratch file has to be made first."""
+def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[FeedName, bool]:
+    """Return the feed, and whether the image is copied to a scratch file first."""
     in_order = all(stage.in_order for stage in stages)
     if not traits.shares_files:
         streams = source.access == "sequential" and in_order
@@ -132,7 +138,7 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Wa
 def _tile(info: ImageInfo) -> tuple[int, int]:
     """Return rows and columns of the tiles of a scratch file that is read in columns.
 
-    A row of tiles is what is copied at once.
+    One row of tiles is copied at once.
     """
     rows = max(1, min(_TILE_ROWS, TASK_BYTES // info.row_bytes, info.height))
     pixel_bytes = info.row_bytes // info.width

@@ -1,7 +1,7 @@
 """Run: one image through one chain into its sinks, as flows that follow one another.
 
-Each pass of measuring is a flow, and so are the making and the sealing. In between, this process
-copies to scratch files and publishes the outputs.
+Each pass of measuring is a flow, and so are the making and the sealing. Between the flows, this
+process copies pixels to scratch files and publishes the outputs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
-from imgpipe.engine.outlets import Measured, Ordered, Outlet, Placed, Staged
+from imgpipe.engine.outlets import Deferred, Measured, Ordered, Outlet, Placed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.route import Goal
@@ -47,7 +47,7 @@ from imgpipe.geometry import Box
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch
 
-__all__ = ["Run", "Tail", "tails_of"]
+__all__ = ["Output", "Run", "outputs_of"]
 
 Tell = Callable[[Event], None]
 
@@ -56,25 +56,25 @@ _numbers = itertools.count(1)
 
 
 @dataclass
-class Tail:
-    """One way from the source to a sink.
+class Output:
+    """One output of a run, as planned.
 
     Attributes
     ----------
     plan : Plan
-        How it is cut, and the memory of its tasks.
+        Its tasks, and their memory.
     stages : tuple of Stage
-        The filters, completed as passes of measuring are done.
+        The filters; each pass of measuring completes one.
     sink : Sink
-        Where the pixels go.
-    staged : Scratch or None
-        Where they go first, if the plan says so.
+        Takes the pixels.
+    scratch : Scratch or None
+        Takes them first, if the plan defers the encoding.
     """
 
     plan: Plan
     stages: tuple[Stage, ...]
     sink: Sink
-    staged: Scratch | None = None
+    scratch: Scratch | None = None
 
     @property
     def makes(self) -> bool:
@@ -82,10 +82,10 @@ class Tail:
         return not isinstance(self.sink, Nowhere)
 
 
-def tails_of(plans: tuple[Plan, ...], goals: tuple[Goal, ...]) -> tuple[Tail, ...]:
-    """Return the tails of a run for its outputs and the plans of these."""
+def outputs_of(plans: tuple[Plan, ...], goals: tuple[Goal, ...]) -> tuple[Output, ...]:
+    """Return the outputs of a run, from its goals and their plans."""
     pairs = zip(plans, goals, strict=True)
-    return tuple(Tail(plan, goal.stages, goal.sink) for plan, goal in pairs)
+    return tuple(Output(plan, goal.stages, goal.sink) for plan, goal in pairs)
 
 
 class Run:
@@ -94,13 +94,13 @@ class Run:
     Parameters
     ----------
     source : Source
-        Where it comes from.
-    tails : tuple of Tail
-        Where it goes.
-    alone : tuple of Tail
-        The same, as one worker makes it that opens the image; none if it does not fit.
+        The image.
+    outputs : tuple of Output
+        The outputs.
+    alone : tuple of Output
+        The same outputs, made by one worker that opens the image; none if that does not fit.
     traits : Traits
-        The executor, as far as it is known.
+        Facts about the executor.
     supervised : bool
         Whether its workers may be ended, and note their whereabouts.
     timeout : float or None
@@ -114,8 +114,8 @@ class Run:
     def __init__(
         self,
         source: Source,
-        tails: tuple[Tail, ...],
-        alone: tuple[Tail, ...] = (),
+        outputs: tuple[Output, ...],
+        alone: tuple[Output, ...] = (),
         *,
         traits: Traits,
         supervised: bool,
@@ -126,35 +126,35 @@ class Run:
         self.number = next(_numbers)
         self.name = source.name
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
-        self._source, self.tails, self._alone = source, tails, alone
-        self._given = [tail.stages for tail in tails]
+        self._source, self.outputs, self._alone = source, outputs, alone
+        self._given = [output.stages for output in outputs]
         self._traits, self._supervised = traits, supervised
         self._timeout = timeout if supervised else None
         self._control = control
         self._tell: Tell = lambda event: tell(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
-        self._turn = 0
+        self._pass_index = 0
 
     @property
     def filters(self) -> list[Element]:
         """The filters of all outputs, as `seen` counts them."""
-        return [stage.filter for tail in self.tails for stage in tail.stages]
+        return [stage.filter for output in self.outputs for stage in output.stages]
 
     @property
     def pixels(self) -> int:
         """The pixels of all outputs."""
-        return sum(tail.plan.after.pixels for tail in self.tails)
+        return sum(output.plan.after.pixels for output in self.outputs)
 
     @property
     def cost(self) -> Cost:
-        """The memory that it takes beside the processes."""
-        costs = [tail.plan.cost for tail in self.tails]
+        """The memory that the run takes."""
+        costs = [output.plan.cost for output in self.outputs]
         return functools.reduce(Cost.beside, costs)
 
     def prepare(self, *, crowded: bool) -> None:
-        """Choose the plan: one task for one worker, if as many images wait as there are workers."""
+        """Choose the plan: one task for one worker if the crew is crowded."""
         if crowded and self._alone:
-            self.tails = self._alone
+            self.outputs = self._alone
 
     def attach(self, stop: Callable[[], None]) -> None:
         """Have `stop` called when the run is to end."""
@@ -165,24 +165,24 @@ class Run:
         self._tell(WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks))
 
     def close(self) -> None:
-        """Let go of nothing: what it was given is the caller's, the rest goes with the flows."""
+        """Release nothing: source and sinks are the caller's, the rest goes with the flows."""
 
     def flows(self) -> Generator[Flow, None, Any]:
-        """Yield the flows; return the sizes of the outputs in bytes, or what was measured."""
+        """Yield the flows; return the sizes of the outputs in bytes, or the measurement."""
         self._tell(self._started())
         with CleanupStack() as held:
             self._held = held
-            for tail in self.tails:
-                tail.stages = tuple(map(without_arrays, tail.stages))
-            if any(tail.plan.scratch_bytes for tail in self.tails):
-                tile = self.tails[0].plan.scratch_tile
-                self._source = yield from self._scratched(self._source, held, tile)
+            for output in self.outputs:
+                output.stages = tuple(map(without_arrays, output.stages))
+            if any(output.plan.scratch_bytes for output in self.outputs):
+                tile = self.outputs[0].plan.scratch_tile
+                self._source = yield from self._copied(self._source, held, tile)
             for stages in self._given:
                 self._operands.append((yield from self._opened_operands(stages, held)))
             found = None
-            for number, tail in enumerate(self.tails):
-                found = yield from self._measuring(number, tail)
-            if not all(tail.makes for tail in self.tails):
+            for number, output in enumerate(self.outputs):
+                found = yield from self._measuring(number, output)
+            if not all(output.makes for output in self.outputs):
                 return found
             yield from self._making(held)
             yield from self._encoding()
@@ -192,54 +192,54 @@ class Run:
 
     def _started(self) -> Started:
         tasks = 0
-        for tail in self.tails:
-            made = len(tail.plan.tiler) + len(tail.plan.encoding or ())
-            tasks += tail.makes * (made + (tail.sink.kind == "placed"))
-            tasks += sum(map(len, tail.plan.measuring.values()))
-        first = self.tails[0].plan
+        for output in self.outputs:
+            made = len(output.plan.tiler) + len(output.plan.encoding or ())
+            tasks += output.makes * (made + (output.sink.kind == "placed"))
+            tasks += sum(map(len, output.plan.measuring.values()))
+        first = self.outputs[0].plan
         return Started(
             time=time.monotonic(),
             source=first.source,
-            destination=", ".join(tail.plan.destination for tail in self.tails),
+            destination=", ".join(output.plan.destination for output in self.outputs),
             pixels=self.pixels,
             tasks=tasks,
-            passes=max(tail.plan.passes for tail in self.tails),
+            passes=max(output.plan.passes for output in self.outputs),
             workers=first.workers,
         )
 
     # --- the flows ----------------------------------------------------------------------
 
-    def _measuring(self, number: int, tail: Tail) -> Generator[Flow, None, Any]:
-        """Take every measurement of a tail, each in a pass of its own; return the last one."""
-        for at, cut in tail.plan.measuring.items():
-            stage = tail.stages[at]
-            branch = Branch(replace(cut, stages=tail.stages[:at]))
+    def _measuring(self, number: int, output: Output) -> Generator[Flow, None, Any]:
+        """Take every measurement for an output, each in a pass of its own; return the last one."""
+        for at, cut in output.plan.measuring.items():
+            stage = output.stages[at]
+            branch = Branch(replace(cut, stages=output.stages[:at]))
             job = Job(self.name, (branch,), measured_stage=stage, timeout=self._timeout)
             fold = Fold(len(cut))
-            flow = self._flow("measure", job, [tail], [number], fold)
+            flow = self._flow("measure", job, [output], [number], fold)
             yield flow
-            before = sum(len(one.stages) for one in self.tails[:number])
+            before = sum(len(one.stages) for one in self.outputs[:number])
             self.seen = both(self.seen, (0,) * before + flow.seen)
             found = fold.result
             if warning := concern(stage.filter, found):
                 _log.warning("%s: %s", self.name, warning)
             measured = replace(stage, measured=found)
-            tail.stages = (*tail.stages[:at], measured, *tail.stages[at + 1 :])
-        return tail.stages[-1].measured if tail.stages else None
+            output.stages = (*output.stages[:at], measured, *output.stages[at + 1 :])
+        return output.stages[-1].measured if output.stages else None
 
     def _making(self, held: CleanupStack) -> Generator[Flow, None, None]:
         """Make the pixels of all outputs; finish the files that workers write."""
-        for tail in self.tails:
-            if tail.plan.encoding is not None:
+        for output in self.outputs:
+            if output.plan.encoding is not None:
                 from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
 
-                tail.staged = Scratch(tail.plan.after)
-                held.callback(tail.staged.abort)
-        job = Job(self.name, tuple(map(_branch, self.tails)), timeout=self._timeout)
-        flow = self._flow("chunks", job, list(self.tails), list(range(len(self.tails))), None)
+                output.scratch = Scratch(output.plan.after)
+                held.callback(output.scratch.abort)
+        job = Job(self.name, tuple(map(_branch, self.outputs)), timeout=self._timeout)
+        flow = self._flow("chunks", job, list(self.outputs), list(range(len(self.outputs))), None)
         yield flow
         self.seen = both(self.seen, flow.seen)
-        if any(tail.sink.kind == "placed" for tail in self.tails):
+        if any(output.sink.kind == "placed" for output in self.outputs):
             yield self._sealing(job)
 
     def _sealing(self, job: Job) -> SealFlow:
@@ -247,8 +247,8 @@ class Run:
             ref = published(job, self._traits, opened)
             lease = Lease(0, (), notes=self._supervised, held=opened)
             flow = SealFlow(
-                turn=self._turn - 1,
-                index=max(len(tail.plan.tiler) for tail in self.tails),
+                pass_index=self._pass_index - 1,
+                index=max(len(output.plan.tiler) for output in self.outputs),
                 job=job,
                 ref=ref,
                 lease=lease,
@@ -259,33 +259,33 @@ class Run:
         return flow
 
     def _encoding(self) -> Generator[Flow, None, None]:
-        """Encode the pixels that were staged."""
-        for tail in self.tails:
-            if tail.staged is None or tail.plan.encoding is None:
+        """Encode the pixels of scratch files."""
+        for output in self.outputs:
+            if output.scratch is None or output.plan.encoding is None:
                 continue
-            plan = replace(tail.plan, tiler=tail.plan.encoding, feed="direct", encoding=None)
-            last = Tail(plan, (), tail.sink)
+            plan = replace(output.plan, tiler=output.plan.encoding, feed="direct", encoding=None)
+            last = Output(plan, (), output.sink)
             job = Job(self.name, (_branch(last),), timeout=self._timeout)
-            yield self._flow("chunks", job, [last], [], None, tail.staged)
+            yield self._flow("chunks", job, [last], [], None, output.scratch)
 
     def _flow(
         self,
         kind: str,
         job: Job,
-        tails: list[Tail],
+        outputs: list[Output],
         numbers: list[int],
         fold: Fold | None,
-        staged: Scratch | None = None,
+        scratch: Scratch | None = None,
     ) -> PassFlow:
         """Return a pass over the image, or over a scratch file that was made of it."""
         parts = Parts(tuple(branch.tiler for branch in job.branches))
-        plan = tails[0].plan
-        window = min(tail.plan.window for tail in tails)
+        plan = outputs[0].plan
+        window = min(output.plan.window for output in outputs)
         near = self._traits.isolates and self._traits.shares_memory
         encodes = near and fold is None
-        sizes = [tail.plan.payload_bytes * (encodes and not tail.staged) for tail in tails]
-        source = self._source if staged is None else staged.source
-        self._turn += 1
+        sizes = [output.plan.payload_bytes * (encodes and not output.scratch) for output in outputs]
+        source = self._source if scratch is None else scratch.source
+        self._pass_index += 1
         with (
             uninterrupted(),
             CleanupStack() as opened,
@@ -294,16 +294,17 @@ class Run:
             lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
             feed = feed_for(
                 plan.feed, source, parts, self._control.check,
-                window=window, band_bytes=max(tail.plan.band_bytes for tail in tails), shared=near,
+                window=window, shared=near,
+                band_bytes=max(output.plan.band_bytes for output in outputs),
             )  # fmt: skip
             flow = PassFlow(
-                turn=self._turn - 1,
+                pass_index=self._pass_index - 1,
                 kind=kind,
                 job=job,
                 ref=ref,
                 feed=feed,
                 parts=parts,
-                outlets=tuple(self._outlet(tail, fold, window) for tail in tails),
+                outlets=tuple(self._outlet(output, fold, window) for output in outputs),
                 operands=tuple(self._operands[number] for number in numbers) or ((),),
                 inline=plan.feed == "inline",
                 lease=lease,
@@ -314,25 +315,25 @@ class Run:
             self._held.callback(flow.close)
         return flow
 
-    def _outlet(self, tail: Tail, fold: Fold | None, window: int) -> Outlet:
+    def _outlet(self, output: Output, fold: Fold | None, window: int) -> Outlet:
         if fold is not None:
             return Measured(fold, window)
-        if tail.staged is not None:
-            return Staged()
-        if tail.sink.kind == "ordered":
-            return Ordered(tail.sink, window, self._tell, self._output(tail))
-        return Placed(tail.sink, self._tell, self._output(tail))
+        if output.scratch is not None:
+            return Deferred()
+        if output.sink.kind == "ordered":
+            return Ordered(output.sink, window, self._tell, self._number(output))
+        return Placed(output.sink, self._tell, self._number(output))
 
-    def _output(self, tail: Tail) -> int:
-        return next(at for at, one in enumerate(self.tails) if one.sink is tail.sink)
+    def _number(self, output: Output) -> int:
+        return next(at for at, one in enumerate(self.outputs) if one.sink is output.sink)
 
     # --- chores -------------------------------------------------------------------------
 
     def _published(self, tell: Tell, check: Callable[[], None]) -> list[int]:
         """Publish all outputs; return their sizes."""
-        return [tail.sink.commit() for tail in self.tails]
+        return [output.sink.commit() for output in self.outputs]
 
-    def _scratched(
+    def _copied(
         self, source: Source, held: CleanupStack, tile: tuple[int, int] = (0, 0)
     ) -> Generator[Flow, None, Source]:
         """Copy an image that cannot be read as it is to a scratch file."""
@@ -363,18 +364,18 @@ class Run:
         for stage, given in _operands(stages):
             source = _opened_operand(given, stage, isolated=self._traits.isolates)
             if source.access != "random":
-                source = yield from self._scratched(source, held)
+                source = yield from self._copied(source, held)
             found.append(cast(RandomSource, source))
         return tuple(found)
 
 
-def _branch(tail: Tail) -> Branch:
-    tiler = replace(tail.plan.tiler, stages=tail.stages)
-    if tail.staged is not None:
-        return Branch(tiler, placer=tail.staged.placer)
-    if tail.sink.kind == "ordered":
-        return Branch(tiler, tail.plan.unit, encoder=tail.sink.encoder)
-    return Branch(tiler, tail.plan.unit, placer=tail.sink.placer)
+def _branch(output: Output) -> Branch:
+    tiler = replace(output.plan.tiler, stages=output.stages)
+    if output.scratch is not None:
+        return Branch(tiler, placer=output.scratch.placer)
+    if output.sink.kind == "ordered":
+        return Branch(tiler, output.plan.unit, encoder=output.sink.encoder)
+    return Branch(tiler, output.plan.unit, placer=output.sink.placer)
 
 
 def _operands(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, Any]]:

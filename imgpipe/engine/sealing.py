@@ -1,4 +1,4 @@
-"""Sealing: the last task of an image whose pixels the workers put in their place."""
+"""Sealing: the last task of an image with placed sinks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class SealFlow:
 
     Parameters
     ----------
-    turn, index : int
+    pass_index, index : int
         Numbers of the pass, and of the task within it.
     job : Job
-        Whose placers are to be sealed.
+        The job of the pass that placed the pixels.
     ref : JobRef
-        How workers get it.
+        Its way to the workers.
     lease : Lease
         Memory for the note of the task.
     tell : callable
@@ -41,7 +41,7 @@ class SealFlow:
     def __init__(
         self,
         *,
-        turn: int,
+        pass_index: int,
         index: int,
         job: Job,
         ref: JobRef,
@@ -51,7 +51,7 @@ class SealFlow:
     ) -> None:
         self.number = next_number()
         self.done = self._given = False
-        self._turn, self._index = turn, index
+        self._pass_index, self._index = pass_index, index
         self._job, self._ref, self._note = job, ref, lease.beside
         self._tell, self._held = tell, held
 
@@ -72,7 +72,7 @@ class SealFlow:
 
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Take the receipt of the task."""
-        self._tell(task_done(self._turn, task, receipt, worker))
+        self._tell(task_done(self._pass_index, task, receipt, worker))
         self.done = True
 
     def describe(self, task: Task) -> str:

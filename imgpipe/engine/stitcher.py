@@ -1,4 +1,4 @@
-"""Stitcher: results land in any order and leave in order, without a gap."""
+"""Stitcher: a buffer where results land in any order and leave in order, without a gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tally: the events of a run are counted, passed on, and added up to a report."""
+"""Tally: the count of the events of a run, for observers and for the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts what happens, passes it on to the caller's observer, and reports at the end."""
+    """Counts events, passes them on to the observers, and reports at the end."""
 
     def __init__(self, executor: Executor, control: Control, observer: Observer | None) -> None:
         self._executor, self._control = executor, control

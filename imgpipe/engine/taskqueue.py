@@ -1,8 +1,8 @@
 """TaskQueue: tasks on their way to the workers of an executor and back, and the ledger of them.
 
-The tasks of all flows are in one ledger, by flow and index. What becomes of a task is a message for
-its flow and nobody else's end. A worker that dies breaks nothing but the tasks that it had: they
-run again at once, and the one that it was at counts one attempt more.
+The tasks of all flows are in one ledger, by flow and index. The result or the failure of a task is
+a message for its flow alone. If a worker dies, only the tasks that it had are lost: they run again
+at once, and the one that it worked on has one attempt less.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class TaskQueue:
     executor : Executor
         Carries them.
     window : int
-        How many of them may be out at once. Those that run again are not counted.
+        The number of tasks that may be out at once. Those that run again are not counted.
     settled : callable
         Called from any thread with every future that is done; it is to come back to `settle`.
     describe : callable
-        Returns the name of the image and in words what a task works on, for messages.
+        Returns the name of the image and a description of the work of a task, for messages.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class TaskQueue:
             yield Failed(task, self._refusal(task, error))
 
     def settle(self, future: Future[Receipt]) -> Iterator[Message]:
-        """Yield what has become of the task of a future that is done, and of others with it."""
+        """Yield the message about the task of a future, and about tasks lost with it."""
         task = self._out.get(future)
         if task is None:  # dealt with when its worker died
             return
@@ -213,7 +213,7 @@ class TaskQueue:
         yield Failed(task, told)
 
     def _restart(self, executor: Supervised) -> Iterator[Message]:
-        """Run again what was lost, worker by worker, each of which is surely gone by then."""
+        """Run the lost tasks again, after their workers are surely gone."""
         found = self._lost(executor)
         # All notes are read now: once a flow has failed, its memory may be another's.
         faults = [(task, self._fault(task, end)) for end, lost in found for task in lost]
@@ -229,7 +229,7 @@ class TaskQueue:
             yield from self.submit(self._again.popleft())
 
     def _lost(self, executor: Supervised) -> list[tuple[End, list[Task]]]:
-        """Take what dead workers had from the ledger; return how each ended, and its tasks."""
+        """Take the tasks of dead workers from the ledger; return them by the end of the worker."""
         for future in self._broken():
             executor.rebuild(future)  # all else that this worker had is broken, too, from now on
         found: dict[int, tuple[End, list[Task]]] = {}
@@ -262,7 +262,7 @@ class TaskQueue:
         return told
 
     def _fault(self, task: Task, end: End) -> ImgpipeError | None:
-        """Count the loss of a task; return the error where nothing can come of it any more."""
+        """Count the loss of a task; return an error if it is to run no more."""
         if end.wanted:
             return None
         losses, (name, at) = self._losses[_key(task)], self._describe(task)

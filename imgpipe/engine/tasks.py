@@ -20,9 +20,9 @@ __all__ = ["Direct", "Inline", "Input", "JobRef", "Part", "Shared", "Task"]
 
 
 class Input(Protocol):
-    """Where the pixels of a task's input are."""
+    """The pixels that a task reads, by reference."""
 
-    def window(self, box: Box) -> tuple[Pixels, Box]:
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
         """Return an array that holds at least `box`, and the box that it holds."""
 
     def read(self, box: Box) -> Pixels:
@@ -37,7 +37,7 @@ class Shared(NamedTuple):
     channels: int
     dtype: np.dtype[Any]
 
-    def window(self, box: Box) -> tuple[Pixels, Box]:
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
         """Return all that is held, without a copy."""
         pixels = self.slot.array((*self.box.shape, self.channels), self.dtype)
         pixels.flags.writeable = False
@@ -45,7 +45,7 @@ class Shared(NamedTuple):
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be held."""
-        return self.window(box)[0][box.within(self.box)]
+        return self.hold(box)[0][box.within(self.box)]
 
 
 class Inline(NamedTuple):
@@ -53,13 +53,13 @@ class Inline(NamedTuple):
 
     parts: tuple[tuple[Pixels, Box], ...]
 
-    def window(self, box: Box) -> tuple[Pixels, Box]:
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
         """Return the pixels of the box that holds `box`."""
         return next(part for part in self.parts if part[1].contains(box))
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be carried."""
-        pixels, held = self.window(box)
+        pixels, held = self.hold(box)
         return pixels[box.within(held)]
 
 
@@ -68,7 +68,7 @@ class Direct(NamedTuple):
 
     source: RandomSource
 
-    def window(self, box: Box) -> tuple[Pixels, Box]:
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
         """Read `box` once, for all chunks of a task."""
         return self.source.read(box), box
 
@@ -78,7 +78,7 @@ class Direct(NamedTuple):
 
 
 class JobRef(NamedTuple):
-    """A reference to the job: what all tasks of a flow have in common, pickled once.
+    """A reference to the job of a flow, which is pickled once.
 
     The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
     """
@@ -103,7 +103,7 @@ class Part(NamedTuple):
     operands : tuple of Input
         The further images of the filters.
     output : Slot or None
-        Where encoded bytes go; None to send them along.
+        Takes the encoded bytes; None to send them along.
     """
 
     branch: int
@@ -129,17 +129,17 @@ class Task:
     index : int
         Its turn within the flow.
     job : JobRef
-        Chain, encoder and all else that does not differ from task to task.
+        The common part of all tasks of the flow.
     parts : tuple of Part
         Its share of the output of each branch; a branch may have none.
     image : Input or None
-        The image.
+        The pixels of the image.
     note : Slot or None
-        Where the worker notes its whereabouts.
+        Takes the whereabouts of the worker.
     values : tuple
         The measurements that a task of merging merges.
     made : float
-        When it was made, in seconds of `time.monotonic`.
+        Time at which it was made, in seconds of `time.monotonic`.
     """
 
     kind: str

@@ -1,9 +1,9 @@
-"""Tiler: an image and a chain become tasks, and tasks become chunks.
+"""Tiler: the cut of the output of a chain into tasks, and of tasks into chunks.
 
 A task is a rectangle of the output: a stretch of whole rows where the output is written from top to
-bottom, about a square where boxes may be placed in any order. It is a multiple of what the output
-format encodes at once. A chunk is what a filter sees: small enough for the cache, large enough for
-its halo. Every output pixel is in exactly one chunk of one task.
+bottom, about a square where boxes may be placed in any order. It is a multiple of the unit of the
+output format. A chunk is the input of one call of a filter: small enough for the cache, large
+enough for its halo. Every output pixel is in exactly one chunk of one task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Chunk", "Tiler", "falling"]
 
 
 class Chunk(NamedTuple):
-    """The unit a filter sees: the output box and the input box that it needs."""
+    """The output box of one call of a filter, and the input box that it needs."""
 
     box: Box
     needs: Box
@@ -29,14 +29,14 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Tiler:
-    """How the output of some stages is cut.
+    """The cut of the output of some stages.
 
     Attributes
     ----------
     info : ImageInfo
         The source.
     stages : tuple of Stage
-        What is done to it.
+        The stages.
     height, width : int
         Size of the output.
     task_rows : int
@@ -44,7 +44,7 @@ class Tiler:
     chunk : (int, int)
         Rows and columns of a chunk.
     context_rows : int
-        Rows of output above a task that its encoder wants to see too.
+        Rows of output above a task that its encoder needs.
     task_columns : int
         Columns of a task; 0 for whole rows.
     first : (int, int)
@@ -137,6 +137,6 @@ def falling(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _spans(size: int, step: int, first: int) -> list[tuple[int, int]]:
-    """Return where each piece of `size` begins and ends: one of `first`, then all of `step`."""
+    """Return begin and end of each piece of `size`: one of `first`, then all of `step`."""
     starts = [0, *range(first or step, size, step)]
     return list(zip(starts, [*starts[1:], size], strict=True))

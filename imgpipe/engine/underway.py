@@ -1,4 +1,4 @@
-"""Under way: an image that a crew makes, and the flow that it is at."""
+"""Under way: an image that a crew makes, and its current flow."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class UnderWay:
     Parameters
     ----------
     turn : int
-        Its place among those that were given.
+        Its turn among the images that were given.
     image : Image
         The image.
 
     Attributes
     ----------
     flow : Flow or None
-        The one that it is at.
+        The current flow.
     started : bool
-        Whether that has been started.
+        Whether the current flow has been started.
     error : Exception or None
-        What the image has failed with.
+        The failure of the image.
     deadline : float
-        When the workers of an image that has failed are ended.
+        Time at which the workers of an image that has failed are ended.
     """
 
     def __init__(self, turn: int, image: Image) -> None:
@@ -77,7 +77,7 @@ class UnderWay:
             held.callback(self.end_flow)
 
     def outcome(self) -> Outcome:
-        """Return what has become of the image, once."""
+        """Return the outcome of the image, once."""
         found = Outcome(self.turn, self._result if self.error is None else None, self.error)
         # The error refers to frames which refer to this: together they would never go.
         self.error = None

@@ -14,11 +14,11 @@ __all__ = ["Image", "Opening", "Outcome", "WaitingList"]
 
 
 class Image(Protocol):
-    """What a crew asks of an image that is to be made."""
+    """An image as its crew sees it: a `Run`."""
 
     @property
     def number(self) -> int:
-        """Its turn among all images."""
+        """Its number: images that were opened earlier have lower ones."""
 
     @property
     def name(self) -> str:
@@ -36,10 +36,10 @@ class Image(Protocol):
         """Yield its flows, each once the one before is done; return the result."""
 
     def prepare(self, *, crowded: bool) -> None:
-        """Choose how to be made: `crowded` if as many images are known as there are workers."""
+        """Choose a plan: `crowded` if as many images are open as there are workers."""
 
     def attach(self, stop: Callable[[], None]) -> None:
-        """Tell how to stop it from another thread."""
+        """Set the function to call when the image is to end."""
 
     def lost(self, reason: str, tasks: int) -> None:
         """Note that a worker died that had some of its tasks."""
@@ -58,11 +58,11 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     turn : int
-        Its place among those that were given, from 0.
+        Its turn among the images that were given, from 0.
     result : object
         The result of its flows.
     error : Exception or None
-        What it failed with.
+        The failure.
     """
 
     turn: int
@@ -76,13 +76,13 @@ class WaitingList:
     Parameters
     ----------
     openings : iterable of (Opening or None)
-        Where they come from; None if there is none just now, but may be later.
+        Open the images; None if there is none just now, but may be later.
     order : Order
         Chooses among those that are opened.
     attach : callable
         Called with every image that is opened.
     ahead : int
-        How many may wait, if the order does not need more.
+        The number of images that may wait, if the order does not need more.
     """
 
     def __init__(

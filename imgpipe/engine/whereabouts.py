@@ -1,6 +1,6 @@
-"""Whereabouts: the chunk and the filter that a worker is at, where its parent reads them.
+"""Whereabouts: a note of the chunk and the filter that a worker is at, for its parent.
 
-A worker that dies leaves no exception. What it noted last says which chunk and filter it was.
+A worker that dies leaves no exception. Its last note names the chunk and the filter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOTE_BYTES = _FIELDS.itemsize
 
 
 def chunk_at(box: Box) -> str:
-    """Return how messages call the chunk of `box`."""
+    """Return the name of the chunk of `box` in messages."""
     return f"chunk at rows {box.y0}-{box.y1}, columns {box.x0}-{box.x1}"
 
 

@@ -52,7 +52,7 @@ __all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh"]
 
 
 class Encoded(NamedTuple):
-    """What came of one part of a task.
+    """The result of one part of a task.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What came of a task.
+    """The result of a task.
 
     Attributes
     ----------
@@ -77,11 +77,11 @@ class Receipt:
     measured : object
         The measurement of a task that measures.
     seen : tuple of int
-        What was seen of each filter, for `filters.faint`.
+        Observations about each filter, for `chains.faint`.
     worker, thread : int
         Ids of the process and of the thread.
     started, ended, cpu : float
-        When the task was taken up and put down, and the processor time of the process by then.
+        Start and end of the task, and the processor time of the process at its end.
     spans : tuple of (str, float)
         Seconds in each step.
     """
@@ -148,16 +148,16 @@ def run_task(task: Task) -> Receipt:
 
 
 def weigh(functions: bytes) -> tuple[int, int]:
-    """Return what this process takes with `functions` loaded, as `machine.private_memory` does."""
+    """Return the `machine.private_memory` of this process with `functions` loaded."""
     pickle.loads(functions)  # noqa: S301 - the parent of this very run wrote it
     return private_memory()
 
 
 def warm_up(ref: JobRef) -> None:
-    """Do once, on nothing, what tasks will do: kernels are designed, codecs loaded, memory touched.
+    """Do a small task of no use: kernels are designed, codecs loaded, memory touched.
 
-    A worker has nothing else to do until the reader has its first rows ready. Functions that are
-    not imgpipe's own are left alone: they may mind being called on nothing.
+    A worker has nothing else to do until the first rows are read. Only imgpipe's own functions are
+    called: others may have side effects.
     """
     job = job_of(ref)
     if not all(stage.filter.definition.ours for stage in job.all_stages):
@@ -218,7 +218,9 @@ def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
         with watch.span("merge"), at_chunk(task.note, box) as entering:
             entering(number + 1)
             found = [_folded(job, stage, (*found, one))]
-    with _explained(_place(job, task.box), f"what {stage.filter!r} measures cannot be sent back"):
+    with _explained(
+        _place(job, task.box), f"the measurement of {stage.filter!r} cannot be sent back"
+    ):
         _must_be_sendable(stage, found[0])
     return {"measured": found[0]}
 
@@ -229,7 +231,7 @@ def _merge(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     assert stage is not None
     with watch.span("merge"):
         found = _folded(job, stage, task.values)
-    with _explained(job.name, f"what {stage.filter!r} merges cannot be sent back"):
+    with _explained(job.name, f"the merged measurement of {stage.filter!r} cannot be sent back"):
         _must_be_sendable(stage, found)
     return {"measured": found}
 
@@ -287,8 +289,8 @@ def _chunks(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Iterator[tup
 
 
 def _reader(source: Input, asked: list[Box]) -> Read:
-    """Return a reader that holds the largest box of a task, and fetches what lies elsewhere."""
-    pixels, held = source.window(max(asked, key=lambda box: box.area))
+    """Return a reader that holds the largest box of a task, and fetches all other boxes."""
+    pixels, held = source.hold(max(asked, key=lambda box: box.area))
 
     def read(box: Box) -> Pixels:
         return pixels[box.within(held)] if held.contains(box) else source.read(box)
@@ -332,7 +334,7 @@ def _timeout(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def _watched(task: Task, job: Job, box: Box) -> Iterator[Entering]:
-    """Have whatever becomes of a chunk told: what is raised, what takes too long, what dies."""
+    """Report the failure of a chunk: an exception, a timeout, or the death of the worker."""
     with _timeout(job.timeout), _explained(_place(job, box)), at_chunk(task.note, box) as entering:
         yield entering
 
@@ -343,7 +345,7 @@ def _place(job: Job, box: Box) -> str:
 
 @contextmanager
 def _explained(where: str, what: str = "") -> Iterator[None]:
-    """Say where, and of which filter, in whatever a filter's function raises."""
+    """Add the place and the filter to the exceptions of a filter's function."""
     try:
         yield
     except (FilterError, DeclarationError) as error:
@@ -358,7 +360,7 @@ def _explained(where: str, what: str = "") -> Iterator[None]:
 
 
 def _hint(error: BaseException) -> str:
-    """Return what to do about a common error."""
+    """Return advice on a common error."""
     if of_changing_the_input(error):
         return "\nThe input of a filter may not be changed; work on a copy: chunk = chunk.copy()"
     return ""

@@ -1,1 +1,1 @@
-"""Feeds: how pixels reach the workers, one way per file."""
+"""Feeds: ways of the pixels to the workers, one per file."""

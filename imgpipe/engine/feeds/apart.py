@@ -1,7 +1,7 @@
-"""Apart: an image that is decoded by a process of its own, which may crash or hang.
+"""Apart: decoding of an image in another process, which may crash or hang.
 
-The process writes the pixels where they are wanted, in shared memory. When it ends, or takes too
-long, that is an error of the image and nothing else.
+The process writes the pixels into shared memory. If it ends or takes too long, this image fails
+and no other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def apart(
     source : SequentialSource or WholeSource
         The image; it can be pickled.
     reader : Executor
-        A supervised one, with shared memory.
+        A supervised executor with shared memory.
     limit : float
         Seconds that the worker may take for one call.
     """

@@ -40,7 +40,7 @@ class BandsFeed(ReadingFeed):
     check : callable
         Raises if the run is to end.
     count, size : int
-        How many bands are under way at once, and the bytes of each.
+        The number of bands under way at once, and the bytes of each.
     shared : bool
         Whether they must be visible to other processes.
     """
@@ -68,7 +68,7 @@ class BandsFeed(ReadingFeed):
     def give_back(self, image: Input) -> None:
         """Take back the slot of a task that has landed."""
         if isinstance(image, Shared):
-            self._places.put(image.slot)
+            self._room.put(image.slot)
 
     def close(self) -> None:
         """Stop reading and free the slots."""
@@ -80,7 +80,7 @@ class BandsFeed(ReadingFeed):
         self._ahead = threaded and usable_processors() >= _WORTH_A_THREAD
         self._buffers = Buffers(self._count, self._size, shared=self._shared)
         for slot in self._buffers.slots:
-            self._places.put(slot)
+            self._room.put(slot)
 
     def _read(self) -> Iterator[Input]:
         rows = RowsOf(self._source, self._check, ahead=self._ahead)
@@ -95,7 +95,7 @@ class BandsFeed(ReadingFeed):
             rows.close()
 
     def _band(self, needs: Box) -> tuple[Pixels, Input]:
-        slot, info = self._place(), self._source.info
+        slot, info = self._take_room(), self._source.info
         pixels = slot.array((*needs.shape, info.channels), info.dtype)
         return pixels, Shared(slot, needs, info.channels, info.dtype)
 
@@ -111,14 +111,14 @@ class InlineBandsFeed(BandsFeed):
 
     def give_back(self, image: Input) -> None:
         """Allow for one more."""
-        self._places.put(0)
+        self._room.put(0)
 
     def _open(self, *, threaded: bool) -> None:
         for _ in range(self._count):
-            self._places.put(0)
+            self._room.put(0)
 
     def _band(self, needs: Box) -> tuple[Pixels, Input]:
-        self._place()
+        self._take_room()
         info = self._source.info
         pixels = np.empty((*needs.shape, info.channels), info.dtype)
         return pixels, Inline(((pixels, needs),))

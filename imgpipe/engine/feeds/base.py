@@ -1,8 +1,8 @@
 """Feed: the way in which pixels reach the workers, as a flow sees it.
 
-A feed gives the image of one task after the other, and takes it back when the task has landed. Its
-class says what that costs, before there is one. A feed that reads does so in a thread of its own
-where others go on meanwhile.
+A feed gives the input of one task after the other, and takes it back when the task has landed. Its
+class knows the memory that this takes before there is a feed. A feed that reads has a thread of its
+own, unless the executor works in this thread.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = ["Feed", "ReadingFeed", "Span", "Wake"]
 
 Wake = Callable[[], None]
 Span = tuple[float, float, Box]
-"""When a piece of the image was read, from and to, and which."""
+"""Start and end of the reading of a piece of the image, and its box."""
 
 
 class Feed(Protocol):
-    """Where the tasks of a flow get their image from."""
+    """The source of the inputs of the tasks of a flow."""
 
     @property
     def reads(self) -> bool:
-        """Whether it reads itself, and so is worth a thread, and has not come to the end."""
+        """Whether it reads the image, and has not come to its end."""
 
     @property
     def over(self) -> bool:
@@ -82,7 +82,7 @@ class ReadingFeed:
 
     def __init__(self, parts: Parts, check: Check) -> None:
         self._parts, self._check_run = parts, check
-        self._places: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._ready: deque[Input] = deque()
         self._spans: deque[Span] = deque()
         self._given = 0
@@ -134,7 +134,7 @@ class ReadingFeed:
     def close(self) -> None:
         """Stop reading and free the memory."""
         self._stopped = True
-        self._places.put(None)
+        self._room.put(None)
         if self._thread is not None and self._thread.ident is not None:
             with uninterrupted():  # a thread whose `join` is interrupted counts as ended
                 self._thread.join()
@@ -149,17 +149,17 @@ class ReadingFeed:
         raise NotImplementedError
 
     def _check(self) -> None:
-        """Raise if reading is to end: called now and then by what takes long."""
+        """Raise if reading is to end; long work calls this now and then."""
         if self._stopped:
             raise Cancelled("the reader was stopped")
         self._check_run()
 
-    def _place(self) -> Any:
-        """Wait for a place for one more image."""
-        place = self._places.get()
-        if place is None:
+    def _take_room(self) -> Any:
+        """Wait until there is room for one more input; return its slot."""
+        slot = self._room.get()
+        if slot is None:
             raise Cancelled("the reader was stopped")
-        return place
+        return slot
 
     @contextlib.contextmanager
     def _timed(self, box: Box) -> Iterator[None]:
@@ -169,7 +169,7 @@ class ReadingFeed:
         self._spans.append((started, time.monotonic(), box))
 
     def _taken_here(self) -> Input | None:
-        if self._ended or (self._given < len(self._parts) and self._places.empty()):
+        if self._ended or (self._given < len(self._parts) and self._room.empty()):
             return None
         image: Input | None = next(self._images, None)
         self._ended = image is None

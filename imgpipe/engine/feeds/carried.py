@@ -29,7 +29,7 @@ class CarriedFeed(ReadingFeed):
     check : callable
         Raises if the run is to end.
     count : int
-        How many tasks are under way at once.
+        The number of tasks under way at once.
     """
 
     def __init__(self, source: RandomSource, parts: Parts, check: Check, *, count: int) -> None:
@@ -44,15 +44,15 @@ class CarriedFeed(ReadingFeed):
 
     def give_back(self, image: Input) -> None:
         """Allow for one more."""
-        self._places.put(0)
+        self._room.put(0)
 
     def _open(self, *, threaded: bool) -> None:
         for _ in range(self._count):
-            self._places.put(0)
+            self._room.put(0)
 
     def _read(self) -> Iterator[Input]:
         for index in range(len(self._parts)):
-            self._place()
+            self._take_room()
             self._check()
             asked = self._parts.reads(index)
             with self._timed(asked[0]):

@@ -15,13 +15,13 @@ from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
 
-__all__ = ["Way", "cost_of_feed", "feed_for", "slot_bytes"]
+__all__ = ["FeedName", "cost_of_feed", "feed_for", "slot_bytes"]
 
-Way = Literal["bands", "direct", "whole", "inline", "opened"]
-"""How pixels reach the workers; ``inline`` is with the task, where nothing else is shared."""
+FeedName = Literal["bands", "direct", "whole", "inline", "opened"]
+"""The feeds by name; ``inline`` is within the task, for executors that share nothing."""
 
 
-def cost_of_feed(way: Way, source: Source, tiler: Tiler, window: int) -> Cost:
+def cost_of_feed(way: FeedName, source: Source, tiler: Tiler, window: int) -> Cost:
     """Return the memory that a pass over `source` takes for its input, as its feed says."""
     match way:
         case "bands":
@@ -36,7 +36,7 @@ def cost_of_feed(way: Way, source: Source, tiler: Tiler, window: int) -> Cost:
     return carries.cost(tiler, window)
 
 
-def slot_bytes(way: Way, tilers: tuple[Tiler, ...], *, together: bool = False) -> int:
+def slot_bytes(way: FeedName, tilers: tuple[Tiler, ...], *, together: bool = False) -> int:
     """Return the size of a slot for the input of a task of any of these passes; 0 for no slots.
 
     If they are made `together`, a task has a part of each.
@@ -47,7 +47,7 @@ def slot_bytes(way: Way, tilers: tuple[Tiler, ...], *, together: bool = False) -
 
 
 def feed_for(
-    way: Way,
+    way: FeedName,
     source: Source,
     parts: Parts,
     check: Check,
@@ -69,7 +69,7 @@ def feed_for(
     check : callable
         Raises if the run is to end.
     window : int
-        How many tasks are under way at once.
+        The number of tasks under way at once.
     band_bytes : int
         Bytes of a band.
     shared : bool

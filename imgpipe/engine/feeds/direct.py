@@ -29,7 +29,7 @@ class DirectFeed:
         """Nothing has to be begun."""
 
     def take(self) -> Input:
-        """Return what the workers read from."""
+        """Return the source."""
         return self._image
 
     def spans(self) -> list[Span]:

@@ -33,8 +33,8 @@ class Opened:
 
     source: Source
 
-    def window(self, box: Box) -> tuple[Pixels, Box]:
-        """Read as much of the image as has to be read for `box`, and check what was read."""
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
+        """Read as much of the image as `box` needs, and check it."""
         source, info = self.source, self.source.info
         if source.access == "random":
             return source.read(box), box
@@ -51,7 +51,7 @@ class Opened:
 
     def read(self, box: Box) -> Pixels:
         """Read `box`."""
-        pixels, held = self.window(box)
+        pixels, held = self.hold(box)
         return pixels[box.within(held)]
 
 

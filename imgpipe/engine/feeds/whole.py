@@ -47,7 +47,7 @@ class WholeFeed(ReadingFeed):
 
     def _open(self, *, threaded: bool) -> None:
         self._buffers = Buffers(1, self._source.info.nbytes, shared=self._shared)
-        self._places.put(0)
+        self._room.put(0)
 
     def _read(self) -> Iterator[Input]:
         assert self._buffers is not None
