@@ -38,6 +38,8 @@ from tests.leftovers import eventually, workers_here
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
     pytest.mark.slow,
+    # Python itself says so, whenever it gives back a semaphore after the tracker was killed.
+    pytest.mark.filterwarnings("ignore:resource_tracker. process died"),
 ]
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
