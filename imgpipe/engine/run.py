@@ -331,6 +331,7 @@ class Run:
 
     def _published(self, tell: Tell, check: Callable[[], None]) -> list[int]:
         """Publish all outputs; return their sizes."""
+        check()
         return [output.sink.commit() for output in self.outputs]
 
     def _copied(
