@@ -105,7 +105,7 @@ def apply(
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, made)
     else:
         source, sink = SequentialArray(before, pixels), ArraySink(after, made)
-    run_between(source, stages, sink, "array", options)
+    run_between(source, stages, sink, "array", options, watched=False)
     return out
 
 

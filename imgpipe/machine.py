@@ -170,9 +170,10 @@ class PeakMemory:
             raise
 
     def stop(self) -> int:
-        """Take a last sample and return the highest."""
-        self._end()
-        self._sample()
+        """Take a last sample, unless that is done, and return the highest."""
+        if not self._stop.is_set():
+            self._end()
+            self._sample()
         return self.bytes
 
     def _end(self) -> None:

@@ -42,9 +42,15 @@ def run_between(
     destination: str,
     options: Options,
     control: Control | None = None,
+    *,
+    watched: bool = True,
 ) -> Report:
-    """Make one output of an image: a crew with a single image."""
-    (report,) = run_to_all(source, (Goal(stages, sink, destination),), options, control)
+    """Make one output of an image: a crew with a single image.
+
+    Unless it is `watched`, nobody wants to know the memory that it takes, and the report says 0.
+    """
+    goals = (Goal(stages, sink, destination),)
+    _, (report,) = _made(source, goals, options, control, watched=watched)
     return report
 
 
@@ -58,7 +64,8 @@ def run_to_all(
 
 def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
     """Return the measurement of the last of `stages`; no image is made."""
-    found, _ = _made(source, (Goal(stages, Nowhere(stages[-1].after), "nowhere"),), options, None)
+    goals = (Goal(stages, Nowhere(stages[-1].after), "nowhere"),)
+    found, _ = _made(source, goals, options, None, watched=False)
     return found
 
 
@@ -72,7 +79,12 @@ def plan_between(
 
 
 def _made(
-    source: Source, goals: tuple[Goal, ...], options: Options, control: Control | None
+    source: Source,
+    goals: tuple[Goal, ...],
+    options: Options,
+    control: Control | None,
+    *,
+    watched: bool = True,
 ) -> tuple[Any, list[Report]]:
     """Return the result of the flows of an image, and the report of each output."""
     control = Control() if control is None else control
@@ -86,7 +98,8 @@ def _made(
         with uninterrupted():  # whatever has been started is held
             executor = executor or held.enter_context(started(choice, plans[0].workers))
             observer = held.enter_context(options.observed())
-            tally = held.enter_context(Tally(executor, control, observer))
+            watched = watched or bool(options.on_event) or options.progress
+            tally = held.enter_context(Tally(executor, control, observer, watched=watched))
         run = Run(
             source,
             outputs_of(plans, goals),

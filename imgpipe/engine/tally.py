@@ -16,21 +16,35 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts events, passes them on to the observers, and reports at the end."""
+    """Counts events, passes them on to the observers, and reports at the end.
 
-    def __init__(self, executor: Executor, control: Control, observer: Observer | None) -> None:
+    Unless the run is `watched`, its memory is not sampled, which takes longer than a small image.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        control: Control,
+        observer: Observer | None,
+        *,
+        watched: bool = True,
+    ) -> None:
         self._executor, self._control = executor, control
+        self._watched = watched
+        self._peak: PeakMemory | None = None
         self._observer = observer
         self._began = time.monotonic(), time.process_time()
         self._cpu: dict[tuple[str, int], float] = {}
         self._done = self._lost = self._tasks = 0
 
     def __enter__(self) -> Self:
-        self._peak = PeakMemory()
+        if self._watched:
+            self._peak = PeakMemory()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._peak.stop()
+        if self._peak is not None:
+            self._peak.stop()
 
     def __call__(self, event: Event) -> None:
         """Count `event` and pass it on."""
@@ -40,7 +54,7 @@ class Tally:
             self._done += 1
             self._control.progress = self._done / self._tasks
             self._cpu[event.worker, event.pid] = event.cpu
-            if event.pid:
+            if event.pid and self._peak is not None:
                 self._peak.pids |= {event.pid, *getattr(self._executor, "pids", ())}
         elif isinstance(event, WorkerLost):
             self._lost += 1
@@ -63,7 +77,7 @@ class Tally:
             cpu_seconds=time.process_time() - cpu_began + theirs,
             workers=plan.workers,
             executor=plan.executor,
-            peak_memory=self._peak.stop(),
+            peak_memory=0 if self._peak is None else self._peak.stop(),
             planned_memory=plan.memory,
             passes=plan.passes,
             tasks=self._done,
