@@ -92,3 +92,22 @@ def test_memory_that_is_over_is_not_looked_for_in_what_has_taken_its_place(tmp_p
         with pytest.raises(WorkerError, match="gone"):
             pool.submit(fill, late, 7).result()
         assert not any(file.read())
+
+
+def sum_after_letting_go(slot: Slot, count: int) -> int:
+    buffers.let_go()
+    return sum_of(slot, count)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_attaches_anew_and_frees_nothing_of_its_parent() -> None:
+    memory = Buffers(1, 1000, shared=True)
+    fill(memory.slots[0], 3)
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:  # which inherits what is attached
+        assert pool.submit(sum_after_letting_go, memory.slots[0], 1000).result() == 3000
+    child = get_context("fork").Process(target=memory.close)
+    child.start()
+    child.join()
+    assert sum_of(memory.slots[0], 1000) == 3000
+    memory.close()

@@ -287,3 +287,15 @@ def _unmap() -> None:
     segments = [key for key, memory in others.items() if isinstance(memory, _Segment)]
     for key in (*over, *segments[:-_KEPT]):
         del _attached[key]
+
+
+def _forget() -> None:
+    """Have a process that was forked attach anew, and free nothing of its parent."""
+    global _attaching
+    _attaching = threading.Lock()
+    _attached.clear()
+    _owned.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
