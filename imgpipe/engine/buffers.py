@@ -291,7 +291,7 @@ def _unmap() -> None:
 
 def _forget() -> None:
     """Have a process that was forked attach anew, and free nothing of its parent."""
-    global _attaching
+    global _attaching  # noqa: PLW0603 - another thread may have held it
     _attaching = threading.Lock()
     _attached.clear()
     _owned.clear()
