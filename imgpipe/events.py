@@ -44,7 +44,7 @@ class Started:
     tasks : int
         Tasks of all passes together.
     passes : int
-        How often the input is gone through.
+        Number of passes over the input or the output.
     workers : int
         Processes or threads that take tasks.
     """
@@ -66,11 +66,11 @@ class TaskDone:
     Attributes
     ----------
     time : float
-        When the engine heard of it; also `landed`.
+        Time at which the engine got the receipt; also `landed`.
     kind : str
         ``chunks``, ``measure``, ``merge``, ``copy`` or ``seal``.
     pass_index, index : int
-        Which pass, and which task of it.
+        Numbers of the pass, and of the task within it.
     box : Box
         The pixels it made.
     worker : str
@@ -79,9 +79,9 @@ class TaskDone:
     pid : int
         Process id of the worker; 0 if the worker may be on another host.
     made : float
-        When the engine made the task.
+        Time at which the engine made the task.
     started, ended : float
-        When the worker took it up and put it down. Where `pid` is 0, the clock of that host.
+        Times at which the worker began and ended it. If `pid` is 0, by the clock of its host.
     cpu : float
         Processor time of the worker's process by then, in seconds.
     spans : tuple of (str, float)
@@ -104,15 +104,15 @@ class TaskDone:
 
     @property
     def landed(self) -> float:
-        """When the engine heard of it."""
+        """Time at which the engine got the receipt."""
         return self.time
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpanDone:
-    """A reader has read rows for the workers, or the writer has written what they made.
+    """A reader has read rows for the workers, or the writer has written their results.
 
-    What workers read and write themselves is in `TaskDone.spans`.
+    Reading and writing by the workers themselves is in `TaskDone.spans`.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class SpanDone:
     box : Box
         Pixels of the input that were read, or of the output that were written.
     started, ended : float
-        When that began and ended. It may overlap with everything else.
+        Times at which that began and ended. It may overlap with everything else.
     """
 
     time: float
@@ -139,7 +139,7 @@ class Written:
     Attributes
     ----------
     output : int
-        Which output of the run, from 0 on.
+        Number of the output in the run, from 0 on.
     pixels, size : int
         Pixels and bytes of it written so far.
     """

@@ -1,4 +1,4 @@
-"""Boxes and equal pieces: where pixels are, never the pixels themselves."""
+"""Boxes and equal pieces: positions of pixels, never the pixels themselves."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) ->
     Parameters
     ----------
     src : path or binary file
-        The file, or what its bytes are read from, such as ``io.BytesIO(data)``.
+        The file, or a binary file with its bytes, such as ``io.BytesIO(data)``.
     box : Box or (y0, x0, y1, x1), optional
         The part to read; the whole image by default.
 

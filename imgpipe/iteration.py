@@ -62,7 +62,7 @@ def iter_chunks(
     InputError
         If the file cannot be read.
     UsageError
-        If a size or the border cannot be meant.
+        If a size or the border cannot be right.
 
     Examples
     --------

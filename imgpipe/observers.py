@@ -1,4 +1,4 @@
-"""Observers: any number of them get every event, and one that fails does not end the run."""
+"""Observers: delivery of every event to any number of them, even if one fails."""
 
 from __future__ import annotations
 

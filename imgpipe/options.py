@@ -1,4 +1,4 @@
-"""Options: how to run, checked before anything is opened."""
+"""Options of a run, checked before anything is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running: a filter or a chain over an image file, or only the plan of it."""
+"""Running of a filter or a chain over an image file, or only its plan."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_what_is_no_folder_of_the_format_is_not_replaced(tmp_path: Path) -> None
     (tmp_path / "mine.toy" / "thesis.txt").write_text("years of work")
     (tmp_path / "file.toy").write_text("a file")
     for name in ("mine.toy", "file.toy"):
-        with pytest.raises(OutputError, match=f"{name}: there is something else, which is not rep"):
+        with pytest.raises(OutputError, match=f"{name}: exists and is no folder of this format"):
             imgpipe.write(PHOTO, tmp_path / name)
     assert (tmp_path / "mine.toy" / "thesis.txt").read_text() == "years of work"
     with pytest.raises(InputError, match=r"mine\.toy: is a directory; give the path of an image"):

@@ -29,7 +29,7 @@ def one_thread_each() -> None:
 
 
 def collect_garbage() -> None:
-    """Collect garbage from now on, but do not look for it in what was imported: that takes long."""
+    """Collect garbage from now on, but not in imported modules: that takes long."""
     gc.freeze()
     gc.enable()
 

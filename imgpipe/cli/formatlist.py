@@ -42,11 +42,11 @@ class FormatsCommand(click.Command):
             context_settings=SETTINGS,
             params=[click.Argument(["format"], required=False, type=FormatName())],
             short_help=summary,
-            help="List the image formats, what each holds and its options, or show one FORMAT.",
+            help="List the image formats with their contents and options, or show one FORMAT.",
         )
 
     def invoke(self, ctx: click.Context) -> None:
-        """Print what was asked for."""
+        """Print the formats."""
         from imgpipe.formats.choosing import loaded  # noqa: PLC0415 - takes NumPy along
 
         asked = ctx.params["format"]
@@ -67,7 +67,7 @@ class FormatsCommand(click.Command):
 
 
 def _rows(one: Format) -> Iterator[tuple[str, str]]:
-    """Yield what is said of a format, and of each of its options: a name and a text."""
+    """Yield name and description of a format, and of each of its options."""
     yield f"{one.name} ({', '.join(one.suffixes)})", "; ".join(_said(one))
     for option in one.options:
         yield f"    {option_names(option)}", _explained(option)

@@ -47,11 +47,11 @@ def explain(error: Exception) -> int:
         say(f"imgpipe: error: {told}")
         return 1
     if isinstance(error, OSError):
-        say(f"imgpipe: error: the system refused: {error}; --verbose shows what was asked of it")
+        say(f"imgpipe: error: the system refused: {error}; --verbose shows the request")
         return 1
     say(
         f"imgpipe: internal error: {type(error).__name__}: {error}; please report it, "
-        "with what the same command prints when --verbose is added"
+        "with the output of the same command and --verbose"
     )
     return 70
 

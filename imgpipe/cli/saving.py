@@ -50,7 +50,7 @@ class Saving:
 
     def __init__(self, output: str | None) -> None:
         self.output = output
-        self._refusal: UsageError | None = None  # why the format of the output cannot be used
+        self._refusal: UsageError | None = None  # of the format of the output
 
     @cached_property
     def _formats(self) -> Sequence[Format]:
@@ -123,7 +123,7 @@ class Saving:
 
     def _parsed(self, key: str, text: str) -> Any:
         if self.output is None or not self._formats:
-            return text  # the run will tell what is wrong
+            return text  # the run will refuse it
         return self._formats[0].option(key, self.output).parse(text, self.output)
 
     def _by_key(self) -> Mapping[str, list[tuple[Format, Parameter]]]:
@@ -215,7 +215,7 @@ class KeyValue(click.ParamType):  # type: ignore[type-arg] # it takes none at ru
 
 
 def image_options() -> list[click.Parameter]:
-    """Return what every command that makes an image takes after its own parameters."""
+    """Return the options that follow the own parameters of every command that makes an image."""
     option = click.Option(
         ["-O", "--save", SAVE],
         type=KeyValue(),

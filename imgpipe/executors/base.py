@@ -1,4 +1,4 @@
-"""Executors as the engine sees them: their traits, and whether it may repair them."""
+"""Executors as the engine sees them: their traits, and the supervision of their workers."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class Traits:
 
 
 class End(NamedTuple):
-    """How a worker came to be replaced.
+    """The end of a worker.
 
     Attributes
     ----------
     reason : str
-        ``timeout``, a signal or an exit code; then where the user's function was.
+        ``timeout``, a signal or an exit code; then the place in the user's function.
     pid : int or None
         Process id of the worker if it ended by itself. None if it was ended from here, if nobody
         can tell, or if it never was.
     stillborn : bool
-        Whether the worker did not get as far as its first task, or could not be started at all.
+        Whether the worker ended before its first task, or could not be started at all.
     wanted : bool
         Whether the worker was ended on purpose.
     outside : bool
@@ -80,14 +80,14 @@ class Supervised(Protocol):
     def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
         """End the one worker that `lost` was given to, unless it has ended; return how it did.
 
-        What else that worker had has failed afterwards. The other workers go on.
+        The other tasks of that worker have failed afterwards. The other workers go on.
         """
 
     def label(self, future: Future[Any]) -> str:
         """Return the name, for people, of the worker that `future` was given to."""
 
     def look_after(self) -> None:
-        """Notice a death that nobody was told of: to be called when nothing happens for long."""
+        """Find dead workers that nobody has reported; called when nothing happens for long."""
 
     def limit(self, workers: int) -> None:
         """Give tasks to no more than `workers` workers from now on."""
@@ -97,7 +97,7 @@ class Supervised(Protocol):
 
 
 def traits_of(executor: object) -> Traits:
-    """Return what is known of an executor, or of what makes one.
+    """Return the traits of an executor, or of its maker.
 
     An executor may say so itself: in an attribute ``traits``, or in attributes of the same names
     as those of `Traits`. Otherwise its workers are taken to share nothing with this process, which

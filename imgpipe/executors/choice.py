@@ -35,11 +35,11 @@ class Choice:
     executor : Executor or str
         The one that was passed, or the name of one to be made.
     workers : int
-        How many workers it has.
+        Its number of workers.
     reason : str
         Its name and why, for people.
     traits : Traits
-        What is known of it.
+        Its traits.
     """
 
     executor: Executor | str
@@ -61,9 +61,9 @@ def choose(
     Parameters
     ----------
     asked : Executor, str or None
-        What the caller wants.
+        The executor that the caller wants.
     workers : int or None
-        How many workers the caller wants.
+        The number of workers that the caller wants.
     trusted : bool
         Whether nothing needs to be watched: all filters are imgpipe's own, or this is a worker
         that is watched itself, and none is timed. Others run in processes that may die.
@@ -96,12 +96,12 @@ def choose(
 
 
 def must_be_known(asked: object) -> None:
-    """Refuse what is neither an executor nor the word for one.
+    """Refuse a value that is neither an executor nor the name of one.
 
     Raises
     ------
     UsageError
-        Which says what may be given.
+        If it is neither; the message lists the names.
     """
     if (
         asked is None
@@ -169,7 +169,7 @@ def is_kept(choice: Choice) -> bool:
 
 
 def _loaded(name: str) -> Callable[[int], Executor]:
-    """Import what makes an executor; Python may be too near its end for that."""
+    """Import the maker of an executor; Python may be too near its end for that."""
     try:
         return cast("Callable[[int], Executor]", EXECUTORS.load(name))
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Serial: every task is done at once, in this thread. The reference, and ``-j 1``."""
+"""Serial: an executor that does every task at once, in this thread. The reference, and ``-j 1``."""
 
 from __future__ import annotations
 

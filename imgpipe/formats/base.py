@@ -1,8 +1,7 @@
 """Source and Sink: a format as the engine sees it.
 
-A format is one module, which says in a `declaration.Format` how it is read and written. The engine
-looks at ``access`` of the opened source, which is a property of the file and not of the format, and
-at the kind of the sink.
+A format is one module with a `declaration.Format`. The engine looks at the ``access`` of an open
+source, which is a property of the file and not of the format, and at the ``kind`` of a sink.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Access = Literal["random", "sequential", "whole"]
 Data = bytes | memoryview
 Facts = tuple[int, ...]
 Check = Callable[[], None]
-"""Called now and then by what takes long; raises if that is to stop."""
+"""Long work calls this now and then; it raises if the work is to stop."""
 
 
 class Rows(Protocol):
@@ -51,20 +50,20 @@ class Rows(Protocol):
         """
 
     def finish(self) -> None:
-        """Check what follows the last row (called once, when all rows have been read)."""
+        """Check the rest of the file (called once, when all rows have been read)."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class RandomSource(Protocol):
-    """Any box in any order, from any process: picklable, and opened again where it lands."""
+    """Any box in any order, from any process: picklable, and opened again in each process."""
 
     access: ClassVar[Literal["random"]]
 
     @property
     def info(self) -> ImageInfo:
-        """What is known of the image."""
+        """Properties of the image."""
 
     @property
     def name(self) -> str:
@@ -85,7 +84,7 @@ class SequentialSource(Protocol):
 
     @property
     def info(self) -> ImageInfo:
-        """What is known of the image."""
+        """Properties of the image."""
 
     @property
     def name(self) -> str:
@@ -109,7 +108,7 @@ class WholeSource(Protocol):
 
     @property
     def info(self) -> ImageInfo:
-        """What is known of the image."""
+        """Properties of the image."""
 
     @property
     def name(self) -> str:
@@ -126,7 +125,7 @@ class WholeSource(Protocol):
     def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
         """Fill `out`, shape (height, width, channels), with the whole image.
 
-        Calls `check` every few megabytes; what that raises ends the decoding.
+        Calls `check` every few megabytes; an exception of `check` ends the decoding.
         """
 
 
@@ -135,11 +134,11 @@ Source = RandomSource | SequentialSource | WholeSource
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What a worker does to make a payload. Picklable, without state."""
+    """Encoder of units, run by the workers. Picklable, without state."""
 
     @property
     def context_rows(self) -> int:
-        """Rows of output above a unit that `encode` wants to see."""
+        """Rows of output above a unit that `encode` needs."""
 
     def bound(self, rows: int) -> int:
         """Return the most bytes that `rows` rows can become."""
@@ -158,16 +157,16 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class Placer(Protocol):
-    """What a worker does to put a box in its place. Picklable, opens the file where it lands."""
+    """Writer of boxes, run by the workers. Picklable; opens the file in its process."""
 
     def rows(self, box: Box) -> Pixels | None:
-        """Return an array whose pixels are in place as soon as they are written, if there is."""
+        """Return an array over the file itself for `box`; None if there is none."""
 
     def place(self, box: Box, pixels: Pixels) -> None:
         """Write `pixels` at `box`. Doing it twice is the same as once."""
 
     def seal(self) -> None:
-        """Do what remains once every box is in place; runs as one last task."""
+        """Finish the file once every box is in place; runs as one last task."""
 
 
 class OrderedSink(Protocol):
@@ -188,7 +187,7 @@ class OrderedSink(Protocol):
 
     @property
     def encoder(self) -> Encoder:
-        """What the workers do."""
+        """The part that the workers run."""
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next unit."""
@@ -215,7 +214,7 @@ class PlacedSink(Protocol):
 
     @property
     def placer(self) -> Placer:
-        """What the workers do."""
+        """The part that the workers run."""
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""

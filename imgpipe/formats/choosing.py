@@ -1,7 +1,7 @@
-"""Choosing: which format a file is in, by its first bytes when read, by its suffix when written.
+"""Choosing of the format of a file: by its first bytes when read, by its suffix when written.
 
 The table of the registry decides, so that one module is loaded. Formats of other packages are
-loaded where none of the table will do.
+loaded if no format of the table fits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 HEAD_BYTES = 64
 FOR_DEVICES = "png"
-"""The format of what has no name."""
+"""The format of devices and of streams without a suffix."""
 
 _ANY = ord("?")
 
@@ -122,7 +122,7 @@ def loaded(name: str) -> Format:
     Raises
     ------
     UsageError
-        If there is none, it does not load, or what it needs is not installed.
+        If there is none, it does not load, or a module that it needs is not installed.
     """
     if name in FORMATS:
         _must_have(FORMATS[name])
@@ -136,7 +136,7 @@ def loaded(name: str) -> Format:
 
 
 def usable(broken: list[str]) -> dict[str, Format]:
-    """Return every format that can be used, by its name; add to `broken` why others cannot."""
+    """Return every format that can be used, by its name; add to `broken` the errors of others."""
     found = {}
     for name in FORMATS:
         try:
@@ -157,7 +157,7 @@ def _best(score: Callable[[Member | Format], int], broken: list[str]) -> Format 
 
 
 def _added(broken: list[str]) -> list[Format]:
-    """Return the formats of other packages; add to `broken` why some are of no use."""
+    """Return the formats of other packages; add to `broken` the errors of those that fail."""
     found = []
     for name in FORMATS:
         if name not in FORMATS.built_in:
@@ -169,7 +169,7 @@ def _added(broken: list[str]) -> list[Format]:
 
 
 def _besides(broken: list[str]) -> str:
-    """Return what is told last: a broken package may have no part in the matter."""
+    """Return the end of a message: a broken package may have no part in the matter."""
     return "".join(f" (besides, {reason})" for reason in dict.fromkeys(broken))
 
 
@@ -180,7 +180,7 @@ def _must_have(one: Member | Format) -> None:
 
 
 def _alike(one: Member | Format, head: bytes) -> int:
-    """Return how many bytes of `head` say that the file is of this format."""
+    """Return the number of bytes of `head` that are magic bytes of this format."""
     return max((_agreeing(magic, head) for magic in one.magic), default=0)
 
 
@@ -191,7 +191,7 @@ def _agreeing(magic: bytes, head: bytes) -> int:
 
 
 def _named(one: Member | Format, name: str) -> int:
-    """Return how much of the name of a file is a suffix of this format."""
+    """Return the length of the suffix of a file name if it is of this format, else 0."""
     base = os.path.basename(name).lower()
     fit = [s for s in one.suffixes if base.endswith(s) and len(base) > len(s)]
     return max(map(len, fit), default=0)

@@ -55,17 +55,17 @@ RGB, RGBA = Layout(3, "rgb"), Layout(4, "rgb", 3)
 
 @dataclass(frozen=True)
 class Format:
-    """What a format is, what it holds, and how it is read and written.
+    """The declaration of a format: its contents, its reader and its writer.
 
     Attributes
     ----------
     name : str
-        As people write it, for messages.
+        Its usual spelling, for messages.
     suffixes : tuple of str
         Ends of file names, with the dot, in small letters; the first is the usual one.
     magic : tuple of bytes
-        What the first bytes of its files can be; a ``?`` stands for any byte. Without one, files
-        are known by their suffix.
+        First bytes of its files; a ``?`` stands for any byte. Without magic bytes, files are known
+        by their suffix.
     read : callable or None
         ``read(origin, max_pixels)`` returns a source. Where files do not say which channel is
         alpha, it takes the `alpha` of the caller as a third argument.
@@ -78,7 +78,7 @@ class Format:
     says_alpha : bool
         Whether a file says which channel is alpha.
     exact : bool
-        Whether what is read is to the bit what was written.
+        Whether reading gives the written pixels, to the bit.
     frames : int or None
         The most images that imgpipe reads from and writes to one file; None for no limit.
     side : int or None
@@ -89,7 +89,7 @@ class Format:
     needs : tuple of str
         Modules that it needs and that are not installed with imgpipe.
     extra : str
-        What to install for them, for ``pip install``.
+        The package with them, for ``pip install``.
     """
 
     name: str

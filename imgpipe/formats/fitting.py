@@ -1,8 +1,7 @@
-"""Fitting: an image is converted to the types and channels of a format, or refused.
+"""Fitting of an image to the types and channels that a format declares, or its refusal.
 
-It is decided here, by what the format declares, for every format. Values are never changed
-without being asked for; only the meaning of channels may be: a format that gives four channels
-one meaning gives it to any four.
+Values are never converted here. Only the meaning of channels may change: a format whose files with
+four channels have one meaning gives it to any four channels.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def fitted(info: ImageInfo, format: Format, name: str) -> ImageInfo:
 
 
 def _layout(info: ImageInfo, format: Format, name: str) -> Layout | None:
-    """Return the layout that is closest to what the channels mean; None where none is needed."""
+    """Return the layout closest to the meaning of the channels; None if none is needed."""
     if format.layouts is None:
         return None
     fit = [layout for layout in format.layouts if layout.channels == info.channels]

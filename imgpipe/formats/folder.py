@@ -29,7 +29,7 @@ class FolderOrigin(FileOrigin):
         raise InputError(f"{self.name}: is a directory; give the path of an image file")
 
     def names(self) -> frozenset[str]:
-        """Return the names of what is in the folder.
+        """Return the names of the files and folders in the folder.
 
         Raises
         ------
@@ -53,9 +53,9 @@ class FolderPlace(NamedTuple):
     Attributes
     ----------
     name : str
-        Where it will appear, for messages.
+        Its final path, for messages.
     path : str
-        Where it is while it is written.
+        Its path while it is written.
     """
 
     name: str
@@ -88,10 +88,10 @@ class FolderTarget:
     Parameters
     ----------
     name : str
-        Where it is to appear.
+        Its final path.
     marks : tuple of str
-        Names of files by which folders of its format are known. A folder with none of them is
-        somebody's, and is not replaced.
+        Names of files by which folders of its format are known. A folder without any of them is
+        not replaced.
 
     Raises
     ------
@@ -105,7 +105,7 @@ class FolderTarget:
         self._working, self._fd = "", -1
         if os.path.lexists(self._target) and not _is_one_of(self._target, marks):
             raise OutputError(
-                f"{name}: there is something else, which is not replaced; choose another name"
+                f"{name}: exists and is no folder of this format; choose another name"
             )
         try:
             sweep(os.path.dirname(self._target))
@@ -118,7 +118,7 @@ class FolderTarget:
             raise self._refused(error) from error
 
     def place(self) -> FolderPlace:
-        """Return what workers write to."""
+        """Return the folder for the workers."""
         return FolderPlace(self.name, self._working)
 
     def commit(self) -> int:
@@ -140,7 +140,7 @@ class FolderTarget:
         return self.size
 
     def abort(self) -> None:
-        """Remove what was written, or what it has replaced. Safe to call twice."""
+        """Remove the files written so far, or the replaced folder. Safe to call twice."""
         if self._working:
             shutil.rmtree(self._working, ignore_errors=True)
         fd, self._working, self._fd = self._fd, "", -1

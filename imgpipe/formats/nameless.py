@@ -18,14 +18,14 @@ class NamelessFile:
     Parameters
     ----------
     folder : str, optional
-        Where it is; by default where temporary files are.
+        Folder of the file; by default that of temporary files.
 
     Attributes
     ----------
     fd : int
         Its file descriptor.
     path : str
-        What to open it by.
+        Path by which it can be opened.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class NamelessFile:
 
 
 def temporary_folder() -> str:
-    """Return where temporary files are."""
+    """Return the folder of temporary files."""
     import tempfile  # noqa: PLC0415 - slow, and rarely needed
 
     return tempfile.gettempdir()

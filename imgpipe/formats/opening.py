@@ -1,4 +1,4 @@
-"""Opening: a file is read by its content, and written by its suffix."""
+"""Opening of image files: for reading by their content, for writing by their suffix."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def open_source(
     Raises
     ------
     UsageError
-        If the path, `max_pixels` or `alpha` cannot be meant.
+        If the path, `max_pixels` or `alpha` cannot be right.
     InputError
         If there is no such file or it cannot be read; `FormatError`, `CorruptError` and
         `LimitError` where it is not an image that can be used.
@@ -97,7 +97,7 @@ def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None =
 
 
 def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
-    """Return what messages call the input or the output, which is the argument `which`.
+    """Return the name in messages of an input or output, given as the argument `which`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def saved(save: Any, compression: Any = None) -> Mapping[str, Any]:
 def must_be_meant(
     src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: Any, save: Any
 ) -> None:
-    """Refuse what no file that may be there could make right.
+    """Refuse arguments that would be wrong for any content of the files.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Origins: where the bytes of an image come from. Formats see these, never a path."""
+"""Origins: sources of the bytes of an image. Formats see these, never a path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Origin(Protocol):
         """
 
     def open(self, buffering: int = -1) -> BinaryIO:
-        """Return a new reading position at the first byte. It can be sought.
+        """Return a new binary file at the first byte, which can seek.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class FileOrigin:
     name : str
         Its path as it was given.
     path : str, optional
-        Its absolute path: workers may be in another folder than this process is by now.
+        Its absolute path: the working folder may change.
     """
 
     def __init__(self, name: str, path: str = "") -> None:
@@ -116,14 +116,14 @@ def head_of(origin: Origin, size: int) -> bytes:
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return how many bytes an open origin has; the position is the first byte then."""
+    """Return the size of an open origin in bytes; leave its position at the first byte."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return size
 
 
 def stream_name(stream: Any) -> str:
-    """Return what messages call `stream`."""
+    """Return the name of `stream` in messages."""
     name = getattr(stream, "name", None)
     if isinstance(name, str) and name not in _NAMES:
         return name

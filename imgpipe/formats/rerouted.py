@@ -1,4 +1,4 @@
-"""Placed sinks that workers cannot reach: their rows come back, and this process places them."""
+"""Placed sinks out of the workers' reach: rows come back, and this process places them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Rerouted:
     Parameters
     ----------
     sink : PlacedSink
-        Where the rows go in the end.
+        Takes the rows.
     """
 
     kind: ClassVar[Literal["ordered"]] = "ordered"

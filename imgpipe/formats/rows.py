@@ -1,4 +1,4 @@
-"""Rows: a position in a sequential source, from which parts are read from top to bottom."""
+"""Rows: the reading of parts of a sequential source, from top to bottom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgpipe.image import Pixels
 __all__ = ["COPY_BYTES", "RowsOf"]
 
 COPY_BYTES = 4 << 20
-"""Bytes that are read or copied between two looks at whether that is to end."""
+"""Bytes that are read or copied between two checks for the end of the run."""
 
 
 class RowsOf:

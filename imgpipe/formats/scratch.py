@@ -1,6 +1,6 @@
 """Scratch files: raw pixels on disk, a random source and a placed sink in one.
 
-The plan puts one in wherever the access at hand is not enough.
+A plan uses one to copy an input that cannot be read in any order, or to defer an encoding.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TiledLayout(RawLayout):
         return out
 
     def parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
-        """Yield the bytes of `box`, which is whole rows of tiles, and where they go."""
+        """Yield position and bytes of `box`, which is whole rows of tiles."""
         whole = box.snap(*self.tile).clip(*self.shape[:2])
         if box != whole or box.width != self.shape[1]:
             raise ValueError(f"{box} is no rows of tiles of {self.tile}")
@@ -70,7 +70,7 @@ class TiledLayout(RawLayout):
             yield tile.clip(*self.shape[:2])
 
     def _position(self, tile: Box, row: int) -> int:
-        """Return where row `row` of the image is within a tile."""
+        """Return the position of row `row` of the image within a tile."""
         before = self.shape[1] * tile.y0 + tile.height * tile.x0
         return self.offset + (before + tile.width * (row - tile.y0)) * self.pixel_bytes
 
@@ -87,9 +87,9 @@ class Scratch:
     info : ImageInfo
         The image.
     folder : str, optional
-        Where the file is; by default where temporary files are.
+        Folder of the file; by default that of temporary files.
     tile : (int, int)
-        Rows and columns of its tiles; without, it holds whole rows.
+        Rows and columns of its tiles; (0, 0) for whole rows.
     """
 
     info: ImageInfo

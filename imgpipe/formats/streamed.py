@@ -1,4 +1,4 @@
-"""Streams as origins and targets: standard input and output, sockets, whatever reads or writes."""
+"""Streams as origins and targets: standard input and output, sockets, any binary file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SpooledOrigin(FileOrigin):
     Parameters
     ----------
     stream : binary file
-        What has a method ``read(size)``.
+        An object with a method ``read(size)``.
 
     Raises
     ------
@@ -56,12 +56,12 @@ class SpooledOrigin(FileOrigin):
 
 
 class StreamTarget:
-    """A stream that is written from front to back: what was written cannot be taken back.
+    """A stream that is written from front to back. Written bytes cannot be taken back.
 
     Parameters
     ----------
     stream : binary file
-        What has a method ``write(bytes)``.
+        An object with a method ``write(bytes)``.
     """
 
     def __init__(self, stream: Any) -> None:

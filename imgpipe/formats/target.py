@@ -1,6 +1,6 @@
-"""Targets: where the bytes of an image go. Formats see these, never a path.
+"""Targets: destinations of the bytes of an image. Formats see these, never a path.
 
-What is written appears whole or not at all: `commit` publishes it, `abort` leaves nothing.
+The bytes appear as a whole or not at all: `commit` publishes them, `abort` leaves nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FilePlace", "FileTarget", "MemoryTarget", "Place", "Target"]
 
 
 class Place(Protocol):
-    """What workers write to, at any position. Picklable, and opened where it lands."""
+    """A file for workers to write at any position. Picklable, and opened in each process."""
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Target(Protocol):
         """
 
     def commit(self) -> int:
-        """Publish what was written; return its size in bytes."""
+        """Publish the written bytes; return their number."""
 
     def abort(self) -> None:
         """Leave nothing behind. Safe to call at any time, and twice."""
@@ -62,9 +62,9 @@ class FilePlace(NamedTuple):
     Attributes
     ----------
     name : str
-        Where it will appear, for messages.
+        Its final path, for messages.
     path : str
-        Where it is while it is written.
+        Its path while it is written.
     """
 
     name: str
@@ -101,7 +101,7 @@ class MemoryTarget:
     Parameters
     ----------
     out : io.BytesIO
-        Where they go at last, from its position on.
+        Takes them at `commit`, from its position on.
     """
 
     def __init__(self, out: io.BytesIO, name: str = "memory") -> None:
@@ -118,14 +118,14 @@ class MemoryTarget:
         """Return nothing: other processes do not reach this memory."""
 
     def commit(self) -> int:
-        """Hand over what was written; return its size in bytes."""
+        """Write all bytes to `out`; return their number."""
         if self._out is not None:
             self._out.write(self._content.getbuffer())
             self.abort()
         return self.size
 
     def abort(self) -> None:
-        """Forget what was written."""
+        """Drop the written bytes."""
         self._out, self._content = None, io.BytesIO()
 
 

@@ -1,6 +1,6 @@
 """Conformance suites for filters, formats and executors of your own.
 
-With pytest, make a subclass and name the subject; every test of the suite then runs on it::
+With pytest, make a subclass with your filter, format or executor; all tests run on it::
 
     from imgpipe.testing import FilterSuite
 
@@ -8,9 +8,9 @@ With pytest, make a subclass and name the subject; every test of the suite then 
     class TestEmboss(FilterSuite):
         filter = emboss(strength=2)
 
-Without pytest, call `check_filter`, `check_format` or `check_executor`. What does not conform is
-an `AssertionError` that says what differs, and where. The members of imgpipe itself pass the same
-suites.
+Without pytest, call `check_filter`, `check_format` or `check_executor`. A failure is an
+`AssertionError` that names the difference and its place. The filters, formats and executors of
+imgpipe pass the same suites.
 """
 
 from imgpipe.testing.executors import ExecutorSuite, check_executor

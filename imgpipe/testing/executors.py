@@ -1,4 +1,4 @@
-"""Conformance of executors: they do their tasks, keep their claims, and change no byte."""
+"""Conformance of executors: their tasks, their traits, and the bytes of their images."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from imgpipe.testing.suite import Suite, must
 
 __all__ = ["ExecutorSuite", "check_executor"]
 
-_PATIENCE = 60.0  # seconds for what takes none; no worker should be waited for without an end
+_PATIENCE = 60.0  # seconds for tasks that take none; no wait is without an end
 _WORKERS = 2
 _TASKS = 20
 _WORD = b"imgpipe"
 
 
 class ExecutorSuite(Suite):
-    """What every executor must do: a `concurrent.futures.Executor` that imgpipe can use.
+    """The tests of an executor: a `concurrent.futures.Executor` that imgpipe can use.
 
     A subclass has a method `make`, or names a registered executor as `executor`.
     """
@@ -257,7 +257,7 @@ def _picture() -> Iterator[Path]:
         yield source
 
 
-# --- what workers do: found by its name in a process that imports imgpipe ---------------
+# --- functions for workers, found by name in a process that imports imgpipe -------------
 
 
 def _shown(a: int, *, b: int = 0) -> str:
@@ -269,7 +269,7 @@ def _fail(a: int) -> None:
 
 
 def _who() -> tuple[int, str]:
-    """Return what no two processes have in common."""
+    """Return the process and the host."""
     return os.getpid(), os.uname().nodename
 
 

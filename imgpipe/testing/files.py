@@ -88,7 +88,7 @@ def taken_out(source: Source, name: str) -> Pixels:
     source : Source
         An open source.
     name : str
-        What it is, for messages.
+        Its name, for messages.
 
     Returns
     -------

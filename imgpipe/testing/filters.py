@@ -1,4 +1,4 @@
-"""Conformance of filters: the same in pieces as in one piece, anywhere, and written down."""
+"""Conformance of filters: the same result in pieces, in workers, and from their text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SEVERAL = ("uint8", "uint16", "float32", "float64")
 
 
 class FilterSuite(Suite):
-    """What every filter must do.
+    """The tests of a filter.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class FilterSuite(Suite):
         return given  # type: ignore[no-any-return] # it was looked at
 
     def test_is_the_same_in_pieces(self) -> None:
-        """Every kind of image, and every border: chunks give what the whole image gives."""
+        """Every kind of image, and every border: chunks give the same as the whole image."""
         chunks, borders = itertools.cycle(_CHUNKS), itertools.cycle(BORDERS)
         for kind, chunk, border in zip(self._kinds(), chunks, borders, strict=False):
             array = kind.picture(_ROWS, _COLUMNS)
@@ -245,15 +245,15 @@ def must_see_no_hidden_colour(
 
 
 def _whole(one: Filter, array: Pixels, alpha: int | None) -> Pixels:
-    """Return what a filter makes of a whole image: the reference."""
+    """Return the result of a filter on a whole image: the reference."""
     try:
         with np.errstate(all="ignore"):
             return one(array, alpha=alpha)
     except Exception as error:
         kind = Kind(array.dtype.name, array.shape[2], alpha)
         raise AssertionError(
-            f"{one} fails on {kind}: {error!r}\nMend it, or declare in the suite what it takes: "
-            "dtypes, channels, alpha"
+            f"{one} fails on {kind}: {error!r}\nMend it, or declare in the suite the "
+            "images that it takes: dtypes, channels, alpha"
         ) from error
 
 

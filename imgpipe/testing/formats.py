@@ -1,4 +1,4 @@
-"""Conformance of formats: images come back unchanged, and bytes depend on the image alone."""
+"""Conformance of formats: unchanged images, and bytes that depend on the image alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SMALL = (23, 19)
 
 
 class FormatSuite(Suite):
-    """What every format must do.
+    """The tests of a format.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class FormatSuite(Suite):
     save : dict
         Options to write with.
     sample : bytes
-        A file, where the format can only be read.
+        The bytes of a file, if the format can only be read.
     """
 
     format: str | Format = ""

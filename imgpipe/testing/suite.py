@@ -25,7 +25,7 @@ class Suite:
     Attributes
     ----------
     executor : Executor or str
-        Where a subject is tried beside this process: an executor, or the name of one.
+        The executor for tests in other processes, or its name.
     """
 
     executor: Executor | str = "processes"
@@ -45,7 +45,7 @@ class Suite:
         Raises
         ------
         AssertionError
-            If a claim does not hold; the message says which one.
+            If a claim does not hold; the message names it.
         """
         for name in dir(self):
             if name.startswith("test_"):
@@ -72,12 +72,12 @@ def must_equal(made: Pixels, expected: Pixels, what: str) -> None:
     made, expected : ndarray, shape (rows, columns) or (rows, columns, channels)
         The images. 0 and -0 differ, and so do two kinds of NaN.
     what : str
-        What `made` is, for the message.
+        Name of `made`, for the message.
 
     Raises
     ------
     AssertionError
-        If they differ; the message says where first.
+        If they differ; the message names the first place.
     """
     must(
         made.shape == expected.shape and made.dtype == expected.dtype,

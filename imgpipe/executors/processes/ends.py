@@ -1,4 +1,4 @@
-"""Ends: how a worker ended, in words, and whose fault that was."""
+"""Ends of workers: their reasons in words, and the party at fault."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FROM_OUTSIDE = {
 
 
 def describe(process: Any, log: str, *, by_itself: bool, kills_before: int | None) -> End:
-    """Return how a worker ended.
+    """Return the end of a worker.
 
     Parameters
     ----------
     process : Process
         The worker, which has ended.
     log : str
-        What it wrote into its log.
+        The text of its log.
     by_itself : bool
         Whether it was not ended from here.
     kills_before : int or None

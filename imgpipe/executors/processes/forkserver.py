@@ -1,4 +1,4 @@
-"""Fork server: it forks workers from a process in which all is imported.
+"""Fork server: a process with all modules imported, from which workers are forked.
 
 The one in `multiprocessing` is shared by the whole process: its preloads may be somebody else's,
 and it lives until the process ends. This one starts with the first pool and ends with the last.

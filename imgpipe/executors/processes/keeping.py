@@ -1,4 +1,4 @@
-"""Keeping: the pool of a run stays for some seconds, and the next run finds it ready.
+"""Keeping of the pool of a run for some seconds, for the next run.
 
 Workers that are kept have to do what new ones would do. So a pool is not used again once the
 working directory, `sys.path`, the environment or the processors of this process are others, or a
@@ -55,7 +55,7 @@ class _Surroundings:
 
 @dataclass
 class _Kept:
-    """A pool that nobody uses, what was around it when it was made, and its end."""
+    """A pool that nobody uses, its surroundings when it was made, and its end."""
 
     pool: ProcessExecutor
     surroundings: _Surroundings
@@ -64,7 +64,7 @@ class _Kept:
 
 
 class _State:
-    """What is kept in this process."""
+    """The kept pool of this process, and the settings."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -91,12 +91,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def keep_workers(seconds: float) -> None:
-    """Say how long worker processes stay for the next call, in this Python process.
+    """Set the time that worker processes stay for the next call, in this Python process.
 
     Parameters
     ----------
     seconds : float
-        How long they stay after a call; 10 s by default. With 0 they end with the call.
+        Time after a call; 10 s by default. With 0 they end with the call.
     """
     _state.seconds = arguments.seconds(seconds, "seconds", or_none_at_all=True)
     if not seconds:
@@ -131,7 +131,7 @@ class _Processes:
 
 
 processes = _Processes()
-"""What `imgpipe.registry` knows as the executor of this name."""
+"""The executor of this name in `imgpipe.registry`."""
 
 
 def _lent(workers: int) -> ProcessExecutor:

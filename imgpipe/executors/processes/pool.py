@@ -1,7 +1,7 @@
 """Processes: workers that are watched and can be replaced, one by one.
 
-Several runs may share a pool. A worker has what it was given by any of them. When it dies that is
-lost to each, and each gives it away again; the other workers go on.
+Several runs may share a pool, so a worker may have tasks of each. If it dies, these tasks fail, and
+their runs submit them again; the other workers go on.
 """
 
 from __future__ import annotations

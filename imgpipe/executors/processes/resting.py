@@ -1,4 +1,4 @@
-"""Resting: what a worker tells of itself when a run is over, and whether that is still so."""
+"""Resting: the state of a worker after a run, and the check that it still holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOT_THE_USERS = tuple(
 
 @dataclass(frozen=True)
 class _File:
-    """A file, and by what a change of it shows."""
+    """A file, and the marks that show a change of it."""
 
     path: str
     changed: int  # nanoseconds
@@ -44,7 +44,7 @@ class _File:
 
 @dataclass(frozen=True)
 class Rest:
-    """What a worker holds between two runs.
+    """The state of a worker between two runs.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Rest:
 
 
 def rest() -> Rest:
-    """Return what this worker holds."""
+    """Return the state of this worker."""
     return Rest(begun(), tuple(map(_File.of, _paths())), private_memory())
 
 

@@ -1,4 +1,4 @@
-"""Server: where the workers of all pools of this process come from.
+"""Server: the origin of the workers of all pools of this process.
 
 On Linux they are forked from a fork server that is ours alone: it has imported what they need
 before the first of them starts, it ends with the last pool, and neither it nor they ever run the
