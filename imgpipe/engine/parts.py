@@ -32,6 +32,8 @@ class Parts(Sequence[tuple[Part, ...]]):
         return max(map(len, self._tilers))
 
     def __getitem__(self, index: int) -> tuple[Part, ...]:  # type: ignore[override] # no slices
+        if len(self._tilers) == 1:  # of which there may be many
+            return (Part(0, index, self._tilers[0].box(index)),)
         return self._all[index]
 
     @cached_property

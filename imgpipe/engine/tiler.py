@@ -63,19 +63,23 @@ class Tiler:
     first: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
-        across = _count(self.width, self.task_columns, self.first[1]) if self.task_columns else 1
-        return _count(self.height, self.task_rows, self.first[0]) * across
+        return self._down * self._across
 
     @property
     def task(self) -> tuple[int, int]:
         """Rows and columns of a task."""
         return min(self.task_rows, self.height), min(self.task_columns or self.width, self.width)
 
+    def box(self, index: int) -> Box:
+        """Return the output box of a task: they go from top to bottom, and from left to right."""
+        down, across = divmod(range(len(self))[index], self._across)
+        y0, y1 = _span(self.height, self.task_rows, self.first[0], down)
+        x0, x1 = _span(self.width, *self._columns, across)
+        return Box(y0, x0, y1, x1)
+
     def boxes(self) -> Iterator[Box]:
-        """Yield the output box of every task: from top to bottom, and from left to right."""
-        for y0, y1 in self._rows:
-            for x0, x1 in self._columns:
-                yield Box(y0, x0, y1, x1)
+        """Yield the output box of every task."""
+        return map(self.box, range(len(self)))
 
     def with_context(self, box: Box) -> Box:
         """Return the box of a task and of the rows above it that are made along with it."""
@@ -88,8 +92,8 @@ class Tiler:
     @cached_property
     def most_rows(self) -> int:
         """The most rows of the input that are held for a task, if they come from top to bottom."""
-        needed = [self.needs(box) for box in self.boxes()]
-        return max(y1 - y0 for y0, y1 in falling([(box.y0, box.y1) for box in needed]))
+        rows = [(needs.y0, needs.y1) for needs in map(self.needs, self.boxes())]
+        return max(y1 - y0 for y0, y1 in falling(rows))
 
     @cached_property
     def most_needed(self) -> int:
@@ -106,19 +110,27 @@ class Tiler:
             yield Chunk(part, input_box(self.stages, part, self.info))
 
     @property
-    def _rows(self) -> list[tuple[int, int]]:
-        return _spans(self.height, self.task_rows, self.first[0])
+    def _down(self) -> int:
+        return _count(self.height, self.task_rows, self.first[0])
 
     @property
-    def _columns(self) -> list[tuple[int, int]]:
-        if not self.task_columns:
-            return [(0, self.width)]
-        return _spans(self.width, self.task_columns, self.first[1])
+    def _across(self) -> int:
+        return _count(self.width, *self._columns)
+
+    @property
+    def _columns(self) -> tuple[int, int]:
+        return (self.task_columns, self.first[1]) if self.task_columns else (self.width, 0)
 
 
 def _count(size: int, step: int, first: int) -> int:
-    """Return the number of `_spans`."""
+    """Return how many pieces make up `size`: one of `first` if it is not 0, then all of `step`."""
     return 1 + len(range(first or step, size, step))
+
+
+def _span(size: int, step: int, first: int, index: int) -> tuple[int, int]:
+    """Return begin and end of such a piece."""
+    end = (first or step) + index * step
+    return max(0, end - step) if index else 0, min(size, end)
 
 
 def falling(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -134,9 +146,3 @@ def falling(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
         top, bottom = rows[index]
         rows[index] = top, max(bottom, rows[index - 1][1])
     return rows
-
-
-def _spans(size: int, step: int, first: int) -> list[tuple[int, int]]:
-    """Return begin and end of each piece of `size`: one of `first`, then all of `step`."""
-    starts = [0, *range(first or step, size, step)]
-    return list(zip(starts, [*starts[1:], size], strict=True))
