@@ -2,6 +2,10 @@
 
 Several runs may share a pool, so a worker may have tasks of each. If it dies, these tasks fail, and
 their runs submit them again; the other workers go on.
+
+This is no `ProcessPoolExecutor`: there, one death breaks all workers. A pool of one for each worker
+was tried. It takes two threads more for each, and five named semaphores, of which the resource
+tracker warns when a script ends by a signal while its workers are kept.
 """
 
 from __future__ import annotations
