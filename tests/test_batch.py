@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,3 +144,24 @@ def test_leaving_early_ends_all_images(folder: Path, tmp_path: Path) -> None:
         break
     assert len(list(tmp_path.iterdir())) < len(images)
     assert all(path.suffix == ".png" for path in tmp_path.iterdir())
+
+
+def test_images_may_come_later(folder: Path, tmp_path: Path, pool: ProcessExecutor) -> None:
+    arrived: queue.SimpleQueue[Request] = queue.SimpleQueue()
+    waker: list[Callable[[], None]] = []
+
+    def later() -> None:
+        arrived.put(request(folder / "0.png", "invert", tmp_path / "later.png"))
+        waker[0]()
+
+    def inbox() -> Iterator[Request | None]:
+        yield request(folder / "3.png", "invert", tmp_path / "first.png")
+        thread = threading.Thread(target=later)
+        thread.start()
+        while arrived.empty():
+            yield None
+        thread.join()
+        yield arrived.get()
+
+    made = make_images(inbox(), Options(executor=pool, workers=2), attach=waker.append)
+    assert [(outcome.turn, outcome.error) for outcome in made] == [(0, None), (1, None)]

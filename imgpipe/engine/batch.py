@@ -69,6 +69,7 @@ def make_images(
     *,
     order: Order | None = None,
     decode_apart: bool = False,
+    attach: Callable[[Callable[[], None]], None] | None = None,
 ) -> Iterator[Outcome]:
     """Make images; yield the outcome of each as soon as it is known.
 
@@ -99,6 +100,8 @@ def make_images(
             budget=openings.budget,
             lasting=executor is choice.executor,
         )
+        if attach is not None:
+            attach(crew.wake)
         yield from crew.make(None if one is None else openings.of(one) for one in requests)
 
 
