@@ -1,4 +1,4 @@
-"""``python -m imgpipe`` is the command ``imgpipe``."""
+"""The command ``imgpipe`` as ``python -m imgpipe``."""
 
 import sys
 

@@ -229,8 +229,8 @@ def submit(
     Raises
     ------
     UsageError
-        If an argument is wrong whatever the files hold; what is wrong with these is told by
-        ``result()``.
+        If an argument is wrong for any content of the files; ``result()`` raises the errors of the
+        files themselves.
     WorkerError
         If the system gives no thread.
     """

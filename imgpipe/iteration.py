@@ -39,8 +39,8 @@ def iter_chunks(
     Parameters
     ----------
     src : path or ndarray
-        The file, or an image of (rows, columns) or (rows, columns, channels), or what
-        `numpy.asarray` makes one of.
+        The file, or an image of (rows, columns) or (rows, columns, channels), or an object that
+        `numpy.asarray` converts to one.
     size : int or (int, int)
         Rows and columns of a chunk; the last ones may be smaller.
     halo : int or (int, int)

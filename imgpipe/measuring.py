@@ -56,8 +56,8 @@ def measure(
     Parameters
     ----------
     src : path or ndarray
-        An image file, or an image of (rows, columns) or (rows, columns, channels), or what
-        `numpy.asarray` makes one of.
+        An image file, or an image of (rows, columns) or (rows, columns, channels), or an object
+        that `numpy.asarray` converts to one.
     function : callable
         ``function(chunk)`` gets an array of (rows, columns, channels), alpha included, which it
         must not change, and returns anything that can be pickled.

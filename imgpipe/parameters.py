@@ -1,8 +1,8 @@
 """Parameters of filters and formats: read from signatures, checked once, early.
 
 The same parameters serve Python (``blur(sigma=2)``), the command line (``--sigma 2``) and the
-text of a chain (``blur:sigma=2``), so what they are called, which values they take and what
-they mean is written in one place, the signature::
+text of a chain (``blur:sigma=2``), so their names, values and meanings are written in one place,
+the signature::
 
     def blur(chunk, *, sigma: Annotated[float, Between(0.3, 100), "standard deviation"] = 2.0)
 """

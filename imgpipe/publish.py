@@ -1,4 +1,4 @@
-"""Publishing: an output file appears complete or not at all.
+"""Publishing of output files: complete or not at all.
 
 Bytes go to a temporary file beside the destination. `commit` flushes it to the disk and
 renames it, so the destination holds nothing, the complete old file or the complete new one

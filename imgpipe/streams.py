@@ -1,4 +1,4 @@
-"""Standard streams: a closed one is filled in, so that no file gets its number.
+"""Standard streams: replacement of closed ones, so that no file gets their numbers.
 
 A file that is opened gets the lowest free number. Where that of standard error is free, it would
 get whatever C code prints there.

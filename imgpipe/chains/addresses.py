@@ -1,4 +1,4 @@
-"""Addresses of filters: the words by which the text of a chain names them."""
+"""Addresses of filters: their names in the text of a chain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declaring: the arguments of the decorator are checked and become a `Definition`."""
+"""Declaring: the check of the arguments of the decorator, and their `Definition`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decorator: it makes a filter of a NumPy function.
+"""Decorator that makes a filter of a NumPy function.
 
 The function knows nothing of tiles, processes or files. It gets a chunk, an array of
 (rows, columns, channels) that already carries the halo it asked for, and returns an array::

@@ -1,4 +1,4 @@
-"""Formatting: from a chain to its text, the inverse of parsing. Defaults are left out."""
+"""Formatting of a chain as text, the inverse of parsing. Defaults are left out."""
 
 from __future__ import annotations
 

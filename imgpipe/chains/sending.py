@@ -1,4 +1,4 @@
-"""Sending: functions of any module or notebook travel to other processes by value."""
+"""Sending of functions of any module or notebook to other processes, by value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def by_value(sent: object, what: str) -> bytes:
     Raises
     ------
     UsageError
-        If that cannot be done; the message begins with `what`.
+        If it cannot be sent; the message begins with `what`.
     """
     import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
 

@@ -137,7 +137,7 @@ class Stage:
     ) -> Pixels:
         """Return the result for the colours, and alpha as it is.
 
-        Where the function looks at several pixels, what it makes of hidden ones is 0. Where it
+        If the function looks at several pixels, its result for hidden ones is 0. Where it
         looks at one, a NaN or an infinity that cannot be seen is no reason to fail, and is 0 too.
         """
         if self.origin(box).shape != box.shape:
@@ -319,7 +319,7 @@ def _as_chunk(made: Any, name: str) -> Pixels:
         array, what = np.empty(0), f"a {type(made).__name__}"
     else:
         try:
-            array = as_array(made, "what it returned")
+            array = as_array(made, "its result")
             if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
                 array = np.asarray(array.tolist())
         except (UsageError, ValueError) as error:

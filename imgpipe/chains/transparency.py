@@ -1,4 +1,4 @@
-"""Transparency: the colour of a pixel with alpha 0 reaches no other pixel.
+"""Transparency: the rule that the colour of a pixel with alpha 0 reaches no other pixel.
 
 Alpha is the last channel. A pixel whose alpha is 0 is hidden, and every other one is visible,
 however faint it is.

@@ -1,4 +1,4 @@
-"""Words: the text of a chain as the parts that its grammar is made of."""
+"""Words: the parts of the text of a chain, for its grammar."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ def check(
     Returns
     -------
     CheckReport
-        True if no difference was found. Printed, it lists what was tried, what differs, where, and
-        what to declare.
+        True if no difference was found. Printed, it lists the pictures that were tried, the
+        differences and their places, and advice on the declarations.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def whole(one: Filter, picture: Picture) -> Pixels:
     Raises
     ------
     DeclarationError
-        If the filter does what no declaration allows, whatever the picture.
+        If the filter does something that no declaration allows, such as a change of its input.
     FilterError
         If its function fails.
     """

@@ -1,4 +1,4 @@
-"""The command line: its outermost part, where signals and errors become exit codes.
+"""The command line: its entry point, and the exit codes of signals and errors.
 
 ====  ========================================================
 0     done

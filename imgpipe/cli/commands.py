@@ -1,4 +1,4 @@
-"""Commands: ``run``, and one for each registered filter; each is made when it is called."""
+"""Commands: ``run``, and one for each registered filter, made at its call."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class ChainCommand(click.Command):
         return f"{description(definition.kernel)}\n\n{self.help}".strip()
 
     def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
-        """Find out whether the chain is one filter, and which options that has."""
+        """Find out the options of the chain, if it is one filter."""
         found = glance(self, ctx, args)
         text, halo = found.get("chain"), found.get("halo")
         if not isinstance(text, str):

@@ -81,7 +81,7 @@ def _said(one: Format) -> Iterator[str]:
         yield ", ".join(map(str, one.layouts))
     else:
         yield "any channels" if one.says_alpha else "any channels, alpha not declared"
-    yield "exact" if one.exact else "not exact"
+    yield "lossless" if one.exact else "lossy"
     if one.frames != 1:
         yield "any number of frames" if one.frames is None else f"up to {one.frames} frames"
 

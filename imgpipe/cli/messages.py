@@ -14,7 +14,7 @@ from imgpipe.refusals import refusal
 __all__ = ["HELP_WITH", "explain", "explain_output", "log_to_stderr", "printable", "say"]
 
 HELP_WITH = "imgpipe.cli.help_with"
-"""Key, in what a context of click remembers, of the word that its help needs to be complete."""
+"""Key, in the `meta` of a context of click, of the word that completes its help."""
 
 _log = logging.getLogger("imgpipe")
 

@@ -78,7 +78,7 @@ class WhichAlpha(_Type):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
-        """Return the word or the number; whether there is such a channel the file decides."""
+        """Return the word or the number of the channel, which the file may not have."""
         if value in ("last", "none"):
             return str(value)
         if not re.fullmatch(r"-?\d{1,9}", str(value)):

@@ -1,4 +1,4 @@
-"""The command ``imgpipe``: the names of all commands, none of which is imported for help."""
+"""The command ``imgpipe``: the names of all commands, without their imports."""
 
 from __future__ import annotations
 

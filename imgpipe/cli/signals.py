@@ -1,4 +1,4 @@
-"""Signal handling: the process ends at once where nothing is open, else where it is safe.
+"""Signal handling: the end of the process at once if nothing is open, else at a safe point.
 
 During a run the engine is asked to stop, and does so between two tasks. An exception out of
 nowhere could hit between the start of a worker and the note of it, or leave a lock of the import

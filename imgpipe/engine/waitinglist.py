@@ -1,4 +1,4 @@
-"""Waiting list: images that are opened, and wait until there is memory for them."""
+"""Waiting list: open images that wait for memory."""
 
 from __future__ import annotations
 

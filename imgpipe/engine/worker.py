@@ -1,4 +1,4 @@
-"""Worker: one function does every task, whichever executor carries it.
+"""Worker: the function that does every task, for every executor.
 
 ``run_task`` reads, runs the chain chunk by chunk, encodes or places, and returns a receipt. It
 keeps its workspace from task to task: fresh memory costs more than most filters.

@@ -1,4 +1,4 @@
-"""Threads: for filters that release the GIL. Tasks and pixels are not copied."""
+"""Threads: an executor for filters that release the GIL. Tasks and pixels are not copied."""
 
 from __future__ import annotations
 

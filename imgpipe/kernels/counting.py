@@ -1,4 +1,4 @@
-"""Counting: the value of a rank, in footprints so large that it would take too long to sort them.
+"""Counting: the value of a rank, in footprints too large to sort.
 
 A footprint has its value at or beyond a level if it holds no more pixels below the level than the
 rank says. Such counts are sums of zeros and ones over the footprint: exact, and their cost grows

@@ -1,4 +1,4 @@
-"""Resampling: every pixel of the output is a weighted sum of the input pixels around its place.
+"""Resampling: pixels of the output as weighted sums of the input pixels around their places.
 
 The axes are done one after the other. The input pixels of an output pixel, and their weights,
 follow from its place in the whole output alone; weights are worked out for tables of places that

@@ -1,4 +1,4 @@
-"""Feed: the way in which pixels reach the workers, as a flow sees it.
+"""Feed: the way of the pixels to the workers, as a flow sees it.
 
 A feed gives the input of one task after the other, and takes it back when the task has landed. Its
 class knows the memory that this takes before there is a feed. A feed that reads has a thread of its

@@ -1,4 +1,4 @@
-"""Carried: each task carries its pixels, for workers that share neither memory nor files."""
+"""Carried: pixels within each task, for workers that share neither memory nor files."""
 
 from __future__ import annotations
 

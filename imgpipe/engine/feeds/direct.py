@@ -1,4 +1,4 @@
-"""Direct: the workers read the image themselves."""
+"""Direct: reading of the image by the workers themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opened: a worker opens and decodes the image itself.
+"""Opened: an image that one worker opens and decodes itself.
 
 So a small file is one task, in the same queue as the chunks of large ones. A decoder that crashes
 or hangs takes a worker, and not the run.

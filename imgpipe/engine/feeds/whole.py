@@ -1,4 +1,4 @@
-"""Whole: the image is decoded at once, into shared memory that all workers read from."""
+"""Whole: the whole image in shared memory, decoded at once."""
 
 from __future__ import annotations
 

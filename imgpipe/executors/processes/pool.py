@@ -1,4 +1,4 @@
-"""Processes: workers that are watched and can be replaced, one by one.
+"""Processes: a pool of workers that are watched and replaced one by one.
 
 Several runs may share a pool, so a worker may have tasks of each. If it dies, these tasks fail, and
 their runs submit them again; the other workers go on.

@@ -1,4 +1,4 @@
-"""PNG: streamed in, row block by row block; encoded strip by strip, by every worker.
+"""PNG: streaming input in blocks of rows, and output in strips that every worker encodes.
 
 ::
 
