@@ -12,9 +12,10 @@ import sys
 import threading
 from typing import Any
 
-__all__ = ["fill_in_streams", "keep_numbers_taken"]
+__all__ = ["fill_in_streams", "is_filled_in", "keep_numbers_taken"]
 
 _NAMES = {0: "stdin", 1: "stdout", 2: "stderr"}
+_filled_in: set[int] = set()
 _lock = threading.Lock()
 
 
@@ -28,9 +29,15 @@ def keep_numbers_taken() -> None:
             if not _is_open(number):
                 opened = os.open(os.devnull, os.O_RDWR)
                 if opened == number:
+                    _filled_in.add(number)
                     os.set_inheritable(number, True)
                 else:  # somebody else was faster
                     os.close(opened)
+
+
+def is_filled_in(number: int) -> bool:
+    """Whether that standard stream was closed, so that its bytes go nowhere."""
+    return number in _filled_in
 
 
 def fill_in_streams() -> None:

@@ -54,6 +54,8 @@ def test_the_process_of_a_worker_that_may_be_far_away_is_not_told(png: Path) -> 
     events = events_of(png, blur(), executor=PicklingExecutor(shares_files=True))
     pids = {event.kind: event.pid for event in events if isinstance(event, TaskDone)}
     assert pids == {"copy": os.getpid(), "chunks": 0}
+    copies = [event for event in events if isinstance(event, TaskDone) and event.kind == "copy"]
+    assert all(event.made <= event.started < event.ended == event.landed for event in copies)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".npy"])

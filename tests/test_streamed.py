@@ -109,6 +109,12 @@ def test_what_is_no_stream_of_bytes_is_told(tmp_path: Path) -> None:
         imgpipe.write(PHOTO, closed)
     with pytest.raises(InputError, match=r"a\.png: cannot be read"):
         imgpipe.read(closed)
+    memory = io.BytesIO()
+    memory.close()
+    with pytest.raises(OutputError, match="memory: is closed"):
+        imgpipe.write(PHOTO, memory)
+    with pytest.raises(InputError, match="memory: is closed"):
+        imgpipe.read(memory)
     assert StreamTarget(Pipe()).place(10) is None
 
 

@@ -40,6 +40,12 @@ def test_a_command_does_without_its_streams(closed: str, workers: int, folder: P
     assert ("out.png" in done.stderr) is ("2>&-" not in closed)
 
 
+def test_an_image_for_a_standard_output_that_is_closed_is_not_lost_in_silence(folder: Path) -> None:
+    command = [sys.executable, "-m", "imgpipe", "invert", "in.png", "-o", "-"]
+    done = run_command(command, folder, after=">&-", code=1)
+    assert "standard output: is closed" in done.stderr
+
+
 @pytest.mark.parametrize("closed", CLOSED[-2:])
 def test_what_a_function_prints_does_not_get_into_the_image(closed: str, folder: Path) -> None:
     out = folder / "out.png"

@@ -17,8 +17,9 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from imgpipe.cli.options import Value, common_options, names_of, option_names
-from imgpipe.errors import UsageError
+from imgpipe.errors import OutputError, UsageError
 from imgpipe.registry import FORMATS, OptionHelp
+from imgpipe.streams import is_filled_in
 
 if TYPE_CHECKING:
     from imgpipe.formats.declaration import Format
@@ -234,6 +235,14 @@ def standard_input(path: str) -> str | BinaryIO:
 
 
 def standard_output(path: str) -> str | BinaryIO:
-    """Return `path`, or standard output where it is ``-``."""
+    """Return `path`, or standard output where it is ``-``.
+
+    Raises
+    ------
+    OutputError
+        If standard output is closed.
+    """
+    if path == _STANDARD and is_filled_in(1):
+        raise OutputError("standard output: is closed; redirect it to a file, or give -o a path")
     # Not buffered: nothing may be left for the end of Python, where an error has no place.
     return open(1, "wb", buffering=0, closefd=False) if path == _STANDARD else path

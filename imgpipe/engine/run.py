@@ -340,15 +340,19 @@ class Run:
         """Copy an image that cannot be read as it is to a scratch file."""
 
         def copy(tell: Tell, check: Callable[[], None]) -> Any:
+            begun = time.monotonic()
+
             def copied(box: Box) -> None:
+                nonlocal begun
                 check()
                 now = time.monotonic()
                 tell(
                     TaskDone(
                         time=now, kind="copy", pass_index=0, index=0, box=box, worker="parent",
-                        pid=os.getpid(), made=now, started=now, ended=now,
+                        pid=os.getpid(), made=begun, started=begun, ended=now,
                     )
                 )  # fmt: skip
+                begun = now
 
             return copied_to_scratch(source, copied, check, tile)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
-from imgpipe.errors import UsageError
+from imgpipe.errors import InputError, OutputError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.choosing import (
     FOR_DEVICES,
@@ -164,6 +164,8 @@ def must_be_meant(
 
 def _origin(src: Any) -> Origin:
     if isinstance(src, io.BytesIO):
+        if src.closed:
+            raise InputError(f"{name_of(src, 'src')}: is closed; give an open binary file")
         return MemoryOrigin(src.getvalue(), name_of(src, "src"))
     if not _is_readable(src):
         name = name_of(src, "src")
@@ -185,6 +187,8 @@ def _folder_format(origin: Origin) -> Format | None:
 
 def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
     if isinstance(dst, io.BytesIO):
+        if dst.closed:
+            raise OutputError(f"{name}: is closed; give an open binary file")
         return MemoryTarget(dst, name)
     if _is_writable(dst):
         from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
