@@ -65,8 +65,8 @@ class Given:
     def spans(self) -> list[tuple[float, float, Box]]:
         return []
 
-    def give_back(self, image: Any) -> None:
-        self.lent.remove(image)
+    def give_back(self, given: Any) -> None:
+        self.lent.remove(given)
 
     def close(self) -> None:
         self.closed += 1

@@ -41,6 +41,7 @@ def test_all_are_told_of_every_event_in_order() -> None:
 def test_one_that_raises_is_switched_off_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING, "imgpipe")  # a command may have made it quiet
     told: list[Event] = []
     tell = Observers([broken, told.append, Page()])
     for event in EVENTS:
@@ -64,6 +65,7 @@ def test_one_that_asks_for_the_end_is_heard(end: type[BaseException]) -> None:
 def test_a_run_goes_on_without_an_observer_that_raises(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "imgpipe")
     told: list[Event] = []
     imgpipe.write(IMAGE, tmp_path / "in.png")
     report = imgpipe.run(

@@ -51,11 +51,11 @@ class Shared(NamedTuple):
 class Inline(NamedTuple):
     """Pixels of some boxes, carried along: for executors that share neither memory nor files."""
 
-    parts: tuple[tuple[Pixels, Box], ...]
+    pieces: tuple[tuple[Pixels, Box], ...]
 
     def hold(self, box: Box) -> tuple[Pixels, Box]:
         """Return the pixels of the box that holds `box`."""
-        return next(part for part in self.parts if part[1].contains(box))
+        return next(piece for piece in self.pieces if piece[1].contains(box))
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, which must be carried."""

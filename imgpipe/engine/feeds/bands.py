@@ -65,10 +65,10 @@ class BandsFeed(ReadingFeed):
         """Return the memory of the slots."""
         return Cost(shared=window * band_bytes(tiler))
 
-    def give_back(self, image: Input) -> None:
+    def give_back(self, given: Input) -> None:
         """Take back the slot of a task that has landed."""
-        if isinstance(image, Shared):
-            self._room.put(image.slot)
+        if isinstance(given, Shared):
+            self._room.put(given.slot)
 
     def close(self) -> None:
         """Stop reading and free the slots."""
@@ -109,7 +109,7 @@ class InlineBandsFeed(BandsFeed):
         size = band_bytes(tiler)
         return Cost(shared=window * size, per_worker=size)
 
-    def give_back(self, image: Input) -> None:
+    def give_back(self, given: Input) -> None:
         """Allow for one more."""
         self._room.put(0)
 

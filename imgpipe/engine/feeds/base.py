@@ -39,10 +39,10 @@ class Feed(Protocol):
 
     @property
     def over(self) -> bool:
-        """Whether the image of every task was given, and nothing is left to be read."""
+        """Whether the input of every task was given, and nothing is left to be read."""
 
     def start(self, wake: Wake | None) -> None:
-        """Begin; with `wake`, in a thread, which calls it whenever an image is ready.
+        """Begin; with `wake`, in a thread, which calls it whenever an input is ready.
 
         Raises
         ------
@@ -51,7 +51,7 @@ class Feed(Protocol):
         """
 
     def take(self) -> Input | None:
-        """Return the image of the next task, None if it is not ready.
+        """Return the input of the next task, None if it is not ready.
 
         Raises
         ------
@@ -62,8 +62,8 @@ class Feed(Protocol):
     def spans(self) -> list[Span]:
         """Return the pieces that were read since the last call."""
 
-    def give_back(self, image: Input) -> None:
-        """Take back the image of a task that has landed."""
+    def give_back(self, given: Input) -> None:
+        """Take back the input of a task that has landed."""
 
     def close(self) -> None:
         """Stop reading and free the memory. Safe to call at any time, and twice."""
@@ -97,14 +97,14 @@ class ReadingFeed:
 
     @property
     def over(self) -> bool:
-        """Whether the image of every task was given, and nothing is left to be read."""
+        """Whether the input of every task was given, and nothing is left to be read."""
         return self._ended and not self._ready and self._error is None
 
     def start(self, wake: Wake | None) -> None:
-        """Begin; with `wake`, in a thread, which calls it whenever an image is ready."""
+        """Begin; with `wake`, in a thread, which calls it whenever an input is ready."""
         with uninterrupted():  # or memory could be held without being known
             self._open(threaded=wake is not None)
-        self._images = self._read()
+        self._inputs = self._read()
         if wake is None:
             return
         self._thread = threading.Thread(
@@ -114,7 +114,7 @@ class ReadingFeed:
             begin(self._thread)
 
     def take(self) -> Input | None:
-        """Return the image of the next task, None if it is not ready."""
+        """Return the input of the next task, None if it is not ready."""
         if self._thread is None:
             return self._taken_here()
         if self._ready:
@@ -128,8 +128,8 @@ class ReadingFeed:
         """Return the pieces that were read since the last call."""
         return [self._spans.popleft() for _ in range(len(self._spans))]
 
-    def give_back(self, image: Input) -> None:
-        """Take back the image of a task that has landed."""
+    def give_back(self, given: Input) -> None:
+        """Take back the input of a task that has landed."""
 
     def close(self) -> None:
         """Stop reading and free the memory."""
@@ -138,14 +138,14 @@ class ReadingFeed:
         if self._thread is not None and self._thread.ident is not None:
             with uninterrupted():  # a thread whose `join` is interrupted counts as ended
                 self._thread.join()
-        elif hasattr(self, "_images"):
-            self._images.close()
+        elif hasattr(self, "_inputs"):
+            self._inputs.close()
 
     def _open(self, *, threaded: bool) -> None:
         """Get the memory that is needed."""
 
     def _read(self) -> Any:
-        """Yield the image of every task."""
+        """Yield the input of every task."""
         raise NotImplementedError
 
     def _check(self) -> None:
@@ -171,15 +171,15 @@ class ReadingFeed:
     def _taken_here(self) -> Input | None:
         if self._ended or (self._given < len(self._parts) and self._room.empty()):
             return None
-        image: Input | None = next(self._images, None)
-        self._ended = image is None
-        self._given += image is not None
-        return image
+        given: Input | None = next(self._inputs, None)
+        self._ended = given is None
+        self._given += given is not None
+        return given
 
     def _work(self, wake: Wake) -> None:
         try:
-            for image in self._images:
-                self._ready.append(image)
+            for given in self._inputs:
+                self._ready.append(given)
                 wake()
             self._ended = True
         except Cancelled:

@@ -42,7 +42,7 @@ class CarriedFeed(ReadingFeed):
         size = tiler.most_needed * pixel_bytes(tiler.info)
         return Cost(shared=window * size, per_worker=size)
 
-    def give_back(self, image: Input) -> None:
+    def give_back(self, given: Input) -> None:
         """Allow for one more."""
         self._room.put(0)
 

@@ -36,7 +36,7 @@ class DirectFeed:
         """Return nothing: nothing is read here."""
         return []
 
-    def give_back(self, image: Input) -> None:
+    def give_back(self, given: Input) -> None:
         """Nothing was lent."""
 
     def close(self) -> None:

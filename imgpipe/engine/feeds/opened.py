@@ -81,7 +81,7 @@ class OpenedFeed:
         """Return nothing: nothing is read here."""
         return []
 
-    def give_back(self, image: Input) -> None:
+    def give_back(self, given: Input) -> None:
         """Nothing was lent."""
 
     def close(self) -> None:
