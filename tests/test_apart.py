@@ -24,6 +24,7 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur
 from imgpipe.formats.arrays import ArraySink
 from imgpipe.formats.opening import open_source
+from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.options import Options
 from tests.conftest import noise
@@ -70,6 +71,24 @@ class FailingRows:
         pass
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A source that every worker reads itself, whose decoder crashes or hangs at some row."""
+
+    how: str
+    info: ImageInfo = INFO
+    name: str = "bad.tif"
+    grain: tuple[int, int] = (1, 0)
+    access: ClassVar[Literal["random"]] = "random"
+
+    def read(self, box: Box) -> Pixels:
+        out = np.empty((*box.shape, INFO.channels), INFO.dtype)
+        rows = FailingRows(self.how)
+        rows.next = box.y0
+        rows.read_into(out)
+        return out
+
+
 def made(source: Any, **options: Any) -> Pixels:
     info = source.info
     out = np.empty(info.shape, info.dtype)
@@ -104,6 +123,20 @@ def test_a_decoder_that_crashes_or_hangs_fails_its_image(
     with pytest.raises(CorruptError, match=told):
         made(apart(Failing(how), reader, 1.0 if how == "hang" else 60.0), executor=given)
     np.testing.assert_array_equal(made(apart(Failing("not"), reader), executor=given), 7)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last by signal SIGSEGV"),
+        ("hang", r"^bad\.tif: reading it did not finish in time"),
+    ],
+)
+def test_a_decoder_in_a_worker_is_not_taken_for_a_filter(
+    how: str, told: str, pool: ProcessExecutor
+) -> None:
+    with pytest.raises(CorruptError, match=told):
+        made(Reading(how), executor=pool, timeout=0.5 if how == "hang" else None)
 
 
 def test_a_decoder_that_somebody_kills_begins_again(

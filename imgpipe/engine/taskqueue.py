@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
-from imgpipe.engine.whereabouts import forget, signed_by
+from imgpipe.engine.whereabouts import forget, signed_by, was_reading
 from imgpipe.engine.worker import Receipt, run_task
-from imgpipe.errors import FilterTimeout, ImgpipeError, WorkerError
+from imgpipe.errors import CorruptError, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised, works_at_once
 from imgpipe.refusals import refused
 
@@ -265,14 +265,19 @@ class TaskQueue:
         """Count the loss of a task; return an error if it is to run no more."""
         if end.wanted:
             return None
+        kind: type[ImgpipeError]
         losses, (name, at) = self._losses[_key(task)], self._describe(task)
-        what = f"{name}: {at}"
+        reads = was_reading(task.note)
+        what = f"{name}: reading it" if reads else f"{name}: {at}"
         if end.pid is None or signed_by(task.note) != end.pid:
             losses["stillborn" if end.stillborn else "unexplained"] += 1
         elif end.reason.startswith("timeout"):
-            return FilterTimeout(
+            kind, cure = (
+                (CorruptError, "get a fresh copy") if reads else (FilterTimeout, "fix the function")
+            )
+            return kind(
                 f"{what} did not finish in time{end.reason.removeprefix('timeout')}\n"
-                "Allow more time (--timeout, or timeout=), or fix the function"
+                f"Allow more time (--timeout, or timeout=), or {cure}"
             )
         else:
             losses["outside" if end.outside else "fault"] += 1
@@ -284,9 +289,13 @@ class TaskQueue:
                 "them; lower -j (workers=), or use one worker"
             )
         if losses["fault"] >= _ATTEMPTS:
-            return WorkerError(
-                f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n"
-                "The filter crashes, or there is too little memory"
+            kind, cure = (
+                (CorruptError, "Get a fresh copy, or convert it with another program")
+                if reads
+                else (WorkerError, "The filter crashes, or there is too little memory")
+            )
+            return kind(
+                f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n{cure}"
             )
         if losses["outside"] >= _FROM_OUTSIDE:
             return WorkerError(

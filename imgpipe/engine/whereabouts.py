@@ -14,10 +14,20 @@ import numpy as np
 from imgpipe.engine.buffers import Slot
 from imgpipe.geometry import Box
 
-__all__ = ["NOTE_BYTES", "at_chunk", "chunk_at", "forget", "last_noted", "sign", "signed_by"]
+__all__ = [
+    "NOTE_BYTES",
+    "at_chunk",
+    "chunk_at",
+    "forget",
+    "last_noted",
+    "reading",
+    "sign",
+    "signed_by",
+    "was_reading",
+]
 
 _FIELDS = np.dtype([("stage", "i8"), ("worker", "i8"), ("box", "i8", 4)])
-_NOWHERE = -1
+_NOWHERE, _READING = -1, -2
 
 NOTE_BYTES = _FIELDS.itemsize
 """Size of the slot that a task needs."""
@@ -47,6 +57,23 @@ def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
     note["stage"] = _NOWHERE
 
 
+@contextmanager
+def reading(slot: Slot | None) -> Iterator[None]:
+    """Note that the image is read, while it is."""
+    if slot is None:
+        yield
+        return
+    note = slot.array((1,), _FIELDS)
+    note["stage"] = _READING
+    yield
+    note["stage"] = _NOWHERE
+
+
+def was_reading(slot: Slot | None) -> bool:
+    """Whether a task was last reading the image."""
+    return slot is not None and int(slot.array((1,), _FIELDS)["stage"][0]) == _READING
+
+
 def forget(slot: Slot | None) -> None:
     """Begin a slot anew, which was used for another task, or the same one by another worker."""
     if slot is not None:
@@ -71,4 +98,4 @@ def last_noted(slot: Slot | None) -> tuple[Box, int] | None:
         return None
     note = slot.array((1,), _FIELDS)[0]
     stage = int(note["stage"])
-    return None if stage == _NOWHERE else (Box(*map(int, note["box"])), stage)
+    return None if stage < 0 else (Box(*map(int, note["box"])), stage)

@@ -34,7 +34,7 @@ from imgpipe.chains.stages import (
 from imgpipe.engine.buffers import Slot, let_go
 from imgpipe.engine.jobs import Branch, Job, job_of
 from imgpipe.engine.tasks import Input, JobRef, Part, Task
-from imgpipe.engine.whereabouts import at_chunk, chunk_at, sign
+from imgpipe.engine.whereabouts import at_chunk, chunk_at, reading, sign
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.formats.base import Facts
 from imgpipe.geometry import Box
@@ -274,7 +274,7 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 def _chunks(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
     tiler, first = job.branches[part.branch].tiler, job.first_stage(part.branch)
     assert task.image is not None
-    with watch.span("read"), _timeout(job.timeout):
+    with watch.span("read"), _timeout(job.timeout), reading(task.note):
         asked = tiler.reads(part.box)
         read, *others = map(_reader, (task.image, *part.operands), asked)
     stages = with_operands(tiler.stages, others)
