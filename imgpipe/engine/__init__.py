@@ -1,1 +1,1 @@
-"""Engine: the pipeline, one stage per file. It knows no filter and no kernel."""
+"""Engine: the pipeline. It knows no filter and no kernel."""

@@ -56,7 +56,7 @@ class _Woken:
 
 
 class _Stop(NamedTuple):
-    """Somebody wants an image to end."""
+    """A request to end an image."""
 
     number: int
 
@@ -354,7 +354,7 @@ class Crew:
                     self._deliver(self._queue.settle(message.future))
 
     def _close(self) -> None:
-        """Leave nothing behind: of images that are not done, nor to workers that others use."""
+        """Close all images that are not done, and take their tasks from workers that others use."""
         with uninterrupted():
             flows = [one.flow.number for one in self._active.values() if one.flow is not None]
             for number in flows:

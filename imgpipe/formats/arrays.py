@@ -1,4 +1,4 @@
-"""Arrays in memory as sources and sinks, so that they pass through the same stages as files."""
+"""Arrays in memory as sources and sinks, for the same pipeline as files."""
 
 from __future__ import annotations
 

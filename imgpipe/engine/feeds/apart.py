@@ -149,7 +149,7 @@ class ApartRows:
 
 
 def _fill(source: SequentialApart | WholeApart, out: Pixels, check: Check, *task: Any) -> None:
-    """Have `task` done with `out` in shared memory: there already, or copied from there."""
+    """Have `task` fill `out`: in shared memory, or by way of it."""
     slot = slot_of(out)
     if slot is not None:
         _asked(source, check, *task, slot, out.shape, out.dtype)
@@ -163,7 +163,7 @@ def _fill(source: SequentialApart | WholeApart, out: Pixels, check: Check, *task
 
 
 def _asked(source: SequentialApart | WholeApart, check: Check, *task: Any) -> None:
-    """Have a task done by the process that decodes. Where somebody kills that, another does it.
+    """Have the process that decodes do a task. If somebody kills the process, a new one does it.
 
     Raises
     ------
