@@ -10,7 +10,7 @@ import itertools
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -49,14 +49,16 @@ def apart(
     return SequentialApart(source, reader, limit)
 
 
-@dataclass(frozen=True, eq=False)
-class SequentialApart:
-    """A sequential source whose rows another process decodes."""
+_Of = TypeVar("_Of", SequentialSource, WholeSource)
 
-    source: SequentialSource
+
+@dataclass(frozen=True, eq=False)
+class _Apart(Generic[_Of]):
+    """A source that another process decodes."""
+
+    source: _Of
     reader: Any
     limit: float
-    access: ClassVar[Literal["sequential"]] = "sequential"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be the image itself in a worker, which has no need of another process."""
@@ -76,39 +78,22 @@ class SequentialApart:
     def grain(self) -> tuple[int, int]:
         """The natural block of the source."""
         return self.source.grain
+
+
+class SequentialApart(_Apart[SequentialSource]):
+    """A sequential source whose rows another process decodes."""
+
+    access: ClassVar[Literal["sequential"]] = "sequential"
 
     def rows(self, *, ahead: bool = False) -> ApartRows:
         """Return a new position at the first row."""
         return ApartRows(self)
 
 
-@dataclass(frozen=True, eq=False)
-class WholeApart:
+class WholeApart(_Apart[WholeSource]):
     """A whole source that another process decodes."""
 
-    source: WholeSource
-    reader: Any
-    limit: float
     access: ClassVar[Literal["whole"]] = "whole"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Be the image itself in a worker, which has no need of another process."""
-        return _itself, (self.source,)
-
-    @property
-    def info(self) -> ImageInfo:
-        """The image, as the header describes it."""
-        return self.source.info
-
-    @property
-    def name(self) -> str:
-        """The file, for messages."""
-        return self.source.name
-
-    @property
-    def grain(self) -> tuple[int, int]:
-        """The natural block of the source."""
-        return self.source.grain
 
     @property
     def decode_bytes(self) -> int:
