@@ -180,3 +180,15 @@ def test_a_decoder_that_crashes_in_a_crowd_fails_its_image_alone(
     failed = {outcome.turn: outcome.error for outcome in outcomes if outcome.error}
     assert list(failed) == [2]
     assert isinstance(failed[2], CorruptError)
+
+
+def test_several_strips_of_an_output_in_one_task_do_not_share_memory(
+    tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    path = tmp_path / "in.png"
+    imgpipe.write(noise((700, 900, 4), "uint8"), path)
+    chains = {"a.npy": "flip:vertical", "b.png": "rotate:270", "c.png": "blur:1.5"}
+    options = Options(executor=pool, workers=2, chunk=(17, 300))
+    run_to_all(open_source(path), goals(path, chains), options)
+    made = {name: path.with_name(name).read_bytes() for name in chains}
+    assert made == expected(path, chains)

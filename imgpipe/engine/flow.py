@@ -253,12 +253,13 @@ class PassFlow:
     def _task(self, image: Input) -> Task:
         index, slots = self._made, self._lease.take()
         self._made += 1
+        free = dict(enumerate(slots.outputs))  # further parts of a branch come with the receipt
         parts = tuple(
             part._replace(
                 operands=tuple(
                     map(self._operand, self._operands[part.branch], self._parts.operands(part))
                 ),
-                output=slots.outputs[part.branch],
+                output=free.pop(part.branch, None),
             )
             for part in self._parts[index]
         )
