@@ -61,7 +61,7 @@ def no_worker_is_kept() -> None:
     imgpipe.keep_workers(0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # others kill processes at random, or look whether one is left
 def far_away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarAwayExecutor]:
     with FarAwayExecutor(hidden=tmp_path_factory.getbasetemp()) as executor:
         yield executor
