@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def with_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     registry = Registry("executor", dict(EXECUTORS.built_in), "imgpipe.executors")
     monkeypatch.setattr("imgpipe.executors.choice.EXECUTORS", registry)
     monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # is hidden from the far executor
     return tmp_path
 
 

@@ -48,7 +48,7 @@ def kept() -> Iterator[None]:
     yield
     keeping.keep_workers(0)
     assert workers_here() <= before
-    assert "imgpipe-idle" not in [thread.name for thread in threading.enumerate()]
+    assert eventually(lambda: "imgpipe-idle" not in [one.name for one in threading.enumerate()])
 
 
 def test_the_next_call_finds_the_workers_of_the_last_one() -> None:
@@ -120,10 +120,15 @@ def test_what_is_killed_meanwhile_is_replaced(victim: str) -> None:
     assert worker() != first
 
 
-def test_there_are_no_more_than_the_next_call_wants() -> None:
+def test_there_are_no_more_than_the_next_call_wants(tmp_path: Path) -> None:
     pool = keeping.processes(3)
-    for given in [pool.submit(os.getpid) for _ in range(3)]:
-        given.result(60)
+    pipes = [tmp_path / str(number) for number in range(3)]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    busy = [pool.submit(Path.read_bytes, pipe) for pipe in pipes]
+    for pipe, given in zip(pipes, busy, strict=True):
+        pipe.write_bytes(b"go on")
+        assert given.result(60) == b"go on"
     assert len(workers_here()) == 4  # with the fork server
     keeping.processes.give_back(pool)
     assert keeping.processes(1) is pool
