@@ -16,7 +16,7 @@ from typing import Any
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
-from imgpipe.engine.budget import Budget
+from imgpipe.engine.budget import Budget, granted
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.crew import Crew
@@ -24,7 +24,7 @@ from imgpipe.engine.feeds.apart import apart
 from imgpipe.engine.feeds.opened import can_be_opened
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
-from imgpipe.engine.plan import Goal, default_budget, make_plans
+from imgpipe.engine.plan import Goal, make_plans
 from imgpipe.engine.planning import weighed, within_reach
 from imgpipe.engine.run import Output, Run, outputs_of
 from imgpipe.engine.waitinglist import Outcome
@@ -32,7 +32,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.choice import choose, started
-from imgpipe.formats.base import Source
+from imgpipe.formats.base import Sink, Source
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
@@ -119,9 +119,8 @@ class _Openings:
         self._executor, self._reader, self._options = executor, reader, options
         self._traits = traits_of(executor)
         self._weights: dict[str, tuple[int, int]] = {}
-        self._held = held_memory()
-        beside = 0 if is_dedicated() else self._held
-        limit = options.max_memory
+        self._footing = Footing(held_memory(), is_dedicated())
+        limit = options.max_memory if options.max_memory is None else int(options.max_memory)
         self._given: dict[str, Any] = {
             "traits": self._traits,
             "workers": workers,
@@ -130,8 +129,8 @@ class _Openings:
             "chunk": options.chunk,
             "fewer": False,
         }
-        granted = default_budget() if limit is None else int(limit)
-        self.budget = Budget(granted + beside, workers, beside)
+        total, beside = granted(limit, self._footing)
+        self.budget = Budget(total, workers, beside)
 
     def of(self, request: Request) -> Callable[[], Run]:
         """Return a function that opens an image."""
@@ -142,11 +141,12 @@ class _Openings:
         goals = request.goals(source)
         try:
             goals = within_reach(goals, self._traits)
-            footing = Footing(self._held, is_dedicated(), *self._weight(goals, request.control))
+            worker, libraries = self._weight(goals, request.control)
+            footing = self._footing._replace(worker=worker, libraries=libraries)
             plans = make_plans(source, goals, footing=footing, **self._given)
             alone = self._alone(source, goals, footing)
         except BaseException:
-            _abort(goals)
+            _abort([goal.sink for goal in goals])
             raise
         if self._reader is not None and source.access != "random" and can_be_opened(source):
             source = apart(source, self._reader)
@@ -193,12 +193,10 @@ class _Owned(Run):
 
     def close(self) -> None:
         """Leave nothing of the outputs unless they were published."""
-        with uninterrupted():
-            for output in self.outputs:
-                output.sink.abort()
+        _abort([output.sink for output in self.outputs])
 
 
-def _abort(goals: tuple[Goal, ...]) -> None:
+def _abort(sinks: list[Sink]) -> None:
     with uninterrupted():
-        for goal in goals:
-            goal.sink.abort()
+        for sink in sinks:
+            sink.abort()

@@ -6,10 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from imgpipe.engine.costs import Cost
+from imgpipe.engine.costs import Cost, Footing
 from imgpipe.errors import MemoryPlanError
+from imgpipe.machine import available_memory
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "default_budget", "granted", "megabytes", "too_large"]
+
+
+def default_budget() -> int:
+    """Return the memory that a run may use: half of what is available, at most 2 GB."""
+    return min(available_memory() // 2, 2_000_000_000)
+
+
+def granted(max_memory: int | None, footing: Footing) -> tuple[int, int]:
+    """Return the bytes for all processes together, and those of them beside `max_memory`."""
+    beside = 0 if footing.counted else footing.held
+    return beside + (default_budget() if max_memory is None else max_memory), beside
+
+
+def too_large(needs: str, needed: int, limit: int, beside: int) -> MemoryPlanError:
+    """Return the error of an image that `needs` more than the limit, with the limit to give."""
+    return MemoryPlanError(
+        f"{needs}; the limit is {megabytes(limit)} MB; "
+        f"raise it (--max-memory {megabytes(needed)}M, or "
+        f"max_memory='{megabytes(needed - beside)}M' in Python)"
+    )
+
+
+def megabytes(size: int) -> str:
+    """Return `size` in megabytes, rounded up."""
+    return str(-(-size // 10**6))
 
 
 @dataclass(frozen=True)
@@ -37,12 +63,5 @@ class Budget:
     def refusal(self, name: str, cost: Cost) -> MemoryPlanError:
         """Return the error of an image of this cost, which is not allowed even alone."""
         needed = cost.total(self.workers)
-        return MemoryPlanError(
-            f"{name}: needs {_megabytes(needed)} MB; the limit is {_megabytes(self.granted)} MB; "
-            f"raise it (--max-memory {_megabytes(needed)}M, or "
-            f"max_memory='{_megabytes(needed - self.beside)}M' in Python)"
-        )
-
-
-def _megabytes(size: int) -> str:
-    return str(-(-size // 10**6))
+        needs = f"{name}: needs {megabytes(needed)} MB"
+        return too_large(needs, needed, self.granted, self.beside)

@@ -15,20 +15,19 @@ from typing import Any
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
+from imgpipe.engine.budget import granted, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.feeds.choice import FeedName, cost_of_feed, slot_bytes
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
-from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
-from imgpipe.machine import available_memory
 
-__all__ = ["Goal", "Plan", "default_budget", "make_plan", "make_plans"]
+__all__ = ["Goal", "Plan", "make_plan", "make_plans"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,11 +135,6 @@ class Plan:
         return "\n".join(f"{name + ':':9}{text}" for name, text in lines.items())
 
 
-def default_budget() -> int:
-    """Return the memory that a run may use: half of what is available, at most 2 GB."""
-    return min(available_memory() // 2, 2_000_000_000)
-
-
 def make_plans(
     source: Source,
     goals: tuple[Goal, ...],
@@ -182,8 +176,7 @@ def make_plans(
     MemoryPlanError
         If no plan fits `max_memory` bytes.
     """
-    beside = 0 if footing.counted else footing.held
-    budget = beside + (default_budget() if max_memory is None else max_memory)
+    budget, beside = granted(max_memory, footing)
     usual = routes(source, goals, traits, opened=opened)
     tries, smallest = (usual, [route.deferred_if_possible() for route in usual]), []
     sizes = list(_candidates(workers, fewer=fewer))
@@ -205,12 +198,11 @@ def make_plans(
         smallest.append(plans[0].cost.total(count))
     least = min(smallest)
     few = "one worker" if fewer or workers == 1 else f"{workers} workers"
-    raise MemoryPlanError(
-        f"{source.name}: needs {_megabytes(least)} MB even with {few} and the smallest "
-        f"tasks, of which this process already holds {_megabytes(footing.held)} MB; the limit is "
-        f"{_megabytes(budget)} MB; raise it (--max-memory {_megabytes(least)}M, or "
-        f"max_memory='{_megabytes(least - beside)}M' in Python)"
+    needs = (
+        f"{source.name}: needs {megabytes(least)} MB even with {few} and the smallest tasks, "
+        f"of which this process already holds {megabytes(footing.held)} MB"
     )
+    raise too_large(needs, least, budget, beside)
 
 
 def make_plan(
@@ -219,10 +211,6 @@ def make_plan(
     """Return the plan for an image with one output; see `make_plans`."""
     (plan,) = make_plans(source, (Goal(stages, sink, destination),), **given)
     return plan
-
-
-def _megabytes(size: int) -> str:
-    return str(-(-size // 10**6))
 
 
 def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:

@@ -286,10 +286,7 @@ class Run:
         sizes = [output.plan.payload_bytes * (encodes and not output.scratch) for output in outputs]
         source = self._source if scratch is None else scratch.source
         self._pass_index += 1
-        with (
-            uninterrupted(),
-            CleanupStack() as opened,
-        ):  # or memory could be lost
+        with uninterrupted(), CleanupStack() as opened:  # or memory could be lost
             ref = published(job, self._traits, opened)
             lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
             feed = feed_for(
