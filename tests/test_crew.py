@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
-import signal
-import sys
 import weakref
 from collections.abc import Iterator
 from math import ceil
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -31,6 +28,7 @@ from imgpipe.errors import (
     MemoryPlanError,
     WorkerError,
 )
+from tests import tracing
 from tests.simulation import (
     FAULT,
     NEVER,
@@ -695,26 +693,10 @@ def interrupted(seen: list[tuple[str, int]], at: int) -> bool:
     simulation.image([NEVER], cost=Cost(20))
     simulation.world.after(5.0, simulation.images[3].stop)
 
-    def tracing(frame: FrameType, event: str, _: object) -> Any:
-        if frame.f_code.co_filename not in ours:
-            return None
-        if event == "line":
-            seen.append((frame.f_code.co_filename, frame.f_lineno))
-            if len(seen) == at:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-        return tracing
-
-    before = sys.gettrace()
-    sys.settrace(tracing)
     try:
-        list(simulation.outcomes())
-    except KeyboardInterrupt:
-        return True
-    else:
-        return False
+        make = lambda: list(simulation.outcomes())  # noqa: E731 - it is the work
+        return tracing.interrupted(make, ours.__contains__, seen, at)
     finally:
-        sys.settrace(before)
         simulation.must_be_over()
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import sys
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ import pytest
 import imgpipe
 from imgpipe.engine import buffers, jobs
 from imgpipe.executors.threads import ThreadExecutor
+from tests import tracing
 from tests.conftest import noise
 
 ENGINE = str(Path(jobs.__file__).parent)
@@ -33,26 +31,10 @@ def png(tmp_path: Path) -> Path:
 def interrupted(png: Path, chain: str, seen: list[tuple[str, int]], at: int, executor: Any) -> bool:
     """Make an image, and note the lines; return whether the line number `at` ended that."""
 
-    def tracing(frame: FrameType, event: str, _: object) -> Any:
-        if not frame.f_code.co_filename.startswith(ENGINE):
-            return None
-        if event == "line":
-            seen.append((frame.f_code.co_filename, frame.f_lineno))
-            if len(seen) == at:
-                sys.settrace(None)
-                signal.raise_signal(signal.SIGINT)
-        return tracing
-
-    before = sys.gettrace()
-    sys.settrace(tracing)
-    try:
+    def make() -> None:
         imgpipe.run(png, chain, png.with_name("out.npy"), executor=executor, chunk=50)
-    except KeyboardInterrupt:
-        return True
-    else:
-        return False
-    finally:
-        sys.settrace(before)
+
+    return tracing.interrupted(make, lambda path: path.startswith(ENGINE), seen, at)
 
 
 @pytest.mark.slow
