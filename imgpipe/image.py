@@ -23,7 +23,7 @@ __all__ = [
 
 # The same as numpy.typing.NDArray[Any], whose import takes longer than many an image.
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Colour = Literal["gray", "rgb", "other"]
+Colour = Literal["gray", "rgb", "cmyk", "other"]
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
 
@@ -48,6 +48,10 @@ class Metadata:
         ICC profile.
     exif : bytes or None
         EXIF block, from its TIFF header on.
+    xmp : bytes or None
+        XMP packet.
+    orientation : int
+        Position of the first row and column, as EXIF counts: 1 is upright, up to 8.
     pixels_per_metre : (float, float) or None
         Resolution along x and y.
     pixel_aspect : (int, int) or None
@@ -67,11 +71,13 @@ class Metadata:
         Luminance of the brightest pixel and of the brightest frame on average (CTA-861.3), in
         candela per square metre; 0 where it is not known.
     texts : tuple of Text
-        Everything written down in words, XMP included.
+        Everything written down in words.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    orientation: int = 1
     pixels_per_metre: tuple[float, float] | None = None
     pixel_aspect: tuple[int, int] | None = None
     gamma: float | None = None
@@ -118,10 +124,12 @@ class ImageInfo:
         Type of one value, in the byte order of this machine whatever that of the file is.
     alpha : int or None
         Index of the channel that is alpha; imgpipe keeps it the last one.
-    colour : {"gray", "rgb", "other"}
-        Meaning of the channels before alpha.
+    colour : {"gray", "rgb", "cmyk", "other"}
+        Meaning of the channels before alpha. Of CMYK, 0 is no ink.
     metadata : Metadata
         The metadata of the file.
+    nodata : float or None
+        The value of pixels without data.
     """
 
     height: int
@@ -131,6 +139,7 @@ class ImageInfo:
     alpha: int | None = None
     colour: Colour = "other"
     metadata: Metadata = field(default_factory=Metadata)
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))

@@ -21,10 +21,12 @@ from typing import NamedTuple
 
 from imgpipe.errors import ParameterError
 from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.frames import Album, Contents
+from imgpipe.formats.origin import Origin
 from imgpipe.image import Colour
 from imgpipe.parameters import Parameter, parameters_of
 
-__all__ = ["GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
+__all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
 
 
 class Layout(NamedTuple):
@@ -34,7 +36,7 @@ class Layout(NamedTuple):
     ----------
     channels : int
         Channels, alpha included.
-    colour : {"gray", "rgb", "other"}
+    colour : {"gray", "rgb", "cmyk", "other"}
         The colour model of the channels before alpha.
     alpha : int or None
         The channel that is alpha.
@@ -51,6 +53,7 @@ class Layout(NamedTuple):
 
 GRAY, GRAY_ALPHA = Layout(1, "gray"), Layout(2, "gray", 1)
 RGB, RGBA = Layout(3, "rgb"), Layout(4, "rgb", 3)
+CMYK = Layout(4, "cmyk")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class Format:
         Whether reading gives the written pixels, to the bit.
     frames : int or None
         The most images that imgpipe reads from and writes to one file; None for no limit.
+    contents : callable or None
+        ``contents(origin)`` returns the `frames.Contents` of a file. A format that has it takes
+        two more arguments in `read`: ``page``, the number of a frame, and ``level``, of a pyramid.
+    album : callable or None
+        ``album(target, count, timing, **options)`` returns the `frames.Album` for so many frames.
     side : int or None
         The most rows, and the most columns.
     marks : tuple of str
@@ -102,6 +110,8 @@ class Format:
     says_alpha: bool = True
     exact: bool = True
     frames: int | None = 1
+    contents: Callable[[Origin], Contents] | None = None
+    album: Callable[..., Album] | None = None
     side: int | None = None
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
