@@ -111,6 +111,7 @@ class OutputFile:
         with self._explained():
             self._join_writeback()
             if self.replaces:
+                self.size = os.fstat(self._fd).st_size  # workers may have ended it elsewhere
                 _supported(os.fsync, self._fd)
                 if self._old is not None:
                     with contextlib.suppress(OSError):  # not every file system has modes

@@ -5,9 +5,10 @@ The bytes appear as a whole or not at all: `commit` publishes them, `abort` leav
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from imgpipe.errors import OutputError
@@ -33,6 +34,15 @@ class Place(Protocol):
             If they cannot be written.
         """
 
+    def end(self, size: int) -> None:
+        """Cut the file off after `size` bytes, or make it that long.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be done.
+        """
+
 
 class Target(Protocol):
     """Bytes under construction."""
@@ -46,7 +56,7 @@ class Target(Protocol):
     def place(self, size: int) -> Place | None:
         """Make room for `size` bytes that workers will write; None where they cannot.
 
-        A sink has to append all of its bytes then.
+        A sink has to append all of its bytes then. The size may be 0 where it is not known yet.
         """
 
     def commit(self) -> int:
@@ -72,11 +82,21 @@ class FilePlace(NamedTuple):
 
     def write(self, parts: Iterable[tuple[int, Data]]) -> None:
         """Write bytes, each at its position."""
+        with self._opened() as fd:
+            for position, data in parts:
+                _write_at(fd, data, position)
+
+    def end(self, size: int) -> None:
+        """Cut the file off after `size` bytes, or make it that long."""
+        with self._opened() as fd:
+            os.ftruncate(fd, size)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
         try:
             fd = os.open(self.path, os.O_WRONLY)
             try:
-                for position, data in parts:
-                    _write_at(fd, data, position)
+                yield fd
             finally:
                 os.close(fd)
         except OSError as error:

@@ -1,0 +1,143 @@
+"""Encoded files whose encoder wants the whole image.
+
+Workers put pixels into a scratch file. The last task reads them, encodes them and writes the bytes.
+An encoder that crashes takes the worker of that task, and not the run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from imgpipe.errors import OutputError
+from imgpipe.formats.base import Data
+from imgpipe.formats.decoded import CODEC_ERRORS
+from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.raw import RawPlacer, RawSource
+from imgpipe.formats.scratch import Scratch
+from imgpipe.formats.target import FilePlace, Place, Target
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["EncodedPlacer", "EncodedSink", "WholeEncoder", "encoded"]
+
+_PIECE_BYTES = 1 << 20
+
+
+class WholeEncoder(Protocol):
+    """Encoder of whole images, run by a worker. Picklable, without state."""
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory that `encode` needs beside the pixels, in bytes: its own, and what it returns."""
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file of an image.
+
+        Parameters
+        ----------
+        pixels : ndarray, shape (height, width, channels)
+            The image, C-contiguous. It may be changed: nobody needs it afterwards.
+
+        Raises
+        ------
+        Exception
+            One of `decoded.CODEC_ERRORS` if the codec fails.
+        """
+
+
+@dataclass(frozen=True)
+class EncodedPlacer:
+    """Boxes written to a scratch file, and at last encoded."""
+
+    scratch: RawPlacer
+    pixels: RawSource
+    encoder: WholeEncoder
+    out: Place
+    name: str
+
+    def rows(self, box: Box) -> None:
+        """Return nothing: pixels are written when they are all there."""
+
+    def place(self, box: Box, pixels: Pixels) -> None:
+        """Write `pixels` at `box` of the scratch file."""
+        self.scratch.place(box, pixels)
+
+    def seal(self) -> None:
+        """Encode the image, and write the file."""
+        image = self.pixels.read(self.pixels.info.box)
+        data = encoded(self.encoder, image, self.name)
+        self.out.write([(0, data)])
+        self.out.end(memoryview(data).nbytes)
+
+
+class EncodedSink:
+    """A file that the last task encodes.
+
+    Parameters
+    ----------
+    target : Target
+        Gets the bytes.
+    info : ImageInfo
+        The image.
+    encoder : WholeEncoder
+        Makes the bytes.
+    """
+
+    kind: ClassVar[Literal["placed"]] = "placed"
+    unit: ClassVar[tuple[int, int]] = (1, 1)
+
+    def __init__(self, target: Target, info: ImageInfo, encoder: WholeEncoder) -> None:
+        self.info, self._target = info, target
+        self.seal_bytes = info.nbytes + encoder.work_bytes
+        self._scratch = Scratch(info)
+        self._spool: NamelessFile | None = None
+        out: Place | None = target.place(0)
+        if out is None:
+            self._spool = NamelessFile()
+            out = FilePlace(target.name, self._spool.path)
+        scratch = self._scratch
+        self.placer = EncodedPlacer(scratch.placer, scratch.source, encoder, out, target.name)
+
+    def commit(self) -> int:
+        """Publish the file; return its size in bytes."""
+        if self._spool is not None:
+            for piece in _pieces(self._spool):
+                self._target.write(piece)
+        size = self._target.commit()
+        self._free()
+        return size
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._target.abort()
+        self._free()
+
+    def _free(self) -> None:
+        self._scratch.abort()
+        if self._spool is not None:
+            self._spool.close()
+
+
+def encoded(encoder: WholeEncoder, pixels: Pixels, name: str) -> Data:
+    """Return the file of an image called `name`.
+
+    Raises
+    ------
+    OutputError
+        If the codec fails.
+    """
+    try:
+        return encoder.encode(pixels)
+    except CODEC_ERRORS as error:
+        reason = str(error) or type(error).__name__
+        raise OutputError(f"{name}: cannot be encoded ({reason}); choose another format") from error
+
+
+def _pieces(file: NamelessFile) -> Iterator[bytes]:
+    """Yield the content of a file."""
+    os.lseek(file.fd, 0, os.SEEK_SET)
+    while piece := os.read(file.fd, _PIECE_BYTES):
+        yield piece
