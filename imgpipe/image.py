@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from imgpipe.errors import LimitError
 from imgpipe.geometry import Box
+from imgpipe.metadata import Colour, Metadata, Text
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -23,91 +24,8 @@ __all__ = [
 
 # The same as numpy.typing.NDArray[Any], whose import takes longer than many an image.
 Pixels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Colour = Literal["gray", "rgb", "cmyk", "other"]
 
 DEFAULT_MAX_PIXELS = 4_000_000_000
-
-
-@dataclass(frozen=True)
-class Text:
-    """One entry of text that travels with an image, such as an author or a title."""
-
-    keyword: str
-    text: str
-    language: str = ""
-    translated: str = ""
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Metadata of an image file, in terms that no format owns.
-
-    Attributes
-    ----------
-    icc : bytes or None
-        ICC profile.
-    exif : bytes or None
-        EXIF block, from its TIFF header on.
-    xmp : bytes or None
-        XMP packet.
-    orientation : int
-        Position of the first row and column, as EXIF counts: 1 is upright, up to 8.
-    pixels_per_metre : (float, float) or None
-        Resolution along x and y.
-    pixel_aspect : (int, int) or None
-        Resolution along x and y in an unknown unit: only its ratio means something.
-    gamma : float or None
-        Exponent that was applied to linear light, 1/2.2 for most pictures.
-    srgb_intent : int or None
-        Rendering intent, where the pixels are sRGB.
-    chromaticities : tuple of 8 float or None
-        CIE xy of white, red, green and blue.
-    cicp : tuple of 4 int or None
-        Coding-independent code points (ITU-T H.273): primaries, transfer, matrix, full range.
-    mastering : tuple of 10 float or None
-        Display on which the image was graded (SMPTE ST 2086): CIE xy of red, green, blue and
-        white, then its highest and lowest luminance in candela per square metre.
-    light_levels : (float, float) or None
-        Luminance of the brightest pixel and of the brightest frame on average (CTA-861.3), in
-        candela per square metre; 0 where it is not known.
-    texts : tuple of Text
-        Everything written down in words.
-    """
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    orientation: int = 1
-    pixels_per_metre: tuple[float, float] | None = None
-    pixel_aspect: tuple[int, int] | None = None
-    gamma: float | None = None
-    srgb_intent: int | None = None
-    chromaticities: tuple[float, ...] | None = None
-    cicp: tuple[int, int, int, int] | None = None
-    mastering: tuple[float, ...] | None = None
-    light_levels: tuple[float, float] | None = None
-    texts: tuple[Text, ...] = ()
-
-    def recoloured(self, colour: Colour) -> Metadata:
-        """Return the entries that are still true once the colour model has become `colour`.
-
-        A profile describes the channels it was made for: that of an RGB image says nothing about
-        a gray one. The transfer curve stays true: gray made of PQ colours is still PQ.
-        """
-        kept = replace(self, icc=None, chromaticities=None)
-        return replace(kept, cicp=None, mastering=None) if colour == "other" else kept
-
-    def brightened(self) -> Metadata:
-        """Return the entries that are true of an image that may be brighter than this one."""
-        return replace(self, light_levels=None)
-
-    def transposed(self) -> Metadata:
-        """Return the metadata of the image with rows and columns exchanged."""
-        return replace(
-            self,
-            pixels_per_metre=self.pixels_per_metre and self.pixels_per_metre[::-1],
-            pixel_aspect=self.pixel_aspect and self.pixel_aspect[::-1],
-        )
 
 
 @dataclass(frozen=True)

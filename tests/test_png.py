@@ -45,6 +45,7 @@ from imgpipe.formats.png import rowfilters, writing
 from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.formats.target import MemoryTarget
 from imgpipe.image import ImageInfo, Metadata, Text, guess_colour
+from imgpipe.metadata import density_from_dpi
 from tests.conftest import natural
 
 Pixels = NDArray[Any]
@@ -376,7 +377,8 @@ def profile(space: bytes) -> bytes:
 
 FULL = Metadata(
     exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0",
-    pixels_per_metre=(2835, 2835),
+    xmp="<x:xmpmeta>Señor</x:xmpmeta>".encode() * 200,
+    pixels_per_metre=density_from_dpi(72, 72),
     gamma=0.45455,
     srgb_intent=1,
     chromaticities=(0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06),
@@ -388,7 +390,6 @@ FULL = Metadata(
         Text("Comment", "long " * 1000),
         Text("Author", "日本語", "ja", "著者"),
         Text("Description", "日本語" * 1000),
-        Text("XML:com.adobe.xmp", "<x:xmpmeta/>" * 200),
     ),
 )
 

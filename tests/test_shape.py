@@ -17,6 +17,7 @@ from imgpipe.chains.stages import resolve
 from imgpipe.errors import ChainError, ParameterError
 from imgpipe.filters import crop, flip, invert, rotate
 from imgpipe.image import ImageInfo, Metadata
+from imgpipe.metadata import density_from_metres
 from tests.conftest import noise
 
 ANGLES = (90, 180, 270)
@@ -79,12 +80,13 @@ def test_views_that_are_in_no_order_are_taken(photo: np.ndarray) -> None:
 
 
 def test_a_quarter_turn_swaps_the_resolutions() -> None:
-    metadata = Metadata(pixels_per_metre=(1000.0, 3000.0), pixel_aspect=(4, 3), icc=b"profile")
+    density = density_from_metres(1000, 3000)
+    metadata = Metadata(pixels_per_metre=density, pixel_aspect=(4, 3), icc=b"profile")
     info = ImageInfo(20, 30, 3, np.dtype("uint8"), None, "rgb", metadata)
     for angle in (90, 270):
         after = resolve(rotate(angle=angle), info)[-1].after
         assert (after.height, after.width) == (30, 20)
-        assert after.metadata.pixels_per_metre == (3000.0, 1000.0)
+        assert after.metadata.pixels_per_metre == (3000, 1000)
         assert after.metadata.pixel_aspect == (3, 4)
         assert after.metadata.icc == b"profile"
     for kept in (rotate(angle=180), flip()):

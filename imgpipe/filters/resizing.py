@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import re
-from dataclasses import replace
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import Annotated, Any
@@ -115,17 +113,7 @@ def _resized_metadata(
     size: str,
     method: str,
 ) -> Metadata:
-    """Return the density that keeps the picture as large on paper as it was."""
-    y, x = after[0] / before[0], after[1] / before[1]
-    if not size.endswith("!"):  # square pixels stay square, though sides are rounded
-        y = x = math.sqrt(y * x)
-    per_metre, aspect = metadata.pixels_per_metre, metadata.pixel_aspect
-    if per_metre is not None:
-        per_metre = per_metre[0] * x, per_metre[1] * y
-    if aspect is not None and x != y:
-        ratio = Fraction(aspect[0] * x / (aspect[1] * y)).limit_denominator(1 << 15)
-        aspect = ratio.numerator, ratio.denominator
-    return replace(metadata, pixels_per_metre=per_metre, pixel_aspect=aspect)
+    return metadata.resized(before, after, exact=size.endswith("!"))
 
 
 @filter(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -39,12 +38,9 @@ def _moved(box: Box, _size: tuple[int, int], /, **wanted: int) -> Box:
 
 
 def _cropped_metadata(
-    metadata: Metadata, before: tuple[int, int], after: tuple[int, int], /, **_wanted: int
+    metadata: Metadata, before: tuple[int, int], after: tuple[int, int], /, *, x: int, y: int
 ) -> Metadata:
-    """Keep the luminance of the brightest pixel; the average of a part is not known."""
-    if metadata.light_levels is None or before == after:
-        return metadata
-    return replace(metadata, light_levels=(metadata.light_levels[0], 0.0))
+    return metadata if before == after else metadata.cropped(x, y)
 
 
 @filter(
@@ -101,7 +97,20 @@ def _mirrored(box: Box, size: tuple[int, int], /, *, direction: str) -> Box:
     return Box(box.y0, width - box.x1, box.y1, width - box.x0)
 
 
-@filter(halo=0, alpha="filter", output=_same_size, region=_mirrored, never_brighter=True)
+def _mirrored_metadata(
+    metadata: Metadata, before: tuple[int, int], _after: tuple[int, int], /, *, direction: str
+) -> Metadata:
+    return metadata.flipped(direction, *before)
+
+
+@filter(
+    halo=0,
+    alpha="filter",
+    output=_same_size,
+    region=_mirrored,
+    metadata=_mirrored_metadata,
+    never_brighter=True,
+)
 def flip(
     chunk: Pixels,
     *,
@@ -143,9 +152,9 @@ def _turned(box: Box, size: tuple[int, int], /, *, angle: int) -> Box:
 
 
 def _turned_metadata(
-    metadata: Metadata, _before: tuple[int, int], _after: tuple[int, int], /, *, angle: int
+    metadata: Metadata, before: tuple[int, int], _after: tuple[int, int], /, *, angle: int
 ) -> Metadata:
-    return metadata if angle == _HALF_TURN else metadata.transposed()
+    return metadata.turned(angle, *before)
 
 
 @filter(

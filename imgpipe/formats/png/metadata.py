@@ -14,7 +14,7 @@ from typing import Any
 from isal import isal_zlib
 
 from imgpipe.formats.png.deflate import InflateError
-from imgpipe.image import Colour, Metadata, Text
+from imgpipe.metadata import Colour, Density, Metadata, Text, density_from_metres
 
 __all__ = ["METADATA_CHUNKS", "MetadataReader", "metadata_chunks"]
 
@@ -66,7 +66,10 @@ class MetadataReader:
         if self._text_room < 0:
             self._text_room = 0
             raise ValueError(f"there are more than {_MAX_TEXT >> 20} MB of text")
-        self._texts.append(text)
+        if text.keyword == _XMP:
+            self._add_field("xmp", text.text.encode())
+        else:
+            self._texts.append(text)
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
@@ -87,11 +90,13 @@ def _read_profile(content: bytes) -> tuple[str, bytes]:
     return "icc", profile
 
 
-def _read_density(content: bytes) -> tuple[str, tuple[float, float] | tuple[int, int]]:
+def _read_density(content: bytes) -> tuple[str, Density | tuple[int, int]]:
     x, y, unit = struct.unpack(">IIB", content)
     if not x or not y:
         raise ValueError("it declares a resolution of zero")
-    return ("pixels_per_metre", (float(x), float(y))) if unit == 1 else ("pixel_aspect", (x, y))
+    if unit == 1:
+        return "pixels_per_metre", density_from_metres(x, y)
+    return "pixel_aspect", (x, y)
 
 
 def _read_gamma(content: bytes) -> tuple[str, float]:
@@ -208,6 +213,8 @@ def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes,
     yield from _density_chunks(m)
     if m.exif is not None:
         yield b"eXIf", m.exif
+    if m.xmp is not None:
+        yield from _packet_chunks(m.xmp)
     for text in m.texts:
         try:
             yield _text_chunk(text)
@@ -245,6 +252,16 @@ def _density_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:
         yield b"pHYs", struct.pack(">IIB", x, y, unit)
 
 
+def _packet_chunks(xmp: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield XMP as text that is not compressed, so that tools that know nothing of PNG find it."""
+    try:
+        xmp.decode()
+    except ValueError:
+        _log.warning("left out the XMP, which PNG can hold in UTF-8 only")
+    else:
+        yield b"iTXt", _XMP.encode() + bytes(5) + xmp
+
+
 def _text_chunk(text: Text) -> tuple[bytes, bytes]:
     keyword = text.keyword.encode("latin-1")
     if not 0 < len(keyword) < 80 or "\0" in text.keyword + text.text + text.translated:
@@ -255,14 +272,12 @@ def _text_chunk(text: Text) -> tuple[bytes, bytes]:
         except UnicodeEncodeError:
             pass
         else:
-            if text.keyword != _XMP and len(content) <= _LONG_TEXT:
+            if len(content) <= _LONG_TEXT:
                 return b"tEXt", keyword + b"\0" + content
-            if text.keyword != _XMP:
-                return b"zTXt", keyword + b"\0\0" + zlib.compress(content)
+            return b"zTXt", keyword + b"\0\0" + zlib.compress(content)
     language, translated = text.language.encode("ascii"), text.translated.encode()
     content = text.text.encode()
-    # XMP stays uncompressed, so that tools that know nothing of PNG find it.
-    squeeze = len(content) > _LONG_TEXT and text.keyword != _XMP
+    squeeze = len(content) > _LONG_TEXT
     flag = b"\1" if squeeze else b"\0"
     body = zlib.compress(content) if squeeze else content
     return b"iTXt", b"\0".join((keyword, flag + b"\0" + language, translated, body))

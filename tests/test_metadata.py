@@ -1,0 +1,33 @@
+"""Metadata: resolutions that are exact, and entries that stay true."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
+
+
+@pytest.mark.parametrize("dpi", [1, 72, 96, 150, 240, 300, 600, 1200, 2400])
+def test_a_resolution_in_inches_survives_whole_pixels_per_metre(dpi: int) -> None:
+    exact = density_from_dpi(dpi, dpi)
+    assert exact[0] * Fraction(254, 10_000) == dpi
+    assert density_from_metres(round(exact[0]), round(exact[1])) == exact
+
+
+def test_a_rounded_resolution_is_the_whole_one_that_it_came_from() -> None:
+    assert Metadata(pixels_per_metre=density_from_dpi(299.9994, 72.009)).dpi == (300, 72)
+    assert density_from_metres(11811, 2835) == density_from_dpi(300, 72)
+
+
+@pytest.mark.parametrize("metres", [1, 999, 1000, 5000, 11800, 11812])
+def test_other_resolutions_stay(metres: int) -> None:
+    assert density_from_metres(metres, metres) == (metres, metres)
+
+
+def test_fractions_of_a_pixel_per_inch_stay() -> None:
+    assert Metadata(pixels_per_metre=density_from_dpi(72.5, Fraction(1, 3))).dpi == (
+        Fraction(145, 2),
+        Fraction(1, 3),
+    )
