@@ -46,6 +46,7 @@ class Failing:
     info: ImageInfo = INFO
     name: str = "bad.jpg"
     grain: tuple[int, int] = (1, 0)
+    decode_bytes: int = 0
     access: ClassVar[Literal["sequential"]] = "sequential"
 
     def rows(self, *, ahead: bool = False) -> Any:
@@ -79,6 +80,7 @@ class Reading:
     info: ImageInfo = INFO
     name: str = "bad.tif"
     grain: tuple[int, int] = (1, 0)
+    decode_bytes: int = 0
     access: ClassVar[Literal["random"]] = "random"
 
     def read(self, box: Box) -> Pixels:

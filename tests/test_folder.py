@@ -34,6 +34,7 @@ PHOTO = noise((61, 53, 3), "uint8")
 class Source:
     access: ClassVar[Literal["random"]] = "random"
     grain: ClassVar[tuple[int, int]] = (ROWS, 0)
+    decode_bytes: ClassVar[int] = 0
     info: ImageInfo
     origin: FolderOrigin
 
@@ -71,6 +72,7 @@ class Placer:
 class Sink:
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (ROWS, 0)
+    seal_bytes: ClassVar[int] = 0
 
     def __init__(self, target: FolderTarget, info: ImageInfo) -> None:
         self.info, self.placer = info, Placer(target.place(), info.shape)

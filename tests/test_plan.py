@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import imgpipe
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.costs import Cost, Footing
-from imgpipe.engine.plan import Plan, make_plan
+from imgpipe.engine.plan import Goal, Plan, make_plan, make_plans
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.filters import astype, blur, grayscale, invert, resize, rotate
@@ -38,7 +40,7 @@ CHAINS = {
 class RowsOf20:
     """An encoder whose unit is 2 MB of rows, as that of PNG."""
 
-    context_rows = 1
+    context_rows, work_bytes = 1, 0
 
     def __init__(self, info: ImageInfo) -> None:
         self.info, self.kind, self.encoder = info, "ordered", self
@@ -149,6 +151,66 @@ def test_costs_of_runs_add_up_by_part() -> None:
     plan = planned("blur", 3000, 2000, workers=3)
     assert plan.memory == plan.cost.total(plan.workers)
     assert plan.cost.shared == plan.window * (plan.band_bytes + plan.payload_bytes)
+
+
+class Decoded(SequentialArray):
+    """A source whose decoder takes memory, in one process."""
+
+    decode_bytes = 50 * MB
+
+
+class DecodedAnywhere(RandomArray):
+    """A source whose decoder takes memory, in each worker."""
+
+    decode_bytes = 50 * MB
+
+
+class Worked(RowsOf20):
+    """A sink whose encoder takes memory."""
+
+    work_bytes = 30 * MB
+
+
+class Sealed(Scratch):
+    """A sink that takes memory when it is sealed."""
+
+    seal_bytes = 900 * MB
+
+
+def test_memory_of_codecs_is_counted_once_or_for_every_worker() -> None:
+    """A decoder of rows is one, all others are in every worker; a single task seals."""
+
+    def cost(source: type = SequentialArray, sink: type = RowsOf20, chain: str = "blur") -> Cost:
+        plan = planned(chain, 3000, 2000, source=source, sink=sink, workers=3, budget=4000 * MB)
+        return plan.cost
+
+    usual, anywhere = cost(), cost(RandomArray)
+    assert cost(Decoded) == replace(usual, shared=usual.shared + 50 * MB)
+    more = anywhere.per_worker + 50 * MB
+    assert cost(DecodedAnywhere) == replace(anywhere, per_worker=more)
+    assert cost(sink=Worked) == replace(usual, per_worker=usual.per_worker + 30 * MB)
+    assert cost(sink=Sealed).shared == 900 * MB
+    copied, turned = cost(Decoded, chain="rotate"), cost(chain="rotate")
+    assert copied.per_worker == turned.per_worker  # a scratch file needs no decoder
+
+
+def test_outputs_of_one_image_share_its_decoder() -> None:
+    info = ImageInfo(3000, 2000, 3, np.dtype("uint8"), None, "rgb")
+    goals = tuple(Goal((), RowsOf20(info), name) for name in "ab")  # type: ignore[arg-type]
+    given: dict[str, Any] = {
+        "traits": POOL, "workers": 2, "executor": "for a test", "max_memory": 4000 * MB,
+        "chunk": None, "footing": Footing(),
+    }  # fmt: skip
+    usual, decoded = (
+        make_plans(source(info, np.empty(0)), goals, **given)[0].cost
+        for source in (SequentialArray, Decoded)
+    )
+    assert decoded == replace(usual, shared=usual.shared + 50 * MB)
+    usual, decoded = (
+        make_plans(source(info, np.empty(0)), goals, **given, opened=True)[0].cost
+        for source in (SequentialArray, Decoded)
+    )
+    assert decoded == replace(usual, per_worker=usual.per_worker + 50 * MB)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def cost_of_copying(source: Source) -> Cost:
     """Return the memory that copying takes: a few rows, or the whole image."""
     if source.access == "whole":
         return Cost(shared=source.info.nbytes + source.decode_bytes)
-    return Cost(shared=2 * max(COPY_BYTES, source.info.row_bytes))
+    return Cost(shared=2 * max(COPY_BYTES, source.info.row_bytes) + source.decode_bytes)
 
 
 def copied_to_scratch(

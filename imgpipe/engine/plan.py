@@ -19,7 +19,8 @@ from imgpipe.engine.budget import granted, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
-from imgpipe.engine.feeds.choice import FeedName, cost_of_feed, slot_bytes
+from imgpipe.engine.feeds.choice import FeedName, cost_of_feed, cost_of_reading, slot_bytes
+from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
@@ -182,7 +183,8 @@ def make_plans(
     sizes = list(_candidates(workers, fewer=fewer))
     shapes = cache(partial(_shapes, chunk=chunk))
     for tried, (count, window, task_bytes) in itertools.product(tries, sizes):
-        plans = _together([_sized(route, shapes(route, task_bytes), window) for route in tried])
+        each = [_sized(route, shapes(route, task_bytes), window) for route in tried]
+        plans = _together(each, cost_of_reading(tried[0].feed, tried[0].fed_from))
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
             return tuple(
@@ -224,8 +226,11 @@ def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:
     yield least, least, 1
 
 
-def _together(plans: list[Plan]) -> list[Plan]:
-    """Return the plans of outputs that are made in the same passes; the first has all the cost."""
+def _together(plans: list[Plan], reading: Cost) -> list[Plan]:
+    """Return the plans of outputs that are made in the same passes; the first has all the cost.
+
+    Each of them has the cost of the decoder, `reading`, of which there is only one.
+    """
     if len(plans) == 1:
         return plans
     first, window = plans[0], min(plan.window for plan in plans)
@@ -234,8 +239,9 @@ def _together(plans: list[Plan]) -> list[Plan]:
     cost = reduce(Cost.__add__, (plan.cost for plan in plans))
     apart = sum(plan.window * plan.band_bytes for plan in plans)
     cost += Cost(shared=window * bands - apart)
-    once = first.before.nbytes if first.feed == "whole" else 0
-    cost += Cost(shared=-once * (len(plans) - 1))
+    once = reading + Cost(shared=first.before.nbytes if first.feed == "whole" else 0)
+    more = len(plans) - 1
+    cost += Cost(shared=-once.shared * more, per_worker=-once.per_worker * more)
     shared = [replace(plan, window=window, band_bytes=bands, cost=Cost()) for plan in plans]
     return [replace(shared[0], cost=cost), *shared[1:]]
 
@@ -274,17 +280,21 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     units = -(-(encoding or tiler).task_rows // sink.unit[0])
     payload = units * sink.encoder.bound(sink.unit[0]) if sink.kind == "ordered" else 0
     encoded = Cost(shared=window * payload, per_worker=payload // units)
-    fed = partial(cost_of_feed, route.feed, source, window=window)
+    if sink.kind == "ordered":
+        encoded += Cost(per_worker=sink.encoder.work_bytes)
+    fed = partial(cost_of_feed, route.feed, route.fed_from, window=window)
     cost = fed(tiler) + cost_of_tasks(tiler, makes=True)
     if encoding is None:
         cost += encoded
     else:
-        last = cost_of_feed("direct", source, encoding, window)
-        cost = cost.then(last + cost_of_tasks(encoding, makes=True) + encoded)
+        last = DirectFeed.cost(encoding) + cost_of_tasks(encoding, makes=True)
+        cost = cost.then(last + encoded)
     for one in measuring.values():
         cost = cost.then(fed(one) + cost_of_tasks(one, makes=False))
     if route.copied:
         cost += cost_of_copying(source)
+    # One task seals, in this process where an ordered sink fills one that is out of reach.
+    cost = cost.then(Cost(shared=getattr(sink, "seal_bytes", 0)))
     return Plan(
         source=source.name,
         destination="",

@@ -10,10 +10,13 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
+import numpy as np
+
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, turns
 from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.executors.base import Traits
+from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Sink, Source
 from imgpipe.image import ImageInfo
 
@@ -72,6 +75,7 @@ class Route:
     ) -> None:
         self.source, self.stages, self.sink = source, goal.stages, goal.sink
         self.feed, self.copied = way
+        self.fed_from = _scratch_of(source.info) if self.copied else source
         self.tile = _tile(source.info) if self.copied and turned else (0, 0)
         sink = goal.sink
         places = traits.shares_files and self.feed != "opened"  # workers write to a scratch file
@@ -86,8 +90,7 @@ class Route:
 
     def grid(self, unit: tuple[int, int]) -> Grid:
         """Return the blocks that tasks should not cut, for a sink that has this unit."""
-        read_as_it_is = self.feed == "direct" and not self.copied
-        grain = self.source.grain if read_as_it_is else (1, 1)
+        grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
         return Grid((unit[0], 0) if self.streams else unit, grain)
 
     def deferred_if_possible(self) -> Route:
@@ -133,6 +136,11 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
     if source.access == "whole":
         return "whole", False
     return ("bands", False) if in_order else ("direct", True)
+
+
+def _scratch_of(info: ImageInfo) -> Source:
+    """Return a source that stands for a scratch file, before there is one."""
+    return RandomArray(info, np.empty(0), "scratch file")
 
 
 def _tile(info: ImageInfo) -> tuple[int, int]:

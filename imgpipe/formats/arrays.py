@@ -31,6 +31,7 @@ class RandomArray:
 
     access: ClassVar[Literal["random"]] = "random"
     grain: ClassVar[tuple[int, int]] = (1, 1)
+    decode_bytes: ClassVar[int] = 0
     info: ImageInfo
     pixels: Pixels
     name: str = "array"
@@ -46,6 +47,7 @@ class SequentialArray:
 
     access: ClassVar[Literal["sequential"]] = "sequential"
     grain: ClassVar[tuple[int, int]] = (1, 0)
+    decode_bytes: ClassVar[int] = 0
     info: ImageInfo
     pixels: Pixels
     name: str = "array"
@@ -79,6 +81,7 @@ class RawEncoder:
 
     row_bytes: int
     context_rows: int = 0
+    work_bytes: int = 0
 
     @property
     def unit(self) -> tuple[int, int]:
@@ -124,6 +127,7 @@ class PlacedArraySink:
 
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
+    seal_bytes: ClassVar[int] = 0
 
     def __init__(self, info: ImageInfo, out: Pixels) -> None:
         self.info = info
@@ -158,6 +162,7 @@ class Nowhere:
     info: ImageInfo
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
+    seal_bytes: ClassVar[int] = 0
 
     @property
     def placer(self) -> Placer:

@@ -73,6 +73,13 @@ class RandomSource(Protocol):
     def grain(self) -> tuple[int, int]:
         """Rows and columns of the natural block; 0 columns for whole rows, (1, 1) for none."""
 
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that `read` needs in each process beside the pixels it returns, in bytes.
+
+        Libraries that it imports, tables, blocks of the file before and after they are decoded.
+        """
+
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, shape (rows, columns, channels), read-only."""
 
@@ -93,6 +100,10 @@ class SequentialSource(Protocol):
     @property
     def grain(self) -> tuple[int, int]:
         """Rows and columns of the natural block; 0 columns for whole rows, (1, 1) for none."""
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that a position needs beside the rows that it fills, libraries included."""
 
     def rows(self, *, ahead: bool = False) -> Rows:
         """Return a new position at the first row.
@@ -120,7 +131,7 @@ class WholeSource(Protocol):
 
     @property
     def decode_bytes(self) -> int:
-        """Memory that `decode_into` needs beside `out`, in bytes."""
+        """Memory that `decode_into` needs beside `out`, libraries included, in bytes."""
 
     def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
         """Fill `out`, shape (height, width, channels), with the whole image.
@@ -139,6 +150,10 @@ class Encoder(Protocol):
     @property
     def context_rows(self) -> int:
         """Rows of output above a unit that `encode` needs."""
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory that `encode` needs beside the unit and the bytes that it returns."""
 
     def bound(self, rows: int) -> int:
         """Return the most bytes that `rows` rows can become."""
@@ -215,6 +230,10 @@ class PlacedSink(Protocol):
     @property
     def placer(self) -> Placer:
         """The part that the workers run."""
+
+    @property
+    def seal_bytes(self) -> int:
+        """Memory that `Placer.seal` needs, in bytes; 0 is usual."""
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""

@@ -98,6 +98,7 @@ class RawSource:
 
     access: ClassVar[Literal["random"]] = "random"
     grain: ClassVar[tuple[int, int]] = (1, 1)
+    decode_bytes: ClassVar[int] = 0
     info: ImageInfo
     layout: RawLayout
     origin: Origin
@@ -119,6 +120,7 @@ class RawStream:
 
     access: ClassVar[Literal["sequential"]] = "sequential"
     grain: ClassVar[tuple[int, int]] = (1, 0)
+    decode_bytes: ClassVar[int] = 0
     info: ImageInfo
     layout: RawLayout
     origin: Origin
@@ -180,6 +182,7 @@ class RawSink:
 
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
+    seal_bytes: ClassVar[int] = 0
 
     def __init__(self, target: Target, info: ImageInfo, header: bytes, place: Place) -> None:
         self.info, self._target = info, target

@@ -26,7 +26,7 @@ class Rerouted:
 
     def __init__(self, sink: PlacedSink) -> None:
         self.info, self.encoder = sink.info, RawEncoder(sink.info.row_bytes)
-        self.unit = self.encoder.unit
+        self.unit, self.seal_bytes = self.encoder.unit, sink.seal_bytes
         self._sink, self._next = sink, 0
 
     def append(self, data: Data, facts: Facts) -> None:

@@ -97,6 +97,7 @@ class Scratch:
     tile: tuple[int, int] = (0, 0)
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
+    seal_bytes: ClassVar[int] = 0
     _file: NamelessFile | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:

@@ -79,6 +79,11 @@ class _Apart(Generic[_Of]):
         """The natural block of the source."""
         return self.source.grain
 
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that the other process needs beside the pixels."""
+        return self.source.decode_bytes
+
 
 class SequentialApart(_Apart[SequentialSource]):
     """A sequential source whose rows another process decodes."""
@@ -94,11 +99,6 @@ class WholeApart(_Apart[WholeSource]):
     """A whole source that another process decodes."""
 
     access: ClassVar[Literal["whole"]] = "whole"
-
-    @property
-    def decode_bytes(self) -> int:
-        """Memory that the other process needs beside the pixels."""
-        return self.source.decode_bytes
 
     def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
         """Have the other process fill `out`."""

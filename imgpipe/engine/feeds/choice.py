@@ -15,7 +15,7 @@ from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
 
-__all__ = ["FeedName", "cost_of_feed", "feed_for", "slot_bytes"]
+__all__ = ["FeedName", "cost_of_feed", "cost_of_reading", "feed_for", "slot_bytes"]
 
 FeedName = Literal["bands", "direct", "whole", "inline", "opened"]
 """The feeds by name; ``inline`` is within the task, for executors that share nothing."""
@@ -23,6 +23,17 @@ FeedName = Literal["bands", "direct", "whole", "inline", "opened"]
 
 def cost_of_feed(way: FeedName, source: Source, tiler: Tiler, window: int) -> Cost:
     """Return the memory that a pass over `source` takes for its input, as its feed says."""
+    return _cost_of_pixels(way, source, tiler, window) + cost_of_reading(way, source)
+
+
+def cost_of_reading(way: FeedName, source: Source) -> Cost:
+    """Return the memory of the decoder: there is one, or one in each worker."""
+    every = way in ("direct", "opened")
+    decoder = source.decode_bytes
+    return Cost(per_worker=decoder) if every else Cost(shared=decoder)
+
+
+def _cost_of_pixels(way: FeedName, source: Source, tiler: Tiler, window: int) -> Cost:
     match way:
         case "bands":
             return BandsFeed.cost(tiler, window)

@@ -66,9 +66,8 @@ class OpenedFeed:
 
     @staticmethod
     def cost(source: Source) -> Cost:
-        """Return the memory of all pixels, and of their decoder."""
-        decoder = source.decode_bytes if source.access == "whole" else 0
-        return Cost(per_worker=source.info.nbytes + decoder)
+        """Return the memory of all pixels."""
+        return Cost(per_worker=source.info.nbytes)
 
     def start(self, wake: Wake | None) -> None:
         """Nothing has to be begun."""

@@ -36,8 +36,8 @@ class WholeFeed(ReadingFeed):
 
     @staticmethod
     def cost(source: WholeSource) -> Cost:
-        """Return the memory of all pixels, and of their decoder."""
-        return Cost(shared=source.info.nbytes + source.decode_bytes)
+        """Return the memory of all pixels."""
+        return Cost(shared=source.info.nbytes)
 
     def close(self) -> None:
         """Stop reading and free the memory."""

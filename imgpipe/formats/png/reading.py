@@ -82,6 +82,11 @@ class PngSource:
         """The file, for messages."""
         return self.origin.name
 
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that a position needs: pieces of the file, rows that are inflated ahead."""
+        return (4 << 20) + 6 * self.info.row_bytes
+
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
         return PngRows(self.origin, self.header, self.told, ahead=ahead)

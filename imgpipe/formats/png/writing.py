@@ -116,6 +116,11 @@ class PngEncoder:
     compression: int
     context_rows: int = 1
 
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the filtered rows of a strip, and of the results of a second method."""
+        return (1 + (self.compression >= _THOROUGH)) * max(_UNIT_BYTES, 1 + self.row_bytes)
+
     def bound(self, rows: int) -> int:
         """Return the most bytes that `rows` rows can become: as many as if stored."""
         return deflate.stored_size(rows * (1 + self.row_bytes))
