@@ -151,7 +151,7 @@ def write(
     dst: TargetLike,
     *,
     alpha: Alpha = None,
-    compression: int | None = None,
+    compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
 ) -> int:
     """Write an array as an image file, either completely or not at all.
@@ -166,8 +166,9 @@ def write(
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. A PNG with two or four channels
         always stores its last channel as alpha.
-    compression : int, optional
-        0 to 9, for formats that compress; the same as ``save={"compression": ...}``.
+    compression : int or str, optional
+        Method, effort or both, such as ``"zstd"``, 6 and ``"deflate:9"``, for formats that
+        compress; the same as ``save={"compression": ...}``.
     save : dict, optional
         Options of the format by name; ``imgpipe formats`` lists them.
 

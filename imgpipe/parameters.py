@@ -65,10 +65,12 @@ class Through:
     """A function for each value when a filter is made. Goes into ``typing.Annotated``.
 
     The function returns the value that the filter keeps, and that travels with it; from that it
-    must make the same again. A `ValueError` names the fault of the value.
+    must make the same again. A `ValueError` names the fault of the value. Help calls the values
+    by `noun`.
     """
 
     function: Callable[[Any], Any]
+    noun: str = "text"
 
 
 @dataclass(frozen=True)

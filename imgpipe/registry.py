@@ -249,9 +249,9 @@ FORMATS = Registry(
             options=(
                 OptionHelp(
                     "--compression",
-                    "integer",
-                    "0 is fast with a large file, 9 is slow with a small file. (between 0 and 9) "
-                    "[default: 2]",
+                    "method",
+                    "deflate:0, fast with a large file, to deflate:9, slow with a small file; 0 to "
+                    "9 for short. [default: deflate:2]",
                 ),
             ),
         ),

@@ -58,7 +58,7 @@ def run(
     region: Region | None = None,
     on_event: Observing | None = None,
     max_pixels: int | str | None = None,
-    compression: int | None = None,
+    compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
@@ -110,8 +110,9 @@ def run(
         `imgpipe.errors.Cancelled` ends the run.
     max_pixels : int or str, optional
         Larger images are errors; 4 gigapixels by default.
-    compression : int, optional
-        0 to 9, for formats that compress; the same as ``save={"compression": ...}``.
+    compression : int or str, optional
+        Method, effort or both, such as ``"zstd"``, 6 and ``"deflate:9"``, for formats that
+        compress; the same as ``save={"compression": ...}``.
     save : dict, optional
         Options of the output format by name, such as ``{"compression": 3}``; ``imgpipe formats``
         lists them.
@@ -154,7 +155,7 @@ def plan_run(
     executor: ExecutorLike = None,
     region: Region | None = None,
     max_pixels: int | str | None = None,
-    compression: int | None = None,
+    compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,

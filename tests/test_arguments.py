@@ -60,7 +60,7 @@ FILE = {
     "filter": [None, 3, PHOTO, int, []],
     "region": NO_BOX,
     "max_pixels": NO_SIZE,
-    "compression": [-1, 10, *(given for given in NO_WHOLE if given != 2)],
+    "compression": [-1, 10, *(given for given in NO_WHOLE if given not in (2, "2"))],
     "save": [3, "compression=3", ["compression"], {3: 3}, {"compression": 10}, {"quality": 3}],
     "alpha": ALPHA,
     **BARE,

@@ -73,8 +73,8 @@ SOURCE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
 @pytest.mark.parametrize(
     ("name", "save", "says"),
     [
-        ("o.png", {"compression": 10}, "o.png: compression must be a whole number between 0 and 9"),
-        ("o.png", {"compression": "3"}, "compression must be a whole number"),
+        ("o.png", {"compression": 10}, "o.png: compression: must be deflate[:0-9] or none, or 0-9"),
+        ("o.png", {"compression": "zstd"}, "or 0-9 for deflate, not 'zstd'"),
         ("o.png", {"quality": 3}, "o.png: PNG has no option 'quality'; its options: compression"),
         ("o.npy", {"compression": 3}, "o.npy: NPY has no option 'compression'; its options: none"),
         ("o.png", ["compression"], "save must be the options of the output format by name"),

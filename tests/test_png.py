@@ -836,7 +836,7 @@ def test_what_png_cannot_hold_is_refused(path: Path, changes: dict[str, Any], ma
 
 @pytest.mark.parametrize("compression", [-1, 10])
 def test_compression_is_checked(path: Path, compression: int) -> None:
-    with pytest.raises(UsageError, match="compression must be a whole number between 0 and 9"):
+    with pytest.raises(UsageError, match="deflate, not"):
         open_sink(path, info_of(picture(4, 5, 3)), {"compression": compression})
 
 
@@ -878,4 +878,4 @@ def test_a_unit_larger_than_a_chunk_is_split(path: Path, monkeypatch: pytest.Mon
 
 def test_documented_names_exist() -> None:
     assert png.FORMAT.suffixes[0] == ".png"
-    assert png.DEFAULT_COMPRESSION in range(10)
+    assert png.DEFAULT_COMPRESSION.effort in range(10)

@@ -132,7 +132,8 @@ class Value(_Type):
 
     def __init__(self, parameter: Parameter, owner: str) -> None:
         self._parameter, self._owner = parameter, owner
-        noun = {int: "integer", float: "number"}.get(parameter.kind, "text")
+        text = "text" if parameter.through is None else parameter.through.noun
+        noun = {int: "integer", float: "number"}.get(parameter.kind, text)
         self.name = "|".join(parameter.choices) or noun
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

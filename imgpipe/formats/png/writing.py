@@ -37,6 +37,7 @@ import numpy as np
 from isal import isal_zlib
 
 from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.compression import Compression, Method, one_of
 from imgpipe.formats.png import deflate
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, chunk
 from imgpipe.formats.png.metadata import metadata_chunks
@@ -50,19 +51,20 @@ from imgpipe.formats.png.rowfilters import (
 )
 from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels
-from imgpipe.parameters import Between
 from imgpipe.workspace import Workspace
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
 
 _space = Workspace()
 
-Method = tuple[int, deflate.Deflate]
-Compression = Annotated[
-    int, Between(0, 9), "0 is fast with a large file, 9 is slow with a small file."
-]
+Recipe = tuple[int, deflate.Deflate]
 
-DEFAULT_COMPRESSION = 2
+DEFAULT_COMPRESSION = Compression("deflate", 2)
+Wanted = Annotated[
+    Compression,
+    one_of(Method("deflate", 0, 9, usual=2), Method("none")),
+    "deflate:0, fast with a large file, to deflate:9, slow with a small file; 0 to 9 for short.",
+]
 ADAPTIVE = -1
 
 _UNIT_BYTES = 8 * deflate.PIECE  # of the rows of a strip: changing it changes the bytes of files
@@ -75,7 +77,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def open_sink(
-    target: Target, info: ImageInfo, *, compression: Compression = DEFAULT_COMPRESSION
+    target: Target, info: ImageInfo, *, compression: Wanted = DEFAULT_COMPRESSION
 ) -> PngSink:
     """Begin a PNG file.
 
@@ -86,15 +88,15 @@ def open_sink(
     info : ImageInfo
         What is going to be written: 8 or 16 bits, one to four channels, where two are gray
         and alpha and four are RGB and alpha.
-    compression : int
-        From 0, none, to 9, smallest and slowest.
+    compression : Compression
+        Deflate, from 0, none, to 9, smallest and slowest.
 
     Returns
     -------
     PngSink
         To be fed from top to bottom.
     """
-    return PngSink(target, info, compression)
+    return PngSink(target, info, compression.effort or 0)
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,12 @@ class PngEncoder:
         crc = isal_zlib.crc32(data, isal_zlib.crc32(b"IDAT"))
         return data, (crc, adler, size)
 
-    def _encode(self, method: Method, rows: Pixels, above: Pixels) -> tuple[bytes, int]:
+    def _encode(self, method: Recipe, rows: Pixels, above: Pixels) -> tuple[bytes, int]:
         kind, deflater = method
         filtered = _filtered(kind, rows, above, self.pixel_bytes)
         return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
 
-    def _choose(self, rows: Pixels) -> tuple[list[Method], list[Method]]:
+    def _choose(self, rows: Pixels) -> tuple[list[Recipe], list[Recipe]]:
         """Return the methods that do best on a few rows, and the others."""
         methods = self._methods()
         contenders = list(methods)
@@ -166,7 +168,7 @@ class PngEncoder:
         chosen = contenders[: 1 if self.compression < _THOROUGH else 2]
         return chosen, [method for method in methods if method not in chosen]
 
-    def _methods(self) -> list[Method]:
+    def _methods(self) -> list[Recipe]:
         narrow, wide = deflate.by_isal_narrow, deflate.by_isal
         match self.compression:
             case 0:
