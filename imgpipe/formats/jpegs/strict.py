@@ -1,0 +1,190 @@
+"""Strict decoding of JPEG data: truncated and corrupt data is an error.
+
+imagecodecs and Pillow give pixels for damaged data, and grey where there are none. simplejpeg
+makes an error of every warning of libjpeg-turbo. It knows samples of 8 bits only. Data of 12 bits
+has the same entropy code, so its entropy coding is checked as if it were data of 8 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from imgpipe.formats.jpegs.markers import (
+    APP0,
+    APP14,
+    SOI,
+    SOS,
+    Header,
+    JpegError,
+    read_header,
+    segment,
+    segments,
+)
+from imgpipe.image import Pixels
+
+__all__ = ["check_kind", "decode", "decode_header", "joined"]
+
+_SPACES = {1: "Gray", 3: "RGB", 4: "CMYK"}
+_SURPLUS = re.compile(r"extraneous bytes before marker 0xd9")  # all pixels were there before
+_MOST_SCANS = 500  # more are an attack: each passes over all pixels
+
+
+def decode(
+    data: bytes | memoryview,
+    tables: bytes = b"",
+    *,
+    transform: bool | None = None,
+    limit: tuple[int, int] | None = None,
+    out: Pixels | None = None,
+) -> Pixels:
+    """Return the pixels of JPEG data.
+
+    Parameters
+    ----------
+    data : bytes
+        From the SOI marker to the EOI marker.
+    tables : bytes, optional
+        Data with tables only, if `data` is abbreviated.
+    transform : bool, optional
+        Whether the colours are stored as YCbCr or YCCK, rather than as RGB or CMYK; by default the
+        markers decide.
+    limit : (int, int), optional
+        The most rows and columns.
+    out : ndarray, shape (rows, columns, channels), optional
+        Takes the pixels, if they are of that shape; C-contiguous.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, channels), uint8 or uint16
+        Gray, RGB or CMYK as it is stored. 12-bit data is uint16.
+
+    Raises
+    ------
+    JpegError
+        If the data is damaged, larger than `limit`, of another shape than `out`, or of a kind that
+        cannot be decoded.
+    """
+    whole = joined(data, tables, transform=transform)
+    header = decode_header(whole)
+    check_kind(header)
+    rows, columns = limit or (header.height, header.width)
+    if header.height > rows or header.width > columns:
+        raise JpegError(f"it declares {header.width} x {header.height} pixels, which is too large")
+    shape = header.height, header.width, len(header.components)
+    if out is not None and out.shape != shape:
+        raise JpegError(f"it declares {header.width} x {header.height} x {shape[2]}")
+    if not header.at_once and bytes(whole).count(bytes((0xFF, SOS))) > _MOST_SCANS:
+        raise JpegError(f"it has more than {_MOST_SCANS} scans")
+    if header.precision == 8:
+        return _decoded(whole, header, out)
+    return _decoded_12_bit(whole, header, out)
+
+
+def decode_header(data: bytes | memoryview) -> Header:
+    """Return the header of JPEG data in memory.
+
+    Raises
+    ------
+    JpegError
+        If it is damaged.
+    """
+    return read_header(io.BytesIO(data))
+
+
+def check_kind(header: Header) -> None:
+    """Refuse data of a kind that cannot be decoded, or not with its damage noticed.
+
+    Raises
+    ------
+    JpegError
+        If this is such data.
+    """
+    count = len(header.components)
+    if count not in _SPACES:
+        raise JpegError(f"it has {count} components, which imgpipe does not read")
+    if header.precision not in (8, 12) or (header.lossless and header.precision != 8):
+        coding = "lossless" if header.lossless else "JPEG"
+        raise JpegError(f"it is {coding} of {header.precision} bits, which imgpipe does not read")
+    if header.arithmetic and header.precision == 12:
+        raise JpegError("it is arithmetic JPEG of 12 bits, which imgpipe does not read")
+
+
+def joined(
+    data: bytes | memoryview, tables: bytes = b"", *, transform: bool | None = None
+) -> bytes | memoryview:
+    """Return JPEG data with tables and a marker for its colours.
+
+    Raises
+    ------
+    JpegError
+        If the header of either is damaged.
+    """
+    inserted = b""
+    if tables:
+        inserted = b"".join(
+            segment(each.marker, each.content)
+            for each in segments(io.BytesIO(tables))
+            if each.marker < APP0
+        )
+    if transform is None:
+        return data if not inserted else b"".join((data[:2], inserted, data[2:]))
+    parts: list[bytes | memoryview] = [bytes((0xFF, SOI)), inserted]
+    header = decode_header(b"".join((data[:2], inserted, data[2:])))
+    how = (2 if len(header.components) == 4 else 1) if transform else 0
+    parts.append(segment(APP14, b"Adobe\0d\0\0\0\0" + bytes((how,))))
+    end = 2
+    for each in segments(io.BytesIO(data)):
+        if each.marker not in (APP0, APP14):
+            parts.append(segment(each.marker, each.content))
+        end = each.end
+    return b"".join((*parts, data[end:]))
+
+
+def _decoded(data: bytes | bytearray | memoryview, header: Header, out: Pixels | None) -> Pixels:
+    import simplejpeg  # noqa: PLC0415 - only where there is JPEG data
+
+    shape = header.height, header.width, len(header.components)
+    pixels = np.empty(shape, np.uint8) if out is None else out
+    try:
+        simplejpeg.decode_jpeg(data, _SPACES[shape[2]], buffer=pixels.reshape(-1))
+    except (ValueError, KeyError) as error:
+        reason = str(error)
+        if "JFIF revision" in reason and header.marks:  # which hides all warnings after it
+            return _decoded(_without_marks(data, header), replace(header, marks=()), pixels)
+        if header.interval or not _SURPLUS.search(reason):
+            raise JpegError(_reason(reason)) from None
+    return pixels
+
+
+def _without_marks(data: bytes | bytearray | memoryview, header: Header) -> bytes:
+    """Return the data without APPn and COM segments, but for Adobe's."""
+    parts, at = [], 0
+    for each in header.marks:
+        if each.marker != APP14:
+            parts.append(data[at : each.position])
+            at = each.end
+    return b"".join((*parts, data[at:]))
+
+
+def _decoded_12_bit(data: bytes | memoryview, header: Header, out: Pixels | None) -> Pixels:
+    from imagecodecs import Jpeg8Error, jpeg8_decode  # noqa: PLC0415 - rarely needed
+
+    as_8_bit = bytearray(data)
+    as_8_bit[header.sof.position + 4] = 8
+    _decoded(as_8_bit, header, None)
+    try:
+        pixels: Pixels = jpeg8_decode(bytes(data), out=out)
+    except Jpeg8Error as error:
+        raise JpegError(_reason(str(error))) from None
+    return np.asarray(pixels).reshape(header.height, header.width, -1)
+
+
+def _reason(message: str) -> str:
+    """Return the reason in a message of libjpeg-turbo."""
+    if "Premature end" in message or "Input buffer" in message:
+        return "its pixels end too early"
+    return f"its pixels cannot be decoded ({message.strip().rstrip('.').lower()})"
