@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
+from imgpipe.density import (
+    METRES_PER_INCH,
+    Density,
+    density_from_dpi,
+    density_from_metres,
+)
 from imgpipe.geo import Geo, Move
 
 __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density_from_metres"]
 
 Colour = Literal["gray", "rgb", "cmyk", "other"]
-Density = tuple[Fraction, Fraction]
-"""Pixels per metre along x and y."""
-
-_METRES_PER_INCH = Fraction(254, 10_000)
-_ROUNDED = Fraction(1, 50)  # pixels per metre: a resolution so near to a whole number was rounded
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Metadata:
         if self.pixels_per_metre is None:
             return None
         x, y = self.pixels_per_metre
-        return x * _METRES_PER_INCH, y * _METRES_PER_INCH
+        return x * METRES_PER_INCH, y * METRES_PER_INCH
 
     def recoloured(self, colour: Colour) -> Metadata:
         """Return the entries that are still true once the colour model has become `colour`.
@@ -153,26 +154,3 @@ class Metadata:
 
     def _moved(self, move: Move) -> Metadata:
         return self if self.geo is None else replace(self, geo=self.geo.moved(move))
-
-
-def density_from_dpi(x: float | Fraction, y: float | Fraction) -> Density:
-    """Return `x` and `y` pixels per inch in pixels per metre, exactly.
-
-    A resolution that was once rounded to whole pixels per metre is the whole number of pixels per
-    inch that it was rounded from: 299.9994 is 300.
-    """
-    return _from_inches(x), _from_inches(y)
-
-
-def density_from_metres(x: float | Fraction, y: float | Fraction) -> Density:
-    """Return a resolution in pixels per metre; 11811 is 300 dpi, as for `density_from_dpi`."""
-    return density_from_dpi(Fraction(x) * _METRES_PER_INCH, Fraction(y) * _METRES_PER_INCH)
-
-
-def _from_inches(given: float | Fraction) -> Fraction:
-    dpi = Fraction(given)
-    if isinstance(given, float):
-        dpi = dpi.limit_denominator(1_000_000)
-    exact, whole = dpi / _METRES_PER_INCH, round(dpi) / _METRES_PER_INCH
-    was_rounded = abs(exact - round(exact)) <= _ROUNDED and round(exact) == round(whole)
-    return whole if was_rounded else exact

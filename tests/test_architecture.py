@@ -16,8 +16,10 @@ VOCABULARY = {
     "borders",
     "callables",
     "cleanup",
+    "density",
     "errors",
     "events",
+    "exif",
     "geo",
     "geometry",
     "image",
@@ -32,6 +34,7 @@ VOCABULARY = {
     "tracebacks",
     "values",
     "workspace",
+    "xmp",
 }
 OBSERVERS = {"observers", "progress"}
 WAYS_IN = {

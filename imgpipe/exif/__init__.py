@@ -1,0 +1,31 @@
+"""EXIF blocks: their fields, and the changes that keep them true when the image changes.
+
+A block begins with the header of a TIFF file, in either byte order. It may be damaged or hostile:
+what cannot be read is ignored, and nothing is read or written twice.
+"""
+
+from imgpipe.exif.editing import (
+    density,
+    forgotten,
+    orientation,
+    oriented,
+    swapped,
+    with_density,
+    with_size,
+)
+from imgpipe.exif.fields import Exif, Field, parse
+from imgpipe.exif.previews import without_previews
+
+__all__ = [
+    "Exif",
+    "Field",
+    "density",
+    "forgotten",
+    "orientation",
+    "oriented",
+    "parse",
+    "swapped",
+    "with_density",
+    "with_size",
+    "without_previews",
+]

@@ -1,0 +1,211 @@
+"""Editing of EXIF blocks in place.
+
+Fields that stay do not move, because makers of cameras refer to bytes of the block by position in
+notes of their own. A directory that grows is moved to the end. What is removed is overwritten.
+"""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+
+from imgpipe.density import METRES_PER_INCH, Density, density_from_dpi
+from imgpipe.exif.fields import (
+    DETAIL,
+    GPS,
+    INTEROP,
+    ByteOrder,
+    Directory,
+    Exif,
+    Field,
+    directory_at,
+    directory_of,
+)
+
+__all__ = [
+    "density",
+    "directories",
+    "forgotten",
+    "orientation",
+    "oriented",
+    "removed",
+    "swapped",
+    "with_density",
+    "with_size",
+]
+
+_ORIENTATION = 0x0112
+_DENSITY, _UNIT = (0x011A, 0x011B), 0x0128
+_FOCAL_PLANE = (0xA20E, 0xA20F)
+_SIZES = {DETAIL: (0xA003, 0xA002), 0: (0x0101, 0x0100)}  # tags of height and width
+_SHORT, _LONG, _RATIONAL = 3, 4, 5
+_INCH, _CENTIMETRE = 2, 3
+
+
+def orientation(block: bytes) -> int:
+    """Return the orientation that a block declares, 1 to 8; 1 if it declares none."""
+    order, main = directory_of(block)
+    found = main.number(_ORIENTATION, order)
+    return found if 1 <= found <= 8 else 1
+
+
+def oriented(block: bytes | None, wanted: int) -> bytes | None:
+    """Return the block with this orientation, wherever it states one."""
+    if block is None:
+        return None if wanted == 1 else _new({_ORIENTATION: Field.of(_SHORT, wanted, ">")})
+    made = bytearray(block)
+    for order, one in directories(block):
+        for at in one.places:
+            if struct.unpack_from(f"{order}H", made, at) == (_ORIENTATION,):
+                struct.pack_into(f"{order}HIHH", made, at + 2, _SHORT, 1, wanted, 0)
+    order, main = directory_of(block)
+    if wanted != 1 and _ORIENTATION not in main.entries:
+        _add(made, main, {_ORIENTATION: Field.of(_SHORT, wanted, order)}, order)
+    return bytes(made)
+
+
+def density(block: bytes) -> Density | None:
+    """Return the resolution that a block declares, None if it declares none in a known unit."""
+    order, main = directory_of(block)
+    unit = main.number(_UNIT, order) if _UNIT in main.entries else _INCH
+    found = [_fraction(main, tag, order) for tag in _DENSITY]
+    if unit not in (_INCH, _CENTIMETRE) or not all(found):
+        return None
+    x, y = (one * (1 if unit == _INCH else METRES_PER_INCH * 100) for one in found if one)
+    return density_from_dpi(x, y)
+
+
+def with_density(block: bytes | None, wanted: Density) -> bytes:
+    """Return the block with this resolution; a new one if there is no block."""
+    order: ByteOrder = ">" if block is None else directory_of(block)[0]
+    fields = {
+        tag: Field.of(_RATIONAL, one * METRES_PER_INCH, order)
+        for tag, one in zip(_DENSITY, wanted, strict=True)
+    }
+    fields[_UNIT] = Field.of(_SHORT, _INCH, order)
+    if block is None:
+        return _new(fields)
+    made = bytearray(block)
+    _, main = directory_of(block)
+    for tag in list(fields):
+        if tag in main.entries:
+            _put(made, main, tag, fields.pop(tag), order)
+    if fields:
+        _add(made, main, fields, order)
+    return bytes(made)
+
+
+def with_size(block: bytes, height: int, width: int) -> bytes:
+    """Return the block with the size of the image, wherever it states one."""
+    made = bytearray(block)
+    order, main = directory_of(block)
+    for pointer, tags in _SIZES.items():
+        one = directory_at(block, main.number(pointer, order), order) if pointer else main
+        for tag, side in zip(tags, (height, width), strict=True):
+            if tag in one.entries:
+                _put(made, one, tag, Field.of(_LONG, side, order), order)
+    return bytes(made)
+
+
+def swapped(block: bytes) -> bytes:
+    """Return the block with its resolutions along x and y exchanged."""
+    made = bytearray(block)
+    order, main = directory_of(block)
+    detail = directory_at(block, main.number(DETAIL, order), order)
+    for one, (x, y) in ((main, _DENSITY), (detail, _FOCAL_PLANE)):
+        if x in one.entries and y in one.entries:
+            _put(made, one, x, one.entries[y].field, order)
+            _put(made, one, y, one.entries[x].field, order)
+    return bytes(made)
+
+
+def forgotten(block: bytes, *tags: int) -> bytes:
+    """Return the block without these tags."""
+    made = bytearray(block)
+    for order, one in directories(block):
+        removed(made, one, tags, order)
+    return bytes(made)
+
+
+def directories(block: bytes) -> list[tuple[ByteOrder, Directory]]:
+    """Return the directories of the image, not those of previews, and the byte order."""
+    order, main = directory_of(block)
+    detail, gps = (directory_at(block, main.number(tag, order), order) for tag in (DETAIL, GPS))
+    interop = directory_at(block, detail.number(INTEROP, order), order)
+    found = {one.at: (order, one) for one in (main, detail, gps, interop) if one.rows}
+    return list(found.values())
+
+
+def removed(made: bytearray, one: Directory, tags: tuple[int, ...], order: ByteOrder) -> None:
+    """Remove tags from a directory, and their values."""
+    rows, left = bytearray(), 0
+    for at in one.places:
+        (tag,) = struct.unpack_from(f"{order}H", made, at)
+        if tag not in tags:
+            rows += made[at : at + 12]
+            left += 1
+    if left == one.rows:
+        return
+    for tag in tags:
+        if entry := one.entries.get(tag):
+            _wipe(made, entry.start, len(entry.field.data))
+    following = made[one.end - 4 : one.end] if one.whole else b""
+    struct.pack_into(f"{order}H", made, one.at, left)
+    made[one.at + 2 : one.end] = (rows + following).ljust(one.end - one.at - 2, b"\0")
+
+
+def _put(made: bytearray, one: Directory, tag: int, field: Field, order: ByteOrder) -> None:
+    """Overwrite the value of a tag that a directory has."""
+    entry = one.entries[tag]
+    struct.pack_into(f"{order}HI", made, entry.at + 2, field.type, field.count)
+    if len(field.data) <= 4:
+        if not entry.inline:
+            _wipe(made, entry.start, len(entry.field.data))
+        made[entry.at + 8 : entry.at + 12] = field.data.ljust(4, b"\0")
+        return
+    start = entry.start
+    if entry.inline or len(entry.field.data) < len(field.data):
+        start = _appended(made, field.data)
+    made[start : start + len(field.data)] = field.data
+    struct.pack_into(f"{order}I", made, entry.at + 8, start)
+
+
+def _add(made: bytearray, one: Directory, fields: dict[int, Field], order: ByteOrder) -> None:
+    """Move the first directory to the end, with more tags."""
+    rows = [bytes(made[at : at + 12]) for at in one.places]
+    following = struct.pack(f"{order}I", one.next)
+    if one.at:
+        _wipe(made, one.at, one.end - one.at)
+    for tag, field in fields.items():
+        value = field.data.ljust(4, b"\0")
+        if len(field.data) > 4:
+            value = struct.pack(f"{order}I", _appended(made, field.data))
+        rows.append(struct.pack(f"{order}HHI", tag, field.type, field.count) + value)
+    rows.sort(key=lambda row: struct.unpack_from(f"{order}H", row))
+    table = struct.pack(f"{order}H", len(rows)) + b"".join(rows) + following
+    struct.pack_into(f"{order}I", made, 4, _appended(made, table))
+
+
+def _appended(made: bytearray, data: bytes) -> int:
+    """Append bytes to a block, and return the position of the first one, which is even."""
+    made += b"\0" * (len(made) % 2)
+    made += data
+    return len(made) - len(data)
+
+
+def _wipe(made: bytearray, start: int, size: int) -> None:
+    stop = min(start + size, len(made))
+    if start < stop:
+        made[start:stop] = bytes(stop - start)
+
+
+def _fraction(one: Directory, tag: int, order: ByteOrder) -> Fraction | None:
+    entry = one.entries.get(tag)
+    if entry is None or entry.field.type != _RATIONAL:
+        return None
+    found: Fraction | None = entry.field.values(order)[0]
+    return found
+
+
+def _new(fields: dict[int, Field]) -> bytes:
+    return Exif(">", fields).block()

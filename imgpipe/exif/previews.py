@@ -1,0 +1,119 @@
+"""Removal of previews from EXIF blocks: the bytes of the pictures, not only what points to them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+
+from imgpipe.exif.editing import directories, removed
+from imgpipe.exif.fields import ByteOrder, Directory, directory_at
+
+__all__ = ["without_previews"]
+
+_SUBDIRECTORIES = 0x014A
+_PICTURES = ((0x0201, 0x0202), (0x0111, 0x0117), (0x0144, 0x0145))  # tags of starts and sizes
+_TAGS = (_SUBDIRECTORIES, *(tag for pair in _PICTURES for tag in pair))
+_MOST = 64  # directories of previews
+
+_START = re.compile(rb"\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]")
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_END, _SCAN = 0xD9, 0xDA
+
+Span = tuple[int, int]
+
+
+def without_previews(block: bytes) -> bytes:
+    """Return the block without pictures of the image.
+
+    Directories of pictures are removed, with all that they point to, and so is every JPEG stream
+    anywhere in the block, such as in the notes of the maker of the camera. Their bytes are
+    overwritten with zeros, and cut off at the end of the block. No other byte moves.
+
+    Raises
+    ------
+    ValueError
+        If it does not begin like EXIF.
+    """
+    kept = directories(block)
+    tables = [(0, 8), *((one.at, min(one.end, len(block))) for _, one in kept)]
+    spans = list(_pictures(block, kept))
+    made = bytearray(block)
+    for span in spans:
+        _wipe(made, span, tables)
+    for order, one in kept:
+        if one.next:
+            struct.pack_into(f"{order}I", made, one.end - 4, 0)
+        removed(made, one, _TAGS, order)
+    streams = list(_streams(made))
+    for span in streams:
+        _wipe(made, span, tables)
+    return _cut(made, max(stop for _, stop in tables), [*spans, *streams])
+
+
+def _pictures(block: bytes, kept: list[tuple[ByteOrder, Directory]]) -> Iterator[Span]:
+    """Yield where the directories of pictures are, and all that they point to."""
+    seen = {one.at for _, one in kept}
+    waiting = [(order, one, True) for order, one in kept]
+    while waiting and len(seen) < _MOST:
+        order, one, is_kept = waiting.pop()
+        if not is_kept:
+            yield one.at, one.end
+            for entry in one.entries.values():
+                yield entry.start, entry.start + len(entry.field.data)
+        for starts, sizes in _PICTURES:
+            pairs = zip(one.numbers(starts, order), one.numbers(sizes, order), strict=False)
+            yield from ((start, start + size) for start, size in pairs)
+        for at in (one.next, *one.numbers(_SUBDIRECTORIES, order)):
+            if at not in seen and len(seen) < _MOST:
+                seen.add(at)
+                more = directory_at(block, at, order)
+                if more.rows:
+                    waiting.append((order, more, False))
+
+
+def _streams(block: bytearray) -> Iterator[Span]:
+    """Yield where JPEG streams are. Some cameras spoil the first byte of a stream."""
+    at = 0
+    while found := _START.search(block, at):
+        at = found.end()
+        stop = _end_of_stream(block, found.start() + 1)
+        if stop:
+            yield max(0, found.start() - 1), stop
+            at = stop
+
+
+def _end_of_stream(block: bytearray, at: int) -> int:
+    """Return the end of a JPEG stream whose first segment begins at `at`; 0 if it is none."""
+    has_pixels = False
+    while found := _MARKER.search(block, at):
+        if found.start() != at and not has_pixels:
+            return 0
+        marker = block[found.start() + 1]
+        if marker == _END:
+            return found.end() if has_pixels else 0
+        has_pixels |= marker == _SCAN
+        at = found.end() + int.from_bytes(block[found.end() : found.end() + 2], "big")
+    return len(block) if has_pixels else 0
+
+
+def _wipe(made: bytearray, span: Span, tables: list[Span]) -> None:
+    """Overwrite bytes, but not those of the tables that are kept."""
+    start, stop = span[0], min(span[1], len(made))
+    for first, last in sorted(tables):
+        if first < stop and last > start:
+            if start < first:
+                made[start:first] = bytes(first - start)
+            start = last
+    if start < stop:
+        made[start:stop] = bytes(stop - start)
+
+
+def _cut(made: bytearray, least: int, spans: list[Span]) -> bytes:
+    """Return the block without the overwritten bytes at its end."""
+    end = len(made)
+    for start, stop in sorted(spans, key=lambda span: span[1], reverse=True):
+        if stop < end:
+            break
+        end = min(end, start)
+    return bytes(made[: max(end, least)])
