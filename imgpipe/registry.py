@@ -262,6 +262,13 @@ FORMATS = Registry(
             suffixes=(".npy",),
             magic=(b"\x93NUMPY",),
         ),
+        "tiff": Member(
+            "imgpipe.formats.tiff",
+            "TIFF and BigTIFF, tiles and strips; slides.",
+            name="TIFF",
+            suffixes=(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff"),
+            magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        ),
     },
     group="imgpipe.formats",
 )

@@ -1,0 +1,255 @@
+"""Decoding of segments: the bytes of a tile or a strip become samples.
+
+Codecs are those of imagecodecs; JPEG is decoded by `jpegs`, strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from isal import isal_zlib
+
+from imgpipe.formats.tiff import jpegs
+from imgpipe.formats.tiff.layout import Layout
+from imgpipe.image import Pixels
+
+__all__ = [
+    "DecodeError",
+    "codec_of",
+    "decoded",
+    "is_available",
+    "is_image",
+    "knows_predictor",
+    "rows_of",
+]
+
+JPEG = (6, 7, 33007, 34892)
+CCITT = (2, 3, 4)
+
+# Compressions of bytes, and of whole images; the names are those of imagecodecs.
+_OF_BYTES = {
+    5: "lzw",
+    8: "deflate",
+    32946: "deflate",
+    50013: "deflate",
+    32773: "packbits",
+    34925: "lzma",
+    34926: "zstd",
+    50000: "zstd",
+    34887: "lerc",
+}
+_OF_IMAGES = {
+    22610: "jpegxr",
+    33003: "jpeg2k",
+    33004: "jpeg2k",
+    33005: "jpeg2k",
+    34712: "jpeg2k",
+    34933: "png",
+    34934: "jpegxr",
+    34927: "webp",
+    50001: "webp",
+    50002: "jpegxl",
+    52546: "jpegxl",
+}
+_OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
+_DISTANCES = {2: 1, 34892: 2, 34893: 4}
+_FLOATS = {3: 1, 34894: 2, 34895: 4}
+
+
+class DecodeError(ValueError):
+    """The data of a segment is damaged."""
+
+
+def codec_of(compression: int) -> str | None:
+    """Return the name of the codec of a compression; "" for none, None where it is not known."""
+    if compression == 1:
+        return ""
+    if compression in JPEG:
+        return "jpeg"
+    return (_OF_BYTES | _OF_IMAGES | _OF_FAXES).get(compression)
+
+
+def is_image(compression: int) -> bool:
+    """Whether segments of a compression are images that need no predictor."""
+    return compression in JPEG or compression in _OF_IMAGES
+
+
+def is_available(compression: int) -> bool:
+    """Whether the codec of a compression is installed."""
+    codec = codec_of(compression) or "jpeg"
+    return codec == "jpeg" or bool(
+        getattr(getattr(imagecodecs, codec.upper(), None), "available", False)
+    )
+
+
+def knows_predictor(predictor: int) -> bool:
+    """Whether a predictor can be undone."""
+    return predictor == 1 or predictor in _DISTANCES or predictor in _FLOATS
+
+
+def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
+    """Return the samples of a segment.
+
+    Parameters
+    ----------
+    layout : Layout
+        The image.
+    data : bytes
+        The segment, as it is in the file.
+    rows, columns : int
+        Its size where it is clipped: those of the last strip, and of tiles at the edges.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, depth)
+        The samples; the full segment if that is what the data holds.
+
+    Raises
+    ------
+    DecodeError
+        If the data is damaged.
+    """
+    compression = layout.compression
+    try:
+        if compression in JPEG:
+            found = jpegs.decoded(layout, data)
+            return _trimmed(found, layout, rows, columns)
+        if compression in _OF_IMAGES:
+            return _image(layout, data, rows, columns)
+        if compression == 34887:
+            return _trimmed(imagecodecs.lerc_decode(data), layout, rows, columns)
+        height = layout.rows if layout.tiled else rows
+        if layout.reversed:
+            data = imagecodecs.bitorder_decode(data)
+        if compression in CCITT:
+            return _fax(layout, data, height)
+        raw = data if compression == 1 else _inflated(compression, data, layout)
+        return rows_of(layout, raw, height)
+    except DecodeError:
+        raise
+    except (ValueError, RuntimeError, TypeError) as error:  # every codec has its own kinds
+        raise DecodeError(str(error).partition("\n")[0]) from error
+
+
+def rows_of(layout: Layout, raw: Any, rows: int) -> Pixels:
+    """Return the samples of some rows of a strip, already uncompressed.
+
+    Parameters
+    ----------
+    layout : Layout
+        The image.
+    raw : bytes-like
+        The bytes of the rows.
+    rows : int
+        Number of rows.
+
+    Raises
+    ------
+    DecodeError
+        If there are fewer bytes.
+    """
+    return _undone(layout, _unpacked(layout, raw, rows))
+
+
+def _undone(layout: Layout, samples: Pixels) -> Pixels:
+    """Return samples with the predictor undone, in the byte order of the machine.
+
+    Parameters
+    ----------
+    layout : Layout
+        The image.
+    samples : ndarray, shape (rows, columns, depth)
+        As they are in the file.
+    """
+    predictor = layout.predictor
+    if predictor in _FLOATS:
+        raw = np.ascontiguousarray(samples).view(layout.dtype)
+        # The bytes are in the order of their weight, whatever that of the file is.
+        return imagecodecs.floatpred_decode(raw, axis=-2, dist=_FLOATS[predictor])
+    native = samples.astype(layout.dtype, copy=False)
+    if predictor in _DISTANCES:
+        return imagecodecs.delta_decode(native, axis=-2, dist=_DISTANCES[predictor])
+    return native
+
+
+def _inflated(compression: int, data: bytes, layout: Layout) -> Any:
+    """Return at least the bytes of a segment that the image needs, uncompressed."""
+    size = layout.rows * layout.row_bytes
+    decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_BYTES[compression]}_decode")
+    try:
+        return decode(data, out=size)
+    except RuntimeError:
+        if _OF_BYTES[compression] != "deflate":
+            raise
+    # There may be more in a strip than belongs to the image.
+    try:
+        return isal_zlib.decompressobj().decompress(data, size)
+    except isal_zlib.error as error:
+        raise DecodeError(str(error)) from error
+
+
+def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
+    """Return samples of the bytes of a segment, in the byte order of the file."""
+    needed = rows * layout.row_bytes
+    have = memoryview(raw).nbytes
+    if have < needed:
+        raise DecodeError(f"{have:,} bytes where {needed:,} are needed")
+    shape = rows, layout.columns, layout.depth
+    raw = memoryview(raw).cast("B")[:needed]
+    bits = layout.bits
+    if bits == 8 * layout.dtype.itemsize:
+        kind = (
+            layout.dtype if layout.predictor in _FLOATS else layout.dtype.newbyteorder(layout.order)
+        )
+        return np.frombuffer(raw, kind).reshape(shape)
+    if bits == 1:
+        packed = np.frombuffer(raw, np.uint8).reshape(rows, -1)
+        return np.unpackbits(packed, axis=1, count=layout.columns * layout.depth).reshape(shape)
+    if layout.dtype.kind == "f":
+        return imagecodecs.float24_decode(bytes(raw), byteorder=layout.order).reshape(shape)
+    kind = layout.dtype.newbyteorder(layout.order)
+    run = layout.columns * layout.depth
+    return imagecodecs.packints_decode(bytes(raw), kind, bits, runlen=run).reshape(shape)
+
+
+def _fax(layout: Layout, data: bytes, rows: int) -> Pixels:
+    decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_FAXES[layout.compression]}_decode")
+    options = {"t4options": layout.options} if layout.compression == 3 else {}
+    found = np.asarray(decode(data, rows, layout.columns, **options))
+    return found.view(np.uint8).reshape(rows, layout.columns, 1)
+
+
+def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
+    """Return the samples of a segment that is an image file of its own.
+
+    Its size is checked before anything is decoded, by what the codec may fill.
+    """
+    codec = _OF_IMAGES[layout.compression]
+    decode: Callable[..., Any] = getattr(imagecodecs, f"{codec}_decode")
+    options = {"hasalpha": True} if codec == "webp" and layout.depth == 4 else {}
+    depth = (layout.depth,) if layout.depth > 1 else ()
+    sizes = dict.fromkeys([(layout.rows, layout.columns), (rows, columns), (rows, layout.columns)])
+    failure: Exception | None = None
+    for size in sizes:  # segments at the edges may be clipped
+        out = np.empty((*size, *depth), layout.dtype)
+        try:
+            decode(data, out=out, **options)
+        except (ValueError, RuntimeError, TypeError) as error:
+            failure = failure or error
+        else:
+            return out.reshape(*size, layout.depth)
+    raise DecodeError(str(failure)) from failure
+
+
+def _trimmed(found: Any, layout: Layout, rows: int, columns: int) -> Pixels:
+    """Return an image that a codec gave as (rows, columns, depth); it may be too large."""
+    depth = layout.depth
+    image = found[..., None] if found.ndim == 2 else found
+    if image.ndim != 3 or image.shape[2] != depth:
+        raise DecodeError(f"it holds {found.shape} samples where {rows, columns, depth} are needed")
+    if image.shape[0] < rows or image.shape[1] < columns:
+        raise DecodeError(f"it holds {found.shape} samples where {rows, columns, depth} are needed")
+    return image

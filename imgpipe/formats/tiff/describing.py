@@ -1,0 +1,259 @@
+"""Description of a page: its tags, checked, as layout of the samples and properties of the image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.tiff import decoding
+from imgpipe.formats.tiff.expanding import Expansion
+from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
+from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
+from imgpipe.image import Colour, ImageInfo, check_pixels
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+__all__ = ["Description", "described"]
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
+_REFUSED = {
+    8: "CIE L*a*b* colours",
+    9: "ICC L*a*b* colours",
+    10: "ITU L*a*b* colours",
+    32803: "raw sensor data",
+    32844: "CIE LogL values",
+    32845: "CIE LogLuv colours",
+}
+_INK_IS_CMYK = 1
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+_GIVEN = 64  # offsets that a description holds itself
+_KINDS = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+_MOST_OVERSIZE = 4  # times the image, of a segment
+_LEAST_OVERSIZE = 16 << 20  # pixels
+
+
+@dataclass(frozen=True)
+class Description:
+    """A page, ready to be decoded.
+
+    Attributes
+    ----------
+    info : ImageInfo
+        The image.
+    layout : Layout
+        The storage of its samples.
+    expansion : Expansion
+        The way from samples to pixels.
+    """
+
+    info: ImageInfo
+    layout: Layout
+    expansion: Expansion
+
+
+def described(page: TiffPage, name: str, max_pixels: int | None) -> Description:
+    """Return the description of a page.
+
+    Raises
+    ------
+    FormatError
+        If it uses something that is not supported.
+    CorruptError
+        If its tags contradict each other.
+    LimitError
+        If it has more than `max_pixels` pixels.
+    """
+    height, width = page.imagelength, page.imagewidth
+    if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
+        raise CorruptError(f"{name}: the file is damaged: it declares {width} x {height} pixels")
+    check_pixels(height, width, name, max_pixels)
+    _must_be_supported(page, name)
+    layout = _layout(page, name)
+    check_pixels(layout.rows, layout.columns, name, max_pixels)
+    _must_be_likely(layout, name)
+    expansion, channels, colour, alpha = _meaning(page, layout, name)
+    metadata = metadata_of(page, name)
+    nodata = nodata_of(page, expansion.dtype, name)
+    info = ImageInfo(height, width, channels, expansion.dtype, alpha, colour, metadata, nodata)
+    return Description(info, layout, expansion)
+
+
+def _must_be_supported(page: TiffPage, name: str) -> None:
+    """Refuse what cannot be decoded, or has no meaning as an image."""
+
+    def refuse(what: str, remedy: str = "convert the file first") -> None:
+        raise FormatError(f"{name}: {what} is not supported; {remedy}")
+
+    photometric = int(page.photometric)
+    if photometric in _REFUSED:
+        raise FormatError(
+            f"{name}: holds {_REFUSED[photometric]}, which are not supported; convert it to RGB first"
+        )
+    if page.imagedepth != 1:
+        refuse(f"an image of {page.imagedepth} layers in depth")
+    if isinstance(page.bitspersample, tuple):
+        refuse(f"a pixel of {', '.join(map(str, page.bitspersample))} bits")
+    if page.dtype is None or page.dtype.kind not in "biuf" or page.dtype.itemsize > 8:
+        kind = {5: "complex integers", 6: "complex numbers"}.get(int(page.sampleformat), "samples")
+        refuse(f"an image of {kind} of {page.bitspersample} bits")
+    codec = decoding.codec_of(int(page.compression))
+    if codec is None:
+        refuse(f"the compression {_named(page.compression)}", "convert it to another first")
+    if codec and not decoding.is_available(int(page.compression)):
+        refuse(
+            f"the compression {_named(page.compression)} by the imagecodecs that is installed",
+            f"install one with {codec}, for example by pip install --upgrade imagecodecs",
+        )
+    if not decoding.knows_predictor(int(page.predictor)):
+        refuse(f"the predictor {int(page.predictor)}")
+    if page.is_subsampled and codec != "jpeg":
+        refuse("subsampled colour without JPEG compression")
+
+
+def _named(compression: Any) -> str:
+    name = getattr(compression, "name", "")
+    return f"{name} ({int(compression)})" if name else str(int(compression))
+
+
+def _layout(page: TiffPage, name: str) -> Layout:
+    bits = int(page.bitspersample)
+    kind = np.dtype(np.uint8) if bits == 1 else np.dtype(page.dtype).newbyteorder("=")
+    compression = int(page.compression)
+    is_jpeg = decoding.codec_of(compression) == "jpeg"
+    offsets, counts = _tables(page)
+    tiled = bool(page.is_tiled)
+    rows, columns = (page.tilelength, page.tilewidth) if tiled else (
+        page.rowsperstrip, page.imagewidth
+    )  # fmt: skip
+    if rows < 1 or columns < 1:
+        raise CorruptError(f"{name}: the file is damaged: it declares tiles of no size")
+    predictor = 1 if is_jpeg or decoding.is_image(compression) else int(page.predictor)
+    return Layout(
+        page.imagelength,
+        page.imagewidth,
+        page.samplesperpixel,
+        int(page.planarconfig) == 2 and page.samplesperpixel > 1,
+        rows,
+        columns,
+        tiled,
+        bits,
+        kind,
+        page.parent.byteorder,
+        compression,
+        predictor,
+        int(page.fillorder) == 2 and not is_jpeg,
+        offsets,
+        counts,
+        _jpeg_colours(page) if is_jpeg else "",
+        (page.jpegtables or b"") if is_jpeg else b"",
+        (page.jpegheader or b"") if is_jpeg else b"",
+        int(page.tags.valueof(292, 0)),
+    )
+
+
+def _tables(page: TiffPage) -> tuple[Numbers, Numbers]:
+    """Return where the offsets and the sizes of the segments are."""
+    starts, high = page.tags.get(65426), page.tags.get(65432)
+    if page.jpegheader is not None and starts is not None:
+        places = [_in_file(page, tag) if tag is not None else None for tag in (starts, high)]
+        base = page.tags.valueof(273)
+        size = page.tags.valueof(279)
+        base, size = (v[0] if isinstance(v, tuple) else v for v in (base, size))
+        assert places[0] is not None
+        return (
+            McuStarts(base, size, places[0], places[1], sizes=False),
+            McuStarts(base, size, places[0], places[1], sizes=True),
+        )
+    pairs = ((page.dataoffsets, (324, 273)), (page.databytecounts, (325, 279)))
+    offsets, counts = (_numbers(page, values, codes) for values, codes in pairs)
+    return offsets, counts
+
+
+def _numbers(page: TiffPage, values: Any, codes: tuple[int, int]) -> Numbers:
+    tag = next((page.tags[code] for code in codes if code in page.tags), None)
+    if len(values) > _GIVEN and tag is not None and tag.count == len(values):
+        place = _in_file(page, tag)
+        if place is not None:
+            return place
+    return Given(tuple(map(int, values)))
+
+
+def _in_file(page: TiffPage, tag: Any) -> InFile | None:
+    kind = _KINDS.get(int(tag.dtype))
+    return InFile(tag.valueoffset, tag.count, f"{page.parent.byteorder}{kind}") if kind else None
+
+
+def _must_be_likely(layout: Layout, name: str) -> None:
+    """Refuse segments that are far larger than the image: nobody writes them in good faith."""
+    most = max(_LEAST_OVERSIZE, _MOST_OVERSIZE * layout.height * layout.width)
+    if layout.rows * layout.columns > most:
+        raise CorruptError(
+            f"{name}: the file is damaged: tiles of {layout.columns} x {layout.rows} pixels "
+            f"for an image of {layout.width} x {layout.height}"
+        )
+
+
+def _jpeg_colours(page: TiffPage) -> str:
+    """Return the colours of JPEG data of three components."""
+    if page.samplesperpixel != 3 or int(page.planarconfig) == 2:
+        return ""
+    photometric = int(page.photometric)
+    if photometric == _YCBCR or (photometric == _RGB and page.is_jfif):
+        return "ycbcr"
+    return "rgb"
+
+
+def _meaning(
+    page: TiffPage, layout: Layout, name: str
+) -> tuple[Expansion, int, Colour, int | None]:
+    """Return expansion, channels, colour model and alpha."""
+    photometric, samples, bits = int(page.photometric), layout.samples, layout.bits
+    if 262 not in page.tags and photometric == _WHITE_IS_ZERO:
+        photometric = _RGB if samples >= 3 else _BLACK_IS_ZERO
+    dtype = np.dtype(np.uint8) if bits < 8 and layout.dtype.kind == "u" else layout.dtype
+    extras = tuple(int(value) for value in page.extrasamples or ())
+    palette = None
+    colours = {_RGB: 3, _YCBCR: 3, _CMYK: 4}.get(photometric, 1)
+    model: Colour = {3: "rgb", 4: "cmyk", 1: "gray"}[colours]  # type: ignore[assignment]
+    if photometric == _CMYK and page.tags.valueof(332, _INK_IS_CMYK) != _INK_IS_CMYK:
+        model, colours = "other", samples
+    if samples < colours:
+        raise CorruptError(
+            f"{name}: the file is damaged: {samples} samples a pixel where {colours} are needed"
+        )
+    if photometric == _PALETTE:
+        palette, model = _palette(page, layout, name), "rgb"
+        dtype, channels = np.dtype(np.uint8), samples + 2
+        if samples > 2 or (samples == 2 and layout.dtype != np.uint8):
+            raise FormatError(
+                f"{name}: a palette of {samples} samples is not supported; convert it"
+            )
+    else:
+        channels = samples
+    kind = extras[-1] if len(extras) == samples - colours and extras else 0
+    whole = dtype.kind == "f" or bits in (1, 2, 4, 8, 16, 32, 64)
+    alpha = channels - 1 if kind in (_PREMULTIPLIED, _STRAIGHT) and whole else None
+    if len(extras) > 1 or (samples > colours and alpha is None):
+        model = "other"
+    expansion = Expansion(
+        dtype,
+        bits,
+        palette,
+        photometric == _WHITE_IS_ZERO and dtype.kind != "f",
+        alpha is not None and kind == _PREMULTIPLIED and palette is None,
+    )
+    return expansion, channels, model, alpha
+
+
+def _palette(page: TiffPage, layout: Layout, name: str) -> InFile:
+    tag = page.tags.get(320)
+    place = _in_file(page, tag) if tag is not None else None
+    entries = 1 << layout.bits if layout.bits <= 16 else math.inf
+    if place is None or place.count != 3 * entries or layout.dtype.kind != "u":
+        raise CorruptError(f"{name}: the file is damaged: its palette does not fit its pixels")
+    return place

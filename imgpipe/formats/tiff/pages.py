@@ -1,0 +1,205 @@
+"""Pages of a TIFF file: frames, levels of pyramids, and the pictures that are none of these."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from imgpipe.errors import CorruptError, ImgpipeError, UsageError
+from imgpipe.formats.frames import Contents
+from imgpipe.formats.origin import Origin
+from imgpipe.formats.tiff.directories import Directory, Walk, is_level
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+_T = TypeVar("_T")
+
+__all__ = ["Frame", "contents", "opened_page"]
+
+_SLIDES = ("svs", "ndpi", "scn", "bif", "qpi", "philips", "avs")
+"""Variants of slide scanners, whose pages tifffile tells apart."""
+
+_OF_DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    struct.error,
+    AssertionError,
+    RuntimeError,
+)
+"""Exceptions of tifffile that mean a damaged file."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame: the offsets of its levels, of which the first is the full resolution."""
+
+    levels: tuple[Directory, ...]
+
+
+@dataclass(frozen=True)
+class _Pages:
+    frames: tuple[Frame, ...]
+    associated: tuple[str, ...]
+
+
+def contents(origin: Origin) -> Contents:
+    """Return the frames, levels and other pictures of a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    with _opened(origin) as (walk, tiff):
+        pages = _pages(walk, tiff)
+    levels = tuple((one.height, one.width) for one in pages.frames[0].levels)
+    return Contents(len(pages.frames), None, levels, pages.associated)
+
+
+@contextmanager
+def opened_page(origin: Origin, page: int, level: int) -> Iterator[TiffPage]:
+    """Lend the tags of a page of a file, as tifffile has them.
+
+    Raises
+    ------
+    UsageError
+        If there is no such page or level.
+    InputError
+        If the file cannot be read.
+    """
+    with _opened(origin) as (walk, tiff):
+        from tifffile import TiffPage  # noqa: PLC0415 - slow, and only for TIFF
+
+        pages = _pages(walk, tiff)
+        frame = _numbered(pages.frames, page, "page", origin.name)
+        found = _numbered(frame.levels, level, "level", origin.name)
+        tiff.filehandle.seek(found.position)
+        yield TiffPage(tiff, index=page)
+
+
+@contextmanager
+def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile]]:
+    """Lend an open file, its exceptions made ours and its log kept from the user."""
+    with origin.open() as file, _log.quiet():
+        try:
+            walk = Walk(file, origin.name)
+            from tifffile import TiffFile  # noqa: PLC0415 - slow, and only for TIFF
+
+            name = os.path.basename(origin.name)
+            # Flags that are set keep the library from reading all pages at once.
+            flags = {"is_ndpi": walk.ndpi, "is_scanimage": False, "is_lsm": False}
+            file.seek(0)
+            tiff = TiffFile(file, name=name, _multifile=False, **flags)
+            yield walk, tiff
+        except ImgpipeError:
+            raise
+        except _OF_DAMAGE as error:
+            reason = str(error).partition("\n")[0][:120] or type(error).__name__
+            raise CorruptError(
+                f"{origin.name}: the file is damaged ({reason}); get a fresh copy"
+            ) from error
+
+
+def _pages(walk: Walk, tiff: TiffFile) -> _Pages:
+    chain = list(walk.chain())
+    if len(chain) > 1 and any(getattr(tiff, f"is_{one}", False) for one in _SLIDES):
+        return _of_slide(tiff)
+    return _sorted(walk, chain)
+
+
+def _of_slide(tiff: TiffFile) -> _Pages:
+    """Return the pages of a slide, as the library sorts them."""
+    main, *others = tiff.series
+    levels = [
+        [
+            Directory(page.offset, page.keyframe.imagelength, page.keyframe.imagewidth)
+            for page in level.pages
+            if page is not None
+        ]
+        for level in main.levels
+    ]
+    frames = [
+        tuple(level[at] for level in levels if len(level) == len(levels[0]))
+        for at in range(len(levels[0]))
+    ]
+    named = tuple(
+        f"{one.name or 'image'} of {one.keyframe.imagewidth} x {one.keyframe.imagelength}".lower()
+        for one in others
+    )
+    return _Pages(tuple(map(Frame, frames)), named)
+
+
+def _sorted(walk: Walk, chain: list[Directory]) -> _Pages:
+    """Return which directories are frames, levels of them, and neither."""
+    frames: list[list[Directory]] = []
+    associated: list[Directory] = []
+    for one in chain:
+        below = walk.below(one)
+        full = next((each for each in below if not (each.reduced or each.mask)), None)
+        if one.reduced and full is not None and full.width > one.width:
+            frames.append([full])  # of a raw photograph, which begins with a preview
+            _add([one, *(each for each in below if each is not full)], frames, associated)
+            continue
+        if not (one.reduced or one.mask):
+            frames.append([one])
+            _add(below, frames, associated)
+        else:
+            _add([one, *below], frames, associated)
+    if not frames:  # whatever the first says of itself, there is no other
+        frames, associated = [[associated[0]]], associated[1:]
+    levels = (sorted(frame, key=lambda one: -one.height * one.width) for frame in frames)
+    return _Pages(tuple(Frame(tuple(frame)) for frame in levels), tuple(map(str, associated)))
+
+
+def _add(found: list[Directory], frames: list[list[Directory]], others: list[Directory]) -> None:
+    """Add images that are no frames to the levels of the last frame, or to the others."""
+    for one in found:
+        level = bool(frames) and not one.mask and is_level(one, frames[-1][0])
+        (frames[-1] if level else others).append(one)
+
+
+def _numbered(found: tuple[_T, ...], number: int, noun: str, name: str) -> _T:
+    if 0 <= number < len(found):
+        return found[number]
+    has = f"only {noun} 0" if len(found) == 1 else f"{noun}s 0 to {len(found) - 1}"
+    raise UsageError(f"{name}: has no {noun} {number}, {has}; choose one of these (--{noun})")
+
+
+class _Quiet(logging.Filter):
+    """A filter that drops what a library logs in threads that ask for it."""
+
+    def __init__(self, logger: str) -> None:
+        super().__init__()
+        self._threads: dict[int, int] = {}
+        logging.getLogger(logger).addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record may pass."""
+        return threading.get_ident() not in self._threads
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Drop what this thread logs."""
+        me = threading.get_ident()
+        self._threads[me] = self._threads.get(me, 0) + 1
+        try:
+            yield
+        finally:
+            self._threads[me] -= 1
+            if not self._threads[me]:
+                del self._threads[me]
+
+
+_log = _Quiet("tifffile")

@@ -1,0 +1,242 @@
+"""TIFF files as sources of pixels: any box of small segments, rows from the top of large ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import BinaryIO, ClassVar, Literal
+
+import numpy as np
+
+from imgpipe.errors import CorruptError
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.tiff.describing import Description, described
+from imgpipe.formats.tiff.pages import opened_page
+from imgpipe.formats.tiff.segments import Segments, StreamedSegments, streams
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
+
+_LARGE_BYTES = 8 << 20
+"""Bytes of a segment that is too large to be decoded again for every task."""
+_LIBRARY_BYTES = 8 << 20
+_SURPLUS_BYTES = 1 << 20  # tables and metadata in the data of a segment
+
+
+def open_source(
+    origin: Origin, max_pixels: int | None = None, page: int = 0, level: int = 0
+) -> TiffSource | TiffStream:
+    """Open an image of a TIFF file: read and check everything but its pixels.
+
+    Parameters
+    ----------
+    origin : Origin
+        The file. It is opened again by every reader.
+    max_pixels : int, optional
+        Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+    page : int
+        The number of the frame.
+    level : int
+        The level of its pyramid; 0 is the full resolution.
+
+    Raises
+    ------
+    UsageError
+        If there is no such page or level.
+    InputError
+        If the file cannot be used; `imgpipe.errors` has the kinds.
+    """
+    with opened_page(origin, page, level) as found:
+        description = described(found, origin.name, max_pixels)
+    with origin.open() as file:
+        description, most = _checked(description, file, origin.name)
+    layout, anywhere = description.layout, origin.reference
+    large = not layout.is_raw and layout.segment_bytes > _LARGE_BYTES
+    if anywhere is None or large:
+        return TiffStream(origin, description, most)
+    return TiffSource(anywhere, description, most)
+
+
+def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Description, int]:
+    """Return the description, simplified, and the bytes of the largest segment.
+
+    Raises
+    ------
+    CorruptError
+        If segments are not in the file.
+    """
+    layout, size = description.layout, size_of(file)
+    offsets, counts = (n.read(file)[: layout.segments] for n in (layout.offsets, layout.counts))
+    if len(offsets) < layout.segments or len(counts) < layout.segments:
+        found = min(len(offsets), len(counts))
+        raise CorruptError(
+            f"{name}: the file is damaged: it declares {found:,} tiles or strips where "
+            f"{layout.segments:,} are needed"
+        )
+    there = (offsets != 0) & (counts != 0)
+    if layout.is_raw:
+        rows = np.full(layout.segments, layout.rows)
+        if not layout.tiled:
+            last = layout.height - (layout.down - 1) * layout.rows
+            rows[np.arange(layout.segments) % layout.down == layout.down - 1] = last
+        counts = rows * layout.row_bytes
+    missing = there & ((offsets < 0) | (counts < 0) | (offsets + counts > size))
+    if missing.any():
+        raise CorruptError(
+            f"{name}: is truncated: {int(missing.sum()):,} of {layout.segments:,} tiles or strips "
+            f"are not within its {size:,} bytes; get a fresh copy"
+        )
+    most = int(counts[there].max(initial=0))
+    if not layout.is_raw and most > 4 * layout.segment_bytes + _SURPLUS_BYTES:
+        raise CorruptError(
+            f"{name}: the file is damaged: a tile or strip of {most:,} bytes for "
+            f"{layout.segment_bytes:,} bytes of pixels"
+        )
+    if layout.is_raw and not layout.tiled and layout.down > 1 and there.all():
+        steps = counts.reshape(layout.planes, -1)[:, :-1]
+        if (np.diff(offsets.reshape(layout.planes, -1)) == steps).all():
+            description = _in_one_piece(description, offsets[:: layout.down])
+    return description, most
+
+
+def _in_one_piece(description: Description, offsets: Pixels) -> Description:
+    """Return the description of strips that follow each other without a gap."""
+    from imgpipe.formats.tiff.layout import Given  # noqa: PLC0415
+
+    layout = description.layout
+    starts = Given(tuple(map(int, offsets)))
+    whole = replace(
+        layout,
+        rows=layout.height,
+        offsets=starts,
+        counts=Given((layout.height * layout.row_bytes,) * len(starts.values)),
+    )
+    return replace(description, layout=whole)
+
+
+@dataclass(frozen=True)
+class TiffSource:
+    """An image of which any box is read where it is needed."""
+
+    access: ClassVar[Literal["random"]] = "random"
+    origin: Origin
+    description: Description
+    largest: int
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
+
+    @property
+    def info(self) -> ImageInfo:
+        """The image."""
+        return self.description.info
+
+    @property
+    def grain(self) -> tuple[int, int]:
+        """Rows and columns of a tile; the rows of a compressed strip; none of a raw one."""
+        layout = self.description.layout
+        if layout.tiled:
+            return layout.rows, layout.columns
+        return (1, 1) if layout.is_raw else (layout.rows, 0)
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory of a reader beside the pixels that it gives out, in bytes."""
+        return _decode_bytes(self.description, self.largest)
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`."""
+        out = np.empty((*box.shape, self.info.channels), self.info.dtype)
+        self._fill(box, out)
+        return out
+
+    def tile_into(self, row: int, column: int, out: Pixels) -> None:
+        """Fill `out` with the tile in a row and a column of tiles, clipped at the edges."""
+        self._fill(self.description.layout.at(row, column, 0).box, out)
+
+    def _fill(self, box: Box, out: Pixels) -> None:
+        with self.origin.open(0) as file:
+            Segments(self.description, file, self.name).fill(box, out)
+
+
+@dataclass(frozen=True)
+class TiffStream:
+    """An image that is read from top to bottom.
+
+    Its segments are too large to be decoded for every task, or other processes cannot open it.
+    """
+
+    access: ClassVar[Literal["sequential"]] = "sequential"
+    origin: Origin
+    description: Description
+    largest: int
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
+
+    @property
+    def info(self) -> ImageInfo:
+        """The image."""
+        return self.description.info
+
+    @property
+    def grain(self) -> tuple[int, int]:
+        """One row: rows are given out as they are asked for."""
+        return 1, 0
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory of the reader beside the pixels that it gives out, in bytes."""
+        layout = self.description.layout
+        if streams(layout):
+            return _LIBRARY_BYTES + 8 * layout.planes * layout.row_bytes
+        held = 0 if layout.is_raw else layout.across * layout.planes * layout.segment_bytes
+        return held + _decode_bytes(self.description, self.largest)
+
+    def rows(self, *, ahead: bool = False) -> TiffRows:
+        """Return a new position at the first row."""
+        return TiffRows(self)
+
+
+class TiffRows:
+    """A position in an image, moving down."""
+
+    def __init__(self, source: TiffStream) -> None:
+        self._width, self._next = source.info.width, 0
+        self._file = source.origin.open(0)
+        kind = StreamedSegments if streams(source.description.layout) else Segments
+        self._segments = kind(source.description, self._file, source.name, keeps=True)
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (rows, width, channels), with the next rows.
+
+        Raises
+        ------
+        CorruptError
+            If the rows are not there or are damaged.
+        """
+        box = Box(self._next, 0, self._next + len(out), self._width)
+        self._segments.fill(box, out)
+        self._next = box.y1
+
+    def finish(self) -> None:
+        """Check the end of the pixel data."""
+        self._segments.finish()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _decode_bytes(description: Description, largest: int) -> int:
+    layout, info = description.layout, description.info
+    tables = 16 * layout.segments if layout.segments > 64 else 0
+    if layout.is_raw and not description.expansion.is_needed:
+        return _LIBRARY_BYTES + tables
+    pixels = layout.rows * layout.columns * info.channels * info.dtype.itemsize
+    copies = 8 if description.expansion.is_needed else 1
+    return _LIBRARY_BYTES + tables + largest + 2 * layout.segment_bytes + copies * pixels
