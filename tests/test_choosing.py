@@ -28,25 +28,25 @@ def known(monkeypatch: pytest.MonkeyPatch, **more: Member) -> None:
 
 MISSING = Member(
     "imgpipe.formats.no_such_module",
-    "TIFF.",
-    name="TIFF",
-    suffixes=(".tif", ".ome.tif"),
-    magic=(b"II*\0", b"MM\0*"),
+    "FITS.",
+    name="FITS",
+    suffixes=(".fits", ".fit"),
+    magic=(b"SIMPLE  =",),
     needs=("no_such_library",),
-    extra="imgpipe[tiff]",
+    extra="imgpipe[fits]",
 )
 
 
 def test_a_format_whose_library_is_missing_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    known(monkeypatch, tiff=MISSING)
-    says = r"photo.tif: TIFF needs no_such_library: pip install imgpipe\[tiff\]"
-    (tmp_path / "photo.tif").write_bytes(b"II*\0 and more")
+    known(monkeypatch, fits=MISSING)
+    says = r"photo.fits: FITS needs no_such_library: pip install imgpipe\[fits\]"
+    (tmp_path / "photo.fits").write_bytes(b"SIMPLE  = and more")
     with pytest.raises(FormatError, match=says):
-        imgpipe.read(tmp_path / "photo.tif")
+        imgpipe.read(tmp_path / "photo.fits")
     with pytest.raises(UsageError, match=says):
-        imgpipe.write(np.zeros((2, 2), np.uint8), tmp_path / "photo.tif")
+        imgpipe.write(np.zeros((2, 2), np.uint8), tmp_path / "photo.fits")
     assert list(choosing.usable([])) == list(FORMATS.built_in)
 
 

@@ -59,6 +59,9 @@ _DISTANCES = {2: 1, 34892: 2, 34893: 4}
 _FLOATS = {3: 1, 34894: 2, 34895: 4}
 
 
+_InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+
+
 class DecodeError(ValueError):
     """The data of a segment is damaged."""
 
@@ -123,14 +126,14 @@ def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
             return _trimmed(imagecodecs.lerc_decode(data), layout, rows, columns)
         height = layout.rows if layout.tiled else rows
         if layout.reversed:
-            data = imagecodecs.bitorder_decode(data)
+            data = bytes(imagecodecs.bitorder_decode(data))
         if compression in CCITT:
             return _fax(layout, data, height)
         raw = data if compression == 1 else _inflated(compression, data, layout)
         return rows_of(layout, raw, height)
     except DecodeError:
         raise
-    except (ValueError, RuntimeError, TypeError) as error:  # every codec has its own kinds
+    except (ValueError, RuntimeError, TypeError, _InflateError) as error:  # each has its kinds
         raise DecodeError(str(error).partition("\n")[0]) from error
 
 
@@ -181,14 +184,11 @@ def _inflated(compression: int, data: bytes, layout: Layout) -> Any:
     decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_BYTES[compression]}_decode")
     try:
         return decode(data, out=size)
-    except RuntimeError:
-        if _OF_BYTES[compression] != "deflate":
+    except RuntimeError as error:
+        if "INSUFFICIENT_SPACE" not in str(error):
             raise
-    # There may be more in a strip than belongs to the image.
-    try:
-        return isal_zlib.decompressobj().decompress(data, size)
-    except isal_zlib.error as error:
-        raise DecodeError(str(error)) from error
+    # There is more in the segment than belongs to the image, which only deflate minds.
+    return isal_zlib.decompressobj().decompress(data, size)
 
 
 def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
@@ -247,7 +247,7 @@ def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
 def _trimmed(found: Any, layout: Layout, rows: int, columns: int) -> Pixels:
     """Return an image that a codec gave as (rows, columns, depth); it may be too large."""
     depth = layout.depth
-    image = found[..., None] if found.ndim == 2 else found
+    image: Pixels = found[..., None] if found.ndim == 2 else found
     if image.ndim != 3 or image.shape[2] != depth:
         raise DecodeError(f"it holds {found.shape} samples where {rows, columns, depth} are needed")
     if image.shape[0] < rows or image.shape[1] < columns:

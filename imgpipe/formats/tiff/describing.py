@@ -1,4 +1,4 @@
-"""Description of a page: its tags, checked, as layout of the samples and properties of the image."""
+"""Description of a page: its tags, checked, as storage of samples and properties of the image."""
 
 from __future__ import annotations
 
@@ -92,12 +92,14 @@ def _must_be_supported(page: TiffPage, name: str) -> None:
     photometric = int(page.photometric)
     if photometric in _REFUSED:
         raise FormatError(
-            f"{name}: holds {_REFUSED[photometric]}, which are not supported; convert it to RGB first"
+            f"{name}: holds {_REFUSED[photometric]}, which are not supported; "
+            "convert it to RGB first"
         )
     if page.imagedepth != 1:
         refuse(f"an image of {page.imagedepth} layers in depth")
-    if isinstance(page.bitspersample, tuple):
-        refuse(f"a pixel of {', '.join(map(str, page.bitspersample))} bits")
+    bits: Any = page.bitspersample
+    if isinstance(bits, tuple):
+        refuse(f"a pixel of {', '.join(map(str, bits))} bits")
     if page.dtype is None or page.dtype.kind not in "biuf" or page.dtype.itemsize > 8:
         kind = {5: "complex integers", 6: "complex numbers"}.get(int(page.sampleformat), "samples")
         refuse(f"an image of {kind} of {page.bitspersample} bits")

@@ -95,8 +95,8 @@ def _divided(pixels: Pixels) -> Pixels:
     else:
         most = np.iinfo(pixels.dtype).max
         wide = np.uint32 if pixels.dtype.itemsize == 1 else np.uint64
-        whole = pixels[..., :-1].astype(wide) * wide(most)
-        opaque = np.maximum(alpha, 1).astype(wide)
+        whole: Pixels = pixels[..., :-1].astype(wide) * most
+        opaque: Pixels = np.maximum(alpha, 1).astype(wide)
         out[..., :-1] = np.minimum((whole + opaque // 2) // opaque, most)
     out[..., :-1][np.broadcast_to(alpha == 0, out[..., :-1].shape)] = 0
     return out

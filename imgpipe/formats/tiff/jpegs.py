@@ -98,7 +98,8 @@ def decoded(layout: Layout, data: bytes) -> Pixels:
         return _unusual(layout, stream)
     whole = stream.with_colours(layout.colours) if layout.colours else stream.data
     colourspace = {1: "GRAY", 3: "RGB", 4: "CMYK"}[components]
-    return simplejpeg.decode_jpeg(whole, colourspace)
+    found: Pixels = simplejpeg.decode_jpeg(whole, colourspace)
+    return found
 
 
 def _joined(tables: bytes, data: bytes) -> bytes:

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class Layout:
     tiled: bool
     bits: int
     dtype: np.dtype[Any]
-    order: str
+    order: Literal["<", ">"]
     compression: int
     predictor: int
     reversed: bool

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgpipe.image import Metadata
+from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["metadata_of", "nodata_of"]
 
 _log = logging.getLogger(__name__)
-_PER_METRE = {2: Fraction(10_000, 254), 3: Fraction(100)}
+_INCH, _CENTIMETRE = 2, 3
 
 
 def metadata_of(page: TiffPage, name: str) -> Metadata:
@@ -44,14 +44,16 @@ def nodata_of(page: TiffPage, dtype: np.dtype[Any], name: str) -> float | None:
 
 
 def _density(page: TiffPage) -> dict[str, Any]:
-    unit = int(page.tags.valueof(296, 2))
-    found = [_fraction(page.tags.valueof(code)) for code in (282, 283)]
-    x, y = found
+    x, y = (_fraction(page.tags.valueof(code)) for code in (282, 283))
     if x is None or y is None:
         return {}
-    if unit in _PER_METRE:
-        return {"pixels_per_metre": (float(x * _PER_METRE[unit]), float(y * _PER_METRE[unit]))}
-    return {}
+    unit = int(page.tags.valueof(296, _INCH))
+    if unit == _INCH:
+        return {"pixels_per_metre": density_from_dpi(x, y)}
+    if unit == _CENTIMETRE:
+        return {"pixels_per_metre": density_from_metres(100 * x, 100 * y)}
+    ratio = x / y
+    return {"pixel_aspect": (ratio.numerator, ratio.denominator)}
 
 
 def _fraction(value: Any) -> Fraction | None:

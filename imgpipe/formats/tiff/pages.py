@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgpipe.errors import CorruptError, ImgpipeError, UsageError
 from imgpipe.formats.frames import Contents
@@ -98,8 +98,8 @@ def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile]]:
             from tifffile import TiffFile  # noqa: PLC0415 - slow, and only for TIFF
 
             name = os.path.basename(origin.name)
-            # Flags that are set keep the library from reading all pages at once.
-            flags = {"is_ndpi": walk.ndpi, "is_scanimage": False, "is_lsm": False}
+            # The others would have the library read all pages at once.
+            flags: dict[str, Any] = {"is_ndpi": walk.ndpi, "is_scanimage": False, "is_lsm": False}
             file.seek(0)
             tiff = TiffFile(file, name=name, _multifile=False, **flags)
             yield walk, tiff
@@ -124,7 +124,7 @@ def _of_slide(tiff: TiffFile) -> _Pages:
     main, *others = tiff.series
     levels = [
         [
-            Directory(page.offset, page.keyframe.imagelength, page.keyframe.imagewidth)
+            Directory(page.offset, level.keyframe.imagelength, level.keyframe.imagewidth)
             for page in level.pages
             if page is not None
         ]

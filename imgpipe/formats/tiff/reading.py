@@ -10,6 +10,7 @@ import numpy as np
 from imgpipe.errors import CorruptError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.describing import Description, described
+from imgpipe.formats.tiff.layout import Given
 from imgpipe.formats.tiff.pages import opened_page
 from imgpipe.formats.tiff.segments import Segments, StreamedSegments, streams
 from imgpipe.geometry import Box
@@ -101,8 +102,6 @@ def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Descr
 
 def _in_one_piece(description: Description, offsets: Pixels) -> Description:
     """Return the description of strips that follow each other without a gap."""
-    from imgpipe.formats.tiff.layout import Given  # noqa: PLC0415
-
     layout = description.layout
     starts = Given(tuple(map(int, offsets)))
     whole = replace(

@@ -23,6 +23,8 @@ _GAP_BYTES = 8 << 10  # read and thrown away sooner than the file is asked again
 _DEFLATE = (8, 32946, 50013)
 _LARGE_BYTES = 8 << 20
 
+_InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+
 _tables = Tables()
 
 
@@ -181,7 +183,7 @@ class StreamedSegments(Segments):
     def _ended(self, strip: _Inflating) -> None:
         try:
             strip.finish()
-        except isal_zlib.error as error:
+        except _InflateError as error:
             raise self._damaged(strip.segment, str(error)) from error
 
     def _put(self, segment: Segment, part: Box, out: Pixels) -> None:
@@ -201,7 +203,7 @@ class StreamedSegments(Segments):
             try:
                 data = strip.take(len(target) * layout.row_bytes)
                 target[...] = rows_of(layout, data, len(target))
-            except (isal_zlib.error, DecodeError) as error:
+            except (_InflateError, DecodeError) as error:
                 raise self._damaged(segment, str(error)) from error
 
 
