@@ -68,6 +68,34 @@ def test_every_pixel_is_in_one_task_and_no_task_cuts_a_unit(
     assert (seen == 1).all()
 
 
+@settings(max_examples=80)
+@given(
+    st.sampled_from(list(CHAINS)),
+    sizes,
+    st.tuples(st.integers(1, 60), st.sampled_from([1, 16, 50])),
+    grains,
+    st.sampled_from([1, 10_000, 300_000]),
+)
+def test_tiles_that_leave_in_order_are_in_order_in_every_cut(
+    chain: str, size: tuple[int, int], unit: tuple[int, int], grain: tuple[int, int], bytes_: int
+) -> None:
+    tiler = cut_of(chain, image(*size), Grid(unit, grain, in_order=True), bytes_)
+    found = [part for box in tiler.boxes() for part in box.cut(*unit)]
+    assert found == list(Box.of(tiler.height, tiler.width).cut(*unit))
+
+
+def test_wide_rows_of_tiles_that_leave_in_order_are_several_tasks() -> None:
+    tiles = Grid((256, 256), in_order=True)
+    info = image(10_000, 100_000)
+    tiler = cut(info, (), info, tiles)
+    assert tiler.task_rows == 256
+    assert tiler.task_columns * 256 * 3 == pytest.approx(4 << 20, rel=0.1)
+    info = image(10_000, 10_000)
+    assert cut(info, (), info, tiles).task_columns == 0
+    small = cut(info, (), info, tiles, task_bytes=1 << 20)
+    assert (small.task_rows, small.task_columns % 256) == (256, 0)
+
+
 def test_a_smaller_task_is_of_whole_units_too() -> None:
     info = image(3000, 5000)
     for task_bytes in (1, 1 << 20, 4 << 20, 64 << 20):

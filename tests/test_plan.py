@@ -34,6 +34,7 @@ CHAINS = {
     "bytes": Chain((astype(dtype="uint8"),)),
     "gray": astype(dtype="uint8") | grayscale(),
     "rotate": Chain((rotate(),)),
+    "wide": Chain((blur(sigma=60),)),
 }
 
 
@@ -140,6 +141,38 @@ def test_a_quarter_turn_is_deferred_or_goes_through_tiles() -> None:
     assert plan.scratch_bytes == 4000 * 5000 * 3
     rows, columns = plan.scratch_tile
     assert 16_000 <= 3 * rows * columns <= 64_000
+
+
+class Tiles256(RowsOf20):
+    """A sink of tiles, which leave in order."""
+
+    def __init__(self, info: ImageInfo) -> None:
+        super().__init__(info)
+        self.unit = 256, 256
+
+    def bound(self, rows: int) -> int:
+        assert rows == 256
+        return -(-self.info.width // 256) * 256 * 256 * 3
+
+
+def test_slots_of_tiles_are_of_the_columns_of_their_tasks() -> None:
+    tile = 256 * 256 * 3
+    for width, source in ((100_000, RandomArray), (5000, RandomArray), (5000, SequentialArray)):
+        plan = planned("nothing", 2000, width, source=source, sink=Tiles256)
+        rows, columns = plan.tiler.task
+        assert rows % 256 == 0
+        assert plan.payload_bytes == rows // 256 * -(-columns // 256) * tile
+    tight = planned("blur", 20_000, 100_000, source=RandomArray, sink=Tiles256, budget=100 * MB)
+    assert tight.encoding is None
+    assert tight.tiler.task_rows == 256
+    assert planned("rotate", 4000, 5000, source=RandomArray, sink=Tiles256).encoding is not None
+
+
+def test_a_halo_much_higher_than_a_row_of_tiles_defers_the_encoding() -> None:
+    plan = planned("wide", 10_000, 10_000, source=RandomArray, sink=Tiles256)
+    assert plan.encoding is not None
+    assert plan.encoding.task_rows == 256
+    assert planned("blur", 10_000, 10_000, source=RandomArray, sink=Tiles256).encoding is None
 
 
 def test_costs_of_runs_add_up_by_part() -> None:

@@ -2,7 +2,8 @@
 
 A task is a stretch of whole rows where rows leave from top to bottom, and where both ends keep
 whole rows together. It is about a square where either end has blocks of several columns, where the
-chain turns rows into columns, and where a large halo would make a stretch of rows too large.
+chain turns rows into columns, and where a large halo would make a stretch of rows too large. Tiles
+that leave in order make tasks that are one row of tiles high, or whole rows.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from imgpipe.engine.tiler import Tiler
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 
-__all__ = ["TASK_BYTES", "Grid", "context_of", "cut", "pitch", "turns"]
+__all__ = ["TASK_BYTES", "Grid", "context_of", "cut", "pitch", "too_low", "turns"]
 
 TASK_BYTES = 4 << 20
 _LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
+_WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 
 
@@ -34,10 +36,13 @@ class Grid(NamedTuple):
         Rows and columns that the sink encodes at once, 0 columns for whole rows. No task cuts it.
     grain : (int, int)
         Rows and columns of a natural block of the source, 0 columns for whole rows.
+    in_order : bool
+        Whether units leave row by row, and from left to right.
     """
 
     unit: tuple[int, int] = (1, 1)
     grain: tuple[int, int] = (1, 1)
+    in_order: bool = False
 
 
 def cut(
@@ -77,15 +82,33 @@ def cut(
     blocks = _blocks(info, stages, after, grid.grain)
     rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
     columns, first = 0, (blocks[0].first if grid.unit[0] == 1 else 0, 0)
-    if grid.unit[1] and _square(info, stages, after, grid):
+    if grid.unit[1] and (grid.in_order or _square(info, stages, after, grid)):
         area = _area(info, stages, after, blocks, task_bytes)
         down, across = (_merged(*pair) for pair in zip(blocks, grid.unit, strict=True))
-        rows, columns = _sides(area, down.step, across.step, (after.height, after.width))
-        first = down.first, across.first
+        if not grid.in_order:
+            rows, columns = _sides(area, down.step, across.step, (after.height, after.width))
+            first = down.first, across.first
+        elif rows * _widest(info, stages, after) > _WHOLE_ROWS * task_bytes:
+            rows = grid.unit[0]
+            columns = _whole_blocks(area / rows, across.step, after.width)
+            columns = 0 if columns >= after.width else columns
+            first = 0, across.first if grid.unit[1] == 1 else 0
     rows, columns = min(rows, after.height), min(columns, after.width)
     first = first[0] if rows > 1 else 0, first[1] if columns > 1 else 0
     chunk = chunk or _chunk(stages, rows, columns or after.width)
     return Tiler(info, stages, after.height, after.width, rows, chunk, context_rows, columns, first)
+
+
+def too_low(
+    info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, unit: tuple[int, int]
+) -> bool:
+    """Whether one row of tiles is much lower than the halo would have a task, and more too large.
+
+    Then most pixels would be computed for two tasks or more.
+    """
+    rows = _HALOS_PER_CHUNK * context_of(stages)[0]
+    large = rows * _widest(info, stages, after) > _WHOLE_ROWS * TASK_BYTES
+    return unit[1] > 0 and rows > 2 * unit[0] and large
 
 
 def turns(stages: tuple[Stage, ...]) -> bool:
@@ -95,6 +118,11 @@ def turns(stages: tuple[Stage, ...]) -> bool:
     after, whole = stages[-1].after, _whole(stages)
     row = _origins(stages, Box(0, 0, 1, after.width))[0]
     return row.height * whole.width > row.width * whole.height
+
+
+def _widest(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
+    """Return the bytes of a row of the output, or of the source rows for it if those are more."""
+    return max(after.row_bytes, pitch(info, stages, after))
 
 
 def pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
@@ -181,7 +209,7 @@ def _stretch(
     task_bytes: int,
 ) -> int:
     """Return the rows of a task of whole rows."""
-    widest = max(after.row_bytes, pitch(info, stages, after))
+    widest = _widest(info, stages, after)
     rows = task_bytes // widest
     if not _all_ours(stages):
         rows = max(rows, min(_OWN_SIDE, 4 * task_bytes // widest))
@@ -197,7 +225,7 @@ def _square(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, grid: 
     """Whether a task had better be a square than a stretch of rows."""
     if grid.grain[1] > 1 or grid.unit[1] > 1 or turns(stages):
         return True
-    widest = max(after.row_bytes, pitch(info, stages, after))
+    widest = _widest(info, stages, after)
     return _HALOS_PER_CHUNK * context_of(stages)[0] * widest > TASK_BYTES
 
 

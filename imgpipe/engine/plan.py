@@ -24,7 +24,7 @@ from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import OrderedSink, Sink, Source
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 
@@ -260,10 +260,13 @@ def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> 
     source, stages, sink = route.source, route.stages, route.sink
     shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")
     unit, context_rows, encoding = sink.unit, route.context_rows, None
+    in_order = sink.kind == "ordered"
     if route.deferred:
-        encoding = shaped(sink.info, (), sink.info, Grid(unit), context_rows=context_rows)
-        unit, context_rows = (1, 1), 0
-    tiler = shaped(source.info, stages, sink.info, route.grid(unit), context_rows=context_rows)
+        grid = Grid(unit, in_order=in_order)
+        encoding = shaped(sink.info, (), sink.info, grid, context_rows=context_rows)
+        unit, context_rows, in_order = (1, 1), 0, False
+    grid = route.grid(unit, in_order=in_order)
+    tiler = shaped(source.info, stages, sink.info, grid, context_rows=context_rows)
     measuring = {
         at: shaped(source.info, stages[:at], stage.before, route.grid((1, 1)))
         for at, stage in enumerate(stages)
@@ -277,11 +280,11 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     source, stages, sink = route.source, route.stages, route.sink
     tiler, encoding, measuring = shapes.tiler, shapes.encoding, shapes.measuring
     window = min(window, max(len(tiler), len(encoding or ())))
-    units = -(-(encoding or tiler).task_rows // sink.unit[0])
-    payload = units * sink.encoder.bound(sink.unit[0]) if sink.kind == "ordered" else 0
-    encoded = Cost(shared=window * payload, per_worker=payload // units)
+    payload = unit_bytes = 0
     if sink.kind == "ordered":
-        encoded += Cost(per_worker=sink.encoder.work_bytes)
+        payload, unit_bytes = _encoded_bytes(sink, encoding or tiler)
+        unit_bytes += sink.encoder.work_bytes
+    encoded = Cost(shared=window * payload, per_worker=unit_bytes)
     fed = partial(cost_of_feed, route.feed, route.fed_from, window=window)
     cost = fed(tiler) + cost_of_tasks(tiler, makes=True)
     if encoding is None:
@@ -317,6 +320,15 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost=cost,
         budget=0,
     )
+
+
+def _encoded_bytes(sink: OrderedSink, tiler: Tiler) -> tuple[int, int]:
+    """Return the most bytes that a task of `tiler` can become, and those of one unit of it."""
+    rows, columns = sink.unit
+    side_by_side = -(-tiler.width // (columns or tiler.width))
+    unit = -(-sink.encoder.bound(rows) // side_by_side)
+    down, across = -(-tiler.task_rows // rows), -(-tiler.task[1] // (columns or tiler.width))
+    return down * across * unit, unit
 
 
 def _tasks(tiler: Tiler) -> str:

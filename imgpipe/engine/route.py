@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, turns
+from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, too_low, turns
 from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
@@ -88,10 +88,10 @@ class Route:
         """Whether pixels come row by row, so that tasks must be stretches of rows."""
         return self.feed in ("bands", "inline")
 
-    def grid(self, unit: tuple[int, int]) -> Grid:
-        """Return the blocks that tasks should not cut, for a sink that has this unit."""
+    def grid(self, unit: tuple[int, int], *, in_order: bool = False) -> Grid:
+        """Return the blocks that tasks should not cut, for units that may leave in order."""
         grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
-        return Grid((unit[0], 0) if self.streams else unit, grain)
+        return Grid((unit[0], 0) if self.streams else unit, grain, in_order)
 
     def deferred_if_possible(self) -> Route:
         """Return the route that takes the least memory: with the encoding deferred."""
@@ -102,15 +102,19 @@ class Route:
     def _better_deferred(self) -> bool:
         """Whether the encoding had better be deferred.
 
-        This is so if a unit stands for very much of the input, or for a strip of it so narrow that
-        every row would have to be read by itself.
+        This is so if a unit stands for very much of the input, for a strip of it so narrow that
+        every row would have to be read by itself, or for much less than its halo.
         """
         source, sink = self.source, self.sink
-        unit = min(sink.unit[0], sink.info.height)
-        held = unit * pitch(source.info, self.stages, sink.info)
-        if held > max(_DEFERRED_BYTES, _DEFERRED_SHARE * unit * sink.info.row_bytes):
+        rows = min(sink.unit[0], sink.info.height)
+        held = rows * pitch(source.info, self.stages, sink.info)
+        if held > max(_DEFERRED_BYTES, _DEFERRED_SHARE * rows * sink.info.row_bytes):
             return True
-        return self.feed == "direct" and not self.tile[0] and turns(self.stages)
+        if self.feed != "direct":
+            return False
+        tiles = self.tile[0] or (sink.unit[1] and source.grain[1] > 1)
+        narrow = turns(self.stages) and not tiles
+        return narrow or too_low(source.info, self.stages, sink.info, sink.unit)
 
 
 def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: bool) -> list[Route]:

@@ -179,7 +179,7 @@ def _warm_up(branch: Branch) -> None:
     with _strip(shape, after.dtype) as strip:
         strip[...] = 0
         if branch.encoder is not None:
-            branch.encoder.encode(strip[:1], None)
+            branch.encoder.encode(strip[:1, : branch.unit[1] or None], None)
 
 
 def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
@@ -309,7 +309,8 @@ def _encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> 
         context = strip[y - encoder.context_rows : y] if y >= encoder.context_rows > 0 else None
         for x in range(0, strip.shape[1], columns):
             unit = np.ascontiguousarray(strip[y : y + rows, x : x + columns])
-            data, facts = encoder.encode(unit, context)
+            upper = None if context is None else context[:, x : x + columns]
+            data, facts = encoder.encode(unit, upper)
             size = len(data)
             units.append((size, facts))
             if target is None:

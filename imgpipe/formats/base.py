@@ -156,16 +156,20 @@ class Encoder(Protocol):
         """Memory that `encode` needs beside the unit and the bytes that it returns."""
 
     def bound(self, rows: int) -> int:
-        """Return the most bytes that `rows` rows can become."""
+        """Return the most bytes that `rows` rows of the whole width can become.
+
+        Each of the units side by side takes the same share of them.
+        """
 
     def encode(self, unit: Pixels, above: Pixels | None) -> tuple[Data, Facts]:
         """Return the bytes of one unit and the facts about them.
 
         Parameters
         ----------
-        unit : ndarray, shape (rows, width, channels)
-            The pixels of one encode unit, C-contiguous.
-        above : ndarray, shape (context_rows, width, channels), or None
+        unit : ndarray, shape (rows, columns, channels)
+            The pixels of one encode unit, C-contiguous; smaller at the right and at the bottom of
+            the image.
+        above : ndarray, shape (context_rows, columns, channels), or None
             The rows just above, None at the top of the image.
         """
 
@@ -185,7 +189,7 @@ class Placer(Protocol):
 
 
 class OrderedSink(Protocol):
-    """Workers encode; the parent appends payloads top to bottom from one thread."""
+    """Workers encode; the parent appends payloads in order from one thread."""
 
     kind: ClassVar[Literal["ordered"]]
 
@@ -205,7 +209,7 @@ class OrderedSink(Protocol):
         """The part that the workers run."""
 
     def append(self, data: Data, facts: Facts) -> None:
-        """Append the next unit."""
+        """Append the next unit: they come row by row, and from left to right."""
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""

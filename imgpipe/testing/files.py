@@ -53,9 +53,10 @@ def _append(sink: OrderedSink, array: Pixels) -> None:
         above = array[box.y0 - context : box.y0, box.x0 : box.x1] if context else None
         data, facts = encoder.encode(unit, above)
         size = memoryview(data).nbytes
-        if box.width == array.shape[1]:
-            bound = encoder.bound(box.height)
-            must(size <= bound, f"{box.height} rows became {size} bytes, bound() said {bound}")
+        rows = sink.unit[0] if sink.unit[1] else box.height
+        side_by_side = -(-array.shape[1] // (sink.unit[1] or array.shape[1]))
+        bound = -(-encoder.bound(rows) // side_by_side)
+        must(size <= bound, f"{box.height} rows became {size} bytes, bound() said {bound}")
         sink.append(data, facts)
 
 
