@@ -100,7 +100,7 @@ def test_the_parameter_of_a_filter_wins_over_an_option_of_the_format(
     for command in (both.fade, both.run):
         chain, options = both.parsed(command, "--compression", "77", "-O", "compression=3")
         assert chain == both.factory(77)
-        assert options["save"] == {"compression": 3}
+        assert options["save"] == {"compression": ("deflate", 3)}
 
 
 def test_an_option_of_the_format_is_given_under_either_name(
@@ -108,7 +108,7 @@ def test_an_option_of_the_format_is_given_under_either_name(
 ) -> None:
     both = commands("by")
     for words in (("--compression", "3"), ("-O", "compression=3"), ("--save=compression=3",)):
-        assert both.parsed(both.fade, *words)[1]["save"] == {"compression": 3}
+        assert both.parsed(both.fade, *words)[1]["save"] == {"compression": ("deflate", 3)}
 
 
 PACKAGE = Path(__file__).parent / "toy_format.py"
