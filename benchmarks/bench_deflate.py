@@ -23,7 +23,8 @@ from isal import igzip_lib, isal_zlib
 
 import imgpipe
 from imgpipe.filters import blur
-from imgpipe.formats.png import deflate, rowfilters
+from imgpipe.formats import deflate
+from imgpipe.formats.png import rowfilters
 
 Way = Callable[[bytes], int]
 ROWS, STRIP, PIECE = 1500, 2 << 20, 255 << 10

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgpipe.formats.png import deflate
+from imgpipe.formats import deflate
 
 # It loads one module by its file: NumPy would take ten times as long as all the rest.
 PROGRAM = """

@@ -13,7 +13,7 @@ from typing import Any
 
 from isal import isal_zlib
 
-from imgpipe.formats.png.deflate import InflateError
+from imgpipe.formats.deflate import InflateError
 from imgpipe.metadata import Colour, Density, Metadata, Text, density_from_metres
 
 __all__ = ["METADATA_CHUNKS", "MetadataReader", "metadata_chunks"]

@@ -11,9 +11,9 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check
+from imgpipe.formats.deflate import InflateError
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import image_data
-from imgpipe.formats.png.deflate import InflateError
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header, read_header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, ShortError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter

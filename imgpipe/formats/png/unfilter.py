@@ -20,7 +20,7 @@ import imagecodecs
 import numpy as np
 from isal import isal_zlib
 
-from imgpipe.formats.png.deflate import LAST_BLOCK
+from imgpipe.formats.deflate import LAST_BLOCK
 from imgpipe.image import Pixels
 
 __all__ = ["BadFilterError", "Layout", "Unfilter"]

@@ -36,9 +36,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from isal import isal_zlib
 
+from imgpipe.formats import deflate
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.compression import Compression, Method, one_of
-from imgpipe.formats.png import deflate
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, chunk
 from imgpipe.formats.png.metadata import metadata_chunks
 from imgpipe.formats.png.rowfilters import (
