@@ -6,8 +6,6 @@ An encoder that crashes takes the worker of that task, and not the run.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -22,8 +20,6 @@ from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["EncodedPlacer", "EncodedSink", "WholeEncoder", "encoded"]
-
-_PIECE_BYTES = 1 << 20
 
 
 class WholeEncoder(Protocol):
@@ -104,7 +100,7 @@ class EncodedSink:
     def commit(self) -> int:
         """Publish the file; return its size in bytes."""
         if self._spool is not None:
-            for piece in _pieces(self._spool):
+            for piece in self._spool.pieces():
                 self._target.write(piece)
         size = self._target.commit()
         self._free()
@@ -134,10 +130,3 @@ def encoded(encoder: WholeEncoder, pixels: Pixels, name: str) -> Data:
     except CODEC_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise OutputError(f"{name}: cannot be encoded ({reason}); choose another format") from error
-
-
-def _pieces(file: NamelessFile) -> Iterator[bytes]:
-    """Yield the content of a file."""
-    os.lseek(file.fd, 0, os.SEEK_SET)
-    while piece := os.read(file.fd, _PIECE_BYTES):
-        yield piece

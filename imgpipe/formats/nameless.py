@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["NamelessFile", "temporary_folder"]
+
+_PIECE_BYTES = 1 << 20
 
 
 class NamelessFile:
@@ -41,6 +44,12 @@ class NamelessFile:
         if os.path.isdir("/proc/self/fd"):
             os.unlink(self.path)
             self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield its content from the start."""
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        while piece := os.read(self.fd, _PIECE_BYTES):
+            yield piece
 
     def close(self) -> None:
         """Remove the file. Safe to call twice."""

@@ -64,6 +64,8 @@ class StreamTarget:
         An object with a method ``write(bytes)``.
     """
 
+    amends = False
+
     def __init__(self, stream: Any) -> None:
         self.name, self.size = stream_name(stream), 0
         self._stream = stream
@@ -83,6 +85,10 @@ class StreamTarget:
                 ) from error
             except (OSError, ValueError) as error:
                 raise self._refused(error) from error
+
+    def amend(self, position: int, data: Data) -> None:
+        """Refuse: written bytes are gone."""
+        raise OutputError(f"{self.name}: is a stream, whose written bytes cannot be changed")
 
     def place(self, size: int) -> None:
         """Return nothing: a stream has no places."""

@@ -6,6 +6,7 @@ The bytes appear as a whole or not at all: `commit` publishes them, `abort` leav
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -50,8 +51,15 @@ class Target(Protocol):
     name: str
     size: int
 
+    @property
+    def amends(self) -> bool:
+        """Whether written bytes can be changed; `spooled.amendable` helps where they cannot."""
+
     def write(self, *parts: Data) -> None:
         """Append `parts`."""
+
+    def amend(self, position: int, data: Data) -> None:
+        """Change bytes that were written, from `position` on."""
 
     def place(self, size: int) -> Place | None:
         """Make room for `size` bytes that workers will write; None where they cannot.
@@ -107,6 +115,19 @@ class FilePlace(NamedTuple):
 class FileTarget(OutputFile):
     """A file. A pipe or a device is written to from front to back."""
 
+    @property
+    def amends(self) -> bool:
+        """Whether it is a file."""
+        return self.replaces
+
+    def amend(self, position: int, data: Data) -> None:
+        """Change bytes that were written, from `position` on."""
+        with self._explained():
+            if not self.replaces:
+                raise OSError(errno.ESPIPE, "the bytes in a pipe or device cannot be changed")
+            _write_at(self._fd, data, position)
+            os.lseek(self._fd, 0, os.SEEK_END)  # not every system has a call without a position
+
     def place(self, size: int) -> FilePlace | None:
         """Make the file `size` bytes long, and let workers write anywhere in it."""
         if not self.replaces:
@@ -124,6 +145,8 @@ class MemoryTarget:
         Takes them at `commit`, from its position on.
     """
 
+    amends = True
+
     def __init__(self, out: io.BytesIO, name: str = "memory") -> None:
         self.name, self.size = name, 0
         self._out: io.BytesIO | None = out
@@ -133,6 +156,10 @@ class MemoryTarget:
         """Append `parts`."""
         for part in parts:
             self.size += self._content.write(part)
+
+    def amend(self, position: int, data: Data) -> None:
+        """Change bytes that were written, from `position` on."""
+        self._content.getbuffer()[position : position + memoryview(data).nbytes] = data
 
     def place(self, size: int) -> None:
         """Return nothing: other processes do not reach this memory."""
