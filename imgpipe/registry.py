@@ -255,6 +255,27 @@ FORMATS = Registry(
                 ),
             ),
         ),
+        "jpeg": Member(
+            "imgpipe.formats.jpeg",
+            "JPEG, streamed in and encoded by every worker.",
+            name="JPEG",
+            suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+            magic=(b"\xff\xd8\xff",),
+            options=(
+                OptionHelp(
+                    "--quality",
+                    "integer",
+                    "1 is the smallest file, 100 the closest to the image. (between 1 and 100) "
+                    "[default: 90]",
+                ),
+                OptionHelp(
+                    "--subsampling",
+                    "4:4:4|4:2:2|4:2:0",
+                    "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways. "
+                    "[default: 4:2:0]",
+                ),
+            ),
+        ),
         "npy": Member(
             "imgpipe.formats.npy",
             "NumPy array, read and written in place.",

@@ -515,7 +515,7 @@ class TestCompletion:
             ("imgpipe blur --com", ["plain,--compression"]),
             ("imgpipe blur in.png -o o.png --com", ["plain,--compression"]),
             ("imgpipe blur in.png -o o.npy --com", [""]),
-            ("imgpipe blur in.png -O ", ["plain,compression="]),
+            ("imgpipe blur in.png -O comp", ["plain,compression="]),
             ("imgpipe formats n", ["plain,npy"]),
             ("imgpipe invert --bo", [""]),
         ],

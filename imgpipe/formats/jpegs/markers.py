@@ -24,6 +24,7 @@ __all__ = [
     "Header",
     "JpegError",
     "Segment",
+    "UnsupportedError",
     "adobe",
     "read_header",
     "segment",
@@ -44,7 +45,11 @@ _HEADER_BYTES = 64 << 20
 
 
 class JpegError(ValueError):
-    """JPEG data is damaged, or of a kind that cannot be decoded; the message is the reason."""
+    """JPEG data is damaged or cannot be decoded; the message is the reason."""
+
+
+class UnsupportedError(JpegError):
+    """JPEG data is of a kind that cannot be decoded."""
 
 
 class Segment(NamedTuple):
@@ -259,9 +264,9 @@ def _header(
 ) -> Header:
     precision, height, width, count = _unpacked(">BHHB", sof.content[:6], "its header (SOF)")
     if sof.marker in _DIFFERENTIAL:
-        raise JpegError("it is hierarchical, which imgpipe does not read")
+        raise UnsupportedError("it is hierarchical, which imgpipe does not read")
     if height == 0:
-        raise JpegError(
+        raise UnsupportedError(
             "it declares its height only behind its pixels (DNL), which imgpipe does not read"
         )
     entries = sof.content[6:]

@@ -20,6 +20,7 @@ from imgpipe.formats.jpegs.markers import (
     SOS,
     Header,
     JpegError,
+    UnsupportedError,
     read_header,
     segment,
     segments,
@@ -100,17 +101,19 @@ def check_kind(header: Header) -> None:
 
     Raises
     ------
-    JpegError
+    UnsupportedError
         If this is such data.
     """
     count = len(header.components)
     if count not in _SPACES:
-        raise JpegError(f"it has {count} components, which imgpipe does not read")
+        raise UnsupportedError(f"it has {count} components, which imgpipe does not read")
     if header.precision not in (8, 12) or (header.lossless and header.precision != 8):
         coding = "lossless" if header.lossless else "JPEG"
-        raise JpegError(f"it is {coding} of {header.precision} bits, which imgpipe does not read")
+        raise UnsupportedError(
+            f"it is {coding} of {header.precision} bits, which imgpipe does not read"
+        )
     if header.arithmetic and header.precision == 12:
-        raise JpegError("it is arithmetic JPEG of 12 bits, which imgpipe does not read")
+        raise UnsupportedError("it is arithmetic JPEG of 12 bits, which imgpipe does not read")
 
 
 def joined(

@@ -1,0 +1,121 @@
+"""JPEG files as sources of pixels.
+
+A large file that one scan codes is read as a stream, by OpenImageIO. So is a progressive file, for
+which the decoder holds all coefficients. Everything else is decoded at once: small files, CMYK,
+arithmetic coding, and samples of 12 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.base import Check, Source
+from imgpipe.formats.decoded import content_of
+from imgpipe.formats.jpeg.metadata import read_metadata
+from imgpipe.formats.jpeg.scanlines import ScanlineSource
+from imgpipe.formats.jpegs import strict
+from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
+
+__all__ = ["WholeSource", "open_source"]
+
+_SMALL = 16_000_000  # pixels; the import of OpenImageIO takes as long, and more memory
+_COLOURS: dict[int, Colour] = {1: "gray", 3: "rgb", 4: "cmyk"}
+
+
+def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
+    """Open a JPEG file: read and check its header.
+
+    Parameters
+    ----------
+    origin : Origin
+        The file. It is opened again for every pass and held open by none.
+    max_pixels : int, optional
+        Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+
+    Returns
+    -------
+    ScanlineSource or WholeSource
+        Rows from top to bottom, or all pixels at once.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
+    """
+    name = origin.name
+    with origin.open() as file:
+        size = size_of(file)
+        try:
+            header = read_header(file)
+            strict.check_kind(header)
+        except UnsupportedError as error:
+            raise FormatError(f"{name}: {error}; convert it with another program") from None
+        except JpegError as error:
+            raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from None
+    check_pixels(header.height, header.width, name, max_pixels)
+    info = _info(header, name)
+    header = replace(header, marks=())
+    if info.pixels <= _SMALL or info.channels == 4 or header.precision != 8 or header.arithmetic:
+        return WholeSource(info, origin, header, size)
+    return ScanlineSource(info, origin, header)
+
+
+def _info(header: Header, name: str) -> ImageInfo:
+    channels = len(header.components)
+    dtype = np.dtype(np.uint8 if header.precision == 8 else np.uint16)
+    metadata = read_metadata(header, name)
+    return ImageInfo(
+        header.height, header.width, channels, dtype, None, _COLOURS[channels], metadata
+    )
+
+
+@dataclass(frozen=True)
+class WholeSource:
+    """A JPEG file that is decoded at once."""
+
+    access: ClassVar[Literal["whole"]] = "whole"
+    grain: ClassVar[tuple[int, int]] = (1, 1)
+    info: ImageInfo
+    origin: Origin
+    header: Header
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory beside the pixels: the file, coefficients, and the check of 12 bits."""
+        taken = self.size + (2 << 20) + 64 * self.info.row_bytes
+        if not self.header.at_once:
+            taken += self.header.coefficient_bytes
+        if self.header.precision != 8:
+            taken += 2 * self.size + self.info.nbytes
+        return taken
+
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
+        """Fill `out`, shape (height, width, channels), with the whole image.
+
+        Raises
+        ------
+        CorruptError
+            If the file is damaged.
+        """
+        check()
+        data = content_of(self.origin)
+        try:
+            strict.decode(data, out=out)
+        except JpegError as error:
+            reason = f"{self.name}: the file is damaged: {error}; get a fresh copy"
+            raise CorruptError(reason) from None
+        if self.header.transform is not None and self.info.channels == 4:
+            np.invert(out, out=out)  # Adobe stores the absence of ink
+        check()
