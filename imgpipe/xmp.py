@@ -1,0 +1,184 @@
+"""XMP packets: properties that are replaced or removed, while every other byte stays as it is."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["checked", "oriented", "with_density", "with_size", "without_previews"]
+
+_TIFF = "http://ns.adobe.com/tiff/1.0/"
+_EXIF = "http://ns.adobe.com/exif/1.0/"
+_BASIC = "http://ns.adobe.com/xap/1.0/"
+
+Name = tuple[str, str]
+"""Namespace and local name of a property."""
+
+_ORIENTATION: tuple[Name, ...] = ((_TIFF, "Orientation"), (_EXIF, "Orientation"))
+_HEIGHT: tuple[Name, ...] = ((_TIFF, "ImageLength"), (_EXIF, "PixelYDimension"))
+_WIDTH: tuple[Name, ...] = ((_TIFF, "ImageWidth"), (_EXIF, "PixelXDimension"))
+_DENSITY: tuple[Name, ...] = ((_TIFF, "XResolution"), (_TIFF, "YResolution"))
+_UNIT: Name = (_TIFF, "ResolutionUnit")
+_THUMBNAILS: Name = (_BASIC, "Thumbnails")
+
+_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_PICTURE = re.compile(rb"(?:\s|&#x?[0-9A-Fa-f]+;)*(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)")
+"""JPEG, PNG, WebP and GIF in base 64."""
+_LEAST_PICTURE = 100  # bytes
+_BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+class _Edit(NamedTuple):
+    start: int
+    stop: int
+    new: bytes
+
+
+class _Element(NamedTuple):
+    name: Name
+    spaces: Mapping[str, str]
+    start: int
+    inside: int
+    children: list[int]
+
+
+def checked(packet: bytes) -> bytes:
+    """Return the packet in UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If it is no well-formed XML, or declares entities.
+    """
+    encoded = _in_utf8(packet)
+    _parsed(encoded, {}, pictures=False)
+    return encoded
+
+
+def oriented(packet: bytes, wanted: int) -> bytes:
+    """Return the packet with this orientation, wherever it states one."""
+    return _changed(packet, dict.fromkeys(_ORIENTATION, str(wanted)))
+
+
+def with_size(packet: bytes, height: int, width: int) -> bytes:
+    """Return the packet with the size of the image, wherever it states one."""
+    sides = dict.fromkeys(_HEIGHT, str(height)) | dict.fromkeys(_WIDTH, str(width))
+    return _changed(packet, sides)
+
+
+def with_density(packet: bytes, x: tuple[int, int], y: tuple[int, int]) -> bytes:
+    """Return the packet with this resolution in fractions of pixels per inch, where it states one."""
+    values = {name: f"{a}/{b}" for name, (a, b) in zip(_DENSITY, (x, y), strict=True)}
+    return _changed(packet, values | {_UNIT: "2"})
+
+
+def without_previews(packet: bytes) -> bytes:
+    """Return the packet without thumbnails, and without any picture in base 64."""
+    return _changed(packet, {_THUMBNAILS: None}, pictures=True)
+
+
+def _changed(packet: bytes, values: Mapping[Name, str | None], *, pictures: bool = False) -> bytes:
+    """Return the packet with new values of properties; None removes one.
+
+    Raises
+    ------
+    ValueError
+        If it is no well-formed XML, or declares entities.
+    """
+    made = bytearray(_in_utf8(packet))
+    edits = _parsed(bytes(made), values, pictures=pictures)
+    before = len(made) + 1
+    for edit in sorted(edits, key=lambda edit: (-edit.stop, edit.start)):
+        if edit.stop <= before:  # else it is part of what was removed
+            made[edit.start : edit.stop] = edit.new
+            before = edit.start
+    return bytes(made)
+
+
+def _in_utf8(packet: bytes) -> bytes:
+    for bom, encoding in _BOMS:
+        if packet.startswith(bom):
+            packet = packet.decode(encoding).encode()
+    return packet.strip(b"\0 \t\r\n").removeprefix(codecs.BOM_UTF8)
+
+
+def _parsed(packet: bytes, values: Mapping[Name, str | None], *, pictures: bool) -> list[_Edit]:
+    """Return the edits that give properties these values."""
+    return _Parsing(packet, values, pictures=pictures).edits
+
+
+class _Parsing:
+    """The parsing of a packet, that collects edits."""
+
+    def __init__(self, packet: bytes, values: Mapping[Name, str | None], *, pictures: bool) -> None:
+        from xml.parsers import expat  # noqa: PLC0415 - rarely needed
+
+        self._packet, self._values, self._pictures = packet, values, pictures
+        self._open: list[_Element] = []
+        self.edits: list[_Edit] = []
+        self._parser = parser = expat.ParserCreate("utf-8")
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.StartDoctypeDeclHandler = self._no_entities
+        try:
+            parser.Parse(packet, True)
+        except expat.ExpatError as error:
+            raise ValueError(f"it is no well-formed XML: {error}") from None
+
+    def _start(self, raw: str, attributes: dict[str, str]) -> None:
+        at = self._parser.CurrentByteIndex
+        tag = _TAG.match(self._packet, at)
+        if tag is None:
+            raise ValueError("it has a tag that is not understood")
+        spaces = dict(self._open[-1].spaces) if self._open else {}
+        spaces |= {n[6:]: uri for n, uri in attributes.items() if n.startswith("xmlns:")}
+        if self._open:
+            self._open[-1].children.append(at)
+        self._open.append(_Element(_resolved(raw, spaces), spaces, at, tag.end(), []))
+        edits = _attribute_edits(tag, spaces, self._values, pictures=self._pictures)
+        self.edits.extend(edits)
+
+    def _end(self, _raw: str) -> None:
+        one, at = self._open.pop(), self._parser.CurrentByteIndex
+        empty = at < one.inside  # <name/>
+        stop = one.inside if empty else self._packet.index(b">", at) + 1
+        content = b"" if empty else self._packet[one.inside : at]
+        if one.name in self._values:
+            new = self._values[one.name]
+            if new is None or one.children:
+                self.edits.append(_Edit(one.start, stop, b""))
+            elif content:
+                self.edits.append(_Edit(one.inside, at, new.encode()))
+        elif self._pictures and not one.children and _is_picture(content):
+            self.edits.append(_Edit(one.inside, at, b""))
+
+    def _no_entities(self, *_: Any) -> None:
+        raise ValueError("it declares a type of document")
+
+
+def _attribute_edits(
+    tag: re.Match[bytes],
+    spaces: Mapping[str, str],
+    values: Mapping[Name, str | None],
+    *,
+    pictures: bool,
+) -> Iterator[_Edit]:
+    for found in _ATTRIBUTE.finditer(tag.group()):
+        name = _resolved(found[1].decode(), spaces)
+        start, stop = tag.start() + found.start(2) + 1, tag.start() + found.end(2) - 1
+        new = values.get(name)
+        if new is not None:
+            yield _Edit(start, stop, new.encode())
+        elif name in values or (pictures and _is_picture(found[2][1:-1])):
+            yield _Edit(tag.start() + found.start(), tag.start() + found.end(), b"")
+
+
+def _resolved(raw: str, spaces: Mapping[str, str]) -> Name:
+    prefix, _, local = raw.rpartition(":")
+    return spaces.get(prefix, ""), local
+
+
+def _is_picture(value: bytes) -> bool:
+    return len(value) >= _LEAST_PICTURE and _PICTURE.match(value) is not None
