@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
+from imgpipe import exif, xmp
 from imgpipe.density import (
     METRES_PER_INCH,
     Density,
@@ -15,6 +18,13 @@ from imgpipe.density import (
 from imgpipe.geo import Geo, Move
 
 __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density_from_metres"]
+
+_RAW_PROFILE = "Raw profile type"
+"""Begin of the keywords of texts that hold blocks of other kinds, such as those of Photoshop."""
+
+_EXIF_MARK = b"Exif\0\0"  # stands before the block in JPEG, and in some files of other formats
+
+_log = logging.getLogger(__name__)
 
 Colour = Literal["gray", "rgb", "cmyk", "other"]
 
@@ -90,18 +100,76 @@ class Metadata:
         x, y = self.pixels_per_metre
         return x * METRES_PER_INCH, y * METRES_PER_INCH
 
+    def completed(self, name: str, orientation: int | None = None) -> Metadata:
+        """Return the metadata of a file as a reader has found it, completed from its EXIF block.
+
+        Damaged blocks are left out, with a warning.
+
+        Parameters
+        ----------
+        name : str
+            The file, for warnings.
+        orientation : int, optional
+            That of the pixels, if the file states it in a place that counts instead of EXIF.
+        """
+        block = _sound(self.exif, _checked_block, f"{name}: ignored the EXIF")
+        packet = _sound(self.xmp, xmp.checked, f"{name}: ignored the XMP")
+        made = replace(self, exif=block, xmp=packet)
+        if block is None:
+            return replace(made, orientation=orientation or self.orientation)
+        if orientation is None:
+            orientation = exif.orientation(block)
+        elif orientation != exif.orientation(block):
+            made = replace(made, exif=exif.oriented(block, orientation))
+        density = self.pixels_per_metre
+        if density is None and (self.pixel_aspect is None or _is_square(self.pixel_aspect)):
+            density = exif.density(block)
+        return replace(made, orientation=orientation, pixels_per_metre=density)
+
+    def upright(self) -> Metadata:
+        """Return the metadata of the image whose pixels have been turned upright."""
+        return replace(
+            self._edited(
+                lambda block: exif.oriented(block, 1), lambda packet: xmp.oriented(packet, 1)
+            ),
+            orientation=1,
+        )
+
+    def stripped(self) -> Metadata:
+        """Return the entries that decide how the pixels look: their colours and their shape."""
+        turned = exif.oriented(None, self.orientation)
+        return replace(self, exif=turned, xmp=None, geo=None, pixels_per_metre=None, texts=())
+
+    def repainted(self) -> Metadata:
+        """Return the entries that are true of other pixels: all but previews."""
+        texts = tuple(text for text in self.texts if not text.keyword.startswith(_RAW_PROFILE))
+        return replace(self._edited(exif.without_previews, xmp.without_previews), texts=texts)
+
     def recoloured(self, colour: Colour) -> Metadata:
         """Return the entries that are still true once the colour model has become `colour`.
 
         A profile describes the channels it was made for: that of an RGB image says nothing about
         a gray one. The transfer curve stays true: gray made of PQ colours is still PQ.
         """
-        kept = replace(self, icc=None, chromaticities=None)
+        edited = self._edited(exif.without_colour, xmp.without_colour)
+        kept = replace(edited, icc=None, chromaticities=None)
         return replace(kept, cicp=None, mastering=None) if colour == "other" else kept
 
     def brightened(self) -> Metadata:
         """Return the entries that are true of an image that may be brighter than this one."""
         return replace(self, light_levels=None)
+
+    def sized(self, height: int, width: int) -> Metadata:
+        """Return the metadata of an image of `height` x `width` pixels."""
+        return self._edited(
+            lambda block: exif.with_size(block, height, width),
+            lambda packet: xmp.with_size(packet, height, width),
+        )
+
+    def displaced(self) -> Metadata:
+        """Return the entries that do not say where something is in the image."""
+        made = self._edited(exif.without_places, xmp.without_places)
+        return replace(made, geo=None)
 
     def cropped(self, x: int, y: int) -> Metadata:
         """Return the entries that are true of a part that begins at column `x` and row `y`.
@@ -125,7 +193,12 @@ class Metadata:
             270: (0, -1, height, 1, 0, 0),
         }
         made = self._moved(moves[angle])
-        return made if angle == 180 else made.transposed()
+        if angle == 180:
+            return made
+        made = made._edited(exif.swapped, _unchanged)
+        if made.pixels_per_metre is not None:
+            made = made._denser(made.pixels_per_metre[::-1])
+        return replace(made, pixel_aspect=made.pixel_aspect and made.pixel_aspect[::-1])
 
     def resized(self, before: tuple[int, int], after: tuple[int, int], *, exact: bool) -> Metadata:
         """Return the metadata of the image of other rows and columns, as large on paper as it was.
@@ -136,21 +209,57 @@ class Metadata:
         made = self._moved((float(x), 0, 0, 0, float(y), 0))
         if not exact:
             x = y = x if before[1] >= before[0] else y
+        made = made._edited(exif.without_sensor, _unchanged)
         density, aspect = self.pixels_per_metre, self.pixel_aspect
         if density is not None:
-            density = density[0] * x, density[1] * y
+            made = made._denser((density[0] * x, density[1] * y))
         if aspect is not None and x != y:
             ratio = (aspect[0] * x / (aspect[1] * y)).limit_denominator(1 << 15)
             aspect = ratio.numerator, ratio.denominator
-        return replace(made, pixels_per_metre=density, pixel_aspect=aspect)
-
-    def transposed(self) -> Metadata:
-        """Return the metadata with the resolutions along x and y exchanged."""
-        return replace(
-            self,
-            pixels_per_metre=self.pixels_per_metre and self.pixels_per_metre[::-1],
-            pixel_aspect=self.pixel_aspect and self.pixel_aspect[::-1],
-        )
+        return replace(made, pixel_aspect=aspect)
 
     def _moved(self, move: Move) -> Metadata:
-        return self if self.geo is None else replace(self, geo=self.geo.moved(move))
+        return replace(self.displaced(), geo=self.geo and self.geo.moved(move))
+
+    def _denser(self, density: Density) -> Metadata:
+        """Return the metadata with another resolution, wherever it is stated."""
+        made = self._edited(
+            lambda block: exif.with_density(block, density) if exif.density(block) else block,
+            lambda packet: xmp.with_density(packet, *(one * METRES_PER_INCH for one in density)),
+        )
+        return replace(made, pixels_per_metre=density)
+
+    def _edited(
+        self, block: Callable[[bytes], bytes | None], packet: Callable[[bytes], bytes]
+    ) -> Metadata:
+        """Return the metadata with its EXIF block and its XMP packet changed.
+
+        What cannot be changed is left out: it might no longer be true.
+        """
+        return replace(self, exif=_sound(self.exif, block), xmp=_sound(self.xmp, packet))
+
+
+def _sound(
+    given: bytes | None, edit: Callable[[bytes], bytes | None], warning: str = ""
+) -> bytes | None:
+    """Return what `edit` makes of a block; None if there is none, or it is damaged."""
+    try:
+        return None if given is None else edit(given)
+    except ValueError as error:
+        if warning:
+            _log.warning("%s: %s", warning, error)
+        return None
+
+
+def _checked_block(block: bytes) -> bytes:
+    block = block.removeprefix(_EXIF_MARK)
+    exif.parse(block)
+    return block
+
+
+def _unchanged(packet: bytes) -> bytes:
+    return packet
+
+
+def _is_square(aspect: tuple[int, int]) -> bool:
+    return aspect[0] == aspect[1]

@@ -5,13 +5,23 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
-__all__ = ["checked", "oriented", "with_density", "with_size", "without_previews"]
+__all__ = [
+    "checked",
+    "oriented",
+    "with_density",
+    "with_size",
+    "without_colour",
+    "without_places",
+    "without_previews",
+]
 
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _BASIC = "http://ns.adobe.com/xap/1.0/"
+_PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 
 Name = tuple[str, str]
 """Namespace and local name of a property."""
@@ -22,11 +32,27 @@ _WIDTH: tuple[Name, ...] = ((_TIFF, "ImageWidth"), (_EXIF, "PixelXDimension"))
 _DENSITY: tuple[Name, ...] = ((_TIFF, "XResolution"), (_TIFF, "YResolution"))
 _UNIT: Name = (_TIFF, "ResolutionUnit")
 _THUMBNAILS: Name = (_BASIC, "Thumbnails")
+_PLACES: tuple[Name, ...] = (
+    (_EXIF, "SubjectArea"),
+    (_EXIF, "SubjectLocation"),
+    ("http://www.metadataworkinggroup.com/schemas/regions/", "Regions"),
+    ("http://ns.microsoft.com/photo/1.2/", "RegionInfo"),
+    ("http://iptc.org/std/Iptc4xmpExt/2008-02-29/", "ImageRegion"),
+)
+_COLOUR: tuple[Name, ...] = (
+    (_PHOTOSHOP, "ICCProfile"),
+    (_PHOTOSHOP, "ColorMode"),
+    (_TIFF, "PhotometricInterpretation"),
+    (_TIFF, "WhitePoint"),
+    (_TIFF, "PrimaryChromaticities"),
+    (_TIFF, "TransferFunction"),
+)
 
 _TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _PICTURE = re.compile(rb"(?:\s|&#x?[0-9A-Fa-f]+;)*(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)")
 """JPEG, PNG, WebP and GIF in base 64."""
+_MOST = 1_000_000  # of the denominator of a resolution
 _LEAST_PICTURE = 100  # bytes
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -69,15 +95,26 @@ def with_size(packet: bytes, height: int, width: int) -> bytes:
     return _changed(packet, sides)
 
 
-def with_density(packet: bytes, x: tuple[int, int], y: tuple[int, int]) -> bytes:
-    """Return the packet with this resolution in fractions of pixels per inch, where it states one."""
-    values = {name: f"{a}/{b}" for name, (a, b) in zip(_DENSITY, (x, y), strict=True)}
-    return _changed(packet, values | {_UNIT: "2"})
+def with_density(packet: bytes, x: Fraction, y: Fraction) -> bytes:
+    """Return the packet with these pixels per inch, wherever it states a resolution."""
+    parts = (one.limit_denominator(_MOST) for one in (x, y))
+    words = (f"{one.numerator}/{one.denominator}" for one in parts)
+    return _changed(packet, dict(zip(_DENSITY, words, strict=True)) | {_UNIT: "2"})
 
 
 def without_previews(packet: bytes) -> bytes:
     """Return the packet without thumbnails, and without any picture in base 64."""
     return _changed(packet, {_THUMBNAILS: None}, pictures=True)
+
+
+def without_places(packet: bytes) -> bytes:
+    """Return the packet without places in the image, such as the regions of faces."""
+    return _changed(packet, dict.fromkeys(_PLACES))
+
+
+def without_colour(packet: bytes) -> bytes:
+    """Return the packet without the description of colours."""
+    return _changed(packet, dict.fromkeys(_COLOUR))
 
 
 def _changed(packet: bytes, values: Mapping[Name, str | None], *, pictures: bool = False) -> bytes:

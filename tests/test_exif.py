@@ -150,14 +150,17 @@ def test_the_size_is_updated_where_it_stands(order: Any) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_forgotten_fields_are_overwritten(order: Any) -> None:
-    block = exif.forgotten(sample(order).block(), 0x927C, 0x9214)
-    assert MAKER_NOTE not in block
-    left = exif.parse(block)
-    assert left.detail == {
-        t: f for t, f in sample(order).detail.items() if t not in (0x927C, 0x9214)
-    }
-    assert left.interop == sample(order).interop
+def test_fields_that_are_no_longer_true_are_overwritten(order: Any) -> None:
+    given, block = sample(order), sample(order).block()
+    area = given.detail[0x9214].data
+    made = exif.without_places(block)
+    assert area not in made
+    assert len(made) == len(block)
+    assert exif.parse(made).detail == {t: f for t, f in given.detail.items() if t != 0x9214}
+    assert exif.parse(made).interop == given.interop
+    made = exif.without_sensor(block)
+    assert given.detail.keys() - exif.parse(made).detail.keys() == {0xA20E, 0xA20F}
+    assert exif.without_colour(block) == block
 
 
 # ------------------------------------------------------------------ previews
@@ -219,7 +222,9 @@ EDITS: list[Callable[[bytes], Any]] = [
     lambda block: exif.oriented(block, 3),
     lambda block: exif.with_density(block, density_from_dpi(300, 300)),
     lambda block: exif.with_size(block, 17, 99_999),
-    lambda block: exif.forgotten(block, 0x9214, 0xA20E),
+    exif.without_places,
+    exif.without_sensor,
+    exif.without_colour,
 ]
 
 

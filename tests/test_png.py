@@ -377,7 +377,7 @@ def profile(space: bytes) -> bytes:
 
 FULL = Metadata(
     exif=b"MM\0*\0\0\0\x08\0\0\0\0\0\0",
-    xmp="<x:xmpmeta>Señor</x:xmpmeta>".encode() * 200,
+    xmp=f"<x:xmpmeta>{'Señor' * 200}</x:xmpmeta>".encode(),
     pixels_per_metre=density_from_dpi(72, 72),
     gamma=0.45455,
     srgb_intent=1,
@@ -409,6 +409,29 @@ def test_a_profile_is_kept_where_it_fits(path: Path, space: bytes, channels: int
     assert opened(path).info.metadata == Metadata(icc=profile(space))
     encoded(path, picture(5, 6, {1: 3}.get(channels, 1)), given)
     assert opened(path).info.metadata == Metadata(srgb_intent=0)
+
+
+def raw_profile(kind: str, content: bytes) -> Text:
+    """Return a text as ImageMagick writes it."""
+    digits = content.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return Text(f"Raw profile type {kind}", f"\n{kind}\n{len(content):8}\n{lines}\n")
+
+
+def test_profiles_that_are_written_as_text_are_read(path: Path) -> None:
+    block, packet = FULL.exif or b"", FULL.xmp or b""
+    other = raw_profile("8bim", b"8BIM")
+    for kind, content, found in [
+        ("exif", b"Exif\0\0" + block, Metadata(exif=block)),
+        ("APP1", b"Exif\0\0" + block, Metadata(exif=block)),
+        ("xmp", packet, Metadata(xmp=packet)),
+        ("iptc", b"\x1c\2", Metadata(texts=(raw_profile("iptc", b"\x1c\2"),))),
+    ]:
+        texts = (raw_profile(kind, content), other)
+        encoded(path, picture(5, 6, 3), Metadata(texts=texts))
+        assert opened(path).info.metadata == replace(found, texts=(*found.texts, other))
+    encoded(path, picture(5, 6, 3), Metadata(exif=block, texts=(raw_profile("exif", b"?"),)))
+    assert opened(path).info.metadata == Metadata(exif=block)
 
 
 def test_what_stands_after_the_pixels_is_read_too(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from fractions import Fraction
 
 import pytest
 from PIL import Image
@@ -67,7 +68,7 @@ def test_a_resolution_is_replaced() -> None:
         't:ResolutionUnit="{}"/>'
     )
     before, after = text.format(TIFF, "72/1", "1/1", 3), text.format(TIFF, "300/1", "1/7", 2)
-    assert xmp.with_density(packet(before), (300, 1), (1, 7)) == packet(after)
+    assert xmp.with_density(packet(before), Fraction(300), Fraction(1, 7)) == packet(after)
 
 
 def test_the_same_words_of_another_vocabulary_stay() -> None:
@@ -85,6 +86,17 @@ def test_thumbnails_are_removed() -> None:
     )
     rest = "<rdf:Description rdf:about=''>{}<a:b xmlns:a='urn:a'>kept</a:b></rdf:Description>"
     assert xmp.without_previews(packet(rest.format(thumbnail))) == packet(rest.format(""))
+
+
+def test_regions_of_faces_and_descriptions_of_colour_are_removed() -> None:
+    regions = (
+        '<r:Regions xmlns:r="http://www.metadataworkinggroup.com/schemas/regions/" '
+        'rdf:parseType="Resource"><r:RegionList><rdf:Bag/></r:RegionList></r:Regions>'
+    )
+    given = '<rdf:Description xmlns:p="http://ns.adobe.com/photoshop/1.0/"{}>{}</rdf:Description>'
+    profile = ' p:ICCProfile="Display P3"'
+    assert xmp.without_places(packet(given.format("", regions))) == packet(given.format("", ""))
+    assert xmp.without_colour(packet(given.format(profile, ""))) == packet(given.format("", ""))
 
 
 @pytest.mark.parametrize("broken", ["", "&#xA;", "\n"])

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import Admitted, Alpha, admitted, native
+from imgpipe.chains.carrying import carried
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import told, watching
 from imgpipe.chains.stage import Read, Stage, extended
 from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Metadata, Pixels
+from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import taken_by
 from imgpipe.tracebacks import FILTER_NOTE
 
@@ -230,30 +231,21 @@ def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
 def _after(one: Element, info: ImageInfo) -> ImageInfo:
     """Return the image that `one` makes of an image."""
     definition = one.definition
-    height, width = info.height, info.width
-    metadata: Metadata = info.metadata
+    size = info.height, info.width
     if definition.output is not None:
-        height, width = _size(one, one.declared("output", (height, width)))
-        if height < 1 or width < 1:
+        size = _size(one, one.declared("output", size))
+        if min(size) < 1:
             raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
-    if definition.metadata is not None:
-        sizes = (info.height, info.width), (height, width)
-        metadata = one.declared("metadata", metadata, *sizes)
-        if not isinstance(metadata, Metadata):
-            raise DeclarationError(f"{one.name}: its metadata must be Metadata, not {metadata!r}")
     hidden = int(info.alpha is not None and definition.alpha != "filter")
     channels, alpha, colour = info.channels, info.alpha, info.colour
     if definition.channels is not None:
         channels = hidden + one.channels_after(channels - hidden)
         alpha = channels - 1 if hidden else None
         colour = definition.colour or (colour if channels == info.channels else "other")
-    if colour != info.colour:
-        metadata = metadata.recoloured(colour)
-    if not definition.never_brighter:
-        metadata = metadata.brightened()
     declared = one.output_dtype
     dtype = info.dtype if declared is None else native(np.dtype(declared))
-    return ImageInfo(height, width, channels, dtype, alpha, colour, metadata)
+    metadata = carried(one, info, size, colour)
+    return ImageInfo(*size, channels, dtype, alpha, colour, metadata)
 
 
 def _size(one: Element, given: Any) -> tuple[int, int]:

@@ -6,12 +6,14 @@ what cannot be read is ignored, and nothing is read or written twice.
 
 from imgpipe.exif.editing import (
     density,
-    forgotten,
     orientation,
     oriented,
     swapped,
     with_density,
     with_size,
+    without_colour,
+    without_places,
+    without_sensor,
 )
 from imgpipe.exif.fields import Exif, Field, parse
 from imgpipe.exif.previews import without_previews
@@ -20,12 +22,14 @@ __all__ = [
     "Exif",
     "Field",
     "density",
-    "forgotten",
     "orientation",
     "oriented",
     "parse",
     "swapped",
     "with_density",
     "with_size",
+    "without_colour",
+    "without_places",
     "without_previews",
+    "without_sensor",
 ]

@@ -25,19 +25,23 @@ from imgpipe.exif.fields import (
 __all__ = [
     "density",
     "directories",
-    "forgotten",
     "orientation",
     "oriented",
     "removed",
     "swapped",
     "with_density",
     "with_size",
+    "without_colour",
+    "without_places",
+    "without_sensor",
 ]
 
 _ORIENTATION = 0x0112
 _DENSITY, _UNIT = (0x011A, 0x011B), 0x0128
 _FOCAL_PLANE = (0xA20E, 0xA20F)
 _SIZES = {DETAIL: (0xA003, 0xA002), 0: (0x0101, 0x0100)}  # tags of height and width
+_PLACES = (0x9214, 0xA214)  # areas of the subject
+_COLOUR = (0x012D, 0x013E, 0x013F, 0x0211, 0x0214)  # curves, primaries and coefficients
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
 _INCH, _CENTIMETRE = 2, 3
 
@@ -119,12 +123,19 @@ def swapped(block: bytes) -> bytes:
     return bytes(made)
 
 
-def forgotten(block: bytes, *tags: int) -> bytes:
-    """Return the block without these tags."""
-    made = bytearray(block)
-    for order, one in directories(block):
-        removed(made, one, tags, order)
-    return bytes(made)
+def without_places(block: bytes) -> bytes:
+    """Return the block without places in the image, such as the area of the subject."""
+    return _without(block, _PLACES)
+
+
+def without_colour(block: bytes) -> bytes:
+    """Return the block without the description of colours."""
+    return _without(block, _COLOUR)
+
+
+def without_sensor(block: bytes) -> bytes:
+    """Return the block without the resolution on the sensor."""
+    return _without(block, _FOCAL_PLANE)
 
 
 def directories(block: bytes) -> list[tuple[ByteOrder, Directory]]:
@@ -152,6 +163,13 @@ def removed(made: bytearray, one: Directory, tags: tuple[int, ...], order: ByteO
     following = made[one.end - 4 : one.end] if one.whole else b""
     struct.pack_into(f"{order}H", made, one.at, left)
     made[one.at + 2 : one.end] = (rows + following).ljust(one.end - one.at - 2, b"\0")
+
+
+def _without(block: bytes, tags: tuple[int, ...]) -> bytes:
+    made = bytearray(block)
+    for order, one in directories(block):
+        removed(made, one, tags, order)
+    return bytes(made)
 
 
 def _put(made: bytearray, one: Directory, tag: int, field: Field, order: ByteOrder) -> None:

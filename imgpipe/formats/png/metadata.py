@@ -22,6 +22,12 @@ _MAX_PROFILE = 16 << 20
 _MAX_TEXT = 8 << 20
 _LONG_TEXT = 1024
 _XMP = "XML:com.adobe.xmp"
+_RAW_BLOCKS = {
+    "Raw profile type exif": "exif",
+    "Raw profile type APP1": "exif",
+    "Raw profile type xmp": "xmp",
+}
+_XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 _PROFILE_SPACES: dict[Colour, bytes] = {"gray": b"GRAY", "rgb": b"RGB "}
 
 _log = logging.getLogger(__name__)
@@ -54,7 +60,24 @@ class MetadataReader:
 
     def result(self) -> Metadata:
         """Return what was found."""
-        return Metadata(**self._found, texts=tuple(self._texts))
+        texts = [text for text in self._texts if not self._is_block(text)]
+        return Metadata(**self._found, texts=tuple(texts)).completed(self._name)
+
+    def _is_block(self, text: Text) -> bool:
+        """Take a block that is written as a text, unless it is there as a chunk."""
+        entry = _RAW_BLOCKS.get(text.keyword)
+        if entry is None:
+            return False
+        try:
+            content = bytes.fromhex("".join(text.text.split()[2:]))  # after a name and a size
+        except ValueError as error:
+            _log.warning("%s: ignored the text %r: %s", self._name, text.keyword, error)
+            return True
+        if content.startswith(_XMP_MARK):
+            entry, content = "xmp", content.removeprefix(_XMP_MARK)
+        if content:
+            self._found.setdefault(entry, content.removeprefix(b"Exif\0\0"))
+        return True
 
     def _add_field(self, name: str, value: Any) -> None:
         if name in self._found:
