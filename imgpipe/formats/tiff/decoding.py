@@ -1,6 +1,6 @@
 """Decoding of segments: the bytes of a tile or a strip become samples.
 
-Codecs are those of imagecodecs; JPEG is decoded by `jpegs`, strictly.
+Codecs are those of imagecodecs, but for JPEG, whose damage they pass over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 from isal import isal_zlib
 
-from imgpipe.formats.tiff import jpegs
+from imgpipe.formats.jpegs import strict
 from imgpipe.formats.tiff.layout import Layout
 from imgpipe.image import Pixels
 
@@ -55,6 +55,7 @@ _OF_IMAGES = {
     52546: "jpegxl",
 }
 _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
+_END_OF_IMAGE = b"\xff\xd9"
 _DISTANCES = {2: 1, 34892: 2, 34893: 4}
 _FLOATS = {3: 1, 34894: 2, 34895: 4}
 
@@ -118,8 +119,7 @@ def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
     compression = layout.compression
     try:
         if compression in JPEG:
-            found = jpegs.decoded(layout, data)
-            return _trimmed(found, layout, rows, columns)
+            return _trimmed(_jpeg(layout, data), layout, rows, columns)
         if compression in _OF_IMAGES:
             return _image(layout, data, rows, columns)
         if compression == 34887:
@@ -213,6 +213,16 @@ def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
     kind = layout.dtype.newbyteorder(layout.order)
     run = layout.columns * layout.depth
     return imagecodecs.packints_decode(bytes(raw), kind, bits, runlen=run).reshape(shape)
+
+
+def _jpeg(layout: Layout, data: bytes) -> Pixels:
+    """Return all the samples of JPEG data; strips may declare more rows than they have."""
+    if layout.header:
+        data = layout.header + data
+        data = data if data.endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
+    limit = 2 * layout.rows + 64, 2 * layout.columns + 64
+    transform = False if layout.colours == "rgb" else None
+    return strict.decode(data, layout.tables, transform=transform, limit=limit)
 
 
 def _fax(layout: Layout, data: bytes, rows: int) -> Pixels:

@@ -201,13 +201,9 @@ def _must_be_likely(layout: Layout, name: str) -> None:
 
 
 def _jpeg_colours(page: TiffPage) -> str:
-    """Return the colours of JPEG data of three components."""
-    if page.samplesperpixel != 3 or int(page.planarconfig) == 2:
-        return ""
-    photometric = int(page.photometric)
-    if photometric == _YCBCR or (photometric == _RGB and page.is_jfif):
-        return "ycbcr"
-    return "rgb"
+    """Return the colours of JPEG data: "rgb" if they are certainly not YCbCr."""
+    three = page.samplesperpixel == 3 and int(page.planarconfig) == 1
+    return "rgb" if three and int(page.photometric) != _YCBCR and not page.is_jfif else ""
 
 
 def _meaning(

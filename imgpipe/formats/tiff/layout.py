@@ -123,8 +123,8 @@ class Layout:
         As TIFF numbers them.
     reversed : bool
         Whether the first pixel is in the lowest bit of a byte.
-    colours : {"", "ycbcr", "rgb"}
-        Colours of JPEG data; "" leaves it to the data.
+    colours : {"", "rgb"}
+        Colours of JPEG data; "" leaves it to its markers.
     tables, header : bytes
         Tables, or the beginning, that all JPEG segments have in common.
     options : int
