@@ -13,6 +13,7 @@ from imgpipe.formats.tiff import decoding
 from imgpipe.formats.tiff.expanding import Expansion
 from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
 from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
+from imgpipe.formats.tiff.pages import Opened
 from imgpipe.image import Colour, ImageInfo, check_pixels
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Description:
     expansion: Expansion
 
 
-def described(page: TiffPage, name: str, max_pixels: int | None) -> Description:
+def described(opened: Opened, name: str, max_pixels: int | None) -> Description:
     """Return the description of a page.
 
     Raises
@@ -68,6 +69,7 @@ def described(page: TiffPage, name: str, max_pixels: int | None) -> Description:
     LimitError
         If it has more than `max_pixels` pixels.
     """
+    page, full = opened.tags, opened.full
     height, width = page.imagelength, page.imagewidth
     if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
         raise CorruptError(f"{name}: the file is damaged: it declares {width} x {height} pixels")
@@ -77,8 +79,12 @@ def described(page: TiffPage, name: str, max_pixels: int | None) -> Description:
     check_pixels(layout.rows, layout.columns, name, max_pixels)
     _must_be_likely(layout, name)
     expansion, channels, colour, alpha = _meaning(page, layout, name)
-    metadata = metadata_of(page, name)
-    nodata = nodata_of(page, expansion.dtype, name)
+    metadata = metadata_of(full, opened.walk, name)
+    if full is not page:
+        before = full.imagelength, full.imagewidth
+        metadata = metadata.resized(before, (height, width), exact=False)
+    counts = expansion.palette is None and not expansion.inverted and layout.bits >= 8
+    nodata = nodata_of(full, name) if counts else None
     info = ImageInfo(height, width, channels, expansion.dtype, alpha, colour, metadata, nodata)
     return Description(info, layout, expansion)
 

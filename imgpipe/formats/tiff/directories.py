@@ -10,22 +10,29 @@ TIFF Revision 6.0, Adobe 1992, section 2; the BigTIFF design, libtiff.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from imgpipe.errors import CorruptError, FormatError
+from imgpipe.exif import Field
+from imgpipe.exif.fields import ByteOrder
 
 __all__ = ["Directory", "Walk", "is_level"]
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # of the types of values that are read here
+_SIZES = (
+    dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2) | dict.fromkeys((4, 9, 11, 13), 4)
+)
+_SIZES |= dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
+_LAST_CLASSIC_TYPE = 13
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST_TAGS = 4096
+_MOST_BYTES = 4 << 20  # of a tag that is carried as it is
 _MOST_DIRECTORIES = 1_000_000
 _MOST_SUBDIRECTORIES = 1000
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _SUBDIRECTORIES, _NDPI = 254, 255, 256, 257, 330, 65420
-_READ = (_SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _SUBDIRECTORIES, _NDPI)
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
 
@@ -58,6 +65,14 @@ class Directory:
         return f"{kind} of {self.width} x {self.height}"
 
 
+class _Entry(NamedTuple):
+    """A tag: its type, the number of its values, and these, or the offset of them."""
+
+    kind: int
+    values: int
+    inline: bytes
+
+
 class Walk:
     """A walk over the directories of a file.
 
@@ -70,6 +85,8 @@ class Walk:
 
     Attributes
     ----------
+    order : {"<", ">"}
+        Byte order of the file.
     ndpi : bool
         Whether the file is of Hamamatsu's variant, whose offsets have 64 bits.
     """
@@ -79,21 +96,21 @@ class Walk:
         head = self._at(0, 16)
         if len(head) < 8 or head[:2] not in (b"II", b"MM"):
             raise CorruptError(f"{name}: the file is damaged: its header is no TIFF header")
-        self._order = "<" if head[:2] == b"II" else ">"
-        (version,) = struct.unpack_from(f"{self._order}H", head, 2)
-        self._big = version == 43
+        self.order: ByteOrder = "<" if head[:2] == b"II" else ">"
+        version = int.from_bytes(head[2:4], "little" if self.order == "<" else "big")
         if version not in (42, 43):
             raise FormatError(
                 f"{name}: TIFF version {version} is not supported, only 42 and 43; convert the file"
             )
-        self._wide = self._big  # whether offsets have 64 bits
-        self.ndpi = False
-        if not self._big and self._order == "<":
-            self.ndpi = self._wide = self._is_ndpi(head)
-        where = 8 if self._big else 4
-        self._first = struct.unpack_from(f"{self._order}{'Q' if self._wide else 'I'}", head, where)[
-            0
-        ]
+        big = version == 43
+        self._counting = f"{self.order}{'Q' if big else 'H'}"
+        self._entry = f"{self.order}HH{'Q8s' if big else 'I4s'}"
+        self._pointer = f"{self.order}{'Q' if big else 'I'}"
+        self._following = self._pointer
+        self.ndpi = not big and self.order == "<" and self._is_ndpi(head)
+        if self.ndpi:
+            self._following = "<Q"
+        (self._first,) = struct.unpack_from(self._following, head.ljust(16, b"\0"), 8 if big else 4)
 
     def chain(self) -> Iterator[Directory]:
         """Yield the directories of the main list.
@@ -112,66 +129,88 @@ class Walk:
                     f"{self._name}: the file is damaged: its list of images runs in a circle"
                 )
             seen.add(position)
-            directory, position = self._directory(position)
-            yield directory
+            entries, following = self._entries(position)
+            yield self._described(position, entries)
+            position = following
 
     def below(self, directory: Directory) -> list[Directory]:
         """Return the directories below one; those that cannot be read are left out."""
         found = []
         for position in directory.inner[:_MOST_SUBDIRECTORIES]:
-            try:
-                found.append(self._directory(position)[0])
-            except CorruptError:
-                continue
+            with contextlib.suppress(CorruptError):
+                found.append(self._described(position, self._entries(position)[0]))
+        return found
+
+    def fields(self, position: int) -> dict[int, Field]:
+        """Return the tags of a directory as they are; those that cannot be read are left out."""
+        try:
+            entries, _ = self._entries(position)
+        except CorruptError:
+            return {}
+        found = {}
+        for code, entry in entries.items():
+            size = _SIZES.get(entry.kind, 0) * entry.values
+            data = self._data(entry, size) if 0 < size <= _MOST_BYTES else b""
+            if data and entry.kind <= _LAST_CLASSIC_TYPE:
+                found[code] = Field(entry.kind, entry.values, data)
         return found
 
     def _is_ndpi(self, head: bytes) -> bool:
         (position,) = struct.unpack_from("<Q", head.ljust(16, b"\0"), 4)
-        count = self._at(position, 2)
-        if len(count) < 2:
+        try:
+            return _NDPI in self._entries(position)[0]
+        except CorruptError:
             return False
-        (tags,) = struct.unpack("<H", count)
-        entries = self._at(position + 2, 12 * min(tags, _MOST_TAGS))
-        codes = {
-            int.from_bytes(entries[at : at + 2], "little") for at in range(0, len(entries), 12)
-        }
-        return _NDPI in codes
 
-    def _directory(self, position: int) -> tuple[Directory, int]:
-        """Return the directory at an offset, and the offset of the next."""
-        order, size = self._order, 20 if self._big else 12
-        counting = f"{order}{'Q' if self._big else 'H'}"
-        offset = f"{order}{'Q' if self._wide else 'I'}"
-        head = self._at(position, struct.calcsize(counting))
-        if len(head) < struct.calcsize(counting):
-            raise self._damaged(position)
-        (tags,) = struct.unpack(counting, head)
-        if not 0 < tags <= _MOST_TAGS:
-            raise self._damaged(position)
-        body = self._at(position + len(head), tags * size + struct.calcsize(offset))
-        if len(body) < tags * size:
-            raise self._damaged(position)
-        rest = body[tags * size :]
-        following = struct.unpack(offset, rest)[0] if len(rest) == struct.calcsize(offset) else 0
-        values: dict[int, tuple[int, ...]] = {}
-        for at in range(0, tags * size, size):
-            (code,) = struct.unpack_from(f"{order}H", body, at)
-            if code in _READ and code not in values:
-                values[code] = self._values(body[at : at + size])
-        return _described(position, values), following
+    def _entries(self, position: int) -> tuple[dict[int, _Entry], int]:
+        """Return the tags of the directory at an offset, and the offset of the next one."""
+        size, head = struct.calcsize(self._entry), struct.calcsize(self._counting)
+        counted = self._at(position, head)
+        tags = struct.unpack(self._counting, counted)[0] if len(counted) == head else 0
+        body = self._at(position + head, tags * size) if 0 < tags <= _MOST_TAGS else b""
+        if not body or len(body) < tags * size:
+            raise CorruptError(
+                f"{self._name}: the file is damaged: there is no directory at offset "
+                f"{position:,}; get a fresh copy"
+            )
+        rest = self._at(position + head + len(body), struct.calcsize(self._following))
+        whole = len(rest) == struct.calcsize(self._following)
+        entries: dict[int, _Entry] = {}
+        for code, *entry in struct.iter_unpack(self._entry, body):
+            entries.setdefault(code, _Entry(*entry))
+        return entries, struct.unpack(self._following, rest)[0] if whole else 0
 
-    def _values(self, entry: bytes) -> tuple[int, ...]:
-        order = self._order
-        kind, count = struct.unpack_from(f"{order}H{'Q' if self._big else 'I'}", entry, 2)
-        if kind not in _CODES or not 0 < count <= _MOST_SUBDIRECTORIES:
-            return ()
-        inline, size = entry[12:] if self._big else entry[8:], count * _SIZES[kind]
-        if size > len(inline):
-            (where,) = struct.unpack(f"{order}{'Q' if self._big else 'I'}", inline)
-            inline = self._at(where, size)
-        if len(inline) < size:
-            return ()
-        return struct.unpack_from(f"{order}{count}{_CODES[kind]}", inline)
+    def _data(self, entry: _Entry, size: int) -> bytes:
+        """Return the bytes of the values of a tag; nothing if they are not in the file."""
+        data = entry.inline
+        if size > len(data):
+            data = self._at(struct.unpack(self._pointer, data)[0], size)
+        return data[:size] if len(data) >= size else b""
+
+    def _described(self, position: int, entries: dict[int, _Entry]) -> Directory:
+        def values(code: int) -> tuple[int, ...]:
+            entry = entries.get(code)
+            if entry is None or entry.kind not in _CODES or entry.values > _MOST_SUBDIRECTORIES:
+                return ()
+            data = self._data(entry, _SIZES[entry.kind] * entry.values)
+            return (
+                struct.unpack(f"{self.order}{entry.values}{_CODES[entry.kind]}", data)
+                if data
+                else ()
+            )
+
+        def one(code: int) -> int:
+            return next(iter(values(code)), 0)
+
+        subfile = one(_SUBFILE) or (_REDUCED if one(_OLD_SUBFILE) == _OLD_REDUCED else 0)
+        return Directory(
+            position,
+            one(_HEIGHT),
+            one(_WIDTH),
+            bool(subfile & _REDUCED),
+            bool(subfile & _MASK),
+            values(_SUBDIRECTORIES),
+        )
 
     def _at(self, position: int, size: int) -> bytes:
         try:
@@ -179,27 +218,6 @@ class Walk:
         except (OverflowError, ValueError, OSError):
             return b""
         return self._file.read(size)
-
-    def _damaged(self, position: int) -> CorruptError:
-        return CorruptError(
-            f"{self._name}: the file is damaged: there is no directory at offset {position:,}; "
-            "get a fresh copy"
-        )
-
-
-def _described(position: int, values: dict[int, tuple[int, ...]]) -> Directory:
-    def one(code: int) -> int:
-        return (values.get(code) or (0,))[0]
-
-    subfile = one(_SUBFILE) or (_REDUCED if one(_OLD_SUBFILE) == _OLD_REDUCED else 0)
-    return Directory(
-        position,
-        one(_HEIGHT),
-        one(_WIDTH),
-        bool(subfile & _REDUCED),
-        bool(subfile & _MASK),
-        values.get(_SUBDIRECTORIES, ()),
-    )
 
 
 def is_level(small: Directory, full: Directory) -> bool:

@@ -6,6 +6,7 @@ where these are in the file; each process reads them once.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,8 +18,19 @@ import numpy as np
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["Given", "InFile", "Layout", "McuStarts", "Numbers", "Segment", "Tables"]
+__all__ = [
+    "Given",
+    "Identity",
+    "InFile",
+    "Layout",
+    "McuStarts",
+    "Numbers",
+    "Segment",
+    "Tables",
+    "identity_of",
+]
 
+Identity = tuple[int, int, int, int]
 _MOST = 1 << 62  # more than any file has; so that sums do not overflow
 
 
@@ -211,6 +223,18 @@ class Layout:
         ]
 
 
+def identity_of(file: BinaryIO) -> Identity | None:
+    """Return numbers that tell a file from others, and from itself before a change.
+
+    None if it is no file of the system.
+    """
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, AttributeError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Tables:
     """Tables of files, which this process has read."""
 
@@ -220,19 +244,9 @@ class Tables:
         self._held: OrderedDict[tuple[Any, ...], Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, file: BinaryIO, identity: tuple[Any, ...], numbers: Numbers) -> Pixels:
-        """Return the numbers of a file.
-
-        Parameters
-        ----------
-        file : binary file
-            The open file.
-        identity : tuple
-            What tells it from others, and from itself before it was changed.
-        numbers : Numbers
-            Where they are.
-        """
-        if isinstance(numbers, Given):
+    def of(self, file: BinaryIO, identity: Identity | None, numbers: Numbers) -> Pixels:
+        """Return the numbers of an open file, whose `identity_of` is given."""
+        if identity is None or isinstance(numbers, Given):
             return numbers.read(file)
         key = (identity, numbers)
         with self._lock:

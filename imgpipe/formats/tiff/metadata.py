@@ -1,4 +1,7 @@
-"""Metadata of a page, in terms that no format owns."""
+"""Metadata of a page, in terms that no format owns.
+
+What is damaged here costs the entry and a warning, never the image.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from imgpipe.exif import Exif, Field
+from imgpipe.formats.tiff.directories import Walk
+from imgpipe.geo import GEO_TAGS, Geo
 from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
 
 if TYPE_CHECKING:
@@ -16,24 +20,56 @@ if TYPE_CHECKING:
 __all__ = ["metadata_of", "nodata_of"]
 
 _log = logging.getLogger(__name__)
+
 _INCH, _CENTIMETRE = 2, 3
+_XMP, _ICC, _ORIENTATION, _NODATA = 700, 34675, 274, 42113
+_DETAIL, _GPS, _INTEROP = 34665, 34853, 40965
+_DESCRIPTION = 270
+_DESCRIBING = (
+    *(269, _DESCRIPTION, 271, 272, 285, 305, 306, 315, 316, 33432),
+    *range(40091, 40096),  # title, comment, author, keywords and subject of Windows
+)
+"""Tags that say something in words: names, makers, dates, rights."""
+
+_SLIDES = frozenset({"avs", "bif", "indica", "ndpi", "philips", "qpi", "scn", "svs"})
+"""Variants of slide scanners, whose texts may name a patient."""
+
+_STRUCTURAL = _SLIDES | {
+    *("astrotiff", "eer", "fluoview", "imagej", "metaseries", "micromanager", "mmstack"),
+    *("ndtiff", "ome", "pilatus", "scanimage", "shaped", "sis", "streak", "tvips"),
+}
+"""Variants whose description is of the pages of the file."""
 
 
-def metadata_of(page: TiffPage, name: str) -> Metadata:
-    """Return the metadata of a page; what is damaged is left out with a warning."""
-    orientation = page.tags.valueof(274, 1)
-    icc, xmp = page.tags.valueof(34675), page.tags.valueof(700)
+def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
+    """Return the metadata of a page.
+
+    Parameters
+    ----------
+    page : TiffPage
+        Its tags.
+    walk : Walk
+        The walk over the file, for tags that are carried as they are.
+    name : str
+        The file, for warnings.
+    """
+    orientation = page.tags.valueof(_ORIENTATION, 1)
+    icc, xmp = page.tags.valueof(_ICC), page.tags.valueof(_XMP)
+    if _SLIDES & set(page.flags):
+        xmp = None
     return Metadata(
         icc=icc if isinstance(icc, bytes) and icc[36:40] == b"acsp" else None,
-        xmp=xmp if isinstance(xmp, bytes) and xmp else None,
+        exif=_exif(page, walk),
+        xmp=xmp if isinstance(xmp, bytes) and xmp.strip(b"\0 ") else None,
+        geo=_geo(page, name),
         orientation=int(orientation) if orientation in range(1, 9) else 1,
         **_density(page),
     )
 
 
-def nodata_of(page: TiffPage, dtype: np.dtype[Any], name: str) -> float | None:
+def nodata_of(page: TiffPage, name: str) -> float | None:
     """Return the value of pixels without data, as GDAL declares it."""
-    text = page.tags.valueof(42113)
+    text = page.tags.valueof(_NODATA)
     if not isinstance(text, str) or not text.strip("\0 "):
         return None
     try:
@@ -43,17 +79,49 @@ def nodata_of(page: TiffPage, dtype: np.dtype[Any], name: str) -> float | None:
         return None
 
 
+def _exif(page: TiffPage, walk: Walk) -> bytes | None:
+    """Return the describing tags of a page, and its EXIF and GPS tags, as an EXIF block."""
+    fields = walk.fields(page.offset)
+    kept = set(_DESCRIBING)
+    if _STRUCTURAL & set(page.flags):
+        kept.discard(_DESCRIPTION)
+    main = {tag: field for tag, field in fields.items() if tag in kept}
+    detail, gps = _below(walk, fields, _DETAIL), _below(walk, fields, _GPS)
+    interop = _below(walk, detail, _INTEROP)
+    detail.pop(_INTEROP, None)
+    if not (main or detail or gps):
+        return None
+    return Exif(walk.order, main, detail, gps, interop).block()
+
+
+def _below(walk: Walk, fields: dict[int, Field], tag: int) -> dict[int, Field]:
+    """Return the fields of a directory that a tag points to; none if there is no such tag."""
+    if tag not in fields:
+        return {}
+    position = fields[tag].values(walk.order)[0]
+    return walk.fields(position) if isinstance(position, int) else {}
+
+
+def _geo(page: TiffPage, name: str) -> Geo | None:
+    tags = {code: page.tags.valueof(code) for code in GEO_TAGS if code in page.tags}
+    try:
+        return Geo.of_tags(tags)
+    except ValueError as error:
+        _log.warning("%s: ignored its georeference: %s", name, error)
+        return None
+
+
 def _density(page: TiffPage) -> dict[str, Any]:
     x, y = (_fraction(page.tags.valueof(code)) for code in (282, 283))
     if x is None or y is None:
         return {}
-    unit = int(page.tags.valueof(296, _INCH))
+    unit = page.tags.valueof(296, _INCH)
     if unit == _INCH:
         return {"pixels_per_metre": density_from_dpi(x, y)}
     if unit == _CENTIMETRE:
         return {"pixels_per_metre": density_from_metres(100 * x, 100 * y)}
     ratio = x / y
-    return {"pixel_aspect": (ratio.numerator, ratio.denominator)}
+    return {} if ratio == 1 else {"pixel_aspect": (ratio.numerator, ratio.denominator)}
 
 
 def _fraction(value: Any) -> Fraction | None:

@@ -9,19 +9,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from imgpipe.errors import CorruptError, ImgpipeError, UsageError
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
+from imgpipe.formats.tiff.layout import Identity, identity_of
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
 _T = TypeVar("_T")
 
-__all__ = ["Frame", "contents", "opened_page"]
+__all__ = ["Frame", "Opened", "contents", "opened_page"]
 
 _SLIDES = ("svs", "ndpi", "scn", "bif", "qpi", "philips", "avs")
 """Variants of slide scanners, whose pages tifffile tells apart."""
@@ -48,6 +49,22 @@ class Frame:
     levels: tuple[Directory, ...]
 
 
+class Opened(NamedTuple):
+    """An open page.
+
+    Attributes
+    ----------
+    tags, full : TiffPage
+        Its tags, and those of the full resolution, as tifffile has them.
+    walk : Walk
+        The walk over the file.
+    """
+
+    tags: TiffPage
+    full: TiffPage
+    walk: Walk
+
+
 @dataclass(frozen=True)
 class _Pages:
     frames: tuple[Frame, ...]
@@ -62,15 +79,15 @@ def contents(origin: Origin) -> Contents:
     InputError
         If it cannot be read.
     """
-    with _opened(origin) as (walk, tiff):
-        pages = _pages(walk, tiff)
+    with _opened(origin) as (walk, tiff, file):
+        pages = _pages(walk, tiff, file)
     levels = tuple((one.height, one.width) for one in pages.frames[0].levels)
     return Contents(len(pages.frames), None, levels, pages.associated)
 
 
 @contextmanager
-def opened_page(origin: Origin, page: int, level: int) -> Iterator[TiffPage]:
-    """Lend the tags of a page of a file, as tifffile has them.
+def opened_page(origin: Origin, page: int, level: int) -> Iterator[Opened]:
+    """Lend an open page of a file.
 
     Raises
     ------
@@ -79,18 +96,23 @@ def opened_page(origin: Origin, page: int, level: int) -> Iterator[TiffPage]:
     InputError
         If the file cannot be read.
     """
-    with _opened(origin) as (walk, tiff):
-        from tifffile import TiffPage  # noqa: PLC0415 - slow, and only for TIFF
-
-        pages = _pages(walk, tiff)
+    with _opened(origin) as (walk, tiff, file):
+        pages = _pages(walk, tiff, file)
         frame = _numbered(pages.frames, page, "page", origin.name)
         found = _numbered(frame.levels, level, "level", origin.name)
-        tiff.filehandle.seek(found.position)
-        yield TiffPage(tiff, index=page)
+        tags = _tags(tiff, found, page)
+        yield Opened(tags, tags if level == 0 else _tags(tiff, frame.levels[0], page), walk)
+
+
+def _tags(tiff: TiffFile, directory: Directory, page: int) -> TiffPage:
+    from tifffile import TiffPage  # noqa: PLC0415 - slow, and only for TIFF
+
+    tiff.filehandle.seek(directory.position)
+    return TiffPage(tiff, index=page)
 
 
 @contextmanager
-def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile]]:
+def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile, BinaryIO]]:
     """Lend an open file, its exceptions made ours and its log kept from the user."""
     with origin.open() as file, _log.quiet():
         try:
@@ -102,7 +124,7 @@ def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile]]:
             flags: dict[str, Any] = {"is_ndpi": walk.ndpi, "is_scanimage": False, "is_lsm": False}
             file.seek(0)
             tiff = TiffFile(file, name=name, _multifile=False, **flags)
-            yield walk, tiff
+            yield walk, tiff, file
         except ImgpipeError:
             raise
         except _OF_DAMAGE as error:
@@ -112,7 +134,22 @@ def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile]]:
             ) from error
 
 
-def _pages(walk: Walk, tiff: TiffFile) -> _Pages:
+_last: list[tuple[Identity, _Pages]] = []
+"""The pages of the last file: a file of many pages is opened for each of them."""
+
+
+def _pages(walk: Walk, tiff: TiffFile, file: BinaryIO) -> _Pages:
+    identity = identity_of(file)
+    for known, pages in _last:
+        if known == identity:
+            return pages
+    found = _found(walk, tiff)
+    if identity is not None:
+        _last[:] = [(identity, found)]
+    return found
+
+
+def _found(walk: Walk, tiff: TiffFile) -> _Pages:
     chain = list(walk.chain())
     if len(chain) > 1 and any(getattr(tiff, f"is_{one}", False) for one in _SLIDES):
         return _of_slide(tiff)

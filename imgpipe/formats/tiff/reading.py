@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import BinaryIO, ClassVar, Literal
+from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from imgpipe.formats.tiff.pages import opened_page
 from imgpipe.formats.tiff.segments import Segments, StreamedSegments, streams
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.metadata import Metadata
 
 __all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
 
@@ -154,6 +155,11 @@ class TiffSource:
     def tile_into(self, row: int, column: int, out: Pixels) -> None:
         """Fill `out` with the tile in a row and a column of tiles, clipped at the edges."""
         self._fill(self.description.layout.at(row, column, 0).box, out)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to the workers without metadata, which may be megabytes."""
+        info = replace(self.info, metadata=Metadata())
+        return TiffSource, (self.origin, replace(self.description, info=info), self.largest)
 
     def _fill(self, box: Box, out: Pixels) -> None:
         with self.origin.open(0) as file:

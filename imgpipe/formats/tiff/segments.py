@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,7 +11,7 @@ from imgpipe.errors import CorruptError
 from imgpipe.formats.raw import read_fully
 from imgpipe.formats.tiff.decoding import DecodeError, decoded, rows_of
 from imgpipe.formats.tiff.describing import Description
-from imgpipe.formats.tiff.layout import Layout, Segment, Tables
+from imgpipe.formats.tiff.layout import Layout, Segment, Tables, identity_of
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
@@ -55,7 +54,7 @@ class Segments:
         self._description, self._file, self._name = description, file, name
         self._layout = description.layout
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
-        identity = _identity(file)
+        identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette
         self._offsets = _tables.of(file, identity, layout.offsets)
         self._counts = _tables.of(file, identity, layout.counts)
@@ -238,12 +237,3 @@ class _Inflating:
         self._offset += len(data)
         self._left -= len(data) or self._left
         return data
-
-
-def _identity(file: BinaryIO) -> tuple[Any, ...]:
-    """Return what tells an open file from others, and from itself before it was changed."""
-    try:
-        found = os.fstat(file.fileno())
-    except (OSError, AttributeError, ValueError):
-        return (id(file),)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
