@@ -1,10 +1,11 @@
 """Decoding of segments: the bytes of a tile or a strip become samples.
 
-Codecs are those of imagecodecs, but for JPEG, whose damage they pass over.
+Codecs are those of imagecodecs, but for JPEG, where they pass over damage, and for LZW.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from isal import isal_zlib
 
 from imgpipe.formats.jpegs import strict
+from imgpipe.formats.quiet import codecs_quiet
+from imgpipe.formats.tiff import lzw
 from imgpipe.formats.tiff.layout import Layout
 from imgpipe.image import Pixels
 
@@ -39,21 +42,19 @@ _OF_BYTES = {
     34925: "lzma",
     34926: "zstd",
     50000: "zstd",
-    34887: "lerc",
 }
 _OF_IMAGES = {
-    22610: "jpegxr",
     33003: "jpeg2k",
     33004: "jpeg2k",
     33005: "jpeg2k",
     34712: "jpeg2k",
     34933: "png",
-    34934: "jpegxr",
     34927: "webp",
     50001: "webp",
     50002: "jpegxl",
     52546: "jpegxl",
 }
+_LERC = 34887  # an image that a predictor may have changed
 _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
 _END_OF_IMAGE = b"\xff\xd9"
 _DISTANCES = {2: 1, 34892: 2, 34893: 4}
@@ -73,7 +74,7 @@ def codec_of(compression: int) -> str | None:
         return ""
     if compression in JPEG:
         return "jpeg"
-    return (_OF_BYTES | _OF_IMAGES | _OF_FAXES).get(compression)
+    return (_OF_BYTES | _OF_IMAGES | _OF_FAXES | {_LERC: "lerc"}).get(compression)
 
 
 def is_image(compression: int) -> bool:
@@ -81,12 +82,10 @@ def is_image(compression: int) -> bool:
     return compression in JPEG or compression in _OF_IMAGES
 
 
-def is_available(compression: int) -> bool:
-    """Whether the codec of a compression is installed."""
-    codec = codec_of(compression) or "jpeg"
-    return codec == "jpeg" or bool(
-        getattr(getattr(imagecodecs, codec.upper(), None), "available", False)
-    )
+def is_available(codec: str) -> bool:
+    """Whether a codec is installed."""
+    ours = codec in ("jpeg", "lzw")
+    return ours or bool(getattr(getattr(imagecodecs, codec.upper(), None), "available", False))
 
 
 def knows_predictor(predictor: int) -> bool:
@@ -122,14 +121,14 @@ def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
             return _trimmed(_jpeg(layout, data), layout, rows, columns)
         if compression in _OF_IMAGES:
             return _image(layout, data, rows, columns)
-        if compression == 34887:
-            return _trimmed(imagecodecs.lerc_decode(data), layout, rows, columns)
+        if compression == _LERC:
+            return _undone(layout, _image(layout, data, rows, columns))
         height = layout.rows if layout.tiled else rows
         if layout.reversed:
             data = bytes(imagecodecs.bitorder_decode(data))
         if compression in CCITT:
             return _fax(layout, data, height)
-        raw = data if compression == 1 else _inflated(compression, data, layout)
+        raw = data if compression == 1 else _inflated(compression, data, layout, height)
         return rows_of(layout, raw, height)
     except DecodeError:
         raise
@@ -178,9 +177,11 @@ def _undone(layout: Layout, samples: Pixels) -> Pixels:
     return native
 
 
-def _inflated(compression: int, data: bytes, layout: Layout) -> Any:
+def _inflated(compression: int, data: bytes, layout: Layout, rows: int) -> Any:
     """Return at least the bytes of a segment that the image needs, uncompressed."""
     size = layout.rows * layout.row_bytes
+    if _OF_BYTES[compression] == "lzw":
+        return lzw.decoded(data, rows * layout.row_bytes)
     decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_BYTES[compression]}_decode")
     try:
         return decode(data, out=size)
@@ -237,7 +238,7 @@ def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
 
     Its size is checked before anything is decoded, by what the codec may fill.
     """
-    codec = _OF_IMAGES[layout.compression]
+    codec = codec_of(layout.compression)
     decode: Callable[..., Any] = getattr(imagecodecs, f"{codec}_decode")
     options = {"hasalpha": True} if codec == "webp" and layout.depth == 4 else {}
     depth = (layout.depth,) if layout.depth > 1 else ()
@@ -246,7 +247,8 @@ def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
     for size in sizes:  # segments at the edges may be clipped
         out = np.empty((*size, *depth), layout.dtype)
         try:
-            decode(data, out=out, **options)
+            with codecs_quiet() if codec == "png" else contextlib.nullcontext():
+                decode(data, out=out, **options)
         except (ValueError, RuntimeError, TypeError) as error:
             failure = failure or error
         else:

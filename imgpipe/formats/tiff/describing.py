@@ -14,6 +14,7 @@ from imgpipe.formats.tiff.expanding import Expansion
 from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
 from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
 from imgpipe.formats.tiff.pages import Opened
+from imgpipe.formats.tiff.support import must_be_supported
 from imgpipe.image import Colour, ImageInfo, check_pixels
 
 if TYPE_CHECKING:
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Description", "described"]
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
-_REFUSED = {
-    8: "CIE L*a*b* colours",
-    9: "ICC L*a*b* colours",
-    10: "ITU L*a*b* colours",
-    32803: "raw sensor data",
-    32844: "CIE LogL values",
-    32845: "CIE LogLuv colours",
-}
 _INK_IS_CMYK = 1
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _GIVEN = 64  # offsets that a description holds itself
@@ -74,7 +67,7 @@ def described(opened: Opened, name: str, max_pixels: int | None) -> Description:
     if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
         raise CorruptError(f"{name}: the file is damaged: it declares {width} x {height} pixels")
     check_pixels(height, width, name, max_pixels)
-    _must_be_supported(page, name)
+    must_be_supported(page, name)
     layout = _layout(page, name)
     check_pixels(layout.rows, layout.columns, name, max_pixels)
     _must_be_likely(layout, name)
@@ -89,45 +82,6 @@ def described(opened: Opened, name: str, max_pixels: int | None) -> Description:
     return Description(info, layout, expansion)
 
 
-def _must_be_supported(page: TiffPage, name: str) -> None:
-    """Refuse what cannot be decoded, or has no meaning as an image."""
-
-    def refuse(what: str, remedy: str = "convert the file first") -> None:
-        raise FormatError(f"{name}: {what} is not supported; {remedy}")
-
-    photometric = int(page.photometric)
-    if photometric in _REFUSED:
-        raise FormatError(
-            f"{name}: holds {_REFUSED[photometric]}, which are not supported; "
-            "convert it to RGB first"
-        )
-    if page.imagedepth != 1:
-        refuse(f"an image of {page.imagedepth} layers in depth")
-    bits: Any = page.bitspersample
-    if isinstance(bits, tuple):
-        refuse(f"a pixel of {', '.join(map(str, bits))} bits")
-    if page.dtype is None or page.dtype.kind not in "biuf" or page.dtype.itemsize > 8:
-        kind = {5: "complex integers", 6: "complex numbers"}.get(int(page.sampleformat), "samples")
-        refuse(f"an image of {kind} of {page.bitspersample} bits")
-    codec = decoding.codec_of(int(page.compression))
-    if codec is None:
-        refuse(f"the compression {_named(page.compression)}", "convert it to another first")
-    if codec and not decoding.is_available(int(page.compression)):
-        refuse(
-            f"the compression {_named(page.compression)} by the imagecodecs that is installed",
-            f"install one with {codec}, for example by pip install --upgrade imagecodecs",
-        )
-    if not decoding.knows_predictor(int(page.predictor)):
-        refuse(f"the predictor {int(page.predictor)}")
-    if page.is_subsampled and codec != "jpeg":
-        refuse("subsampled colour without JPEG compression")
-
-
-def _named(compression: Any) -> str:
-    name = getattr(compression, "name", "")
-    return f"{name} ({int(compression)})" if name else str(int(compression))
-
-
 def _layout(page: TiffPage, name: str) -> Layout:
     bits = int(page.bitspersample)
     kind = np.dtype(np.uint8) if bits == 1 else np.dtype(page.dtype).newbyteorder("=")
@@ -138,6 +92,7 @@ def _layout(page: TiffPage, name: str) -> Layout:
     rows, columns = (page.tilelength, page.tilewidth) if tiled else (
         page.rowsperstrip, page.imagewidth
     )  # fmt: skip
+    rows, columns = int(rows), int(columns)
     if rows < 1 or columns < 1:
         raise CorruptError(f"{name}: the file is damaged: it declares tiles of no size")
     predictor = 1 if is_jpeg or decoding.is_image(compression) else int(page.predictor)
