@@ -2,8 +2,274 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import imgpipe
+from imgpipe.errors import CorruptError, FormatError, UsageError
+from imgpipe.filters.smoothing import blur
+from imgpipe.formats.jpeg import reading
+from imgpipe.formats.jpegs import strict
+from imgpipe.formats.opening import open_source
+from imgpipe.geometry import Box
+from imgpipe.running import plan_run
 from imgpipe.testing import FormatSuite
+from imgpipe.testing.files import taken_out
+from imgpipe.testing.pictures import noise
+
+MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+SAVED: dict[str, tuple[int, dict[str, Any]]] = {
+    "gray": (1, {}),
+    "4:4:4": (3, {"subsampling": 0}),
+    "4:2:2": (3, {"subsampling": 1}),
+    "4:2:0": (3, {"subsampling": 2}),
+    "restart markers": (3, {"subsampling": 2, "restart_marker_rows": 1}),
+    "progressive": (3, {"progressive": True}),
+    "optimized": (3, {"optimize": True, "subsampling": 2}),
+    "CMYK": (4, {}),
+    "CMYK with restart markers": (4, {"restart_marker_rows": 1}),
+}
 
 
 class TestConformance(FormatSuite):
     format = "jpeg"
+
+
+@pytest.fixture
+def as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every file read as large ones are."""
+    monkeypatch.setattr(reading, "_SMALL", 0)
+
+
+def saved(path: Path, height: int, width: int, channels: int = 3, **options: Any) -> Path:
+    """Write a picture with Pillow; return its path."""
+    pixels = np.repeat(
+        np.repeat(noise((-(-height // 5), -(-width // 5), channels), "uint8"), 5, 0), 5, 1
+    )
+    pixels = pixels[:height, :width].squeeze()
+    Image.fromarray(np.ascontiguousarray(pixels), MODES[channels]).save(path, "JPEG", **options)
+    return path
+
+
+def by_pillow(path: Path) -> np.ndarray:
+    """Return the pixels of a file; of CMYK, the ink."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_large_files_have_the_pixels_that_small_ones_have(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels, options = SAVED[kind]
+    path = saved(tmp_path / "a.jpg", 301, 173, channels, **options)
+    expected = taken_out(open_source(path), kind)
+    assert np.array_equal(expected, by_pillow(path))
+    monkeypatch.setattr(reading, "_SMALL", 0)
+    large = open_source(path)
+    assert large.access == {"CMYK": "whole", "CMYK with restart markers": "random"}.get(
+        kind, "sequential"
+    )
+    assert np.array_equal(taken_out(large, kind), expected)
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("kind", ["restart markers", "gray", "4:2:0"])
+def test_files_in_memory_are_read_like_others(kind: str, tmp_path: Path) -> None:
+    channels, options = SAVED[kind]
+    path = saved(tmp_path / "a.jpg", 301, 173, channels, **options)
+    source = open_source(io.BytesIO(path.read_bytes()))
+    assert source.access == "sequential"
+    assert np.array_equal(taken_out(source, kind), by_pillow(path))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pillow_reads_the_pixels_that_imgpipe_reads(channels: int, tmp_path: Path) -> None:
+    pixels = noise((83, 61, channels), "uint8")
+    colour = {1: "gray", 3: "rgb", 4: "cmyk"}[channels]
+    imgpipe.write(pixels, tmp_path / "a.jpg", save={"quality": 100, "subsampling": "4:4:4"})
+    made = open_source(tmp_path / "a.jpg")
+    assert made.info.colour == colour
+    assert np.array_equal(taken_out(made, "a.jpg"), by_pillow(tmp_path / "a.jpg"))
+    assert np.abs(taken_out(made, "a.jpg").astype(int) - pixels).mean() < 3
+
+
+# --- groups of rows in the workers -----------------------------------------------------
+
+
+@pytest.mark.usefixtures("as_large")
+def test_four_workers_decode_groups_of_rows_and_two_do_not(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 700, 99, subsampling=2, restart_marker_rows=2)
+    chain = blur(sigma=2)
+    feeds = {}
+    for workers in (2, 4):
+        given: dict[str, Any] = {"executor": "threads", "workers": workers}
+        feeds[workers] = plan_run(path, chain, tmp_path / "b.png", **given).feed
+        imgpipe.run(path, chain, tmp_path / f"{workers}.png", **given)
+    assert feeds == {2: "bands", 4: "direct"}
+    assert (tmp_path / "2.png").read_bytes() == (tmp_path / "4.png").read_bytes()
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 64, "subsampling": 2}])
+def test_rows_are_not_decoded_apart_where_no_marker_is_near(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    source = open_source(saved(tmp_path / "a.jpg", 700, 1100, **options))
+    assert source.in_groups() is None  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("as_large")
+def test_damage_in_a_group_is_told(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 700, 99, subsampling=2, restart_marker_rows=2)
+    groups = open_source(path).in_groups()  # type: ignore[union-attr]
+    begin, end = groups.index.places[5:7]
+    content = bytearray(path.read_bytes())
+    content[begin + 20 : end - 2] = bytes(end - begin - 22)
+    path.write_bytes(content)
+    with pytest.raises(CorruptError, match=r"a\.jpg: the file is damaged in rows 160 to 192"):
+        groups.read(Box(160, 0, 192, 99))
+    assert groups.read(Box(300, 0, 310, 99)).shape == (10, 99, 3)
+
+
+# --- damage -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("kind", ["gray", "4:2:0", "restart markers", "progressive"])
+def test_truncated_large_files_are_told(kind: str, tmp_path: Path) -> None:
+    channels, options = SAVED[kind]
+    path = saved(tmp_path / "a.jpg", 301, 173, channels, **options)
+    content = path.read_bytes()
+    for size in (len(content) // 2, len(content) - 20, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(CorruptError, match=r"a\.jpg: the file is damaged: .*too early"):
+            read(path)
+
+
+@pytest.mark.usefixtures("as_large")
+def test_corrupt_large_files_are_told(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 301, 173)
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + noise((half,), "uint8").tobytes() + b"\xff\xd9")
+    with pytest.raises(CorruptError, match=r"a\.jpg: the file is damaged: .* after row \d+ of 301"):
+        read(path)
+
+
+@pytest.mark.usefixtures("as_large")
+def test_a_file_that_shrinks_or_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 3000, 500)
+    source = open_source(path)
+    rows = source.rows()  # type: ignore[union-attr]
+    rows.read_into(np.empty((10, 500, 3), np.uint8))
+    with path.open("r+b") as file:
+        file.truncate(20_000)
+    with pytest.raises(CorruptError, match="too early"):
+        rows.read_into(np.empty((2990, 500, 3), np.uint8))
+    rows.close()
+    saved(path, 20, 30)
+    with pytest.raises(CorruptError, match="not what its header declares"):
+        source.rows()  # type: ignore[union-attr]
+
+
+def read(path: Path) -> np.ndarray:
+    return taken_out(open_source(path), path.name)
+
+
+def test_a_file_without_its_height_is_refused_by_name(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 20, 30)
+    content = bytearray(path.read_bytes())
+    at = strict.decode_header(content).sof.position
+    content[at + 5 : at + 7] = b"\0\0"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=r"a\.jpg: it declares its height .*DNL"):
+        open_source(path)
+
+
+def test_12_bits_are_read(tmp_path: Path) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    ramp = np.linspace(0, 4095, 40 * 50).reshape(40, 50).astype(np.uint16)
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg8_encode(ramp, 98, bitspersample=12))
+    source = open_source(tmp_path / "a.jpg")
+    assert source.info.dtype == np.uint16
+    assert np.abs(taken_out(source, "a")[..., 0].astype(int) - ramp).max() < 40
+
+
+def test_the_decoder_is_silent_when_the_command_ends(tmp_path: Path) -> None:
+    saved(tmp_path / "a.jpg", 20, 30)
+    code = (
+        "import sys\n"
+        "from imgpipe.formats.jpeg import reading\n"
+        "reading._SMALL = 0\n"
+        "from imgpipe.cli import main\n"
+        "sys.argv[1:] = ['blur', 'a.jpg', '-o', 'b.jpg', '-q']\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+# --- writing ----------------------------------------------------------------------------
+
+
+def test_an_image_larger_than_jpeg_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"at most 65,500 x 65,500 pixels.*\.tif or \.png"):
+        imgpipe.write(np.zeros((1, 65_501), np.uint8), tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(("subsampling", "ratio"), [("4:4:4", 0), ("4:2:2", 1), ("4:2:0", 2)])
+def test_options_are_those_of_the_file(subsampling: str, ratio: int, tmp_path: Path) -> None:
+    pixels = noise((83, 61, 3), "uint8")
+    options = {"quality": 70, "subsampling": subsampling}
+    imgpipe.write(pixels, tmp_path / "a.jpg", save=options)
+    Image.fromarray(pixels).save(tmp_path / "b.jpg", quality=70, subsampling=ratio)
+    assert np.array_equal(by_pillow(tmp_path / "a.jpg"), by_pillow(tmp_path / "b.jpg"))
+
+
+# --- metadata ---------------------------------------------------------------------------
+
+
+def test_metadata_is_carried(tmp_path: Path) -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(200_000)
+    exif = Image.Exif()
+    exif[0x010E] = "a picture"
+    given = {
+        "exif": exif.tobytes(),
+        "icc_profile": icc,
+        "xmp": b"<x:xmpmeta/>",
+        "dpi": (300, 150),
+        "comment": "caf\u00e9".encode(),
+    }
+    saved(tmp_path / "a.jpg", 20, 30, **given)
+    about = imgpipe.info(tmp_path / "a.jpg").metadata
+    assert (about.icc, about.xmp) == (icc, b"<x:xmpmeta/>")
+    assert about.exif == given["exif"][6:]
+    assert about.dpi == (300, 150)
+    assert [(each.keyword, each.text) for each in about.texts] == [("Comment", "caf\u00e9")]
+    imgpipe.run(tmp_path / "a.jpg", blur(), tmp_path / "b.jpg", executor="serial")
+    with Image.open(tmp_path / "b.jpg") as made:
+        by = made.info
+        assert made.getexif()[0x010E] == "a picture"
+    assert by["icc_profile"] == icc
+    assert by["xmp"] == b"<x:xmpmeta/>"
+    assert by["dpi"] == (300, 150)
+    assert by["comment"].decode() == "caf\u00e9"
+
+
+def test_an_entry_that_is_too_large_is_left_out_with_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0" + bytes(70_000))
+    imgpipe.run(tmp_path / "a.png", blur(), tmp_path / "a.jpg", executor="serial")
+    assert "a.jpg: left out the EXIF: a JPEG holds at most 64 kB of it" in caplog.text
+    assert imgpipe.info(tmp_path / "a.jpg").metadata.exif is None

@@ -92,7 +92,7 @@ def _made(
         raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
     with CleanupStack() as held:
         planned = planned_run(source, goals, options, control)
-        plans, goals, choice, executor = held.enter_context(planned)
+        plans, source, goals, choice, executor = held.enter_context(planned)
         for plan in plans:
             _log.info("plan\n%s", plan)
         with uninterrupted():  # whatever has been started is held

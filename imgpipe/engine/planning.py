@@ -27,13 +27,14 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
 from imgpipe.formats.arrays import Nowhere
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Divisible, Sink, Source
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
 __all__ = ["chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
+_MANY_WORKERS = 4  # fewer are kept busy by one that decodes
 _known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionary()
 """Digests of the functions that the workers of an executor have loaded."""
 
@@ -56,10 +57,14 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
 @contextlib.contextmanager
 def planned_run(
     source: Source, goals: tuple[Goal, ...], options: Options, control: Control
-) -> Iterator[tuple[tuple[Plan, ...], tuple[Goal, ...], Choice, Executor | None]]:
-    """Plan a run. Where a worker was needed for it, the executor is there as well."""
+) -> Iterator[tuple[tuple[Plan, ...], Source, tuple[Goal, ...], Choice, Executor | None]]:
+    """Plan a run: yield the plans, and what they are for.
+
+    Where a worker was needed for it, the executor is there as well.
+    """
     stages = sum((goal.stages for goal in goals), ())
     choice = chosen(options, stages, _pixels(source, goals))
+    source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))
     functions = must_travel(bare) if choice.traits.isolates else b""
@@ -79,7 +84,15 @@ def planned_run(
         choice, plans = fitted(weight)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
-        yield plans, goals, choice, executor
+        yield plans, source, goals, choice, executor
+
+
+def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Source:
+    """Return an image in parts that the workers decode, if there are enough of them."""
+    many = choice.workers >= _MANY_WORKERS and choice.traits.shares_files
+    if not (many and isinstance(source, Divisible) and all(stage.in_order for stage in stages)):
+        return source
+    return source.in_groups() or source
 
 
 def _pixels(source: Source, goals: tuple[Goal, ...]) -> int:

@@ -16,6 +16,7 @@ __all__ = [
     "Access",
     "Check",
     "Data",
+    "Divisible",
     "Encoder",
     "Facts",
     "OrderedSink",
@@ -109,6 +110,17 @@ class SequentialSource(Protocol):
         """Return a new position at the first row.
 
         With `ahead` it may use a thread of its own to decode before it is asked.
+        """
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A sequential source of a file that may hold parts which can be decoded in any order."""
+
+    def in_groups(self) -> RandomSource | None:
+        """Return the same image in such parts; None if it has none.
+
+        To decode parts takes longer than to decode rows in their order, but every worker does it.
         """
 
 

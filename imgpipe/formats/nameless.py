@@ -51,6 +51,18 @@ class NamelessFile:
         while piece := os.read(self.fd, _PIECE_BYTES):
             yield piece
 
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`.
+
+        Raises
+        ------
+        OSError
+            If there is no room for it.
+        """
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.fd, view) :]
+
     def close(self) -> None:
         """Remove the file. Safe to call twice."""
         fd, self.fd = self.fd, -1

@@ -1,8 +1,8 @@
 """JPEG files as sources of pixels.
 
 A large file that one scan codes is read as a stream, by OpenImageIO. So is a progressive file, for
-which the decoder holds all coefficients. Everything else is decoded at once: small files, CMYK,
-arithmetic coding, and samples of 12 bits.
+which the decoder holds all coefficients. Everything else is decoded at once: small files, CMYK
+without restart markers, arithmetic coding, and samples of 12 bits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Source
 from imgpipe.formats.decoded import content_of
+from imgpipe.formats.jpeg.groups import in_groups
 from imgpipe.formats.jpeg.metadata import read_metadata
 from imgpipe.formats.jpeg.scanlines import ScanlineSource
 from imgpipe.formats.jpegs import strict
@@ -40,8 +41,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
 
     Returns
     -------
-    ScanlineSource or WholeSource
-        Rows from top to bottom, or all pixels at once.
+    ScanlineSource, WholeSource or GroupSource
+        Rows from top to bottom, all pixels at once, or any rows.
 
     Raises
     ------
@@ -61,8 +62,11 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
     check_pixels(header.height, header.width, name, max_pixels)
     info = _info(header, name)
     header = replace(header, marks=())
-    if info.pixels <= _SMALL or info.channels == 4 or header.precision != 8 or header.arithmetic:
-        return WholeSource(info, origin, header, size)
+    whole = WholeSource(info, origin, header, size)
+    if info.pixels <= _SMALL or header.precision != 8 or header.arithmetic:
+        return whole
+    if info.channels == 4:
+        return in_groups(info, origin, inverted=whole.inverted) or whole
     return ScanlineSource(info, origin, header)
 
 
@@ -92,6 +96,11 @@ class WholeSource:
         return self.origin.name
 
     @property
+    def inverted(self) -> bool:
+        """Whether it stores the absence of ink, as all files with Adobe's marker do."""
+        return self.info.channels == 4 and self.header.transform is not None
+
+    @property
     def decode_bytes(self) -> int:
         """Memory beside the pixels: the file, coefficients, and the check of 12 bits."""
         taken = self.size + (2 << 20) + 64 * self.info.row_bytes
@@ -116,6 +125,6 @@ class WholeSource:
         except JpegError as error:
             reason = f"{self.name}: the file is damaged: {error}; get a fresh copy"
             raise CorruptError(reason) from None
-        if self.header.transform is not None and self.info.channels == 4:
-            np.invert(out, out=out)  # Adobe stores the absence of ink
+        if self.inverted:
+            np.invert(out, out=out)
         check()

@@ -16,6 +16,7 @@ import numpy as np
 from imgpipe.formats.jpegs.markers import (
     APP0,
     APP14,
+    EOI,
     SOI,
     SOS,
     Header,
@@ -25,12 +26,14 @@ from imgpipe.formats.jpegs.markers import (
     segment,
     segments,
 )
+from imgpipe.formats.jpegs.scanlines import Scanlines, is_there
+from imgpipe.formats.nameless import NamelessFile
 from imgpipe.image import Pixels
 
 __all__ = ["check_kind", "decode", "decode_header", "joined"]
 
 _SPACES = {1: "Gray", 3: "RGB", 4: "CMYK"}
-_SURPLUS = re.compile(r"extraneous bytes before marker 0xd9")  # all pixels were there before
+_SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # all pixels were there before
 _MOST_SCANS = 500  # more are an attack: each passes over all pixels
 
 
@@ -41,6 +44,7 @@ def decode(
     transform: bool | None = None,
     limit: tuple[int, int] | None = None,
     out: Pixels | None = None,
+    surplus: bool = False,
 ) -> Pixels:
     """Return the pixels of JPEG data.
 
@@ -57,6 +61,8 @@ def decode(
         The most rows and columns.
     out : ndarray, shape (rows, columns, channels), optional
         Takes the pixels, if they are of that shape; C-contiguous.
+    surplus : bool
+        Whether more may be coded than the pixels that the header declares.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def decode(
     if not header.at_once and bytes(whole).count(bytes((0xFF, SOS))) > _MOST_SCANS:
         raise JpegError(f"it has more than {_MOST_SCANS} scans")
     if header.precision == 8:
-        return _decoded(whole, header, out)
+        return _decoded(whole, header, out, surplus=surplus)
     return _decoded_12_bit(whole, header, out)
 
 
@@ -147,7 +153,9 @@ def joined(
     return b"".join((*parts, data[end:]))
 
 
-def _decoded(data: bytes | bytearray | memoryview, header: Header, out: Pixels | None) -> Pixels:
+def _decoded(
+    data: bytes | bytearray | memoryview, header: Header, out: Pixels | None, *, surplus: bool
+) -> Pixels:
     import simplejpeg  # noqa: PLC0415 - only where there is JPEG data
 
     shape = header.height, header.width, len(header.components)
@@ -157,10 +165,46 @@ def _decoded(data: bytes | bytearray | memoryview, header: Header, out: Pixels |
     except (ValueError, KeyError) as error:
         reason = str(error)
         if "JFIF revision" in reason and header.marks:  # which hides all warnings after it
-            return _decoded(_without_marks(data, header), replace(header, marks=()), pixels)
-        if header.interval or not _SURPLUS.search(reason):
+            return _decoded(
+                _without_marks(data, header), replace(header, marks=()), pixels, surplus=surplus
+            )
+        if "subsampling level" in reason:
+            return _decoded_in_rows(data, header, pixels)
+        match = _SURPLUS.search(reason)
+        if match is None or not (surplus or _is_padding(data, int(match[1]), header)):
             raise JpegError(_reason(reason)) from None
     return pixels
+
+
+def _is_padding(data: bytes | bytearray | memoryview, size: int, header: Header) -> bool:
+    """Whether so many zeros stand before the EOI marker, as some cameras write them."""
+    return not header.interval and bytes(size) + bytes((0xFF, EOI)) in bytes(data)
+
+
+def _decoded_in_rows(data: bytes | bytearray | memoryview, header: Header, out: Pixels) -> Pixels:
+    """Decode data of a subsampling that simplejpeg does not know.
+
+    OpenImageIO gives RGB for CMYK, so it only notices damage then, and imagecodecs decodes.
+    """
+    if not is_there():
+        raise UnsupportedError("its subsampling needs OpenImageIO: pip install OpenImageIO")
+    inks = len(header.components) == 4
+    spool = NamelessFile()
+    try:
+        spool.write(_without_marks(data, header))
+        pixels = np.empty((*out.shape[:2], 3), np.uint8) if inks else out
+        lines = Scanlines(spool.path, pixels.shape)
+        try:
+            lines.read_into(pixels)
+        finally:
+            lines.close()
+    finally:
+        spool.close()
+    if inks:
+        from imagecodecs import jpeg8_decode  # noqa: PLC0415 - rarely needed
+
+        jpeg8_decode(bytes(data), out=out)
+    return out
 
 
 def _without_marks(data: bytes | bytearray | memoryview, header: Header) -> bytes:
@@ -178,7 +222,7 @@ def _decoded_12_bit(data: bytes | memoryview, header: Header, out: Pixels | None
 
     as_8_bit = bytearray(data)
     as_8_bit[header.sof.position + 4] = 8
-    _decoded(as_8_bit, header, None)
+    _decoded(as_8_bit, header, None, surplus=False)
     try:
         pixels: Pixels = jpeg8_decode(bytes(data), out=out)
     except Jpeg8Error as error:

@@ -1,0 +1,113 @@
+"""Scanlines: rows of JPEG data from top to bottom, decoded by OpenImageIO.
+
+OpenImageIO opens files by path. It gives rows of damaged files too, and tells of the damage when it
+is asked. It knows gray and RGB; of CMYK it makes RGB.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import importlib.util
+import re
+from typing import Any
+
+from imgpipe.formats.jpegs.markers import JpegError
+from imgpipe.image import Pixels
+
+__all__ = ["LIBRARY_BYTES", "Scanlines", "is_there"]
+
+LIBRARY_BYTES = 56 << 20
+"""Memory of OpenImageIO once it has read a file."""
+
+_BAND_ROWS, _BAND_BYTES = 64, 4 << 20
+_MESSAGE = re.compile(r'(?:JPEG error: )?(.*?)(?: \("[^"]*"\))?')
+_HARMLESS = "JFIF revision"
+
+
+def is_there() -> bool:
+    """Whether OpenImageIO is installed."""
+    return importlib.util.find_spec("OpenImageIO") is not None
+
+
+class Scanlines:
+    """A reading position in a JPEG file, moving down row by row.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    shape : (int, int, int)
+        Rows, columns and channels that it must have.
+
+    Raises
+    ------
+    JpegError
+        If it cannot be read.
+    """
+
+    def __init__(self, path: str, shape: tuple[int, int, int]) -> None:
+        self.next = 0
+        self._channels, self._step = shape[2], band_rows(shape[1] * shape[2])
+        library = _library()
+        found = library.ImageInput.open(path)
+        if found is None:
+            _must_be_well(library.geterror())
+            raise JpegError("its header cannot be read")
+        self._input: Any = found
+        spec = found.spec()
+        if (spec.height, spec.width, spec.nchannels) != shape or spec.format != library.UINT8:
+            self.close()
+            raise JpegError("it is not what its header declares")
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out`, shape (rows, width, channels), with the next rows.
+
+        Raises
+        ------
+        JpegError
+            If the rows are not there or are damaged.
+        """
+        kind = _library().UINT8
+        for start in range(0, len(out), self._step):
+            rows = out[start : start + self._step]
+            end = self.next + len(rows)
+            pixels = self._input.read_scanlines(self.next, end, 0, 0, self._channels, kind)
+            _must_be_well(self._input.geterror())
+            if pixels is None or pixels.shape != rows.shape:
+                raise JpegError("its pixels cannot be decoded")
+            rows[...] = pixels
+            self.next = end
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+
+
+def band_rows(row_bytes: int) -> int:
+    """Return the rows that are decoded at once."""
+    return max(1, min(_BAND_ROWS, _BAND_BYTES // row_bytes))
+
+
+@functools.cache
+def _library() -> Any:
+    import OpenImageIO  # noqa: PLC0415 - large
+
+    OpenImageIO.attribute("threads", 1)
+    OpenImageIO.attribute("limits:imagesize_MB", 0)  # imgpipe has limits of its own
+    atexit.register(gc.unfreeze)  # it prints a page about objects that the last collection leaves
+    return OpenImageIO
+
+
+def _must_be_well(message: str) -> None:
+    lines = [line for line in message.splitlines() if line and _HARMLESS not in line]
+    if not lines:
+        return
+    match = _MESSAGE.fullmatch(lines[0])
+    reason = match[1] if match else lines[0]
+    if "Premature end of JPEG file" in reason:
+        raise JpegError("its pixels end too early")
+    raise JpegError(f"its pixels cannot be decoded ({reason.strip().rstrip('.').lower()})")
