@@ -24,6 +24,7 @@ from imgpipe.testing import FormatSuite
 from imgpipe.testing.files import taken_out
 from imgpipe.testing.pictures import noise
 
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 SAVED: dict[str, tuple[int, dict[str, Any]]] = {
     "gray": (1, {}),
@@ -242,26 +243,26 @@ def test_options_are_those_of_the_file(subsampling: str, ratio: int, tmp_path: P
 def test_metadata_is_carried(tmp_path: Path) -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(200_000)
     exif = Image.Exif()
-    exif[0x010E] = "a picture"
+    exif[0x010E], exif[0x0112] = "a picture", 3
     given = {
         "exif": exif.tobytes(),
         "icc_profile": icc,
-        "xmp": b"<x:xmpmeta/>",
+        "xmp": XMP,
         "dpi": (300, 150),
         "comment": "caf\u00e9".encode(),
     }
     saved(tmp_path / "a.jpg", 20, 30, **given)
     about = imgpipe.info(tmp_path / "a.jpg").metadata
-    assert (about.icc, about.xmp) == (icc, b"<x:xmpmeta/>")
+    assert (about.icc, about.xmp) == (icc, XMP)
     assert about.exif == given["exif"][6:]
-    assert about.dpi == (300, 150)
+    assert (about.dpi, about.orientation) == ((300, 150), 3)
     assert [(each.keyword, each.text) for each in about.texts] == [("Comment", "caf\u00e9")]
     imgpipe.run(tmp_path / "a.jpg", blur(), tmp_path / "b.jpg", executor="serial")
     with Image.open(tmp_path / "b.jpg") as made:
         by = made.info
         assert made.getexif()[0x010E] == "a picture"
     assert by["icc_profile"] == icc
-    assert by["xmp"] == b"<x:xmpmeta/>"
+    assert by["xmp"] == XMP
     assert by["dpi"] == (300, 150)
     assert by["comment"].decode() == "caf\u00e9"
 
