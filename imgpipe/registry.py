@@ -290,6 +290,30 @@ FORMATS = Registry(
             suffixes=(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff"),
             magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         ),
+        "jpegxl": Member(
+            "imgpipe.formats.jpegxl",
+            "JPEG XL, whole; lossless unless a quality is given.",
+            name="JPEG XL",
+            suffixes=(".jxl",),
+            magic=(b"\xff\n", b"\0\0\0\x0cJXL \r\n\x87\n"),
+            options=(
+                OptionHelp(
+                    "--quality",
+                    "integer",
+                    "Quality of a lossy file; lossless without it. (between 1 and 100)",
+                ),
+                OptionHelp(
+                    "--lossless/--no-lossless",
+                    "",
+                    "Every value is kept, whatever the quality. [default: False]",
+                ),
+                OptionHelp(
+                    "--effort",
+                    "integer",
+                    "1 is fast, 9 is slow; 1 without loss, else 3 by default. (between 1 and 9)",
+                ),
+            ),
+        ),
     },
     group="imgpipe.formats",
 )

@@ -1,0 +1,34 @@
+"""EXIF for containers that have no other place for the resolution, or for the orientation."""
+
+from __future__ import annotations
+
+import logging
+
+from imgpipe import exif
+from imgpipe.metadata import Metadata
+
+__all__ = ["exif_of"]
+
+_log = logging.getLogger(__name__)
+
+
+def exif_of(known: Metadata, name: str) -> bytes | None:
+    """Return the EXIF block that also says the resolution and the orientation of an image.
+
+    Parameters
+    ----------
+    known : Metadata
+        The metadata of the image.
+    name : str
+        The file, for warnings.
+    """
+    block = known.exif
+    try:
+        if known.pixels_per_metre is not None:
+            block = exif.with_density(block, known.pixels_per_metre)
+        if known.orientation != (1 if block is None else exif.orientation(block)):
+            block = exif.oriented(block, known.orientation)
+    except ValueError as error:
+        _log.warning("%s: left out damaged EXIF: %s", name, error)
+        return None
+    return block

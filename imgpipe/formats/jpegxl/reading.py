@@ -1,0 +1,112 @@
+"""JPEG XL files as sources of pixels."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.codecs import must_decode
+from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.jpegxl.colours import metadata_of
+from imgpipe.formats.jpegxl.container import read_parts
+from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_header
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.image import ImageInfo, Pixels, check_pixels
+
+__all__ = ["Decoder", "open_source"]
+
+_log = logging.getLogger(__name__)
+
+# Memory of the decoder for a sample, and for a pixel; see benchmarks/codec_memory.py.
+_SAMPLE_BYTES = {1: 5, 2: 5, 4: 9}
+_FIXED_BYTES = 24 << 20
+
+
+def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
+    """Open a JPEG XL file: read everything but its pixels.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
+    """
+    name = origin.name
+    must_decode("JPEGXL", name)
+    try:
+        with origin.open() as file:
+            size = size_of(file)
+            parts = read_parts(file, size, name)
+        header = read_header(parts.head)
+    except ValueError as error:
+        raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
+    check_pixels(header.height, header.width, name, max_pixels)
+    _must_be_known(header, name)
+    colours = 1 if header.colouring.space == GRAY else 3
+    has_alpha = ALPHA in header.extra
+    info = ImageInfo(
+        header.height,
+        header.width,
+        colours + has_alpha,
+        _dtype(header),
+        colours if has_alpha else None,
+        "gray" if colours == 1 else "rgb",
+        metadata_of(header, parts, name),
+    )
+    return DecodedSource(info, origin, Decoder(info, header.bits), size)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decoder of an image whose samples have so many bits."""
+
+    info: ImageInfo
+    bits: int
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the decoder."""
+        samples = self.info.pixels * self.info.channels
+        return _FIXED_BYTES + samples * _SAMPLE_BYTES[max(1, self.info.dtype.itemsize)]
+
+    def decode_into(self, data: bytes, out: Pixels) -> None:
+        """Fill `out`."""
+        shape = out.shape[:2] if out.shape[2] == 1 else out.shape
+        pixels = imagecodecs.jpegxl_decode(
+            data, index=0, keeporientation=True, numthreads=1, out=out.reshape(shape)
+        )
+        fill(out, pixels)
+        if self.bits < 8:  # as PNG does
+            np.take(_scaled(self.bits), out, out=out, mode="clip")
+
+
+def _must_be_known(header: Header, name: str) -> None:
+    """Refuse what imgpipe does not read, and say what it leaves out."""
+    others = [kind for kind in header.extra if kind != ALPHA]
+    if BLACK in others:
+        raise FormatError(f"{name}: is CMYK, which imgpipe does not read in JPEG XL; convert it")
+    if header.associated:
+        raise FormatError(f"{name}: has colours multiplied by alpha; convert it first")
+    if others and header.colouring.space == GRAY and ALPHA not in header.extra:
+        raise FormatError(f"{name}: has channels beside gray; convert it first")
+    if others:
+        _log.warning("%s: left out the channels beside colour and alpha", name)
+    if header.frames:
+        _log.warning("%s: is an animation, and its first frame is read", name)
+
+
+def _dtype(header: Header) -> np.dtype[np.generic]:
+    if header.floating:
+        return np.dtype(np.float16 if header.bits == 16 else np.float32)
+    if header.bits > 16:
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8 if header.bits <= 8 else np.uint16)
+
+
+def _scaled(bits: int) -> Pixels:
+    """Return the levels of `bits` bits, in eight."""
+    most = (1 << bits) - 1
+    return (np.arange(most + 1) * 255 // most).astype(np.uint8)

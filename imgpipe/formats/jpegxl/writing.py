@@ -1,0 +1,107 @@
+"""JPEG XL files as sinks of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import imagecodecs
+import numpy as np
+
+from imgpipe.formats.base import Data
+from imgpipe.formats.codecs import must_encode
+from imgpipe.formats.described import exif_of
+from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.jpegxl.colours import colouring_of, with_loss
+from imgpipe.formats.jpegxl.container import codestream_of, contained
+from imgpipe.formats.jpegxl.header import Colouring, with_header
+from imgpipe.formats.target import Target
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.parameters import Between
+
+__all__ = ["Encoder", "open_sink"]
+
+_EFFORT, _EFFORT_OF_LOSS = 1, 3
+_PIECE = 1 << 20  # samples that are made linear at once
+
+# Memory of the encoder for a sample, the returned file included; see benchmarks/codec_memory.py.
+_LOSSLESS_BYTES = {1: 3, 2: 6, 4: 12}
+_SLOW_BYTES = 40
+_LOSSY_BYTES = 10
+_FIXED_BYTES = 24 << 20
+
+
+def open_sink(
+    target: Target,
+    info: ImageInfo,
+    *,
+    quality: Annotated[
+        int | None, Between(1, 100), "Quality of a lossy file; lossless without it."
+    ] = None,
+    lossless: Annotated[bool, "Every value is kept, whatever the quality."] = False,
+    effort: Annotated[
+        int | None, Between(1, 9), "1 is fast, 9 is slow; 1 without loss, else 3 by default."
+    ] = None,
+) -> EncodedSink:
+    """Begin a JPEG XL file.
+
+    Raises
+    ------
+    UsageError
+        If imagecodecs was built without JPEG XL.
+    """
+    must_encode("JPEGXL", target.name)
+    quality = None if lossless else quality
+    colouring = colouring_of(info) if quality is None else with_loss(info, target.name)
+    if effort is None:
+        effort = _EFFORT if quality is None else _EFFORT_OF_LOSS
+    block = exif_of(info.metadata, target.name)
+    info = replace(info, metadata=replace(info.metadata, exif=block))
+    return EncodedSink(target, info, Encoder(info, quality, effort, colouring))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encoder of an image."""
+
+    info: ImageInfo
+    quality: int | None
+    effort: int
+    colouring: Colouring
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the encoder, and of the file."""
+        info, size = self.info, self.info.dtype.itemsize
+        sample = _LOSSY_BYTES if self.quality else _LOSSLESS_BYTES[size]
+        if not self.quality and self.effort > 1:
+            sample = _SLOW_BYTES
+        return _FIXED_BYTES + info.pixels * info.channels * sample
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file."""
+        info, known = self.info, self.info.metadata
+        if self.quality is not None and pixels.dtype == np.uint16:
+            _make_linear(pixels, info.alpha)  # as imagecodecs takes 16 bits
+        made = imagecodecs.jpegxl_encode(
+            pixels[..., 0] if info.channels == 1 else pixels,
+            level=self.quality,
+            lossless=self.quality is None,
+            effort=self.effort,
+            numthreads=1,
+        )
+        codestream, level = codestream_of(made)
+        profile = known.icc if self.quality is None else None
+        codestream = with_header(codestream, known.orientation, self.colouring, profile)
+        return b"".join(contained(codestream, level, known.exif, known.xmp))
+
+
+def _make_linear(pixels: Pixels, alpha: int | None) -> None:
+    """Undo the transfer curve of sRGB (IEC 61966-2-1) in place."""
+    value = np.arange(65536) / 65535
+    curve = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    table = (curve * 65535 + 0.5).astype(np.uint16)
+    colours = pixels if alpha is None else pixels[..., :alpha]
+    step = max(1, _PIECE // max(1, pixels[0].size))
+    for y in range(0, len(pixels), step):
+        colours[y : y + step] = table[colours[y : y + step]]
