@@ -129,8 +129,10 @@ def warm(form: Format, info: ImageInfo, options: dict[str, Any]) -> None:
 def picture(shape: tuple[int, int, int], dtype: str, kind: str) -> Pixels:
     """Return noise, or something as smooth as a photograph."""
     if kind == "noise":
-        return noise(shape, dtype) if dtype[0] == "u" else np.random.default_rng(0).random(
-            shape, np.float32
+        return (
+            noise(shape, dtype)
+            if dtype[0] == "u"
+            else np.random.default_rng(0).random(shape, np.float32)
         )
     rng, out = np.random.default_rng(0), np.zeros(shape, np.float32)
     for step in (1, 4, 16, 64):

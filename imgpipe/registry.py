@@ -314,6 +314,31 @@ FORMATS = Registry(
                 ),
             ),
         ),
+        "webp": Member(
+            "imgpipe.formats.webp",
+            "WebP, whole; lossy or lossless, animations.",
+            name="WebP",
+            suffixes=(".webp",),
+            magic=(b"RIFF????WEBP",),
+            options=(
+                OptionHelp(
+                    "--quality",
+                    "integer",
+                    "1 is the smallest file, 100 the closest to the image. (between 1 and 100) "
+                    "[default: 80]",
+                ),
+                OptionHelp(
+                    "--lossless/--no-lossless",
+                    "",
+                    "Every value is kept, whatever the quality. [default: False]",
+                ),
+                OptionHelp(
+                    "--effort",
+                    "integer",
+                    "0 is fast, 6 is slow with a small file. (between 0 and 6) [default: 2]",
+                ),
+            ),
+        ),
     },
     group="imgpipe.formats",
 )

@@ -1,6 +1,6 @@
 """Container of a JPEG XL file: the codestream, and metadata beside it.
 
-The codestream may stand in the file by itself. In a container it is one box or several, and EXIF and
+The codestream may stand in the file by itself. In a container it is one box or several. EXIF and
 XMP are boxes before or after it, which may be compressed.
 """
 

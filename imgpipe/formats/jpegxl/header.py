@@ -1,7 +1,7 @@
 """Header of a JPEG XL codestream (ISO/IEC 18181-1, annex D): read, and changed.
 
 imagecodecs neither tells what a file holds before it is decoded, nor writes an orientation or an
-ICC profile. The header ends on a byte of its own in front of the first frame, so it can be replaced.
+ICC profile. The header ends with a byte, in front of the first frame, so it can be replaced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from imgpipe.formats.base import Data
 from imgpipe.formats.jpegxl.bits import BitReader, BitWriter
 from imgpipe.formats.jpegxl.profile import append_profile
 
-__all__ = ["GRAY", "LINEAR", "SIGNATURE", "XYB", "Colouring", "Header", "read_header", "with_header"]
+__all__ = [
+    "GRAY",
+    "LINEAR",
+    "SIGNATURE",
+    "XYB",
+    "Colouring",
+    "Header",
+    "read_header",
+    "with_header",
+]
 
 SIGNATURE = b"\xff\n"
 HEADER_BYTES = 4096  # of a codestream, which hold its header; a profile is not part of it

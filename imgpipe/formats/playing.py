@@ -1,0 +1,89 @@
+"""Playing of animations: frame after frame, by a plugin of Pillow.
+
+A frame may depend on those before it. So the place that was reached is kept from frame to frame,
+unless the image is large; then every frame is decoded from the first one on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import threading
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imgpipe.formats.decoded import fill
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["FrameDecoder"]
+
+_KEPT_BYTES = 16 << 20  # of an animation that is kept open
+_COPIES = 4  # of the pixels of a frame, with four channels: Pillow's own, and the way to NumPy
+_LIBRARY_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class FrameDecoder:
+    """Decoder of one frame of an animation.
+
+    Attributes
+    ----------
+    info : ImageInfo
+        The frame.
+    plugin : str
+        Module and class of Pillow's.
+    page : int
+        Number of the frame.
+    frames : int
+        Frames of the file.
+    """
+
+    info: ImageInfo
+    plugin: tuple[str, str]
+    page: int = 0
+    frames: int = 1
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of Pillow and of the decoder."""
+        return _LIBRARY_BYTES + _COPIES * 4 * self.info.pixels
+
+    def decode_into(self, data: bytes, out: Pixels) -> None:
+        """Fill `out`."""
+        key = self.plugin, len(data), zlib.crc32(data)
+        image = _taken(key, self.page)
+        if image is None:
+            image = _opened(self.plugin, data)
+        image.seek(self.page)
+        image.load()
+        modes = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+        wanted = modes[out.shape[2]]
+        shown = image if image.mode == wanted else image.convert(wanted)
+        fill(out, np.asarray(shown))
+        if self.page + 1 < self.frames and 4 * self.info.pixels + len(data) <= _KEPT_BYTES:
+            _keep(key, self.page, image)
+
+
+_lock = threading.Lock()
+_kept: list[tuple[Any, int, Any]] = []
+
+
+def _taken(key: Any, page: int) -> Any:
+    """Return an animation that has not passed `page`, if there is one; nobody else has it then."""
+    with _lock:
+        found = _kept.pop() if _kept else None
+    return found[2] if found is not None and found[0] == key and found[1] <= page else None
+
+
+def _keep(key: Any, page: int, image: Any) -> None:
+    with _lock:
+        _kept[:] = [(key, page, image)]
+
+
+def _opened(plugin: tuple[str, str], data: bytes) -> Any:
+    """Open an animation, whose size was checked: `PIL.Image.open` has another limit."""
+    module, name = plugin
+    return getattr(importlib.import_module(module), name)(io.BytesIO(data))

@@ -1,0 +1,171 @@
+"""WebP files as sinks of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import imagecodecs
+
+from imgpipe.formats.base import Data
+from imgpipe.formats.codecs import must_encode
+from imgpipe.formats.composing import ComposedAlbum
+from imgpipe.formats.described import exif_of
+from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.frames import Album, Timing
+from imgpipe.formats.target import Target
+from imgpipe.formats.webp.riff import (
+    ALPHA,
+    ANIMATED,
+    EXIF,
+    PROFILE,
+    XMP,
+    chunk,
+    chunks_in,
+    extended,
+    file_of,
+    three,
+)
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.metadata import Metadata
+from imgpipe.parameters import Between
+
+__all__ = ["Encoder", "open_album", "open_sink"]
+
+_PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
+_USUAL = 0.1  # seconds of a frame, where nothing is said
+_REPLACES = 0b10  # a frame takes the place of what was there, and is not mixed with it
+
+# Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
+_LOSSY_BYTES = 12
+_LOSSLESS_BYTES = 40
+_FIXED_BYTES = 8 << 20
+
+Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
+Lossless = Annotated[bool, "Every value is kept, whatever the quality."]
+Effort = Annotated[int, Between(0, 6), "0 is fast, 6 is slow with a small file."]
+
+
+def open_sink(
+    target: Target,
+    info: ImageInfo,
+    *,
+    quality: Quality = 80,
+    lossless: Lossless = False,
+    effort: Effort = 2,
+) -> EncodedSink:
+    """Begin a WebP file.
+
+    Raises
+    ------
+    UsageError
+        If imagecodecs was built without WebP.
+    """
+    must_encode("WEBP", target.name)
+    exif = exif_of(info.metadata, target.name)
+    return EncodedSink(target, info, Encoder(info, exif, quality, effort, lossless))
+
+
+def open_album(
+    target: Target,
+    count: int,
+    timing: Timing | None,
+    *,
+    quality: Quality = 80,
+    lossless: Lossless = False,
+    effort: Effort = 2,
+) -> Album:
+    """Begin an animation.
+
+    Raises
+    ------
+    UsageError
+        If imagecodecs was built without WebP.
+    """
+    must_encode("WEBP", target.name)
+    return ComposedAlbum(target, Animation(target.name, timing, quality, effort, lossless))
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encoder of an image."""
+
+    info: ImageInfo
+    exif: bytes | None
+    quality: int
+    effort: int
+    lossless: bool
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the encoder, and of the file."""
+        each = _LOSSLESS_BYTES if self.lossless else _LOSSY_BYTES
+        return _FIXED_BYTES + each * self.info.pixels
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file."""
+        known = self.info.metadata
+        made = imagecodecs.webp_encode(
+            pixels, level=self.quality, lossless=self.lossless, method=self.effort, numthreads=1
+        )
+        # The encoder drops alpha if all is opaque; the flag brings it back.
+        flags = ALPHA * (self.info.alpha is not None)
+        flags |= _flags(known, self.exif)
+        if not flags:
+            return made
+        parts = extended(flags, self.info.height, self.info.width)
+        if known.icc:
+            parts += chunk(b"ICCP", known.icc)
+        for kind, content in chunks_in(made):
+            if kind in _PIXELS:
+                parts += chunk(kind, content)
+        return file_of(parts + _last_chunks(self.exif, known.xmp))
+
+
+@dataclass(frozen=True)
+class Animation:
+    """An animation: its frames are images of their own, without their containers."""
+
+    name: str
+    timing: Timing | None
+    quality: int
+    effort: int
+    lossless: bool
+
+    def encoder(self, info: ImageInfo) -> Encoder:
+        """Return the encoder of a frame."""
+        bare = replace(info, metadata=Metadata())
+        return Encoder(bare, None, self.quality, self.effort, self.lossless)
+
+    def part(self, number: int, info: ImageInfo, content: bytes) -> bytes:
+        """Return the chunk of a frame."""
+        seconds = _USUAL if self.timing is None else self.timing.seconds[number]
+        place = bytes(6) + three(info.width - 1) + three(info.height - 1)
+        about = place + three(min(round(seconds * 1000), 0xFFFFFF)) + bytes([_REPLACES])
+        pixels = [each for each in chunks_in(content) if each[0] in _PIXELS]
+        return b"".join(chunk(b"ANMF", about, *(p for one in pixels for p in chunk(*one))))
+
+    def head(self, infos: tuple[ImageInfo, ...], size: int) -> bytes:
+        """Return the chunks before the frames."""
+        known, exif = infos[0].metadata, exif_of(infos[0].metadata, self.name)
+        height, width = (max(sides) for sides in zip(*(i.shape[:2] for i in infos), strict=True))
+        transparent = any(info.alpha is not None or info.shape[:2] != (height, width)
+                          for info in infos)  # fmt: skip
+        loop = 0 if self.timing is None else min(self.timing.loop, 65535)
+        head = extended(ANIMATED | ALPHA * transparent | _flags(known, exif), height, width)
+        head += chunk(b"ICCP", known.icc) if known.icc else []
+        head += chunk(b"ANIM", bytes(4) + loop.to_bytes(2, "little"))
+        return file_of(head, more=size + len(self.tail(infos)))
+
+    def tail(self, infos: tuple[ImageInfo, ...]) -> bytes:
+        """Return the chunks after the frames."""
+        known = infos[0].metadata
+        return b"".join(_last_chunks(exif_of(known, self.name), known.xmp))
+
+
+def _flags(known: Metadata, exif: bytes | None) -> int:
+    return PROFILE * bool(known.icc) | EXIF * bool(exif) | XMP * bool(known.xmp)
+
+
+def _last_chunks(exif: bytes | None, xmp: bytes | None) -> list[Data]:
+    return (chunk(b"EXIF", exif) if exif else []) + (chunk(b"XMP ", xmp) if xmp else [])
