@@ -1,4 +1,4 @@
-"""Memory of the codecs that take the whole image, beside the pixels; compared with what is declared.
+"""Memory of codecs that take the whole image, beside its pixels: measured, and declared.
 
     python benchmarks/codec_memory.py [NAME ...] [--megapixels 4]
 

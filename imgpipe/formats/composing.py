@@ -13,13 +13,11 @@ from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.encoded import EncodedSink, WholeEncoder
 from imgpipe.formats.nameless import NamelessFile
-from imgpipe.formats.target import FilePlace, Target
+from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo
 from imgpipe.publish import explained
 
 __all__ = ["ComposedAlbum", "Composer"]
-
-_PIECE_BYTES = 1 << 20
 
 
 class Composer(Protocol):
@@ -57,7 +55,9 @@ class ComposedAlbum:
 
     def frame(self, info: ImageInfo) -> EncodedSink:
         """Return the sink of the next frame."""
-        return EncodedSink(_Frame(self, info), info, self._composer.encoder(info))
+        return EncodedSink(
+            _Frame(self, info, self._target.name), info, self._composer.encoder(info)
+        )
 
     def keep(self, info: ImageInfo, content: bytes) -> None:
         """Take an encoded frame.
@@ -81,8 +81,7 @@ class ComposedAlbum:
         """Publish the file and return its size in bytes."""
         infos = tuple(self._infos)
         self._target.write(self._composer.head(infos, self._size))
-        os.lseek(self._store.fd, 0, os.SEEK_SET)
-        while piece := os.read(self._store.fd, _PIECE_BYTES):
+        for piece in self._store.pieces():
             self._target.write(piece)
         self._target.write(self._composer.tail(infos))
         size = self._target.commit()
@@ -96,33 +95,33 @@ class ComposedAlbum:
 
 
 class _Frame:
-    """The target of a frame: a file that becomes part of the animation."""
+    """The target of a frame, which becomes a part of the animation."""
 
-    def __init__(self, album: ComposedAlbum, info: ImageInfo) -> None:
-        self.name, self.size = album._target.name, 0  # noqa: SLF001 - they belong together
-        self._album, self._info, self._file = album, info, NamelessFile()
+    amends = False
+
+    def __init__(self, album: ComposedAlbum, info: ImageInfo, name: str) -> None:
+        self.name, self.size = name, 0
+        self._album, self._info = album, info
+        self._parts: list[bytes] = []
 
     def write(self, *parts: Data) -> None:
         """Append `parts`."""
-        raise NotImplementedError("a frame is written at its place")
+        self._parts += map(bytes, parts)
 
     def amend(self, position: int, data: Data) -> None:
-        """Change written bytes."""
-        raise NotImplementedError("a frame is written at its place")
+        """Change nothing: what is written stays."""
+        raise NotImplementedError("the bytes of a frame cannot be changed")
 
-    def place(self, size: int) -> FilePlace:
-        """Let workers write anywhere in it."""
-        return FilePlace(self.name, self._file.path)
+    def place(self, size: int) -> None:
+        """Return nothing: there is no file."""
 
     def commit(self) -> int:
         """Give the frame to the animation."""
-        with open(self._file.path, "rb") as file:
-            content = file.read()
-        self.size = len(content)
-        self._file.close()
+        content = b"".join(self._parts)
+        self.abort()
         self._album.keep(self._info, content)
-        return self.size
+        return len(content)
 
     def abort(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        self._parts.clear()

@@ -12,10 +12,10 @@ from typing import ClassVar, Literal, Protocol
 from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.decoded import CODEC_ERRORS
-from imgpipe.formats.nameless import NamelessFile
 from imgpipe.formats.raw import RawPlacer, RawSource
 from imgpipe.formats.scratch import Scratch
-from imgpipe.formats.target import FilePlace, Place, Target
+from imgpipe.formats.spooled import SpooledTarget
+from imgpipe.formats.target import Place, Target
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
@@ -89,32 +89,23 @@ class EncodedSink:
         self.info, self._target = info, target
         self.seal_bytes = info.nbytes + encoder.work_bytes
         self._scratch = Scratch(info)
-        self._spool: NamelessFile | None = None
-        out: Place | None = target.place(0)
+        out = target.place(0)
         if out is None:
-            self._spool = NamelessFile()
-            out = FilePlace(target.name, self._spool.path)
+            self._target = spool = SpooledTarget(target)
+            out = spool.place(0)
         scratch = self._scratch
         self.placer = EncodedPlacer(scratch.placer, scratch.source, encoder, out, target.name)
 
     def commit(self) -> int:
         """Publish the file; return its size in bytes."""
-        if self._spool is not None:
-            for piece in self._spool.pieces():
-                self._target.write(piece)
         size = self._target.commit()
-        self._free()
+        self._scratch.abort()
         return size
 
     def abort(self) -> None:
         """Leave nothing behind."""
         self._target.abort()
-        self._free()
-
-    def _free(self) -> None:
         self._scratch.abort()
-        if self._spool is not None:
-            self._spool.close()
 
 
 def encoded(encoder: WholeEncoder, pixels: Pixels, name: str) -> Data:

@@ -54,7 +54,7 @@ def read_parts(file: BinaryIO, size: int, name: str) -> Parts:
     head = file.read(HEADER_BYTES)
     if head.startswith(SIGNATURE):
         return Parts(head)
-    head, found = b"", {}
+    head, found = b"", dict[bytes, bytes]()
     for one in spans(file, 0, size):
         if one.kind in (b"jxlc", b"jxlp") and len(head) < HEADER_BYTES:
             start = one.start + 4 * (one.kind == b"jxlp")
@@ -72,7 +72,7 @@ def read_parts(file: BinaryIO, size: int, name: str) -> Parts:
     return Parts(head, _exif(found.get(_EXIF), name), found.get(_XMP))
 
 
-def codestream_of(content: bytes) -> tuple[memoryview, int | None]:
+def codestream_of(content: bytes | bytearray) -> tuple[memoryview, int | None]:
     """Return the codestream in a file that imagecodecs made, and the level that it declares."""
     if content.startswith(SIGNATURE):
         return memoryview(content), None

@@ -92,8 +92,8 @@ class Encoder:
         )
         codestream, level = codestream_of(made)
         profile = known.icc if self.quality is None else None
-        codestream = with_header(codestream, known.orientation, self.colouring, profile)
-        return b"".join(contained(codestream, level, known.exif, known.xmp))
+        parts = with_header(codestream, known.orientation, self.colouring, profile)
+        return b"".join(contained(parts, level, known.exif, known.xmp))
 
 
 def _make_linear(pixels: Pixels, alpha: int | None) -> None:

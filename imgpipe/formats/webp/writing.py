@@ -112,11 +112,11 @@ class Encoder:
         flags = ALPHA * (self.info.alpha is not None)
         flags |= _flags(known, self.exif)
         if not flags:
-            return made
+            return memoryview(made)
         parts = extended(flags, self.info.height, self.info.width)
         if known.icc:
             parts += chunk(b"ICCP", known.icc)
-        for kind, content in chunks_in(made):
+        for kind, content in chunks_in(memoryview(made)):
             if kind in _PIXELS:
                 parts += chunk(kind, content)
         return file_of(parts + _last_chunks(self.exif, known.xmp))
