@@ -246,6 +246,8 @@ def _meant(*args: Any, **options: Any) -> dict[str, Any]:
     chain = chain_from(given["filter"], given.pop("halo", None), given.pop("dtype", None))
     ends = ("src", "dst", "max_pixels", "compression", "alpha", "save")
     must_be_meant(*(given.get(name) for name in ends))
+    for name in ("autorotate", "strip"):
+        arguments.flag(given.get(name, False), name)
     if given.get("region") is not None:
         given["region"] = arguments.box(given["region"], "region")
     return given | {"filter": chain}

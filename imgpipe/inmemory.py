@@ -12,7 +12,7 @@ from imgpipe import arguments
 from imgpipe.admission import Alpha, admitted, as_array
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
-from imgpipe.chains.stages import resolve
+from imgpipe.chains.stages import compute, input_box, resolve, seen
 from imgpipe.engine.pipeline import run_between
 from imgpipe.engine.planning import chosen
 from imgpipe.errors import UsageError
@@ -109,7 +109,12 @@ def apply(
     return out
 
 
-def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) -> Pixels:
+def read(
+    src: SourceLike,
+    box: Box | tuple[int, int, int, int] | None = None,
+    *,
+    autorotate: bool = True,
+) -> Pixels:
     """Return the pixels of an image file.
 
     Parameters
@@ -118,6 +123,8 @@ def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) ->
         The file, or a binary file with its bytes, such as ``io.BytesIO(data)``.
     box : Box or (y0, x0, y1, x1), optional
         The part to read; the whole image by default.
+    autorotate : bool, default True
+        Return the upright image, if the file says that it is turned.
 
     Returns
     -------
@@ -131,11 +138,20 @@ def read(src: SourceLike, box: Box | tuple[int, int, int, int] | None = None) ->
     InputError
         If the file cannot be read.
     """
+    turned = arguments.flag(autorotate, "autorotate")
     source = open_source(src)
-    whole = source.info.box
+    stages = resolve((), source.info, autorotate=turned)
+    whole = stages[-1].after.box if stages else source.info.box
     box = whole if box is None else arguments.box(box, "box")
     if not whole.contains(box):
         raise UsageError(f"{source.name}: {box} is not inside the image, {whole}")
+    stored = input_box(stages, box, source.info)
+    pixels = _stored(source, stored)
+    return compute(stages, box, lambda part: pixels[part.within(stored)])
+
+
+def _stored(source: Source, box: Box) -> Pixels:
+    """Return pixels of a file as it stores them, in an array of the caller's own."""
     if source.access == "random":
         return np.array(source.read(box))
     if source.access == "whole":
@@ -194,15 +210,18 @@ def write(
         sink.abort()
 
 
-def info(src: SourceLike) -> ImageInfo:
+def info(src: SourceLike, *, autorotate: bool = True) -> ImageInfo:
     """Return size, type and metadata of an image file. No pixel is read.
+
+    They are those of the upright image, unless `autorotate` is False.
 
     Raises
     ------
     InputError
         If the file cannot be read.
     """
-    return open_source(src).info
+    found = open_source(src).info
+    return seen(found) if arguments.flag(autorotate, "autorotate") else found
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.admission import admitted
 from imgpipe.borders import BORDERS, Border
-from imgpipe.chains.stages import Read, extended
+from imgpipe.chains.stages import Read, Stage, compute, extended, resolve
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
@@ -31,6 +32,7 @@ def iter_chunks(
     halo: int | Halo = 0,
     border: Border = "edge",
     max_pixels: int | str | None = None,
+    autorotate: bool = True,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Iterate over an image file in chunks, row of chunks by row of chunks.
 
@@ -49,6 +51,8 @@ def iter_chunks(
         Values of pixels beyond the image, in the words of `numpy.pad`.
     max_pixels : int or str, optional
         Larger images are errors; 4 gigapixels by default.
+    autorotate : bool, default True
+        Iterate over the upright image, if the file says that it is turned.
 
     Yields
     ------
@@ -75,7 +79,10 @@ def iter_chunks(
     arguments.one_of(border, "border", BORDERS)
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
-    return _chunks(_opened(src, max_pixels), cut, context, border)
+    turned = arguments.flag(autorotate, "autorotate")
+    source = _opened(src, max_pixels)
+    stages = resolve((), source.info, autorotate=turned)
+    return _chunks(source, stages, cut, context, border)
 
 
 def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | str | None) -> Source:
@@ -86,15 +93,20 @@ def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | str | None) 
 
 
 def _chunks(
-    source: Source, size: tuple[int, int], halo: Halo, border: Border
+    source: Source,
+    stages: tuple[Stage, ...],
+    size: tuple[int, int],
+    halo: Halo,
+    border: Border,
 ) -> Iterator[tuple[Box, Pixels]]:
-    info = source.info
+    info = stages[-1].after if stages else source.info
+    goes_back = (border == "wrap" and halo[0]) or not all(stage.in_order for stage in stages)
     with CleanupStack() as held:
-        if source.access == "sequential" and border == "wrap" and halo[0]:
+        if source.access == "sequential" and goes_back:
             scratch = copied_to_scratch(source, lambda _: None, lambda: None)
             held.callback(scratch.abort)
             source = scratch.source
-        read = _reader(source, held)
+        read = partial(compute, stages, read=_reader(source, held))
         for box in info.box.cut(*size):
             yield box, np.array(extended(read, box.grow(halo), info, border))
 

@@ -46,6 +46,7 @@ def measure(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     progress: bool = False,
+    autorotate: bool = True,
 ) -> T:
     """Reduce an image to one value, chunk by chunk. No image is written.
 
@@ -69,6 +70,8 @@ def measure(
         For bare functions in `filter`, as for `imgpipe.run`.
     alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout, progress : optional
         As for `imgpipe.run`.
+    autorotate : bool, default True
+        Measure the upright image, if the file says that it is turned.
 
     Returns
     -------
@@ -92,6 +95,7 @@ def measure(
     arguments.function(merge, "merge", "two results of function")
     if max_pixels is not None:
         arguments.size(max_pixels, "max_pixels")
+    upright = arguments.flag(autorotate, "autorotate")
     if filter is None and (halo is not None or dtype is not None):
         raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
@@ -104,7 +108,8 @@ def measure(
         image = admitted(src, alpha, name="src")
         source = SequentialArray(image.info, image.pixels)
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
-    found: T = measure_between(source, resolve(chain, source.info), options)
+    stages = resolve(chain, source.info, autorotate=upright)
+    found: T = measure_between(source, stages, options)
     return found
 
 

@@ -193,12 +193,11 @@ class Metadata:
             270: (0, -1, height, 1, 0, 0),
         }
         made = self._moved(moves[angle])
-        if angle == 180:
-            return made
-        made = made._edited(exif.swapped, _unchanged)
-        if made.pixels_per_metre is not None:
-            made = made._denser(made.pixels_per_metre[::-1])
-        return replace(made, pixel_aspect=made.pixel_aspect and made.pixel_aspect[::-1])
+        return made if angle == 180 else made._swapped()
+
+    def transposed(self) -> Metadata:
+        """Return the metadata of the image with rows and columns exchanged."""
+        return self._moved((0, 1, 0, 1, 0, 0))._swapped()
 
     def resized(self, before: tuple[int, int], after: tuple[int, int], *, exact: bool) -> Metadata:
         """Return the metadata of the image of other rows and columns, as large on paper as it was.
@@ -220,6 +219,13 @@ class Metadata:
 
     def _moved(self, move: Move) -> Metadata:
         return replace(self.displaced(), geo=self.geo and self.geo.moved(move))
+
+    def _swapped(self) -> Metadata:
+        """Return the metadata with the resolutions along x and y exchanged."""
+        made = self._edited(exif.swapped, _unchanged)
+        if made.pixels_per_metre is not None:
+            made = made._denser(made.pixels_per_metre[::-1])
+        return replace(made, pixel_aspect=made.pixel_aspect and made.pixel_aspect[::-1])
 
     def _denser(self, density: Density) -> Metadata:
         """Return the metadata with another resolution, wherever it is stated."""

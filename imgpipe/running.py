@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from imgpipe import arguments
@@ -60,6 +61,8 @@ def run(
     max_pixels: int | str | None = None,
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
+    strip: bool = False,
+    autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     progress: bool = False,
@@ -116,6 +119,11 @@ def run(
     save : dict, optional
         Options of the output format by name, such as ``{"compression": 3}``; ``imgpipe formats``
         lists them.
+    strip : bool, default False
+        Leave out all metadata but the ICC profile and what else decides how the pixels look.
+    autorotate : bool, default True
+        Turn the image upright first, if the file says that it is turned. The orientation in the
+        metadata of the output is then 1.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
@@ -137,7 +145,10 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     chain = chain_from(filter, halo, dtype)
-    ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
+    save = saved(save, compression)
+    ends = _opened(
+        src, chain, dst, region, max_pixels, save, alpha, autorotate=autorotate, strip=strip
+    )
     with ends as (source, stages, sink):
         return run_between(source, stages, sink, name_of(dst), options, control)
 
@@ -157,6 +168,8 @@ def plan_run(
     max_pixels: int | str | None = None,
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
+    strip: bool = False,
+    autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
 ) -> Plan:
@@ -166,7 +179,10 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     chain = chain_from(filter, halo, dtype)
-    ends = _opened(src, chain, dst, region, max_pixels, saved(save, compression), alpha)
+    save = saved(save, compression)
+    ends = _opened(
+        src, chain, dst, region, max_pixels, save, alpha, autorotate=autorotate, strip=strip
+    )
     with ends as (source, stages, sink):
         return plan_between(source, stages, sink, name_of(dst), options)
 
@@ -180,8 +196,12 @@ def _opened(
     max_pixels: int | str | None,
     save: Mapping[str, Any],
     alpha: Alpha,
+    *,
+    autorotate: bool,
+    strip: bool,
 ) -> Iterator[tuple[Source, tuple[Stage, ...], Sink]]:
     """Open both ends; leave nothing of the output unless it was committed."""
+    upright, bare = arguments.flag(autorotate, "autorotate"), arguments.flag(strip, "strip")
     must_take(dst, save)
     source = open_source(src, max_pixels, alpha)
     if region is not None:
@@ -189,8 +209,10 @@ def _opened(
 
         part = arguments.box(region, "region")
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
-    stages = resolve(chain, source.info)
+    stages = resolve(chain, source.info, autorotate=upright)
     after = stages[-1].after if stages else source.info
+    if bare:
+        after = replace(after, metadata=after.metadata.stripped())
     sink = open_sink(dst, after, save)
     if alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
         _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)

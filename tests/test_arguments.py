@@ -39,6 +39,7 @@ NO_BOX = [
     *((0, 0, 9, 9.5), (0, 0, "9", 9), (0, 0, True, 9), imgpipe.Box(3, 3, 3, 9), object()),
     *(imgpipe.Box(0, 0, 9.5, 9), (None,) * 4, (0, 0, 99, 99)),  # type: ignore[arg-type]
 ]
+NO_FLAG = [3, "yes", None, [], PHOTO]
 NO_FUNCTION = [3, "print", PHOTO]
 RUNNING: dict[str, list[Any]] = {
     "workers": [0, -1, *NO_WHOLE],
@@ -46,7 +47,7 @@ RUNNING: dict[str, list[Any]] = {
     "executor": ["magic", "", 3, [], {}, ThreadPoolExecutor, SerialExecutor, object(), np.zeros(3)],
     "on_event": [*NO_FUNCTION, [3], [print, None], {print}],
     "chunk": NO_PAIR,
-    "progress": [3, "yes", None, [], PHOTO],
+    "progress": NO_FLAG,
     "timeout": [0, -1, math.nan, math.inf, 1e300, "5", b"5", True, [5], object()],
 }
 BARE = {
@@ -63,6 +64,8 @@ FILE = {
     "compression": [-1, 10, *(given for given in NO_WHOLE if given not in (2, "2"))],
     "save": [3, "compression=3", ["compression"], {3: 3}, {"compression": 10}, {"quality": 3}],
     "alpha": ALPHA,
+    "strip": NO_FLAG,
+    "autorotate": NO_FLAG,
     **BARE,
 }
 IMAGES = [None, 3, "in.png", b"in.png", [], "", object()]
@@ -81,7 +84,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             **RUNNING,
         },
     ),
-    "read": (imgpipe.read, {"src": NO_PATH, "box": NO_BOX}),
+    "read": (imgpipe.read, {"src": NO_PATH, "box": NO_BOX, "autorotate": NO_FLAG}),
     "write": (
         imgpipe.write,
         {
@@ -92,7 +95,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "save": FILE["save"],
         },
     ),
-    "info": (imgpipe.info, {"src": NO_PATH}),
+    "info": (imgpipe.info, {"src": NO_PATH, "autorotate": NO_FLAG}),
     "measure": (
         imgpipe.measure,
         {
@@ -102,6 +105,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "filter": [3, PHOTO, int, []],
             "alpha": ALPHA,
             "max_pixels": NO_SIZE,
+            "autorotate": NO_FLAG,
             **BARE,
             **RUNNING,
         },
@@ -114,6 +118,7 @@ WRONG: dict[str, tuple[Callable[..., Any], dict[str, list[Any]]]] = {
             "halo": [-1, *NO_PAIR[2:7], (5, 2.5)],
             "border": ["mirror", 3, None, [], PHOTO],
             "max_pixels": NO_SIZE,
+            "autorotate": NO_FLAG,
         },
     ),
     "check": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -103,8 +103,9 @@ def _wrong_values(made: Definition) -> Iterator[str]:
             "dtype, the type that the function gets, must be keep or float32; "
             "output_dtype is the type of the result"
         )
-    for what in ("in_order", "never_brighter"):
-        if not isinstance(getattr(made, what), bool):
+    flags: list[tuple[str, Any]] = [("never_brighter", bool), ("in_order", (bool, Callable))]
+    for what, kinds in flags:
+        if not isinstance(getattr(made, what), kinds):
             yield f"{what} must be True or False, not {shown(getattr(made, what))}"
     for what in ("measure", "measure_if", "merge", "output", "region", "metadata", "validate"):
         if getattr(made, what) is not None and not callable(getattr(made, what)):

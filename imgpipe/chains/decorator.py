@@ -89,8 +89,9 @@ def filter(  # noqa: A001
     never_brighter : bool, default False
         Whether the maximum of the output is never above the maximum of the input. Then the light
         levels in the metadata are kept.
-    in_order : bool, default False
-        Whether `region` keeps rows in order, so that the image can stream through the filter.
+    in_order : bool or callable, default False
+        Whether `region` keeps rows in order, so that the image can stream through the filter; or a
+        function of the parameters that it names.
     operands : tuple of str, optional
         Parameters that are further images of the same size. The caller gives files or arrays; the
         function gets their pixels for the same chunk, with the same halo. A parameter whose

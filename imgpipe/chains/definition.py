@@ -115,7 +115,7 @@ class Definition:
     validate: Callable[..., object] | None = None
     metadata: StillTrue | None = None
     never_brighter: bool = False
-    in_order: bool = False
+    in_order: bool | Callable[..., bool] = False
     align: PairLike = 1
     operands: tuple[str, ...] = ()
     executor: Literal["processes", "threads"] = "processes"
@@ -127,7 +127,7 @@ class Definition:
     @property
     def ours(self) -> bool:
         """Whether the kernel came with imgpipe, and need not be watched."""
-        return module_of(self.kernel).startswith("imgpipe.filters.")
+        return module_of(self.kernel).startswith(_OURS)
 
     @cached_property
     def function(self) -> Kernel:
@@ -173,6 +173,7 @@ class Declared:
         self.definition = definition
 
 
+_OURS = ("imgpipe.filters.", "imgpipe.chains.")
 _MAIN = "__main__"
 _MAINS = (_MAIN, "__mp_main__")  # the second is what the first is called in a spawned process
 

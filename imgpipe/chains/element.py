@@ -102,6 +102,12 @@ class Element:
         return bool(self.declared("measure_if"))
 
     @property
+    def keeps_rows(self) -> bool:
+        """Whether its region keeps rows in order, with these parameters."""
+        declared = self.definition.in_order
+        return bool(self.declared("in_order") if callable(declared) else declared)
+
+    @property
     def output_dtype(self) -> Any:
         """The type of its result, with these parameters; None for that of its input."""
         declared = self.definition.output_dtype

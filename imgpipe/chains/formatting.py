@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
+from imgpipe.callables import module_of
 from imgpipe.chains.addresses import address_of
 from imgpipe.chains.element import Element
 from imgpipe.chains.words import as_word
@@ -13,6 +14,8 @@ from imgpipe.parameters import Parameter
 
 __all__ = ["described", "format_chain"]
 
+_BESIDE = "imgpipe.chains."  # the rooms of elements that no text of a chain names
+
 
 def described(chain: Iterable[Element]) -> str:
     """Return the text of `chain`; a filter without one as it is written in Python."""
@@ -20,6 +23,8 @@ def described(chain: Iterable[Element]) -> str:
 
 
 def _described(one: Element) -> str:
+    if module_of(one.definition.kernel).startswith(_BESIDE):
+        return repr(one)
     try:
         return _element_text(one)
     except UsageError:

@@ -82,7 +82,7 @@ class Stage:
     def in_order(self) -> bool:
         """Whether rows can leave from top to bottom while rows come in from top to bottom."""
         definition = self.filter.definition
-        moves = definition.region is not None and not definition.in_order
+        moves = definition.region is not None and not self.filter.keeps_rows
         wraps = self.filter.border == "wrap" and self.context[0] > 0
         return not moves and not wraps
 

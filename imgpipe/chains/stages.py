@@ -19,6 +19,7 @@ from imgpipe.admission import Admitted, Alpha, admitted, native
 from imgpipe.chains.carrying import carried
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import told, watching
+from imgpipe.chains.orientation import turning
 from imgpipe.chains.stage import Read, Stage, extended
 from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
@@ -43,6 +44,7 @@ __all__ = [
     "reads",
     "resolve",
     "run_whole",
+    "seen",
     "with_operands",
     "without_arrays",
 ]
@@ -52,8 +54,12 @@ _log = logging.getLogger("imgpipe")
 Entering = Callable[[int], None]
 
 
-def resolve(chain: Iterable[Element], info: ImageInfo) -> tuple[Stage, ...]:
+def resolve(
+    chain: Iterable[Element], info: ImageInfo, *, autorotate: bool = True
+) -> tuple[Stage, ...]:
     """Return the stages of `chain` on an image, every size, type and colour worked out.
+
+    With `autorotate`, the first stage turns the image upright if it is not.
 
     Raises
     ------
@@ -61,11 +67,17 @@ def resolve(chain: Iterable[Element], info: ImageInfo) -> tuple[Stage, ...]:
         If a filter cannot take the result of the one before it.
     """
     stages = []
-    for one in chain:
+    for one in (*(turning(info) if autorotate else ()), *chain):
         after = _after(one, info)
         stages.append(Stage(one, info, after))
         info = after
     return tuple(stages)
+
+
+def seen(info: ImageInfo) -> ImageInfo:
+    """Return the image that a file shows: upright."""
+    stages = resolve((), info)
+    return stages[-1].after if stages else info
 
 
 def compute(

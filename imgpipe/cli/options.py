@@ -190,6 +190,20 @@ def common_options() -> list[click.Parameter]:
         ),
         alpha_option(),
         _option("--region", type=Region(), help="Make only this part of the output, in pixels."),
+        click.Option(
+            ["--no-autorotate", "autorotate"],
+            is_flag=True,
+            flag_value=False,
+            default=True,
+            show_default=False,
+            help="Leave the image as the file stores it, and keep its orientation. "
+            "[default: turn it upright first]",
+        ),
+        _option(
+            "--strip",
+            is_flag=True,
+            help="Leave out all metadata but the ICC profile.",
+        ),
         _option(
             "--max-memory",
             type=Size(),

@@ -20,7 +20,7 @@ import numpy as np
 from imgpipe.admission import admitted
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import both
-from imgpipe.chains.stages import Stage, concern, must_match, without_arrays
+from imgpipe.chains.stages import Stage, concern, must_match, seen, without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
@@ -36,6 +36,7 @@ from imgpipe.engine.parts import Parts
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.route import Goal
 from imgpipe.engine.sealing import SealFlow
+from imgpipe.engine.upright import upright
 from imgpipe.errors import UsageError
 from imgpipe.events import Event, Started, TaskDone, WorkerLost
 from imgpipe.executors.base import Traits
@@ -367,7 +368,7 @@ class Run:
             source = _opened_operand(given, stage, isolated=self._traits.isolates)
             if source.access != "random":
                 source = yield from self._copied(source, held)
-            found.append(cast(RandomSource, source))
+            found.append(upright(cast(RandomSource, source)))
         return tuple(found)
 
 
@@ -397,5 +398,5 @@ def _opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
     else:
         name = stage.filter.name
         raise UsageError(f"{name}: give the second image as the path of a file, or as an array")
-    must_match(stage, source.info, source.name)
+    must_match(stage, seen(source.info), source.name)
     return source

@@ -97,6 +97,10 @@ def _mirrored(box: Box, size: tuple[int, int], /, *, direction: str) -> Box:
     return Box(box.y0, width - box.x1, box.y1, width - box.x0)
 
 
+def _keeps_rows(direction: str) -> bool:
+    return direction == "horizontal"
+
+
 def _mirrored_metadata(
     metadata: Metadata, before: tuple[int, int], _after: tuple[int, int], /, *, direction: str
 ) -> Metadata:
@@ -109,6 +113,7 @@ def _mirrored_metadata(
     output=_same_size,
     region=_mirrored,
     metadata=_mirrored_metadata,
+    in_order=_keeps_rows,
     never_brighter=True,
 )
 def flip(
