@@ -274,6 +274,12 @@ FORMATS = Registry(
                     "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways. "
                     "[default: 4:2:0]",
                 ),
+                OptionHelp(
+                    "--progressive/--no-progressive",
+                    "",
+                    "Coarse to fine in several scans: a smaller file, which one worker encodes at "
+                    "the end. [default: False]",
+                ),
             ),
         ),
         "npy": Member(

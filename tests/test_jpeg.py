@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,19 @@ import imgpipe
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import reading
+from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.origin import FileOrigin
 from imgpipe.geometry import Box
+from imgpipe.image import Text
 from imgpipe.running import plan_run
 from imgpipe.testing import FormatSuite
 from imgpipe.testing.files import taken_out
 from imgpipe.testing.pictures import noise
 
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
+EXIF = b"Exif\0\0II*\0\x08\0\0\0" + bytes(6)
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 SAVED: dict[str, tuple[int, dict[str, Any]]] = {
     "gray": (1, {}),
@@ -43,6 +49,11 @@ class TestConformance(FormatSuite):
     format = "jpeg"
 
 
+class TestConformanceOfProgressive(FormatSuite):
+    format = "jpeg"
+    save = MappingProxyType({"progressive": True})
+
+
 @pytest.fixture
 def as_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every file read as large ones are."""
@@ -51,12 +62,16 @@ def as_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def saved(path: Path, height: int, width: int, channels: int = 3, **options: Any) -> Path:
     """Write a picture with Pillow; return its path."""
-    pixels = np.repeat(
-        np.repeat(noise((-(-height // 5), -(-width // 5), channels), "uint8"), 5, 0), 5, 1
-    )
-    pixels = pixels[:height, :width].squeeze()
-    Image.fromarray(np.ascontiguousarray(pixels), MODES[channels]).save(path, "JPEG", **options)
+    pixels = smooth(height, width, channels).squeeze()
+    Image.fromarray(pixels, MODES[channels]).save(path, "JPEG", **options)
     return path
+
+
+def smooth(height: int, width: int, channels: int) -> np.ndarray:
+    """Return a picture of squares."""
+    squares = noise((-(-height // 5), -(-width // 5), channels), "uint8")
+    pixels = np.repeat(np.repeat(squares, 5, 0), 5, 1)[:height, :width]
+    return np.ascontiguousarray(pixels)
 
 
 def by_pillow(path: Path) -> np.ndarray:
@@ -235,6 +250,41 @@ def test_options_are_those_of_the_file(subsampling: str, ratio: int, tmp_path: P
     imgpipe.write(pixels, tmp_path / "a.jpg", save=options)
     Image.fromarray(pixels).save(tmp_path / "b.jpg", quality=70, subsampling=ratio)
     assert np.array_equal(by_pillow(tmp_path / "a.jpg"), by_pillow(tmp_path / "b.jpg"))
+
+
+def test_progressive_is_smaller_and_has_the_same_pixels(tmp_path: Path) -> None:
+    for channels, options in ((1, {}), (3, {}), (4, {"subsampling": "4:4:4"})):
+        given = smooth(200, 300, channels)
+        paths = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+        for path, progressive in zip(paths, (False, True), strict=True):
+            imgpipe.write(given, path, save={**options, "progressive": progressive})
+        baseline, progressive = (taken_out(open_source(path), path.name) for path in paths)
+        if channels < 4:  # of CMYK, the baseline file is YCCK
+            assert np.array_equal(baseline, progressive)
+            assert paths[1].stat().st_size < paths[0].stat().st_size
+        assert np.abs(progressive.astype(int) - given).mean() < 20  # not inverted
+        assert strict.decode_header(paths[1].read_bytes()).progressive
+
+
+# --- other metadata for the same pixels --------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["4:2:0", "gray", "CMYK", "RGB"])
+def test_metadata_is_replaced_and_pixels_stay(kind: str, tmp_path: Path) -> None:
+    channels, options = SAVED.get(kind, (3, {"keep_rgb": True}))
+    path = saved(tmp_path / "a.jpg", 50, 40, channels, comment=b"old", exif=EXIF, **options)
+    content = path.read_bytes()
+    iptc = b"\xff\xed\0\x12Photoshop 3.0\0ab"
+    path.write_bytes(content[:2] + iptc + content[2:])
+    metadata = replace(open_source(path).info.metadata, exif=None, texts=(Text("Comment", "new"),))
+    for others in (True, False):
+        made = b"".join(respliced(FileOrigin(str(path)), metadata, others=others))
+        assert (iptc in made) == others
+        (tmp_path / "b.jpg").write_bytes(made)
+        assert open_source(tmp_path / "b.jpg").info.metadata == metadata
+        assert np.array_equal(by_pillow(tmp_path / "b.jpg"), by_pillow(path))
+        start, end = (strict.decode_header(each).start for each in (made, path.read_bytes()))
+        assert made[start:] == path.read_bytes()[end:]
 
 
 # --- metadata ---------------------------------------------------------------------------

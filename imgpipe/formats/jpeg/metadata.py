@@ -17,7 +17,7 @@ from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, COM, Header, Segment
 from imgpipe.image import Metadata, Text
 from imgpipe.metadata import density_from_dpi
 
-__all__ = ["metadata_segments", "read_metadata"]
+__all__ = ["is_metadata", "metadata_segments", "read_metadata"]
 
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
@@ -66,7 +66,12 @@ def read_metadata(header: Header, name: str) -> Metadata:
     return Metadata(icc=icc, texts=tuple(texts), **found)
 
 
-def metadata_segments(metadata: Metadata, channels: int, name: str) -> bytes:
+def is_metadata(mark: Segment) -> bool:
+    """Whether a segment holds metadata that `Metadata` has a place for."""
+    return mark.marker == COM or mark.content.startswith((_JFIF, _EXIF, _XMP, _MORE_XMP, _ICC))
+
+
+def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: bool = True) -> bytes:
     """Return the segments that hold `metadata`, to follow the SOI marker.
 
     Parameters
@@ -77,9 +82,11 @@ def metadata_segments(metadata: Metadata, channels: int, name: str) -> bytes:
         1 for gray, 3 for RGB, 4 for CMYK.
     name : str
         The file, for warnings about entries that are too large.
+    jfif : bool
+        Whether gray and three channels are coded as JFIF says: as gray and YCbCr.
     """
     parts = []
-    if channels != 4:  # JFIF is gray or YCbCr
+    if jfif and channels != 4:
         parts.append(segment(APP0, _JFIF + b"\1\1" + _written_density(metadata) + b"\0\0"))
     for noun, marker, content in _entries(metadata):
         if len(content) <= _MOST:

@@ -13,7 +13,9 @@ import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.jpeg.metadata import metadata_segments
+from imgpipe.formats.jpeg.progressive import ProgressiveEncoder
 from imgpipe.formats.jpegs.encoding import END, MAX_SIDE, UNIT_ROWS, Recipe, Subsampling, restart
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels
@@ -24,6 +26,9 @@ __all__ = ["DEFAULT_QUALITY", "JpegEncoder", "JpegSink", "open_sink"]
 DEFAULT_QUALITY = 90
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
+Progressive = Annotated[
+    bool, "Coarse to fine in several scans: a smaller file, which one worker encodes at the end."
+]
 Ratio = Annotated[Subsampling, "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways."]
 
 
@@ -33,7 +38,8 @@ def open_sink(
     *,
     quality: Quality = DEFAULT_QUALITY,
     subsampling: Ratio = "4:2:0",
-) -> JpegSink:
+    progressive: Progressive = False,
+) -> JpegSink | EncodedSink:
     """Begin a JPEG file.
 
     Parameters
@@ -46,11 +52,13 @@ def open_sink(
         From 1 to 100, as libjpeg counts.
     subsampling : str
         ``4:4:4``, ``4:2:2`` or ``4:2:0``.
+    progressive : bool
+        Whether one worker encodes the whole image, in several scans.
 
     Returns
     -------
-    JpegSink
-        To be fed from top to bottom.
+    JpegSink or EncodedSink
+        To be fed from top to bottom, or in any order.
 
     Raises
     ------
@@ -62,7 +70,11 @@ def open_sink(
             f"{target.name}: JPEG holds at most {MAX_SIDE:,} x {MAX_SIDE:,} pixels, not "
             f"{info.width:,} x {info.height:,}; write .tif or .png"
         )
-    return JpegSink(target, info, Recipe(info.channels, quality, subsampling))
+    recipe = Recipe(info.channels, quality, subsampling)
+    marks = metadata_segments(info.metadata, info.channels, target.name)
+    if progressive:
+        return EncodedSink(target, info, ProgressiveEncoder(recipe, info.pixels, marks))
+    return JpegSink(target, info, recipe, marks)
 
 
 @dataclass(frozen=True)
@@ -102,13 +114,12 @@ class JpegSink:
     kind: ClassVar[Literal["ordered"]] = "ordered"
     unit: ClassVar[tuple[int, int]] = (UNIT_ROWS, 0)
 
-    def __init__(self, target: Target, info: ImageInfo, recipe: Recipe) -> None:
+    def __init__(self, target: Target, info: ImageInfo, recipe: Recipe, marks: bytes) -> None:
         self.info, self.encoder = info, JpegEncoder(recipe, info.width)
         self._target = target
         self._done, self._count = 0, -(-info.height // UNIT_ROWS)
         rows, columns = recipe.mcu
         interval = UNIT_ROWS // rows * -(-info.width // columns)
-        marks = metadata_segments(info.metadata, info.channels, target.name)
         self._head = recipe.head(info.height, info.width, marks, interval)
 
     def append(self, data: Data, facts: Facts) -> None:

@@ -1,0 +1,107 @@
+"""Splicing: other metadata in a JPEG file, and the coded pixels as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.jpeg.metadata import is_metadata, metadata_segments
+from imgpipe.formats.jpegs.markers import (
+    APP2,
+    APP14,
+    SOI,
+    Header,
+    JpegError,
+    Segment,
+    UnsupportedError,
+    read_header,
+)
+from imgpipe.formats.origin import Origin
+from imgpipe.image import Metadata
+
+__all__ = ["respliced", "spliced"]
+
+_PIECE_BYTES = 1 << 20
+_JFIF, _FURTHER = b"JFIF\0", b"MPF\0"  # the latter has positions in the file, which change
+
+
+def spliced(data: bytes, marks: bytes) -> bytes:
+    """Return JPEG data with other segments of metadata.
+
+    Parameters
+    ----------
+    data : bytes
+        From the SOI marker to the EOI marker.
+    marks : bytes
+        Segments that take the place of all its own, but for Adobe's.
+
+    Raises
+    ------
+    JpegError
+        If its header is damaged.
+    """
+    file = io.BytesIO(data)
+    header = read_header(file)
+    return b"".join(_pieces(file, header, marks, lambda _: False))
+
+
+def respliced(origin: Origin, metadata: Metadata, *, others: bool = True) -> Iterator[bytes]:
+    """Yield the bytes of a JPEG file with other metadata, piece by piece.
+
+    All that follows the first coded byte stays as it is.
+
+    Parameters
+    ----------
+    origin : Origin
+        The file.
+    metadata : Metadata
+        The metadata that it is to have.
+    others : bool
+        Whether segments stay that `metadata` has no place for, such as IPTC.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    name = origin.name
+
+    def kept(mark: Segment) -> bool:
+        further = mark.marker == APP2 and mark.content.startswith(_FURTHER)
+        return others and not is_metadata(mark) and not further
+
+    with origin.open() as file:
+        try:
+            header = read_header(file)
+            channels = len(header.components)
+            marks = metadata_segments(metadata, channels, name, jfif=_may_be_jfif(header))
+            yield from _pieces(file, header, marks, kept)
+        except UnsupportedError as error:
+            raise FormatError(f"{name}: {error}; convert it with another program") from None
+        except JpegError as error:
+            raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from None
+
+
+def _may_be_jfif(header: Header) -> bool:
+    """Whether the marker of JFIF does not change what the colours mean."""
+    numbers = [each.number for each in header.components]
+    declared = any(each.content.startswith(_JFIF) for each in header.marks)
+    usual = numbers == [1, 2, 3] and header.transform is None
+    return declared or usual or len(numbers) == 1
+
+
+def _pieces(
+    file: BinaryIO, header: Header, marks: bytes, kept: Callable[[Segment], bool]
+) -> Iterator[bytes]:
+    yield bytes((0xFF, SOI)) + marks
+    at = 2
+    for each in header.marks:
+        if each.marker != APP14 and not kept(each):
+            file.seek(at)
+            yield file.read(each.position - at)
+            at = each.end
+    file.seek(at)
+    while piece := file.read(_PIECE_BYTES):
+        yield piece
