@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,16 +62,16 @@ class Kind:
 
     def pictures(self) -> list[Picture]:
         """Return all pictures as images of this kind."""
-        return [self._changed(name, pixels) for name, pixels in _in_colour()]
+        return [self._changed(name, pixels) for name, pixels in _in_colour().items()]
 
     def samples(self) -> list[Picture]:
         """Return two smaller pictures as images of this kind."""
-        named = dict(_in_colour())
+        named = _in_colour()
         parts = (("noise", np.s_[:97, :131]), ("a page", np.s_[40:170, 90:260]))
         return [self._changed(f"{name} in {self.name}", named[name][part]) for name, part in parts]
 
     def _changed(self, name: str, pixels: Pixels) -> Picture:
-        return Picture(name, np.ascontiguousarray(self.change(pixels)), self.alpha)
+        return Picture(name, np.array(self.change(pixels), order="C"), self.alpha)
 
 
 def kinds() -> list[Kind]:
@@ -104,8 +105,13 @@ def _middle(about: ImageInfo) -> Box:
     return Box(top, left, top + _SIDE, left + _SIDE).clip(about.height, about.width)
 
 
-def _in_colour() -> Iterator[tuple[str, Pixels]]:
-    """Yield names and pictures of three channels of 8 bits."""
+@functools.cache
+def _in_colour() -> dict[str, Pixels]:
+    """Return pictures of three channels of 8 bits by name. Each kind makes copies of them."""
+    return dict(_drawn())
+
+
+def _drawn() -> Iterator[tuple[str, Pixels]]:
     rng = np.random.default_rng(20)
     rows, columns = 211, 307
     y, x = np.mgrid[:rows, :columns]

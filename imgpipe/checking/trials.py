@@ -106,6 +106,8 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
     except ImgpipeError as error:
         failure = str(error).splitlines()[-1]
         return Difference(np.inf, picture, cut, where=chunks, failure=failure)
+    if equal(pieces, made):
+        return Difference(0.0, picture, cut)
     off = _distance(pieces.astype(float), made.astype(float))
     size = float(off.max())
     if not size:
