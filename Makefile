@@ -16,7 +16,7 @@ demo: $(VENV)/.installed
 	@echo "The blurred picture is out/landscape-blurred.png"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TESTFLAGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTFLAGS)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.testing.pictures import noise
 from tests.faraway import FarAwayExecutor
+from tests.turns import turn
 
 __all__ = ["CORPORA", "FarAwayExecutor", "PicklingExecutor", "natural", "noise"]
 
@@ -31,6 +32,15 @@ CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
 def pytest_report_header() -> str:
     found = sum(1 for path in Path(CORPORA).rglob("*.*") if path.is_file()) if CORPORA else 0
     return f"imgpipe: {found} files outside the repository (IMGPIPE_CORPORA={CORPORA or 'unset'})"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # the time limit of a test begins with its turn
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give tests that are marked `alone` the machine, where several processes run tests."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 class PicklingExecutor(Executor):

@@ -27,6 +27,7 @@ def fill(slot: Slot, value: int) -> None:
     slot.array((slot.size,), np.dtype("uint8"))[:] = value
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("maker", ["_memfd", "_segment", "_temporary"])
 def test_other_processes_see_the_same_memory(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffers, "_memfd", getattr(buffers, maker))

@@ -122,6 +122,7 @@ def test_a_killed_worker_costs_only_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_workers_killed_at_random_moments(picture: Path, tmp_path: Path) -> None:
     expected = tmp_path / "expected.png"
     imgpipe.run(picture, blur(), expected, executor="serial")
@@ -298,6 +299,7 @@ def blur_command(picture: Path, out: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_nothing_outlives_a_command_that_is_ended(
     what: signal.Signals, picture: Path, tmp_path: Path
@@ -348,6 +350,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("moment", [0.3, 0.6, 0.75, 1.3])
 def test_the_interrupt_button_stops_a_run_and_the_next_one_works(
     moment: float, picture: Path, tmp_path: Path

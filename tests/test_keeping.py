@@ -184,6 +184,7 @@ def test_a_module_that_is_edited_is_loaded_anew(
             assert worker() > 0
 
 
+@pytest.mark.alone
 def test_memory_that_workers_hold_is_planned_for() -> None:
     @imgpipe.filter(halo=0)
     def greedy(chunk):

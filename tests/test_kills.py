@@ -38,6 +38,7 @@ from tests.leftovers import eventually, workers_here
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
     pytest.mark.slow,
+    pytest.mark.alone,
     # Python itself says so, whenever it gives back a semaphore after the tracker was killed.
     pytest.mark.filterwarnings("ignore:resource_tracker. process died"),
 ]

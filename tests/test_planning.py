@@ -22,6 +22,8 @@ from imgpipe.options import Options
 from imgpipe.running import plan_run
 from tests.conftest import noise
 
+pytestmark = pytest.mark.alone
+
 in_proc = pytest.mark.skipif(sys.platform != "linux", reason="measured in /proc")
 MB = 1_000_000
 

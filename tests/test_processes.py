@@ -365,6 +365,7 @@ def _send_half() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("shared", [True, False])
 def test_processes_killed_at_random_moments_under_six_threads(shared: bool, png: Path) -> None:
     """Workers and fork servers, of one pool for all or one for each run."""
