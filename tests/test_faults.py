@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,11 +85,16 @@ def fewer_channels(chunk):
     return chunk[..., :1]
 
 
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    path = tmp_path / "in.png"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "in.png"
     Image.fromarray(np.tile(natural((512, 512, 3)), (6, 3, 1))).save(path, compress_level=1)
     return path
+
+
+@pytest.fixture
+def picture(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(made, tmp_path))
 
 
 def workers_of(executor: ProcessExecutor) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ class TestMeasure:
         )
         assert found == list(range(100))
 
-    def test_of_what_filters_make(self, image: Path) -> None:
+    def test_of_what_filters_make(self, image: Path, pool: Executor) -> None:
         chain = blur(sigma=1) | grayscale()
-        found = imgpipe.measure(image, histogram, add, filter=chain, chunk=31)
+        found = imgpipe.measure(image, histogram, add, filter=chain, chunk=31, executor=pool)
         np.testing.assert_array_equal(found, histogram(chain(imgpipe.read(image))))
 
     def test_of_an_array_alpha_included(self) -> None:
@@ -70,21 +71,23 @@ class TestMeasure:
         assert imgpipe.measure(array, lambda c: int(c.max()), max) == array.max()
         assert imgpipe.measure(array[..., 0], lambda c: c.shape[2], max) == 1
 
-    def test_writes_nothing_and_tells_what_happens(self, image: Path) -> None:
+    def test_writes_nothing_and_tells_what_happens(self, image: Path, pool: Executor) -> None:
         events: list[Any] = []
         before = os.listdir(image.parent)
-        imgpipe.measure(image, histogram, add, on_event=events.append)
+        imgpipe.measure(image, histogram, add, on_event=events.append, executor=pool)
         assert os.listdir(image.parent) == before
         assert isinstance(events[0], Started)
         assert events[0].tasks == sum(isinstance(e, TaskDone) for e in events)
         assert isinstance(events[-1], Finished)
 
-    def test_a_function_that_fails_is_named_with_file_and_chunk(self, image: Path) -> None:
+    def test_a_function_that_fails_is_named_with_file_and_chunk(
+        self, image: Path, pool: Executor
+    ) -> None:
         def broken(chunk: Pixels) -> int:
             raise KeyError("nobody is home")
 
         with pytest.raises(FilterError, match="nobody is home") as caught:
-            imgpipe.measure(image, broken, add)
+            imgpipe.measure(image, broken, add, executor=pool)
         assert image.name in str(caught.value)
         assert "chunk at rows " in str(caught.value)
         assert "imgpipe/engine/worker.py" not in str(caught.value)
@@ -104,13 +107,13 @@ class TestMeasure:
         with pytest.raises(FilterError, match="merge"):
             imgpipe.measure(tmp_path / "in.npy", lambda _: "a", lambda a, b: a - b)
 
-    def test_the_input_may_not_be_changed(self, image: Path) -> None:
+    def test_the_input_may_not_be_changed(self, image: Path, pool: Executor) -> None:
         def changing(chunk: Pixels) -> int:
             chunk[:] = 0
             return 0
 
         with pytest.raises(FilterError, match="read-only"):
-            imgpipe.measure(image, changing, add)
+            imgpipe.measure(image, changing, add, executor=pool)
 
 
 class TestIterChunks:

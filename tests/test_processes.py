@@ -21,6 +21,7 @@ import pytest
 
 import imgpipe
 from imgpipe.chains.decorator import filter
+from imgpipe.engine import taskqueue
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
 from imgpipe.executors.processes import ends, server
@@ -118,8 +119,11 @@ def test_a_worker_killed_under_two_runs_costs_both_only_time(png: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bad", [crash, terminate])
-def test_only_the_run_whose_function_ends_workers_fails(bad, png: Path, tmp_path: Path) -> None:
+def test_only_the_run_whose_function_ends_workers_fails(
+    bad, png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three times a task ends its worker, and each time the others have to begin anew."""
+    monkeypatch.setattr(taskqueue, "_FROM_OUTSIDE", 3)  # `test_crew` counts to the real one
     failed = threading.Event()
 
     with ProcessExecutor(2) as pool, ThreadPoolExecutor(2) as threads:
