@@ -108,7 +108,7 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
         return Difference(np.inf, picture, cut, where=chunks, failure=failure)
     if equal(pieces, made):
         return Difference(0.0, picture, cut)
-    off = _distance(pieces.astype(float), made.astype(float))
+    off = _distance(pieces, made)
     size = float(off.max())
     if not size:
         return Difference(0.0, picture, cut)
@@ -195,9 +195,11 @@ def _stretches(size: int, length: int, first: int) -> Iterator[tuple[int, int]]:
 def _distance(one: Pixels, other: Pixels) -> Pixels:
     """Return how far apart two arrays are; NaN is as far as can be from anything else."""
     with np.errstate(invalid="ignore"):
-        off = np.where(one == other, 0.0, np.abs(one - other))
-    both = np.isnan(one) & np.isnan(other)
-    return np.where(both, 0.0, np.where(np.isnan(off), np.inf, off))
+        off: Pixels = np.abs(one.astype(float) - other.astype(float))
+    if one.dtype.kind == "f":
+        off[np.isnan(off)] = np.inf
+        off[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
+    return off
 
 
 def _rounding(one: Filter, made: Pixels) -> float:
