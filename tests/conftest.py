@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,12 @@ settings.register_profile("imgpipe", deadline=None)  # a noisy machine is no fai
 settings.load_profile("imgpipe")
 
 CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be interrupted. A shell has its background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
