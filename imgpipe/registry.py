@@ -295,6 +295,25 @@ FORMATS = Registry(
             name="TIFF",
             suffixes=(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff"),
             magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+            options=(
+                OptionHelp(
+                    "--compression",
+                    "method",
+                    "deflate:0 to deflate:9, or 0 to 9 for short; zstd:1 to zstd:22; lzw; "
+                    "jpeg:QUALITY; or none. [default: deflate:1]",
+                ),
+                OptionHelp(
+                    "--tile",
+                    "size",
+                    "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips. [default: 256]",
+                ),
+                OptionHelp(
+                    "--subsampling",
+                    "4:4:4|4:2:2|4:2:0",
+                    "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways. "
+                    "[default: 4:2:0]",
+                ),
+            ),
         ),
         "jpegxl": Member(
             "imgpipe.formats.jpegxl",

@@ -139,7 +139,8 @@ class Saving:
         made = []
         for owners in self._by_key().values():
             one, parameter = owners[0]
-            option = _option(help_of(parameter), [one.name], Value(parameter, str(self.output)))
+            told = {help_of(parameter): [one.name]}
+            option = _option(told, Value(parameter, str(self.output)))
             option.key = parameter.name
             option.name = f"{SAVE}.{option.key}"
             made.append(option)
@@ -147,11 +148,11 @@ class Saving:
 
     def _listed(self) -> list[SaveOption]:
         """Return the options of all formats, for help."""
-        found: dict[str, tuple[OptionHelp, list[str]]] = {}
+        found: dict[str, dict[OptionHelp, list[str]]] = {}
         for owner, options in _all_help():
             for each in options:
-                found.setdefault(each.names, (each, []))[1].append(owner)
-        return [_option(shown, owners, Noun(shown.noun)) for shown, owners in found.values()]
+                found.setdefault(each.names, {}).setdefault(each, []).append(owner)
+        return [_option(told, Noun(next(iter(told)).noun)) for told in found.values()]
 
 
 class Noun(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
@@ -182,8 +183,11 @@ def _all_help() -> Iterator[tuple[str, tuple[OptionHelp, ...]]]:
             yield added.name, tuple(map(help_of, added.options))
 
 
-def _option(shown: OptionHelp, owners: list[str], kind: click.ParamType[Any]) -> SaveOption:
-    settings: dict[str, Any] = {"help": f"{', '.join(owners)}: {shown.text}"}
+def _option(told: dict[OptionHelp, list[str]], kind: click.ParamType[Any]) -> SaveOption:
+    """Return an option, and what each format says of it."""
+    shown = next(iter(told))
+    says = (f"{', '.join(owners)}: {each.text}" for each, owners in told.items())
+    settings: dict[str, Any] = {"help": " ".join(says)}
     if shown.noun:
         settings["type"] = kind
     return SaveOption([shown.names], default=None, **settings)

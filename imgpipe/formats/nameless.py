@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from imgpipe.errors import OutputError
 from imgpipe.streams import keep_numbers_taken
 
 __all__ = ["NamelessFile", "temporary_folder"]
@@ -44,6 +45,25 @@ class NamelessFile:
         if os.path.isdir("/proc/self/fd"):
             os.unlink(self.path)
             self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def append(self, data: bytes | memoryview, name: str) -> None:
+        """Append bytes of the file called `name`.
+
+        Raises
+        ------
+        OutputError
+            If there is no room for them.
+        """
+        view = memoryview(data).cast("B")
+        try:
+            while view:
+                view = view[os.write(self.fd, view) :]
+        except OSError as error:
+            raise OutputError(
+                f"{name}: no room for a temporary file in {temporary_folder()} "
+                f"({(error.strerror or str(error)).lower()}); free some, or set TMPDIR to a larger "
+                "disk"
+            ) from error
 
     def pieces(self) -> Iterator[bytes]:
         """Yield its content from the start."""

@@ -1,0 +1,215 @@
+"""TIFF files as sinks of pixels: workers write raw tiles where they belong, and encode others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.raw import RawLayout
+from imgpipe.formats.target import Place
+from imgpipe.formats.tiff.blocks import Block, TiffFile
+from imgpipe.formats.tiff.encoding import padded
+from imgpipe.formats.tiff.levels import Reducer
+from imgpipe.geometry import Box
+from imgpipe.image import Pixels
+
+__all__ = ["Building", "EncodedTiff", "RawTiff", "SegmentPlacer"]
+
+
+class Building:
+    """An image under construction, and the levels of its pyramid.
+
+    Parameters
+    ----------
+    file : TiffFile
+        The file.
+    block : Block
+        The directories of the image.
+    publish : callable
+        Called at the end; it returns a size in bytes.
+    last_first : bool
+        Whether the data of the last level goes first, so that it has to wait in temporary files.
+    """
+
+    def __init__(
+        self, file: TiffFile, block: Block, publish: Callable[[], int], *, last_first: bool = False
+    ) -> None:
+        self.file, self.block = file, block
+        self._publish = publish
+        self._counts = [0] * len(block.levels)
+        self._waiting = [NamelessFile() for _ in block.levels] if last_first else []
+        self._sizes = [0] * len(block.levels)
+        self._begun = False
+
+    def append(self, level: int, data: Data) -> None:
+        """Append the next tile or strip of a level."""
+        size, index = memoryview(data).nbytes, self._counts[level]
+        if self._waiting:
+            position = self._sizes[level]
+            self._waiting[level].append(data, self.file.target.name)
+        else:
+            self._begin()
+            position = self.file.target.size
+            self.file.target.write(data)
+        self.block.offsets[level][index] = position
+        self.block.sizes[level][index] = size
+        self._sizes[level] += size
+        self._counts[level] += 1
+
+    def finish(self) -> int:
+        """Complete the file; return its size."""
+        expected = [level.count for level in self.block.levels]
+        if self._counts != expected:
+            self.abort()
+            raise RuntimeError(f"{self._counts} of {expected} tiles or strips have arrived")
+        target = self.file.target
+        for level in reversed(range(len(self._waiting))):
+            self._begin()
+            self.block.offsets[level] += np.uint64(target.size)
+            for piece in self._waiting[level].pieces():
+                target.write(piece)
+        self.file.grown(target.size)
+        if not self.block.levels[0].raw:
+            target.amend(self.block.position, self.block.encoded()[0])
+        return self._end()
+
+    def placed(self, end: int) -> int:
+        """Complete a file that workers have filled up to `end`; return its size."""
+        self.file.grown(end)
+        return self._end()
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        for each in self._waiting:
+            each.close()
+        self.file.target.abort()
+
+    def _begin(self) -> None:
+        """Write the directories, as far as they are known."""
+        if self._begun:
+            return
+        self._begun, target, block = True, self.file.target, self.block
+        if block.levels[0].raw:
+            block.place_raw()
+        region = bytearray(block.end - target.size)
+        for position, data in self.file.begun(block):
+            if position < target.size:
+                target.amend(position, data)
+            else:
+                at = position - target.size
+                region[at : at + len(data)] = data
+        target.write(bytes(region))
+
+    def _end(self) -> int:
+        for each in self._waiting:
+            each.close()
+        return self._publish()
+
+
+class EncodedTiff:
+    """An image, or a level of its pyramid, whose tiles or strips arrive in order."""
+
+    kind: ClassVar[Literal["ordered"]] = "ordered"
+
+    def __init__(self, building: Building, level: int, aside: Reducer | None = None) -> None:
+        storage = building.block.levels[level]
+        self.info, self.unit, self.encoder = storage.info, storage.unit, storage.encoder
+        self.aside = aside
+        self._building, self._level = building, level
+
+    def append(self, data: Data, facts: Facts) -> None:
+        """Append the next tile or strip."""
+        self._building.append(self._level, data)
+
+    def commit(self) -> int:
+        """Publish the finished file and return its size in bytes."""
+        return self._building.finish()
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+        self._building.abort()
+
+
+class RawTiff:
+    """An image, or a level of its pyramid, that workers write where it belongs."""
+
+    kind: ClassVar[Literal["placed"]] = "placed"
+    seal_bytes: ClassVar[int] = 0
+
+    def __init__(
+        self, building: Building, place: Place, end: int, level: int, aside: Reducer | None = None
+    ) -> None:
+        block = building.block
+        storage = block.levels[level]
+        self.info, self.unit = storage.info, storage.unit
+        dtype = storage.info.dtype.newbyteorder("<")
+        layout = RawLayout(int(block.offsets[level][0]), storage.info.shape, dtype)
+        self.placer = SegmentPlacer(place, layout, storage.tile, aside)
+        self._building, self._end = building, end
+
+    def commit(self) -> int:
+        """Publish the finished file and return its size in bytes."""
+        return self._building.placed(self._end)
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+        self._building.abort()
+
+
+@dataclass(frozen=True)
+class SegmentPlacer:
+    """Writer of raw tiles or strips.
+
+    Attributes
+    ----------
+    file : Place
+        The file.
+    layout : RawLayout
+        The place of the first tile or strip, and the image. Strips are rows after rows.
+    tile : (int, int)
+        Rows and columns of a tile; (0, 0) for strips.
+    aside : Reducer or None
+        Makes the next level of the pyramid.
+    """
+
+    file: Place
+    layout: RawLayout
+    tile: tuple[int, int]
+    aside: Reducer | None = None
+
+    def rows(self, box: Box) -> None:
+        """Return nothing: pixels are written when they are all there."""
+
+    def place(self, box: Box, pixels: Pixels) -> None:
+        """Write `pixels` at `box`, and make the next level of them."""
+        parts = self._parts(box, pixels) if self.tile[0] else self.layout.parts(box, pixels)
+        self.file.write(parts)
+        if self.aside is not None:
+            self.aside.place(box, pixels)
+
+    def seal(self) -> None:
+        """Nothing is left to do: the directories are there from the start."""
+
+    def _parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
+        """Yield the tiles of a box, or its rows of tiles that are not all in it."""
+        (height, width, channels), (rows, columns) = self.layout.shape, self.tile
+        row_bytes = columns * self.layout.pixel_bytes
+        across = -(-width // columns)
+        for tile in box.snap(rows, columns).cut(rows, columns):
+            index = tile.y0 // rows * across + tile.x0 // columns
+            start = self.layout.offset + index * rows * row_bytes
+            there = tile.clip(height, width)
+            part = there.intersect(box)
+            held = pixels[part.within(box)].astype(self.layout.dtype, copy=False)
+            if part == there:
+                full = padded(held, (rows, columns, channels), "constant")
+                yield start, np.ascontiguousarray(full).data
+                continue
+            start += (part.x0 - tile.x0) * self.layout.pixel_bytes
+            for y, row in enumerate(held, part.y0 - tile.y0):
+                yield start + y * row_bytes, np.ascontiguousarray(row).data

@@ -1,0 +1,166 @@
+"""TIFF and BigTIFF files that are written: options, and what is decided before the first pixel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from imgpipe.arguments import shown
+from imgpipe.errors import UsageError
+from imgpipe.formats.base import Sink
+from imgpipe.formats.compression import Compression, Method, one_of
+from imgpipe.formats.frames import Timing
+from imgpipe.formats.jpegs.encoding import Subsampling
+from imgpipe.formats.spooled import amendable
+from imgpipe.formats.target import Target
+from imgpipe.formats.tiff.blocks import TiffFile, needs_big
+from imgpipe.formats.tiff.sinks import Building, EncodedTiff, RawTiff
+from imgpipe.formats.tiff.storage import Storage
+from imgpipe.formats.tiff.tagging import described
+from imgpipe.image import ImageInfo
+from imgpipe.parameters import Through, is_whole
+
+__all__ = ["DEFAULT_COMPRESSION", "TiffAlbum", "album", "open_sink"]
+
+_TILE, _STRIPS = (256, 256), (0, 0)
+_STEP, _MOST = 16, 4096  # pixels of the side of a tile
+_STRIPS_WORD = "strips"
+
+
+def _tile(given: Any) -> tuple[int, int]:
+    """Return rows and columns of a tile, (0, 0) for strips."""
+    if isinstance(given, (str, tuple)) and given in (_STRIPS_WORD, _STRIPS):
+        return _STRIPS
+    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", given) if isinstance(given, str) else None
+    sides = given if isinstance(given, (tuple, list)) else (given, given)
+    if found:
+        sides = int(found[1]), int(found[2] or found[1])
+    fit = len(sides) == 2 and all(
+        is_whole(side, at_least=_STEP) and side <= _MOST and side % _STEP == 0 for side in sides
+    )
+    if not fit:
+        raise ValueError(
+            f"must be N or ROWSxCOLUMNS, multiples of {_STEP} up to {_MOST}, or {_STRIPS_WORD}, "
+            f"not {shown(given)}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+DEFAULT_COMPRESSION = Compression("deflate", 1)
+Wanted = Annotated[
+    Compression,
+    one_of(
+        Method("deflate", 0, 9, usual=1),
+        Method("zstd", 1, 22, usual=1),
+        Method("lzw"),
+        Method("jpeg", 1, 100, usual=90),
+        Method("none"),
+    ),
+    "deflate:0 to deflate:9, or 0 to 9 for short; zstd:1 to zstd:22; lzw; jpeg:QUALITY; or none.",
+]
+Tile = Annotated[
+    Any, Through(_tile, "size"), "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips."
+]
+Ratio = Annotated[Subsampling, "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways."]
+
+
+def open_sink(
+    target: Target,
+    info: ImageInfo,
+    *,
+    compression: Wanted = DEFAULT_COMPRESSION,
+    tile: Tile = _TILE[0],
+    subsampling: Ratio = "4:2:0",
+) -> Sink:
+    """Begin a TIFF file, or a BigTIFF where it may have more than 4 GB.
+
+    Parameters
+    ----------
+    target : Target
+        Where it is to appear.
+    info : ImageInfo
+        The image.
+    compression : Compression
+        Compression of its tiles or strips.
+    tile : int, (int, int) or "strips"
+        Rows and columns of a tile.
+    subsampling : str
+        That of the colours of JPEG data.
+
+    Returns
+    -------
+    RawTiff or EncodedTiff
+
+    Raises
+    ------
+    UsageError
+        If the compression cannot hold such an image.
+    """
+    storage = Storage(info, _tile(tile), compression, subsampling)
+    storage.must_be_held(target.name)
+    about = described(info)
+    file = TiffFile(target, big=needs_big(1, (storage,), about))
+    return _sink(file, storage, lambda held: held.commit())
+
+
+def album(target: Target, count: int, timing: Timing | None = None, **options: Any) -> TiffAlbum:
+    """Begin a TIFF file of several pages; the options are those of `open_sink`."""
+    return TiffAlbum(amendable(target), count, **options)
+
+
+class TiffAlbum:
+    """A file of several pages, which may differ in size and type."""
+
+    def __init__(
+        self,
+        target: Target,
+        count: int,
+        *,
+        compression: Compression = DEFAULT_COMPRESSION,
+        tile: Any = _TILE[0],
+        subsampling: Subsampling = "4:2:0",
+    ) -> None:
+        self._target, self._count = target, count
+        self._options = _tile(tile), compression, subsampling
+        self._file: TiffFile | None = None
+
+    def frame(self, info: ImageInfo) -> Sink:
+        """Return the sink of the next page.
+
+        Raises
+        ------
+        UsageError
+            If the compression cannot hold such a page.
+        """
+        storage = Storage(info, *self._options)
+        storage.must_be_held(self._target.name)
+        if self._file is None:
+            big = needs_big(self._count, (storage,), described(info))
+            self._file = TiffFile(self._target, big=big)
+        return _sink(self._file, storage, lambda held: held.size)
+
+    def commit(self) -> int:
+        """Publish the file and return its size in bytes."""
+        if self._file is None:
+            raise UsageError(f"{self._target.name}: has no pages; give at least one image")
+        return self._target.commit()
+
+    def abort(self) -> None:
+        """Leave nothing behind. Safe to call at any time, and twice."""
+        self._target.abort()
+
+
+def _sink(file: TiffFile, storage: Storage, publish: Callable[[Target], int]) -> Sink:
+    """Return the sink of the next image of a file."""
+    block = file.block((storage,), described(storage.info), chained=False)
+    if storage.raw:
+        end = block.place_raw()
+        place = file.target.place(end)
+        if place is not None:
+            building = Building(file, block, lambda: publish(file.target))
+            place.write(file.begun(block))
+            return RawTiff(building, place, end, 0)
+    else:
+        file.target = amendable(file.target)
+    return EncodedTiff(Building(file, block, lambda: publish(file.target)), 0)
