@@ -80,7 +80,7 @@ def test_its_command_is_completed(site: Path) -> None:
 
 
 def test_of_one_that_fails_to_import_only_the_rest_is_completed(site: Path) -> None:
-    words = {"COMP_WORDS": "imgpipe crack --ti", "COMP_CWORD": "2"}
+    words = {"COMP_WORDS": "imgpipe crack --timeo", "COMP_CWORD": "2"}
     done = imgpipe_with(site, _IMGPIPE_COMPLETE="bash_complete", **words)
     assert (done.stdout, done.stderr) == ("plain,--timeout\n", "")
 
