@@ -68,11 +68,11 @@ class TaskDone:
     time : float
         Time at which the engine got the receipt; also `landed`.
     kind : str
-        ``chunks``, ``measure``, ``merge``, ``copy`` or ``seal``.
+        ``chunks``, ``measure``, ``merge``, ``decode``, ``copy`` or ``seal``.
     pass_index, index : int
         Numbers of the pass, and of the task within it.
     box : Box
-        The pixels it made.
+        The pixels it made; the first tile if it decoded some.
     worker : str
         The worker that did it, such as ``worker 1``: a label that stays the same for the run. A
         worker that takes the place of a lost one may have its label. ``parent`` for ``copy``.

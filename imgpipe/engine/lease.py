@@ -31,7 +31,7 @@ class TaskSlots(NamedTuple):
 
 
 class Lease:
-    """The slots of `window` tasks, and one more note for a task beside them.
+    """The slots of `window` tasks, and more notes for tasks beside them.
 
     Parameters
     ----------
@@ -43,14 +43,23 @@ class Lease:
         Whether workers note their whereabouts.
     held : CleanupStack
         Frees the memory.
+    decoding : int
+        How many tasks may decode tiles at once.
     """
 
     def __init__(
-        self, window: int, payloads: tuple[int, ...], *, notes: bool, held: CleanupStack
+        self,
+        window: int,
+        payloads: tuple[int, ...],
+        *,
+        notes: bool,
+        held: CleanupStack,
+        decoding: int = 0,
     ) -> None:
         outputs = [_slots(window, size, held) for size in payloads]
-        noted = _slots(window + 1, NOTE_BYTES if notes else 0, held)
-        self.beside = noted[-1]
+        noted = _slots(window + 1 + decoding, NOTE_BYTES if notes else 0, held)
+        self.beside, *decoders = noted[window:]
+        self.decoders = tuple(decoders)
         self._free = deque(
             TaskSlots(tuple(slots[at] for slots in outputs), noted[at]) for at in range(window)
         )

@@ -7,7 +7,7 @@ bytes, because the unit depends on the width, the type and the format alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from typing import Any
@@ -19,16 +19,22 @@ from imgpipe.engine.budget import granted, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
-from imgpipe.engine.feeds.choice import FeedName, cost_of_feed, cost_of_reading, slot_bytes
+from imgpipe.engine.feeds.choice import Cut, FeedName, cost_of_feed, cost_of_reading, slot_bytes
 from imgpipe.engine.feeds.direct import DirectFeed
+from imgpipe.engine.feeds.tiles import ring_bytes
+from imgpipe.engine.parts import Parts
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
+from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import OrderedSink, Sink, Source
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 
 __all__ = ["Goal", "Plan", "make_plan", "make_plans"]
+
+_REDUNDANCY = 1.4  # of decoding, from which on tasks of their own decode tiles
+_Size = tuple[int, int, int]  # workers, window, bytes of a task
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,8 +52,9 @@ class Plan:
     halo : (int, int)
         Rows and columns of context of the whole chain, in pixels of the output.
     feed : str
-        The feed: ``bands`` of rows in shared memory, ``direct`` reading by the workers, a
-        ``whole`` image in memory, ``inline`` with the task, or ``opened`` by one worker.
+        The feed: ``bands`` of rows in shared memory, ``direct`` reading by the workers, ``tiles``
+        that are decoded once, a ``whole`` image in memory, ``inline`` with the task, or ``opened``
+        by one worker.
     tiler : Tiler
         The cut of the pass that makes the output.
     unit : (int, int)
@@ -114,6 +121,7 @@ class Plan:
         feeds = {
             "bands": "bands of rows in shared memory",
             "direct": "workers read it themselves",
+            "tiles": "tiles, each decoded once by a worker",
             "whole": "whole, in memory",
             "inline": "sent along with each task",
             "opened": "opened by one worker",
@@ -179,12 +187,11 @@ def make_plans(
     """
     budget, beside = granted(max_memory, footing)
     usual = routes(source, goals, traits, opened=opened)
-    tries, smallest = (usual, [route.deferred_if_possible() for route in usual]), []
+    shapes, smallest = cache(partial(_shapes, chunk=chunk)), []
     sizes = list(_candidates(workers, fewer=fewer))
-    shapes = cache(partial(_shapes, chunk=chunk))
-    for tried, (count, window, task_bytes) in itertools.product(tries, sizes):
+    for tried, (count, window, task_bytes) in _attempts(usual, sizes, shapes):
         each = [_sized(route, shapes(route, task_bytes), window) for route in tried]
-        plans = _together(each, cost_of_reading(tried[0].feed, tried[0].fed_from))
+        plans = _together(each, tried[0].fed_from)
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
             return tuple(
@@ -215,7 +222,7 @@ def make_plan(
     return plan
 
 
-def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:
+def _candidates(workers: int, *, fewer: bool) -> Iterator[_Size]:
     """Yield workers, window and the bytes of a task, from the fastest plan to the smallest."""
     least = 1 if fewer else workers
     for count in range(workers, least - 1, -1):
@@ -226,11 +233,35 @@ def _candidates(workers: int, *, fewer: bool) -> Iterator[tuple[int, int, int]]:
     yield least, least, 1
 
 
-def _together(plans: list[Plan], reading: Cost) -> list[Plan]:
-    """Return the plans of outputs that are made in the same passes; the first has all the cost.
+def _attempts(
+    usual: list[Route], sizes: list[_Size], shapes: Callable[[Route, int], _Shapes]
+) -> Iterator[tuple[list[Route], _Size]]:
+    """Yield routes and sizes to be tried, from the fastest plan to the smallest.
 
-    Each of them has the cost of the decoder, `reading`, of which there is only one.
+    For as many workers, tiles that are decoded once go before those that are decoded several times.
     """
+    tiled = [route.in_tiles_if_possible() for route in usual]
+    for _, group in itertools.groupby(sizes, key=lambda size: size[0]):
+        ways = list(group)
+        for size in ways:
+            if size[2] > 1 and _decode_again([shapes(route, size[2]) for route in usual]):
+                yield tiled, size
+        for size in ways:
+            yield usual, size
+    deferred = [route.deferred_if_possible() for route in usual]
+    for size in sizes:
+        yield deferred, size
+
+
+def _decode_again(shapes: list[_Shapes]) -> bool:
+    """Whether tasks that decode all the tiles they need decode many of them several times."""
+    made = [one.uses[0] for one in shapes if one.uses]
+    measured = [[use] for one in shapes for use in one.uses[1:]]
+    return any(uses and redundancy(uses) > _REDUNDANCY for uses in (made, *measured))
+
+
+def _together(plans: list[Plan], source: Source) -> list[Plan]:
+    """Return the plans of outputs that are made in the same passes; the first has all the cost."""
     if len(plans) == 1:
         return plans
     first, window = plans[0], min(plan.window for plan in plans)
@@ -239,7 +270,13 @@ def _together(plans: list[Plan], reading: Cost) -> list[Plan]:
     cost = reduce(Cost.__add__, (plan.cost for plan in plans))
     apart = sum(plan.window * plan.band_bytes for plan in plans)
     cost += Cost(shared=window * bands - apart)
-    once = reading + Cost(shared=first.before.nbytes if first.feed == "whole" else 0)
+    if first.feed == "tiles":
+        together = ring_bytes(source, tuple(plan.tiler for plan in plans), window)
+        each = sum(ring_bytes(source, (plan.tiler,), window) for plan in plans)
+        cost += Cost(shared=max(0, together - each))
+    once = cost_of_reading(first.feed, source) + Cost(
+        shared=first.before.nbytes if first.feed == "whole" else 0
+    )
     more = len(plans) - 1
     cost += Cost(shared=-once.shared * more, per_worker=-once.per_worker * more)
     shared = [replace(plan, window=window, band_bytes=bands, cost=Cost()) for plan in plans]
@@ -253,6 +290,7 @@ class _Shapes:
     tiler: Tiler
     encoding: Tiler | None
     measuring: dict[int, Tiler]
+    uses: tuple[TileUse, ...] = ()  # of tiles, by the making and each measuring
 
 
 def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> _Shapes:
@@ -272,7 +310,11 @@ def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> 
         for at, stage in enumerate(stages)
         if stage.filter.measures
     }
-    return _Shapes(tiler, encoding, measuring)
+    uses: tuple[TileUse, ...] = ()
+    if in_tiles(route.fed_from) and route.feed in ("direct", "tiles"):
+        passes = (Parts((one,)) for one in (tiler, *measuring.values()))
+        uses = tuple(TileUse(parts, source.info, source.grain) for parts in passes)
+    return _Shapes(tiler, encoding, measuring, uses)
 
 
 def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
@@ -285,15 +327,17 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         payload, unit_bytes = _encoded_bytes(sink, encoding or tiler)
         unit_bytes += sink.encoder.work_bytes
     encoded = Cost(shared=window * payload, per_worker=unit_bytes)
+    passes = itertools.zip_longest((tiler, *measuring.values()), shapes.uses)
+    made, *measured = itertools.starmap(Cut, passes)
     fed = partial(cost_of_feed, route.feed, route.fed_from, window=window)
-    cost = fed(tiler) + cost_of_tasks(tiler, makes=True)
+    cost = fed(made) + cost_of_tasks(tiler, makes=True)
     if encoding is None:
         cost += encoded
     else:
         last = DirectFeed.cost(encoding) + cost_of_tasks(encoding, makes=True)
         cost = cost.then(last + encoded)
-    for one in measuring.values():
-        cost = cost.then(fed(one) + cost_of_tasks(one, makes=False))
+    for one in measured:
+        cost = cost.then(fed(one) + cost_of_tasks(one.tiler, makes=False))
     if route.copied:
         cost += cost_of_copying(source)
     # One task seals, in this process where an ordered sink fills one that is out of reach.

@@ -15,6 +15,7 @@ import numpy as np
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, too_low, turns
 from imgpipe.engine.feeds.choice import FeedName
+from imgpipe.engine.tileuse import in_tiles
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Sink, Source
@@ -78,6 +79,7 @@ class Route:
         self.fed_from = _scratch_of(source.info) if self.copied else source
         self.tile = _tile(source.info) if self.copied and turned else (0, 0)
         sink = goal.sink
+        self._shares_memory = traits.shares_memory
         places = traits.shares_files and self.feed != "opened"  # workers write to a scratch file
         self._may_be_deferred = places and sink.kind == "ordered"
         self.deferred = self._may_be_deferred and self._better_deferred()
@@ -92,6 +94,13 @@ class Route:
         """Return the blocks that tasks should not cut, for units that may leave in order."""
         grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
         return Grid((unit[0], 0) if self.streams else unit, grain, in_order)
+
+    def in_tiles_if_possible(self) -> Route:
+        """Return the route that decodes each compressed tile of the source once."""
+        other = copy.copy(self)
+        if self.feed == "direct" and self._shares_memory and in_tiles(self.fed_from):
+            other.feed = "tiles"
+        return other
 
     def deferred_if_possible(self) -> Route:
         """Return the route that takes the least memory: with the encoding deferred."""

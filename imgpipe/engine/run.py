@@ -26,7 +26,9 @@ from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
 from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.engine.costs import Cost
+from imgpipe.engine.decoding import TilesFlow
 from imgpipe.engine.feeds.choice import feed_for
+from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
@@ -289,13 +291,17 @@ class Run:
         self._pass_index += 1
         with uninterrupted(), CleanupStack() as opened:  # or memory could be lost
             ref = published(job, self._traits, opened)
-            lease = Lease(window, tuple(sizes), notes=self._supervised, held=opened)
+            notes, decoding = self._supervised, 2 * window if plan.feed == "tiles" else 0
+            lease = Lease(window, tuple(sizes), notes=notes, held=opened, decoding=decoding)
             feed = feed_for(
                 plan.feed, source, parts, self._control.check,
                 window=window, shared=near,
                 band_bytes=max(output.plan.band_bytes for output in outputs),
             )  # fmt: skip
-            flow = PassFlow(
+            begin: Callable[..., PassFlow] = PassFlow
+            if isinstance(feed, TilesFeed):
+                begin = functools.partial(TilesFlow, notes=lease.decoders)
+            flow = begin(
                 pass_index=self._pass_index - 1,
                 kind=kind,
                 job=job,

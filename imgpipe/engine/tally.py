@@ -50,7 +50,7 @@ class Tally:
         """Count `event` and pass it on."""
         if isinstance(event, Started):
             self._tasks = event.tasks
-        elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge"):
+        elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge", "decode"):
             self._done += 1
             self._control.progress = self._done / self._tasks
             self._cpu[event.worker, event.pid] = event.cpu

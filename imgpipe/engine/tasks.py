@@ -12,11 +12,21 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from imgpipe.engine.buffers import Slot
-from imgpipe.formats.base import RandomSource
+from imgpipe.formats.base import RandomSource, Tiles
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["Direct", "Inline", "Input", "JobRef", "Part", "Shared", "Task"]
+__all__ = [
+    "Decoding",
+    "Direct",
+    "Inline",
+    "Input",
+    "JobRef",
+    "Part",
+    "Shared",
+    "Task",
+    "Tiled",
+]
 
 
 class Input(Protocol):
@@ -77,6 +87,76 @@ class Direct(NamedTuple):
         return self.source.read(box)
 
 
+class Ring(NamedTuple):
+    """Rows of an image in shared memory, each in the place of one so many rows above.
+
+    Attributes
+    ----------
+    memory : Slot
+        The memory.
+    shape : (int, int, int)
+        Rows that there is room for, columns and channels.
+    dtype : dtype
+        Type of the pixels.
+    """
+
+    memory: Slot
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    def pixels(self, box: Box) -> Pixels:
+        """Return the place of `box`; a copy, if that is at both ends of the memory."""
+        begin, rows = box.y0 % self.shape[0], self.memory.array(self.shape, self.dtype)
+        columns = rows[:, box.x0 : box.x1]
+        end = begin + box.height
+        if end <= len(rows):
+            return columns[begin:end]
+        return np.concatenate([columns[begin:], columns[: end - len(rows)]])
+
+
+class Tiled(NamedTuple):
+    """Pixels whose tiles are decoded.
+
+    Attributes
+    ----------
+    number : int
+        The turn of the task that they are for.
+    ring : Ring
+        Has them all.
+    """
+
+    number: int
+    ring: Ring
+
+    def hold(self, box: Box) -> tuple[Pixels, Box]:
+        """Return the pixels of `box`."""
+        return self.read(box), box
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`."""
+        pixels = self.ring.pixels(box)
+        pixels.flags.writeable = False
+        return pixels
+
+
+class Decoding(NamedTuple):
+    """Tiles to be decoded.
+
+    Attributes
+    ----------
+    source : Tiles
+        The image.
+    tiles : tuple of ((int, int), Box)
+        Row and column of each tile, and its pixels.
+    ring : Ring
+        Takes the pixels.
+    """
+
+    source: Tiles
+    tiles: tuple[tuple[tuple[int, int], Box], ...]
+    ring: Ring
+
+
 class JobRef(NamedTuple):
     """A reference to the job of a flow, which is pickled once.
 
@@ -123,7 +203,7 @@ class Task:
     ----------
     kind : str
         ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
-        ``seal`` finishes a file.
+        ``decode`` decodes tiles, ``seal`` finishes a file.
     flow : int
         The flow that it belongs to.
     index : int
@@ -138,6 +218,8 @@ class Task:
         Takes the whereabouts of the worker.
     values : tuple
         The measurements that a task of merging merges.
+    decoding : Decoding or None
+        The tiles that a task of decoding decodes.
     made : float
         Time at which it was made, in seconds of `time.monotonic`.
     """
@@ -150,9 +232,12 @@ class Task:
     image: Input | None = None
     note: Slot | None = None
     values: tuple[Any, ...] = ()
+    decoding: Decoding | None = None
     made: float = 0.0
 
     @property
     def box(self) -> Box:
-        """The output pixels of its first part."""
+        """The output pixels of its first part, or the first tile that it decodes."""
+        if self.decoding is not None:
+            return self.decoding.tiles[0][1]
         return self.parts[0].box if self.parts else Box(0, 0, 0, 0)

@@ -263,10 +263,22 @@ def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     return {}
 
 
+def _decode(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+    """Decode tiles into shared memory, for the tasks that need them."""
+    assert task.decoding is not None
+    source, tiles, ring = task.decoding
+    with watch.span("read"):
+        for (row, column), box in tiles:
+            with _timeout(job.timeout), reading(task.note):
+                source.tile_into(row, column, ring.pixels(box))
+    return {}
+
+
 _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
     "chunks": _make_chunks,
     "measure": _measure,
     "merge": _merge,
+    "decode": _decode,
     "seal": _seal,
 }
 

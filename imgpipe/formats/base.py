@@ -28,6 +28,7 @@ __all__ = [
     "SequentialSource",
     "Sink",
     "Source",
+    "Tiles",
     "WholeSource",
 ]
 
@@ -83,6 +84,34 @@ class RandomSource(Protocol):
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`, shape (rows, columns, channels), read-only."""
+
+
+class Tiles(RandomSource, Protocol):
+    """A random source whose tiles can be decoded one by one.
+
+    Its `grain` is the size of a tile; 0 columns stand for strips of whole rows.
+    """
+
+    @property
+    def compressed(self) -> bool:
+        """Whether tiles are compressed; the engine decodes each of them once then."""
+
+    def tile_into(self, row: int, column: int, out: Pixels) -> None:
+        """Decode a tile, given by its row and column among the tiles.
+
+        Parameters
+        ----------
+        row, column : int
+            The tile; column 0 of strips.
+        out : ndarray, shape (rows, columns, channels)
+            Takes the pixels: a part of a larger array, so not contiguous. Smaller for tiles at
+            the right and at the bottom of the image.
+
+        Raises
+        ------
+        CorruptError
+            If the tile is damaged.
+        """
 
 
 class SequentialSource(Protocol):

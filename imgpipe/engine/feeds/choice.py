@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.feeds.bands import BandsFeed, InlineBandsFeed, band_bytes
@@ -10,31 +10,51 @@ from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.opened import OpenedFeed
+from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.feeds.whole import WholeFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
-from imgpipe.formats.base import Check, RandomSource, SequentialSource, Source, WholeSource
+from imgpipe.engine.tileuse import TileUse
+from imgpipe.formats.base import (
+    Check,
+    RandomSource,
+    SequentialSource,
+    Source,
+    Tiles,
+    WholeSource,
+)
 
-__all__ = ["FeedName", "cost_of_feed", "cost_of_reading", "feed_for", "slot_bytes"]
+__all__ = ["Cut", "FeedName", "cost_of_feed", "cost_of_reading", "feed_for", "slot_bytes"]
 
-FeedName = Literal["bands", "direct", "whole", "inline", "opened"]
+FeedName = Literal["bands", "direct", "tiles", "whole", "inline", "opened"]
 """The feeds by name; ``inline`` is within the task, for executors that share nothing."""
 
 
-def cost_of_feed(way: FeedName, source: Source, tiler: Tiler, window: int) -> Cost:
+class Cut(NamedTuple):
+    """The tasks of a pass, and their use of the tiles of a source that has compressed ones."""
+
+    tiler: Tiler
+    use: TileUse | None = None
+
+
+def cost_of_feed(way: FeedName, source: Source, cut: Cut, window: int) -> Cost:
     """Return the memory that a pass over `source` takes for its input, as its feed says."""
-    return _cost_of_pixels(way, source, tiler, window) + cost_of_reading(way, source)
+    return _cost_of_pixels(way, source, cut, window) + cost_of_reading(way, source)
 
 
 def cost_of_reading(way: FeedName, source: Source) -> Cost:
     """Return the memory of the decoder: there is one, or one in each worker."""
-    every = way in ("direct", "opened")
+    every = way in ("direct", "tiles", "opened")
     decoder = source.decode_bytes
     return Cost(per_worker=decoder) if every else Cost(shared=decoder)
 
 
-def _cost_of_pixels(way: FeedName, source: Source, tiler: Tiler, window: int) -> Cost:
+def _cost_of_pixels(way: FeedName, source: Source, cut: Cut, window: int) -> Cost:
+    tiler, use = cut
     match way:
+        case "tiles":
+            assert use is not None
+            return TilesFeed.cost(use, window, tiler)
         case "bands":
             return BandsFeed.cost(tiler, window)
         case "direct":
@@ -72,7 +92,7 @@ def feed_for(
     Parameters
     ----------
     way : str
-        ``bands``, ``direct``, ``whole``, ``inline`` or ``opened``.
+        ``bands``, ``direct``, ``tiles``, ``whole``, ``inline`` or ``opened``.
     source : Source
         The image.
     parts : Parts
@@ -89,6 +109,10 @@ def feed_for(
     match way:
         case "direct":
             return DirectFeed(cast(RandomSource, source))
+        case "tiles":
+            tiles = cast(Tiles, source)
+            use = TileUse(parts, tiles.info, tiles.grain)
+            return TilesFeed(tiles, use, count=len(parts), ahead=window, shared=shared)
         case "opened":
             return OpenedFeed(source)
         case "whole":
@@ -98,6 +122,10 @@ def feed_for(
                 cast(SequentialSource, source), parts, check,
                 count=window, size=band_bytes, shared=shared,
             )  # fmt: skip
+    return _inline(source, parts, check, window)
+
+
+def _inline(source: Source, parts: Parts, check: Check, window: int) -> Feed:
     if source.access == "random":
         return CarriedFeed(source, parts, check, count=window)
     return InlineBandsFeed(

@@ -1,0 +1,112 @@
+"""Tile use: the tiles of a source that each task of a pass needs, and how long they are held."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgpipe.engine.parts import Parts
+from imgpipe.formats.base import Source, Tiles
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = ["TileUse", "in_tiles", "redundancy"]
+
+Numbers = NDArray[np.int32]
+
+
+def in_tiles(source: Source) -> TypeGuard[Tiles]:
+    """Whether `source` has compressed tiles that can be decoded one by one."""
+    return bool(getattr(source, "compressed", False)) and hasattr(source, "tile_into")
+
+
+class TileUse:
+    """The tiles that the tasks of a pass need, by number: row by row, from left to right.
+
+    Parameters
+    ----------
+    parts : Parts
+        The tasks.
+    info : ImageInfo
+        The source.
+    grain : (int, int)
+        Rows and columns of a tile, 0 columns for whole rows.
+    """
+
+    def __init__(self, parts: Parts, info: ImageInfo, grain: tuple[int, int]) -> None:
+        self._parts, self._size = parts, info.shape[:2]
+        self.grain = grain[0], grain[1] or info.width
+        self.across = -(-info.width // self.grain[1])
+        self.count = -(-info.height // self.grain[0]) * self.across
+        self.row_bytes = self.grain[0] * info.row_bytes  # of a row of tiles
+
+    def of(self, index: int) -> Numbers:
+        """Return the tiles that a task needs, in order."""
+        found = [self._in(box) for box in self._parts.reads(index)]
+        return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
+    def place(self, tile: int) -> tuple[int, int]:
+        """Return row and column of a tile among all tiles."""
+        return divmod(tile, self.across)
+
+    def box(self, tile: int) -> Box:
+        """Return the pixels of a tile."""
+        (row, column), (rows, columns) = self.place(tile), self.grain
+        whole = Box(row * rows, column * columns, (row + 1) * rows, (column + 1) * columns)
+        return whole.clip(*self._size)
+
+    @cached_property
+    def uses(self) -> Numbers:
+        """How many tasks need each tile."""
+        return self._spans[2]
+
+    @property
+    def order(self) -> Numbers:
+        """The tiles in the order in which tasks need them; without those that none needs."""
+        first, _, uses = self._spans
+        order = np.argsort(first, kind="stable").astype(np.int32)
+        return order[uses[order] > 0]
+
+    def most_rows(self, ahead: int) -> int:
+        """Return the most rows of tiles, with those between, that are needed at once.
+
+        They are needed by a task and by so many after it.
+        """
+        first, last, uses = self._spans
+        top = np.full(len(self._parts), self.count, np.int64)
+        bottom = np.full_like(top, -1)
+        by_row = (-1, self.across)
+        never = np.where(uses > 0, first, len(self._parts)).reshape(by_row).min(axis=1)
+        always = np.where(uses > 0, last, -1).reshape(by_row).max(axis=1)
+        for row, (begin, end) in enumerate(zip(never.tolist(), always.tolist(), strict=True)):
+            span = slice(max(0, begin - ahead), end + 1)
+            np.minimum(top[span], row, out=top[span])
+            np.maximum(bottom[span], row, out=bottom[span])
+        return int((bottom - top).max()) + 1
+
+    @cached_property
+    def _spans(self) -> tuple[Numbers, Numbers, Numbers]:
+        """The first and the last task that need each tile, and the number of such tasks."""
+        first = np.zeros(self.count, np.int32)
+        last, uses = np.zeros_like(first), np.zeros_like(first)
+        for index in range(len(self._parts)):
+            tiles = self.of(index)
+            first[tiles[uses[tiles] == 0]] = index
+            last[tiles] = index
+            uses[tiles] += 1
+        return first, last, uses
+
+    def _in(self, box: Box) -> Numbers:
+        (height, width), whole = self.grain, box.snap(*self.grain)
+        down = np.arange(whole.y0 // height, whole.y1 // height, dtype=np.int32)
+        across = np.arange(whole.x0 // width, whole.x1 // width, dtype=np.int32)
+        return (down[:, None] * self.across + across).reshape(-1)
+
+
+def redundancy(uses: list[TileUse]) -> float:
+    """Return how often a tile is decoded if the tasks of these passes decode all they need."""
+    decoded: Any = sum(use.uses for use in uses)
+    return float(decoded.sum() / max(1, np.count_nonzero(decoded)))
