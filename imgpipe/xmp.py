@@ -179,7 +179,7 @@ class _Parsing:
 
     def _end(self, _raw: str) -> None:
         one, at = self._open.pop(), self._parser.CurrentByteIndex
-        empty = at < one.inside  # <name/>
+        empty = self._packet.startswith(b"/>", one.inside - 2)
         stop = one.inside if empty else self._packet.index(b">", at) + 1
         content = b"" if empty else self._packet[one.inside : at]
         if one.name in self._values:

@@ -140,3 +140,5 @@ def test_empty_elements_are_understood() -> None:
         '<u:v xmlns:u="urn:u"></u:v></rdf:Description>'
     )
     assert xmp.oriented(text, 1) == text
+    root = b"<x:xmpmeta xmlns:x='adobe:ns:meta/' />"
+    assert xmp.checked(root) == xmp.without_previews(root) == root

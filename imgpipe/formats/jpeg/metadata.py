@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from imgpipe import exif
 from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, COM, Header, Segment, segment
 from imgpipe.image import Metadata, Text
 from imgpipe.metadata import density_from_dpi
@@ -51,11 +50,7 @@ def read_metadata(header: Header, name: str) -> Metadata:
         if each.marker == APP0 and content.startswith(_JFIF) and len(content) >= 12:
             found |= _density(content)
         elif each.marker == APP1 and content.startswith(_EXIF):
-            block = content[len(_EXIF) :]
-            if block[:4] in (b"II*\0", b"MM\0*"):
-                found = {**_from_exif(block), **found}
-            elif block:
-                _log.warning("%s: ignored the EXIF, which is damaged", name)
+            found.setdefault("exif", content[len(_EXIF) :])
         elif each.marker == APP1 and content.startswith(_XMP):
             found.setdefault("xmp", content[len(_XMP) :])
         elif each.marker == COM:
@@ -63,7 +58,7 @@ def read_metadata(header: Header, name: str) -> Metadata:
     if any(each.content.startswith(_MORE_XMP) for each in header.marks):
         _log.warning("%s: left out the extended part of the XMP", name)
     icc = _profile(header.marks, name)
-    return Metadata(icc=icc, texts=tuple(texts), **found)
+    return Metadata(icc=icc, texts=tuple(texts), **found).completed(name)
 
 
 def is_metadata(mark: Segment) -> bool:
@@ -96,12 +91,6 @@ def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: boo
     if metadata.icc is not None and metadata.icc[16:20] == _PROFILE_SPACES[channels]:
         parts += _profile_segments(metadata.icc)
     return b"".join(parts)
-
-
-def _from_exif(block: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = {"exif": block, "orientation": exif.orientation(block)}
-    density = exif.density(block)
-    return found if density is None else {**found, "pixels_per_metre": density}
 
 
 def _density(content: bytes) -> dict[str, Any]:

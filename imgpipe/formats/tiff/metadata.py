@@ -57,14 +57,14 @@ def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
     icc, xmp = page.tags.valueof(_ICC), page.tags.valueof(_XMP)
     if _SLIDES & set(page.flags):
         xmp = None
-    return Metadata(
+    found = Metadata(
         icc=icc if isinstance(icc, bytes) and icc[36:40] == b"acsp" else None,
         exif=_exif(page, walk),
         xmp=xmp if isinstance(xmp, bytes) and xmp.strip(b"\0 ") else None,
         geo=_geo(page, name),
-        orientation=int(orientation) if orientation in range(1, 9) else 1,
         **_density(page),
     )
+    return found.completed(name, int(orientation) if orientation in range(1, 9) else 1)
 
 
 def nodata_of(page: TiffPage, name: str) -> float | None:
