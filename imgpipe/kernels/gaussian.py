@@ -77,6 +77,10 @@ def gaussian(
     if radius == 0:
         return chunk.astype(dtype)
     if dtype == np.uint8:
+        from imgpipe.kernels.half_rows import RADIUS, SIGMA, blurred_by_half  # noqa: PLC0415 - only for this
+
+        if origin is not None and sigma == SIGMA and radius >= RADIUS:
+            return blurred_by_half(chunk, radius, origin[0])
         from imgpipe.kernels.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
 
         if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
