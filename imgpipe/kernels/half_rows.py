@@ -1,7 +1,7 @@
 """Gaussian of sigma 2 for 8-bit images, by way of every second row.
 
-A Gaussian of sigma 2 leaves little of frequencies above a quarter of a wave per row: 0.007 there. So
-it is computed for every second row only, and the rows of the image are interpolated. The sweep along
+A Gaussian of sigma 2 leaves 0.007 of a wave with a period of 4 rows, and less of shorter ones. So it
+is computed for every second row only, and the rows of the image are interpolated. The sweep along
 the rows, which takes most of the additions, has half of the rows to do.
 
 ==========  ==========================================================  ======  ========
@@ -15,10 +15,10 @@ down        even rows ``3 10 3``, odd rows ``1 15 15 1`` of these       16, 32  
 ==========  ==========================================================  ======  ========
 
 Rows of the *image* are even or odd, wherever a chunk begins. ``3 10 3`` and ``1 15 15 1`` are the
-even and the odd weights of the binomial of seven, whose response to alternating rows is 0. The other
-weights are the best that a search over whole numbers found: the least error of an edge, where the
-gains make up a power of two (254 * 6 * 43 is 2**16 less 0.006 %). All sums are in 16 bits, and shifts
-between them make room.
+even and the odd weights of the binomial of seven, whose response to alternating rows is 0. The
+other weights are the best that a search over whole numbers found: the least error of an edge, where
+the gains make up a power of two (254 * 6 * 43 is 2**16 less 0.006 %). All sums are in 16 bits, and
+shifts between them make room.
 
 Photographs and edges come out within one and a quarter levels of the exact Gaussian, as with the
 sweeps of `gaussian_design`. Only rows that alternate between black and white with a period of 2
@@ -41,8 +41,8 @@ SIGMA, RADIUS = 2.0, 8  # what it computes; the radius may be larger
 
 _space = Workspace()
 
-# Values of an array, of which there are four, and pairs of rows in it. Fewer values mean more calls,
-# fewer rows a larger part of rows above and below.
+# Values of an array, of which there are four, and pairs of rows in it. Fewer values mean more
+# calls, fewer rows a larger part of rows above and below.
 _VALUES, _PAIRS = 1 << 17, 128
 # Pairs of rows above those of a block, and above and below; columns on each side.
 _ABOVE, _AROUND, _ASIDE = 3, 7, 7
