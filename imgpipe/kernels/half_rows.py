@@ -1,8 +1,8 @@
 """Gaussian of sigma 2 for 8-bit images, by way of every second row.
 
-A Gaussian of sigma 2 leaves 0.007 of a wave with a period of 4 rows, and less of shorter ones. So it
-is computed for every second row only, and the rows of the image are interpolated. The sweep along
-the rows, which takes most of the additions, has half of the rows to do.
+A Gaussian of sigma 2 leaves 0.007 of a wave with a period of 4 rows, and less of shorter ones. So
+it is computed for every second row only, and the rows of the image are interpolated. The sweep
+along the rows, which takes most of the additions, has half of the rows to do.
 
 ==========  ==========================================================  ======  ========
 where       what                                                        gain    variance
@@ -27,7 +27,7 @@ to 5 are farther off, by up to 2: of those, every second row tells little.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -48,11 +48,15 @@ _VALUES, _PAIRS = 1 << 17, 128
 _ABOVE, _AROUND, _ASIDE = 3, 7, 7
 
 
-def _whole(value: int) -> np.ndarray[Any, np.dtype[np.uint16]]:
+_Whole: TypeAlias = np.ndarray[Any, np.dtype[np.uint16]]
+
+
+def _whole(value: int) -> _Whole:
     """Return an operand that NumPy need not convert for every call."""
     return np.array(value, np.uint16)
 
 
+_ONE = _whole(1)
 _DOWN = _whole(88), _whole(63), _whole(20)
 _APART = _whole(4)
 _ALONG = _whole(5), _whole(16), _whole(3)
@@ -68,7 +72,7 @@ def _added() -> int:
     for gain, bits in zip((1, 6, 43, 16, 16), _SHIFTS, strict=True):
         unit *= gain / 2 ** int(bits)
         lost += (1 - 0.5 ** int(bits)) / 2 / unit
-    return round(lost * unit * 2 ** int(_SHIFTS[-1]))
+    return int(lost * unit * 2 ** int(_SHIFTS[-1]) + 0.5)
 
 
 _ADDED = _whole(_added())
@@ -118,8 +122,9 @@ def _block(part: Pixels, count: int, out: Pixels, y: int) -> None:
     down = _down(even, odd, unit, sums, spare)
     along = _along(down, channels, (even, odd), spare)
     size = count * unit
-    for j, made in enumerate((_even_rows, _odd_rows)):
-        rows = made(along, unit, (sums[:size], spare[:size])).reshape(count, columns, channels)
+    for j, make in enumerate((_even_rows, _odd_rows)):
+        make(along, unit, sums[:size], spare[:size])
+        rows = sums[:size].reshape(count, columns, channels)
         skipped = 1 if y + j < 0 else 0
         target = out[y + j + 2 * skipped :: 2][: count - skipped]
         made_of = rows[skipped : skipped + len(target), : out.shape[1]]
@@ -134,42 +139,28 @@ def _flat(name: str, rows: Pixels, count: int) -> Pixels:
     return flat
 
 
-def _down(even: Pixels, odd: Pixels, unit: int, sums: Pixels, spare: Pixels) -> Pixels:
+def _down(even: Pixels, odd: Pixels, unit: int, out: Pixels, spare: Pixels) -> Pixels:
     """Filter down the columns; the result lies where `even` was."""
     centre, near, far = _DOWN
-    size = even.size - 2 * unit
-    sums, spare = sums[:size], spare[:size]
-    np.add(odd[:-unit], odd[unit:], out=spare)
-    np.multiply(spare, near, out=spare)
-    np.multiply(even[unit:-unit], centre, out=sums)
-    np.add(sums, spare, out=sums)
-    np.add(even[: -2 * unit], even[2 * unit :], out=spare)
-    np.multiply(spare, far, out=spare)
-    np.add(sums, spare, out=sums)
-    np.right_shift(sums, _SHIFTS[0], out=sums)
-    size -= 2 * unit
-    down, spare = even[:size], spare[:size]
-    np.add(sums[: -2 * unit], sums[2 * unit :], out=spare)
-    np.multiply(sums[unit:-unit], _APART, out=down)
-    np.add(down, spare, out=down)
-    return np.right_shift(down, _SHIFTS[1], out=down)
+    out, spare = out[: even.size - 2 * unit], spare[: even.size - 2 * unit]
+    terms = (centre, even[unit:]), (near, odd, odd[unit:]), (far, even, even[2 * unit :])
+    _sum(out, spare, *terms)
+    np.right_shift(out, _SHIFTS[0], out=out)
+    down, spare = even[: out.size - 2 * unit], spare[: out.size - 2 * unit]
+    _sum(down, spare, (_APART, out[unit:]), (_ONE, out, out[2 * unit :]))
+    np.right_shift(down, _SHIFTS[1], out=down)
+    return down
 
 
 def _along(x: Pixels, unit: int, pair: tuple[Pixels, Pixels], spare: Pixels) -> Pixels:
-    """Filter along the rows; the result lies where `x` was, and its end is junk."""
+    """Filter along the rows, from the first of a pair to the second, whose end is junk."""
     centre, near, far = _ALONG
     here, there = pair
-    size = x.size - 6 * unit
-    sums, spare = there[:size], spare[:size]
-    np.add(x[2 * unit :][:size], x[4 * unit :][:size], out=spare)
-    np.multiply(spare, near, out=spare)
-    np.multiply(x[3 * unit :][:size], centre, out=sums)
-    np.add(sums, spare, out=sums)
-    np.add(x[:size], x[6 * unit :], out=spare)
-    np.multiply(spare, far, out=spare)
-    np.add(sums, spare, out=sums)
-    np.right_shift(sums, _SHIFTS[2], out=sums)
-    x = _pairs(sums, unit, there, here)
+    out = there[: x.size - 6 * unit]
+    sides = (near, x[2 * unit :], x[4 * unit :]), (far, x, x[6 * unit :])
+    _sum(out, spare[: out.size], (centre, x[3 * unit :]), *sides)
+    np.right_shift(out, _SHIFTS[2], out=out)
+    x = _pairs(out, unit, there, here)
     np.right_shift(x, _SHIFTS[3], out=x)
     x = _pairs(x, unit, there, here)
     np.add(x, _ADDED, out=x)
@@ -186,22 +177,26 @@ def _pairs(x: Pixels, unit: int, here: Pixels, there: Pixels) -> Pixels:
     return x
 
 
-def _even_rows(x: Pixels, unit: int, out: tuple[Pixels, Pixels]) -> Pixels:
-    made, spare = out
+def _even_rows(x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
     centre, near = _EVEN
-    n = made.size
-    np.add(x[:n], x[2 * unit :][:n], out=made)
-    np.multiply(made, near, out=made)
-    np.multiply(x[unit:][:n], centre, out=spare)
-    np.add(made, spare, out=made)
-    return np.right_shift(made, _LAST[0], out=made)
+    _sum(out, spare, (near, x, x[2 * unit :]), (centre, x[unit:]))
+    np.right_shift(out, _LAST[0], out=out)
 
 
-def _odd_rows(x: Pixels, unit: int, out: tuple[Pixels, Pixels]) -> Pixels:
-    made, spare = out
-    n = made.size
-    np.add(x[unit:][:n], x[2 * unit :][:n], out=made)
-    np.multiply(made, _ODD, out=made)
-    np.add(x[:n], x[3 * unit :][:n], out=spare)
-    np.add(made, spare, out=made)
-    return np.right_shift(made, _LAST[1], out=made)
+def _odd_rows(x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
+    _sum(out, spare, (_ODD, x[unit:], x[2 * unit :]), (_ONE, x, x[3 * unit :]))
+    np.right_shift(out, _LAST[1], out=out)
+
+
+def _sum(out: Pixels, spare: Pixels, *terms: tuple[_Whole, *tuple[Pixels, ...]]) -> None:
+    """Sum terms: a weight times the values of an array, or times the sums of two."""
+    into = out
+    for weight, *arrays in terms:
+        one, *other = (array[: out.size] for array in arrays)
+        if other:
+            one = np.add(one, other[0], out=into)
+        if weight is not _ONE:
+            np.multiply(one, weight, out=into)
+        if into is not out:
+            np.add(out, into, out=out)
+        into = spare
