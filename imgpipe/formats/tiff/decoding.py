@@ -63,6 +63,9 @@ _FLOATS = {3: 1, 34894: 2, 34895: 4}
 
 _InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
+_ERRORS = (ValueError, RuntimeError, TypeError, ArithmeticError, LookupError, _InflateError)
+"""Errors of codecs about damaged data."""
+
 
 class DecodeError(ValueError):
     """The data of a segment is damaged."""
@@ -93,7 +96,7 @@ def knows_predictor(predictor: int) -> bool:
     return predictor == 1 or predictor in _DISTANCES or predictor in _FLOATS
 
 
-def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
+def decoded(layout: Layout, data: bytes | bytearray, rows: int, columns: int) -> Pixels:
     """Return the samples of a segment.
 
     Parameters
@@ -125,14 +128,14 @@ def decoded(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
             return _undone(layout, _image(layout, data, rows, columns))
         height = layout.rows if layout.tiled else rows
         if layout.reversed:
-            data = bytes(imagecodecs.bitorder_decode(data))
+            data = imagecodecs.bitorder_decode(bytes(data))
         if compression in CCITT:
             return _fax(layout, data, height)
         raw = data if compression == 1 else _inflated(compression, data, layout, height)
         return rows_of(layout, raw, height)
     except DecodeError:
         raise
-    except (ValueError, RuntimeError, TypeError, _InflateError) as error:  # each has its kinds
+    except _ERRORS as error:
         raise DecodeError(str(error).partition("\n")[0]) from error
 
 
@@ -177,11 +180,11 @@ def _undone(layout: Layout, samples: Pixels) -> Pixels:
     return native
 
 
-def _inflated(compression: int, data: bytes, layout: Layout, rows: int) -> Any:
+def _inflated(compression: int, data: bytes | bytearray, layout: Layout, rows: int) -> Any:
     """Return at least the bytes of a segment that the image needs, uncompressed."""
     size = layout.rows * layout.row_bytes
     if _OF_BYTES[compression] == "lzw":
-        return lzw.decoded(data, rows * layout.row_bytes)
+        return lzw.decoded(data, rows, layout.row_bytes)
     decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_BYTES[compression]}_decode")
     try:
         return decode(data, out=size)
@@ -216,24 +219,24 @@ def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
     return imagecodecs.packints_decode(bytes(raw), kind, bits, runlen=run).reshape(shape)
 
 
-def _jpeg(layout: Layout, data: bytes) -> Pixels:
+def _jpeg(layout: Layout, data: bytes | bytearray) -> Pixels:
     """Return all the samples of JPEG data; strips may declare more rows than they have."""
     if layout.header:
         data = layout.header + data
         data = data if data.endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
     limit = 2 * layout.rows + 64, 2 * layout.columns + 64
     transform = False if layout.colours == "rgb" else None
-    return strict.decode(data, layout.tables, transform=transform, limit=limit)
+    return strict.decode(bytes(data), layout.tables, transform=transform, limit=limit)
 
 
-def _fax(layout: Layout, data: bytes, rows: int) -> Pixels:
+def _fax(layout: Layout, data: bytes | bytearray, rows: int) -> Pixels:
     decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_FAXES[layout.compression]}_decode")
     options = {"t4options": layout.options} if layout.compression == 3 else {}
     found = np.asarray(decode(data, rows, layout.columns, **options))
     return found.view(np.uint8).reshape(rows, layout.columns, 1)
 
 
-def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
+def _image(layout: Layout, data: bytes | bytearray, rows: int, columns: int) -> Pixels:
     """Return the samples of a segment that is an image file of its own.
 
     Its size is checked before anything is decoded, by what the codec may fill.
@@ -249,7 +252,7 @@ def _image(layout: Layout, data: bytes, rows: int, columns: int) -> Pixels:
         try:
             with codecs_quiet() if codec == "png" else contextlib.nullcontext():
                 decode(data, out=out, **options)
-        except (ValueError, RuntimeError, TypeError) as error:
+        except _ERRORS as error:
             failure = failure or error
         else:
             return out.reshape(*size, layout.depth)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
-from imgpipe.formats.tiff import decoding
+from imgpipe.formats.tiff import decoding, lzw
 from imgpipe.formats.tiff.expanding import Expansion
 from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
 from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Description", "described"]
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
+_LZW = 5
 _INK_IS_CMYK = 1
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _GIVEN = 64  # offsets that a description holds itself
@@ -115,7 +116,7 @@ def _layout(page: TiffPage, name: str) -> Layout:
         _jpeg_colours(page) if is_jpeg else "",
         (page.jpegtables or b"") if is_jpeg else b"",
         (page.jpegheader or b"") if is_jpeg else b"",
-        int(page.tags.valueof(292, 0)),
+        int(page.tags.valueof(292, 0)) & 7,
     )
 
 
@@ -152,7 +153,13 @@ def _in_file(page: TiffPage, tag: Any) -> InFile | None:
 
 
 def _must_be_likely(layout: Layout, name: str) -> None:
-    """Refuse segments that are far larger than the image: nobody writes them in good faith."""
+    """Refuse segments that are far larger than the image, or too large for their codec."""
+    if layout.compression == _LZW and not lzw.fits(layout.rows, layout.row_bytes):
+        size = layout.rows * layout.row_bytes / 1e6
+        raise FormatError(
+            f"{name}: tiles or strips of LZW of {size:,.0f} MB are not supported; "
+            "write it in smaller ones"
+        )
     most = max(_LEAST_OVERSIZE, _MOST_OVERSIZE * layout.height * layout.width)
     if layout.rows * layout.columns > most:
         raise CorruptError(

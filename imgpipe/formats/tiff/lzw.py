@@ -11,24 +11,29 @@ import struct
 
 from imgpipe.formats.quiet import codecs_quiet
 
-__all__ = ["MOST_BYTES", "decoded"]
+__all__ = ["decoded", "fits"]
 
-MOST_BYTES = 320 << 20
-"""Bytes of a segment that Pillow opens without a word about its size."""
+_MOST_PIXELS = 80_000_000
+"""Pixels that Pillow opens without a word about their number."""
 
-_WIDE_BYTES = 64 << 20
 _SHORT, _LONG = 3, 4
+_COLOURS = {1: 1, 3: 2, 4: 5}  # of so many samples: gray, RGB, CMYK
 
 
-def decoded(data: bytes, size: int) -> bytes:
+def fits(rows: int, row_bytes: int) -> bool:
+    """Whether a segment is small enough to be decoded."""
+    return rows * row_bytes // _samples(row_bytes) <= _MOST_PIXELS
+
+
+def decoded(data: bytes | bytearray, rows: int, row_bytes: int) -> bytes:
     """Return the bytes of a segment.
 
     Parameters
     ----------
     data : bytes
         The data as it is in the file.
-    size : int
-        Number of bytes that it becomes; the rest is passed over.
+    rows, row_bytes : int
+        Its size; data beyond that is passed over.
 
     Raises
     ------
@@ -37,34 +42,36 @@ def decoded(data: bytes, size: int) -> bytes:
     """
     from PIL import Image  # noqa: PLC0415 - slow, and only for LZW
 
-    # libtiff only sees a row of bytes. Pixels of four bytes make a large one short enough.
-    samples = 4 if size > _WIDE_BYTES and size % 4 == 0 else 1
-    file = io.BytesIO(_header(len(data), size // samples, samples) + data)
+    samples = _samples(row_bytes)
+    header = _header(len(data), rows, row_bytes // samples, samples)
     try:
-        with codecs_quiet(), Image.open(file, formats=("TIFF",)) as image:
+        with codecs_quiet(), Image.open(io.BytesIO(header + data), formats=("TIFF",)) as image:
             return image.tobytes()
     except (OSError, SyntaxError) as error:
         raise ValueError("its LZW data is damaged") from error
 
 
-def _header(size: int, width: int, samples: int) -> bytes:
-    """Return all of a file before the data of its only strip, a row of pixels."""
-    colours = 1 if samples == 1 else 5  # gray or CMYK
+def _samples(row_bytes: int) -> int:
+    """Return the bytes that become one pixel, whatever they mean: the fewer pixels, the better."""
+    return next(samples for samples in (4, 3, 1) if row_bytes % samples == 0)
+
+
+def _header(size: int, rows: int, columns: int, samples: int) -> bytes:
+    """Return all of a file before the data of its only strip."""
     tags = [
-        (256, _LONG, 1, width),
-        (257, _LONG, 1, 1),
+        (256, _LONG, 1, columns),
+        (257, _LONG, 1, rows),
         (258, _SHORT, samples, 8),
         (259, _SHORT, 1, 5),
-        (262, _SHORT, 1, colours),
+        (262, _SHORT, 1, _COLOURS[samples]),
         (273, _LONG, 1, 0),
         (277, _SHORT, 1, samples),
-        (278, _LONG, 1, 1),
+        (278, _LONG, 1, rows),
         (279, _LONG, 1, size),
     ]
     bits = struct.pack("<4H", 8, 8, 8, 8)
     values = 8 + 2 + 12 * len(tags) + 4
-    start = values + len(bits)
-    fields = {258: 8 if samples == 1 else values, 273: start}
+    fields = {258: 8 if samples == 1 else values, 273: values + len(bits)}
     entries = b"".join(
         struct.pack("<HHII", code, kind, count, fields.get(code, value))
         for code, kind, count, value in tags

@@ -114,11 +114,11 @@ class Segments:
     def _decoded(self, segment: Segment, offset: int, count: int) -> Pixels:
         if segment.index in self._kept:
             return self._kept[segment.index]
-        data = np.empty(count, np.uint8)
-        read_fully(self._file, data, offset, self._name)
+        data = bytearray(count)
+        read_fully(self._file, np.frombuffer(data, np.uint8), offset, self._name)
         rows, columns = segment.box.shape
         try:
-            found = decoded(self._layout, data.tobytes(), rows, columns)
+            found = decoded(self._layout, data, rows, columns)
         except DecodeError as error:
             raise self._damaged(segment, str(error)) from error
         if self._keeps:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from imgpipe.errors import FormatError
-from imgpipe.formats.tiff import decoding, lzw
+from imgpipe.formats.tiff import decoding
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -73,12 +73,3 @@ def _of_coding(page: TiffPage) -> Iterator[str]:
         yield f"the predictor {int(page.predictor)} is not supported; write it without"
     if page.is_subsampled and codec != "jpeg":
         yield "subsampled colour without JPEG is not supported; convert it to RGB first"
-    size = (
-        (page.tilelength * page.tilewidth) if page.is_tiled else page.rowsperstrip * page.imagewidth
-    )
-    size *= page.samplesperpixel * (page.dtype.itemsize if page.dtype is not None else 1)
-    if codec == "lzw" and size > lzw.MOST_BYTES:
-        yield (
-            f"tiles or strips of LZW of {size / 1e6:,.0f} MB are not supported, only up to "
-            f"{lzw.MOST_BYTES / 1e6:,.0f} MB; write it in smaller ones"
-        )
