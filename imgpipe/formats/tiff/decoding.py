@@ -15,11 +15,12 @@ from isal import isal_zlib
 
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.quiet import codecs_quiet
-from imgpipe.formats.tiff import lzw
+from imgpipe.formats.tiff import lzw, oldjpeg, ycbcr
 from imgpipe.formats.tiff.layout import Layout
 from imgpipe.image import Pixels
 
 __all__ = [
+    "OF_RGB",
     "DecodeError",
     "codec_of",
     "decoded",
@@ -56,6 +57,11 @@ _OF_IMAGES = {
 }
 _LERC = 34887  # an image that a predictor may have changed
 _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
+_OLD_JPEG = 6
+
+OF_RGB = ("jpeg", "webp", "jpegxl")
+"""Codecs that give RGB whatever they store."""
+
 _END_OF_IMAGE = b"\xff\xd9"
 _DISTANCES = {2: 1, 34892: 2, 34893: 4}
 _FLOATS = {3: 1, 34894: 2, 34895: 4}
@@ -121,7 +127,7 @@ def decoded(layout: Layout, data: bytes | bytearray, rows: int, columns: int) ->
     compression = layout.compression
     try:
         if compression in JPEG:
-            return _trimmed(_jpeg(layout, data), layout, rows, columns)
+            return _trimmed(_jpeg(layout, data, rows), layout, rows, columns)
         if compression in _OF_IMAGES:
             return _image(layout, data, rows, columns)
         if compression == _LERC:
@@ -182,9 +188,10 @@ def _undone(layout: Layout, samples: Pixels) -> Pixels:
 
 def _inflated(compression: int, data: bytes | bytearray, layout: Layout, rows: int) -> Any:
     """Return at least the bytes of a segment that the image needs, uncompressed."""
-    size = layout.rows * layout.row_bytes
+    size = layout.size_of(layout.rows)
     if _OF_BYTES[compression] == "lzw":
-        return lzw.decoded(data, rows, layout.row_bytes)
+        flat = layout.sampling != (1, 1)
+        return lzw.decoded(data, *((1, layout.size_of(rows)) if flat else (rows, layout.row_bytes)))
     decode: Callable[..., Any] = getattr(imagecodecs, f"{_OF_BYTES[compression]}_decode")
     try:
         return decode(data, out=size)
@@ -197,13 +204,16 @@ def _inflated(compression: int, data: bytes | bytearray, layout: Layout, rows: i
 
 def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
     """Return samples of the bytes of a segment, in the byte order of the file."""
-    needed = rows * layout.row_bytes
+    needed = layout.size_of(rows)
     have = memoryview(raw).nbytes
     if have < needed:
         raise DecodeError(f"{have:,} bytes where {needed:,} are needed")
     shape = rows, layout.columns, layout.depth
     raw = memoryview(raw).cast("B")[:needed]
     bits = layout.bits
+    if layout.sampling != (1, 1):
+        samples = np.frombuffer(raw, np.uint8)
+        return ycbcr.spread(samples, rows, layout.columns, layout.sampling)
     if bits == 8 * layout.dtype.itemsize:
         kind = (
             layout.dtype if layout.predictor in _FLOATS else layout.dtype.newbyteorder(layout.order)
@@ -219,11 +229,14 @@ def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
     return imagecodecs.packints_decode(bytes(raw), kind, bits, runlen=run).reshape(shape)
 
 
-def _jpeg(layout: Layout, data: bytes | bytearray) -> Pixels:
+def _jpeg(layout: Layout, data: bytes | bytearray, rows: int) -> Pixels:
     """Return all the samples of JPEG data; strips may declare more rows than they have."""
-    if layout.header:
-        data = layout.header + data
-        data = data if data.endswith(_END_OF_IMAGE) else data + _END_OF_IMAGE
+    if layout.compression == _OLD_JPEG:
+        height = layout.rows if layout.tiled else rows
+        header = oldjpeg.with_rows(layout.header, height) if layout.header else b""
+        data = oldjpeg.repaired(header + data)
+    elif layout.header:
+        data = layout.header + data + _END_OF_IMAGE
     limit = 2 * layout.rows + 64, 2 * layout.columns + 64
     transform = False if layout.colours == "rgb" else None
     return strict.decode(bytes(data), layout.tables, transform=transform, limit=limit)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
-from imgpipe.formats.tiff import decoding, lzw
+from imgpipe.formats.tiff import decoding, lzw, oldjpeg
 from imgpipe.formats.tiff.expanding import Expansion
 from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
 from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
 from imgpipe.formats.tiff.pages import Opened
 from imgpipe.formats.tiff.support import must_be_supported
+from imgpipe.formats.tiff.ycbcr import YCbCr
 from imgpipe.image import Colour, ImageInfo, check_pixels
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Description", "described"]
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
-_LZW = 5
+_LZW, _OLD_JPEG, _APERIO_YCBCR = 5, 6, 33003
 _INK_IS_CMYK = 1
 _PREMULTIPLIED, _STRAIGHT = 1, 2
 _GIVEN = 64  # offsets that a description holds itself
@@ -115,13 +116,17 @@ def _layout(page: TiffPage, name: str) -> Layout:
         counts,
         _jpeg_colours(page) if is_jpeg else "",
         (page.jpegtables or b"") if is_jpeg else b"",
-        (page.jpegheader or b"") if is_jpeg else b"",
+        _jpeg_header(page, rows, columns, name) if is_jpeg else b"",
         int(page.tags.valueof(292, 0)) & 7,
+        _sampling(page) if _ycbcr(page) is not None else (1, 1),
     )
 
 
 def _tables(page: TiffPage) -> tuple[Numbers, Numbers]:
     """Return where the offsets and the sizes of the segments are."""
+    stream = oldjpeg.stream_of(page) if int(page.compression) == _OLD_JPEG else None
+    if stream is not None:
+        return Given(stream[:1]), Given(stream[1:])
     starts, high = page.tags.get(65426), page.tags.get(65432)
     if page.jpegheader is not None and starts is not None:
         places = [_in_file(page, tag) if tag is not None else None for tag in (starts, high)]
@@ -168,6 +173,13 @@ def _must_be_likely(layout: Layout, name: str) -> None:
         )
 
 
+def _jpeg_header(page: TiffPage, rows: int, columns: int, name: str) -> bytes:
+    """Return the beginning that all JPEG segments have in common."""
+    if int(page.compression) == _OLD_JPEG:
+        return oldjpeg.header_of(page, rows, columns, name)
+    return page.jpegheader or b""
+
+
 def _jpeg_colours(page: TiffPage) -> str:
     """Return the colours of JPEG data: "rgb" if they are certainly not YCbCr."""
     three = page.samplesperpixel == 3 and int(page.planarconfig) == 1
@@ -212,8 +224,33 @@ def _meaning(
         palette,
         photometric == _WHITE_IS_ZERO and dtype.kind != "f",
         alpha is not None and kind == _PREMULTIPLIED and palette is None,
+        _ycbcr(page),
     )
     return expansion, channels, model, alpha
+
+
+def _ycbcr(page: TiffPage) -> YCbCr | None:
+    """Return the meaning of samples that are left as YCbCr by their codec."""
+    compression = int(page.compression)
+    of_rgb = decoding.codec_of(compression) in decoding.OF_RGB
+    if compression != _APERIO_YCBCR and (of_rgb or int(page.photometric) != _YCBCR):
+        return None
+    luma, reference = page.tags.valueof(529), page.tags.valueof(532)
+    made = YCbCr()
+    if isinstance(luma, tuple) and len(luma) == 6 and all(luma[1::2]) and luma[2]:
+        made = replace(made, luma=tuple(a / b for a, b in zip(luma[::2], luma[1::2], strict=True)))
+    if isinstance(reference, tuple) and len(reference) == 12 and all(reference[1::2]):
+        pairs = zip(reference[::2], reference[1::2], strict=True)
+        made = replace(made, reference=tuple(a / b for a, b in pairs))
+    return made
+
+
+def _sampling(page: TiffPage) -> tuple[int, int]:
+    """Return the pixels across and down that share a Cb and a Cr."""
+    if decoding.codec_of(int(page.compression)) == "jpeg2k":
+        return 1, 1
+    across, down = page.subsampling or (1, 1)
+    return int(across), int(down)
 
 
 def _palette(page: TiffPage, layout: Layout, name: str) -> InFile:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.formats.tiff.layout import InFile
+from imgpipe.formats.tiff.ycbcr import YCbCr
 from imgpipe.image import Pixels
 
 __all__ = ["Expansion"]
@@ -29,6 +30,8 @@ class Expansion:
         Whether 0 is white.
     premultiplied : bool
         Whether colours are stored multiplied by alpha, the last sample.
+    ycbcr : YCbCr or None
+        What samples mean that are not RGB but YCbCr.
     """
 
     dtype: np.dtype[Any]
@@ -36,12 +39,13 @@ class Expansion:
     palette: InFile | None = None
     inverted: bool = False
     premultiplied: bool = False
+    ycbcr: YCbCr | None = None
 
     @property
     def is_needed(self) -> bool:
         """Whether pixels are anything but the stored samples."""
-        few = self.bits < 8
-        return few or self.palette is not None or self.inverted or self.premultiplied
+        other = self.palette is not None or self.ycbcr is not None
+        return other or self.bits < 8 or self.inverted or self.premultiplied
 
     def expanded(self, samples: Pixels, palette: Pixels | None) -> Pixels:
         """Return the pixels of samples.
@@ -63,6 +67,8 @@ class Expansion:
             index = samples[..., 0]
             pixels = colours[np.minimum(index, len(colours) - 1)]
             return pixels if samples.shape[2] == 1 else self._with_alpha(pixels, samples)
+        if self.ycbcr is not None:
+            return self.ycbcr.as_rgb(samples)
         if self.inverted:
             samples = _inverse(samples, self.bits)
         if self.bits < 8:

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from imgpipe.formats.raw import read_fully
+from imgpipe.formats.tiff import ycbcr
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
@@ -40,7 +42,7 @@ class Given:
 
     values: tuple[int, ...]
 
-    def read(self, file: BinaryIO) -> Pixels:
+    def read(self, file: BinaryIO, name: str) -> Pixels:
         """Return them."""
         return np.array([min(value, _MOST) for value in self.values], np.int64)
 
@@ -53,11 +55,16 @@ class InFile:
     count: int
     kind: str
 
-    def read(self, file: BinaryIO) -> Pixels:
-        """Return them; zeros where the file has ended."""
-        size = self.count * np.dtype(self.kind).itemsize
-        file.seek(self.position)
-        found = np.frombuffer(file.read(size).ljust(size, b"\0"), self.kind)
+    def read(self, file: BinaryIO, name: str) -> Pixels:
+        """Return them.
+
+        Raises
+        ------
+        CorruptError
+            If the file has ended before them.
+        """
+        found = np.empty(self.count, self.kind)
+        read_fully(file, found, self.position, name)
         return np.minimum(found.astype(np.uint64), _MOST).astype(np.int64)
 
 
@@ -81,11 +88,11 @@ class McuStarts:
     high: InFile | None
     sizes: bool
 
-    def read(self, file: BinaryIO) -> Pixels:
+    def read(self, file: BinaryIO, name: str) -> Pixels:
         """Return the offsets, or the sizes."""
-        starts = self.low.read(file)
+        starts = self.low.read(file, name)
         if self.high is not None:
-            starts = starts + (self.high.read(file) << 32)
+            starts = starts + (self.high.read(file, name) << 32)
         return np.diff(starts, append=self.size) if self.sizes else starts + self.base
 
 
@@ -141,6 +148,8 @@ class Layout:
         Tables, or the beginning, that all JPEG segments have in common.
     options : int
         Options of CCITT group 3.
+    sampling : (int, int)
+        Pixels across and down that share a Cb and a Cr, where these are stored as they are.
     offsets, counts : Numbers
         Beginnings and sizes of the segments.
     """
@@ -164,6 +173,7 @@ class Layout:
     tables: bytes = b""
     header: bytes = b""
     options: int = 0
+    sampling: tuple[int, int] = (1, 1)
 
     @property
     def depth(self) -> int:
@@ -195,6 +205,12 @@ class Layout:
         """Bytes of a row of a segment, before compression."""
         return -(-self.columns * self.depth * self.bits // 8)
 
+    def size_of(self, rows: int) -> int:
+        """Return the bytes of so many rows of a segment, before compression."""
+        if self.sampling == (1, 1):
+            return rows * self.row_bytes
+        return ycbcr.size_of(rows, self.columns, self.sampling)
+
     @property
     def segment_bytes(self) -> int:
         """Bytes of a segment in memory."""
@@ -204,7 +220,8 @@ class Layout:
     def is_raw(self) -> bool:
         """Whether samples can be read one by one: not compressed, and of whole bytes."""
         whole = self.bits == 8 * self.dtype.itemsize and not self.reversed
-        return self.compression == 1 and self.predictor == 1 and whole
+        plain = self.predictor == 1 and self.sampling == (1, 1)
+        return self.compression == 1 and plain and whole
 
     def at(self, row: int, column: int, plane: int) -> Segment:
         """Return the segment in a row and a column of segments."""
@@ -244,16 +261,16 @@ class Tables:
         self._held: OrderedDict[tuple[Any, ...], Pixels] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, file: BinaryIO, identity: Identity | None, numbers: Numbers) -> Pixels:
+    def of(self, file: BinaryIO, identity: Identity | None, numbers: Numbers, name: str) -> Pixels:
         """Return the numbers of an open file, whose `identity_of` is given."""
         if identity is None or isinstance(numbers, Given):
-            return numbers.read(file)
+            return numbers.read(file, name)
         key = (identity, numbers)
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-        found = numbers.read(file)
+        found = numbers.read(file, name)
         with self._lock:
             self._held[key] = found
             while len(self._held) > self._KEPT:

@@ -12,15 +12,13 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.layout import Given
 from imgpipe.formats.tiff.pages import opened_page
-from imgpipe.formats.tiff.segments import Segments, StreamedSegments, streams
+from imgpipe.formats.tiff.segments import LARGE_BYTES, Segments, StreamedSegments, streams
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
 
 __all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
 
-_LARGE_BYTES = 8 << 20
-"""Bytes of a segment that is too large to be decoded again for every task."""
 _LIBRARY_BYTES = 8 << 20
 _SURPLUS_BYTES = 1 << 20  # tables and metadata in the data of a segment
 
@@ -53,7 +51,7 @@ def open_source(
     with origin.open() as file:
         description, most = _checked(description, file, origin.name)
     layout, anywhere = description.layout, origin.reference
-    large = not layout.is_raw and layout.segment_bytes > _LARGE_BYTES
+    large = not layout.is_raw and layout.segment_bytes > LARGE_BYTES
     if anywhere is None or large:
         return TiffStream(origin, description, most)
     return TiffSource(anywhere, description, most)
@@ -68,7 +66,9 @@ def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Descr
         If segments are not in the file.
     """
     layout, size = description.layout, size_of(file)
-    offsets, counts = (n.read(file)[: layout.segments] for n in (layout.offsets, layout.counts))
+    offsets, counts = (
+        n.read(file, name)[: layout.segments] for n in (layout.offsets, layout.counts)
+    )
     if len(offsets) < layout.segments or len(counts) < layout.segments:
         found = min(len(offsets), len(counts))
         raise CorruptError(

@@ -15,12 +15,13 @@ from imgpipe.formats.tiff.layout import Layout, Segment, Tables, identity_of
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["Segments", "StreamedSegments", "streams"]
+__all__ = ["LARGE_BYTES", "Segments", "StreamedSegments", "streams"]
 
 _PIECE_BYTES = 256 << 10
 _GAP_BYTES = 8 << 10  # read and thrown away sooner than the file is asked again
 _DEFLATE = (8, 32946, 50013)
-_LARGE_BYTES = 8 << 20
+LARGE_BYTES = 8 << 20
+"""Bytes of a segment that is too large to be decoded again for every task."""
 
 _InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
@@ -29,8 +30,9 @@ _tables = Tables()
 
 def streams(layout: Layout) -> bool:
     """Whether segments can be decoded row by row: large strips of deflate."""
-    large = layout.segment_bytes > _LARGE_BYTES
-    return large and not layout.tiled and layout.compression in _DEFLATE and not layout.reversed
+    large = layout.segment_bytes > LARGE_BYTES
+    plain = not layout.tiled and not layout.reversed and layout.sampling == (1, 1)
+    return large and plain and layout.compression in _DEFLATE
 
 
 class Segments:
@@ -56,9 +58,9 @@ class Segments:
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
         identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette
-        self._offsets = _tables.of(file, identity, layout.offsets)
-        self._counts = _tables.of(file, identity, layout.counts)
-        self._palette = _tables.of(file, identity, palette) if palette is not None else None
+        self._offsets = _tables.of(file, identity, layout.offsets, name)
+        self._counts = _tables.of(file, identity, layout.counts, name)
+        self._palette = _tables.of(file, identity, palette, name) if palette is not None else None
 
     def fill(self, box: Box, out: Pixels) -> None:
         """Fill `out`, shape (rows, columns, channels), with the pixels of `box`.

@@ -22,6 +22,7 @@ _COLOURS = {
     32845: "CIE LogLuv colours",
 }
 _MOST_SAMPLES = 4096
+_YCBCR = 6
 
 
 def must_be_supported(page: TiffPage, name: str) -> None:
@@ -71,5 +72,11 @@ def _of_coding(page: TiffPage) -> Iterator[str]:
         yield f"the compression {label} is for pixels of 1 bit; the file is damaged"
     if not decoding.knows_predictor(int(page.predictor)):
         yield f"the predictor {int(page.predictor)} is not supported; write it without"
-    if page.is_subsampled and codec != "jpeg":
-        yield "subsampled colour without JPEG is not supported; convert it to RGB first"
+    if int(page.photometric) == _YCBCR and codec not in decoding.OF_RGB:
+        plain = (
+            int(page.planarconfig) == 1 and int(page.predictor) == 1 and not codec.startswith("jp")
+        )
+        if page.is_subsampled and not plain:
+            yield "this kind of subsampled colour is not supported; convert it to RGB first"
+        if (page.bitspersample, page.samplesperpixel) != (8, 3):
+            yield "YCbCr is only supported as three samples of 8 bits; convert it to RGB first"

@@ -1,0 +1,400 @@
+"""TIFF files as sources: pixels as tifffile reads them, from boxes, rows, tiles and images."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+
+import imgpipe
+from imgpipe.errors import FormatError, LimitError
+from imgpipe.filters import blur
+from imgpipe.formats.origin import FileOrigin, MemoryOrigin
+from imgpipe.formats.tiff import open_source, reading, segments
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+from imgpipe.testing.files import taken_out
+from tests.conftest import CORPORA, noise
+
+Array = NDArray[Any]
+
+LIBTIFF = sorted(Path(CORPORA or "/nowhere").glob("libtiffpic/**/*.tif"))
+REFUSED = {"dscf0013", "off_l16", "off_luv24", "off_luv32", "smallliz", "text", "ycbcr-cat"}
+REFUSED |= {"zackthecat"}
+
+BYTES = ("none", "deflate", "zstd", "lzma", "packbits", "lzw")
+IMAGES = ("png", "jpegxl", "jpeg2000", "webp", "lerc")
+
+
+def smooth(shape: tuple[int, ...], dtype: str) -> Array:
+    """Return an image that predictors and image codecs can do something with."""
+    waves = np.sin(np.arange(np.prod(shape)).reshape(shape) / 40) / 2 + 0.5
+    if np.dtype(dtype).kind == "f":
+        return waves.astype(dtype)
+    limits = np.iinfo(dtype)
+    return (limits.min + waves * (float(limits.max) - limits.min) * 0.99).astype(dtype)
+
+
+def written(path: Path, array: Array, **options: Any) -> Path:
+    """Write rows, columns and channels."""
+    if options.get("planarconfig") == "separate":
+        array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    elif array.shape[-1] == 1:
+        array = array[..., 0]
+    tifffile.imwrite(path, array, **{"metadata": None, **options})
+    return path
+
+
+def info_of(path: Path) -> ImageInfo:
+    return open_source(FileOrigin(str(path))).info
+
+
+def pixels(path: Path) -> Array:
+    """Return the image of a file, having read it in every way."""
+    made = taken_out(open_source(FileOrigin(str(path))), path.name)
+    elsewhere = open_source(MemoryOrigin(path.read_bytes()))
+    assert elsewhere.access == "sequential"
+    assert_array_equal(taken_out(elsewhere, "memory"), made)
+    return made
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", BYTES)
+def test_every_type_compressed_as_bytes(
+    tmp_path: Path, compression: str, planar: str, *, tiled: bool
+) -> None:
+    for number, dtype in enumerate(("u1", "i1", "u2", "i4", "u8", "f2", "f4", "f8")):
+        array = smooth((45, 67, 3), dtype)
+        path = written(
+            tmp_path / "a.tif",
+            array,
+            compression=None if compression == "none" else compression,
+            predictor=compression != "none" and dtype not in ("u8", "f8"),
+            planarconfig=planar,
+            photometric="rgb",
+            byteorder="<>"[number % 2],
+            bigtiff=number % 3 == 0,
+            **({"tile": (32, 48)} if tiled else {"rowsperstrip": 7}),
+        )
+        made = pixels(path)
+        assert made.dtype == np.dtype(dtype)
+        assert_array_equal(made, array)
+
+
+@pytest.mark.parametrize("compression", IMAGES)
+def test_tiles_and_strips_that_are_images(tmp_path: Path, compression: str) -> None:
+    options = {"jpegxl": {"level": 0}, "webp": {"lossless": True}}
+    for dtype in ("u1",) if compression == "webp" else ("u1", "u2"):
+        for more in ({"tile": (32, 48)}, {"rowsperstrip": 16}):
+            array = smooth((45, 67, 3), dtype)
+            path = written(
+                tmp_path / "a.tif",
+                array,
+                photometric="rgb",
+                compression=compression,
+                compressionargs=options.get(compression),
+                **more,
+            )
+            assert_array_equal(pixels(path), tifffile.imread(path))
+            assert_array_equal(pixels(path), array)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 10, 12, 14])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_packed_samples(tmp_path: Path, bits: int, channels: int) -> None:
+    """Fewer than 8 bits become 8, more stay the numbers that they are."""
+    most = 2**bits - 1
+    array = noise((29, 37, channels), "uint16") & most
+    kind = bool if bits == 1 else "u1" if bits < 8 else "u2"
+    if bits == 1 and channels == 3:
+        return
+    photometric = "rgb" if channels == 3 else "minisblack"
+    packed = {} if bits == 1 else {"bitspersample": bits}
+    path = written(tmp_path / "a.tif", array.astype(kind), photometric=photometric, **packed)
+    expected = array if bits > 8 else np.round(array * (255 / most)).astype(np.uint8)
+    assert_array_equal(pixels(path), expected)
+    assert pixels(path).dtype == (np.uint16 if bits > 8 else np.uint8)
+
+
+def test_white_may_be_zero(tmp_path: Path) -> None:
+    for dtype in ("u1", "u2"):
+        array = noise((9, 11, 1), dtype)
+        path = written(tmp_path / "a.tif", array, photometric="miniswhite")
+        assert_array_equal(pixels(path), np.iinfo(dtype).max - array)
+    bits = noise((9, 11, 1), "uint8") > 99
+    path = written(tmp_path / "a.tif", bits, photometric="miniswhite")
+    assert_array_equal(pixels(path), np.where(bits, 0, 255))
+
+
+def test_palettes_become_colours(tmp_path: Path) -> None:
+    palette = noise((3, 256), "uint16")
+    index = noise((9, 11, 1), "uint8")
+    path = written(tmp_path / "a.tif", index, photometric="palette", colormap=palette)
+    assert info_of(path).colour == "rgb"
+    assert_array_equal(pixels(path), (palette >> 8).T[index[..., 0]])
+
+
+@pytest.mark.parametrize(
+    ("channels", "photometric", "extra", "colour", "alpha"),
+    [
+        (1, "minisblack", (), "gray", None),
+        (2, "minisblack", ("unassalpha",), "gray", 1),
+        (2, "minisblack", ("unspecified",), "other", None),
+        (3, "rgb", (), "rgb", None),
+        (4, "rgb", ("unassalpha",), "rgb", 3),
+        (4, "rgb", ("unspecified",), "other", None),
+        (5, "rgb", ("unspecified", "unassalpha"), "other", 4),
+        (5, "rgb", ("unassalpha", "unspecified"), "other", None),
+        (4, "separated", (), "cmyk", None),
+        (5, "separated", ("unassalpha",), "cmyk", 4),
+        (7, "minisblack", ("unspecified",) * 6, "other", None),
+    ],
+)
+def test_meaning_of_channels(
+    tmp_path: Path, channels: int, photometric: str, extra: Any, colour: str, alpha: int | None
+) -> None:
+    array = noise((9, 11, channels), "uint8")
+    options: dict[str, Any] = {"photometric": photometric, "planarconfig": "contig"}
+    if extra:
+        options["extrasamples"] = extra
+    path = written(tmp_path / "a.tif", array, **options)
+    assert (info_of(path).colour, info_of(path).alpha) == (colour, alpha)
+    assert_array_equal(pixels(path), array)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colour_times_alpha_is_divided(tmp_path: Path, planar: str) -> None:
+    for dtype in ("uint8", "uint16"):
+        most = np.iinfo(dtype).max
+        straight = noise((20, 30, 4), dtype)
+        straight[:5, :, 3], straight[5:10, :, 3] = 0, most
+        stored = straight.copy()
+        share = straight[..., 3:] / most
+        stored[..., :3] = np.round(straight[..., :3] * share)
+        path = written(
+            tmp_path / "a.tif",
+            stored,
+            photometric="rgb",
+            extrasamples=("assocalpha",),
+            planarconfig=planar,
+        )
+        made = pixels(path)
+        assert info_of(path).alpha == 3
+        assert_array_equal(made[..., 3], straight[..., 3])
+        assert not made[:5, :, :3].any()
+        assert_array_equal(made[5:10], straight[5:10])
+        again = np.round(made[..., :3].astype(float) * share)
+        assert_array_equal(again[5:], stored[5:, :, :3])
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_jpeg_tiles_are_those_of_tifffile(tmp_path: Path, planar: str) -> None:
+    array = smooth((70, 101, 3), "u1")
+    for photometric, sampling in (("rgb", (1, 1)), ("ycbcr", (2, 2))):
+        if planar == "separate" and photometric == "ycbcr":
+            continue
+        for more in ({"tile": (32, 48)}, {"rowsperstrip": 16}):
+            options = {"subsampling": sampling} if photometric == "ycbcr" else {}
+            path = written(
+                tmp_path / "a.tif",
+                array,
+                compression="jpeg",
+                photometric=photometric,
+                planarconfig=planar,
+                **options,
+                **more,
+            )
+            expected = tifffile.imread(path)
+            made = pixels(path)
+            assert_array_equal(
+                made, np.moveaxis(expected, 0, -1) if planar == "separate" else expected
+            )
+            assert np.abs(made.astype(int) - array).mean() < 12
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_tiles_that_are_not_stored_hold_no_data(tmp_path: Path, compression: str | None) -> None:
+    array = noise((64, 96, 1), "uint8")
+    path = written(tmp_path / "a.tif", array, tile=(32, 48), compression=compression)
+    expected = array.copy()
+    expected[32:, :48] = 0
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for code in (324, 325):
+            values = list(file.pages[0].tags[code].value)
+            values[2] = 0
+            file.pages[0].tags[code].overwrite(values)
+    assert_array_equal(pixels(path), expected)
+
+
+def test_tiles_one_by_one(tmp_path: Path) -> None:
+    array = noise((70, 101, 3), "uint8")
+    for options in ({}, {"compression": "deflate", "predictor": True}):
+        path = written(tmp_path / "a.tif", array, tile=(32, 48), photometric="rgb", **options)
+        source = open_source(FileOrigin(str(path)))
+        assert isinstance(source, reading.TiffSource)
+        assert source.grain == (32, 48)
+        for box in Box.of(70, 101).cut(32, 48):
+            out = np.zeros((*box.shape, 3), np.uint8)
+            source.tile_into(box.y0 // 32, box.x0 // 48, out)
+            assert_array_equal(out, array[box.slices])
+
+
+def test_grain_of_strips(tmp_path: Path) -> None:
+    array = noise((70, 101, 3), "uint8")
+    path = written(tmp_path / "a.tif", array, rowsperstrip=8, compression="deflate")
+    assert open_source(FileOrigin(str(path))).grain == (8, 0)
+    path = written(tmp_path / "a.tif", array, rowsperstrip=8)
+    assert open_source(FileOrigin(str(path))).grain == (1, 1)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", ["deflate", "lzw", "zstd", "jpeg"])
+def test_large_strips_come_in_rows(
+    tmp_path: Path, compression: str, planar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(segments, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(segments, "_PIECE_BYTES", 500)
+    array = smooth((70, 101, 3), "u1")
+    for rows in (70, 32):
+        path = written(
+            tmp_path / "a.tif",
+            array,
+            rowsperstrip=rows,
+            compression=compression,
+            predictor=compression != "jpeg",
+            planarconfig=planar,
+            photometric="rgb",
+        )
+        source = open_source(FileOrigin(str(path)))
+        assert source.access == "sequential"
+        assert segments.streams(source.description.layout) == (compression == "deflate")
+        expected = tifffile.imread(path)
+        assert_array_equal(
+            pixels(path), np.moveaxis(expected, 0, -1) if planar == "separate" else expected
+        )
+
+
+def test_memory_of_large_strips_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(segments, "LARGE_BYTES", 1000)
+    array = np.zeros((4000, 1000, 3), np.uint8)
+    needs = {}
+    for compression in ("deflate", "lzw"):
+        path = written(tmp_path / "a.tif", array, rowsperstrip=4000, compression=compression)
+        needs[compression] = open_source(FileOrigin(str(path))).decode_bytes
+    assert needs["deflate"] < array.nbytes
+    assert needs["lzw"] > 2 * array.nbytes
+
+
+def test_a_source_travels_light(tmp_path: Path) -> None:
+    array = np.zeros((1024, 1024), np.uint8)
+    path = tmp_path / "a.tif"
+    icc = bytes(36) + b"acsp" + bytes(100_000)
+    tifffile.imwrite(path, array, tile=(16, 16), compression="deflate", iccprofile=icc)
+    source = open_source(FileOrigin(str(path)))
+    assert source.info.metadata.icc == icc
+    assert len(pickle.dumps(source)) < 3000
+    assert_array_equal(pickle.loads(pickle.dumps(source)).read(Box(5, 6, 70, 80)), 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"photometric": "cielab"}, r"CIE L\*a\*b\* colours, which are not supported"),
+        ({"photometric": "cfa"}, "raw sensor data"),
+    ],
+)
+def test_other_colours_are_refused(tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    channels = 1 if options["photometric"] == "cfa" else 3
+    path = written(tmp_path / "a.tif", noise((9, 11, channels), "uint8"), **options)
+    with pytest.raises(FormatError, match=rf"a\.tif: holds {says}"):
+        imgpipe.read(path)
+
+
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 11), np.complex64))
+    with pytest.raises(FormatError, match="complex numbers of 64 bits"):
+        imgpipe.read(tmp_path / "a.tif")
+
+
+def test_a_codec_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.tif", noise((9, 11, 1), "uint8"), compression="zstd")
+    monkeypatch.setattr("imagecodecs.ZSTD.available", False)
+    with pytest.raises(FormatError, match=r"needs an imagecodecs with ZSTD: pip install"):
+        imgpipe.read(path)
+
+
+def test_large_images_and_tiles_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", noise((64, 96, 1), "uint8"), tile=(32, 48))
+    with pytest.raises(LimitError, match=r"a\.tif: declares 96 x 64"):
+        imgpipe.read(path, max_pixels=6000)
+
+
+@pytest.mark.parametrize("options", [{"tile": (32, 48)}, {}, {"compression": "jpeg"}])
+def test_tiled_equals_whole(tmp_path: Path, options: dict[str, Any], pool: Executor) -> None:
+    array = noise((150, 201, 3), "uint8")
+    path = written(tmp_path / "a.tif", array, photometric="rgb", **options)
+    imgpipe.run(path, blur(), tmp_path / "out.npy", executor=pool, chunk=37, workers=2)
+    expected = blur()(imgpipe.read(path))
+    assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    out = io.BytesIO()
+    imgpipe.run(io.BytesIO(path.read_bytes()), blur(), out, executor="serial")
+    out.seek(0)
+    assert_array_equal(imgpipe.read(out), expected)
+
+
+@pytest.mark.skipif(not LIBTIFF, reason="IMGPIPE_CORPORA has no folder libtiffpic")
+def test_pictures_of_libtiff() -> None:
+    """Each is an image, the same as tifffile reads and the specification means, or refused."""
+    for path in LIBTIFF:
+        if path.stem in REFUSED:
+            with pytest.raises(FormatError, match=path.name):
+                imgpipe.read(path)
+            continue
+        made, info = pixels(path), info_of(path)
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            expected = np.atleast_3d(page.asarray())
+            if page.planarconfig == 2:
+                expected = np.moveaxis(expected, 0, -1)
+            if page.photometric == 3:
+                expected = np.moveaxis(page.colormap >> 8, 0, -1)[expected[..., 0]]
+            elif page.bitspersample < 8:
+                most = 2**page.bitspersample - 1
+                expected = np.round(expected * (255 / most)).astype(np.uint8)
+            if page.photometric == 0:
+                expected = np.iinfo(made.dtype).max - expected
+        if path.stem == "strike":  # its colours are stored multiplied by alpha
+            assert info.alpha == 3
+            share = made[..., 3:] / 255
+            made = np.concatenate([np.round(made[..., :3] * share), made[..., 3:]], axis=2)
+            opaque = made[..., 3] > 0
+            made, expected = made[opaque], expected[opaque]
+            assert (made == expected).mean() > 0.99
+            continue
+        assert_array_equal(made, expected, path.name)
+
+
+def test_nothing_of_tiff_is_loaded_for_others() -> None:
+    import subprocess
+
+    code = (
+        "import sys, io, numpy, imgpipe; out = io.BytesIO(); "
+        "imgpipe.write(numpy.zeros((9, 9), 'u1'), out); out.seek(0); imgpipe.read(out); "
+        "print([m for m in ('tifffile', 'simplejpeg', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
