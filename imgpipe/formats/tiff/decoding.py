@@ -20,7 +20,11 @@ from imgpipe.formats.tiff.layout import Layout
 from imgpipe.image import Pixels
 
 __all__ = [
+    "CCITT",
+    "DEFLATE",
+    "JPEG",
     "OF_RGB",
+    "OLD_JPEG",
     "DecodeError",
     "codec_of",
     "decoded",
@@ -57,7 +61,8 @@ _OF_IMAGES = {
 }
 _LERC = 34887  # an image that a predictor may have changed
 _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
-_OLD_JPEG = 6
+OLD_JPEG = 6
+DEFLATE = (8, 32946, 50013)
 
 OF_RGB = ("jpeg", "webp", "jpegxl")
 """Codecs that give RGB whatever they store."""
@@ -231,7 +236,7 @@ def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
 
 def _jpeg(layout: Layout, data: bytes | bytearray, rows: int) -> Pixels:
     """Return all the samples of JPEG data; strips may declare more rows than they have."""
-    if layout.compression == _OLD_JPEG:
+    if layout.compression == OLD_JPEG:
         height = layout.rows if layout.tiled else rows
         header = oldjpeg.with_rows(layout.header, height) if layout.header else b""
         data = oldjpeg.repaired(header + data)

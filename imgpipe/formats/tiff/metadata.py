@@ -57,6 +57,7 @@ def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
     icc, xmp = page.tags.valueof(_ICC), page.tags.valueof(_XMP)
     if _SLIDES & set(page.flags):
         xmp = None
+    upright = int(orientation) if orientation in range(1, 9) else 1
     found = Metadata(
         icc=icc if isinstance(icc, bytes) and icc[36:40] == b"acsp" else None,
         exif=_exif(page, walk),
@@ -64,7 +65,7 @@ def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
         geo=_geo(page, name),
         **_density(page),
     )
-    return found.completed(name, int(orientation) if orientation in range(1, 9) else 1)
+    return found.completed(name, orientation=upright)
 
 
 def nodata_of(page: TiffPage, name: str) -> float | None:

@@ -8,11 +8,13 @@ from typing import Any, BinaryIO, ClassVar, Literal
 import numpy as np
 
 from imgpipe.errors import CorruptError
+from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.layout import Given
 from imgpipe.formats.tiff.pages import opened_page
-from imgpipe.formats.tiff.segments import LARGE_BYTES, Segments, StreamedSegments, streams
+from imgpipe.formats.tiff.segments import Segments
+from imgpipe.formats.tiff.streams import LARGE_BYTES, StreamedSegments, memory_of, stream_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
@@ -50,11 +52,25 @@ def open_source(
         description = described(found, origin.name, max_pixels)
     with origin.open() as file:
         description, most = _checked(description, file, origin.name)
-    layout, anywhere = description.layout, origin.reference
-    large = not layout.is_raw and layout.segment_bytes > LARGE_BYTES
-    if anywhere is None or large:
-        return TiffStream(origin, description, most)
+        layout, anywhere = description.layout, origin.reference
+        large = not layout.is_raw and layout.segment_bytes > LARGE_BYTES
+        if anywhere is None or large:
+            held = _held(description, most, file, origin.name)
+            return TiffStream(origin, description, held)
     return TiffSource(anywhere, description, most)
+
+
+def _held(description: Description, most: int, file: BinaryIO, name: str) -> int:
+    """Return the bytes that a reader of rows needs beside them."""
+    layout = description.layout
+    if stream_of(layout) is not None:
+        first = int(layout.offsets.read(file, name)[0])
+        try:
+            return _LIBRARY_BYTES + memory_of(layout, file, first)
+        except JpegError as error:
+            raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from error
+    held = 0 if layout.is_raw else layout.across * layout.planes * layout.segment_bytes
+    return held + _decode_bytes(description, most)
 
 
 def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Description, int]:
@@ -124,6 +140,11 @@ class TiffSource:
     largest: int
 
     @property
+    def compressed(self) -> bool:
+        """Whether a tile takes work to decode."""
+        return not self.description.layout.is_raw
+
+    @property
     def name(self) -> str:
         """The file, for messages."""
         return self.origin.name
@@ -176,7 +197,7 @@ class TiffStream:
     access: ClassVar[Literal["sequential"]] = "sequential"
     origin: Origin
     description: Description
-    largest: int
+    decode_bytes: int
 
     @property
     def name(self) -> str:
@@ -193,15 +214,6 @@ class TiffStream:
         """One row: rows are given out as they are asked for."""
         return 1, 0
 
-    @property
-    def decode_bytes(self) -> int:
-        """Memory of the reader beside the pixels that it gives out, in bytes."""
-        layout = self.description.layout
-        if streams(layout):
-            return _LIBRARY_BYTES + 8 * layout.planes * layout.row_bytes
-        held = 0 if layout.is_raw else layout.across * layout.planes * layout.segment_bytes
-        return held + _decode_bytes(self.description, self.largest)
-
     def rows(self, *, ahead: bool = False) -> TiffRows:
         """Return a new position at the first row."""
         return TiffRows(self)
@@ -213,8 +225,12 @@ class TiffRows:
     def __init__(self, source: TiffStream) -> None:
         self._width, self._next = source.info.width, 0
         self._file = source.origin.open(0)
-        kind = StreamedSegments if streams(source.description.layout) else Segments
-        self._segments = kind(source.description, self._file, source.name, keeps=True)
+        described, name = source.description, source.name
+        self._segments = (
+            Segments(described, self._file, name, keeps=True)
+            if stream_of(described.layout) is None
+            else StreamedSegments(described, self._file, name)
+        )
 
     def read_into(self, out: Pixels) -> None:
         """Fill `out`, shape (rows, width, channels), with the next rows.
@@ -234,6 +250,7 @@ class TiffRows:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._segments.close()
         self._file.close()
 
 

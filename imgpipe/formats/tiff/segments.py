@@ -5,34 +5,21 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 import numpy as np
-from isal import isal_zlib
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.raw import read_fully
-from imgpipe.formats.tiff.decoding import DecodeError, decoded, rows_of
+from imgpipe.formats.tiff.decoding import DecodeError, decoded
 from imgpipe.formats.tiff.describing import Description
-from imgpipe.formats.tiff.layout import Layout, Segment, Tables, identity_of
+from imgpipe.formats.tiff.layout import Segment, Tables, identity_of
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["LARGE_BYTES", "Segments", "StreamedSegments", "streams"]
+__all__ = ["Segments"]
 
 _PIECE_BYTES = 256 << 10
 _GAP_BYTES = 8 << 10  # read and thrown away sooner than the file is asked again
-_DEFLATE = (8, 32946, 50013)
-LARGE_BYTES = 8 << 20
-"""Bytes of a segment that is too large to be decoded again for every task."""
-
-_InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 _tables = Tables()
-
-
-def streams(layout: Layout) -> bool:
-    """Whether segments can be decoded row by row: large strips of deflate."""
-    large = layout.segment_bytes > LARGE_BYTES
-    plain = not layout.tiled and not layout.reversed and layout.sampling == (1, 1)
-    return large and plain and layout.compression in _DEFLATE
 
 
 class Segments:
@@ -93,17 +80,20 @@ class Segments:
     def finish(self) -> None:
         """Check the end of the data; nothing is known of what follows a segment."""
 
+    def close(self) -> None:
+        """Let go of everything but the file."""
+
     def _put(self, segment: Segment, part: Box, out: Pixels) -> None:
         """Fill `out` with the samples of a part of a segment."""
         offset, count = int(self._offsets[segment.index]), int(self._counts[segment.index])
         if not offset or not count:
-            out[...] = self._blank()
+            out[...] = self.blank()
         elif self._layout.is_raw:
             self._put_raw(segment, offset, part, out)
         else:
             out[...] = self._decoded(segment, offset, count)[part.within(segment.box)]
 
-    def _blank(self) -> Any:
+    def blank(self) -> Any:
         """Return the value of the samples of segments that are not stored."""
         nodata, dtype = self._description.info.nodata, self._layout.dtype
         if nodata is None:
@@ -122,7 +112,7 @@ class Segments:
         try:
             found = decoded(self._layout, data, rows, columns)
         except DecodeError as error:
-            raise self._damaged(segment, str(error)) from error
+            raise self.damaged(segment, str(error)) from error
         if self._keeps:
             if segment.box.y0 != self._row:
                 self._kept.clear()
@@ -156,86 +146,10 @@ class Segments:
             shape, strides = (count, part.width, layout.depth), (row, pixel, kind.itemsize)
             out[first : first + count] = np.ndarray(shape, kind, lines, 0, strides)
 
-    def _damaged(self, segment: Segment, reason: str) -> CorruptError:
+    def damaged(self, segment: Segment, reason: object) -> CorruptError:
+        """Return the error for a segment that cannot be decoded."""
         noun = "tile" if self._layout.tiled else "strip"
         return CorruptError(
             f"{self._name}: the file is damaged: the {noun} at {segment.box} cannot be decoded "
             f"({reason}); get a fresh copy"
         )
-
-
-class StreamedSegments(Segments):
-    """Large strips of deflate, of which only some rows are ever in memory.
-
-    Rows are asked for from top to bottom.
-    """
-
-    def __init__(
-        self, description: Description, file: BinaryIO, name: str, *, keeps: bool = False
-    ) -> None:
-        super().__init__(description, file, name)
-        self._open: dict[int, _Inflating] = {}
-
-    def finish(self) -> None:
-        """Check the end of the data, with its checksum."""
-        for strip in self._open.values():
-            self._ended(strip)
-
-    def _ended(self, strip: _Inflating) -> None:
-        try:
-            strip.finish()
-        except _InflateError as error:
-            raise self._damaged(strip.segment, str(error)) from error
-
-    def _put(self, segment: Segment, part: Box, out: Pixels) -> None:
-        layout = self._layout
-        offset, count = int(self._offsets[segment.index]), int(self._counts[segment.index])
-        if not offset or not count:
-            out[...] = self._blank()
-            return
-        strip = self._open.get(segment.plane)
-        if strip is None or strip.segment != segment:
-            if strip is not None:
-                self._ended(strip)
-            strip = self._open[segment.plane] = _Inflating(segment, self._file, offset, count)
-        step = max(1, _PIECE_BYTES // layout.row_bytes)
-        for first in range(0, len(out), step):
-            target = out[first : first + step]
-            try:
-                data = strip.take(len(target) * layout.row_bytes)
-                target[...] = rows_of(layout, data, len(target))
-            except (_InflateError, DecodeError) as error:
-                raise self._damaged(segment, str(error)) from error
-
-
-class _Inflating:
-    """The bytes of a strip, inflated as they are asked for."""
-
-    def __init__(self, segment: Segment, file: BinaryIO, offset: int, count: int) -> None:
-        self.segment = segment
-        self._file, self._offset, self._left = file, offset, count
-        self._inflater = isal_zlib.decompressobj()
-        self._held: bytes = b""
-
-    def take(self, size: int) -> bytearray:
-        """Return the next bytes; fewer at the end."""
-        found = bytearray()
-        while len(found) < size and not self._inflater.eof:
-            data = self._held or self._piece()
-            found += self._inflater.decompress(data, size - len(found))
-            self._held = self._inflater.unconsumed_tail
-            if not data and not self._left:
-                break
-        return found
-
-    def finish(self) -> None:
-        """Read on to the end, so that the checksum is compared."""
-        while not self._inflater.eof and (self._held or self._left):
-            self.take(_PIECE_BYTES)
-
-    def _piece(self) -> bytes:
-        self._file.seek(self._offset)
-        data = self._file.read(min(_PIECE_BYTES, self._left))
-        self._offset += len(data)
-        self._left -= len(data) or self._left
-        return data
