@@ -364,6 +364,68 @@ FORMATS = Registry(
                 ),
             ),
         ),
+        "avif": Member(
+            "imgpipe.formats.avif",
+            "AVIF, whole; lossy or lossless, animations.",
+            name="AVIF",
+            suffixes=(".avif", ".avifs"),
+            magic=(
+                b"????ftypavif",
+                b"????ftypavis",
+                b"????ftypmif1????avif",
+                b"????ftypmif1????????avif",
+                b"????ftypmif1????????????avif",
+            ),
+            options=(
+                OptionHelp(
+                    "--quality",
+                    "integer",
+                    "1 is the smallest file, 100 the closest to the image. (between 1 and 100) "
+                    "[default: 75]",
+                ),
+                OptionHelp(
+                    "--lossless/--no-lossless",
+                    "",
+                    "Every value is kept, whatever the quality. [default: False]",
+                ),
+                OptionHelp(
+                    "--effort",
+                    "integer",
+                    "0 is fast, 10 is slow with a small file. (between 0 and 10) [default: 1]",
+                ),
+            ),
+        ),
+        "gif": Member(
+            "imgpipe.formats.gif",
+            "GIF, whole; up to 256 colours, animations.",
+            name="GIF",
+            suffixes=(".gif",),
+            magic=(b"GIF87a", b"GIF89a"),
+        ),
+        "qoi": Member(
+            "imgpipe.formats.qoi",
+            "QOI, whole; lossless and fast.",
+            name="QOI",
+            suffixes=(".qoi",),
+            magic=(b"qoif",),
+        ),
+        "heif": Member(
+            "imgpipe.formats.heif",
+            "HEIF, as of phones; read only.",
+            name="HEIF",
+            suffixes=(".heic", ".heif", ".hif"),
+            magic=(
+                b"????ftypheic",
+                b"????ftypheix",
+                b"????ftypheim",
+                b"????ftypheis",
+                b"????ftypmif1",
+                b"????ftypmsf1",
+                b"????ftyphevc",
+            ),
+            needs=("pillow_heif",),
+            extra="imgpipe[heif]",
+        ),
     },
     group="imgpipe.formats",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from hypothesis import assume, given, settings
@@ -172,6 +173,9 @@ class TestFormats(FormatSuite):
 def sample(name: str) -> bytes:
     """Return a file of a format that is only read."""
     out = io.BytesIO()
+    if name == "heif":
+        pillow_heif.from_bytes("RGB", (67, 61), noise((61, 67, 3), "uint8").tobytes()).save(out)
+        return out.getvalue()
     tifffile.imwrite(out, noise((61, 67, 3), "uint8"), tile=(16, 32), compression="deflate")
     return out.getvalue()
 

@@ -1,0 +1,214 @@
+"""AVIF animations. Frames wait in scratch files; with the last one, all are encoded together."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from imgpipe.errors import UsageError
+from imgpipe.formats.avif.writing import (
+    FIXED_BYTES,
+    PIXEL_BYTES,
+    Effort,
+    Quality,
+    Saving,
+    must_have_plugin,
+    picture_of,
+)
+from imgpipe.formats.base import Data, PlacedSink
+from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.frames import Timing
+from imgpipe.formats.raw import RawSource
+from imgpipe.formats.scratch import Scratch
+from imgpipe.formats.target import Place, Target
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["AvifAlbum", "open_album"]
+
+_USUAL = 0.1  # seconds of a frame, where nothing is said
+
+
+def open_album(
+    target: Target, count: int, timing: Timing | None, *, quality: Quality = 75, effort: Effort = 1
+) -> AvifAlbum:
+    """Begin an animation of `count` frames; AVIF cannot say how often it runs.
+
+    Raises
+    ------
+    UsageError
+        If Pillow was built without AVIF.
+    """
+    must_have_plugin(target.name)
+    seconds = (_USUAL,) * count if timing is None else timing.seconds
+    return AvifAlbum(target, count, seconds, quality, effort)
+
+
+class AvifAlbum:
+    """An animation under construction.
+
+    Parameters
+    ----------
+    target : Target
+        Gets the bytes.
+    count : int
+        Frames.
+    seconds : tuple of float
+        How long each frame is shown.
+    quality, effort : int
+        The options.
+    """
+
+    def __init__(
+        self, target: Target, count: int, seconds: tuple[float, ...], quality: int, effort: int
+    ) -> None:
+        self._target, self._count, self._seconds = target, count, seconds
+        self._options = quality, effort
+        self._waiting: list[_Waiting] = []
+        self._first: ImageInfo | None = None
+
+    def frame(self, info: ImageInfo) -> PlacedSink:
+        """Return the sink of the next frame.
+
+        Raises
+        ------
+        UsageError
+            If its size or its channels are not those of the first frame.
+        """
+        name = self._target.name
+        first = self._first = self._first or info
+        if info.shape != first.shape:
+            raise UsageError(
+                f"{name}: AVIF holds frames of one size, and this one has {info.shape} where the "
+                f"first has {first.shape}; write TIFF"
+            )
+        if len(self._waiting) + 1 < self._count:
+            self._waiting.append(_Waiting(info))
+            return self._waiting[-1]
+        before = tuple(each.scratch.source for each in self._waiting)
+        saving = Saving.of(first.metadata, *self._options, name)
+        encoder = FilmEncoder(info, saving, before, self._seconds)
+        return EncodedSink(_Held(self._target), info, encoder)
+
+    def commit(self) -> int:
+        """Publish the file and return its size in bytes."""
+        size = self._target.commit()
+        self._free()
+        return size
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._target.abort()
+        self._free()
+
+    def _free(self) -> None:
+        for each in self._waiting:
+            each.scratch.abort()
+
+
+@dataclass(frozen=True)
+class FilmEncoder:
+    """Encoder of all frames, of which it is given the last."""
+
+    info: ImageInfo
+    saving: Saving
+    before: tuple[RawSource, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the encoder, and of the file."""
+        frames = 1 + len(self.before)
+        sizes = self.info.nbytes * (frames - 1)  # of the file, at most
+        return FIXED_BYTES + PIXEL_BYTES * self.info.pixels + sizes
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file."""
+        out, box = io.BytesIO(), self.info.box
+        first = self.before[0].read(box) if self.before else pixels
+        rest = [*(_Frame(each) for each in self.before[1:]), picture_of(pixels)]
+        picture_of(first).save(
+            out,
+            save_all=True,
+            append_images=rest if self.before else [],
+            duration=[round(1000 * each) for each in self.seconds],
+            **self.saving.options(),
+        )
+        return out.getbuffer()
+
+
+class _Frame:
+    """A frame that is read when Pillow asks for its bytes."""
+
+    n_frames = 1
+
+    def __init__(self, source: RawSource) -> None:
+        info = source.info
+        self._source, self.size = source, (info.width, info.height)
+        self.mode = {1: "L", 3: "RGB", 4: "RGBA"}[info.channels]
+
+    def seek(self, number: int) -> None:
+        """Go to a frame, of which there is one."""
+        if number:
+            raise EOFError
+
+    def tell(self) -> int:
+        """Return the number of the frame."""
+        return 0
+
+    def tobytes(self, *_args: Any) -> bytes:
+        """Return the pixels."""
+        return self._source.read(self._source.info.box).tobytes()
+
+
+class _Waiting:
+    """The sink of a frame that waits for the last one."""
+
+    kind: ClassVar[Literal["placed"]] = "placed"
+    unit: ClassVar[tuple[int, int]] = (1, 1)
+    seal_bytes: ClassVar[int] = 0
+
+    def __init__(self, info: ImageInfo) -> None:
+        self.info, self.scratch = info, Scratch(info)
+        self.placer = self.scratch.placer
+        self._kept = False
+
+    def commit(self) -> int:
+        """Keep the frame."""
+        self._kept = True
+        return self.info.nbytes
+
+    def abort(self) -> None:
+        """Leave nothing behind, unless the frame is kept."""
+        if not self._kept:
+            self.scratch.abort()
+
+
+class _Held:
+    """A target that is published later, with its album."""
+
+    amends = False
+
+    def __init__(self, target: Target) -> None:
+        self.name, self.size = target.name, 0
+        self._target = target
+
+    def write(self, *parts: Data) -> None:
+        """Append `parts`."""
+        self._target.write(*parts)
+
+    def amend(self, position: int, data: Data) -> None:
+        """Change bytes that were written."""
+        self._target.amend(position, data)
+
+    def place(self, size: int) -> Place | None:
+        """Make room for `size` bytes."""
+        return self._target.place(size)
+
+    def commit(self) -> int:
+        """Publish nothing."""
+        return self._target.size
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._target.abort()

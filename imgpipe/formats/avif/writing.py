@@ -1,0 +1,153 @@
+"""AVIF files as sinks of pixels.
+
+Pillow writes lossy files, with metadata. It has no lossless ones; those are written by imagecodecs,
+which in turn knows no metadata.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import imagecodecs
+
+from imgpipe.errors import UsageError
+from imgpipe.formats.base import Data
+from imgpipe.formats.codecs import must_encode
+from imgpipe.formats.described import exif_of
+from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.target import Target
+from imgpipe.image import ImageInfo, Pixels
+from imgpipe.metadata import Metadata
+from imgpipe.parameters import Between
+
+__all__ = [
+    "FIXED_BYTES", "PIXEL_BYTES", "Effort", "Encoder", "Quality", "Saving", "must_have_plugin",
+    "open_sink", "picture_of",
+]  # fmt: skip
+
+_log = logging.getLogger(__name__)
+
+_SPEEDS = 10
+
+# Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
+PIXEL_BYTES = 45
+FIXED_BYTES = 48 << 20
+
+Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
+Effort = Annotated[int, Between(0, 10), "0 is fast, 10 is slow with a small file."]
+
+
+def open_sink(
+    target: Target,
+    info: ImageInfo,
+    *,
+    quality: Quality = 75,
+    lossless: Annotated[bool, "Every value is kept, whatever the quality."] = False,
+    effort: Effort = 1,
+) -> EncodedSink:
+    """Begin an AVIF file.
+
+    Raises
+    ------
+    UsageError
+        If Pillow or imagecodecs was built without AVIF.
+    """
+    saving = Saving.of(info.metadata, quality, effort, target.name)
+    if not lossless:
+        must_have_plugin(target.name)
+        return EncodedSink(target, info, Encoder(info, saving))
+    must_encode("AVIF", target.name)
+    if saving.icc or saving.exif or saving.xmp:
+        _log.warning("%s: left out the metadata, which lossless AVIF is without", target.name)
+    return EncodedSink(target, info, LosslessEncoder(info, effort))
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Options of Pillow for a file."""
+
+    quality: int
+    effort: int
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
+
+    @classmethod
+    def of(cls, known: Metadata, quality: int, effort: int, name: str) -> Saving:
+        """Return the options for a file called `name` with such metadata."""
+        return cls(quality, effort, known.icc, exif_of(known, name), known.xmp)
+
+    def options(self) -> dict[str, Any]:
+        """Return them as Pillow takes them."""
+        given = {"icc_profile": self.icc, "exif": self.exif, "xmp": self.xmp}
+        return {
+            "format": "AVIF",
+            "quality": self.quality,
+            "speed": _SPEEDS - self.effort,
+            "max_threads": 1,
+            **{key: value for key, value in given.items() if value},
+        }
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encoder of a lossy image."""
+
+    info: ImageInfo
+    saving: Saving
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the encoder, and of the file."""
+        return FIXED_BYTES + PIXEL_BYTES * self.info.pixels
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file."""
+        out = io.BytesIO()
+        picture_of(pixels).save(out, **self.saving.options())
+        return out.getbuffer()
+
+
+@dataclass(frozen=True)
+class LosslessEncoder:
+    """Encoder of an image that keeps every value."""
+
+    info: ImageInfo
+    effort: int
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the encoder, and of the file."""
+        return FIXED_BYTES + PIXEL_BYTES * self.info.pixels
+
+    def encode(self, pixels: Pixels) -> Data:
+        """Return the file."""
+        shown = pixels[..., 0] if self.info.channels == 1 else pixels
+        speed = _SPEEDS - self.effort
+        return memoryview(imagecodecs.avif_encode(shown, level=100, speed=speed, numthreads=1))
+
+
+def picture_of(pixels: Pixels) -> Any:
+    """Return pixels as an image of Pillow's."""
+    from PIL import Image  # noqa: PLC0415 - takes long, and is needed here alone
+
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def must_have_plugin(name: str) -> None:
+    """Refuse to write the file `name` where Pillow has no AVIF.
+
+    Raises
+    ------
+    UsageError
+        If that is so.
+    """
+    try:
+        from PIL.AvifImagePlugin import SUPPORTED  # noqa: PLC0415 - takes long
+    except ImportError:
+        SUPPORTED = False  # noqa: N806 - Pillow's name
+    if not SUPPORTED:
+        raise UsageError(f"{name}: Pillow was built without AVIF: pip install -U 'pillow>=11.3'")
