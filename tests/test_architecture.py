@@ -19,6 +19,7 @@ VOCABULARY = {
     "density",
     "errors",
     "events",
+    "filtertable",
     "exif",
     "geo",
     "geometry",

@@ -37,7 +37,7 @@ _OPAQUE = 128  # alpha from which a pixel is not transparent
 _USUAL = 0.1  # seconds of a frame, where nothing is said
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
-_PIXEL_BYTES = 40
+_PIXEL_BYTES = 46
 _FIXED_BYTES = 24 << 20
 
 

@@ -22,7 +22,8 @@ __all__ = ["Decoder", "open_source"]
 _log = logging.getLogger(__name__)
 
 # Memory of the decoder for a sample, and for a pixel; see benchmarks/codec_memory.py.
-_SAMPLE_BYTES = {1: 5, 2: 5, 4: 9}
+_SAMPLE_BYTES = {1: 2, 2: 3, 4: 4}
+_PIXEL_BYTES = 4
 _FIXED_BYTES = 24 << 20
 
 
@@ -69,8 +70,8 @@ class Decoder:
     @property
     def work_bytes(self) -> int:
         """Memory of the decoder."""
-        samples = self.info.pixels * self.info.channels
-        return _FIXED_BYTES + samples * _SAMPLE_BYTES[max(1, self.info.dtype.itemsize)]
+        each = self.info.channels * _SAMPLE_BYTES[self.info.dtype.itemsize] + _PIXEL_BYTES
+        return _FIXED_BYTES + each * self.info.pixels
 
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""

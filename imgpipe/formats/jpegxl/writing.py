@@ -24,10 +24,13 @@ __all__ = ["Encoder", "open_sink"]
 _EFFORT, _EFFORT_OF_LOSS = 1, 3
 _PIECE = 1 << 20  # samples that are made linear at once
 
-# Memory of the encoder for a sample, the returned file included; see benchmarks/codec_memory.py.
-_LOSSLESS_BYTES = {1: 3, 2: 6, 4: 12}
-_SLOW_BYTES = 40
-_LOSSY_BYTES = 10
+# Memory of the encoder, the returned file included; see benchmarks/codec_memory.py. It works on
+# blocks of 2048 x 2048 pixels, so what it takes for a pixel counts within the first block only.
+_BLOCK_PIXELS = 1 << 22
+_FAST_BYTES = {1: 0, 2: 6, 4: 32}  # for a sample of a block, by the bytes of a sample; at effort 1
+_SLOW_BYTES = 34
+_LOSSY_BYTES, _LOSSY_PIXEL_BYTES = 10, 50
+_FILE_BYTES = {1: 3, 2: 4, 4: 5}  # for every sample
 _FIXED_BYTES = 24 << 20
 
 
@@ -73,10 +76,12 @@ class Encoder:
     def work_bytes(self) -> int:
         """Memory of the encoder, and of the file."""
         info, size = self.info, self.info.dtype.itemsize
-        sample = _LOSSY_BYTES if self.quality else _LOSSLESS_BYTES[size]
-        if not self.quality and self.effort > 1:
-            sample = _SLOW_BYTES
-        return _FIXED_BYTES + info.pixels * info.channels * sample
+        if self.quality is not None:
+            each = _LOSSY_PIXEL_BYTES + _LOSSY_BYTES * info.channels
+        else:
+            each = info.channels * (_FAST_BYTES[size] if self.effort == _EFFORT else _SLOW_BYTES)
+        block = each * min(info.pixels, _BLOCK_PIXELS)
+        return _FIXED_BYTES + block + _FILE_BYTES[size] * info.pixels * info.channels
 
     def encode(self, pixels: Pixels) -> Data:
         """Return the file."""

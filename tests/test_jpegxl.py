@@ -1,0 +1,236 @@
+"""JPEG XL: exact without loss; header, colours and metadata, which imagecodecs leaves to us."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import ImageCms
+
+import imgpipe
+from imgpipe import exif
+from imgpipe.errors import CorruptError, FormatError, LimitError, ParameterError, UsageError
+from imgpipe.formats.boxes import box
+from imgpipe.formats.jpegxl import open_sink, open_source
+from imgpipe.formats.jpegxl.header import LINEAR, Colouring, read_header, with_header
+from imgpipe.formats.origin import FileOrigin, MemoryOrigin
+from imgpipe.formats.target import MemoryTarget
+from imgpipe.image import ImageInfo, guess_colour
+from imgpipe.metadata import Metadata, density_from_dpi
+from imgpipe.testing.files import put_in, taken_out
+from tests.conftest import natural, noise
+
+SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+
+
+def written(array: Any, known: Metadata | None = None, **options: Any) -> bytes:
+    out = io.BytesIO()
+    colour, alpha = guess_colour(array.shape[2])
+    info = ImageInfo(*array.shape, array.dtype, alpha, colour, known or Metadata())
+    sink = open_sink(MemoryTarget(out), info, **options)
+    put_in(sink, array)
+    sink.commit()
+    return out.getvalue()
+
+
+def source_of(content: bytes) -> Any:
+    return open_source(MemoryOrigin(content))
+
+
+def read_back(content: bytes) -> Any:
+    return taken_out(source_of(content), "x")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("effort", [None, 3])
+def test_without_a_quality_every_value_is_kept(dtype: str, channels: int, effort: Any) -> None:
+    array = noise((33, 47, channels), dtype)
+    content = written(array, effort=effort)
+    np.testing.assert_array_equal(read_back(content), array)
+    theirs = imagecodecs.jpegxl_decode(content)
+    np.testing.assert_array_equal(theirs.reshape(array.shape), array)
+    np.testing.assert_array_equal(read_back(written(array, quality=50, lossless=True)), array)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_lower_quality_makes_a_smaller_file(dtype: str) -> None:
+    photo = natural((120, 160, 3)).astype(dtype) * (257 if dtype == "uint16" else 1)
+    sizes = {}
+    for quality in (40, 95):
+        content = written(photo, quality=quality)
+        sizes[quality] = len(content)
+        error = np.abs(read_back(content).astype(float) - photo).mean() / np.iinfo(dtype).max
+        assert error < 0.08
+    assert sizes[40] < sizes[95] < len(written(photo))
+
+
+def test_16_bits_with_loss_mean_srgb_like_8_bits() -> None:
+    photo = natural((120, 160, 3))
+    eight, sixteen = (written(p, quality=90) for p in (photo, photo.astype(np.uint16) * 257))
+    assert source_of(sixteen).info.metadata == source_of(eight).info.metadata
+    difference = read_back(sixteen) / 257 - read_back(eight)
+    assert np.abs(difference).mean() < 1.5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (8, 256), (300, 400), (64, 1), (1, 9000)])
+def test_sizes_are_read_in_every_spelling(size: tuple[int, int]) -> None:
+    for shape in (size, size[::-1]):
+        info = source_of(imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8))).info
+        assert (info.height, info.width) == shape
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 7])
+def test_few_bits_are_scaled_to_eight(bits: int) -> None:
+    levels = np.arange(1 << bits, dtype=np.uint8).reshape(1, -1)
+    content = imagecodecs.jpegxl_encode(levels, lossless=True, bitspersample=bits)
+    expected = levels.astype(int) * 255 // ((1 << bits) - 1)
+    np.testing.assert_array_equal(read_back(content)[..., 0], expected)
+
+
+def test_ten_bits_stay_as_they_are() -> None:
+    array = noise((20, 30, 3), "uint16") >> 6
+    content = imagecodecs.jpegxl_encode(array, lossless=True, bitspersample=10)
+    np.testing.assert_array_equal(read_back(content), array)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_that_of_the_header(orientation: int) -> None:
+    array = noise((9, 14, 3), "uint8")
+    content = written(array, Metadata(orientation=orientation))
+    assert source_of(content).info.metadata.orientation == orientation
+    np.testing.assert_array_equal(read_back(content), array)
+    turned = imagecodecs.jpegxl_decode(content).shape
+    assert turned == ((9, 14, 3) if orientation < 5 else (14, 9, 3))
+
+
+def test_metadata_survives() -> None:
+    block = exif.with_density(None, density_from_dpi(300, 300))
+    known = Metadata(exif=block, xmp=XMP, pixels_per_metre=density_from_dpi(300, 300))
+    for options in ({}, {"quality": 90}):
+        content = written(noise((9, 14, 3), "uint8"), known, **options)
+        found = source_of(content).info.metadata
+        assert (found.exif, found.xmp) == (block, XMP)
+        assert found.pixels_per_metre == known.pixels_per_metre
+
+
+def test_boxes_after_the_pixels_and_compressed_ones_are_read() -> None:
+    block = exif.with_density(None, density_from_dpi(72, 72))
+    codestream = written(noise((9, 14, 3), "uint8"))
+    squeezed = imagecodecs.brotli_encode(bytes(4) + block)
+    content = b"".join([
+        box(b"JXL ", b"\r\n\x87\n"), box(b"ftyp", b"jxl \0\0\0\0jxl "),
+        box(b"jxlp", bytes(4) + codestream[:40]), box(b"jxlp", b"\x80\0\0\1" + codestream[40:]),
+        box(b"brob", b"Exif" + squeezed), box(b"xml ", XMP),
+    ])  # fmt: skip
+    found = source_of(content).info.metadata
+    assert (found.exif, found.xmp) == (block, XMP)
+    np.testing.assert_array_equal(read_back(content), noise((9, 14, 3), "uint8"))
+
+
+def test_damaged_metadata_costs_a_line_and_not_the_image(caplog: pytest.LogCaptureFixture) -> None:
+    content = b"".join([
+        box(b"JXL ", b"\r\n\x87\n"), box(b"ftyp", b"jxl \0\0\0\0jxl "),
+        box(b"brob", b"Exif" + b"no brotli"), box(b"jxlc", written(noise((9, 14, 3), "uint8"))),
+    ])  # fmt: skip
+    assert source_of(content).info.metadata.exif is None
+    assert "ignored some metadata" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("known", "colouring"),
+    [
+        (Metadata(), Colouring()),
+        (Metadata(srgb_intent=0), Colouring(intent=0)),
+        (Metadata(gamma=1.0), Colouring(transfer=LINEAR)),
+        (Metadata(gamma=0.45455), Colouring(gamma=0.45455)),
+        (Metadata(cicp=(9, 16, 0, 1)), Colouring(primaries=9, transfer=16)),
+        (Metadata(cicp=(12, 13, 0, 1)), Colouring(primaries=11)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_meaning_of_colours_survives(known: Metadata, colouring: Any, dtype: str) -> None:
+    content = written(noise((9, 14, 3), dtype), known)
+    start = content.index(b"\xff\n")
+    assert read_header(content[start:]).colouring == colouring
+    found = source_of(content).info.metadata
+    if known.cicp or (known.gamma and known.gamma < 1):
+        assert (found.cicp, found.gamma) == (known.cicp, known.gamma)
+    np.testing.assert_array_equal(read_back(content), noise((9, 14, 3), dtype))
+
+
+@pytest.mark.parametrize("more", [0, 1, 127, 20_000])
+def test_a_profile_is_written_into_the_codestream(more: int, tmp_path: Path) -> None:
+    """OpenImageIO, whose decoder is libjxl, gets it back to the byte."""
+    oiio = pytest.importorskip("OpenImageIO")
+    size = len(SRGB_PROFILE) + more
+    profile = size.to_bytes(4, "big") + SRGB_PROFILE[4:] + noise((more,), "uint8").tobytes()
+    array = noise((40, 50, 3), "uint16")
+    path = tmp_path / "a.jxl"
+    path.write_bytes(written(array, Metadata(icc=profile)))
+    image = oiio.ImageInput.open(str(path))
+    assert bytes(np.asarray(image.spec().getattribute("ICCProfile"))) == profile
+    np.testing.assert_array_equal(image.read_image("uint16"), array)
+    image.close()
+
+
+def test_a_profile_and_a_quality_do_not_go_together(caplog: pytest.LogCaptureFixture) -> None:
+    other = SRGB_PROFILE.replace(b"s\0R\0G\0B", b"o\0t\0h\0e").replace(b"sRGB", b"othe")
+    written(noise((9, 14, 3), "uint8"), Metadata(icc=other), quality=90)
+    assert "left out the ICC profile" in caplog.text
+
+
+def test_a_new_header_leaves_the_pixels_alone() -> None:
+    for dtype in ("uint8", "uint16", "float32"):
+        array = noise((30, 41, 4), dtype)
+        content = written(array)
+        start = content.index(b"\xff\n")
+        header = read_header(content[start:])
+        made = b"".join(with_header(content[start:], 6, header.colouring))
+        assert replace(read_header(made), orientation=1, places={}) == replace(header, places={})
+        again = b"".join(with_header(made, 1, header.colouring))
+        np.testing.assert_array_equal(imagecodecs.jpegxl_decode(again), array)
+
+
+def test_every_cut_is_noticed_and_above_effort_1_every_flipped_byte(tmp_path: Path) -> None:
+    photo = natural((60, 80, 3))
+    content, path = written(photo), tmp_path / "a.jxl"
+    for size in range(0, len(content), 97):
+        path.write_bytes(content[:size])
+        with pytest.raises((CorruptError, FormatError)):
+            imgpipe.read(path)
+    content = written(photo, effort=2)
+    for at in range(600, len(content), 211):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptError, match=r"a\.jxl"):
+            imgpipe.read(path)
+
+
+def test_what_is_declared_is_checked_before_it_is_decoded() -> None:
+    small = imagecodecs.jpegxl_encode(np.zeros((1000, 2000), np.uint8), effort=1)
+    assert len(small) < 50_000
+    with pytest.raises(LimitError, match=r"2\.0 megapixels"):
+        open_source(MemoryOrigin(small), 1_000_000)
+
+
+def test_a_build_without_jpeg_xl_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "a.jxl"
+    path.write_bytes(written(noise((9, 14, 3), "uint8")))
+    monkeypatch.setattr(imagecodecs.JPEGXL, "available", False)
+    with pytest.raises(FormatError, match="pip install -U imagecodecs"):
+        open_source(FileOrigin(str(path)))
+    with pytest.raises(UsageError, match="pip install -U imagecodecs"):
+        imgpipe.write(noise((9, 14, 3), "uint8"), path)
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ParameterError, match="quality must be a whole number between 1 and 100"):
+        imgpipe.write(np.zeros((3, 3)), "never.jxl", save={"quality": 101})
