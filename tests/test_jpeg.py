@@ -20,6 +20,7 @@ from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import reading
 from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpegs import strict
+from imgpipe.formats.jpegs.markers import APP1, APP2, segment
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.geometry import Box
@@ -116,6 +117,23 @@ def test_pillow_reads_the_pixels_that_imgpipe_reads(channels: int, tmp_path: Pat
     assert made.info.colour == colour
     assert np.array_equal(taken_out(made, "a.jpg"), by_pillow(tmp_path / "a.jpg"))
     assert np.abs(taken_out(made, "a.jpg").astype(int) - pixels).mean() < 3
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize(
+    "mark",
+    [
+        segment(APP2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4)),
+        segment(APP1, b"http://ns.adobe.com/xap/1.0/\0 http://ns.adobe.com/hdr-gain-map/1.0/"),
+    ],
+)
+def test_the_decoder_does_not_see_a_gain_map(mark: bytes, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.jpg", 60, 40)
+    content = path.read_bytes()
+    path.write_bytes(content[:20] + mark + content[20:])
+    source = open_source(path)
+    assert source.bare  # type: ignore[union-attr]
+    assert np.array_equal(taken_out(source, "a.jpg"), by_pillow(path))
 
 
 # --- groups of rows in the workers -----------------------------------------------------

@@ -16,10 +16,11 @@ from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, COM, Header, Segment
 from imgpipe.image import Metadata, Text
 from imgpipe.metadata import density_from_dpi
 
-__all__ = ["is_metadata", "metadata_segments", "read_metadata"]
+__all__ = ["has_gain_map", "is_metadata", "metadata_segments", "read_metadata"]
 
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_GAIN_MAP = b"urn:iso:std:"  # ISO 21496-1
 _MOST = 65_533  # bytes of the content of a segment
 _COMMENT = "Comment"
 _KEYWORDS = (  # of PNG; other texts may contain a colon of their own
@@ -64,6 +65,13 @@ def read_metadata(header: Header, name: str) -> Metadata:
 def is_metadata(mark: Segment) -> bool:
     """Whether a segment holds metadata that `Metadata` has a place for."""
     return mark.marker == COM or mark.content.startswith((_JFIF, _EXIF, _XMP, _MORE_XMP, _ICC))
+
+
+def has_gain_map(mark: Segment) -> bool:
+    """Whether a segment declares that the file holds a second image with a gain for each pixel."""
+    if mark.marker == APP1 and mark.content.startswith(_XMP):
+        return b"hdr-gain-map" in mark.content
+    return mark.marker == APP2 and mark.content.startswith(_GAIN_MAP)
 
 
 def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: bool = True) -> bytes:

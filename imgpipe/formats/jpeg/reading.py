@@ -16,7 +16,7 @@ from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Source
 from imgpipe.formats.decoded import content_of
 from imgpipe.formats.jpeg.groups import in_groups
-from imgpipe.formats.jpeg.metadata import read_metadata
+from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
 from imgpipe.formats.jpeg.scanlines import ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
@@ -61,13 +61,14 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
             raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from None
     check_pixels(header.height, header.width, name, max_pixels)
     info = _info(header, name)
+    gain_map = any(map(has_gain_map, header.marks))
     header = replace(header, marks=())
     whole = WholeSource(info, origin, header, size)
     if info.pixels <= _SMALL or header.precision != 8 or header.arithmetic:
         return whole
     if info.channels == 4:
         return in_groups(info, origin, inverted=whole.inverted) or whole
-    return ScanlineSource(info, origin, header)
+    return ScanlineSource(info, origin, header, bare=gain_map)
 
 
 def _info(header: Header, name: str) -> ImageInfo:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.jpeg.groups import GroupSource, in_groups
+from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows
 from imgpipe.formats.nameless import NamelessFile
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.streamed import no_room
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["ScanlineRows", "ScanlineSource"]
@@ -22,13 +25,27 @@ _END = b"\xff\xd9"
 
 @dataclass(frozen=True)
 class ScanlineSource:
-    """A JPEG file of 8 bits, gray or RGB."""
+    """A JPEG file of 8 bits, gray or RGB.
+
+    Attributes
+    ----------
+    info : ImageInfo
+        The image.
+    origin : Origin
+        The file.
+    header : Header
+        Its header.
+    bare : bool
+        Whether OpenImageIO must not see its metadata: where they declare a gain map, it decodes
+        another image, of high dynamic range.
+    """
 
     access: ClassVar[Literal["sequential"]] = "sequential"
     grain: ClassVar[tuple[int, int]] = (1, 0)
     info: ImageInfo
     origin: Origin
     header: Header
+    bare: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +83,7 @@ class ScanlineRows:
         self._lines: Scanlines | None = None
         self._file = source.origin.open(0)
         try:
-            self._lines = Scanlines(self._path(), source.info.shape)
+            self._lines = Scanlines(self._path(bare=source.bare), source.info.shape)
         except BaseException as error:
             self.close()
             if isinstance(error, JpegError):
@@ -113,16 +130,20 @@ class ScanlineRows:
         if self._spool is not None:
             self._spool.close()
 
-    def _path(self) -> str:
-        """Return a path of the open file; the file is copied if it has none."""
-        try:
+    def _path(self, *, bare: bool) -> str:
+        """Return a path of the open file; the file is copied if it has none, or is to be bare."""
+        with contextlib.suppress(OSError):
             number = self._file.fileno()
-        except OSError:
+            if not bare:
+                near = os.path.isdir("/proc/self/fd")
+                return f"/proc/self/fd/{number}" if near else self._file.name
+        try:
             self._spool = NamelessFile()
-            while piece := self._file.read(_PIECE_BYTES):
+            for piece in without_metadata(self._file):
                 self._spool.write(piece)
-            return self._spool.path
-        return f"/proc/self/fd/{number}" if os.path.isdir("/proc/self/fd") else self._file.name
+        except OSError as error:
+            raise no_room(error) from error
+        return self._spool.path
 
     def _damaged(self, reason: object) -> CorruptError:
         done = self._lines.next if self._lines is not None else 0

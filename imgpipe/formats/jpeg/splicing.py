@@ -21,7 +21,7 @@ from imgpipe.formats.jpegs.markers import (
 from imgpipe.formats.origin import Origin
 from imgpipe.image import Metadata
 
-__all__ = ["respliced", "spliced"]
+__all__ = ["bare", "respliced", "spliced"]
 
 _PIECE_BYTES = 1 << 20
 _JFIF, _FURTHER = b"JFIF\0", b"MPF\0"  # the latter has positions in the file, which change
@@ -43,8 +43,18 @@ def spliced(data: bytes, marks: bytes) -> bytes:
         If its header is damaged.
     """
     file = io.BytesIO(data)
-    header = read_header(file)
-    return b"".join(_pieces(file, header, marks, lambda _: False))
+    return b"".join(_pieces(file, read_header(file), marks, _none))
+
+
+def bare(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of an open JPEG file without metadata, piece by piece.
+
+    Raises
+    ------
+    JpegError
+        If its header is damaged.
+    """
+    return _pieces(file, read_header(file), b"", _none)
 
 
 def respliced(origin: Origin, metadata: Metadata, *, others: bool = True) -> Iterator[bytes]:
@@ -90,6 +100,10 @@ def _may_be_jfif(header: Header) -> bool:
     declared = any(each.content.startswith(_JFIF) for each in header.marks)
     usual = numbers == [1, 2, 3] and header.transform is None
     return declared or usual or len(numbers) == 1
+
+
+def _none(mark: Segment) -> bool:
+    return False
 
 
 def _pieces(
