@@ -18,6 +18,7 @@ import imgpipe
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import reading
+from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import APP1, APP2, segment
@@ -134,6 +135,22 @@ def test_the_decoder_does_not_see_a_gain_map(mark: bytes, tmp_path: Path) -> Non
     source = open_source(path)
     assert source.bare  # type: ignore[union-attr]
     assert np.array_equal(taken_out(source, "a.jpg"), by_pillow(path))
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("kind", ["gray", "4:2:0", "progressive"])
+def test_large_files_are_read_without_openimageio_too(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "is_there", lambda: False)
+    channels, options = SAVED[kind]
+    path = saved(tmp_path / "a.jpg", 301, 173, channels, **options)
+    source = open_source(path)
+    assert isinstance(source, MappedSource)
+    assert np.array_equal(taken_out(source, kind), by_pillow(path))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(CorruptError, match=r"a\.jpg: the file is damaged: .*too early"):
+        source.rows()
 
 
 # --- groups of rows in the workers -----------------------------------------------------

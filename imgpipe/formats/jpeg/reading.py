@@ -16,10 +16,12 @@ from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Source
 from imgpipe.formats.decoded import content_of
 from imgpipe.formats.jpeg.groups import in_groups
+from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
 from imgpipe.formats.jpeg.scanlines import ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
+from imgpipe.formats.jpegs.scanlines import is_there
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
 
@@ -41,7 +43,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
 
     Returns
     -------
-    ScanlineSource, WholeSource or GroupSource
+    ScanlineSource, MappedSource, WholeSource or GroupSource
         Rows from top to bottom, all pixels at once, or any rows.
 
     Raises
@@ -68,6 +70,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         return whole
     if info.channels == 4:
         return in_groups(info, origin, inverted=whole.inverted) or whole
+    if not is_there():
+        return MappedSource(info, origin, header, size)
     return ScanlineSource(info, origin, header, bare=gain_map)
 
 

@@ -26,6 +26,7 @@ _MESSAGE = re.compile(r'(?:JPEG error: )?(.*?)(?: \("[^"]*"\))?')
 _HARMLESS = "JFIF revision"
 
 
+@functools.cache
 def is_there() -> bool:
     """Whether OpenImageIO is installed."""
     return importlib.util.find_spec("OpenImageIO") is not None
