@@ -18,7 +18,8 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
-from imgpipe.formats.opening import must_be_meant, name_of
+from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.opening import must_take, name_of
 from imgpipe.options import Options
 from imgpipe.refusals import begin
 from imgpipe.running import run
@@ -242,12 +243,16 @@ def _meant(*args: Any, **options: Any) -> dict[str, Any]:
     given = inspect.signature(run).bind(*args, **options).arguments
     if "control" in given:
         raise UsageError("control is that of the handle; follow and stop the run by the handle")
-    Options(**{each.name: given[each.name] for each in fields(Options) if each.name in given})
+    Options(**_of(Options, given))
     chain = chain_from(given["filter"], given.pop("halo", None), given.pop("dtype", None))
-    ends = ("src", "dst", "max_pixels", "compression", "alpha", "save")
-    must_be_meant(*(given.get(name) for name in ends))
-    for name in ("autorotate", "strip"):
-        arguments.flag(given.get(name, False), name)
+    name_of(given["src"], "src")
+    Reading(**_of(Reading, given))
+    must_take(given["dst"], Writing(**_of(Writing, given)))
     if given.get("region") is not None:
         given["region"] = arguments.box(given["region"], "region")
     return given | {"filter": chain}
+
+
+def _of(choices: type[Options | Reading | Writing], given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the arguments that are fields of `choices`."""
+    return {each.name: given[each.name] for each in fields(choices) if each.name in given}

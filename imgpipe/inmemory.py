@@ -20,13 +20,13 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.ends import Writing
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
     name_of,
     open_sink,
     open_source,
-    saved,
 )
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
@@ -169,6 +169,7 @@ def write(
     alpha: Alpha = None,
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
+    format: str | None = None,
 ) -> int:
     """Write an array as an image file, either completely or not at all.
 
@@ -187,6 +188,8 @@ def write(
         compress; the same as ``save={"compression": ...}``.
     save : dict, optional
         Options of the format by name; ``imgpipe formats`` lists them.
+    format : str, optional
+        The format, such as ``"png"``; by default that of the suffix.
 
     Returns
     -------
@@ -200,9 +203,9 @@ def write(
     OutputError
         If the file cannot be written.
     """
-    image = admitted(array, alpha)
+    image, writing = admitted(array, alpha), Writing(save, compression, format)
     source = RandomArray(image.info, image.pixels)
-    sink = open_sink(dst, image.info, saved(save, compression))
+    sink = open_sink(dst, image.info, writing.options, format=writing.format)
     try:
         options = Options(executor="serial")
         return run_between(source, (), sink, name_of(dst), options).size

@@ -17,6 +17,7 @@ from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source
+from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
@@ -77,17 +78,15 @@ def iter_chunks(
     cut = arguments.pair(size, "size", at_least=1)
     context = arguments.pair(halo, "halo", at_least=0)
     arguments.one_of(border, "border", BORDERS)
-    if max_pixels is not None:
-        arguments.size(max_pixels, "max_pixels")
-    turned = arguments.flag(autorotate, "autorotate")
-    source = _opened(src, max_pixels)
-    stages = resolve((), source.info, autorotate=turned)
+    reading = Reading(max_pixels, autorotate=autorotate)
+    source = _opened(src, reading)
+    stages = resolve((), source.info, autorotate=reading.autorotate)
     return _chunks(source, stages, cut, context, border)
 
 
-def _opened(src: str | os.PathLike[str] | Pixels, max_pixels: int | str | None) -> Source:
+def _opened(src: str | os.PathLike[str] | Pixels, reading: Reading) -> Source:
     if isinstance(src, (str, bytes, os.PathLike)):
-        return open_source(src, max_pixels)
+        return open_source(src, reading)
     image = admitted(src, name="src")
     return RandomArray(image.info, image.pixels)
 

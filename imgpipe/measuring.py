@@ -19,6 +19,7 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
+from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
@@ -93,9 +94,7 @@ def measure(
     """
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
-    if max_pixels is not None:
-        arguments.size(max_pixels, "max_pixels")
-    upright = arguments.flag(autorotate, "autorotate")
+    reading = Reading(max_pixels, alpha, autorotate)
     if filter is None and (halo is not None or dtype is not None):
         raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
@@ -103,12 +102,12 @@ def measure(
     chain = first | last(_unchanged)()
     source: Source
     if isinstance(src, (str, bytes, os.PathLike)):
-        source = open_source(src, max_pixels, alpha)
+        source = open_source(src, reading)
     else:
         image = admitted(src, alpha, name="src")
         source = SequentialArray(image.info, image.pixels)
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
-    stages = resolve(chain, source.info, autorotate=upright)
+    stages = resolve(chain, source.info, autorotate=reading.autorotate)
     found: T = measure_between(source, stages, options)
     return found
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from imgpipe.errors import UsageError
 from imgpipe.filtertable import FILTER_TABLE
 
-__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "OptionHelp", "Registry"]
+__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "OptionHelp", "Registry", "format_name"]
 
 
 class OptionHelp(NamedTuple):
@@ -390,3 +390,10 @@ EXECUTORS = Registry(
     },
     group="imgpipe.executors",
 )
+
+
+def format_name(given: str) -> str:
+    """Return the name of a format that is given by its name or by one of its suffixes."""
+    name = given.lower().removeprefix(".")
+    by_suffix = (each for each, member in FORMATS.items() if f".{name}" in member.suffixes)
+    return name if name in FORMATS.built_in else next(by_suffix, name)

@@ -21,6 +21,7 @@ from imgpipe.engine.plan import Plan
 from imgpipe.events import Observing, Report
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -28,7 +29,6 @@ from imgpipe.formats.opening import (
     name_of,
     open_sink,
     open_source,
-    saved,
 )
 from imgpipe.geometry import Box, Halo
 from imgpipe.options import Options
@@ -61,6 +61,7 @@ def run(
     max_pixels: int | str | None = None,
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
+    format: str | None = None,
     strip: bool = False,
     autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
@@ -119,6 +120,8 @@ def run(
     save : dict, optional
         Options of the output format by name, such as ``{"compression": 3}``; ``imgpipe formats``
         lists them.
+    format : str, optional
+        The format of the output, such as ``"png"``; by default that of its suffix.
     strip : bool, default False
         Leave out all metadata but the ICC profile and what else decides how the pixels look.
     autorotate : bool, default True
@@ -145,11 +148,9 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
     chain = chain_from(filter, halo, dtype)
-    save = saved(save, compression)
-    ends = _opened(
-        src, chain, dst, region, max_pixels, save, alpha, autorotate=autorotate, strip=strip
-    )
-    with ends as (source, stages, sink):
+    reading = Reading(max_pixels, alpha, autorotate)
+    writing = Writing(save, compression, format, strip)
+    with _opened(src, chain, dst, region, reading, writing) as (source, stages, sink):
         return run_between(source, stages, sink, name_of(dst), options, control)
 
 
@@ -168,6 +169,7 @@ def plan_run(
     max_pixels: int | str | None = None,
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
+    format: str | None = None,
     strip: bool = False,
     autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
@@ -179,11 +181,9 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout)
     chain = chain_from(filter, halo, dtype)
-    save = saved(save, compression)
-    ends = _opened(
-        src, chain, dst, region, max_pixels, save, alpha, autorotate=autorotate, strip=strip
-    )
-    with ends as (source, stages, sink):
+    reading = Reading(max_pixels, alpha, autorotate)
+    writing = Writing(save, compression, format, strip)
+    with _opened(src, chain, dst, region, reading, writing) as (source, stages, sink):
         return plan_between(source, stages, sink, name_of(dst), options)
 
 
@@ -193,28 +193,23 @@ def _opened(
     chain: Chain,
     dst: TargetLike,
     region: Region | None,
-    max_pixels: int | str | None,
-    save: Mapping[str, Any],
-    alpha: Alpha,
-    *,
-    autorotate: bool,
-    strip: bool,
+    reading: Reading,
+    writing: Writing,
 ) -> Iterator[tuple[Source, tuple[Stage, ...], Sink]]:
     """Open both ends; leave nothing of the output unless it was committed."""
-    upright, bare = arguments.flag(autorotate, "autorotate"), arguments.flag(strip, "strip")
-    must_take(dst, save)
-    source = open_source(src, max_pixels, alpha)
+    must_take(dst, writing)
+    source = open_source(src, reading)
     if region is not None:
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
 
         part = arguments.box(region, "region")
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
-    stages = resolve(chain, source.info, autorotate=upright)
+    stages = resolve(chain, source.info, autorotate=reading.autorotate)
     after = stages[-1].after if stages else source.info
-    if bare:
+    if writing.strip:
         after = replace(after, metadata=after.metadata.stripped())
-    sink = open_sink(dst, after, save)
-    if alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
+    sink = open_sink(dst, after, writing.options, format=writing.format)
+    if reading.alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
         _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
     try:
         yield source, stages, sink

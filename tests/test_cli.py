@@ -243,6 +243,7 @@ class TestOptions:
         wanted = {
             "alpha",
             "executor",
+            "format",
             "workers",
             "max_memory",
             "region",

@@ -13,10 +13,13 @@ import click
 import numpy as np
 import pytest
 
+import imgpipe
 from imgpipe.chains.loading import filters_of
 from imgpipe.cli import execute
 from imgpipe.cli.commands import FilterCommand, RunCommand
 from imgpipe.cli.options import FilterOption, names_of
+from imgpipe.errors import UsageError
+from imgpipe.filters import invert
 from imgpipe.formats.choosing import usable
 
 
@@ -173,7 +176,41 @@ def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[st
     assert execute(["formats", "npy"]) == 0
     assert "PNG" not in capsys.readouterr().out
     assert execute(["formats", "nothing"]) == 2
-    assert "there is no format 'nothing'" in capsys.readouterr().err
+    assert "'nothing' is none of png, " in capsys.readouterr().err
+
+
+class TestFormatOfTheOutput:
+    """``--format`` decides instead of the suffix, and has the options of its format."""
+
+    @pytest.mark.parametrize("spelling", ["npy", "NPY", ".npy"])
+    def test_it_is_more_than_the_suffix(self, tmp_path: Path, spelling: str) -> None:
+        image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+        imgpipe.write(image, tmp_path / "in.png")
+        out = tmp_path / "out.png"
+        given = ["-o", str(out), "-q", "--format", spelling]
+        assert execute(["invert", str(tmp_path / "in.png"), *given]) == 0
+        assert (np.load(out).squeeze() == 255 - image).all()
+        imgpipe.run(tmp_path / "in.png", invert(), out, format=spelling)
+        assert (np.load(out).squeeze() == 255 - image).all()
+
+    def test_a_suffix_names_a_format(self, tmp_path: Path) -> None:
+        imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "out", format="tif")
+        assert imgpipe.info(tmp_path / "out").width == 4
+
+    def test_its_options_are_those_of_the_format(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        words = ["in.png", "-o", str(tmp_path / "out.png"), "--format", "jpeg", "--compression=3"]
+        assert execute(["blur", *words]) == 2
+        assert "JPEG has no option 'compression'" in capsys.readouterr().err
+
+    def test_an_unknown_one_is_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert execute(["blur", "in.png", "-o", "out.png", "--format", "nothing"]) == 2
+        assert "'nothing' is none of png, " in capsys.readouterr().err
+        with pytest.raises(UsageError, match="there is no format 'nothing'"):
+            imgpipe.write(np.zeros((3, 4), np.uint8), "out.png", format="nothing")
+        with pytest.raises(UsageError, match="format must be the name of a format"):
+            imgpipe.submit("in.png", invert(), "out.png", format=3)
 
 
 def test_help_without_a_filter_loads_no_format() -> None:

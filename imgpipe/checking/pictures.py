@@ -11,6 +11,7 @@ import numpy as np
 
 from imgpipe.admission import Alpha, admitted
 from imgpipe.chains.stages import seen
+from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
@@ -91,7 +92,7 @@ def callers(image: str | os.PathLike[str] | Pixels | None, alpha: Alpha = None) 
     if image is None:
         return []
     if isinstance(image, (str, bytes, os.PathLike)):
-        about = seen(open_source(image, alpha=alpha).info)
+        about = seen(open_source(image, Reading(alpha=alpha)).info)
         part = read(image, _middle(about))
     else:
         found = admitted(image, alpha)

@@ -45,7 +45,8 @@ class ImageCommand(click.Command):
         """Parse `args`, some of which only a filter or a format knows, and they need NumPy."""
         one_thread_each()
         with unseen(ctx):
-            self.saving = Saving(glance(self, ctx, args).get("output"))
+            found = glance(self, ctx, args)
+            self.saving = Saving(found.get("output"), found.get("format"))
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

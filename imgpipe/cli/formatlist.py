@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
-from imgpipe.cli.options import option_names
+from imgpipe.cli.options import MemberName, option_names
 from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
 from imgpipe.errors import UsageError
 from imgpipe.registry import FORMATS
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["FormatsCommand"]
 
 
-class FormatName(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
-    """The name of a format."""
-
-    name = "format"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete the name."""
-        known = sorted(FORMATS.items())
-        return [CompletionItem(n, help=m.summary) for n, m in known if n.startswith(incomplete)]
-
-
 class FormatsCommand(click.Command):
     """The command that lists all formats, or shows one."""
 
@@ -40,7 +26,7 @@ class FormatsCommand(click.Command):
         super().__init__(
             name,
             context_settings=SETTINGS,
-            params=[click.Argument(["format"], required=False, type=FormatName())],
+            params=[click.Argument(["format"], required=False, type=MemberName(FORMATS))],
             short_help=summary,
             help="List the image formats with their contents and options, or show one FORMAT.",
         )
@@ -51,7 +37,7 @@ class FormatsCommand(click.Command):
 
         asked = ctx.params["format"]
         rows: list[tuple[str, str]] = []
-        for name in [asked.lower()] if asked else list(FORMATS):
+        for name in [asked] if asked else list(FORMATS):
             try:
                 rows += _rows(loaded(name))
             except UsageError as error:

@@ -14,7 +14,7 @@ from imgpipe.cli.completion import unseen
 from imgpipe.cli.docstrings import parameter_texts
 from imgpipe.errors import ParameterError
 from imgpipe.geometry import Box
-from imgpipe.registry import EXECUTORS
+from imgpipe.registry import EXECUTORS, FORMATS, Registry, format_name
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChainText",
     "FilterOption",
+    "MemberName",
     "Value",
     "alpha_option",
     "chain_options",
@@ -105,16 +106,20 @@ class Pair(_Type):
         return int(found[1]), int(found[2] or found[1])
 
 
-class ExecutorName(_Type):
-    """The name of an executor."""
+class MemberName(_Type):
+    """The name of a member of an open set, such as an executor."""
 
     name = "name"
 
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
-        if value not in EXECUTORS:
-            self.fail(f"{value!r} is none of {', '.join(EXECUTORS)}", param, ctx)
-        return str(value)
+        name = format_name(value) if self._registry is FORMATS else str(value)
+        if name not in self._registry:
+            self.fail(f"{value!r} is none of {', '.join(self._registry)}", param, ctx)
+        return name
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -122,7 +127,7 @@ class ExecutorName(_Type):
         """Complete the name."""
         return [
             CompletionItem(name, help=member.summary)
-            for name, member in EXECUTORS.items()
+            for name, member in self._registry.items()
             if name.startswith(incomplete)
         ]
 
@@ -176,6 +181,11 @@ def common_options() -> list[click.Parameter]:
             "output, which gets a PNG.",
         ),
         _option(
+            "--format",
+            type=MemberName(FORMATS),
+            help="Format of the output, such as png. [default: that of the suffix]",
+        ),
+        _option(
             "-j",
             "--jobs",
             type=click.IntRange(min=1),
@@ -184,7 +194,7 @@ def common_options() -> list[click.Parameter]:
         ),
         _option(
             "--executor",
-            type=ExecutorName(),
+            type=MemberName(EXECUTORS),
             help=f"Executor of the tasks: {', '.join(EXECUTORS.built_in)}, or the name of one that "
             "a package adds. [default: chosen for the image and the filters]",
         ),

@@ -47,10 +47,12 @@ class Saving:
     ----------
     output : str or None
         The output, if it is known.
+    format : str or None
+        The name of its format, if it is given.
     """
 
-    def __init__(self, output: str | None) -> None:
-        self.output = output
+    def __init__(self, output: str | None, format: str | None = None) -> None:
+        self.output, self.format = output or (format and _STANDARD), format
         self._refusal: UsageError | None = None  # of the format of the output
 
     @cached_property
@@ -59,9 +61,11 @@ class Saving:
 
         if self.output is None:
             return list(choosing.usable([]).values())
-        if self.output == _STANDARD:
-            return [choosing.loaded(choosing.FOR_DEVICES)]
         try:
+            if self.format is not None:
+                return [choosing.format_called(self.format)]
+            if self.output == _STANDARD:
+                return [choosing.loaded(choosing.FOR_DEVICES)]
             return [choosing.format_for(self.output)]
         except UsageError as error:
             self._refusal = error
@@ -211,7 +215,7 @@ class KeyValue(click.ParamType):  # type: ignore[type-arg] # it takes none at ru
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Complete the name of an option, or a value where these are few."""
-        saving = Saving(ctx.params.get("output"))
+        saving = Saving(ctx.params.get("output"), ctx.params.get("format"))
         key, equals, _ = incomplete.partition("=")
         offers = [f"{each}=" for each in saving.names()]
         if equals:

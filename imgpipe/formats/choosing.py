@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from imgpipe.errors import FormatError, UsageError
 from imgpipe.formats.declaration import Format
-from imgpipe.registry import FORMATS
+from imgpipe.registry import FORMATS, format_name
 
 if TYPE_CHECKING:
     from imgpipe.registry import Member
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FOR_DEVICES",
     "HEAD_BYTES",
+    "format_called",
     "format_for",
     "format_of",
     "format_of_folder",
@@ -114,6 +115,20 @@ def format_for(name: str) -> Format:
     raise UsageError(
         f"{name}: {what}; the output must end in {' or '.join(known)}{_besides(broken)}"
     )
+
+
+def format_called(name: str) -> Format:
+    """Return the format of this name or suffix, for writing.
+
+    Raises
+    ------
+    UsageError
+        If there is no such format, or it can only be read.
+    """
+    found = loaded(format_name(name))
+    if found.write is None:
+        raise UsageError(f"{found.name} can only be read; choose another format")
+    return found
 
 
 def loaded(name: str) -> Format:

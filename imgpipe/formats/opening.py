@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from imgpipe import arguments
-from imgpipe.admission import Alpha, alpha_channel, may_be_alpha
+from imgpipe.admission import Alpha, alpha_channel
 from imgpipe.errors import InputError, OutputError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.choosing import (
     FOR_DEVICES,
     HEAD_BYTES,
+    format_called,
     format_for,
     format_of,
     format_of_folder,
     loaded,
 )
 from imgpipe.formats.declaration import Format
+from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of, stream_name
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
@@ -31,12 +33,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SourceLike",
     "TargetLike",
-    "must_be_meant",
     "must_take",
     "name_of",
     "open_sink",
     "open_source",
-    "saved",
 ]
 
 SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO
@@ -46,36 +46,39 @@ TargetLike: TypeAlias = str | os.PathLike[str] | BinaryIO
 """An image file that is to be written: its path, or memory or a stream for its bytes."""
 
 
-def open_source(
-    src: SourceLike, max_pixels: int | str | None = None, alpha: Alpha = None
-) -> Source:
+def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
     """Return the source for the image file `src`: a path, or a stream of its bytes.
-
-    `alpha` says which channel is alpha in a format that does not say so itself.
 
     Raises
     ------
     UsageError
-        If the path, `max_pixels` or `alpha` cannot be right.
+        If the path or the alpha channel cannot be right.
     InputError
         If there is no such file or it cannot be read; `FormatError`, `CorruptError` and
         `LimitError` where it is not an image that can be used.
     """
+    reading = reading or Reading()
     origin = _origin(src)
-    limit = None if max_pixels is None else arguments.size(max_pixels, "max_pixels")
     chosen = _folder_format(origin) or format_of(origin.name, head_of(origin, HEAD_BYTES))
     assert chosen.read is not None
     if not chosen.says_alpha:
-        return chosen.read(origin, limit, alpha)
-    source = chosen.read(origin, limit)
-    _must_agree(source.info, alpha, origin.name)
+        return chosen.read(origin, reading.limit, reading.alpha)
+    source = chosen.read(origin, reading.limit)
+    _must_agree(source.info, reading.alpha, origin.name)
     return source
 
 
-def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None = None) -> Sink:
+def open_sink(
+    dst: TargetLike,
+    info: ImageInfo,
+    save: Mapping[str, Any] | None = None,
+    *,
+    format: str | None = None,
+) -> Sink:
     """Return the sink for an image file `dst`, in the format that its suffix names.
 
-    A stream whose name has no suffix gets a PNG. `save` are the options of the format.
+    A stream whose name has no suffix gets a PNG. `save` are the options of the format, and
+    `format` is the name of another one.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def open_sink(dst: TargetLike, info: ImageInfo, save: Mapping[str, Any] | None =
     OutputError
         If the file cannot be written.
     """
-    chosen, name = _format_for(dst), name_of(dst)
+    chosen, name = _format_for(dst, format), name_of(dst)
     assert chosen.write is not None
     options = _options(chosen, save, name)
     held = fitted(info, chosen, name)
@@ -109,7 +112,7 @@ def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
     return arguments.path(given, which)
 
 
-def must_take(dst: TargetLike, save: Mapping[str, Any]) -> None:
+def must_take(dst: TargetLike, writing: Writing) -> None:
     """Refuse a path that names no format, and options that its format does not have.
 
     Raises
@@ -117,49 +120,7 @@ def must_take(dst: TargetLike, save: Mapping[str, Any]) -> None:
     UsageError
         As `open_sink` does.
     """
-    _options(_format_for(dst), save, name_of(dst))
-
-
-def saved(save: Any, compression: Any = None) -> Mapping[str, Any]:
-    """Return the options of the output, of which compression may be given by itself.
-
-    Raises
-    ------
-    UsageError
-        If they have no names, or compression is given twice.
-    """
-    if save is None:
-        save = {}
-    if not isinstance(save, Mapping) or not all(isinstance(key, str) for key in save):
-        raise UsageError(
-            "save must be the options of the output format by name, such as "
-            f"{{'compression': 3}}, not {arguments.shown(save)}"
-        )
-    if compression is None:
-        return save
-    if "compression" in save:
-        raise UsageError("compression is given twice: by itself and in save; leave one out")
-    return {**save, "compression": compression}
-
-
-def must_be_meant(
-    src: Any, dst: Any, max_pixels: Any, compression: Any, alpha: Any, save: Any
-) -> None:
-    """Refuse arguments that would be wrong for any content of the files.
-
-    Raises
-    ------
-    UsageError
-        As `open_source` and `open_sink` do.
-    """
-    name_of(src, "src")
-    must_take(dst, saved(save, compression))
-    if max_pixels is not None:
-        arguments.size(max_pixels, "max_pixels")
-    if not may_be_alpha(alpha):
-        raise UsageError(
-            f"alpha must be the number of the last channel, 'last' or 'none', not {alpha!r}"
-        )
+    _options(_format_for(dst, writing.format), writing.options, name_of(dst))
 
 
 def _origin(src: Any) -> Origin:
@@ -201,12 +162,14 @@ def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
     return FileTarget(name)
 
 
-def _format_for(dst: TargetLike) -> Format:
+def _format_for(dst: TargetLike, format: str | None) -> Format:
     name = name_of(dst)
-    if not _is_writable(dst):
-        return format_for(name)
-    chosen = format_for(name) if os.path.splitext(name)[1] else loaded(FOR_DEVICES)
-    if chosen.marks:
+    by_suffix = not _is_writable(dst) or os.path.splitext(name)[1]
+    if format is not None:
+        chosen = format_called(format)
+    else:
+        chosen = format_for(name) if by_suffix else loaded(FOR_DEVICES)
+    if chosen.marks and _is_writable(dst):
         raise UsageError(f"{name}: {chosen.name} is a folder of files; give its path")
     return chosen
 

@@ -1,0 +1,116 @@
+"""Ends: choices of the caller about the reading of the input and the writing of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imgpipe import arguments
+from imgpipe.admission import Alpha, may_be_alpha
+from imgpipe.errors import UsageError
+
+__all__ = ["Reading", "Writing"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Choices about an input.
+
+    Attributes
+    ----------
+    max_pixels : int, str or None
+        Larger images are errors.
+    alpha : int, str or None
+        The alpha channel, where the file does not declare it.
+    autorotate : bool
+        Whether the image is turned upright.
+
+    Raises
+    ------
+    UsageError
+        If a value would be wrong for any file.
+    """
+
+    max_pixels: int | str | None = None
+    alpha: Alpha = None
+    autorotate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None:
+            _set(self, max_pixels=arguments.size(self.max_pixels, "max_pixels"))
+        if not may_be_alpha(self.alpha):
+            raise UsageError(
+                "alpha must be the number of the last channel, 'last' or 'none', not "
+                f"{self.alpha!r}"
+            )
+        _set(self, autorotate=arguments.flag(self.autorotate, "autorotate"))
+
+    @property
+    def limit(self) -> int | None:
+        """The most pixels of an image; None for the usual limit."""
+        assert not isinstance(self.max_pixels, str)
+        return self.max_pixels
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Choices about an output.
+
+    Attributes
+    ----------
+    save : dict or None
+        Options of the format.
+    compression : int, str or None
+        One of these options.
+    format : str or None
+        The name of the format; None for that of the suffix.
+    strip : bool
+        Whether metadata are left out.
+
+    Raises
+    ------
+    UsageError
+        If a value would be wrong for any file.
+    """
+
+    save: Mapping[str, Any] | None = None
+    compression: int | str | None = None
+    format: str | None = None
+    strip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format is not None and not isinstance(self.format, str):
+            raise UsageError(
+                "format must be the name of a format, such as 'png', not "
+                f"{arguments.shown(self.format)}"
+            )
+        _set(self, strip=arguments.flag(self.strip, "strip"))
+        _set(self, save=_options(self.save, self.compression))
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """All options of the format."""
+        return self.save or {}
+
+
+def _options(save: Any, compression: Any) -> Mapping[str, Any]:
+    """Return the options of the output, of which compression may be given by itself."""
+    if save is None:
+        save = {}
+    if not isinstance(save, Mapping) or not all(isinstance(key, str) for key in save):
+        raise UsageError(
+            "save must be the options of the output format by name, such as "
+            f"{{'compression': 3}}, not {arguments.shown(save)}"
+        )
+    if compression is None:
+        return save
+    if "compression" in save:
+        raise UsageError("compression is given twice: by itself and in save; leave one out")
+    return {**save, "compression": compression}
+
+
+def _set(choices: Any, **values: Any) -> None:
+    """Set fields of a frozen object to what was meant."""
+    for name, value in values.items():
+        object.__setattr__(choices, name, value)
