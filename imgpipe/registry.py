@@ -248,13 +248,24 @@ FORMATS = Registry(
                 OptionHelp(
                     "--tile",
                     "size",
-                    "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips. [default: 256]",
+                    "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips; 256, or 512 with "
+                    "--cog, by default.",
                 ),
                 OptionHelp(
                     "--subsampling",
                     "4:4:4|4:2:2|4:2:0",
                     "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways. "
                     "[default: 4:2:0]",
+                ),
+                OptionHelp(
+                    "--pyramid/--no-pyramid",
+                    "",
+                    "Add smaller versions of the image, each half the size. [default: False]",
+                ),
+                OptionHelp(
+                    "--cog/--no-cog",
+                    "",
+                    "Write a Cloud-Optimized GeoTIFF: a pyramid in another order. [default: False]",
                 ),
             ),
         ),

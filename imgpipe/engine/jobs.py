@@ -21,7 +21,7 @@ from imgpipe.engine.tasks import JobRef
 from imgpipe.engine.tiler import Tiler
 from imgpipe.errors import WorkerError
 from imgpipe.executors.base import Traits
-from imgpipe.formats.base import Encoder, Placer
+from imgpipe.formats.base import Aside, Encoder, Placer
 from imgpipe.image import ImageInfo
 
 __all__ = ["Branch", "Job", "job_of", "must_travel", "published"]
@@ -45,12 +45,15 @@ class Branch(NamedTuple):
         Rows and columns that the encoder takes at once; 0 columns for whole rows.
     encoder, placer : Encoder, Placer or None
         Encodes or places the pixels; neither in a pass of measuring.
+    aside : Aside or None
+        Uses pixels that are encoded.
     """
 
     tiler: Tiler
     unit: tuple[int, int] = (1, 0)
     encoder: Encoder | None = None
     placer: Placer | None = None
+    aside: Aside | None = None
 
     @property
     def after(self) -> ImageInfo:

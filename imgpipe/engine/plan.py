@@ -80,6 +80,8 @@ class Plan:
         The bound on the memory of all processes, in its parts.
     budget : int
         Limit on the memory, in bytes.
+    further : tuple of Plan
+        The passes that the sink asks for after its own, such as those of a pyramid.
     """
 
     source: str
@@ -102,6 +104,7 @@ class Plan:
     scratch_tile: tuple[int, int]
     cost: Cost
     budget: int
+    further: tuple[Plan, ...] = ()
 
     @property
     def memory(self) -> int:
@@ -111,7 +114,8 @@ class Plan:
     @property
     def passes(self) -> int:
         """Number of passes over the pixels of the input or the output."""
-        return 1 + len(self.measuring) + bool(self.scratch_bytes) + (self.encoding is not None)
+        before = len(self.measuring) + bool(self.scratch_bytes)
+        return 1 + before + (self.encoding is not None) + len(self.further)
 
     def __repr__(self) -> str:
         return str(self)
@@ -127,6 +131,7 @@ class Plan:
             "opened": "opened by one worker",
         }
         disk = self.scratch_bytes + (self.after.nbytes if self.encoding else 0)
+        disk += sum(plan.before.nbytes for plan in self.further)
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
@@ -190,7 +195,7 @@ def make_plans(
     shapes, smallest = cache(partial(_shapes, chunk=chunk)), []
     sizes = list(_candidates(workers, fewer=fewer))
     for tried, (count, window, task_bytes) in _attempts(usual, sizes, shapes):
-        each = [_sized(route, shapes(route, task_bytes), window) for route in tried]
+        each = [_planned(route, shapes, task_bytes, window) for route in tried]
         plans = _together(each, tried[0].fed_from)
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
@@ -281,6 +286,16 @@ def _together(plans: list[Plan], source: Source) -> list[Plan]:
     cost += Cost(shared=-once.shared * more, per_worker=-once.per_worker * more)
     shared = [replace(plan, window=window, band_bytes=bands, cost=Cost()) for plan in plans]
     return [replace(shared[0], cost=cost), *shared[1:]]
+
+
+def _planned(
+    route: Route, shapes: Callable[[Route, int], _Shapes], task_bytes: int, window: int
+) -> Plan:
+    """Return a plan, and the plans of the passes after it, without the memory of processes."""
+    plan = _sized(route, shapes(route, task_bytes), window)
+    further = tuple(_sized(one, shapes(one, task_bytes), window) for one in route.further)
+    costs = [plan.cost, *(one.cost for one in further)]
+    return replace(plan, further=further, cost=reduce(Cost.then, costs))
 
 
 @dataclass(frozen=True)

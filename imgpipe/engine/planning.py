@@ -27,7 +27,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
 from imgpipe.formats.arrays import Nowhere
-from imgpipe.formats.base import Divisible, Sink, Source
+from imgpipe.formats.base import Divisible, Sink, Source, aside_of
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
@@ -195,7 +195,8 @@ def within_reach(goals: tuple[Goal, ...], traits: Traits) -> tuple[Goal, ...]:
 def _reachable(sink: Sink, traits: Traits) -> Sink:
     """Return a sink that all workers can serve: if they see no files, rows come back."""
     far = traits.isolates and not traits.shares_files
-    if far and sink.kind == "placed" and not isinstance(sink, Nowhere):
+    placed = sink.kind == "placed" and not isinstance(sink, Nowhere)
+    if far and (placed or aside_of(sink) is not None):
         from imgpipe.formats.rerouted import Rerouted  # noqa: PLC0415 - only for this
 
         return Rerouted(sink)

@@ -18,7 +18,7 @@ from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.engine.tileuse import in_tiles
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Sink, Source, further_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["Goal", "Route", "routes"]
@@ -63,6 +63,11 @@ class Route:
         The feed, and whether the image is copied to a scratch file first.
     turned : bool
         Whether the image is read in columns.
+
+    Attributes
+    ----------
+    further : tuple of Route
+        The ways of the passes that the sink asks for after its own.
     """
 
     def __init__(
@@ -84,6 +89,13 @@ class Route:
         self._may_be_deferred = places and sink.kind == "ordered"
         self.deferred = self._may_be_deferred and self._better_deferred()
         self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
+        self.further = tuple(
+            Route(
+                again, Goal((), level, goal.destination), traits,
+                ("direct" if traits.shares_files else "inline", False), turned=False,
+            )
+            for again, level in further_of(sink)
+        )  # fmt: skip
 
     @property
     def streams(self) -> bool:

@@ -40,10 +40,10 @@ from imgpipe.engine.route import Goal
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.upright import upright
 from imgpipe.errors import UsageError
-from imgpipe.events import Event, Started, TaskDone, WorkerLost
+from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
-from imgpipe.formats.base import RandomSource, Sink, Source
+from imgpipe.formats.base import RandomSource, Sink, Source, aside_of, further_of
 from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
 
@@ -189,6 +189,7 @@ class Run:
                 return found
             yield from self._making(held)
             yield from self._encoding()
+            yield from self._further()
             publishing = Chore(self._published, self._tell, self._control.check)
             yield publishing
             return publishing.result
@@ -197,6 +198,7 @@ class Run:
         tasks = 0
         for output in self.outputs:
             made = len(output.plan.tiler) + len(output.plan.encoding or ())
+            made += sum(len(one.tiler) for one in output.plan.further)
             tasks += output.makes * (made + (output.sink.kind == "placed"))
             tasks += sum(map(len, output.plan.measuring.values()))
         first = self.outputs[0].plan
@@ -269,7 +271,16 @@ class Run:
             plan = replace(output.plan, tiler=output.plan.encoding, feed="direct", encoding=None)
             last = Output(plan, (), output.sink)
             job = Job(self.name, (_branch(last),), timeout=self._timeout)
-            yield self._flow("chunks", job, [last], [], None, output.scratch)
+            yield self._flow("chunks", job, [last], [], None, output.scratch.source)
+
+    def _further(self) -> Generator[Flow, None, None]:
+        """Make the passes that sinks ask for after their own."""
+        for output in self.outputs:
+            asked = zip(output.plan.further, further_of(output.sink), strict=True)
+            for plan, (source, sink) in asked:
+                last = Output(plan, (), sink)
+                job = Job(self.name, (_branch(last),), timeout=self._timeout)
+                yield self._flow("chunks", job, [last], [], None, source)
 
     def _flow(
         self,
@@ -278,7 +289,7 @@ class Run:
         outputs: list[Output],
         numbers: list[int],
         fold: Fold | None,
-        scratch: Scratch | None = None,
+        source: Source | None = None,
     ) -> PassFlow:
         """Return a pass over the image, or over a scratch file that was made of it."""
         parts = Parts(tuple(branch.tiler for branch in job.branches))
@@ -287,7 +298,7 @@ class Run:
         near = self._traits.isolates and self._traits.shares_memory
         encodes = near and fold is None
         sizes = [output.plan.payload_bytes * (encodes and not output.scratch) for output in outputs]
-        source = self._source if scratch is None else scratch.source
+        source = source or self._source
         self._pass_index += 1
         with uninterrupted(), CleanupStack() as opened:  # or memory could be lost
             ref = published(job, self._traits, opened)
@@ -324,12 +335,16 @@ class Run:
             return Measured(fold, window)
         if output.scratch is not None:
             return Deferred()
+        number = next((at for at, one in enumerate(self.outputs) if one.sink is output.sink), None)
+        tell = self._tell if number is not None else self._told_beside
         if output.sink.kind == "ordered":
-            return Ordered(output.sink, window, self._tell, self._number(output))
-        return Placed(output.sink, self._tell, self._number(output))
+            return Ordered(output.sink, window, tell, number or 0)
+        return Placed(output.sink, tell, number or 0)
 
-    def _number(self, output: Output) -> int:
-        return next(at for at, one in enumerate(self.outputs) if one.sink is output.sink)
+    def _told_beside(self, event: Event) -> None:
+        """Tell an event of a further pass, which makes no more pixels of the output."""
+        if not isinstance(event, Written):
+            self._tell(event)
 
     # --- chores -------------------------------------------------------------------------
 
@@ -383,7 +398,8 @@ def _branch(output: Output) -> Branch:
     if output.scratch is not None:
         return Branch(tiler, placer=output.scratch.placer)
     if output.sink.kind == "ordered":
-        return Branch(tiler, output.plan.unit, encoder=output.sink.encoder)
+        encoder, aside = output.sink.encoder, aside_of(output.sink)
+        return Branch(tiler, output.plan.unit, encoder=encoder, aside=aside)
     return Branch(tiler, output.plan.unit, placer=output.sink.placer)
 
 

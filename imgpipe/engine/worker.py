@@ -202,6 +202,9 @@ def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
             with watch.span("write"):
                 branch.placer.place(part.box, strip[above:])
             return Encoded()
+        if branch.aside is not None:
+            with watch.span("write"):
+                branch.aside.place(part.box, strip[above:])
         with watch.span("encode"):
             return _encoded(strip, above, branch, part.output)
 

@@ -14,6 +14,7 @@ from imgpipe.image import ImageInfo, Pixels
 
 __all__ = [
     "Access",
+    "Aside",
     "Check",
     "Data",
     "Divisible",
@@ -30,6 +31,8 @@ __all__ = [
     "Source",
     "Tiles",
     "WholeSource",
+    "aside_of",
+    "further_of",
 ]
 
 Access = Literal["random", "sequential", "whole"]
@@ -288,3 +291,26 @@ class PlacedSink(Protocol):
 
 
 Sink = OrderedSink | PlacedSink
+
+
+class Aside(Protocol):
+    """Use of pixels that are encoded too, run by the workers. Picklable."""
+
+    def place(self, box: Box, pixels: Pixels) -> None:
+        """Take the `pixels` of a `box` of whole units. Doing it twice is the same as once."""
+
+
+def aside_of(sink: Sink) -> Aside | None:
+    """Return the `aside` of an ordered sink, which few sinks have."""
+    found: Aside | None = getattr(sink, "aside", None)
+    return found
+
+
+def further_of(sink: Sink) -> tuple[tuple[RandomSource, Sink], ...]:
+    """Return the passes that a sink asks for after its own, which few sinks do.
+
+    They are its member `further`: sources, such as scratch files that the workers have filled
+    meanwhile, and sinks of the same file. These are neither committed nor sealed.
+    """
+    found: tuple[tuple[RandomSource, Sink], ...] = getattr(sink, "further", ())
+    return found

@@ -18,6 +18,8 @@ from imgpipe.formats.base import (
     Sink,
     Source,
     WholeSource,
+    aside_of,
+    further_of,
 )
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
@@ -43,15 +45,20 @@ def put_in(sink: Sink, array: Pixels) -> None:
         _append(sink, array)
     else:
         _place(sink, array)
+    for source, level in further_of(sink):
+        put_in(level, source.read(source.info.box))
 
 
 def _append(sink: OrderedSink, array: Pixels) -> None:
     encoder = pickle.loads(pickle.dumps(sink.encoder))  # noqa: S301 - made here
+    aside = pickle.loads(pickle.dumps(aside_of(sink)))  # noqa: S301 - made here
     for box in boxes_of(sink.unit, array):
         unit = np.ascontiguousarray(array[box.slices])
         context = min(encoder.context_rows, box.y0)
         above = array[box.y0 - context : box.y0, box.x0 : box.x1] if context else None
         data, facts = encoder.encode(unit, above)
+        if aside is not None:
+            aside.place(box, unit)
         size = memoryview(data).nbytes
         rows = sink.unit[0] if sink.unit[1] else box.height
         side_by_side = -(-array.shape[1] // (sink.unit[1] or array.shape[1]))
@@ -62,7 +69,10 @@ def _append(sink: OrderedSink, array: Pixels) -> None:
 
 def _place(sink: PlacedSink, array: Pixels) -> None:
     placer = pickle.loads(pickle.dumps(sink.placer))  # noqa: S301 - made here
-    boxes = list(boxes_of((max(sink.unit[0], 100), sink.unit[1] and max(sink.unit[1], 300)), array))
+    rows, columns = sink.unit
+    boxes = list(
+        boxes_of((-(-100 // rows) * rows, columns and -(-300 // columns) * columns), array)
+    )
     for box in [*boxes[::-1], boxes[0]]:
         rows = placer.rows(box)
         if rows is not None:

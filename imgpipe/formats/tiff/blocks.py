@@ -12,6 +12,7 @@ from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.target import Target
 from imgpipe.formats.tiff.storage import Storage
+from imgpipe.formats.tiff.tagging import NODATA
 from imgpipe.formats.tiff.tags import Directory, file_header, pointer
 
 __all__ = ["Block", "TiffFile", "needs_big"]
@@ -50,6 +51,7 @@ class Block:
     ) -> None:
         self.position, self.levels = position, levels
         self._described, self._big, self._chained = described, big, chained
+        self._shared = {code: tag for code, tag in described.tags.items() if code == NODATA}
         self.offsets = [np.zeros(level.count, np.uint64) for level in levels]
         self.sizes = [np.zeros(level.count, np.uint64) for level in levels]
         self.end = _aligned(position + len(self.encoded()[0]))
@@ -88,7 +90,7 @@ class Block:
         for at, level in enumerate(self.levels):
             tables = self.offsets[at], self.sizes[at]
             tags = level.tags(*tables, big=self._big, reduced=at > 0)
-            own = self._described if at == 0 else Directory()
+            own = self._described if at == 0 else Directory(self._shared)
             made.append(Directory(own.tags | tags, dict(own.below)))
         return made
 
@@ -111,7 +113,7 @@ class TiffFile:
 
     def block(self, levels: tuple[Storage, ...], described: Directory, *, chained: bool) -> Block:
         """Return the next block."""
-        return Block(_aligned(self.size), levels, described, big=self.big, chained=chained)
+        return Block(_aligned(self.size, 8), levels, described, big=self.big, chained=chained)
 
     def begun(self, block: Block) -> list[tuple[int, bytes]]:
         """Return the bytes of the next block as it is, and of the link that leads to it."""
@@ -145,8 +147,8 @@ def needs_big(images: int, levels: tuple[Storage, ...], described: Directory) ->
     return images * (data + tables + described.size(big=True) + _SLACK_BYTES) > _MOST
 
 
-def _aligned(position: int) -> int:
-    return -(-position // _ALIGNED) * _ALIGNED
+def _aligned(position: int, step: int = _ALIGNED) -> int:
+    return -(-position // step) * step
 
 
 def _replaced(data: bytes, at: int, part: Data) -> bytes:

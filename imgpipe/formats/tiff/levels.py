@@ -108,7 +108,8 @@ def _of_data(pixels: Pixels, nodata: float | None) -> Pixels:
         means = _divided(_sums(whole), some.astype(np.int64)).astype(dtype)
     else:
         means = _fitted(_sums(whole / 4) * (4 / some), dtype)
-    means[counts == 0] = empty
+    if not counts.all():
+        means[counts == 0] = empty
     return means
 
 

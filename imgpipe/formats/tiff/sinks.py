@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from imgpipe.formats.base import Data, Facts
+from imgpipe.formats.base import Data, Facts, RandomSource, Sink
 from imgpipe.formats.nameless import NamelessFile
 from imgpipe.formats.raw import RawLayout
+from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place
 from imgpipe.formats.tiff.blocks import Block, TiffFile
 from imgpipe.formats.tiff.encoding import padded
@@ -23,6 +25,11 @@ __all__ = ["Building", "EncodedTiff", "RawTiff", "SegmentPlacer"]
 
 class Building:
     """An image under construction, and the levels of its pyramid.
+
+    Attributes
+    ----------
+    scratches : list of Scratch
+        The pixels of the levels, uncompressed.
 
     Parameters
     ----------
@@ -43,6 +50,13 @@ class Building:
         self._publish = publish
         self._counts = [0] * len(block.levels)
         self._waiting = [NamelessFile() for _ in block.levels] if last_first else []
+        self.scratches = list[Scratch]()
+        try:
+            for level in block.levels[1:]:
+                self.scratches.append(Scratch(level.info))
+        except BaseException:
+            self._free()
+            raise
         self._sizes = [0] * len(block.levels)
         self._begun = False
 
@@ -70,7 +84,8 @@ class Building:
         target = self.file.target
         for level in reversed(range(len(self._waiting))):
             self._begin()
-            self.block.offsets[level] += np.uint64(target.size)
+            if not self.block.levels[0].raw:
+                self.block.offsets[level] += np.uint64(target.size)
             for piece in self._waiting[level].pieces():
                 target.write(piece)
         self.file.grown(target.size)
@@ -83,10 +98,22 @@ class Building:
         self.file.grown(end)
         return self._end()
 
+    def aside(self, level: int) -> Reducer | None:
+        """Return the writer of the level after `level`."""
+        if level == len(self.scratches):
+            return None
+        return Reducer(self.block.levels[level].info, self.scratches[level].placer)
+
+    def further(
+        self, sink_of: Callable[[int], Sink], level: int
+    ) -> tuple[tuple[RandomSource, Sink], ...]:
+        """Return the passes that make the levels; those of the sink of a level are none."""
+        scratches = [] if level else self.scratches
+        return tuple((one.source, sink_of(at)) for at, one in enumerate(scratches, 1))
+
     def abort(self) -> None:
         """Leave nothing behind."""
-        for each in self._waiting:
-            each.close()
+        self._free()
         self.file.target.abort()
 
     def _begin(self) -> None:
@@ -106,9 +133,15 @@ class Building:
         target.write(bytes(region))
 
     def _end(self) -> int:
+        size = self._publish()
+        self._free()
+        return size
+
+    def _free(self) -> None:
         for each in self._waiting:
             each.close()
-        return self._publish()
+        for scratch in self.scratches:
+            scratch.abort()
 
 
 class EncodedTiff:
@@ -116,10 +149,11 @@ class EncodedTiff:
 
     kind: ClassVar[Literal["ordered"]] = "ordered"
 
-    def __init__(self, building: Building, level: int, aside: Reducer | None = None) -> None:
+    def __init__(self, building: Building, level: int = 0) -> None:
         storage = building.block.levels[level]
         self.info, self.unit, self.encoder = storage.info, storage.unit, storage.encoder
-        self.aside = aside
+        self.aside = building.aside(level)
+        self.further = building.further(partial(EncodedTiff, building), level)
         self._building, self._level = building, level
 
     def append(self, data: Data, facts: Facts) -> None:
@@ -141,15 +175,14 @@ class RawTiff:
     kind: ClassVar[Literal["placed"]] = "placed"
     seal_bytes: ClassVar[int] = 0
 
-    def __init__(
-        self, building: Building, place: Place, end: int, level: int, aside: Reducer | None = None
-    ) -> None:
+    def __init__(self, building: Building, place: Place, end: int, level: int = 0) -> None:
         block = building.block
         storage = block.levels[level]
         self.info, self.unit = storage.info, storage.unit
         dtype = storage.info.dtype.newbyteorder("<")
         layout = RawLayout(int(block.offsets[level][0]), storage.info.shape, dtype)
-        self.placer = SegmentPlacer(place, layout, storage.tile, aside)
+        self.placer = SegmentPlacer(place, layout, storage.tile, building.aside(level))
+        self.further = building.further(partial(RawTiff, building, place, end), level)
         self._building, self._end = building, end
 
     def commit(self) -> int:

@@ -11,6 +11,7 @@ from imgpipe.errors import UsageError
 from imgpipe.formats.compression import Compression
 from imgpipe.formats.jpegs.encoding import Recipe, Subsampling
 from imgpipe.formats.tiff.encoding import SegmentEncoder
+from imgpipe.formats.tiff.levels import levels_of
 from imgpipe.formats.tiff.tags import Tag, integers, numbers, shorts
 from imgpipe.image import ImageInfo, Pixels
 
@@ -126,9 +127,10 @@ class Storage:
             sizes[-1] = (self.info.height - (self.count - 1) * rows) * self.info.row_bytes
         return sizes
 
-    def level(self, info: ImageInfo) -> Storage:
-        """Return the storage of a level of the pyramid of this image."""
-        return replace(self, info=info)
+    def levels(self) -> tuple[Storage, ...]:
+        """Return this storage, and those of the levels of a pyramid."""
+        smaller = levels_of(self.info, self.tile)
+        return self, *(replace(self, info=info) for info in smaller)
 
     def tags(self, offsets: Pixels, sizes: Pixels, *, big: bool, reduced: bool) -> dict[int, Tag]:
         """Return the tags that tell how the pixels are stored.

@@ -23,11 +23,11 @@ from imgpipe.formats.tiff.tags import (
 )
 from imgpipe.image import ImageInfo
 
-__all__ = ["described"]
+__all__ = ["NODATA", "described"]
 
 _TEXTS = {"Description": 270, "Software": 305, "Author": 315, "Artist": 315, "Copyright": 33432}
 _X, _Y, _UNIT, _NO_UNIT, _INCH = 282, 283, 296, 1, 2
-_ORIENTATION, _WHITE, _PRIMARIES, _XMP, _ICC, _NODATA = 274, 318, 319, 700, 34675, 42113
+_ORIENTATION, _WHITE, _PRIMARIES, _XMP, _ICC, NODATA = 274, 318, 319, 700, 34675, 42113
 _GEO_KEYS = 34735
 
 # Tags of an EXIF block that describe the picture, the scene and the camera; all others of its first
@@ -63,7 +63,7 @@ def described(info: ImageInfo) -> Directory:
         for code, value in metadata.geo.tags().items():
             made.tags[code] = _geo(code, value)
     if info.nodata is not None:
-        made.tags[_NODATA] = text(_number(info.nodata))
+        made.tags[NODATA] = text(_number(info.nodata))
     return made
 
 

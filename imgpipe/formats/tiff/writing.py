@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
@@ -23,7 +23,7 @@ from imgpipe.parameters import Through, is_whole
 
 __all__ = ["DEFAULT_COMPRESSION", "TiffAlbum", "album", "open_sink"]
 
-_TILE, _STRIPS = (256, 256), (0, 0)
+_TILE, _COG_TILE, _STRIPS = (256, 256), (512, 512), (0, 0)
 _STEP, _MOST = 16, 4096  # pixels of the side of a tile
 _STRIPS_WORD = "strips"
 
@@ -60,7 +60,9 @@ Wanted = Annotated[
     "deflate:0 to deflate:9, or 0 to 9 for short; zstd:1 to zstd:22; lzw; jpeg:QUALITY; or none.",
 ]
 Tile = Annotated[
-    Any, Through(_tile, "size"), "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips."
+    Any,
+    Through(_tile, "size"),
+    "Rows and columns of a tile, N or ROWSxCOLUMNS, or strips; 256, or 512 with --cog, by default.",
 ]
 Ratio = Annotated[Subsampling, "Resolution of the colours: 4:4:4 is full, 4:2:0 half both ways."]
 
@@ -70,8 +72,10 @@ def open_sink(
     info: ImageInfo,
     *,
     compression: Wanted = DEFAULT_COMPRESSION,
-    tile: Tile = _TILE[0],
+    tile: Tile = None,
     subsampling: Ratio = "4:2:0",
+    pyramid: Annotated[bool, "Add smaller versions of the image, each half the size."] = False,
+    cog: Annotated[bool, "Write a Cloud-Optimized GeoTIFF: a pyramid in another order."] = False,
 ) -> Sink:
     """Begin a TIFF file, or a BigTIFF where it may have more than 4 GB.
 
@@ -83,10 +87,15 @@ def open_sink(
         The image.
     compression : Compression
         Compression of its tiles or strips.
-    tile : int, (int, int) or "strips"
-        Rows and columns of a tile.
+    tile : int, (int, int) or "strips", optional
+        Rows and columns of a tile; 256, or 512 with `cog`.
     subsampling : str
         That of the colours of JPEG data.
+    pyramid : bool
+        Whether to add levels, each with half the pixels of the one before along both sides, until
+        one fits a tile. They are SubIFDs of the image.
+    cog : bool
+        Whether to add these levels as pages, with all directories first and the image last.
 
     Returns
     -------
@@ -95,18 +104,38 @@ def open_sink(
     Raises
     ------
     UsageError
-        If the compression cannot hold such an image.
+        If the compression cannot hold such an image, or strips a pyramid.
     """
-    storage = Storage(info, _tile(tile), compression, subsampling)
-    storage.must_be_held(target.name)
-    about = described(info)
-    file = TiffFile(target, big=needs_big(1, (storage,), about))
-    return _sink(file, storage, lambda held: held.commit())
+    wanted = _Wanted(compression, tile, subsampling, pyramid, cog)
+    levels = wanted.levels(info, target.name)
+    file = TiffFile(target, big=needs_big(1, levels, described(info)))
+    return _sink(file, levels, lambda held: held.commit(), cog=cog)
 
 
 def album(target: Target, count: int, timing: Timing | None = None, **options: Any) -> TiffAlbum:
     """Begin a TIFF file of several pages; the options are those of `open_sink`."""
     return TiffAlbum(amendable(target), count, **options)
+
+
+class _Wanted(NamedTuple):
+    """The options of a file."""
+
+    compression: Compression
+    tile: Any
+    subsampling: Subsampling
+    pyramid: bool
+    cog: bool
+
+    def levels(self, info: ImageInfo, name: str) -> tuple[Storage, ...]:
+        """Return the storage of an image, and those of the levels of its pyramid."""
+        usual = (_COG_TILE if self.cog else _TILE) if self.tile is None else _tile(self.tile)
+        storage = Storage(info, usual, self.compression, self.subsampling)
+        storage.must_be_held(name)
+        if not self.pyramid and not self.cog:
+            return (storage,)
+        if usual == _STRIPS:
+            raise UsageError(f"{name}: a pyramid is made of tiles; leave out --tile strips")
+        return storage.levels()
 
 
 class TiffAlbum:
@@ -118,11 +147,18 @@ class TiffAlbum:
         count: int,
         *,
         compression: Compression = DEFAULT_COMPRESSION,
-        tile: Any = _TILE[0],
+        tile: Any = None,
         subsampling: Subsampling = "4:2:0",
+        pyramid: bool = False,
+        cog: bool = False,
     ) -> None:
+        if cog and count > 1:
+            raise UsageError(
+                f"{target.name}: a Cloud-Optimized GeoTIFF has one page, not {count}; leave out "
+                "--cog, or choose a page by --page"
+            )
         self._target, self._count = target, count
-        self._options = _tile(tile), compression, subsampling
+        self._wanted, self._cog = _Wanted(compression, tile, subsampling, pyramid, cog), cog
         self._file: TiffFile | None = None
 
     def frame(self, info: ImageInfo) -> Sink:
@@ -133,12 +169,11 @@ class TiffAlbum:
         UsageError
             If the compression cannot hold such a page.
         """
-        storage = Storage(info, *self._options)
-        storage.must_be_held(self._target.name)
+        levels = self._wanted.levels(info, self._target.name)
         if self._file is None:
-            big = needs_big(self._count, (storage,), described(info))
+            big = needs_big(self._count, levels, described(info))
             self._file = TiffFile(self._target, big=big)
-        return _sink(self._file, storage, lambda held: held.size)
+        return _sink(self._file, levels, lambda held: held.size, cog=self._cog)
 
     def commit(self) -> int:
         """Publish the file and return its size in bytes."""
@@ -151,16 +186,24 @@ class TiffAlbum:
         self._target.abort()
 
 
-def _sink(file: TiffFile, storage: Storage, publish: Callable[[Target], int]) -> Sink:
+def _sink(
+    file: TiffFile,
+    levels: tuple[Storage, ...],
+    publish: Callable[[Target], int],
+    *,
+    cog: bool,
+) -> Sink:
     """Return the sink of the next image of a file."""
-    block = file.block((storage,), described(storage.info), chained=False)
-    if storage.raw:
+    block = file.block(levels, described(levels[0].info), chained=cog)
+    end, place = 0, None
+    if levels[0].raw:
         end = block.place_raw()
         place = file.target.place(end)
-        if place is not None:
-            building = Building(file, block, lambda: publish(file.target))
-            place.write(file.begun(block))
-            return RawTiff(building, place, end, 0)
     else:
         file.target = amendable(file.target)
-    return EncodedTiff(Building(file, block, lambda: publish(file.target)), 0)
+    last_first = cog and len(levels) > 1 and place is None
+    building = Building(file, block, lambda: publish(file.target), last_first=last_first)
+    if place is None:
+        return EncodedTiff(building)
+    place.write(file.begun(block))
+    return RawTiff(building, place, end)
