@@ -16,6 +16,8 @@ from imgpipe import exif
 from imgpipe.chains.stages import resolve
 from imgpipe.filters import blend, blur, flip, invert
 from imgpipe.formats.opening import open_source
+from imgpipe.running import plan_run
+from tests.conftest import PicklingExecutor
 
 ORIENTATIONS = range(1, 9)
 SHAPE = (23, 37, 3)
@@ -152,3 +154,17 @@ def test_all_metadata_but_the_profile_can_be_left_out(stored: np.ndarray, tmp_pa
     kept = imgpipe.info(target, autorotate=False).metadata
     assert kept.orientation == 6
     assert kept.exif == exif.oriented(None, 6)
+
+
+def test_a_stream_is_turned_in_memory_or_through_a_scratch_file(
+    stored: np.ndarray, tmp_path: Path
+) -> None:
+    source = turned_file(tmp_path / "in.png", stored, 6)
+    ways: list[tuple[Any, str]] = [("serial", "whole")]
+    ways.append((PicklingExecutor(shares_files=True), "direct"))  # it shares no memory
+    for number, (executor, feed) in enumerate(ways):
+        target = tmp_path / f"{number}.png"
+        plan = plan_run(source, blur(1), target, executor=executor)
+        assert (plan.feed, bool(plan.scratch_bytes)) == (feed, feed == "direct")
+        imgpipe.run(source, blur(1), target, executor=executor)
+        assert_array_equal(imgpipe.read(target), blur(1)(np.rot90(stored, 3)))

@@ -132,11 +132,15 @@ def test_where_memory_is_short_encoding_is_deferred_before_a_plan_fails() -> Non
     assert short.workers == 1
 
 
-def test_a_quarter_turn_is_deferred_or_goes_through_tiles() -> None:
+def test_a_quarter_turn_is_deferred_held_in_memory_or_goes_through_tiles() -> None:
     plan = planned("rotate", 4000, 5000, source=RandomArray)
     assert plan.encoding is not None
     assert plan.tiler.task_columns
     plan = planned("rotate", 4000, 5000)
+    assert (plan.feed, plan.scratch_bytes, plan.encoding) == ("whole", 0, None)
+    assert plan.memory > 4000 * 5000 * 3
+    plan = planned("rotate", 4000, 5000, budget=150 * MB)
+    assert plan.memory <= 150 * MB
     assert plan.encoding is None
     assert plan.scratch_bytes == 4000 * 5000 * 3
     rows, columns = plan.scratch_tile

@@ -243,11 +243,15 @@ def _attempts(
 ) -> Iterator[tuple[list[Route], _Size]]:
     """Yield routes and sizes to be tried, from the fastest plan to the smallest.
 
+    For as many workers, a stream that fits into memory is held there, not in a scratch file.
     For as many workers, tiles that are decoded once go before those that are decoded several times.
     """
+    whole = [route.whole_if_possible() for route in usual]
     tiled = [route.in_tiles_if_possible() for route in usual]
     for _, group in itertools.groupby(sizes, key=lambda size: size[0]):
         ways = list(group)
+        if whole != usual:
+            yield from ((whole, size) for size in ways)
         for size in ways:
             if size[2] > 1 and _decode_again([shapes(route, size[2]) for route in usual]):
                 yield tiled, size

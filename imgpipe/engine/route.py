@@ -84,7 +84,7 @@ class Route:
         self.fed_from = _scratch_of(source.info) if self.copied else source
         self.tile = _tile(source.info) if self.copied and turned else (0, 0)
         sink = goal.sink
-        self._shares_memory = traits.shares_memory
+        self._traits, self._shares_memory = traits, traits.shares_memory
         places = traits.shares_files and self.feed != "opened"  # workers write to a scratch file
         self._may_be_deferred = places and sink.kind == "ordered"
         self.deferred = self._may_be_deferred and self._better_deferred()
@@ -106,6 +106,13 @@ class Route:
         """Return the blocks that tasks should not cut, for units that may leave in order."""
         grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
         return Grid((unit[0], 0) if self.streams else unit, grain, in_order)
+
+    def whole_if_possible(self) -> Route:
+        """Return the route that holds a stream in memory instead of a scratch file."""
+        if not self.copied or self.source.access != "sequential" or not self._shares_memory:
+            return self
+        goal = Goal(self.stages, self.sink, "")
+        return Route(self.source, goal, self._traits, ("whole", False), turned=False)
 
     def in_tiles_if_possible(self) -> Route:
         """Return the route that decodes each compressed tile of the source once."""

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import cast
 
 import numpy as np
 
-from imgpipe.formats.base import Check, Rows, SequentialSource, Source
+from imgpipe.formats.base import Check, Rows, SequentialSource, Source, WholeSource
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["COPY_BYTES", "RowsOf"]
+__all__ = ["COPY_BYTES", "RowsOf", "decode"]
 
 COPY_BYTES = 4 << 20
 """Bytes that are read or copied between two checks for the end of the run."""
+
+
+def decode(
+    source: SequentialSource | WholeSource, out: Pixels, check: Check = lambda: None
+) -> None:
+    """Fill `out`, shape (height, width, channels), with the whole image.
+
+    Calls `check` every few megabytes; an exception of `check` ends the decoding.
+    """
+    if source.access == "whole":
+        source.decode_into(out, check)
+        return
+    step = max(1, COPY_BYTES // source.info.row_bytes)
+    with contextlib.closing(RowsOf(source, check)) as rows:
+        for at in range(0, len(out), step):
+            check()
+            rows.read_into(out[at : at + step])
+        rows.finish()
 
 
 class RowsOf:

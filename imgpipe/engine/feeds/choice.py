@@ -11,7 +11,7 @@ from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.opened import OpenedFeed
 from imgpipe.engine.feeds.tiles import TilesFeed
-from imgpipe.engine.feeds.whole import WholeFeed
+from imgpipe.engine.feeds.whole import Decoded, WholeFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse
@@ -21,7 +21,6 @@ from imgpipe.formats.base import (
     SequentialSource,
     Source,
     Tiles,
-    WholeSource,
 )
 
 __all__ = ["Cut", "FeedName", "cost_of_feed", "cost_of_reading", "feed_for", "slot_bytes"]
@@ -60,7 +59,7 @@ def _cost_of_pixels(way: FeedName, source: Source, cut: Cut, window: int) -> Cos
         case "direct":
             return DirectFeed.cost(tiler)
         case "whole":
-            return WholeFeed.cost(cast(WholeSource, source))
+            return WholeFeed.cost(cast(Decoded, source))
         case "opened":
             return OpenedFeed.cost(source)
     carries = CarriedFeed if source.access == "random" else InlineBandsFeed
@@ -116,7 +115,7 @@ def feed_for(
         case "opened":
             return OpenedFeed(source)
         case "whole":
-            return WholeFeed(cast(WholeSource, source), parts, check, shared=shared)
+            return WholeFeed(cast(Decoded, source), parts, check, shared=shared)
         case "bands":
             return BandsFeed(
                 cast(SequentialSource, source), parts, check,

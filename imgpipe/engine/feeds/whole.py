@@ -9,9 +9,12 @@ from imgpipe.engine.costs import Cost
 from imgpipe.engine.feeds.base import ReadingFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Input, Shared
-from imgpipe.formats.base import Check, WholeSource
+from imgpipe.formats.base import Check, SequentialSource, WholeSource
+from imgpipe.formats.rows import decode
 
-__all__ = ["WholeFeed"]
+__all__ = ["Decoded", "WholeFeed"]
+
+Decoded = SequentialSource | WholeSource
 
 
 class WholeFeed(ReadingFeed):
@@ -19,7 +22,7 @@ class WholeFeed(ReadingFeed):
 
     Parameters
     ----------
-    source : WholeSource
+    source : Decoded
         The image.
     parts : Parts
         The tasks.
@@ -29,13 +32,13 @@ class WholeFeed(ReadingFeed):
         Whether the pixels must be visible to other processes.
     """
 
-    def __init__(self, source: WholeSource, parts: Parts, check: Check, *, shared: bool) -> None:
+    def __init__(self, source: Decoded, parts: Parts, check: Check, *, shared: bool) -> None:
         super().__init__(parts, check)
         self._source, self._shared = source, shared
         self._buffers: Buffers | None = None
 
     @staticmethod
-    def cost(source: WholeSource) -> Cost:
+    def cost(source: Decoded) -> Cost:
         """Return the memory of all pixels."""
         return Cost(shared=source.info.nbytes)
 
@@ -54,7 +57,7 @@ class WholeFeed(ReadingFeed):
         info, slot = self._source.info, self._buffers.slots[0]
         pixels = slot.array(info.shape, info.dtype)
         with self._timed(info.box):
-            self._source.decode_into(pixels, self._check)
+            decode(self._source, pixels, self._check)
         image = Shared(slot, info.box, info.channels, info.dtype)
         for _ in range(len(self._parts)):
             yield image
