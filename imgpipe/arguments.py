@@ -59,6 +59,22 @@ def path(given: Any, name: str) -> str:
     raise UsageError(f"{name} must be the path of a file, not {what}{hint}")
 
 
+def folder(given: Any, name: str) -> str:
+    """Return the absolute path of a folder that files can be made in.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    found = os.path.abspath(path(given, name))
+    if not os.path.isdir(found):
+        raise UsageError(f"{name}: {found} is no folder; make it, or give another one")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise UsageError(f"{name}: {found} may not be written to; give another folder")
+    return found
+
+
 def whole(given: Any, name: str, *, at_least: int, at_most: int = _LARGEST) -> int:
     """Return a whole number of Python or of NumPy as an int.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,7 @@ def apply(
     executor: ExecutorLike = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     on_event: Observing | None = None,
     progress: bool = False,
 ) -> Pixels:
@@ -74,7 +76,7 @@ def apply(
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. The alpha of a file is
         ``imgpipe.info(path).alpha``.
-    max_memory, executor, chunk, timeout, on_event, progress : optional
+    max_memory, executor, chunk, timeout, scratch, on_event, progress : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
     Returns
@@ -99,13 +101,14 @@ def apply(
         pixels = pixels.copy()  # results must not be read again as a halo
     source: Source
     sink: Sink
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     choice = chosen(options, stages, after.pixels)
     if not choice.traits.isolates:  # the workers see the arrays of this process
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, made)
     else:
         source, sink = SequentialArray(before, pixels), ArraySink(after, made)
-    run_between(source, stages, sink, "array", options, watched=False)
+    with options.scratch_beside():
+        run_between(source, stages, sink, "array", options, watched=False)
     return out
 
 

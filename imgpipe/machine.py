@@ -24,6 +24,7 @@ __all__ = [
     "usable_processors",
 ]
 
+_MEMORY_SYSTEMS = "tmpfs", "ramfs", "devtmpfs", "hugetlbfs"
 _CGROUP = "/sys/fs/cgroup"
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -146,6 +147,18 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
     mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+
+
+def lies_in_memory(folder: str) -> bool:
+    """Whether files of `folder` take memory instead of room on a disk."""
+    with contextlib.suppress(OSError, ValueError):
+        device = os.stat(folder).st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        for line in _read("/proc/self/mountinfo").splitlines():
+            mount, _, kind = line.partition(" - ")
+            if mount.split()[2] == number:
+                return kind.split()[0] in _MEMORY_SYSTEMS
+    return False
 
 
 class PeakMemory:

@@ -46,6 +46,7 @@ def measure(
     max_pixels: int | str | None = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     progress: bool = False,
     autorotate: bool = True,
 ) -> T:
@@ -69,7 +70,9 @@ def measure(
         Filters to run over the image first.
     halo, dtype : optional
         For bare functions in `filter`, as for `imgpipe.run`.
-    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout, progress : optional
+    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
+        As for `imgpipe.run`.
+    scratch, progress : optional
         As for `imgpipe.run`.
     autorotate : bool, default True
         Measure the upright image, if the file says that it is turned.
@@ -106,9 +109,10 @@ def measure(
     else:
         image = admitted(src, alpha, name="src")
         source = SequentialArray(image.info, image.pixels)
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     stages = resolve(chain, source.info, autorotate=reading.autorotate)
-    found: T = measure_between(source, stages, options)
+    with options.scratch_beside():
+        found: T = measure_between(source, stages, options)
     return found
 
 

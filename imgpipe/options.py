@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, cast
 
 from imgpipe import arguments
 from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
+from imgpipe.formats.nameless import scratch_in
 from imgpipe.observers import observed
 
 __all__ = ["Options"]
@@ -24,6 +27,7 @@ class Options:
     chunk: int | tuple[int, int] | None = None
     timeout: float | None = None
     progress: bool = False
+    scratch: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None:
@@ -37,6 +41,12 @@ class Options:
         if self.timeout is not None:
             self._set("timeout", arguments.seconds(self.timeout, "timeout"))
         arguments.flag(self.progress, "progress")
+        if self.scratch is not None:
+            self._set("scratch", arguments.folder(self.scratch, "scratch"))
+
+    def scratch_beside(self, output: Any = None) -> AbstractContextManager[None]:
+        """Return the context with the scratch files of a run in their folder."""
+        return scratch_in(cast("str | None", self.scratch), output)
 
     def observed(self) -> AbstractContextManager[Observer]:
         """Return the context of the observers: it gives one observer that tells all."""

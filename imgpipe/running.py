@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -66,6 +67,7 @@ def run(
     autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    scratch: str | os.PathLike[str] | None = None,
     progress: bool = False,
     control: Control | None = None,
 ) -> Report:
@@ -131,6 +133,9 @@ def run(
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
         The run fails if a chunk takes longer in a worker process, in seconds.
+    scratch : path, optional
+        Folder of scratch files; by default that of the output, or that of temporary files if that
+        is in memory or the output is no file.
     progress : bool, default False
         Show a progress bar, also in a notebook.
     control : Control, optional
@@ -146,11 +151,12 @@ def run(
     InputError, OutputError, FilterError, UsageError
         See `imgpipe.errors` for the whole tree.
     """
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress)
+    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate)
     writing = Writing(save, compression, format, strip)
-    with _opened(src, chain, dst, region, reading, writing) as (source, stages, sink):
+    ends = _opened(src, chain, dst, region, reading, writing)
+    with options.scratch_beside(dst), ends as (source, stages, sink):
         return run_between(source, stages, sink, name_of(dst), options, control)
 
 
@@ -174,16 +180,18 @@ def plan_run(
     autorotate: bool = True,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
+    scratch: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Return the plan of `run` with the same arguments; nothing is read or written.
 
     A worker is started to measure its memory with functions that are not imgpipe's own.
     """
-    options = Options(workers, max_memory, executor, None, chunk, timeout)
+    options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate)
     writing = Writing(save, compression, format, strip)
-    with _opened(src, chain, dst, region, reading, writing) as (source, stages, sink):
+    ends = _opened(src, chain, dst, region, reading, writing)
+    with options.scratch_beside(dst), ends as (source, stages, sink):
         return plan_between(source, stages, sink, name_of(dst), options)
 
 

@@ -66,7 +66,7 @@ KNOWS = {
     "filters": {"vocabulary", "chains", "kernels"},
     "formats": {"vocabulary"},
     "executors": {"vocabulary"},
-    "options": {"vocabulary", "executors", "observers"},
+    "options": {"vocabulary", "formats", "executors", "observers"},
     "engine": {"vocabulary", "chains", "formats", "executors", "options"},
     "ways in": {
         "vocabulary",

@@ -48,6 +48,7 @@ RUNNING: dict[str, list[Any]] = {
     "on_event": [*NO_FUNCTION, [3], [print, None], {print}],
     "chunk": NO_PAIR,
     "progress": NO_FLAG,
+    "scratch": ["no such folder", __file__, *NO_PATH[1:]],
     "timeout": [0, -1, math.nan, math.inf, 1e300, "5", b"5", True, [5], object()],
 }
 BARE = {

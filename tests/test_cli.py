@@ -251,6 +251,7 @@ class TestOptions:
             "save",
             "chunk",
             "timeout",
+            "scratch",
         }
         assert {name for name, value in engine.options.items() if value is None} == wanted
 
@@ -341,6 +342,7 @@ class TestOptions:
             ("-O compression=deflate:0", "save", {"compression": ("deflate", 0)}),
             ("--save compression=none", "save", {"compression": ("none", None)}),
             ("--chunk 7", "chunk", (7, 7)),
+            ("--scratch /some/folder", "scratch", "/some/folder"),
             ("--chunk 7,64", "chunk", (7, 64)),
         ],
     )

@@ -47,6 +47,17 @@ def test_processes_ended_for_want_of_memory_are_counted(
     assert machine.memory_kills() == (before or 0) + 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="told by /proc")
+def test_folders_in_memory_are_known() -> None:
+    lines = Path("/proc/mounts").read_text().splitlines()
+    found = {line.split()[1]: line.split()[2] for line in lines}
+    for folder in filter(os.path.isdir, found):
+        mounted_over = [one for one in found if one != folder and os.path.samefile(one, folder)]
+        if found[folder] in ("tmpfs", "ext4", "xfs", "overlay") and not mounted_over:
+            assert machine.lies_in_memory(folder) == (found[folder] == "tmpfs")
+    assert not machine.lies_in_memory("/no such folder")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")
 def test_open_files_are_allowed_as_far_as_the_hard_limit() -> None:
     import resource

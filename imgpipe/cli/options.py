@@ -227,6 +227,13 @@ def common_options() -> list[click.Parameter]:
             metavar="SECONDS",
             help="Fail if a chunk takes longer. [default: no limit]",
         ),
+        _option(
+            "--scratch",
+            type=click.Path(),
+            metavar="DIR",
+            help="Folder of scratch files, which some chains and formats need. [default: that of "
+            "the output]",
+        ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
         _option("--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."),
         _option(

@@ -137,6 +137,10 @@ class _Openings:
         return lambda: self._opened(request)
 
     def _opened(self, request: Request) -> Run:
+        with self._options.scratch_beside():
+            return self._opened_here(request)
+
+    def _opened_here(self, request: Request) -> Run:
         source = request.source()
         goals = request.goals(source)
         try:

@@ -6,6 +6,7 @@ chore has a thread of its own.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -75,7 +76,10 @@ class Chore:
             self._ended = True
             wake()
 
-        self._thread = threading.Thread(target=run, name="imgpipe-chore", daemon=True)
+        context = contextvars.copy_context()  # which knows the folder of scratch files
+        self._thread = threading.Thread(
+            target=context.run, args=(run,), name="imgpipe-chore", daemon=True
+        )
         with uninterrupted():  # or it could run without being known to
             begin(self._thread)
 

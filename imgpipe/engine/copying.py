@@ -31,6 +31,7 @@ def copied_to_scratch(
     tell: Callable[[Box], None],
     check: Check,
     tile: tuple[int, int] = (0, 0),
+    folder: str | None = None,
 ) -> Scratch:
     """Return a scratch file that holds the pixels of `source`, in tiles of this size if it has one.
 
@@ -41,7 +42,7 @@ def copied_to_scratch(
 
     info = source.info
     step = tile[0] or max(1, COPY_BYTES // info.row_bytes)
-    scratch = Scratch(info, tile=tile)
+    scratch = Scratch(info, folder, tile)
     try:
         if source.access == "whole":
             pixels = np.empty(info.shape, info.dtype)

@@ -19,6 +19,7 @@ from imgpipe.engine.budget import granted, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
+from imgpipe.engine.disk import Disk, disk_for
 from imgpipe.engine.feeds.choice import Cut, FeedName, cost_of_feed, cost_of_reading, slot_bytes
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.tiles import ring_bytes
@@ -73,9 +74,11 @@ class Plan:
     executor : str
         Name of the executor, and why it was chosen.
     scratch_bytes : int
-        Size of the scratch file on disk that the input is copied to, if the plan needs one.
+        Size of the scratch file that the input is copied to, if the plan needs one.
     scratch_tile : (int, int)
         Rows and columns of the tiles of that file; 0 where it holds whole rows.
+    disk : Disk
+        All scratch files together.
     cost : Cost
         The bound on the memory of all processes, in its parts.
     budget : int
@@ -102,6 +105,7 @@ class Plan:
     executor: str
     scratch_bytes: int
     scratch_tile: tuple[int, int]
+    disk: Disk
     cost: Cost
     budget: int
     further: tuple[Plan, ...] = ()
@@ -130,8 +134,6 @@ class Plan:
             "inline": "sent along with each task",
             "opened": "opened by one worker",
         }
-        disk = self.scratch_bytes + (self.after.nbytes if self.encoding else 0)
-        disk += sum(plan.before.nbytes for plan in self.further)
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
@@ -144,7 +146,7 @@ class Plan:
             "workers": f"{self.workers} ({self.executor})",
             "memory": f"at most {self.memory / 1e6:,.0f} MB of {self.budget / 1e6:,.0f} MB",
             "passes": str(self.passes),
-            "scratch": f"{disk / 1e6:,.0f} MB on disk" if disk else "none",
+            "scratch": str(self.disk),
         }
         return "\n".join(f"{name + ':':9}{text}" for name, text in lines.items())
 
@@ -299,7 +301,8 @@ def _planned(
     plan = _sized(route, shapes(route, task_bytes), window)
     further = tuple(_sized(one, shapes(one, task_bytes), window) for one in route.further)
     costs = [plan.cost, *(one.cost for one in further)]
-    return replace(plan, further=further, cost=reduce(Cost.then, costs))
+    in_memory = Cost(shared=plan.disk.size if plan.disk.in_memory else 0)
+    return replace(plan, further=further, cost=reduce(Cost.then, costs) + in_memory)
 
 
 @dataclass(frozen=True)
@@ -361,6 +364,12 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost += cost_of_copying(source)
     # One task seals, in this process where an ordered sink fills one that is out of reach.
     cost = cost.then(Cost(shared=getattr(sink, "seal_bytes", 0)))
+    disk = disk_for(
+        source.info.nbytes if route.copied else 0,
+        sink.info.nbytes if encoding is not None else 0,
+        getattr(sink, "scratch_bytes", 0),
+        *(one.source.info.nbytes for one in route.further),
+    )
     return Plan(
         source=source.name,
         destination="",
@@ -380,6 +389,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         executor="",
         scratch_bytes=source.info.nbytes if route.copied else 0,
         scratch_tile=route.tile,
+        disk=disk,
         cost=cost,
         budget=0,
     )

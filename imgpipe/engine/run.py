@@ -238,7 +238,7 @@ class Run:
             if output.plan.encoding is not None:
                 from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
 
-                output.scratch = Scratch(output.plan.after)
+                output.scratch = Scratch(output.plan.after, output.plan.disk.folder or None)
                 held.callback(output.scratch.abort)
         job = Job(self.name, tuple(map(_branch, self.outputs)), timeout=self._timeout)
         flow = self._flow("chunks", job, list(self.outputs), list(range(len(self.outputs))), None)
@@ -357,6 +357,7 @@ class Run:
         self, source: Source, held: CleanupStack, tile: tuple[int, int] = (0, 0)
     ) -> Generator[Flow, None, Source]:
         """Copy an image that cannot be read as it is to a scratch file."""
+        folder = self.outputs[0].plan.disk.folder or None
 
         def copy(tell: Tell, check: Callable[[], None]) -> Any:
             begun = time.monotonic()
@@ -373,7 +374,7 @@ class Run:
                 )  # fmt: skip
                 begun = now
 
-            return copied_to_scratch(source, copied, check, tile)
+            return copied_to_scratch(source, copied, check, tile, folder)
 
         chore = Chore(copy, self._tell, self._control.check)
         yield chore

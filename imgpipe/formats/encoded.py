@@ -88,6 +88,7 @@ class EncodedSink:
     def __init__(self, target: Target, info: ImageInfo, encoder: WholeEncoder) -> None:
         self.info, self._target = info, target
         self.seal_bytes = info.nbytes + encoder.work_bytes
+        self.scratch_bytes = info.nbytes
         self._scratch = Scratch(info)
         out = target.place(0)
         if out is None:

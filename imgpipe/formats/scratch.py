@@ -11,9 +11,8 @@ from typing import BinaryIO, ClassVar, Literal
 
 import numpy as np
 
-from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
-from imgpipe.formats.nameless import NamelessFile, temporary_folder
+from imgpipe.formats.nameless import NamelessFile, no_room, scratch_folder
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.formats.target import FilePlace
@@ -22,8 +21,6 @@ from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import reserved
 
 __all__ = ["Scratch", "TiledLayout"]
-
-_NAME = "scratch file"
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class Scratch:
     info : ImageInfo
         The image.
     folder : str, optional
-        Folder of the file; by default that of temporary files.
+        Folder of the file; by default that of scratch files.
     tile : (int, int)
         Rows and columns of its tiles; (0, 0) for whole rows.
     """
@@ -106,17 +103,14 @@ class Scratch:
             reserved(self._file.fd, self.info.nbytes)
         except OSError as error:
             self.abort()
-            folder = self.folder or temporary_folder()
-            raise OutputError(
-                f"{folder}: no room for a scratch file of {self.info.nbytes / 1e6:,.0f} MB "
-                f"({(error.strerror or str(error)).lower()}); free some, or set TMPDIR to a "
-                "larger disk"
-            ) from error
+            what = f"a scratch file of {self.info.nbytes / 1e6:,.0f} MB"
+            raise no_room(what, error, self.folder) from error
         layout = RawLayout(0, self.info.shape, self.info.dtype)
         if self.tile[0]:
             layout = TiledLayout(0, self.info.shape, self.info.dtype, self.tile)
-        self.placer = RawPlacer(layout, FilePlace(_NAME, self._file.path))
-        self.source = RawSource(self.info, layout, FileOrigin(_NAME, self._file.path))
+        name = f"scratch file in {self.folder or scratch_folder()} (--scratch)"
+        self.placer = RawPlacer(layout, FilePlace(name, self._file.path))
+        self.source = RawSource(self.info, layout, FileOrigin(name, self._file.path))
 
     def commit(self) -> int:
         """Return the size; there is nothing to publish."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
-from imgpipe.formats.nameless import NamelessFile, temporary_folder
+from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.target import FilePlace, Target
 
 __all__ = ["SpooledTarget", "amendable"]
@@ -39,7 +38,7 @@ class SpooledTarget:
         try:
             self._file = NamelessFile()
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room("the output", error) from error
 
     def write(self, *parts: Data) -> None:
         """Append `parts`."""
@@ -75,11 +74,4 @@ class SpooledTarget:
             while view:
                 view = view[os.write(self._file.fd, view) :]
         except OSError as error:
-            raise _no_room(error) from error
-
-
-def _no_room(error: OSError) -> OutputError:
-    return OutputError(
-        f"{temporary_folder()}: no room for the output ({(error.strerror or str(error)).lower()}); "
-        "free some, or set TMPDIR to a larger disk"
-    )
+            raise no_room("the output", error) from error

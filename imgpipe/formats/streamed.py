@@ -8,11 +8,11 @@ from typing import Any
 
 from imgpipe.errors import InputError, OutputError, UsageError
 from imgpipe.formats.base import Data
-from imgpipe.formats.nameless import NamelessFile, temporary_folder
+from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import FileOrigin, stream_name
 from imgpipe.publish import explained
 
-__all__ = ["SpooledOrigin", "StreamTarget", "no_room"]
+__all__ = ["SpooledOrigin", "StreamTarget"]
 
 _PIECE_BYTES = 1 << 20
 
@@ -40,7 +40,7 @@ class SpooledOrigin(FileOrigin):
         try:
             file = NamelessFile()
         except OSError as error:
-            raise no_room(error) from error
+            raise no_room("the input", error) from error
         weakref.finalize(self, file.close)
         while piece := _read(stream, name):
             view = memoryview(piece)
@@ -48,7 +48,7 @@ class SpooledOrigin(FileOrigin):
                 while view:
                     view = view[os.write(file.fd, view) :]
             except OSError as error:
-                raise no_room(error) from error
+                raise no_room("the input", error) from error
         super().__init__(name, file.path)
 
     def __reduce__(self) -> tuple[type[FileOrigin], tuple[str, str]]:
@@ -119,11 +119,3 @@ def _read(stream: Any, name: str) -> bytes:
     if isinstance(piece, str):
         raise UsageError(f"{name}: gives text; give a stream of bytes, such as sys.stdin.buffer")
     return piece or b""
-
-
-def no_room(error: OSError) -> OutputError:
-    """Return the error of a folder of temporary files that has no room for a copy of the input."""
-    return OutputError(
-        f"{temporary_folder()}: no room for the input ({(error.strerror or str(error)).lower()}); "
-        "free some, or set TMPDIR to a larger disk"
-    )

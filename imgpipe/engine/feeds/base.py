@@ -8,6 +8,7 @@ own, unless the executor works in this thread.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import queue
 import threading
 import time
@@ -107,8 +108,9 @@ class ReadingFeed:
         self._inputs = self._read()
         if wake is None:
             return
+        context = contextvars.copy_context()  # which knows the folder of scratch files
         self._thread = threading.Thread(
-            target=self._work, args=(wake,), name="imgpipe-reader", daemon=True
+            target=context.run, args=(self._work, wake), name="imgpipe-reader", daemon=True
         )
         with uninterrupted():  # or it could run without being known to
             begin(self._thread)

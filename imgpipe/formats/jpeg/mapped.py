@@ -21,10 +21,9 @@ from imgpipe.errors import CorruptError
 from imgpipe.formats.decoded import content_of
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.raw import read_fully
-from imgpipe.formats.streamed import no_room
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["MappedRows", "MappedSource"]
@@ -82,7 +81,7 @@ class MappedRows:
         try:
             self._spool = NamelessFile()
         except OSError as error:
-            raise no_room(error) from error
+            raise no_room("the decoded image", error) from error
         try:
             _decode(data, source.info, self._spool.fd)
             self._file = io.FileIO(self._spool.fd, closefd=False)
@@ -114,7 +113,7 @@ def _decode(data: bytes, info: ImageInfo, fd: int) -> None:
         else:
             os.ftruncate(fd, info.nbytes)
     except OSError as error:
-        raise no_room(error) from error
+        raise no_room("the decoded image", error) from error
     with mmap.mmap(fd, info.nbytes) as mapped, _dropped(mapped):
         damage = _decoded(data, info, mapped)
     if damage:

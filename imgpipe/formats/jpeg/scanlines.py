@@ -12,9 +12,8 @@ from imgpipe.formats.jpeg.groups import GroupSource, in_groups
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.streamed import no_room
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["ScanlineRows", "ScanlineSource"]
@@ -142,7 +141,7 @@ class ScanlineRows:
             for piece in without_metadata(self._file):
                 self._spool.write(piece)
         except OSError as error:
-            raise no_room(error) from error
+            raise no_room("a copy of the input", error) from error
         return self._spool.path
 
     def _damaged(self, reason: object) -> CorruptError:
