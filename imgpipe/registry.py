@@ -236,7 +236,7 @@ FORMATS = Registry(
             "imgpipe.formats.tiff",
             "TIFF and BigTIFF, tiles and strips; slides.",
             name="TIFF",
-            suffixes=(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff"),
+            suffixes=(".tif", ".tiff", ".btf", ".tf8"),
             magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
             options=(
                 OptionHelp(

@@ -11,7 +11,7 @@ __all__ = ["FORMAT", "album", "contents", "open_sink", "open_source"]
 
 FORMAT = Format(
     "TIFF",
-    (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff"),
+    (".tif", ".tiff", ".btf", ".tf8"),
     (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     open_source,
     open_sink,

@@ -22,6 +22,7 @@ from imgpipe.metadata import Metadata
 __all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
 
 _LIBRARY_BYTES = 8 << 20
+_EXPANDING_BYTES = 4 << 20
 _SURPLUS_BYTES = 1 << 20  # tables and metadata in the data of a segment
 
 
@@ -260,5 +261,5 @@ def _decode_bytes(description: Description, largest: int) -> int:
     if layout.is_raw and not description.expansion.is_needed:
         return _LIBRARY_BYTES + tables
     pixels = layout.rows * layout.columns * info.channels * info.dtype.itemsize
-    copies = 8 if description.expansion.is_needed else 1
-    return _LIBRARY_BYTES + tables + largest + 2 * layout.segment_bytes + copies * pixels
+    expanded = _EXPANDING_BYTES if description.expansion.is_needed else 0
+    return _LIBRARY_BYTES + tables + largest + 2 * layout.segment_bytes + pixels + expanded

@@ -17,6 +17,7 @@ from imgpipe.image import Pixels
 __all__ = ["Segments"]
 
 _PIECE_BYTES = 256 << 10
+_EXPANDED_PIXELS = 1 << 15
 _GAP_BYTES = 8 << 10  # read and thrown away sooner than the file is asked again
 
 _tables = Tables()
@@ -69,13 +70,21 @@ class Segments:
                     index = segment.index + plane * layout.across * layout.down
                     one = Segment(index, plane, segment.box)
                     self._put(one, part, samples[..., plane : plane + 1])
-                target[...] = expansion.expanded(samples, self._palette)
+                self._expand(samples, target)
             elif expansion.is_needed:
                 samples = np.empty((*part.shape, layout.depth), layout.dtype)
                 self._put(segment, part, samples)
-                target[...] = expansion.expanded(samples, self._palette)
+                self._expand(samples, target)
             else:
                 self._put(segment, part, target)
+
+    def _expand(self, samples: Pixels, out: Pixels) -> None:
+        """Fill `out` with the pixels of samples, a few rows at a time."""
+        expansion = self._description.expansion
+        step = max(1, _EXPANDED_PIXELS // samples.shape[1])
+        for first in range(0, len(out), step):
+            rows = samples[first : first + step]
+            out[first : first + step] = expansion.expanded(rows, self._palette)
 
     def finish(self) -> None:
         """Check the end of the data; nothing is known of what follows a segment."""
