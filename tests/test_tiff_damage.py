@@ -58,6 +58,10 @@ def read(data: bytes | bytearray) -> None:
     imgpipe.read(file)
 
 
+def pixels_of(data: bytes) -> Any:
+    return imgpipe.read(io.BytesIO(data))
+
+
 @pytest.mark.parametrize(
     "compression",
     ["none", "deflate", "zstd", "lzw", "packbits", "lzma", "jpeg", "jpegxl", "jpeg2000", "webp"],
@@ -72,6 +76,32 @@ def test_truncated_and_flipped(tmp_path: Path, compression: str) -> None:
         cuts = [0, 4, 8, 100, *rng.integers(0, len(data), 8).tolist()]
         flips = [*range(0, 300, 7), *rng.integers(0, len(data), 8).tolist()]
         must_tell_of_damage(path, cuts, flips)
+
+
+@pytest.mark.parametrize("compression", ["deflate", "lzma"])
+def test_a_changed_byte_is_noticed_by_the_checksum(compression: str) -> None:
+    data = written(compression=compression, rowsperstrip=64)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        offset, count = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    rng = np.random.default_rng(0)
+    for at in rng.integers(offset, offset + count, 40):
+        damaged = bytearray(data)
+        damaged[at] ^= int(rng.integers(1, 256))
+        with pytest.raises(CorruptError, match="cannot be decoded"):
+            read(damaged)
+
+
+def test_a_strip_may_hold_more_than_its_pixels() -> None:
+    """Some programs fill up the last strip; the checksum is of all that it holds."""
+    data = written(compression="deflate", rowsperstrip=48)
+    full = patched(data, 257, 50)
+    assert np.array_equal(pixels_of(full), ARRAY[:50])
+    damaged = bytearray(full)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        damaged[page.dataoffsets[1] + page.databytecounts[1] - 1] ^= 1
+    with pytest.raises(CorruptError, match="cannot be decoded"):
+        read(damaged)
 
 
 def test_a_damaged_jpeg_tile_is_noticed() -> None:

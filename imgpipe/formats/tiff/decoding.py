@@ -67,6 +67,7 @@ DEFLATE = (8, 32946, 50013)
 OF_RGB = ("jpeg", "webp", "jpegxl")
 """Codecs that give RGB whatever they store."""
 
+_SURPLUS_BYTES = 256 << 10
 _END_OF_IMAGE = b"\xff\xd9"
 _DISTANCES = {2: 1, 34892: 2, 34893: 4}
 _FLOATS = {3: 1, 34894: 2, 34895: 4}
@@ -203,8 +204,18 @@ def _inflated(compression: int, data: bytes | bytearray, layout: Layout, rows: i
     except RuntimeError as error:
         if "INSUFFICIENT_SPACE" not in str(error):
             raise
-    # There is more in the segment than belongs to the image, which only deflate minds.
-    return isal_zlib.decompressobj().decompress(data, size)
+    return _first(data, size)
+
+
+def _first(data: bytes | bytearray, size: int) -> bytes:
+    """Return the first bytes of deflate data that holds more, and check all of it."""
+    inflater = isal_zlib.decompressobj()
+    found: bytes = inflater.decompress(data, size)
+    for _ in range(size // _SURPLUS_BYTES + 2):
+        if inflater.eof:
+            return found
+        inflater.decompress(inflater.unconsumed_tail, _SURPLUS_BYTES)
+    raise DecodeError("it holds far more than the pixels")
 
 
 def _unpacked(layout: Layout, raw: Any, rows: int) -> Pixels:
