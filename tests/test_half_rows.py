@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import imgpipe
+from imgpipe.borders import Border
 from imgpipe.filters import blur
 from imgpipe.kernels.half_rows import RADIUS, SIGMA, blurred_by_half
 from tests.test_gaussian import PHOTOGRAPHS, Pixels, exact, padded, random_image, synthetic
@@ -84,8 +85,10 @@ def test_a_chunk_is_a_part_of_the_whole(y: int, x: int, rows: int, columns: int)
     np.testing.assert_array_equal(made, whole[y : y + rows, x : x + columns])
 
 
+@pytest.mark.parametrize("border", ["edge", "reflect", "wrap", "constant"])
 @pytest.mark.parametrize("chunk", [(1, 30), (7, 11)])
-def test_the_filter_takes_this_way_under_any_cut(chunk: tuple[int, int]) -> None:
-    image = random_image(np.uint8, (41, 53, 3))
-    expected = blurred_by_half(np.pad(image, ((8, 8), (8, 8), (0, 0)), "edge"), RADIUS, -RADIUS)
-    np.testing.assert_array_equal(imgpipe.apply(image, blur(), chunk=chunk), expected)
+def test_the_filter_takes_this_way_under_any_cut(chunk: tuple[int, int], border: Border) -> None:
+    image, halo = random_image(np.uint8, (41, 53, 3)), ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0))
+    expected = blurred_by_half(np.pad(image, halo, border), RADIUS, -RADIUS)
+    made = imgpipe.apply(image, blur(border=border), chunk=chunk)
+    np.testing.assert_array_equal(made, expected)
