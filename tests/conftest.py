@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -76,6 +77,17 @@ class PicklingExecutor(Executor):
 def no_worker_is_kept() -> None:
     """Have processes that are left stand out."""
     imgpipe.keep_workers(0)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Undo what a command does with the log, so that tests may follow in any order."""
+    log = logging.getLogger("imgpipe")
+    level, handlers = log.level, log.handlers[:]
+    yield
+    if log.level != level:
+        log.setLevel(level)
+    log.handlers[:] = handlers
 
 
 @pytest.fixture(scope="module")  # others kill processes at random, or look whether one is left
