@@ -278,6 +278,12 @@ def test_an_image_larger_than_jpeg_holds_is_refused(tmp_path: Path) -> None:
         imgpipe.write(np.zeros((1, 65_501), np.uint8), tmp_path / "a.jpg")
 
 
+def test_four_channels_with_alpha_are_not_taken_for_inks(tmp_path: Path) -> None:
+    imgpipe.write(noise((4, 4, 4), "uint8"), tmp_path / "a.png", alpha=3)
+    with pytest.raises(UsageError, match=r"a\.jpg: JPEG holds no alpha; write \.png"):
+        imgpipe.run(tmp_path / "a.png", blur(), tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize(("subsampling", "ratio"), [("4:4:4", 0), ("4:2:2", 1), ("4:2:0", 2)])
 def test_options_are_those_of_the_file(subsampling: str, ratio: int, tmp_path: Path) -> None:
     pixels = noise((83, 61, 3), "uint8")

@@ -13,6 +13,8 @@ from PIL import Image
 from imgpipe.formats.jpegs import encoding, markers, strict
 from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.formats.jpegs.markers import JpegError
+from imgpipe.formats.jpegs.scanlines import Scanlines
+from imgpipe.formats.nameless import NamelessFile
 from imgpipe.testing.pictures import noise
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
@@ -39,8 +41,8 @@ def test_joined_units_decode_to_the_pixels_of_a_serial_encoder(recipe: Recipe) -
     pixels = noise((317, 75, recipe.channels), "uint8")
     serial, parallel = recipe.encode(pixels), joined(recipe, pixels)
     assert np.array_equal(strict.decode(parallel), strict.decode(serial))
-    for decode in (by_pillow, by_opencv):
-        assert np.array_equal(decode(parallel), decode(serial))
+    for decode in (by_pillow, by_opencv, by_openimageio, by_vips):
+        assert np.array_equal(decode(parallel), decode(serial)), decode
 
 
 def by_pillow(data: bytes) -> np.ndarray:
@@ -49,6 +51,26 @@ def by_pillow(data: bytes) -> np.ndarray:
 
 def by_opencv(data: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def by_openimageio(data: bytes) -> np.ndarray:
+    header, spool = strict.decode_header(data), NamelessFile()
+    spool.write(data)
+    channels = min(3, len(header.components))  # it makes RGB of CMYK
+    out = np.empty((header.height, header.width, channels), np.uint8)
+    lines = Scanlines(spool.path, out.shape)
+    lines.read_into(out)
+    lines.close()
+    spool.close()
+    return out
+
+
+def by_vips(data: bytes) -> np.ndarray:
+    try:
+        import pyvips
+    except (ImportError, OSError):  # it is for benchmarks
+        return np.empty(0)
+    return pyvips.Image.new_from_buffer(data, "").numpy()
 
 
 @pytest.mark.parametrize(("quality", "channels"), list(product((1, 75, 90, 95, 100), (1, 3, 4))))
@@ -74,6 +96,16 @@ def test_the_colours_are_those_that_the_caller_says() -> None:
     data = Recipe(3, 100, "4:4:4").encode(np.full((8, 8, 3), 120, np.uint8))
     assert np.array_equal(strict.decode(data, transform=True), np.full((8, 8, 3), 120))
     assert np.array_equal(strict.decode(data, transform=False), stored)
+
+
+def test_a_rare_subsampling_is_decoded_and_its_damage_is_an_error() -> None:
+    pixels = noise((40, 50, 4), "uint8")
+    out = io.BytesIO()
+    Image.fromarray(pixels, "CMYK").save(out, "JPEG", subsampling=2)  # of all inks but the first
+    data = out.getvalue()
+    assert np.array_equal(strict.decode(data), 255 - by_pillow(data))
+    with pytest.raises(JpegError, match="too early"):
+        strict.decode(data[: len(data) // 2])
 
 
 def test_damage_is_an_error() -> None:

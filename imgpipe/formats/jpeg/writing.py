@@ -63,8 +63,10 @@ def open_sink(
     Raises
     ------
     UsageError
-        If the image is too large for JPEG.
+        If the image is too large for JPEG, or has alpha.
     """
+    if info.channels == 4 and info.colour == "rgb":
+        raise UsageError(f"{target.name}: JPEG holds no alpha; write .png or .tif, which do")
     if max(info.height, info.width) > MAX_SIDE:
         raise UsageError(
             f"{target.name}: JPEG holds at most {MAX_SIDE:,} x {MAX_SIDE:,} pixels, not "
