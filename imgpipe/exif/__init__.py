@@ -12,6 +12,7 @@ from imgpipe.exif.editing import (
     with_density,
     with_size,
     without_colour,
+    without_orientation,
     without_places,
     without_sensor,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "with_density",
     "with_size",
     "without_colour",
+    "without_orientation",
     "without_places",
     "without_previews",
     "without_sensor",

@@ -32,6 +32,7 @@ __all__ = [
     "with_density",
     "with_size",
     "without_colour",
+    "without_orientation",
     "without_places",
     "without_sensor",
 ]
@@ -121,6 +122,11 @@ def swapped(block: bytes) -> bytes:
             _put(made, one, x, one.entries[y].field, order)
             _put(made, one, y, one.entries[x].field, order)
     return bytes(made)
+
+
+def without_orientation(block: bytes) -> bytes:
+    """Return the block without an orientation, for containers with one of their own."""
+    return _without(block, (_ORIENTATION,))
 
 
 def without_places(block: bytes) -> bytes:

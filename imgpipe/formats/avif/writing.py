@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import imagecodecs
 
+from imgpipe import exif
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_encode
@@ -77,8 +78,14 @@ class Saving:
 
     @classmethod
     def of(cls, known: Metadata, quality: int, effort: int, name: str) -> Saving:
-        """Return the options for a file called `name` with such metadata."""
-        return cls(quality, effort, known.icc, exif_of(known, name), known.xmp)
+        """Return the options for a file called `name` with such metadata.
+
+        Pillow writes EXIF anew where it finds an orientation, so that the notes of a camera move.
+        """
+        block = exif_of(known, name)
+        if block is not None and known.orientation == 1:
+            block = exif.without_orientation(block)
+        return cls(quality, effort, known.icc, block, known.xmp)
 
     def options(self) -> dict[str, Any]:
         """Return them as Pillow takes them."""
