@@ -105,21 +105,21 @@ class Encoder:
 
         out = io.BytesIO()
         if self.info.channels == 1:
-            Image.fromarray(pixels[..., 0]).save(out, "GIF")
+            Image.fromarray(pixels[..., 0]).save(out, "GIF", interlace=0)
             return out.getbuffer()
         hidden = pixels[..., 3] < _OPAQUE if self.info.alpha is not None else None
         colours = pixels[..., :3]
         if hidden is not None:
             colours[hidden] = 0
         picture = _reduced(np.ascontiguousarray(colours), _COLOURS - (hidden is not None))
-        options = {}
+        options = {"interlace": 0}
         if hidden is not None:
             indices = np.array(picture)
             indices[hidden] = _COLOURS - 1
             palette = picture.getpalette()
             picture = Image.fromarray(indices)
             picture.putpalette(palette + [0] * (3 * _COLOURS - len(palette)))
-            options = {"transparency": _COLOURS - 1}
+            options["transparency"] = _COLOURS - 1
         picture.save(out, "GIF", **options)
         return out.getbuffer()
 

@@ -191,7 +191,7 @@ class _Held:
 
     def __init__(self, target: Target) -> None:
         self.name, self.size = target.name, 0
-        self._target = target
+        self._target, self._complete = target, False
 
     def write(self, *parts: Data) -> None:
         """Append `parts`."""
@@ -207,8 +207,10 @@ class _Held:
 
     def commit(self) -> int:
         """Publish nothing."""
+        self._complete = True
         return self._target.size
 
     def abort(self) -> None:
-        """Leave nothing behind."""
-        self._target.abort()
+        """Leave nothing behind, unless the frames are complete."""
+        if not self._complete:
+            self._target.abort()

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _SPEEDS = 10
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
-PIXEL_BYTES = 45
+PIXEL_BYTES = 40
 FIXED_BYTES = 48 << 20
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]

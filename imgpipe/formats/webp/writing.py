@@ -33,12 +33,13 @@ from imgpipe.parameters import Between
 __all__ = ["Encoder", "open_album", "open_sink"]
 
 _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
+_ALPHA_IS_USED = 0x10  # in the fifth byte of lossless pixels
 _USUAL = 0.1  # seconds of a frame, where nothing is said
 _REPLACES = 0b10  # a frame takes the place of what was there, and is not mixed with it
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
-_LOSSY_BYTES = 12
-_LOSSLESS_BYTES = 40
+_LOSSY_BYTES = 6
+_LOSSLESS_BYTES = 40  # and so for alpha, which is lossless always
 _FIXED_BYTES = 8 << 20
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
@@ -99,7 +100,8 @@ class Encoder:
     @property
     def work_bytes(self) -> int:
         """Memory of the encoder, and of the file."""
-        each = _LOSSLESS_BYTES if self.lossless else _LOSSY_BYTES
+        exact = self.lossless or self.info.alpha is not None
+        each = _LOSSLESS_BYTES if exact else _LOSSY_BYTES
         return _FIXED_BYTES + each * self.info.pixels
 
     def encode(self, pixels: Pixels) -> Data:
@@ -108,7 +110,7 @@ class Encoder:
         made = imagecodecs.webp_encode(
             pixels, level=self.quality, lossless=self.lossless, method=self.effort, numthreads=1
         )
-        # The encoder drops alpha if all is opaque; the flag brings it back.
+        # The encoder drops alpha if all is opaque; two flags bring it back.
         flags = ALPHA * (self.info.alpha is not None)
         flags |= _flags(known, self.exif)
         if not flags:
@@ -117,7 +119,10 @@ class Encoder:
         if known.icc:
             parts += chunk(b"ICCP", known.icc)
         for kind, content in chunks_in(memoryview(made)):
-            if kind in _PIXELS:
+            if kind == b"VP8L" and self.info.alpha is not None:
+                head = bytes(content[:4]) + bytes([content[4] | _ALPHA_IS_USED])
+                parts += chunk(kind, head, content[5:])
+            elif kind in _PIXELS:
                 parts += chunk(kind, content)
         return file_of(parts + _last_chunks(self.exif, known.xmp))
 
