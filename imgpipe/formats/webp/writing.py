@@ -33,6 +33,7 @@ from imgpipe.parameters import Between
 __all__ = ["Encoder", "open_album", "open_sink"]
 
 _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
+_LOSSLESS_LEVELS = (0, 20, 25, 30, 50, 75, 100)  # a second effort, as libwebp's presets pair them
 _ALPHA_IS_USED = 0x10  # in the fifth byte of lossless pixels
 _USUAL = 0.1  # seconds of a frame, where nothing is said
 _REPLACES = 0b10  # a frame takes the place of what was there, and is not mixed with it
@@ -108,7 +109,11 @@ class Encoder:
         """Return the file."""
         known = self.info.metadata
         made = imagecodecs.webp_encode(
-            pixels, level=self.quality, lossless=self.lossless, method=self.effort, numthreads=1
+            pixels,
+            level=_LOSSLESS_LEVELS[self.effort] if self.lossless else self.quality,
+            lossless=self.lossless,
+            method=self.effort,
+            numthreads=1,
         )
         # The encoder drops alpha if all is opaque; two flags bring it back.
         flags = ALPHA * (self.info.alpha is not None)
