@@ -175,10 +175,31 @@ def test_a_profile_is_written_into_the_codestream(more: int, tmp_path: Path) -> 
     array = noise((40, 50, 3), "uint16")
     path = tmp_path / "a.jxl"
     path.write_bytes(written(array, Metadata(icc=profile)))
+    assert source_of(path.read_bytes()).info.metadata.icc == profile
     image = oiio.ImageInput.open(str(path))
     assert bytes(np.asarray(image.spec().getattribute("ICCProfile"))) == profile
     np.testing.assert_array_equal(image.read_image("uint16"), array)
     image.close()
+
+
+def test_a_profile_that_another_program_wrote_costs_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    oiio, array = pytest.importorskip("OpenImageIO"), noise((40, 50, 3), "uint8")
+    other = bytearray(SRGB_PROFILE)
+    red, blue = (other.index(tag, 128) for tag in (b"rXYZ", b"bXYZ"))
+    other[red : red + 4], other[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    spec, path = oiio.ImageSpec(50, 40, 3, "uint8"), tmp_path / "a.jxl"
+    spec.attribute("compression", "jpegxl:100")
+    spec.attribute("jpegxl:distance", 0.0)
+    kind = oiio.TypeDesc(f"uint8[{len(other)}]")
+    spec.attribute("ICCProfile", kind, np.frombuffer(other, np.uint8))
+    image = oiio.ImageOutput.create(str(path))
+    assert image.open(str(path), spec)
+    assert image.write_image(array)
+    image.close()
+    np.testing.assert_array_equal(imgpipe.read(path), array)
+    assert "left out the ICC profile" in caplog.text
 
 
 def test_a_profile_and_a_quality_do_not_go_together(caplog: pytest.LogCaptureFixture) -> None:

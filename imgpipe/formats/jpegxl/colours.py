@@ -19,12 +19,12 @@ _PRIMARIES = {(1, 1): 1, (1, 9): 9, (11, 11): 11, (1, 11): 12}
 _TRANSFERS = {1, LINEAR, SRGB, 16, 17, 18}
 
 
-def metadata_of(header: Header, parts: Parts, name: str) -> Metadata:
-    """Return the metadata of a file."""
+def metadata_of(header: Header, parts: Parts, profile: bytes | None, name: str) -> Metadata:
+    """Return the metadata of a file, with the ICC profile that was found in it."""
     one = header.colouring
     found = Metadata(exif=parts.exif, xmp=parts.xmp).completed(name, header.orientation)
     if one.has_profile:
-        return _with_profile(found, header, parts, name)
+        return found if profile is None else replace(found, icc=profile)
     if one.is_srgb:
         return replace(found, srgb_intent=one.intent if one.intent <= 3 else None)
     if one.gamma is not None:
@@ -72,8 +72,3 @@ def with_loss(info: ImageInfo, name: str) -> Colouring:
     elif profile is None and replace(wanted, intent=RELATIVE) != made:
         _log.warning("%s: colours are marked as sRGB, which JPEG XL takes with a quality", name)
     return made
-
-
-def _with_profile(found: Metadata, header: Header, parts: Parts, name: str) -> Metadata:
-    _log.warning("%s: its ICC profile is not read", name)
-    return found

@@ -42,8 +42,8 @@ class Parts(NamedTuple):
     xmp: bytes | None = None
 
 
-def read_parts(file: BinaryIO, size: int, name: str) -> Parts:
-    """Return the parts of a file that tell what its image is.
+def read_parts(file: BinaryIO, size: int, name: str, most: int = HEADER_BYTES) -> Parts:
+    """Return the parts of a file that tell what its image is; of its codestream `most` bytes.
 
     Raises
     ------
@@ -51,15 +51,15 @@ def read_parts(file: BinaryIO, size: int, name: str) -> Parts:
         If it is damaged.
     """
     file.seek(0)
-    head = file.read(HEADER_BYTES)
+    head = file.read(most)
     if head.startswith(SIGNATURE):
         return Parts(head)
     head, found = b"", dict[bytes, bytes]()
     for one in spans(file, 0, size):
-        if one.kind in (b"jxlc", b"jxlp") and len(head) < HEADER_BYTES:
+        if one.kind in (b"jxlc", b"jxlp") and len(head) < most:
             start = one.start + 4 * (one.kind == b"jxlp")
-            end = min(one.end, start + HEADER_BYTES)
-            head += Span(one.kind, start, max(start, end)).read(file, HEADER_BYTES)
+            end = min(one.end, start + most - len(head))
+            head += Span(one.kind, start, max(start, end)).read(file, most)
         elif one.kind in (_EXIF, _XMP, _COMPRESSED):
             try:
                 kind, content = _metadata(one, file)

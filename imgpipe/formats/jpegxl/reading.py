@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -14,6 +15,7 @@ from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.jpegxl.colours import metadata_of
 from imgpipe.formats.jpegxl.container import read_parts
 from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_header
+from imgpipe.formats.jpegxl.profile import read_profile
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 _SAMPLE_BYTES = {1: 2, 2: 3, 4: 4}
 _PIXEL_BYTES = 4
 _FIXED_BYTES = 24 << 20
+_PROFILE_BYTES = 4 << 20  # of a codestream, which hold its profile
 
 
 def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
@@ -41,7 +44,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
         with origin.open() as file:
             size = size_of(file)
             parts = read_parts(file, size, name)
-        header = read_header(parts.head)
+            header = read_header(parts.head)
+            profile = _profile(file, size, header, name) if header.colouring.has_profile else None
     except ValueError as error:
         raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
     check_pixels(header.height, header.width, name, max_pixels)
@@ -55,7 +59,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
         _dtype(header),
         colours if has_alpha else None,
         "gray" if colours == 1 else "rgb",
-        metadata_of(header, parts, name),
+        metadata_of(header, parts, profile, name),
     )
     return DecodedSource(info, origin, Decoder(info, header.bits), size)
 
@@ -82,6 +86,16 @@ class Decoder:
         fill(out, pixels)
         if self.bits < 8:  # as PNG does
             np.take(_scaled(self.bits), out, out=out, mode="clip")
+
+
+def _profile(file: BinaryIO, size: int, header: Header, name: str) -> bytes | None:
+    """Return the ICC profile of a file; None, with a warning, if it cannot be read."""
+    content = read_parts(file, size, name, _PROFILE_BYTES).head
+    try:
+        return read_profile(content, header.places["transform"][1])
+    except ValueError as error:
+        _log.warning("%s: left out the ICC profile: %s", name, error)
+        return None
 
 
 def _must_be_known(header: Header, name: str) -> None:
