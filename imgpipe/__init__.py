@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imgpipe.chains.decorator import filter
     from imgpipe.chains.definition import Place
     from imgpipe.checking import CheckReport, check
+    from imgpipe.converting import convert
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
     from imgpipe.executors.processes.keeping import keep_workers, shutdown
@@ -54,6 +55,7 @@ __all__ = [
     "Through",
     "apply",
     "check",
+    "convert",
     "errors",
     "filter",
     "filters",
@@ -83,6 +85,7 @@ _HOMES = {
     "Through": "parameters",
     "apply": "inmemory",
     "check": "checking",
+    "convert": "converting",
     "filter": "chains.decorator",
     "info": "inmemory",
     "iter_chunks": "iteration",

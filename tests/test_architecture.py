@@ -42,6 +42,8 @@ WAYS_IN = {
     "__main__",
     "checking",
     "cli",
+    "converting",
+    "describing",
     "handles",
     "inmemory",
     "iteration",

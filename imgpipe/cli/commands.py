@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, FilterFactory
     from imgpipe.chains.definition import Definition
 
-__all__ = ["ChainCommand", "FilterCommand", "RunCommand", "all_declared"]
+__all__ = ["ChainCommand", "ConvertCommand", "FilterCommand", "RunCommand", "all_declared"]
 
 _OF_BARE = frozenset({"halo", "dtype"})  # options that declare something of bare functions
 _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
@@ -79,9 +79,41 @@ class ImageCommand(click.Command):
         save = self.saving.given(ctx) if self.saving is not None else {}
         _make_image(chain, save=save or None, **ctx.params)
 
-    def chain(self, ctx: click.Context) -> Chain:
-        """Take the chain out of the parameters, and return it."""
+    def chain(self, ctx: click.Context) -> Chain | None:
+        """Take the chain out of the parameters, and return it; None if there is none."""
         raise NotImplementedError
+
+
+class ConvertCommand(ImageCommand):
+    """The command that runs no filter."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=image_options(),
+            short_help=summary,
+            help="Write INPUT in another format, without a filter. If the format stays the same "
+            "and no option asks for other pixels or another encoding, the coded pixels are copied, "
+            "so that nothing is lost; with --strip, without the metadata.",
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether help is quick: it needs no filter."""
+        return True
+
+    def chain(self, ctx: click.Context) -> None:
+        """Return nothing."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(
+            formatter,
+            "imgpipe convert scan.tif -o scan.png",
+            "imgpipe convert photo.png -o photo.jpg --quality 85",
+            "imgpipe convert photo.jpg -o clean.jpg --strip",
+        )
 
 
 class FilterCommand(ImageCommand):
@@ -290,7 +322,7 @@ class RunCommand(ImageCommand, ChainCommand):
 
 
 def _make_image(
-    chain: Chain,
+    chain: Chain | None,
     *,
     input_: str,
     output: str,
@@ -300,6 +332,7 @@ def _make_image(
     verbose: bool,
     **options: Any,
 ) -> None:
+    from imgpipe.converting import convert, plan_conversion  # noqa: PLC0415
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.machine import dedicated  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
@@ -307,16 +340,19 @@ def _make_image(
 
     collect_garbage()
     options["workers"] = jobs
-    if not dry_run:
+    if not dry_run and chain is not None:
         fork_early(chain, input_, jobs, options["executor"])
     control = Control()
-    ends = standard_input(input_), chain, standard_output(output)
+    ends = standard_input(input_), standard_output(output)
+    plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
+        partial(plan_run, ends[0], chain, ends[1]), partial(run, ends[0], chain, ends[1])
+    )  # fmt: skip
     with dedicated(), signals.stopping(control.stop):
         if dry_run:
-            click.echo(printable(str(plan_run(*ends, **options))))
+            click.echo(printable(str(plan(**options))))
             return
         with Bar(hidden=quiet or verbose) as bar:
-            report = run(*ends, on_event=bar, control=control, **options)
+            report = make(on_event=bar, control=control, **options)
         signals.outcome(f"{report.destination} was complete already")
     if verbose:
         say(f"executor: {report.executor}")

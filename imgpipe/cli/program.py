@@ -15,6 +15,8 @@ __all__ = ["program"]
 
 _COMMANDS = {
     "run": "Run a chain of filters, or your own function.",
+    "convert": "Write an image in another format.",
+    "info": "Describe image files.",
     "check": "Check that a filter gives the same in pieces; find its halo.",
     "filters": "List all filters with their parameters, or explain one.",
     "formats": "List the image formats with their options, or show one.",
@@ -30,20 +32,24 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name."""
-        from imgpipe.cli.commands import FilterCommand, RunCommand  # noqa: PLC0415 - not for help
+        from imgpipe.cli import commands  # noqa: PLC0415 - not for help
 
         if cmd_name == "run":
-            return RunCommand(cmd_name, _COMMANDS[cmd_name])
+            return commands.RunCommand(cmd_name, _COMMANDS[cmd_name])
         if cmd_name in _COMMANDS:
-            from imgpipe.cli import formatlist, inquiries  # noqa: PLC0415 - not for help
+            from imgpipe.cli import formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
 
             made: dict[str, Callable[[str, str], click.Command]] = {
+                "convert": commands.ConvertCommand,
+                "info": infopage.InfoCommand,
                 "check": inquiries.CheckCommand,
                 "filters": inquiries.FiltersCommand,
                 "formats": formatlist.FormatsCommand,
             }
             return made[cmd_name](cmd_name, _COMMANDS[cmd_name])
-        return FilterCommand(cmd_name, FILTERS[cmd_name].summary) if cmd_name in FILTERS else None
+        if cmd_name not in FILTERS:
+            return None
+        return commands.FilterCommand(cmd_name, FILTERS[cmd_name].summary)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -14,16 +14,16 @@ function: the same ones in Python (``save={"quality": 80}``) and on the command 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from imgpipe.errors import ParameterError
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Data, Sink, Source
 from imgpipe.formats.frames import Album, Contents
 from imgpipe.formats.origin import Origin
-from imgpipe.image import Colour
+from imgpipe.metadata import Colour, Metadata
 from imgpipe.parameters import Parameter, parameters_of
 
 __all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
@@ -89,6 +89,9 @@ class Format:
         two more arguments in `read`: ``page``, the number of a frame, and ``level``, of a pyramid.
     album : callable or None
         ``album(target, count, timing, **options)`` returns the `frames.Album` for so many frames.
+    splice : callable or None
+        ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
+        coded pixels as they are.
     side : int or None
         The most rows, and the most columns.
     marks : tuple of str
@@ -112,6 +115,7 @@ class Format:
     frames: int | None = 1
     contents: Callable[[Origin], Contents] | None = None
     album: Callable[..., Album] | None = None
+    splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
     side: int | None = None
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()

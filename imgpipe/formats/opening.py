@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel
 from imgpipe.errors import InputError, OutputError, UsageError
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Data, Sink, Source
 from imgpipe.formats.choosing import (
     FOR_DEVICES,
     HEAD_BYTES,
@@ -23,7 +23,14 @@ from imgpipe.formats.choosing import (
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin, head_of, stream_name
+from imgpipe.formats.origin import (
+    FileOrigin,
+    MemoryOrigin,
+    Origin,
+    head_of,
+    pieces_of,
+    stream_name,
+)
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
 
@@ -33,13 +40,16 @@ if TYPE_CHECKING:
 __all__ = [
     "SourceLike",
     "TargetLike",
+    "format_at",
     "must_take",
     "name_of",
+    "open_copy",
     "open_sink",
     "open_source",
+    "origin_of",
 ]
 
-SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO
+SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO | Origin
 """An image file that is to be read: its path, its bytes in memory, or a stream of them."""
 
 TargetLike: TypeAlias = str | os.PathLike[str] | BinaryIO
@@ -58,14 +68,53 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
         `LimitError` where it is not an image that can be used.
     """
     reading = reading or Reading()
-    origin = _origin(src)
-    chosen = _folder_format(origin) or format_of(origin.name, head_of(origin, HEAD_BYTES))
+    origin = origin_of(src)
+    chosen = format_at(origin)
     assert chosen.read is not None
     if not chosen.says_alpha:
         return chosen.read(origin, reading.limit, reading.alpha)
     source = chosen.read(origin, reading.limit)
     _must_agree(source.info, reading.alpha, origin.name)
     return source
+
+
+def format_at(origin: Origin) -> Format:
+    """Return the format in which the bytes of `origin` are read.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, or are no image.
+    """
+    names = getattr(origin, "names", None)  # of the files of a folder
+    found = format_of_folder(origin.name, names()) if names is not None else None
+    return found or format_of(origin.name, head_of(origin, HEAD_BYTES))
+
+
+def open_copy(
+    origin: Origin, dst: TargetLike, reading: Reading, writing: Writing
+) -> tuple[Source, Iterator[Data], Target] | None:
+    """Return source, bytes and target of a copy in the same format, with or without metadata.
+
+    None if pixels would have to be decoded.
+
+    Raises
+    ------
+    InputError, OutputError, UsageError
+        As `open_source` and `open_sink` do.
+    """
+    chosen, name = _format_for(dst, writing.format), name_of(dst)
+    source = open_source(origin, reading)
+    if chosen.marks or format_at(origin) != chosen:
+        return None
+    content: Iterator[Data]
+    if not writing.strip:
+        content = pieces_of(origin)
+    elif chosen.splice is not None:
+        content = chosen.splice(origin, source.info.metadata.stripped())
+    else:
+        return None
+    return source, content, cast(Target, _target(dst, name, chosen))
 
 
 def open_sink(
@@ -107,6 +156,8 @@ def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
     UsageError
         If it is neither a path nor a stream.
     """
+    if which == "src" and hasattr(given, "reference"):
+        return str(getattr(given, "name", given))
     if _is_writable(given) if which == "dst" else _is_readable(given):
         return stream_name(given)
     return arguments.path(given, which)
@@ -123,7 +174,17 @@ def must_take(dst: TargetLike, writing: Writing) -> None:
     _options(_format_for(dst, writing.format), writing.options, name_of(dst))
 
 
-def _origin(src: Any) -> Origin:
+def origin_of(src: Any) -> Origin:
+    """Return the origin of the bytes of `src`, which may be one already.
+
+    Raises
+    ------
+    InputError
+        If it is closed, or cannot be read.
+    """
+    if hasattr(src, "reference"):
+        origin: Origin = src
+        return origin
     if isinstance(src, io.BytesIO):
         if src.closed:
             raise InputError(f"{name_of(src, 'src')}: is closed; give an open binary file")
@@ -138,12 +199,6 @@ def _origin(src: Any) -> Origin:
     from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
 
     return SpooledOrigin(src)
-
-
-def _folder_format(origin: Origin) -> Format | None:
-    """Return the format of a folder, if that is one."""
-    names = getattr(origin, "names", None)
-    return format_of_folder(origin.name, names()) if names is not None else None
 
 
 def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol
 
 from imgpipe.errors import InputError
 
-__all__ = ["FileOrigin", "MemoryOrigin", "Origin", "head_of", "size_of", "stream_name"]
+__all__ = ["FileOrigin", "MemoryOrigin", "Origin", "head_of", "pieces_of", "size_of", "stream_name"]
 
+_PIECE_BYTES = 1 << 20
 _NAMES = {
     0: "standard input",
     1: "standard output",
@@ -108,11 +110,20 @@ def head_of(origin: Origin, size: int) -> bytes:
         If they cannot be read.
     """
     with origin.open(0) as file:
-        try:
-            return file.read(size)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise InputError(f"{origin.name}: cannot be read: {reason}; check the disk") from error
+        return _read(file, size, origin.name)
+
+
+def pieces_of(origin: Origin) -> Iterator[bytes]:
+    """Yield all bytes, piece by piece.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    with origin.open(0) as file:
+        while piece := _read(file, _PIECE_BYTES, origin.name):
+            yield piece
 
 
 def size_of(file: BinaryIO) -> int:
@@ -135,3 +146,11 @@ def _absolute(path: str) -> str:
         return os.path.abspath(path)
     except OSError:  # the working directory is gone, and with it all that is named relative to it
         return path
+
+
+def _read(file: BinaryIO, size: int, name: str) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{name}: cannot be read: {reason}; check the disk") from error

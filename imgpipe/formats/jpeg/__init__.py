@@ -8,8 +8,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from imgpipe.formats.declaration import CMYK, GRAY, RGB, Format
 from imgpipe.formats.jpeg.reading import open_source
+from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpeg.writing import open_sink
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
@@ -23,4 +26,5 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(GRAY, RGB, CMYK),
     exact=False,
+    splice=partial(respliced, others=False),
 )

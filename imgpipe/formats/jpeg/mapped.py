@@ -49,6 +49,11 @@ class MappedSource:
         return self.origin.name
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return self.header.details
+
+    @property
     def decode_bytes(self) -> int:
         """Memory beside the rows: the file, the pages of the mapped file, and coefficients."""
         taken = self.size + _MAPPED_BYTES + 64 * self.info.row_bytes

@@ -101,6 +101,20 @@ class WholeSource:
         return self.origin.name
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        header = self.header
+        reasons = {
+            "it is small": self.info.pixels <= _SMALL,
+            "it is progressive": header.progressive,
+            "its coding is arithmetic": header.arithmetic,
+            "a sample has 12 bits": header.precision != 8,
+            "it is CMYK without restart markers": self.info.channels == 4,
+        }
+        because = next((reason for reason, holds in reasons.items() if holds), "")
+        return {**header.details, "because": because}
+
+    @property
     def inverted(self) -> bool:
         """Whether it stores the absence of ink, as all files with Adobe's marker do."""
         return self.info.channels == 4 and self.header.transform is not None

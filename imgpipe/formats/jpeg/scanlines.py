@@ -52,6 +52,11 @@ class ScanlineSource:
         return self.origin.name
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return self.header.details
+
+    @property
     def decode_bytes(self) -> int:
         """Memory beside the rows: OpenImageIO, its rows, and the coefficients of several scans."""
         row = self.info.row_bytes

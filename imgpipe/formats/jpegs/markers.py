@@ -139,6 +139,18 @@ class Header:
         return self.process >= _FIRST_ARITHMETIC
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        kind = "progressive" if self.progressive else "lossless" if self.lossless else "sequential"
+        coding = "arithmetic" if self.arithmetic else "Huffman"
+        steps = f", restart markers every {self.interval} MCUs" if self.interval else ""
+        sampled = {(each.across, each.down) for each in self.components}
+        reduced = ", colours at a lower resolution" if len(sampled) > 1 else ""
+        return {
+            "compression": f"JPEG, {kind}, {coding} coding, {self.precision} bits{steps}{reduced}"
+        }
+
+    @property
     def at_once(self) -> bool:
         """Whether one scan codes all pixels from top to bottom."""
         return not self.progressive and self.in_first_scan == len(self.components)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
 from imgpipe.formats.png.chunks import MAX_CHUNK
 from imgpipe.formats.png.reading import open_source
+from imgpipe.formats.png.splicing import spliced
 from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, open_sink
 
 __all__ = ["DEFAULT_COMPRESSION", "FORMAT", "open_sink", "open_source"]
@@ -27,5 +28,6 @@ FORMAT = Format(
     open_sink,
     dtypes=("uint8", "uint16"),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
+    splice=spliced,
     side=MAX_CHUNK,
 )

@@ -83,6 +83,11 @@ class PngSource:
         return self.origin.name
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return _details(self.header)
+
+    @property
     def decode_bytes(self) -> int:
         """Memory that a position needs: pieces of the file, rows that are inflated ahead."""
         return (4 << 20) + 6 * self.info.row_bytes
@@ -107,6 +112,11 @@ class InterlacedSource:
     def name(self) -> str:
         """The file, for messages."""
         return self.origin.name
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return _details(self.header)
 
     @property
     def decode_bytes(self) -> int:
@@ -296,3 +306,10 @@ class _Key:
         out[..., :-1] = samples
         transparent = (samples == self._colour).all(axis=-1)
         out[..., -1] = np.where(transparent, 0, self._opaque)
+
+
+def _details(header: Header) -> dict[str, str]:
+    """Return the storage of the samples in words."""
+    palette = ", palette" if header.colour_type == PALETTE else ""
+    interlaced = {"because": "it is interlaced"} if header.interlaced else {}
+    return {"stored": f"{header.depth} bits a sample{palette}", **interlaced}

@@ -10,8 +10,9 @@ import numpy as np
 from imgpipe.errors import CorruptError
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.tiff.decoding import codec_of
 from imgpipe.formats.tiff.describing import Description, described
-from imgpipe.formats.tiff.layout import Given
+from imgpipe.formats.tiff.layout import Given, Layout
 from imgpipe.formats.tiff.pages import opened_page
 from imgpipe.formats.tiff.segments import Segments
 from imgpipe.formats.tiff.streams import LARGE_BYTES, StreamedSegments, memory_of, stream_of
@@ -164,6 +165,11 @@ class TiffSource:
         return (1, 1) if layout.is_raw else (layout.rows, 0)
 
     @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return _details(self.description.layout)
+
+    @property
     def decode_bytes(self) -> int:
         """Memory of a reader beside the pixels that it gives out, in bytes."""
         return _decode_bytes(self.description, self.largest)
@@ -263,3 +269,15 @@ def _decode_bytes(description: Description, largest: int) -> int:
     pixels = layout.rows * layout.columns * info.channels * info.dtype.itemsize
     expanded = _EXPANDING_BYTES if description.expansion.is_needed else 0
     return _LIBRARY_BYTES + tables + largest + 2 * layout.segment_bytes + pixels + expanded
+
+
+def _details(layout: Layout) -> dict[str, str]:
+    """Return the storage of the samples in words."""
+    order = "big-endian" if layout.order == ">" else "little-endian"
+    planes = ", in planes" if layout.apart and layout.samples > 1 else ""
+    predictor = {2: ", horizontal predictor", 3: ", floating-point predictor"}
+    codec = codec_of(layout.compression) or "none"
+    return {
+        "compression": codec + predictor.get(layout.predictor, ""),
+        "stored": f"{layout.bits} bits a sample, {order}{planes}",
+    }

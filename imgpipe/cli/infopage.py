@@ -1,0 +1,58 @@
+"""The command that describes image files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from imgpipe.cli.messages import explain, printable
+from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.saving import standard_input
+from imgpipe.errors import ImgpipeError
+
+if TYPE_CHECKING:
+    from imgpipe.describing import Description
+
+__all__ = ["InfoCommand"]
+
+
+class InfoCommand(click.Command):
+    """The command that describes image files."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[
+                click.Argument(["files"], nargs=-1, required=True, type=click.Path()),
+                click.Option(["--json"], is_flag=True, help="Print a list of JSON objects."),
+            ],
+            short_help=summary,
+            help="Describe image files: size, values, colours, tiles, compression, frames, levels, "
+            "metadata, and the way in which imgpipe reads them. No pixel is read. Exit code 1 if "
+            "a file cannot be described; the others are described all the same.",
+        )
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Describe each file."""
+        from imgpipe.describing import describe  # noqa: PLC0415 - takes NumPy along
+
+        found: list[Description] = []
+        code = 0
+        for path in ctx.params["files"]:
+            try:
+                found.append(describe(standard_input(path)))
+            except ImgpipeError as error:
+                code = explain(error)
+                continue
+            if not ctx.params["json"]:
+                click.echo(printable(str(found[-1])))
+        if ctx.params["json"]:
+            click.echo(json.dumps([each.as_dict() for each in found], indent=2))
+        ctx.exit(code)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        write_examples(formatter, "imgpipe info scan.tif", "imgpipe info --json *.png")

@@ -1,0 +1,145 @@
+"""Conversion of an image file to another format, or of its metadata alone."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from imgpipe.chains.chain import Chain
+from imgpipe.cleanup import uninterrupted
+from imgpipe.engine.control import Control
+from imgpipe.errors import UsageError
+from imgpipe.events import Report
+from imgpipe.formats.base import Data, Source
+from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.opening import (
+    SourceLike,
+    TargetLike,
+    must_take,
+    name_of,
+    open_copy,
+    origin_of,
+)
+from imgpipe.formats.origin import Origin
+from imgpipe.formats.target import Target
+from imgpipe.running import plan_run, run
+
+__all__ = ["convert", "plan_conversion"]
+
+_log = logging.getLogger(__name__)
+_TURNED = (
+    "%s: the pixels are copied as they are stored, and stay turned (orientation %d); an option of "
+    "the output format, such as --quality, makes imgpipe turn them"
+)
+
+
+def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
+    """Write an image file in another format: `run` without a filter.
+
+    If input and output have the same format, and no option asks for other pixels or another
+    encoding, the coded pixels are copied: nothing is lost, and it is fast. With ``strip=True`` the
+    metadata are left out of the copy.
+
+    Parameters
+    ----------
+    src, dst : path or binary file
+        As for `run`.
+    **options
+        The other arguments of `run`, except those about the filter.
+
+    Returns
+    -------
+    Report
+        Sizes, time and speed.
+
+    Raises
+    ------
+    InputError, OutputError, UsageError
+        As for `run`.
+    """
+    given = _given(src, dst, options)
+    origin = origin_of(src)
+    copy = _copy(origin, dst, given)
+    if copy is None:
+        return run(origin, Chain(()), dst, **options)
+    return _copied(copy, dst, options.get("control"))
+
+
+def plan_conversion(src: SourceLike, dst: TargetLike, **options: Any) -> str:
+    """Return the plan of `convert` with the same arguments in words; nothing is read or written."""
+    given = _given(src, dst, options)
+    origin = origin_of(src)
+    copy = _copy(origin, dst, given)
+    if copy is None:
+        return str(plan_run(origin, Chain(()), dst, **options))
+    copy.target.abort()
+    return f"input:   {copy.source.name}\noutput:  {name_of(dst)}\nread as: coded pixels, copied"
+
+
+class _Copy(NamedTuple):
+    source: Source
+    content: Iterator[Data]
+    target: Target
+
+
+def _given(src: SourceLike, dst: TargetLike, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `run` by name, checked as far as they can be without the files."""
+    for name in ("filter", "halo", "dtype"):
+        if name in options:
+            raise UsageError(f"{name} is for run; a conversion has no filter")
+    given = inspect.signature(run).bind(src, Chain(()), dst, **options).arguments
+    name_of(src, "src")
+    must_take(dst, _choices(Writing, given))
+    return given
+
+
+def _choices(kind: Any, given: dict[str, Any]) -> Any:
+    return kind(**{each.name: given[each.name] for each in fields(kind) if each.name in given})
+
+
+def _copy(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> _Copy | None:
+    """Return the copy to be made; None if the pixels have to be decoded."""
+    reading, writing = _choices(Reading, given), _choices(Writing, given)
+    if given.get("region") is not None or writing.options:
+        return None
+    found = open_copy(origin, dst, reading, writing)
+    return found and _Copy(*found)
+
+
+def _copied(copy: _Copy, dst: TargetLike, control: Control | None) -> Report:
+    began, cpu = time.monotonic(), time.process_time()
+    info = copy.source.info
+    control = control or Control()
+    try:
+        for piece in copy.content:
+            control.check()
+            copy.target.write(piece)
+        size = copy.target.commit()
+    finally:
+        with uninterrupted():
+            copy.target.abort()
+    if info.metadata.orientation != 1:
+        _log.warning(_TURNED, copy.source.name, info.metadata.orientation)
+    return Report(
+        source=copy.source.name,
+        destination=name_of(dst),
+        height=info.height,
+        width=info.width,
+        channels=info.channels,
+        dtype=str(info.dtype),
+        size=size,
+        seconds=time.monotonic() - began,
+        cpu_seconds=time.process_time() - cpu,
+        workers=0,
+        executor=f"none in process {os.getpid()}, because coded pixels are copied",
+        peak_memory=0,
+        planned_memory=0,
+        passes=0,
+        tasks=0,
+        lost=0,
+    )

@@ -1,0 +1,209 @@
+"""Description of an image file: its contents, and the way in which imgpipe reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from imgpipe.chains.stages import seen
+from imgpipe.formats.base import Source
+from imgpipe.formats.declaration import Format
+from imgpipe.formats.ends import Reading
+from imgpipe.formats.frames import Contents
+from imgpipe.formats.opening import SourceLike, format_at, open_source, origin_of
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.image import ImageInfo
+from imgpipe.metadata import Metadata
+
+__all__ = ["Description", "describe"]
+
+_NAMES = {
+    "icc": "ICC profile",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "geo": "georeference",
+    "pixels_per_metre": "resolution",
+    "pixel_aspect": "aspect of pixels",
+    "srgb_intent": "sRGB intent",
+    "cicp": "CICP",
+    "light_levels": "light levels",
+}
+_ACCESS = {
+    "random": "workers read any part of it",
+    "sequential": "one reader decodes its rows from top to bottom",
+    "whole": "it is decoded at once, in memory",
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """Properties of an image file.
+
+    Attributes
+    ----------
+    name : str
+        The file.
+    format : str
+        Its format.
+    size : int or None
+        Its bytes; None for a folder.
+    info : ImageInfo
+        The image, upright.
+    contents : Contents
+        Its frames, levels and other pictures.
+    access : {"random", "sequential", "whole"}
+        How imgpipe reads it.
+    grain : (int, int)
+        Rows and columns of its tiles, 0 columns for strips; (1, 0) or (1, 1) where there are none.
+    decode_bytes : int
+        Memory of a reader beside the pixels, in bytes.
+    details : dict of str to str
+        Further facts, such as the compression.
+    """
+
+    name: str
+    format: str
+    size: int | None
+    info: ImageInfo
+    contents: Contents
+    access: str
+    grain: tuple[int, int]
+    decode_bytes: int
+    details: dict[str, str]
+
+    @property
+    def read_as(self) -> str:
+        """The way in which imgpipe reads the file, and the reason, in words."""
+        reason = self.details.get("because")
+        return f"{_ACCESS[self.access]}{f', because {reason}' if reason else ''}"
+
+    @property
+    def blocks(self) -> str:
+        """Its tiles or strips in words; empty if there are none."""
+        rows, columns = self.grain
+        if columns > 1:
+            return f"tiles of {columns} x {rows} pixels"
+        return f"strips of {rows} rows" if rows > 1 else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all properties as values that JSON can hold."""
+        info, contents = self.info, self.contents
+        timing = contents.timing
+        return {
+            "name": self.name,
+            "format": self.format,
+            "bytes": self.size,
+            "width": info.width,
+            "height": info.height,
+            "channels": info.channels,
+            "dtype": str(info.dtype),
+            "colour": info.colour,
+            "alpha": info.alpha,
+            "nodata": info.nodata,
+            "blocks": None if self.grain[0] == 1 else list(self.grain),
+            "frames": contents.frames,
+            "seconds": None if timing is None else list(timing.seconds),
+            "loop": None if timing is None else timing.loop,
+            "levels": [list(level) for level in contents.levels],
+            "associated": list(contents.associated),
+            "metadata": dict(_listed(info.metadata)),
+            "access": self.access,
+            "read_as": self.read_as,
+            "decode_bytes": self.decode_bytes,
+            **{key: text for key, text in self.details.items() if key != "because"},
+        }
+
+    def __str__(self) -> str:
+        info, contents = self.info, self.contents
+        colour = info.colour.upper() if info.colour in ("rgb", "cmyk") else info.colour
+        alpha = "" if info.alpha is None else " and alpha"
+        megapixels = f"{info.pixels / 1e6:,.1f} megapixels"
+        lines = {
+            "format": self.format + ("" if self.size is None else f", {self.size:,} bytes"),
+            "size": f"{info.width} x {info.height} ({megapixels})",
+            "values": f"{info.channels} x {info.dtype}, {colour}{alpha}",
+            "no data": "" if info.nodata is None else f"{info.nodata:g}",
+            "blocks": self.blocks,
+            **{key: text for key, text in self.details.items() if key != "because"},
+            "frames": _frames(contents),
+            "levels": ", ".join(f"{columns} x {rows}" for rows, columns in contents.levels[1:]),
+            "others": ", ".join(contents.associated),
+            "metadata": ", ".join(f"{key} {text}" for key, text in _listed(info.metadata)),
+            "read": self.read_as,
+        }
+        told = [f"  {key + ':':13}{text}" for key, text in lines.items() if text]
+        return "\n".join([self.name, *told])
+
+
+def describe(src: SourceLike) -> Description:
+    """Return the properties of an image file. No pixel is read.
+
+    Parameters
+    ----------
+    src : path or binary file
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no image.
+    """
+    origin = origin_of(src)
+    found = format_at(origin)
+    source = open_source(origin, Reading())
+    contents = found.contents(origin) if found.contents is not None else Contents()
+    return _described(origin, found, source, contents)
+
+
+def _described(origin: Origin, format: Format, source: Source, contents: Contents) -> Description:
+    size = None
+    if not format.marks:
+        with origin.open(0) as file:
+            size = size_of(file)
+    return Description(
+        name=origin.name,
+        format=format.name,
+        size=size,
+        info=seen(source.info),
+        contents=contents,
+        access=source.access,
+        grain=source.grain,
+        decode_bytes=source.decode_bytes,
+        details=dict(getattr(source, "details", {})),
+    )
+
+
+def _frames(contents: Contents) -> str:
+    if contents.frames == 1:
+        return ""
+    if contents.timing is None:
+        return str(contents.frames)
+    seconds = sum(contents.timing.seconds)
+    loop = f"shown {contents.timing.loop} times" if contents.timing.loop else "shown for ever"
+    return f"{contents.frames} in {seconds:g} s, {loop}"
+
+
+def _listed(metadata: Metadata) -> list[tuple[str, str]]:
+    """Return the entries that there are, in words."""
+    found: list[tuple[str, str]] = []
+    for each in fields(metadata):
+        value = getattr(metadata, each.name)
+        if value in (None, (), 1) and not (each.name == "srgb_intent" and value is not None):
+            continue
+        found.append((_NAMES.get(each.name, each.name), _in_words(each.name, value, metadata)))
+    return found
+
+
+def _in_words(name: str, value: Any, metadata: Metadata) -> str:
+    if isinstance(value, bytes):
+        return f"({len(value):,} bytes)"
+    if name == "pixels_per_metre":
+        assert metadata.dpi is not None
+        return " x ".join(f"{float(each):.6g}" for each in dict.fromkeys(metadata.dpi)) + " dpi"
+    if name == "texts":
+        return f"({', '.join(text.keyword for text in value)})"
+    if name == "geo":
+        return "(yes)"
+    if isinstance(value, tuple):
+        return f"({', '.join(f'{part:g}' for part in value)})"
+    return f"{value:g}"
