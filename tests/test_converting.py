@@ -1,0 +1,114 @@
+"""Conversion: the same pixels in another format, or the same coded bytes where nothing changes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import imgpipe
+from imgpipe.cli import execute
+from imgpipe.errors import UsageError
+
+PIXELS = np.random.default_rng(3).integers(0, 255, (33, 50, 3), np.uint8)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """Return a JPEG file with metadata that says it is turned."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(PIXELS).save(path, exif=exif, comment="hello")
+    return path
+
+
+def test_another_format_has_the_same_pixels(tmp_path: Path) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.png")
+    report = imgpipe.convert(tmp_path / "a.png", tmp_path / "b.tif", workers=1)
+    assert (report.height, report.width) == (33, 50)
+    assert (imgpipe.read(tmp_path / "b.tif") == PIXELS).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "npy"])
+def test_the_same_format_is_a_copy(tmp_path: Path, suffix: str) -> None:
+    imgpipe.write(PIXELS, tmp_path / f"a.{suffix}")
+    report = imgpipe.convert(tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}")
+    assert report.workers == 0
+    assert (tmp_path / f"b.{suffix}").read_bytes() == (tmp_path / f"a.{suffix}").read_bytes()
+
+
+def test_a_copy_keeps_the_orientation_and_says_so(
+    photo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = photo.with_name("copy.jpg")
+    imgpipe.convert(photo, copy)
+    assert copy.read_bytes() == photo.read_bytes()
+    assert "stay turned (orientation 6)" in caplog.text
+
+
+def test_an_option_of_the_format_encodes_upright_pixels(photo: Path) -> None:
+    out = photo.with_name("out.jpg")
+    imgpipe.convert(photo, out, save={"quality": 95}, workers=1)
+    assert (imgpipe.info(out).height, imgpipe.info(out).width) == (50, 33)
+    assert imgpipe.info(out, autorotate=False).metadata.orientation == 1
+
+
+def test_a_part_is_decoded(photo: Path) -> None:
+    out = photo.with_name("out.jpg")
+    imgpipe.convert(photo, out, region=(0, 0, 20, 10), workers=1)
+    assert (imgpipe.info(out).height, imgpipe.info(out).width) == (20, 10)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_strip_leaves_out_metadata_and_keeps_coded_pixels(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    before, after = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    Image.fromarray(PIXELS).save(before, exif=exif, icc_profile=profile, dpi=(300, 300))
+    imgpipe.convert(before, after, strip=True)
+    with Image.open(before) as old, Image.open(after) as new:
+        assert (np.asarray(old) == np.asarray(new)).all()
+        assert new.info["icc_profile"] == profile
+        assert new.info.get("dpi") != old.info["dpi"]
+        assert dict(new.getexif()) == {0x0112: 6}, "without which the pixels would stay turned"
+
+
+def test_bytes_in_memory_become_bytes_in_memory(photo: Path) -> None:
+    out = io.BytesIO()
+    out.name = "out.jpg"
+    imgpipe.convert(io.BytesIO(photo.read_bytes()), out)
+    assert out.getvalue() == photo.read_bytes()
+
+
+def test_it_may_be_the_input(photo: Path) -> None:
+    imgpipe.convert(photo, photo, strip=True)
+    assert imgpipe.info(photo).metadata.texts == ()
+
+
+def test_a_filter_is_refused(photo: Path) -> None:
+    with pytest.raises(UsageError, match="filter is for run"):
+        imgpipe.convert(photo, "out.jpg", filter="blur")
+
+
+def test_the_command_converts(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = photo.with_suffix(".png")
+    assert execute(["convert", str(photo), "-o", str(out), "-j", "1"]) == 0
+    assert imgpipe.read(out).shape == (50, 33, 3)
+    copy = photo.with_name("copy.jpg")
+    assert execute(["convert", str(photo), "-o", str(copy), "--dry-run"]) == 0
+    assert "coded pixels, copied" in capsys.readouterr().out
+    assert not copy.exists()
+
+
+def test_a_damaged_png_is_not_stripped(tmp_path: Path) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[:-20])
+    assert execute(["convert", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) in (0, 1)
+    assert execute(["convert", str(tmp_path / "a.png"), "-o", str(tmp_path / "c.png"), "--strip"])
+    assert not (tmp_path / "c.png").exists()

@@ -1,0 +1,60 @@
+"""Descriptions of files: facts for people, and the same for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgpipe
+from imgpipe.cli import execute
+from imgpipe.describing import describe
+
+PIXELS = np.zeros((300, 400, 3), np.uint8)
+
+
+def test_it_says_the_size_of_the_upright_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif, dpi=(300, 300))
+    found = describe(tmp_path / "a.jpg")
+    assert (found.info.height, found.info.width) == (400, 300)
+    text = str(found)
+    assert "300 x 400 (0.1 megapixels)" in text
+    assert "resolution 300 dpi" in text
+    assert "because it is small" in text
+
+
+def test_it_says_tiles_and_compression(tmp_path: Path) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.tif")
+    found = describe(tmp_path / "a.tif")
+    assert found.blocks == "tiles of 256 x 256 pixels"
+    assert found.access == "random"
+    assert "deflate" in found.details["compression"]
+
+
+def test_programs_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.png")
+    imgpipe.write(PIXELS[..., 0].astype(np.uint16), tmp_path / "b.png")
+    names = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert execute(["info", "--json", *names]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["name"] == names[0]
+    assert (first["width"], first["height"], first["channels"]) == (400, 300, 3)
+    assert first["bytes"] == (tmp_path / "a.png").stat().st_size
+    assert (second["dtype"], second["colour"]) == ("uint16", "gray")
+
+
+def test_one_file_that_fails_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    names = [str(tmp_path / name) for name in ("absent.png", "b.png", "a.png")]
+    assert execute(["info", *names]) == 1
+    told = capsys.readouterr()
+    assert "400 x 300" in told.out
+    assert len(told.err.splitlines()) == 2
