@@ -31,7 +31,7 @@ from isal import isal_zlib
 from imgpipe.formats import deflate
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.compression import Compression
-from imgpipe.formats.jpegs.encoding import Recipe
+from imgpipe.formats.jpegs.encoding import Recipe, split
 from imgpipe.image import Pixels
 
 __all__ = ["SegmentEncoder", "padded", "predicted"]
@@ -90,9 +90,15 @@ class SegmentEncoder:
             mode: Padding = "constant" if self.compression.method == "none" else "edge"
             whole = padded(unit, self.shape, mode)
         if self.recipe is not None:
-            return self.recipe.encode(whole), ()
+            return split(self.recipe.encode(whole))[1], ()  # all have the same tables
         data = predicted(whole, self.predictor).reshape(-1).view(np.uint8).data
         return _METHODS[self.compression.method](data, self.compression.effort, len(whole)), ()
+
+    @property
+    def jpeg_tables(self) -> bytes:
+        """The tables that all JPEG data needs."""
+        assert self.recipe is not None
+        return split(self.recipe.encode(np.zeros((*self.recipe.mcu, self.shape[2]), np.uint8)))[0]
 
     def _bytes(self, rows: int) -> int:
         return rows * self.shape[1] * self.shape[2] * self.dtype.itemsize

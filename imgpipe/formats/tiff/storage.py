@@ -12,7 +12,7 @@ from imgpipe.formats.compression import Compression
 from imgpipe.formats.jpegs.encoding import Recipe, Subsampling
 from imgpipe.formats.tiff.encoding import SegmentEncoder
 from imgpipe.formats.tiff.levels import levels_of
-from imgpipe.formats.tiff.tags import Tag, integers, numbers, shorts
+from imgpipe.formats.tiff.tags import Tag, integers, numbers, opaque, shorts
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["Storage"]
@@ -162,6 +162,8 @@ class Storage:
             made[278] = integers(rows)
         made[324 if self.tile[0] else 273] = numbers(offsets, big=big)
         made[325 if self.tile[0] else 279] = numbers(sizes, big=False)
+        if self.compression.method == "jpeg":
+            made[347] = opaque(self.encoder.jpeg_tables)
         if self.predictor > 1:
             made[317] = shorts(self.predictor)
         return made
