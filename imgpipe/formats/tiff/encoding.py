@@ -1,20 +1,21 @@
 """Encoding of tiles and strips: padded, predicted and compressed by the workers.
 
-What a compression costs and gains on tiles of an 8-bit RGB photograph, 256 pixels on a side, one
-core, without the difference of neighbours (2.2 ms per megapixel):
+What a compression costs and gains on tiles of an 8-bit RGB photograph, 256 pixels on a side, with the
+difference of neighbours, one core (``python benchmarks/bench_tiff.py``):
 
-==================  ===================================================  =========  ============
-compression         codec                                                ms/MP      size of raw
-==================  ===================================================  =========  ============
-deflate:0           none: stored                                         0.3        1.00
-deflate:1, default  ISA-L, with a window of two bytes or of 32 KB        7.2        0.576
-deflate:2, 3        the better of the two                                16         0.576
-deflate:4 … 9       the better of the narrow one and libdeflate 4 … 9    39 … 60    0.576 … 0.57
-zstd:1 / zstd:3     zstd                                                 8.9 / 18   0.573 / 0.579
-lzw                 LZW                                                  31         0.637
-==================  ===================================================  =========  ============
+=====================  ==============================================  =========  ============
+compression            codec                                           ms/MP      size of raw
+=====================  ==============================================  =========  ============
+deflate:0              none: stored                                    1.0        1.000
+deflate:1, the usual   ISA-L, the window of two bytes or of 32 KB      9.1        0.587
+deflate:2 and 3        both, and the smaller result                    15         0.587
+deflate:4, 6, 9        libdeflate, or the window of two bytes          37 … 115   0.583 … 0.576
+zstd:1, 3, 9           zstd                                            8 … 70     0.584 … 0.574
+lzw                    LZW                                             27         0.651
+=====================  ==============================================  =========  ============
 
-ISA-L with the usual window takes 8.1 ms for 0.592, and libdeflate 6 takes 47 ms for 0.573.
+Residuals of a photograph are noise, for which the window of two bytes is better and faster: see
+`imgpipe.formats.deflate`. A few rows of each tile decide between the two windows.
 """
 
 from __future__ import annotations
