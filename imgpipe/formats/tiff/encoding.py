@@ -1,7 +1,7 @@
 """Encoding of tiles and strips: padded, predicted and compressed by the workers.
 
-What a compression costs and gains on tiles of an 8-bit RGB photograph, 256 pixels on a side, with the
-difference of neighbours, one core (``python benchmarks/bench_tiff.py``):
+What a compression costs and gains on tiles of an 8-bit RGB photograph, 256 pixels on a side, with
+the difference of neighbours, one core (``python benchmarks/bench_tiff.py``):
 
 =====================  ==============================================  =========  ============
 compression            codec                                           ms/MP      size of raw

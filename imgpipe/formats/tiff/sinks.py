@@ -104,11 +104,10 @@ class Building:
             return None
         return Reducer(self.block.levels[level].info, self.scratches[level].placer)
 
-    def scratch_bytes(self, level: int) -> int:
-        """Return the most bytes of the temporary files of the image; those of a level are its."""
-        levels = self.block.levels
-        waiting = sum(each.bound for each in levels) if self._waiting else 0
-        return 0 if level else waiting + sum(each.info.nbytes for each in levels[1:])
+    @property
+    def waiting_bytes(self) -> int:
+        """The most bytes that wait in temporary files, beside the pixels of the levels."""
+        return sum(each.bound for each in self.block.levels) if self._waiting else 0
 
     def further(
         self, sink_of: Callable[[int], Sink], level: int
@@ -160,7 +159,7 @@ class EncodedTiff:
         self.info, self.unit, self.encoder = storage.info, storage.unit, storage.encoder
         self.aside = building.aside(level)
         self.further = building.further(partial(EncodedTiff, building), level)
-        self.scratch_bytes = building.scratch_bytes(level)
+        self.scratch_bytes = 0 if level else building.waiting_bytes
         self._building, self._level = building, level
 
     def append(self, data: Data, facts: Facts) -> None:
@@ -190,7 +189,6 @@ class RawTiff:
         layout = RawLayout(int(block.offsets[level][0]), storage.info.shape, dtype)
         self.placer = SegmentPlacer(place, layout, storage.tile, building.aside(level))
         self.further = building.further(partial(RawTiff, building, place, end), level)
-        self.scratch_bytes = building.scratch_bytes(level)
         self._building, self._end = building, end
 
     def commit(self) -> int:
