@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -63,12 +64,13 @@ class _Edit(NamedTuple):
     new: bytes
 
 
-class _Element(NamedTuple):
+@dataclass
+class _Element:
     name: Name
-    spaces: Mapping[str, str]
+    prefixes: list[str]
     start: int
     inside: int
-    children: list[int]
+    has_children: bool = False
 
 
 def checked(packet: bytes) -> bytes:
@@ -125,14 +127,14 @@ def _changed(packet: bytes, values: Mapping[Name, str | None], *, pictures: bool
     ValueError
         If it is no well-formed XML, or declares entities.
     """
-    made = bytearray(_in_utf8(packet))
-    edits = _parsed(bytes(made), values, pictures=pictures)
-    before = len(made) + 1
-    for edit in sorted(edits, key=lambda edit: (-edit.stop, edit.start)):
-        if edit.stop <= before:  # else it is part of what was removed
-            made[edit.start : edit.stop] = edit.new
-            before = edit.start
-    return bytes(made)
+    encoded = _in_utf8(packet)
+    edits = _parsed(encoded, values, pictures=pictures)
+    parts, at = [], 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
+        if edit.start >= at:  # else it is part of what was removed
+            parts += [encoded[at : edit.start], edit.new]
+            at = edit.stop
+    return b"".join([*parts, encoded[at:]])
 
 
 def _in_utf8(packet: bytes) -> bytes:
@@ -155,6 +157,7 @@ class _Parsing:
 
         self._packet, self._values, self._pictures = packet, values, pictures
         self._open: list[_Element] = []
+        self._spaces: dict[str, list[str]] = {}
         self.edits: list[_Edit] = []
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
@@ -169,52 +172,47 @@ class _Parsing:
         tag = _TAG.match(self._packet, at)
         if tag is None:
             raise ValueError("it has a tag that is not understood")
-        spaces = dict(self._open[-1].spaces) if self._open else {}
-        spaces |= {n[6:]: uri for n, uri in attributes.items() if n.startswith("xmlns:")}
+        prefixes = [name[6:] for name in attributes if name.startswith("xmlns:")]
+        for prefix in prefixes:
+            self._spaces.setdefault(prefix, []).append(attributes[f"xmlns:{prefix}"])
         if self._open:
-            self._open[-1].children.append(at)
-        self._open.append(_Element(_resolved(raw, spaces), spaces, at, tag.end(), []))
-        edits = _attribute_edits(tag, spaces, self._values, pictures=self._pictures)
-        self.edits.extend(edits)
+            self._open[-1].has_children = True
+        self._open.append(_Element(self._resolved(raw), prefixes, at, tag.end()))
+        self.edits.extend(self._attribute_edits(tag))
 
     def _end(self, _raw: str) -> None:
         one, at = self._open.pop(), self._parser.CurrentByteIndex
         empty = self._packet.startswith(b"/>", one.inside - 2)
         stop = one.inside if empty else self._packet.index(b">", at) + 1
         content = b"" if empty else self._packet[one.inside : at]
+        for prefix in one.prefixes:
+            self._spaces[prefix].pop()
         if one.name in self._values:
             new = self._values[one.name]
-            if new is None or one.children:
+            if new is None or one.has_children:
                 self.edits.append(_Edit(one.start, stop, b""))
             elif content:
                 self.edits.append(_Edit(one.inside, at, new.encode()))
-        elif self._pictures and not one.children and _is_picture(content):
+        elif self._pictures and not one.has_children and _is_picture(content):
             self.edits.append(_Edit(one.inside, at, b""))
+
+    def _attribute_edits(self, tag: re.Match[bytes]) -> Iterator[_Edit]:
+        for found in _ATTRIBUTE.finditer(tag.group()):
+            name = self._resolved(found[1].decode())
+            first, last = (tag.start() + each for each in found.span())
+            new = self._values.get(name)
+            if new is not None:
+                yield _Edit(tag.start() + found.start(2) + 1, last - 1, new.encode())
+            elif name in self._values or (self._pictures and _is_picture(found[2][1:-1])):
+                yield _Edit(first, last, b"")
+
+    def _resolved(self, raw: str) -> Name:
+        prefix, _, local = raw.rpartition(":")
+        known = self._spaces.get(prefix)
+        return known[-1] if known else "", local
 
     def _no_entities(self, *_: Any) -> None:
         raise ValueError("it declares a type of document")
-
-
-def _attribute_edits(
-    tag: re.Match[bytes],
-    spaces: Mapping[str, str],
-    values: Mapping[Name, str | None],
-    *,
-    pictures: bool,
-) -> Iterator[_Edit]:
-    for found in _ATTRIBUTE.finditer(tag.group()):
-        name = _resolved(found[1].decode(), spaces)
-        start, stop = tag.start() + found.start(2) + 1, tag.start() + found.end(2) - 1
-        new = values.get(name)
-        if new is not None:
-            yield _Edit(start, stop, new.encode())
-        elif name in values or (pictures and _is_picture(found[2][1:-1])):
-            yield _Edit(tag.start() + found.start(), tag.start() + found.end(), b"")
-
-
-def _resolved(raw: str, spaces: Mapping[str, str]) -> Name:
-    prefix, _, local = raw.rpartition(":")
-    return spaces.get(prefix, ""), local
 
 
 def _is_picture(value: bytes) -> bool:

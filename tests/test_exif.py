@@ -264,3 +264,20 @@ def test_a_hostile_preview_does_not_reach_the_directories() -> None:
     struct.pack_into("<I", block, at, 0)
     struct.pack_into("<I", block, at + 12, 1 << 30)
     assert exif.parse(exif.without_previews(bytes(block))).main[0x0112].values("<") == (6,)
+
+
+def test_overlapping_values_cost_no_more_than_the_block() -> None:
+    """Every one of 60,000 entries is a value of all of the block."""
+    rows = 60_000
+    size = 10 + 12 * rows + 4
+    entry = struct.pack("<HII", 7, size - 14, 14)
+    table = b"".join(struct.pack("<H", tag) + entry for tag in range(rows))
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", rows) + table + struct.pack("<I", 14)
+    for edit in EDITS:
+        edit(block)
+
+
+def test_many_beginnings_of_jpeg_are_followed_once() -> None:
+    head = sample("<").block()
+    block = head + b"\xff\xd8\xff\xe0\0\x06" * 100_000
+    assert exif.without_previews(block) == block

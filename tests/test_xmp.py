@@ -142,3 +142,10 @@ def test_empty_elements_are_understood() -> None:
     assert xmp.oriented(text, 1) == text
     root = b"<x:xmpmeta xmlns:x='adobe:ns:meta/' />"
     assert xmp.checked(root) == xmp.without_previews(root) == root
+
+
+def test_many_prefixes_and_many_edits() -> None:
+    spaces = " ".join(f'xmlns:p{number}="{TIFF}"' for number in range(3000))
+    text = "".join(f'<p{n}:Make p{n}:Orientation="66"/>' for n in range(3000))
+    made = xmp.oriented(packet(f"<rdf:Description {spaces}>{text * 5}</rdf:Description>"), 1)
+    assert made.count(b'Orientation="1"') == 15_000

@@ -250,7 +250,11 @@ def directory_at(block: bytes | bytearray, at: int, order: ByteOrder) -> Directo
     (declared,) = struct.unpack_from(f"{order}H", block, at)
     rows = min(declared, (len(block) - at - 2) // 12)
     entries: dict[int, Entry] = {}
+    room = len(block)  # values that overlap could be many times as large
     for tag, entry in _entries(block, at, rows, order):
+        room -= len(entry.field.data)
+        if room < 0:
+            break
         entries.setdefault(tag, entry)
     after = at + 2 + 12 * rows
     whole = rows == declared and after + 4 <= len(block)

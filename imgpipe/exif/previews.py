@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from imgpipe.exif.editing import directories, removed
 from imgpipe.exif.fields import ByteOrder, Directory, directory_at
@@ -14,11 +14,11 @@ __all__ = ["without_previews"]
 _SUBDIRECTORIES = 0x014A
 _PICTURES = ((0x0201, 0x0202), (0x0111, 0x0117), (0x0144, 0x0145))  # tags of starts and sizes
 _TAGS = (_SUBDIRECTORIES, *(tag for pair in _PICTURES for tag in pair))
-_MOST = 64  # directories of previews
+_MOST = 16  # directories of previews
 
 _START = re.compile(rb"\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]")
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_END, _SCAN = 0xD9, 0xDA
+_END, _SCAN = b"\xff\xd9", b"\xff\xda"
 
 Span = tuple[int, int]
 
@@ -37,17 +37,14 @@ def without_previews(block: bytes) -> bytes:
     """
     kept = directories(block)
     tables = [(0, 8), *((one.at, min(one.end, len(block))) for _, one in kept)]
-    spans = list(_pictures(block, kept))
-    made = bytearray(block)
-    for span in spans:
-        _wipe(made, span, tables)
+    made, spans = bytearray(block), _joined(_pictures(block, kept))
+    _wipe(made, spans, tables)
     for order, one in kept:
         if one.next:
             struct.pack_into(f"{order}I", made, one.end - 4, 0)
         removed(made, one, _TAGS, order)
-    streams = list(_streams(made))
-    for span in streams:
-        _wipe(made, span, tables)
+    streams = _joined(_streams(made))
+    _wipe(made, streams, tables)
     return _cut(made, max(stop for _, stop in tables), [*spans, *streams])
 
 
@@ -74,39 +71,65 @@ def _pictures(block: bytes, kept: list[tuple[ByteOrder, Directory]]) -> Iterator
 
 def _streams(block: bytearray) -> Iterator[Span]:
     """Yield where JPEG streams are. Some cameras spoil the first byte of a stream."""
-    at = 0
+    at, dead = 0, set[int]()
     while found := _START.search(block, at):
         at = found.end()
-        stop = _end_of_stream(block, found.start() + 1)
+        stop = _end_of_stream(block, found.start() + 1, dead)
         if stop:
             yield max(0, found.start() - 1), stop
             at = stop
 
 
-def _end_of_stream(block: bytearray, at: int) -> int:
-    """Return the end of a JPEG stream whose first segment begins at `at`; 0 if it is none."""
-    has_pixels = False
+def _end_of_stream(block: bytearray, at: int, dead: set[int]) -> int:
+    """Return the end of a JPEG stream whose first segment begins at `at`; 0 if it is none.
+
+    Segments that are `dead` lead to no pixels; those that are found to be so are added.
+    """
+    seen = set[int]()
+    while at not in dead and (found := _MARKER.match(block, at)):
+        seen.add(at)
+        if found.group() == _SCAN:
+            return _end_of_pixels(block, _after(block, found))
+        if found.group() == _END:
+            break
+        at = _after(block, found)
+    dead |= seen
+    return 0
+
+
+def _end_of_pixels(block: bytearray, at: int) -> int:
+    """Return the end of the stream whose compressed pixels begin at `at`; of the block if none."""
     while found := _MARKER.search(block, at):
-        if found.start() != at and not has_pixels:
-            return 0
-        marker = block[found.start() + 1]
-        if marker == _END:
-            return found.end() if has_pixels else 0
-        has_pixels |= marker == _SCAN
-        at = found.end() + int.from_bytes(block[found.end() : found.end() + 2], "big")
-    return len(block) if has_pixels else 0
+        if found.group() == _END:
+            return found.end()
+        at = _after(block, found)
+    return len(block)
 
 
-def _wipe(made: bytearray, span: Span, tables: list[Span]) -> None:
+def _after(block: bytearray, marker: re.Match[bytes]) -> int:
+    """Return where the segment with this marker ends."""
+    return marker.end() + int.from_bytes(block[marker.end() : marker.end() + 2], "big")
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Return spans without those that overlap, in their order."""
+    found: list[Span] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(stop, found[-1][1])
+        else:
+            found.append((start, stop))
+    return found
+
+
+def _wipe(made: bytearray, spans: list[Span], tables: list[Span]) -> None:
     """Overwrite bytes, but not those of the tables that are kept."""
-    start, stop = span[0], min(span[1], len(made))
-    for first, last in sorted(tables):
-        if first < stop and last > start:
-            if start < first:
-                made[start:first] = bytes(first - start)
-            start = last
-    if start < stop:
-        made[start:stop] = bytes(stop - start)
+    saved = [(first, bytes(made[first:last])) for first, last in tables]
+    for start, stop in spans:
+        end = min(stop, len(made))
+        made[start:end] = bytes(max(0, end - start))
+    for first, content in saved:
+        made[first : first + len(content)] = content
 
 
 def _cut(made: bytearray, least: int, spans: list[Span]) -> bytes:
