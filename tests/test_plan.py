@@ -231,6 +231,31 @@ def test_memory_of_codecs_is_counted_once_or_for_every_worker() -> None:
     assert copied.per_worker == turned.per_worker  # a scratch file needs no decoder
 
 
+class DecodedWhole(RandomArray):
+    """A source that is decoded at once."""
+
+    access = "whole"  # type: ignore[assignment,misc]
+    decode_bytes = 200 * MB
+
+
+def test_an_image_that_is_decoded_or_encoded_as_a_whole_is_refused_with_numbers_and_advice() -> (
+    None
+):
+    with pytest.raises(
+        MemoryPlanError,
+        match=r"^array: needs \d+ MB even .* already holds 0 MB and decoding the whole image takes "
+        r"560 MB; the limit is 300 MB; raise it .*, or convert it with another program to a format "
+        r"that is read in parts, such as tiled TIFF$",
+    ):
+        planned("blur", 12_000, 10_000, source=DecodedWhole, budget=300 * MB)
+    with pytest.raises(
+        MemoryPlanError,
+        match=r"and encoding out as a whole takes 900 MB; the limit is 300 MB; raise it .*, or "
+        r"choose a format that is written in parts, such as TIFF or PNG$",
+    ):
+        planned("blur", 1000, 1000, sink=Sealed, budget=300 * MB)
+
+
 def test_outputs_of_one_image_share_its_decoder() -> None:
     info = ImageInfo(3000, 2000, 3, np.dtype("uint8"), None, "rgb")
     goals = tuple(Goal((), RowsOf20(info), name) for name in "ab")  # type: ignore[arg-type]

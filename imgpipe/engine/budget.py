@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
+from imgpipe.engine.goals import Goal
 from imgpipe.errors import MemoryPlanError
+from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory
 
 __all__ = ["Budget", "default_budget", "granted", "megabytes", "too_large"]
@@ -24,12 +26,34 @@ def granted(max_memory: int | None, footing: Footing) -> tuple[int, int]:
     return beside + (default_budget() if max_memory is None else max_memory), beside
 
 
-def too_large(needs: str, needed: int, limit: int, beside: int) -> MemoryPlanError:
+def largest_part(source: Source, goals: tuple[Goal, ...], needed: int) -> tuple[str, str]:
+    """Return what takes most of the memory that is needed, and advice; both empty for nothing.
+
+    That is an image that is decoded or encoded as a whole.
+    """
+    whole = source.access == "whole"
+    decoding = source.info.nbytes + source.decode_bytes if whole else 0
+    sealing, output = max((getattr(one.sink, "seal_bytes", 0), one.destination) for one in goals)
+    if decoding > max(needed // 2, sealing):
+        found = f" and decoding the whole image takes {megabytes(decoding)} MB"
+        return found, (
+            ", or convert it with another program to a format that is read in parts, such as tiled "
+            "TIFF"
+        )
+    if sealing > needed // 2:
+        found = f" and encoding {output} as a whole takes {megabytes(sealing)} MB"
+        return found, ", or choose a format that is written in parts, such as TIFF or PNG"
+    return "", ""
+
+
+def too_large(
+    needs: str, needed: int, limit: int, beside: int, advice: str = ""
+) -> MemoryPlanError:
     """Return the error of an image that `needs` more than the limit, with the limit to give."""
     return MemoryPlanError(
         f"{needs}; the limit is {megabytes(limit)} MB; "
         f"raise it (--max-memory {megabytes(needed)}M, or "
-        f"max_memory='{megabytes(needed - beside)}M' in Python)"
+        f"max_memory='{megabytes(needed - beside)}M' in Python){advice}"
     )
 
 

@@ -17,9 +17,9 @@ from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
+from imgpipe.engine.goals import Goal
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.planning import planned_run
-from imgpipe.engine.route import Goal
 from imgpipe.engine.run import Run, outputs_of
 from imgpipe.engine.tally import Tally
 from imgpipe.errors import UsageError

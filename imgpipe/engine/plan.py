@@ -15,7 +15,7 @@ from typing import Any
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.budget import granted, megabytes, too_large
+from imgpipe.engine.budget import granted, largest_part, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
@@ -77,6 +77,8 @@ class Plan:
         Size of the scratch file that the input is copied to, if the plan needs one.
     scratch_tile : (int, int)
         Rows and columns of the tiles of that file; 0 where it holds whole rows.
+    kept : bool
+        Whether the first pass keeps the input in a scratch file, from which the others read it.
     disk : Disk
         All scratch files together.
     cost : Cost
@@ -105,6 +107,7 @@ class Plan:
     executor: str
     scratch_bytes: int
     scratch_tile: tuple[int, int]
+    kept: bool
     disk: Disk
     cost: Cost
     budget: int
@@ -138,7 +141,7 @@ class Plan:
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
             "chain": described(self.chain) or "(none)",
-            "read as": feeds[self.feed],
+            "read as": feeds[self.feed] + ", then from a scratch file" * self.kept,
             "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
             "chunks": f"{columns} x {rows} pixels",
             "halo": f"{self.halo[1]} columns, {self.halo[0]} rows",
@@ -212,13 +215,13 @@ def make_plans(
                 for plan, goal in zip(plans, goals, strict=True)
             )
         smallest.append(plans[0].cost.total(count))
-    least = min(smallest)
     few = "one worker" if fewer or workers == 1 else f"{workers} workers"
     needs = (
-        f"{source.name}: needs {megabytes(least)} MB even with {few} and the smallest tasks, "
-        f"of which this process already holds {megabytes(footing.held)} MB"
+        f"{source.name}: needs {megabytes(min(smallest))} MB even with {few} and the smallest "
+        f"tasks, of which this process already holds {megabytes(footing.held)} MB"
     )
-    raise too_large(needs, least, budget, beside)
+    found, advice = largest_part(source, goals, min(smallest))
+    raise too_large(needs + found, min(smallest), budget, beside, advice)
 
 
 def make_plan(
@@ -351,7 +354,11 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     encoded = Cost(shared=window * payload, per_worker=unit_bytes)
     passes = itertools.zip_longest((tiler, *measuring.values()), shapes.uses)
     made, *measured = itertools.starmap(Cut, passes)
-    fed = partial(cost_of_feed, route.feed, route.fed_from, window=window)
+
+    def fed(cut: Cut) -> Cost:
+        cost = cost_of_feed(route.feed, route.fed_from, cut, window)
+        return cost + DirectFeed.cost(cut.tiler) if route.kept else cost
+
     cost = fed(made) + cost_of_tasks(tiler, makes=True)
     if encoding is None:
         cost += encoded
@@ -365,7 +372,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     # One task seals, in this process where an ordered sink fills one that is out of reach.
     cost = cost.then(Cost(shared=getattr(sink, "seal_bytes", 0)))
     disk = disk_for(
-        source.info.nbytes if route.copied else 0,
+        source.info.nbytes if route.copied or route.kept else 0,
         sink.info.nbytes if encoding is not None else 0,
         getattr(sink, "scratch_bytes", 0),
         *(one.source.info.nbytes for one in route.further),
@@ -389,6 +396,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         executor="",
         scratch_bytes=source.info.nbytes if route.copied else 0,
         scratch_tile=route.tile,
+        kept=route.kept,
         disk=disk,
         cost=cost,
         budget=0,

@@ -20,9 +20,9 @@ from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
+from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Plan, make_plans
-from imgpipe.engine.route import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started

@@ -8,17 +8,18 @@ too much of the input.
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
 
 import numpy as np
 
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, too_low, turns
 from imgpipe.engine.feeds.choice import FeedName
+from imgpipe.engine.goals import Goal
+from imgpipe.engine.rereading import worth_keeping
 from imgpipe.engine.tileuse import in_tiles
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
-from imgpipe.formats.base import Sink, Source, further_of
+from imgpipe.formats.base import Source, further_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["Goal", "Route", "routes"]
@@ -28,24 +29,6 @@ _DEFERRED_SHARE = 4  # times its own size, at least
 _TILE_BYTES = 16 << 10  # of a scratch file in tiles, at least
 _TILE_COLUMNS = 64
 _TILE_ROWS = 256
-
-
-class Goal(NamedTuple):
-    """An output that is wanted of an image.
-
-    Attributes
-    ----------
-    stages : tuple of Stage
-        The filters.
-    sink : Sink
-        Takes the pixels.
-    destination : str
-        The name of the sink, for people.
-    """
-
-    stages: tuple[Stage, ...]
-    sink: Sink
-    destination: str
 
 
 class Route:
@@ -63,6 +46,8 @@ class Route:
         The feed, and whether the image is copied to a scratch file first.
     turned : bool
         Whether the image is read in columns.
+    kept : bool
+        Whether the first pass keeps the image in a scratch file, for the others.
 
     Attributes
     ----------
@@ -78,7 +63,9 @@ class Route:
         way: tuple[FeedName, bool],
         *,
         turned: bool,
+        kept: bool = False,
     ) -> None:
+        self.kept = kept
         self.source, self.stages, self.sink = source, goal.stages, goal.sink
         self.feed, self.copied = way
         self.fed_from = _scratch_of(source.info) if self.copied else source
@@ -152,7 +139,8 @@ def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: b
         ways = [_feed(source, goal.stages, traits) for goal in goals]
         way = next((way for way in ways if way[1]), ways[0])
     turned = any(turns(goal.stages) for goal in goals)
-    return [Route(source, goal, traits, way, turned=turned) for goal in goals]
+    kept = way == ("bands", False) and worth_keeping(source, goals)
+    return [Route(source, goal, traits, way, turned=turned, kept=kept) for goal in goals]
 
 
 def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[FeedName, bool]:

@@ -11,16 +11,13 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from imgpipe.admission import admitted
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import both
-from imgpipe.chains.stages import Stage, concern, must_match, seen, without_arrays
+from imgpipe.chains.stages import Stage, concern, without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
@@ -29,23 +26,24 @@ from imgpipe.engine.costs import Cost
 from imgpipe.engine.decoding import TilesFlow
 from imgpipe.engine.feeds.choice import feed_for
 from imgpipe.engine.feeds.tiles import TilesFeed
+from imgpipe.engine.feeds.whole import HeldImage
 from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
+from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
+from imgpipe.engine.operands import opened_operand, operands_of
 from imgpipe.engine.outlets import Deferred, Measured, Ordered, Outlet, Placed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.plan import Plan
-from imgpipe.engine.route import Goal
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.upright import upright
-from imgpipe.errors import UsageError
 from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
-from imgpipe.formats.arrays import Nowhere, RandomArray, SequentialArray
+from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import RandomSource, Sink, Source, aside_of, further_of
-from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
 
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch
@@ -137,6 +135,8 @@ class Run:
         self._tell: Tell = lambda event: tell(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
         self._pass_index = 0
+        self._held_image = HeldImage()  # of an image that is decoded as a whole
+        self._kept: Scratch | None = None  # to be filled by the first pass
 
     @property
     def filters(self) -> list[Element]:
@@ -180,6 +180,9 @@ class Run:
             if any(output.plan.scratch_bytes for output in self.outputs):
                 tile = self.outputs[0].plan.scratch_tile
                 self._source = yield from self._copied(self._source, held, tile)
+            if self.outputs[0].plan.kept:
+                self._kept = self._scratch(self._source.info, held)
+            held.callback(self._held_image.close)
             for stages in self._given:
                 self._operands.append((yield from self._opened_operands(stages, held)))
             found = None
@@ -236,13 +239,11 @@ class Run:
         """Make the pixels of all outputs; finish the files that workers write."""
         for output in self.outputs:
             if output.plan.encoding is not None:
-                from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
-
-                output.scratch = Scratch(output.plan.after, output.plan.disk.folder or None)
-                held.callback(output.scratch.abort)
+                output.scratch = self._scratch(output.plan.after, held)
         job = Job(self.name, tuple(map(_branch, self.outputs)), timeout=self._timeout)
         flow = self._flow("chunks", job, list(self.outputs), list(range(len(self.outputs))), None)
         yield flow
+        self._held_image.close()
         self.seen = both(self.seen, flow.seen)
         if any(output.sink.kind == "placed" for output in self.outputs):
             yield self._sealing(job)
@@ -298,15 +299,19 @@ class Run:
         near = self._traits.isolates and self._traits.shares_memory
         encodes = near and fold is None
         sizes = [output.plan.payload_bytes * (encodes and not output.scratch) for output in outputs]
-        source = source or self._source
+        source, way, keep = source or self._source, plan.feed, None
+        if self._kept is not None and source is self._source:  # the first pass over the image
+            keep, self._source, self._kept = self._kept.placer, self._kept.source, None
+        elif plan.kept:
+            way = "direct"
         self._pass_index += 1
         with uninterrupted(), CleanupStack() as opened:  # or memory could be lost
             ref = published(job, self._traits, opened)
-            notes, decoding = self._supervised, 2 * window if plan.feed == "tiles" else 0
+            notes, decoding = self._supervised, 2 * window if way == "tiles" else 0
             lease = Lease(window, tuple(sizes), notes=notes, held=opened, decoding=decoding)
             feed = feed_for(
-                plan.feed, source, parts, self._control.check,
-                window=window, shared=near,
+                way, source, parts, self._control.check,
+                window=window, shared=near, held=self._held_image, keep=keep,
                 band_bytes=max(output.plan.band_bytes for output in outputs),
             )  # fmt: skip
             begin: Callable[..., PassFlow] = PassFlow
@@ -345,6 +350,14 @@ class Run:
         """Tell an event of a further pass, which makes no more pixels of the output."""
         if not isinstance(event, Written):
             self._tell(event)
+
+    def _scratch(self, info: ImageInfo, held: CleanupStack) -> Scratch:
+        """Return a scratch file for an image, which goes with the run."""
+        from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
+
+        scratch = Scratch(info, self.outputs[0].plan.disk.folder or None)
+        held.callback(scratch.abort)
+        return scratch
 
     # --- chores -------------------------------------------------------------------------
 
@@ -386,8 +399,8 @@ class Run:
     ) -> Generator[Flow, None, tuple[RandomSource, ...]]:
         """Open the further images of the filters, as random sources."""
         found: list[RandomSource] = []
-        for stage, given in _operands(stages):
-            source = _opened_operand(given, stage, isolated=self._traits.isolates)
+        for stage, given in operands_of(stages):
+            source = opened_operand(given, stage, isolated=self._traits.isolates)
             if source.access != "random":
                 source = yield from self._copied(source, held)
             found.append(upright(cast(RandomSource, source)))
@@ -402,24 +415,3 @@ def _branch(output: Output) -> Branch:
         encoder, aside = output.sink.encoder, aside_of(output.sink)
         return Branch(tiler, output.plan.unit, encoder=encoder, aside=aside)
     return Branch(tiler, output.plan.unit, placer=output.sink.placer)
-
-
-def _operands(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, Any]]:
-    for stage in stages:
-        keywords = stage.filter.keywords
-        for name in stage.filter.operands:
-            yield stage, keywords[name]
-
-
-def _opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
-    source: Source
-    if isinstance(given, np.ndarray):
-        image = admitted(given)
-        source = (SequentialArray if isolated else RandomArray)(image.info, image.pixels)
-    elif isinstance(given, (str, os.PathLike)):
-        source = open_source(given)
-    else:
-        name = stage.filter.name
-        raise UsageError(f"{name}: give the second image as the path of a file, or as an array")
-    must_match(stage, seen(source.info), source.name)
-    return source

@@ -32,6 +32,7 @@ __all__ = [
     "Tiles",
     "WholeSource",
     "aside_of",
+    "decode_ms_of",
     "further_of",
 ]
 
@@ -154,6 +155,15 @@ class Divisible(Protocol):
 
         To decode parts takes longer than to decode rows in their order, but every worker does it.
         """
+
+
+def decode_ms_of(source: Source) -> float:
+    """Return what it takes to decode a megapixel, in milliseconds of one core; 0 if not known.
+
+    Sources of slow codecs say it by their member `decode_ms`. An image that several passes read is
+    kept in a scratch file if that is cheaper.
+    """
+    return float(getattr(source, "decode_ms", 0.0))
 
 
 class WholeSource(Protocol):

@@ -16,7 +16,7 @@ from imgpipe.engine.feeds.base import ReadingFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Inline, Input, Shared
 from imgpipe.engine.tiler import Tiler
-from imgpipe.formats.base import Check, SequentialSource
+from imgpipe.formats.base import Check, Placer, SequentialSource
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
@@ -43,6 +43,8 @@ class BandsFeed(ReadingFeed):
         The number of bands under way at once, and the bytes of each.
     shared : bool
         Whether they must be visible to other processes.
+    keep : Placer, optional
+        Gets all rows that are read, for further passes.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class BandsFeed(ReadingFeed):
         count: int,
         size: int,
         shared: bool,
+        keep: Placer | None = None,
     ) -> None:
         super().__init__(parts, check)
+        self._keep = keep
         self._source, self._count, self._size, self._shared = source, count, size, shared
         self._buffers: Buffers | None = None
         self._ahead = False
@@ -83,12 +87,16 @@ class BandsFeed(ReadingFeed):
             self._room.put(slot)
 
     def _read(self) -> Iterator[Input]:
-        rows = RowsOf(self._source, self._check, ahead=self._ahead)
+        rows, kept = RowsOf(self._source, self._check, ahead=self._ahead), 0
         try:
             for needs in self._parts.bands(self._source.info.width):
                 pixels, image = self._band(needs)
                 with self._timed(needs):
                     rows.fill(pixels, needs.y0)
+                    if self._keep is not None:
+                        new = Box(max(kept, needs.y0), 0, needs.y1, needs.x1)
+                        self._keep.place(new, pixels[new.within(needs)])
+                        kept = needs.y1
                 yield image
             rows.finish()
         finally:

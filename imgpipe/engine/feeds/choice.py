@@ -11,12 +11,13 @@ from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.opened import OpenedFeed
 from imgpipe.engine.feeds.tiles import TilesFeed
-from imgpipe.engine.feeds.whole import Decoded, WholeFeed
+from imgpipe.engine.feeds.whole import Decoded, HeldImage, WholeFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse
 from imgpipe.formats.base import (
     Check,
+    Placer,
     RandomSource,
     SequentialSource,
     Source,
@@ -85,6 +86,8 @@ def feed_for(
     window: int,
     band_bytes: int,
     shared: bool,
+    held: HeldImage | None = None,
+    keep: Placer | None = None,
 ) -> Feed:
     """Return the feed called `way`.
 
@@ -104,6 +107,10 @@ def feed_for(
         Bytes of a band.
     shared : bool
         Whether memory must be visible to other processes.
+    held : HeldImage, optional
+        Keeps an image that is decoded as a whole.
+    keep : Placer, optional
+        Gets the rows of bands, for further passes.
     """
     match way:
         case "direct":
@@ -115,11 +122,12 @@ def feed_for(
         case "opened":
             return OpenedFeed(source)
         case "whole":
-            return WholeFeed(cast(Decoded, source), parts, check, shared=shared)
+            whole = cast(Decoded, source)
+            return WholeFeed(whole, parts, check, shared=shared, held=held)
         case "bands":
             return BandsFeed(
                 cast(SequentialSource, source), parts, check,
-                count=window, size=band_bytes, shared=shared,
+                count=window, size=band_bytes, shared=shared, keep=keep,
             )  # fmt: skip
     return _inline(source, parts, check, window)
 

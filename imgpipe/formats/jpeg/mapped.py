@@ -37,6 +37,7 @@ class MappedSource:
     """A JPEG file of 8 bits."""
 
     access: ClassVar[Literal["sequential"]] = "sequential"
+    decode_ms: ClassVar[float] = 5.0
     grain: ClassVar[tuple[int, int]] = (1, 0)
     info: ImageInfo
     origin: Origin

@@ -40,6 +40,7 @@ class ScanlineSource:
     """
 
     access: ClassVar[Literal["sequential"]] = "sequential"
+    decode_ms: ClassVar[float] = 4.0
     grain: ClassVar[tuple[int, int]] = (1, 0)
     info: ImageInfo
     origin: Origin

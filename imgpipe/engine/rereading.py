@@ -1,0 +1,59 @@
+"""Rereading: an image that several passes read from top to bottom.
+
+It is decoded again for each pass, or the first pass keeps its rows in a scratch file: the cheaper
+way of the two.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from imgpipe.chains.stages import input_box
+from imgpipe.engine.goals import Goal
+from imgpipe.formats.arrays import Nowhere
+from imgpipe.formats.base import Source, decode_ms_of
+from imgpipe.formats.nameless import scratch_folder
+from imgpipe.geometry import Box
+from imgpipe.machine import available_memory, lies_in_memory
+
+__all__ = ["worth_keeping"]
+
+# Measured, in milliseconds of one core per megabyte of pixels.
+_WRITING = 0.25
+_READING = 0.1
+
+_LEAST_MS = 20.0  # to be saved: small images are not worth a file
+_CACHED_SHARE = 2  # of the free memory: what fits is read from there, and not from the disk
+_FREE_SHARE = 2  # of the free disk, at most
+
+
+def worth_keeping(source: Source, goals: tuple[Goal, ...]) -> bool:
+    """Whether a scratch file is cheaper than decoding `source` for every pass."""
+    first, *others = _passes(source, goals)
+    if not others or not all(first.y0 <= box.y0 and box.y1 <= first.y1 for box in others):
+        return False
+    info, again = source.info, len(others)
+    decoding = again * decode_ms_of(source) * info.pixels / 1e6
+    filing = (_WRITING + again * _READING) * info.nbytes / 1e6
+    if decoding - filing < _LEAST_MS or info.nbytes > available_memory() // _CACHED_SHARE:
+        return False
+    folder = scratch_folder()
+    free = shutil.disk_usage(folder).free
+    return not lies_in_memory(folder) and info.nbytes <= free // _FREE_SHARE
+
+
+def _passes(source: Source, goals: tuple[Goal, ...]) -> Iterator[Box]:
+    """Yield the part of the source that each pass reads, in order."""
+    for goal in goals:
+        for at, stage in enumerate(goal.stages):
+            if stage.filter.measures:
+                yield input_box(goal.stages[:at], stage.before.box, source.info)
+    boxes = [
+        input_box(goal.stages, goal.sink.info.box, source.info)
+        for goal in goals
+        if not isinstance(goal.sink, Nowhere)
+    ]
+    if boxes:
+        top, bottom = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
+        yield Box(top, 0, bottom, source.info.width)
