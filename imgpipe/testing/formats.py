@@ -28,7 +28,7 @@ from imgpipe.inmemory import info, read, write
 from imgpipe.registry import FORMATS
 from imgpipe.running import run
 from imgpipe.testing.files import must_tell_of_damage, put_in, taken_out
-from imgpipe.testing.pictures import noise
+from imgpipe.testing.pictures import noise, ramps
 from imgpipe.testing.suite import Suite, must, must_equal
 
 __all__ = ["FormatSuite", "check_format"]
@@ -39,6 +39,7 @@ _SIZES = ((1, 1), (1, 211), (211, 1), (97, 89), (3, 4001))
 _WIDE = 2000  # columns; so that two units are not many megapixels
 _LARGEST_TRIED = 8 << 20  # bytes of pixels
 _SMALL = (23, 19)
+_ALIKE = 0.1  # of the range of the values, on average: a palette of 256 colours is that far
 
 
 class FormatSuite(Suite):
@@ -75,6 +76,8 @@ class FormatSuite(Suite):
                     write(array, path, alpha=layout.alpha, save=self.save)
                     what = f"{self.subject.name}, {dtype}, {layout}, {shape[0]} x {shape[1]}"
                     self._must_give_back(path, array, layout, what)
+                if not self.subject.exact:
+                    self._must_be_alike(path, ramps((97, 89, layout.channels), dtype), layout)
 
     def _must_give_back(self, path: Path, array: Pixels, layout: Layout, what: str) -> None:
         about, made = info(path), read(path)
@@ -87,6 +90,21 @@ class FormatSuite(Suite):
             must(about.colour == layout.colour, f"{what}: the colour became {about.colour}")
         expected = array if self.subject.exact else read(path).reshape(array.shape)
         must_equal(made.reshape(array.shape), expected, what)
+
+    def _must_be_alike(self, path: Path, array: Pixels, layout: Layout) -> None:
+        """Claim that a smooth image comes back with about its values, if not to the bit."""
+        if layout.alpha is not None:  # some formats know opaque pixels and invisible ones only
+            array[..., layout.alpha] = np.iinfo(array.dtype).max
+            array[: len(array) // 4, :, layout.alpha] = 0
+        write(array, path, alpha=layout.alpha, save=self.save)
+        seen = slice(len(array) // 2, None)
+        made, given = read(path).reshape(array.shape)[seen], array[seen]
+        error = float(np.abs(made.astype(np.float64) - given).mean() / np.ptp(array))
+        must(
+            error < _ALIKE,
+            f"{self.subject.name}, {array.dtype}, {layout}: values are {error:.0%} of their range "
+            "away from those that were written",
+        )
 
     def test_bytes_depend_on_the_image_alone(self) -> None:
         """Not on executor, workers, chunks or memory."""

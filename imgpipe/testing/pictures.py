@@ -10,7 +10,7 @@ import numpy as np
 
 from imgpipe.image import Pixels
 
-__all__ = ["Kind", "kinds", "noise", "seen", "with_hidden"]
+__all__ = ["Kind", "kinds", "noise", "ramps", "seen", "with_hidden"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,19 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Pixels:
         return (rng.standard_normal(shape) * 10.0 ** rng.integers(low, high, shape)).astype(kind)
     about, wide = np.iinfo(kind), np.uint64 if kind == np.uint64 else np.int64
     return rng.integers(about.min, about.max, shape, wide, endpoint=True).astype(kind)
+
+
+def ramps(shape: tuple[int, int, int], dtype: str) -> Pixels:
+    """Return a smooth image over the whole range of an integer type.
+
+    Every other channel rises from left to right, and those between them fall from top to bottom.
+    """
+    rows, columns, channels = shape
+    about = np.iinfo(dtype)
+    across, down = (np.linspace(about.min, about.max, size) for size in (columns, rows))
+    rising, falling = np.meshgrid(across, down[::-1])
+    every = [falling if channel % 2 else rising for channel in range(channels)]
+    return np.stack(every, axis=2).astype(dtype)
 
 
 def with_hidden(array: Pixels, visible: Pixels, seed: int) -> Pixels:
