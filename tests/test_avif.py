@@ -49,19 +49,34 @@ def test_a_lower_quality_makes_a_smaller_file(channels: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_metadata_survives(orientation: int) -> None:
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_metadata_survives(orientation: int, channels: int, *, lossless: bool) -> None:
     block = exif.with_density(None, density_from_dpi(300, 300))
     known = Metadata(icc=b"a profile" * 20, xmp=b"<x/>", exif=block, orientation=orientation)
-    content = written(FORMAT, PHOTO, known)
+    photo = PHOTOS[channels]
+    content = written(FORMAT, photo, known, lossless=lossless)
     found = source_of(FORMAT, content).info.metadata
     assert (found.icc, found.xmp, found.orientation) == (known.icc, known.xmp, orientation)
     assert found.pixels_per_metre == density_from_dpi(300, 300)
-    assert source_of(FORMAT, content).info.shape == PHOTO.shape  # as it is stored
+    assert source_of(FORMAT, content).info.shape == photo.shape  # as it is stored
+    theirs = Image.open(io.BytesIO(content))
+    theirs.load()
+    assert (theirs.info["icc_profile"], theirs.info["xmp"]) == (known.icc, known.xmp)
+    assert theirs.getexif().get(0x112, 1) == orientation
+    if lossless:
+        np.testing.assert_array_equal(read_back(FORMAT, content), photo)
 
 
-def test_lossless_files_are_without_metadata_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
-    written(FORMAT, PHOTO, Metadata(xmp=b"<x/>"), lossless=True)
-    assert "left out the metadata" in caplog.text
+@pytest.mark.parametrize("known", [
+    Metadata(icc=b"a profile" * 20), Metadata(xmp=b"<x/>"), Metadata(orientation=6),
+])  # fmt: skip
+def test_lossless_files_keep_each_kind_of_metadata(known: Metadata) -> None:
+    content = written(FORMAT, PHOTO, known, lossless=True)
+    found = source_of(FORMAT, content).info.metadata
+    assert (found.icc, found.xmp) == (known.icc, known.xmp)
+    assert found.orientation == known.orientation
+    np.testing.assert_array_equal(read_back(FORMAT, content), PHOTO)
 
 
 @pytest.mark.parametrize("bits", [10, 12])

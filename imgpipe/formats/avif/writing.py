@@ -1,13 +1,12 @@
 """AVIF files as sinks of pixels.
 
-Pillow writes lossy files, with metadata. It has no lossless ones; those are written by imagecodecs,
-which in turn knows no metadata.
+Pillow writes lossy files, with metadata. It has no lossless ones. Those are written by imagecodecs,
+which knows no metadata; it is added to them.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ import imagecodecs
 
 from imgpipe import exif
 from imgpipe.errors import UsageError
+from imgpipe.formats.avif.describing import Description, described
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_encode
 from imgpipe.formats.described import exif_of
@@ -28,8 +28,6 @@ __all__ = [
     "FIXED_BYTES", "PIXEL_BYTES", "Effort", "Encoder", "Quality", "Saving", "must_have_plugin",
     "open_sink", "picture_of",
 ]  # fmt: skip
-
-_log = logging.getLogger(__name__)
 
 _SPEEDS = 10
 
@@ -61,9 +59,9 @@ def open_sink(
         must_have_plugin(target.name)
         return EncodedSink(target, info, Encoder(info, saving))
     must_encode("AVIF", target.name)
-    if saving.icc or saving.exif or saving.xmp:
-        _log.warning("%s: left out the metadata, which lossless AVIF is without", target.name)
-    return EncodedSink(target, info, LosslessEncoder(info, effort))
+    known = info.metadata
+    wanted = Description(known.icc, saving.exif, known.xmp, known.orientation)
+    return EncodedSink(target, info, LosslessEncoder(info, effort, wanted))
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ class LosslessEncoder:
 
     info: ImageInfo
     effort: int
+    wanted: Description
 
     @property
     def work_bytes(self) -> int:
@@ -134,7 +133,8 @@ class LosslessEncoder:
         """Return the file."""
         shown = pixels[..., 0] if self.info.channels == 1 else pixels
         speed = _SPEEDS - self.effort
-        return memoryview(imagecodecs.avif_encode(shown, level=100, speed=speed, numthreads=1))
+        made = imagecodecs.avif_encode(shown, level=100, speed=speed, numthreads=1)
+        return b"".join(described(memoryview(made), self.wanted))
 
 
 def picture_of(pixels: Pixels) -> Any:
