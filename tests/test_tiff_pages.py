@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -111,6 +112,23 @@ def test_planes_of_a_stack_are_frames(tmp_path: Path) -> None:
     assert source.info.metadata.exif is None or b"OME" not in source.info.metadata.exif
 
 
+def test_a_stack_of_imagej_may_have_a_single_directory(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    stack = noise((5, 20, 30), "uint16")
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.offset
+        order = file.byteorder
+    data = bytearray(path.read_bytes())
+    (count,) = struct.unpack_from(f"{order}H", data, at)
+    struct.pack_into(f"{order}I", data, at + 2 + 12 * count, 0)
+    path.write_bytes(data)
+    assert contents(origin(path)).frames == 5
+    for page, image in enumerate(stack):
+        source = open_source(origin(path), None, page)
+        assert_array_equal(source.read(source.info.box)[..., 0], image)  # type: ignore[union-attr]
+
+
 def test_label_and_macro_of_a_slide_are_neither_frames_nor_carried(tmp_path: Path) -> None:
     path = tmp_path / "a.svs"
     image = noise((512, 1024, 3), "uint8")
@@ -143,8 +161,6 @@ def test_a_stream_of_restart_intervals_is_tiles(tmp_path: Path) -> None:
 
 def write_ndpi(path: Path, image: np.ndarray[Any, Any]) -> None:
     """Write a page as Hamamatsu does: offsets of 64 bits, and a list of restart markers."""
-    import struct
-
     from imgpipe.formats.jpegs.encoding import Recipe, restart
 
     recipe = Recipe(3, 95, "4:4:4")

@@ -71,6 +71,11 @@ def described(opened: Opened, name: str, max_pixels: int | None) -> Description:
     check_pixels(height, width, name, max_pixels)
     must_be_supported(page, name)
     layout = _layout(page, name)
+    if opened.plane:
+        offset = int(page.dataoffsets[0]) + opened.plane * int(page.nbytes)
+        step = layout.size_of(layout.rows)
+        starts = range(offset, offset + layout.segments * step, step)
+        layout = replace(layout, offsets=Given(tuple(starts)))
     check_pixels(layout.rows, layout.columns, name, max_pixels)
     _must_be_likely(layout, name)
     expansion, channels, colour, alpha = _meaning(page, layout, name)

@@ -51,6 +51,8 @@ class Directory:
         Whether it declares to be a smaller version, or a mask, of another image.
     inner : tuple of int
         Offsets of the directories below it.
+    plane : int
+        Number of the image, where several follow each other without directories of their own.
     """
 
     position: int
@@ -59,6 +61,7 @@ class Directory:
     reduced: bool = False
     mask: bool = False
     inner: tuple[int, ...] = ()
+    plane: int = 0
 
     def __str__(self) -> str:
         kind = "mask" if self.mask else "smaller image" if self.reduced else "image"

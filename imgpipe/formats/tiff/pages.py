@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from imgpipe.errors import CorruptError, ImgpipeError, UsageError
@@ -58,11 +58,14 @@ class Opened(NamedTuple):
         Its tags, and those of the full resolution, as tifffile has them.
     walk : Walk
         The walk over the file.
+    plane : int
+        Number of the image, where several follow each other without tags of their own.
     """
 
     tags: TiffPage
     full: TiffPage
     walk: Walk
+    plane: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def opened_page(origin: Origin, page: int, level: int) -> Iterator[Opened]:
         frame = _numbered(pages.frames, page, "page", origin.name)
         found = _numbered(frame.levels, level, "level", origin.name)
         tags = _tags(tiff, found, page)
-        yield Opened(tags, tags if level == 0 else _tags(tiff, frame.levels[0], page), walk)
+        full = tags if level == 0 else _tags(tiff, frame.levels[0], page)
+        yield Opened(tags, full, walk, found.plane)
 
 
 def _tags(tiff: TiffFile, directory: Directory, page: int) -> TiffPage:
@@ -153,7 +157,19 @@ def _found(walk: Walk, tiff: TiffFile) -> _Pages:
     chain = list(walk.chain())
     if len(chain) > 1 and any(getattr(tiff, f"is_{one}", False) for one in _SLIDES):
         return _of_slide(tiff)
+    if len(chain) == 1 and tiff.is_imagej:
+        return _of_stack(tiff, chain[0])
     return _sorted(walk, chain)
+
+
+def _of_stack(tiff: TiffFile, first: Directory) -> _Pages:
+    """Return the pages of a stack of ImageJ, whose large files have a single directory."""
+    page, count = tiff.pages.first, int((tiff.imagej_metadata or {}).get("images", 1))
+    simple = page.is_contiguous and int(page.planarconfig) == 1
+    size = page.nbytes if simple else 0
+    room = (tiff.filehandle.size - page.dataoffsets[0]) // size if size else 1
+    planes = range(max(1, min(count, room)))
+    return _Pages(tuple(Frame((replace(first, plane=plane),)) for plane in planes), ())
 
 
 def _of_slide(tiff: TiffFile) -> _Pages:
