@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import imgpipe
-from imgpipe.errors import FormatError, LimitError
+from imgpipe.errors import CorruptError, FormatError, LimitError
 from imgpipe.filters import blur
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
 from imgpipe.formats.tiff import open_source, reading, streams
@@ -202,6 +202,7 @@ def test_colour_times_alpha_is_divided(tmp_path: Path, planar: str) -> None:
         stored = straight.copy()
         share = straight[..., 3:] / most
         stored[..., :3] = np.round(straight[..., :3] * share)
+        stored[:5, :, :3] = 9  # which means nothing, since alpha is 0
         path = written(
             tmp_path / "a.tif",
             stored,
@@ -266,17 +267,30 @@ def test_colours_of_jpeg_are_those_of_the_tags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
-def test_tiles_that_are_not_stored_hold_no_data(tmp_path: Path, compression: str | None) -> None:
+@pytest.mark.parametrize("codes", [(324, 325), (324,), (325,)])
+def test_tiles_that_are_not_stored_hold_no_data(
+    tmp_path: Path, compression: str | None, codes: tuple[int, ...]
+) -> None:
     array = noise((64, 96, 1), "uint8")
     path = written(tmp_path / "a.tif", array, tile=(32, 48), compression=compression)
     expected = array.copy()
     expected[32:, :48] = 0
     with tifffile.TiffFile(path, mode="r+b") as file:
-        for code in (324, 325):
+        for code in codes:
             values = list(file.pages[0].tags[code].value)
             values[2] = 0
             file.pages[0].tags[code].overwrite(values)
     assert_array_equal(pixels(path), expected)
+
+
+def test_only_one_row_of_tiles_is_held(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.tif", noise((640, 96, 1), "uint8"), tile=(32, 48), compression=8)
+    source = open_source(MemoryOrigin(path.read_bytes()))
+    rows, out = source.rows(), np.empty((640, 96, 1), np.uint8)
+    for y in range(0, 640, 7):
+        rows.read_into(out[y : y + 7])
+        assert len(rows._segments._kept) <= 2
+    rows.close()
 
 
 @pytest.mark.parametrize("options", [{"tile": (32, 48)}, {"rowsperstrip": 9}])
@@ -344,6 +358,25 @@ def test_large_strips_come_in_rows(
         assert_array_equal(
             pixels(path), np.moveaxis(expected, 0, -1) if planar == "separate" else expected
         )
+
+
+@pytest.mark.parametrize("compression", ["deflate", "jpeg"])
+def test_the_end_of_a_large_strip_is_checked(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(streams, "LARGE_BYTES", 1000)
+    array = smooth((70, 101, 3), "u1")
+    options = {"compression": compression, "rowsperstrip": 35, "photometric": "rgb"}
+    path = written(tmp_path / "a.tif", array, **options)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        ends = np.add(page.dataoffsets, page.databytecounts)
+    for end in ends.tolist():
+        data = bytearray(path.read_bytes())
+        data[end - 1] ^= 1
+        with pytest.raises(CorruptError, match=r"the strip at .* cannot be decoded"):
+            in_rows(open_source(MemoryOrigin(bytes(data))))
 
 
 def test_memory_of_large_strips_is_declared(
