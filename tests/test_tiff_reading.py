@@ -424,6 +424,18 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
         imgpipe.read(tmp_path / "a.tif")
 
 
+def test_jpeg_of_other_kinds_is_refused(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.tif",
+        noise((32, 32, 2), "uint8"),
+        compression="jpeg",
+        photometric="minisblack",
+        planarconfig="contig",
+    )
+    with pytest.raises(FormatError, match=r"a\.tif: it has 2 components, .*; convert"):
+        imgpipe.read(path)
+
+
 def test_a_codec_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.tif", noise((9, 11, 1), "uint8"), compression="zstd")
     monkeypatch.setattr("imagecodecs.ZSTD.available", False)

@@ -14,6 +14,7 @@ import numpy as np
 from isal import isal_zlib
 
 from imgpipe.formats.jpegs import strict
+from imgpipe.formats.jpegs.markers import UnsupportedError
 from imgpipe.formats.quiet import codecs_quiet
 from imgpipe.formats.tiff import lzw, oldjpeg, ycbcr
 from imgpipe.formats.tiff.layout import Layout
@@ -129,6 +130,8 @@ def decoded(layout: Layout, data: bytes | bytearray, rows: int, columns: int) ->
     ------
     DecodeError
         If the data is damaged.
+    UnsupportedError
+        If it is JPEG of a kind that is not supported.
     """
     compression = layout.compression
     try:
@@ -145,7 +148,7 @@ def decoded(layout: Layout, data: bytes | bytearray, rows: int, columns: int) ->
             return _fax(layout, data, height)
         raw = data if compression == 1 else _inflated(compression, data, layout, height)
         return rows_of(layout, raw, height)
-    except DecodeError:
+    except (DecodeError, UnsupportedError):
         raise
     except _ERRORS as error:
         raise DecodeError(str(error).partition("\n")[0]) from error

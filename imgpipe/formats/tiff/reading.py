@@ -7,8 +7,8 @@ from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
-from imgpipe.errors import CorruptError
-from imgpipe.formats.jpegs.markers import JpegError
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.jpegs.markers import JpegError, UnsupportedError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.decoding import codec_of
 from imgpipe.formats.tiff.describing import Description, described
@@ -69,6 +69,8 @@ def _held(description: Description, most: int, file: BinaryIO, name: str) -> int
         first = int(layout.offsets.read(file, name)[0])
         try:
             return _LIBRARY_BYTES + memory_of(layout, file, first)
+        except UnsupportedError as error:
+            raise FormatError(f"{name}: {error}; convert the file first") from error
         except JpegError as error:
             raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from error
     held = 0 if layout.is_raw else layout.across * layout.planes * layout.segment_bytes

@@ -6,7 +6,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from imgpipe.errors import CorruptError
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.jpegs.markers import UnsupportedError
 from imgpipe.formats.raw import read_fully
 from imgpipe.formats.tiff.decoding import DecodeError, decoded
 from imgpipe.formats.tiff.describing import Description
@@ -120,8 +121,10 @@ class Segments:
         rows, columns = segment.box.shape
         try:
             found = decoded(self._layout, data, rows, columns)
+        except UnsupportedError as error:
+            raise FormatError(f"{self._name}: {error}; convert the file first") from error
         except DecodeError as error:
-            raise self.damaged(segment, str(error)) from error
+            raise self.damaged(segment, error) from error
         if self._keeps:
             if segment.box.y0 != self._row:
                 self._kept.clear()

@@ -10,7 +10,7 @@ from isal import isal_zlib
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import JpegError, read_header
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows, is_there
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.tiff.decoding import DEFLATE, JPEG, OLD_JPEG, DecodeError, rows_of
 from imgpipe.formats.tiff.describing import Description
 from imgpipe.formats.tiff.layout import Layout, Segment
@@ -91,11 +91,17 @@ class Scanned:
         self, layout: Layout, segment: Segment, file: BinaryIO, offset: int, count: int
     ) -> None:
         self._lines: Scanlines | None = None
-        self._copy = NamelessFile()
+        self._shape = (*segment.box.shape, layout.depth)
+        try:
+            self._copy = NamelessFile()
+        except OSError as error:
+            raise no_room("a strip of JPEG", error) from error
         try:
             self._fill(layout, file, offset, count)
-            self._shape = (*segment.box.shape, layout.depth)
             self._lines = Scanlines(self._copy.path, self._shape)
+        except OSError as error:
+            self.close()
+            raise no_room("a strip of JPEG", error) from error
         except BaseException:
             self.close()
             raise
