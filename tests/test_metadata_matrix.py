@@ -49,7 +49,7 @@ TABLE = {
     "tiff": Holds(".tif", texts=False),
     "webp": Holds(".webp", texts=False),
     "avif": Holds(".avif", texts=False),
-    "jpegxl": Holds(".jxl", icc=False, texts=False),
+    "jpegxl": Holds(".jxl", texts=False),
 }
 
 
