@@ -16,6 +16,7 @@ from imgpipe.density import (
     density_from_metres,
 )
 from imgpipe.geo import Geo, Move
+from imgpipe.texts import Text
 
 __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density_from_metres"]
 
@@ -27,16 +28,6 @@ _EXIF_MARK = b"Exif\0\0"  # stands before the block in JPEG, and in some files o
 _log = logging.getLogger(__name__)
 
 Colour = Literal["gray", "rgb", "cmyk", "other"]
-
-
-@dataclass(frozen=True)
-class Text:
-    """One entry of text that travels with an image, such as an author or a title."""
-
-    keyword: str
-    text: str
-    language: str = ""
-    translated: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ VOCABULARY = {
     "refusals",
     "registry",
     "streams",
+    "texts",
     "tracebacks",
     "values",
     "workspace",

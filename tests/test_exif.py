@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from imgpipe import exif
 from imgpipe.density import density_from_dpi
 from imgpipe.exif import Exif, Field
+from imgpipe.texts import Text
 
 ORDERS = ("<", ">")
 MAKER_NOTE = b"Maker\0" + bytes(range(200))
@@ -139,6 +140,18 @@ def test_a_density_in_centimetres() -> None:
     block = Exif("<", fields | {0x0128: Field.of(3, 3, "<")}).block()
     assert exif.density(block) == density_from_dpi(254, 254)
     assert exif.density(Exif("<", fields | {0x0128: Field.of(3, 1, "<")}).block()) is None
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_texts_are_added_where_there_is_none(order: Any) -> None:
+    texts = [Text("Title", "Portrait"), Text("Author", "Señor"), Text("other", "x")]
+    for block in (sample(order).block(), None):
+        made = seen(exif.with_texts(block, texts) or b"")
+        assert made[0x010D] == "Portrait"
+        assert made[0x013B].encode("latin-1") == "Señor".encode()
+    changed = exif.with_texts(exif.with_texts(None, texts), [Text("Title", "other")])
+    assert seen(changed or b"")[0x010D] == "Portrait"
+    assert exif.with_texts(None, texts[2:]) is None
 
 
 @pytest.mark.parametrize("order", ORDERS)

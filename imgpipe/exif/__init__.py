@@ -5,12 +5,14 @@ what cannot be read is ignored, and nothing is read or written twice.
 """
 
 from imgpipe.exif.editing import (
+    TEXT_TAGS,
     density,
     orientation,
     oriented,
     swapped,
     with_density,
     with_size,
+    with_texts,
     without_colour,
     without_orientation,
     without_places,
@@ -20,6 +22,7 @@ from imgpipe.exif.fields import Exif, Field, parse
 from imgpipe.exif.previews import without_previews
 
 __all__ = [
+    "TEXT_TAGS",
     "Exif",
     "Field",
     "density",
@@ -29,6 +32,7 @@ __all__ = [
     "swapped",
     "with_density",
     "with_size",
+    "with_texts",
     "without_colour",
     "without_orientation",
     "without_places",

@@ -7,6 +7,7 @@ notes of their own. A directory that grows is moved to the end. What is removed 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from fractions import Fraction
 
 from imgpipe.density import METRES_PER_INCH, Density, density_from_dpi
@@ -21,8 +22,10 @@ from imgpipe.exif.fields import (
     directory_at,
     directory_of,
 )
+from imgpipe.texts import Text
 
 __all__ = [
+    "TEXT_TAGS",
     "density",
     "directories",
     "orientation",
@@ -31,11 +34,22 @@ __all__ = [
     "swapped",
     "with_density",
     "with_size",
+    "with_texts",
     "without_colour",
     "without_orientation",
     "without_places",
     "without_sensor",
 ]
+
+TEXT_TAGS = {
+    "Title": 0x010D,
+    "Description": 0x010E,
+    "Software": 0x0131,
+    "Author": 0x013B,
+    "Artist": 0x013B,
+    "Copyright": 0x8298,
+}
+"""Tags of the first directory for texts, by the keyword of the text."""
 
 _ORIENTATION = 0x0112
 _DENSITY, _UNIT = (0x011A, 0x011B), 0x0128
@@ -43,7 +57,7 @@ _FOCAL_PLANE = (0xA20E, 0xA20F)
 _SIZES = {DETAIL: (0xA003, 0xA002), 0: (0x0101, 0x0100)}  # tags of height and width
 _PLACES = (0x9214, 0xA214)  # areas of the subject
 _COLOUR = (0x012D, 0x013E, 0x013F, 0x0211, 0x0214)  # curves, primaries and coefficients
-_SHORT, _LONG, _RATIONAL = 3, 4, 5
+_ASCII, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
 _INCH, _CENTIMETRE = 2, 3
 
 
@@ -97,6 +111,23 @@ def with_density(block: bytes | None, wanted: Density) -> bytes:
             _put(made, main, tag, fields.pop(tag), order)
     if fields:
         _add(made, main, fields, order)
+    return bytes(made)
+
+
+def with_texts(block: bytes | None, texts: Iterable[Text]) -> bytes | None:
+    """Return the block with texts that EXIF has tags for, unless it says something there."""
+    order: ByteOrder = ">" if block is None else directory_of(block)[0]
+    fields: dict[int, Field] = {}
+    for each in texts:
+        if each.keyword in TEXT_TAGS:
+            fields.setdefault(TEXT_TAGS[each.keyword], Field.of(_ASCII, each.text, order))
+    if block is None:
+        return _new(fields) if fields else None
+    _, main = directory_of(block)
+    missing = {tag: field for tag, field in fields.items() if tag not in main.entries}
+    made = bytearray(block)
+    if missing:
+        _add(made, main, missing, order)
     return bytes(made)
 
 

@@ -1,4 +1,4 @@
-"""EXIF for containers that have no other place for the resolution, or for the orientation."""
+"""EXIF for containers that have no other place for resolution, orientation and texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def exif_of(known: Metadata, name: str) -> bytes | None:
-    """Return the EXIF block that also says the resolution and the orientation of an image.
+    """Return the EXIF block that also says resolution, orientation and texts of an image.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ def exif_of(known: Metadata, name: str) -> bytes | None:
             block = exif.with_density(block, known.pixels_per_metre)
         if known.orientation != (1 if block is None else exif.orientation(block)):
             block = exif.oriented(block, known.orientation)
+        block = exif.with_texts(block, known.texts)
     except ValueError as error:
         _log.warning("%s: left out damaged EXIF: %s", name, error)
         return None

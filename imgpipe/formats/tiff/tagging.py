@@ -25,7 +25,6 @@ from imgpipe.image import ImageInfo
 
 __all__ = ["NODATA", "described"]
 
-_TEXTS = {"Description": 270, "Software": 305, "Author": 315, "Artist": 315, "Copyright": 33432}
 _X, _Y, _UNIT, _NO_UNIT, _INCH = 282, 283, 296, 1, 2
 _ORIENTATION, _WHITE, _PRIMARIES, _XMP, _ICC, NODATA = 274, 318, 319, 700, 34675, 42113
 _GEO_KEYS = 34735
@@ -48,8 +47,8 @@ def described(info: ImageInfo) -> Directory:
     if metadata.exif is not None:
         _add_exif(made, metadata.exif)
     for each in metadata.texts:
-        if each.keyword in _TEXTS:
-            made.tags.setdefault(_TEXTS[each.keyword], text(each.text))
+        if each.keyword in exif.TEXT_TAGS:
+            made.tags.setdefault(exif.TEXT_TAGS[each.keyword], text(each.text))
     made.tags[_ORIENTATION] = shorts(metadata.orientation)
     made.tags |= _density(info)
     if metadata.chromaticities is not None:
