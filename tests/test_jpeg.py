@@ -206,6 +206,19 @@ def test_truncated_large_files_are_told(kind: str, tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize("small", [0, 1_000_000])
+def test_a_file_of_very_many_scans_is_refused(
+    small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_SMALL", small)
+    path = saved(tmp_path / "a.jpg", 30, 20, progressive=True)
+    content = path.read_bytes()
+    last = content.rindex(b"\xff\xda")
+    path.write_bytes(content[:-2] + content[last:-2] * 500 + content[-2:])
+    with pytest.raises(CorruptError, match=r"a\.jpg: the file is damaged: .* more than 500 scans"):
+        read(path)
+
+
 @pytest.mark.usefixtures("as_large")
 def test_corrupt_large_files_are_told(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", 301, 173)

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from imgpipe.errors import CorruptError
 from imgpipe.formats.jpeg.groups import GroupSource, in_groups
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
+from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows
 from imgpipe.formats.nameless import NamelessFile, no_room
@@ -88,6 +89,9 @@ class ScanlineRows:
         self._lines: Scanlines | None = None
         self._file = source.origin.open(0)
         try:
+            if not source.header.at_once:
+                strict.check_scans(iter(lambda: self._file.read(_PIECE_BYTES), b""))
+                self._file.seek(0)
             self._lines = Scanlines(self._path(bare=source.bare), source.info.shape)
         except BaseException as error:
             self.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -30,11 +31,12 @@ from imgpipe.formats.jpegs.scanlines import Scanlines, is_there
 from imgpipe.formats.nameless import NamelessFile
 from imgpipe.image import Pixels
 
-__all__ = ["check_kind", "decode", "decode_header", "joined"]
+__all__ = ["check_kind", "check_scans", "decode", "decode_header", "joined"]
 
 _SPACES = {1: "Gray", 3: "RGB", 4: "CMYK"}
 _SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # all pixels were there before
-_MOST_SCANS = 500  # more are an attack: each passes over all pixels
+_SCAN = bytes((0xFF, SOS))
+_MOST_SCANS = 500
 
 
 def decode(
@@ -84,8 +86,8 @@ def decode(
     shape = header.height, header.width, len(header.components)
     if out is not None and out.shape != shape:
         raise JpegError(f"it declares {header.width} x {header.height} x {shape[2]}")
-    if not header.at_once and bytes(whole).count(bytes((0xFF, SOS))) > _MOST_SCANS:
-        raise JpegError(f"it has more than {_MOST_SCANS} scans")
+    if not header.at_once:
+        check_scans([whole])
     if header.precision == 8:
         return _decoded(whole, header, out, surplus=surplus)
     return _decoded_12_bit(whole, header, out)
@@ -120,6 +122,23 @@ def check_kind(header: Header) -> None:
         )
     if header.arithmetic and header.precision == 12:
         raise UnsupportedError("it is arithmetic JPEG of 12 bits, which imgpipe does not read")
+
+
+def check_scans(pieces: Iterable[bytes | memoryview]) -> None:
+    """Refuse data with more scans than any encoder makes: each of them passes over all pixels.
+
+    Raises
+    ------
+    JpegError
+        If there are too many.
+    """
+    count, after = 0, b""
+    for piece in pieces:
+        data = after + bytes(piece)
+        count += data.count(_SCAN)
+        after = data[-1:]
+        if count > _MOST_SCANS:
+            raise JpegError(f"it has more than {_MOST_SCANS} scans")
 
 
 def joined(
