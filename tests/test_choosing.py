@@ -101,23 +101,23 @@ def test_a_format_is_one_file_and_one_line(
 ) -> None:
     line = Member(
         "tests.toy_format",
-        "PNM.",
-        name="PNM",
-        suffixes=(".pnm", ".ppm"),
-        magic=(b"P6\n", b"P5\n"),
+        "Toy.",
+        name="Toy",
+        suffixes=(".toy", ".tny"),
+        magic=(b"T6\n", b"T5\n"),
     )
-    known(monkeypatch, pnm=line)
+    known(monkeypatch, toy=line)
     photo = noise((61, 53, 3), "uint8")
     imgpipe.write(photo, tmp_path / "in.png")
     imgpipe.run(
-        tmp_path / "in.png", blur(2), tmp_path / "a.ppm", save={"comment": "hello"}, **options
+        tmp_path / "in.png", blur(2), tmp_path / "a.tny", save={"comment": "hello"}, **options
     )
-    content = (tmp_path / "a.ppm").read_bytes()
-    assert content == b"P6\n# hello 0.5\n53 61\n255\n" + blur(2)(photo).tobytes()
-    imgpipe.run(tmp_path / "a.ppm", invert(), tmp_path / "b.png", **options)
+    content = (tmp_path / "a.tny").read_bytes()
+    assert content == b"T6\n# hello 0.5\n53 61\n255\n" + blur(2)(photo).tobytes()
+    imgpipe.run(tmp_path / "a.tny", invert(), tmp_path / "b.png", **options)
     np.testing.assert_array_equal(imgpipe.read(tmp_path / "b.png"), 255 - blur(2)(photo))
     np.testing.assert_array_equal(imgpipe.read(io.BytesIO(content)), blur(2)(photo))
-    with pytest.raises(UsageError, match="PNM supports 1 and 3 channels, not 4"):
-        imgpipe.write(noise((3, 4, 4), "uint8"), tmp_path / "c.ppm")
+    with pytest.raises(UsageError, match="Toy supports 1 and 3 channels, not 4"):
+        imgpipe.write(noise((3, 4, 4), "uint8"), tmp_path / "c.tny")
     with pytest.raises(CorruptError, match="ends within its header"):
         imgpipe.read(io.BytesIO(content[:20]))

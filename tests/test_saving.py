@@ -123,8 +123,8 @@ def site(tmp_path: Path) -> Path:
     info = tmp_path / "site" / "toy-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[imgpipe.formats]\npnm = toy_pnm\n")
-    (tmp_path / "site" / "toy_pnm.py").write_text(PACKAGE.read_text())
+    (info / "entry_points.txt").write_text("[imgpipe.formats]\ntoy = toy_made\n")
+    (tmp_path / "site" / "toy_made.py").write_text(PACKAGE.read_text())
     np.save(tmp_path / "in.npy", np.arange(60, dtype=np.uint8).reshape(4, 5, 3))
     return tmp_path
 
@@ -140,31 +140,31 @@ def imgpipe_with(site: Path, *args: str, **more: str) -> str:
 
 
 def test_a_format_of_another_package_has_options_help_and_completion(site: Path) -> None:
-    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "--comment", "hello", "-j", "2")
-    assert "o.ppm: 5 x 4 x 3 uint8" in said
-    assert (site / "o.ppm").read_bytes().startswith(b"P6\n# hello 0.5\n5 4\n255\n\xff\xfe")
-    said = imgpipe_with(site, "invert", "o.ppm", "-o", "back.npy", "-j", "2")
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.tny", "--comment", "hello", "-j", "2")
+    assert "o.tny: 5 x 4 x 3 uint8" in said
+    assert (site / "o.tny").read_bytes().startswith(b"T6\n# hello 0.5\n5 4\n255\n\xff\xfe")
+    said = imgpipe_with(site, "invert", "o.tny", "-o", "back.npy", "-j", "2")
     assert np.array_equal(np.load(site / "back.npy"), np.load(site / "in.npy")), said
-    assert "PNM: A line of text in the header." in imgpipe_with(site, "blur", "--help")
-    assert "PNM (.pnm, .ppm)" in imgpipe_with(site, "formats")
-    words = {"COMP_WORDS": "imgpipe invert in.npy -o o.ppm --com", "COMP_CWORD": "5"}
+    assert "Toy: A line of text in the header." in imgpipe_with(site, "blur", "--help")
+    assert "Toy (.toy, .tny)" in imgpipe_with(site, "formats")
+    words = {"COMP_WORDS": "imgpipe invert in.npy -o o.tny --com", "COMP_CWORD": "5"}
     said = imgpipe_with(site, _IMGPIPE_COMPLETE="bash_complete", **words)
     assert said == "plain,--comment\n"
 
 
 def test_its_options_are_checked_and_named(site: Path) -> None:
-    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "--sigma", "2")
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.tny", "--sigma", "2")
     assert "sigma must be a number between 0 and 1, not 2" in said
     said = imgpipe_with(site, "invert", "in.npy", "-o", "o.png", "--comment", "hello")
     assert "o.png: PNG has no option 'comment'; its options: compression" in said
-    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.ppm", "-O", "quality=3")
-    assert "o.ppm: PNM has no option 'quality'; its options: comment, sigma" in said
+    said = imgpipe_with(site, "invert", "in.npy", "-o", "o.tny", "-O", "quality=3")
+    assert "o.tny: Toy has no option 'quality'; its options: comment, sigma" in said
     # Both have a sigma: it is that of the filter, and the format's has its second spelling.
     said = imgpipe_with(
-        site, "run", "blur", "in.npy", "-o", "o.ppm", "--sigma", "2", "-O", "sigma=1"
+        site, "run", "blur", "in.npy", "-o", "o.tny", "--sigma", "2", "-O", "sigma=1"
     )
-    assert "o.ppm: 5 x 4 x 3 uint8" in said
-    assert (site / "o.ppm").read_bytes().startswith(b"P6\n# made 1.0\n")
+    assert "o.tny: 5 x 4 x 3 uint8" in said
+    assert (site / "o.tny").read_bytes().startswith(b"T6\n# made 1.0\n")
 
 
 def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[str]) -> None:

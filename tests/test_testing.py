@@ -82,7 +82,7 @@ def test_a_fault_of_a_filter_is_found(fault: str) -> None:
 
 # --- formats -----------------------------------------------------------------------------
 
-PPM, COUNT = OF_THE_PAGES["FORMAT"], itertools.count(1)
+PLAIN, COUNT = OF_THE_PAGES["FORMAT"], itertools.count(1)
 
 
 class Mirrored(RawSource):
@@ -104,26 +104,26 @@ class Tall:
 
 
 def with_counter(target, info):
-    return PPM.write(target, info, maximum=next(COUNT))
+    return PLAIN.write(target, info, maximum=next(COUNT))
 
 
 def with_a_file_beside(target, info):
     Path(f"{target.name}.lock").touch()
-    return PPM.write(target, info)
+    return PLAIN.write(target, info)
 
 
 def unexplained(target, info, *, quality: int = 90):
-    return PPM.write(target, info)
+    return PLAIN.write(target, info)
 
 
 def mirrored(origin, max_pixels=None):
-    found = PPM.read(origin, max_pixels)
+    found = PLAIN.read(origin, max_pixels)
     return Mirrored(found.info, found.layout, found.origin) if origin.reference else found
 
 
 def careless(origin, max_pixels=None):
     try:
-        return PPM.read(origin, max_pixels)
+        return PLAIN.read(origin, max_pixels)
     except InputError:
         raise ValueError("bad file") from None
 
@@ -137,7 +137,7 @@ FORMATS = {
     "bytes that change": (
         "test_bytes_depend_on_the_image_alone",
         "other bytes with",
-        replace(PPM, write=with_counter),
+        replace(PLAIN, write=with_counter),
     ),
     "a unit of all rows": (
         "test_unit_depends_on_the_image_alone",
@@ -147,32 +147,32 @@ FORMATS = {
     "boxes that do not fit together": (
         "test_sources_give_the_same_in_any_order",
         "only Box.* values differ, the first at",
-        replace(PPM, read=mirrored),
+        replace(PLAIN, read=mirrored),
     ),
     "errors of other kinds": (
         "test_damaged_files_are_told",
         "cut to 0 of .* bytes: ValueError.*instead of an InputError",
-        replace(PPM, read=careless, magic=()),
+        replace(PLAIN, read=careless, magic=()),
     ),
     "no limit": (
         "test_too_large_images_are_refused",
         "max_pixels=1 has no effect",
-        replace(PPM, read=lambda origin, max_pixels: PPM.read(origin)),
+        replace(PLAIN, read=lambda origin, max_pixels: PLAIN.read(origin)),
     ),
     "a file that is left": (
         "test_what_is_not_committed_leaves_nothing",
-        r"left \['image.ppm.lock'\]",
-        replace(PPM, write=with_a_file_beside),
+        r"left \['image.plain.lock'\]",
+        replace(PLAIN, write=with_a_file_beside),
     ),
     "magic of others": (
         "test_is_recognized",
         "not recognized",
-        replace(PPM, magic=(b"P4\n",)),
+        replace(PLAIN, magic=(b"P4\n",)),
     ),
     "an option without help": (
         "test_options_have_defaults_and_help",
         "quality has no line of help",
-        replace(PPM, write=unexplained),
+        replace(PLAIN, write=unexplained),
     ),
 }
 
@@ -184,9 +184,9 @@ def test_a_fault_of_a_format_is_found(fault: str) -> None:
 
 
 def test_a_format_that_can_only_be_read_needs_a_sample() -> None:
-    one = replace(PPM, write=None)
+    one = replace(PLAIN, write=None)
     must_fail(FormatSuite, "test_damaged_files_are_told", "give the suite a sample", format=one)
-    sample = b"P6\n3 2\n255\n" + bytes(range(18))
+    sample = b"PLAIN 3 2 255\n" + bytes(range(18))
     check_format(one, sample=sample, executor="threads")
 
 

@@ -1,4 +1,4 @@
-"""PNM as a package would add it: one file, gray or RGB of 8 bits, with two options."""
+"""A format as a package would add it: one file, gray or RGB of 8 bits, with two options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
                 raise CorruptError(f"{origin.name}: ends within its header; get a fresh copy")
             fields += line.partition(b"#")[0].split()
         offset = file.tell()
-    colour = fields[0] == b"P6"
+    colour = fields[0] == b"T6"
     width, height = map(int, fields[1:3])
     check_pixels(height, width, origin.name, max_pixels)
     channels = 3 if colour else 1
@@ -44,15 +44,15 @@ def open_sink(
     sigma: Annotated[float, Between(0, 1), "A number that a filter has too."] = 0.5,
 ) -> Sink:
     """Write the header."""
-    kind = "P6" if info.channels == 3 else "P5"
+    kind = "T6" if info.channels == 3 else "T5"
     header = f"{kind}\n# {comment} {sigma}\n{info.width} {info.height}\n255\n"
     return raw_sink(target, info, header.encode())
 
 
 FORMAT = Format(
-    "PNM",
-    (".pnm", ".ppm"),
-    (b"P6\n", b"P5\n"),
+    "Toy",
+    (".toy", ".tny"),
+    (b"T6\n", b"T5\n"),
     open_source,
     open_sink,
     dtypes=("uint8",),
