@@ -225,6 +225,26 @@ FORMATS = Registry(
                 ),
             ),
         ),
+        "pnm": Member(
+            "imgpipe.formats.pnm",
+            "PNM: PBM, PGM, PPM and PAM, read and written in place.",
+            name="PNM",
+            suffixes=(".pnm", ".ppm", ".pgm", ".pbm", ".pam"),
+            magic=(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7"),
+        ),
+        "bmp": Member(
+            "imgpipe.formats.bmp",
+            "BMP, read and written in place.",
+            name="BMP",
+            suffixes=(".bmp", ".dib"),
+            magic=(b"BM",),
+        ),
+        "tga": Member(
+            "imgpipe.formats.tga",
+            "TGA, read and written in place.",
+            name="TGA",
+            suffixes=(".tga",),
+        ),
         "npy": Member(
             "imgpipe.formats.npy",
             "NumPy array, read and written in place.",
