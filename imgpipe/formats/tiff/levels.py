@@ -18,7 +18,8 @@ from imgpipe.image import ImageInfo, Metadata, Pixels
 
 __all__ = ["Reducer", "halved", "levels_of"]
 
-_WIDE = 4  # bytes of integers whose sums need none wider
+_WIDE = 4  # bytes of integers that have no type for sums
+_BAND_SAMPLES = 1 << 18
 
 
 def levels_of(info: ImageInfo, tile: tuple[int, int]) -> Iterator[ImageInfo]:
@@ -46,9 +47,11 @@ class Reducer:
 
     def place(self, box: Box, pixels: Pixels) -> None:
         """Write `pixels` of `box`, whose first row and column are even."""
-        small = halved(pixels, self.info)
-        y, x = box.y0 // 2, box.x0 // 2
-        self.scratch.place(Box(y, x, y + small.shape[0], x + small.shape[1]), small)
+        rows = max(1, _BAND_SAMPLES // (2 * box.width * self.info.channels)) * 2
+        for band in box.cut(rows, box.width):
+            small = halved(pixels[band.within(box)], self.info)
+            y, x = band.y0 // 2, band.x0 // 2
+            self.scratch.place(Box(y, x, y + small.shape[0], x + small.shape[1]), small)
 
 
 def halved(pixels: Pixels, info: ImageInfo) -> Pixels:
@@ -73,10 +76,29 @@ def halved(pixels: Pixels, info: ImageInfo) -> Pixels:
     if info.nodata is not None or pixels.dtype.kind == "f":
         return _of_data(pixels, info.nodata)
     if pixels.itemsize < _WIDE:
-        wide = np.uint16 if pixels.dtype == np.uint8 else np.int32
-        return _divided(_sums(pixels.astype(wide)), 4).astype(pixels.dtype)
+        return _of_small(pixels)
     rest = _sums(pixels & 3)  # the sum itself may not fit
     return _sums(pixels >> 2) + _divided(rest, 4, _sums(pixels >> 2))
+
+
+def _of_small(pixels: Pixels) -> Pixels:
+    """Return the means of integers of 8 or 16 bits.
+
+    Every pixel is added to its right neighbour, although only every second sum is needed: this goes
+    through memory in one piece.
+    """
+    rows, columns, channels = pixels.shape
+    wide = np.uint16 if pixels.dtype == np.uint8 else np.int32
+    tall = np.add(pixels[::2], pixels[1::2], dtype=wide).reshape(-1)
+    total = tall[:-channels] + tall[channels:]
+    mean = total >> 2
+    mean &= 1  # so that a half goes to the even one
+    mean += total
+    mean += 1
+    mean >>= 2
+    made = np.empty(tall.shape, pixels.dtype)
+    np.copyto(made[:-channels], mean, casting="unsafe")
+    return np.ascontiguousarray(made.reshape(rows // 2, columns // 2, -1)[..., :channels])
 
 
 def _sums(pixels: Pixels) -> Pixels:
