@@ -465,6 +465,30 @@ def test_tiled_equals_whole(tmp_path: Path, options: dict[str, Any], pool: Execu
     assert_array_equal(imgpipe.read(out), expected)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_files_that_libtiff_wrote(mode: str) -> None:
+    kinds = {"1": ("tiff_ccitt", "group3", "group4", "packbits", "tiff_lzw")}
+    plain = (None, "tiff_lzw", "tiff_adobe_deflate")
+    channels = {"LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "YCbCr": 3}.get(mode, 1)
+    array = np.squeeze(np.repeat(RAMP, 2, axis=2)[..., :channels])
+    array = array > 80 if mode == "1" else array.astype(np.uint16) * 200 if "16" in mode else array
+    image = Image.fromarray(array)
+    if mode not in ("1", "I;16"):
+        image = Image.frombytes(mode, image.size, np.ascontiguousarray(array).tobytes())
+    if mode == "P":
+        image.putpalette(noise((256, 3), "uint8").tobytes())
+    jpeg = ("jpeg",) if mode in ("L", "RGB", "RGBA", "CMYK", "YCbCr") else ()
+    for compression in (*kinds.get(mode, plain), *jpeg):
+        out = io.BytesIO()
+        image.save(out, "TIFF", compression=compression)
+        with Image.open(io.BytesIO(out.getvalue())) as back:
+            expected = np.asarray(back.convert("RGB") if mode in ("P", "YCbCr") else back)
+        expected = expected * np.uint8(255) if mode == "1" else expected
+        made = imgpipe.read(io.BytesIO(out.getvalue()))
+        off = np.abs(np.squeeze(made).astype(int) - expected)
+        assert off.max() <= (mode == "YCbCr"), compression  # whose rounding differs
+
+
 @pytest.mark.skipif(not LIBTIFF, reason="IMGPIPE_CORPORA has no folder libtiffpic")
 def test_pictures_of_libtiff() -> None:
     """Each is an image, the same as tifffile reads and the specification means, or refused."""

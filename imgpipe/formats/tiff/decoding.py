@@ -28,6 +28,7 @@ __all__ = [
     "OLD_JPEG",
     "DecodeError",
     "codec_of",
+    "copies_of",
     "decoded",
     "is_available",
     "is_image",
@@ -65,6 +66,8 @@ _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
 OLD_JPEG = 6
 DEFLATE = (8, 32946, 50013)
 
+_COPIES = {"jpeg2k": 4, "lzw": 2, "jpegxl": 2, "webp": 1}
+
 OF_RGB = ("jpeg", "webp", "jpegxl")
 """Codecs that give RGB whatever they store."""
 
@@ -91,6 +94,11 @@ def codec_of(compression: int) -> str | None:
     if compression in JPEG:
         return "jpeg"
     return (_OF_BYTES | _OF_IMAGES | _OF_FAXES | {_LERC: "lerc"}).get(compression)
+
+
+def copies_of(compression: int) -> int:
+    """Return how many copies of a segment its codec holds beside data and result, about."""
+    return _COPIES.get(codec_of(compression) or "", 0)
 
 
 def is_image(compression: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.jpegs.markers import JpegError, UnsupportedError
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.tiff.decoding import codec_of
+from imgpipe.formats.tiff.decoding import codec_of, copies_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.layout import Given, Layout
 from imgpipe.formats.tiff.pages import opened_page
@@ -270,7 +270,8 @@ def _decode_bytes(description: Description, largest: int) -> int:
         return _LIBRARY_BYTES + tables
     pixels = layout.rows * layout.columns * info.channels * info.dtype.itemsize
     expanded = _EXPANDING_BYTES if description.expansion.is_needed else 0
-    return _LIBRARY_BYTES + tables + largest + 2 * layout.segment_bytes + pixels + expanded
+    decoded = (2 + copies_of(layout.compression)) * layout.segment_bytes
+    return _LIBRARY_BYTES + tables + largest + decoded + pixels + expanded
 
 
 def _details(layout: Layout) -> dict[str, str]:
