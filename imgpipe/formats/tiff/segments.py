@@ -160,8 +160,9 @@ class Segments:
 
     def damaged(self, segment: Segment, reason: object) -> CorruptError:
         """Return the error for a segment that cannot be decoded."""
-        noun = "tile" if self._layout.tiled else "strip"
+        y, x = segment.box.y0, segment.box.x0
+        place = f"tile at row {y}, column {x}" if self._layout.tiled else f"strip at row {y}"
         return CorruptError(
-            f"{self._name}: the file is damaged: the {noun} at {segment.box} cannot be decoded "
-            f"({reason}); get a fresh copy"
+            f"{self._name}: the file is damaged: the {place} cannot be decoded ({reason}); "
+            "get a fresh copy"
         )
