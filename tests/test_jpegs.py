@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgpipe.formats.jpegs import encoding, markers, strict
+from imgpipe.formats.jpegs import encoding, markers, restarts, strict
 from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.formats.jpegs.scanlines import Scanlines
@@ -106,6 +106,35 @@ def test_a_rare_subsampling_is_decoded_and_its_damage_is_an_error() -> None:
     assert np.array_equal(strict.decode(data), 255 - by_pillow(data))
     with pytest.raises(JpegError, match="too early"):
         strict.decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("markers_at", [{"rows": 1}, {"rows": 3}, {"blocks": 3}, {"blocks": 1}])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_rows_between_restart_markers_are_those_of_the_whole(
+    channels: int, markers_at: dict[str, int]
+) -> None:
+    options = {f"restart_marker_{key}": value for key, value in markers_at.items()}
+    rng = np.random.default_rng(0)
+    for ratio in (0, 1, 2) if channels == 3 else (0,):
+        pixels = np.repeat(noise((120, 97, channels), "uint8"), 4, 0).squeeze()[:477]
+        out = io.BytesIO()
+        mode = {1: "L", 3: "RGB", 4: "CMYK"}[channels]
+        Image.fromarray(pixels, mode).save(out, "JPEG", subsampling=ratio, **options)
+        whole, index = strict.decode(out.getvalue()), restarts.index_of(io.BytesIO(out.getvalue()))
+        assert index is not None
+        for _ in range(8):
+            y0, y1 = sorted(rng.choice(478, 2, replace=False).tolist())
+            assert np.array_equal(index.read(io.BytesIO(out.getvalue()), y0, y1), whole[y0:y1])
+
+
+@pytest.mark.parametrize("change", [b"", b"\xff\xd0", b"\xff\xd5", b"\xff\xc0"])
+def test_a_missing_or_wrong_restart_marker_leaves_no_index(change: bytes) -> None:
+    recipe = Recipe(3, 90)
+    data = joined(recipe, noise((200, 50, 3), "uint8"))
+    assert restarts.index_of(io.BytesIO(data)) is not None
+    at = data.index(b"\xff\xd2")
+    assert restarts.index_of(io.BytesIO(data[:at] + change + data[at + 2 :])) is None
+    assert restarts.index_of(io.BytesIO(data[:-2])) is None
 
 
 def test_damage_is_an_error() -> None:

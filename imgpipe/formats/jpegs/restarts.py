@@ -20,7 +20,9 @@ from imgpipe.image import Pixels
 
 __all__ = ["Index", "index_of"]
 
-_GROUP_ROWS, _GROUP_INTERVALS = 256, 8  # that are decoded at once, at least
+_GROUP_ROWS = 256
+_GROUP_BYTES = 16 << 20  # of pixels that are decoded at once, unless they are very few rows
+_GROUP_STRETCHES = 4  # fewer would be half decoded in vain
 _PIECE_BYTES = 4 << 20
 _END = bytes((0xFF, EOI))
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
@@ -43,6 +45,8 @@ class Index:
     margin : int
         Rows above and below that are decoded too, because their colours have a part in the rows
         beside them.
+    group_rows : int
+        Rows that had better be decoded at once.
     head : bytes
         The header, without metadata.
     sof : int
@@ -56,15 +60,10 @@ class Index:
     stretch: int
     intervals: int
     margin: int
+    group_rows: int
     head: bytes
     sof: int
     places: tuple[int, ...]
-
-    @property
-    def group_rows(self) -> int:
-        """Rows that had better be decoded at once."""
-        rows = max(_GROUP_ROWS, self.stretch * -(-_GROUP_INTERVALS // self.intervals))
-        return -(-rows // self.stretch) * self.stretch
 
     @property
     def group_bytes(self) -> int:
@@ -135,7 +134,10 @@ def index_of(file: BinaryIO) -> Index | None:
     file.seek(0)
     head, sof = _bare(file.read(header.start), header)
     same = len({each.down for each in header.components}) == 1
-    return Index(header.height, header.mcu[0], rows, intervals, int(not same), head, sof, places)
+    group = min(_GROUP_ROWS, _GROUP_BYTES // (header.width * len(header.components)))
+    group = max(group // rows, _GROUP_STRETCHES) * rows
+    margin = int(not same)
+    return Index(header.height, header.mcu[0], rows, intervals, margin, group, head, sof, places)
 
 
 def _places(file: BinaryIO, header: Header, intervals: int) -> tuple[int, ...]:
