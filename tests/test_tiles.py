@@ -139,7 +139,7 @@ def test_whatever_the_order_of_receipts_each_tile_is_decoded_once_and_there(
     parts = Parts((Tiler(info, stages, after.height, after.width, rows, (16, 16)),))
     source: Any = RandomArray(info, noise(info.shape, "uint16"))
     use = TileUse(parts, info, grain)
-    feed = TilesFeed(source, use, count=len(parts), ahead=window, shared=False)
+    feed = TilesFeed(source, use, count=len(parts), window=window, shared=False)
     feed.start(None)
     under_way: list[Any] = []
     try:

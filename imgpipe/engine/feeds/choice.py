@@ -118,7 +118,7 @@ def feed_for(
         case "tiles":
             tiles = cast(Tiles, source)
             use = TileUse(parts, tiles.info, tiles.grain)
-            return TilesFeed(tiles, use, count=len(parts), ahead=window, shared=shared)
+            return TilesFeed(tiles, use, count=len(parts), window=window, shared=shared)
         case "opened":
             return OpenedFeed(source)
         case "whole":

@@ -33,8 +33,8 @@ class TilesFeed:
         The tiles that each task needs.
     count : int
         The number of tasks.
-    ahead : int
-        The number of tasks whose tiles are held beside those of the next one.
+    window : int
+        The number of tasks under way at once.
     shared : bool
         Whether the tiles must be visible to other processes.
     """
@@ -42,10 +42,10 @@ class TilesFeed:
     reads = False
 
     def __init__(
-        self, source: Tiles, use: TileUse, *, count: int, ahead: int, shared: bool
+        self, source: Tiles, use: TileUse, *, count: int, window: int, shared: bool
     ) -> None:
         self._source, self._use, self._count, self._shared = source, use, count, shared
-        self._rows = use.most_rows(ahead)
+        self._rows = _rows(use, window)
         self._buffers: Buffers | None = None
         self._given, self._begun = 0, 0
         self._needed = use.of(0)
@@ -54,10 +54,10 @@ class TilesFeed:
         self._taken = np.zeros(self._rows * use.across, bool)
 
     @staticmethod
-    def cost(use: TileUse, ahead: int, tiler: Tiler) -> Cost:
+    def cost(use: TileUse, window: int, tiler: Tiler) -> Cost:
         """Return the memory of the ring, and of input that is at both ends of it."""
         copied = tiler.most_needed * pixel_bytes(tiler.info)
-        return Cost(shared=use.most_rows(ahead) * use.row_bytes, per_worker=copied)
+        return Cost(shared=_rows(use, window) * use.row_bytes, per_worker=copied)
 
     @property
     def over(self) -> bool:
@@ -119,7 +119,12 @@ class TilesFeed:
         return Ring(self._buffers.slots[0], (rows, *info.shape[1:]), info.dtype)
 
 
-def ring_bytes(source: Source, tilers: tuple[Tiler, ...], ahead: int) -> int:
+def ring_bytes(source: Source, tilers: tuple[Tiler, ...], window: int) -> int:
     """Return the memory of the ring of a pass that makes one output or several."""
     use = TileUse(Parts(tilers), source.info, source.grain)
-    return use.most_rows(ahead) * use.row_bytes
+    return _rows(use, window) * use.row_bytes
+
+
+def _rows(use: TileUse, window: int) -> int:
+    """Return the rows of tiles of the ring: half of the window is worked on, or soon will be."""
+    return use.most_rows(window // 2 + 1)
