@@ -30,10 +30,10 @@ _FREE_SHARE = 2  # of the free disk, at most
 
 def worth_keeping(source: Source, goals: tuple[Goal, ...]) -> bool:
     """Whether a scratch file is cheaper than decoding `source` for every pass."""
-    first, *others = _passes(source, goals)
-    if not others or not all(first.y0 <= box.y0 and box.y1 <= first.y1 for box in others):
+    passes = list(_passes(source, goals))
+    info, again = source.info, len(passes) - 1
+    if again < 1 or not all(passes[0].y0 <= box.y0 and box.y1 <= passes[0].y1 for box in passes):
         return False
-    info, again = source.info, len(others)
     decoding = again * decode_ms_of(source) * info.pixels / 1e6
     filing = (_WRITING + again * _READING) * info.nbytes / 1e6
     if decoding - filing < _LEAST_MS or info.nbytes > available_memory() // _CACHED_SHARE:
