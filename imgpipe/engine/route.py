@@ -90,9 +90,14 @@ class Route:
         return self.feed in ("bands", "inline")
 
     def grid(self, unit: tuple[int, int], *, in_order: bool = False) -> Grid:
-        """Return the blocks that tasks should not cut, for units that may leave in order."""
+        """Return the blocks that tasks should not cut, for units that may leave in order.
+
+        A ring of tiles is small if tasks go down the image row by row.
+        """
+        ring = self.feed == "tiles"
+        rows_only = self.streams or (ring and unit[1] == 1)
         grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
-        return Grid((unit[0], 0) if self.streams else unit, grain, in_order)
+        return Grid((unit[0], 0) if rows_only else unit, grain, in_order or ring)
 
     def whole_if_possible(self) -> Route:
         """Return the route that holds a stream in memory instead of a scratch file."""
