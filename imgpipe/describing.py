@@ -169,8 +169,14 @@ def _described(origin: Origin, format: Format, source: Source, contents: Content
         access=source.access,
         grain=source.grain,
         decode_bytes=source.decode_bytes,
-        details=dict(getattr(source, "details", {})),
+        details={**getattr(source, "details", {}), **_turned(source.info)},
     )
+
+
+def _turned(info: ImageInfo) -> dict[str, str]:
+    """Return the orientation of a file whose pixels are turned when they are read."""
+    orientation = info.metadata.orientation
+    return {} if orientation == 1 else {"orientation": f"{orientation}, turned upright"}
 
 
 def _frames(contents: Contents) -> str:

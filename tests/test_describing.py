@@ -25,6 +25,7 @@ def test_it_says_the_size_of_the_upright_image(tmp_path: Path) -> None:
     text = str(found)
     assert "300 x 400 (0.1 megapixels)" in text
     assert "resolution 300 dpi" in text
+    assert "6, turned upright" in text
     assert "because it is small" in text
 
 
