@@ -411,6 +411,41 @@ def test_pages_may_differ_in_size_and_type(compression: str, memory: bool, tmp_p
             assert found.description == f"page {at}"
 
 
+@pytest.mark.parametrize("compression", ["deflate", "none", "jpeg"])
+def test_other_libraries_read_big_tiffs_too(compression: str, tmp_path: Path) -> None:
+    oiio, vips = pytest.importorskip("OpenImageIO"), pytest.importorskip("pyvips")
+    page, path = photo(150, 170), tmp_path / "o.tif"
+    options = checked(compression=compression, tile=64, pyramid=True)
+    made = tiff.album(FileTarget(path), 1_000_000, None, **options)
+    sink = made.frame(about(page, "rgb"))
+    put_in(sink, page)
+    sink.commit()
+    made.commit()
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff
+        pixels, level = (one.asarray() for one in file.series[0].levels[:2])
+    opened = oiio.ImageInput.open(str(path))
+    np.testing.assert_array_equal(opened.read_image("uint8"), pixels)
+    opened.close()
+    np.testing.assert_array_equal(vips.Image.new_from_file(str(path)).numpy(), pixels)
+    np.testing.assert_array_equal(vips.Image.tiffload(str(path), subifd=0).numpy(), level)
+    np.testing.assert_array_equal(cv2.imread(str(path), -1)[..., ::-1], pixels)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_later_pages_that_make_a_file_too_large_are_an_error(tmp_path: Path) -> None:
+    made = tiff.album(FileTarget(tmp_path / "o.tif"), 2, None, **checked(compression="none"))
+    page = photo(90, 70)
+    sink = made.frame(about(page, "rgb"))
+    put_in(sink, page)
+    sink.commit()
+    with pytest.raises(OutputError, match=r"o\.tif: has more than 4 GB, because later pages"):
+        made.frame(ImageInfo(40_000, 40_000, 3, np.dtype(np.uint8), None, "rgb"))
+    made.abort()
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_album_that_is_aborted_leaves_nothing(tmp_path: Path) -> None:
     made = tiff.album(FileTarget(tmp_path / "o.tif"), 2, None)
     page = photo(90, 70)

@@ -51,7 +51,7 @@ def described(info: ImageInfo) -> Directory:
             made.tags.setdefault(exif.TEXT_TAGS[each.keyword], text(each.text))
     made.tags[_ORIENTATION] = shorts(metadata.orientation)
     made.tags |= _density(info)
-    if metadata.chromaticities is not None:
+    if metadata.chromaticities is not None and min(metadata.chromaticities) >= 0:
         x = [Fraction(value).limit_denominator(1_000_000) for value in metadata.chromaticities]
         made.tags |= {_WHITE: rationals(*x[:2]), _PRIMARIES: rationals(*x[2:])}
     if metadata.xmp is not None:

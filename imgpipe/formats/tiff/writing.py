@@ -198,6 +198,7 @@ def _sink(
     end, place = 0, None
     if levels[0].raw:
         end = block.place_raw()
+        file.grown(end)
         place = file.target.place(end)
     else:
         file.target = amendable(file.target)
