@@ -66,7 +66,7 @@ _OF_FAXES = {2: "ccittrle", 3: "ccittfax3", 4: "ccittfax4"}
 OLD_JPEG = 6
 DEFLATE = (8, 32946, 50013)
 
-_COPIES = {"jpeg2k": 4, "lzw": 2, "jpegxl": 2, "webp": 1}
+_COPIES: dict[str, float] = {"jpeg2k": 4, "lzw": 2.5, "jpegxl": 2, "webp": 1}
 
 OF_RGB = ("jpeg", "webp", "jpegxl")
 """Codecs that give RGB whatever they store."""
@@ -96,7 +96,7 @@ def codec_of(compression: int) -> str | None:
     return (_OF_BYTES | _OF_IMAGES | _OF_FAXES | {_LERC: "lerc"}).get(compression)
 
 
-def copies_of(compression: int) -> int:
+def copies_of(compression: int) -> float:
     """Return how many copies of a segment its codec holds beside data and result, about."""
     return _COPIES.get(codec_of(compression) or "", 0)
 

@@ -73,8 +73,10 @@ def _held(description: Description, most: int, file: BinaryIO, name: str) -> int
             raise FormatError(f"{name}: {error}; convert the file first") from error
         except JpegError as error:
             raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from error
-    held = 0 if layout.is_raw else layout.across * layout.planes * layout.segment_bytes
-    return held + _decode_bytes(description, most)
+    if layout.is_raw:
+        return _decode_bytes(description, most)
+    kept = layout.across * layout.planes - 1  # segments, beside the one that is being decoded
+    return kept * layout.segment_bytes + _decode_bytes(description, most)
 
 
 def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Description, int]:
@@ -264,14 +266,14 @@ class TiffRows:
 
 
 def _decode_bytes(description: Description, largest: int) -> int:
-    layout, info = description.layout, description.info
+    layout = description.layout
     tables = 16 * layout.segments if layout.segments > 64 else 0
     if layout.is_raw and not description.expansion.is_needed:
         return _LIBRARY_BYTES + tables
-    pixels = layout.rows * layout.columns * info.channels * info.dtype.itemsize
     expanded = _EXPANDING_BYTES if description.expansion.is_needed else 0
-    decoded = (2 + copies_of(layout.compression)) * layout.segment_bytes
-    return _LIBRARY_BYTES + tables + largest + decoded + pixels + expanded
+    copies = 2.25 + copies_of(layout.compression)  # data, result, and what malloc keeps
+    decoded = int(copies * layout.segment_bytes)
+    return _LIBRARY_BYTES + tables + largest + decoded + expanded
 
 
 def _details(layout: Layout) -> dict[str, str]:

@@ -116,6 +116,9 @@ class Segments:
     def _decoded(self, segment: Segment, offset: int, count: int) -> Pixels:
         if segment.index in self._kept:
             return self._kept[segment.index]
+        if self._keeps and segment.box.y0 != self._row:
+            self._kept.clear()
+            self._row = segment.box.y0
         data = bytearray(count)
         read_fully(self._file, np.frombuffer(data, np.uint8), offset, self._name)
         rows, columns = segment.box.shape
@@ -126,9 +129,6 @@ class Segments:
         except DecodeError as error:
             raise self.damaged(segment, error) from error
         if self._keeps:
-            if segment.box.y0 != self._row:
-                self._kept.clear()
-                self._row = segment.box.y0
             self._kept[segment.index] = found
         return found
 
