@@ -18,6 +18,8 @@ from imgpipe import exif
 from imgpipe.errors import CorruptError, FormatError, LimitError, ParameterError, UsageError
 from imgpipe.formats.boxes import box
 from imgpipe.formats.jpegxl import open_sink, open_source
+from imgpipe.formats.jpegxl.bits import BitReader
+from imgpipe.formats.jpegxl.entropy import Numbers
 from imgpipe.formats.jpegxl.header import LINEAR, Colouring, read_header, with_header
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
 from imgpipe.formats.target import MemoryTarget
@@ -27,6 +29,7 @@ from imgpipe.testing.files import put_in, taken_out
 from tests.conftest import natural, noise
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ADOBE = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
 
 
@@ -153,6 +156,10 @@ def test_damaged_metadata_costs_a_line_and_not_the_image(caplog: pytest.LogCaptu
         (Metadata(gamma=0.45455), Colouring(gamma=0.45455)),
         (Metadata(cicp=(9, 16, 0, 1)), Colouring(primaries=9, transfer=16)),
         (Metadata(cicp=(12, 13, 0, 1)), Colouring(primaries=11)),
+        (
+            Metadata(gamma=0.45455, chromaticities=ADOBE),
+            Colouring(white=2, primaries=2, gamma=0.45455, places=ADOBE),
+        ),
     ],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -163,6 +170,7 @@ def test_the_meaning_of_colours_survives(known: Metadata, colouring: Any, dtype:
     found = source_of(content).info.metadata
     if known.cicp or (known.gamma and known.gamma < 1):
         assert (found.cicp, found.gamma) == (known.cicp, known.gamma)
+        assert found.chromaticities == known.chromaticities
     np.testing.assert_array_equal(read_back(content), noise((9, 14, 3), dtype))
 
 
@@ -182,24 +190,88 @@ def test_a_profile_is_written_into_the_codestream(more: int, tmp_path: Path) -> 
     image.close()
 
 
-def test_a_profile_that_another_program_wrote_costs_a_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def with_tags(tags: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a profile of these tags."""
+    table, body, start = len(tags).to_bytes(4, "big"), b"", 132 + 12 * len(tags)
+    for name, data in tags:
+        table += name + (start + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        body += data + bytes(-len(data) % 4)
+    return (len(table + body) + 128).to_bytes(4, "big") + SRGB_PROFILE[4:128] + table + body
+
+
+def colour(*values: float) -> bytes:
+    return b"XYZ \0\0\0\0" + np.array([v * 65536 for v in values]).round().astype(">i4").tobytes()
+
+
+CURVE = b"curv\0\0\0\0\0\0\4\0" + np.linspace(0, 65535, 1024).astype(">u2").tobytes()
+GAMMA = b"curv\0\0\0\0\0\0\0\1\2\x33"
+NAME = b"text\0\0\0\0Copyright 1999 Somebody Systems Incorporated\0"
+COLOURS = [
+    (b"wtpt", colour(0.9505, 1, 1.0891)),
+    (b"rXYZ", colour(0.6097, 0.3111, 0.0195)),
+    (b"gXYZ", colour(0.2053, 0.6257, 0.0609)),
+    (b"bXYZ", colour(0.1492, 0.0632, 0.7446)),
+]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        [(b"cprt", NAME), *COLOURS, *((name, GAMMA) for name in (b"rTRC", b"gTRC", b"bTRC"))],
+        [(b"cprt", NAME), *COLOURS, *((name, CURVE) for name in (b"rTRC", b"gTRC", b"bTRC"))],
+        [*COLOURS, *((name, GAMMA) for name in (b"rTRC", b"gTRC", b"bTRC")),
+         (b"abcd", noise((3000,), "uint8").tobytes())],
+        [*COLOURS, *((name, GAMMA) for name in (b"rTRC", b"gTRC", b"bTRC")),
+         (b"abcd", np.cumsum(np.arange(500)).astype(">u4").tobytes())],
+    ],
+)  # fmt: skip
+def test_a_profile_that_libjxl_wrote_is_read(tags: Any, tmp_path: Path) -> None:
     oiio, array = pytest.importorskip("OpenImageIO"), noise((40, 50, 3), "uint8")
-    other = bytearray(SRGB_PROFILE)
-    red, blue = (other.index(tag, 128) for tag in (b"rXYZ", b"bXYZ"))
-    other[red : red + 4], other[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    spec, path = oiio.ImageSpec(50, 40, 3, "uint8"), tmp_path / "a.jxl"
+    profile, path = with_tags(tags), tmp_path / "a.jxl"
+    spec = oiio.ImageSpec(50, 40, 3, "uint8")
     spec.attribute("compression", "jpegxl:100")
     spec.attribute("jpegxl:distance", 0.0)
-    kind = oiio.TypeDesc(f"uint8[{len(other)}]")
-    spec.attribute("ICCProfile", kind, np.frombuffer(other, np.uint8))
+    kind = oiio.TypeDesc(f"uint8[{len(profile)}]")
+    spec.attribute("ICCProfile", kind, np.frombuffer(profile, np.uint8))
     image = oiio.ImageOutput.create(str(path))
     assert image.open(str(path), spec)
     assert image.write_image(array)
     image.close()
+    content = path.read_bytes()
+    assert source_of(content).info.metadata.icc == profile
     np.testing.assert_array_equal(imgpipe.read(path), array)
+
+
+def test_a_damaged_profile_costs_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    content = written(noise((9, 14, 3), "uint8"), Metadata(icc=SRGB_PROFILE))
+    damaged = bytearray(content)
+    damaged[12] ^= 0xFF
+    assert source_of(bytes(damaged)).info.metadata.icc is None
     assert "left out the ICC profile" in caplog.text
+
+
+@pytest.mark.parametrize("effort", [3, 7])
+def test_numbers_of_asymmetric_numeral_systems_are_read(effort: int) -> None:
+    """The decision tree of a file is such numbers, in six contexts; it is found by its checksum."""
+    content = imagecodecs.jpegxl_encode(natural((64, 64, 3)), lossless=True, effort=effort)
+    found = (_nodes(content, position) for position in range(64, 200))
+    assert max(nodes for nodes in found) > 10
+
+
+def _nodes(content: bytes, position: int) -> int:
+    """Return the nodes of the tree at a position; 0 if there is none."""
+    try:
+        numbers, left, nodes = Numbers(BitReader(content, position), 6), 1, 0
+        while left and nodes < 1000:
+            nodes += 1
+            is_leaf = not numbers.next(1)
+            for context in (2, 3, 4, 5) if is_leaf else (0,):
+                numbers.next(context)
+            left += -1 if is_leaf else 1
+        numbers.finish()
+    except (ValueError, IndexError):
+        return 0
+    return nodes
 
 
 def test_a_profile_and_a_quality_do_not_go_together(caplog: pytest.LogCaptureFixture) -> None:

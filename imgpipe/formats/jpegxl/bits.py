@@ -18,7 +18,7 @@ class BitReader:
 
     def __init__(self, data: bytes, position: int = 0) -> None:
         self.position = position
-        self._number, self._end = int.from_bytes(data, "little"), 8 * len(data)
+        self._data, self._end = data, 8 * len(data)
 
     def bits(self, count: int) -> int:
         """Return the next `count` bits as a number.
@@ -32,7 +32,8 @@ class BitReader:
         self.position += count
         if self.position > self._end:
             raise ValueError("it ends within its header")
-        return (self._number >> at) & ((1 << count) - 1)
+        window = self._data[at >> 3 : (at + count + 7) >> 3]
+        return (int.from_bytes(window, "little") >> (at & 7)) & ((1 << count) - 1)
 
     def flag(self) -> bool:
         """Return the next bit."""

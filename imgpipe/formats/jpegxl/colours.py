@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from imgpipe.formats.jpegxl.container import Parts
-from imgpipe.formats.jpegxl.header import GRAY, LINEAR, RELATIVE, SRGB, Colouring, Header
+from imgpipe.formats.jpegxl.header import (
+    GRAY,
+    LINEAR,
+    PRIMARIES,
+    RELATIVE,
+    SRGB,
+    WHITES,
+    Colouring,
+    Header,
+)
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 
@@ -16,25 +26,33 @@ _log = logging.getLogger(__name__)
 
 # White point and primaries of JPEG XL, and the primaries of ITU-T H.273.
 _PRIMARIES = {(1, 1): 1, (1, 9): 9, (11, 11): 11, (1, 11): 12}
+_OWN = 2  # white and primaries
+_SRGB_GAMMA = 0.45455
 _TRANSFERS = {1, LINEAR, SRGB, 16, 17, 18}
 
 
 def metadata_of(header: Header, parts: Parts, profile: bytes | None, name: str) -> Metadata:
     """Return the metadata of a file, with the ICC profile that was found in it."""
-    one = header.colouring
     found = Metadata(exif=parts.exif, xmp=parts.xmp).completed(name, header.orientation)
-    if one.has_profile:
+    if header.colouring.has_profile:
         return found if profile is None else replace(found, icc=profile)
+    return replace(found, **_meaning(header.colouring, floating=header.floating))
+
+
+def _meaning(one: Colouring, *, floating: bool) -> dict[str, Any]:
+    """Return the entries of metadata that say what colours mean."""
+    if one.places:
+        gamma = one.gamma or {LINEAR: 1.0, SRGB: _SRGB_GAMMA}.get(one.transfer)
+        return {"gamma": gamma, "chromaticities": one.places if len(one.places) == 8 else None}
     if one.is_srgb:
-        return replace(found, srgb_intent=one.intent if one.intent <= 3 else None)
+        return {"srgb_intent": one.intent if one.intent <= 3 else None}
     if one.gamma is not None:
-        return replace(found, gamma=one.gamma)
+        return {"gamma": one.gamma}
     primaries = _PRIMARIES.get((one.white, one.primaries))
-    if header.floating and one.transfer == LINEAR and primaries == 1:
-        return found  # as floats are usually
-    if primaries is None or one.transfer not in _TRANSFERS:
-        return found
-    return replace(found, cicp=(primaries, one.transfer, 0, 1))
+    usual = floating and one.transfer == LINEAR and primaries == 1
+    if usual or primaries is None or one.transfer not in _TRANSFERS:
+        return {}
+    return {"cicp": (primaries, one.transfer, 0, 1)}
 
 
 def colouring_of(info: ImageInfo) -> Colouring:
@@ -50,10 +68,22 @@ def colouring_of(info: ImageInfo) -> Colouring:
             if space == GRAY:
                 primaries = 1
             return replace(plain, white=white, primaries=primaries, transfer=known.cicp[1])
-    if known.srgb_intent is None and known.gamma is not None and 0.1 < known.gamma <= 1:
+    if known.srgb_intent is not None:
+        return plain
+    places = known.chromaticities
+    if places is not None and not space and not _is_usual(places):
+        plain = replace(plain, white=_OWN, primaries=_OWN, places=places)
+    if known.gamma is not None and 0.1 < known.gamma <= 1:
         linear = known.gamma == 1
         return replace(plain, transfer=LINEAR) if linear else replace(plain, gamma=known.gamma)
     return plain
+
+
+def _is_usual(places: tuple[float, ...]) -> bool:
+    """Whether white and primaries are those of sRGB, or such as cannot be written."""
+    usual = [*WHITES[1], *(value for one in PRIMARIES[1] for value in one)]
+    near = all(abs(a - b) < 2e-4 for a, b in zip(places, usual, strict=True))
+    return near or not all(0 <= value <= 1 for value in places)
 
 
 def with_loss(info: ImageInfo, name: str) -> Colouring:

@@ -33,6 +33,12 @@ D65, PRIMARIES_SRGB, RELATIVE = 1, 1, 1
 _SIZE = ((1, 9), (1, 13), (1, 18), (1, 30))
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _CUSTOM = 2
+WHITES = {1: (0.3127, 0.329), 10: (1 / 3, 1 / 3), 11: (0.314, 0.351)}
+PRIMARIES = {
+    1: ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06)),
+    9: ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
+    11: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class Colouring:
         Exponent in place of that.
     intent : int
         Rendering intent.
+    places : tuple of float
+        CIE xy of white, red, green and blue, where white or primaries are of their own; of white
+        alone for gray.
     """
 
     space: int = 0
@@ -62,6 +71,7 @@ class Colouring:
     transfer: int = SRGB
     gamma: float | None = None
     intent: int = RELATIVE
+    places: tuple[float, ...] = ()
 
     @property
     def is_srgb(self) -> bool:
@@ -276,20 +286,23 @@ def _colouring(reader: BitReader) -> Colouring:
     if has_profile:
         return Colouring(space, has_profile=True)
     white, primaries, transfer, gamma = D65, PRIMARIES_SRGB, SRGB, None
+    places: tuple[float, ...] = ()
     if space != XYB:
         white = reader.enum()
-        if white == _CUSTOM:
-            _chromaticity(reader)
+        places = _chromaticity(reader) if white == _CUSTOM else WHITES.get(white, ())
         if space != GRAY:
             primaries = reader.enum()
-            if primaries == _CUSTOM:
-                for _ in range(3):
-                    _chromaticity(reader)
+            own = primaries == _CUSTOM
+            more = (
+                [_chromaticity(reader) for _ in range(3)] if own else PRIMARIES.get(primaries, ())
+            )
+            places = (*places, *(value for one in more for value in one))
         if reader.flag():
             gamma = reader.bits(24) / 1e7
         else:
             transfer = reader.enum()
-    return Colouring(space, False, white, primaries, transfer, gamma, reader.enum())
+    places = places if _CUSTOM in (white, primaries) else ()
+    return Colouring(space, False, white, primaries, transfer, gamma, reader.enum(), places)
 
 
 def _write_colouring(writer: BitWriter, one: Colouring) -> None:
@@ -302,8 +315,13 @@ def _write_colouring(writer: BitWriter, one: Colouring) -> None:
     if one.has_profile:
         return
     writer.enum(one.white)
+    if one.white == _CUSTOM:
+        _write_chromaticity(writer, one.places[:2])
     if one.space != GRAY:
         writer.enum(one.primaries)
+        if one.primaries == _CUSTOM:
+            for at in (2, 4, 6):
+                _write_chromaticity(writer, one.places[at : at + 2])
     writer.bits(one.gamma is not None, 1)
     if one.gamma is not None:
         writer.bits(round(one.gamma * 1e7), 24)
@@ -312,9 +330,20 @@ def _write_colouring(writer: BitWriter, one: Colouring) -> None:
     writer.enum(one.intent)
 
 
-def _chromaticity(reader: BitReader) -> None:
+def _chromaticity(reader: BitReader) -> tuple[float, ...]:
+    found = []
     for _ in range(2):
-        reader.u32((0, 19), (524288, 19), (1048576, 20), (2097152, 21))
+        code = reader.u32((0, 19), (524288, 19), (1048576, 20), (2097152, 21))
+        found.append((-(code + 1) // 2 if code & 1 else code // 2) / 1e6)
+    return tuple(found)
+
+
+def _write_chromaticity(writer: BitWriter, place: tuple[float, ...]) -> None:
+    for value in place:
+        code = 2 * round(1e6 * value)
+        way = 0 if code < 524288 else 1 if code < 1048576 else 2
+        writer.bits(way, 2)
+        writer.bits(code - (0, 524288, 1048576)[way], (19, 19, 20)[way])
 
 
 def _extensions(reader: BitReader) -> None:

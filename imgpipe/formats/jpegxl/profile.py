@@ -2,17 +2,24 @@
 
 A profile is written byte by byte: the predictions of the format are left unused but for the first
 128 bytes, and all codes have eight bits. So it takes as many bytes as it has, which nobody notices
-beside pixels. Only profiles that were written like this are read.
+beside pixels. Those of other programs, which are predicted, are read too.
 """
 
 from __future__ import annotations
 
 from imgpipe.formats.jpegxl.bits import BitReader, BitWriter
+from imgpipe.formats.jpegxl.entropy import Numbers
+from imgpipe.formats.jpegxl.prediction import (
+    HEADER_BYTES,
+    INSERT,
+    guessed_header,
+    number,
+    unpredicted,
+)
 
 __all__ = ["append_profile", "read_profile"]
 
-_HEADER_BYTES = 128
-_INSERT = 1  # the command that takes bytes as they are
+_CONTEXTS = 41
 _CODE_LENGTHS = 18
 _PLACE_OF_EIGHT = 10  # in the order in which the lengths of codes are told
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -32,25 +39,34 @@ def read_profile(data: bytes, position: int) -> bytes:
     Raises
     ------
     ValueError
-        If it is damaged, or written in another way.
+        If it is damaged, or written in a way that is not known.
     """
     reader = BitReader(data, position)
     size = reader.u64()
-    codes, count = _codes()
-    if size > len(data) or reader.bits(count) != codes:
-        raise ValueError("it is not written byte by byte")
-    content = reader.bits(8 * size).to_bytes(size, "little").translate(_REVERSED)
-    size, at = _take_number(content, 0)
-    length, at = _take_number(content, at)
-    plain, rest = content[at : at + length], content[at + length :]
-    kept = size - min(size, _HEADER_BYTES)
-    if plain != (b"\0" + bytes([_INSERT]) + _number(kept) if kept else b"") or len(rest) != size:
-        raise ValueError("it is not written byte by byte")
-    found = bytearray()
-    for byte in rest[:_HEADER_BYTES]:  # a guess may need the bytes before
-        guess = _guessed_header(bytes(found).ljust(_HEADER_BYTES, b"\0"), size)
-        found.append((byte + guess[len(found)]) & 0xFF)
-    return bytes(found) + rest[_HEADER_BYTES:]
+    if size > len(data):
+        raise ValueError("it is too large")
+    numbers, made = Numbers(reader, _CONTEXTS), bytearray()
+    for at in range(size):
+        before = made[at - 1] if at else 0, made[at - 2] if at > 1 else 0
+        context = 0 if at <= HEADER_BYTES else 1 + _KINDS[before[0]] + 8 * _COARSE[before[1]]
+        made.append(numbers.next(context) & 0xFF)
+    numbers.finish()
+    return unpredicted(bytes(made))
+
+
+def _kind(byte: int) -> int:
+    """Return the kind of a byte, on which the code of the next one depends."""
+    if chr(byte).isascii() and chr(byte).isalpha():
+        return 0
+    if chr(byte).isascii() and (chr(byte).isdigit() or chr(byte) in ".,"):
+        return 1
+    small = byte + 2 if byte < 2 else 4
+    large = 7 if byte <= 240 else 5 + (byte == 255)
+    return small if byte < 16 else large
+
+
+_KINDS = [_kind(byte) for byte in range(256)]
+_COARSE = [kind if kind < 2 else 2 if kind < 5 else 3 if kind < 7 else 4 for kind in _KINDS]
 
 
 def _codes() -> tuple[int, int]:
@@ -70,44 +86,8 @@ def _codes() -> tuple[int, int]:
 
 def _content(icc: bytes) -> bytes:
     """Return what is coded of a profile: its size, commands, and bytes."""
-    guess = _guessed_header(icc, len(icc))
+    guess = guessed_header(icc, len(icc))
     head = bytes((a - b) & 0xFF for a, b in zip(icc, guess, strict=False))
-    rest = icc[_HEADER_BYTES:]
-    commands = _number(0) + bytes([_INSERT]) + _number(len(rest)) if rest else b""
-    return _number(len(icc)) + _number(len(commands)) + commands + head + rest
-
-
-def _guessed_header(icc: bytes, size: int) -> bytes:
-    """Return what the format expects of the header of a profile of `size` bytes."""
-    guess = bytearray(_HEADER_BYTES)
-    guess[:4] = size.to_bytes(4, "big")
-    guess[8] = 4
-    guess[12:24] = b"mntrRGB XYZ "
-    guess[36:40] = b"acsp"
-    guess[68:80] = b"\x00\x00\xf6\xd6\x00\x01\x00\x00\x00\x00\xd3\x2d"
-    guess[80:84] = icc[4:8]
-    makers = {b"A": b"APPL", b"M": b"MSFT", b"SG": b"SGI ", b"SU": b"SUNW"}
-    for begin, maker in makers.items():
-        if icc[40 : 40 + len(begin)] == begin:
-            guess[40 + len(begin) : 44] = maker[len(begin) :]
-    return bytes(guess)
-
-
-def _number(value: int) -> bytes:
-    """Return a number in groups of seven bits."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def _take_number(content: bytes, at: int) -> tuple[int, int]:
-    """Return the number in groups of seven bits at a place, and the place after it."""
-    value = shift = 0
-    while at < len(content) and shift < 35:
-        value |= (content[at] & 0x7F) << shift
-        if content[at] < 0x80:
-            return value, at + 1
-        at, shift = at + 1, shift + 7
-    raise ValueError("it ends within a number")
+    rest = icc[HEADER_BYTES:]
+    commands = number(0) + bytes([INSERT]) + number(len(rest)) if rest else b""
+    return number(len(icc)) + number(len(commands)) + commands + head + rest

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _SAMPLE_BYTES = {1: 2, 2: 3, 4: 4}
 _PIXEL_BYTES = 4
 _FIXED_BYTES = 24 << 20
-_PROFILE_BYTES = 4 << 20  # of a codestream, which hold its profile
+_PROFILE_BYTES = 1 << 20  # of a codestream, which hold its profile
 
 
 def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
