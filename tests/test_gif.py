@@ -110,6 +110,14 @@ def test_what_is_damaged_or_too_large_is_refused() -> None:
         open_source(MemoryOrigin(content), None, 1)
 
 
+def test_a_frame_beyond_the_image_is_refused_before_it_takes_memory() -> None:
+    content = bytearray(written(FORMAT, few_colours(3)))
+    at = content.index(b",\0\0\0\0\x1f\0\x17\0") + 5
+    content[at : at + 4] = b"\xff" * 4
+    with pytest.raises(CorruptError, match="a frame lies beyond the image"):
+        open_source(MemoryOrigin(bytes(content)))
+
+
 def test_a_file_may_lack_its_last_byte() -> None:
     array = few_colours(3)
     np.testing.assert_array_equal(read_back(FORMAT, written(FORMAT, array)[:-1]), array)

@@ -237,6 +237,9 @@ def _scan(file: BinaryIO) -> _Film:
             _skip(file, block)
         elif kind == _IMAGE:
             place = _read(file, 9)
+            x, y, wide, high = (int.from_bytes(place[i : i + 2], "little") for i in range(0, 8, 2))
+            if x + wide > width or y + high > height:
+                raise ValueError("a frame lies beyond the image")
             own = _table(file, place[8])
             start = file.tell()
             _read(file, 1)

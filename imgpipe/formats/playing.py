@@ -85,5 +85,10 @@ def _keep(key: Any, page: int, image: Any) -> None:
 
 def _opened(plugin: tuple[str, str], data: bytes) -> Any:
     """Open an animation, whose size was checked: `PIL.Image.open` has another limit."""
+    from PIL import Image  # noqa: PLC0415 - takes long, and is needed here alone
+
     module, name = plugin
-    return getattr(importlib.import_module(module), name)(io.BytesIO(data))
+    try:
+        return getattr(importlib.import_module(module), name)(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise ValueError(error) from None
