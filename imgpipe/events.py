@@ -178,7 +178,7 @@ class Report:
     source, destination : str
         Names of the two ends.
     height, width, channels : int
-        Size of the output.
+        Size of the output; of the largest frame, if there are several.
     dtype : str
         Its type.
     size : int
@@ -198,6 +198,10 @@ class Report:
         The bound that was planned, in bytes.
     passes, tasks, lost : int
         Passes over the input, tasks done, and times that workers were lost.
+    frames : int
+        Frames of the output.
+    pixels : int or None
+        Pixels of all frames; None if there is one.
     """
 
     source: str
@@ -216,11 +220,14 @@ class Report:
     passes: int
     tasks: int
     lost: int
+    frames: int = 1
+    pixels: int | None = None
 
     @property
     def megapixels_per_second(self) -> float:
         """Output pixels in millions, per second."""
-        return self.height * self.width / 1e6 / max(self.seconds, 1e-9)
+        pixels = self.height * self.width if self.pixels is None else self.pixels
+        return pixels / 1e6 / max(self.seconds, 1e-9)
 
     def __repr__(self) -> str:
         return str(self)
@@ -228,9 +235,10 @@ class Report:
     def __str__(self) -> str:
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
         plural = "" if self.workers == 1 else "s"
+        frames = f"{self.frames} frames of " if self.frames > 1 else ""
         return (
-            f"{self.destination}: {self.width} x {self.height} x {self.channels} {self.dtype}, "
-            f"{self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "
+            f"{self.destination}: {frames}{self.width} x {self.height} x {self.channels} "
+            f"{self.dtype}, {self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "
             f"({self.megapixels_per_second:,.1f} MP/s, {self.workers} worker{plural}{memory})"
         )
 

@@ -21,7 +21,7 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.ends import Writing
+from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -117,6 +117,8 @@ def read(
     box: Box | tuple[int, int, int, int] | None = None,
     *,
     autorotate: bool = True,
+    page: int = 0,
+    level: int = 0,
 ) -> Pixels:
     """Return the pixels of an image file.
 
@@ -128,6 +130,10 @@ def read(
         The part to read; the whole image by default.
     autorotate : bool, default True
         Return the upright image, if the file says that it is turned.
+    page : int, default 0
+        The frame: a page of a TIFF file, or a frame of an animation, counted from 0.
+    level : int, default 0
+        The level of a pyramid; 0 is the full resolution.
 
     Returns
     -------
@@ -141,9 +147,9 @@ def read(
     InputError
         If the file cannot be read.
     """
-    turned = arguments.flag(autorotate, "autorotate")
-    source = open_source(src)
-    stages = resolve((), source.info, autorotate=turned)
+    reading = Reading(autorotate=autorotate, page=page, level=level)
+    source = open_source(src, reading)
+    stages = resolve((), source.info, autorotate=reading.autorotate)
     whole = stages[-1].after.box if stages else source.info.box
     box = whole if box is None else arguments.box(box, "box")
     if not whole.contains(box):
@@ -216,18 +222,20 @@ def write(
         sink.abort()
 
 
-def info(src: SourceLike, *, autorotate: bool = True) -> ImageInfo:
+def info(src: SourceLike, *, autorotate: bool = True, page: int = 0, level: int = 0) -> ImageInfo:
     """Return size, type and metadata of an image file. No pixel is read.
 
-    They are those of the upright image, unless `autorotate` is False.
+    They are those of the upright image, unless `autorotate` is False; of frame `page`, counted
+    from 0; and of a `level` of its pyramid, if it has one.
 
     Raises
     ------
     InputError
         If the file cannot be read.
     """
-    found = open_source(src).info
-    return seen(found) if arguments.flag(autorotate, "autorotate") else found
+    reading = Reading(autorotate=autorotate, page=page, level=level)
+    found = open_source(src, reading).info
+    return seen(found) if reading.autorotate else found
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:

@@ -34,6 +34,8 @@ def iter_chunks(
     border: Border = "edge",
     max_pixels: int | str | None = None,
     autorotate: bool = True,
+    page: int = 0,
+    level: int = 0,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Iterate over an image file in chunks, row of chunks by row of chunks.
 
@@ -54,6 +56,10 @@ def iter_chunks(
         Larger images are errors; 4 gigapixels by default.
     autorotate : bool, default True
         Iterate over the upright image, if the file says that it is turned.
+    page : int, default 0
+        The frame: a page of a TIFF file, or a frame of an animation, counted from 0.
+    level : int, default 0
+        The level of a pyramid; 0 is the full resolution.
 
     Yields
     ------
@@ -78,7 +84,7 @@ def iter_chunks(
     cut = arguments.pair(size, "size", at_least=1)
     context = arguments.pair(halo, "halo", at_least=0)
     arguments.one_of(border, "border", BORDERS)
-    reading = Reading(max_pixels, autorotate=autorotate)
+    reading = Reading(max_pixels, autorotate=autorotate, page=page, level=level)
     source = _opened(src, reading)
     stages = resolve((), source.info, autorotate=reading.autorotate)
     return _chunks(source, stages, cut, context, border)

@@ -49,6 +49,8 @@ def measure(
     scratch: str | os.PathLike[str] | None = None,
     progress: bool = False,
     autorotate: bool = True,
+    page: int = 0,
+    level: int = 0,
 ) -> T:
     """Reduce an image to one value, chunk by chunk. No image is written.
 
@@ -76,6 +78,10 @@ def measure(
         As for `imgpipe.run`.
     autorotate : bool, default True
         Measure the upright image, if the file says that it is turned.
+    page : int, default 0
+        The frame to measure: a page of a TIFF file, or a frame of an animation, counted from 0.
+    level : int, default 0
+        The level of a pyramid; 0 is the full resolution.
 
     Returns
     -------
@@ -97,7 +103,7 @@ def measure(
     """
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
-    reading = Reading(max_pixels, alpha, autorotate)
+    reading = Reading(max_pixels, alpha, autorotate, page, level)
     if filter is None and (halo is not None or dtype is not None):
         raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from imgpipe import arguments
@@ -17,7 +18,7 @@ from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import Stage, resolve
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.control import Control
-from imgpipe.engine.pipeline import plan_between, run_between
+from imgpipe.engine.pipeline import plan_between, plan_frames, run_between, run_frames
 from imgpipe.engine.plan import Plan
 from imgpipe.events import Observing, Report
 from imgpipe.executors.choice import ExecutorLike
@@ -30,9 +31,12 @@ from imgpipe.formats.opening import (
     name_of,
     open_sink,
     open_source,
+    origin_of,
 )
 from imgpipe.geometry import Box, Halo
+from imgpipe.image import ImageInfo
 from imgpipe.options import Options
+from imgpipe.paging import Pages, pages_of
 
 __all__ = ["plan_run", "run"]
 
@@ -65,6 +69,8 @@ def run(
     format: str | None = None,
     strip: bool = False,
     autorotate: bool = True,
+    page: int | None = None,
+    level: int = 0,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -129,6 +135,12 @@ def run(
     autorotate : bool, default True
         Turn the image upright first, if the file says that it is turned. The orientation in the
         metadata of the output is then 1.
+    page : int, optional
+        The only frame to make, counted from 0: a page of a TIFF file, a frame of an animation. By
+        default all frames are made, one after the other, if the output can hold them, and frame 0
+        if it holds one. Their timing is kept where the format of the output has any.
+    level : int, default 0
+        The level of a pyramid to read; 0 is the full resolution.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
@@ -153,11 +165,13 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate)
+    reading = Reading(max_pixels, alpha, autorotate, page, level)
     writing = Writing(save, compression, format, strip)
     ends = _opened(src, chain, dst, region, reading, writing)
-    with options.scratch_beside(dst), ends as (source, stages, sink):
-        return run_between(source, stages, sink, name_of(dst), options, control)
+    with options.scratch_beside(dst), ends as opened:
+        if isinstance(opened, Pages):
+            return run_frames(opened, options, control)
+        return run_between(*opened, name_of(dst), options, control)
 
 
 def plan_run(
@@ -178,6 +192,8 @@ def plan_run(
     format: str | None = None,
     strip: bool = False,
     autorotate: bool = True,
+    page: int | None = None,
+    level: int = 0,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -188,11 +204,13 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate)
+    reading = Reading(max_pixels, alpha, autorotate, page, level)
     writing = Writing(save, compression, format, strip)
     ends = _opened(src, chain, dst, region, reading, writing)
-    with options.scratch_beside(dst), ends as (source, stages, sink):
-        return plan_between(source, stages, sink, name_of(dst), options)
+    with options.scratch_beside(dst), ends as opened:
+        if isinstance(opened, Pages):
+            return plan_frames(opened, options)
+        return plan_between(*opened, name_of(dst), options)
 
 
 @contextlib.contextmanager
@@ -203,19 +221,25 @@ def _opened(
     region: Region | None,
     reading: Reading,
     writing: Writing,
-) -> Iterator[tuple[Source, tuple[Stage, ...], Sink]]:
+) -> Iterator[Pages | tuple[Source, tuple[Stage, ...], Sink]]:
     """Open both ends; leave nothing of the output unless it was committed."""
     must_take(dst, writing)
-    source = open_source(src, reading)
     if region is not None:
         from imgpipe.filters.shape import crop  # noqa: PLC0415 - rarely needed
 
         part = arguments.box(region, "region")
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
-    stages = resolve(chain, source.info, autorotate=reading.autorotate)
-    after = stages[-1].after if stages else source.info
-    if writing.strip:
-        after = replace(after, metadata=after.metadata.stripped())
+    origin = origin_of(src)
+    made = partial(_stages, chain, reading, writing)
+    pages = pages_of(origin, dst, reading, writing, made)
+    if pages is not None:
+        try:
+            yield pages
+        finally:
+            pages.abort()
+        return
+    source = open_source(origin, reading)
+    stages, after = made(source)
     sink = open_sink(dst, after, writing.options, format=writing.format)
     if reading.alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
         _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
@@ -224,6 +248,17 @@ def _opened(
     finally:
         with uninterrupted():
             sink.abort()  # does nothing after a commit
+
+
+def _stages(
+    chain: Chain, reading: Reading, writing: Writing, source: Source
+) -> tuple[tuple[Stage, ...], ImageInfo]:
+    """Return the filters for an open image, and the image that they make of it."""
+    stages = resolve(chain, source.info, autorotate=reading.autorotate)
+    after = stages[-1].after if stages else source.info
+    if writing.strip:
+        after = replace(after, metadata=after.metadata.stripped())
+    return stages, after
 
 
 def _change_alpha(stages: tuple[Stage, ...]) -> bool:

@@ -49,6 +49,7 @@ WAYS_IN = {
     "inmemory",
     "iteration",
     "measuring",
+    "paging",
     "running",
     "testing",
 }

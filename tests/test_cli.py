@@ -248,6 +248,7 @@ class TestOptions:
             "max_memory",
             "region",
             "max_pixels",
+            "page",
             "save",
             "chunk",
             "timeout",

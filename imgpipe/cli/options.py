@@ -199,6 +199,20 @@ def common_options() -> list[click.Parameter]:
             "a package adds. [default: chosen for the image and the filters]",
         ),
         alpha_option(),
+        _option(
+            "--page",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Make frame N only: a page of a TIFF file, a frame of an animation, counted from "
+            "0. [default: all frames, or frame 0 if the output holds one]",
+        ),
+        _option(
+            "--level",
+            type=click.IntRange(min=0),
+            metavar="N",
+            default=0,
+            help="Level of the pyramid to read; 0 is the full resolution.",
+        ),
         _option("--region", type=Region(), help="Make only this part of the output, in pixels."),
         click.Option(
             ["--no-autorotate", "autorotate"],

@@ -7,9 +7,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 from imgpipe import arguments
 from imgpipe.chains.faint import told
@@ -17,11 +21,13 @@ from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
+from imgpipe.engine.frames import Frames, FramesRun, RunOf
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.plan import Plan
-from imgpipe.engine.planning import planned_run
+from imgpipe.engine.planning import Planned, planned_run
 from imgpipe.engine.run import Run, outputs_of
 from imgpipe.engine.tally import Tally
+from imgpipe.engine.waitinglist import Image
 from imgpipe.errors import UsageError
 from imgpipe.events import Finished, Report
 from imgpipe.executors.base import Supervised, traits_of
@@ -30,7 +36,14 @@ from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
 from imgpipe.options import Options
 
-__all__ = ["measure_between", "plan_between", "run_between", "run_to_all"]
+__all__ = [
+    "measure_between",
+    "plan_between",
+    "plan_frames",
+    "run_between",
+    "run_frames",
+    "run_to_all",
+]
 
 _log = logging.getLogger("imgpipe")
 
@@ -74,8 +87,33 @@ def plan_between(
 ) -> Plan:
     """Return the plan of `run_between` with the same arguments."""
     goals = (Goal(stages, sink, destination),)
-    with planned_run(source, goals, options, Control()) as (plans, *_):
-        return plans[0]
+    with planned_run(source, goals, options, Control()) as planned:
+        return planned.plans[0]
+
+
+def run_frames(frames: Frames, options: Options, control: Control | None = None) -> Report:
+    """Make one output of all frames of a file, one after the other: a crew with a single image."""
+    control = _checked(control)
+    source, goal = frames.trial()
+    with CleanupStack() as held:
+        planned = held.enter_context(planned_run(source, (goal,), options, control))
+        frames.abort()  # of the trial
+        staff = held.enter_context(_staffed(planned, options, control, watched=True))
+        run = FramesRun(frames, planned, options, staff.run_of, control, staff.tally)
+        size = _only(staff.crew, run)
+        report = staff.tally.report(planned.plans[0], size)
+        report = replace(report, frames=frames.count, pixels=run.pixels)
+        staff.tally(Finished(time=time.monotonic(), run=run.number, report=report))
+        for warning in run.warnings:
+            _log.warning("%s: %s", source.name, warning)
+    return report
+
+
+def plan_frames(frames: Frames, options: Options) -> Plan:
+    """Return the plan of the largest frame; that of a smaller one takes no more memory."""
+    source, goal = frames.trial()
+    with planned_run(source, (goal,), options, Control()) as planned:
+        return replace(planned.plans[0], frames=frames.count)
 
 
 def _made(
@@ -87,39 +125,72 @@ def _made(
     watched: bool = True,
 ) -> tuple[Any, list[Report]]:
     """Return the result of the flows of an image, and the report of each output."""
-    control = Control() if control is None else control
-    if not isinstance(control, Control):
-        raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
+    control = _checked(control)
     with CleanupStack() as held:
-        planned = planned_run(source, goals, options, control)
-        plans, source, goals, choice, executor = held.enter_context(planned)
-        for plan in plans:
-            _log.info("plan\n%s", plan)
-        with uninterrupted():  # whatever has been started is held
-            executor = executor or held.enter_context(started(choice, plans[0].workers))
-            observer = held.enter_context(options.observed())
-            watched = watched or bool(options.on_event) or options.progress
-            tally = held.enter_context(Tally(executor, control, observer, watched=watched))
-        run = Run(
-            source,
-            outputs_of(plans, goals),
-            traits=traits_of(executor),
-            supervised=isinstance(executor, Supervised),
-            timeout=options.timeout,
-            control=control,
-            tell=tally,
-        )
-        crew = Crew(executor, plans[0].workers, lasting=executor is choice.executor)
-        found = _only(crew, run)
+        planned = held.enter_context(planned_run(source, goals, options, control))
+        plans = planned.plans
+        staff = held.enter_context(_staffed(planned, options, control, watched=watched))
+        run = staff.run_of(planned.source, outputs_of(plans, planned.goals), tell=staff.tally)
+        found = _only(staff.crew, run)
         sizes = found if all(output.makes for output in run.outputs) else [0]
-        reports = [tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
-        tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
+        reports = [staff.tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
+        staff.tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
         for warning in told(run.filters, run.seen):
             _log.warning("%s: %s", source.name, warning)
     return found, reports
 
 
-def _only(crew: Crew, run: Run) -> Any:
+def _checked(control: Control | None) -> Control:
+    control = Control() if control is None else control
+    if not isinstance(control, Control):
+        raise UsageError(f"control must be a Control, not {arguments.shown(control)}")
+    return control
+
+
+class _Staff(NamedTuple):
+    """All that a planned run is made with.
+
+    Attributes
+    ----------
+    crew : Crew
+        Makes images.
+    tally : Tally
+        Takes the events.
+    run_of : callable
+        Makes images for the crew.
+    """
+
+    crew: Crew
+    tally: Tally
+    run_of: RunOf
+
+
+@contextlib.contextmanager
+def _staffed(
+    planned: Planned, options: Options, control: Control, *, watched: bool
+) -> Iterator[_Staff]:
+    """Lend the crew of a planned run."""
+    choice, executor, workers = planned.choice, planned.executor, planned.plans[0].workers
+    for plan in planned.plans:
+        _log.info("plan\n%s", plan)
+    with CleanupStack() as held:
+        with uninterrupted():  # whatever has been started is held
+            executor = executor or held.enter_context(started(choice, workers))
+            observer = held.enter_context(options.observed())
+            watched = watched or bool(options.on_event) or options.progress
+            tally = held.enter_context(Tally(executor, control, observer, watched=watched))
+        run_of = partial(
+            Run,
+            traits=traits_of(executor),
+            supervised=isinstance(executor, Supervised),
+            timeout=options.timeout,
+            control=control,
+        )
+        crew = Crew(executor, workers, lasting=executor is choice.executor)
+        yield _Staff(crew, tally, run_of)
+
+
+def _only(crew: Crew, run: Image) -> Any:
     """Return the result of the only image of a crew, or raise its failure."""
     (outcome,) = crew.make([lambda: run])
     try:

@@ -87,6 +87,8 @@ class Plan:
         Limit on the memory, in bytes.
     further : tuple of Plan
         The passes that the sink asks for after its own, such as those of a pyramid.
+    frames : int
+        Frames of the file; this is the plan of the largest one.
     """
 
     source: str
@@ -112,6 +114,7 @@ class Plan:
     cost: Cost
     budget: int
     further: tuple[Plan, ...] = ()
+    frames: int = 1
 
     @property
     def memory(self) -> int:
@@ -140,6 +143,7 @@ class Plan:
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
+            "frames": f"{self.frames}, one after the other; this is the plan of the largest",
             "chain": described(self.chain) or "(none)",
             "read as": feeds[self.feed] + ", then from a scratch file" * self.kept,
             "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
@@ -151,6 +155,8 @@ class Plan:
             "passes": str(self.passes),
             "scratch": str(self.disk),
         }
+        if self.frames == 1:
+            del lines["frames"]
         return "\n".join(f"{name + ':':9}{text}" for name, text in lines.items())
 
 

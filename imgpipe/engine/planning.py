@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
@@ -31,7 +31,7 @@ from imgpipe.formats.base import Divisible, Sink, Source, aside_of
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
-__all__ = ["chosen", "planned_run", "weighed", "within_reach"]
+__all__ = ["Planned", "chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
 _MANY_WORKERS = 4  # fewer are kept busy by one that decodes
@@ -39,6 +39,33 @@ _known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionar
 """Digests of the functions that the workers of an executor have loaded."""
 
 Fitted = tuple[Choice, tuple[Plan, ...]]
+
+
+class Planned(NamedTuple):
+    """A planned run.
+
+    Attributes
+    ----------
+    plans : tuple of Plan
+        The plan of each output.
+    source : Source
+        The image.
+    goals : tuple of Goal
+        The outputs.
+    choice : Choice
+        The choice of the executor.
+    executor : Executor or None
+        The executor, if it was needed for the planning.
+    footing : Footing
+        Memory of the processes before the first task.
+    """
+
+    plans: tuple[Plan, ...]
+    source: Source
+    goals: tuple[Goal, ...]
+    choice: Choice
+    executor: Executor | None
+    footing: Footing
 
 
 def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
@@ -57,11 +84,8 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
 @contextlib.contextmanager
 def planned_run(
     source: Source, goals: tuple[Goal, ...], options: Options, control: Control
-) -> Iterator[tuple[tuple[Plan, ...], Source, tuple[Goal, ...], Choice, Executor | None]]:
-    """Plan a run: yield the plans, and what they are for.
-
-    Where a worker was needed for it, the executor is there as well.
-    """
+) -> Iterator[Planned]:
+    """Plan a run."""
     stages = sum((goal.stages for goal in goals), ())
     choice = chosen(options, stages, _pixels(source, goals))
     source = _divided(source, stages, choice)
@@ -74,8 +98,7 @@ def planned_run(
             executor = held.enter_context(started(choice, choice.workers))
 
         def fitted(weight: tuple[int, int]) -> Fitted:
-            footing = Footing(held_memory(), is_dedicated(), *weight)
-            return _fitted(source, goals, options, choice, footing)
+            return _fitted(source, goals, options, choice, _footing(weight))
 
         weight = weighed(functions, executor, control)
         if executor is not None and _is_too_heavy(executor, weight, fitted):
@@ -84,7 +107,11 @@ def planned_run(
         choice, plans = fitted(weight)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
-        yield plans, source, goals, choice, executor
+        yield Planned(plans, source, goals, choice, executor, _footing(weight))
+
+
+def _footing(weight: tuple[int, int]) -> Footing:
+    return Footing(held_memory(), is_dedicated(), *weight)
 
 
 def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Source:

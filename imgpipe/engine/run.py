@@ -48,12 +48,13 @@ from imgpipe.image import ImageInfo
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch
 
-__all__ = ["Output", "Run", "outputs_of"]
+__all__ = ["Output", "Run", "numbers", "outputs_of"]
 
 Tell = Callable[[Event], None]
 
 _log = logging.getLogger("imgpipe")
-_numbers = itertools.count(1)
+numbers = itertools.count(1)
+"""Numbers of runs: each is given once."""
 
 
 @dataclass
@@ -110,6 +111,8 @@ class Run:
         Stops it.
     tell : callable
         Gets the events.
+    number : int
+        The number of the run that it is a part of; 0 for one of its own.
     """
 
     def __init__(
@@ -123,8 +126,9 @@ class Run:
         timeout: float | None,
         control: Control,
         tell: Tell,
+        number: int = 0,
     ) -> None:
-        self.number = next(_numbers)
+        self.number = number or next(numbers)
         self.name = source.name
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
         self._source, self.outputs, self._alone = source, outputs, alone

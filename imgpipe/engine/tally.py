@@ -52,7 +52,7 @@ class Tally:
             self._tasks = event.tasks
         elif isinstance(event, TaskDone) and event.kind not in ("copy", "merge", "decode"):
             self._done += 1
-            self._control.progress = self._done / self._tasks
+            self._control.progress = min(1.0, self._done / self._tasks)
             self._cpu[event.worker, event.pid] = event.cpu
             if event.pid and self._peak is not None:
                 self._peak.pids |= {event.pid, *getattr(self._executor, "pids", ())}

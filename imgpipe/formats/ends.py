@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imgpipe import arguments
@@ -25,6 +25,11 @@ class Reading:
         The alpha channel, where the file does not declare it.
     autorotate : bool
         Whether the image is turned upright.
+    page : int or None
+        The frame to read, counted from 0; None for all of them, or the first where there can be
+        but one.
+    level : int
+        The level of the pyramid; 0 is the full resolution.
 
     Raises
     ------
@@ -35,6 +40,8 @@ class Reading:
     max_pixels: int | str | None = None
     alpha: Alpha = None
     autorotate: bool = True
+    page: int | None = None
+    level: int = 0
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None:
@@ -45,6 +52,13 @@ class Reading:
                 f"{self.alpha!r}"
             )
         _set(self, autorotate=arguments.flag(self.autorotate, "autorotate"))
+        if self.page is not None:
+            _set(self, page=arguments.whole(self.page, "page", at_least=0))
+        _set(self, level=arguments.whole(self.level, "level", at_least=0))
+
+    def of_page(self, page: int) -> Reading:
+        """Return the same choices for one frame."""
+        return replace(self, page=page)
 
     @property
     def limit(self) -> int | None:

@@ -23,6 +23,7 @@ from imgpipe.formats.choosing import (
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
+from imgpipe.formats.frames import Album, Contents, Timing
 from imgpipe.formats.origin import (
     FileOrigin,
     MemoryOrigin,
@@ -40,9 +41,12 @@ if TYPE_CHECKING:
 __all__ = [
     "SourceLike",
     "TargetLike",
+    "contents_of",
     "format_at",
+    "format_to",
     "must_take",
     "name_of",
+    "open_album",
     "open_copy",
     "open_sink",
     "open_source",
@@ -71,11 +75,32 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
     origin = origin_of(src)
     chosen = format_at(origin)
     assert chosen.read is not None
+    which = {}
+    if chosen.contents is not None:
+        which = {"page": reading.page or 0, "level": reading.level}
+    elif reading.page or reading.level:
+        noun, number = ("page", reading.page) if reading.page else ("level", reading.level)
+        raise UsageError(
+            f"{origin.name}: has no {noun} {number}, only {noun} 0: imgpipe reads one image of a "
+            f"{chosen.name} file; leave out --{noun} ({noun}= in Python)"
+        )
     if not chosen.says_alpha:
-        return chosen.read(origin, reading.limit, reading.alpha)
-    source = chosen.read(origin, reading.limit)
+        return chosen.read(origin, reading.limit, reading.alpha, **which)
+    source = chosen.read(origin, reading.limit, **which)
     _must_agree(source.info, reading.alpha, origin.name)
     return source
+
+
+def contents_of(origin: Origin) -> Contents:
+    """Return the frames, levels and other pictures of a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is no image.
+    """
+    found = format_at(origin)
+    return Contents() if found.contents is None else found.contents(origin)
 
 
 def format_at(origin: Origin) -> Format:
@@ -103,9 +128,11 @@ def open_copy(
     InputError, OutputError, UsageError
         As `open_source` and `open_sink` do.
     """
-    chosen, name = _format_for(dst, writing.format), name_of(dst)
+    chosen, name = format_to(dst, writing.format), name_of(dst)
     source = open_source(origin, reading)
     if chosen.marks or format_at(origin) != chosen:
+        return None
+    if reading.level or (reading.page is not None and contents_of(origin).frames > 1):
         return None
     content: Iterator[Data]
     if not writing.strip:
@@ -136,7 +163,7 @@ def open_sink(
     OutputError
         If the file cannot be written.
     """
-    chosen, name = _format_for(dst, format), name_of(dst)
+    chosen, name = format_to(dst, format), name_of(dst)
     assert chosen.write is not None
     options = _options(chosen, save, name)
     held = fitted(info, chosen, name)
@@ -146,6 +173,46 @@ def open_sink(
     except BaseException:
         target.abort()
         raise
+
+
+def open_album(dst: TargetLike, count: int, timing: Timing | None, writing: Writing) -> Album:
+    """Return the file `dst` for `count` frames, in a format that holds several.
+
+    Raises
+    ------
+    UsageError
+        If the format has no such options.
+    OutputError
+        If the file cannot be written.
+    """
+    chosen, name = format_to(dst, writing.format), name_of(dst)
+    assert chosen.album is not None
+    options = _options(chosen, writing.options, name)
+    target = _target(dst, name, chosen)
+    try:
+        return FittedAlbum(chosen.album(target, count, timing, **options), chosen, name)
+    except BaseException:
+        target.abort()
+        raise
+
+
+class FittedAlbum:
+    """An album that fits each frame to its format."""
+
+    def __init__(self, album: Album, format: Format, name: str) -> None:
+        self._album, self._format, self._name = album, format, name
+
+    def frame(self, info: ImageInfo) -> Sink:
+        """Return the sink of the next frame."""
+        return self._album.frame(fitted(info, self._format, self._name))
+
+    def commit(self) -> int:
+        """Publish the file and return its size in bytes."""
+        return self._album.commit()
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._album.abort()
 
 
 def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
@@ -171,7 +238,7 @@ def must_take(dst: TargetLike, writing: Writing) -> None:
     UsageError
         As `open_sink` does.
     """
-    _options(_format_for(dst, writing.format), writing.options, name_of(dst))
+    _options(format_to(dst, writing.format), writing.options, name_of(dst))
 
 
 def origin_of(src: Any) -> Origin:
@@ -217,7 +284,14 @@ def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
     return FileTarget(name)
 
 
-def _format_for(dst: TargetLike, format: str | None) -> Format:
+def format_to(dst: TargetLike, format: str | None) -> Format:
+    """Return the format in which `dst` is written: that called `format`, or of its suffix.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it cannot be written there.
+    """
     name = name_of(dst)
     by_suffix = not _is_writable(dst) or os.path.splitext(name)[1]
     if format is not None:
