@@ -181,6 +181,7 @@ def test_an_image_larger_than_the_limit_is_refused_before_it_is_decoded() -> Non
         (lambda data: data.replace(b"\x08\0\x14\0\x14", b"\x08\0\0\0\x14"), "DNL"),
         (lambda data: data.replace(b"\x08\0\x14\0\x14", b"\x09\0\x14\0\x14"), "9 bits"),
         (lambda data: data[:2] + b"\xff\xd9", "no pixels"),
+        (lambda data: data.replace(b"\x08\0\x14\0\x14", b"\x08\0\x14\xff\xff"), "65,500"),
     ],
 )
 def test_a_bad_header_is_an_error_with_its_reason(change, reason: str) -> None:

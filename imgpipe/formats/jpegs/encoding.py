@@ -31,15 +31,12 @@ from imgpipe.formats.jpegs.markers import (
 from imgpipe.formats.jpegs.strict import decode_header
 from imgpipe.image import Pixels
 
-__all__ = ["END", "MAX_SIDE", "UNIT_ROWS", "Recipe", "Subsampling", "restart", "split"]
+__all__ = ["END", "UNIT_ROWS", "Recipe", "Subsampling", "restart", "split"]
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 UNIT_ROWS = 32
 """Rows of a restart interval: two rows of MCUs of 4:2:0, four of 4:4:4."""
-
-MAX_SIDE = 65_500
-"""The most rows, and the most columns, that libjpeg encodes."""
 
 END = bytes((0xFF, EOI))
 

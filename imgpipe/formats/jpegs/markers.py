@@ -17,6 +17,7 @@ __all__ = [
     "DQT",
     "DRI",
     "EOI",
+    "MAX_SIDE",
     "RST0",
     "SOI",
     "SOS",
@@ -42,6 +43,10 @@ _LOSSLESS = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _DIFFERENTIAL = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
 _FIRST_ARITHMETIC = 0xC9
 _HEADER_BYTES = 64 << 20
+
+
+MAX_SIDE = 65_500
+"""The most rows, and the most columns, that libjpeg encodes and decodes."""
 
 
 class JpegError(ValueError):

@@ -18,6 +18,7 @@ from imgpipe.formats.jpegs.markers import (
     APP0,
     APP14,
     EOI,
+    MAX_SIDE,
     SOI,
     SOS,
     Header,
@@ -112,6 +113,8 @@ def check_kind(header: Header) -> None:
     UnsupportedError
         If this is such data.
     """
+    if max(header.height, header.width) > MAX_SIDE:
+        raise UnsupportedError(f"it has a side of more than {MAX_SIDE:,} pixels, libjpeg's limit")
     count = len(header.components)
     if count not in _SPACES:
         raise UnsupportedError(f"it has {count} components, which imgpipe does not read")
