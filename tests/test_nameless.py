@@ -14,7 +14,8 @@ import pytest
 
 import imgpipe
 from imgpipe.engine import disk
-from imgpipe.errors import OutputError, UsageError
+from imgpipe.engine.route import Route
+from imgpipe.errors import MemoryPlanError, OutputError, UsageError
 from imgpipe.filters import flip, rotate
 from imgpipe.formats import nameless
 from imgpipe.formats.nameless import NamelessFile, scratch_folder, scratch_in
@@ -42,7 +43,9 @@ def made_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PNG that is too large to be held in memory, or so the plan thinks."""
+    monkeypatch.setattr(Route, "whole_if_possible", lambda self: self)
     imgpipe.write(noise((60, 50, 3), "uint8"), tmp_path / "in.png")
     return tmp_path / "in.png"
 
@@ -105,6 +108,10 @@ def test_the_plan_tells_the_folder_and_counts_what_is_in_memory(
     in_memory = planned()
     assert f"0 MB in memory, in {tmp_path}" in str(in_memory)
     assert in_memory.cost.shared == on_disk.cost.shared + INFO.nbytes
+    large = disk.Disk(10**9, str(tmp_path), in_memory=True)
+    monkeypatch.setattr("imgpipe.engine.plan.disk_for", lambda *sizes: large)
+    with pytest.raises(MemoryPlanError, match=r"in memory, take 1000 MB; .*or give a folder on a"):
+        planned(max_memory="300M")
 
 
 def test_a_full_disk_is_told_with_the_folder_and_the_option(

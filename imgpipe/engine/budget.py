@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
+from imgpipe.engine.disk import Disk
 from imgpipe.engine.goals import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.formats.base import Source
@@ -26,11 +27,16 @@ def granted(max_memory: int | None, footing: Footing) -> tuple[int, int]:
     return beside + (default_budget() if max_memory is None else max_memory), beside
 
 
-def largest_part(source: Source, goals: tuple[Goal, ...], needed: int) -> tuple[str, str]:
+def largest_part(
+    source: Source, goals: tuple[Goal, ...], needed: int, disk: Disk
+) -> tuple[str, str]:
     """Return what takes most of the memory that is needed, and advice; both empty for nothing.
 
-    That is an image that is decoded or encoded as a whole.
+    That is an image that is decoded or encoded as a whole, or scratch files in memory.
     """
+    if disk.in_memory and disk.size > needed // 2:
+        found = f" and scratch files in {disk.folder}, which is in memory, take "
+        return f"{found}{megabytes(disk.size)} MB", ", or give a folder on a disk (--scratch)"
     whole = source.access == "whole"
     decoding = source.info.nbytes + source.decode_bytes if whole else 0
     sealing, output = max((getattr(one.sink, "seal_bytes", 0), one.destination) for one in goals)

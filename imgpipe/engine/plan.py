@@ -226,7 +226,7 @@ def make_plans(
         f"{source.name}: needs {megabytes(min(smallest))} MB even with {few} and the smallest "
         f"tasks, of which this process already holds {megabytes(footing.held)} MB"
     )
-    found, advice = largest_part(source, goals, min(smallest))
+    found, advice = largest_part(source, goals, min(smallest), plans[0].disk)
     raise too_large(needs + found, min(smallest), budget, beside, advice)
 
 
