@@ -6,9 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
-from imgpipe import exif, xmp
 from imgpipe.density import (
     METRES_PER_INCH,
     Density,
@@ -23,9 +22,18 @@ __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density
 _RAW_PROFILE = "Raw profile type"
 """Begin of the keywords of texts that hold blocks of other kinds, such as those of Photoshop."""
 
-_EXIF_MARK = b"Exif\0\0"  # stands before the block in JPEG, and in some files of other formats
-
 _log = logging.getLogger(__name__)
+
+_Edit = Literal[
+    "oriented",
+    "swapped",
+    "with_new_density",
+    "with_size",
+    "without_colour",
+    "without_places",
+    "without_previews",
+    "without_sensor",
+]
 
 Colour = Literal["gray", "rgb", "cmyk", "other"]
 
@@ -103,11 +111,12 @@ class Metadata:
         orientation : int, optional
             That of the pixels, if the file states it in a place that counts instead of EXIF.
         """
-        block = _sound(self.exif, _checked_block, f"{name}: ignored the EXIF")
-        packet = _sound(self.xmp, xmp.checked, f"{name}: ignored the XMP")
-        made = replace(self, exif=block, xmp=packet)
+        made = self._sound(name)
+        block = made.exif
         if block is None:
             return replace(made, orientation=orientation or self.orientation)
+        from imgpipe import exif  # noqa: PLC0415 - rarely needed
+
         if orientation is None:
             orientation = exif.orientation(block)
         elif orientation != exif.orientation(block):
@@ -119,22 +128,21 @@ class Metadata:
 
     def upright(self) -> Metadata:
         """Return the metadata of the image whose pixels have been turned upright."""
-        return replace(
-            self._edited(
-                lambda block: exif.oriented(block, 1), lambda packet: xmp.oriented(packet, 1)
-            ),
-            orientation=1,
-        )
+        return replace(self._edited("oriented", 1), orientation=1)
 
     def stripped(self) -> Metadata:
         """Return the entries that decide how the pixels look: their colours and their shape."""
-        turned = exif.oriented(None, self.orientation)
+        turned = None
+        if self.orientation != 1:
+            from imgpipe import exif  # noqa: PLC0415 - rarely needed
+
+            turned = exif.oriented(None, self.orientation)
         return replace(self, exif=turned, xmp=None, geo=None, pixels_per_metre=None, texts=())
 
     def repainted(self) -> Metadata:
         """Return the entries that are true of other pixels: all but previews."""
         texts = tuple(text for text in self.texts if not text.keyword.startswith(_RAW_PROFILE))
-        return replace(self._edited(exif.without_previews, xmp.without_previews), texts=texts)
+        return replace(self._edited("without_previews"), texts=texts)
 
     def recoloured(self, colour: Colour) -> Metadata:
         """Return the entries that are still true once the colour model has become `colour`.
@@ -142,8 +150,7 @@ class Metadata:
         A profile describes the channels it was made for: that of an RGB image says nothing about
         a gray one. The transfer curve stays true: gray made of PQ colours is still PQ.
         """
-        edited = self._edited(exif.without_colour, xmp.without_colour)
-        kept = replace(edited, icc=None, chromaticities=None)
+        kept = replace(self._edited("without_colour"), icc=None, chromaticities=None)
         return replace(kept, cicp=None, mastering=None) if colour == "other" else kept
 
     def brightened(self) -> Metadata:
@@ -152,15 +159,11 @@ class Metadata:
 
     def sized(self, height: int, width: int) -> Metadata:
         """Return the metadata of an image of `height` x `width` pixels."""
-        return self._edited(
-            lambda block: exif.with_size(block, height, width),
-            lambda packet: xmp.with_size(packet, height, width),
-        )
+        return self._edited("with_size", height, width)
 
     def displaced(self) -> Metadata:
         """Return the entries that do not say where something is in the image."""
-        made = self._edited(exif.without_places, xmp.without_places)
-        return replace(made, geo=None)
+        return replace(self._edited("without_places"), geo=None)
 
     def cropped(self, x: int, y: int) -> Metadata:
         """Return the entries that are true of a part that begins at column `x` and row `y`.
@@ -199,7 +202,7 @@ class Metadata:
         made = self._moved((float(x), 0, 0, 0, float(y), 0))
         if not exact:
             x = y = x if before[1] >= before[0] else y
-        made = made._edited(exif.without_sensor, _unchanged)
+        made = made._edited("without_sensor")
         density, aspect = self.pixels_per_metre, self.pixel_aspect
         if density is not None:
             made = made._denser((density[0] * x, density[1] * y))
@@ -213,49 +216,67 @@ class Metadata:
 
     def _swapped(self) -> Metadata:
         """Return the metadata with the resolutions along x and y exchanged."""
-        made = self._edited(exif.swapped, _unchanged)
+        made = self._edited("swapped")
         if made.pixels_per_metre is not None:
             made = made._denser(made.pixels_per_metre[::-1])
         return replace(made, pixel_aspect=made.pixel_aspect and made.pixel_aspect[::-1])
 
     def _denser(self, density: Density) -> Metadata:
         """Return the metadata with another resolution, wherever it is stated."""
-        made = self._edited(
-            lambda block: exif.with_density(block, density) if exif.density(block) else block,
-            lambda packet: xmp.with_density(packet, *(one * METRES_PER_INCH for one in density)),
-        )
-        return replace(made, pixels_per_metre=density)
+        return replace(self._edited("with_new_density", density), pixels_per_metre=density)
 
-    def _edited(
-        self, block: Callable[[bytes], bytes | None], packet: Callable[[bytes], bytes]
-    ) -> Metadata:
+    def _edited(self, edit: _Edit, *values: Any) -> Metadata:
         """Return the metadata with its EXIF block and its XMP packet changed.
 
-        What cannot be changed is left out: it might no longer be true.
+        Parameters
+        ----------
+        edit : str
+            A function of `imgpipe.exif`, of `imgpipe.xmp`, or of both.
+        *values
+            Its arguments, after the block or the packet.
+
+        Returns
+        -------
+        Metadata
+            Without what cannot be changed: it might no longer be true.
         """
-        return replace(self, exif=_sound(self.exif, block), xmp=_sound(self.xmp, packet))
+        if self.exif is None and self.xmp is None:
+            return self
+        from imgpipe import exif, xmp  # noqa: PLC0415 - rarely needed
+
+        made = []
+        for given, module in ((self.exif, exif), (self.xmp, xmp)):
+            made.append(_tried(given, getattr(module, edit, None), *values))
+        return replace(self, exif=made[0], xmp=made[1])
+
+    def _sound(self, name: str) -> Metadata:
+        """Return the metadata without damaged blocks, and warn of them."""
+        if self.exif is None and self.xmp is None:
+            return self
+        from imgpipe import exif, xmp  # noqa: PLC0415 - rarely needed
+
+        return replace(
+            self,
+            exif=_tried(self.exif, exif.checked, warning=f"{name}: ignored the EXIF"),
+            xmp=_tried(self.xmp, xmp.checked, warning=f"{name}: ignored the XMP"),
+        )
 
 
-def _sound(
-    given: bytes | None, edit: Callable[[bytes], bytes | None], warning: str = ""
+def _tried(
+    given: bytes | None,
+    edit: Callable[..., bytes | None] | None,
+    *values: Any,
+    warning: str = "",
 ) -> bytes | None:
     """Return what `edit` makes of a block; None if there is none, or it is damaged."""
+    if given is None or edit is None:
+        return given
     try:
-        return None if given is None else edit(given)
+        return edit(given, *values)
     except ValueError as error:
         if warning:
             _log.warning("%s: %s", warning, error)
         return None
-
-
-def _checked_block(block: bytes) -> bytes:
-    block = block.removeprefix(_EXIF_MARK)
-    exif.parse(block)
-    return block
-
-
-def _unchanged(packet: bytes) -> bytes:
-    return packet
 
 
 def _is_square(aspect: tuple[int, int]) -> bool:

@@ -6,13 +6,14 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NamedTuple
+
+from imgpipe.density import METRES_PER_INCH, Density
 
 __all__ = [
     "checked",
     "oriented",
-    "with_density",
+    "with_new_density",
     "with_size",
     "without_colour",
     "without_places",
@@ -97,9 +98,9 @@ def with_size(packet: bytes, height: int, width: int) -> bytes:
     return _changed(packet, sides)
 
 
-def with_density(packet: bytes, x: Fraction, y: Fraction) -> bytes:
-    """Return the packet with these pixels per inch, wherever it states a resolution."""
-    parts = (one.limit_denominator(_MOST) for one in (x, y))
+def with_new_density(packet: bytes, wanted: Density) -> bytes:
+    """Return the packet with this resolution, wherever it states one."""
+    parts = ((one * METRES_PER_INCH).limit_denominator(_MOST) for one in wanted)
     words = (f"{one.numerator}/{one.denominator}" for one in parts)
     return _changed(packet, dict(zip(_DENSITY, words, strict=True)) | {_UNIT: "2"})
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgpipe import xmp
+from imgpipe.density import density_from_dpi
 
 HEAD = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -68,7 +69,9 @@ def test_a_resolution_is_replaced() -> None:
         't:ResolutionUnit="{}"/>'
     )
     before, after = text.format(TIFF, "72/1", "1/1", 3), text.format(TIFF, "300/1", "1/7", 2)
-    assert xmp.with_density(packet(before), Fraction(300), Fraction(1, 7)) == packet(after)
+    assert xmp.with_new_density(packet(before), density_from_dpi(300, Fraction(1, 7))) == packet(
+        after
+    )
 
 
 def test_the_same_words_of_another_vocabulary_stay() -> None:

@@ -26,6 +26,7 @@ from imgpipe.texts import Text
 
 __all__ = [
     "TEXT_TAGS",
+    "checked",
     "density",
     "directories",
     "orientation",
@@ -33,6 +34,7 @@ __all__ = [
     "removed",
     "swapped",
     "with_density",
+    "with_new_density",
     "with_size",
     "with_texts",
     "without_colour",
@@ -51,6 +53,7 @@ TEXT_TAGS = {
 }
 """Tags of the first directory for texts, by the keyword of the text."""
 
+_MARK = b"Exif\0\0"  # stands before the block in JPEG, and in some files of other formats
 _ORIENTATION = 0x0112
 _DENSITY, _UNIT = (0x011A, 0x011B), 0x0128
 _FOCAL_PLANE = (0xA20E, 0xA20F)
@@ -59,6 +62,19 @@ _PLACES = (0x9214, 0xA214)  # areas of the subject
 _COLOUR = (0x012D, 0x013E, 0x013F, 0x0211, 0x0214)  # curves, primaries and coefficients
 _ASCII, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
 _INCH, _CENTIMETRE = 2, 3
+
+
+def checked(block: bytes) -> bytes:
+    """Return the block from its header on.
+
+    Raises
+    ------
+    ValueError
+        If it does not begin like EXIF.
+    """
+    block = block.removeprefix(_MARK)
+    directory_of(block)
+    return block
 
 
 def orientation(block: bytes) -> int:
@@ -112,6 +128,11 @@ def with_density(block: bytes | None, wanted: Density) -> bytes:
     if fields:
         _add(made, main, fields, order)
     return bytes(made)
+
+
+def with_new_density(block: bytes, wanted: Density) -> bytes:
+    """Return the block with this resolution, if it states one."""
+    return block if density(block) is None else with_density(block, wanted)
 
 
 def with_texts(block: bytes | None, texts: Iterable[Text]) -> bytes | None:
