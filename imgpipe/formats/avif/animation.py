@@ -170,6 +170,7 @@ class _Waiting:
 
     def __init__(self, info: ImageInfo) -> None:
         self.info, self.scratch = info, Scratch(info)
+        self.scratch_bytes = info.nbytes
         self.placer = self.scratch.placer
         self._kept = False
 

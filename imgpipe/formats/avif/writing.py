@@ -1,7 +1,7 @@
 """AVIF files as sinks of pixels.
 
-Pillow writes lossy files, with metadata. It has no lossless ones. Those are written by imagecodecs,
-which knows no metadata; it is added to them.
+Pillow makes lossy files, and imagecodecs lossless ones. Metadata is added afterwards: imagecodecs
+knows none, and Pillow writes EXIF anew, which spoils the notes of makers.
 """
 
 from __future__ import annotations
@@ -54,14 +54,13 @@ def open_sink(
     UsageError
         If Pillow or imagecodecs was built without AVIF.
     """
-    saving = Saving.of(info.metadata, quality, effort, target.name)
-    if not lossless:
-        must_have_plugin(target.name)
-        return EncodedSink(target, info, Encoder(info, saving))
-    must_encode("AVIF", target.name)
     known = info.metadata
-    wanted = Description(known.icc, saving.exif, known.xmp, known.orientation)
-    return EncodedSink(target, info, LosslessEncoder(info, effort, wanted))
+    wanted = Description(known.icc, exif_of(known, target.name), known.xmp, known.orientation)
+    if lossless:
+        must_encode("AVIF", target.name)
+        return EncodedSink(target, info, LosslessEncoder(info, effort, wanted))
+    must_have_plugin(target.name)
+    return EncodedSink(target, info, Encoder(info, Saving(quality, effort), wanted))
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class Saving:
 
     quality: int
     effort: int
-    icc: bytes | None
-    exif: bytes | None
-    xmp: bytes | None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
 
     @classmethod
     def of(cls, known: Metadata, quality: int, effort: int, name: str) -> Saving:
@@ -103,6 +102,7 @@ class Encoder:
 
     info: ImageInfo
     saving: Saving
+    wanted: Description
 
     @property
     def work_bytes(self) -> int:
@@ -113,7 +113,7 @@ class Encoder:
         """Return the file."""
         out = io.BytesIO()
         picture_of(pixels).save(out, **self.saving.options())
-        return out.getbuffer()
+        return b"".join(described(out.getbuffer(), self.wanted))
 
 
 @dataclass(frozen=True)
