@@ -27,6 +27,8 @@ FILTER_TABLE: dict[str, tuple[str, str]] = {
     "grayscale": ("colour", "Reduce colours to gray, by luma."),
     "sepia": ("colour", "Give the image the brown of an old photograph."),
     "tint": ("colour", "Tint the image with a colour."),
+    "flatten": ("layouts", "Lay the image over a background of one colour."),
+    "to_rgb": ("layouts", "Convert gray or CMYK to RGB."),
     "mix_channels": ("colour", "Mix the channels with a matrix of your own."),
     "blend": ("colour", "Mix with a second image of the same size."),
     "crop": ("shape", "Cut out a part of the image."),

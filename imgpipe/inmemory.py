@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
 from imgpipe import arguments
-from imgpipe.admission import Alpha, admitted, as_array
+from imgpipe.adapting import adapted
+from imgpipe.admission import Admitted, Alpha, admitted, as_array
+from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.stages import compute, input_box, resolve, seen
@@ -31,7 +34,7 @@ from imgpipe.formats.opening import (
 )
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.options import Options
 
 __all__ = ["apply", "info", "read", "write"]
@@ -179,6 +182,9 @@ def write(
     compression: int | str | None = None,
     save: Mapping[str, Any] | None = None,
     format: str | None = None,
+    colour: Colour | None = None,
+    background: str | int | tuple[int, int, int] | None = None,
+    value_range: str | tuple[float, float] | None = None,
 ) -> int:
     """Write an array as an image file, either completely or not at all.
 
@@ -199,6 +205,10 @@ def write(
         Options of the format by name; ``imgpipe formats`` lists them.
     format : str, optional
         The format, such as ``"png"``; by default that of the suffix.
+    colour : {"gray", "rgb", "cmyk", "other"}, optional
+        Meaning of the channels before alpha; by default what their number usually means.
+    background, value_range : optional
+        As for `imgpipe.run`.
 
     Returns
     -------
@@ -212,12 +222,16 @@ def write(
     OutputError
         If the file cannot be written.
     """
-    image, writing = admitted(array, alpha), Writing(save, compression, format)
-    source = RandomArray(image.info, image.pixels)
-    sink = open_sink(dst, image.info, writing.options, format=writing.format)
+    image = admitted(array, alpha)
+    writing = Writing(save, compression, format, False, background, value_range)
+    before = image.info if colour is None else replace(image.info, colour=_meaning(colour, image))
+    source = RandomArray(before, image.pixels)
+    stages = adapted(Chain(()), before, dst, writing)
+    after = stages[-1].after if stages else before
+    sink = open_sink(dst, after, writing.options, format=writing.format)
     try:
         options = Options(executor="serial")
-        return run_between(source, (), sink, name_of(dst), options).size
+        return run_between(source, stages, sink, name_of(dst), options).size
     finally:
         sink.abort()
 
@@ -236,6 +250,18 @@ def info(src: SourceLike, *, autorotate: bool = True, page: int = 0, level: int 
     reading = Reading(autorotate=autorotate, page=page, level=level)
     found = open_source(src, reading).info
     return seen(found) if reading.autorotate else found
+
+
+def _meaning(given: Any, image: Admitted) -> Colour:
+    """Return a colour model, if the channels can have it."""
+    counts = {"gray": 1, "rgb": 3, "cmyk": 4, "other": None}
+    colours = image.info.channels - (image.info.alpha is not None)
+    if not isinstance(given, str) or counts.get(given, 0) not in (None, colours):
+        raise UsageError(
+            f"colour is gray, rgb, cmyk or other, and as the channels are: {colours} beside alpha "
+            f"cannot be {arguments.shown(given)}"
+        )
+    return cast(Colour, given)
 
 
 def _checked_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from imgpipe import arguments
+from imgpipe.adapting import adapted
 from imgpipe.admission import Alpha
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
-from imgpipe.chains.stages import Stage, resolve
+from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.pipeline import plan_between, plan_frames, run_between, run_frames
@@ -41,6 +42,8 @@ from imgpipe.paging import Pages, pages_of
 __all__ = ["plan_run", "run"]
 
 Region = Box | tuple[int, int, int, int]
+Colour = str | int | tuple[int, int, int] | None
+Range = str | tuple[float, float] | None
 
 _log = logging.getLogger("imgpipe")
 _ALPHA_UNSAID = (
@@ -68,6 +71,8 @@ def run(
     save: Mapping[str, Any] | None = None,
     format: str | None = None,
     strip: bool = False,
+    background: Colour = None,
+    value_range: Range = None,
     autorotate: bool = True,
     page: int | None = None,
     level: int = 0,
@@ -132,6 +137,13 @@ def run(
         The format of the output, such as ``"png"``; by default that of its suffix.
     strip : bool, default False
         Leave out all metadata but the ICC profile and what else decides how the pixels look.
+    background : str, optional
+        The colour behind transparent pixels where the output has no alpha, such as a JPEG: a name,
+        ``#rrggbb``, or numbers from 0 to 255 for gray or for ``r,g,b``; white by default.
+    value_range : str or (float, float), optional
+        The values that become black and white where the image has floats or signed integers and
+        the output cannot: ``"0..1"``, ``"measured"`` or ``"full"``, as in `astype`. Without it,
+        such an output is an error.
     autorotate : bool, default True
         Turn the image upright first, if the file says that it is turned. The orientation in the
         metadata of the output is then 1.
@@ -166,7 +178,7 @@ def run(
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate, page, level)
-    writing = Writing(save, compression, format, strip)
+    writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
         if isinstance(opened, Pages):
@@ -191,6 +203,8 @@ def plan_run(
     save: Mapping[str, Any] | None = None,
     format: str | None = None,
     strip: bool = False,
+    background: Colour = None,
+    value_range: Range = None,
     autorotate: bool = True,
     page: int | None = None,
     level: int = 0,
@@ -205,7 +219,7 @@ def plan_run(
     options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate, page, level)
-    writing = Writing(save, compression, format, strip)
+    writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
         if isinstance(opened, Pages):
@@ -230,7 +244,7 @@ def _opened(
         part = arguments.box(region, "region")
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
     origin = origin_of(src)
-    made = partial(_stages, chain, reading, writing)
+    made = partial(_stages, chain, dst, reading, writing, set())
     pages = pages_of(origin, dst, reading, writing, made)
     if pages is not None:
         try:
@@ -251,10 +265,15 @@ def _opened(
 
 
 def _stages(
-    chain: Chain, reading: Reading, writing: Writing, source: Source
+    chain: Chain,
+    dst: TargetLike,
+    reading: Reading,
+    writing: Writing,
+    told: set[str],
+    source: Source,
 ) -> tuple[tuple[Stage, ...], ImageInfo]:
     """Return the filters for an open image, and the image that they make of it."""
-    stages = resolve(chain, source.info, autorotate=reading.autorotate)
+    stages = adapted(chain, source.info, dst, writing, autorotate=reading.autorotate, told=told)
     after = stages[-1].after if stages else source.info
     if writing.strip:
         after = replace(after, metadata=after.metadata.stripped())

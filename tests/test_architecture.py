@@ -16,6 +16,7 @@ VOCABULARY = {
     "borders",
     "callables",
     "cleanup",
+    "colours",
     "density",
     "errors",
     "events",
@@ -41,6 +42,7 @@ VOCABULARY = {
 OBSERVERS = {"observers", "progress"}
 WAYS_IN = {
     "__main__",
+    "adapting",
     "checking",
     "cli",
     "converting",

@@ -196,7 +196,8 @@ class TestHelp:
 
     def test_offers_a_border_where_there_may_be_one(self) -> None:
         without = {
-            *("astype", "autocontrast", "blend", "crop", "equalize", "flip", "gamma", "grayscale"),
+            *("astype", "autocontrast", "blend", "crop", "equalize", "flatten", "flip", "gamma"),
+            *("grayscale", "to_rgb"),
             *("invert", "levels", "linear", "lut", "mix_channels", "otsu", "posterize", "resize"),
             *("rotate", "sepia", "solarize", "threshold", "tint"),
         }
@@ -242,6 +243,7 @@ class TestOptions:
         assert engine.asked == [("in.png", blur(), "out.png")]
         wanted = {
             "alpha",
+            "background",
             "executor",
             "format",
             "workers",
@@ -253,6 +255,7 @@ class TestOptions:
             "chunk",
             "timeout",
             "scratch",
+            "value_range",
         }
         assert {name for name, value in engine.options.items() if value is None} == wanted
 

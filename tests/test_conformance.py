@@ -32,7 +32,7 @@ from tests.conftest import FarAwayExecutor, noise
 
 SHAPE = (47, 59, 3)
 FLOATS = ("float32", "float64")
-RGB = ("grayscale", "sepia", "tint", "mix_channels")
+RGB = ("grayscale", "sepia", "tint", "to_rgb", "mix_channels")
 
 
 def required(name: str, shape: tuple[int, int, int], dtype: str) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def test_what_is_no_folder_of_the_format_is_not_replaced(tmp_path: Path) -> None
         imgpipe.read(tmp_path / "mine.toy")
     with pytest.raises(OutputError, match=r"there is no folder .*absent; create it first"):
         imgpipe.write(PHOTO, tmp_path / "absent" / "a.toy")
-    with pytest.raises(UsageError, match="Toy supports uint8, not uint16"):
-        imgpipe.write(PHOTO.astype(np.uint16), tmp_path / "b.toy")
+    with pytest.raises(UsageError, match="Toy supports uint8, not int16"):
+        imgpipe.write(PHOTO.astype(np.int16), tmp_path / "b.toy")
     stream = io.BytesIO()
     stream.name = "b.toy"  # type: ignore[misc]
     with pytest.raises(UsageError, match=r"b\.toy: Toy is a folder of files; give its path"):

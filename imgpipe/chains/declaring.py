@@ -31,7 +31,7 @@ _WORDS = {
 
 _FILLED_IN = {"place", "measured", "white"}  # keywords of a kernel that the engine gives
 _HIDDEN = {"border", "halo", "dtype"}  # parameters of bare functions that cannot be given
-_WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "bare"}
+_WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "takes_about", "bare"}
 
 
 def define(
@@ -63,14 +63,18 @@ def define(
     if unknown:
         raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
     keywords = keywords_of(kernel)
+    about = "about" in keywords and "layout" in declared
     made = Definition(
         name,
         kernel,
         halo,
         **declared,
-        parameters=_parameters_of(kernel) if parameters is None else parameters,
+        parameters=_parameters_of(kernel, frozenset({"about"} if about else ()))
+        if parameters is None
+        else parameters,
         takes_place="place" in keywords,
         takes_white="white" in keywords,
+        takes_about=about,
     )
     for wrong in (*_wrong_values(made), *_contradictions(made)):
         raise DeclarationError(f"{name}: {wrong}")
@@ -89,8 +93,8 @@ def define_bare(
     return replace(define(function, name, pair, {"dtype": dtype or "keep"}, parameters), bare=True)
 
 
-def _parameters_of(kernel: Kernel) -> tuple[Parameter, ...]:
-    return parameters_of(kernel, after=1, without=_FILLED_IN)
+def _parameters_of(kernel: Kernel, given: frozenset[str] = frozenset()) -> tuple[Parameter, ...]:
+    return parameters_of(kernel, after=1, without=_FILLED_IN | given)
 
 
 def _wrong_values(made: Definition) -> Iterator[str]:
@@ -107,7 +111,16 @@ def _wrong_values(made: Definition) -> Iterator[str]:
     for what, kinds in flags:
         if not isinstance(getattr(made, what), kinds):
             yield f"{what} must be True or False, not {shown(getattr(made, what))}"
-    for what in ("measure", "measure_if", "merge", "output", "region", "metadata", "validate"):
+    for what in (
+        "measure",
+        "measure_if",
+        "merge",
+        "output",
+        "region",
+        "metadata",
+        "validate",
+        "layout",
+    ):
         if getattr(made, what) is not None and not callable(getattr(made, what)):
             yield f"{what} must be a function, not {shown(getattr(made, what))}"
     channels = made.channels

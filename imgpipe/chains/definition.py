@@ -21,7 +21,7 @@ from imgpipe.geometry import Box
 from imgpipe.parameters import Parameter
 
 if TYPE_CHECKING:
-    from imgpipe.image import Colour, Metadata
+    from imgpipe.image import Colour, ImageInfo, Metadata
 
 __all__ = [
     "AlphaPolicy",
@@ -69,6 +69,12 @@ class Place:
     width: int
 
 
+class NewLayout(Protocol):
+    """Layout of the result of a filter of imgpipe that looks at the meaning of channels."""
+
+    def __call__(self, info: ImageInfo, /, **params: Any) -> tuple[int, int | None, Colour]: ...
+
+
 class OutputShape(Protocol):
     """Size of the output of a filter that changes the geometry."""
 
@@ -107,6 +113,7 @@ class Definition:
     colour: Colour | None = None
     dtype: Works = "keep"
     output_dtype: str | Callable[..., str] | None = None
+    layout: NewLayout | None = None  # channels, alpha and colour of the result; ours alone
     measure: Kernel | None = None
     measure_if: Callable[..., bool] | None = None
     merge: Callable[[Any, Any], Any] | None = None
@@ -122,6 +129,7 @@ class Definition:
     parameters: tuple[Parameter, ...] = field(default=(), compare=False)
     takes_place: bool = field(default=False, compare=False)
     takes_white: bool = field(default=False, compare=False)
+    takes_about: bool = field(default=False, compare=False)
     bare: bool = field(default=False, compare=False)  # a function that declares nothing itself
 
     @property

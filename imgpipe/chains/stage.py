@@ -264,6 +264,8 @@ class Stage:
         if definition.takes_white:
             worked = self.before.dtype if definition.dtype == "keep" else "float32"
             extra["white"] = full_scale(worked) ** (2 if self.policy == "premultiply" else 1)
+        if definition.takes_about:
+            extra["about"] = self.before
         if definition.measure is not None:
             extra["measured"] = self.measured
         for name, read in zip(self.filter.operands, self.operands, strict=True):

@@ -250,7 +250,9 @@ def _after(one: Element, info: ImageInfo) -> ImageInfo:
             raise UsageError(f"{one!r} leaves nothing of an image of {info.width} x {info.height}")
     hidden = int(info.alpha is not None and definition.alpha != "filter")
     channels, alpha, colour = info.channels, info.alpha, info.colour
-    if definition.channels is not None:
+    if definition.layout is not None:
+        channels, alpha, colour = one.declared("layout", info)
+    elif definition.channels is not None:
         channels = hidden + one.channels_after(channels - hidden)
         alpha = channels - 1 if hidden else None
         colour = definition.colour or (colour if channels == info.channels else "other")

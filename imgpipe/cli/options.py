@@ -229,6 +229,18 @@ def common_options() -> list[click.Parameter]:
             help="Leave out all metadata but the ICC profile.",
         ),
         _option(
+            "--background",
+            metavar="COLOUR",
+            help="Colour behind transparent pixels if the output has no alpha: a name, #rrggbb, "
+            "or 0 to 255 for gray or r,g,b. [default: white]",
+        ),
+        _option(
+            "--value-range",
+            metavar="LOW..HIGH",
+            help="Values that become black and white if the output has no floats or no signed "
+            "integers: two numbers, measured or full.",
+        ),
+        _option(
             "--max-memory",
             type=Size(),
             help="Limit on the memory of all processes together, for example 512M. It includes the "

@@ -47,7 +47,7 @@ class Layout(NamedTuple):
     alpha: int | None = None
 
     def __str__(self) -> str:
-        colour = "RGB" if self.colour == "rgb" else self.colour
+        colour = self.colour.upper() if self.colour in ("rgb", "cmyk") else self.colour
         return f"{colour} and alpha" if self.alpha is not None else colour
 
 

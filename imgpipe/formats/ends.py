@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, may_be_alpha
+from imgpipe.colours import hexadecimal
 from imgpipe.errors import UsageError
 
 __all__ = ["Reading", "Writing"]
@@ -81,6 +83,10 @@ class Writing:
         The name of the format; None for that of the suffix.
     strip : bool
         Whether metadata are left out.
+    background : str or None
+        The colour behind alpha, where the format has no alpha: ``#rrggbb``; None for white.
+    value_range : str or None
+        Values that become black and white, where the format has no floats or no signed integers.
 
     Raises
     ------
@@ -92,6 +98,8 @@ class Writing:
     compression: int | str | None = None
     format: str | None = None
     strip: bool = False
+    background: Any = None
+    value_range: Any = None
 
     def __post_init__(self) -> None:
         if self.format is not None and not isinstance(self.format, str):
@@ -101,6 +109,10 @@ class Writing:
             )
         _set(self, strip=arguments.flag(self.strip, "strip"))
         _set(self, save=_options(self.save, self.compression))
+        if self.background is not None:
+            _set(self, background=_colour(self.background))
+        if self.value_range is not None:
+            _set(self, value_range=_range(self.value_range))
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -122,6 +134,26 @@ def _options(save: Any, compression: Any) -> Mapping[str, Any]:
     if "compression" in save:
         raise UsageError("compression is given twice: by itself and in save; leave one out")
     return {**save, "compression": compression}
+
+
+def _colour(given: Any) -> str:
+    try:
+        return hexadecimal(given)
+    except ValueError as error:
+        raise UsageError(f"background: {error}") from None
+
+
+def _range(given: Any) -> str:
+    """Return a range as text in the words of `astype`, which checks it."""
+    text = "..".join(map(str, given)) if isinstance(given, (list, tuple)) else given
+    if not isinstance(text, str) or not re.fullmatch(
+        r"full|measured|[-+.\deE]+\.\.[-+.\deE]+", text
+    ):
+        raise UsageError(
+            "value_range is full, measured, or two numbers such as 0..4095, not "
+            f"{arguments.shown(given)}"
+        )
+    return text
 
 
 def _set(choices: Any, **values: Any) -> None:

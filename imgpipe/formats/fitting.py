@@ -1,24 +1,86 @@
-"""Fitting of an image to the types and channels that a format declares, or its refusal.
+"""Fitting of an image to what a format holds: the one place that decides about conversions.
 
-Values are never converted here. Only the meaning of channels may change: a format whose files with
-four channels have one meaning gives it to any four channels.
+Nothing is converted that fits. What can be said in one way only is converted: colours behind alpha
+where there is no alpha, inks where there is no CMYK, more bits than there are. What would be
+arbitrary is refused, with the element of a chain that decides it.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format, Layout
-from imgpipe.image import ImageInfo
+from imgpipe.image import Colour, ImageInfo
 
-__all__ = ["fitted"]
+__all__ = ["Fitting", "fitted", "fitting"]
 
-_HOLDS_ALL = ".npy"
+_HOLDS_ALL = ".tif or .npy"
+_ADVICE = f"write {_HOLDS_ALL}"
+_COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4}
+_BY_COUNT: dict[int, Colour] = {1: "gray", 3: "rgb"}
+_WHITE = "#ffffff"
+_PAINTED = {"#ffffff": "white", "#000000": "black"}
+
+
+class Fitting(NamedTuple):
+    """The conversions that a target requires.
+
+    Attributes
+    ----------
+    elements : tuple of str
+        Elements of a chain, in order; none if the image fits.
+    lost : str
+        What is lost by them, in words; empty if nothing is.
+    """
+
+    elements: tuple[str, ...] = ()
+    lost: str = ""
+
+
+def fitting(
+    info: ImageInfo,
+    format: Format,
+    name: str,
+    *,
+    background: str | None = None,
+    value_range: str | None = None,
+) -> Fitting:
+    """Return the conversions that make an image fit a format.
+
+    Parameters
+    ----------
+    info : ImageInfo
+        The image that is to be written.
+    format : Format
+        The format of the file.
+    name : str
+        The file, for messages.
+    background : str, optional
+        The colour behind alpha where the format has no alpha, ``#rrggbb``; white by default.
+    value_range : str, optional
+        Values that become black and white where floats or signed integers become others, in the
+        words of ``astype``.
+
+    Raises
+    ------
+    UsageError
+        If the format cannot hold such an image, and no conversion follows from that alone.
+    """
+    elements, losses = _to_layout(info, format, name, background or _WHITE)
+    converted, lost = _to_type(info.dtype, format, name, value_range)
+    both = [loss for loss in (*losses, lost) if loss]
+    return Fitting((*elements, *converted), "; ".join(both))
 
 
 def fitted(info: ImageInfo, format: Format, name: str) -> ImageInfo:
-    """Return `info` as readers of the file will see it.
+    """Return `info` as readers of the file will see it, where nothing has to be converted.
+
+    Only the meaning of channels may change: a format whose files with four channels have one
+    meaning gives it to any four channels.
 
     Parameters
     ----------
@@ -35,42 +97,153 @@ def fitted(info: ImageInfo, format: Format, name: str) -> ImageInfo:
         If the format cannot hold such an image.
     """
     if format.dtypes is not None and str(info.dtype) not in format.dtypes:
-        raise UsageError(
-            f"{name}: {format.name} supports {_listed(format.dtypes)}, not {info.dtype}; convert "
-            f"the image first, for example by {_conversions(format.dtypes)}, or write {_HOLDS_ALL}"
-        )
-    layout = _layout(info, format, name)
+        raise _of_type(info.dtype, format, name)
+    layout = _layout(info, format)
+    if layout is None and format.layouts is not None:
+        raise _of_channels(info, format, name)
     if not all(0 < length <= (format.side or length) for length in (info.height, info.width)):
+        most = f"; it holds up to {format.side:,} pixels a side" if format.side else ""
         raise UsageError(
-            f"{name}: {format.name} cannot hold {info.width} x {info.height} pixels; "
-            f"write {_HOLDS_ALL}"
+            f"{name}: {format.name} cannot hold {info.width} x {info.height} pixels{most}; write "
+            ".tif, .png or .npy"
         )
     return info if layout is None else replace(info, alpha=layout.alpha)
 
 
-def _layout(info: ImageInfo, format: Format, name: str) -> Layout | None:
-    """Return the layout closest to the meaning of the channels; None if none is needed."""
-    if format.layouts is None:
-        return None
-    fit = [layout for layout in format.layouts if layout.channels == info.channels]
+# --- channels ---------------------------------------------------------------------------
+
+
+def _layout(info: ImageInfo, format: Format) -> Layout | None:
+    """Return the layout closest to the meaning of the channels; None if none holds them."""
+    fit = [one for one in format.layouts or () if _holds(one, info)]
     if not fit:
-        counts = sorted({layout.channels for layout in format.layouts})
-        some = counts == list(range(counts[0], counts[-1] + 1)) and len(counts) > 2
-        held = f"{counts[0]} to {counts[-1]}" if some else _listed(tuple(map(str, counts)))
-        noun = "channel" if counts == [1] else "channels"
-        raise UsageError(
-            f"{name}: {format.name} supports {held} {noun}, not {info.channels}; select some of "
-            f"them, or write {_HOLDS_ALL}"
-        )
+        return None
     return max(fit, key=lambda one: (one.colour == info.colour, one.alpha == info.alpha))
+
+
+def _holds(layout: Layout, info: ImageInfo) -> bool:
+    """Whether channels have this meaning, or none yet that would contradict it."""
+    if layout.channels != info.channels:
+        return False
+    alike = layout.colour == info.colour and layout.alpha == info.alpha
+    unsaid = info.alpha is None and info.channels != _COLOURS.get(info.colour)
+    return alike or (layout.colour != "cmyk" and (unsaid or _similar(layout, info)))
+
+
+def _similar(layout: Layout, info: ImageInfo) -> bool:
+    """Whether only the words differ: channels of an unknown colour before alpha."""
+    return info.colour == "other" and layout.alpha == info.alpha
+
+
+def _to_layout(
+    info: ImageInfo, format: Format, name: str, background: str
+) -> tuple[list[str], list[str]]:
+    """Return the elements that bring channels to a layout of the format, and what they lose."""
+    if format.layouts is None or _layout(info, format) is not None:
+        return [], []
+    held = {(one.colour, one.alpha is not None) for one in format.layouts}
+    colour, has_alpha = info.colour, info.alpha is not None
+    if colour == "other":
+        colour = _BY_COUNT.get(info.channels - has_alpha, "other")
+    if info.channels - has_alpha != _COLOURS.get(colour):
+        raise _of_channels(info, format, name)
+    elements, losses = list[str](), list[str]()
+    if has_alpha and not any(alpha for _, alpha in held):
+        elements.append(f"flatten:colour={background}")
+        losses.append(f"alpha is laid over {_PAINTED.get(background, background)}")
+        has_alpha = False
+    if (colour, has_alpha) not in held and ("rgb", has_alpha) in held and colour != "rgb":
+        elements.append("to_rgb")
+        if colour == "cmyk":
+            profile = ", and their colour profile is left out" if info.metadata.icc else ""
+            losses.append(f"CMYK becomes RGB{profile}")
+        colour = "rgb"
+    if (colour, has_alpha) not in held:
+        raise _of_channels(info, format, name)
+    return elements, losses
+
+
+def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
+    """Return the refusal of channels that nothing says how to bring into the format."""
+    assert format.layouts is not None
+    wanted = {one.colour for one in format.layouts}
+    if info.colour == "rgb" and info.alpha is None and wanted == {"gray"}:
+        advice = "add grayscale to the chain"
+    elif info.channels in (2, 4) and info.alpha is None and info.colour == "other":
+        advice = 'give --alpha last (alpha="last" in Python) if the last one is alpha'
+    else:
+        advice = 'select some of them, for example by mix_channels:matrix="1 0 ..."'
+    counts = sorted({layout.channels for layout in format.layouts})
+    some = counts == list(range(counts[0], counts[-1] + 1)) and len(counts) > 2
+    held = f"{counts[0]} to {counts[-1]}" if some else _listed(tuple(map(str, counts)))
+    noun = "channel" if counts == [1] else "channels"
+    given = str(info.channels)
+    if info.channels in counts:  # of another meaning
+        held, noun = _listed(tuple(map(str, format.layouts))), ""
+        given = f"{info.channels} channels of {'CMYK' if info.colour == 'cmyk' else info.colour}"
+    return UsageError(
+        f"{name}: {format.name} supports {held}{noun and ' '}{noun}, not {given}; {advice}, "
+        f"or {_ADVICE}"
+    )
+
+
+# --- types ------------------------------------------------------------------------------
+
+
+def _to_type(
+    dtype: np.dtype[Any], format: Format, name: str, value_range: str | None
+) -> tuple[tuple[str, ...], str]:
+    """Return the element that brings values to a type of the format, and what it loses."""
+    if format.dtypes is None or str(dtype) in format.dtypes:
+        return (), ""
+    held = [np.dtype(one) for one in format.dtypes]
+    wanted = _nearest(dtype, [one for one in held if one.kind == dtype.kind])
+    if wanted is None and dtype.kind == "u":
+        wanted = _nearest(dtype, [one for one in held if one.kind == "f"])
+    if wanted is not None:
+        return (f"astype:{wanted}",), _loss(dtype, wanted)
+    if value_range is None:
+        raise _of_type(dtype, format, name)
+    wanted = max(held, key=lambda one: (one.kind == "u", one.itemsize))
+    span = f"{value_range} to black and white"
+    return (
+        (f'astype:{wanted},range="{value_range}"',),
+        f"{dtype} becomes {wanted}, {span}",
+    )
+
+
+def _nearest(dtype: np.dtype[Any], held: list[np.dtype[Any]]) -> np.dtype[Any] | None:
+    """Return the smallest type that is no smaller, else the largest."""
+    enough = [one for one in held if one.itemsize >= dtype.itemsize]
+    if enough:
+        return min(enough, key=lambda one: one.itemsize)
+    return max(held, key=lambda one: one.itemsize, default=None)
+
+
+def _loss(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> str:
+    if wanted.kind == "f" and np.can_cast(dtype, wanted):
+        return ""
+    lossless = wanted.kind == dtype.kind and wanted.itemsize >= dtype.itemsize
+    return "" if lossless else f"{dtype} becomes {wanted}"
+
+
+def _of_type(dtype: np.dtype[Any], format: Format, name: str) -> UsageError:
+    """Return the refusal of a type that has no range."""
+    assert format.dtypes is not None
+    unsigned = [one for one in format.dtypes if one.startswith("u")]
+    wanted = (unsigned or format.dtypes)[-1]
+    if not wanted.startswith("u"):
+        way = f"convert the image first, for example by astype:{wanted}"
+    else:
+        way = (
+            "say which values become black and white by --value-range 0..1 (value_range= in "
+            f"Python), --value-range measured, or astype:{wanted},range=0..1 in the chain"
+        )
+    return UsageError(
+        f"{name}: {format.name} supports {_listed(format.dtypes)}, not {dtype}; {way}, or {_ADVICE}"
+    )
 
 
 def _listed(words: tuple[str, ...]) -> str:
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _conversions(dtypes: tuple[str, ...]) -> str:
-    """Return the elements of a chain that convert to a type that is held."""
-    plain = f"astype:{dtypes[-1]}"
-    return f"{plain} or astype:{dtypes[0]},measured" if dtypes[0].startswith("u") else plain

@@ -73,7 +73,7 @@ class FormatSuite(Suite):
             for at, (dtype, layout) in enumerate(self._kinds()):
                 for shape in _SIZES if at == 0 else _SIZES[3:4]:
                     array = noise((*shape, layout.channels), dtype)
-                    write(array, path, alpha=layout.alpha, save=self.save)
+                    write(array, path, alpha=layout.alpha, colour=layout.colour, save=self.save)
                     what = f"{self.subject.name}, {dtype}, {layout}, {shape[0]} x {shape[1]}"
                     self._must_give_back(path, array, layout, what)
                 if not self.subject.exact:
@@ -269,7 +269,8 @@ class FormatSuite(Suite):
         return noise((max(min(2 * rows + 7, most), 300), _WIDE, layout.channels), dtype)
 
     def _unit(self, folder: Path, rows: int, dtype: str, layout: Layout) -> tuple[int, int]:
-        about = ImageInfo(rows, _WIDE, layout.channels, np.dtype(dtype), layout.alpha)
+        kind = np.dtype(dtype)
+        about = ImageInfo(rows, _WIDE, layout.channels, kind, layout.alpha, layout.colour)
         target = FileTarget(str(folder / f"unit{self.subject.suffixes[0]}"))
         sink = self._begun(target, about)
         sink.abort()
