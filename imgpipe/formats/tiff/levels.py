@@ -19,7 +19,7 @@ from imgpipe.image import ImageInfo, Metadata, Pixels
 __all__ = ["Reducer", "halved", "levels_of"]
 
 _WIDE = 4  # bytes of integers that have no type for sums
-_BAND_SAMPLES = 1 << 18
+_BAND_SAMPLES = 1 << 17
 
 
 def levels_of(info: ImageInfo, tile: tuple[int, int]) -> Iterator[ImageInfo]:
