@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import get_args
 
 import pytest
 
+from imgpipe import exif, metadata, xmp
 from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
 
 
@@ -31,3 +33,14 @@ def test_fractions_of_a_pixel_per_inch_stay() -> None:
         Fraction(145, 2),
         Fraction(1, 3),
     )
+
+
+def test_every_edit_is_a_function_for_blocks() -> None:
+    for edit in get_args(metadata._Edit):
+        assert edit in exif.__all__
+        assert edit in xmp.__all__ or edit in ("swapped", "without_sensor")
+
+
+def test_blocks_are_left_alone_where_there_are_none() -> None:
+    bare = Metadata(pixels_per_metre=density_from_dpi(300, 300))
+    assert bare.repainted() == bare.sized(3, 4) == bare.flipped("vertical", 3, 4) == bare
