@@ -24,6 +24,8 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import plan
+from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.parts import Parts
@@ -32,7 +34,7 @@ from imgpipe.engine.plan import Goal
 from imgpipe.engine.tasks import Decoding
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse
-from imgpipe.errors import CorruptError
+from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.events import Event, Report, TaskDone
 from imgpipe.executors.base import Traits
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -295,6 +297,30 @@ def test_a_worker_that_dies_while_it_decodes_changes_nothing(
     out, report = made_of(source, executor=pool)
     assert report.lost == 1
     np.testing.assert_array_equal(out, blur(sigma=12)(source.pixels))
+
+
+@pytest.mark.usefixtures("small_tasks")
+def test_images_of_tiles_share_a_crew(files: dict[str, Path], pool: ProcessExecutor) -> None:
+    """One that is damaged fails alone, and one that is stopped ends."""
+    source, chain = open_source(files["tiles"]), blur(sigma=12)
+    sources: list[Any] = [source, Failing("damaged"), source, Failing("not"), source]
+    stopped, made = Control(), [np.empty(one.info.shape, np.uint8) for one in sources]
+
+    def request(at: int) -> Request:
+        info = sources[at].info
+        goal = Goal(resolve(chain_from(chain), info), ArraySink(info, made[at]), "array")
+        control = stopped if at == 2 else Control()
+        tell = (lambda _: stopped.stop()) if at == 2 else (lambda _: None)
+        return Request(lambda: sources[at], lambda _: (goal,), control, tell)
+
+    options = Options(executor=pool, workers=2)
+    outcomes = {one.turn: one.error for one in make_images(map(request, range(5)), options)}
+    assert isinstance(outcomes[1], CorruptError)
+    assert isinstance(outcomes[2], Cancelled)
+    assert [outcomes[at] for at in (0, 3, 4)] == [None] * 3
+    for at in (0, 4):
+        np.testing.assert_array_equal(made[at], chain(imgpipe.read(files["npy"])))
+    np.testing.assert_array_equal(made[3], chain(Failing("not").pixels))
 
 
 def test_where_the_ring_takes_too_much_memory_tasks_read_for_themselves() -> None:
