@@ -17,18 +17,20 @@ from PIL import Image, ImageCms
 import imgpipe
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters.smoothing import blur
-from imgpipe.formats.jpeg import reading
+from imgpipe.formats.jpeg import open_sink, reading
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import APP1, APP2, segment
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.origin import FileOrigin
+from imgpipe.formats.target import FileTarget
 from imgpipe.geometry import Box
-from imgpipe.image import Colour, Text
+from imgpipe.image import Colour, Metadata, Text
+from imgpipe.metadata import density_from_dpi
 from imgpipe.running import plan_run
 from imgpipe.testing import FormatSuite
-from imgpipe.testing.files import taken_out
+from imgpipe.testing.files import put_in, taken_out
 from imgpipe.testing.pictures import noise
 
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
@@ -276,7 +278,7 @@ def test_the_decoder_is_silent_when_the_command_ends(tmp_path: Path) -> None:
     saved(tmp_path / "a.jpg", 20, 30)
     code = (
         "import sys\n"
-        "from imgpipe.formats.jpeg import reading\n"
+        "from imgpipe.formats.jpeg import open_sink, reading\n"
         "reading._SMALL = 0\n"
         "from imgpipe.cli import main\n"
         "sys.argv[1:] = ['blur', 'a.jpg', '-o', 'b.jpg', '-q']\n"
@@ -378,6 +380,15 @@ def test_metadata_is_carried(tmp_path: Path) -> None:
     assert by["xmp"] == XMP
     assert by["dpi"] == (300, 150)
     assert by["comment"].decode() == "caf\u00e9"
+
+
+def test_the_resolution_of_cmyk_is_in_exif(tmp_path: Path) -> None:
+    given = open_source(saved(tmp_path / "a.jpg", 20, 30, 4)).info
+    given = replace(given, metadata=Metadata(pixels_per_metre=density_from_dpi(300, 150)))
+    sink = open_sink(FileTarget(str(tmp_path / "b.jpg")), given)
+    put_in(sink, noise(given.shape, "uint8"))
+    sink.commit()
+    assert imgpipe.info(tmp_path / "b.jpg").metadata.dpi == (300, 150)
 
 
 def test_an_entry_that_is_too_large_is_left_out_with_a_line(

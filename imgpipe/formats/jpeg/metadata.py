@@ -9,9 +9,11 @@ import logging
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from imgpipe import exif
 from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, COM, Header, Segment, segment
 from imgpipe.image import Metadata, Text
 from imgpipe.metadata import density_from_dpi
@@ -91,6 +93,9 @@ def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: boo
     parts = []
     if jfif and channels != 4:
         parts.append(segment(APP0, _JFIF + b"\1\1" + _written_density(metadata) + b"\0\0"))
+    elif metadata.pixels_per_metre is not None:
+        block = exif.with_density(metadata.exif, metadata.pixels_per_metre)
+        metadata = replace(metadata, exif=block)
     for noun, marker, content in _entries(metadata):
         if len(content) <= _MOST:
             parts.append(segment(marker, content))
