@@ -15,13 +15,20 @@ import pytest
 import tifffile
 
 import imgpipe
+from imgpipe.chains.entry import chain_from
+from imgpipe.chains.stages import resolve
+from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.plan import Goal
 from imgpipe.errors import FilterError, UsageError
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import invert
 from imgpipe.formats import tiff
+from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.target import MemoryTarget
 from imgpipe.formats.tiff.levels import halved, levels_of
 from imgpipe.image import ImageInfo
+from imgpipe.options import Options
 from imgpipe.running import plan_run
 from imgpipe.testing import check_format
 from tests.conftest import noise
@@ -143,6 +150,41 @@ def test_levels_are_the_same_however_the_work_is_cut_up(
     assert [level.shape for level in found] == [level.shape for level in expected]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("chain", ["rotate:90", "blur:sigma=2,border=wrap", "autocontrast"])
+def test_levels_are_those_of_the_output(chain: str, tmp_path: Path) -> None:
+    pixels, path = noise((201, 303, 3), "uint8") // 2, tmp_path / "o.tif"
+    imgpipe.write(pixels, tmp_path / "in.png")
+    imgpipe.run(tmp_path / "in.png", chain, path, executor="threads", workers=2,
+                save={"tile": 64, "pyramid": True})  # fmt: skip
+    first, *others = levels_in(path)
+    np.testing.assert_array_equal(first, imgpipe.apply(pixels, chain, executor="serial"))
+    for one, other in zip(others, pyramid(first, 64)[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_many_images_have_the_levels_that_each_has_alone(
+    tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    save = {"tile": (64, 64), "pyramid": True}
+
+    def request(src: Path) -> Request:
+        def goals(source: Source) -> tuple[Goal, ...]:
+            stages = resolve(chain_from("blur:1"), source.info)
+            dst = src.with_suffix(".tif")
+            return (Goal(stages, open_sink(dst, stages[-1].after, save), str(dst)),)
+
+        return Request(lambda: open_source(src), goals)
+
+    sources = [tmp_path / f"{number}.npy" for number in range(4)]
+    for number, src in enumerate(sources):
+        np.save(src, noise((90 + 70 * number, 130, 3), "uint8", seed=number))
+    made = make_images(map(request, sources), Options(executor=pool, workers=2))
+    assert [outcome.error for outcome in made] == [None] * len(sources)
+    for src in sources:
+        imgpipe.run(src, "blur:1", tmp_path / "alone.tif", save=save, executor="serial")
+        assert src.with_suffix(".tif").read_bytes() == (tmp_path / "alone.tif").read_bytes()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
