@@ -186,7 +186,7 @@ FORMATS = Registry(
             "imgpipe.formats.png",
             "PNG, streamed in and encoded by every worker.",
             name="PNG",
-            suffixes=(".png",),
+            suffixes=(".png", ".apng"),
             # The last two are of files that were damaged, mostly when transferred as text.
             magic=(b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
             options=(

@@ -132,7 +132,7 @@ def test_a_writer_that_fails_leaves_nothing(
 ) -> None:
     from imgpipe.formats.png import writing
 
-    monkeypatch.setattr(writing, "_head", lambda info: 1 / 0)
+    monkeypatch.setattr(writing, "PngEncoder", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         imgpipe.write(PHOTO, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())

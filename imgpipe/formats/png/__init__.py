@@ -13,21 +13,26 @@ alpha channel and 16 bits stay 16 bits. Written are 8 and 16 bits with one to fo
 from __future__ import annotations
 
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
+from imgpipe.formats.png.album import open_album
 from imgpipe.formats.png.chunks import MAX_CHUNK
-from imgpipe.formats.png.reading import open_source
+from imgpipe.formats.png.film import contents
+from imgpipe.formats.png.opening import open_source
 from imgpipe.formats.png.splicing import spliced
 from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, open_sink
 
-__all__ = ["DEFAULT_COMPRESSION", "FORMAT", "open_sink", "open_source"]
+__all__ = ["DEFAULT_COMPRESSION", "FORMAT", "contents", "open_album", "open_sink", "open_source"]
 
 FORMAT = Format(
     "PNG",
-    (".png",),
+    (".png", ".apng"),
     (b"\x89PNG\r\n\x1a\n", b"?PNG", b"????\r\n\x1a\n"),
     open_source,
     open_sink,
     dtypes=("uint8", "uint16"),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
     splice=spliced,
+    frames=None,
+    contents=contents,
+    album=open_album,
     side=MAX_CHUNK,
 )

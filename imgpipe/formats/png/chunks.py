@@ -39,8 +39,12 @@ def chunk(kind: bytes, content: bytes | memoryview) -> bytes:
     return b"".join((struct.pack(">I4s", len(content), kind), content, struct.pack(">I", crc)))
 
 
-def image_data(file: BinaryIO, name: str, start: int, end: int) -> Iterator[bytes]:
-    """Yield what the IDAT chunks from `start` to `end` hold, about a megabyte at a time.
+def image_data(
+    file: BinaryIO, name: str, start: int, end: int, wanted: bytes = b"IDAT"
+) -> Iterator[bytes]:
+    """Yield what the chunks from `start` to `end` hold, about a megabyte at a time.
+
+    They are of the type `wanted`: IDAT, or fdAT, whose content begins with its number.
 
     Raises
     ------
@@ -48,14 +52,15 @@ def image_data(file: BinaryIO, name: str, start: int, end: int) -> Iterator[byte
         If the file ends too early or the checksum of a chunk is wrong.
     """
     parts: list[bytes] = []
-    held = 0
+    held, numbered = 0, 4 * (wanted == b"fdAT")
     file.seek(start)
     while start < end:
         length, kind = struct.unpack(">I4s", _exactly(file, 8, name))
         start += length + 12
-        if kind != b"IDAT" or start > end:
+        if kind != wanted or start > end or length < numbered:
             raise CorruptError(f"{name}: the file changed while it was read; try again")
-        crc = isal_zlib.crc32(kind)
+        crc = isal_zlib.crc32(_exactly(file, numbered, name), isal_zlib.crc32(kind))
+        length -= numbered
         while length:
             part = _exactly(file, min(length, _PIECE - held), name)
             crc = isal_zlib.crc32(part, crc)

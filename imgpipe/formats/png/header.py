@@ -21,7 +21,7 @@ from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
 from imgpipe.image import Metadata, check_pixels
 
-__all__ = ["GRAY", "PALETTE", "RGB", "Header", "read_header"]
+__all__ = ["GRAY", "MAX_DEFLATE_RATIO", "PALETTE", "RGB", "Header", "read_header"]
 
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 _CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGBA: 4}
@@ -33,7 +33,7 @@ _DEPTHS = {
     RGBA: (8, 16),
 }
 _MAX_ANCILLARY = 16 << 20
-_MAX_DEFLATE_RATIO = 1032  # 258 bytes for two bits
+MAX_DEFLATE_RATIO = 1032  # 258 bytes for two bits
 _PASSES = (  # of Adam7: first row, first column, step down, step across
     (0, 0, 8, 8),
     (0, 4, 8, 8),
@@ -66,8 +66,12 @@ class Header:
         Red, green and blue of every entry.
     transparency : bytes or None
         Content of tRNS, if it is there and fits the colour type.
+    data_kind : bytes
+        Type of the chunks with the pixels; fdAT in a frame of an animation.
     data_start, data_end : int
-        Offset of the first IDAT chunk, and of the first byte after the last one.
+        Offset of the first of them, and of the first byte after the last one.
+    frames : int
+        Frames of an animation, as declared; 1 for a still image.
     metadata : Metadata
         What imgpipe keeps of the other chunks.
     """
@@ -79,8 +83,10 @@ class Header:
     interlaced: bool
     palette: bytes = b""
     transparency: bytes | None = None
+    data_kind: bytes = b"IDAT"
     data_start: int = 0
     data_end: int = 0
+    frames: int = 1
     metadata: Metadata = field(default_factory=Metadata)
 
     @property
@@ -141,6 +147,7 @@ class _HeaderReader:
         self.palette = b""
         self.transparency: bytes | None = None
         self.data_start = self.data_end = self.data_bytes = 0
+        self.frames = 1
 
     def read(self, max_pixels: int | None) -> Header:
         self._check_signature()
@@ -164,6 +171,7 @@ class _HeaderReader:
             transparency=self.transparency,
             data_start=self.data_start,
             data_end=self.data_end,
+            frames=self.frames,
             metadata=self.metadata.result(),
         )
 
@@ -312,9 +320,10 @@ class _HeaderReader:
         if content is None:
             self._ignored(b"acTL", "its length or checksum is wrong")
             return
-        frames = int.from_bytes(content[:4], "big")
-        if frames > 1:
-            self._warn(f"is an animation of {frames} frames; only its still image is read")
+        if self.data_bytes:
+            self._ignored(b"acTL", "the pixel data stands before it")
+            return
+        self.frames = max(1, int.from_bytes(content[:4], "big"))
 
     def _ancillary(self, header: Header, kind: bytes, start: int, length: int) -> None:
         if length > _MAX_ANCILLARY:
@@ -348,7 +357,7 @@ class _HeaderReader:
             raise self._corrupt("holds no pixel data (IDAT)")
         if header.colour_type == PALETTE and not self.palette:
             raise self._corrupt("lacks its palette (PLTE)")
-        if header.raw_bytes() > self.data_bytes * _MAX_DEFLATE_RATIO:
+        if header.raw_bytes() > self.data_bytes * MAX_DEFLATE_RATIO:
             raise self._corrupt(
                 f"declares {header.width} x {header.height} pixels, but {self.data_bytes:,} bytes "
                 f"of data can never hold as much"

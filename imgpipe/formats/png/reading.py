@@ -14,44 +14,39 @@ from imgpipe.formats.base import Check
 from imgpipe.formats.deflate import InflateError
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import image_data
-from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header, read_header
+from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, ShortError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 
-__all__ = ["InterlacedSource", "PngRows", "PngSource", "open_source"]
+__all__ = [
+    "InterlacedSource",
+    "PngRows",
+    "PngSource",
+    "decoded_into",
+    "info_of",
+    "still_source",
+]
 
 _log = logging.getLogger(__name__)
 _PIECE_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 16
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> PngSource | InterlacedSource:
-    """Open a PNG file: read and check everything but its pixels.
-
-    Parameters
-    ----------
-    origin : Origin
-        The file. It is opened again for every pass and held open by none.
-    max_pixels : int, optional
-        Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+def still_source(origin: Origin, header: Header) -> PngSource | InterlacedSource:
+    """Return the source of the pixels that `header` is about.
 
     Returns
     -------
     PngSource or InterlacedSource
         Rows from top to bottom, or, of an interlaced file, all pixels at once.
-
-    Raises
-    ------
-    InputError
-        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
     """
-    header = read_header(origin, max_pixels)
     source = InterlacedSource if header.interlaced else PngSource
-    return source(origin, header, _info(header))
+    return source(origin, header, info_of(header))
 
 
-def _info(header: Header) -> ImageInfo:
+def info_of(header: Header) -> ImageInfo:
+    """Return the image that a header declares."""
     colour: Colour = "rgb" if header.colour_type & RGB else "gray"
     has_alpha = header.colour_type > PALETTE or header.transparency is not None
     channels = (3 if colour == "rgb" else 1) + has_alpha
@@ -136,17 +131,28 @@ class InterlacedSource:
         CorruptError
             If the file is damaged.
         """
-        rows = PngRows(self.origin, self.header, self.told)
-        try:
-            for index, part in enumerate(self.header.passes()):
-                rows.start_pass(index)
-                step = max(1, _PIECE_BYTES // max(1, out[part][:1].nbytes))
-                for start in range(0, len(out[part]), step):
-                    check()
-                    rows.read_into(out[part][start : start + step])
-            rows.finish()
-        finally:
-            rows.close()
+        decoded_into(self.origin, self.header, self.told, out, check)
+
+
+def decoded_into(origin: Origin, header: Header, told: set[str], out: Pixels, check: Check) -> None:
+    """Fill `out` with all the pixels that `header` is about.
+
+    Raises
+    ------
+    CorruptError
+        If the file is damaged.
+    """
+    rows = PngRows(origin, header, told)
+    try:
+        for index, part in enumerate(header.passes()):
+            rows.start_pass(index)
+            step = max(1, _PIECE_BYTES // max(1, out[part][:1].nbytes))
+            for start in range(0, len(out[part]), step):
+                check()
+                rows.read_into(out[part][start : start + step])
+        rows.finish()
+    finally:
+        rows.close()
 
 
 class PngRows:
@@ -169,7 +175,8 @@ class PngRows:
     ) -> None:
         self._name, self._header, self._told = origin.name, header, told
         self._file = origin.open(_BUFFER_BYTES)
-        data = image_data(self._file, self._name, header.data_start, header.data_end)
+        where = header.data_start, header.data_end, header.data_kind
+        data = image_data(self._file, self._name, *where)
         self._inflated = Inflated(data)
         contents = iter(self._inflated)
         self._ahead = Ahead(contents) if ahead else None

@@ -53,7 +53,7 @@ from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.workspace import Workspace
 
-__all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "open_sink"]
+__all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "Wanted", "head_of", "open_sink"]
 
 _space = Workspace()
 
@@ -221,14 +221,16 @@ class PngSink:
         self._missing = info.height * (1 + info.row_bytes)
         self._adler = 1
         self._target = target
-        self._head = _head(info)
+        self._begun = False
+
+    def begin(self) -> bytes:
+        """Return what stands before the strips."""
+        return head_of(self.info) + chunk(b"IDAT", deflate.ZLIB_HEADER)
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next strip."""
-        crc, adler, size = facts
-        if self._head:  # not before there is something to follow: a pipe waits for its reader
-            self._target.write(self._head)
-            self._head = b""
+        crc, _, _ = facts
+        self.write_head()
         if len(data) <= MAX_CHUNK:
             self._target.write(
                 struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc)
@@ -236,16 +238,30 @@ class PngSink:
         else:
             for start in range(0, len(data), MAX_CHUNK):
                 self._target.write(chunk(b"IDAT", data[start : start + MAX_CHUNK]))
+        self.count(facts)
+
+    def write_head(self) -> None:
+        """Write what stands before the strips, once."""
+        if not self._begun:  # not before there is something to follow: a pipe waits for its reader
+            self._begun = True
+            self._target.write(self.begin())
+
+    def count(self, facts: Facts) -> None:
+        """Take note of a strip that is written."""
+        _, adler, size = facts
         self._adler = deflate.adler32_combine(self._adler, adler, size)
         self._missing -= size
 
-    def commit(self) -> int:
-        """Publish the finished file and return its size in bytes."""
+    def end(self) -> bytes:
+        """Return the end of the compressed data."""
         if self._missing:
             self.abort()
             raise RuntimeError(f"{self._missing} bytes of rows are missing, or too many if below 0")
-        end = deflate.LAST_BLOCK + struct.pack(">I", self._adler)
-        self._target.write(chunk(b"IDAT", end) + chunk(b"IEND", b""))
+        return deflate.LAST_BLOCK + struct.pack(">I", self._adler)
+
+    def commit(self) -> int:
+        """Publish the finished file and return its size in bytes."""
+        self._target.write(chunk(b"IDAT", self.end()) + chunk(b"IEND", b""))
         return self._target.commit()
 
     def abort(self) -> None:
@@ -253,13 +269,13 @@ class PngSink:
         self._target.abort()
 
 
-def _head(info: ImageInfo) -> bytes:
+def head_of(info: ImageInfo) -> bytes:
+    """Return what stands before the pixel data of an image."""
     depth, colour_type = 8 * info.dtype.itemsize, _COLOUR_TYPES[info.channels]
     header = struct.pack(">IIBBBBB", info.width, info.height, depth, colour_type, 0, 0, 0)
     colour: Colour = "rgb" if info.channels > 2 else "gray"
     chunks: Iterable[tuple[bytes, bytes]] = [
         (b"IHDR", header),
         *metadata_chunks(info.metadata, colour),
-        (b"IDAT", deflate.ZLIB_HEADER),
     ]
     return SIGNATURE + b"".join(chunk(kind, content) for kind, content in chunks)

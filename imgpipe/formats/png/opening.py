@@ -1,0 +1,69 @@
+"""Opening of PNG files: still images, and the frames of animations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imgpipe.errors import UsageError
+from imgpipe.formats.origin import Origin
+from imgpipe.formats.png.canvas import DrawnSource, stands_alone
+from imgpipe.formats.png.film import film_of, missing, must_be_possible
+from imgpipe.formats.png.header import Header, read_header
+from imgpipe.formats.png.reading import InterlacedSource, PngSource, info_of, still_source
+
+__all__ = ["open_source"]
+
+
+def open_source(
+    origin: Origin, max_pixels: int | None = None, page: int = 0, level: int = 0
+) -> PngSource | InterlacedSource | DrawnSource:
+    """Open a PNG file: read and check everything but its pixels.
+
+    Parameters
+    ----------
+    origin : Origin
+        The file. It is opened again for every pass and held open by none.
+    max_pixels : int, optional
+        Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+    page : int
+        The frame of an animation, from 0.
+    level : int
+        0: there is no other.
+
+    Returns
+    -------
+    PngSource, InterlacedSource or DrawnSource
+        Rows from top to bottom, or, of an interlaced file and of a frame that is drawn over others,
+        all pixels at once.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
+    UsageError
+        If there is no such frame.
+    """
+    header = read_header(origin, max_pixels)
+    if page >= header.frames or level:
+        noun, number = ("level", level) if level else ("page", page)
+        has = f"only {noun} 0" if level or header.frames == 1 else f"pages 0 to {header.frames - 1}"
+        raise UsageError(
+            f"{origin.name}: has no {noun} {number}, {has}; choose one of these (--{noun})"
+        )
+    if header.frames == 1:
+        return still_source(origin, header)
+    return _frame(origin, header, page)
+
+
+def _frame(origin: Origin, header: Header, page: int) -> PngSource | InterlacedSource | DrawnSource:
+    film, name = film_of(origin), origin.name
+    if page >= len(film.frames):
+        raise missing(film, name)
+    for frame in film.frames[: page + 1]:
+        must_be_possible(frame.header(header), frame, name)
+    info = info_of(header)
+    if info.alpha is None and film.uncovers:
+        info = replace(info, channels=info.channels + 1, alpha=info.channels)
+    elif stands_alone(film, page, alpha=info.alpha is not None):
+        return still_source(origin, film.frames[page].header(header))
+    return DrawnSource(origin, header, info, film, page)
