@@ -6,6 +6,7 @@ import itertools
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from imgpipe.formats.base import (
     SequentialSource,
     Sink,
     Source,
+    Tiles,
     WholeSource,
     aside_of,
     further_of,
@@ -135,7 +137,22 @@ def _anyhow(source: RandomSource, name: str) -> Pixels:
             y1, x1 = int(rng.integers(y0, height)) + 1, int(rng.integers(x0, width)) + 1
             box = Box(y0, x0, y1, x1)
             must_equal(reader.read(box), expected[box.slices], f"{name}, only {box}")
+        if hasattr(reader, "tile_into"):
+            _must_give_tiles(cast(Tiles, reader), expected, name)
     return expected
+
+
+def _must_give_tiles(source: Tiles, expected: Pixels, name: str) -> None:
+    """Claim that a source fills parts of a larger array with its tiles: the first and the last."""
+    height, width = expected.shape[:2]
+    rows, columns = source.grain[0], source.grain[1] or width
+    for row, column in ((0, 0), ((height - 1) // rows, (width - 1) // columns)):
+        box = Box(row * rows, column * columns, (row + 1) * rows, (column + 1) * columns)
+        box = box.clip(height, width)
+        out = np.zeros((box.height, box.width + 1, expected.shape[2]), expected.dtype)
+        source.tile_into(row, column, out[:, 1:])
+        must_equal(out[:, 1:], expected[box.slices], f"{name}, tile {row}, {column}")
+        must(not out[:, 0].any(), f"{name}: tile {row}, {column} is written beside its place")
 
 
 def _in_steps(source: SequentialSource, step: int, *, ahead: bool) -> Pixels:
