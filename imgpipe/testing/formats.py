@@ -96,7 +96,7 @@ class FormatSuite(Suite):
         if layout.alpha is not None:  # some formats know opaque pixels and invisible ones only
             array[..., layout.alpha] = np.iinfo(array.dtype).max
             array[: len(array) // 4, :, layout.alpha] = 0
-        write(array, path, alpha=layout.alpha, save=self.save)
+        write(array, path, alpha=layout.alpha, colour=layout.colour, save=self.save)
         seen = slice(len(array) // 2, None)
         made, given = read(path).reshape(array.shape)[seen], array[seen]
         error = float(np.abs(made.astype(np.float64) - given).mean() / np.ptp(array))
