@@ -62,10 +62,8 @@ class NamelessFile:
         OutputError
             If there is no room for them.
         """
-        view = memoryview(data).cast("B")
         try:
-            while view:
-                view = view[os.write(self.fd, view) :]
+            self.write(data)
         except OSError as error:
             raise no_room(f"a part of {name}", error) from error
 
@@ -83,7 +81,7 @@ class NamelessFile:
         OSError
             If there is no room for it.
         """
-        view = memoryview(data)
+        view = memoryview(data).cast("B")
         while view:
             view = view[os.write(self.fd, view) :]
 
