@@ -6,6 +6,8 @@ declares a huge image costs nothing.
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeVar
@@ -17,13 +19,21 @@ from imgpipe.formats.base import Check
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["CODEC_ERRORS", "DecodedSource", "WholeDecoder", "content_of", "decoded", "fill"]
+__all__ = [
+    "CODEC_ERRORS",
+    "DecodedSource",
+    "WholeDecoder",
+    "content_of",
+    "decoded",
+    "fill",
+    "reason_of",
+]
 
 _T = TypeVar("_T")
 
 CODEC_ERRORS = (
-    RuntimeError, ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError, KeyError,
-    OverflowError, MemoryError, AssertionError,
+    RuntimeError, ValueError, TypeError, OSError, EOFError, SyntaxError, LookupError,
+    ArithmeticError, MemoryError, AssertionError, AttributeError, struct.error, zlib.error,
 )  # fmt: skip
 """Exceptions with which imagecodecs and Pillow refuse an image, each some kind of it."""
 
@@ -119,8 +129,14 @@ def decoded(call: Callable[[], _T], name: str) -> _T:
     try:
         return call()
     except CODEC_ERRORS as error:
-        reason = str(error) or type(error).__name__
-        raise CorruptError(f"{name}: is damaged ({reason}); get a fresh copy") from error
+        raise CorruptError(f"{name}: is damaged ({reason_of(error)}); get a fresh copy") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception of a codec says, in one line that can be printed."""
+    words = " ".join(str(error).split()).rstrip(".")
+    shown = "".join(char if char.isprintable() else "?" for char in words)
+    return shown or type(error).__name__
 
 
 def fill(out: Pixels, pixels: Pixels) -> None:

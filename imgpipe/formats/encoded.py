@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Protocol
 
 from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
-from imgpipe.formats.decoded import CODEC_ERRORS
+from imgpipe.formats.decoded import CODEC_ERRORS, reason_of
 from imgpipe.formats.raw import RawPlacer, RawSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.spooled import SpooledTarget
@@ -120,5 +120,5 @@ def encoded(encoder: WholeEncoder, pixels: Pixels, name: str) -> Data:
     try:
         return encoder.encode(pixels)
     except CODEC_ERRORS as error:
-        reason = str(error) or type(error).__name__
+        reason = reason_of(error)
         raise OutputError(f"{name}: cannot be encoded ({reason}); choose another format") from error

@@ -16,7 +16,7 @@ from imgpipe.errors import CorruptError, UsageError
 from imgpipe.formats.base import Data
 from imgpipe.formats.composing import ComposedAlbum
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource
+from imgpipe.formats.decoded import DecodedSource, reason_of
 from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.origin import Origin, size_of
@@ -210,7 +210,8 @@ def _film(origin: Origin) -> tuple[_Film, int]:
             size = size_of(file)
             return _scan(file), size
     except ValueError as error:
-        raise CorruptError(f"{origin.name}: is damaged ({error}); get a fresh copy") from None
+        reason = reason_of(error)
+        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
 
 
 def _scan(file: BinaryIO) -> _Film:

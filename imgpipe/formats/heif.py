@@ -12,7 +12,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.isobmff import read_image
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels
@@ -38,7 +38,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
             size = size_of(file)
             image = read_image(file, size, name)
     except ValueError as error:
-        raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
+        reason = reason_of(error)
+        raise CorruptError(f"{name}: is damaged ({reason}); get a fresh copy") from None
     check_pixels(image.height, image.width, name, max_pixels)
     # The decoder cuts the part to be shown, and turns it upright.
     height, width = image.shown[::-1] if image.orientation > 4 else image.shown

@@ -152,6 +152,8 @@ class _Description:
         metadata = self._metadata(known, file, size, name)
         turned = _ORIENTATIONS[turn][mirror]
         shown = _shown(first[b"clap"]) if b"clap" in first else (height, width)
+        if shown[0] > height or shown[1] > width:
+            raise ValueError("it shows more pixels than it has")
         return Image(height, width, shown, bits, gray, alpha, turned, seconds, metadata)
 
     def _metadata(

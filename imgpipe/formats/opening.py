@@ -24,6 +24,7 @@ from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.frames import Album, Contents, Timing
+from imgpipe.formats.guarding import guarded, guards
 from imgpipe.formats.origin import (
     FileOrigin,
     MemoryOrigin,
@@ -84,10 +85,11 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
             f"{origin.name}: has no {noun} {number}, only {noun} 0: imgpipe reads one image of a "
             f"{chosen.name} file; leave out --{noun} ({noun}= in Python)"
         )
-    if not chosen.says_alpha:
-        return chosen.read(origin, reading.limit, reading.alpha, **which)
-    source = chosen.read(origin, reading.limit, **which)
-    _must_agree(source.info, reading.alpha, origin.name)
+    alpha = () if chosen.says_alpha else (reading.alpha,)
+    with guards(chosen.name, origin.name):
+        source = guarded(chosen.read(origin, reading.limit, *alpha, **which), chosen)
+    if chosen.says_alpha:
+        _must_agree(source.info, reading.alpha, origin.name)
     return source
 
 
@@ -100,7 +102,8 @@ def contents_of(origin: Origin) -> Contents:
         If it cannot be read, or is no image.
     """
     found = format_at(origin)
-    return Contents() if found.contents is None else found.contents(origin)
+    with guards(found.name, origin.name):
+        return Contents() if found.contents is None else found.contents(origin)
 
 
 def format_at(origin: Origin) -> Format:

@@ -9,10 +9,10 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.isobmff import Image, read_image
-from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.origin import Origin, head_of, size_of
 from imgpipe.formats.playing import FrameDecoder
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 
@@ -23,6 +23,8 @@ _PLUGIN = "PIL.AvifImagePlugin", "AvifImageFile"
 # Memory of the decoder for a sample; see benchmarks/codec_memory.py.
 _SAMPLE_BYTES = {1: 4, 2: 6}
 _FIXED_BYTES = 32 << 20
+
+_BRAND = slice(8, 12)
 
 
 def contents(origin: Origin) -> Contents:
@@ -49,9 +51,10 @@ def open_source(
     frames = max(1, len(image.seconds))
     if page >= frames or level:
         raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {frames}")
-    animated = frames > 1
+    # Of a sequence the other decoder reads a track, and trusts what the items beside it declare.
+    animated = frames > 1 or head_of(origin, _BRAND.stop)[_BRAND] == b"avis"
     if image.bits > 8 and animated:
-        raise FormatError(f"{name}: is an animation of {image.bits} bits; convert it to 8 first")
+        raise FormatError(f"{name}: is a sequence of {image.bits} bits; convert it to 8 first")
     colours = 1 if image.gray and not (animated and image.alpha) else 3
     channels = colours + image.alpha
     info = ImageInfo(
@@ -94,4 +97,5 @@ def _image(origin: Origin) -> tuple[Image, int]:
             size = size_of(file)
             return read_image(file, size, origin.name), size
     except ValueError as error:
-        raise CorruptError(f"{origin.name}: is damaged ({error}); get a fresh copy") from None
+        reason = reason_of(error)
+        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None

@@ -11,7 +11,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.jpegxl.colours import metadata_of
 from imgpipe.formats.jpegxl.container import read_parts
 from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_header
@@ -47,7 +47,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
             header = read_header(parts.head)
             profile = _profile(file, size, header, name) if header.colouring.has_profile else None
     except ValueError as error:
-        raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
+        reason = reason_of(error)
+        raise CorruptError(f"{name}: is damaged ({reason}); get a fresh copy") from None
     check_pixels(header.height, header.width, name, max_pixels)
     _must_be_known(header, name)
     colours = 1 if header.colouring.space == GRAY else 3

@@ -44,7 +44,7 @@ class Given:
 
     def read(self, file: BinaryIO, name: str) -> Pixels:
         """Return them."""
-        return np.array([min(value, _MOST) for value in self.values], np.int64)
+        return np.array([max(min(value, _MOST), -_MOST) for value in self.values], np.int64)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, UsageError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.playing import FrameDecoder
@@ -93,4 +93,5 @@ def _header(origin: Origin) -> tuple[Header, int]:
             size = size_of(file)
             return read_header(file, size, origin.name), size
     except ValueError as error:
-        raise CorruptError(f"{origin.name}: is damaged ({error}); get a fresh copy") from None
+        reason = reason_of(error)
+        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
