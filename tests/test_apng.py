@@ -121,8 +121,8 @@ def test_frames_are_drawn_over_one_another_as_by_opencv(
 
 def seen(pixels: Any) -> Any:
     """Return pixels over black."""
-    alpha = pixels[..., 3:].astype(int) if pixels.shape[2] == 4 else 255
-    return pixels[..., :3] * alpha // 255
+    pixels = pixels.astype(int)
+    return pixels[..., :3] * pixels[..., 3:] // 255 if pixels.shape[2] == 4 else pixels
 
 
 def test_half_transparent_pixels_are_mixed() -> None:
