@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from concurrent.futures import TimeoutError as TooLate
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -87,8 +87,9 @@ def _written(name: str) -> Iterator[bytes]:
         for layout in layouts if at == 0 else layouts[:1]:
             out = io.BytesIO()
             out.name = f"a{form.suffixes[0]}"  # type: ignore[misc] # for the format
-            alpha = layout.alpha
-            imgpipe.write(_noise(23, 29, layout.channels, dtype=dtype), out, alpha=alpha)
+            meant: dict[str, Any] = {"colour": "cmyk"} if layout.colour == "cmyk" else {}
+            pixels = _noise(23, 29, layout.channels, dtype=dtype)
+            imgpipe.write(pixels, out, alpha=layout.alpha, **meant)
             yield out.getvalue()
 
 

@@ -98,6 +98,8 @@ class DecodedSource:
         """
         check()
         data = content_of(self.origin)
+        if len(data) != self.size:
+            raise CorruptError(f"{self.name}: has changed while it was read; start again")
         decoded(lambda: self.decoder.decode_into(data, out), self.name)
         check()
 
