@@ -10,7 +10,7 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.goals import Goal
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.ends import Reading, Writing
-from imgpipe.formats.frames import Album, Contents
+from imgpipe.formats.frames import Album, Contents, Timing
 from imgpipe.formats.opening import (
     TargetLike,
     contents_of,
@@ -29,6 +29,7 @@ _FIRST_ONLY = (
     "%s: has %d frames, and a %s file holds one: only frame 0 is made; --page N (page= in Python) "
     "makes another"
 )
+_UNTIMED = "%s: %s files do not keep %s of an animation, so that of %s is lost"
 
 Made = Callable[[Source], tuple[tuple[Stage, ...], ImageInfo]]
 """Returns the filters for a frame, and the image that they make of it."""
@@ -53,7 +54,16 @@ def pages_of(
     if target.album is None:
         _log.warning(_FIRST_ONLY, origin.name, contents.frames, target.name)
         return None
+    if lost := _lost(contents.timing, target.timing):
+        _log.warning(_UNTIMED, name_of(dst), target.name, lost, origin.name)
     return Pages(origin, contents, dst, reading, writing, made)
+
+
+def _lost(timing: Timing | None, kept: tuple[str, ...]) -> str:
+    """Return in words what of the timing is lost; empty if nothing is."""
+    if timing is not None and "seconds" not in kept:
+        return "the timing"
+    return "the loop" if timing is not None and timing.loop and "loop" not in kept else ""
 
 
 class Pages:
@@ -102,13 +112,17 @@ class Pages:
         self._album: Album | None = None
         self._sink: Sink | None = None
         # The frames of an animation are alike; pages are seen all, before the first is made.
-        seen = self.count if self._timing is None else 1
-        self._known = {number: self._open(number) for number in range(seen)}
+        alike = self._timing is not None
+        seen = (0, self.count - 1) if alike else range(self.count)
+        self._known = {number: self._open(number) for number in seen}
         sizes = {number: made(source)[1].pixels for number, source in self._known.items()}
-        self.pixels = sum(sizes.values()) if self._timing is None else self.count * sizes[0]
-        self._largest = max(
-            self._known, key=lambda number: max(sizes[number], self._known[number].info.pixels)
-        )
+        self.pixels = self.count * sizes[0] if alike else sum(sizes.values())
+
+        def size(number: int) -> tuple[int, int]:
+            source = self._known[number]
+            return max(sizes[number], source.info.pixels), source.decode_bytes
+
+        self._largest = max(self._known, key=size)
 
     def trial(self) -> tuple[Source, Goal]:
         """Open the largest frame for its plan; `abort` ends that."""

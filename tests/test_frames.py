@@ -11,10 +11,15 @@ import tifffile
 
 import imgpipe
 from imgpipe.cli import execute
+from imgpipe.describing import describe
 from imgpipe.errors import CorruptError, UsageError
 from imgpipe.events import Event, Finished, Started, Written
 from imgpipe.filters import blur, invert
+from imgpipe.formats.choosing import format_for
+from imgpipe.formats.frames import Timing
 from imgpipe.image import Pixels
+from imgpipe.running import plan_run
+from tests.animations import contents_of, filmed
 
 RANDOM = np.random.default_rng(5)
 PAGES: list[Pixels] = [
@@ -154,3 +159,106 @@ def test_a_run_stops_between_pages(stack: Path) -> None:
     with pytest.raises(imgpipe.errors.Cancelled):
         imgpipe.run(stack, invert(), out, workers=1, on_event=stop)
     assert sorted(each.name for each in stack.parent.iterdir()) == ["stack.tif"]
+
+
+SMALL = RANDOM.choice(np.array([0, 90, 200], np.uint8), (3, 6, 9, 3))
+FEW_COLOURS = [np.kron(each, np.ones((8, 8, 1), np.uint8)) for each in SMALL]
+TIMING = Timing((0.1, 0.2, 0.05), 2)
+LOSSLESS = {"webp": {"lossless": True}}
+
+
+@pytest.mark.parametrize("after", ["tif", "gif", "webp", "png"])
+@pytest.mark.parametrize("before", ["tif", "gif", "webp", "png"])
+def test_animations_become_others(
+    before: str, after: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / f"in.{before}", tmp_path / f"out.{after}"
+    if before == "tif":
+        with tifffile.TiffWriter(path) as writer:
+            for each in FEW_COLOURS:
+                writer.write(each, photometric="rgb")
+    else:
+        save = LOSSLESS.get(before, {})
+        path.write_bytes(filmed(format_for(path.name), FEW_COLOURS, TIMING, **save))
+    report = imgpipe.run(path, invert(), out, workers=1, save=LOSSLESS.get(after))
+    found = contents_of(format_for(out.name), out.read_bytes())
+    assert report.frames == found.frames == 3
+    for page, frame in enumerate(FEW_COLOURS):
+        assert (imgpipe.read(out, page=page) == 255 - frame).all()
+    if after == "tif":
+        assert ("do not keep the timing" in caplog.text) == (before != "tif")
+    else:
+        assert found.timing == (TIMING if before != "tif" else Timing((0.1, 0.1, 0.1), 0))
+
+
+def test_a_format_without_loop_keeps_the_seconds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / "in.png", tmp_path / "out.avif"
+    path.write_bytes(filmed(format_for("a.png"), FEW_COLOURS, TIMING))
+    imgpipe.run(path, invert(), out, workers=1)
+    found = contents_of(format_for("a.avif"), out.read_bytes()).timing
+    assert found is not None
+    assert found.seconds == TIMING.seconds
+    assert "AVIF files do not keep the loop of an animation" in caplog.text
+
+
+def test_the_memory_is_that_of_the_largest_page(stack: Path) -> None:
+    out = stack.with_name("out.tif")
+    all_pages = plan_run(stack, blur(sigma=1), out, workers=1)
+    largest = plan_run(stack, blur(sigma=1), out, workers=1, page=1)
+    assert all_pages.frames == 3
+    assert all_pages.before == largest.before
+    assert all_pages.cost._replace(processes=0) == largest.cost._replace(processes=0)
+    assert not out.exists()
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """Return a slide: a pyramid, with pictures beside it that name the patient."""
+    path, about = tmp_path / "slide.svs", "Aperio Image Library v11\r\n400x300 [0,0 400x300]"
+    big = np.kron(RANDOM.integers(0, 255, (60, 80, 3), np.uint8), np.ones((5, 5, 1), np.uint8))
+    with tifffile.TiffWriter(path) as out:
+
+        def add(page: Pixels, description: str, **options: object) -> None:
+            out.write(page, description=description, photometric="rgb", metadata=None, **options)
+
+        add(big, about, tile=(64, 64))
+        add(big[::10, ::10], f"{about} thumbnail", rowsperstrip=16)
+        add(big[::2, ::2], about, tile=(64, 64))
+        add(big[:50, :40], "Aperio\r\nlabel 40x50", subfiletype=1)
+        add(big[:50, :90], "Aperio\r\nmacro 90x50", subfiletype=9)
+    return path
+
+
+def test_labels_of_a_slide_are_listed_and_never_carried_over(slide: Path) -> None:
+    found = describe(slide).contents
+    assert (found.frames, found.levels) == (1, ((300, 400), (150, 200)))
+    assert [each.split()[0] for each in found.associated] == ["thumbnail", "label", "macro"]
+    imgpipe.run(slide, invert(), slide.with_name("out.tif"), workers=1)
+    with tifffile.TiffFile(slide.with_name("out.tif")) as file:
+        assert [page.shape for page in file.pages] == [(300, 400, 3)]
+
+
+def test_another_level_is_read(slide: Path) -> None:
+    out = slide.with_name("out.png")
+    assert execute(["invert", str(slide), "-o", str(out), "--level", "1", "-q"]) == 0
+    assert (imgpipe.read(out) == 255 - imgpipe.read(slide, level=1)).all()
+    assert (imgpipe.read(slide, level=1) == imgpipe.read(slide)[::2, ::2]).all()
+
+
+def test_a_level_that_is_not_there_is_an_error_with_the_count(slide: Path) -> None:
+    with pytest.raises(UsageError, match="no level 2, levels 0 to 1"):
+        imgpipe.read(slide, level=2)
+    imgpipe.write(PAGES[0], slide.with_name("a.png"))
+    with pytest.raises(UsageError, match="no level 1, only level 0"):
+        imgpipe.read(slide.with_name("a.png"), level=1)
+
+
+def test_a_copy_has_all_pages_and_a_chosen_one_is_no_copy(stack: Path) -> None:
+    copy, page = stack.with_name("copy.tif"), stack.with_name("page.tif")
+    imgpipe.convert(stack, copy)
+    assert copy.read_bytes() == stack.read_bytes()
+    imgpipe.convert(stack, page, page=1, workers=1)
+    assert describe(page).contents.frames == 1
+    assert (imgpipe.read(page)[..., 0] == PAGES[1]).all()

@@ -89,6 +89,8 @@ class Format:
         two more arguments in `read`: ``page``, the number of a frame, and ``level``, of a pyramid.
     album : callable or None
         ``album(target, count, timing, **options)`` returns the `frames.Album` for so many frames.
+    timing : tuple of str
+        Attributes of `frames.Timing` that its animations keep: ``seconds``, ``loop``.
     splice : callable or None
         ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
         coded pixels as they are.
@@ -115,6 +117,7 @@ class Format:
     frames: int | None = 1
     contents: Callable[[Origin], Contents] | None = None
     album: Callable[..., Album] | None = None
+    timing: tuple[str, ...] = ("seconds", "loop")
     splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
     side: int | None = None
     marks: tuple[str, ...] = ()

@@ -31,5 +31,6 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    timing=("seconds",),
     side=65536,
 )

@@ -18,4 +18,5 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=album,
+    timing=(),
 )
