@@ -25,17 +25,23 @@ from imgpipe.image import ImageInfo, Pixels, guess_colour
 __all__ = [
     "Admitted",
     "Alpha",
+    "Nodata",
     "admitted",
     "alpha_channel",
     "as_array",
     "may_be_alpha",
     "native",
+    "nodata_held",
+    "nodata_meant",
     "shape_refusal",
     "type_refusal",
 ]
 
 Alpha: TypeAlias = int | Literal["last", "none"] | None
 """Which channel is alpha, as a caller says it; None says nothing, and then there is none."""
+
+Nodata: TypeAlias = float | str | None
+"""The value of pixels without data, as a caller says it: a number, ``nan`` or ``none``."""
 
 _TYPES = {
     "b": "which has no brightness; convert it first, for example by mask * np.uint8(255)",
@@ -88,7 +94,9 @@ class Admitted:
         return self.pixels[box.slices].astype(self.info.dtype, copy=False)
 
 
-def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitted:
+def admitted(
+    given: Any, alpha: Alpha = None, name: str = "the image", nodata: Nodata = None
+) -> Admitted:
     """Return a value as an image.
 
     Parameters
@@ -99,6 +107,8 @@ def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitt
         Which channel is alpha: the last one or none.
     name : str
         Its name in messages.
+    nodata : float, "none" or None
+        The value of pixels without data; none by default, and NaN is a value like others then.
 
     Raises
     ------
@@ -114,7 +124,9 @@ def admitted(given: Any, alpha: Alpha = None, name: str = "the image") -> Admitt
     which = alpha_channel(alpha, channels)
     colour, usual = guess_colour(channels)
     colour = colour if usual == which else "other"
-    info = ImageInfo(height, width, channels, native(array.dtype), which, colour)
+    dtype = native(array.dtype)
+    missing = nodata_held(nodata_meant(nodata), dtype)
+    info = ImageInfo(height, width, channels, dtype, which, colour, nodata=missing)
     return Admitted(pixels, info, array.ndim == 2)
 
 
@@ -201,6 +213,35 @@ def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
     if channels == 1:
         raise UsageError(f"{where}an image of one channel has no alpha; leave out alpha")
     return last
+
+
+def nodata_meant(given: Nodata) -> Nodata:
+    """Return the value of pixels without data that a caller means: a float, "none" or None.
+
+    Raises
+    ------
+    UsageError
+        If it is no number.
+    """
+    if given is None or given == "none":
+        return given
+    try:
+        return float(given)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"nodata is a number such as -9999, nan, or none, not {given!r}") from None
+
+
+def nodata_held(nodata: Nodata, dtype: np.dtype[Any]) -> float | None:
+    """Return the value of pixels without data as values of `dtype` have it; None if none can."""
+    if nodata is None or nodata == "none":
+        return None
+    value = float(nodata)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(dtype.type(value))
+    limits = np.iinfo(dtype)
+    held = value.is_integer() and limits.min <= value <= limits.max
+    return value if held else None
 
 
 def _refusal(given: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgpipe import arguments
 from imgpipe.adapting import adapted
-from imgpipe.admission import Admitted, Alpha, admitted, as_array
+from imgpipe.admission import Admitted, Alpha, Nodata, admitted, as_array
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
@@ -49,6 +49,7 @@ def apply(
     workers: int | None = None,
     out: Pixels | None = None,
     alpha: Alpha = None,
+    nodata: Nodata = None,
     max_memory: int | str | None = None,
     executor: ExecutorLike = None,
     chunk: int | tuple[int, int] | None = None,
@@ -79,6 +80,9 @@ def apply(
     alpha : int, "last" or "none", optional
         The alpha channel: the last one, or none by default. The alpha of a file is
         ``imgpipe.info(path).alpha``.
+    nodata : float, optional
+        The value of pixels without data, which stay as they are and do not mix into their
+        neighbours; a NaN is one then too. By default all pixels have data.
     max_memory, executor, chunk, timeout, scratch, on_event, progress : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
@@ -92,7 +96,7 @@ def apply(
     UsageError
         If `array` is not an image, or `out` does not fit.
     """
-    image = admitted(array, alpha)
+    image = admitted(array, alpha, nodata=nodata)
     before, pixels = image.info, image.pixels
     stages = resolve(chain_from(filter, halo, dtype), before)
     after = stages[-1].after if stages else before

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from imgpipe import arguments
-from imgpipe.admission import Alpha, admitted
+from imgpipe.admission import Alpha, Nodata, admitted
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.decorator import filter as declared
 from imgpipe.chains.definition import Works
@@ -51,6 +51,7 @@ def measure(
     autorotate: bool = True,
     page: int = 0,
     level: int = 0,
+    nodata: Nodata = None,
 ) -> T:
     """Reduce an image to one value, chunk by chunk. No image is written.
 
@@ -82,6 +83,9 @@ def measure(
         The frame to measure: a page of a TIFF file, or a frame of an animation, counted from 0.
     level : int, default 0
         The level of a pyramid; 0 is the full resolution.
+    nodata : float or "none", optional
+        The value of pixels without data, for `filter`; as for `imgpipe.run` and `imgpipe.apply`.
+        The function gets them like others.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def measure(
     """
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
-    reading = Reading(max_pixels, alpha, autorotate, page, level)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
     if filter is None and (halo is not None or dtype is not None):
         raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)
@@ -112,11 +116,13 @@ def measure(
     source: Source
     if isinstance(src, (str, bytes, os.PathLike)):
         source = open_source(src, reading)
+        info = reading.declared(source.info)
     else:
-        image = admitted(src, alpha, name="src")
+        image = admitted(src, alpha, name="src", nodata=nodata)
+        info = image.info
         source = SequentialArray(image.info, image.pixels)
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
-    stages = resolve(chain, source.info, autorotate=reading.autorotate)
+    stages = resolve(chain, info, autorotate=reading.autorotate)
     with options.scratch_beside():
         found: T = measure_between(source, stages, options)
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from imgpipe import arguments
 from imgpipe.adapting import adapted
-from imgpipe.admission import Alpha
+from imgpipe.admission import Alpha, Nodata
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
@@ -76,6 +76,7 @@ def run(
     autorotate: bool = True,
     page: int | None = None,
     level: int = 0,
+    nodata: Nodata = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -153,6 +154,10 @@ def run(
         if it holds one. Their timing is kept where the format of the output has any.
     level : int, default 0
         The level of a pyramid to read; 0 is the full resolution.
+    nodata : float or "none", optional
+        The value of pixels without data, which stay as they are and do not mix into their
+        neighbours. By default the file says it, and NaN in files of floats is such a value. With
+        ``"none"`` all pixels have data.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
@@ -177,7 +182,7 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate, page, level)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
     writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
@@ -208,6 +213,7 @@ def plan_run(
     autorotate: bool = True,
     page: int | None = None,
     level: int = 0,
+    nodata: Nodata = None,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -218,7 +224,7 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate, page, level)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
     writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
@@ -273,8 +279,11 @@ def _stages(
     source: Source,
 ) -> tuple[tuple[Stage, ...], ImageInfo]:
     """Return the filters for an open image, and the image that they make of it."""
-    stages = adapted(chain, source.info, dst, writing, autorotate=reading.autorotate, told=told)
-    after = stages[-1].after if stages else source.info
+    info = reading.declared(source.info)
+    stages = adapted(chain, info, dst, writing, autorotate=reading.autorotate, told=told)
+    after = stages[-1].after if stages else info
+    if reading.nodata is None and source.info.nodata is None:
+        after = replace(after, nodata=None)  # NaN goes without saying
     if writing.strip:
         after = replace(after, metadata=after.metadata.stripped())
     return stages, after

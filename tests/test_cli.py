@@ -250,6 +250,7 @@ class TestOptions:
             "max_memory",
             "region",
             "max_pixels",
+            "nodata",
             "page",
             "save",
             "chunk",

@@ -207,7 +207,7 @@ def test_what_png_cannot_hold_names_the_conversion(
 ) -> None:
     np.save(tmp_path / "in.npy", noise((9, 9), "float32"))
     assert execute(["blur", str(tmp_path / "in.npy"), "-o", str(tmp_path / "o.png")]) == 2
-    assert "astype:uint8,measured" in capsys.readouterr().err
+    assert "astype:uint16,range=0..1 in the chain" in capsys.readouterr().err
 
 
 # --- parameters ------------------------------------------------------------------------

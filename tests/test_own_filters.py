@@ -421,7 +421,8 @@ class TestCompletion:
 
     @pytest.mark.parametrize("command", ["run", "check"])
     def test_of_their_options(self, command: str) -> None:
-        assert completed(command, "loud.py:emboss", "--b") == ["plain,--big", "plain,--border"]
+        assert completed(command, "loud.py:emboss", "--bi") == ["plain,--big"]
+        assert completed(command, "loud.py:emboss", "--bo") == ["plain,--border"]
         assert completed(command, "loud.py:emboss:big=2", "--bi") == ["plain,--big"]
         assert completed(command, "loud.py:bare", "--ot") == ["plain,--other"]
         assert completed(command, "loud.py:emboss", "--big", "3", "pict") == ["file,pict"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.admission import Alpha
+from imgpipe.admission import Alpha, Nodata
 from imgpipe.borders import BORDERS, Border
 from imgpipe.callables import module_of, name_of
 from imgpipe.chains.definition import Declared, Definition, digest_of
@@ -76,7 +76,7 @@ class Chain:
         text = "|".join(one.digest for one in self.filters)
         return digest_of(text.encode())
 
-    def __call__(self, array: Any, *, alpha: Alpha = None) -> Pixels:
+    def __call__(self, array: Any, *, alpha: Alpha = None, nodata: Nodata = None) -> Pixels:
         """Run the chain over a whole array, serially: the reference for every other way.
 
         Parameters
@@ -85,13 +85,15 @@ class Chain:
             The image, or anything that `numpy.asarray` converts to it. It is not changed.
         alpha : int, "last" or "none", optional
             Which channel is alpha: the last one or none. There is none unless this says so.
+        nodata : float, optional
+            The value of pixels without data; a NaN is one then too. By default all have data.
 
         Returns
         -------
         ndarray
             Two-dimensional if `array` was and the result has one channel.
         """
-        return run_whole(self.filters, array, alpha)
+        return run_whole(self.filters, array, alpha, nodata)
 
 
 class Filter(Element, Chain):

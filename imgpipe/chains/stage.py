@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imgpipe.admission import as_array
-from imgpipe.borders import Border, extend, wrapped_pieces
+from imgpipe.borders import wrapped_pieces
+from imgpipe.chains.absence import divided, marked, without_data
+from imgpipe.chains.chunks import Read, as_chunk, extended
 from imgpipe.chains.definition import AlphaPolicy, Place
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import note
@@ -26,15 +26,15 @@ from imgpipe.chains.transparency import (
     with_alpha,
     without_hidden,
 )
-from imgpipe.errors import DeclarationError, FilterError, ShapeError, UsageError
+from imgpipe.errors import DeclarationError, ShapeError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.tracebacks import FILTER_NOTE
 from imgpipe.values import as_declared, full_scale, rescaled, with_one_nan
 
-__all__ = ["Read", "Stage", "extended"]
+__all__ = ["Stage"]
 
-Read = Callable[[Box], Pixels]
+_HALF = 0.5  # of the weights: less with data, and a resized pixel has none
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,22 @@ class Stage:
         return "filter" if self.before.alpha is None else self.filter.definition.alpha
 
     @property
+    def minds_absence(self) -> bool:
+        """Whether pixels without data have to be treated as hidden ones."""
+        definition = self.filter.definition
+        moves = definition.alpha == "keep" and definition.region is not None
+        known = self.after.nodata is not None  # no integer stands for a NaN: that is an error
+        return (
+            self.before.nodata is not None and known and definition.alpha != "filter" and not moves
+        )
+
+    @property
     def reach(self) -> Halo:
         """Rows and columns beyond the halo to look for the colours of hidden pixels in."""
-        if self.policy != "keep":
+        keeps = self.policy == "keep" or (
+            self.minds_absence and self.filter.definition.alpha == "keep"
+        )
+        if not keeps:
             return 0, 0
         (rows, columns), (height, width) = self.filter.halo, self.filter.grid
         return rows + height - 1, columns + width - 1
@@ -120,11 +133,16 @@ class Stage:
         memory, and so on where a chunk begins.
         """
         if self.measured is NOTHING:
-            return np.zeros((*box.shape, self.after.channels), self.after.dtype)
-        return with_one_nan(self._applied(padded, box, wanted))
-
-    def _applied(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
+            made = np.zeros((*box.shape, self.after.channels), self.after.dtype)
+            return (
+                marked(made, np.ones(box.shape, bool), self.after) if self.minds_absence else made
+            )
         extra = self._engine_keywords(box, wanted)
+        if self.minds_absence:
+            return with_one_nan(self._applied_around_absent(padded, box, wanted, extra))
+        return with_one_nan(self._applied(padded, box, wanted, extra))
+
+    def _applied(self, padded: Pixels, box: Box, wanted: Box, extra: dict[str, Any]) -> Pixels:
         if self.policy == "keep":
             return self._apply_to_colour(padded, box, wanted, extra)
         worked = self.as_worked(padded)
@@ -191,6 +209,95 @@ class Stage:
         made = self._declared(colour, self._called(colour, box, self.after.channels - 1, extra))
         return with_alpha(made, rescaled(self._trim(worked[..., -1:], box), made.dtype))
 
+    # --- pixels without data ------------------------------------------------------------
+
+    def _applied_around_absent(
+        self, padded: Pixels, box: Box, wanted: Box, extra: dict[str, Any]
+    ) -> Pixels:
+        """Return the result as if pixels without data were hidden, and these as they were."""
+        absent = self._absent(padded, wanted)
+        lost = absent
+        if self.filter.definition.region is None:
+            rows, columns = self.context
+            lost = absent[rows : rows + box.height, columns : columns + box.width]
+            for name in self.filter.operands:
+                lost = lost | self._absent_in(extra[name], lost.shape)
+        if self.before.alpha is not None:
+            if not absent.any():
+                return self._applied(padded, box, wanted, extra)
+            hidden = np.array(padded)
+            np.copyto(hidden[..., -1], 0, where=absent)
+            made = self._applied(hidden, box, wanted, extra)
+            return marked(made, lost, self.after) if made.shape[:2] == lost.shape else made
+        if self.filter.definition.alpha == "keep":
+            colour = self.as_worked(self._present(padded, absent, wanted))
+            made = self._declared(colour, self._called(colour, box, self.after.channels, extra))
+        else:
+            made, share = self._averaged(padded, absent, box, extra)
+            lost = lost if self.filter.definition.region is None else share < _HALF
+        return marked(made, lost, self.after)
+
+    def _absent(self, padded: Pixels, wanted: Box) -> Pixels:
+        """Return which pixels are without data; none of those that a border made up as black."""
+        absent = without_data(padded, self.before)
+        if self.filter.border == "constant":
+            inside = np.zeros(wanted.shape, bool)
+            inside[wanted.clip(self.before.height, self.before.width).within(wanted)] = True
+            absent &= inside
+        return absent
+
+    def _absent_in(self, other: Pixels, shape: tuple[int, ...]) -> Pixels | bool:
+        """Return where a further image is without data, if it is as the first one."""
+        alike = other.shape[:2] == shape and other.shape[2] == self.before.channels
+        return without_data(other, self.before) if alike else False
+
+    def _present(self, padded: Pixels, absent: Pixels, wanted: Box) -> Pixels:
+        """Return the pixels that the function sees, those without data made like others near by."""
+        if not absent.any():
+            return padded[self._seen(wanted).within(wanted)]
+        if self.reach == (0, 0):
+            return without_hidden(padded, absent)
+        with_one_more = with_alpha(padded, np.zeros((*absent.shape, 1), padded.dtype))
+        return filled(with_one_more, ~absent, self.reach)
+
+    def _averaged(
+        self, padded: Pixels, absent: Pixels, box: Box, extra: dict[str, Any]
+    ) -> tuple[Pixels, Pixels]:
+        """Return averages of pixels with data, and the share of the weights that these have.
+
+        A pixel that depends on none without data is made as in an image that has only such ones.
+        """
+        one, channels = self.filter, self.after.channels
+        worked = self.as_worked(without_hidden(padded, absent) if absent.any() else padded)
+        local = one.definition.region is None and one.grid == (1, 1)
+        known = local or one.definition.ours or bool(one.operands)
+        full = np.ones(box.shape, np.float32)
+        if known and (one.operands or not absent.any()):
+            return self._declared(worked, self._called(worked, box, channels, extra)), full
+        white = full_scale(worked.dtype)
+        top = np.iinfo(worked.dtype).max if worked.dtype.kind in "iu" else 1
+        opaque = np.where(absent, worked.dtype.type(0), worked.dtype.type(top))[..., None]
+        more = {**extra, "white": white**2} if "white" in extra else extra
+        mixed = self._called(
+            self.premultiplied(with_alpha(worked, opaque)), box, channels + 1, more
+        )
+        made, share = divided(mixed, worked.dtype, self.after.dtype, one.name)
+        if not known:
+            return made, share
+        if local:
+            whole = surrounded(~absent, one.halo)
+        else:
+            weights = self._called(absent[..., None].astype(np.float32), box, 1, extra)
+            whole = weights[..., 0] == 0
+        if whole.any():
+            plain = self._declared(worked, self._called(worked, box, channels, extra))
+            for channel in range(channels):
+                np.copyto(made[..., channel], plain[..., channel], where=whole)
+            share = np.where(whole, 1, share)
+        return made, share
+
+    # --- what the function is given -----------------------------------------------------
+
     def _seen(self, wanted: Box) -> Box:
         """Return the part of its `input_box` that the function sees."""
         rows, columns = self.reach
@@ -240,7 +347,7 @@ class Stage:
         except BaseException as error:
             error.add_note(f"{FILTER_NOTE}{self.filter!r}")
             raise
-        made = self._trim(_as_chunk(made, self.filter.name), box)
+        made = self._trim(as_chunk(made, self.filter.name), box)
         if made.shape[2] != channels:
             raise ShapeError(
                 f"{self.filter.name}: returned {made.shape[2]} channels where {channels} "
@@ -298,40 +405,3 @@ class Stage:
             f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
             "return the chunk with its halo, or without it"
         )
-
-
-def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
-    """Return the pixels of `wanted`, those beyond the image made up by `border`."""
-    held = wanted.clip(info.height, info.width)
-    if held == wanted:
-        return read(held)
-    if border != "wrap":
-        return extend(read(held), held, wanted, info.height, info.width, border)
-    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
-    first = pieces[0][1]  # a further image may be of another type than `info`
-    out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
-    for at, pixels in pieces:
-        out[at.within(wanted)] = pixels
-    return out
-
-
-def _as_chunk(made: Any, name: str) -> Pixels:
-    """Return the result of a kernel, with three dimensions."""
-    if made is None or isinstance(made, (str, bytes)):
-        array, what = np.empty(0), f"a {type(made).__name__}"
-    else:
-        try:
-            array = as_array(made, "its result")
-            if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
-                array = np.asarray(array.tolist())
-        except (UsageError, ValueError) as error:
-            raise FilterError(f"{name}: {error}") from None
-        what = f"an array of {array.ndim} dimensions"
-    if array.ndim == 2:
-        return array[:, :, None]
-    if array.ndim != 3:
-        raise FilterError(
-            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
-            "(rows, columns) for one channel"
-        )
-    return array

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.admission import Admitted, Alpha, admitted, native
+from imgpipe.admission import Admitted, Alpha, Nodata, admitted, native
+from imgpipe.chains.absence import nodata_after, with_data
 from imgpipe.chains.carrying import carried
+from imgpipe.chains.chunks import Read, extended
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import told, watching
 from imgpipe.chains.orientation import turning
-from imgpipe.chains.stage import Read, Stage, extended
+from imgpipe.chains.stage import Stage
 from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.geometry import Box
@@ -130,9 +132,9 @@ def without_arrays(stage: Stage) -> Stage:
     return replace(stage, filter=replace(one, params=params))
 
 
-def run_whole(chain: Sequence[Element], array: Any, alpha: Alpha) -> Pixels:
+def run_whole(chain: Sequence[Element], array: Any, alpha: Alpha, nodata: Nodata = None) -> Pixels:
     """Run `chain` over an image in memory in one piece."""
-    image = admitted(array, alpha)
+    image = admitted(array, alpha, nodata=nodata)
     stages = completed(chain, image)
     after = stages[-1].after if stages else image.info
     with watching() as sight:
@@ -159,6 +161,10 @@ def measure(stage: Stage, chunk: Pixels) -> Any:
     """
     one = stage.filter
     assert one.definition.measure is not None
+    if stage.minds_absence:
+        chunk = with_data(chunk, stage.before)
+        if not chunk.size:
+            return NOTHING
     if stage.policy != "filter":
         chunk = visible_pixels(chunk)
         if not chunk.size:
@@ -259,7 +265,10 @@ def _after(one: Element, info: ImageInfo) -> ImageInfo:
     declared = one.output_dtype
     dtype = info.dtype if declared is None else native(np.dtype(declared))
     metadata = carried(one, info, size, colour)
-    return ImageInfo(*size, channels, dtype, alpha, colour, metadata)
+    nodata = nodata_after(info.nodata, dtype)
+    if definition.alpha == "filter" and dtype != info.dtype:
+        nodata = None  # what the function made of it is not known
+    return ImageInfo(*size, channels, dtype, alpha, colour, metadata, nodata)
 
 
 def _size(one: Element, given: Any) -> tuple[int, int]:

@@ -229,6 +229,12 @@ def common_options() -> list[click.Parameter]:
             help="Leave out all metadata but the ICC profile.",
         ),
         _option(
+            "--nodata",
+            metavar="VALUE|none",
+            help="Value of pixels without data, which stay as they are and do not mix into their "
+            "neighbours. none: all pixels have data. [default: what the file says, and NaN]",
+        ),
+        _option(
             "--background",
             metavar="COLOUR",
             help="Colour behind transparent pixels if the output has no alpha: a name, #rrggbb, "

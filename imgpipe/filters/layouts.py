@@ -36,10 +36,11 @@ def flatten(
         "colour behind the image: a name, #rrggbb, or 0 to 255 for gray or for r,g,b",
     ] = "#ffffff",
 ) -> Pixels:
-    """Lay the image over a background of one colour; the result has no alpha.
+    """Lay the image over a background of one colour.
 
-    ``alpha * value + (1 - alpha) * background`` with alpha from 0 to 1. An image without alpha
-    stays as it is. A gray image gets the luma of the background, a CMYK image its inks.
+    ``alpha * value + (1 - alpha) * background`` with alpha from 0 to 1. The result has no alpha.
+    An image without alpha stays as it is. A gray image gets the luma of the background, a CMYK
+    image its inks.
 
     Parameters
     ----------

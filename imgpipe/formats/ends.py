@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from imgpipe import arguments
-from imgpipe.admission import Alpha, may_be_alpha
+from imgpipe.admission import Alpha, Nodata, may_be_alpha, nodata_held, nodata_meant
 from imgpipe.colours import hexadecimal
 from imgpipe.errors import UsageError
+from imgpipe.image import ImageInfo
 
 __all__ = ["Reading", "Writing"]
 
@@ -32,6 +33,9 @@ class Reading:
         but one.
     level : int
         The level of the pyramid; 0 is the full resolution.
+    nodata : float, "none" or None
+        The value of pixels without data; "none" if there are none. By default the file says it,
+        and NaN is such a value.
 
     Raises
     ------
@@ -44,6 +48,7 @@ class Reading:
     autorotate: bool = True
     page: int | None = None
     level: int = 0
+    nodata: Nodata = None
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None:
@@ -57,10 +62,18 @@ class Reading:
         if self.page is not None:
             _set(self, page=arguments.whole(self.page, "page", at_least=0))
         _set(self, level=arguments.whole(self.level, "level", at_least=0))
+        _set(self, nodata=nodata_meant(self.nodata))
 
     def of_page(self, page: int) -> Reading:
         """Return the same choices for one frame."""
         return replace(self, page=page)
+
+    def declared(self, info: ImageInfo) -> ImageInfo:
+        """Return the image of a file with the value of pixels without data that counts."""
+        given = info.nodata if self.nodata is None else self.nodata
+        if given is None and info.dtype.kind == "f":
+            given = float("nan")
+        return replace(info, nodata=nodata_held(given, info.dtype))
 
     @property
     def limit(self) -> int | None:

@@ -7,6 +7,7 @@ arbitrary is refused, with the element of a chain that decides it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def fitting(
         If the format cannot hold such an image, and no conversion follows from that alone.
     """
     elements, losses = _to_layout(info, format, name, background or _WHITE)
-    converted, lost = _to_type(info.dtype, format, name, value_range)
+    converted, lost = _to_type(info, format, name, value_range)
     both = [loss for loss in (*losses, lost) if loss]
     return Fitting((*elements, *converted), "; ".join(both))
 
@@ -191,9 +192,10 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
 
 
 def _to_type(
-    dtype: np.dtype[Any], format: Format, name: str, value_range: str | None
+    info: ImageInfo, format: Format, name: str, value_range: str | None
 ) -> tuple[tuple[str, ...], str]:
     """Return the element that brings values to a type of the format, and what it loses."""
+    dtype = info.dtype
     if format.dtypes is None or str(dtype) in format.dtypes:
         return (), ""
     held = [np.dtype(one) for one in format.dtypes]
@@ -205,11 +207,10 @@ def _to_type(
     if value_range is None:
         raise _of_type(dtype, format, name)
     wanted = max(held, key=lambda one: (one.kind == "u", one.itemsize))
-    span = f"{value_range} to black and white"
-    return (
-        (f'astype:{wanted},range="{value_range}"',),
-        f"{dtype} becomes {wanted}, {span}",
-    )
+    element, lost = f'astype:{wanted},range="{value_range}"', f"{value_range} to black and white"
+    if info.nodata is not None and math.isnan(info.nodata):
+        element, lost = f"{element},nan=0", f"{lost}, NaN to black"
+    return (element,), f"{dtype} becomes {wanted}, {lost}"
 
 
 def _nearest(dtype: np.dtype[Any], held: list[np.dtype[Any]]) -> np.dtype[Any] | None:

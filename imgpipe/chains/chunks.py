@@ -1,0 +1,56 @@
+"""Chunks: the pixels of a stage that reach beyond the image, and the results of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from imgpipe.admission import as_array
+from imgpipe.borders import Border, extend, wrapped_pieces
+from imgpipe.errors import FilterError, UsageError
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["Read", "as_chunk", "extended"]
+
+Read = Callable[[Box], Pixels]
+"""Gives the pixels of a box."""
+
+
+def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels:
+    """Return the pixels of `wanted`, those beyond the image made up by `border`."""
+    held = wanted.clip(info.height, info.width)
+    if held == wanted:
+        return read(held)
+    if border != "wrap":
+        return extend(read(held), held, wanted, info.height, info.width, border)
+    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
+    first = pieces[0][1]  # a further image may be of another type than `info`
+    out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
+    for at, pixels in pieces:
+        out[at.within(wanted)] = pixels
+    return out
+
+
+def as_chunk(made: Any, name: str) -> Pixels:
+    """Return the result of a kernel, with three dimensions."""
+    if made is None or isinstance(made, (str, bytes)):
+        array, what = np.empty(0), f"a {type(made).__name__}"
+    else:
+        try:
+            array = as_array(made, "its result")
+            if array.dtype.kind == "O":  # numbers of Python, as `numpy.frompyfunc` makes them
+                array = np.asarray(array.tolist())
+        except (UsageError, ValueError) as error:
+            raise FilterError(f"{name}: {error}") from None
+        what = f"an array of {array.ndim} dimensions"
+    if array.ndim == 2:
+        return array[:, :, None]
+    if array.ndim != 3:
+        raise FilterError(
+            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
+            "(rows, columns) for one channel"
+        )
+    return array
