@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -340,8 +341,8 @@ def _make_image(
 
     collect_garbage()
     options["workers"] = jobs
-    if not dry_run and chain is not None:
-        fork_early(chain, input_, jobs, options["executor"])
+    if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
+        fork_early(chain or (), input_, jobs, options["executor"])
     control = Control()
     ends = standard_input(input_), standard_output(output)
     plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
@@ -358,3 +359,9 @@ def _make_image(
         say(f"executor: {report.executor}")
     if not quiet:
         say(str(report))
+
+
+def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
+    """Whether a conversion seems to need no workers."""
+    same = os.path.splitext(input_)[1].lower() == os.path.splitext(output)[1].lower()
+    return same and not options["save"] and options["region"] is None

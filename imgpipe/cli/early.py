@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imgpipe.chains.chain import Chain
+    from imgpipe.chains.element import Element
 
 __all__ = ["collect_garbage", "fork_early", "one_thread_each"]
 
@@ -34,7 +35,9 @@ def collect_garbage() -> None:
     gc.enable()
 
 
-def fork_early(chain: Chain, path: str, jobs: int | None, executor: str | None = None) -> None:
+def fork_early(
+    chain: Iterable[Element], path: str, jobs: int | None, executor: str | None = None
+) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
     It has everything imported then. A file of the user's may have begun anything when it was
