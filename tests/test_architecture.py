@@ -21,6 +21,7 @@ VOCABULARY = {
     "errors",
     "events",
     "filtertable",
+    "formattable",
     "exif",
     "geo",
     "geometry",

@@ -28,7 +28,7 @@ from imgpipe.image import Pixels
 from imgpipe.inmemory import read
 from imgpipe.testing.suite import must, must_equal
 
-__all__ = ["boxes_of", "must_tell_of_damage", "put_in", "taken_out"]
+__all__ = ["boxes_of", "must_tell_of_damage", "parts_of", "put_back", "put_in", "taken_out"]
 
 
 def put_in(sink: Sink, array: Pixels) -> None:
@@ -179,7 +179,8 @@ def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
     Parameters
     ----------
     path : Path
-        An undamaged file; it is there again afterwards.
+        An undamaged file; it is there again afterwards. Of a folder, the files in it are damaged,
+        counted as if they followed each other.
     cuts : list of int
         Lengths that it is cut to.
     flips : list of int
@@ -190,18 +191,45 @@ def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
     AssertionError
         If reading a damaged file fails in another way, or does not fail where it must.
     """
-    content, expected = path.read_bytes(), read(path)
-    for at in cuts:
-        path.write_bytes(content[:at])
-        made = _read_damaged(path, f"{path.name} cut to {at} of {len(content)} bytes")
+    parts, expected = parts_of(path), read(path)
+    for position in cuts:
+        part, at = _part_at(parts, position)
+        content = parts[part]
+        part.write_bytes(content[:at])
+        what = f"{part.name} of {path.name} cut to {at} of {len(content)} bytes"
+        made = _read_damaged(path, what)
         if made is not None:
-            must_equal(made, expected, f"{path.name} cut to {at} of {len(content)} bytes")
-    for at, change in zip(flips, itertools.cycle((1, 0x80, 0xFF)), strict=False):
-        damaged = bytearray(content)
+            must_equal(made, expected, what)
+        part.write_bytes(content)
+    for position, change in zip(flips, itertools.cycle((1, 0x80, 0xFF)), strict=False):
+        part, at = _part_at(parts, position)
+        damaged = bytearray(parts[part])
         damaged[at] ^= change
-        path.write_bytes(damaged)
-        _read_damaged(path, f"{path.name} with byte {at} changed")
-    path.write_bytes(content)
+        part.write_bytes(damaged)
+        _read_damaged(path, f"{part.name} of {path.name} with byte {at} changed")
+        part.write_bytes(parts[part])
+
+
+def parts_of(path: Path) -> dict[Path, bytes]:
+    """Return the content of a file, or of each file in a folder."""
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return {one: one.read_bytes() for one in files}
+
+
+def put_back(parts: dict[Path, bytes]) -> None:
+    """Write files with their content, and the folders that they are in."""
+    for path, content in parts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _part_at(parts: dict[Path, bytes], position: int) -> tuple[Path, int]:
+    """Return the file with a position, and the position in it."""
+    for path, content in parts.items():
+        if position < len(content):
+            return path, position
+        position -= len(content)
+    raise IndexError(position)
 
 
 def _read_damaged(path: Path, what: str) -> Pixels | None:

@@ -21,13 +21,15 @@ from imgpipe.formats.base import Sink
 from imgpipe.formats.choosing import HEAD_BYTES, format_of, loaded
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.origin import FileOrigin, MemoryOrigin, Origin
+from imgpipe.formats.folder import FolderTarget
+from imgpipe.formats.opening import format_at, origin_of
+from imgpipe.formats.origin import MemoryOrigin, Origin
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.inmemory import info, read, write
 from imgpipe.registry import FORMATS
 from imgpipe.running import run
-from imgpipe.testing.files import must_tell_of_damage, put_in, taken_out
+from imgpipe.testing.files import must_tell_of_damage, parts_of, put_back, put_in, taken_out
 from imgpipe.testing.pictures import noise, ramps
 from imgpipe.testing.suite import Suite, must, must_equal
 
@@ -121,13 +123,13 @@ class FormatSuite(Suite):
             source, path = folder / "in.npy", folder / f"out{self.subject.suffixes[0]}"
             np.save(source, array)
             run(source, Chain(()), path, executor="serial", save=self.save)
-            expected = path.read_bytes()
+            expected = parts_of(path)
             for way in ways:
                 run(source, Chain(()), path, save=self.save, **way)
-                same = path.read_bytes() == expected
+                same = parts_of(path) == expected
                 must(same, f"{self.subject.name}: other bytes with {way}")
-            self._put(FileTarget(str(path)), array)
-            same = path.read_bytes() == expected
+            self._put(self._target(path), array)
+            same = parts_of(path) == expected
             must(same, f"{self.subject.name}: other bytes from sink and encoder alone")
 
     def test_unit_depends_on_the_image_alone(self) -> None:
@@ -143,6 +145,8 @@ class FormatSuite(Suite):
 
     def test_memory_holds_the_same_bytes_as_a_file(self) -> None:
         """Origins and targets in memory are read and written, and need no file."""
+        if self.subject.marks:
+            return
         with self._registered() as folder:
             content, out = self._file(folder).read_bytes(), io.BytesIO()
             if self.subject.write is not None:
@@ -153,7 +157,7 @@ class FormatSuite(Suite):
     def test_sources_give_the_same_in_any_order(self) -> None:
         """Any box of a random source, and every source once more."""
         with self._registered() as folder:
-            self._must_hold(FileOrigin(str(self._file(folder))), folder)
+            self._must_hold(origin_of(str(self._file(folder))), folder)
 
     def _must_hold(self, origin: Origin, folder: Path) -> None:
         if self.subject.read is not None:
@@ -166,7 +170,7 @@ class FormatSuite(Suite):
         """Truncated, empty and damaged files are `InputError`s that name the file."""
         with self._registered() as folder:
             path = self._file(folder)
-            size = path.stat().st_size
+            size = sum(map(len, parts_of(path).values()))
             cuts = [0, 1, 7, size - 1, *range(9, size, size // 11 + 1)]
             flips = np.random.default_rng(0).integers(0, size, 40).tolist()
             if self.subject.read is not None:
@@ -178,7 +182,7 @@ class FormatSuite(Suite):
             if self.subject.read is not None:
                 name = str(self._file(folder))
                 try:
-                    self.subject.read(FileOrigin(name), 1)
+                    self.subject.read(origin_of(name), 1)
                 except LimitError as error:
                     must(name in str(error), f"the error does not name the file: {error}")
                 else:
@@ -190,11 +194,11 @@ class FormatSuite(Suite):
             return
         with self._registered() as folder:
             array, path = self._small(), folder / f"image{self.subject.suffixes[0]}"
-            for old in (None, b"old"):
-                if old is not None:
-                    path.write_bytes(old)
+            kept = path / self.subject.marks[0] if self.subject.marks else path
+            for old in ({}, {kept: b"old"}):
+                put_back(old)
                 for filled in (False, True):
-                    sink = self._sink(FileTarget(str(path)), array)
+                    sink = self._sink(self._target(path), array)
                     if filled:
                         put_in(sink, array)
                     sink.abort()
@@ -205,10 +209,10 @@ class FormatSuite(Suite):
                     run(Path(elsewhere, "in.npy"), _fails(), path, executor="serial", chunk=7)
                 self._must_be_left(path, old, "a run that failed")
 
-    def _must_be_left(self, path: Path, old: bytes | None, by: str) -> None:
+    def _must_be_left(self, path: Path, old: dict[Path, bytes], by: str) -> None:
         left = os.listdir(path.parent)
-        must(left == ([] if old is None else [path.name]), f"{by} left {sorted(left)}")
-        must(old is None or path.read_bytes() == old, f"{by} changed the old file")
+        must(left == ([path.name] if old else []), f"{by} left {sorted(left)}")
+        must(not old or parts_of(path) == old, f"{by} changed the old file")
 
     def test_committed_files_stay(self) -> None:
         """An `abort` after a `commit` does nothing, and `commit` returns the size."""
@@ -216,12 +220,12 @@ class FormatSuite(Suite):
             return
         with self._registered() as folder:
             array, path = self._small(), folder / f"image{self.subject.suffixes[0]}"
-            sink = self._sink(FileTarget(str(path)), array)
+            sink = self._sink(self._target(path), array)
             put_in(sink, array)
             size = sink.commit()
             sink.abort()
             must(path.exists(), f"{self.subject.name}: an abort removed a committed file")
-            there = path.stat().st_size
+            there = sum(map(len, parts_of(path).values()))
             must(size == there, f"{self.subject.name}: commit() said {size} bytes of {there}")
 
     def test_is_recognized(self) -> None:
@@ -231,7 +235,11 @@ class FormatSuite(Suite):
             name = str(path.with_suffix(".unknown") if self.subject.magic else path)
             if self.subject.read is not None:
                 try:
-                    found = format_of(name, path.read_bytes()[:HEAD_BYTES])
+                    found = (
+                        format_at(origin_of(str(path)))
+                        if self.subject.marks
+                        else format_of(name, path.read_bytes()[:HEAD_BYTES])
+                    )
                 except FormatError as error:
                     raise AssertionError(f"its files are not recognized: {error}") from error
                 must(found == self.subject, f"its files are taken for {found.name}")
@@ -271,23 +279,27 @@ class FormatSuite(Suite):
     def _unit(self, folder: Path, rows: int, dtype: str, layout: Layout) -> tuple[int, int]:
         kind = np.dtype(dtype)
         about = ImageInfo(rows, _WIDE, layout.channels, kind, layout.alpha, layout.colour)
-        target = FileTarget(str(folder / f"unit{self.subject.suffixes[0]}"))
+        target = self._target(folder / f"unit{self.subject.suffixes[0]}")
         sink = self._begun(target, about)
         sink.abort()
         return sink.unit
 
-    def _sink(self, target: Target, array: Pixels) -> Sink:
+    def _sink(self, target: Target | FolderTarget, array: Pixels) -> Sink:
         layout = next(self._kinds())[1]
         rows, columns, channels = array.shape
         about = ImageInfo(rows, columns, channels, array.dtype, layout.alpha, layout.colour)
         return self._begun(target, about)
 
-    def _begun(self, target: Target, about: ImageInfo) -> Sink:
+    def _begun(self, target: Target | FolderTarget, about: ImageInfo) -> Sink:
         assert self.subject.write is not None
         held = fitted(about, self.subject, target.name)
         return self.subject.write(target, held, **self.save)
 
-    def _put(self, target: Target, array: Pixels) -> None:
+    def _target(self, path: Path) -> Target | FolderTarget:
+        marks = self.subject.marks
+        return FolderTarget(str(path), marks) if marks else FileTarget(str(path))
+
+    def _put(self, target: Target | FolderTarget, array: Pixels) -> None:
         sink = self._sink(target, array)
         put_in(sink, array)
         sink.commit()
@@ -296,7 +308,7 @@ class FormatSuite(Suite):
         """Return the path of a small file; `sample`, where the format can only be read."""
         path = folder / f"image{self.subject.suffixes[0]}"
         if self.subject.write is not None:
-            self._put(FileTarget(str(path)), self._small())
+            self._put(self._target(path), self._small())
         else:
             must(self.sample, "the format can only be read: give the suite a sample")
             path.write_bytes(self.sample)

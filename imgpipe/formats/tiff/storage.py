@@ -10,8 +10,8 @@ import numpy as np
 from imgpipe.errors import UsageError
 from imgpipe.formats.compression import Compression
 from imgpipe.formats.jpegs.encoding import Recipe, Subsampling
+from imgpipe.formats.levels import levels_of
 from imgpipe.formats.tiff.encoding import SegmentEncoder
-from imgpipe.formats.tiff.levels import levels_of
 from imgpipe.formats.tiff.tags import Tag, integers, numbers, opaque, shorts
 from imgpipe.image import ImageInfo, Pixels
 

@@ -1,4 +1,4 @@
-"""Pyramids of TIFF files: levels made while the image is, the same for any cut."""
+"""Pyramids: levels made while the image is, the same for any cut."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import invert
 from imgpipe.formats import tiff
 from imgpipe.formats.base import Source
+from imgpipe.formats.levels import halved, levels_of
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.target import MemoryTarget
-from imgpipe.formats.tiff.levels import halved, levels_of
 from imgpipe.image import ImageInfo
 from imgpipe.options import Options
 from imgpipe.running import plan_run

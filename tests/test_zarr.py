@@ -1,0 +1,244 @@
+"""Zarr 3 and OME-Zarr 0.5: zarr and the models of OME-Zarr read what we write, and we theirs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.errors import CorruptError, FormatError, InputError, ParameterError, UsageError
+from imgpipe.filters import blur
+from imgpipe.formats.ends import Reading
+from imgpipe.formats.levels import halved
+from imgpipe.formats.opening import contents_of, open_sink, open_source, origin_of
+from imgpipe.formats.zarr.shards import crc32c
+from imgpipe.image import ImageInfo, Metadata
+from imgpipe.metadata import density_from_dpi
+from imgpipe.testing.files import parts_of, put_in, taken_out
+from tests.conftest import noise
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    ome_zarr_models = pytest.importorskip("ome_zarr_models")
+    zarr = pytest.importorskip("zarr")
+
+TYPES = ("uint8", "int8", "uint16", "int32", "uint64", "float16", "float32", "float64")
+WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"shard": 128, "pyramid": True},
+    {"compression": "blosc:5", "pyramid": True},
+    {"compression": "gzip"},
+    {"compression": "none"},
+    {"compression": "zstd:9", "shard": 64},
+    {"compression": "none", "shard": 192},
+    {"compression": "blosc", "shard": 128},
+)
+
+
+def about(pixels: np.ndarray, **more: Any) -> ImageInfo:
+    return ImageInfo(*pixels.shape, pixels.dtype, **more)
+
+
+def group(path: Path) -> Any:
+    return zarr.open_group(str(path), mode="r")
+
+
+@pytest.mark.parametrize(("dtype", "save"), list(zip(TYPES, WAYS, strict=True)))
+def test_zarr_and_the_models_of_ome_zarr_read_what_is_written(
+    dtype: str, save: dict[str, Any], tmp_path: Path
+) -> None:
+    pixels, path = noise((201, 133, 3), dtype), tmp_path / "o.zarr"
+    imgpipe.write(pixels, path, save={"tile": 64, **save})
+    opened = group(path)
+    model = ome_zarr_models.open_ome_zarr(opened)
+    assert model.ome_attributes.version == "0.5"
+    (image,) = model.ome_attributes.multiscales
+    assert [axis.name for axis in image.axes] == ["c", "y", "x"]
+    level = pixels
+    for number, dataset in enumerate(image.datasets):
+        if number:
+            level = halved(level, about(level))
+        array = opened[dataset.path]
+        assert array.metadata.dimension_names == ("c", "y", "x")
+        assert array.chunks == (1, 64, 64)
+        np.testing.assert_array_equal(array[:], level.transpose(2, 0, 1))
+        np.testing.assert_array_equal(imgpipe.read(path, level=number), level)
+        assert dataset.coordinateTransformations[0].scale == [1, 2**number, 2**number]
+    assert len(image.datasets) == (3 if save.get("pyramid") else 1)
+    np.testing.assert_array_equal(taken_out(open_source(path), "o"), pixels)
+
+
+def test_a_folder_is_the_same_however_the_work_is_cut_up(tmp_path: Path) -> None:
+    pixels, path = noise((301, 403, 3), "uint8"), tmp_path / "o.zarr"
+    imgpipe.write(pixels, tmp_path / "in.png")
+    expected = None
+    for way in (
+        {"executor": "serial"},
+        {"executor": "threads", "workers": 3, "chunk": 50},
+        {"workers": 2, "max_memory": "200M"},
+    ):
+        save = {"tile": 64, "shard": 128, "pyramid": True}
+        imgpipe.run(tmp_path / "in.png", blur(2), path, save=save, **way)
+        made = parts_of(path)
+        assert expected in (None, made), way
+        expected = made
+    np.testing.assert_array_equal(imgpipe.read(path), blur(2)(pixels))
+
+
+ARRAYS: tuple[dict[str, Any], ...] = (
+    {"chunks": (1, 32, 48)},
+    {"chunks": (3, 20, 133), "compressors": None},
+    {"chunks": (2, 32, 48), "shards": (2, 64, 96)},
+    {"chunks": (1, 32, 48), "compressors": zarr.codecs.GzipCodec(level=1)},
+    {"chunks": (1, 32, 48), "compressors": zarr.codecs.BloscCodec(cname="lz4", clevel=3)},
+    {"chunks": (1, 32, 48), "serializer": zarr.codecs.BytesCodec(endian="big")},
+    {"chunks": (1, 32, 48), "chunk_key_encoding": {"name": "v2", "separator": "."}},
+    {"chunks": (1, 32, 48), "compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
+    {"chunks": (1, 32, 48), "filters": zarr.codecs.TransposeCodec(order=(2, 1, 0))},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", ARRAYS, ids=range(len(ARRAYS)))
+def test_arrays_of_zarr_are_read(options: dict[str, Any], tmp_path: Path) -> None:
+    pixels, path = noise((3, 99, 133), "uint16"), tmp_path / "in.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # codecs that Zarr 3 does not specify
+        array = zarr.create_array(
+            str(path), shape=pixels.shape, dtype="uint16", fill_value=7, **options
+        )
+        array[:, :64] = pixels[:, :64]
+        expected = array[:].transpose(1, 2, 0)
+        np.testing.assert_array_equal(taken_out(open_source(path), "in"), expected)
+    assert expected[96, 0, 0] == 7  # there is no such chunk
+    if "filters" not in options:
+        tiles: Any = open_source(path)
+        assert tiles.grain[0] == options["chunks"][1]
+        out = np.empty((tiles.grain[0], 37, 3), "uint16")
+        if tiles.grain[1]:
+            tiles.tile_into(1, 2, out)
+            np.testing.assert_array_equal(out, expected[32:64, 96:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "axes"),
+    [
+        ((30, 40), None, "yx"),
+        ((30, 40, 3), None, "yxc"),
+        ((4, 30, 40), None, "cyx"),
+        ((40, 30, 9), ("x", "y", "c"), "xyc"),
+        ((1, 2, 1, 30, 40), ("t", "c", "z", "y", "x"), "tczyx"),
+    ],
+)
+def test_axes_are_known_by_their_names_or_their_lengths(
+    shape: tuple[int, ...], names: Any, axes: str, tmp_path: Path
+) -> None:
+    pixels = noise(shape, "uint8") if len(shape) == 3 else noise((*shape, 1), "uint8")[..., 0]
+    zarr.create_array(str(tmp_path / "in.zarr"), data=pixels, dimension_names=names)
+    made = taken_out(open_source(tmp_path / "in.zarr"), "in")
+    order = [axes.index(axis) for axis in "yxc" if axis in axes]
+    rest = [at for at in range(len(axes)) if at not in order]
+    expected = pixels.transpose(*order, *rest)
+    np.testing.assert_array_equal(made, expected.reshape(30, 40, -1))
+
+
+def test_resolution_alpha_and_pixels_without_data_are_kept(tmp_path: Path) -> None:
+    pixels, path = noise((40, 50, 4), "int16"), tmp_path / "o.zarr"
+    for dpi in (300, 25400, None):
+        density = None if dpi is None else density_from_dpi(dpi, 2 * dpi)
+        given = about(
+            pixels, colour="rgb", alpha=3, nodata=-99.0,
+            metadata=Metadata(pixels_per_metre=density),
+        )  # fmt: skip
+        sink = open_sink(path, given, {"pyramid": True, "tile": 32})
+        put_in(sink, pixels)
+        sink.commit()
+        assert open_source(path).info == given
+        model = ome_zarr_models.open_ome_zarr(group(path))
+        units = [axis.unit for axis in model.ome_attributes.multiscales[0].axes]
+        assert units == [None, None, None] if density is None else [None, *["micrometer"] * 2]
+        labels = [each["label"] for each in group(path).attrs["ome"]["omero"]["channels"]]
+        assert labels == ["red", "green", "blue", "alpha"]
+    assert contents_of(origin_of(path)).levels == ((40, 50), (20, 25))
+    assert open_source(path, Reading(level=1)).info.shape == (20, 25, 4)
+
+
+def test_what_is_not_read_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(error: type[InputError], match: str, **options: Any) -> None:
+        path = tmp_path / "in.zarr"
+        zarr.create_array(str(path), overwrite=True, **options)
+        with pytest.raises(error, match=rf"in\.zarr: {match}"):
+            imgpipe.read(path)
+
+    size = {"shape": (30, 40), "dtype": "uint8"}
+    refused(FormatError, "is Zarr version 2, .* convert it first", zarr_format=2, **size)
+    refused(FormatError, r"is an array of 5 x 30 x 40 \(z, y, x\), .* write the plane",
+            shape=(5, 30, 40), dtype="uint8", dimension_names=("z", "y", "x"))  # fmt: skip
+    refused(FormatError, "is an array of 2 x 5 x 30 x 40", shape=(2, 5, 30, 40), dtype="uint8")
+    refused(FormatError, "holds bool", shape=(30, 40), dtype="bool")
+    refused(FormatError, "holds complex64", shape=(30, 40), dtype="complex64")
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    match = r"its codecs \(transpose.*\) need zarr: pip install 'imgpipe\[zarr\]'"
+    refused(FormatError, match, filters=zarr.codecs.TransposeCodec(order=(1, 0)), **size)
+    (tmp_path / "in.zarr" / "zarr.json").write_text(
+        '{"zarr_format": 3, "node_type": "group", "attributes": {}}'
+    )
+    with pytest.raises(FormatError, match=r"is a Zarr group that is no OME-Zarr image; give the"):
+        imgpipe.read(tmp_path / "in.zarr")
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other", "a/../..", ".", "", 3, None])
+def test_a_level_outside_the_folder_is_damage(path: Any, tmp_path: Path) -> None:
+    imgpipe.write(noise((20, 20, 3), "uint8"), tmp_path / "o.zarr")
+    declared = tmp_path / "o.zarr" / "zarr.json"
+    made = json.loads(declared.read_text())
+    made["attributes"]["ome"]["multiscales"][0]["datasets"][0]["path"] = path
+    declared.write_text(json.dumps(made))
+    with pytest.raises(CorruptError, match="its multiscales are incomplete"):
+        imgpipe.read(tmp_path / "o.zarr")
+
+
+@pytest.mark.parametrize("save", [{}, {"shard": 32}, {"compression": "none"}])
+def test_damaged_chunks_are_told(save: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "o.zarr"
+    imgpipe.write(noise((40, 40, 1), "uint8"), path, save={"tile": 16, **save})
+    chunk = path / "0" / "c" / "0" / "1" / "0"
+    content = chunk.read_bytes()
+    for damaged in (content[:-1], content[: len(content) // 2], b"", b"?" * len(content)):
+        if damaged == b"?" * len(content) and save.get("compression"):
+            continue  # any bytes are pixels
+        chunk.write_bytes(damaged)
+        with pytest.raises(CorruptError, match=r"o\.zarr/0/c/0/1/0: the file is damaged"):
+            imgpipe.read(path)
+
+
+def test_the_checksum_of_the_index_is_that_of_the_standard() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    pixels = noise((20, 20, 3), "uint8")
+    with pytest.raises(UsageError, match="a shard of 512 is no whole number of chunks of 96"):
+        imgpipe.write(pixels, tmp_path / "o.zarr", save={"tile": 96, "shard": 512})
+    for save in ({"tile": 17}, {"tile": 0}, {"shard": "big"}, {"compression": "lzw"}):
+        with pytest.raises(ParameterError, match="must be"):
+            imgpipe.write(pixels, tmp_path / "o.zarr", save=save)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_package_zarr_is_not_loaded_for_usual_codecs(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, imgpipe\n"
+        "imgpipe.write(np.zeros((99, 99), np.uint8), sys.argv[1], save={'shard': 1024})\n"
+        "imgpipe.read(sys.argv[1])\n"
+        "assert 'zarr' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "o.zarr"], check=True)
