@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats big samples stubs clean
+.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory big samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -44,6 +44,10 @@ bench-bytes: $(VENV)/.installed-bench
 bench-formats: $(VENV)/.installed-bench
 	$(BIN)/python -m compileall -q imgpipe
 	$(BIN)/python benchmarks/bench_formats.py $(BENCHFLAGS)
+
+bench-memory: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
+	$(BIN)/python benchmarks/bench_memory.py $(BENCHFLAGS)
 
 stubs: $(VENV)/.installed
 	$(BIN)/python -m imgpipe.cli.stubs

@@ -216,6 +216,8 @@ def _stretch(
     rows = max(rows, _HALOS_PER_CHUNK * context_of(stages)[0] * task_bytes // TASK_BYTES)
     rows = min(max(rows, 1), after.height)
     step = _merged(blocks, unit[0]).step
+    if step * widest > _WHOLE_ROWS * TASK_BYTES:  # the wider the image, the fewer rows
+        step = unit[0]
     if step % blocks.step:  # blocks are read by two tasks: so few as the memory allows
         rows = max(rows, min(4 * blocks.step, 4 * task_bytes // widest))
     return max(1, round(rows / step)) * step

@@ -35,6 +35,7 @@ from imgpipe.image import ImageInfo
 __all__ = ["Goal", "Plan", "make_plan", "make_plans"]
 
 _REDUNDANCY = 1.4  # of decoding, from which on tasks of their own decode tiles
+_LARGE_BYTES = 4 * TASK_BYTES  # of the input of a task of which few are held ready
 _Size = tuple[int, int, int]  # workers, window, bytes of a task
 
 
@@ -205,19 +206,14 @@ def make_plans(
     usual = routes(source, goals, traits, opened=opened)
     shapes, smallest = cache(partial(_shapes, chunk=chunk)), []
     sizes = list(_candidates(workers, fewer=fewer))
-    for tried, (count, window, task_bytes) in _attempts(usual, sizes, shapes):
-        each = [_planned(route, shapes, task_bytes, window) for route in tried]
+    for tried, size in _attempts(usual, sizes, shapes):
+        count, each = size[0], [_planned(route, shapes, size) for route in tried]
         plans = _together(each, tried[0].fed_from)
         plans[0] = replace(plans[0], cost=plans[0].cost + cost_of_processes(traits, count, footing))
         if plans[0].cost.total(count) <= budget:
+            said: dict[str, Any] = {"workers": count, "executor": executor, "budget": budget}
             return tuple(
-                replace(
-                    plan,
-                    destination=goal.destination,
-                    workers=count,
-                    executor=executor,
-                    budget=budget,
-                )
+                replace(plan, destination=goal.destination, **said)
                 for plan, goal in zip(plans, goals, strict=True)
             )
         smallest.append(plans[0].cost.total(count))
@@ -303,11 +299,12 @@ def _together(plans: list[Plan], source: Source) -> list[Plan]:
     return [replace(shared[0], cost=cost), *shared[1:]]
 
 
-def _planned(
-    route: Route, shapes: Callable[[Route, int], _Shapes], task_bytes: int, window: int
-) -> Plan:
+def _planned(route: Route, shapes: Callable[[Route, int], _Shapes], size: _Size) -> Plan:
     """Return a plan, and the plans of the passes after it, without the memory of processes."""
+    count, window, task_bytes = size
     plan = _sized(route, shapes(route, task_bytes), window)
+    if plan.band_bytes > _LARGE_BYTES:  # one task takes so long that the next is there in time
+        plan = _sized(route, shapes(route, task_bytes), min(window, count + 1))
     further = tuple(_sized(one, shapes(one, task_bytes), window) for one in route.further)
     costs = [plan.cost, *(one.cost for one in further)]
     in_memory = Cost(shared=plan.disk.size if plan.disk.in_memory else 0)
