@@ -164,7 +164,7 @@ def plan_of(command: list[str]) -> dict[str, str] | str:
 
 def row(name: str, case: Case, times: int, limit: str, folder: Path) -> list[str]:
     """Run a command, check its output, and return the cells of its row."""
-    source, out = make(case.source, times, folder), folder / f"out{case.suffix}"
+    source, out = make(case.source, times, folder), folder / f"out-{os.getpid()}{case.suffix}"
     first, *options = case.words
     command = [sys.executable, "-m", "imgpipe", first, str(source), "-o", str(out), *options]
     command += ["-j", str(PROCESSORS), *(("--max-memory", limit) if limit else ())]
@@ -211,7 +211,16 @@ def main() -> None:
     finally:
         if not chosen.keep:
             shutil.rmtree(folder)
-    heads = ["work", "megapixels", "limit", "peak MB", "planned MB", "scratch MB", "s", "checked"]
+    heads = [
+        "work",
+        "megapixels",
+        "limit",
+        "peak MB",
+        "planned MB",
+        "scratch MB",
+        "seconds",
+        "checked",
+    ]
     reporting.write(
         "memory",
         "Memory of whole commands",

@@ -96,6 +96,14 @@ def test_wide_rows_of_tiles_that_leave_in_order_are_several_tasks() -> None:
     assert (small.task_rows, small.task_columns % 256) == (256, 0)
 
 
+def test_the_wider_the_image_the_fewer_rows_has_a_task_of_it() -> None:
+    grid = Grid((32, 0), (256, 256))
+    narrow, wide = (cut_of("blur", image(10_000, width), grid, 4 << 20) for width in (5000, 40_000))
+    assert narrow.task_rows == 256
+    assert wide.task_rows % 32 == 0
+    assert wide.task_rows * 40_000 * 3 <= 16 << 20
+
+
 def test_a_smaller_task_is_of_whole_units_too() -> None:
     info = image(3000, 5000)
     for task_bytes in (1, 1 << 20, 4 << 20, 64 << 20):

@@ -159,6 +159,13 @@ class Tiles256(RowsOf20):
         return -(-self.info.width // 256) * 256 * 256 * 3
 
 
+def test_of_large_bands_few_are_held_ready() -> None:
+    narrow = planned("blur", 40_000, 5000, sink=Tiles256)
+    wide = planned("blur", 40_000, 40_000, sink=Tiles256)
+    assert narrow.tiler.task_rows == wide.tiler.task_rows == 256
+    assert (narrow.window, wide.window) == (6, 3)
+
+
 def test_slots_of_tiles_are_of_the_columns_of_their_tasks() -> None:
     tile = 256 * 256 * 3
     for width, source in ((100_000, RandomArray), (5000, RandomArray), (5000, SequentialArray)):
