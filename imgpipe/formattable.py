@@ -83,7 +83,7 @@ FORMAT_TABLE = {
                 "--progressive/--no-progressive",
                 "",
                 "Coarse to fine in several scans: a smaller file, which one worker encodes at "
-                "the end. [default: False]",
+                "the end.",
             ),
         ),
     ),
@@ -141,12 +141,12 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--pyramid/--no-pyramid",
                 "",
-                "Add smaller versions of the image, each half the size. [default: False]",
+                "Add smaller versions of the image, each half the size.",
             ),
             OptionHelp(
                 "--cog/--no-cog",
                 "",
-                "Write a Cloud-Optimized GeoTIFF: a pyramid in another order. [default: False]",
+                "Write a Cloud-Optimized GeoTIFF: a pyramid in another order.",
             ),
         ),
     ),
@@ -173,7 +173,7 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--pyramid/--no-pyramid",
                 "",
-                "Add smaller versions of the image, each half the size. [default: False]",
+                "Add smaller versions of the image, each half the size.",
             ),
         ),
     ),
@@ -192,7 +192,7 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality. [default: False]",
+                "Every value is kept, whatever the quality.",
             ),
             OptionHelp(
                 "--effort",
@@ -217,7 +217,7 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality. [default: False]",
+                "Every value is kept, whatever the quality.",
             ),
             OptionHelp(
                 "--effort",
@@ -248,7 +248,7 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality. [default: False]",
+                "Every value is kept, whatever the quality.",
             ),
             OptionHelp(
                 "--effort",

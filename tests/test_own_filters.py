@@ -247,6 +247,11 @@ class TestCheck:
         assert re.search("locked cannot be sent.*lock.*at its first call", said(capsys))
 
 
+def summary(page: str) -> str:
+    """Return a page of help up to its options."""
+    return re.split(r"\n(?:Options|Filter|Input):\n", page)[0]
+
+
 @pytest.mark.parametrize("command", ["run", "check"])
 class TestHelp:
     def test_is_that_of_the_function(self, command: str, own: Path) -> None:
@@ -266,11 +271,11 @@ class TestHelp:
 
     def test_without_a_docstring_tells_of_the_command(self, command: str, own: Path) -> None:
         page = shown(command, f"{own}:wrong", "--help").output
-        assert page.split("Options:")[0] == shown(command, "--help").output.split("Options:")[0]
+        assert summary(page) == summary(shown(command, "--help").output)
 
     def test_of_several_filters_tells_of_the_command(self, command: str, own: Path) -> None:
         page = shown(command, f"{own}:emboss | invert", "--help").output
-        assert page.split("Options:")[0] == shown(command, "--help").output.split("Options:")[0]
+        assert summary(page) == summary(shown(command, "--help").output)
 
 
 class TestHelpOfABareFunction:
@@ -284,7 +289,7 @@ class TestHelpOfABareFunction:
         page = " ".join(done.output.split())
         assert (
             "Mix with what is beside. bare is a bare function, so --halo N must be given; "
-            "imgpipe check own.py:bare finds the smallest halo. Options: --by INTEGER"
+            "imgpipe check own.py:bare finds the smallest halo. Filter: --by INTEGER"
         ) in page
         assert "imgpipe run own.py:bare photo.png -o out.png --halo 1" in page
 

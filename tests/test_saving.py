@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,15 +13,18 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import imgpipe
 from imgpipe.chains.loading import filters_of
 from imgpipe.cli import execute
 from imgpipe.cli.commands import FilterCommand, RunCommand
 from imgpipe.cli.options import FilterOption, names_of
+from imgpipe.cli.program import program
 from imgpipe.errors import UsageError
 from imgpipe.filters import invert
 from imgpipe.formats.choosing import usable
+from imgpipe.registry import FORMATS
 
 
 def taken_names() -> list[str]:
@@ -145,7 +149,9 @@ def test_a_format_of_another_package_has_options_help_and_completion(site: Path)
     assert (site / "o.tny").read_bytes().startswith(b"T6\n# hello 0.5\n5 4\n255\n\xff\xfe")
     said = imgpipe_with(site, "invert", "o.tny", "-o", "back.npy", "-j", "2")
     assert np.array_equal(np.load(site / "back.npy"), np.load(site / "in.npy")), said
-    assert "Toy: A line of text in the header." in imgpipe_with(site, "blur", "--help")
+    assert "--comment TEXT" in imgpipe_with(site, "blur", "--help")
+    explained = imgpipe_with(site, "blur", "-o", "o.tny", "--help")
+    assert "A line of text in the header." in explained
     assert "Toy (.toy, .tny)" in imgpipe_with(site, "formats")
     words = {"COMP_WORDS": "imgpipe invert in.npy -o o.tny --com", "COMP_CWORD": "5"}
     said = imgpipe_with(site, _IMGPIPE_COMPLETE="bash_complete", **words)
@@ -170,7 +176,7 @@ def test_its_options_are_checked_and_named(site: Path) -> None:
 def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["formats"]) == 0
     listed = capsys.readouterr().out
-    assert "PNG (.png)" in listed
+    assert "PNG (.png, .apng)" in listed
     assert "--compression" in listed
     assert "uint8, uint16; gray, gray and alpha, RGB, RGB and alpha" in " ".join(listed.split())
     assert execute(["formats", "npy"]) == 0
@@ -213,9 +219,40 @@ class TestFormatOfTheOutput:
             imgpipe.submit("in.png", invert(), "out.png", format=3)
 
 
-def test_help_without_a_filter_loads_no_format() -> None:
+class TestHelp:
+    """Options of the output format: a row for each format, or explained if there is an output."""
+
+    @staticmethod
+    def section(title: str, *words: str) -> str:
+        page = CliRunner().invoke(program, [*words, "--help"], terminal_width=100).output
+        found = re.search(rf"^{title}.*?:\n(.*?)\n\n", page, re.MULTILINE | re.DOTALL)
+        assert found is not None, page
+        return found[1]
+
+    @pytest.mark.parametrize("command", ["blur", "run", "convert"])
+    def test_names_the_options_of_each_format(self, command: str) -> None:
+        rows = " ".join(self.section("Options of the output format", command).split())
+        for name, member in FORMATS.items():
+            assert (f"{member.name}" in rows) == bool(member.options), name
+        assert "--tile SIZE, --subsampling 4:4:4|4:2:2|4:2:0, --pyramid, --cog" in rows
+
+    def test_explains_those_of_the_format_of_the_output(self) -> None:
+        rows = self.section("Options of JPEG", "convert", "-o", "out.jpg")
+        assert re.search(r"--quality INTEGER +1 is the smallest file", rows)
+        assert "--tile" not in rows
+
+    def test_has_sections(self) -> None:
+        assert "--sigma" in self.section("Filter", "blur")
+        assert "--page" in self.section("Input", "blur")
+        assert "-o, --output" in self.section("Output", "blur")
+        assert "--jobs" in self.section("Run", "blur")
+        assert "INPUT" not in self.section("Run", "blur")
+
+
+@pytest.mark.parametrize("command", ["run", "convert"])
+def test_help_without_a_filter_loads_no_format(command: str) -> None:
     code = (
-        "import sys; from imgpipe.cli import execute; code = execute(['run', '--help']); "
+        f"import sys; from imgpipe.cli import execute; code = execute([{command!r}, '--help']); "
         "sys.exit(' '.join({'numpy', 'imgpipe.formats.png'} & {*sys.modules}) or code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -19,7 +19,14 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.messages import HELP_WITH, log_to_stderr, printable, say
 from imgpipe.cli.options import FilterOption, Pair, chain_options, filter_options
 from imgpipe.cli.pages import SETTINGS, write_examples
-from imgpipe.cli.saving import SAVE, Saving, image_options, standard_input, standard_output
+from imgpipe.cli.saving import (
+    SAVE,
+    SaveOption,
+    Saving,
+    image_options,
+    standard_input,
+    standard_output,
+)
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
@@ -69,6 +76,22 @@ class ImageCommand(click.Command):
             return params
         place = 1 + [param.name for param in params].index(SAVE)
         return [*params[:place], *self.saving.options(params), *params[place:]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in sections."""
+        from imgpipe.cli.sections import write_options  # noqa: PLC0415 - only for help
+
+        params = [each for each in self.get_params(ctx) if not isinstance(each, SaveOption)]
+        own = [each for each in params if each.name in _OF_BARE or isinstance(each, FilterOption)]
+        others = [each for each in params if each not in own]
+        saving = self.saving or Saving(None)
+        of_format: tuple[str, list[tuple[str, str]]]
+        if saving.output is None:
+            of_format = saving.table(params)
+        else:
+            made = (each.get_help_record(ctx) for each in saving.options(params))
+            of_format = saving.title, [record for record in made if record is not None]
+        write_options(ctx, formatter, own, others, of_format)
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the image."""

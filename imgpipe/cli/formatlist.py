@@ -73,6 +73,8 @@ def _said(one: Format) -> Iterator[str]:
 
 
 def _explained(option: Parameter) -> str:
+    if option.kind is bool and not option.default:
+        return option.text
     words = f" (one of {', '.join(option.words)})" if option.words else ""
     bounds = f" ({option.bounds})" if option.bounds else ""
     default = "" if option.default is None else f" [default: {option.default}]"

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from imgpipe.formats.declaration import Format
     from imgpipe.parameters import Parameter
 
-__all__ = ["SAVE", "Saving", "help_of", "image_options", "standard_input", "standard_output"]
+__all__ = [
+    "SAVE",
+    "SaveOption",
+    "Saving",
+    "help_of",
+    "image_options",
+    "standard_input",
+    "standard_output",
+]
 
 SAVE = "save"
 """Name of the option that gives any option of the output format."""
@@ -76,6 +84,25 @@ class Saving:
         used = {name for other in taken for name in names_of(other)} | {"--help", "-h"}
         made = self._listed() if self.output is None else self._made()
         return [each for each in made if not used & {*each.opts, *each.secondary_opts}]
+
+    def table(self, taken: Iterable[click.Parameter]) -> tuple[str, list[tuple[str, str]]]:
+        """Return a title and a row for each format: its name, and its options for help.
+
+        An option whose name is taken has its other spelling, ``-O name=VALUE``.
+        """
+        used = {name for other in taken for name in names_of(other)}
+        rows: dict[str, list[str]] = {}  # of formats with the same options
+        for owner, options in _all_help():
+            words = ", ".join(_spelled(each, used) for each in options)
+            if words:
+                rows.setdefault(words, []).append(owner)
+        title = "Options of the output format (imgpipe formats explains them)"
+        return title, [(", ".join(owners), words) for words, owners in rows.items()]
+
+    @property
+    def title(self) -> str:
+        """The title for the options of the format of the output."""
+        return f"Options of {self._formats[0].name}" if self._formats else ""
 
     def has(self, key: str) -> bool:
         """Whether there is such an option."""
@@ -142,9 +169,8 @@ class Saving:
         """Return the options of the format of the output, which check their values."""
         made = []
         for owners in self._by_key().values():
-            one, parameter = owners[0]
-            told = {help_of(parameter): [one.name]}
-            option = _option(told, Value(parameter, str(self.output)))
+            _, parameter = owners[0]
+            option = _option({help_of(parameter): []}, Value(parameter, str(self.output)))
             option.key = parameter.name
             option.name = f"{SAVE}.{option.key}"
             made.append(option)
@@ -169,7 +195,8 @@ class Noun(click.ParamType):  # type: ignore[type-arg] # it takes none at run ti
 def help_of(option: Parameter) -> OptionHelp:
     """Return an option of a format as help shows it."""
     bounds = f" ({option.bounds})" if option.bounds else ""
-    default = "" if option.default is None else f" [default: {option.default}]"
+    off = option.kind is bool and not option.default
+    default = "" if option.default is None or off else f" [default: {option.default}]"
     noun = "" if option.kind is bool else Value(option, "").name
     return OptionHelp(option_names(option), noun, f"{option.text}{bounds}{default}")
 
@@ -187,10 +214,18 @@ def _all_help() -> Iterator[tuple[str, tuple[OptionHelp, ...]]]:
             yield added.name, tuple(map(help_of, added.options))
 
 
+def _spelled(option: OptionHelp, used: set[str]) -> str:
+    """Return an option as it is written, with the noun for its values."""
+    name, noun = option.names.partition("/")[0], option.noun.upper()
+    if name not in used:
+        return f"{name} {noun}".strip()
+    return f"-O {name.removeprefix('--')}={noun or 'true'}"
+
+
 def _option(told: dict[OptionHelp, list[str]], kind: click.ParamType[Any]) -> SaveOption:
-    """Return an option, and what each format says of it."""
+    """Return an option with the explanations of the formats that have it, which may be one."""
     shown = next(iter(told))
-    says = (f"{', '.join(owners)}: {each.text}" for each, owners in told.items())
+    says = (f"{', '.join(owners)}: {each.text}".lstrip(": ") for each, owners in told.items())
     settings: dict[str, Any] = {"help": " ".join(says)}
     if shown.noun:
         settings["type"] = kind
@@ -229,8 +264,8 @@ def image_options() -> list[click.Parameter]:
         ["-O", "--save", SAVE],
         type=KeyValue(),
         multiple=True,
-        help="Option of the output format, such as compression=3; may be repeated. imgpipe formats "
-        "lists them.",
+        help="Option of the output format: -O compression=3 is the same as --compression 3. May be "
+        "repeated.",
     )
     params = common_options()
     place = [param.name for param in params].index("timeout")
