@@ -177,6 +177,26 @@ FORMAT_TABLE = {
             ),
         ),
     ),
+    "jpeg2000": Member(
+        "imgpipe.formats.jpeg2000",
+        "JPEG 2000 and HTJ2K, tile by tile; lossless unless a quality is given.",
+        name="JPEG 2000",
+        suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jph", ".jhc"),
+        magic=(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+        options=(
+            OptionHelp(
+                "--quality",
+                "integer",
+                "Signal to noise of a tile in dB; lossless without it. (between 20 and 100)",
+            ),
+            OptionHelp("--tile", "size", "Rows and columns of a tile. [default: 512]"),
+            OptionHelp(
+                "--ht/--no-ht",
+                "",
+                "High throughput (HTJ2K): several times faster, lossless only. [default: False]",
+            ),
+        ),
+    ),
     "jpegxl": Member(
         "imgpipe.formats.jpegxl",
         "JPEG XL, whole; lossless unless a quality is given.",

@@ -42,11 +42,11 @@ class Span:
             If it has more than `most` bytes, or they are not there.
         """
         if self.size > most:
-            raise ValueError(f"its box {self.kind.decode('latin-1')} has {self.size:,} bytes")
+            raise ValueError(f"its box {self.kind.decode('latin-1')!r} has {self.size:,} bytes")
         file.seek(self.start)
         content = file.read(self.size)
         if len(content) != self.size:
-            raise ValueError(f"its box {self.kind.decode('latin-1')} is cut short")
+            raise ValueError(f"its box {self.kind.decode('latin-1')!r} is cut short")
         return content
 
 

@@ -1,0 +1,126 @@
+"""Files of JPEG 2000: boxes around a codestream, with colours and metadata."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
+
+from imgpipe.formats.boxes import box, spans, spans_in
+from imgpipe.formats.described import exif_of
+from imgpipe.image import Colour, ImageInfo
+from imgpipe.metadata import Metadata
+
+__all__ = ["Container", "container_of", "head_of_file"]
+
+SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
+_EXIF = b"JpgTiffExif->JP2"
+_XMP = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
+_ENUMERATED, _PROFILE, _ANY_PROFILE = 1, 2, 3
+_SRGB, _GRAY = 16, 17
+_COLOURS: dict[int, Colour] = {12: "cmyk", _SRGB: "rgb", _GRAY: "gray"}
+_MODELS: dict[bytes, Colour] = {b"CMYK": "cmyk", b"RGB ": "rgb", b"GRAY": "gray"}
+_ALPHA = 1
+_MOST = 64 << 20  # bytes of a box of metadata
+
+
+class Container(NamedTuple):
+    """What the boxes of a file say.
+
+    Attributes
+    ----------
+    start, end : int
+        Position of the codestream, and of its end.
+    colour : {"gray", "rgb", "cmyk", "other"} or None
+        The colour model, if it is told.
+    alpha : bool
+        Whether the last channel is alpha.
+    palette : bool
+        Whether values are numbers of colours.
+    metadata : Metadata
+        ICC, EXIF and XMP.
+    """
+
+    start: int
+    end: int
+    colour: Colour | None = None
+    alpha: bool = False
+    palette: bool = False
+    metadata: Metadata = Metadata()
+
+
+def container_of(file: BinaryIO, size: int) -> Container:
+    """Return what an open file of so many bytes says around its codestream.
+
+    Raises
+    ------
+    ValueError, struct.error
+        If it is damaged.
+    """
+    file.seek(0)
+    if file.read(len(SIGNATURE)) != SIGNATURE:
+        return Container(0, size, alpha=False)
+    head, stream = b"", None
+    exif = xmp = None
+    for one in spans(file, 0, size):
+        if one.kind == b"jp2h":
+            head = one.read(file, _MOST)
+        elif one.kind == b"jp2c" and stream is None:
+            stream = one.start, min(one.end, size)
+        elif one.kind == b"uuid" and one.size <= _MOST and one.end <= size:
+            content = one.read(file, _MOST)
+            exif = content[16:] if content[:16] == _EXIF else exif
+            xmp = content[16:] if content[:16] == _XMP else xmp
+    if stream is None:
+        raise ValueError("it has no codestream")
+    made = _described(Container(*stream), head)
+    return made._replace(metadata=replace(made.metadata, exif=exif, xmp=xmp))
+
+
+def _described(found: Container, head: bytes) -> Container:
+    """Return a container with what the box of headers says."""
+    for kind, content in spans_in(head):
+        if kind == b"colr" and found.colour is None and len(content) > 3:
+            found = _coloured(found, content)
+        elif kind == b"cdef":
+            (count,) = struct.unpack_from(">H", content)
+            kinds = [struct.unpack_from(">HHH", content, 2 + 6 * at) for at in range(count)]
+            found = found._replace(alpha=any(each[:2] == (count - 1, _ALPHA) for each in kinds))
+        elif kind in (b"pclr", b"cmap"):
+            found = found._replace(palette=True)
+    return found
+
+
+def _coloured(found: Container, content: bytes) -> Container:
+    """Return a container with the colours of a box."""
+    if content[0] == _ENUMERATED:
+        number = int.from_bytes(content[3:7], "big")
+        return found._replace(colour=_COLOURS.get(number, "other"))
+    if content[0] not in (_PROFILE, _ANY_PROFILE):
+        return found
+    icc = content[3:]
+    return found._replace(colour=_MODELS.get(icc[16:20], "other"), metadata=Metadata(icc=icc))
+
+
+def head_of_file(info: ImageInfo, name: str, *, high_throughput: bool) -> bytes:
+    """Return the beginning of a file, up to its codestream."""
+    brand = b"jph " if high_throughput else b"jp2 "
+    depth = 8 * info.dtype.itemsize - 1
+    size = struct.pack(">IIHBBBB", info.height, info.width, info.channels, depth, 7, 0, 0)
+    known = info.metadata
+    enumerated = _GRAY if info.colour == "gray" else _SRGB
+    colour = bytes((_ENUMERATED, 0, 0)) + enumerated.to_bytes(4, "big")
+    if known.icc is not None:
+        colour = bytes((_PROFILE, 0, 0)) + known.icc
+    head = box(b"ihdr", size) + box(b"colr", colour)
+    if info.alpha is not None:
+        rows = [(at, 0, at + 1) for at in range(info.channels - 1)] + [(info.alpha, _ALPHA, 0)]
+        content = b"".join(struct.pack(">HHH", *row) for row in rows)
+        head += box(b"cdef", len(rows).to_bytes(2, "big") + content)
+    made = SIGNATURE + box(b"ftyp", brand + bytes(4) + brand) + box(b"jp2h", head)
+    exif = exif_of(known, name)
+    if exif is not None:
+        made += box(b"uuid", _EXIF + exif)
+    if known.xmp is not None:
+        made += box(b"uuid", _XMP + known.xmp)
+    return made + bytes(4) + b"jp2c"  # to the end of the file

@@ -1,0 +1,191 @@
+"""JPEG 2000 files as sources of pixels: any box of tiles, or the whole of an image of one."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, ClassVar, Literal
+
+import imagecodecs
+import numpy as np
+
+from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.codecs import must_decode
+from imgpipe.formats.decoded import DecodedSource, decoded, fill
+from imgpipe.formats.jpeg2000.boxes import Container, container_of
+from imgpipe.formats.jpeg2000.codestream import END, Header, TileParts, header_of, tile_parts
+from imgpipe.formats.origin import Origin, size_of
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
+from imgpipe.metadata import Metadata
+
+__all__ = ["TiledSource", "open_source"]
+
+_SAMPLE_BYTES = 12  # of the decoder
+_LIBRARY_BYTES = 8 << 20
+_SIGNED = 128
+_COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4, "other": 0}
+
+
+def open_source(origin: Origin, max_pixels: int | None = None) -> TiledSource | DecodedSource:
+    """Open a file: read and check everything but its pixels.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
+    """
+    name = origin.name
+    must_decode("JPEG2K", name)
+    with origin.open() as file:
+        size = size_of(file)
+        try:
+            container = container_of(file, size)
+            header = header_of(file, container.start)
+            info = _info(header, container, name, max_pixels)
+            parts = _parts(file, header, container, origin)
+        except (ValueError, struct.error) as error:
+            raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
+    anywhere = origin.reference
+    if parts is None or anywhere is None:
+        whole = _Decoder(container.start, container.end, info.shape)
+        return DecodedSource(info, origin, whole, size)
+    return TiledSource(info, anywhere, header, parts)
+
+
+def _parts(
+    file: BinaryIO, header: Header, container: Container, origin: Origin
+) -> TileParts | None:
+    """Return the places of the tiles; None for an image that is decoded at once."""
+    size = header.size
+    if size.tiles == (1, 1) or size.first != size.start or not header.divisible:
+        return None
+    return tile_parts(file, header, container.end)
+
+
+def _info(header: Header, container: Container, name: str, max_pixels: int | None) -> ImageInfo:
+    size, channels = header.size, len(header.size.components)
+    width, height = (end - start for end, start in zip(size.end, size.start, strict=True))
+    check_pixels(height, width, name, max_pixels)
+    depth, *steps = size.components[0]
+    bits, kind = depth % _SIGNED + 1, "i" if depth >= _SIGNED else "u"
+    if steps != [1, 1] or set(size.components) != {size.components[0]} or not 8 <= bits <= 16:
+        raise FormatError(
+            f"{name}: has components of different sizes, or of other than 8 to 16 bits, which "
+            "imgpipe does not read; convert it first"
+        )
+    if container.palette or container.colour == "other":
+        raise FormatError(
+            f"{name}: uses a palette or a colour space that imgpipe does not read; convert it to "
+            "RGB first"
+        )
+    colour, alpha = guess_colour(channels)
+    if container.colour is not None:
+        colour, alpha = container.colour, channels - 1 if container.alpha else None
+    if channels - (alpha is not None) < _COLOURS[colour]:
+        raise ValueError(f"it declares {colour} of {channels} channels")
+    dtype = np.dtype(f"{kind}{1 if bits == 8 else 2}")
+    known = container.metadata.completed(name)
+    return ImageInfo(height, width, channels, dtype, alpha, colour, known)
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    """Decoder of a codestream between two positions of a file."""
+
+    start: int
+    end: int
+    shape: tuple[int, int, int]
+
+    @property
+    def work_bytes(self) -> int:
+        """Memory of the decoder and of the copy of the codestream."""
+        height, width, channels = self.shape
+        return _LIBRARY_BYTES + height * width * channels * _SAMPLE_BYTES + self.end - self.start
+
+    def decode_into(self, data: bytes, out: Pixels) -> None:
+        """Fill `out`."""
+        fill(out, imagecodecs.jpeg2k_decode(data[self.start : self.end], numthreads=1))
+
+
+@dataclass(frozen=True, eq=False)
+class TiledSource:
+    """An image whose tiles are decoded where they are needed.
+
+    A tile and the header make a codestream of its own.
+    """
+
+    access: ClassVar[Literal["random"]] = "random"
+    compressed: ClassVar[bool] = True
+    info: ImageInfo
+    origin: Origin
+    header: Header
+    parts: TileParts
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        return self.origin.name
+
+    @property
+    def grain(self) -> tuple[int, int]:
+        """Rows and columns of a tile."""
+        columns, rows = self.header.size.tile
+        return min(rows, self.info.height), 0 if columns >= self.info.width else columns
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory of a reader beside the pixels that it gives out, in bytes."""
+        rows, columns = self.grain
+        samples = rows * (columns or self.info.width) * self.info.channels
+        decoding = samples * (_SAMPLE_BYTES + 2 * self.info.dtype.itemsize)
+        return _LIBRARY_BYTES + decoding + 2 * self.parts.largest + 24 * len(self.parts.tiles)
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`.
+
+        Raises
+        ------
+        CorruptError
+            If a tile is damaged.
+        """
+        out = np.empty((*box.shape, self.info.channels), self.info.dtype)
+        rows, columns = self.grain
+        columns = columns or self.info.width
+        for tile in box.snap(rows, columns).cut(rows, columns):
+            held = tile.clip(self.info.height, self.info.width)
+            pixels = self._decoded(tile.y0 // rows, tile.x0 // columns, held)
+            wanted = held.intersect(box)
+            out[wanted.within(box)] = pixels[wanted.within(held)]
+        return out
+
+    def tile_into(self, row: int, column: int, out: Pixels) -> None:
+        """Fill `out` with the tile in a row and a column of tiles, clipped at the edges."""
+        out[...] = self._decoded(row, column, Box.of(*out.shape[:2]))
+
+    def _decoded(self, row: int, column: int, box: Box) -> Pixels:
+        """Return the pixels of a tile that has the shape of `box`."""
+        out = np.empty((*box.shape, self.info.channels), self.info.dtype)
+        with self.origin.open(0) as file:
+            data = self._alone(file, row, column)
+        decoded(lambda: fill(out, imagecodecs.jpeg2k_decode(data, numthreads=1)), self.name)
+        return out
+
+    def _alone(self, file: BinaryIO, row: int, column: int) -> bytes:
+        """Return the codestream of a tile."""
+        size = self.header.size
+        made = [self.header.encoded(size.only(column, row))]
+        for position, count in self.parts.of(row * size.tiles[0] + column):
+            file.seek(position)
+            part = bytearray(file.read(count))
+            if len(part) != count:
+                raise CorruptError(f"{self.name}: is truncated; get a fresh copy")
+            part[4:6] = b"\0\0"  # the number of the tile
+            part[6:10] = count.to_bytes(4, "big")
+            made.append(bytes(part))
+        return b"".join([*made, END])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to the workers without metadata."""
+        info = replace(self.info, metadata=Metadata())
+        return TiledSource, (info, self.origin, self.header, self.parts)
