@@ -11,7 +11,7 @@ import pytest
 from imgpipe.chains.stages import resolve
 from imgpipe.colours import hexadecimal
 from imgpipe.errors import UsageError
-from imgpipe.filters import blur, flatten, to_rgb
+from imgpipe.filters import blur, flatten, grayscale, sepia, tint, to_rgb
 from imgpipe.image import ImageInfo
 from imgpipe.kernels.inks import ink_of, rgb_of_inks
 from imgpipe.values import full_scale
@@ -120,3 +120,11 @@ def test_colours_have_many_spellings(given: Any, made: str) -> None:
 def test_other_words_are_no_colours(given: Any) -> None:
     with pytest.raises(ValueError, match="a colour is a name such as white"):
         hexadecimal(given)
+
+
+def test_filters_of_colours_say_how_to_take_inks() -> None:
+    inks = ImageInfo(5, 6, 4, np.dtype(np.uint8), None, "cmyk")
+    for one in (grayscale(), sepia(), tint("#f00")):
+        with pytest.raises(UsageError, match="not of 4; if they are CMYK, put to_rgb before it"):
+            resolve(one, inks)
+        assert resolve(to_rgb() | one, inks)[-1].after.channels in (1, 3)

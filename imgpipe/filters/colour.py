@@ -19,13 +19,20 @@ from imgpipe.parameters import Between, Example, Through
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
 
 
+_INKS = 4
 # ITU-R BT.601-7, section 2.5.1, rounded to 16 fractional bits so that they sum to 1.
 _LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 
+def _needs(name: str, colours: int) -> str:
+    """Return the refusal of an image of so many colours."""
+    inks = "; if they are CMYK, put to_rgb before it" if colours == _INKS else ""
+    return f"{name}: needs an image of 1 or 3 colours, not of {colours}{inks}"
+
+
 def _gray_channels(colours: int) -> int:
     if colours not in (1, 3):
-        raise UsageError(f"grayscale: needs an image of 1 or 3 colours, not of {colours}")
+        raise UsageError(_needs("grayscale", colours))
     return 1
 
 
@@ -73,7 +80,7 @@ def _coloured(chunk: Pixels, matrix: Matrix) -> Pixels:
 def _three_channels(name: str) -> Callable[[int], int]:
     def channels(colours: int) -> int:
         if colours not in (1, 3):
-            raise UsageError(f"{name}: needs an image of 1 or 3 colours, not of {colours}")
+            raise UsageError(_needs(name, colours))
         return 3
 
     return channels
