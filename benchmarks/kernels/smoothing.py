@@ -26,7 +26,7 @@ from kernels.base import (
 
 def cases() -> Iterator[Case]:
     """Yield means, Gaussians, and what is made of them."""
-    for sigma in (1, 2, 5, 10, 20, 50, 100):
+    for sigma in (1, 2, 3, 5, 10, 20, 50, 100):
         yield blur_case(sigma)
     for radius in (1, 2, 10, 50):
         yield box_case(radius)

@@ -77,10 +77,13 @@ def gaussian(
     if radius == 0:
         return chunk.astype(dtype)
     if dtype == np.uint8:
-        from imgpipe.kernels.half_rows import RADIUS, SIGMA, blurred_by_half  # noqa: PLC0415 - only for this
+        from imgpipe.kernels.half_design import half_rows  # noqa: PLC0415 - only for this
 
-        if origin is not None and sigma == SIGMA and radius >= RADIUS:
-            return blurred_by_half(chunk, radius, origin[0])
+        design = None if origin is None else half_rows(float(sigma), radius)
+        if design is not None and origin is not None:
+            from imgpipe.kernels.half_rows import blurred_by_half  # noqa: PLC0415 - only for this
+
+            return blurred_by_half(chunk, radius, origin[0], design)
         from imgpipe.kernels.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
 
         if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:

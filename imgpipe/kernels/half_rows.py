@@ -1,8 +1,8 @@
-"""Gaussian of sigma 2 for 8-bit images, by way of every second row.
+"""Gaussians of 8-bit images by way of every second row.
 
 A Gaussian of sigma 2 leaves 0.007 of a wave with a period of 4 rows, and less of shorter ones. So
 it is computed for every second row only, and the rows of the image are interpolated. The sweep
-along the rows, which takes most of the additions, has half of the rows to do.
+along the rows, which takes most of the additions, has half of the rows to do. This is for sigma 2:
 
 ==========  ==========================================================  ======  ========
 where       what                                                        gain    variance
@@ -14,15 +14,12 @@ along       eight pairs ``1 1``                                         256     
 down        even rows ``3 10 3``, odd rows ``1 15 15 1`` of these       16, 32  1.5
 ==========  ==========================================================  ======  ========
 
-Rows of the *image* are even or odd, wherever a chunk begins. ``3 10 3`` and ``1 15 15 1`` are the
-even and the odd weights of the binomial of seven, whose response to alternating rows is 0. The
-other weights are the best that a search over whole numbers found: the least error of an edge, where
-the gains make up a power of two (254 * 6 * 43 is 2**16 less 0.006 %). All sums are in 16 bits, and
-shifts between them make room.
+Rows of the *image* are even or odd, wherever a chunk begins. All sums are in 16 bits, and shifts
+between them make room. The filters are chosen in `half_design`.
 
-Photographs and edges come out within one and a quarter levels of the exact Gaussian, as with the
-sweeps of `gaussian_design`. Only rows that alternate between black and white with a period of 2
-to 5 are farther off, by up to 2: of those, every second row tells little.
+Photographs come out within a level of the exact Gaussian, edges and boards within one and three
+quarters. Only rows that alternate between black and white with a period of 2 to 8 are farther off,
+by up to 2.5: of those, every second row tells little.
 """
 
 from __future__ import annotations
@@ -33,20 +30,18 @@ import numpy as np
 
 from imgpipe.geometry import equal, equal_at_most, pieces
 from imgpipe.image import Pixels
+from imgpipe.kernels.half_design import FILL, HalfRows
+from imgpipe.kernels.steps import run
 from imgpipe.workspace import Workspace
 
-__all__ = ["RADIUS", "SIGMA", "blurred_by_half"]
-
-SIGMA, RADIUS = 2.0, 8  # what it computes; the radius may be larger
+__all__ = ["blurred_by_half"]
 
 _space = Workspace()
 
 # Values of an array, of which there are four, and pairs of rows in it. Fewer values mean more
 # calls, fewer rows a larger part of rows above and below.
 _VALUES, _PAIRS = 1 << 17, 128
-# Pairs of rows above those of a block, and above and below; columns on each side.
-_ABOVE, _AROUND, _ASIDE = 3, 7, 7
-
+_MORE = 3  # even rows that are filled in from, besides those of the pairs of rows
 
 _Whole: TypeAlias = np.ndarray[Any, np.dtype[np.uint16]]
 
@@ -57,37 +52,22 @@ def _whole(value: int) -> _Whole:
 
 
 _ONE = _whole(1)
-_DOWN = _whole(88), _whole(63), _whole(20)
-_APART = _whole(4)
-_ALONG = _whole(5), _whole(16), _whole(3)
-_EVEN, _ODD = (_whole(10), _whole(3)), _whole(15)
-# Bits shifted out: after each sweep down; after the weights along, and after four pairs and eight.
-_SHIFTS = tuple(map(_whole, (3, 5, 4, 4, 5)))
-_LAST = _whole(7), _whole(8)  # of even and of odd rows
+_EVEN, _ODD = (tuple(map(_whole, weights)) for weights in FILL)
+_LAST = _whole(7), _whole(8)  # bits shifted out of even and of odd rows
 
 
-def _added() -> int:
-    """Return half a level, and what shifts lose on average, before the last of them."""
-    unit, lost = 254.0, 0.5
-    for gain, bits in zip((1, 6, 43, 16, 16), _SHIFTS, strict=True):
-        unit *= gain / 2 ** int(bits)
-        lost += (1 - 0.5 ** int(bits)) / 2 / unit
-    return int(lost * unit * 2 ** int(_SHIFTS[-1]) + 0.5)
-
-
-_ADDED = _whole(_added())
-
-
-def blurred_by_half(chunk: Pixels, radius: int, first: int) -> Pixels:
-    """Blur a padded chunk with a Gaussian of sigma 2.
+def blurred_by_half(chunk: Pixels, radius: int, first: int, design: HalfRows) -> Pixels:
+    """Blur a padded chunk.
 
     Parameters
     ----------
     chunk : ndarray of uint8, shape (rows + 2 * radius, columns + 2 * radius, channels)
     radius : int
-        The halo, at least `RADIUS`.
+        The halo, as large as the design needs or larger.
     first : int
         Row of the first sample in the whole image.
+    design : HalfRows
+        The filters.
 
     Returns
     -------
@@ -102,79 +82,67 @@ def blurred_by_half(chunk: Pixels, radius: int, first: int) -> Pixels:
     odd = (first + radius) % 2  # then the first pair of rows has one row only
     count = (rows + odd + 1) // 2
     height = equal_at_most(count, _PAIRS)
-    width = equal(columns, round((height + _AROUND) * columns * channels / _VALUES) or 1, 8)
+    around = _MORE + 2 * design.around + 2
+    width = equal(columns, round((height + around) * columns * channels / _VALUES) or 1, 8)
     for k in pieces(count, height):
         y = 2 * k.start - odd
         for x in pieces(columns, width):
-            left = radius + x.start - _ASIDE
-            part = chunk[radius + y - 2 * _ABOVE :, left : left + x.stop - x.start + 2 * _ASIDE]
-            _block(part, k.stop - k.start, out[:, x], y)
+            left = radius + x.start - design.aside
+            part = chunk[:, left : left + x.stop - x.start + 2 * design.aside]
+            _block(part, radius, k.stop - k.start, out[:, x], y, design)
     return out
 
 
-def _block(part: Pixels, count: int, out: Pixels, y: int) -> None:
+def _block(part: Pixels, radius: int, count: int, out: Pixels, y: int, design: HalfRows) -> None:
     """Make `count` pairs of rows, the first of which is row `y` of `out`."""
     _, columns, channels = part.shape
     unit = columns * channels
-    even = _flat("even", part[0::2], count + _AROUND)
-    odd = _flat("odd", part[1::2], count + _AROUND - 1)
-    sums, spare = (_space.array(name, np.uint16, even.size) for name in ("sums", "spare"))
-    down = _down(even, odd, unit, sums, spare)
-    along = _along(down, channels, (even, odd), spare)
+    buffers = _kept_rows(part, radius + y, count + _MORE, design)
+    x, sums, spare = buffers
     size = count * unit
     for j, make in enumerate((_even_rows, _odd_rows)):
-        make(along, unit, sums[:size], spare[:size])
-        rows = sums[:size].reshape(count, columns, channels)
+        make(x, unit, sums[:size], spare[:size])
+        made_of = sums[:size].reshape(count, columns, channels)
         skipped = 1 if y + j < 0 else 0
         target = out[y + j + 2 * skipped :: 2][: count - skipped]
-        made_of = rows[skipped : skipped + len(target), : out.shape[1]]
+        made_of = made_of[skipped : skipped + len(target), : out.shape[1]]
         np.copyto(target, made_of, casting="unsafe")
 
 
+def _kept_rows(part: Pixels, first: int, count: int, design: HalfRows) -> list[Pixels]:
+    """Filter every second row, from the one two above row `first`; the other arrays are spare."""
+    _, columns, channels = part.shape
+    unit = columns * channels
+    needed = count + 2 * design.around
+    top = first - 2 * (1 + design.around)
+    distance = len(design.down) - 1
+    before = distance // 2, (distance + 1) // 2  # even and odd rows above the first one
+    even = _flat("even", part[top - 2 * before[0] :: 2], needed + 2 * before[0])
+    odd = _flat("odd", part[top + 1 - 2 * before[1] :: 2], needed + 2 * before[1] - 1)
+
+    def rows(k: int) -> Pixels:
+        return (odd if k % 2 else even)[(before[k % 2] + k // 2) * unit :]
+
+    sums, spare = (_space.array(name, np.uint16, even.size) for name in ("sums", "spare"))
+    x = sums[: needed * unit]
+    sides = ((_whole(w), rows(-k), rows(k)) for k, w in enumerate(design.down[1:], 1))
+    _sum(x, spare[: x.size], (_whole(design.down[0]), rows(0)), *sides)
+    buffers = [sums, even, spare]
+    run(design.along, run(design.apart, x, unit, buffers), channels, buffers)
+    x = buffers[0][: count * unit]
+    np.add(x, _whole(design.add), out=x)
+    np.right_shift(x, _whole(design.bits), out=x)
+    return buffers
+
+
 def _flat(name: str, rows: Pixels, count: int) -> Pixels:
-    """Return `count` rows end to end, in 16 bits."""
-    rows = rows[:count]
-    flat = _space.array(name, np.uint16, rows.size)
-    np.copyto(flat.reshape(rows.shape), rows)
+    """Return `count` rows end to end, in 16 bits.
+
+    Rows below the chunk are junk, which only reaches rows below the result.
+    """
+    flat = _space.array(name, np.uint16, count * rows[0].size)
+    np.copyto(flat.reshape(count, *rows.shape[1:])[: len(rows)], rows[:count])
     return flat
-
-
-def _down(even: Pixels, odd: Pixels, unit: int, out: Pixels, spare: Pixels) -> Pixels:
-    """Filter down the columns; the result lies where `even` was."""
-    centre, near, far = _DOWN
-    out, spare = out[: even.size - 2 * unit], spare[: even.size - 2 * unit]
-    terms = (centre, even[unit:]), (near, odd, odd[unit:]), (far, even, even[2 * unit :])
-    _sum(out, spare, *terms)
-    np.right_shift(out, _SHIFTS[0], out=out)
-    down, spare = even[: out.size - 2 * unit], spare[: out.size - 2 * unit]
-    _sum(down, spare, (_APART, out[unit:]), (_ONE, out, out[2 * unit :]))
-    np.right_shift(down, _SHIFTS[1], out=down)
-    return down
-
-
-def _along(x: Pixels, unit: int, pair: tuple[Pixels, Pixels], spare: Pixels) -> Pixels:
-    """Filter along the rows, from the first of a pair to the second, whose end is junk."""
-    centre, near, far = _ALONG
-    here, there = pair
-    out = there[: x.size - 6 * unit]
-    sides = (near, x[2 * unit :], x[4 * unit :]), (far, x, x[6 * unit :])
-    _sum(out, spare[: out.size], (centre, x[3 * unit :]), *sides)
-    np.right_shift(out, _SHIFTS[2], out=out)
-    x = _pairs(out, unit, there, here)
-    np.right_shift(x, _SHIFTS[3], out=x)
-    x = _pairs(x, unit, there, here)
-    np.add(x, _ADDED, out=x)
-    np.right_shift(x, _SHIFTS[4], out=x)
-    return there
-
-
-def _pairs(x: Pixels, unit: int, here: Pixels, there: Pixels) -> Pixels:
-    """Add neighbours, four times; `x` and the result lie in `here`."""
-    for _ in range(4):
-        size = x.size - unit
-        x = np.add(x[:size], x[unit:], out=there[:size])
-        here, there = there, here
-    return x
 
 
 def _even_rows(x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
@@ -184,7 +152,8 @@ def _even_rows(x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
 
 
 def _odd_rows(x: Pixels, unit: int, out: Pixels, spare: Pixels) -> None:
-    _sum(out, spare, (_ODD, x[unit:], x[2 * unit :]), (_ONE, x, x[3 * unit :]))
+    near, _ = _ODD
+    _sum(out, spare, (near, x[unit:], x[2 * unit :]), (_ONE, x, x[3 * unit :]))
     np.right_shift(out, _LAST[1], out=out)
 
 
