@@ -25,7 +25,9 @@ from imgpipe.errors import Cancelled, CorruptError, InputError, MemoryPlanError,
 from imgpipe.events import Event, Started, TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.base import Source
+from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.origin import FileOrigin
 from imgpipe.options import Options
 from tests.conftest import noise
 
@@ -168,3 +170,29 @@ def test_images_may_come_later(
 
     made = make_images(inbox(), Options(executor=pool, workers=2), attach=waker.append)
     assert sorted((outcome.turn, outcome.error) for outcome in made) == [(0, None), (1, None)]
+
+
+class Crashing:
+    """A decoder that is not ours, in C, and damages the memory of its process."""
+
+    work_bytes = 0
+
+    def decode_into(self, data: bytes, out: object) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_decoder_that_crashes_fails_its_image_alone(
+    folder: Path, tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    good = request(folder / "0.png", "blur:1", tmp_path / "a.png")
+    path = folder / "3.png"
+    source = DecodedSource(
+        open_source(path).info, FileOrigin(str(path)), Crashing(), path.stat().st_size
+    )
+    bad = replace(request(path, "blur:1", tmp_path / "b.png"), source=lambda: source)
+    options = Options(executor=pool, workers=2, chunk=16)
+    found = {one.turn: one.error for one in make_images([good, bad, good], options)}
+    assert (found[0], found[2]) == (None, None)
+    assert isinstance(found[1], (CorruptError, WorkerError))
+    assert "3.png" in str(found[1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from types import CodeType
 
-from imgpipe.cli import signals
+from imgpipe.cli import crashes, signals
 from imgpipe.streams import fill_in_streams
 
 __all__ = ["execute", "main"]
@@ -33,8 +33,9 @@ def main() -> int:
     """Run the command that this process was started with; return its exit code."""
     try:
         fill_in_streams()
-        signals.install()
-        return execute(sys.argv[1:])
+        with crashes.told():
+            signals.install()
+            return execute(sys.argv[1:])
     except signals.Signalled as stop:
         from imgpipe.cli.messages import say  # noqa: PLC0415
 

@@ -32,7 +32,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.choice import choose, started
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Sink, Source, is_ours
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
@@ -68,7 +68,7 @@ def make_images(
     options: Options,
     *,
     order: Order | None = None,
-    decode_apart: bool = False,
+    decode_apart: bool = True,
     attach: Callable[[Callable[[], None]], None] | None = None,
 ) -> Iterator[Outcome]:
     """Make images; yield the outcome of each as soon as it is known.
@@ -82,7 +82,8 @@ def make_images(
     order : Order, optional
         Order of the images; ``fifo`` by default.
     decode_apart : bool
-        Whether processes of their own decode the images that are no random sources.
+        Whether processes of their own decode the images that are no random sources and whose
+        decoder is not imgpipe's own: its crash is then the failure of its image alone.
     """
     choice = choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
     with CleanupStack() as held:
@@ -153,7 +154,7 @@ class _Openings:
             _abort([goal.sink for goal in goals])
             raise
         if self._reader is not None and source.access != "random" and can_be_opened(source):
-            source = apart(source, self._reader)
+            source = source if is_ours(source) else apart(source, self._reader)
         return _Owned(
             source,
             outputs_of(plans, goals),

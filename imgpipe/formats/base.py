@@ -34,6 +34,7 @@ __all__ = [
     "aside_of",
     "decode_ms_of",
     "further_of",
+    "is_ours",
 ]
 
 Access = Literal["random", "sequential", "whole"]
@@ -164,6 +165,15 @@ def decode_ms_of(source: Source) -> float:
     kept in a scratch file if that is cheaper.
     """
     return float(getattr(source, "decode_ms", 0.0))
+
+
+def is_ours(source: Source) -> bool:
+    """Whether the decoder of a source is imgpipe's own, and damaged files cannot crash it.
+
+    Such sources say it by their member `ours`. In a batch all others that are not random are
+    decoded by a process of their own.
+    """
+    return bool(getattr(source, "ours", False))
 
 
 class WholeSource(Protocol):

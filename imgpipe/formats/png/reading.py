@@ -66,6 +66,7 @@ class PngSource:
     """A PNG file that is not interlaced."""
 
     access: ClassVar[Literal["sequential"]] = "sequential"
+    ours: ClassVar[bool] = True
     decode_ms: ClassVar[float] = 16.0  # of a photograph of 8 bits
     grain: ClassVar[tuple[int, int]] = (1, 0)
     origin: Origin
