@@ -22,6 +22,7 @@ __all__ = [
     "emboss",
     "equalize",
     "erode",
+    "flatten",
     "flip",
     "gamma",
     "gaussian_laplace",
@@ -48,6 +49,7 @@ __all__ = [
     "solarize",
     "threshold",
     "tint",
+    "to_rgb",
     "tophat",
     "unsharp",
 ]
@@ -399,6 +401,24 @@ class _Erode(FilterFactory):
         """
 
 erode: _Erode
+
+
+class _Flatten(FilterFactory):
+    def __call__(
+        self,
+        colour: Any = '#ffffff',
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Lay the image over a background of one colour.
+
+        Parameters
+        ----------
+        colour : Any
+            Colour behind the image: a name, #rrggbb, or 0 to 255 for gray or for r,g,b.
+        """
+
+flatten: _Flatten
 
 
 class _Flip(FilterFactory):
@@ -927,6 +947,17 @@ class _Tint(FilterFactory):
         """
 
 tint: _Tint
+
+
+class _ToRgb(FilterFactory):
+    def __call__(
+        self,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Convert gray or CMYK to RGB."""
+
+to_rgb: _ToRgb
 
 
 class _Tophat(FilterFactory):
