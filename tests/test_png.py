@@ -842,8 +842,8 @@ def test_interlaced_files_say_what_they_need(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"dtype": np.dtype(np.float32)}, "not float32; convert"),
-        ({"dtype": np.dtype(bool)}, "not bool; convert"),
+        ({"dtype": np.dtype(np.float32)}, "not float32; say"),
+        ({"dtype": np.dtype(bool)}, "not bool; say"),
         ({"channels": 5}, "not 5; select"),
         ({"height": 2**31}, "cannot hold"),
         ({"width": 0}, "cannot hold"),
