@@ -193,7 +193,7 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--ht/--no-ht",
                 "",
-                "High throughput (HTJ2K): several times faster, lossless only. [default: False]",
+                "High throughput (HTJ2K): several times faster, lossless only.",
             ),
         ),
     ),

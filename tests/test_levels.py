@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,13 +32,6 @@ from imgpipe.running import plan_run
 from imgpipe.testing import check_format
 from tests.conftest import noise
 from tests.faraway import FarAwayExecutor
-
-
-@pytest.fixture(scope="module")
-def far() -> Iterator[FarAwayExecutor]:
-    with FarAwayExecutor() as executor:
-        yield executor
-
 
 LAYOUTS = ({"pyramid": True}, {"cog": True})
 
@@ -125,7 +117,7 @@ def test_floats_are_averaged_without_nan(dtype: str) -> None:
 @pytest.mark.parametrize("compression", ["deflate", "none"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_levels_are_the_same_however_the_work_is_cut_up(
-    compression: str, layout: dict[str, bool], tmp_path: Path, far: FarAwayExecutor
+    compression: str, layout: dict[str, bool], tmp_path: Path, far_away: FarAwayExecutor
 ) -> None:
     pixels, path = noise((301, 403, 3), "uint8"), tmp_path / "o.tif"
     np.save(tmp_path / "in.npy", pixels)
@@ -136,7 +128,7 @@ def test_levels_are_the_same_however_the_work_is_cut_up(
         {"executor": "serial"},
         {"executor": "threads", "workers": 3, "chunk": 50},
         {"workers": 2, "max_memory": "200M"},
-        {"executor": far, "workers": 2},
+        {"executor": far_away, "workers": 2},
     ]
     for way in ways:
         imgpipe.run(
