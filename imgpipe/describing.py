@@ -185,8 +185,8 @@ def _frames(contents: Contents) -> str:
     if contents.timing is None:
         return str(contents.frames)
     seconds = sum(contents.timing.seconds)
-    loop = f"shown {contents.timing.loop} times" if contents.timing.loop else "shown for ever"
-    return f"{contents.frames} in {seconds:g} s, {loop}"
+    times = {0: "for ever", 1: "once"}.get(contents.timing.loop, f"{contents.timing.loop} times")
+    return f"{contents.frames} in {seconds:g} s, shown {times}"
 
 
 def _listed(metadata: Metadata) -> list[tuple[str, str]]:

@@ -234,12 +234,13 @@ class Report:
 
     def __str__(self) -> str:
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
-        plural = "" if self.workers == 1 else "s"
+        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
+        made_by = workers if self.workers else "copied as it is stored"
         frames = f"{self.frames} frames of " if self.frames > 1 else ""
         return (
             f"{self.destination}: {frames}{self.width} x {self.height} x {self.channels} "
             f"{self.dtype}, {self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "
-            f"({self.megapixels_per_second:,.1f} MP/s, {self.workers} worker{plural}{memory})"
+            f"({self.megapixels_per_second:,.1f} MP/s, {made_by}{memory})"
         )
 
 

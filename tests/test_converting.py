@@ -38,6 +38,7 @@ def test_the_same_format_is_a_copy(tmp_path: Path, suffix: str) -> None:
     imgpipe.write(PIXELS, tmp_path / f"a.{suffix}")
     report = imgpipe.convert(tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}")
     assert report.workers == 0
+    assert "copied as it is stored" in str(report)
     assert (tmp_path / f"b.{suffix}").read_bytes() == (tmp_path / f"a.{suffix}").read_bytes()
 
 

@@ -49,6 +49,15 @@ def test_programs_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFix
     assert (second["dtype"], second["colour"]) == ("uint16", "gray")
 
 
+@pytest.mark.parametrize(
+    ("loop", "words"), [(0, "shown for ever"), (1, "shown once"), (3, "shown 3 times")]
+)
+def test_it_says_how_often_an_animation_is_shown(tmp_path: Path, loop: int, words: str) -> None:
+    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS + 9)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], loop=loop)
+    assert words in str(describe(tmp_path / "a.webp"))
+
+
 def test_one_file_that_fails_does_not_hide_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
