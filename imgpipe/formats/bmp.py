@@ -11,7 +11,6 @@ Microsoft, Win32 documentation, BITMAPFILEHEADER, BITMAPINFOHEADER and BITMAPV4H
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,14 +20,17 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.pixmaps import Bits, Packing, PixmapSink, Rows, Samples, pixmap_source
+from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Density, Metadata, density_from_metres
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
+
+_PLUGIN = "PIL.BmpImagePlugin", "BmpImageFile"  # decodes run lengths
 
 _FILE = struct.Struct("<2sIHHI")
 _INFO = struct.Struct("<IiiHHIIiiII")
@@ -84,7 +86,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         Metadata(pixels_per_metre=header.density),
     )
     if header.compression in (_RLE8, _RLE4):
-        return DecodedSource(info, origin, _RunLengths(info), size)
+        return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN), size)
     pitch = -(-header.width * header.bits // 32) * 4
     rows = Rows(header.offset, header.height, pitch, header.upward)
     return pixmap_source(info, rows, packing, origin, size)
@@ -229,28 +231,6 @@ class _Fields:
     def packed(self, pixels: Pixels) -> Pixels:
         """Not needed: imgpipe writes whole bytes."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class _RunLengths:
-    """Decoder of files with run lengths: Pillow."""
-
-    info: ImageInfo
-
-    @property
-    def work_bytes(self) -> int:
-        """Memory of Pillow's image and of the array."""
-        return 8 * self.info.pixels + (8 << 20)
-
-    def decode_into(self, data: bytes, out: Pixels) -> None:
-        """Fill `out`."""
-        from PIL import BmpImagePlugin  # noqa: PLC0415 - rarely needed
-
-        with BmpImagePlugin.BmpImageFile(io.BytesIO(data)) as image:
-            if image.size != (out.shape[1], out.shape[0]):
-                raise ValueError("its size is not that of its header")
-            mode = "L" if out.shape[2] == 1 else "RGB"
-            fill(out, np.asarray(image.convert(mode)))
 
 
 FORMAT = Format(

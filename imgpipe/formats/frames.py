@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from imgpipe.errors import UsageError
 from imgpipe.formats.base import Sink
 from imgpipe.image import ImageInfo
 
-__all__ = ["Album", "Contents", "Timing"]
+__all__ = ["Album", "Contents", "Timing", "must_have_frame"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,15 @@ class Album(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind. Safe to call at any time, and twice."""
+
+
+def must_have_frame(page: int, level: int, frames: int, name: str) -> None:
+    """Refuse a frame or a level that a file without a pyramid does not have.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if page >= frames or level:
+        raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {frames}")

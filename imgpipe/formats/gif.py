@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from imgpipe.errors import CorruptError, UsageError
+from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
 from imgpipe.formats.composing import ComposedAlbum
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
 from imgpipe.formats.decoded import DecodedSource, reason_of
 from imgpipe.formats.encoded import EncodedSink
-from imgpipe.formats.frames import Contents, Timing
+from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
@@ -64,8 +64,7 @@ def open_source(
     name = origin.name
     film, size = _film(origin)
     check_pixels(film.height, film.width, name, max_pixels)
-    if page >= film.frames or level:
-        raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {film.frames}")
+    must_have_frame(page, level, film.frames, name)
     channels = 1 if film.gray else 3 + film.alpha
     info = ImageInfo(
         film.height,

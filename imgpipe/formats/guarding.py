@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from imgpipe.errors import CorruptError, ImgpipeError
 from imgpipe.formats.base import (
@@ -19,8 +19,9 @@ from imgpipe.formats.base import (
 )
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.decoded import reason_of
+from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.image import Pixels
 
 __all__ = ["guarded", "guards"]
 
@@ -63,36 +64,15 @@ _Of = TypeVar("_Of", RandomSource, Tiles, SequentialSource, WholeSource)
 
 
 @dataclass(frozen=True)
-class _Guarded(Generic[_Of]):
+class _Guarded(Wrapper[_Of]):
     """A source of another package."""
 
-    source: _Of
     format: str
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__") or attribute == "source":
             raise AttributeError(attribute)  # it is being unpickled
         return getattr(self.source, attribute)
-
-    @property
-    def info(self) -> ImageInfo:
-        """The image."""
-        return self.source.info
-
-    @property
-    def name(self) -> str:
-        """The file, for messages."""
-        return self.source.name
-
-    @property
-    def grain(self) -> tuple[int, int]:
-        """The natural block of the source."""
-        return self.source.grain
-
-    @property
-    def decode_bytes(self) -> int:
-        """Memory that a reader needs beside the pixels."""
-        return self.source.decode_bytes
 
 
 class GuardedRandom(_Guarded[RandomSource]):

@@ -1,4 +1,4 @@
-"""Playing of animations: frame after frame, by a plugin of Pillow.
+"""Playing of files by a plugin of Pillow: one frame, or an animation frame after frame.
 
 A frame may depend on those before it. So the place that was reached is kept from frame to frame,
 unless the image is large; then every frame is decoded from the first one on.
@@ -59,6 +59,8 @@ class FrameDecoder:
             image = _opened(self.plugin, data)
         image.seek(self.page)
         image.load()
+        if image.size != (out.shape[1], out.shape[0]):
+            raise ValueError("its size is not that of its header")
         modes = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
         wanted = modes[out.shape[2]]
         shown = image if image.mode == wanted else image.convert(wanted)

@@ -11,22 +11,23 @@ Truevision TGA File Format Specification, Version 2.0, 1991.
 
 from __future__ import annotations
 
-import io
 import struct
-from dataclasses import dataclass
 
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource, fill
+from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.pixmaps import PixmapSink, Rows, Samples, pixmap_source
+from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
+
+_PLUGIN = "PIL.TgaImagePlugin", "TgaImageFile"  # decodes run lengths
 
 _HEAD = struct.Struct("<BBBHHBHHHHBB")
 _PALETTE, _RGB, _GRAY = 1, 2, 3
@@ -34,7 +35,6 @@ _RUNS = 8  # added to the kind of a file with run lengths
 _FROM_RIGHT, _FROM_TOP = 0x10, 0x20
 _FOOTER = bytes(8) + b"TRUEVISION-XFILE.\0"
 _SIDE = 65_535
-_PILLOW = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
@@ -69,7 +69,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
     alpha = channels - 1 if channels in (2, 4) else None
     info = ImageInfo(height, width, channels, np.dtype(np.uint8), alpha, colour)
     if kind >= _RUNS:
-        return DecodedSource(info, origin, _RunLengths(info), size)
+        return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN), size)
     rows = Rows(offset, height, width * bits // 8, not flags & _FROM_TOP)
     order = {1: (0,), 2: (0, 1), 3: (2, 1, 0), 4: (2, 1, 0, 3)}[channels]
     packing = Samples(np.dtype(np.uint8), order, bits // 8)
@@ -114,27 +114,6 @@ def _table(colours: bytes, first: int, size: int, name: str) -> Pixels:
     table = np.zeros((256, size), np.uint8)
     table[first : first + len(found)] = found
     return table
-
-
-@dataclass(frozen=True)
-class _RunLengths:
-    """Decoder of files with run lengths: Pillow."""
-
-    info: ImageInfo
-
-    @property
-    def work_bytes(self) -> int:
-        """Memory of Pillow's image and of the array."""
-        return 12 * self.info.pixels + (8 << 20)
-
-    def decode_into(self, data: bytes, out: Pixels) -> None:
-        """Fill `out`."""
-        from PIL import TgaImagePlugin  # noqa: PLC0415 - rarely needed
-
-        with TgaImagePlugin.TgaImageFile(io.BytesIO(data)) as image:
-            if image.size != (out.shape[1], out.shape[0]):
-                raise ValueError("its size is not that of its header")
-            fill(out, np.asarray(image.convert(_PILLOW[out.shape[2]])))
 
 
 FORMAT = Format(

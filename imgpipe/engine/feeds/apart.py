@@ -10,7 +10,7 @@ import itertools
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from imgpipe.engine.buffers import Buffers, Slot, slot_of
 from imgpipe.errors import CorruptError, ImgpipeError
 from imgpipe.formats.base import Check, SequentialSource, Source, WholeSource
 from imgpipe.formats.rows import RowsOf
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.formats.wrapping import Wrapper
+from imgpipe.image import Pixels
 
 __all__ = ["ApartRows", "SequentialApart", "WholeApart", "apart"]
 
@@ -53,36 +54,15 @@ _Of = TypeVar("_Of", SequentialSource, WholeSource)
 
 
 @dataclass(frozen=True, eq=False)
-class _Apart(Generic[_Of]):
+class _Apart(Wrapper[_Of]):
     """A source that another process decodes."""
 
-    source: _Of
     reader: Any
     limit: float
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be the image itself in a worker, which has no need of another process."""
         return _itself, (self.source,)
-
-    @property
-    def info(self) -> ImageInfo:
-        """The image, as the header describes it."""
-        return self.source.info
-
-    @property
-    def name(self) -> str:
-        """The file, for messages."""
-        return self.source.name
-
-    @property
-    def grain(self) -> tuple[int, int]:
-        """The natural block of the source."""
-        return self.source.grain
-
-    @property
-    def decode_bytes(self) -> int:
-        """Memory that the other process needs beside the pixels."""
-        return self.source.decode_bytes
 
 
 class SequentialApart(_Apart[SequentialSource]):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import imagecodecs
 import numpy as np
 
-from imgpipe.errors import CorruptError, FormatError, UsageError
+from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.decoded import DecodedSource, fill, reason_of
-from imgpipe.formats.frames import Contents, Timing
+from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.isobmff import Image, read_image
 from imgpipe.formats.origin import Origin, head_of, size_of
 from imgpipe.formats.playing import FrameDecoder
@@ -49,8 +49,7 @@ def open_source(
     image, size = _image(origin)
     check_pixels(image.height, image.width, name, max_pixels)
     frames = max(1, len(image.seconds))
-    if page >= frames or level:
-        raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {frames}")
+    must_have_frame(page, level, frames, name)
     # Of a sequence the other decoder reads a track, and trusts what the items beside it declare.
     animated = frames > 1 or head_of(origin, _BRAND.stop)[_BRAND] == b"avis"
     if image.bits > 8 and animated:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import imagecodecs
 import numpy as np
 
-from imgpipe.errors import CorruptError, UsageError
+from imgpipe.errors import CorruptError
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.decoded import DecodedSource, fill, reason_of
-from imgpipe.formats.frames import Contents, Timing
+from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.webp.riff import Header, read_header
@@ -52,8 +52,7 @@ def open_source(
     header, size = _header(origin)
     check_pixels(header.height, header.width, name, max_pixels)
     frames = len(header.milliseconds) if header.animated else 1
-    if page >= frames or level:
-        raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {frames}")
+    must_have_frame(page, level, frames, name)
     blocks = dict(header.blocks)
     if "exif" in blocks:
         blocks["exif"] = blocks["exif"].removeprefix(b"Exif\0\0")
