@@ -9,6 +9,7 @@ from imgpipe.chains.stages import seen
 from imgpipe.formats.base import Source
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading
+from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.opening import SourceLike, format_at, open_source, origin_of
 from imgpipe.formats.origin import Origin, size_of
@@ -45,8 +46,10 @@ class Description:
         The file.
     format : str
         Its format.
-    size : int or None
-        Its bytes; None for a folder.
+    size : int
+        Its bytes; those of all its files for a folder.
+    files : int or None
+        The number of its files, for a folder.
     info : ImageInfo
         The image, upright.
     contents : Contents
@@ -54,7 +57,8 @@ class Description:
     access : {"random", "sequential", "whole"}
         How imgpipe reads it.
     grain : (int, int)
-        Rows and columns of its tiles, 0 columns for strips; (1, 0) or (1, 1) where there are none.
+        Rows and columns of its tiles as they are stored, 0 columns for strips; (1, 0) or (1, 1)
+        where there are none.
     decode_bytes : int
         Memory of a reader beside the pixels, in bytes.
     details : dict of str to str
@@ -63,7 +67,8 @@ class Description:
 
     name: str
     format: str
-    size: int | None
+    size: int
+    files: int | None
     info: ImageInfo
     contents: Contents
     access: str
@@ -93,6 +98,7 @@ class Description:
             "name": self.name,
             "format": self.format,
             "bytes": self.size,
+            "files": self.files,
             "width": info.width,
             "height": info.height,
             "channels": info.channels,
@@ -118,8 +124,9 @@ class Description:
         colour = info.colour.upper() if info.colour in ("rgb", "cmyk") else info.colour
         alpha = "" if info.alpha is None else " and alpha"
         megapixels = f"{info.pixels / 1e6:,.1f} megapixels"
+        files = "" if self.files is None else f" in {self.files:,} files"
         lines = {
-            "format": self.format + ("" if self.size is None else f", {self.size:,} bytes"),
+            "format": f"{self.format}, {self.size:,} bytes{files}",
             "size": f"{info.width} x {info.height} ({megapixels})",
             "values": f"{info.channels} x {info.dtype}, {colour}{alpha}",
             "no data": "" if info.nodata is None else f"{info.nodata:g}",
@@ -156,18 +163,21 @@ def describe(src: SourceLike) -> Description:
 
 
 def _described(origin: Origin, format: Format, source: Source, contents: Contents) -> Description:
-    size = None
-    if not format.marks:
+    files = None
+    if isinstance(origin, FolderOrigin):
+        size, files = origin.total()
+    else:
         with origin.open(0) as file:
             size = size_of(file)
     return Description(
         name=origin.name,
         format=format.name,
         size=size,
+        files=files,
         info=seen(source.info),
         contents=contents,
         access=source.access,
-        grain=source.grain,
+        grain=getattr(source, "stored_tile", source.grain),
         decode_bytes=source.decode_bytes,
         details={**getattr(source, "details", {}), **_turned(source.info)},
     )

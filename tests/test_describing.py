@@ -37,6 +37,17 @@ def test_it_says_tiles_and_compression(tmp_path: Path) -> None:
     assert "deflate" in found.details["compression"]
 
 
+def test_it_says_the_files_of_a_folder_and_chunks_as_they_are_stored(tmp_path: Path) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a.zarr", save={"tile": 256})
+    found = describe(tmp_path / "a.zarr")
+    assert found.blocks == "tiles of 256 x 256 pixels"
+    files = [each.stat().st_size for each in (tmp_path / "a.zarr").rglob("*") if each.is_file()]
+    assert (found.size, found.files) == (sum(files), len(files)) == (sum(files), 2 + 2 * 2 * 3)
+    assert f"Zarr, {sum(files):,} bytes in 14 files" in str(found)
+    imgpipe.write(PIXELS, tmp_path / "b.zarr")
+    assert describe(tmp_path / "b.zarr").blocks == "tiles of 512 x 512 pixels"
+
+
 def test_programs_get_the_same_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     imgpipe.write(PIXELS, tmp_path / "a.png")
     imgpipe.write(PIXELS[..., 0].astype(np.uint16), tmp_path / "b.png")

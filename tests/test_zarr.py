@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +23,9 @@ from imgpipe.formats.ends import Reading
 from imgpipe.formats.levels import halved
 from imgpipe.formats.opening import contents_of, open_sink, open_source, origin_of
 from imgpipe.formats.zarr.shards import crc32c
+from imgpipe.geo import Geo
 from imgpipe.image import ImageInfo, Metadata
-from imgpipe.metadata import density_from_dpi
+from imgpipe.metadata import Text, density_from_dpi
 from imgpipe.testing.files import parts_of, put_in, taken_out
 from tests.conftest import noise
 
@@ -167,6 +172,116 @@ def test_resolution_alpha_and_pixels_without_data_are_kept(tmp_path: Path) -> No
         assert labels == ["red", "green", "blue", "alpha"]
     assert contents_of(origin_of(path)).levels == ((40, 50), (20, 25))
     assert open_source(path, Reading(level=1)).info.shape == (20, 25, 4)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the attributes of an image."""
+    declared = path / "zarr.json"
+    made = json.loads(declared.read_text())
+    change(made["attributes"])
+    declared.write_text(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "dpi"),
+    [
+        ("micrometer", 25400 / 300, 300),
+        ("micrometer", 25400 / 299.9994, 300),  # of 11811 pixels per metre
+        ("micrometer", 0.2525, Fraction(25400) / Fraction("0.2525")),
+        ("nanometer", 252.5, Fraction(25400) / Fraction("0.2525")),
+        ("millimeter", 25.4 / 72, 72),
+        ("meter", 1e-6, 25400),
+        ("inch", 1 / 600, 600),
+        ("inch", 0.5, 2),
+    ],
+)
+def test_the_scale_of_the_axes_is_the_resolution(
+    unit: str, scale: float, dpi: int | Fraction, tmp_path: Path
+) -> None:
+    path, again = tmp_path / "o.zarr", tmp_path / "again.zarr"
+    imgpipe.write(noise((20, 20, 3), "uint8"), path)
+
+    def change(attributes: dict[str, Any]) -> None:
+        (image,) = attributes["ome"]["multiscales"]
+        for axis in image["axes"][1:]:
+            axis["unit"] = unit
+        image["datasets"][0]["coordinateTransformations"][0]["scale"] = [1, scale, scale]
+
+    rewritten(path, change)
+    assert imgpipe.info(path).metadata.dpi == (dpi, dpi)
+    imgpipe.convert(path, again)
+    assert imgpipe.info(again).metadata.dpi == (dpi, dpi)
+    (image,) = group(again).attrs["ome"]["multiscales"]
+    micrometres = image["datasets"][0]["coordinateTransformations"][0]["scale"][1]
+    assert micrometres == float(25400 / Fraction(dpi))
+
+
+EVERYTHING = Metadata(
+    xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>\xff',  # is no UTF-8
+    geo=Geo(transform=(2.0, 0, 0, 5e5, 0, -2.0, 0, 4e6, 0, 0, 0, 0, 0, 0, 0, 1),
+            keys=(1, 1, 0, 1, 1024, 0, 1, 1), doubles=(0.5,), text="plane|"),
+    pixel_aspect=(4, 3), gamma=0.45455, srgb_intent=0,
+    chromaticities=(0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), cicp=(9, 16, 0, 1),
+    mastering=(0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329, 1000.0, 0.005),
+    light_levels=(1000.0, 400.0), texts=(Text("Title", "Señor"), Text("A", "b", "fr", "c")),
+)  # fmt: skip
+
+
+def test_all_metadata_are_in_an_attribute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pixels, path = noise((40, 50, 3), "uint8"), tmp_path / "o.zarr"
+    sink = open_sink(path, about(pixels, colour="rgb", metadata=EVERYTHING), {"tile": 16})
+    put_in(sink, pixels)
+    sink.commit()
+    ome_zarr_models.open_ome_zarr(group(path))
+    found = open_source(path).info.metadata
+    assert replace(found, xmp=EVERYTHING.xmp) == EVERYTHING
+    assert "ignored the XMP" in caplog.text  # by the reader, which checks it for every format
+
+
+def test_a_level_has_the_metadata_of_its_size(tmp_path: Path) -> None:
+    pixels, path = noise((40, 50, 3), "uint8"), tmp_path / "o.zarr"
+    known = Metadata(geo=EVERYTHING.geo, pixels_per_metre=density_from_dpi(300, 300))
+    sink = open_sink(path, about(pixels, metadata=known), {"pyramid": True, "tile": 16})
+    put_in(sink, pixels)
+    sink.commit()
+    found = open_source(path, Reading(level=1)).info.metadata
+    assert found.dpi == (150, 150)
+    assert found.geo is not None
+    assert found.geo.transform is not None
+    assert found.geo.transform[:6] == (4, 0, 0, 5e5, 0, -4)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("icc", "AAAA"), ("exif", 3), ("xmp", "?"), ("geo", [1]), ("geo", {"34735": [70000]}),
+        ("orientation", 9), ("pixel_aspect", [0, 1]), ("gamma", "NaN"), ("gamma", 1e400),
+        ("srgb_intent", []), ("cicp", [1, 2, 3]), ("mastering", None), ("texts", [{"key": 1}]),
+        ("texts", [{"keyword": "a", "text": "\ud800"}]), ("texts", [{"keyword": 1, "text": "a"}]),
+    ],
+)  # fmt: skip
+def test_damaged_metadata_cost_a_line_and_not_the_image(
+    key: str, value: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels, path = noise((20, 20, 3), "uint8"), tmp_path / "o.zarr"
+    imgpipe.write(pixels, path)
+    texts = [{"keyword": "Title", "text": "a"}]
+    rewritten(path, lambda made: made["imgpipe"].update(metadata={"texts": texts, key: value}))
+    np.testing.assert_array_equal(imgpipe.read(path), pixels)
+    assert imgpipe.info(path).metadata in (Metadata(texts=(Text("Title", "a"),)), Metadata())
+    assert caplog.text.count("o.zarr: ignored the ") == 2  # each time it was opened
+
+
+def test_metadata_that_would_be_a_burden_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pixels, path = noise((20, 20, 3), "uint8"), tmp_path / "o.zarr"
+    known = Metadata(texts=(Text("Title", "a" * (5 << 20)),), gamma=math.inf, srgb_intent=1)
+    sink = open_sink(path, about(pixels, metadata=known))
+    put_in(sink, pixels)
+    sink.commit()
+    assert open_source(path).info.metadata == Metadata(srgb_intent=1)
+    assert "o.zarr: left out the texts: the attributes of Zarr hold at most 4 MB" in caplog.text
 
 
 def test_what_is_not_read_is_named_with_the_remedy(

@@ -42,6 +42,16 @@ class FolderOrigin(FileOrigin):
             reason = (error.strerror or str(error)).lower()
             raise InputError(f"{self.name}: cannot be read: {reason}") from error
 
+    def total(self) -> tuple[int, int]:
+        """Return the bytes of all files in the folder and below it, and their number."""
+        size = count = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(OSError):  # it may be gone by now
+                    size += os.stat(os.path.join(folder, name)).st_size
+                    count += 1
+        return size, count
+
     def part(self, name: str) -> FileOrigin:
         """Return the origin of a file in the folder, such as ``c/0/1``."""
         return FileOrigin(os.path.join(self.name, name), os.path.join(self.path, name))

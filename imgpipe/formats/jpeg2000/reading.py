@@ -129,9 +129,15 @@ class TiledSource:
 
     @property
     def grain(self) -> tuple[int, int]:
-        """Rows and columns of a tile."""
+        """Rows and columns of a tile, of the part that is within the image."""
         columns, rows = self.header.size.tile
         return min(rows, self.info.height), 0 if columns >= self.info.width else columns
+
+    @property
+    def stored_tile(self) -> tuple[int, int]:
+        """Rows and columns of a tile as it is stored, for `imgpipe info`."""
+        columns, rows = self.header.size.tile
+        return rows, 0 if columns == self.info.width else columns
 
     @property
     def decode_bytes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,12 +34,18 @@ _LARGEST = 1 << 24  # bytes of a declaration
 _TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float16", "float32", "float64", "bool", "complex64", "complex128")  # fmt: skip
 _MICROMETRES = {
-    "micrometer": 1.0,
-    "nanometer": 1e-3,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-    "inch": 25400.0,
+    "angstrom": Fraction(1, 10_000),
+    "nanometer": Fraction(1, 1000),
+    "micrometer": Fraction(1),
+    "millimeter": Fraction(1000),
+    "centimeter": Fraction(10_000),
+    "decimeter": Fraction(100_000),
+    "meter": Fraction(10**6),
+    "kilometer": Fraction(10**9),
+    "inch": Fraction(25_400),
+    "foot": Fraction(304_800),
+    "yard": Fraction(914_400),
+    "mile": Fraction(1_609_344_000),
 }
 
 
@@ -117,14 +124,14 @@ class Multiscale(NamedTuple):
     ----------
     axes : tuple of str
         Names of its axes.
-    units : tuple of (float or None)
+    units : tuple of (Fraction or None)
         Micrometres of the unit of each axis.
     datasets : tuple of Dataset
         Its levels, the full resolution first.
     """
 
     axes: tuple[str, ...]
-    units: tuple[float | None, ...]
+    units: tuple[Fraction | None, ...]
     datasets: tuple[Dataset, ...]
 
 

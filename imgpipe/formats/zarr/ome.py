@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.formats.zarr.reading import OWN
+from imgpipe.formats.zarr.own import OWN, own_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["group_of"]
@@ -16,7 +16,7 @@ _COLOURS = ("FF0000", "00FF00", "0000FF")
 _NAMES = ("red", "green", "blue")
 
 
-def group_of(info: ImageInfo, levels: int) -> dict[str, Any]:
+def group_of(info: ImageInfo, levels: int, name: str) -> dict[str, Any]:
     """Return the declaration of the group of an image.
 
     Parameters
@@ -25,6 +25,8 @@ def group_of(info: ImageInfo, levels: int) -> dict[str, Any]:
         The image.
     levels : int
         Number of its levels; each has half the size of the one before.
+    name : str
+        Its folder, for warnings.
     """
     density = info.metadata.pixels_per_metre
     scale, unit = (1.0, 1.0), {}
@@ -44,15 +46,10 @@ def group_of(info: ImageInfo, levels: int) -> dict[str, Any]:
         ],
     }
     ome = {"version": "0.5", "multiscales": [image], **_channels(info)}
-    own: dict[str, Any] = {"colour": info.colour}
-    if info.alpha is not None:
-        own["alpha"] = info.alpha
-    if info.nodata is not None:  # text: JSON has no NaN
-        own["nodata"] = str(info.nodata)
     return {
         "zarr_format": 3,
         "node_type": "group",
-        "attributes": {"ome": ome, OWN: own},
+        "attributes": {"ome": ome, OWN: own_of(info, name)},
     }
 
 

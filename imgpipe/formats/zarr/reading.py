@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,19 +24,18 @@ from imgpipe.formats.zarr.declared import (
     multiscale_of,
     of_damage,
 )
+from imgpipe.formats.zarr.own import OWN, metadata_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Colour, Density, Metadata, density_from_dpi
 
-__all__ = ["OWN", "ZarrSource", "contents", "open_source"]
-
-OWN = "imgpipe"
-"""The attribute that says what OME-Zarr has no word for: colour, alpha and pixels without data."""
+__all__ = ["ZarrSource", "contents", "open_source"]
 
 _LIBRARY_BYTES = 8 << 20
 _ZARR_BYTES = 48 << 20
 _LARGE_BYTES = 4 << 20
-_MICROMETRES_PER_INCH = 25400.0
+_MICROMETRES_PER_INCH = 25400
+_ROUNDED = Fraction(1, 10**14)  # of a number of 64 bits, after some steps
 _CHANNELS = ("c", "channel", "band", "s", "rgb")
 _COLOURS = 4  # the most channels of an array whose axes have no names
 
@@ -81,8 +81,10 @@ class _Found:
 
     array: Array
     attributes: dict[str, Any]
-    image: Multiscale | None
-    dataset: Dataset | None
+    image: Multiscale | None = None
+    dataset: Dataset | None = None
+    full: tuple[int, ...] | None = None
+    """The shape of the full resolution, of a lower one."""
 
 
 def contents(origin: FolderOrigin) -> Contents:
@@ -133,7 +135,6 @@ def open_source(
     if array.coding is None:
         open_by_zarr(origin, array)
     colour, which, nodata = _meaning(found, channels, alpha, origin)
-    density = None if found.image is None else _density(found.image, found.dataset, axes)
     info = ImageInfo(
         height,
         width,
@@ -141,7 +142,7 @@ def open_source(
         array.dtype,
         which,
         colour,
-        Metadata(pixels_per_metre=density).completed(name),
+        _metadata(found, axes, name),
         nodata,
     )
     return ZarrSource(info, origin, array, axes)
@@ -164,9 +165,15 @@ class ZarrSource:
 
     @property
     def grain(self) -> tuple[int, int]:
-        """Rows and columns of a chunk."""
+        """Rows and columns of a chunk, of the part that is within the image."""
         rows, columns = self.array.chunk[self.axes.y], self.array.chunk[self.axes.x]
         return min(rows, self.info.height), 0 if columns >= self.info.width else columns
+
+    @property
+    def stored_tile(self) -> tuple[int, int]:
+        """Rows and columns of a chunk as it is stored, for `imgpipe info`."""
+        rows, columns = self.array.chunk[self.axes.y], self.array.chunk[self.axes.x]
+        return rows, 0 if columns == self.info.width else columns
 
     @property
     def compressed(self) -> bool:
@@ -246,15 +253,29 @@ def _found(origin: FolderOrigin, level: int) -> _Found:
     if made.get("node_type") != "group":
         if level:
             raise _no_level(origin, level, 1)
-        return _Found(array_of(made, origin), attributes, None, None)
+        return _Found(array_of(made, origin), attributes)
     image = multiscale_of(made, origin)
     if not 0 <= level < len(image.datasets):
         raise _no_level(origin, level, len(image.datasets))
     dataset = image.datasets[level]
-    array = array_of(declaration(origin, dataset.path), origin, dataset.path)
+    array = _level(origin, image, dataset)
+    full = _level(origin, image, image.datasets[0]).shape if level else None
+    return _Found(array, attributes, image, dataset, full)
+
+
+def _level(origin: FolderOrigin, image: Multiscale, dataset: Dataset) -> Array:
+    """Return the array of a level.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    path = dataset.path
+    array = array_of(declaration(origin, path), origin, path)
     if len(image.axes) != len(array.shape):
-        raise damaged(origin, dataset.path, f"{dataset.path}zarr.json has another number of axes")
-    return _Found(replace(array, axes=image.axes), attributes, image, dataset)
+        raise damaged(origin, path, f"{path}zarr.json has another number of axes")
+    return replace(array, axes=image.axes)
 
 
 def _no_level(origin: FolderOrigin, level: int, count: int) -> UsageError:
@@ -320,6 +341,19 @@ def _meaning(
     return colour, which, nodata
 
 
+def _metadata(found: _Found, axes: Axes, name: str) -> Metadata:
+    """Return the metadata of a level: those of the image, and its own resolution."""
+    entries = metadata_of(found.attributes.get(OWN), name)
+    upright = entries.pop("orientation", 1)
+    density = None if found.image is None else _density(found.image, found.dataset, axes)
+    made = Metadata(**entries, pixels_per_metre=density).completed(name, orientation=upright)
+    if found.full is None or found.full == found.array.shape:
+        return made
+    before, after = ((shape[axes.y], shape[axes.x]) for shape in (found.full, found.array.shape))
+    made = made.resized(before, after, exact=True).sized(*after)
+    return replace(made, pixels_per_metre=density)
+
+
 def _density(image: Multiscale, dataset: Dataset | None, axes: Axes) -> Density | None:
     """Return the resolution that the scale of a level says."""
     assert dataset is not None
@@ -328,9 +362,15 @@ def _density(image: Multiscale, dataset: Dataset | None, axes: Axes) -> Density 
         unit, scale = image.units[axis], dataset.scale[axis]
         if unit is None or not 0 < scale < math.inf:
             return None
-        steps.append(_MICROMETRES_PER_INCH / (unit * scale))
+        steps.append(_MICROMETRES_PER_INCH / _exact(unit * Fraction(scale)))
     x, y = steps
     return density_from_dpi(x, y)
+
+
+def _exact(micrometres: Fraction) -> Fraction:
+    """Return the size that a rounded number means: 84.66666666666667 is 254 / 3."""
+    simple = micrometres.limit_denominator(1_000_000)
+    return simple if abs(simple - micrometres) <= _ROUNDED * micrometres else micrometres
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -100,7 +100,7 @@ def open_sink(
         for number, one in enumerate((info, *smaller))
     )
     place = target.place()
-    place.write("zarr.json", _text(group_of(info, len(levels))))
+    place.write("zarr.json", _text(group_of(info, len(levels), target.name)))
     for level in levels:
         place.write(f"{level.path}zarr.json", _text(level.declaration))
     return ZarrSink(Building(target, info, levels))
