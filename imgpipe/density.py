@@ -33,5 +33,5 @@ def _from_inches(given: float | Fraction) -> Fraction:
     if isinstance(given, float):
         dpi = dpi.limit_denominator(1_000_000)
     exact, whole = dpi / METRES_PER_INCH, round(dpi) / METRES_PER_INCH
-    was_rounded = abs(exact - round(exact)) <= _ROUNDED and round(exact) == round(whole)
+    was_rounded = abs(exact - round(exact)) <= _ROUNDED and 0 < round(exact) == round(whole)
     return whole if was_rounded else exact

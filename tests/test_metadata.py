@@ -28,6 +28,11 @@ def test_other_resolutions_stay(metres: int) -> None:
     assert density_from_metres(metres, metres) == (metres, metres)
 
 
+@pytest.mark.parametrize("dpi", [Fraction(1, 10**6), Fraction(1, 3000), Fraction(1, 3)])
+def test_a_resolution_is_never_rounded_to_nothing(dpi: Fraction) -> None:
+    assert Metadata(pixels_per_metre=density_from_dpi(dpi, dpi)).dpi == (dpi, dpi)
+
+
 def test_fractions_of_a_pixel_per_inch_stay() -> None:
     assert Metadata(pixels_per_metre=density_from_dpi(72.5, Fraction(1, 3))).dpi == (
         Fraction(145, 2),

@@ -27,9 +27,11 @@ from imgpipe.formats.base import Source
 from imgpipe.formats.choosing import loaded
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.png.chunks import SIGNATURE, chunk
-from imgpipe.image import Metadata, Text
+from imgpipe.image import ImageInfo, Metadata, Text
+from imgpipe.metadata import density_from_dpi
 from imgpipe.options import Options
 from imgpipe.registry import FORMATS
+from imgpipe.testing.files import put_in
 
 HEIGHT, WIDTH = 48, 40  # as the file stores them
 
@@ -270,6 +272,18 @@ def test_large_entries(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert (found.xmp is not None and len(found.xmp) > 90_000) == holds.large
     assert (found.exif is not None and len(found.exif) > 70_000) == holds.large
     assert ("EXIF" in caplog.text and "XMP" in caplog.text) == (not holds.large)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "bmp"])
+def test_an_extreme_resolution_is_kept_or_left_out(name: str, tmp_path: Path) -> None:
+    path, pixels = tmp_path / f"out{FORMATS[name].suffixes[0]}", np.zeros((9, 9, 3), np.uint8)
+    for dpi in (10**-6, 10**9):
+        known = Metadata(pixels_per_metre=density_from_dpi(dpi, dpi))
+        about = ImageInfo(9, 9, 3, pixels.dtype, None, "rgb", known)
+        sink = open_sink(path, about)
+        put_in(sink, pixels)
+        sink.commit()
+        assert imgpipe.info(path).metadata.dpi in (None, pytest.approx((dpi, dpi), rel=0.1))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -110,10 +110,11 @@ def open_sink(target: Target, info: ImageInfo) -> Sink:
         raise UsageError(
             f"{target.name}: BMP holds up to 4 GB, not {size / 1e9:,.1f}; write TIFF instead"
         )
-    metres = info.metadata.pixels_per_metre or (0, 0)
+    density = info.metadata.pixels_per_metre or (0, 0)
+    metres = [round(one) if one < 2**31 - 1 else 0 for one in density]  # 0: not told
     header = _FILE.pack(b"BM", size, 0, 0, offset) + _INFO.pack(
         head_bytes, info.width, info.height, 1, 8 * info.channels, _MASKED if masked else _RAW,
-        pitch * info.height, round(metres[0]), round(metres[1]), len(palette) // 4, 0,
+        pitch * info.height, *metres, len(palette) // 4, 0,
     )  # fmt: skip
     if masked:
         header += _MASKS.pack(*_RGBA_MASKS) + _SRGB

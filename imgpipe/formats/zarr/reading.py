@@ -35,6 +35,7 @@ _LIBRARY_BYTES = 8 << 20
 _ZARR_BYTES = 48 << 20
 _LARGE_BYTES = 4 << 20
 _MICROMETRES_PER_INCH = 25400
+_SMALLEST, _LARGEST = Fraction(1, 10**5), 10**10  # micrometres: of an atom, and of a county
 _ROUNDED = Fraction(1, 10**14)  # of a number of 64 bits, after some steps
 _CHANNELS = ("c", "channel", "band", "s", "rgb")
 _COLOURS = 4  # the most channels of an array whose axes have no names
@@ -355,14 +356,17 @@ def _metadata(found: _Found, axes: Axes, name: str) -> Metadata:
 
 
 def _density(image: Multiscale, dataset: Dataset | None, axes: Axes) -> Density | None:
-    """Return the resolution that the scale of a level says."""
+    """Return the resolution that the scale of a level says; None if it cannot be meant."""
     assert dataset is not None
     steps = []
     for axis in (axes.x, axes.y):
         unit, scale = image.units[axis], dataset.scale[axis]
-        if unit is None or not 0 < scale < math.inf:
+        if unit is None or not math.isfinite(scale):
             return None
-        steps.append(_MICROMETRES_PER_INCH / _exact(unit * Fraction(scale)))
+        micrometres = unit * Fraction(scale)
+        if not _SMALLEST <= micrometres <= _LARGEST:
+            return None
+        steps.append(_MICROMETRES_PER_INCH / _exact(micrometres))
     x, y = steps
     return density_from_dpi(x, y)
 
