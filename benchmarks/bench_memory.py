@@ -6,8 +6,9 @@ The inputs are the photograph of `make big`, as it is and laid side by side 4 ti
 40,000 x 40,000 pixels, streamed to files in benchmarks/data, which take 11 GB and are removed at
 the end; outputs and scratch files take up to 10 GB more. Each command runs once while its memory is
 sampled: the sum of the proportional set sizes of all its processes. A sampled run is slow, so the
-seconds are no measure of speed. Then the size of the output is checked, and a crop of it against
-the blur of the same crop of the input with its halo. Lossy outputs may differ by a few levels.
+seconds are no measure of speed. Then the size of the output is checked, and a crop of it: against
+the same crop of the input with its halo, turned and filtered in memory. Lossy outputs may differ by
+a few levels.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ import reporting
 from measure import measure
 
 import imgpipe
-from imgpipe.filters import blur
+from imgpipe.filters import blur, equalize
 from imgpipe.filters import crop as crop_out
+from imgpipe.geometry import Box
 
 PROCESSORS = len(os.sched_getaffinity(0))
 TILES = {"tile": True, "tile_width": 256, "tile_height": 256, "bigtiff": True}
@@ -61,8 +63,8 @@ class Case:
         Name of the input, and suffix of the output.
     words : tuple of str
         The filter or the command, and options.
-    checked : bool
-        Whether the output is the blur of the input, or the input itself.
+    turn : int
+        Quarter turns counter-clockwise that the output is turned by.
     refused : bool
         Whether the command may be refused, as its codec wants the whole image.
     """
@@ -70,7 +72,7 @@ class Case:
     source: str
     suffix: str
     words: tuple[str, ...] = ("blur",)
-    checked: bool = True
+    turn: int = 0
     refused: bool = False
 
 
@@ -91,11 +93,11 @@ CASES = {
     "TIFF to Cloud-Optimized GeoTIFF": Case("raw.tif", ".tif", ("blur", "--cog")),
     "PNG of 16 bits": Case("16-bit.png", ".png"),
     "PNG of 100,000 columns": Case("wide.png", ".png"),
-    "PNG turned by 90 degrees": Case("photo.png", ".png", ("rotate", "--angle", "90"), False),
-    "JPEG turned by its orientation": Case("turned.jpg", ".jpg", ("blur",), False),
-    "JPEG equalized": Case("photo.jpg", ".jpg", ("equalize",), False),
+    "PNG turned by 90 degrees": Case("photo.png", ".png", ("rotate", "--angle", "90"), 1),
+    "JPEG turned by its orientation": Case("turned.jpg", ".jpg", turn=3),
+    "JPEG equalized": Case("photo.jpg", ".jpg", ("equalize",)),
     "PNG with a wrapping border": Case("photo.png", ".png", ("blur", "--border", "wrap")),
-    "PNG to JPEG XL": Case("photo.png", ".jxl", ("convert",), False, True),
+    "PNG to JPEG XL": Case("photo.png", ".jxl", ("convert",), refused=True),
 }
 
 
@@ -120,37 +122,51 @@ def make(name: str, times: int, folder: Path) -> Path:
 
 
 def check(case: Case, source: Path, out: Path) -> str:
-    """Return the largest difference of a crop from the blur of the crop of the input.
+    """Return the difference of a crop from the crop of the input, turned and filtered in memory.
 
     Raises
     ------
     SystemExit
         If the sizes or the crops differ.
     """
-    before, after = imgpipe.info(source), imgpipe.info(out)
-    turned = case.words[0] == "rotate"
-    if (after.height, after.width)[:: -1 if turned else 1] != (before.height, before.width):
+    height, width = imgpipe.info(source, autorotate=False).shape[:2]
+    size = np.array((width, height) if case.turn % 2 else (height, width))
+    after = imgpipe.info(out)
+    if after.shape[:2] != tuple(size):
         sys.exit(f"{out}: {after.width} x {after.height} pixels, from {source}")
-    if not case.checked:
-        return "size"
-    y, x = before.height // 4 * 3 - CROP // 2, before.width // 4 * 3 - CROP // 2  # over a seam
-    made = crop(out, y, x, CROP)
-    wanted = crop(source, y - HALO, x - HALO, CROP + 2 * HALO)
-    if case.words[0] == "blur":
-        wanted = imgpipe.apply(wanted, blur(sigma=2), workers=1)
-    wanted = wanted[HALO:-HALO, HALO:-HALO]
+    y, x = (size * 3 // 4 - CROP // 2) // 2 * 2  # over a seam; the blur tells even rows from odd
+    box = Box(y, x, y + CROP, x + CROP)
+    made = crop(out, box)
+    filtered = case.words[0]
+    if filtered == "equalize":  # of the whole image, so by the run of one process
+        wanted = crop(source, box, equalize())
+    else:
+        around = Box(y - HALO, x - HALO, y + CROP + HALO, x + CROP + HALO)
+        wanted = np.rot90(crop(source, before_turn(around, case.turn, height, width)), case.turn)
+        if filtered == "blur":
+            wanted = imgpipe.apply(np.ascontiguousarray(wanted), blur(sigma=2), workers=1)
+        wanted = wanted[HALO:-HALO, HALO:-HALO]
     away = np.abs(made.astype(float) - wanted)
     lossy = case.suffix == ".jpg" or any("jpeg" in word for word in case.words)
     if (away.mean() > LOSSY_LEVELS) if lossy else away.any():
-        sys.exit(f"{out}: differs from the blur of {source} by {away.max():g} levels")
+        sys.exit(f"{out}: differs from {filtered} of {source} by {away.max():g} levels")
     return f"{away.mean():.1f} levels" if lossy else "equal"
 
 
-def crop(path: Path, y: int, x: int, side: int) -> make_big.Pixels:
-    """Return a square of an image."""
+def before_turn(box: Box, turns: int, height: int, width: int) -> Box:
+    """Return the part of an image that becomes `box` by quarter turns counter-clockwise."""
+    if turns == 1:
+        return Box(box.x0, width - box.y1, box.x1, width - box.y0)
+    if turns == 3:
+        return Box(height - box.x1, box.y0, height - box.x0, box.y1)
+    return box
+
+
+def crop(path: Path, box: Box, first: imgpipe.Filter | None = None) -> make_big.Pixels:
+    """Return a part of an image, as it is stored, or filtered."""
     with tempfile.NamedTemporaryFile(suffix=".npy", dir=path.parent) as file:
-        part = crop_out(x=x, y=y, width=side, height=side)
-        imgpipe.run(path, part, file.name, workers=1)
+        part = crop_out(x=box.x0, y=box.y0, width=box.width, height=box.height)
+        imgpipe.run(path, first | part if first else part, file.name, workers=1, autorotate=False)
         return np.load(file.name)
 
 

@@ -1,5 +1,7 @@
 """Fuzzing: valid small files of every format, mutated, each read by a supervised process.
 
+The bytes of a format that is a folder are the pickled files of the folder, of which one is mutated.
+
 ``python tests/fuzz.py --count 100000 --seed 1 --format tiff`` tries any number by hand. Every
 outcome must be an image or one of imgpipe's errors in one line, within limits of time and memory.
 A decoder that crashes or hangs takes the process that reads, and a new one goes on.
@@ -12,9 +14,12 @@ import contextlib
 import io
 import logging
 import os
+import pickle
+import re
 import resource
 import struct
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,9 +38,10 @@ from imgpipe.errors import ImgpipeError, InputError
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.choosing import loaded
 from imgpipe.formats.ends import Reading
+from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.opening import contents_of, open_source
-from imgpipe.formats.origin import MemoryOrigin
+from imgpipe.formats.origin import MemoryOrigin, Origin
 from imgpipe.formats.rows import decode
 from imgpipe.registry import FORMATS
 
@@ -45,6 +51,8 @@ MEGABYTES = 250
 """The memory that one file may take beside what the process had."""
 MOST_PIXELS = 1 << 20
 _FRAMES = 3
+_FOLDERS = tuple(FORMATS[name].suffixes[0] for name in FORMATS.built_in if FORMATS[name].marks)
+_VALUES = (b"0", b"-1", b"3", b"2147483648", b"1e999", b"null", b'"x"', b"[]", b"[1, 2]", b"{}")
 _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -145,6 +153,25 @@ def _heifs() -> list[bytes]:
     return [out.getvalue()]
 
 
+def _zarrs() -> list[bytes]:
+    made = []
+    for options in ({}, {"compression": "blosc"}, {"compression": "gzip"}, {"shard": 16}):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "a.zarr")
+            imgpipe.convert(_array(_noise(24, 32, 3)), path, save={"tile": 16, **options})
+            parts = sorted(one for one in path.rglob("*") if one.is_file())
+            made.append(
+                pickle.dumps({str(one.relative_to(path)): one.read_bytes() for one in parts})
+            )
+    return made
+
+
+def _array(pixels: np.ndarray) -> io.BytesIO:
+    out = io.BytesIO()
+    np.save(out, pixels)
+    return out
+
+
 _MORE: dict[str, Callable[[], list[bytes]]] = {
     "png": lambda: [
         _pillow("PNG", dpi=(300, 300), icc_profile=b"x" * 200),
@@ -160,6 +187,7 @@ _MORE: dict[str, Callable[[], list[bytes]]] = {
     "avif": lambda: [_animated("AVIF")],
     "gif": lambda: [_animated("GIF"), _pillow("GIF", interlace=1)],
     "heif": _heifs,
+    "zarr": _zarrs,
     "bmp": lambda: [_pillow("BMP")],
     "tga": lambda: [_pillow("TGA", compression="tga_rle")],
 }
@@ -237,10 +265,35 @@ _MUTATIONS = (_flips, _flips, _bytes, _cut, _splice, _field, _field, _nudge, _wi
 def cases(name: str, seed: int, count: int) -> Iterator[bytes]:
     """Yield mutated files of a format, the same ones for the same seed."""
     valid = samples(name)
+    change = _folder_mutated if FORMATS[name].marks else mutated
     rng = np.random.default_rng((seed, *name.encode()))
     for at in range(count):
         other = valid[int(rng.integers(len(valid)))]
-        yield mutated(rng, valid[at % len(valid)], other)
+        yield change(rng, valid[at % len(valid)], other)
+
+
+def _folder_mutated(rng: np.random.Generator, data: bytes, other: bytes) -> bytes:
+    """Return the files of a folder with one of them mutated, often a declaration, or missing."""
+    parts, others = pickle.loads(data), pickle.loads(other)
+    names = sorted(parts)
+    declared = [name for name in names if name.endswith(".json")]
+    chosen = declared if rng.integers(2) else names
+    name = chosen[int(rng.integers(len(chosen)))]
+    if rng.integers(20) == 0:
+        del parts[name]
+    elif name in declared and rng.integers(3):
+        parts[name] = _declared_otherwise(rng, parts[name])
+    else:
+        parts[name] = mutated(rng, parts[name], others.get(name, b""))
+    return pickle.dumps(parts)
+
+
+def _declared_otherwise(rng: np.random.Generator, data: bytes) -> bytes:
+    """Set one of the numbers, texts and names in JSON to another value."""
+    found = list(re.finditer(rb'-?\d+(\.\d+)?|"\w*"', data))
+    chosen = found[int(rng.integers(len(found)))]
+    value = _VALUES[int(rng.integers(len(_VALUES)))]
+    return data[: chosen.start()] + value + data[chosen.end() :]
 
 
 # --- in the process that reads ---------------------------------------------------------------
@@ -250,8 +303,8 @@ def read(name: str, data: bytes) -> Outcome:
     """Read a file as imgpipe does: its description, then every one of its first frames."""
     before = _limited()
     try:
-        with _log_watched() as said:
-            outcome = _read(MemoryOrigin(data, name))
+        with _log_watched() as said, _origin(name, data) as origin:
+            outcome = _read(origin)
         unclear = [text for text in said if not _is_clear(name, text)]
         outcome = Outcome("unclear warning", unclear[0]) if unclear else outcome
     except InputError as error:
@@ -265,7 +318,21 @@ def read(name: str, data: bytes) -> Outcome:
     return Outcome("too much memory", f"{grown} MB") if grown > MEGABYTES else outcome
 
 
-def _read(origin: MemoryOrigin) -> Outcome:
+@contextlib.contextmanager
+def _origin(name: str, data: bytes) -> Iterator[Origin]:
+    """Give the origin of a file; of a folder, whose files are written meanwhile."""
+    if not name.endswith(_FOLDERS):
+        yield MemoryOrigin(data, name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for part, content in pickle.loads(data).items():
+            path = Path(folder, part)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield FolderOrigin(name, folder)
+
+
+def _read(origin: Origin) -> Outcome:
     found: Contents = contents_of(origin)
     for page in range(min(found.frames, _FRAMES)):
         source = open_source(origin, Reading(MOST_PIXELS, page=page))
@@ -277,7 +344,7 @@ def _read(origin: MemoryOrigin) -> Outcome:
 
 
 def _is_clear(name: str, text: str) -> bool:
-    return text.startswith(f"{name}: ") and text.isprintable()
+    return text.startswith((f"{name}: ", f"{name}/")) and text.isprintable()
 
 
 @contextlib.contextmanager

@@ -201,6 +201,15 @@ def test_a_missing_codec_is_named_with_its_remedy(
     assert not told or (told.startswith(f"{source}: ") and "pip install" in told)
 
 
+def test_control_characters_of_a_file_are_not_printed(tmp_path: Path) -> None:
+    path = path_in(tmp_path, "npy")
+    path.write_bytes(replaced(b"'|u1'", b"'9\xaa\x9a'")(samples("npy")[0]))
+    told = failure(lambda: imgpipe.read(path))
+    assert told.startswith(f"{path}: the header of the array is damaged")
+    assert told.isprintable()
+    assert told.endswith("get a fresh copy")
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 

@@ -321,6 +321,26 @@ def test_a_level_outside_the_folder_is_damage(path: Any, tmp_path: Path) -> None
         imgpipe.read(tmp_path / "o.zarr")
 
 
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ({"fill_value": [1, 2]}, "its fill value is none"),
+        (
+            {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 16, 1 << 31]}}},
+            "its chunks are far larger than the array",
+        ),
+    ],
+)
+def test_a_declaration_that_lies_is_damage(
+    declared: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    imgpipe.write(noise((20, 20, 3), "uint8"), tmp_path / "o.zarr", save={"tile": 16})
+    path = tmp_path / "o.zarr" / "0" / "zarr.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **declared}))
+    with pytest.raises(CorruptError, match=rf"o\.zarr: the file is damaged: .*{says}"):
+        imgpipe.read(tmp_path / "o.zarr")
+
+
 @pytest.mark.parametrize("save", [{}, {"shard": 32}, {"compression": "none"}])
 def test_damaged_chunks_are_told(save: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "o.zarr"

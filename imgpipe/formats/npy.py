@@ -19,6 +19,7 @@ from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Sink, Source
 from imgpipe.formats.declaration import Format
+from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.raw import RawLayout, raw_sink, raw_source, read_fully
 from imgpipe.formats.target import Target
@@ -113,7 +114,10 @@ def _header(origin: Origin) -> tuple[tuple[int, ...], bool, np.dtype[Any], int, 
             shape, fortran, dtype = read(file)
             return shape, fortran, dtype, file.tell(), size
     except (ValueError, TypeError, SyntaxError, EOFError, KeyError, tokenize.TokenError) as error:
-        raise CorruptError(f"{origin.name}: the header of the array is damaged ({error})") from None
+        raise CorruptError(
+            f"{origin.name}: the header of the array is damaged ({reason_of(error)}); "
+            "get a fresh copy"
+        ) from None
 
 
 def _written_header(info: ImageInfo) -> bytes:

@@ -31,6 +31,8 @@ of_damage = (ValueError, TypeError, KeyError, IndexError, AttributeError, Overfl
 
 _MARK = "zarr.json"
 _LARGEST = 1 << 24  # bytes of a declaration
+_MOST_OVERSIZE = 4  # times the array, of a chunk
+_LEAST_OVERSIZE = 1 << 26  # values
 _TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float16", "float32", "float64", "bool", "complex64", "complex128")  # fmt: skip
 _MICROMETRES = {
@@ -250,6 +252,8 @@ def _array(made: dict[str, Any], name: str, path: str) -> Array:
     if separator not in ("/", "."):
         raise ValueError("its separator is none")
     chunk, coding, sharding, names = _codecs(made["codecs"], file)
+    if math.prod(chunk) > max(_LEAST_OVERSIZE, _MOST_OVERSIZE * math.prod(shape)):
+        raise ValueError("its chunks are far larger than the array")
     axes = made.get("dimension_names") or ()
     return Array(
         path,
@@ -314,4 +318,6 @@ def _fill(given: Any, dtype: np.dtype[Any]) -> Any:
     """Return the value of a fill value; bits of floats are written as hexadecimal text."""
     if isinstance(given, str) and given.startswith("0x"):
         return np.array(int(given, 16), f"u{dtype.itemsize}").view(dtype)[()]
+    if isinstance(given, list | dict):
+        raise ValueError("its fill value is none")
     return np.array(float(given) if isinstance(given, str) else given, dtype)[()]
