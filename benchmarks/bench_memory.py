@@ -115,7 +115,8 @@ def make(name: str, times: int, folder: Path) -> Path:
     if name == "wide.png":
         image = image.crop(0, 0, image.width, 200 * times**2 + 300)
     if name == "turned.jpg":
-        image = image.mutate(lambda one: one.set_type(pyvips.GValue.gint_type, "orientation", 6))
+        image = image.copy()
+        image.set_type(pyvips.GValue.gint_type, "orientation", 6)
     unfinished = path.with_name(f"part-{path.name}")
     image.write_to_file(str(unfinished), **INPUTS[name])
     return unfinished.rename(path)

@@ -35,6 +35,7 @@ __all__ = [
     "explained",
     "hold",
     "reserved",
+    "resolved",
     "sweep",
     "synced",
     "temporary_beside",
@@ -68,7 +69,7 @@ class OutputFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        self._target = self.working_path = os.path.realpath(self.name)
+        self._target = self.working_path = resolved(self.name)
         self._fd = -1
         self._unflushed = 0
         self._flusher: threading.Thread | None = None
@@ -233,6 +234,23 @@ def explained(error: OSError, target: str) -> str:
     return (known or "").format(folder=os.path.dirname(target) or os.curdir) or (
         error.strerror or str(error)
     ).lower()
+
+
+def resolved(name: str) -> str:
+    """Return the absolute path of a file that is to be written, without links.
+
+    Raises
+    ------
+    OutputError
+        If the path is relative, and the working folder is gone.
+    """
+    try:
+        return os.path.realpath(name)
+    except FileNotFoundError:
+        raise OutputError(
+            f"{name}: cannot write: the working folder is gone; change to another one, or give an "
+            "absolute path"
+        ) from None
 
 
 def reserved(fd: int, size: int) -> None:

@@ -25,7 +25,7 @@ from imgpipe.cli import execute, signals
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
 from imgpipe.cli.program import program
-from imgpipe.errors import Cancelled, CorruptError, DeclarationError, OutputError
+from imgpipe.errors import Cancelled, CorruptError, DeclarationError, InputError, OutputError
 from imgpipe.events import Report
 from imgpipe.filters import blur, grayscale, invert
 from imgpipe.geometry import Box
@@ -450,6 +450,7 @@ class TestErrors:
         [
             (CorruptError("in.png: is truncated"), 1, "error: in.png: is truncated"),
             (OutputError("out.png: cannot write"), 1, "error: out.png: cannot write"),
+            (InputError("a\nb.png: is empty"), 1, "error: a\\nb.png: is empty"),
             (DeclarationError("odd: impossible"), 2, "error: odd: impossible"),
             (MemoryError(), 1, "error: the system gave no memory; lower --max-memory"),
             (OSError(28, "No space left"), 1, "error: the system refused: [Errno 28] No space"),
@@ -477,6 +478,14 @@ class TestErrors:
         engine.error = RuntimeError("boom")
         assert execute(["blur", "in.png", "-o", "out.png", "-v"]) == 70
         assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+    def test_permissions_of_the_input_are_those_of_opening_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The system may say beforehand that a file is not readable, and be wrong."""
+        imgpipe.write(np.zeros((4, 5, 3), np.uint8), tmp_path / "in.png")
+        monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("in.png"))
+        assert execute(["info", str(tmp_path / "in.png")]) == 0
 
     def test_reader_that_goes_away_is_none(self) -> None:
         command = [sys.executable, "-m", "imgpipe", "--help"]

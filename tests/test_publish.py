@@ -20,6 +20,7 @@ import imgpipe
 from imgpipe import publish
 from imgpipe.errors import OutputError
 from imgpipe.filters import invert
+from imgpipe.formats.folder import FolderTarget
 from imgpipe.publish import OutputFile
 
 as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
@@ -116,6 +117,18 @@ def test_a_bad_destination_is_named_with_what_to_do(
     with pytest.raises(OutputError, match=message) as caught:
         OutputFile(tmp_path / path)
     assert str(tmp_path / path) in str(caught.value)
+
+
+def test_a_working_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for begin in (OutputFile, lambda name: FolderTarget(name, ("mark",))):
+        with pytest.raises(OutputError, match=r"^o\.bin: .* the working folder is gone; change"):
+            begin("o.bin")
 
 
 KILLED = """

@@ -26,7 +26,7 @@ class InfoCommand(click.Command):
             name,
             context_settings=SETTINGS,
             params=[
-                click.Argument(["files"], nargs=-1, required=True, type=click.Path()),
+                click.Argument(["files"], nargs=-1, required=True, type=click.Path(readable=False)),
                 click.Option(["--json"], is_flag=True, help="Print a list of JSON objects."),
             ],
             short_help=summary,

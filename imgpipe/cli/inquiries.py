@@ -39,10 +39,10 @@ class CheckCommand(ChainCommand):
             context_settings=SETTINGS,
             params=[
                 *chain_options(metavar="FILTER"),
-                click.Argument(["image"], type=click.Path(), required=False),
+                click.Argument(["image"], type=click.Path(readable=False), required=False),
                 click.Option(
                     ["--seams"],
-                    type=click.Path(),
+                    type=click.Path(readable=False),
                     help="Write an image of the differing pixels to this file.",
                 ),
                 alpha_option(),

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from imgpipe.errors import ImgpipeError, UsageError
+from imgpipe.errors import ImgpipeError, InputError, OutputError, UsageError
 from imgpipe.refusals import refusal
 
 __all__ = ["HELP_WITH", "explain", "explain_output", "log_to_stderr", "printable", "say"]
@@ -40,6 +40,9 @@ def explain(error: Exception) -> int:
         more = f"\nTry '{_help_of(context)}' for help." if context else ""
         say(f"imgpipe: error: {error.format_message()}{more}")
         return error.exit_code
+    if isinstance(error, InputError | OutputError):  # of a file, whose name may have several lines
+        say("imgpipe: error: " + str(error).replace("\n", "\\n"))
+        return 1
     if isinstance(error, ImgpipeError):
         say(f"imgpipe: error: {error}")
         return 2 if isinstance(error, UsageError) else 1

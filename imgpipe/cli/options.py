@@ -171,11 +171,11 @@ class ChainText(_Type):
 def common_options() -> list[click.Parameter]:
     """Return the options of every command that makes an image."""
     return [
-        click.Argument(["input_"], metavar="INPUT", type=click.Path()),
+        click.Argument(["input_"], metavar="INPUT", type=click.Path(readable=False)),
         _option(
             "-o",
             "--output",
-            type=click.Path(),
+            type=click.Path(readable=False),
             required=True,
             help="Output file; its suffix selects the format. It may be the input. - is standard "
             "output, which gets a PNG.",
@@ -261,7 +261,7 @@ def common_options() -> list[click.Parameter]:
         ),
         _option(
             "--scratch",
-            type=click.Path(),
+            type=click.Path(readable=False),
             metavar="DIR",
             help="Folder of scratch files, which some chains and formats need. [default: that of "
             "the output]",
@@ -388,7 +388,7 @@ def _filter_option(
     if parameter.choices and parameter.kind is str:
         kind = click.Choice(parameter.choices)
     elif parameter.name in definition.operands:
-        kind = click.Path()
+        kind = click.Path(readable=False)
     words = f"{text}{bounds}".strip()
     return _named(FilterOption(names, type=kind, help=words, **settings), parameter)
 

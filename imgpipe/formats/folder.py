@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from imgpipe.errors import InputError, OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.origin import FileOrigin
-from imgpipe.publish import explained, hold, sweep, synced, temporary_beside
+from imgpipe.publish import explained, hold, resolved, sweep, synced, temporary_beside
 
 __all__ = ["FolderOrigin", "FolderPlace", "FolderTarget"]
 
@@ -111,7 +111,7 @@ class FolderTarget:
 
     def __init__(self, name: str, marks: tuple[str, ...]) -> None:
         self.name, self.size = name, 0
-        self._target = os.path.realpath(name)
+        self._target = resolved(name)
         self._working, self._fd = "", -1
         if os.path.lexists(self._target) and not _is_one_of(self._target, marks):
             raise OutputError(

@@ -319,5 +319,5 @@ def _fill(given: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(given, str) and given.startswith("0x"):
         return np.array(int(given, 16), f"u{dtype.itemsize}").view(dtype)[()]
     if isinstance(given, list | dict):
-        raise ValueError("its fill value is none")
+        raise TypeError("its fill value is none")
     return np.array(float(given) if isinstance(given, str) else given, dtype)[()]
