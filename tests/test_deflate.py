@@ -78,7 +78,7 @@ def test_large_pieces_of_a_narrow_window_join(spread: float) -> None:
 @pytest.mark.parametrize("size", [*range(1, 60), *range(65_500, 65_540), 262_144, 300_000])
 def test_pieces_of_any_size_join(size: int) -> None:
     piece = np.random.default_rng(size).integers(0, 3, size, np.uint8).data
-    for deflater in (deflate.by_isal_narrow, deflate.by_isal):
+    for deflater in (deflate.by_isal_narrow, deflate.by_isal_near, deflate.by_isal):
         joined = b"".join([*deflater(piece), *deflater(piece), deflate.LAST_BLOCK])
         assert zlib.decompress(joined, -15) == piece.tobytes() * 2
 
@@ -94,6 +94,8 @@ def test_every_process_deflates_to_the_same_bytes(
     kinds = {
         "by_isal_narrow:16000:narrow": narrow_pieces(),
         "by_isal_narrow:240:short": short_pieces(),
+        "by_isal_near:16000:near": narrow_pieces(),
+        "by_isal_near:64:nearest": wide_pieces(),
         "by_isal:64:wide": wide_pieces(),
     }
     for kind, pieces in kinds.items():

@@ -52,6 +52,7 @@ __all__ = [
     "adler32_combine",
     "by_isal",
     "by_isal_narrow",
+    "by_isal_near",
     "by_zlib",
     "stored",
     "stored_size",
@@ -70,6 +71,7 @@ PIECE = 255 << 10  # the most kilobytes that ISA-L's buffer always holds as one 
 _HASHED = 4  # bytes; with fewer there is no history, and with more than 16 the fault
 _REPEATS = 8  # of the lead
 _WINDOW_BITS = 1
+_NEAR_BITS = 12
 _END_LOOP = 24  # the most bytes, and some, that are left to the loop for the end
 _LENGTHS_ORDER = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15)
 _RUNS = {16: (3, 2), 17: (3, 3), 18: (11, 7)}  # how many at least, and in how many bits more
@@ -101,13 +103,18 @@ def by_zlib(level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> Deflate:
     return deflate
 
 
-def by_isal(data: memoryview) -> list[bytes]:
-    """Deflate by ISA-L with the window of 32 KB."""
-    deflater = isal_zlib.compressobj(1, zlib.DEFLATED, -15)
+def by_isal(data: memoryview, window_bits: int = 15) -> list[bytes]:
+    """Deflate by ISA-L with the window of 32 KB, or another."""
+    deflater = isal_zlib.compressobj(1, zlib.DEFLATED, -window_bits)
     parts = []
     for part in (data[:_HASHED], data[_HASHED:]):
         parts += [deflater.compress(part), deflater.flush(zlib.Z_SYNC_FLUSH)]
     return parts
+
+
+def by_isal_near(data: memoryview) -> list[bytes]:
+    """Deflate by ISA-L with a window of 4 KB: five rows of a tile of RGB."""
+    return by_isal(data, _NEAR_BITS)
 
 
 def by_isal_narrow(data: memoryview) -> list[bytes]:
