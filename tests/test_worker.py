@@ -19,7 +19,6 @@ import pytest
 
 import imgpipe
 from imgpipe.chains.decorator import filter
-from imgpipe.chains.definition import digest_of
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import buffers, jobs
 from imgpipe.engine.buffers import Buffers
@@ -322,8 +321,9 @@ def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
     """More of both than a worker keeps, asked for by many threads at once."""
     monkeypatch.setattr(jobs, "_jobs", Interrupted())
     monkeypatch.setattr(buffers, "_attached", Interrupted())
-    pickled = [pickle.dumps(("job", number)) for number in range(12)]
-    refs = [JobRef(digest_of(data), None, len(data), data) for data in pickled]
+    keys = [f"{number:016}" for number in range(12)]
+    pickled = [key.encode() + pickle.dumps(("job", int(key))) for key in keys]
+    refs = [JobRef(key, None, len(data), data) for key, data in zip(keys, pickled, strict=True)]
     here = Traits(shares_memory=True, shares_files=True, isolates=False)
     memory = [Buffers(1, 100, shared=True) for _ in range(12)]
     slots = [replace(one.slots[0], token=f"far-{n}") for n, one in enumerate(memory)]

@@ -197,9 +197,9 @@ class Crew:
             return False
         active.started = True
         apart = flow.reads or (flow.aside and not self._alone)
-        flow.start(self.wake if apart and not self._at_once else None)
         if flow.reads and not self._at_once:
-            self._warm_up(flow)
+            self._warm_up(flow)  # first: a reader may take long to import its library
+        flow.start(self.wake if apart and not self._at_once else None)
         return True
 
     @property

@@ -7,12 +7,12 @@ memory is shared, and keep it for the tasks to come. Workers of this process hav
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 import threading
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack
@@ -28,6 +28,7 @@ __all__ = ["Branch", "Job", "job_of", "must_travel", "published"]
 
 _KEPT = 8  # jobs of flows that go on at once
 _HERE = "here-"
+_KEY_BYTES = 16
 
 _jobs: dict[str, Job] = {}
 _lock = threading.Lock()  # several threads of a worker may work on several runs
@@ -106,16 +107,17 @@ def published(job: Job, traits: Traits, held: CleanupStack) -> JobRef:
     if not traits.isolates:
         ref = JobRef(f"{_HERE}{next(_numbers)}", None, 0)
         with _lock:
-            _jobs[ref.digest] = job
+            _jobs[ref.key] = job
         held.callback(_forget, ref)
         return ref
-    data = _pickled(job)
+    key = os.urandom(_KEY_BYTES // 2).hex()
+    data = key.encode() + _pickled(job)
     if not traits.shares_memory:
-        return JobRef(digest_of(data), None, len(data), data)
+        return JobRef(key, None, len(data), data)
     buffers = Buffers(1, len(data), shared=True)
     held.callback(buffers.close)
     buffers.slots[0].bytes()[: len(data)] = data
-    return JobRef(digest_of(data), buffers.slots[0], len(data))
+    return JobRef(key, buffers.slots[0], len(data))
 
 
 def job_of(ref: JobRef) -> Job:
@@ -126,16 +128,16 @@ def job_of(ref: JobRef) -> Job:
     WorkerError
         If the flow is over.
     """
-    job = _jobs.get(ref.digest)
+    job = _jobs.get(ref.key)
     if job is None:
-        data = ref.slot.bytes()[: ref.size] if ref.slot is not None else ref.data
-        if digest_of(bytes(data)) != ref.digest:  # the flow is over, and its memory another's
+        data = memoryview(ref.data if ref.slot is None else ref.slot.bytes())[: ref.size]
+        if data[:_KEY_BYTES] != ref.key.encode():  # the flow is over, and its memory another's
             raise WorkerError("the job of this task is gone")
-        job = pickle.loads(data)  # noqa: S301 - the parent of this very run wrote it
+        job = pickle.loads(data[_KEY_BYTES:])  # noqa: S301 - the parent of this very run wrote it
         with _lock:
             for old in [key for key in _jobs if not key.startswith(_HERE)][: 1 - _KEPT]:
                 del _jobs[old]
-            job = _jobs.setdefault(ref.digest, job)
+            job = _jobs.setdefault(ref.key, job)
     return job
 
 
@@ -154,7 +156,7 @@ def must_travel(stages: tuple[Stage, ...]) -> bytes:
 
 def _forget(ref: JobRef) -> None:
     with _lock:
-        _jobs.pop(ref.digest, None)
+        _jobs.pop(ref.key, None)
 
 
 def _pickled(job: Job) -> bytes:

@@ -160,10 +160,11 @@ class Decoding(NamedTuple):
 class JobRef(NamedTuple):
     """A reference to the job of a flow, which is pickled once.
 
-    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared.
+    The worker looks in `slot` for `size` bytes, or takes `data` where no memory is shared. They
+    begin with `key`, which no other job has.
     """
 
-    digest: str
+    key: str
     slot: Slot | None
     size: int
     data: bytes = b""
