@@ -274,22 +274,16 @@ def _children(pid: int) -> list[int]:
 def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, Any]:
     """Return a context whose processes come from a new fork server, and that server, running.
 
-    With `by_fork` the server is a fork of this process, if that has no other thread.
+    With `by_fork` the server is a fork of this process, which has no other thread.
     """
     global _server  # noqa: PLW0603 - a process being started has no other way to its server
     _server = _Server()
     _server.set_forkserver_preload(preload)
-    # The server of later versions wants a key as well, and will be a new interpreter there.
-    if by_fork and sys.version_info < (3, 14) and _threads() == 1:
+    if by_fork:
         _fork(_server, preload)
     else:
         _server.ensure_running()
     return _Context(), _server
-
-
-def _threads() -> int:
-    """Return how many threads this process has, those of C libraries included."""
-    return len(os.listdir("/proc/self/task"))
 
 
 def _fork(server: Any, preload: list[str]) -> None:

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
-import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import types
-import warnings
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import SemLock
 from typing import Any
 
+from imgpipe.executors.processes.tracker import fork_the_tracker, may_fork, revive_the_tracker
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["SAFE_PATH", "Server", "fork_now", "launching", "revive_the_tracker"]
+__all__ = ["SAFE_PATH", "Server", "fork_now", "launching"]
 
 _HERE = "imgpipe.executors.processes"
 _OF_USE = ("imgpipe.engine.worker", "imgpipe.filters.", "imgpipe.formats.", "imgpipe.kernels.")
 SAFE_PATH = "PYTHONSAFEPATH"
 """A variable of the environment that is set while a process is started."""
-
-
-_log = logging.getLogger("imgpipe")
 
 
 class Server:
@@ -46,6 +39,10 @@ class Server:
     def __init__(self, *, by_fork: bool) -> None:
         self._users = 0
         keep_numbers_taken()
+        by_fork = by_fork and may_fork()
+        if by_fork:
+            with _signals_held_back():
+                fork_the_tracker()
         with launching():
             self.context, self._forkserver = _context(by_fork=by_fork)
 
@@ -101,12 +98,11 @@ class _Launch:
 
     lock = threading.RLock()
     main: types.ModuleType | None = None  # what was hidden
-    tracker: int | None = None  # process id of the resource tracker
 
 
 def _after_fork() -> None:
     """Set right what another thread was about when this process was forked."""
-    _Launch.lock, _Launch.tracker = threading.RLock(), None
+    _Launch.lock = threading.RLock()
     if _Launch.main is not None:
         sys.modules["__main__"], _Launch.main = _Launch.main, None
     Server.forget()
@@ -148,33 +144,6 @@ def _preloaded() -> list[str]:
     """Return the modules that the fork server imports: what workers need of all loaded here."""
     needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
     return [f"{_HERE}.preload_first", *needed, f"{_HERE}.startup", f"{_HERE}.preload_last"]
-
-
-def revive_the_tracker() -> None:
-    """Start the resource tracker again if somebody ended it, and tell it what it had known.
-
-    Otherwise it prints a traceback for every semaphore that is given back later.
-    """
-    tracker: Any = resource_tracker._resource_tracker
-    with _Launch.lock:
-        if getattr(tracker, "_fd", None) is None:
-            resource_tracker.ensure_running()
-        elif not tracker._check_alive():
-            _log.warning("the resource tracker of multiprocessing was killed; a new one is started")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it says the same, less plainly
-                resource_tracker.ensure_running()
-        if _Launch.tracker not in (None, tracker._pid):
-            with contextlib.suppress(OSError):  # killed again
-                _tell_the_tracker()
-        _Launch.tracker = tracker._pid
-
-
-def _tell_the_tracker() -> None:
-    """Tell a new resource tracker of all semaphores that there are."""
-    for one in gc.get_objects():
-        if issubclass(type(one), SemLock) and one._semlock.name is not None:
-            resource_tracker.register(one._semlock.name, "semaphore")
 
 
 @contextlib.contextmanager
