@@ -81,7 +81,7 @@ def test_a_run_that_fills_its_plan_takes_a_third_of_it_at_least_and_never_more(
         "imgpipe.cli.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *command.split(), "-q"],
+        [sys.executable, "-c", code, *command.split()],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr

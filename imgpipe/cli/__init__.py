@@ -15,6 +15,8 @@ Nothing is imported before it is needed: help comes without NumPy.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import os
 import sys
@@ -30,20 +32,36 @@ _COMPLETE = "_IMGPIPE_COMPLETE"
 
 
 def main() -> int:
-    """Run the command that this process was started with; return its exit code."""
+    """Run the command that this process was started with; return its exit code, in any case."""
+    code: int | None = None
+    atexit.register(lambda: _end(code))  # first, and so the last that is called
     try:
         fill_in_streams()
         with crashes.told():
             signals.install()
-            return execute(sys.argv[1:])
+            code = execute(sys.argv[1:])
     except signals.Signalled as stop:
         from imgpipe.cli.messages import say  # noqa: PLC0415
 
         say(f"imgpipe: {stop}")
-        return stop.exit_code
+        code = stop.exit_code
     finally:
         signals.ignore()  # all that is left is the end of the interpreter
-        gc.freeze()  # which need not look for garbage
+    return code
+
+
+def _end(code: int | None) -> None:
+    """End the process, once threads have ended and all functions of `atexit` have been called.
+
+    The interpreter would still take itself and every library apart, which takes longer than many
+    an image.
+    """
+    if code is None:  # an exception ends it
+        return
+    with contextlib.suppress(Exception):  # the interpreter fails in the same way, and tells
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def execute(args: Sequence[str]) -> int:

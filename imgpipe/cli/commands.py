@@ -366,7 +366,7 @@ def _make_image(
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
         fork_early(chain or (), input_, jobs, options["executor"])
-    control = Control()
+    control = Control(samples_memory=not quiet)  # nobody is told
     ends = standard_input(input_), standard_output(output)
     plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
         partial(plan_run, ends[0], chain, ends[1]), partial(run, ends[0], chain, ends[1])

@@ -11,9 +11,16 @@ __all__ = ["Control"]
 
 
 class Control:
-    """The handle of one run for other threads."""
+    """The handle of one run for other threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    samples_memory : bool, default True
+        Have the report tell the memory that the run takes. To sample it takes time as well.
+    """
+
+    def __init__(self, *, samples_memory: bool = True) -> None:
+        self.samples_memory = samples_memory
         self.progress = 0.0
         self._stopped = threading.Event()
         self._wake: Callable[[], None] = lambda: None

@@ -178,6 +178,7 @@ def _staffed(
             executor = executor or held.enter_context(started(choice, workers))
             observer = held.enter_context(options.observed())
             watched = watched or bool(options.on_event) or options.progress
+            watched = watched and control.samples_memory
             tally = held.enter_context(Tally(executor, control, observer, watched=watched))
         run_of = partial(
             Run,

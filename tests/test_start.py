@@ -1,0 +1,66 @@
+"""Start and end of a command: the processes that it starts, and the modules that it imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+COMMAND = "import sys; from imgpipe.cli import main; code = main()\n"
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """An image that is worth a pool of workers."""
+    np.save(tmp_path / "in.npy", np.zeros((1500, 1500), np.uint8))
+    return tmp_path
+
+
+def command(args: str, folder: Path, *, before: str = "", after: str = "") -> str:
+    """Run a command between other code; return what it prints."""
+    code = f"{before}\n{COMMAND}{after}\nsys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args.split()],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 14),
+    reason="helper processes are new interpreters",
+)
+def test_all_processes_of_a_command_are_forks_of_it(large: Path) -> None:
+    """Another interpreter would import everything once more."""
+    before = (
+        "import multiprocessing.util, os\n"
+        "multiprocessing.util.spawnv_passfds = lambda *_: os._exit(9)\n"
+    )
+    after = "from multiprocessing import resource_tracker as it; print(it._resource_tracker._pid)"
+    assert int(command("invert in.npy -o out.npy -j 2 -q", large, before=before, after=after))
+    assert np.load(large / "out.npy").min() == 255
+
+
+def test_the_end_of_a_command_leaves_out_nothing_that_others_have_registered(large: Path) -> None:
+    (large / "own.py").write_text(
+        "import atexit, threading\n"
+        "def late():\n"
+        "    threading.main_thread().join()\n"
+        "    print('a thread')\n"
+        "threading.Thread(target=late).start()\n"
+        "atexit.register(print, 'registered', end='')\n"
+        "def same(chunk):\n"
+        "    return chunk\n"
+    )
+    printed = command("run own.py:same in.npy -o out.npy --halo 0 --dry-run -q", large)
+    assert printed.endswith("a thread\nregistered")
+
+
+def test_a_quiet_command_does_not_sample_its_memory(large: Path) -> None:
+    before = "import imgpipe.machine; imgpipe.machine.PeakMemory = None"
+    command("invert in.npy -o out.npy -j 1 -q", large, before=before)
+    assert (large / "out.npy").exists()
