@@ -1,7 +1,5 @@
 """Fuzzing: valid small files of every format, mutated, each read by a supervised process.
 
-The bytes of a format that is a folder are the pickled files of the folder, of which one is mutated.
-
 ``python tests/fuzz.py --count 100000 --seed 1 --format tiff`` tries any number by hand. Every
 outcome must be an image or one of imgpipe's errors in one line, within limits of time and memory.
 A decoder that crashes or hangs takes the process that reads, and a new one goes on.
@@ -11,16 +9,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
+import functools
 import io
+import json
 import logging
+import math
 import os
-import pickle
-import re
 import resource
 import struct
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
@@ -41,7 +42,7 @@ from imgpipe.formats.ends import Reading
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.opening import contents_of, open_source
-from imgpipe.formats.origin import MemoryOrigin, Origin
+from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.formats.rows import decode
 from imgpipe.registry import FORMATS
 
@@ -51,8 +52,6 @@ MEGABYTES = 250
 """The memory that one file may take beside what the process had."""
 MOST_PIXELS = 1 << 20
 _FRAMES = 3
-_FOLDERS = tuple(FORMATS[name].suffixes[0] for name in FORMATS.built_in if FORMATS[name].marks)
-_VALUES = (b"0", b"-1", b"3", b"2147483648", b"1e999", b"null", b'"x"', b"[]", b"[1, 2]", b"{}")
 _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
@@ -70,12 +69,35 @@ class Outcome(NamedTuple):
 
 # --- files ---------------------------------------------------------------------------------
 
+Content = bytes | dict[str, bytes]
+"""The bytes of a file, or those of each file in a folder."""
 
-def samples(name: str) -> list[bytes]:
+
+@functools.cache
+def samples(name: str) -> list[Content]:
     """Return valid small files of a format, of several kinds."""
-    made = [*_written(name), *_MORE.get(name, list)()]
+    more: list[Content] = [*_MORE.get(name, list)()]
+    made = [*_written(name), *_folders(name), *more]
     assert made, f"{name}: there is no sample"
     return made
+
+
+def put(path: Path, content: Content) -> None:
+    """Write a file or a folder."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+        return
+    for name, data in content.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+
+
+def content_of(path: Path) -> Content:
+    """Return what `put` writes."""
+    if path.is_file():
+        return path.read_bytes()
+    parts = sorted(each for each in path.rglob("*") if each.is_file())
+    return {str(each.relative_to(path)): each.read_bytes() for each in parts}
 
 
 def _noise(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -99,6 +121,45 @@ def _written(name: str) -> Iterator[bytes]:
             pixels = _noise(23, 29, layout.channels, dtype=dtype)
             imgpipe.write(pixels, out, alpha=layout.alpha, **meant)
             yield out.getvalue()
+
+
+def _folders(name: str) -> Iterator[Content]:
+    """Yield a folder for each of some options of a format whose images are folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        for at, options in enumerate(_SAVES.get(name, ())):
+            path = Path(folder, f"{at}{FORMATS[name].suffixes[0]}")
+            imgpipe.write(_noise(23, 29, 3), path, save=options)
+            yield content_of(path)
+
+
+def _arrays() -> list[Content]:
+    """Return arrays that the package zarr has to decode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import zarr
+
+        made: list[Content] = []
+        for options in (
+            {"filters": zarr.codecs.TransposeCodec(order=(2, 1, 0))},
+            {"compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
+        ):
+            with tempfile.TemporaryDirectory() as folder:
+                zarr.create_array(
+                    f"{folder}/a.zarr", data=_noise(23, 29, 3), chunks=(16, 16, 3), **options
+                )
+                made.append(content_of(Path(folder, "a.zarr")))
+    return made
+
+
+_SAVES: dict[str, list[dict[str, Any]]] = {
+    "zarr": [
+        {"tile": 16},
+        {"tile": 16, "shard": 32, "pyramid": True},
+        {"tile": 32, "compression": "gzip"},
+        {"tile": 16, "compression": "blosc", "pyramid": True},
+        {"tile": 16, "compression": "none"},
+    ]
+}
 
 
 def _pillow(form: str, **options: object) -> bytes:
@@ -153,26 +214,7 @@ def _heifs() -> list[bytes]:
     return [out.getvalue()]
 
 
-def _zarrs() -> list[bytes]:
-    made = []
-    for options in ({}, {"compression": "blosc"}, {"compression": "gzip"}, {"shard": 16}):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "a.zarr")
-            imgpipe.convert(_array(_noise(24, 32, 3)), path, save={"tile": 16, **options})
-            parts = sorted(one for one in path.rglob("*") if one.is_file())
-            made.append(
-                pickle.dumps({str(one.relative_to(path)): one.read_bytes() for one in parts})
-            )
-    return made
-
-
-def _array(pixels: np.ndarray) -> io.BytesIO:
-    out = io.BytesIO()
-    np.save(out, pixels)
-    return out
-
-
-_MORE: dict[str, Callable[[], list[bytes]]] = {
+_MORE: dict[str, Callable[[], list[Any]]] = {
     "png": lambda: [
         _pillow("PNG", dpi=(300, 300), icc_profile=b"x" * 200),
         _animated("PNG"),
@@ -187,7 +229,11 @@ _MORE: dict[str, Callable[[], list[bytes]]] = {
     "avif": lambda: [_animated("AVIF")],
     "gif": lambda: [_animated("GIF"), _pillow("GIF", interlace=1)],
     "heif": _heifs,
-    "zarr": _zarrs,
+    "zarr": _arrays,
+    "jpeg2000": lambda: [
+        _pillow("JPEG2000", tile_size=(16, 32), num_resolutions=3, irreversible=True),
+        _pillow("JPEG2000", no_jp2=True),
+    ],
     "bmp": lambda: [_pillow("BMP")],
     "tga": lambda: [_pillow("TGA", compression="tga_rle")],
 }
@@ -262,48 +308,69 @@ def _twice(rng: np.random.Generator, data: bytes, _: bytes) -> bytes:
 _MUTATIONS = (_flips, _flips, _bytes, _cut, _splice, _field, _field, _nudge, _without, _twice)
 
 
-def cases(name: str, seed: int, count: int) -> Iterator[bytes]:
+def _mutated_folder(rng: np.random.Generator, parts: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a folder with one of its files mutated, or gone; half the time one that declares."""
+    names = sorted(parts)
+    declaring = [name for name in names if name.endswith(".json")]
+    chosen = declaring if declaring and rng.integers(2) else names
+    name, other = (chosen[int(rng.integers(len(chosen)))] for _ in range(2))
+    if rng.integers(20) == 0:
+        return {one: data for one, data in parts.items() if one != name}
+    if name in declaring and rng.integers(3):
+        return {**parts, name: _mutated_json(rng, parts[name])}
+    return {**parts, name: mutated(rng, parts[name], parts[other])}
+
+
+def _mutated_json(rng: np.random.Generator, data: bytes) -> bytes:
+    """Return JSON with one or two of its values, at any depth, set to something else."""
+    made = {"": json.loads(data)}
+    for _ in range(int(rng.integers(1, 3))):
+        places = list(_places(made))
+        holder, key = places[int(rng.integers(len(places)))]
+        if rng.integers(8) == 0 and holder is not made:
+            del holder[key]
+        else:
+            holder[key] = copy.deepcopy(_VALUES[int(rng.integers(len(_VALUES)))])
+    return json.dumps(made[""]).encode()
+
+
+def _places(made: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield each list or dictionary with each of its keys."""
+    for key in list(range(len(made)) if isinstance(made, list) else made):
+        yield made, key
+        if isinstance(made[key], list | dict):
+            yield from _places(made[key])
+
+
+_VALUES = (None, True, 0, 1, -1, 7, 0.5, 1e308, math.nan, 1 << 20, 1 << 40, 1 << 70, "", "x", "1",
+           "../a", "\ud800", [], [1], [1, 1, 1], [16, 16, 3], {}, {"name": "zstd"})  # fmt: skip
+
+
+def cases(name: str, seed: int, count: int) -> Iterator[Content]:
     """Yield mutated files of a format, the same ones for the same seed."""
     valid = samples(name)
-    change = _folder_mutated if FORMATS[name].marks else mutated
     rng = np.random.default_rng((seed, *name.encode()))
     for at in range(count):
-        other = valid[int(rng.integers(len(valid)))]
-        yield change(rng, valid[at % len(valid)], other)
-
-
-def _folder_mutated(rng: np.random.Generator, data: bytes, other: bytes) -> bytes:
-    """Return the files of a folder with one of them mutated, often a declaration, or missing."""
-    parts, others = pickle.loads(data), pickle.loads(other)
-    names = sorted(parts)
-    declared = [name for name in names if name.endswith(".json")]
-    chosen = declared if rng.integers(2) else names
-    name = chosen[int(rng.integers(len(chosen)))]
-    if rng.integers(20) == 0:
-        del parts[name]
-    elif name in declared and rng.integers(3):
-        parts[name] = _declared_otherwise(rng, parts[name])
-    else:
-        parts[name] = mutated(rng, parts[name], others.get(name, b""))
-    return pickle.dumps(parts)
-
-
-def _declared_otherwise(rng: np.random.Generator, data: bytes) -> bytes:
-    """Set one of the numbers, texts and names in JSON to another value."""
-    found = list(re.finditer(rb'-?\d+(\.\d+)?|"\w*"', data))
-    chosen = found[int(rng.integers(len(found)))]
-    value = _VALUES[int(rng.integers(len(_VALUES)))]
-    return data[: chosen.start()] + value + data[chosen.end() :]
+        one, other = valid[at % len(valid)], valid[int(rng.integers(len(valid)))]
+        if isinstance(one, bytes):
+            assert isinstance(other, bytes)
+            yield mutated(rng, one, other)
+        else:
+            yield _mutated_folder(rng, one)
 
 
 # --- in the process that reads ---------------------------------------------------------------
 
 
-def read(name: str, data: bytes) -> Outcome:
-    """Read a file as imgpipe does: its description, then every one of its first frames."""
+def read(name: str, data: bytes | str) -> Outcome:
+    """Read a file as imgpipe does: its description, then every one of its first frames.
+
+    The data are the bytes of a file, or the path of a folder.
+    """
     before = _limited()
+    origin = FolderOrigin(name, data) if isinstance(data, str) else MemoryOrigin(data, name)
     try:
-        with _log_watched() as said, _origin(name, data) as origin:
+        with _log_watched() as said:
             outcome = _read(origin)
         unclear = [text for text in said if not _is_clear(name, text)]
         outcome = Outcome("unclear warning", unclear[0]) if unclear else outcome
@@ -318,21 +385,7 @@ def read(name: str, data: bytes) -> Outcome:
     return Outcome("too much memory", f"{grown} MB") if grown > MEGABYTES else outcome
 
 
-@contextlib.contextmanager
-def _origin(name: str, data: bytes) -> Iterator[Origin]:
-    """Give the origin of a file; of a folder, whose files are written meanwhile."""
-    if not name.endswith(_FOLDERS):
-        yield MemoryOrigin(data, name)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for part, content in pickle.loads(data).items():
-            path = Path(folder, part)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        yield FolderOrigin(name, folder)
-
-
-def _read(origin: Origin) -> Outcome:
+def _read(origin: MemoryOrigin | FolderOrigin) -> Outcome:
     found: Contents = contents_of(origin)
     for page in range(min(found.frames, _FRAMES)):
         source = open_source(origin, Reading(MOST_PIXELS, page=page))
@@ -396,10 +449,12 @@ class Reader:
 
     def __init__(self) -> None:
         self._pool = ProcessExecutor(1)
+        self._folder = tempfile.TemporaryDirectory()
 
-    def read(self, name: str, data: bytes, seconds: float = SECONDS) -> Outcome:
-        """Return the outcome of a file."""
-        future = self._pool.submit(read, name, data)
+    def read(self, name: str, data: Content, seconds: float = SECONDS) -> Outcome:
+        """Return the outcome of a file or a folder."""
+        given = data if isinstance(data, bytes) else self._written(name, data)
+        future = self._pool.submit(read, name, given)
         try:
             return future.result(seconds)
         except TooLate:
@@ -408,11 +463,21 @@ class Reader:
         except BrokenExecutor:
             return Outcome("crash", self._pool.rebuild(future).reason.partition("\n")[0])
 
+    def _written(self, name: str, content: Content) -> str:
+        """Return the path of a folder with this content, which replaces the last one."""
+        path = Path(self._folder.name, name)
+        for each in path.rglob("*"):  # folders in it may stay: to remove them takes long
+            if each.is_file():
+                each.unlink()
+        put(path, content)
+        return str(path)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
+        self._folder.cleanup()
 
 
 def main() -> int:
@@ -432,10 +497,10 @@ def main() -> int:
                 seen[outcome.kind] += 1
                 if not outcome.good:
                     bad += 1
-                    print(f"{form} {at}: {outcome.kind}: {outcome.text}", flush=True)
+                    print(f"{form} {at}: {outcome.kind}: {outcome.text!a}", flush=True)
                     if given.keep:
                         os.makedirs(given.keep, exist_ok=True)
-                        Path(given.keep, f"{given.seed}-{at}-{name}").write_bytes(data)
+                        put(Path(given.keep, f"{given.seed}-{at}-{name}"), data)
             seconds = time.monotonic() - began
             print(f"{form}: {dict(seen)} in {seconds:.1f} s", flush=True)
     return bool(bad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import resource
 import struct
 import sys
@@ -23,10 +24,11 @@ from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.formats import codecs
 from imgpipe.formats.choosing import loaded
 from imgpipe.registry import FORMATS
+from imgpipe.testing.files import parts_of
 from tests.conftest import noise
-from tests.fuzz import samples
+from tests.fuzz import Content, content_of, put, samples
 
-READ = [name for name in FORMATS.built_in if not FORMATS[name].marks]  # others are folders
+READ = list(FORMATS.built_in)
 WRITTEN = [name for name in READ if loaded(name).write is not None]
 OLD = b"the old file"
 
@@ -39,8 +41,27 @@ def path_in(folder: Path, name: str, stem: str = "in") -> Path:
 def source(name: str, tmp_path: Path) -> Path:
     """A small valid file."""
     path = path_in(tmp_path, name)
-    path.write_bytes(samples(name)[0])
+    put(path, samples(name)[0])
     return path
+
+
+def old(name: str) -> Content:
+    """Return what was at the output before."""
+    return {FORMATS[name].marks[0]: OLD} if FORMATS[name].marks else OLD
+
+
+def cut(content: Content, part: float) -> Iterator[Content]:
+    """Yield a file that is cut short; a folder for each of its files that is."""
+    if isinstance(content, bytes):
+        yield content[: int(part * len(content))]
+        return
+    for name, data in list(content.items())[-3:]:
+        yield {**content, name: data[: int(part * len(data))]}
+
+
+def names_its(path: Path, text: str) -> bool:
+    """Whether an error begins with a file, or with a file in a folder."""
+    return text.startswith((f"{path}: ", f"{path}/"))
 
 
 def picture(name: str, rows: int = 110, columns: int = 90) -> Any:
@@ -72,7 +93,7 @@ def must_fail(path: Path, kind: type[ImgpipeError] = InputError, says: str = "^"
     ):
         with pytest.raises(kind, match=says) as caught:
             use()
-        assert str(caught.value).startswith(f"{path}: ")
+        assert names_its(path, str(caught.value))
         assert "\n" not in str(caught.value)
     assert os.listdir(out.parent) == [out.name]
     assert out.read_bytes() == OLD
@@ -80,20 +101,21 @@ def must_fail(path: Path, kind: type[ImgpipeError] = InputError, says: str = "^"
 
 @pytest.mark.parametrize("name", READ)
 def test_truncated(name: str, source: Path) -> None:
-    data = source.read_bytes()
+    content = content_of(source)
     for part in (0.1, 0.5, 0.9):
-        source.write_bytes(data[: int(part * len(data))])
-        must_fail(source)
+        for each in cut(content, part):
+            put(source, each)
+            must_fail(source)
 
 
 @pytest.mark.parametrize("name", READ)
 def test_one_line_on_the_terminal(
     name: str, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    put(source, next(cut(content_of(source), 2 / 3)))
     assert execute(["invert", str(source), "-o", str(tmp_path / "out.npy"), "-j", "1"]) == 1
     said = capfd.readouterr().err
-    assert said.startswith(f"imgpipe: error: {source}: ")
+    assert names_its(source, said.removeprefix("imgpipe: error: "))
     assert said.count("\n") == 1
     assert os.listdir(tmp_path) == [source.name]
 
@@ -142,7 +164,14 @@ def after(mark: bytes, skipped: int, new: bytes) -> Callable[[bytes], bytes]:
     return lambda data: at(data.index(mark) + len(mark) + skipped, new)(data)
 
 
-HUGE = {  # rows and columns that the rest of the file does not have; within the limit of pixels
+def in_part(name: str, change: Callable[[bytes], bytes]) -> Callable[[dict[str, bytes]], Content]:
+    """Change a file of a folder."""
+    return lambda content: {**content, name: change(content[name])}
+
+
+HUGE: dict[
+    str, Callable[[Any], Content]
+] = {  # rows and columns that the rest of the file does not have; within the limit of pixels
     "png": in_ihdr(16, struct.pack(">II", 60000, 60000)),
     "jpeg": after(b"\xff\xc0", 3, struct.pack(">HH", 60000, 60000)),
     "tiff": lambda data: tag(256, 60000)(tag(257, 60000)(data)),
@@ -152,6 +181,8 @@ HUGE = {  # rows and columns that the rest of the file does not have; within the
     "npy": replaced(b"(23, 29", b"(60000, 60000"),
     "gif": at(6, struct.pack("<HH", 60000, 60000)),
     "qoi": at(4, struct.pack(">II", 60000, 60000)),
+    "jpeg2000": after(b"\xff\x51", 4, struct.pack(">II", 60000, 60000)),
+    "zarr": in_part("0/zarr.json", lambda data: re.sub(rb"1,\s*16,\s*16", b"1,30000,30000", data)),
     "avif": after(b"ispe", 4, struct.pack(">II", 60000, 60000)),
     "heif": after(b"ispe", 4, struct.pack(">II", 60000, 60000)),
 }
@@ -160,7 +191,7 @@ HUGE = {  # rows and columns that the rest of the file does not have; within the
 @pytest.mark.parametrize("name", HUGE)
 def test_a_header_that_lies_about_the_size(name: str, source: Path) -> None:
     """Nothing that the header promises is believed before the file was looked at."""
-    source.write_bytes(HUGE[name](source.read_bytes()))
+    put(source, HUGE[name](content_of(source)))
     with pytest.raises(ImgpipeError, match=f"^{source}: "):
         imgpipe.run(
             source, "invert", source.parent / "out.npy", executor="serial", max_memory="400M"
@@ -168,7 +199,7 @@ def test_a_header_that_lies_about_the_size(name: str, source: Path) -> None:
     assert os.listdir(source.parent) == [source.name]
 
 
-UNKNOWN = {  # compressions that nobody knows
+UNKNOWN: dict[str, Callable[[Any], Content]] = {  # compressions that nobody knows
     "png": in_ihdr(26, b"\x07"),
     "jpeg": replaced(b"\xff\xc0", b"\xff\xc3"),
     "tiff": tag(259, 12345),
@@ -177,12 +208,14 @@ UNKNOWN = {  # compressions that nobody knows
     "webp": replaced(b"VP8", b"VP7"),
     "avif": replaced(b"av01", b"av77"),
     "heif": replaced(b"hvc1", b"hvc7"),
+    "jpeg2000": after(b"\xff\x52", 11, b"\x07"),  # of wavelets
+    "zarr": in_part("0/zarr.json", replaced(b'"zstd"', b'"zzzz"')),
 }
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_an_unknown_compression(name: str, source: Path) -> None:
-    source.write_bytes(UNKNOWN[name](source.read_bytes()))
+    put(source, UNKNOWN[name](content_of(source)))
     must_fail(source)
 
 
@@ -229,12 +262,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
 def test_a_full_disk(name: str, tmp_path: Path) -> None:
     given, out = tmp_path / "in.npy", path_in(tmp_path, name, "out")
     np.save(given, picture(name))
-    out.write_bytes(OLD)
+    put(out, old(name))
     with files_of_at_most(2000), pytest.raises(OutputError) as caught:
         imgpipe.run(given, Chain(()), out, executor="serial", chunk=50)
     assert "\n" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == sorted([given.name, out.name])
-    assert out.read_bytes() == OLD
+    assert content_of(out) == old(name)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -249,15 +282,15 @@ def test_two_runs_to_the_same_output_at_once(name: str, tmp_path: Path) -> None:
         if not begun:
             begun.append(event)
             imgpipe.run(tmp_path / "two.npy", Chain(()), out, executor="serial")
-            begun.append(out.read_bytes())
+            begun.append(content_of(out))
 
     imgpipe.run(tmp_path / "one.npy", Chain(()), out, executor="serial", on_event=meanwhile)
-    made = out.read_bytes()
+    made = content_of(out)
     assert sorted(os.listdir(tmp_path)) == sorted(["one.npy", "two.npy", out.name])
     for stem, expected in (("one", made), ("two", begun[1])):
         alone = path_in(tmp_path, name, "alone")
         imgpipe.run(tmp_path / f"{stem}.npy", Chain(()), alone, executor="serial")
-        assert alone.read_bytes() == expected
+        assert content_of(alone) == expected
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -266,7 +299,7 @@ def test_the_output_may_be_the_input(name: str, tmp_path: Path) -> None:
     imgpipe.write(picture(name), path)
     imgpipe.run(path, "invert", other, executor="serial", chunk=50)
     imgpipe.run(path, "invert", path, executor="serial", chunk=50)
-    assert path.read_bytes() == other.read_bytes()
+    assert content_of(path) == content_of(other)
     assert sorted(os.listdir(tmp_path)) == sorted([path.name, other.name])
 
 
@@ -277,18 +310,19 @@ def test_the_output_may_be_the_input(name: str, tmp_path: Path) -> None:
 def test_an_input_that_shrinks_while_it_is_read(name: str, tmp_path: Path) -> None:
     path, out = path_in(tmp_path, name), tmp_path / "out.npy"
     imgpipe.write(picture(name, 400, 300), path)
-    expected, size = imgpipe.read(path), path.stat().st_size
+    expected, files = imgpipe.read(path), parts_of(path)
     begun: list[Any] = []
 
     def shrink(event: Any) -> None:
         if not begun:
             begun.append(event)
-            os.truncate(path, size // 3)
+            for each, data in files.items():
+                os.truncate(each, len(data) // 3)
 
     given: dict[str, Any] = {"executor": "serial", "chunk": 50, "on_event": shrink}
     told = failure(lambda: imgpipe.run(path, Chain(()), out, **given))
     if told:
-        assert told.startswith(f"{path}: ")
+        assert names_its(path, told)
         assert "\n" not in told
         assert os.listdir(tmp_path) == [path.name]
     else:  # all of it had been read

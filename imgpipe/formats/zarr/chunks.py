@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError, InputError
+from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.origin import size_of
 from imgpipe.formats.zarr.codecs import CODEC_ERRORS
@@ -82,7 +83,7 @@ def _chunks(
             for at, data in _coded(file, array, number, region):
                 yield at, array.coding.decoded(data, array.chunk, array.dtype)
         except CODEC_ERRORS as error:
-            reason = str(error).partition("\n")[0]
+            reason = reason_of(error)
             raise CorruptError(
                 f"{part.name}: the file is damaged: {reason}; get a fresh copy"
             ) from error
@@ -128,7 +129,7 @@ def _by_zarr(origin: FolderOrigin, array: Array, region: Region) -> Pixels:
     try:
         return np.asarray(opened[region]).astype(array.dtype, copy=False)
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         raise CorruptError(
             f"{origin.name}: the file is damaged ({reason}); get a fresh copy"
         ) from error
@@ -152,7 +153,7 @@ def open_by_zarr(origin: FolderOrigin, array: Array) -> zarr.Array[Any]:
     try:
         return zarr.open_array(os.path.join(origin.path, array.path), mode="r", zarr_format=3)
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         raise FormatError(
             f"{origin.name}: zarr does not read its codecs, {array.codecs} ({reason}); "
             "rewrite it with zstd or blosc"

@@ -12,6 +12,7 @@ import numpy as np
 
 from imgpipe.admission import type_refusal
 from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.zarr.codecs import Coding
 from imgpipe.formats.zarr.shards import CODEC, Sharding
@@ -26,13 +27,22 @@ __all__ = [
     "of_damage",
 ]
 
-of_damage = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+of_damage = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 """Errors of a declaration that lacks something."""
 
 _MARK = "zarr.json"
 _LARGEST = 1 << 24  # bytes of a declaration
 _MOST_OVERSIZE = 4  # times the array, of a chunk
 _LEAST_OVERSIZE = 1 << 26  # values
+_LONGEST = 60  # letters of a word of a file in a message
 _TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float16", "float32", "float64", "bool", "complex64", "complex128")  # fmt: skip
 _MICROMETRES = {
@@ -182,7 +192,7 @@ def multiscale_of(made: dict[str, Any], origin: FolderOrigin) -> Multiscale:
         )
     try:
         image = images[0]
-        axes = tuple(str(axis["name"]) for axis in image["axes"])
+        axes = tuple(_word(axis["name"]) for axis in image["axes"])
         units = tuple(_MICROMETRES.get(axis.get("unit")) for axis in image["axes"])
         whole = _scale(image, len(axes))
         datasets = tuple(
@@ -213,7 +223,9 @@ def _scale(given: dict[str, Any], axes: int) -> tuple[float, ...]:
 def _within(path: Any) -> str:
     """Return the folder of a level; a `ValueError` if it is not in that of the image."""
     parts = str(path).strip("/").split("/")
-    if not isinstance(path, str) or path.startswith("/") or {"", ".", ".."} & set(parts):
+    if not isinstance(path, str) or not path.isprintable() or path.startswith("/"):
+        raise ValueError
+    if {"", ".", ".."} & set(parts):
         raise ValueError
     return "/".join(parts) + "/"
 
@@ -231,7 +243,7 @@ def array_of(made: dict[str, Any], origin: FolderOrigin, path: str = "") -> Arra
     try:
         return _array(made, origin.name, path)
     except of_damage as error:
-        reason = f"{path}{_MARK} declares no array ({error or type(error).__name__})"
+        reason = f"{path}{_MARK} declares no array ({reason_of(error)})"
         raise damaged(origin, path, reason) from None
 
 
@@ -240,6 +252,11 @@ def _array(made: dict[str, Any], name: str, path: str) -> Array:
         raise ValueError("it is of another kind")
     dtype = _dtype(made["data_type"], name)
     shape = _lengths(made["shape"])
+    if made.get("storage_transformers"):
+        raise FormatError(
+            f"{name}: uses storage transformers, which imgpipe does not read; rewrite it by zarr "
+            "without them"
+        )
     grid, keys = made["chunk_grid"], made["chunk_key_encoding"]
     if grid["name"] != "regular" or keys["name"] not in ("default", "v2"):
         raise FormatError(
@@ -252,7 +269,8 @@ def _array(made: dict[str, Any], name: str, path: str) -> Array:
     if separator not in ("/", "."):
         raise ValueError("its separator is none")
     chunk, coding, sharding, names = _codecs(made["codecs"], file)
-    if math.prod(chunk) > max(_LEAST_OVERSIZE, _MOST_OVERSIZE * math.prod(shape)):
+    decoded = chunk if coding is not None else file
+    if math.prod(decoded) > max(_LEAST_OVERSIZE, _MOST_OVERSIZE * math.prod(shape)):
         raise ValueError("its chunks are far larger than the array")
     axes = made.get("dimension_names") or ()
     return Array(
@@ -267,7 +285,7 @@ def _array(made: dict[str, Any], name: str, path: str) -> Array:
         coding,
         sharding,
         names,
-        tuple(str(axis).lower() for axis in axes) if len(axes) == len(shape) else (),
+        tuple(_word(axis).lower() for axis in axes) if len(axes) == len(shape) else (),
     )
 
 
@@ -276,13 +294,13 @@ def _codecs(
 ) -> tuple[tuple[int, ...], Coding | None, Sharding | None, str]:
     """Return the chunk, its coding, the index of a file of chunks, and the names of codecs."""
     if codecs[0]["name"] != CODEC:
-        names = ", ".join(str(each["name"]) for each in codecs if each["name"] != "bytes")
+        names = ", ".join(_word(each["name"]) for each in codecs if each["name"] != "bytes")
         return file, Coding.of(codecs), None, names
     about = codecs[0]["configuration"]
     chunk = _lengths(about["chunk_shape"], len(file))
     if any(whole % part for whole, part in zip(file, chunk, strict=True)):
         raise ValueError("its shards are no whole chunks")
-    inner = [str(each["name"]) for each in about["codecs"]]
+    inner = [_word(each["name"]) for each in about["codecs"]]
     names = ", ".join(each for each in inner if each != "bytes")
     index = [str(each["name"]) for each in about["index_codecs"]]
     ours = len(codecs) == 1 and CODEC not in inner and index in (["bytes"], ["bytes", "crc32c"])
@@ -306,6 +324,12 @@ def _dtype(given: Any, name: str) -> np.dtype[Any]:
     return dtype
 
 
+def _word(given: Any) -> str:
+    """Return a word of a file in a form that fits a message."""
+    text = str(given)[:_LONGEST]
+    return text if text.isprintable() else ascii(text)
+
+
 def _lengths(given: Any, count: int | None = None) -> tuple[int, ...]:
     if not isinstance(given, list) or not given or (count is not None and len(given) != count):
         raise ValueError("its shape is none")
@@ -318,6 +342,7 @@ def _fill(given: Any, dtype: np.dtype[Any]) -> Any:
     """Return the value of a fill value; bits of floats are written as hexadecimal text."""
     if isinstance(given, str) and given.startswith("0x"):
         return np.array(int(given, 16), f"u{dtype.itemsize}").view(dtype)[()]
-    if isinstance(given, list | dict):
-        raise TypeError("its fill value is none")
-    return np.array(float(given) if isinstance(given, str) else given, dtype)[()]
+    made = np.array(float(given) if isinstance(given, str) else given, dtype)
+    if made.ndim:
+        raise ValueError("its fill value is none")
+    return made[()]

@@ -38,6 +38,7 @@ _MICROMETRES_PER_INCH = 25400
 _SMALLEST, _LARGEST = Fraction(1, 10**5), 10**10  # micrometres: of an atom, and of a county
 _ROUNDED = Fraction(1, 10**14)  # of a number of 64 bits, after some steps
 _CHANNELS = ("c", "channel", "band", "s", "rgb")
+_MOST_CHANNELS = 65_535
 _COLOURS = 4  # the most channels of an array whose axes have no names
 
 
@@ -133,6 +134,11 @@ def open_source(
     height, width = array.shape[axes.y], array.shape[axes.x]
     channels = 1 if axes.c is None else array.shape[axes.c]
     check_pixels(height, width, name, max_pixels)
+    if channels > _MOST_CHANNELS:
+        raise FormatError(
+            f"{name}: has {channels:,} channels, and imgpipe reads up to {_MOST_CHANNELS:,}; write "
+            "those that you want to an array of their own"
+        )
     if array.coding is None:
         open_by_zarr(origin, array)
     colour, which, nodata = _meaning(found, channels, alpha, origin)
