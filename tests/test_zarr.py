@@ -321,6 +321,7 @@ def test_a_level_outside_the_folder_is_damage(path: Any, tmp_path: Path) -> None
         imgpipe.read(tmp_path / "o.zarr")
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("declared", "says"),
     [
@@ -339,6 +340,18 @@ def test_a_declaration_that_lies_is_damage(
     path.write_text(json.dumps({**json.loads(path.read_text()), **declared}))
     with pytest.raises(CorruptError, match=rf"o\.zarr: the file is damaged: .*{says}"):
         imgpipe.read(tmp_path / "o.zarr")
+=======
+def test_what_no_image_needs_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
+    path = tmp_path / "o.zarr"
+    imgpipe.write(noise((20, 20, 3), "uint8"), path)
+    declared = path / "0" / "zarr.json"
+    made = json.loads(declared.read_text())
+    declared.write_text(json.dumps({**made, "shape": [1 << 40, 20, 20]}))
+    with pytest.raises(FormatError, match=r"o\.zarr: has 1,099,511,627,776 channels"):
+        imgpipe.read(path)
+    declared.write_text("[" * 99_999)
+    with pytest.raises(CorruptError, match=r"o\.zarr: .*0/zarr\.json is no declaration"):
+        imgpipe.read(path)
 
 
 @pytest.mark.parametrize("save", [{}, {"shard": 32}, {"compression": "none"}])
