@@ -321,7 +321,6 @@ def test_a_level_outside_the_folder_is_damage(path: Any, tmp_path: Path) -> None
         imgpipe.read(tmp_path / "o.zarr")
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("declared", "says"),
     [
@@ -340,7 +339,8 @@ def test_a_declaration_that_lies_is_damage(
     path.write_text(json.dumps({**json.loads(path.read_text()), **declared}))
     with pytest.raises(CorruptError, match=rf"o\.zarr: the file is damaged: .*{says}"):
         imgpipe.read(tmp_path / "o.zarr")
-=======
+
+
 def test_what_no_image_needs_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
     path = tmp_path / "o.zarr"
     imgpipe.write(noise((20, 20, 3), "uint8"), path)
