@@ -160,10 +160,22 @@ class Tiles256(RowsOf20):
 
 
 def test_of_large_bands_few_are_held_ready() -> None:
-    narrow = planned("blur", 40_000, 5000, sink=Tiles256)
-    wide = planned("blur", 40_000, 40_000, sink=Tiles256)
-    assert narrow.tiler.task_rows == wide.tiler.task_rows == 256
+    narrow, wide = (planned("wide", 40_000, width) for width in (1000, 40_000))
+    assert (narrow.feed, wide.feed) == ("bands", "bands")
     assert (narrow.window, wide.window) == (6, 3)
+
+
+def test_tasks_are_parts_of_a_row_of_tiles_that_is_wide() -> None:
+    """Rows of a stream are then held once for all tasks side by side."""
+    narrow, wide, widest = (
+        planned("blur", 40_000, width, sink=Tiles256) for width in (10_000, 40_000, 100_000)
+    )
+    assert (narrow.feed, wide.feed, widest.feed) == ("bands", "ring", "ring")
+    assert (narrow.tiler.task, wide.tiler.task) == ((256, 10_000), (256, 5376))
+    assert wide.window == narrow.window
+    encoded = wide.window * wide.payload_bytes
+    assert wide.cost.shared - encoded <= (2 * 256 + 2 * 8 + 2) * 40_000 * 3
+    assert widest.cost.shared - encoded < 1.6 * 256 * 100_000 * 3
 
 
 def test_slots_of_tiles_are_of_the_columns_of_their_tasks() -> None:

@@ -12,10 +12,11 @@ from typing import NamedTuple, Self
 from imgpipe.chains.stage import Stage
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
+from imgpipe.formats.base import OrderedSink
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
-__all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "pixel_bytes"]
+__all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "encoded_bytes", "pixel_bytes"]
 
 # Memory of processes beside that of the plan. Measured as sums of proportional set
 # sizes, libraries included, by runs over small images.
@@ -115,6 +116,15 @@ def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
     made = (rows + tiler.context_rows) * columns * pixel_bytes(after) if makes else 0
     wide = max(info.channels, after.channels) * max(info.dtype.itemsize, after.dtype.itemsize)
     return Cost(per_worker=made + _worked_on(tiler) + _further(tiler) * wide)
+
+
+def encoded_bytes(sink: OrderedSink, tiler: Tiler) -> tuple[int, int]:
+    """Return the most bytes that a task of `tiler` can become, and those of one unit of it."""
+    rows, columns = sink.unit
+    side_by_side = -(-tiler.width // (columns or tiler.width))
+    unit = -(-sink.encoder.bound(rows) // side_by_side)
+    down, across = -(-tiler.task_rows // rows), -(-tiler.task[1] // (columns or tiler.width))
+    return down * across * unit, unit
 
 
 def _further(tiler: Tiler) -> int:

@@ -16,9 +16,12 @@ from imgpipe.engine.tiler import Tiler
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 
-__all__ = ["TASK_BYTES", "Grid", "context_of", "cut", "pitch", "too_low", "turns"]
+__all__ = ["TASK_BYTES", "WIDE_BYTES", "Grid", "context_of", "cut", "pitch", "too_low", "turns"]
 
 TASK_BYTES = 4 << 20
+WIDE_BYTES = 8 << 20
+"""Of a row of tiles, from which on a task is a part of it."""
+
 _LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
@@ -88,7 +91,7 @@ def cut(
         if not grid.in_order:
             rows, columns = _sides(area, down.step, across.step, (after.height, after.width))
             first = down.first, across.first
-        elif rows * _widest(info, stages, after) > _WHOLE_ROWS * task_bytes:
+        elif rows * _widest(info, stages, after) > WIDE_BYTES // TASK_BYTES * task_bytes:
             rows = grid.unit[0]
             columns = _whole_blocks(area / rows, across.step, after.width)
             columns = 0 if columns >= after.width else columns

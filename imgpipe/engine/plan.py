@@ -17,18 +17,30 @@ from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import granted, largest_part, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
-from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks
+from imgpipe.engine.costs import (
+    Cost,
+    Footing,
+    cost_of_processes,
+    cost_of_tasks,
+    encoded_bytes,
+)
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.disk import Disk, disk_for
-from imgpipe.engine.feeds.choice import Cut, FeedName, cost_of_feed, cost_of_reading, slot_bytes
+from imgpipe.engine.feeds.choice import (
+    Cut,
+    FeedName,
+    cost_of_feed,
+    cost_of_reading,
+    ring_bytes,
+    slot_bytes,
+)
 from imgpipe.engine.feeds.direct import DirectFeed
-from imgpipe.engine.feeds.tiles import ring_bytes
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
 from imgpipe.executors.base import Traits
-from imgpipe.formats.base import OrderedSink, Sink, Source
+from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 
@@ -54,9 +66,9 @@ class Plan:
     halo : (int, int)
         Rows and columns of context of the whole chain, in pixels of the output.
     feed : str
-        The feed: ``bands`` of rows in shared memory, ``direct`` reading by the workers, ``tiles``
-        that are decoded once, a ``whole`` image in memory, ``inline`` with the task, or ``opened``
-        by one worker.
+        The feed: ``bands`` of rows in shared memory, or a ``ring`` of rows, ``direct`` reading by
+        the workers, ``tiles`` that are decoded once, a ``whole`` image in memory, ``inline`` with
+        the task, or ``opened`` by one worker.
     tiler : Tiler
         The cut of the pass that makes the output.
     unit : (int, int)
@@ -135,6 +147,7 @@ class Plan:
         rows, columns = self.tiler.chunk
         feeds = {
             "bands": "bands of rows in shared memory",
+            "ring": "rows in shared memory",
             "direct": "workers read it themselves",
             "tiles": "tiles, each decoded once by a worker",
             "whole": "whole, in memory",
@@ -286,10 +299,9 @@ def _together(plans: list[Plan], source: Source) -> list[Plan]:
     cost = reduce(Cost.__add__, (plan.cost for plan in plans))
     apart = sum(plan.window * plan.band_bytes for plan in plans)
     cost += Cost(shared=window * bands - apart)
-    if first.feed == "tiles":
-        together = ring_bytes(source, tuple(plan.tiler for plan in plans), window)
-        each = sum(ring_bytes(source, (plan.tiler,), window) for plan in plans)
-        cost += Cost(shared=max(0, together - each))
+    ring = partial(ring_bytes, first.feed, source, window=window)
+    together = ring(tuple(plan.tiler for plan in plans))
+    cost += Cost(shared=max(0, together - sum(ring((plan.tiler,)) for plan in plans)))
     once = cost_of_reading(first.feed, source) + Cost(
         shared=first.before.nbytes if first.feed == "whole" else 0
     )
@@ -352,7 +364,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     window = min(window, max(len(tiler), len(encoding or ())))
     payload = unit_bytes = 0
     if sink.kind == "ordered":
-        payload, unit_bytes = _encoded_bytes(sink, encoding or tiler)
+        payload, unit_bytes = encoded_bytes(sink, encoding or tiler)
         unit_bytes += sink.encoder.work_bytes
     encoded = Cost(shared=window * payload, per_worker=unit_bytes)
     passes = itertools.zip_longest((tiler, *measuring.values()), shapes.uses)
@@ -404,15 +416,6 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost=cost,
         budget=0,
     )
-
-
-def _encoded_bytes(sink: OrderedSink, tiler: Tiler) -> tuple[int, int]:
-    """Return the most bytes that a task of `tiler` can become, and those of one unit of it."""
-    rows, columns = sink.unit
-    side_by_side = -(-tiler.width // (columns or tiler.width))
-    unit = -(-sink.encoder.bound(rows) // side_by_side)
-    down, across = -(-tiler.task_rows // rows), -(-tiler.task[1] // (columns or tiler.width))
-    return down * across * unit, unit
 
 
 def _tasks(tiler: Tiler) -> str:

@@ -12,7 +12,7 @@ import copy
 import numpy as np
 
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.cutting import TASK_BYTES, Grid, pitch, too_low, turns
+from imgpipe.engine.cutting import TASK_BYTES, WIDE_BYTES, Grid, pitch, too_low, turns
 from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.rereading import worth_keeping
@@ -92,9 +92,9 @@ class Route:
     def grid(self, unit: tuple[int, int], *, in_order: bool = False) -> Grid:
         """Return the blocks that tasks should not cut, for units that may leave in order.
 
-        A ring of tiles is small if tasks go down the image row by row.
+        A ring is small if tasks go down the image row by row.
         """
-        ring = self.feed == "tiles"
+        ring = self.feed in ("tiles", "ring")
         rows_only = self.streams or (ring and unit[1] == 1)
         grain = self.fed_from.grain if self.feed == "direct" else (1, 1)
         return Grid((unit[0], 0) if rows_only else unit, grain, in_order or ring)
@@ -144,7 +144,9 @@ def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: b
         ways = [_feed(source, goal.stages, traits) for goal in goals]
         way = next((way for way in ways if way[1]), ways[0])
     turned = any(turns(goal.stages) for goal in goals)
-    kept = way == ("bands", False) and worth_keeping(source, goals)
+    if way == ("bands", False) and any(_has_large_rows(source, goal) for goal in goals):
+        way = "ring", False
+    kept = way[0] in ("bands", "ring") and worth_keeping(source, goals)
     return [Route(source, goal, traits, way, turned=turned, kept=kept) for goal in goals]
 
 
@@ -161,6 +163,14 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
     if source.access == "whole":
         return "whole", False
     return ("bands", False) if in_order else ("direct", True)
+
+
+def _has_large_rows(source: Source, goal: Goal) -> bool:
+    """Whether a row of tiles is too large for one task, so that tasks are parts of it."""
+    sink = goal.sink
+    rows = min(sink.unit[0], sink.info.height)
+    widest = max(sink.info.row_bytes, pitch(source.info, goal.stages, sink.info))
+    return sink.unit[1] > 1 and rows * widest > WIDE_BYTES
 
 
 def _scratch_of(info: ImageInfo) -> Source:

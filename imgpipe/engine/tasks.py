@@ -115,7 +115,7 @@ class Ring(NamedTuple):
 
 
 class Tiled(NamedTuple):
-    """Pixels whose tiles are decoded.
+    """Pixels in a ring of rows.
 
     Attributes
     ----------

@@ -10,7 +10,8 @@ from imgpipe.engine.feeds.base import Feed
 from imgpipe.engine.feeds.carried import CarriedFeed
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.feeds.opened import OpenedFeed
-from imgpipe.engine.feeds.tiles import TilesFeed
+from imgpipe.engine.feeds.ring import RingFeed, ring_rows
+from imgpipe.engine.feeds.tiles import TilesFeed, tiles_bytes
 from imgpipe.engine.feeds.whole import Decoded, HeldImage, WholeFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tiler import Tiler
@@ -24,9 +25,17 @@ from imgpipe.formats.base import (
     Tiles,
 )
 
-__all__ = ["Cut", "FeedName", "cost_of_feed", "cost_of_reading", "feed_for", "slot_bytes"]
+__all__ = [
+    "Cut",
+    "FeedName",
+    "cost_of_feed",
+    "cost_of_reading",
+    "feed_for",
+    "ring_bytes",
+    "slot_bytes",
+]
 
-FeedName = Literal["bands", "direct", "tiles", "whole", "inline", "opened"]
+FeedName = Literal["bands", "ring", "direct", "tiles", "whole", "inline", "opened"]
 """The feeds by name; ``inline`` is within the task, for executors that share nothing."""
 
 
@@ -55,8 +64,8 @@ def _cost_of_pixels(way: FeedName, source: Source, cut: Cut, window: int) -> Cos
         case "tiles":
             assert use is not None
             return TilesFeed.cost(use, window, tiler)
-        case "bands":
-            return BandsFeed.cost(tiler, window)
+        case "bands" | "ring":
+            return (BandsFeed if way == "bands" else RingFeed).cost(tiler, window)
         case "direct":
             return DirectFeed.cost(tiler)
         case "whole":
@@ -77,6 +86,16 @@ def slot_bytes(way: FeedName, tilers: tuple[Tiler, ...], *, together: bool = Fal
     return band_bytes(*tilers) if together else max(map(band_bytes, tilers))
 
 
+def ring_bytes(way: FeedName, source: Source, tilers: tuple[Tiler, ...], window: int) -> int:
+    """Return the size of the ring of a pass that makes one output or several; 0 for none."""
+    match way:
+        case "tiles":
+            return tiles_bytes(source, tilers, window)
+        case "ring":
+            return ring_rows(Parts(tilers), source.info, window) * source.info.row_bytes
+    return 0
+
+
 def feed_for(
     way: FeedName,
     source: Source,
@@ -94,7 +113,7 @@ def feed_for(
     Parameters
     ----------
     way : str
-        ``bands``, ``direct``, ``tiles``, ``whole``, ``inline`` or ``opened``.
+        ``bands``, ``ring``, ``direct``, ``tiles``, ``whole``, ``inline`` or ``opened``.
     source : Source
         The image.
     parts : Parts
@@ -112,24 +131,30 @@ def feed_for(
     keep : Placer, optional
         Gets the rows of bands, for further passes.
     """
+    feed: Feed
     match way:
         case "direct":
-            return DirectFeed(cast(RandomSource, source))
+            feed = DirectFeed(cast(RandomSource, source))
         case "tiles":
             tiles = cast(Tiles, source)
             use = TileUse(parts, tiles.info, tiles.grain)
-            return TilesFeed(tiles, use, count=len(parts), window=window, shared=shared)
+            feed = TilesFeed(tiles, use, count=len(parts), window=window, shared=shared)
         case "opened":
-            return OpenedFeed(source)
+            feed = OpenedFeed(source)
         case "whole":
             whole = cast(Decoded, source)
-            return WholeFeed(whole, parts, check, shared=shared, held=held)
+            feed = WholeFeed(whole, parts, check, shared=shared, held=held)
         case "bands":
-            return BandsFeed(
+            feed = BandsFeed(
                 cast(SequentialSource, source), parts, check,
                 count=window, size=band_bytes, shared=shared, keep=keep,
             )  # fmt: skip
-    return _inline(source, parts, check, window)
+        case "ring":
+            rows = cast(SequentialSource, source)
+            feed = RingFeed(rows, parts, check, window=window, shared=shared, keep=keep)
+        case "inline":
+            feed = _inline(source, parts, check, window)
+    return feed
 
 
 def _inline(source: Source, parts: Parts, check: Check, window: int) -> Feed:

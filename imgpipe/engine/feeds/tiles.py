@@ -17,7 +17,7 @@ from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse
 from imgpipe.formats.base import Source, Tiles
 
-__all__ = ["TilesFeed", "ring_bytes"]
+__all__ = ["TilesFeed", "tiles_bytes"]
 
 _TASK_BYTES = 4 << 20  # of tiles that one task decodes: so that it takes some milliseconds
 
@@ -119,7 +119,7 @@ class TilesFeed:
         return Ring(self._buffers.slots[0], (rows, *info.shape[1:]), info.dtype)
 
 
-def ring_bytes(source: Source, tilers: tuple[Tiler, ...], window: int) -> int:
+def tiles_bytes(source: Source, tilers: tuple[Tiler, ...], window: int) -> int:
     """Return the memory of the ring of a pass that makes one output or several."""
     use = TileUse(Parts(tilers), source.info, source.grain)
     return _rows(use, window) * use.row_bytes
