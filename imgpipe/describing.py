@@ -142,13 +142,15 @@ class Description:
         return "\n".join([self.name, *told])
 
 
-def describe(src: SourceLike) -> Description:
+def describe(src: SourceLike, *, salvage: bool = False) -> Description:
     """Return the properties of an image file. No pixel is read.
 
     Parameters
     ----------
     src : path or binary file
         The file.
+    salvage : bool, default False
+        Whether the file may be damaged after its header.
 
     Raises
     ------
@@ -157,7 +159,7 @@ def describe(src: SourceLike) -> Description:
     """
     origin = origin_of(src)
     found = format_at(origin)
-    source = open_source(origin, Reading())
+    source = open_source(origin, Reading(salvage=salvage))
     contents = found.contents(origin) if found.contents is not None else Contents()
     return _described(origin, found, source, contents)
 

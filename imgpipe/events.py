@@ -202,6 +202,8 @@ class Report:
         Frames of the output.
     pixels : int or None
         Pixels of all frames; None if there is one.
+    missing : float
+        The share of the input that could not be read, from 0 to 1; see `imgpipe.run`, `salvage`.
     """
 
     source: str
@@ -222,6 +224,7 @@ class Report:
     lost: int
     frames: int = 1
     pixels: int | None = None
+    missing: float = 0.0
 
     @property
     def megapixels_per_second(self) -> float:

@@ -25,6 +25,7 @@ from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -126,6 +127,7 @@ def read(
     autorotate: bool = True,
     page: int = 0,
     level: int = 0,
+    salvage: bool = False,
 ) -> Pixels:
     """Return the pixels of an image file.
 
@@ -141,6 +143,8 @@ def read(
         The frame: a page of a TIFF file, or a frame of an animation, counted from 0.
     level : int, default 0
         The level of a pyramid; 0 is the full resolution.
+    salvage : bool, default False
+        Read what can be read of a damaged file, as `imgpipe.run` does.
 
     Returns
     -------
@@ -154,7 +158,7 @@ def read(
     InputError
         If the file cannot be read.
     """
-    reading = Reading(autorotate=autorotate, page=page, level=level)
+    reading = Reading(autorotate=autorotate, page=page, level=level, salvage=salvage)
     source = open_source(src, reading)
     stages = resolve((), source.info, autorotate=reading.autorotate)
     whole = stages[-1].after.box if stages else source.info.box
@@ -163,6 +167,7 @@ def read(
         raise UsageError(f"{source.name}: {box} is not inside the image, {whole}")
     stored = input_box(stages, box, source.info)
     pixels = _stored(source, stored)
+    tell_of_damage(source)
     return compute(stages, box, lambda part: pixels[part.within(stored)])
 
 
@@ -240,18 +245,26 @@ def write(
         sink.abort()
 
 
-def info(src: SourceLike, *, autorotate: bool = True, page: int = 0, level: int = 0) -> ImageInfo:
+def info(
+    src: SourceLike,
+    *,
+    autorotate: bool = True,
+    page: int = 0,
+    level: int = 0,
+    salvage: bool = False,
+) -> ImageInfo:
     """Return size, type and metadata of an image file. No pixel is read.
 
     They are those of the upright image, unless `autorotate` is False; of frame `page`, counted
-    from 0; and of a `level` of its pyramid, if it has one.
+    from 0; and of a `level` of its pyramid, if it has one. With
+    `salvage`, the file may be damaged after its header.
 
     Raises
     ------
     InputError
         If the file cannot be read.
     """
-    reading = Reading(autorotate=autorotate, page=page, level=level)
+    reading = Reading(autorotate=autorotate, page=page, level=level, salvage=salvage)
     found = open_source(src, reading).info
     return seen(found) if reading.autorotate else found
 

@@ -18,6 +18,7 @@ from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source
 from imgpipe.formats.ends import Reading
+from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
@@ -36,6 +37,7 @@ def iter_chunks(
     autorotate: bool = True,
     page: int = 0,
     level: int = 0,
+    salvage: bool = False,
 ) -> Iterator[tuple[Box, Pixels]]:
     """Iterate over an image file in chunks, row of chunks by row of chunks.
 
@@ -60,6 +62,8 @@ def iter_chunks(
         The frame: a page of a TIFF file, or a frame of an animation, counted from 0.
     level : int, default 0
         The level of a pyramid; 0 is the full resolution.
+    salvage : bool, default False
+        Read what can be read of a damaged file, as `imgpipe.run` does. The warning comes last.
 
     Yields
     ------
@@ -84,7 +88,7 @@ def iter_chunks(
     cut = arguments.pair(size, "size", at_least=1)
     context = arguments.pair(halo, "halo", at_least=0)
     arguments.one_of(border, "border", BORDERS)
-    reading = Reading(max_pixels, autorotate=autorotate, page=page, level=level)
+    reading = Reading(max_pixels, autorotate=autorotate, page=page, level=level, salvage=salvage)
     source = _opened(src, reading)
     stages = resolve((), source.info, autorotate=reading.autorotate)
     return _chunks(source, stages, cut, context, border)
@@ -104,7 +108,7 @@ def _chunks(
     halo: Halo,
     border: Border,
 ) -> Iterator[tuple[Box, Pixels]]:
-    info = stages[-1].after if stages else source.info
+    given, info = source, stages[-1].after if stages else source.info
     goes_back = (border == "wrap" and halo[0]) or not all(stage.in_order for stage in stages)
     with CleanupStack() as held:
         if source.access == "sequential" and goes_back:
@@ -114,6 +118,7 @@ def _chunks(
         read = partial(compute, stages, read=_reader(source, held))
         for box in info.box.cut(*size):
             yield box, np.array(extended(read, box.grow(halo), info, border))
+    tell_of_damage(given)
 
 
 def _reader(source: Source, held: CleanupStack) -> Read:

@@ -52,6 +52,7 @@ def measure(
     page: int = 0,
     level: int = 0,
     nodata: Nodata = None,
+    salvage: bool = False,
 ) -> T:
     """Reduce an image to one value, chunk by chunk. No image is written.
 
@@ -86,6 +87,8 @@ def measure(
     nodata : float or "none", optional
         The value of pixels without data, for `filter`; as for `imgpipe.run` and `imgpipe.apply`.
         The function gets them like others.
+    salvage : bool, default False
+        As for `imgpipe.run`.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def measure(
     """
     arguments.function(function, "function", "a chunk")
     arguments.function(merge, "merge", "two results of function")
-    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     if filter is None and (halo is not None or dtype is not None):
         raise UsageError("halo and dtype are only for a bare function, given as filter=")
     last = declared(halo=0, alpha="filter", name="measure", measure=function, merge=merge)

@@ -77,6 +77,7 @@ def run(
     page: int | None = None,
     level: int = 0,
     nodata: Nodata = None,
+    salvage: bool = False,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -158,6 +159,10 @@ def run(
         The value of pixels without data, which stay as they are and do not mix into their
         neighbours. By default the file says it, and NaN in files of floats is such a value. With
         ``"none"`` all pixels have data.
+    salvage : bool, default False
+        Read what can be read of a damaged file. The rest is 0: black, transparent where there is
+        alpha, or without data where a value stands for that. A warning says how much it is, and so
+        does ``missing`` of the report. If nothing can be read, that is still an error.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional
@@ -182,7 +187,7 @@ def run(
     """
     options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
@@ -214,6 +219,7 @@ def plan_run(
     page: int | None = None,
     level: int = 0,
     nodata: Nodata = None,
+    salvage: bool = False,
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -224,7 +230,7 @@ def plan_run(
     """
     options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
     chain = chain_from(filter, halo, dtype)
-    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata)
+    reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     writing = Writing(save, compression, format, strip, background, value_range)
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:

@@ -27,6 +27,11 @@ class InfoCommand(click.Command):
             context_settings=SETTINGS,
             params=[
                 click.Argument(["files"], nargs=-1, required=True, type=click.Path(readable=False)),
+                click.Option(
+                    ["--salvage"],
+                    is_flag=True,
+                    help="Describe damaged files too, if their header can be read.",
+                ),
                 click.Option(["--json"], is_flag=True, help="Print a list of JSON objects."),
             ],
             short_help=summary,
@@ -43,7 +48,7 @@ class InfoCommand(click.Command):
         code = 0
         for path in ctx.params["files"]:
             try:
-                found.append(describe(standard_input(path)))
+                found.append(describe(standard_input(path), salvage=ctx.params["salvage"]))
             except ImgpipeError as error:
                 code = explain(error)
                 continue

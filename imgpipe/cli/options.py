@@ -235,6 +235,12 @@ def common_options() -> list[click.Parameter]:
             "neighbours. none: all pixels have data. [default: what the file says, and NaN]",
         ),
         _option(
+            "--salvage",
+            is_flag=True,
+            help="Read what can be read of a damaged file; the rest is black, or transparent. A "
+            "warning says how much is missing, and the exit code is 0.",
+        ),
+        _option(
             "--background",
             metavar="COLOUR",
             help="Colour behind transparent pixels if the output has no alpha: a name, #rrggbb, "

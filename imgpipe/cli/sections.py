@@ -9,7 +9,7 @@ import click
 __all__ = ["write_options"]
 
 _SECTIONS = {
-    "Input": {"alpha", "page", "level", "autorotate", "nodata"},
+    "Input": {"alpha", "page", "level", "autorotate", "nodata", "salvage"},
     "Output": {"output", "format", "region", "strip", "background", "value_range", "save"},
 }
 _REST = "Run"

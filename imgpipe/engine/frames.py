@@ -25,6 +25,7 @@ from imgpipe.engine.planning import Planned, within_reach
 from imgpipe.engine.run import Output, Run, numbers, outputs_of
 from imgpipe.events import Event, Started, WorkerLost, Written
 from imgpipe.formats.base import Source
+from imgpipe.formats.losses import nothing_left
 from imgpipe.options import Options
 
 __all__ = ["Frames", "FramesRun", "RunOf"]
@@ -87,6 +88,8 @@ class FramesRun:
     ----------
     number : int
         The number of the run.
+    missing : float
+        The frames, and parts of frames, that could not be read.
     warnings : list of str
         Findings about the filters, each once.
     """
@@ -102,6 +105,7 @@ class FramesRun:
     ) -> None:
         self.number, self.pixels = next(numbers), frames.pixels
         self.warnings: list[str] = []
+        self.missing = 0.0  # frames, and parts of them
         self._frames, self._planned, self._options = frames, planned, options
         self._run_of, self._control, self._tell = run_of, control, tell
         self._plan = planned.plans[0]
@@ -139,9 +143,12 @@ class FramesRun:
             self._control.check()
             run = self._run(number)
             yield from run.flows()
+            self.missing += run.missing
             self._before = self._now
             new = (each for each in told(run.filters, run.seen) if each not in self.warnings)
             self.warnings.extend(new)
+        if self.missing == self._frames.count:
+            raise nothing_left(self._name)
         publishing = Chore(lambda _, __: self._frames.commit(), self._tell, self._control.check)
         yield publishing
         return publishing.result

@@ -102,7 +102,9 @@ def run_frames(frames: Frames, options: Options, control: Control | None = None)
         run = FramesRun(frames, planned, options, staff.run_of, control, staff.tally)
         size = _only(staff.crew, run)
         report = staff.tally.report(planned.plans[0], size)
-        report = replace(report, frames=frames.count, pixels=run.pixels)
+        report = replace(
+            report, frames=frames.count, pixels=run.pixels, missing=run.missing / frames.count
+        )
         staff.tally(Finished(time=time.monotonic(), run=run.number, report=report))
         for warning in run.warnings:
             _log.warning("%s: %s", source.name, warning)
@@ -133,7 +135,10 @@ def _made(
         run = staff.run_of(planned.source, outputs_of(plans, planned.goals), tell=staff.tally)
         found = _only(staff.crew, run)
         sizes = found if all(output.makes for output in run.outputs) else [0]
-        reports = [staff.tally.report(plan, size) for plan, size in zip(plans, sizes, strict=True)]
+        reports = [
+            replace(staff.tally.report(plan, size), missing=run.missing)
+            for plan, size in zip(plans, sizes, strict=True)
+        ]
         staff.tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
         for warning in told(run.filters, run.seen):
             _log.warning("%s: %s", source.name, warning)

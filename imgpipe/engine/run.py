@@ -42,6 +42,7 @@ from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import RandomSource, Sink, Source, aside_of, further_of
+from imgpipe.formats.losses import tell_of_damage
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
@@ -141,6 +142,8 @@ class Run:
         self._pass_index = 0
         self._held_image = HeldImage()  # of an image that is decoded as a whole
         self._kept: Scratch | None = None  # to be filled by the first pass
+        self._given_source, self._is_frame = source, bool(number)
+        self.missing = 0.0  # of the pixels of the image
 
     @property
     def filters(self) -> list[Element]:
@@ -193,10 +196,12 @@ class Run:
             for number, output in enumerate(self.outputs):
                 found = yield from self._measuring(number, output)
             if not all(output.makes for output in self.outputs):
+                self.missing = tell_of_damage(self._given_source, alone=not self._is_frame)
                 return found
             yield from self._making(held)
             yield from self._encoding()
             yield from self._further()
+            self.missing = tell_of_damage(self._given_source, alone=not self._is_frame)
             publishing = Chore(self._published, self._tell, self._control.check)
             yield publishing
             return publishing.result

@@ -94,6 +94,9 @@ class Format:
     splice : callable or None
         ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
         coded pixels as they are.
+    salvages : bool
+        Whether `read` takes one more argument, ``salvage``: True if it is to open files that are
+        cut off or damaged too. Their sources raise a `CorruptError` where pixels are missing.
     side : int or None
         The most rows, and the most columns.
     marks : tuple of str
@@ -119,6 +122,7 @@ class Format:
     album: Callable[..., Album] | None = None
     timing: tuple[str, ...] = ("seconds", "loop")
     splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
+    salvages: bool = False
     side: int | None = None
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ class Reading:
     nodata : float, "none" or None
         The value of pixels without data; "none" if there are none. By default the file says it,
         and NaN is such a value.
+    salvage : bool
+        Whether a damaged file is read as far as that is possible.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Reading:
     page: int | None = None
     level: int = 0
     nodata: Nodata = None
+    salvage: bool = False
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None:
@@ -63,6 +66,7 @@ class Reading:
             _set(self, page=arguments.whole(self.page, "page", at_least=0))
         _set(self, level=arguments.whole(self.level, "level", at_least=0))
         _set(self, nodata=nodata_meant(self.nodata))
+        _set(self, salvage=arguments.flag(self.salvage, "salvage"))
 
     def of_page(self, page: int) -> Reading:
         """Return the same choices for one frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator, Mapping
@@ -86,11 +87,35 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
             f"{chosen.name} file; leave out --{noun} ({noun}= in Python)"
         )
     alpha = () if chosen.says_alpha else (reading.alpha,)
+    if reading.salvage:
+        origin = _anywhere(origin)
+        which |= {"salvage": True} if chosen.salvages else {}
     with guards(chosen.name, origin.name):
         source = guarded(chosen.read(origin, reading.limit, *alpha, **which), chosen)
     if chosen.says_alpha:
         _must_agree(source.info, reading.alpha, origin.name)
-    return source
+    return _salvaged(source, origin, reading) if reading.salvage else source
+
+
+def _anywhere(origin: Origin) -> Origin:
+    """Return an origin that workers can open, so that parts are read in the same way always."""
+    if getattr(origin, "reference", origin) is not None:
+        return origin
+    from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
+
+    with origin.open() as file:
+        spooled = SpooledOrigin(file)
+    spooled.name = origin.name
+    return spooled
+
+
+def _salvaged(source: Source, origin: Origin, reading: Reading) -> Source:
+    from imgpipe.formats.salvaging import salvaged  # noqa: PLC0415 - rarely needed
+
+    page = None
+    with contextlib.suppress(InputError):
+        page = (reading.page or 0) if contents_of(origin).frames > 1 else None
+    return salvaged(source, reading.declared(source.info).nodata, page)
 
 
 def contents_of(origin: Origin) -> Contents:
@@ -132,6 +157,8 @@ def open_copy(
         As `open_source` and `open_sink` do.
     """
     chosen, name = format_to(dst, writing.format), name_of(dst)
+    if reading.salvage:
+        return None
     source = open_source(origin, reading)
     if chosen.marks or format_at(origin) != chosen:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from imgpipe.formats.base import Source
+from imgpipe.formats.losses import Losses, losses_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["Wrapper"]
@@ -39,6 +40,11 @@ class Wrapper(Generic[_Of]):
     def grain(self) -> tuple[int, int]:
         """The natural block of the source."""
         return self.source.grain
+
+    @property
+    def losses(self) -> Losses | None:
+        """The parts that could not be read, if the source marks any."""
+        return losses_of(self.source)
 
     @property
     def decode_bytes(self) -> int:

@@ -1,0 +1,301 @@
+"""Salvaging of damaged images: sources that give pixels without value where there are none.
+
+A part of the image is there or missing as a whole: a tile, a strip, or a row. So the pixels are the
+same however the work is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeVar, cast
+
+import numpy as np
+
+from imgpipe.errors import CorruptError
+from imgpipe.formats.base import (
+    Check,
+    RandomSource,
+    Rows,
+    SequentialSource,
+    Source,
+    Tiles,
+    WholeSource,
+    decode_ms_of,
+    is_ours,
+)
+from imgpipe.formats.losses import Losses
+from imgpipe.formats.rows import COPY_BYTES
+from imgpipe.formats.wrapping import Wrapper
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo, Pixels
+
+__all__ = ["CutSource", "salvaged"]
+
+_NO_PARTS = (1, 1)
+_Of = TypeVar("_Of", RandomSource, Tiles, SequentialSource, WholeSource)
+
+
+def salvaged(source: Source, blank: float | None, page: int | None = None) -> Source:
+    """Return an image of which as much is read as possible.
+
+    Parameters
+    ----------
+    source : Source
+        The image. If its file is damaged, it raises a `CorruptError` where pixels are missing.
+    blank : float or None
+        The value of missing pixels; 0 by default.
+    page : int, optional
+        The number of the frame, if there are several: it may be missing as a whole.
+    """
+    name = source.name if page is None else f"{source.name}: frame {page}"
+    info, grain = source.info, source.grain
+    if isinstance(source, CutSource):
+        losses = Losses(name, info, (1, 0), blank)
+        for y0, y1 in source.missing:
+            losses.lose(y0, y1 - y0)
+        return CutSource(source.source, source.kept, losses, blank)
+    if source.access == "sequential":
+        return SalvagedRows(source, Losses(name, info, (1, 0), blank), blank)
+    if source.access == "whole":
+        if page is None:
+            return source
+        return SalvagedWhole(source, Losses(name, info, info.shape[:2], blank), blank)
+    if grain == _NO_PARTS:
+        return source
+    tiles = cast(Tiles, source)
+    kind = SalvagedTiles if hasattr(source, "tile_into") else SalvagedBlocks
+    return kind(tiles, Losses(name, info, grain, blank), blank)
+
+
+@dataclass(frozen=True, eq=False)
+class _Salvaged(Wrapper[_Of]):
+    """An image of a file that may be damaged."""
+
+    marks: Losses
+    blank: float | None
+
+    @property
+    def losses(self) -> Losses:
+        """The parts that could not be read."""
+        return self.marks
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return getattr(self.source, "details", {})
+
+    @property
+    def decode_ms(self) -> float:
+        """Milliseconds of one core for a megapixel."""
+        return decode_ms_of(self.source)
+
+    @property
+    def ours(self) -> bool:
+        """Whether damage cannot crash the decoder."""
+        return is_ours(self.source)
+
+
+class SalvagedBlocks(_Salvaged[Tiles]):
+    """A random source of tiles or strips, each of which is read or missing as a whole."""
+
+    access: ClassVar[Literal["random"]] = "random"
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that a reader needs beside the pixels: that of the source, and a tile."""
+        info, (rows, columns) = self.source.info, self.grain
+        pixels = rows * (columns or info.width)
+        return self.source.decode_bytes + pixels * info.channels * info.dtype.itemsize
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`."""
+        info, (rows, columns) = self.source.info, self.grain
+        out = np.empty((*box.shape, info.channels), info.dtype)
+        for tile in box.snap(rows, columns or info.width).cut(rows, columns or info.width):
+            held = tile.clip(info.height, info.width)
+            part = held.intersect(box)
+            target = out[part.within(box)]
+            try:
+                target[...] = self.source.read(held)[part.within(held)]
+            except CorruptError as error:
+                self._lose(tile.y0 // rows, tile.x0 // (columns or info.width), target, error)
+        return out
+
+    def _lose(self, row: int, column: int, out: Pixels, error: CorruptError) -> None:
+        _told(partial(self.losses.lose, row * self.losses.across + column), error)
+        _fill(out, self.source.info, self.blank)
+
+
+class SalvagedTiles(SalvagedBlocks):
+    """The same of tiles that can be decoded one by one."""
+
+    @property
+    def compressed(self) -> bool:
+        """Whether tiles are compressed."""
+        return self.source.compressed
+
+    def tile_into(self, row: int, column: int, out: Pixels) -> None:
+        """Decode a tile."""
+        try:
+            self.source.tile_into(row, column, out)
+        except CorruptError as error:
+            self._lose(row, column, out, error)
+
+
+class SalvagedRows(_Salvaged[SequentialSource]):
+    """A sequential source: rows before the damage, and those where reading can go on."""
+
+    access: ClassVar[Literal["sequential"]] = "sequential"
+
+    def rows(self, *, ahead: bool = False) -> _Position:
+        """Return a new position at the first row."""
+        return _Position(self)
+
+
+class _Position:
+    """A position in a damaged image. It reads row by row, so that the first bad row is known."""
+
+    def __init__(self, image: SalvagedRows) -> None:
+        self._image, self._next, self._rows = image, 0, cast("Rows | None", None)
+        self._resumed, self._error = 0, CorruptError()
+        try:
+            self._rows = image.source.rows()
+        except CorruptError as error:
+            self._error, self._resumed = error, image.info.height
+
+    def read_into(self, out: Pixels) -> None:
+        """Fill `out` with the next rows, those that cannot be read with pixels without value."""
+        first = self._next
+        states = np.zeros(len(out), np.uint8)
+        for at in range(len(out)):
+            self._read_row(out[at : at + 1], states[at : at + 1])
+            self._next += 1
+        for mark, kind in ((self._image.losses.lose, 1), (self._image.losses.doubt, 2)):
+            for begin, end in _runs(states == kind):
+                _told(partial(mark, first + begin, end - begin), self._error)
+
+    def _read_row(self, out: Pixels, state: Any) -> None:
+        if self._next >= self._resumed and self._rows is not None:
+            try:
+                self._rows.read_into(out)
+            except CorruptError as error:
+                self._error = error
+                self._resumed = getattr(self._rows, "resume", self._never)()
+            else:
+                state[0] = 2 * bool(getattr(self._rows, "doubtful", False))
+                return
+        _fill(out, self._image.info, self._image.blank)
+        state[0] = 1
+
+    def _never(self) -> int:
+        return self._image.info.height
+
+    def finish(self) -> None:
+        """Compare checksums: they take doubts back, or put all rows in doubt."""
+        losses = self._image.losses
+        if self._rows is None or self._resumed >= self._image.info.height:
+            return
+        try:
+            self._rows.finish()
+        except CorruptError as error:
+            _told(losses.doubt_rest, error)
+        else:
+            if not getattr(self._rows, "doubtful", False):
+                _told(losses.trust, self._error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._rows is not None:
+            self._rows.close()
+
+
+class SalvagedWhole(_Salvaged[WholeSource]):
+    """A frame that is decoded at once, or missing."""
+
+    access: ClassVar[Literal["whole"]] = "whole"
+
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
+        """Fill `out` with the whole frame."""
+        try:
+            self.source.decode_into(out, check)
+        except CorruptError as error:
+            _told(partial(self.losses.lose, 0), error)
+            _fill(out, self.info, self.blank)
+
+
+@dataclass(frozen=True, eq=False)
+class CutSource(Wrapper[RandomSource]):
+    """An image in a file that was cut off, so that it is known which rows are missing.
+
+    Attributes
+    ----------
+    kept : tuple of (int, int)
+        The first row, and the one after the last, of all stretches of rows that are there.
+    marks : Losses or None
+        The same, for the caller.
+    blank : float or None
+        The value of missing pixels; 0 by default.
+    """
+
+    access: ClassVar[Literal["random"]] = "random"
+    kept: tuple[tuple[int, int], ...]
+    marks: Losses | None = None
+    blank: float | None = None
+
+    @property
+    def losses(self) -> Losses | None:
+        """The rows that are missing."""
+        return self.marks
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """The stretches of rows that are missing."""
+        edges = [0, *(row for stretch in self.kept for row in stretch), self.source.info.height]
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return [(begin, end) for begin, end in pairs if begin < end]
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Facts for `imgpipe info`."""
+        return getattr(self.source, "details", {})
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory that a reader needs beside the pixels: that of the source, and some rows."""
+        return self.source.decode_bytes + COPY_BYTES + self.source.info.row_bytes
+
+    def read(self, box: Box) -> Pixels:
+        """Return the pixels of `box`."""
+        info = self.source.info
+        out = np.empty((*box.shape, info.channels), info.dtype)
+        _fill(out, info, self.blank)
+        for y0, y1 in self.kept:
+            part = box.intersect(Box(y0, 0, y1, info.width))
+            if part.area:
+                step = max(1, COPY_BYTES // (part.width * info.channels * info.dtype.itemsize))
+                for each in part.cut(step, part.width):
+                    out[each.within(box)] = self.source.read(each)
+        return out
+
+
+def _fill(out: Pixels, info: ImageInfo, blank: float | None) -> None:
+    """Fill `out` with pixels without value."""
+    out[...] = 0 if blank is None else blank
+    if info.alpha is not None:
+        out[..., info.alpha] = 0
+
+
+def _runs(flags: Any) -> list[tuple[int, int]]:
+    """Return begin and end of each stretch of True."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _told(mark: Callable[[], None], error: CorruptError) -> None:
+    """Mark missing pixels; raise their error where a process cannot do so."""
+    try:
+        mark()
+    except OSError:
+        raise error from None
