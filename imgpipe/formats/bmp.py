@@ -56,7 +56,7 @@ class _Header(NamedTuple):
     density: Density | None
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
+def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool = False) -> Source:
     """Open a file: read its header and its palette.
 
     Raises
@@ -89,7 +89,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN), size)
     pitch = -(-header.width * header.bits // 32) * 4
     rows = Rows(header.offset, header.height, pitch, header.upward)
-    return pixmap_source(info, rows, packing, origin, size)
+    return pixmap_source(info, rows, packing, origin, size, salvage=salvage)
 
 
 def open_sink(target: Target, info: ImageInfo) -> Sink:
@@ -240,6 +240,7 @@ FORMAT = Format(
     (b"BM",),
     open_source,
     open_sink,
+    salvages=True,
     dtypes=("uint8",),
     layouts=(GRAY, RGB, RGBA),
 )

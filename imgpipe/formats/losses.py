@@ -17,9 +17,9 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.nameless import NamelessFile, no_room
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["Damage", "Losses", "losses_of", "nothing_left", "tell_of_damage"]
+__all__ = ["Damage", "Losses", "emptied", "losses_of", "nothing_left", "tell_of_damage"]
 
 _log = logging.getLogger(__name__)
 _LOST, _DOUBTFUL = 1, 2
@@ -166,6 +166,13 @@ class Losses:
             yield file
         finally:
             os.close(file)
+
+
+def emptied(out: Pixels, info: ImageInfo, blank: float | None) -> None:
+    """Fill `out` with missing pixels: `blank`, or 0; alpha is 0."""
+    out[...] = 0 if blank is None else blank
+    if info.alpha is not None:
+        out[..., info.alpha] = 0
 
 
 def losses_of(source: Any) -> Losses | None:

@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Sink, Source
+from imgpipe.formats.cutoff import CutSource
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.origin import Origin, size_of
@@ -30,7 +31,9 @@ __all__ = ["FORMAT", "open_sink", "open_source"]
 _PIECE_BYTES = 4 << 20
 
 
-def open_source(origin: Origin, max_pixels: int | None = None, alpha: Alpha = None) -> Source:
+def open_source(
+    origin: Origin, max_pixels: int | None = None, alpha: Alpha = None, *, salvage: bool = False
+) -> Source:
     """Return a source for an array.
 
     Raises
@@ -52,7 +55,7 @@ def open_source(origin: Origin, max_pixels: int | None = None, alpha: Alpha = No
     height, width, channels = (*shape, 1)[:3]
     check_pixels(height, width, name, max_pixels)
     needed = offset + height * width * channels * dtype.itemsize
-    if size < needed:
+    if size < needed and (fortran or not salvage):
         raise CorruptError(
             f"{name}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
         )
@@ -61,7 +64,13 @@ def open_source(origin: Origin, max_pixels: int | None = None, alpha: Alpha = No
     known = colour if usual == which else "other"
     info = ImageInfo(height, width, channels, native(dtype), which, known)
     layout = RawLayout(offset, info.shape, dtype)
-    return _Transposed(info, layout, origin) if fortran else raw_source(info, layout, origin)
+    if fortran:
+        return _Transposed(info, layout, origin)
+    source = raw_source(info, layout, origin)
+    if size < needed and source.access == "random":
+        there = max(0, size - offset) // (width * layout.pixel_bytes)
+        return CutSource(source, ((0, there),))
+    return source
 
 
 def open_sink(target: Target, info: ImageInfo) -> Sink:
@@ -128,4 +137,5 @@ def _written_header(info: ImageInfo) -> bytes:
     return out.getvalue()
 
 
-FORMAT = Format("NPY", (".npy",), (b"\x93NUMPY",), open_source, open_sink, says_alpha=False)
+FORMAT = Format("NPY", (".npy",), (b"\x93NUMPY",), open_source, open_sink,
+    says_alpha=False, salvages=True)  # fmt: skip

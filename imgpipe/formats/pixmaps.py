@@ -13,6 +13,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
+from imgpipe.formats.cutoff import CutSource
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.raw import read_fully
 from imgpipe.formats.spooled import SpooledTarget
@@ -244,9 +245,15 @@ class _Position:
 
 
 def pixmap_source(
-    info: ImageInfo, stored: Rows, packing: Packing, origin: Origin, size: int
-) -> PixmapSource | _Stream:
-    """Return the source of a pixmap in a file of `size` bytes.
+    info: ImageInfo,
+    stored: Rows,
+    packing: Packing,
+    origin: Origin,
+    size: int,
+    *,
+    salvage: bool = False,
+) -> PixmapSource | CutSource | _Stream:
+    """Return the source of a pixmap in a file of `size` bytes, without its last rows on `salvage`.
 
     Raises
     ------
@@ -254,12 +261,16 @@ def pixmap_source(
         If the file ends before the last pixel.
     """
     needed = -(-info.width * packing.pixel_bits // 8)
+    anywhere = origin.reference
     if size < stored.end - stored.pitch + needed:
+        if salvage and anywhere is not None:
+            there = max(0, size - stored.offset + stored.pitch - needed) // stored.pitch
+            kept = (stored.count - there, stored.count) if stored.upward else (0, there)
+            return CutSource(PixmapSource(info, stored, packing, anywhere), (kept,))
         raise CorruptError(
             f"{origin.name}: is truncated: {size:,} bytes where {stored.end:,} are needed; get a "
             "fresh copy"
         )
-    anywhere = origin.reference
     if anywhere is not None:
         return PixmapSource(info, stored, packing, anywhere)
     return _Stream(PixmapSource(info, stored, packing, origin))

@@ -48,7 +48,7 @@ class _Header(NamedTuple):
     size: int
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
+def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool = False) -> Source:
     """Open a file: read its header.
 
     Raises
@@ -73,7 +73,9 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         return DecodedSource(info, origin, _Digits(info, header), size)
     packing = _packing(header, dtype)
     pitch = -(-header.width * packing.pixel_bits // 8)
-    return pixmap_source(info, Rows(header.offset, header.height, pitch), packing, origin, size)
+    return pixmap_source(
+        info, Rows(header.offset, header.height, pitch), packing, origin, size, salvage=salvage
+    )
 
 
 def open_sink(target: Target, info: ImageInfo) -> Sink:
@@ -200,6 +202,7 @@ FORMAT = Format(
     _ALL,
     open_source,
     open_sink,
+    salvages=True,
     dtypes=("uint8", "uint16"),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
 )

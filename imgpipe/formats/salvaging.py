@@ -25,13 +25,13 @@ from imgpipe.formats.base import (
     decode_ms_of,
     is_ours,
 )
-from imgpipe.formats.losses import Losses
-from imgpipe.formats.rows import COPY_BYTES
+from imgpipe.formats.cutoff import CutSource
+from imgpipe.formats.losses import Losses, emptied
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
-from imgpipe.image import ImageInfo, Pixels
+from imgpipe.image import Pixels
 
-__all__ = ["CutSource", "salvaged"]
+__all__ = ["salvaged"]
 
 _NO_PARTS = (1, 1)
 _Of = TypeVar("_Of", RandomSource, Tiles, SequentialSource, WholeSource)
@@ -125,7 +125,7 @@ class SalvagedBlocks(_Salvaged[Tiles]):
 
     def _lose(self, row: int, column: int, out: Pixels, error: CorruptError) -> None:
         _told(partial(self.losses.lose, row * self.losses.across + column), error)
-        _fill(out, self.source.info, self.blank)
+        emptied(out, self.source.info, self.blank)
 
 
 class SalvagedTiles(SalvagedBlocks):
@@ -186,7 +186,7 @@ class _Position:
             else:
                 state[0] = 2 * bool(getattr(self._rows, "doubtful", False))
                 return
-        _fill(out, self._image.info, self._image.blank)
+        emptied(out, self._image.info, self._image.blank)
         state[0] = 1
 
     def _never(self) -> int:
@@ -222,69 +222,7 @@ class SalvagedWhole(_Salvaged[WholeSource]):
             self.source.decode_into(out, check)
         except CorruptError as error:
             _told(partial(self.losses.lose, 0), error)
-            _fill(out, self.info, self.blank)
-
-
-@dataclass(frozen=True, eq=False)
-class CutSource(Wrapper[RandomSource]):
-    """An image in a file that was cut off, so that it is known which rows are missing.
-
-    Attributes
-    ----------
-    kept : tuple of (int, int)
-        The first row, and the one after the last, of all stretches of rows that are there.
-    marks : Losses or None
-        The same, for the caller.
-    blank : float or None
-        The value of missing pixels; 0 by default.
-    """
-
-    access: ClassVar[Literal["random"]] = "random"
-    kept: tuple[tuple[int, int], ...]
-    marks: Losses | None = None
-    blank: float | None = None
-
-    @property
-    def losses(self) -> Losses | None:
-        """The rows that are missing."""
-        return self.marks
-
-    @property
-    def missing(self) -> list[tuple[int, int]]:
-        """The stretches of rows that are missing."""
-        edges = [0, *(row for stretch in self.kept for row in stretch), self.source.info.height]
-        pairs = zip(edges[::2], edges[1::2], strict=True)
-        return [(begin, end) for begin, end in pairs if begin < end]
-
-    @property
-    def details(self) -> dict[str, str]:
-        """Facts for `imgpipe info`."""
-        return getattr(self.source, "details", {})
-
-    @property
-    def decode_bytes(self) -> int:
-        """Memory that a reader needs beside the pixels: that of the source, and some rows."""
-        return self.source.decode_bytes + COPY_BYTES + self.source.info.row_bytes
-
-    def read(self, box: Box) -> Pixels:
-        """Return the pixels of `box`."""
-        info = self.source.info
-        out = np.empty((*box.shape, info.channels), info.dtype)
-        _fill(out, info, self.blank)
-        for y0, y1 in self.kept:
-            part = box.intersect(Box(y0, 0, y1, info.width))
-            if part.area:
-                step = max(1, COPY_BYTES // (part.width * info.channels * info.dtype.itemsize))
-                for each in part.cut(step, part.width):
-                    out[each.within(box)] = self.source.read(each)
-        return out
-
-
-def _fill(out: Pixels, info: ImageInfo, blank: float | None) -> None:
-    """Fill `out` with pixels without value."""
-    out[...] = 0 if blank is None else blank
-    if info.alpha is not None:
-        out[..., info.alpha] = 0
+            emptied(out, self.info, self.blank)
 
 
 def _runs(flags: Any) -> list[tuple[int, int]]:

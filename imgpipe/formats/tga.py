@@ -37,7 +37,7 @@ _FOOTER = bytes(8) + b"TRUEVISION-XFILE.\0"
 _SIDE = 65_535
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
+def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool = False) -> Source:
     """Open a file: read its header and its palette.
 
     Raises
@@ -76,7 +76,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
     if kind == _PALETTE:
         table = _table(colours, first, entry // 8, name)
         packing = Samples(np.dtype(np.uint8), (0,), 1, table[:, order])
-    return pixmap_source(info, rows, packing, origin, size)
+    return pixmap_source(info, rows, packing, origin, size, salvage=salvage)
 
 
 def open_sink(target: Target, info: ImageInfo) -> Sink:
@@ -122,6 +122,7 @@ FORMAT = Format(
     (),
     open_source,
     open_sink,
+    salvages=True,
     dtypes=("uint8",),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
     side=_SIDE,

@@ -34,5 +34,6 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    salvages=True,
     side=MAX_CHUNK,
 )

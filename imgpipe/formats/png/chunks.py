@@ -18,7 +18,7 @@ from isal import isal_zlib
 
 from imgpipe.errors import CorruptError, InputError
 
-__all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches"]
+__all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches", "salvaged_data"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNK = 2**31 - 1
@@ -78,6 +78,39 @@ def image_data(
                 f"{where:,} is wrong; get a fresh copy"
             )
     yield b"".join(parts)
+
+
+def salvaged_data(
+    file: BinaryIO, start: int, end: int, wanted: bytes = b"IDAT"
+) -> Iterator[tuple[bytes, bool]]:
+    """Yield what the chunks of a damaged file hold, and whether their checksum is wrong.
+
+    It ends where no such chunk follows. A chunk that is cut off counts as right.
+    """
+    numbered = 4 * (wanted == b"fdAT")
+    while start < end:
+        file.seek(start)
+        head = file.read(8)
+        if head[4:] != wanted:
+            return
+        length, crc = int.from_bytes(head[:4], "big"), isal_zlib.crc32(wanted)
+        for piece in _pieces(file, start + 8, length):
+            crc = isal_zlib.crc32(piece, crc)
+        found = file.read(4)
+        wrong = len(found) == 4 and found != struct.pack(">I", crc)
+        for piece in _pieces(file, start + 8 + numbered, length - numbered):
+            yield piece, wrong
+        start += length + 12
+
+
+def _pieces(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
+    """Yield the bytes from a position on, as far as they are there; the file is after them then."""
+    file.seek(start)
+    while length > 0 and (piece := file.read(min(length, _PIECE))):
+        length -= len(piece)
+        yield piece
+        start += len(piece)
+        file.seek(start)
 
 
 def _exactly(file: BinaryIO, size: int, name: str) -> bytes:

@@ -116,8 +116,8 @@ class Header:
         )
 
 
-def read_header(origin: Origin, max_pixels: int | None) -> Header:
-    """Read everything but the pixels, and check it.
+def read_header(origin: Origin, max_pixels: int | None, *, salvage: bool = False) -> Header:
+    """Read everything but the pixels, and check it; on `salvage`, some of these may be missing.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def read_header(origin: Origin, max_pixels: int | None) -> Header:
     """
     try:
         with origin.open(0) as file:
-            return _HeaderReader(file, origin.name).read(max_pixels)
+            return _HeaderReader(file, origin.name, salvage=salvage).read(max_pixels)
     except OSError as error:
         raise InputError(
             f"{origin.name}: cannot be read: {error.strerror}; check the disk"
@@ -140,8 +140,8 @@ class _HeaderReader:
     whether every pixel is there is decided by the pixel data, which has checksums of its own.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.file, self.name = file, name
+    def __init__(self, file: BinaryIO, name: str, *, salvage: bool = False) -> None:
+        self.file, self.name, self.salvage = file, name, salvage
         self.size = size_of(file)
         self.metadata = MetadataReader(name)
         self.palette = b""
@@ -217,6 +217,9 @@ class _HeaderReader:
             length, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
             end = position + length + 12
             if wrong := self._wrong(head, position, end):
+                if self.salvage and kind == b"IDAT" and end > self.size:
+                    yield kind, position + 8, max(0, self.size - position - 8)
+                    return
                 if not self.data_bytes or kind == b"IDAT":
                     raise self._corrupt(wrong)
                 self._warn(f"the file {wrong}; this is after the pixel data")
@@ -357,7 +360,7 @@ class _HeaderReader:
             raise self._corrupt("holds no pixel data (IDAT)")
         if header.colour_type == PALETTE and not self.palette:
             raise self._corrupt("lacks its palette (PLTE)")
-        if header.raw_bytes() > self.data_bytes * MAX_DEFLATE_RATIO:
+        if not self.salvage and header.raw_bytes() > self.data_bytes * MAX_DEFLATE_RATIO:
             raise self._corrupt(
                 f"declares {header.width} x {header.height} pixels, but {self.data_bytes:,} bytes "
                 f"of data can never hold as much"

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import queue
 import threading
+import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from isal import isal_zlib
 
+from imgpipe.formats.deflate import InflateError
 from imgpipe.refusals import begin
 
-__all__ = ["Ahead", "Content", "Inflated", "ShortError"]
+__all__ = ["Ahead", "Content", "Inflated", "Salvaged", "ShortError"]
 
 _CONTENT_BYTES = 256 << 10
+_STEP_BYTES = 1 << 10  # of damaged data, which are looked at one by one
+_HEADER_BYTES = 2
 _AHEAD = 8  # contents that may wait, 2 MB
 
 
@@ -56,6 +61,82 @@ class Inflated:
                 raise ShortError
         # What follows the stream has checksums too, so it is read to its end.
         self.surplus = len(stream.unused_data) + sum(map(len, self._pieces))
+
+
+class Salvaged:
+    """The content of a zlib stream that may be damaged: all of it, up to the first wrong code.
+
+    Attributes
+    ----------
+    suspect : int or None
+        Bytes of the content before the first one that is made of data with a wrong checksum.
+    right : bool or None
+        Whether the checksum of the content is right; None if the end was not found.
+    surplus : int
+        0: nothing is known of what follows the stream.
+    """
+
+    surplus = 0
+
+    def __init__(self, pieces: Iterator[tuple[bytes, bool]]) -> None:
+        self._pieces = pieces
+        self.suspect: int | None = None
+        self.right: bool | None = None
+        self._count, self._adler = 0, 1
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the content.
+
+        Raises
+        ------
+        ShortError
+            If it ends before the stream does.
+        InflateError
+            If there is a code that does not exist.
+        """
+        stream, skipped, end = zlib.decompressobj(-zlib.MAX_WBITS), _HEADER_BYTES, b""
+        for piece, wrong in self._pieces:
+            if wrong and self.suspect is None and not stream.eof:
+                self.suspect = self._count
+            data = piece[skipped:]
+            skipped -= len(piece) - len(data)
+            for at in range(0, len(data), _STEP_BYTES):
+                if stream.eof:
+                    end += data[at : at + _STEP_BYTES][: 4 - len(end)]
+                    continue
+                yield from self._counted(stream, data[at : at + _STEP_BYTES])
+                end = stream.unused_data[:4]
+        if not stream.eof:
+            raise ShortError
+        if len(end) == 4:
+            self.right = int.from_bytes(end, "big") == self._adler
+
+    def _counted(self, stream: Any, data: bytes) -> Iterator[bytes]:
+        """Yield the content of a few bytes; of damaged ones as far as it goes."""
+        before = stream.copy()
+        try:
+            content = stream.decompress(data)
+        except zlib.error:
+            yield from self._until_damage(before, data)
+        if content:
+            self._note(content)
+            yield content
+
+    def _until_damage(self, stream: Any, data: bytes) -> Iterator[bytes]:
+        """Yield the content of damaged bytes, one after the other."""
+        for at in range(len(data)):
+            try:
+                content = stream.decompress(data[at : at + 1])
+            except zlib.error as error:
+                raise InflateError(str(error)) from None
+            if content:
+                self._note(content)
+                yield content
+        raise InflateError("it is damaged")
+
+    def _note(self, content: bytes) -> None:
+        self._adler = zlib.adler32(content, self._adler)
+        self._count += len(content)
 
 
 class Content:

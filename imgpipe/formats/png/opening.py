@@ -15,7 +15,12 @@ __all__ = ["open_source"]
 
 
 def open_source(
-    origin: Origin, max_pixels: int | None = None, page: int = 0, level: int = 0
+    origin: Origin,
+    max_pixels: int | None = None,
+    page: int = 0,
+    level: int = 0,
+    *,
+    salvage: bool = False,
 ) -> PngSource | InterlacedSource | DrawnSource:
     """Open a PNG file: read and check everything but its pixels.
 
@@ -29,6 +34,8 @@ def open_source(
         The frame of an animation, from 0.
     level : int
         0: there is no other.
+    salvage : bool
+        Whether the file may be damaged after the beginning of its pixels.
 
     Returns
     -------
@@ -43,7 +50,7 @@ def open_source(
     UsageError
         If there is no such frame.
     """
-    header = read_header(origin, max_pixels)
+    header = read_header(origin, max_pixels, salvage=salvage)
     if page >= header.frames or level:
         noun, number = ("level", level) if level else ("page", page)
         has = f"only {noun} 0" if level or header.frames == 1 else f"pages 0 to {header.frames - 1}"
@@ -51,7 +58,7 @@ def open_source(
             f"{origin.name}: has no {noun} {number}, {has}; choose one of these (--{noun})"
         )
     if header.frames == 1:
-        return still_source(origin, header)
+        return still_source(origin, header, salvage=salvage)
     return _frame(origin, header, page)
 
 

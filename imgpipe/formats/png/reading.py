@@ -13,9 +13,9 @@ from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check
 from imgpipe.formats.deflate import InflateError
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.png.chunks import image_data
+from imgpipe.formats.png.chunks import image_data, salvaged_data
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
-from imgpipe.formats.png.inflate import Ahead, Content, Inflated, ShortError
+from imgpipe.formats.png.inflate import Ahead, Content, Inflated, Salvaged, ShortError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 
@@ -33,7 +33,9 @@ _PIECE_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 16
 
 
-def still_source(origin: Origin, header: Header) -> PngSource | InterlacedSource:
+def still_source(
+    origin: Origin, header: Header, *, salvage: bool = False
+) -> PngSource | InterlacedSource:
     """Return the source of the pixels that `header` is about.
 
     Returns
@@ -41,8 +43,9 @@ def still_source(origin: Origin, header: Header) -> PngSource | InterlacedSource
     PngSource or InterlacedSource
         Rows from top to bottom, or, of an interlaced file, all pixels at once.
     """
-    source = InterlacedSource if header.interlaced else PngSource
-    return source(origin, header, info_of(header))
+    if header.interlaced:
+        return InterlacedSource(origin, header, info_of(header))
+    return PngSource(origin, header, info_of(header), salvage=salvage)
 
 
 def info_of(header: Header) -> ImageInfo:
@@ -73,6 +76,7 @@ class PngSource:
     header: Header
     info: ImageInfo
     told: set[str] = field(default_factory=set, compare=False, repr=False)
+    salvage: bool = False
 
     @property
     def name(self) -> str:
@@ -91,7 +95,7 @@ class PngSource:
 
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
-        return PngRows(self.origin, self.header, self.told, ahead=ahead)
+        return PngRows(self.origin, self.header, self.told, ahead=ahead, salvage=self.salvage)
 
 
 @dataclass(frozen=True)
@@ -169,16 +173,27 @@ class PngRows:
         Warnings that the file has been given, so that each is given once for all passes.
     ahead : bool
         Whether to inflate in a thread of its own.
+    salvage : bool
+        Whether to go on after a wrong checksum, and to use all that comes before damaged data.
     """
 
     def __init__(
-        self, origin: Origin, header: Header, told: set[str], *, ahead: bool = False
+        self,
+        origin: Origin,
+        header: Header,
+        told: set[str],
+        *,
+        ahead: bool = False,
+        salvage: bool = False,
     ) -> None:
         self._name, self._header, self._told = origin.name, header, told
         self._file = origin.open(_BUFFER_BYTES)
         where = header.data_start, header.data_end, header.data_kind
-        data = image_data(self._file, self._name, *where)
-        self._inflated = Inflated(data)
+        self._inflated: Inflated | Salvaged
+        if salvage:
+            self._inflated = Salvaged(salvaged_data(self._file, *where))
+        else:
+            self._inflated = Inflated(image_data(self._file, self._name, *where))
         contents = iter(self._inflated)
         self._ahead = Ahead(contents) if ahead else None
         self._content = Content(self._ahead or contents)
@@ -224,6 +239,14 @@ class PngRows:
                 self._expand(pixels, target)
             self._row += len(target)
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether rows may be wrong, the last one too: a part of the file has a wrong checksum."""
+        found = self._inflated
+        if isinstance(found, Inflated) or found.suspect is None or found.right:
+            return False
+        return self._content.count > found.suspect
+
     def finish(self) -> None:
         """Check the rest of the pixel data. Bytes after the last row cost a warning.
 
@@ -238,6 +261,10 @@ class PngRows:
             raise self._damaged("its pixel data has no end mark") from None
         except InflateError as error:
             raise self._damaged(self._reason(error)) from None
+        if isinstance(self._inflated, Salvaged) and self._inflated.right is False:
+            if self._inflated.suspect is None:
+                raise self._damaged("the checksum of its pixels is wrong")
+            return
         warning = (
             f"ignored {surplus:,} byte{'s'[: surplus > 1]} after the last row" if surplus else ""
         )
