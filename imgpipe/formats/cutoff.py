@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["CutSource"]
+__all__ = ["CutSource", "stretches"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,3 +70,9 @@ class CutSource(Wrapper[RandomSource]):
                 for each in part.cut(step, part.width):
                     out[each.within(box)] = self.source.read(each)
         return out
+
+
+def stretches(flags: Any) -> list[tuple[int, int]]:
+    """Return begin and end of each stretch of True."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))

@@ -111,25 +111,24 @@ class Losses:
             return None
         area = self._areas()
         missing, wrong = float(area[lost].sum()), float(area[doubtful].sum())
-        told = [f"{self._counted(lost)} could not be read{self._share(missing)}" * bool(missing)]
+        told = []
         if missing:
-            told[0] += f" and {'is' if lost.sum() == 1 else 'are'} {self._look}"
-        more = " more" if missing else ""
-        told.append(f"{self._counted(doubtful)}{more} may be wrong" * bool(wrong))
-        told[1] += self._share(wrong) if wrong else ""
-        text = "; ".join(filter(None, told))
-        return Damage(missing / float(area.sum()), f"{self.name}: {text}")
+            counted, verb = self._counted(lost)
+            told.append(f"{counted} could not be read{self._share(missing)} and {verb} {self._look}")
+        if wrong:
+            counted, _ = self._counted(doubtful)
+            told.append(f"{counted}{' more' * bool(told)} may be wrong{self._share(wrong)}")
+        return Damage(missing / float(area.sum()), f"{self.name}: {'; '.join(told)}")
 
-    def _counted(self, marked: Any) -> str:
+    def _counted(self, marked: Any) -> tuple[str, str]:
+        """Return the number of parts in words, and the verb that belongs to it."""
         if self.count == 1:
-            return "the image"
-        noun = "tile" if self._unit[1] else "row"
-        total, number = self.count, int(marked.sum())
-        if noun == "row":
-            rows = np.full(self.count, self._unit[0])
-            rows[-1] = self._size[0] - (self.count - 1) * self._unit[0]
-            total, number = self._size[0], int(rows[marked].sum())
-        return f"{number:,} of {total:,} {noun}s"
+            return "the image", "is"
+        total, number, noun = self.count, int(marked.sum()), "tile"
+        if not self._unit[1]:
+            rows = np.minimum(self._unit[0], self._size[0] - np.arange(self.count) * self._unit[0])
+            total, number, noun = self._size[0], int(rows[marked].sum()), "row"
+        return f"{number:,} of {total:,} {noun}s", "is" if number == 1 else "are"
 
     def _share(self, area: float) -> str:
         if self.count == 1:

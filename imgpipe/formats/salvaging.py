@@ -25,7 +25,7 @@ from imgpipe.formats.base import (
     decode_ms_of,
     is_ours,
 )
-from imgpipe.formats.cutoff import CutSource
+from imgpipe.formats.cutoff import CutSource, stretches
 from imgpipe.formats.losses import Losses, emptied
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
@@ -173,7 +173,7 @@ class _Position:
             self._read_row(out[at : at + 1], states[at : at + 1])
             self._next += 1
         for mark, kind in ((self._image.losses.lose, 1), (self._image.losses.doubt, 2)):
-            for begin, end in _runs(states == kind):
+            for begin, end in stretches(states == kind):
                 _told(partial(mark, first + begin, end - begin), self._error)
 
     def _read_row(self, out: Pixels, state: Any) -> None:
@@ -223,12 +223,6 @@ class SalvagedWhole(_Salvaged[WholeSource]):
         except CorruptError as error:
             _told(partial(self.losses.lose, 0), error)
             emptied(out, self.info, self.blank)
-
-
-def _runs(flags: Any) -> list[tuple[int, int]]:
-    """Return begin and end of each stretch of True."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _told(mark: Callable[[], None], error: CorruptError) -> None:

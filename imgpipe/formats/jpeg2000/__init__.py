@@ -21,4 +21,5 @@ FORMAT = Format(
     open_sink,
     dtypes=("uint8", "uint16"),
     layouts=(RGB, RGBA, GRAY, GRAY_ALPHA),
+    salvages=True,
 )

@@ -195,8 +195,8 @@ def header_of(file: BinaryIO, start: int) -> Header:
     return Header(Size.of(found[0][1]), tuple(found[1:]), end)
 
 
-def tile_parts(file: BinaryIO, header: Header, end: int) -> TileParts:
-    """Return the places of the tiles of a codestream that ends at `end`.
+def tile_parts(file: BinaryIO, header: Header, end: int, *, salvage: bool = False) -> TileParts:
+    """Return the places of the tiles of a codestream that ends at `end`; on `salvage`, of some.
 
     Raises
     ------
@@ -214,10 +214,12 @@ def tile_parts(file: BinaryIO, header: Header, end: int) -> TileParts:
             break
         size = size or end - position - len(END)
         if size < _PART.size or position + size > end or tile >= across * down:
+            if salvage:
+                break
             raise ValueError("its tiles are cut short")
         found.append((tile, position, size))
         position += size
-    if len({each[0] for each in found}) < across * down:
+    if len({each[0] for each in found}) < across * down and not (salvage and found):
         raise ValueError("tiles are missing")
     found.sort(key=lambda each: each[0])
     return TileParts(*np.array(found, np.int64).T.copy())

@@ -27,7 +27,9 @@ _SIGNED = 128
 _COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4, "other": 0}
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> TiledSource | DecodedSource:
+def open_source(
+    origin: Origin, max_pixels: int | None = None, *, salvage: bool = False
+) -> TiledSource | DecodedSource:
     """Open a file: read and check everything but its pixels.
 
     Raises
@@ -43,7 +45,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> TiledSource | 
             container = container_of(file, size)
             header = header_of(file, container.start)
             info = _info(header, container, name, max_pixels)
-            parts = _parts(file, header, container, origin)
+            parts = _parts(file, header, container, salvage=salvage)
         except (ValueError, struct.error) as error:
             raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
     anywhere = origin.reference
@@ -54,13 +56,13 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> TiledSource | 
 
 
 def _parts(
-    file: BinaryIO, header: Header, container: Container, origin: Origin
+    file: BinaryIO, header: Header, container: Container, *, salvage: bool
 ) -> TileParts | None:
     """Return the places of the tiles; None for an image that is decoded at once."""
     size = header.size
     if size.tiles == (1, 1) or size.first != size.start or not header.divisible:
         return None
-    return tile_parts(file, header, container.end)
+    return tile_parts(file, header, container.end, salvage=salvage)
 
 
 def _info(header: Header, container: Container, name: str, max_pixels: int | None) -> ImageInfo:
@@ -181,7 +183,10 @@ class TiledSource:
         """Return the codestream of a tile."""
         size = self.header.size
         made = [self.header.encoded(size.only(column, row))]
-        for position, count in self.parts.of(row * size.tiles[0] + column):
+        places = self.parts.of(row * size.tiles[0] + column)
+        if not places:
+            raise CorruptError(f"{self.name}: is truncated: a tile is missing; get a fresh copy")
+        for position, count in places:
             file.seek(position)
             part = bytearray(file.read(count))
             if len(part) != count:

@@ -19,4 +19,5 @@ FORMAT = Format(
     contents=contents,
     album=album,
     timing=(),
+    salvages=True,
 )

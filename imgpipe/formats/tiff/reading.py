@@ -8,13 +8,14 @@ from typing import Any, BinaryIO, ClassVar, Literal
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.cutoff import CutSource, stretches
 from imgpipe.formats.jpegs.markers import JpegError, UnsupportedError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.decoding import codec_of, copies_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.layout import Given, Layout
 from imgpipe.formats.tiff.pages import opened_page
-from imgpipe.formats.tiff.segments import Segments
+from imgpipe.formats.tiff.segments import SURPLUS_BYTES, Segments
 from imgpipe.formats.tiff.streams import LARGE_BYTES, StreamedSegments, memory_of, stream_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
@@ -24,12 +25,16 @@ __all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
 
 _LIBRARY_BYTES = 8 << 20
 _EXPANDING_BYTES = 4 << 20
-_SURPLUS_BYTES = 1 << 20  # tables and metadata in the data of a segment
 
 
 def open_source(
-    origin: Origin, max_pixels: int | None = None, page: int = 0, level: int = 0
-) -> TiffSource | TiffStream:
+    origin: Origin,
+    max_pixels: int | None = None,
+    page: int = 0,
+    level: int = 0,
+    *,
+    salvage: bool = False,
+) -> TiffSource | TiffStream | CutSource:
     """Open an image of a TIFF file: read and check everything but its pixels.
 
     Parameters
@@ -42,6 +47,8 @@ def open_source(
         The number of the frame.
     level : int
         The level of its pyramid; 0 is the full resolution.
+    salvage : bool
+        Whether tiles and strips may be missing.
 
     Raises
     ------
@@ -53,13 +60,16 @@ def open_source(
     with opened_page(origin, page, level) as found:
         description = described(found, origin.name, max_pixels)
     with origin.open() as file:
-        description, most = _checked(description, file, origin.name)
+        kept = _kept_rows(description.layout, file, origin.name) if salvage else ()
+        description, most = _checked(description, file, origin.name, salvage=salvage)
         layout, anywhere = description.layout, origin.reference
         large = not layout.is_raw and layout.segment_bytes > LARGE_BYTES
         if anywhere is None or large:
             held = _held(description, most, file, origin.name)
             return TiffStream(origin, description, held)
-    return TiffSource(anywhere, description, most)
+    source = TiffSource(anywhere, description, most)
+    whole = description.layout.tiled or not layout.is_raw or kept == ((0, layout.height),)
+    return CutSource(source, kept) if salvage and not whole else source
 
 
 def _held(description: Description, most: int, file: BinaryIO, name: str) -> int:
@@ -79,7 +89,23 @@ def _held(description: Description, most: int, file: BinaryIO, name: str) -> int
     return kept * layout.segment_bytes + _decode_bytes(description, most)
 
 
-def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Description, int]:
+def _kept_rows(layout: Layout, file: BinaryIO, name: str) -> tuple[tuple[int, int], ...]:
+    """Return begin and end of the stretches of rows of raw strips that are in a file."""
+    if layout.tiled or not layout.is_raw:
+        return ()
+    size, there = size_of(file), np.zeros((layout.planes, layout.height), bool)
+    offsets = layout.offsets.read(file, name)[: layout.segments]
+    for index, offset in enumerate(offsets.tolist()):
+        plane, strip = divmod(index, layout.down)
+        first = strip * layout.rows
+        count = max(0, size - offset) // layout.row_bytes if offset > 0 else layout.rows
+        there[plane, first : first + min(count, layout.rows)] = offset >= 0
+    return tuple(stretches(there.all(axis=0)))
+
+
+def _checked(
+    description: Description, file: BinaryIO, name: str, *, salvage: bool
+) -> tuple[Description, int]:
     """Return the description, simplified, and the bytes of the largest segment.
 
     Raises
@@ -93,6 +119,8 @@ def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Descr
     )
     if len(offsets) < layout.segments or len(counts) < layout.segments:
         found = min(len(offsets), len(counts))
+        if salvage:
+            return description, 4 * layout.segment_bytes + SURPLUS_BYTES
         raise CorruptError(
             f"{name}: the file is damaged: it declares {found:,} tiles or strips where "
             f"{layout.segments:,} are needed"
@@ -105,18 +133,21 @@ def _checked(description: Description, file: BinaryIO, name: str) -> tuple[Descr
             rows[np.arange(layout.segments) % layout.down == layout.down - 1] = last
         counts = rows * layout.row_bytes
     missing = there & ((offsets < 0) | (counts < 0) | (offsets + counts > size))
-    if missing.any():
+    if salvage:
+        there &= ~missing & (layout.is_raw | (counts <= 4 * layout.segment_bytes + SURPLUS_BYTES))
+    elif missing.any():
         raise CorruptError(
             f"{name}: is truncated: {int(missing.sum()):,} of {layout.segments:,} tiles or strips "
             f"are not within its {size:,} bytes; get a fresh copy"
         )
     most = int(counts[there].max(initial=0))
-    if not layout.is_raw and most > 4 * layout.segment_bytes + _SURPLUS_BYTES:
+    if not layout.is_raw and most > 4 * layout.segment_bytes + SURPLUS_BYTES:
         raise CorruptError(
             f"{name}: the file is damaged: a tile or strip of {most:,} bytes for "
             f"{layout.segment_bytes:,} bytes of pixels"
         )
-    if layout.is_raw and not layout.tiled and layout.down > 1 and there.all():
+    whole = there.all() and not missing.any()
+    if layout.is_raw and not layout.tiled and layout.down > 1 and whole:
         steps = counts.reshape(layout.planes, -1)[:, :-1]
         if (np.diff(offsets.reshape(layout.planes, -1)) == steps).all():
             description = _in_one_piece(description, offsets[:: layout.down])
@@ -240,6 +271,7 @@ class TiffRows:
 
     def __init__(self, source: TiffStream) -> None:
         self._width, self._next = source.info.width, 0
+        self._height, self._step = source.info.height, source.description.layout.rows
         self._file = source.origin.open(0)
         described, name = source.description, source.name
         self._segments = (
@@ -259,6 +291,11 @@ class TiffRows:
         box = Box(self._next, 0, self._next + len(out), self._width)
         self._segments.fill(box, out)
         self._next = box.y1
+
+    def resume(self) -> int:
+        """Go on after damage: return the first row of the next strip or row of tiles."""
+        self._next = min((self._next // self._step + 1) * self._step, self._height)
+        return self._next
 
     def finish(self) -> None:
         """Check the end of the pixel data."""

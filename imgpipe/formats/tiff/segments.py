@@ -15,7 +15,10 @@ from imgpipe.formats.tiff.layout import Segment, Tables, identity_of
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["Segments"]
+__all__ = ["SURPLUS_BYTES", "Segments"]
+
+SURPLUS_BYTES = 1 << 20
+"""Tables and metadata in the data of a segment, at most."""
 
 _PIECE_BYTES = 256 << 10
 _EXPANDED_PIXELS = 1 << 15
@@ -47,6 +50,8 @@ class Segments:
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
         identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette
+        self._size = identity[2] if identity is not None else None
+        self._most = 4 * layout.segment_bytes + SURPLUS_BYTES
         self._offsets = _tables.of(file, identity, layout.offsets, name)
         self._counts = _tables.of(file, identity, layout.counts, name)
         self._palette = _tables.of(file, identity, palette, name) if palette is not None else None
@@ -95,13 +100,32 @@ class Segments:
 
     def _put(self, segment: Segment, part: Box, out: Pixels) -> None:
         """Fill `out` with the samples of a part of a segment."""
-        offset, count = int(self._offsets[segment.index]), int(self._counts[segment.index])
+        offset, count = self._place(segment)
         if not offset or not count:
             out[...] = self.blank()
         elif self._layout.is_raw:
             self._put_raw(segment, offset, part, out)
         else:
             out[...] = self._decoded(segment, offset, count)[part.within(segment.box)]
+
+    def _place(self, segment: Segment) -> tuple[int, int]:
+        """Return the position and the bytes of a segment.
+
+        Raises
+        ------
+        CorruptError
+            If it cannot be there, as in damaged files of which other segments are read.
+        """
+        index = segment.index
+        if index >= min(len(self._offsets), len(self._counts)):
+            raise self.damaged(segment, "its place is not declared")
+        offset, count = int(self._offsets[index]), int(self._counts[index])
+        if self._layout.is_raw:
+            return offset, count
+        beyond = self._size is not None and offset + count > self._size
+        if min(offset, count) < 0 or beyond or count > self._most:
+            raise self.damaged(segment, "it is not within the file")
+        return offset, count
 
     def blank(self) -> Any:
         """Return the value of the samples of segments that are not stored."""

@@ -182,7 +182,7 @@ class StreamedSegments(Segments):
         self._strips.clear()
 
     def _put(self, segment: Segment, part: Box, out: Pixels) -> None:
-        offset, count = int(self._offsets[segment.index]), int(self._counts[segment.index])
+        offset, count = self._place(segment)
         if not offset or not count:
             out[...] = self.blank()
             return
@@ -193,6 +193,7 @@ class StreamedSegments(Segments):
                 target = out[first : first + step]
                 target[...] = strip.rows(len(target))
         except _ERRORS as error:
+            self._let_go(segment.plane)
             raise self.damaged(segment, error) from error
 
     def _strip(self, segment: Segment, offset: int, count: int) -> Strip:
@@ -205,6 +206,11 @@ class StreamedSegments(Segments):
         strip = opened(self._layout, segment, self._file, offset, count)
         self._strips[segment.plane] = segment, strip
         return strip
+
+    def _let_go(self, plane: int) -> None:
+        """Let go of the strip of a plane, without a look at its end."""
+        if plane in self._strips:
+            self._strips.pop(plane)[1].close()
 
     def _end(self, plane: int) -> None:
         """Check the end of the strip of a plane, and let go of it."""
