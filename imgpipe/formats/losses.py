@@ -111,13 +111,18 @@ class Losses:
             return None
         area = self._areas()
         missing, wrong = float(area[lost].sum()), float(area[doubtful].sum())
+        if self.count == 1 and missing:
+            return Damage(1.0, f"{self.name} could not be read and is {self._look}")
         told = []
         if missing:
             counted, verb = self._counted(lost)
-            told.append(f"{counted} could not be read{self._share(missing)} and {verb} {self._look}")
+            told.append(
+                f"{counted} could not be read{self._share(missing)} and {verb} {self._look}"
+            )
         if wrong:
             counted, _ = self._counted(doubtful)
-            told.append(f"{counted}{' more' * bool(told)} may be wrong{self._share(wrong)}")
+            number = f"{counted.partition(' ')[0]} more" if told else counted
+            told.append(f"{number} may be wrong{self._share(wrong)}")
         return Damage(missing / float(area.sum()), f"{self.name}: {'; '.join(told)}")
 
     def _counted(self, marked: Any) -> tuple[str, str]:

@@ -117,11 +117,25 @@ class SalvagedBlocks(_Salvaged[Tiles]):
             held = tile.clip(info.height, info.width)
             part = held.intersect(box)
             target = out[part.within(box)]
+            place = tile.y0 // rows, tile.x0 // (columns or info.width)
             try:
                 target[...] = self.source.read(held)[part.within(held)]
             except CorruptError as error:
-                self._lose(tile.y0 // rows, tile.x0 // (columns or info.width), target, error)
+                if not self._read_alone(place, held, part, target):
+                    self._lose(*place, target, error)
         return out
+
+    def _read_alone(self, place: tuple[int, int], held: Box, part: Box, out: Pixels) -> bool:
+        """Read a tile whose neighbours are damaged, if the source knows how; it may be wrong."""
+        alone = getattr(self.source, "read_alone", None)
+        if alone is None:
+            return False
+        try:
+            out[...] = alone(held)[part.within(held)]
+        except CorruptError:
+            return False
+        self.losses.doubt(place[0] * self.losses.across + place[1])
+        return True
 
     def _lose(self, row: int, column: int, out: Pixels, error: CorruptError) -> None:
         _told(partial(self.losses.lose, row * self.losses.across + column), error)

@@ -26,5 +26,6 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(GRAY, RGB, CMYK),
     exact=False,
+    salvages=True,
     splice=partial(respliced, others=False),
 )

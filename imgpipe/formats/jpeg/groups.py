@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ class GroupSource:
     origin: Origin
     index: Index
     inverted: bool
+    salvage: bool = False
 
     @property
     def name(self) -> str:
@@ -42,6 +43,11 @@ class GroupSource:
         """Memory beside the pixels: coded bytes, twice, and rows that are decoded in vain."""
         return 2 * self.index.group_bytes + 2 * self.index.stretch * self.info.row_bytes
 
+    def divided(self) -> GroupSource:
+        """Return the same file in the smallest groups, for one that may be damaged."""
+        index = replace(self.index, group_rows=self.index.stretch)
+        return replace(self, index=index, salvage=True)
+
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`.
 
@@ -50,9 +56,24 @@ class GroupSource:
         CorruptError
             If they are damaged.
         """
+        return self._read(box, self.index)
+
+    def read_alone(self, box: Box) -> Pixels:
+        """Return the pixels of a group whose neighbours are damaged.
+
+        The colours of its first and last row have a part in theirs, and may be wrong.
+
+        Raises
+        ------
+        CorruptError
+            If it is damaged too.
+        """
+        return self._read(box, replace(self.index, margin=0))
+
+    def _read(self, box: Box, index: Index) -> Pixels:
         with self.origin.open(0) as file:
             try:
-                pixels = self.index.read(file, box.y0, box.y1)
+                pixels = index.read(file, box.y0, box.y1, salvage=self.salvage)
             except JpegError as error:
                 rows = f"in rows {box.y0} to {box.y1}"
                 reason = f"{self.name}: the file is damaged {rows}: {error}; get a fresh copy"

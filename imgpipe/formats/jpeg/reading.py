@@ -18,7 +18,7 @@ from imgpipe.formats.decoded import content_of
 from imgpipe.formats.jpeg.groups import in_groups
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
-from imgpipe.formats.jpeg.scanlines import ScanlineSource
+from imgpipe.formats.jpeg.scanlines import SMALL, ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
 from imgpipe.formats.jpegs.scanlines import is_there
@@ -27,11 +27,11 @@ from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
 
 __all__ = ["WholeSource", "open_source"]
 
-_SMALL = 16_000_000  # pixels; the import of OpenImageIO takes as long, and more memory
+_SMALL = SMALL
 _COLOURS: dict[int, Colour] = {1: "gray", 3: "rgb", 4: "cmyk"}
 
 
-def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
+def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool = False) -> Source:
     """Open a JPEG file: read and check its header.
 
     Parameters
@@ -40,6 +40,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         The file. It is opened again for every pass and held open by none.
     max_pixels : int, optional
         Refuse images of more pixels; see `imgpipe.image.check_pixels`.
+    salvage : bool
+        Whether the file may be damaged: the source gives rows then, if there is a decoder for them.
 
     Returns
     -------
@@ -66,6 +68,12 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
     gain_map = any(map(has_gain_map, header.marks))
     header = replace(header, marks=())
     whole = WholeSource(info, origin, header, size)
+    if salvage and header.precision == 8 and not header.arithmetic:
+        groups = in_groups(info, origin, inverted=whole.inverted)
+        if groups is not None:
+            return groups.divided()
+        if info.channels != 4 and is_there():
+            return ScanlineSource(info, origin, header, bare=gain_map, salvage=True)
     if info.pixels <= _SMALL or header.precision != 8 or header.arithmetic:
         return whole
     if info.channels == 4:

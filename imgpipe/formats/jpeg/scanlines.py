@@ -12,12 +12,15 @@ from imgpipe.formats.jpeg.groups import GroupSource, in_groups
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError
-from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows
+from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, TOO_EARLY, Scanlines, band_rows
 from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["ScanlineRows", "ScanlineSource"]
+__all__ = ["SMALL", "ScanlineRows", "ScanlineSource"]
+
+SMALL = 16_000_000
+"""Pixels of images that are decoded at once: to import OpenImageIO takes as long, and memory."""
 
 _PIECE_BYTES = 1 << 20
 _END = b"\xff\xd9"
@@ -38,6 +41,8 @@ class ScanlineSource:
     bare : bool
         Whether OpenImageIO must not see its metadata: where they declare a gain map, it decodes
         another image, of high dynamic range.
+    salvage : bool
+        Whether rows after damage are given too, as the decoder has them.
     """
 
     access: ClassVar[Literal["sequential"]] = "sequential"
@@ -47,6 +52,7 @@ class ScanlineSource:
     origin: Origin
     header: Header
     bare: bool = False
+    salvage: bool = False
 
     @property
     def name(self) -> str:
@@ -63,6 +69,8 @@ class ScanlineSource:
         """Memory beside the rows: OpenImageIO, its rows, and the coefficients of several scans."""
         row = self.info.row_bytes
         taken = LIBRARY_BYTES + (band_rows(row) + 32) * row
+        if self.salvage and self.info.pixels <= SMALL:
+            taken += 2 * self.info.nbytes  # to be compared, and the file
         return taken if self.header.at_once else taken + self.header.coefficient_bytes
 
     def rows(self, *, ahead: bool = False) -> ScanlineRows:
@@ -81,10 +89,17 @@ class ScanlineRows:
     ----------
     source : ScanlineSource
         The file.
+
+    Attributes
+    ----------
+    doubtful : bool
+        Whether rows may be wrong: they are after damage.
     """
 
     def __init__(self, source: ScanlineSource) -> None:
         self._name, self._info, self._start = source.name, source.info, source.header.start
+        self._salvage, self._at_once = source.salvage, source.header.at_once
+        self.doubtful = False
         self._spool: NamelessFile | None = None
         self._lines: Scanlines | None = None
         self._file = source.origin.open(0)
@@ -109,9 +124,18 @@ class ScanlineRows:
         """
         assert self._lines is not None
         try:
-            self._lines.read_into(out)
+            if self._salvage:
+                self._salvage_into(out, self._lines)
+            else:
+                self._lines.read_into(out)
         except JpegError as error:
             raise self._damaged(error) from None
+
+    def _salvage_into(self, out: Pixels, lines: Scanlines) -> None:
+        damage = lines.salvage_into(out)
+        if damage == TOO_EARLY and self._at_once:
+            raise JpegError(damage)
+        self.doubtful |= bool(damage)
 
     def finish(self) -> None:
         """Check that the file has its end mark.
@@ -121,6 +145,9 @@ class ScanlineRows:
         CorruptError
             If it has none.
         """
+        if self._salvage:
+            self._compare()
+            return
         end, after = self._file.seek(0, os.SEEK_END), b""
         while end > self._start:
             begin = max(self._start, end - _PIECE_BYTES)
@@ -130,6 +157,22 @@ class ScanlineRows:
                 return
             end, after = begin, piece[:1]
         raise self._damaged("its pixels end too early")
+
+    def _compare(self) -> None:
+        """Have a small file decoded strictly, if no damage was found yet.
+
+        Raises
+        ------
+        CorruptError
+            If it has damage that a decoder of rows cannot notice.
+        """
+        if self.doubtful or self._info.pixels > SMALL:
+            return
+        self._file.seek(0)
+        try:
+            strict.decode(self._file.read())
+        except JpegError as error:
+            raise self._damaged(error) from None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -73,8 +73,11 @@ class Index:
             self.places[min(at + count, last)] - place for at, place in enumerate(self.places)
         )
 
-    def read(self, file: BinaryIO, y0: int, y1: int) -> Pixels:
+    def read(self, file: BinaryIO, y0: int, y1: int, *, salvage: bool = False) -> Pixels:
         """Return rows `y0` to `y1` of the open file.
+
+        On `salvage`, all intervals that the rows have to do with are decoded to their end, so that
+        their damage is noticed.
 
         Raises
         ------
@@ -83,11 +86,12 @@ class Index:
         """
         first = max(0, y0 - self.margin) // self.stretch
         top, end = first * self.stretch, min(self.height, y1 + self.margin)
-        bottom = min(self.height, -(-end // self.mcu_rows) * self.mcu_rows)
+        step = self.stretch if salvage else self.mcu_rows
+        bottom = min(self.height, -(-end // step) * step)
         coded = self._coded(file, first, bottom - top)
         head = bytearray(self.head)
         head[self.sof + 5 : self.sof + 7] = struct.pack(">H", bottom - top)
-        pixels = strict.decode(b"".join((head, coded, _END)), surplus=True)
+        pixels = strict.decode(b"".join((head, coded, _END)), surplus=not salvage)
         return pixels[y0 - top : y1 - top]
 
     def _coded(self, file: BinaryIO, first: int, rows: int) -> bytes:

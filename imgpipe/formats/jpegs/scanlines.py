@@ -16,10 +16,13 @@ from typing import Any
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.image import Pixels
 
-__all__ = ["LIBRARY_BYTES", "Scanlines", "is_there"]
+__all__ = ["LIBRARY_BYTES", "TOO_EARLY", "Scanlines", "is_there"]
 
 LIBRARY_BYTES = 56 << 20
 """Memory of OpenImageIO once it has read a file."""
+
+TOO_EARLY = "its pixels end too early"
+"""The reason of a `JpegError` about data that is cut off."""
 
 _BAND_ROWS, _BAND_BYTES = 64, 4 << 20
 _MESSAGE = re.compile(r'(?:JPEG error: )?(.*?)(?: \("[^"]*"\))?')
@@ -81,6 +84,30 @@ class Scanlines:
             rows[...] = pixels
             self.next = end
 
+    def salvage_into(self, out: Pixels) -> str:
+        """Fill `out` with the next rows, as the decoder gives them; return the damage it tells of.
+
+        It tells of the first damage of a file only.
+
+        Raises
+        ------
+        JpegError
+            If there are no pixels.
+        """
+        end = self.next + len(out)
+        pixels = self._input.read_scanlines(self.next, end, 0, 0, self._channels, _library().UINT8)
+        damage = self._input.geterror()
+        if pixels is None or pixels.shape != out.shape:
+            _must_be_well(damage)
+            raise JpegError("its pixels cannot be decoded")
+        out[...] = pixels
+        self.next = end
+        try:
+            _must_be_well(damage)
+        except JpegError as error:
+            return str(error)
+        return ""
+
     def close(self) -> None:
         """Let go of the file."""
         if self._input is not None:
@@ -110,5 +137,5 @@ def _must_be_well(message: str) -> None:
     match = _MESSAGE.fullmatch(lines[0])
     reason = match[1] if match else lines[0]
     if "Premature end of JPEG file" in reason:
-        raise JpegError("its pixels end too early")
+        raise JpegError(TOO_EARLY)
     raise JpegError(f"its pixels cannot be decoded ({reason.strip().rstrip('.').lower()})")
