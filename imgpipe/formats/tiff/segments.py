@@ -50,7 +50,6 @@ class Segments:
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
         identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette
-        self._size = identity[2] if identity is not None else None
         self._most = 4 * layout.segment_bytes + SURPLUS_BYTES
         self._offsets = _tables.of(file, identity, layout.offsets, name)
         self._counts = _tables.of(file, identity, layout.counts, name)
@@ -122,9 +121,8 @@ class Segments:
         offset, count = int(self._offsets[index]), int(self._counts[index])
         if self._layout.is_raw:
             return offset, count
-        beyond = self._size is not None and offset + count > self._size
-        if min(offset, count) < 0 or beyond or count > self._most:
-            raise self.damaged(segment, "it is not within the file")
+        if min(offset, count) < 0 or count > self._most:
+            raise self.damaged(segment, "its place is not possible")
         return offset, count
 
     def blank(self) -> Any:
