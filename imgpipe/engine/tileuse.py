@@ -73,19 +73,18 @@ class TileUse:
     def most_rows(self, ahead: int) -> int:
         """Return the most rows of tiles, with those between, that are needed at once.
 
-        They are needed by a task and by so many after it.
+        They are needed by a task and by so many after it, in any column of tiles: tasks side by
+        side take and leave different columns.
         """
-        first, last, uses = self._spans
-        top = np.full(len(self._parts), self.count, np.int64)
-        bottom = np.full_like(top, -1)
-        by_row = (-1, self.across)
-        never = np.where(uses > 0, first, len(self._parts)).reshape(by_row).min(axis=1)
-        always = np.where(uses > 0, last, -1).reshape(by_row).max(axis=1)
-        for row, (begin, end) in enumerate(zip(never.tolist(), always.tolist(), strict=True)):
-            span = slice(max(0, begin - ahead), end + 1)
-            np.minimum(top[span], row, out=top[span])
-            np.maximum(bottom[span], row, out=bottom[span])
-        return int((bottom - top).max()) + 1
+        first, last, uses = (one.reshape(-1, self.across) for one in self._spans)
+        begin = np.where(uses > 0, first - ahead, len(self._parts))
+        end = np.where(uses > 0, last, -1)
+        for rows in range(len(first), 1, -1):
+            above, below = slice(len(first) - rows + 1), slice(rows - 1, None)
+            both = np.maximum(begin[above], begin[below]) <= np.minimum(end[above], end[below])
+            if both.any():
+                return rows
+        return 1
 
     @cached_property
     def _spans(self) -> tuple[Numbers, Numbers, Numbers]:
