@@ -45,6 +45,7 @@ from imgpipe.formats.opening import contents_of, open_source
 from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.formats.rows import decode
 from imgpipe.registry import FORMATS
+from tests.codestreams import YCC, indexed, subsampled
 
 SECONDS = 20.0
 """The time that one file may take."""
@@ -206,6 +207,16 @@ def _tiffs() -> list[bytes]:
     return [*made, out.getvalue()]
 
 
+def _codestreams() -> list[bytes]:
+    luma, steps = _noise(24, 32, 1)[..., 0], [(1, 1), (2, 2), (2, 2)]
+    return [
+        _pillow("JPEG2000", tile_size=(16, 32), num_resolutions=3, irreversible=True),
+        _pillow("JPEG2000", no_jp2=True),
+        indexed(luma, _noise(256, 3, 1)[..., 0], tile=(16, 16)),
+        subsampled([luma, luma[::2, ::2], luma[::2, ::2]], steps, YCC),
+    ]
+
+
 def _heifs() -> list[bytes]:
     import pillow_heif
 
@@ -230,10 +241,7 @@ _MORE: dict[str, Callable[[], list[Any]]] = {
     "gif": lambda: [_animated("GIF"), _pillow("GIF", interlace=1)],
     "heif": _heifs,
     "zarr": _arrays,
-    "jpeg2000": lambda: [
-        _pillow("JPEG2000", tile_size=(16, 32), num_resolutions=3, irreversible=True),
-        _pillow("JPEG2000", no_jp2=True),
-    ],
+    "jpeg2000": _codestreams,
     "bmp": lambda: [_pillow("BMP")],
     "tga": lambda: [_pillow("TGA", compression="tga_rle")],
 }

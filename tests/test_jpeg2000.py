@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 import imgpipe
-from imgpipe.errors import CorruptError, ParameterError, UsageError
+from imgpipe.errors import CorruptError, FormatError, ParameterError, UsageError
 from imgpipe.filters import blur
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.image import Metadata
 from imgpipe.testing.files import taken_out
+from tests.codestreams import YCC, indexed, subsampled
 from tests.conftest import noise
 
 
@@ -98,6 +99,53 @@ def test_a_filter_goes_from_tile_to_tile(tmp_path: Path) -> None:
     imgpipe.write(pixels, tmp_path / "in.jp2", save={"tile": 256})
     imgpipe.run(tmp_path / "in.jp2", blur(2), tmp_path / "o.jph", save={"ht": True}, workers=2)
     np.testing.assert_array_equal(imgpipe.read(tmp_path / "o.jph"), blur(2)(pixels))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("tile", [None, (64, 32)])
+def test_palettes_are_expanded(dtype: str, tile: tuple[int, int] | None, tmp_path: Path) -> None:
+    colours = noise((200, 3, 1), dtype)[..., 0]
+    indices = photo(99, 131, 1)[..., 0] % 200
+    (tmp_path / "in.jp2").write_bytes(indexed(indices, colours, tile=tile))
+    source = open_source(tmp_path / "in.jp2")
+    assert (source.access, source.info.colour) == ("random" if tile else "whole", "rgb")
+    np.testing.assert_array_equal(taken_out(source, "in"), colours[indices])
+    imgpipe.run(tmp_path / "in.jp2", blur(1), tmp_path / "o.npy", chunk=40, executor="serial")
+    np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), blur(1)(colours[indices]))
+
+
+@pytest.mark.parametrize("steps", [(2, 2), (2, 1), (1, 1)])
+def test_luma_and_chroma_become_rgb(steps: tuple[int, int], tmp_path: Path) -> None:
+    """Chroma of fewer values is repeated, as OpenJPEG does it."""
+    luma, path = 60 + photo(64, 80, 1)[..., 0], tmp_path / "in.jp2"
+    x, y = steps
+    blue, red = np.full_like(luma, 110)[::y, ::x], 120 + luma[::y, ::x] // 8
+    path.write_bytes(subsampled([luma, blue, red], [(1, 1), steps, steps], YCC))
+    found = imgpipe.read(path)
+    full = [luma, *(np.kron(plane, np.ones((y, x), "uint8")) for plane in (blue, red))]
+    expected = cv2.cvtColor(np.stack([full[0], full[2], full[1]], axis=-1), cv2.COLOR_YCrCb2RGB)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert imgpipe.info(path).colour == "rgb"
+
+
+def test_channels_in_another_order_are_put_in_order(tmp_path: Path) -> None:
+    pixels, path = photo(40, 50, 4), tmp_path / "o.jp2"
+    imgpipe.write(pixels, path, alpha="last")
+    data = path.read_bytes()
+    kept = bytes.fromhex("000000000001000100000002000200000003000300010000")
+    turned = bytes.fromhex("000000000003000100000002000200000001000300010000")
+    assert data.count(kept) == 1
+    path.write_bytes(data.replace(kept, turned))
+    np.testing.assert_array_equal(imgpipe.read(path), pixels[..., [2, 1, 0, 3]])
+
+
+def test_what_is_not_read_is_named_with_the_remedy(tmp_path: Path) -> None:
+    luma = photo(64, 80, 1)[..., 0]
+    planes = [luma, luma[::4, ::4], luma[::4, ::4]]
+    (tmp_path / "in.jp2").write_bytes(subsampled(planes, [(1, 1), (4, 4), (4, 4)], YCC))
+    match = r"in\.jp2: has components of different sizes, other than .* by opj_decompress"
+    with pytest.raises(FormatError, match=match):
+        imgpipe.read(tmp_path / "in.jp2")
 
 
 def test_damage_is_told(tmp_path: Path) -> None:

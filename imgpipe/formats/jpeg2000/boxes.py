@@ -11,17 +11,32 @@ from imgpipe.formats.described import exif_of
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["Container", "container_of", "head_of_file"]
+__all__ = ["Container", "Palette", "container_of", "head_of_file"]
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 _ENUMERATED, _PROFILE, _ANY_PROFILE = 1, 2, 3
-_SRGB, _GRAY = 16, 17
-_COLOURS: dict[int, Colour] = {12: "cmyk", _SRGB: "rgb", _GRAY: "gray"}
+_SRGB, _GRAY, _YCC = 16, 17, 18
+_COLOURS: dict[int, Colour] = {12: "cmyk", _SRGB: "rgb", _GRAY: "gray", _YCC: "rgb"}
 _MODELS: dict[bytes, Colour] = {b"CMYK": "cmyk", b"RGB ": "rgb", b"GRAY": "gray"}
 _ALPHA = 1
 _MOST = 64 << 20  # bytes of a box of metadata
+
+
+class Palette(NamedTuple):
+    """A table of colours, whose numbers are the values of the codestream.
+
+    Attributes
+    ----------
+    channels : int
+        Values of a colour.
+    bits : int
+        Bits of each of them.
+    """
+
+    channels: int
+    bits: int
 
 
 class Container(NamedTuple):
@@ -35,18 +50,35 @@ class Container(NamedTuple):
         The colour model, if it is told.
     alpha : bool
         Whether the last channel is alpha.
-    palette : bool
-        Whether values are numbers of colours.
+    palette : Palette or None
+        The palette, if values are numbers of colours.
     metadata : Metadata
         ICC, EXIF and XMP.
+    head : bytes
+        The headers that the decoder of the codestream needs too, because they change its values: a
+        palette, colours as luma and chroma, or another order of the channels. Usually empty.
     """
 
     start: int
     end: int
     colour: Colour | None = None
     alpha: bool = False
-    palette: bool = False
+    palette: Palette | None = None
     metadata: Metadata = Metadata()
+    head: bytes = b""
+
+    def boxed(self, codestream: bytes, height: int, width: int) -> bytes:
+        """Return what the decoder gets for a codestream: a file, if it needs the headers."""
+        if not self.head:
+            return codestream
+        head = b"".join(
+            box(
+                kind,
+                struct.pack(">II", height, width) + content[8:] if kind == b"ihdr" else content,
+            )
+            for kind, content in spans_in(self.head)
+        )
+        return _begin(b"jp2 ") + box(b"jp2h", head) + box(b"jp2c", codestream)
 
 
 def container_of(file: BinaryIO, size: int) -> Container:
@@ -79,16 +111,39 @@ def container_of(file: BinaryIO, size: int) -> Container:
 
 def _described(found: Container, head: bytes) -> Container:
     """Return a container with what the box of headers says."""
+    needed, cmap = False, b""
     for kind, content in spans_in(head):
         if kind == b"colr" and found.colour is None and len(content) > 3:
             found = _coloured(found, content)
+            needed |= content[0] == _ENUMERATED and content[3:7] == _YCC.to_bytes(4, "big")
         elif kind == b"cdef":
             (count,) = struct.unpack_from(">H", content)
             kinds = [struct.unpack_from(">HHH", content, 2 + 6 * at) for at in range(count)]
-            found = found._replace(alpha=any(each[:2] == (count - 1, _ALPHA) for each in kinds))
-        elif kind in (b"pclr", b"cmap"):
-            found = found._replace(palette=True)
-    return found
+            found = found._replace(alpha=any(each[1] == _ALPHA for each in kinds))
+            needed |= any(each[2] != (each[0] + 1) * (each[1] == 0) for each in kinds)
+        elif kind == b"pclr":
+            found = found._replace(palette=_palette(content))
+        elif kind == b"cmap":
+            cmap = content
+    if found.palette is not None:
+        palette, needed = found.palette._replace(channels=len(cmap) // 4), True
+        found = found._replace(palette=palette)
+    return found._replace(head=head) if needed else found
+
+
+def _palette(content: bytes) -> Palette:
+    """Return the palette of a box.
+
+    Raises
+    ------
+    ValueError
+        If its values are signed, or not all of 8 or all of 16 bits.
+    """
+    _, columns = struct.unpack_from(">HB", content)
+    depths = set(content[3 : 3 + columns])
+    if depths not in ({7}, {15}):
+        raise ValueError("its palette has colours of other than 8 or 16 bits")
+    return Palette(columns, depths.pop() + 1)
 
 
 def _coloured(found: Container, content: bytes) -> Container:
@@ -117,10 +172,15 @@ def head_of_file(info: ImageInfo, name: str, *, high_throughput: bool) -> bytes:
         rows = [(at, 0, at + 1) for at in range(info.channels - 1)] + [(info.alpha, _ALPHA, 0)]
         content = b"".join(struct.pack(">HHH", *row) for row in rows)
         head += box(b"cdef", len(rows).to_bytes(2, "big") + content)
-    made = SIGNATURE + box(b"ftyp", brand + bytes(4) + brand) + box(b"jp2h", head)
+    made = _begin(brand) + box(b"jp2h", head)
     exif = exif_of(known, name)
     if exif is not None:
         made += box(b"uuid", _EXIF + exif)
     if known.xmp is not None:
         made += box(b"uuid", _XMP + known.xmp)
     return made + bytes(4) + b"jp2c"  # to the end of the file
+
+
+def _begin(brand: bytes) -> bytes:
+    """Return the boxes that every file begins with."""
+    return SIGNATURE + box(b"ftyp", brand + bytes(4) + brand)

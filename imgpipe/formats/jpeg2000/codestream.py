@@ -87,6 +87,11 @@ class Size:
         )
         return across, down
 
+    @property
+    def subsampled(self) -> bool:
+        """Whether a component has fewer values than the image has pixels."""
+        return any(each[1:] != (1, 1) for each in self.components)
+
     def only(self, column: int, row: int) -> Size:
         """Return the size of an image of one of the tiles, at the same place.
 

@@ -13,7 +13,7 @@ from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.decoded import DecodedSource, decoded, fill
 from imgpipe.formats.jpeg2000.boxes import Container, container_of
-from imgpipe.formats.jpeg2000.codestream import END, Header, TileParts, header_of, tile_parts
+from imgpipe.formats.jpeg2000.codestream import END, Header, Size, TileParts, header_of, tile_parts
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
@@ -24,6 +24,8 @@ __all__ = ["TiledSource", "open_source"]
 _SAMPLE_BYTES = 12  # of the decoder
 _LIBRARY_BYTES = 8 << 20
 _SIGNED = 128
+_EACH = (1, 1)  # steps of a component with a value for each pixel
+_SUBSAMPLED = ((_EACH, (2, 2), (2, 2)), (_EACH, (2, 1), (2, 1)))  # luma and chroma
 _COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4, "other": 0}
 
 
@@ -50,9 +52,8 @@ def open_source(
             raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
     anywhere = origin.reference
     if parts is None or anywhere is None:
-        whole = _Decoder(container.start, container.end, info.shape)
-        return DecodedSource(info, origin, whole, size)
-    return TiledSource(info, anywhere, header, parts)
+        return DecodedSource(info, origin, _Decoder(container, info.shape), size)
+    return TiledSource(info, anywhere, header, parts, container._replace(metadata=Metadata()))
 
 
 def _parts(
@@ -60,54 +61,79 @@ def _parts(
 ) -> TileParts | None:
     """Return the places of the tiles; None for an image that is decoded at once."""
     size = header.size
-    if size.tiles == (1, 1) or size.first != size.start or not header.divisible:
+    alone = size.tiles == (1, 1) or size.first != size.start
+    if alone or size.subsampled or not header.divisible:
         return None
     return tile_parts(file, header, container.end, salvage=salvage)
 
 
 def _info(header: Header, container: Container, name: str, max_pixels: int | None) -> ImageInfo:
-    size, channels = header.size, len(header.size.components)
+    size = header.size
     width, height = (end - start for end, start in zip(size.end, size.start, strict=True))
     check_pixels(height, width, name, max_pixels)
-    depth, *steps = size.components[0]
-    bits, kind = depth % _SIGNED + 1, "i" if depth >= _SIGNED else "u"
-    if steps != [1, 1] or set(size.components) != {size.components[0]} or not 8 <= bits <= 16:
+    channels, dtype = _values(size, container, name)
+    if container.colour == "other":
         raise FormatError(
-            f"{name}: has components of different sizes, or of other than 8 to 16 bits, which "
-            "imgpipe does not read; convert it first"
-        )
-    if container.palette or container.colour == "other":
-        raise FormatError(
-            f"{name}: uses a palette or a colour space that imgpipe does not read; convert it to "
-            "RGB first"
+            f"{name}: uses a colour space that imgpipe does not read; convert it to RGB first"
         )
     colour, alpha = guess_colour(channels)
     if container.colour is not None:
         colour, alpha = container.colour, channels - 1 if container.alpha else None
     if channels - (alpha is not None) < _COLOURS[colour]:
         raise ValueError(f"it declares {colour} of {channels} channels")
-    dtype = np.dtype(f"{kind}{1 if bits == 8 else 2}")
     known = container.metadata.completed(name)
     return ImageInfo(height, width, channels, dtype, alpha, colour, known)
 
 
+def _values(size: Size, container: Container, name: str) -> tuple[int, np.dtype[Any]]:
+    """Return number and type of the values of a pixel.
+
+    Raises
+    ------
+    FormatError
+        If the decoder makes no such pixels of them.
+    """
+    channels, (depth, *_) = len(size.components), size.components[0]
+    palette, bits, signed = container.palette, depth % _SIGNED + 1, depth >= _SIGNED
+    steps = tuple(each[1:] for each in size.components)
+    reason = ""
+    if any(each[0] != depth for each in size.components):
+        reason = "has components of different bits"
+    elif steps not in ((_EACH,) * channels, *_SUBSAMPLED):
+        reason = "has components of different sizes, other than 4:2:0 and 4:2:2"
+    elif palette is not None and channels > 1:
+        reason = "has a palette beside other components"
+    elif palette is not None:
+        channels, bits, signed = *palette, False
+    if not reason and not 8 <= bits <= 16:
+        reason = f"has values of {bits} bits instead of 8 to 16"
+    if reason:
+        raise FormatError(
+            f"{name}: {reason}, which imgpipe does not read; convert it first, for example by "
+            "opj_decompress"
+        )
+    return channels, np.dtype(f"{'i' if signed else 'u'}{1 if bits == 8 else 2}")
+
+
 @dataclass(frozen=True)
 class _Decoder:
-    """Decoder of a codestream between two positions of a file."""
+    """Decoder of the codestream in a container."""
 
-    start: int
-    end: int
+    container: Container
     shape: tuple[int, int, int]
 
     @property
     def work_bytes(self) -> int:
         """Memory of the decoder and of the copy of the codestream."""
         height, width, channels = self.shape
-        return _LIBRARY_BYTES + height * width * channels * _SAMPLE_BYTES + self.end - self.start
+        coded = self.container.end - self.container.start
+        return _LIBRARY_BYTES + height * width * channels * _SAMPLE_BYTES + coded
 
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""
-        fill(out, imagecodecs.jpeg2k_decode(data[self.start : self.end], numthreads=1))
+        data = data[self.container.start : self.container.end]
+        data = self.container.boxed(data, *self.shape[:2])
+        fill(out, imagecodecs.jpeg2k_decode(data, numthreads=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +149,7 @@ class TiledSource:
     origin: Origin
     header: Header
     parts: TileParts
+    container: Container
 
     @property
     def name(self) -> str:
@@ -175,7 +202,7 @@ class TiledSource:
         """Return the pixels of a tile that has the shape of `box`."""
         out = np.empty((*box.shape, self.info.channels), self.info.dtype)
         with self.origin.open(0) as file:
-            data = self._alone(file, row, column)
+            data = self.container.boxed(self._alone(file, row, column), *box.shape)
         decoded(lambda: fill(out, imagecodecs.jpeg2k_decode(data, numthreads=1)), self.name)
         return out
 
@@ -199,4 +226,4 @@ class TiledSource:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to the workers without metadata."""
         info = replace(self.info, metadata=Metadata())
-        return TiledSource, (info, self.origin, self.header, self.parts)
+        return TiledSource, (info, self.origin, self.header, self.parts, self.container)
