@@ -20,6 +20,7 @@ __all__ = [
     "distances",
     "from_unsigned",
     "full_scale",
+    "has_nan",
     "rescaled",
     "scale_integers",
     "settle",
@@ -132,13 +133,24 @@ def _saturate(values: Pixels, out: Pixels) -> bool:
     return True
 
 
+def has_nan(values: Pixels) -> bool:
+    """Whether a NaN is among the floats of a chunk, shape (rows, columns, channels).
+
+    The least value is a NaN then, and is found faster than every NaN: not so of 16 bits.
+    """
+    step = max(1, _BLOCK // max(1, values[0].size))
+    parts = (values[y : y + step] for y in range(0, len(values), step))
+    if values.itemsize == 2 or not values.size:
+        return any(np.isnan(part).any() for part in parts)
+    with np.errstate(invalid="ignore"):
+        return any(np.isnan(part.min()) for part in parts)
+
+
 def with_one_nan(values: Pixels) -> Pixels:
     """Return a chunk with `numpy.nan` for every NaN, whatever its sign and its payload."""
     if values.dtype.kind != "f":
         return values
-    step = max(1, _BLOCK // max(1, values[0].size))
-    parts = (values[y : y + step] for y in range(0, len(values), step))
-    if not any(np.isnan(part).any() for part in parts):
+    if not has_nan(values):
         return values
     return np.where(np.isnan(values), values.dtype.type(np.nan), values)
 

@@ -11,28 +11,31 @@ from typing import Any
 import numpy as np
 
 from imgpipe.image import ImageInfo, Pixels
-from imgpipe.values import as_declared, full_scale
+from imgpipe.values import as_declared, full_scale, has_nan
 
 __all__ = ["divided", "marked", "nodata_after", "with_data", "without_data"]
 
 _LEAST = 1e-12  # of the whole weight: what rounding may leave of nothing
 
 
-def without_data(pixels: Pixels, info: ImageInfo) -> Pixels:
-    """Return which pixels of a chunk are without data, shape (rows, columns)."""
+def without_data(pixels: Pixels, info: ImageInfo) -> Pixels | None:
+    """Return which pixels of a chunk are without data, shape (rows, columns); None if none is."""
     assert info.nodata is not None
     colours = pixels if info.alpha is None else pixels[..., : info.alpha]
     planes = [colours[..., channel] for channel in range(colours.shape[2])]
-    absent = np.zeros(pixels.shape[:2], bool)
+    absent = None
     if not np.isnan(info.nodata):
-        equal = planes[0] == pixels.dtype.type(info.nodata)
-        for plane in planes[1:]:
-            equal &= plane == pixels.dtype.type(info.nodata)
-        absent |= equal
-    if pixels.dtype.kind == "f":
+        value = pixels.dtype.type(info.nodata)
+        equal = planes[0] == value
+        if equal.any():
+            absent = equal
+            for plane in planes[1:]:
+                absent &= plane == value
+    if pixels.dtype.kind == "f" and has_nan(pixels):
+        absent = np.zeros(pixels.shape[:2], bool) if absent is None else absent
         for plane in planes:
             absent |= np.isnan(plane)
-    return absent
+    return absent if absent is not None and absent.any() else None
 
 
 def with_data(chunk: Pixels, info: ImageInfo) -> Pixels:
@@ -41,9 +44,7 @@ def with_data(chunk: Pixels, info: ImageInfo) -> Pixels:
     These have the shape (1, number of them, channels).
     """
     absent = without_data(chunk, info)
-    if not absent.any():
-        return chunk
-    return chunk[~absent][None]
+    return chunk if absent is None else chunk[~absent][None]
 
 
 def nodata_after(nodata: float | None, dtype: np.dtype[Any]) -> float | None:

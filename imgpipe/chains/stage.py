@@ -216,6 +216,13 @@ class Stage:
     ) -> Pixels:
         """Return the result as if pixels without data were hidden, and these as they were."""
         absent = self._absent(padded, wanted)
+        if absent is None:
+            if self._is_plain_without_absent:
+                seen = padded[self._seen(wanted).within(wanted)]
+                return self._applied(
+                    padded if self.before.alpha is not None else seen, box, wanted, extra
+                )
+            absent = np.zeros(wanted.shape, bool)
         lost = absent
         if self.filter.definition.region is None:
             rows, columns = self.context
@@ -237,10 +244,24 @@ class Stage:
             lost = lost if self.filter.definition.region is None else share < _HALF
         return marked(made, lost, self.after)
 
-    def _absent(self, padded: Pixels, wanted: Box) -> Pixels:
+    @property
+    def _is_plain_without_absent(self) -> bool:
+        """Whether chunks that see no pixel without data are made as if no image had any.
+
+        Not if they may depend on pixels that only the function knows, or on further images.
+        """
+        one = self.filter
+        averages = one.definition.alpha != "keep" and self.before.alpha is None
+        return not one.operands and (not averages or self._is_local or one.definition.ours)
+
+    @property
+    def _is_local(self) -> bool:
+        return self.filter.definition.region is None and self.filter.grid == (1, 1)
+
+    def _absent(self, padded: Pixels, wanted: Box) -> Pixels | None:
         """Return which pixels are without data; none of those that a border made up as black."""
         absent = without_data(padded, self.before)
-        if self.filter.border == "constant":
+        if absent is not None and self.filter.border == "constant":
             inside = np.zeros(wanted.shape, bool)
             inside[wanted.clip(self.before.height, self.before.width).within(wanted)] = True
             absent &= inside
@@ -249,7 +270,8 @@ class Stage:
     def _absent_in(self, other: Pixels, shape: tuple[int, ...]) -> Pixels | bool:
         """Return where a further image is without data, if it is as the first one."""
         alike = other.shape[:2] == shape and other.shape[2] == self.before.channels
-        return without_data(other, self.before) if alike else False
+        absent = without_data(other, self.before) if alike else None
+        return False if absent is None else absent
 
     def _present(self, padded: Pixels, absent: Pixels, wanted: Box) -> Pixels:
         """Return the pixels that the function sees, those without data made like others near by."""
@@ -269,7 +291,7 @@ class Stage:
         """
         one, channels = self.filter, self.after.channels
         worked = self.as_worked(without_hidden(padded, absent) if absent.any() else padded)
-        local = one.definition.region is None and one.grid == (1, 1)
+        local = self._is_local
         known = local or one.definition.ours or bool(one.operands)
         full = np.ones(box.shape, np.float32)
         if known and (one.operands or not absent.any()):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.borders import BORDERS
+from imgpipe.chains.absence import nodata_after
 from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.chains.formatting import format_chain
 from imgpipe.chains.grammar import parse_chain
@@ -29,6 +30,7 @@ __all__ = [
     "check_filter",
     "must_be_the_same_in_pieces",
     "must_be_written_as_it_is",
+    "must_leave_pixels_without_data",
     "must_see_no_hidden_colour",
 ]
 
@@ -105,6 +107,16 @@ class FilterSuite(Suite):
                     array = kind.picture(_ROWS, _COLUMNS)
                     one = _completed(self.subject, array)
                     must_see_no_hidden_colour(one, array, visible, _CHUNKS[0])
+
+    def test_leaves_pixels_without_data(self) -> None:
+        """They stay as they are and reach no others, unless it declares ``alpha="filter"``."""
+        if self.subject.definition.alpha != "filter":
+            absent = np.random.default_rng(2).random((_ROWS, _COLUMNS)) < 0.1
+            absent[9:20, 30:] = True
+            for kind in _one_of_each(self.dtypes, max(self.channels)):
+                array = kind.picture(_ROWS, _COLUMNS)
+                one = _completed(self.subject, array)
+                must_leave_pixels_without_data(one, array, absent, _CHUNKS[1])
 
     def test_halo_is_honest(self) -> None:
         """No difference is found by `imgpipe.check`: many pictures in many cuts."""
@@ -244,11 +256,59 @@ def must_see_no_hidden_colour(
     must_equal(seen(made), expected, f"{what}, in chunks of {chunk}")
 
 
-def _whole(one: Filter, array: Pixels, alpha: int | None) -> Pixels:
+def must_leave_pixels_without_data(
+    one: Filter, array: Pixels, absent: Pixels, chunk: int | tuple[int, int]
+) -> None:
+    """Claim that pixels without data stay as they are, and that their value reaches no others.
+
+    Parameters
+    ----------
+    one : Filter
+        The filter.
+    array : ndarray, shape (rows, columns, channels)
+        An image without alpha.
+    absent : ndarray of bool, shape (rows, columns)
+        The pixels that get no data.
+    chunk : int or (int, int)
+        Rows and columns of a chunk.
+
+    Raises
+    ------
+    AssertionError
+        If they do not stay, or if it does.
+    """
+    is_float, found = array.dtype.kind == "f", list[Pixels]()
+    made_of = np.dtype(one.output_dtype or array.dtype)
+    for nodata in (np.nan, -9999.0) if is_float else (3, 100):
+        if np.isnan(nodata) and made_of.kind != "f":  # no integer stands for it
+            continue
+        given = array if is_float else np.where(np.isin(array, (3, 100)), array + 1, array)
+        given = np.where(absent[..., None], array.dtype.type(nodata), given)
+        expected = _whole(one, given, None, nodata)
+        what = f"{one} of {array.dtype} with {nodata} for no data"
+        made = apply(given, one, nodata=nodata, executor="serial", chunk=chunk)
+        must_equal(made, expected, f"{what}, in chunks of {chunk}")
+        if expected.shape[:2] == absent.shape and one.definition.region is None:
+            there, left = expected[absent], nodata_after(nodata, expected.dtype)
+            must_equal(there, np.full_like(there, left), f"{what}: the pixels without data")
+            found.append(expected[~absent][None])
+    if len(found) == 2 and not one.operands:
+        first, second = found
+        must_equal(first, second, f"{one} of {array.dtype} with another value for no data")
+
+
+def _one_of_each(dtypes: tuple[str, ...], channels: int) -> Iterator[Kind]:
+    """Yield one kind of integers and one of floats, if a filter takes both."""
+    for codes in ("iu", "f"):
+        for dtype in [one for one in dtypes if np.dtype(one).kind in codes][:1]:
+            yield Kind(dtype, channels)
+
+
+def _whole(one: Filter, array: Pixels, alpha: int | None, nodata: float | None = None) -> Pixels:
     """Return the result of a filter on a whole image: the reference."""
     try:
         with np.errstate(all="ignore"):
-            return one(array, alpha=alpha)
+            return one(array, alpha=alpha, nodata=nodata)
     except Exception as error:
         kind = Kind(array.dtype.name, array.shape[2], alpha)
         raise AssertionError(
