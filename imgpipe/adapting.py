@@ -7,13 +7,14 @@ whole they give the same pixels.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.stages import Stage, resolve
 from imgpipe.formats.ends import Writing
-from imgpipe.formats.fitting import fitting
-from imgpipe.formats.opening import TargetLike, format_to, name_of
+from imgpipe.formats.fitting import fitting, left_out
+from imgpipe.formats.opening import TargetLike, format_as, name_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["adapted"]
@@ -32,7 +33,8 @@ def adapted(
 ) -> tuple[Stage, ...]:
     """Return the stages that make of an image what a target holds.
 
-    A line in the log says what is lost by conversions that the target requires.
+    A line in the log says what is lost by conversions that the target requires, and another one
+    which metadata it cannot hold.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def adapted(
     """
     stages = resolve(chain, info, autorotate=autorotate)
     after = stages[-1].after if stages else info
-    chosen, name = format_to(dst, writing.format), name_of(dst)
+    chosen, name = format_as(dst, writing), name_of(dst)
     if writing.value_range is not None:  # wrong ones are refused where they are not needed too
         parse_chain(f'astype:uint8,range="{writing.value_range}"')
     needed = fitting(
@@ -67,10 +69,19 @@ def adapted(
         background=writing.background,
         value_range=writing.value_range,
     )
-    if not needed.elements:
-        return stages
-    told = set() if told is None else told
-    if needed.lost and needed.lost not in told:
-        told.add(needed.lost)
-        _log.warning("%s: converted for %s: %s", name, chosen.name, needed.lost)
-    return stages + resolve(parse_chain(" | ".join(needed.elements)), after, autorotate=False)
+    if needed.elements:
+        stages += resolve(parse_chain(" | ".join(needed.elements)), after, autorotate=False)
+        after = stages[-1].after
+    if writing.strip:
+        after = replace(after, metadata=after.metadata.stripped())
+    _tell(f"converted for {chosen.name}", needed.lost, name, told)
+    _tell(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
+    return stages
+
+
+def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
+    """Say a loss, if there is one that was not told yet."""
+    if lost and (told is None or lost not in told):
+        _log.warning("%s: %s: %s", name, what, lost)
+        if told is not None:
+            told.add(lost)

@@ -20,6 +20,7 @@ from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
+    format_to,
     must_take,
     name_of,
     open_copy,
@@ -107,6 +108,8 @@ def _copy(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> _Copy | Non
     reading, writing = _choices(Reading, given), _choices(Writing, given)
     if given.get("region") is not None or writing.options:
         return None
+    if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
+        return None  # the output says which value it is
     found = open_copy(origin, dst, reading, writing)
     return found and _Copy(*found)
 

@@ -194,6 +194,7 @@ def write(
     colour: Colour | None = None,
     background: str | int | tuple[int, int, int] | None = None,
     value_range: str | tuple[float, float] | None = None,
+    nodata: Nodata = None,
 ) -> int:
     """Write an array as an image file, either completely or not at all.
 
@@ -218,6 +219,8 @@ def write(
         Meaning of the channels before alpha; by default what their number usually means.
     background, value_range : optional
         As for `imgpipe.run`.
+    nodata : float, optional
+        The value of pixels without data, which the file states if its format can.
 
     Returns
     -------
@@ -231,7 +234,7 @@ def write(
     OutputError
         If the file cannot be written.
     """
-    image = admitted(array, alpha)
+    image = admitted(array, alpha, nodata=nodata)
     writing = Writing(save, compression, format, False, background, value_range)
     before = image.info if colour is None else replace(image.info, colour=_meaning(colour, image))
     source = RandomArray(before, image.pixels)

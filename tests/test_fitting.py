@@ -15,9 +15,9 @@ from imgpipe.errors import UsageError
 from imgpipe.filters import astype, blur, flatten, invert, to_rgb
 from imgpipe.formats.declaration import CMYK, GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
 from imgpipe.formats.ends import Writing
-from imgpipe.formats.fitting import fitted, fitting
+from imgpipe.formats.fitting import fitted, fitting, left_out
 from imgpipe.image import ImageInfo
-from imgpipe.metadata import Metadata
+from imgpipe.metadata import Metadata, Text, density_from_dpi
 from tests.conftest import noise
 
 RGB_IMAGE = ImageInfo(4, 5, 3, np.dtype(np.uint8), None, "rgb")
@@ -145,6 +145,21 @@ def test_four_unknown_channels_are_not_inks() -> None:
     assert fitting(replace(unsaid, colour="cmyk"), FLAT, "a.toy").elements == ()
 
 
+def test_metadata_that_a_format_cannot_hold_are_named() -> None:
+    known = Metadata(exif=b"x", xmp=b"x", pixels_per_metre=density_from_dpi(300, 300))
+    image = replace(RGB_IMAGE, metadata=known, nodata=-1.0)
+    assert left_out(image, TOY) == ""  # which says nothing about metadata
+    held = replace(TOY, metadata=("exif", "nodata"))
+    assert left_out(image, held) == "XMP, the resolution"
+    assert left_out(image, replace(TOY, metadata=("exif", "xmp", "resolution"))) == (
+        "the value of pixels without data"
+    )
+    screen = Metadata(pixels_per_metre=density_from_dpi(72, 72))
+    assert left_out(replace(RGB_IMAGE, metadata=screen, nodata=np.nan), held) == ""
+    texts = Metadata(texts=(Text("Title", "a"), Text("Comment", "b")))
+    assert left_out(replace(RGB_IMAGE, metadata=texts), held) == "the text 'Comment'"
+
+
 # --- through the ways in ----------------------------------------------------------------
 
 
@@ -206,6 +221,25 @@ class TestRun:
             imgpipe.write(image, tmp_path / "a.png", value_range=(3, 1))
         with pytest.raises(UsageError, match="3 beside alpha cannot be 'cmyk'"):
             imgpipe.write(image, tmp_path / "a.jpg", colour="cmyk")
+
+    def test_options_of_the_format_may_require_conversions(
+        self, rgba: Any, tmp_path: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """JPEG data in TIFF is as JPEG files are: 8 bits without alpha."""
+        out = tmp_path / "out.tif"
+        imgpipe.run(rgba, invert(), out, compression="jpeg", executor="serial")
+        (line,) = caplog.messages
+        assert line == (
+            f"{out}: converted for JPEG data in TIFF: alpha is laid over white; "
+            "uint16 becomes uint8"
+        )
+        assert imgpipe.info(out).shape == (31, 43, 3)
+        floats = noise((9, 9, 3), "float32")
+        for array, says in ((floats, "--value-range"), (floats[..., :2], "supports 1, 3 and 4")):
+            with pytest.raises(UsageError, match=f"{says}.* or choose another compression"):
+                imgpipe.write(array, out, compression="jpeg")
+        imgpipe.write(floats, out, compression="jpeg", value_range="measured")
+        assert imgpipe.info(out).dtype == np.uint8
 
     def test_inks_become_rgb_where_there_are_none(self, tmp_path: Any) -> None:
         inks = noise((9, 11, 4), "uint8", 2)

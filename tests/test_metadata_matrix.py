@@ -286,6 +286,45 @@ def test_an_extreme_resolution_is_kept_or_left_out(name: str, tmp_path: Path) ->
         assert imgpipe.info(path).metadata.dpi in (None, pytest.approx((dpi, dpi), rel=0.1))
 
 
+WITHOUT = {  # formats that hold next to no metadata, and whether they hold the resolution
+    **dict.fromkeys((".ppm", ".qoi", ".tga", ".npy", ".gif"), False),
+    ".bmp": True,
+}
+
+
+@pytest.mark.parametrize("suffix", WITHOUT)
+def test_a_line_tells_what_a_format_cannot_hold(
+    suffix: str, files: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"out{suffix}"
+    imgpipe.run(files["png"], invert(), path, executor="serial")
+    (line,) = [one for one in caplog.messages if "left out" in one]
+    what = "EXIF, the ICC profile, XMP, the text 'Title'" + ", the resolution" * (
+        not WITHOUT[suffix]
+    )
+    assert line.startswith(f"{path}: left out what ")
+    assert line.endswith(f" cannot hold: {what}")
+    dpi = pytest.approx((300, 300), abs=1e-3) if WITHOUT[suffix] else None
+    found = imgpipe.info(path).metadata
+    assert found.dpi == dpi
+    assert (found.exif, found.icc, found.xmp, found.texts) == (None, None, None, ())
+    caplog.clear()
+    imgpipe.run(files["png"], invert(), path, strip=True, executor="serial")
+    (line,) = [one for one in caplog.messages if "left out" in one]
+    assert line.endswith(" cannot hold: the ICC profile")
+
+
+def test_a_text_without_a_tag_is_told_of(
+    files: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    imgpipe.run(files["png"], invert(), tmp_path / "out.tif", executor="serial")
+    assert not caplog.messages  # TIFF has a tag for the title
+    Image.new("RGB", (9, 9)).save(tmp_path / "in.jpg", comment=b"seen from the tower")
+    imgpipe.convert(tmp_path / "in.jpg", tmp_path / "out.webp", executor="serial")
+    (line,) = caplog.messages
+    assert line.endswith("left out what WebP cannot hold: the text 'Comment'")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_all_but_the_profile_can_be_left_out(
     name: str, files: dict[str, Path], tmp_path: Path

@@ -223,6 +223,34 @@ def test_nan_in_a_file_of_floats_goes_without_saying(tmp_path: Path) -> None:
     assert np.array_equal(imgpipe.read(tmp_path / "o.npy"), blur(2)(array), equal_nan=True)
 
 
+def test_a_conversion_and_an_array_state_the_value(tmp_path: Path) -> None:
+    """Coded pixels are not copied then: the copy would not say it."""
+    plain, out = tmp_path / "plain.tif", tmp_path / "out.tif"
+    imgpipe.write(land("int16"), plain)
+    assert imgpipe.info(plain).nodata is None
+    imgpipe.convert(plain, out, nodata=NONE, executor="serial")
+    assert imgpipe.info(out).nodata == NONE
+    imgpipe.convert(out, plain, nodata="none", executor="serial")
+    assert imgpipe.info(plain).nodata is None
+    imgpipe.write(land("int16"), out, nodata=NONE)
+    assert imgpipe.info(out).nodata == NONE
+    assert np.array_equal(imgpipe.read(out), land("int16"))
+    png, copy = tmp_path / "a.png", tmp_path / "b.png"
+    imgpipe.write(land("uint8", nodata=0), png)
+    imgpipe.convert(png, copy, nodata=0)  # which PNG cannot state
+    assert copy.read_bytes() == png.read_bytes()
+
+
+def test_a_line_tells_that_a_format_cannot_state_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    imgpipe.write(land("uint16", nodata=0), tmp_path / "in.tif", nodata=0)
+    imgpipe.run(tmp_path / "in.tif", blur(1), tmp_path / "out.png", executor="serial")
+    assert caplog.messages == [
+        f"{tmp_path / 'out.png'}: left out what PNG cannot hold: the value of pixels without data"
+    ]
+
+
 def test_nan_is_no_integer_unless_a_range_is_given(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", land(nodata=np.nan))
     with pytest.raises(FilterError, match="nan=0"):

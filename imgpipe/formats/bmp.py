@@ -243,4 +243,5 @@ FORMAT = Format(
     salvages=True,
     dtypes=("uint8",),
     layouts=(GRAY, RGB, RGBA),
+    metadata=("resolution",),
 )

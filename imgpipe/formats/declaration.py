@@ -99,6 +99,13 @@ class Format:
         cut off or damaged too. Their sources raise a `CorruptError` where pixels are missing.
     side : int or None
         The most rows, and the most columns.
+    metadata : tuple of str, or None
+        Kinds of metadata that files hold: ``exif``, ``icc``, ``xmp``, ``geo``, ``texts`` (any, and
+        not only those that EXIF has a tag for), ``resolution``, ``nodata``. A line tells which
+        others an image had; with None there is none.
+    narrowed : callable or None
+        ``narrowed(format, **options)`` returns the declaration of files that are written with such
+        options, where they hold fewer types or layouts.
     marks : tuple of str
         Where an image is a folder: names of files, one of which is in it. `read` and `write` get a
         `folder.FolderOrigin` and a `folder.FolderTarget` then.
@@ -124,6 +131,8 @@ class Format:
     splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
     salvages: bool = False
     side: int | None = None
+    metadata: tuple[str, ...] | None = None
+    narrowed: Callable[..., Format] | None = None
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""

@@ -13,18 +13,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imgpipe.density import density_from_dpi
 from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format, Layout
 from imgpipe.image import Colour, ImageInfo
 
-__all__ = ["Fitting", "fitted", "fitting"]
+__all__ = ["Fitting", "fitted", "fitting", "left_out"]
 
 _HOLDS_ALL = ".tif or .npy"
-_ADVICE = f"write {_HOLDS_ALL}"
 _COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4}
 _BY_COUNT: dict[int, Colour] = {1: "gray", 3: "rgb"}
 _WHITE = "#ffffff"
 _PAINTED = {"#ffffff": "white", "#000000": "black"}
+_BLOCKS = {"exif": "EXIF", "icc": "the ICC profile", "xmp": "XMP", "geo": "the georeference"}
+_OF_SCREENS = [density_from_dpi(dpi, dpi) for dpi in (72, 96)]
+"""Resolutions that programs write where nobody chose one."""
 
 
 class Fitting(NamedTuple):
@@ -111,6 +114,34 @@ def fitted(info: ImageInfo, format: Format, name: str) -> ImageInfo:
     return info if layout is None else replace(info, alpha=layout.alpha)
 
 
+def left_out(info: ImageInfo, format: Format) -> str:
+    """Return the metadata of an image that a format cannot hold, in words; "" if it holds all.
+
+    Parameters
+    ----------
+    info : ImageInfo
+        The image that is to be written.
+    format : Format
+        The format of the file.
+    """
+    if format.metadata is None:
+        return ""
+    known, held = info.metadata, format.metadata
+    words = [word for kind, word in _BLOCKS.items() if kind not in held and getattr(known, kind)]
+    if known.texts and "texts" not in held:
+        from imgpipe.exif import TEXT_TAGS  # noqa: PLC0415 - rarely needed
+
+        tags = TEXT_TAGS if "exif" in held else {}
+        texts = tuple(repr(text.keyword) for text in known.texts if text.keyword not in tags)
+        words += ["the text " + _listed(texts)] if texts else []
+    chosen = known.pixels_per_metre is not None and known.pixels_per_metre not in _OF_SCREENS
+    if chosen and "resolution" not in held:
+        words.append("the resolution")
+    if info.nodata is not None and not math.isnan(info.nodata) and "nodata" not in held:
+        words.append("the value of pixels without data")
+    return ", ".join(words)
+
+
 # --- channels ---------------------------------------------------------------------------
 
 
@@ -184,7 +215,7 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
         given = f"{info.channels} channels of {'CMYK' if info.colour == 'cmyk' else info.colour}"
     return UsageError(
         f"{name}: {format.name} supports {held}{noun and ' '}{noun}, not {given}; {advice}, "
-        f"or {_ADVICE}"
+        f"or {_advice(format)}"
     )
 
 
@@ -241,8 +272,15 @@ def _of_type(dtype: np.dtype[Any], format: Format, name: str) -> UsageError:
             f"Python), --value-range measured, or astype:{wanted},range=0..1 in the chain"
         )
     return UsageError(
-        f"{name}: {format.name} supports {_listed(format.dtypes)}, not {dtype}; {way}, or {_ADVICE}"
+        f"{name}: {format.name} supports {_listed(format.dtypes)}, not {dtype}; {way}, "
+        f"or {_advice(format)}"
     )
+
+
+def _advice(format: Format) -> str:
+    """Return what else there is to do: choose an option or a format that holds more."""
+    narrow = any(suffix in _HOLDS_ALL for suffix in format.suffixes)
+    return "choose another compression" if narrow else f"write {_HOLDS_ALL}"
 
 
 def _listed(words: tuple[str, ...]) -> str:

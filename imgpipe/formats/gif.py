@@ -296,4 +296,5 @@ FORMAT = Format(
     contents=contents,
     album=open_album,
     side=65535,
+    metadata=(),
 )

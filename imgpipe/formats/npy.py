@@ -137,5 +137,13 @@ def _written_header(info: ImageInfo) -> bytes:
     return out.getvalue()
 
 
-FORMAT = Format("NPY", (".npy",), (b"\x93NUMPY",), open_source, open_sink,
-    says_alpha=False, salvages=True)  # fmt: skip
+FORMAT = Format(
+    "NPY",
+    (".npy",),
+    (b"\x93NUMPY",),
+    open_source,
+    open_sink,
+    says_alpha=False,
+    salvages=True,
+    metadata=(),
+)

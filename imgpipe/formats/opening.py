@@ -44,6 +44,7 @@ __all__ = [
     "SourceLike",
     "TargetLike",
     "contents_of",
+    "format_as",
     "format_at",
     "format_to",
     "must_take",
@@ -331,6 +332,19 @@ def format_to(dst: TargetLike, format: str | None) -> Format:
     if chosen.marks and _is_writable(dst):
         raise UsageError(f"{name}: {chosen.name} is a folder of files; give its path")
     return chosen
+
+
+def format_as(dst: TargetLike, writing: Writing) -> Format:
+    """Return the format in which `dst` is written, declared as its options narrow it.
+
+    Raises
+    ------
+    UsageError
+        As `must_take` does.
+    """
+    chosen = format_to(dst, writing.format)
+    options = _options(chosen, writing.options, name_of(dst))
+    return chosen if chosen.narrowed is None else chosen.narrowed(chosen, **options)
 
 
 def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[str, Any]:

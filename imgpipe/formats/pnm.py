@@ -205,4 +205,5 @@ FORMAT = Format(
     salvages=True,
     dtypes=("uint8", "uint16"),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
+    metadata=(),
 )

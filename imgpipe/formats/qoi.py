@@ -103,4 +103,5 @@ FORMAT = Format(
     open_sink,
     dtypes=("uint8",),
     layouts=(RGB, RGBA),
+    metadata=(),
 )

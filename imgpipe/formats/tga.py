@@ -126,4 +126,5 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(GRAY, GRAY_ALPHA, RGB, RGBA),
     side=_SIDE,
+    metadata=(),
 )

@@ -33,4 +33,5 @@ FORMAT = Format(
     album=open_album,
     timing=("seconds",),
     side=65536,
+    metadata=("exif", "icc", "xmp", "resolution"),
 )

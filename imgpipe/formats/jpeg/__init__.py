@@ -28,4 +28,5 @@ FORMAT = Format(
     exact=False,
     salvages=True,
     splice=partial(respliced, others=False),
+    metadata=("exif", "icc", "xmp", "texts", "resolution"),
 )

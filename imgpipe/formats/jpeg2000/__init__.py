@@ -22,4 +22,5 @@ FORMAT = Format(
     dtypes=("uint8", "uint16"),
     layouts=(RGB, RGBA, GRAY, GRAY_ALPHA),
     salvages=True,
+    metadata=("exif", "icc", "xmp", "resolution"),
 )

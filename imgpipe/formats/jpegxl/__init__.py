@@ -21,4 +21,5 @@ FORMAT = Format(
     dtypes=("uint8", "uint16", "float32"),
     layouts=(RGB, GRAY, GRAY_ALPHA, RGBA),
     side=(1 << 30) - 1,
+    metadata=("exif", "icc", "xmp", "resolution"),
 )

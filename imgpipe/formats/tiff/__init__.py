@@ -5,7 +5,7 @@ from __future__ import annotations
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.tiff.pages import contents
 from imgpipe.formats.tiff.reading import open_source
-from imgpipe.formats.tiff.writing import album, open_sink
+from imgpipe.formats.tiff.writing import album, narrowed, open_sink
 
 __all__ = ["FORMAT", "album", "contents", "open_sink", "open_source"]
 
@@ -20,4 +20,6 @@ FORMAT = Format(
     album=album,
     timing=(),
     salvages=True,
+    narrowed=narrowed,
+    metadata=("exif", "icc", "xmp", "geo", "resolution", "nodata"),
 )

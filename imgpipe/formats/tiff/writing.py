@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Sink
 from imgpipe.formats.compression import Compression, Method, one_of
+from imgpipe.formats.declaration import CMYK, GRAY, RGB, Format
 from imgpipe.formats.frames import Timing
 from imgpipe.formats.jpegs.encoding import Subsampling
 from imgpipe.formats.spooled import amendable
@@ -21,7 +23,7 @@ from imgpipe.formats.tiff.tagging import described
 from imgpipe.image import ImageInfo
 from imgpipe.parameters import Through, is_whole
 
-__all__ = ["DEFAULT_COMPRESSION", "TiffAlbum", "album", "open_sink"]
+__all__ = ["DEFAULT_COMPRESSION", "TiffAlbum", "album", "narrowed", "open_sink"]
 
 _TILE, _COG_TILE, _STRIPS = (256, 256), (512, 512), (0, 0)
 _STEP, _MOST = 16, 4096  # pixels of the side of a tile
@@ -110,6 +112,14 @@ def open_sink(
     levels = wanted.levels(info, target.name)
     file = TiffFile(target, big=needs_big(1, levels, described(info)))
     return _sink(file, levels, lambda held: held.commit(), cog=cog)
+
+
+def narrowed(format: Format, *, compression: Compression = DEFAULT_COMPRESSION, **_: Any) -> Format:
+    """Return the declaration of files with these options: JPEG data holds fewer images."""
+    if compression.method != "jpeg":
+        return format
+    layouts = (GRAY, RGB, CMYK)
+    return replace(format, name="JPEG data in TIFF", dtypes=("uint8",), layouts=layouts)
 
 
 def album(target: Target, count: int, timing: Timing | None = None, **options: Any) -> TiffAlbum:

@@ -21,4 +21,5 @@ FORMAT = Format(
     contents=contents,
     album=open_album,
     side=16383,
+    metadata=("exif", "icc", "xmp", "resolution"),
 )

@@ -24,4 +24,5 @@ FORMAT = Format(
     says_alpha=False,
     contents=contents,  # type: ignore[arg-type] # of folders
     marks=("zarr.json", ".zgroup", ".zarray"),
+    metadata=("exif", "icc", "xmp", "geo", "texts", "resolution", "nodata"),
 )
