@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import re
@@ -96,6 +97,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
+    importlib.import_module("imgpipe.converting")  # it must not take the fake for good
     monkeypatch.setattr("imgpipe.running.run", fake.run)
     monkeypatch.setattr("imgpipe.running.plan_run", fake.plan_run)
     return fake
