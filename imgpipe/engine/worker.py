@@ -175,7 +175,8 @@ def _warm_up(branch: Branch) -> None:
         tiler.stages, part, lambda box: np.broadcast_to(blank, (*box.shape, tiler.info.channels))
     )
     rows, columns = tiler.task
-    shape = rows + tiler.context_rows, columns, after.channels
+    rows = rows + tiler.context_rows if tiler.stages else 1
+    shape = rows, columns, after.channels
     with _strip(shape, after.dtype) as strip:
         strip[...] = 0
         if branch.encoder is not None:
@@ -193,11 +194,14 @@ def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
     above = part.box.y0 - held.y0
     with contextlib.ExitStack() as lent:
         strip = branch.placer.rows(held) if branch.placer is not None else None
-        if strip is None:
-            shape = (*held.shape, branch.after.channels)
-            strip = lent.enter_context(_strip(shape, branch.after.dtype))
-        for box, pixels in _chunks(task, part, job, watch):
-            strip[box.within(held)] = pixels
+        if strip is None and not branch.tiler.stages:
+            strip = _read(task, held, job, watch)  # nothing is computed, so no copy is needed
+        else:
+            if strip is None:
+                shape = (*held.shape, branch.after.channels)
+                strip = lent.enter_context(_strip(shape, branch.after.dtype))
+            for box, pixels in _chunks(task, part, job, watch):
+                strip[box.within(held)] = pixels
         if branch.placer is not None:
             with watch.span("write"):
                 branch.placer.place(part.box, strip[above:])
@@ -207,6 +211,13 @@ def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
                 branch.aside.place(part.box, strip[above:])
         with watch.span("encode"):
             return _encoded(strip, above, branch, part.output)
+
+
+def _read(task: Task, box: Box, job: Job, watch: _Stopwatch) -> Pixels:
+    assert task.image is not None
+    with watch.span("read"), _timeout(job.timeout), reading(task.note):
+        pixels, held = task.image.hold(box)
+        return pixels[box.within(held)]
 
 
 def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:

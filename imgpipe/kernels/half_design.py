@@ -63,7 +63,8 @@ class HalfRows(NamedTuple):
     """The filters of one Gaussian.
 
     ``down`` has the weights at distances of 0, 1, 2 and perhaps 3 rows; ``apart`` steps among even
-    rows, ``along`` steps along the rows. At last, values become ``(x + add) >> bits``.
+    rows, ``along`` steps along the rows. At last, values become ``(x + add) >> bits``. ``around``
+    is the even rows that the second filter needs on each side, ``aside`` the columns.
     """
 
     down: tuple[int, ...]
@@ -71,21 +72,13 @@ class HalfRows(NamedTuple):
     along: tuple[Step, ...]
     add: int
     bits: int
+    around: int
+    aside: int
 
     @property
     def reach(self) -> int:
         """Rows needed on each side, of a row that is filled in."""
         return len(FILL) + 2 * self.around + len(self.down)
-
-    @property
-    def around(self) -> int:
-        """Even rows that the second filter needs on each side."""
-        return sum(step.support for step in self.apart) // 2
-
-    @property
-    def aside(self) -> int:
-        """Columns needed on each side."""
-        return sum(step.support for step in self.along) // 2
 
 
 # The result of a longer search, for the default: the sums of the weights need not be powers of two,
@@ -133,7 +126,8 @@ def _finished(down: tuple[int, ...], apart: tuple[Step, ...], along: tuple[Step,
             level *= _gain(step)
     bits = round(math.log2(level)) - FRACTION
     lost += (2**bits - 1) / 2 / level
-    return HalfRows(down, apart, along, int(lost * level + 0.5), bits)
+    around, aside = (sum(step.support for step in steps) // 2 for steps in (apart, along))
+    return HalfRows(down, apart, along, int(lost * level + 0.5), bits, around, aside)
 
 
 def _gain(step: Step) -> float:

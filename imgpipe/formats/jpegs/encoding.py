@@ -6,10 +6,10 @@ header of the whole image and decodes to the same pixels as the file of a serial
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from imgpipe.formats.jpegs.markers import (
     RST0,
     SOI,
     Header,
+    head_bytes,
     segment,
     segments,
 )
@@ -129,7 +130,7 @@ class Recipe:
         worst = next(each for most, each in _WORST if self.quality <= most)
         return int(area * (_FULL[self.channels] + chroma) * worst) + _SLACK_BYTES
 
-    @cached_property
+    @functools.cached_property
     def _sample(self) -> tuple[bytes, Header]:
         """A small file of these tables, and its header."""
         data = self.encode(np.zeros((*self.mcu, self.channels), np.uint8))
@@ -143,12 +144,18 @@ def restart(number: int) -> bytes:
 
 def split(data: bytes) -> tuple[bytes, bytes]:
     """Return the tables of JPEG data, and the data without them and without APPn segments."""
-    tables, kept, end = [], [], 0
-    for each in segments(io.BytesIO(data)):
+    size = head_bytes(data)
+    tables, kept = _split(data[:size])
+    return tables, b"".join((kept, memoryview(data)[size:]))
+
+
+@functools.lru_cache(maxsize=64)
+def _split(head: bytes) -> tuple[bytes, bytes]:
+    tables, kept = [], []
+    for each in segments(io.BytesIO(head)):
         if each.marker in (DQT, DHT):
             tables.append(segment(each.marker, each.content))
         elif each.marker < APP0 or each.marker == APP14:
             kept.append(segment(each.marker, each.content))
-        end = each.end
     start = bytes((0xFF, SOI))
-    return b"".join((start, *tables, END)), b"".join((start, *kept, data[end:]))
+    return b"".join((start, *tables, END)), b"".join((start, *kept))

@@ -27,6 +27,7 @@ __all__ = [
     "Segment",
     "UnsupportedError",
     "adobe",
+    "head_bytes",
     "read_header",
     "segment",
     "segments",
@@ -259,6 +260,22 @@ def segments(file: BinaryIO) -> Iterator[Segment]:
             return
         position += 2 + size
     raise JpegError(f"its first {_HEADER_BYTES >> 20} MB hold no pixels")
+
+
+def head_bytes(data: bytes | memoryview) -> int:
+    """Return the position of the first coded byte of JPEG data, 0 where that is not simple.
+
+    Nothing is checked: tiles have the same few headers, so that it pays to know them again.
+    """
+    at, size = 2, len(data)
+    while at + 4 <= size and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _ALONE or marker in (0, 0xFF, EOI):
+            return 0
+        at += 2 + (data[at + 2] << 8 | data[at + 3])
+        if marker == SOS:
+            return at if at <= size else 0
+    return 0
 
 
 def segment(marker: int, content: bytes) -> bytes:

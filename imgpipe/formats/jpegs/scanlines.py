@@ -24,7 +24,8 @@ LIBRARY_BYTES = 56 << 20
 TOO_EARLY = "its pixels end too early"
 """The reason of a `JpegError` about data that is cut off."""
 
-_BAND_ROWS, _BAND_BYTES = 64, 4 << 20
+_BAND_ROWS, _BAND_BYTES = 64, 512 << 10  # so many rows stay in the cache until they are copied
+_LEAST_ROWS = 16  # which the decoder makes at once
 _MESSAGE = re.compile(r'(?:JPEG error: )?(.*?)(?: \("[^"]*"\))?')
 _HARMLESS = "JFIF revision"
 
@@ -117,7 +118,7 @@ class Scanlines:
 
 def band_rows(row_bytes: int) -> int:
     """Return the rows that are decoded at once."""
-    return max(1, min(_BAND_ROWS, _BAND_BYTES // row_bytes))
+    return max(_LEAST_ROWS, min(_BAND_ROWS, _BAND_BYTES // row_bytes))
 
 
 @functools.cache

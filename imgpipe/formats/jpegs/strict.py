@@ -7,6 +7,8 @@ has the same entropy code, so its entropy coding is checked as if it were data o
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import re
 from collections.abc import Iterable
@@ -24,6 +26,7 @@ from imgpipe.formats.jpegs.markers import (
     Header,
     JpegError,
     UnsupportedError,
+    head_bytes,
     read_header,
     segment,
     segments,
@@ -38,6 +41,7 @@ _SPACES = {1: "Gray", 3: "RGB", 4: "CMYK"}
 _SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # all pixels were there before
 _SCAN = bytes((0xFF, SOS))
 _MOST_SCANS = 500
+_KEPT_BYTES = 4096  # of a header that is kept, to be known again in the next tile
 
 
 def decode(
@@ -78,8 +82,7 @@ def decode(
         If the data is damaged, larger than `limit`, of another shape than `out`, or of a kind that
         cannot be decoded.
     """
-    whole = joined(data, tables, transform=transform)
-    header = decode_header(whole)
+    whole, header = _read(data, tables, transform)
     check_kind(header)
     rows, columns = limit or (header.height, header.width)
     if header.height > rows or header.width > columns:
@@ -173,6 +176,28 @@ def joined(
             parts.append(segment(each.marker, each.content))
         end = each.end
     return b"".join((*parts, data[end:]))
+
+
+def _read(
+    data: bytes | memoryview, tables: bytes, transform: bool | None
+) -> tuple[bytes | memoryview, Header]:
+    """Return JPEG data, `joined`, and its header."""
+    size = head_bytes(data)
+    if 0 < size <= _KEPT_BYTES:
+        with contextlib.suppress(JpegError):  # which may say something else about all of the data
+            head, header = _read_head(bytes(data[:size]), tables, transform)
+            same = not tables and transform is None
+            return (data if same else b"".join((head, memoryview(data)[size:]))), header
+    whole = joined(data, tables, transform=transform)
+    return whole, decode_header(whole)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_head(
+    head: bytes, tables: bytes, transform: bool | None
+) -> tuple[bytes | memoryview, Header]:
+    whole = joined(head, tables, transform=transform)
+    return whole, decode_header(whole)
 
 
 def _decoded(
