@@ -90,6 +90,17 @@ def test_tables_may_come_apart_from_the_data(recipe: Recipe) -> None:
         strict.decode(abbreviated)
 
 
+@pytest.mark.parametrize("before", [b"\xff", markers.segment(markers.COM, b"\xff\xda\0\2")])
+def test_tiles_of_one_header_are_decoded_each_with_its_own_pixels(before: bytes) -> None:
+    recipe, pictures = Recipe(3, 90), [noise((32, 48, 3), "uint8", seed) for seed in range(3)]
+    for pixels in pictures:  # a fill byte, or a comment that looks like the beginning of the pixels
+        data = recipe.encode(pixels)
+        assert np.array_equal(strict.decode(data[:2] + before + data[2:]), strict.decode(data))
+        tables, kept = encoding.split(data)
+        assert np.array_equal(strict.decode(kept, tables), strict.decode(data))
+    assert len({strict.decode(recipe.encode(pixels)).tobytes() for pixels in pictures}) == 3
+
+
 def test_the_colours_are_those_that_the_caller_says() -> None:
     stored = np.zeros((8, 8, 3), np.uint8)
     stored[:] = 120, 128, 128

@@ -29,6 +29,7 @@ from imgpipe.events import WorkerLost
 from imgpipe.executors.base import Traits
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur
+from imgpipe.formats.jpeg.writing import JpegEncoder
 from tests.conftest import noise
 
 WHERE = r"array: chunk at rows 0-\d+, columns 0-31: "
@@ -344,3 +345,19 @@ def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
         list(threads.map(ask, range(8)))
     for one in memory:
         one.close()
+
+
+def test_pixels_that_are_only_converted_are_encoded_where_they_were_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[bool] = []
+
+    def encode(self: JpegEncoder, unit: np.ndarray, above: np.ndarray | None) -> Any:
+        copied.append(unit.flags.writeable)  # input is read-only
+        return b"", ()
+
+    monkeypatch.setattr(JpegEncoder, "encode", encode)
+    imgpipe.write(tmp_path / "in.png", noise((40, 30, 3), "uint8"))
+    for chain in ((), blur(sigma=1)):
+        imgpipe.run(tmp_path / "in.png", chain, tmp_path / "out.jpg", executor="serial")
+    assert copied == [False, False, True, True]

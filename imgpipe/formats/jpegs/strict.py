@@ -82,7 +82,7 @@ def decode(
         If the data is damaged, larger than `limit`, of another shape than `out`, or of a kind that
         cannot be decoded.
     """
-    whole, header = _read(data, tables, transform)
+    whole, header = _read(data, tables, transform=transform)
     check_kind(header)
     rows, columns = limit or (header.height, header.width)
     if header.height > rows or header.width > columns:
@@ -179,13 +179,13 @@ def joined(
 
 
 def _read(
-    data: bytes | memoryview, tables: bytes, transform: bool | None
+    data: bytes | memoryview, tables: bytes, *, transform: bool | None
 ) -> tuple[bytes | memoryview, Header]:
     """Return JPEG data, `joined`, and its header."""
     size = head_bytes(data)
     if 0 < size <= _KEPT_BYTES:
         with contextlib.suppress(JpegError):  # which may say something else about all of the data
-            head, header = _read_head(bytes(data[:size]), tables, transform)
+            head, header = _read_head(bytes(data[:size]), tables, transform=transform)
             same = not tables and transform is None
             return (data if same else b"".join((head, memoryview(data)[size:]))), header
     whole = joined(data, tables, transform=transform)
@@ -194,7 +194,7 @@ def _read(
 
 @functools.lru_cache(maxsize=64)
 def _read_head(
-    head: bytes, tables: bytes, transform: bool | None
+    head: bytes, tables: bytes, *, transform: bool | None
 ) -> tuple[bytes | memoryview, Header]:
     whole = joined(head, tables, transform=transform)
     return whole, decode_header(whole)
