@@ -357,7 +357,7 @@ def test_pixels_that_are_only_converted_are_encoded_where_they_were_read(
         return b"", ()
 
     monkeypatch.setattr(JpegEncoder, "encode", encode)
-    imgpipe.write(tmp_path / "in.png", noise((40, 30, 3), "uint8"))
-    for chain in ((), blur(sigma=1)):
-        imgpipe.run(tmp_path / "in.png", chain, tmp_path / "out.jpg", executor="serial")
+    imgpipe.write(noise((40, 30, 3), "uint8"), tmp_path / "in.png")
+    imgpipe.convert(tmp_path / "in.png", tmp_path / "out.jpg", executor="serial")
+    imgpipe.run(tmp_path / "in.png", blur(sigma=1), tmp_path / "out.jpg", executor="serial")
     assert copied == [False, False, True, True]
