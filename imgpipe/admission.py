@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, guess_colour
+from imgpipe.records import dataclass
 
 __all__ = [
     "Admitted",

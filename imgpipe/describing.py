@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from imgpipe.chains.stages import seen
@@ -15,6 +15,7 @@ from imgpipe.formats.opening import SourceLike, format_at, open_source, origin_o
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["Description", "describe"]
 

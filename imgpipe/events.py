@@ -12,9 +12,9 @@ times of all processes of a machine are from one clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from imgpipe.geometry import Box
+from imgpipe.records import dataclass
 
 __all__ = [
     "Compared",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from imgpipe.records import dataclass
 
 __all__ = ["GEO_TAGS", "Geo", "Move"]
 

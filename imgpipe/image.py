@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from imgpipe.errors import LimitError
 from imgpipe.geometry import Box
 from imgpipe.metadata import Colour, Metadata, Text
+from imgpipe.records import dataclass
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from imgpipe.density import (
     density_from_metres,
 )
 from imgpipe.geo import Geo, Move
+from imgpipe.records import dataclass
 from imgpipe.texts import Text
 
 __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density_from_metres"]

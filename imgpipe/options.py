@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, cast
 
 from imgpipe import arguments
@@ -12,6 +11,7 @@ from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
 from imgpipe.formats.nameless import scratch_in
 from imgpipe.observers import observed
+from imgpipe.records import dataclass
 
 __all__ = ["Options"]
 

@@ -15,11 +15,11 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from imgpipe.callables import annotations_of, signature_of
 from imgpipe.errors import ParameterError
+from imgpipe.records import dataclass
 
 __all__ = [
     "Between",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from imgpipe.records import dataclass
 
 __all__ = ["Text"]
 

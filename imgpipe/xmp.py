@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from imgpipe.density import METRES_PER_INCH, Density
+from imgpipe.records import dataclass
 
 __all__ = [
     "checked",

@@ -31,6 +31,7 @@ VOCABULARY = {
     "metadata",
     "parameters",
     "publish",
+    "records",
     "refusals",
     "registry",
     "streams",

@@ -8,7 +8,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ from imgpipe.callables import docstring_of, module_of, source_of
 from imgpipe.errors import DeclarationError
 from imgpipe.geometry import Box
 from imgpipe.parameters import Parameter
+from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
     from imgpipe.image import Colour, ImageInfo, Metadata

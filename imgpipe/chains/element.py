@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from imgpipe.borders import Border
@@ -12,6 +12,7 @@ from imgpipe.chains.definition import Definition, digest_of
 from imgpipe.chains.operands import as_text, comparable
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.parameters import is_whole, taken_by
+from imgpipe.records import dataclass
 
 __all__ = ["Element"]
 

@@ -41,7 +41,6 @@ import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NoReturn
 
@@ -60,6 +59,7 @@ from imgpipe.chains.words import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.geometry import Halo
 from imgpipe.parameters import Parameter
+from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
 
 __all__ = [

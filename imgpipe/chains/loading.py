@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +11,7 @@ from imgpipe.chains.declaring import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
 from imgpipe.chains.modules import imported, is_file, module_of_file, telling_of
 from imgpipe.errors import UsageError
+from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from imgpipe.chains.transparency import (
 from imgpipe.errors import DeclarationError, ShapeError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 from imgpipe.tracebacks import FILTER_NOTE
 from imgpipe.values import as_declared, full_scale, rescaled, with_one_nan
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from imgpipe.errors import ChainError
+from imgpipe.records import dataclass
 
 __all__ = ["Token", "as_word", "scan"]
 

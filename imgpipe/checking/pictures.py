@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.inmemory import read
+from imgpipe.records import dataclass
 
 __all__ = ["Kind", "Picture", "callers", "kinds"]
 

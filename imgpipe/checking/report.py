@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from textwrap import shorten as shortened
 
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["CheckReport", "as_pair"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from imgpipe.checking.pictures import Picture
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 from imgpipe.tracebacks import of_changing_the_input, of_the_function, user_traceback
 
 __all__ = [

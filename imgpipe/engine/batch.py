@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from imgpipe.chains.definition import digest_of
@@ -35,6 +35,7 @@ from imgpipe.executors.choice import choose, started
 from imgpipe.formats.base import Sink, Source, is_ours
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
+from imgpipe.records import dataclass
 
 __all__ = ["Request", "make_images"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
@@ -12,6 +11,7 @@ from imgpipe.engine.goals import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory
+from imgpipe.records import dataclass
 
 __all__ = ["Budget", "default_budget", "granted", "megabytes", "too_large"]
 

@@ -18,7 +18,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -28,6 +28,7 @@ from imgpipe.errors import MemoryPlanError, WorkerError
 from imgpipe.image import Pixels
 from imgpipe.machine import available_memory
 from imgpipe.publish import reserved
+from imgpipe.records import dataclass
 from imgpipe.refusals import refusal
 from imgpipe.streams import keep_numbers_taken
 

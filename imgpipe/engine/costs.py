@@ -6,7 +6,6 @@ counts. Processes are there once, for any number of runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from imgpipe.chains.stage import Stage
@@ -15,6 +14,7 @@ from imgpipe.executors.base import Traits
 from imgpipe.formats.base import OrderedSink
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "encoded_bytes", "pixel_bytes"]
 

@@ -10,7 +10,6 @@ import itertools
 import os
 import pickle
 import threading
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from imgpipe.chains.sending import by_value
@@ -23,6 +22,7 @@ from imgpipe.errors import WorkerError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Aside, Encoder, Placer
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Branch", "Job", "job_of", "must_travel", "published"]
 

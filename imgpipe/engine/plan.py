@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial, reduce
 from typing import Any
 
@@ -43,6 +43,7 @@ from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Goal", "Plan", "make_plan", "make_plans"]
 

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from imgpipe.chains.element import Element
@@ -45,6 +45,7 @@ from imgpipe.formats.base import RandomSource, Sink, Source, aside_of, further_o
 from imgpipe.formats.losses import tell_of_damage
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch

@@ -6,7 +6,6 @@ the further images of the filters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from imgpipe.engine.buffers import Slot
 from imgpipe.formats.base import RandomSource, Tiles
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "Decoding",

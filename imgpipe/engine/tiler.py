@@ -9,13 +9,13 @@ enough for its halo. Every output pixel is in exactly one chunk of one task.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage, input_box, reads
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Chunk", "Tiler", "falling"]
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ from imgpipe.formats.base import Facts
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.machine import private_memory
+from imgpipe.records import dataclass
 from imgpipe.tracebacks import (
     in_worker,
     of_changing_the_input,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from imgpipe.records import dataclass
 
 __all__ = [
     "End",

@@ -6,7 +6,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import cast
 
 from imgpipe.arguments import shown
@@ -14,6 +13,7 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.errors import ImgpipeError, UsageError, WorkerError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker, traits_of
 from imgpipe.machine import usable_processors
+from imgpipe.records import dataclass
 from imgpipe.refusals import python_is_ending, refused
 from imgpipe.registry import EXECUTORS
 

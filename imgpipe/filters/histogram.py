@@ -8,7 +8,6 @@ at all. Results are on the scale of all filters: integers from 0, black, to thei
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, cast
 
@@ -19,6 +18,7 @@ from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import Lookup, flat_values
 from imgpipe.parameters import Between
+from imgpipe.records import dataclass
 from imgpipe.values import full_scale, settle, to_unsigned
 
 __all__ = ["autocontrast", "equalize", "otsu"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from imgpipe.formats.base import Data, Facts, Placer
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "ArrayRows",

@@ -12,7 +12,6 @@ Microsoft, Win32 documentation, BITMAPFILEHEADER, BITMAPINFOHEADER and BITMAPV4H
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Density, Metadata, density_from_metres
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
 

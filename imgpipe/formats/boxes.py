@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from imgpipe.records import dataclass
 
 __all__ = ["Span", "box", "box_head", "spans", "spans_in"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from imgpipe.formats.rows import COPY_BYTES
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["CutSource", "stretches"]
 

@@ -15,7 +15,6 @@ function: the same ones in Python (``save={"quality": 80}``) and on the command 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from imgpipe.formats.frames import Album, Contents
 from imgpipe.formats.origin import Origin
 from imgpipe.metadata import Colour, Metadata
 from imgpipe.parameters import Parameter, parameters_of
+from imgpipe.records import dataclass
 
 __all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
 

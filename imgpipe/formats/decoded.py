@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from imgpipe.errors import CorruptError, InputError
 from imgpipe.formats.base import Check
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "CODEC_ERRORS",

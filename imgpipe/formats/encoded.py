@@ -6,7 +6,6 @@ An encoder that crashes takes the worker of that task, and not the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from imgpipe.errors import OutputError
@@ -18,6 +17,7 @@ from imgpipe.formats.spooled import SpooledTarget
 from imgpipe.formats.target import Place, Target
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["EncodedPlacer", "EncodedSink", "WholeEncoder", "encoded"]
 

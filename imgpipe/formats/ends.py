@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from imgpipe import arguments
@@ -12,6 +12,7 @@ from imgpipe.admission import Alpha, Nodata, may_be_alpha, nodata_held, nodata_m
 from imgpipe.colours import hexadecimal
 from imgpipe.errors import UsageError
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Reading", "Writing"]
 

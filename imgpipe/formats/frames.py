@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Sink
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Album", "Contents", "Timing", "must_have_frame"]
 

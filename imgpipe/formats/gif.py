@@ -7,7 +7,6 @@ of up to 256 colours, keeps its values. Alpha becomes transparent or opaque. The
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "contents", "open_album", "open_sink", "open_source"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from imgpipe.errors import CorruptError, ImgpipeError
@@ -22,6 +21,7 @@ from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["guarded", "guards"]
 

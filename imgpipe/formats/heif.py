@@ -6,7 +6,6 @@ Writing it takes x265, which is licensed under the GPL, and other formats do bet
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.isobmff import read_image
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "open_source"]
 

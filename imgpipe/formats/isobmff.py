@@ -8,12 +8,13 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any, BinaryIO
 
 from imgpipe.formats.boxes import Span, spans, spans_in
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["Image", "read_image"]
 

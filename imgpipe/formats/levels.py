@@ -7,7 +7,7 @@ pixels without data do not count.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from imgpipe.formats.raw import RawPlacer
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Reducer", "halved", "levels_of"]
 

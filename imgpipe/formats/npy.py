@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import tokenize
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.raw import RawLayout, raw_sink, raw_source, read_fully
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
 

@@ -6,7 +6,6 @@ Any box is read and written where it is, by any worker.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -20,6 +19,7 @@ from imgpipe.formats.spooled import SpooledTarget
 from imgpipe.formats.target import Place, Target
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Bits", "Packing", "PixmapSink", "PixmapSource", "Rows", "Samples", "pixmap_source"]
 

@@ -10,13 +10,13 @@ import importlib
 import io
 import threading
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from imgpipe.formats.decoded import fill
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["FrameDecoder"]
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.pixmaps import Bits, Packing, PixmapSink, Rows, Samples, pixmap_source
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
 

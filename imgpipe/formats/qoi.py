@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
@@ -18,6 +17,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from imgpipe.formats.origin import Origin
 from imgpipe.formats.target import Place, Target
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "RawLayout",

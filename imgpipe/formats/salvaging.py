@@ -7,7 +7,6 @@ same however the work is cut.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
@@ -30,6 +29,7 @@ from imgpipe.formats.losses import Losses, emptied
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["salvaged"]
 

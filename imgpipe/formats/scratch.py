@@ -6,7 +6,7 @@ A plan uses one to copy an input that cannot be read in any order, or to defer a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import BinaryIO, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from imgpipe.formats.target import FilePlace
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import reserved
+from imgpipe.records import dataclass
 
 __all__ = ["Scratch", "TiledLayout"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from imgpipe.formats.base import Source
 from imgpipe.formats.losses import Losses, losses_of
 from imgpipe.image import ImageInfo
+from imgpipe.records import dataclass
 
 __all__ = ["Wrapper"]
 

@@ -11,7 +11,6 @@ other, and doubling is faster for as long as 16 bits hold the sums.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from imgpipe.image import Pixels
 from imgpipe.kernels.blocks import blocks
 from imgpipe.kernels.separable import apply
+from imgpipe.records import dataclass
 from imgpipe.values import from_unsigned, to_unsigned
 from imgpipe.workspace import Workspace
 

@@ -19,12 +19,12 @@ sample beyond the ends of the filter takes part.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
 

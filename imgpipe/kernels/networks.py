@@ -15,7 +15,6 @@ on Graphics 40(4), 2021.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, reduce
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from imgpipe.geometry import equal_at_most
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 from imgpipe.workspace import Workspace
 
 __all__ = ["rank_by_network"]

@@ -13,7 +13,6 @@ columns on the way, so that the same holds again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -22,6 +21,7 @@ import numpy as np
 from imgpipe.image import Pixels
 from imgpipe.items import as_items
 from imgpipe.kernels.blocks import blocks
+from imgpipe.records import dataclass
 from imgpipe.workspace import Workspace
 
 __all__ = ["Axis", "Method", "Part", "nearest", "resampled"]

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Kind", "kinds", "noise", "ramps", "seen", "with_hidden"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from imgpipe.formats.base import Check, SequentialSource, Source, WholeSource
 from imgpipe.formats.rows import RowsOf
 from imgpipe.formats.wrapping import Wrapper
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["ApartRows", "SequentialApart", "WholeApart", "apart"]
 

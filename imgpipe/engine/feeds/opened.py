@@ -6,8 +6,6 @@ or hangs takes a worker, and not the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from imgpipe.engine.costs import Cost
@@ -17,6 +15,7 @@ from imgpipe.formats.base import Source
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Opened", "OpenedFeed", "can_be_opened"]
 

@@ -14,7 +14,6 @@ import sys
 import threading
 import weakref
 from concurrent.futures import Future
-from dataclasses import dataclass
 from multiprocessing import parent_process
 
 from imgpipe import arguments
@@ -23,6 +22,7 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.processes.resting import Rest, rest
 from imgpipe.executors.processes.server import SAFE_PATH
 from imgpipe.machine import is_dedicated
+from imgpipe.records import dataclass
 from imgpipe.refusals import python_is_ending
 
 __all__ = ["keep_workers", "processes", "shutdown"]

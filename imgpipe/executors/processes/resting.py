@@ -6,12 +6,12 @@ import os
 import sys
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import imgpipe
 from imgpipe.executors.processes.startup import begun
 from imgpipe.machine import private_memory
+from imgpipe.records import dataclass
 
 __all__ = ["Rest", "rest"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from imgpipe.errors import UsageError
@@ -23,6 +22,7 @@ from imgpipe.formats.raw import RawSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place, Target
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["AvifAlbum", "open_album"]
 

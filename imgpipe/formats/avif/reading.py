@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import imagecodecs
 import numpy as np
 
@@ -15,6 +13,7 @@ from imgpipe.formats.isobmff import Image, read_image
 from imgpipe.formats.origin import Origin, head_of, size_of
 from imgpipe.formats.playing import FrameDecoder
 from imgpipe.image import ImageInfo, Pixels, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Decoder", "contents", "open_source"]
 

@@ -7,7 +7,6 @@ knows none, and Pillow writes EXIF anew, which spoils the notes of makers.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import imagecodecs
@@ -23,6 +22,7 @@ from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
 from imgpipe.parameters import Between
+from imgpipe.records import dataclass
 
 __all__ = [
     "FIXED_BYTES", "PIXEL_BYTES", "Effort", "Encoder", "Quality", "Saving", "must_have_plugin",

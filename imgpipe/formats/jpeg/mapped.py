@@ -12,7 +12,6 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.raw import read_fully
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["MappedRows", "MappedSource"]
 

@@ -6,13 +6,13 @@ Its encoder needs the coefficients of the whole image, so the last task encodes 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 
 from imgpipe.formats.jpeg.splicing import spliced
 from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["ProgressiveEncoder"]
 

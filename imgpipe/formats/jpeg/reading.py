@@ -7,7 +7,7 @@ without restart markers, arithmetic coding, and samples of 12 bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, r
 from imgpipe.formats.jpegs.scanlines import is_there
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["WholeSource", "open_source"]
 

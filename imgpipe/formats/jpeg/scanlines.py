@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from imgpipe.errors import CorruptError
@@ -16,6 +15,7 @@ from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, TOO_EARLY, Scanlines,
 from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["SMALL", "ScanlineRows", "ScanlineSource"]
 

@@ -6,7 +6,6 @@ that one encoder wrote from top to bottom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from imgpipe.formats.jpegs.markers import MAX_SIDE
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between
+from imgpipe.records import dataclass
 
 __all__ = ["DEFAULT_QUALITY", "JpegEncoder", "JpegSink", "open_sink"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["END", "Header", "Size", "TileParts", "header_of", "segments", "tile_parts"]
 

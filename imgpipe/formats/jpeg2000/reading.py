@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, BinaryIO, ClassVar, Literal
 
 import imagecodecs
@@ -18,6 +18,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["TiledSource", "open_source"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -30,6 +30,7 @@ from imgpipe.formats.jpeg2000.codestream import (
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between, Through
+from imgpipe.records import dataclass
 
 __all__ = ["Jpeg2000Sink", "TileEncoder", "open_sink"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import io
 import struct
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -31,6 +30,7 @@ from imgpipe.formats.jpegs.markers import (
 )
 from imgpipe.formats.jpegs.strict import decode_header
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["END", "UNIT_ROWS", "Recipe", "Subsampling", "restart", "split"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import struct
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import APP14, EOI, RST0, Header, JpegError, read_header
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Index", "index_of"]
 

@@ -5,10 +5,9 @@ Asymmetric numeral systems or prefix codes, with contexts and repetitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from imgpipe.formats.jpegxl.bits import BitReader
 from imgpipe.formats.jpegxl.prefixes import PrefixCode, read_sizes
+from imgpipe.records import dataclass
 
 __all__ = ["Numbers"]
 

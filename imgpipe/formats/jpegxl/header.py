@@ -6,11 +6,12 @@ ICC profile. The header ends with a byte, in front of the first frame, so it can
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgpipe.formats.base import Data
 from imgpipe.formats.jpegxl.bits import BitReader, BitWriter
 from imgpipe.formats.jpegxl.profile import append_profile
+from imgpipe.records import dataclass
 
 __all__ = [
     "GRAY",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import imagecodecs
@@ -18,6 +17,7 @@ from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_heade
 from imgpipe.formats.jpegxl.profile import read_profile
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Decoder", "open_source"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import imagecodecs
@@ -18,6 +18,7 @@ from imgpipe.formats.jpegxl.header import Colouring, with_header
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between
+from imgpipe.records import dataclass
 
 __all__ = ["Encoder", "open_sink"]
 

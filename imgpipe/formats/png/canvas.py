@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from imgpipe.formats.png.film import BACKGROUND, PREVIOUS, SOURCE, Film
 from imgpipe.formats.png.header import Header
 from imgpipe.formats.png.reading import decoded_into, info_of
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["DrawnSource", "stands_alone"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -23,6 +23,7 @@ from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import SIGNATURE
 from imgpipe.formats.png.header import MAX_DEFLATE_RATIO, Header
+from imgpipe.records import dataclass
 
 __all__ = [
     "BACKGROUND",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -20,6 +20,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
 from imgpipe.image import Metadata, check_pixels
+from imgpipe.records import dataclass
 
 __all__ = ["GRAY", "MAX_DEFLATE_RATIO", "PALETTE", "RGB", "Header", "read_header"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, Salvaged, ShortError
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "InterlacedSource",

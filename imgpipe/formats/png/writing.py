@@ -30,7 +30,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -51,6 +50,7 @@ from imgpipe.formats.png.rowfilters import (
 )
 from imgpipe.formats.target import Target
 from imgpipe.image import Colour, ImageInfo, Pixels
+from imgpipe.records import dataclass
 from imgpipe.workspace import Workspace
 
 __all__ = ["DEFAULT_COMPRESSION", "PngEncoder", "PngSink", "Wanted", "head_of", "open_sink"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from imgpipe.formats.tiff.pages import Opened
 from imgpipe.formats.tiff.support import must_be_supported
 from imgpipe.formats.tiff.ycbcr import YCbCr
 from imgpipe.image import Colour, ImageInfo, check_pixels
+from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
     from tifffile import TiffPage

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.exif import Field
 from imgpipe.exif.fields import ByteOrder
+from imgpipe.records import dataclass
 
 __all__ = ["Directory", "Walk", "is_level"]
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -35,6 +34,7 @@ from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.compression import Compression
 from imgpipe.formats.jpegs.encoding import Recipe, split
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["SegmentEncoder", "padded", "predicted"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from imgpipe.formats.tiff.layout import InFile
 from imgpipe.formats.tiff.ycbcr import YCbCr
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Expansion"]
 

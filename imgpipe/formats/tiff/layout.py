@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, BinaryIO, Literal
 
@@ -19,6 +18,7 @@ from imgpipe.formats.raw import read_fully
 from imgpipe.formats.tiff import ycbcr
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "Given",

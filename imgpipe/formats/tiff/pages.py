@@ -8,7 +8,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from imgpipe.errors import CorruptError, ImgpipeError, UsageError
@@ -16,6 +16,7 @@ from imgpipe.formats.frames import Contents
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
 from imgpipe.formats.tiff.layout import Identity, identity_of
+from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from imgpipe.formats.tiff.streams import LARGE_BYTES, StreamedSegments, memory_o
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["TiffRows", "TiffSource", "TiffStream", "open_source"]
 

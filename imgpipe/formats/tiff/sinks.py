@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -19,6 +18,7 @@ from imgpipe.formats.tiff.blocks import Block, TiffFile
 from imgpipe.formats.tiff.encoding import padded
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Building", "EncodedTiff", "RawTiff", "SegmentPlacer"]
 

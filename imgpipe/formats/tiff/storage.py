@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from imgpipe.formats.levels import levels_of
 from imgpipe.formats.tiff.encoding import SegmentEncoder
 from imgpipe.formats.tiff.tags import Tag, integers, numbers, opaque, shorts
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["Storage"]
 

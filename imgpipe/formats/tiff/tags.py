@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = [
     "Directory", "Tag", "doubles", "file_header", "integers", "numbers", "opaque", "pointer",

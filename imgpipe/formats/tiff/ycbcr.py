@@ -7,11 +7,10 @@ TIFF Revision 6.0, Adobe 1992, section 21; ITU-R BT.601.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.records import dataclass
 
 __all__ = ["YCbCr", "size_of", "spread"]
 

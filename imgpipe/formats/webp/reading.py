@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import imagecodecs
 import numpy as np
 
@@ -16,6 +14,7 @@ from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.webp.riff import Header, read_header
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
+from imgpipe.records import dataclass
 
 __all__ = ["Decoder", "contents", "open_source"]
 

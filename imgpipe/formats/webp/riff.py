@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from imgpipe.formats.base import Data
+from imgpipe.records import dataclass
 
 __all__ = ["ALPHA", "ANIMATED", "EXIF", "PROFILE", "XMP", "Header", "chunk", "chunks_in",
            "extended", "file_of", "read_header", "three"]  # fmt: skip

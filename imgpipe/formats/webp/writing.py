@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import imagecodecs
@@ -29,6 +29,7 @@ from imgpipe.formats.webp.riff import (
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
 from imgpipe.parameters import Between
+from imgpipe.records import dataclass
 
 __all__ = ["Encoder", "open_album", "open_sink"]
 

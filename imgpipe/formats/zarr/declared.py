@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.zarr.codecs import Coding
 from imgpipe.formats.zarr.shards import CODEC, Sharding
+from imgpipe.records import dataclass
 
 __all__ = [
     "Array",

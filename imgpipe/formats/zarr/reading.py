@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
@@ -28,6 +28,7 @@ from imgpipe.formats.zarr.own import OWN, metadata_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Colour, Density, Metadata, density_from_dpi
+from imgpipe.records import dataclass
 
 __all__ = ["ZarrSource", "contents", "open_source"]
 

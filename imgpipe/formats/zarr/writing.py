@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from imgpipe.formats.zarr.shards import CODEC, index_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Through, is_whole
+from imgpipe.records import dataclass
 
 __all__ = ["ChunkPlacer", "Chunks", "ZarrSink", "open_sink"]
 

@@ -1,0 +1,137 @@
+"""Records are dataclasses: they do what those of the standard library do."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, field
+from functools import cached_property
+from typing import Any
+
+import pytest
+
+from imgpipe import records
+
+Decorator = Callable[..., Any]
+
+
+def made(dataclass: Decorator, **options: Any) -> Any:
+    @dataclass(**options)
+    class Record:
+        """A record of all kinds of fields."""
+
+        first: int
+        second: tuple[Any, ...] = ()
+        third: list[int] = field(default_factory=list, compare=False)
+        fourth: str = field(default="hidden", repr=False)
+
+        @cached_property
+        def double(self) -> int:
+            return 2 * self.first
+
+    return Record
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frozen": True},
+        {"frozen": True, "eq": False},
+        {"frozen": True, "repr": False},
+        {"frozen": True, "kw_only": True},
+        {},
+        {"eq": False},
+    ],
+)
+class TestRecord:
+    def test_is_made_compared_and_shown_alike(self, options: dict[str, Any]) -> None:
+        said = []
+        for decorator in (records.dataclass, dataclasses.dataclass):
+            cls = made(decorator, **options)
+            one, same, other = cls(first=1), cls(first=1, third=[5]), cls(first=1, second=(2,))
+            shown = repr(other) if options.get("repr", True) else type(other).__repr__
+            said.append(
+                (
+                    [one == same, one == other, one != other, one == (1, ())],
+                    shown.partition(" object at ")[0] if isinstance(shown, str) else shown,
+                    cls.__hash__ is None or [hash(one) == hash(each) for each in (same, other)],
+                    dataclasses.replace(other, first=3).first,
+                    dataclasses.asdict(other),
+                    other.double,
+                )
+            )
+        assert said[0] == said[1]
+
+    def test_refuses_wrong_arguments(self, options: dict[str, Any]) -> None:
+        cls = made(records.dataclass, **options)
+        with pytest.raises(TypeError, match="first"):
+            cls()
+        with pytest.raises(TypeError, match="fifth"):
+            cls(first=1, fifth=5)
+
+
+def test_a_frozen_record_stays_as_it_was_made() -> None:
+    one = made(records.dataclass, frozen=True)(1)
+    for name in ("first", "second", "third", "new"):
+        with pytest.raises(FrozenInstanceError, match=name):
+            setattr(one, name, 5)
+    with pytest.raises(FrozenInstanceError, match="first"):
+        del one.first
+    assert (one.first, one.second, one.double) == (1, (), 2)
+
+
+def test_a_record_may_fill_in_a_field_itself() -> None:
+    @records.dataclass(frozen=True)
+    class Area:
+        width: int
+        pixels: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "width", abs(self.width))
+            object.__setattr__(self, "pixels", self.width**2)
+
+    assert repr(Area(-3)).endswith("Area(width=3, pixels=9)")
+
+
+def test_methods_of_the_class_itself_are_kept() -> None:
+    @records.dataclass(frozen=True)
+    class Plain:
+        first: int
+
+        def __repr__(self) -> str:
+            return "plain"
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 7
+
+    assert (repr(Plain(1)), Plain(1) == Plain(2), hash(Plain(3))) == ("plain", True, 7)
+
+
+@records.dataclass(frozen=True)
+class Base:
+    first: int = 1
+
+
+@records.dataclass(frozen=True)
+class Further(Base):
+    second: Any = None
+
+
+def test_records_inherit_fields_and_travel() -> None:
+    one = Further(2, Base())
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert one != Base(2)
+    assert repr(one) == "Further(first=2, second=Base(first=1))"
+    with pytest.raises(FrozenInstanceError):
+        pickle.loads(pickle.dumps(one)).first = 1
+
+
+def test_a_record_that_holds_itself_can_be_shown() -> None:
+    held: list[Any] = []
+    one = Base(held)  # type: ignore[arg-type]
+    held.append(one)
+    assert repr(one) == "Base(first=[...])"
