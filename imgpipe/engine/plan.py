@@ -17,13 +17,7 @@ from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import granted, largest_part, megabytes, too_large
 from imgpipe.engine.copying import cost_of_copying
-from imgpipe.engine.costs import (
-    Cost,
-    Footing,
-    cost_of_processes,
-    cost_of_tasks,
-    encoded_bytes,
-)
+from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks, encoded_bytes
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.disk import Disk, disk_for
 from imgpipe.engine.feeds.choice import (
