@@ -41,6 +41,7 @@ from imgpipe.formats.choosing import loaded
 from imgpipe.formats.ends import Reading
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents
+from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import contents_of, open_source
 from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.formats.rows import decode
@@ -370,7 +371,12 @@ def cases(name: str, seed: int, count: int) -> Iterator[Content]:
 # --- in the process that reads ---------------------------------------------------------------
 
 
-def read(name: str, data: bytes | str) -> Outcome:
+def salvage(name: str, data: bytes | str) -> Outcome:
+    """Read what can be read of a file."""
+    return read(name, data, salvaged=True)
+
+
+def read(name: str, data: bytes | str, *, salvaged: bool = False) -> Outcome:
     """Read a file as imgpipe does: its description, then every one of its first frames.
 
     The data are the bytes of a file, or the path of a folder.
@@ -379,7 +385,7 @@ def read(name: str, data: bytes | str) -> Outcome:
     origin = FolderOrigin(name, data) if isinstance(data, str) else MemoryOrigin(data, name)
     try:
         with _log_watched() as said:
-            outcome = _read(origin)
+            outcome = _read(origin, Reading(MOST_PIXELS, salvage=salvaged))
         unclear = [text for text in said if not _is_clear(name, text)]
         outcome = Outcome("unclear warning", unclear[0]) if unclear else outcome
     except InputError as error:
@@ -393,14 +399,15 @@ def read(name: str, data: bytes | str) -> Outcome:
     return Outcome("too much memory", f"{grown} MB") if grown > MEGABYTES else outcome
 
 
-def _read(origin: MemoryOrigin | FolderOrigin) -> Outcome:
+def _read(origin: MemoryOrigin | FolderOrigin, reading: Reading) -> Outcome:
     found: Contents = contents_of(origin)
     for page in range(min(found.frames, _FRAMES)):
-        source = open_source(origin, Reading(MOST_PIXELS, page=page))
+        source = open_source(origin, reading.of_page(page))
         if source.access == "random":
             source.read(source.info.box)
         else:
             decode(source, np.empty(source.info.shape, source.info.dtype))
+        tell_of_damage(source)
     return Outcome("image")
 
 
@@ -459,10 +466,12 @@ class Reader:
         self._pool = ProcessExecutor(1)
         self._folder = tempfile.TemporaryDirectory()
 
-    def read(self, name: str, data: Content, seconds: float = SECONDS) -> Outcome:
-        """Return the outcome of a file or a folder."""
+    def read(
+        self, name: str, data: Content, seconds: float = SECONDS, *, salvaged: bool = False
+    ) -> Outcome:
+        """Return the outcome of a file or a folder, or of what is left of it."""
         given = data if isinstance(data, bytes) else self._written(name, data)
-        future = self._pool.submit(read, name, given)
+        future = self._pool.submit(salvage if salvaged else read, name, given)
         try:
             return future.result(seconds)
         except TooLate:
@@ -494,6 +503,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2000, help="files of each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", action="append", choices=list(FORMATS), help="or all")
+    parser.add_argument("--salvage", action="store_true", help="read what can be read")
     parser.add_argument("--keep", metavar="FOLDER", help="folder for the files that end badly")
     given = parser.parse_args()
     bad = 0
@@ -501,7 +511,7 @@ def main() -> int:
         for form in given.format or FORMATS:
             name, seen, began = f"a{FORMATS[form].suffixes[0]}", Counter[str](), time.monotonic()
             for at, data in enumerate(cases(form, given.seed, given.count)):
-                outcome = reader.read(name, data)
+                outcome = reader.read(name, data, salvaged=given.salvage)
                 seen[outcome.kind] += 1
                 if not outcome.good:
                     bad += 1

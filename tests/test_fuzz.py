@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 READ = list(FORMATS.built_in)
 FILES = 2000 // len(READ)
 COMMANDS = 5  # of each format
+SALVAGED = 20
 
 COMMAND = """
 import os, sys
@@ -49,6 +50,14 @@ def test_a_mutated_file_is_an_image_or_an_error(name: str, reader: Reader) -> No
         assert outcome.good, f"{name} {at}: {outcome}"
         seen.add(outcome.kind)
     assert seen == {"image", "error"}  # or the mutations are too weak, or too strong
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_left_of_a_mutated_file_is_an_image_or_an_error(name: str, reader: Reader) -> None:
+    file = f"a{FORMATS[name].suffixes[0]}"
+    for at, data in enumerate(cases(name, 6, SALVAGED)):
+        outcome = reader.read(file, data, salvaged=True)
+        assert outcome.good, f"{name} {at}: {outcome}"
 
 
 def test_commands_print_nothing_but_lines_of_their_own(tmp_path: Path) -> None:

@@ -16,9 +16,18 @@ import tifffile
 from PIL import Image
 
 import imgpipe
+from imgpipe.chains.entry import chain_from
+from imgpipe.chains.stages import resolve
+from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.plan import Goal
 from imgpipe.errors import CorruptError, InputError
 from imgpipe.filters import blur
+from imgpipe.formats.base import Source
+from imgpipe.formats.ends import Reading
+from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.tiff import reading, streams
 from imgpipe.image import Pixels
+from imgpipe.options import Options
 
 
 def smooth(height: int, width: int, channels: int = 3) -> Pixels:
@@ -322,3 +331,58 @@ def test_damaged_files_are_described(tmp_path: Path, caplog: pytest.LogCaptureFi
         imgpipe.info(path)
     assert imgpipe.info(path, salvage=True).shape == IMAGE.shape
     assert not caplog.records
+
+
+@pytest.mark.parametrize("share", [0.5, None])
+def test_large_strips_are_read_up_to_the_damage_and_from_the_next_strip_on(
+    share: float | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1000)
+    path = tmp_path / "a.tif"
+    by_tifffile(IMAGE, rowsperstrip=100, compression="deflate")(path)
+    with tifffile.TiffFile(path) as file:
+        begin, size = file.pages.first.dataoffsets[1], file.pages.first.databytecounts[1]
+    data = bytearray(path.read_bytes())
+    if share is None:
+        data[begin + size - 3] ^= 16  # in its checksum
+    else:
+        middle = begin + int(size * share)
+        data[middle : middle + 60] = bytes(60)
+    path.write_bytes(data)
+    found = imgpipe.read(path, salvage=True)
+    right = (found == IMAGE).all(axis=(1, 2))
+    lost = int((found[100:200] == 0).all(axis=(1, 2)).sum())
+    assert f"{path}: {lost} of 300 rows could not be read" in told(caplog)
+    assert f"; {100 - lost} more may be wrong" in told(caplog)
+    assert right[:100].all()
+    assert right[200:].all()
+    assert right[:140].all()
+
+
+def test_every_image_of_a_batch_is_salvaged_for_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def request(name: str) -> Request:
+        case, path = CASES[name], tmp_path / CASES[name].name
+        case.write(path)
+        case.damage(path)
+        out = tmp_path / f"{path.name}.npy"
+
+        def goals(source: Source) -> tuple[Goal, ...]:
+            stages = resolve(chain_from(blur()), source.info)
+            return (Goal(stages, open_sink(out, stages[-1].after), str(out)),)
+
+        return Request(lambda: open_source(path, Reading(salvage=True)), goals)
+
+    names = ["JPEG that was cut off", "PNG that was cut off", "TIFF, tiles of deflate"]
+    requests = [request(name) for name in names]
+    outcomes = list(make_images(requests, Options(workers=2)))
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    for name in names:
+        path = tmp_path / CASES[name].name
+        assert f"{path}: " in told(caplog)
+        assert np.array_equal(np.load(f"{path}.npy"), blur()(imgpipe.read(path, salvage=True)))

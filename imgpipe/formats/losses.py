@@ -17,6 +17,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.nameless import NamelessFile, no_room
+from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
 __all__ = ["Damage", "Losses", "emptied", "losses_of", "nothing_left", "tell_of_damage"]
@@ -198,7 +199,7 @@ def tell_of_damage(source: Any, *, alone: bool = True) -> float:
     if losses is None or damage is None:
         return 0.0
     if damage.missing == 1 and alone:
-        raise nothing_left(source.name)
+        raise _reason(source) or nothing_left(source.name)
     _log.warning("%s", damage.text)
     return damage.missing
 
@@ -206,9 +207,22 @@ def tell_of_damage(source: Any, *, alone: bool = True) -> float:
 def nothing_left(name: str) -> CorruptError:
     """Return the error for an image of which nothing could be read."""
     return CorruptError(
-        f"{name}: the file is damaged, and none of its pixels can be read; without --salvage "
-        "(salvage= in Python) the error tells more"
+        f"{name}: the file is damaged, and none of its pixels can be read; get a fresh copy"
     )
+
+
+def _reason(image: Any) -> CorruptError | None:
+    """Return the error of the first pixels of an image that is salvaged; None if there is none."""
+    strict = image.source
+    try:
+        if strict.access == "random":
+            strict.read(Box.of(1, 1))
+        elif strict.access == "sequential":
+            with contextlib.closing(strict.rows()) as rows:
+                rows.read_into(np.empty((1, *strict.info.shape[1:]), strict.info.dtype))
+    except CorruptError as error:
+        return error
+    return None
 
 
 def _look(info: ImageInfo, blank: float | None) -> str:

@@ -191,20 +191,27 @@ class _Position:
                 _told(partial(mark, first + begin, end - begin), self._error)
 
     def _read_row(self, out: Pixels, state: Any) -> None:
-        if self._next >= self._resumed and self._rows is not None:
+        while self._next >= self._resumed and self._rows is not None:
             try:
                 self._rows.read_into(out)
             except CorruptError as error:
                 self._error = error
-                self._resumed = getattr(self._rows, "resume", self._never)()
+                self._resumed = self._resume(self._rows)
             else:
                 state[0] = 2 * bool(getattr(self._rows, "doubtful", False))
                 return
         emptied(out, self._image.info, self._image.blank)
         state[0] = 1
 
-    def _never(self) -> int:
-        return self._image.info.height
+    def _resume(self, rows: Rows) -> int:
+        """Return the row at which reading can go on."""
+        resume = getattr(rows, "resume", None)
+        if resume is None:
+            return self._image.info.height
+        again = int(resume())
+        begin, end = getattr(rows, "suspects", (0, 0))
+        _told(partial(self._image.losses.doubt, begin, end - begin), self._error)
+        return again
 
     def finish(self) -> None:
         """Compare checksums: they take doubts back, or put all rows in doubt."""
@@ -214,9 +221,13 @@ class _Position:
         try:
             self._rows.finish()
         except CorruptError as error:
-            _told(losses.doubt_rest, error)
+            self._error = error
+            if hasattr(self._rows, "resume"):
+                self._resume(self._rows)
+            else:
+                _told(losses.doubt_rest, error)
         else:
-            if not getattr(self._rows, "doubtful", False):
+            if getattr(self._rows, "doubtful", True) is False:
                 _told(losses.trust, self._error)
 
     def close(self) -> None:

@@ -272,6 +272,7 @@ class TiffRows:
 
     def __init__(self, source: TiffStream) -> None:
         self._width, self._next = source.info.width, 0
+        self.suspects = 0, 0
         self._height, self._step = source.info.height, source.description.layout.rows
         self._file = source.origin.open(0)
         described, name = source.description, source.name
@@ -294,8 +295,18 @@ class TiffRows:
         self._next = box.y1
 
     def resume(self) -> int:
-        """Go on after damage: return the first row of the next strip or row of tiles."""
-        self._next = min((self._next // self._step + 1) * self._step, self._height)
+        """Go on after damage: return the first row of the next strip or row of tiles.
+
+        Rows of the same strip that were read are the `suspects`: damage is noticed late. If only
+        the end of the strip before was wrong, all of its rows are, and reading goes on where it is.
+        """
+        ended, self._segments.suspect = self._segments.suspect, None
+        if ended is not None:
+            self.suspects = ended.y0, ended.y1
+            return self._next
+        first = self._next // self._step * self._step
+        self.suspects = first, self._next
+        self._next = min(first + self._step, self._height)
         return self._next
 
     def finish(self) -> None:

@@ -47,6 +47,7 @@ class Segments:
     ) -> None:
         self._description, self._file, self._name = description, file, name
         self._layout = description.layout
+        self.suspect: Box | None = None
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
         identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette

@@ -169,6 +169,7 @@ class StreamedSegments(Segments):
     def __init__(self, description: Description, file: BinaryIO, name: str) -> None:
         super().__init__(description, file, name)
         self._strips: dict[int, tuple[Segment, Strip]] = {}
+        self.suspect: Box | None = None  # of the last strip whose end was wrong
 
     def finish(self) -> None:
         """Check the end of the data, with its checksum where it has one."""
@@ -220,6 +221,7 @@ class StreamedSegments(Segments):
         try:
             strip.finish()
         except _ERRORS as error:
+            self.suspect = segment.box
             raise self.damaged(segment, error) from error
         finally:
             strip.close()
