@@ -26,6 +26,7 @@ VOCABULARY = {
     "geo",
     "geometry",
     "image",
+    "inkprofiles",
     "items",
     "machine",
     "metadata",

@@ -68,18 +68,18 @@ CONVERSIONS: list[tuple[dict[str, Any], Format, tuple[str, ...], str]] = [
     ),
     ({"channels": 2, "alpha": 1, "colour": "gray"}, TOY, ("to_rgb",), ""),
     ({"channels": 1, "colour": "gray"}, replace(TOY, layouts=(RGB, RGBA)), ("to_rgb",), ""),
-    ({"channels": 4, "colour": "cmyk"}, TOY, ("to_rgb",), "CMYK becomes RGB"),
+    ({"channels": 4, "colour": "cmyk"}, TOY, ("to_rgb",), "CMYK becomes RGB by a plain formula"),
     (
-        {"channels": 4, "colour": "cmyk", "metadata": Metadata(icc=b"inks")},
+        {"channels": 4, "colour": "cmyk", "metadata": Metadata(icc=bytes(16) + b"CMYK")},  # damaged
         TOY,
         ("to_rgb",),
-        "CMYK becomes RGB, and their colour profile is left out",
+        "CMYK becomes RGB by a plain formula",
     ),
     (
         {"channels": 5, "alpha": 4, "colour": "cmyk", "dtype": np.dtype(np.uint16)},
         replace(FLAT, layouts=(GRAY, RGB)),
         ("flatten:colour=#ffffff", "to_rgb", "astype:uint8"),
-        "alpha is laid over white; CMYK becomes RGB; uint16 becomes uint8",
+        "alpha is laid over white; CMYK becomes RGB by a plain formula; uint16 becomes uint8",
     ),
     (
         {"channels": 2, "alpha": 1, "colour": "other"},

@@ -10,6 +10,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.colours import hexadecimal, parts_of
 from imgpipe.errors import UsageError
 from imgpipe.image import Colour, ImageInfo, Pixels
+from imgpipe.inkprofiles import is_profiled, rgb_by_profile
 from imgpipe.kernels.inks import ink_of, rgb_of_inks
 from imgpipe.parameters import Example, Through
 from imgpipe.values import full_scale, rescaled
@@ -129,9 +130,9 @@ def _rgb(info: ImageInfo, /) -> tuple[int, int | None, Colour]:
 def to_rgb(chunk: Pixels, *, about: ImageInfo) -> Pixels:
     """Convert gray or CMYK to RGB.
 
-    Gray becomes red, green and blue of the same value. Inks become ``(1 - ink) * (1 - black)``:
-    what they look like on ideal paper. A colour profile of the inks is not used, and is left out.
-    An RGB image stays as it is.
+    Gray becomes red, green and blue of the same value. Inks of 8 or 16 bits with a colour profile
+    become sRGB as the profile says. Other inks become ``(1 - ink) * (1 - black)``: what they look
+    like on ideal paper. The profile of the inks is left out. An RGB image stays as it is.
 
     Parameters
     ----------
@@ -141,13 +142,15 @@ def to_rgb(chunk: Pixels, *, about: ImageInfo) -> Pixels:
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        The same dtype. Integers of up to 32 bits are exact, rounded to the nearest; others are
-        computed in float64.
+        The same dtype. Without a profile, integers of up to 32 bits are exact, rounded to the
+        nearest; others are computed in float64.
 
     References
     ----------
     .. [1] ISO 32000-1:2008, section 10.3.5: conversion of DeviceCMYK to DeviceRGB, as a product.
     """
+    if is_profiled(about):
+        return rgb_by_profile(chunk, cast(bytes, about.metadata.icc))
     if about.colour == "cmyk":
         return rgb_of_inks(chunk)
     return cast(Pixels, np.repeat(chunk, 3, axis=2)) if chunk.shape[2] == 1 else chunk

@@ -17,6 +17,7 @@ from imgpipe.density import density_from_dpi
 from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format, Layout
 from imgpipe.image import Colour, ImageInfo
+from imgpipe.inkprofiles import is_profiled
 
 __all__ = ["Fitting", "fitted", "fitting", "left_out"]
 
@@ -187,8 +188,8 @@ def _to_layout(
     if (colour, has_alpha) not in held and ("rgb", has_alpha) in held and colour != "rgb":
         elements.append("to_rgb")
         if colour == "cmyk":
-            profile = ", and their colour profile is left out" if info.metadata.icc else ""
-            losses.append(f"CMYK becomes RGB{profile}")
+            way = "its colour profile" if is_profiled(info) else "a plain formula"
+            losses.append(f"CMYK becomes RGB by {way}")
         colour = "rgb"
     if (colour, has_alpha) not in held:
         raise _of_channels(info, format, name)
@@ -267,9 +268,10 @@ def _of_type(dtype: np.dtype[Any], format: Format, name: str) -> UsageError:
     if not wanted.startswith("u"):
         way = f"convert the image first, for example by astype:{wanted}"
     else:
+        some = "0..1" if dtype.kind == "f" else "0..4000"
         way = (
-            "say which values become black and white by --value-range 0..1 (value_range= in "
-            f"Python), --value-range measured, or astype:{wanted},range=0..1 in the chain"
+            f"say which values become black and white by --value-range {some} (value_range= in "
+            f"Python), --value-range measured, or astype:{wanted},range={some} in the chain"
         )
     return UsageError(
         f"{name}: {format.name} supports {_listed(format.dtypes)}, not {dtype}; {way}, "
