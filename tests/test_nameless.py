@@ -114,6 +114,30 @@ def test_the_plan_tells_the_folder_and_counts_what_is_in_memory(
         planned(max_memory="300M")
 
 
+def test_a_refusal_says_that_scratch_on_a_disk_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that it is the whole image in memory, not the scratch files, that needs least there."""
+    path = tmp_path / "in.png"
+    imgpipe.write(np.zeros((4000, 8000, 3), np.uint8), path)
+
+    def planned(limit: str) -> Any:
+        return plan_run(
+            path, rotate(), tmp_path / "o.png", scratch=tmp_path, max_memory=limit, workers=1
+        )
+
+    assert planned("60M").disk.size
+    monkeypatch.setattr(disk, "lies_in_memory", lambda folder: folder == str(tmp_path))
+    with pytest.raises(MemoryPlanError, match=r"in Python\), or give a folder on a disk") as caught:
+        planned("60M")
+    told = str(caught.value)
+    assert "which is in memory" not in told
+    limit = told.partition("max_memory='")[2].partition("'")[0]
+    assert planned(limit).feed == "whole"
+    with pytest.raises(MemoryPlanError):
+        planned(f"{int(limit[:-1]) - 2}M")
+
+
 def test_a_full_disk_is_told_with_the_folder_and_the_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory
 from imgpipe.records import dataclass
 
-__all__ = ["Budget", "default_budget", "granted", "megabytes", "too_large"]
+__all__ = ["Budget", "default_budget", "granted", "megabytes", "no_plan", "too_large"]
 
 
 def default_budget() -> int:
@@ -27,7 +27,44 @@ def granted(max_memory: int | None, footing: Footing) -> tuple[int, int]:
     return beside + (default_budget() if max_memory is None else max_memory), beside
 
 
-def largest_part(
+def no_plan(
+    source: Source,
+    goals: tuple[Goal, ...],
+    tried: Sequence[tuple[int, Disk]],
+    few: str,
+    held: int,
+    limit: tuple[int, int],
+) -> MemoryPlanError:
+    """Return the error of an image of which no plan fits the limit, with what would.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    goals : tuple of Goal
+        The outputs.
+    tried : sequence of (int, Disk)
+        The memory and the scratch files of the plans that were tried.
+    few : str
+        The fewest workers that they have.
+    held : int
+        The memory that this process holds already.
+    limit : (int, int)
+        The bytes granted, and those of them that are beside the limit in Python.
+    """
+    needed, disk = min(tried, key=lambda one: one[0])
+    found, advice = _largest_part(source, goals, needed, disk)
+    on_disk = min(size - (disk.size if disk.in_memory else 0) for size, disk in tried)
+    if on_disk <= limit[0]:
+        advice = f", or give a folder on a disk for scratch files (--scratch){advice}"
+    needs = (
+        f"{source.name}: needs {megabytes(needed)} MB even with {few} and the smallest tasks, of "
+        f"which this process already holds {megabytes(held)} MB{found}"
+    )
+    return too_large(needs, needed, *limit, advice)
+
+
+def _largest_part(
     source: Source, goals: tuple[Goal, ...], needed: int, disk: Disk
 ) -> tuple[str, str]:
     """Return what takes most of the memory that is needed, and advice; both empty for nothing.
@@ -36,7 +73,7 @@ def largest_part(
     """
     if disk.in_memory and disk.size > needed // 2:
         found = f" and scratch files in {disk.folder}, which is in memory, take "
-        return f"{found}{megabytes(disk.size)} MB", ", or give a folder on a disk (--scratch)"
+        return f"{found}{megabytes(disk.size)} MB", ""
     whole = source.access == "whole"
     decoding = source.info.nbytes + source.decode_bytes if whole else 0
     sealing, output = max((getattr(one.sink, "seal_bytes", 0), one.destination) for one in goals)

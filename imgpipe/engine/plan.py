@@ -15,7 +15,7 @@ from typing import Any
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.budget import granted, largest_part, megabytes, too_large
+from imgpipe.engine.budget import granted, no_plan
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks, encoded_bytes
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
@@ -212,7 +212,8 @@ def make_plans(
     """
     budget, beside = granted(max_memory, footing)
     usual = routes(source, goals, traits, opened=opened)
-    shapes, smallest = cache(partial(_shapes, chunk=chunk)), []
+    shapes: Callable[[Route, int], _Shapes] = cache(partial(_shapes, chunk=chunk))
+    refused: list[tuple[int, Disk]] = []
     sizes = list(_candidates(workers, fewer=fewer))
     for tried, size in _attempts(usual, sizes, shapes):
         count, each = size[0], [_planned(route, shapes, size) for route in tried]
@@ -224,14 +225,9 @@ def make_plans(
                 replace(plan, destination=goal.destination, **said)
                 for plan, goal in zip(plans, goals, strict=True)
             )
-        smallest.append(plans[0].cost.total(count))
+        refused.append((plans[0].cost.total(count), plans[0].disk))
     few = "one worker" if fewer or workers == 1 else f"{workers} workers"
-    needs = (
-        f"{source.name}: needs {megabytes(min(smallest))} MB even with {few} and the smallest "
-        f"tasks, of which this process already holds {megabytes(footing.held)} MB"
-    )
-    found, advice = largest_part(source, goals, min(smallest), plans[0].disk)
-    raise too_large(needs + found, min(smallest), budget, beside, advice)
+    raise no_plan(source, goals, refused, few, footing.held, (budget, beside))
 
 
 def make_plan(
