@@ -31,6 +31,6 @@ def test_the_limit_that_a_refusal_names_would_do(cost: Cost, workers: int, besid
     (in_python,) = re.findall(r"max_memory='(-?\d+)M' in Python", text)
     assert Budget(granted=int(megabytes) * MB, workers=workers).allows([cost])
     assert Budget(granted=int(in_python) * MB + beside, workers=workers).allows([cost])
-    assert not Budget(granted=int(megabytes) * MB - MB, workers=workers).allows([cost]) or (
-        int(megabytes) == 0
-    )
+    # A process holds a megabyte more or less in the next run; the limit is enough for it.
+    spare = int(megabytes) * MB - cost.total(workers)
+    assert 2 * MB <= spare < 3 * MB

@@ -135,7 +135,7 @@ def test_a_refusal_says_that_scratch_on_a_disk_would_do(
     limit = told.partition("max_memory='")[2].partition("'")[0]
     assert planned(limit).feed == "whole"
     with pytest.raises(MemoryPlanError):
-        planned(f"{int(limit[:-1]) - 2}M")
+        planned(f"{int(limit[:-1]) - 6}M")
 
 
 def test_a_full_disk_is_told_with_the_folder_and_the_option(

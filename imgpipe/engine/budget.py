@@ -15,6 +15,8 @@ from imgpipe.records import dataclass
 
 __all__ = ["Budget", "default_budget", "granted", "megabytes", "no_plan", "too_large"]
 
+_SPARE_BYTES = 2_000_000  # by which the memory of a process differs from run to run
+
 
 def default_budget() -> int:
     """Return the memory that a run may use: half of what is available, at most 2 GB."""
@@ -93,10 +95,11 @@ def too_large(
     needs: str, needed: int, limit: int, beside: int, advice: str = ""
 ) -> MemoryPlanError:
     """Return the error of an image that `needs` more than the limit, with the limit to give."""
+    enough = needed + _SPARE_BYTES
     return MemoryPlanError(
         f"{needs}; the limit is {megabytes(limit)} MB; "
-        f"raise it (--max-memory {megabytes(needed)}M, or "
-        f"max_memory='{megabytes(needed - beside)}M' in Python){advice}"
+        f"raise it (--max-memory {megabytes(enough)}M, or "
+        f"max_memory='{megabytes(enough - beside)}M' in Python){advice}"
     )
 
 
