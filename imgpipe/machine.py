@@ -89,7 +89,7 @@ def allow_open_files(more: int) -> None:
         return
     with contextlib.suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = len(os.listdir("/proc/self/fd")) + more
+        wanted = len(os.listdir("/dev/fd")) + more
         if hard != resource.RLIM_INFINITY:
             wanted = min(wanted, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -210,9 +210,10 @@ def _helpers() -> set[int]:
 
 
 def _own_cgroup() -> str:
-    for line in _read("/proc/self/cgroup").splitlines():
-        if line.startswith("0::"):
-            return os.path.join(_CGROUP, line[3:].lstrip("/"))
+    with contextlib.suppress(OSError):
+        for line in _read("/proc/self/cgroup").splitlines():
+            if line.startswith("0::"):
+                return os.path.join(_CGROUP, line[3:].lstrip("/"))
     return _CGROUP
 
 

@@ -171,8 +171,7 @@ def _segment(size: int) -> Made:
     segment = shared_memory.SharedMemory(create=True, size=size)
 
     def free() -> None:
-        with contextlib.suppress(BufferError):
-            segment.close()
+        _close_segment(segment)
         segment.unlink()
 
     try:
@@ -216,6 +215,15 @@ def _close_map(memory: mmap.mmap) -> None:
         memory.close()
 
 
+def _close_segment(segment: Any) -> None:
+    """Close a segment; a view that somebody still holds keeps it mapped, and goes with the view."""
+    with contextlib.suppress(BufferError):
+        segment.close()
+        return
+    segment._buf = segment._mmap = None  # or its end would print the same error
+    segment.close()
+
+
 class _Mapping:
     """A file in memory, and which one it was."""
 
@@ -255,6 +263,10 @@ class _Segment:
 
         self._segment = shared_memory.SharedMemory(name)
         self.view = memoryview(self._segment.buf or b"")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_segment"):
+            _close_segment(self._segment)
 
 
 def _is_own(token: str) -> bool:
