@@ -47,6 +47,8 @@ class Started:
         Number of passes over the input or the output.
     workers : int
         Processes or threads that take tasks.
+    earlier : int
+        Pixels of the passes before the one that makes the output.
     """
 
     time: float
@@ -57,6 +59,7 @@ class Started:
     tasks: int
     passes: int
     workers: int
+    earlier: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,20 @@
-"""Paging: all frames of a file on their way into one output, opened one after the other."""
+"""Paging: all frames of a file on their way into one output."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import uninterrupted
+from imgpipe.engine.frames import Kind
 from imgpipe.engine.goals import Goal
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.ends import Reading, Writing
-from imgpipe.formats.frames import Album, Contents, Timing
+from imgpipe.formats.frames import USUAL_SECONDS, Album, Contents, Timing
 from imgpipe.formats.opening import (
     TargetLike,
     contents_of,
@@ -21,13 +25,23 @@ from imgpipe.formats.opening import (
 )
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo
+from imgpipe.metadata import Metadata
 
 __all__ = ["Pages", "pages_of"]
 
 _log = logging.getLogger(__name__)
+_NONE = Metadata()
 _FIRST_ONLY = (
     "%s: has %d frames, and a %s file holds one: only frame 0 is made; --page N (page= in Python) "
     "makes another"
+)
+_NO_ANIMATION = (
+    "%s: has %d pages, which have no timing, and a %s file holds an animation or one image: only "
+    "page 0 is made; --page N (page= in Python) makes another, and .tif files hold all"
+)
+_ANIMATED = (
+    "%s: has %d pages, which have no timing: they become an animation that shows each for %g s; "
+    "--page N (page= in Python) makes one of them, and .tif files hold all"
 )
 _UNTIMED = "%s: %s files do not keep %s of an animation, so that of %s is lost"
 
@@ -54,6 +68,11 @@ def pages_of(
     if target.album is None:
         _log.warning(_FIRST_ONLY, origin.name, contents.frames, target.name)
         return None
+    if contents.timing is None and not target.pages:
+        _log.warning(_NO_ANIMATION, origin.name, contents.frames, target.name)
+        return None
+    if contents.timing is None and target.timing:
+        _log.warning(_ANIMATED, origin.name, contents.frames, USUAL_SECONDS)
     if lost := _lost(contents.timing, target.timing):
         _log.warning(_UNTIMED, name_of(dst), target.name, lost, origin.name)
     return Pages(origin, contents, dst, reading, writing, made)
@@ -107,32 +126,40 @@ class Pages:
         made: Made,
     ) -> None:
         self.count, self._timing = contents.frames, contents.timing
-        self._origin, self._dst, self._reading, self._writing = origin, dst, reading, writing
-        self._made = made
+        self._dst, self._writing = dst, writing
+        # All headers are read before the first frame is made.
+        pages = range(self.count)
+        self._sources = {page: open_source(origin, reading.of_page(page)) for page in pages}
+        known: dict[ImageInfo, tuple[tuple[Stage, ...], ImageInfo]] = {}
+        for source in self._sources.values():
+            if source.info not in known:
+                known[source.info] = made(source)
+        self._made = [known[source.info] for source in self._sources.values()]
+        self.pixels = sum(after.pixels for _, after in self._made)
+        self._keys = [
+            _key(source, after)
+            for source, (_, after) in zip(self._sources.values(), self._made, strict=True)
+        ]
         self._album: Album | None = None
-        self._sink: Sink | None = None
-        # The frames of an animation are alike; pages are seen all, before the first is made.
-        alike = self._timing is not None
-        seen = (0, self.count - 1) if alike else range(self.count)
-        self._known = {number: self._open(number) for number in seen}
-        sizes = {number: made(source)[1].pixels for number, source in self._known.items()}
-        self.pixels = self.count * sizes[0] if alike else sum(sizes.values())
+        self._trial: list[Sink] = []
 
-        def size(number: int) -> tuple[int, int]:
-            source = self._known[number]
-            return max(sizes[number], source.info.pixels), source.decode_bytes
+    def kinds(self) -> list[Kind]:
+        """Return all kinds of frames, the largest first, for their plan; `abort` ends that."""
+        count = Counter(self._keys)
+        chosen = {self._keys[page]: page for page in reversed(range(self.count))}
+        for page, key in enumerate(self._keys):
+            if self._sources[page].decode_bytes > self._sources[chosen[key]].decode_bytes:
+                chosen[key] = page
+        found = [
+            Kind(key, self._sources[page], self._goal(page), count[key])
+            for key, page in chosen.items()
+        ]
+        self._trial = [kind.goal.sink for kind in found]
+        return sorted(found, key=_size, reverse=True)
 
-        self._largest = max(self._known, key=size)
-
-    def trial(self) -> tuple[Source, Goal]:
-        """Open the largest frame for its plan; `abort` ends that."""
-        source = self._known[self._largest]
-        return source, self._goal(source)
-
-    def opened(self, number: int) -> tuple[Source, Goal]:
-        """Open a frame, in the order of their numbers from 0."""
-        source = self._known.pop(number, None) or self._open(number)
-        return source, self._goal(source)
+    def opened(self, number: int) -> tuple[Source, Goal, Any]:
+        """Open a frame, in the order of their numbers from 0; return its kind too."""
+        return self._sources.pop(number), self._goal(number), self._keys[number]
 
     def commit(self) -> int:
         """Publish the file of all frames; return its size in bytes."""
@@ -142,19 +169,34 @@ class Pages:
     def abort(self) -> None:
         """Leave nothing behind, unless the file was published."""
         with uninterrupted():
-            sink, self._sink = self._sink, None
+            trial, self._trial = self._trial, []
             album, self._album = self._album, None
-            if sink is not None:
+            for sink in trial:
                 sink.abort()
             if album is not None:
                 album.abort()
 
-    def _open(self, number: int) -> Source:
-        return open_source(self._origin, self._reading.of_page(number))
-
-    def _goal(self, source: Source) -> Goal:
-        stages, after = self._made(source)
+    def _goal(self, number: int) -> Goal:
+        stages, after = self._made[number]
         if self._album is None:
-            self._album = open_album(self._dst, self.count, self._timing, self._writing)
-        self._sink = self._album.frame(after)
-        return Goal(stages, self._sink, name_of(self._dst))
+            infos = [after for _, after in self._made]
+            self._album = open_album(self._dst, infos, self._timing, self._writing)
+        return Goal(stages, self._album.frame(after), name_of(self._dst))
+
+
+def _key(source: Source, after: ImageInfo) -> Any:
+    """Return what the plan of a frame depends on, but for a megabyte of its decoder."""
+    return (
+        source.access,
+        source.grain,
+        getattr(source, "compressed", False),
+        source.decode_bytes >> 20,
+        replace(source.info, metadata=_NONE),
+        replace(after, metadata=_NONE),
+    )
+
+
+def _size(kind: Kind) -> tuple[int, int]:
+    """Return how large a frame is, and its decoder."""
+    before, after = kind.source.info, kind.goal.sink.info
+    return max(before.pixels, after.pixels), kind.source.decode_bytes

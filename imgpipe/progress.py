@@ -51,7 +51,7 @@ class Bar:
         terminal = bool(getattr(self._file, "isatty", bool)())
         self._shown = not hidden and self._file is not None and (always or terminal)
         self._bar: Any = None
-        self._earlier = 0  # pixels of passes before the one that writes
+        self._earlier = self._declared = 0  # pixels of passes before the one that writes
         self._written: dict[int, int] = {}  # pixels of each output
         self._total = 0
 
@@ -77,10 +77,10 @@ class Bar:
         match event:
             case TaskDone(kind="measure" | "copy"):
                 self._earlier += event.box.area
-                self._draw(self._earlier)
+                self._draw(self._earlier + sum(self._written.values()))
             case Written():
-                # Earlier progress is known only now: a filter may have changed the size.
-                self._bar.total = (self._earlier + self._total) / 1e6
+                # Where earlier progress was not declared, it is known only now.
+                self._bar.total = (max(self._earlier, self._declared) + self._total) / 1e6
                 self._written[event.output] = event.pixels
                 self._draw(self._earlier + sum(self._written.values()))
             case WorkerLost():
@@ -97,8 +97,10 @@ class Bar:
     def _open(self, event: Started) -> None:
         self.close()
         self._earlier, self._total, self._written = 0, event.pixels, {}
+        self._declared = event.earlier
+        all_passes = event.pixels + event.earlier if event.earlier else event.pixels * event.passes
         self._bar = _tqdm()(
-            total=event.pixels * event.passes / 1e6,
+            total=all_passes / 1e6,
             desc=os.path.basename(event.destination),
             file=self._file,
             unit=" MP",

@@ -151,8 +151,9 @@ def run(
         metadata of the output is then 1.
     page : int, optional
         The only frame to make, counted from 0: a page of a TIFF file, a frame of an animation. By
-        default all frames are made, one after the other, if the output can hold them, and frame 0
-        if it holds one. Their timing is kept where the format of the output has any.
+        default all frames are made, if the output can hold them, and frame 0 if it holds one. Their
+        timing is kept where the format of the output has any. Pages, which have no timing, go into
+        TIFF and GIF files only.
     level : int, default 0
         The level of a pyramid to read; 0 is the full resolution.
     nodata : float or "none", optional

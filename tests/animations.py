@@ -20,7 +20,8 @@ def filmed(form: Format, frames: list[Any], timing: Timing | None, **options: An
     """Return an animation of these frames."""
     out = io.BytesIO()
     assert form.album is not None
-    album = form.album(MemoryTarget(out), len(frames), timing, **options)
+    infos = tuple(map(about, frames))
+    album = form.album(MemoryTarget(out), infos, timing, **options)
     for each in frames:
         sink = album.frame(about(each))
         put_in(sink, each)

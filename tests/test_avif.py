@@ -110,12 +110,9 @@ def test_an_animation_of_one_frame_is_an_image() -> None:
 def test_frames_of_another_size_are_refused() -> None:
     from imgpipe.formats.target import MemoryTarget
 
-    album = FORMAT.album(MemoryTarget(io.BytesIO()), 2, None)  # type: ignore[misc]
-    album.frame(about(PHOTO)).commit()
-    with pytest.raises(UsageError, match="AVIF holds frames of one size"):
-        album.frame(about(PHOTO[:9]))
-    album.abort()
-    album.abort()
+    infos = about(PHOTO), about(PHOTO[:9])
+    with pytest.raises(UsageError, match="all frames of an animated AVIF are alike"):
+        FORMAT.album(MemoryTarget(io.BytesIO()), infos, None)  # type: ignore[misc]
 
 
 def test_what_is_damaged_or_too_large_is_refused() -> None:

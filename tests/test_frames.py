@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,9 @@ import tifffile
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.describing import describe
+from imgpipe.engine.control import Control
 from imgpipe.errors import CorruptError, UsageError
-from imgpipe.events import Event, Finished, Started, Written
+from imgpipe.events import Event, Finished, Started, TaskDone, Written
 from imgpipe.filters import blur, invert
 from imgpipe.formats.choosing import format_for
 from imgpipe.formats.frames import Timing
@@ -161,6 +165,120 @@ def test_a_run_stops_between_pages(stack: Path) -> None:
     assert sorted(each.name for each in stack.parent.iterdir()) == ["stack.tif"]
 
 
+def many(path: Path, count: int = 7, **options: object) -> list[Pixels]:
+    """Write a TIFF file of small pages, and return them."""
+    pages = [RANDOM.integers(0, 255, (30 + 7 * (n % 3), 40, 3), np.uint8) for n in range(count)]
+    with tifffile.TiffWriter(path) as out:
+        for page in pages:
+            out.write(page, photometric="rgb", **options)
+    return pages
+
+
+def test_small_frames_are_made_at_once(tmp_path: Path) -> None:
+    path, meeting = tmp_path / "in.tif", threading.Barrier(2)
+    pages = many(path, 4)
+
+    def meet(chunk: Pixels) -> Pixels:
+        meeting.wait(60)  # for the same of another frame
+        return chunk
+
+    imgpipe.run(path, meet, tmp_path / "out.tif", halo=0, workers=2, executor="threads")
+    for number, page in enumerate(pages):
+        assert (tifffile.imread(tmp_path / "out.tif", key=number) == page).all()
+
+
+@pytest.mark.parametrize("chain", ["blur:1", "autocontrast | blur:1", "rotate:90"])
+@pytest.mark.parametrize("save", [{}, {"compression": "none"}, {"tile": "32x32", "pyramid": True}])
+def test_frames_at_once_make_the_same_bytes(
+    chain: str, save: dict[str, object], tmp_path: Path
+) -> None:
+    path, alone, together = (tmp_path / f"{name}.tif" for name in ("in", "1", "2"))
+    many(path, compression="deflate")
+    imgpipe.run(path, chain, alone, workers=1, save=save)
+    imgpipe.run(path, chain, together, workers=3, executor="threads", save=save)
+    assert alone.read_bytes() == together.read_bytes()
+
+
+@pytest.mark.parametrize("after", ["gif", "webp", "apng", "avif"])
+def test_animations_at_once_make_the_same_bytes(after: str, tmp_path: Path) -> None:
+    path, outs = tmp_path / "in.gif", [tmp_path / f"{workers}.{after}" for workers in (1, 2)]
+    path.write_bytes(filmed(format_for("in.gif"), FEW_COLOURS * 3, Timing((0.1,) * 9, 0)))
+    for workers, out in enumerate(outs, 1):
+        executor = "processes" if workers > 1 else None
+        imgpipe.run(path, invert(), out, workers=workers, executor=executor)
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+def test_frames_at_once_stay_within_the_plan(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(7):
+            writer.write(shape=(1000, 1500, 3), dtype=np.uint8, photometric="rgb")
+    planned = partial(plan_run, path, blur(sigma=1), out, workers=3, executor="threads")
+    plan, alone = planned(), planned(page=0)
+    assert (plan.frames, plan.at_once) == (7, 6)
+    assert "7, 6 at once; this is the plan of the largest" in str(plan)
+    assert plan.memory > alone.memory
+    held = planned(max_memory="1G").budget - 10**9  # which the limit does not count
+    tight = planned(max_memory=plan.memory - held - 10_000_000)
+    assert 1 < tight.at_once < 6
+    assert tight.memory <= tight.budget
+
+
+def test_large_frames_are_made_one_after_the_other(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(2):
+            writer.write(shape=(2600, 2600, 3), dtype=np.uint8, photometric="rgb")
+    plan = plan_run(path, invert(), out, workers=2, executor="threads")
+    assert plan.at_once == 1
+    assert len(plan.tiler) > 1
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_damage_in_a_frame_that_is_made_at_once_leaves_nothing(
+    executor: str, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    many(path, compression="deflate")
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[3].dataoffsets[0]
+    data = bytearray(path.read_bytes())
+    data[start + 50 : start + 90] = bytes(40)
+    path.write_bytes(data)
+    files = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(CorruptError):
+        imgpipe.run(path, blur(sigma=1), out, workers=2, executor=executor)
+    assert [each.name for each in tmp_path.iterdir()] == ["in.tif"]
+    if executor == "threads":
+        assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_progress_counts_the_pixels_of_all_frames(tmp_path: Path) -> None:
+    path, events, control = tmp_path / "in.tif", list[Event](), Control()
+    pages = many(path)
+    progress = []
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        progress.append(control.progress)
+
+    imgpipe.run(
+        path, "autocontrast", tmp_path / "out.tif", workers=2, executor="threads",
+        on_event=watch, control=control,
+    )  # fmt: skip
+    (started,) = (each for each in events if isinstance(each, Started))
+    total = sum(page.shape[0] * page.shape[1] for page in pages)
+    assert (started.pixels, started.earlier) == (total, total)
+    done = [each.kind for each in events if isinstance(each, TaskDone)]
+    assert started.tasks == len(done) - done.count("merge")
+    written = [each.pixels for each in events if isinstance(each, Written)]
+    assert written == sorted(written)
+    assert written[-1] == total
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+
+
 SMALL = RANDOM.choice(np.array([0, 90, 200], np.uint8), (3, 6, 9, 3))
 FEW_COLOURS = [np.kron(each, np.ones((8, 8, 1), np.uint8)) for each in SMALL]
 TIMING = Timing((0.1, 0.2, 0.05), 2)
@@ -182,13 +300,52 @@ def test_animations_become_others(
         path.write_bytes(filmed(format_for(path.name), FEW_COLOURS, TIMING, **save))
     report = imgpipe.run(path, invert(), out, workers=1, save=LOSSLESS.get(after))
     found = contents_of(format_for(out.name), out.read_bytes())
-    assert report.frames == found.frames == 3
-    for page, frame in enumerate(FEW_COLOURS):
+    frames = FEW_COLOURS[:1] if before == "tif" and after in ("png", "webp") else FEW_COLOURS
+    assert report.frames == found.frames == len(frames)
+    for page, frame in enumerate(frames):
         assert (imgpipe.read(out, page=page) == 255 - frame).all()
     if after == "tif":
         assert ("do not keep the timing" in caplog.text) == (before != "tif")
-    else:
-        assert found.timing == (TIMING if before != "tif" else Timing((0.1, 0.1, 0.1), 0))
+    elif before != "tif":
+        assert found.timing == TIMING
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["png", "apng", "webp", "avif"])
+def test_pages_are_no_animation_where_nobody_expects_one(
+    stack: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = stack.with_name(f"out.{suffix}")
+    report = imgpipe.run(stack, invert(), out, workers=1)
+    assert report.frames == describe(out).contents.frames == 1
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert "stack.tif: has 3 pages, which have no timing" in said
+    assert "only page 0 is made; --page N" in said
+    imgpipe.run(stack, invert(), out, page=0, workers=1)
+    assert len(caplog.records) == 1
+
+
+def test_pages_become_a_gif_that_shows_them_and_a_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, out = tmp_path / "in.tif", tmp_path / "out.gif"
+    stack = np.stack(FEW_COLOURS)
+    tifffile.imwrite(path, stack, photometric="rgb", metadata=None, software=False)
+    imgpipe.run(path, invert(), out, workers=1)
+    assert describe(out).contents.timing == Timing((0.1, 0.1, 0.1), 0)
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert "they become an animation that shows each for 0.1 s" in said
+
+
+@pytest.mark.parametrize("suffix", ["gif"])
+def test_pages_that_the_output_cannot_hold_are_refused_before_it_is_begun(
+    stack: Path, suffix: str
+) -> None:
+    out = stack.with_name(f"out.{suffix}")
+    events: list[Event] = []
+    with pytest.raises(UsageError, match="frame 1 is 130 x 100 x 1 uint8, but frame 0 is 80 x 60"):
+        imgpipe.run(stack, "astype:uint8,range=0..1", out, workers=1, on_event=events.append)
+    assert not events
 
 
 def test_a_format_without_loop_keeps_the_seconds(
@@ -206,11 +363,10 @@ def test_a_format_without_loop_keeps_the_seconds(
 def test_the_memory_is_that_of_the_largest_page(stack: Path) -> None:
     out = stack.with_name("out.tif")
     all_pages = plan_run(stack, blur(sigma=1), out, workers=1)
-    largest = plan_run(stack, blur(sigma=1), out, workers=1, page=1)
+    each = [plan_run(stack, blur(sigma=1), out, workers=1, page=page) for page in range(3)]
     assert all_pages.frames == 3
-    assert all_pages.before == largest.before
-    costs = [(plan.cost.shared, plan.cost.per_worker) for plan in (all_pages, largest)]
-    assert costs[0] == costs[1]
+    costs = [plan.cost.shared + plan.cost.per_worker for plan in (all_pages, *each)]
+    assert costs[0] == max(costs[1:])
     assert not out.exists()
 
 

@@ -236,7 +236,8 @@ def test_pages_have_pyramids_of_their_own(tmp_path: Path) -> None:
     from imgpipe.testing.files import put_in
 
     out, pages = io.BytesIO(), [noise((90, 70, 3), "uint8"), noise((40, 100, 1), "float32")]
-    made = tiff.album(MemoryTarget(out), 2, None, tile=(32, 32), pyramid=True)
+    infos = tuple(map(about, pages))
+    made = tiff.album(MemoryTarget(out), infos, None, tile=(32, 32), pyramid=True)
     for page in pages:
         sink = made.frame(about(page))
         put_in(sink, page)
@@ -249,7 +250,7 @@ def test_pages_have_pyramids_of_their_own(tmp_path: Path) -> None:
             file.pages[1].pages[0].asarray(), halved(pages[1], about(pages[1]))[..., 0]
         )
     with pytest.raises(UsageError, match="a Cloud-Optimized GeoTIFF has one page, not 2"):
-        tiff.album(MemoryTarget(out), 2, None, cog=True)
+        tiff.album(MemoryTarget(out), infos, None, cog=True)
 
 
 def test_strips_have_no_pyramid(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from imgpipe.chains.stages import resolve
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.crew import Crew
+from imgpipe.engine.outputs import outputs_of
 from imgpipe.engine.pipeline import run_to_all
 from imgpipe.engine.plan import Goal, make_plans
-from imgpipe.engine.run import Run, outputs_of
+from imgpipe.engine.run import Run
 from imgpipe.errors import CorruptError
 from imgpipe.events import Event, SpanDone, Started, TaskDone, Written
 from imgpipe.executors.base import Supervised, traits_of

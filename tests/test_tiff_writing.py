@@ -26,7 +26,7 @@ from imgpipe.formats import tiff
 from imgpipe.formats.compression import Compression
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.target import FileTarget, MemoryTarget
-from imgpipe.formats.tiff.blocks import needs_big
+from imgpipe.formats.tiff.blocks import CLASSIC_BYTES, bound
 from imgpipe.formats.tiff.encoding import SegmentEncoder
 from imgpipe.formats.tiff.storage import Storage
 from imgpipe.formats.tiff.tags import Directory
@@ -392,11 +392,14 @@ def test_pages_may_differ_in_size_and_type(compression: str, memory: bool, tmp_p
     pages = [photo(90, 70), noise((33, 200, 1), "float32"), noise((64, 64, 4), "uint16")]
     out, path = io.BytesIO(), tmp_path / "o.tif"
     target: Any = MemoryTarget(out) if memory else FileTarget(path)
-    made = tiff.album(target, len(pages), None, **checked(compression=compression, tile=32))
-    for at, page in enumerate(pages):
-        texts = (Text("Description", f"page {at}"),)
-        sink = made.frame(about(page, "rgb" if page.shape[2] == 3 else "other",
-                                metadata=Metadata(texts=texts)))  # fmt: skip
+    infos = tuple(
+        about(page, "rgb" if page.shape[2] == 3 else "other",
+              metadata=Metadata(texts=(Text("Description", f"page {at}"),)))
+        for at, page in enumerate(pages)
+    )  # fmt: skip
+    made = tiff.album(target, infos, None, **checked(compression=compression, tile=32))
+    for page, info in zip(pages, infos, strict=True):
+        sink = made.frame(info)
         put_in(sink, page)
         sink.commit()
     assert not path.exists()
@@ -416,8 +419,9 @@ def test_other_libraries_read_big_tiffs_too(compression: str, tmp_path: Path) ->
     oiio, vips = pytest.importorskip("OpenImageIO"), pytest.importorskip("pyvips")
     page, path = photo(150, 170), tmp_path / "o.tif"
     options = checked(compression=compression, tile=64, pyramid=True)
-    made = tiff.album(FileTarget(path), 1_000_000, None, **options)
-    sink = made.frame(about(page, "rgb"))
+    info = about(page, "rgb")
+    made = tiff.album(FileTarget(path), (info,) * 1_000_000, None, **options)
+    sink = made.frame(info)
     put_in(sink, page)
     sink.commit()
     made.commit()
@@ -434,39 +438,44 @@ def test_other_libraries_read_big_tiffs_too(compression: str, tmp_path: Path) ->
         np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
-def test_later_pages_that_make_a_file_too_large_are_an_error(tmp_path: Path) -> None:
-    made = tiff.album(FileTarget(tmp_path / "o.tif"), 2, None, **checked(compression="none"))
+def test_pages_of_more_than_4_gb_together_make_a_big_tiff(tmp_path: Path) -> None:
     page = photo(90, 70)
-    sink = made.frame(about(page, "rgb"))
-    put_in(sink, page)
-    sink.commit()
-    with pytest.raises(OutputError, match=r"o\.tif: has more than 4 GB, because later pages"):
-        made.frame(ImageInfo(40_000, 40_000, 3, np.dtype(np.uint8), None, "rgb"))
-    made.abort()
-    assert not list(tmp_path.iterdir())
+    small = about(page, "rgb")
+    large = ImageInfo(40_000, 40_000, 3, np.dtype(np.uint8), None, "rgb")
+    options, path = checked(compression="none"), tmp_path / "o.tif"
+    for infos, big in [((small, large), True), ((small,) * 9, False), ((large, small), True)]:
+        made = tiff.album(FileTarget(path), infos, None, **options)
+        sinks = [made.frame(info) for info in infos]  # which write no pixels
+        put_in(sinks[infos.index(small)], page)
+        for sink in sinks:
+            sink.commit()
+        made.commit()
+        with tifffile.TiffFile(path) as file:
+            assert file.is_bigtiff == big
+            found = file.pages[infos.index(small)]
+            np.testing.assert_array_equal(found.asarray(), page)
 
 
 def test_an_album_that_is_aborted_leaves_nothing(tmp_path: Path) -> None:
-    made = tiff.album(FileTarget(tmp_path / "o.tif"), 2, None)
     page = photo(90, 70)
-    sink = made.frame(about(page, "rgb"))
+    info = about(page, "rgb")
+    made = tiff.album(FileTarget(tmp_path / "o.tif"), (info, info), None)
+    sink = made.frame(info)
     put_in(sink, page)
     sink.commit()
     made.abort()
     made.abort()
     assert not list(tmp_path.iterdir())
-    with pytest.raises(UsageError, match="has no pages"):
-        tiff.album(FileTarget(tmp_path / "o.tif"), 0, None).commit()
 
 
 def test_the_link_between_pages_is_32_bits_where_that_is_enough() -> None:
     info = ImageInfo(100, 100, 3, np.dtype(np.uint8), None, "rgb")
 
     storage = Storage(info, (256, 256), Compression("deflate", 1))
-    assert not needs_big(100, (storage,), Directory())
-    assert needs_big(100_000, (storage,), Directory())
+    most = bound((storage,), Directory())
+    assert 100 * most < CLASSIC_BYTES < 100_000 * most
     out = io.BytesIO()
-    made = tiff.album(MemoryTarget(out), 100_000, None)
+    made = tiff.album(MemoryTarget(out), (info,) * 100_000, None)
     sink = made.frame(info)
     put_in(sink, photo(100, 100))
     sink.commit()

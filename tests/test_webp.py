@@ -120,9 +120,10 @@ def test_metadata_of_an_animation_is_that_of_its_first_frame() -> None:
     from tests.animations import about
 
     out, frame = io.BytesIO(), noise((20, 31, 3), "uint8")
-    album = FORMAT.album(MemoryTarget(out), 2, None)  # type: ignore[misc]
+    info = about(frame, BLOCKS)
+    album = FORMAT.album(MemoryTarget(out), (info, info), None)  # type: ignore[misc]
     for _ in range(2):
-        sink = album.frame(about(frame, BLOCKS))
+        sink = album.frame(info)
         put_in(sink, frame)
         sink.commit()
     album.commit()

@@ -24,9 +24,10 @@ from imgpipe.engine.feeds.apart import apart
 from imgpipe.engine.feeds.opened import can_be_opened
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
+from imgpipe.engine.outputs import Output, outputs_of
 from imgpipe.engine.plan import Goal, make_plans
 from imgpipe.engine.planning import weighed, within_reach
-from imgpipe.engine.run import Output, Run, outputs_of
+from imgpipe.engine.run import Run
 from imgpipe.engine.waitinglist import Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event

@@ -37,18 +37,21 @@ class Chore:
         Gets the events, in the thread of the crew.
     check : callable
         Raises if the run is to end.
+    aside : bool
+        Whether it is worth a thread of its own where other images go on.
     """
 
     reads = False
-    aside = True
 
     def __init__(
         self,
         work: Callable[[Tell, Callable[[], None]], Any],
         tell: Tell,
         check: Callable[[], None],
+        *,
+        aside: bool = True,
     ) -> None:
-        self.number = next_number()
+        self.number, self.aside = next_number(), aside
         self.result: Any = None
         self._work, self._tell, self._check_run = work, tell, check
         self._events: deque[Event] = deque()

@@ -15,7 +15,7 @@ import contextlib
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, Executor
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -115,7 +115,7 @@ class Crew:
         self._labels = Labels()
         self._looks_at = 0.0
 
-    def make(self, images: Iterable[Opening | None]) -> Iterator[Outcome]:
+    def make(self, images: Iterable[Opening | None]) -> Generator[Outcome, None, None]:
         """Make images; yield the outcome of each as soon as it is known.
 
         Parameters

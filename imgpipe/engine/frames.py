@@ -1,45 +1,77 @@
-"""Frames: the images of one file, one after the other, as one image of a crew.
+"""Frames: the images of one file, as images of one crew.
 
 ::
 
-    frame 0 ─▶ its flows ─▶ frame 1 ─▶ its flows ─▶ … ─▶ publish
+    frame 0 ─┐
+    frame 1 ─┼▶ Crew ─▶ Lineup ─▶ frame 0, frame 1, frame 2, … ─▶ publish
+    frame 2 ─┘
 
-Each frame is opened and planned when its turn comes. So one is in memory at a time, and frames may
-differ in size and type.
+Each frame is opened when its turn comes. A large one is cut into tasks, and is made alone. Several
+small ones are made at once, each by one worker. The bytes do not depend on that.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from functools import partial, reduce
+from typing import Any, NamedTuple, Protocol, cast
 
 from imgpipe.chains.faint import told
-from imgpipe.engine.chore import Chore
+from imgpipe.engine.budget import Budget, granted
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
+from imgpipe.engine.feeds.opened import can_be_opened
+from imgpipe.engine.feeds.whole import Decoded
 from imgpipe.engine.flow import Flow
-from imgpipe.engine.plan import Goal, make_plans
+from imgpipe.engine.outputs import earlier_of, outputs_of, tasks_of
+from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.engine.planning import Planned, within_reach
-from imgpipe.engine.run import Output, Run, numbers, outputs_of
-from imgpipe.events import Event, Started, WorkerLost, Written
+from imgpipe.engine.run import Run, numbers
+from imgpipe.engine.waitinglist import Opening
+from imgpipe.errors import MemoryPlanError
+from imgpipe.events import Event, Started, Written
 from imgpipe.formats.base import Source
+from imgpipe.formats.lineup import Lineup
 from imgpipe.formats.losses import nothing_left
+from imgpipe.formats.rows import decode
 from imgpipe.options import Options
+from imgpipe.records import dataclass
 
-__all__ = ["Frames", "FramesRun", "RunOf"]
+__all__ = ["Frames", "FramesRun", "Kind", "PlannedFrames", "planned_frames"]
+
+_SMALL_BYTES = 16 << 20  # of a frame that is the work of one worker
+_PER_WORKER = 2  # small frames at once: one that is made, and one that is opened or written
 
 Tell = Callable[[Event], None]
+Key = Any
 
 
-class RunOf(Protocol):
-    """Maker of runs, for one crew."""
+class Kind(NamedTuple):
+    """Frames that are planned alike.
 
-    def __call__(
-        self, source: Source, outputs: tuple[Output, ...], *, tell: Tell, number: int = 0
-    ) -> Run:
-        """Return an image for the crew, which is a part of the run `number`, if that is given."""
+    Attributes
+    ----------
+    key : object
+        Tells kinds apart.
+    source : Source
+        One of them.
+    goal : Goal
+        Its output.
+    frames : int
+        The number of them.
+    """
+
+    key: Key
+    source: Source
+    goal: Goal
+    frames: int
+
+    @property
+    def small(self) -> bool:
+        """Whether one worker makes such a frame."""
+        after = self.goal.sink.info
+        return max(self.source.info.nbytes, after.nbytes) <= _SMALL_BYTES
 
 
 class Frames(Protocol):
@@ -53,11 +85,11 @@ class Frames(Protocol):
     def pixels(self) -> int:
         """Pixels of all frames that are made."""
 
-    def trial(self) -> tuple[Source, Goal]:
-        """Open the largest frame for its plan; `abort` ends that."""
+    def kinds(self) -> list[Kind]:
+        """Return all kinds of frames, the largest first, for their plan; `abort` ends that."""
 
-    def opened(self, number: int) -> tuple[Source, Goal]:
-        """Open a frame, in the order of their numbers from 0."""
+    def opened(self, number: int) -> tuple[Source, Goal, Key]:
+        """Open a frame, in the order of their numbers from 0; return its kind too."""
 
     def commit(self) -> int:
         """Publish the file of all frames; return its size in bytes."""
@@ -66,21 +98,125 @@ class Frames(Protocol):
         """Leave nothing behind."""
 
 
+@dataclass(frozen=True)
+class PlannedFrames:
+    """The plans of all frames.
+
+    Attributes
+    ----------
+    plan : Plan
+        That of the kind that takes the most memory, with all that is in memory at once.
+    plans : dict
+        The plan of each kind.
+    small : frozenset
+        The kinds of which several are made at once.
+    pixels, tasks, earlier, passes : int
+        Pixels, tasks, pixels of passes before the last one, and passes of all frames.
+    """
+
+    plan: Plan
+    plans: dict[Key, Plan]
+    small: frozenset[Key]
+    pixels: int
+    tasks: int
+    earlier: int
+    passes: int
+
+
+def planned_frames(frames: Frames, kinds: list[Kind], planned: Planned, options: Options) -> Any:
+    """Return the plans of all kinds of frames, for as many workers as there is memory for.
+
+    Raises
+    ------
+    MemoryPlanError
+        If one of them does not fit.
+    """
+    first = planned.plans[0]
+    for workers in range(first.workers, 0, -1):
+        try:
+            return _planned(frames, kinds, planned, options, workers)
+        except MemoryPlanError:
+            if workers == 1:
+                raise
+    raise AssertionError(first.workers)
+
+
+def _planned(
+    frames: Frames, kinds: list[Kind], planned: Planned, options: Options, workers: int
+) -> PlannedFrames:
+    traits, footing = planned.choice.traits, planned.footing
+    together = workers > 1 and (traits.shares_memory or not traits.isolates)
+    limit, _ = granted(cast("int | None", options.max_memory), footing)
+    given: dict[str, Any] = {
+        "traits": traits,
+        "workers": workers,
+        "executor": planned.plans[0].executor,
+        "max_memory": options.max_memory,
+        "chunk": options.chunk,
+        "footing": footing,
+        "fewer": False,
+    }
+    plans, largest, tasks, earlier = dict[Key, Plan](), None, 0, 0
+    for kind in kinds:
+        goals = within_reach((kind.goal,), traits)
+        plan, at_once = _plan_of(kind, goals, given), 1
+        if together and kind.small:
+            at_once = _at_once(plan.cost, workers, limit)
+        plans[kind.key] = plan
+        (output,) = outputs_of((plan,), goals)
+        tasks += kind.frames * tasks_of(output)
+        earlier += kind.frames * earlier_of(output)
+        full = replace(plan, cost=_many(plan.cost, at_once), frames=frames.count, at_once=at_once)
+        if largest is None or full.memory > largest.memory:
+            largest = full
+    assert largest is not None
+    return PlannedFrames(
+        plan=largest,
+        plans=plans,
+        small=frozenset(kind.key for kind in kinds if together and kind.small),
+        pixels=frames.pixels,
+        tasks=tasks,
+        earlier=earlier,
+        passes=max(plan.passes for plan in plans.values()),
+    )
+
+
+def _plan_of(kind: Kind, goals: tuple[Goal, ...], given: dict[str, Any]) -> Plan:
+    """Return the plan of a kind. One worker opens a small frame that depends on no other."""
+    source = kind.source
+    alone = kind.small and source.access != "whole" and can_be_opened(source)
+    further = any(stage.filter.operands for stage in kind.goal.stages)
+    if alone and given["traits"].shares_files and given["workers"] > 1 and not further:
+        try:
+            return make_plans(source, goals, **given, opened=True)[0]
+        except MemoryPlanError:
+            pass
+    return make_plans(source, goals, **given)[0]
+
+
+def _at_once(cost: Cost, workers: int, limit: int) -> int:
+    """Return how many frames of this cost are made at once."""
+    most = _PER_WORKER * workers
+    return next((n for n in range(most, 1, -1) if _many(cost, n).total(workers) <= limit), 1)
+
+
+def _many(cost: Cost, count: int) -> Cost:
+    return reduce(Cost.beside, [cost] * count)
+
+
 class FramesRun:
-    """The frames of a file on their way; an image, as its crew sees it.
+    """The frames of a file on their way.
 
     Parameters
     ----------
     frames : Frames
         The frames.
-    planned : Planned
-        The plan of the largest.
-    options : Options
-        Options of the run.
-    run_of : callable
-        Makes the run of a frame.
+    planned : PlannedFrames
+        Their plans.
+    given : dict
+        Executor, timeout and control of the runs.
     control : Control
-        Stops it.
+        Stops them.
     tell : callable
         Gets the events.
 
@@ -92,94 +228,135 @@ class FramesRun:
         The frames, and parts of frames, that could not be read.
     warnings : list of str
         Findings about the filters, each once.
+    budget : Budget
+        The memory of all frames that are made at once.
     """
 
     def __init__(
         self,
         frames: Frames,
-        planned: Planned,
-        options: Options,
-        run_of: RunOf,
+        planned: PlannedFrames,
+        given: dict[str, Any],
         control: Control,
         tell: Tell,
     ) -> None:
-        self.number, self.pixels = next(numbers), frames.pixels
-        self.warnings: list[str] = []
-        self.missing = 0.0  # frames, and parts of them
-        self._frames, self._planned, self._options = frames, planned, options
-        self._run_of, self._control, self._tell = run_of, control, tell
-        self._plan = planned.plans[0]
-        self._name = planned.source.name
-        self._before = self._now = (0, 0)  # pixels and bytes of frames before, and with this one
+        self.number, self.warnings = next(numbers), list[str]()
+        self.missing = 0.0
+        self.budget = Budget(planned.plan.memory, planned.plan.workers)
+        self._frames, self._planned, self._given = frames, planned, given
+        self._control, self._tell = control, tell
+        self._line = Lineup()
+        self._stops: dict[int, Callable[[], None]] = {}
+        self._written: dict[int, tuple[int, int]] = {}  # pixels and bytes of each frame
+        self._sums = 0, 0
+        self._started = False
 
-    @property
-    def name(self) -> str:
-        """The input, for messages."""
-        return self._name
+    def openings(self) -> Iterator[Opening]:
+        """Yield the opening of each frame."""
+        for number in range(self._frames.count):
+            yield partial(self._opened, number)
+
+    def commit(self) -> int:
+        """Publish the file; return its size in bytes.
+
+        Raises
+        ------
+        CorruptError
+            If nothing of any frame could be read.
+        """
+        self._control.check()
+        if self.missing == self._frames.count:
+            raise nothing_left(self._planned.plan.source)
+        return self._frames.commit()
+
+    def close(self) -> None:
+        """Leave nothing of frames that are not complete."""
+        self._line.close()
+
+    def attach(self, number: int, stop: Callable[[], None]) -> None:
+        """Have `stop` called for a frame when the run is to end."""
+        self._stops[number] = stop
+        self._control.attach(self._stop)
+
+    def _stop(self) -> None:
+        for stop in list(self._stops.values()):
+            stop()
+
+    def ended(self, run: Run) -> None:
+        """Take note of the end of a frame."""
+        self._stops.pop(run.number, None)
+        self.missing += run.missing
+        new = told(run.filters, run.seen)
+        self.warnings.extend(each for each in new if each not in self.warnings)
+
+    def _opened(self, number: int) -> Run:
+        """Open a frame, with the plan of its kind."""
+        self._control.check()
+        source, goal, key = self._frames.opened(number)
+        plan, small = self._planned.plans[key], key in self._planned.small
+        goal = goal._replace(sink=self._line.join(goal.sink, waits=small))
+        goals = within_reach((goal,), self._given["traits"])
+        plan = replace(plan, source=source.name, before=source.info, after=goal.sink.info)
+        run = _FrameRun(
+            source, outputs_of((plan,), goals), tell=partial(self._told, number), **self._given
+        )
+        run.frames, run.small = self, small
+        return run
+
+    def _told(self, number: int, event: Event) -> None:
+        """Tell an event of a frame as one of the whole run."""
+        planned = self._planned
+        if isinstance(event, Started):
+            if self._started:
+                return
+            self._started = True
+            event = replace(
+                event,
+                pixels=planned.pixels,
+                tasks=planned.tasks,
+                earlier=planned.earlier,
+                passes=planned.passes,
+            )
+        elif isinstance(event, Written):
+            before = self._written.get(number, (0, 0))
+            now = self._written[number] = event.pixels, event.size
+            pixels, size = self._sums
+            self._sums = pixels + now[0] - before[0], size + now[1] - before[1]
+            event = replace(event, pixels=self._sums[0], size=self._sums[1])
+        self._tell(replace(event, run=self.number))
+
+
+class _FrameRun(Run):
+    """A frame on its way."""
+
+    frames: FramesRun
+    small = False
+    publishes = False  # all frames are published together
 
     @property
     def cost(self) -> Cost:
-        """The memory that the largest frame takes."""
-        return self._plan.cost
-
-    def prepare(self, *, crowded: bool) -> None:
-        """Choose nothing: frames are made one after the other."""
+        """The memory that it takes. A frame that is made alone takes all that there is."""
+        own = super().cost
+        if self.small:
+            return own
+        workers, budget = self.frames.budget.workers, self.frames.budget.granted
+        return replace(own, shared=own.shared + max(0, budget - own.total(workers)))
 
     def attach(self, stop: Callable[[], None]) -> None:
         """Have `stop` called when the run is to end."""
-        self._control.attach(stop)
-
-    def lost(self, reason: str, tasks: int) -> None:
-        """Tell that a worker died that had some of its tasks."""
-        event = WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks)
-        self._tell(replace(event, run=self.number))
-
-    def close(self) -> None:
-        """Release nothing: the frames are the caller's."""
+        self.frames.attach(self.number, stop)
 
     def flows(self) -> Generator[Flow, None, Any]:
-        """Yield the flows of all frames; return the size of the file in bytes."""
-        for number in range(self._frames.count):
-            self._control.check()
-            run = self._run(number)
-            yield from run.flows()
-            self.missing += run.missing
-            self._before = self._now
-            new = (each for each in told(run.filters, run.seen) if each not in self.warnings)
-            self.warnings.extend(new)
-        if self.missing == self._frames.count:
-            raise nothing_left(self._name)
-        publishing = Chore(lambda _, __: self._frames.commit(), self._tell, self._control.check)
-        yield publishing
-        return publishing.result
+        """Yield the flows. Frames that depend on others are decoded in their order, here."""
+        if self.small and self._source.access == "whole" and self.outputs[0].plan.feed == "whole":
+            self._decode(cast(Decoded, self._source))
+        result = yield from super().flows()
+        self.frames.ended(self)
+        return result
 
-    def _run(self, number: int) -> Run:
-        """Open and plan a frame."""
-        source, goal = self._frames.opened(number)
-        traits = self._planned.choice.traits
-        goals = within_reach((goal,), traits)
-        plans = make_plans(
-            source,
-            goals,
-            traits=traits,
-            workers=self._plan.workers,
-            executor=self._plan.executor,
-            max_memory=cast("int | None", self._options.max_memory),
-            chunk=cast("tuple[int, int] | None", self._options.chunk),
-            footing=self._planned.footing,
-            fewer=False,
-        )
-        outputs = outputs_of(plans, goals)
-        return self._run_of(source, outputs, tell=self._told, number=self.number)
-
-    def _told(self, event: Event) -> None:
-        """Tell an event of a frame as one of the whole run."""
-        if isinstance(event, Started):
-            if self._before != (0, 0):
-                return
-            tasks = -(-event.tasks * self.pixels // max(1, event.pixels))
-            event = replace(event, pixels=self.pixels, tasks=tasks)
-        elif isinstance(event, Written):
-            self._now = self._before[0] + event.pixels, self._before[1] + event.size
-            event = replace(event, pixels=self._now[0], size=self._now[1])
-        self._tell(event)
+    def _decode(self, source: Decoded) -> None:
+        info = source.info
+        near = self._traits.isolates and self._traits.shares_memory
+        out = self._held_image.slot(info.nbytes, shared=near).array(info.shape, info.dtype)
+        decode(source, out, self._control.check)
+        self._held_image.complete = True

@@ -10,22 +10,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
 from imgpipe.chains.faint import told
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.engine.budget import Budget
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
-from imgpipe.engine.frames import Frames, FramesRun, RunOf
+from imgpipe.engine.frames import Frames, FramesRun, PlannedFrames, planned_frames
 from imgpipe.engine.goals import Goal
+from imgpipe.engine.outputs import outputs_of
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.planning import Planned, planned_run
-from imgpipe.engine.run import Run, outputs_of
+from imgpipe.engine.run import Run
 from imgpipe.engine.tally import Tally
 from imgpipe.engine.waitinglist import Image
 from imgpipe.errors import UsageError
@@ -92,30 +93,52 @@ def plan_between(
 
 
 def run_frames(frames: Frames, options: Options, control: Control | None = None) -> Report:
-    """Make one output of all frames of a file, one after the other: a crew with a single image."""
+    """Make one output of all frames of a file, which are the images of one crew."""
     control = _checked(control)
-    source, goal = frames.trial()
     with CleanupStack() as held:
-        planned = held.enter_context(planned_run(source, (goal,), options, control))
-        frames.abort()  # of the trial
+        planned, all_frames = held.enter_context(_planned_frames(frames, options, control))
+        planned = planned._replace(plans=(all_frames.plan,))
         staff = held.enter_context(_staffed(planned, options, control, watched=True))
-        run = FramesRun(frames, planned, options, staff.run_of, control, staff.tally)
-        size = _only(staff.crew, run)
-        report = staff.tally.report(planned.plans[0], size)
+        run = FramesRun(frames, all_frames, staff.given, control, staff.tally)
+        held.callback(run.close)
+        _make_all(staff.crew_of(run.budget), run)
+        report = staff.tally.report(all_frames.plan, run.commit())
         report = replace(
-            report, frames=frames.count, pixels=run.pixels, missing=run.missing / frames.count
+            report, frames=frames.count, pixels=frames.pixels, missing=run.missing / frames.count
         )
         staff.tally(Finished(time=time.monotonic(), run=run.number, report=report))
         for warning in run.warnings:
-            _log.warning("%s: %s", source.name, warning)
+            _log.warning("%s: %s", planned.source.name, warning)
     return report
 
 
 def plan_frames(frames: Frames, options: Options) -> Plan:
-    """Return the plan of the largest frame; that of a smaller one takes no more memory."""
-    source, goal = frames.trial()
-    with planned_run(source, (goal,), options, Control()) as planned:
-        return replace(planned.plans[0], frames=frames.count)
+    """Return the plan of all frames: that of the kind which takes the most memory."""
+    with _planned_frames(frames, options, Control()) as (_, all_frames):
+        return all_frames.plan
+
+
+@contextlib.contextmanager
+def _planned_frames(
+    frames: Frames, options: Options, control: Control
+) -> Iterator[tuple[Planned, PlannedFrames]]:
+    kinds = frames.kinds()
+    source, goals = kinds[0].source, (kinds[0].goal,)
+    with planned_run(source, goals, options, control, pixels=frames.pixels) as planned:
+        found = planned_frames(frames, kinds, planned, options)
+        frames.abort()  # of the outputs that were opened for the plans
+        yield planned, found
+
+
+def _make_all(crew: Crew, run: FramesRun) -> None:
+    """Make all frames, or raise the first failure."""
+    with contextlib.closing(crew.make(run.openings())) as outcomes:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                try:
+                    raise outcome.error
+                finally:
+                    del outcome  # or the error would keep itself, and the executor, in memory
 
 
 def _made(
@@ -132,8 +155,9 @@ def _made(
         planned = held.enter_context(planned_run(source, goals, options, control))
         plans = planned.plans
         staff = held.enter_context(_staffed(planned, options, control, watched=watched))
-        run = staff.run_of(planned.source, outputs_of(plans, planned.goals), tell=staff.tally)
-        found = _only(staff.crew, run)
+        outputs = outputs_of(plans, planned.goals)
+        run = Run(planned.source, outputs, tell=staff.tally, **staff.given)
+        found = _only(staff.crew_of(), run)
         sizes = found if all(output.makes for output in run.outputs) else [0]
         reports = [
             replace(staff.tally.report(plan, size), missing=run.missing)
@@ -157,17 +181,17 @@ class _Staff(NamedTuple):
 
     Attributes
     ----------
-    crew : Crew
-        Makes images.
+    crew_of : callable
+        Returns the crew that makes images, for some memory if that is limited.
     tally : Tally
         Takes the events.
-    run_of : callable
-        Makes images for the crew.
+    given : dict
+        Executor, timeout and control of its images.
     """
 
-    crew: Crew
+    crew_of: Callable[..., Crew]
     tally: Tally
-    run_of: RunOf
+    given: dict[str, Any]
 
 
 @contextlib.contextmanager
@@ -185,15 +209,18 @@ def _staffed(
             watched = watched or bool(options.on_event) or options.progress
             watched = watched and control.samples_memory
             tally = held.enter_context(Tally(executor, control, observer, watched=watched))
-        run_of = partial(
-            Run,
-            traits=traits_of(executor),
-            supervised=isinstance(executor, Supervised),
-            timeout=options.timeout,
-            control=control,
-        )
-        crew = Crew(executor, workers, lasting=executor is choice.executor)
-        yield _Staff(crew, tally, run_of)
+        given = {
+            "traits": traits_of(executor),
+            "supervised": isinstance(executor, Supervised),
+            "timeout": options.timeout,
+            "control": control,
+        }
+        lasting = executor is choice.executor
+
+        def crew_of(budget: Budget | None = None) -> Crew:
+            return Crew(executor, workers, budget=budget, lasting=lasting)
+
+        yield _Staff(crew_of, tally, given)
 
 
 def _only(crew: Crew, run: Image) -> Any:

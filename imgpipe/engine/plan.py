@@ -95,8 +95,8 @@ class Plan:
         Limit on the memory, in bytes.
     further : tuple of Plan
         The passes that the sink asks for after its own, such as those of a pyramid.
-    frames : int
-        Frames of the file; this is the plan of the largest one.
+    frames, at_once : int
+        Frames of the file, and those that are made at once; this is the plan of the largest.
     """
 
     source: str
@@ -123,6 +123,7 @@ class Plan:
     budget: int
     further: tuple[Plan, ...] = ()
     frames: int = 1
+    at_once: int = 1
 
     @property
     def memory(self) -> int:
@@ -152,7 +153,7 @@ class Plan:
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
-            "frames": f"{self.frames}, one after the other; this is the plan of the largest",
+            "frames": f"{self.frames}, {self.at_once} at once; this is the plan of the largest",
             "chain": described(self.chain) or "(none)",
             "read as": feeds[self.feed] + ", then from a scratch file" * self.kept,
             "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
@@ -416,6 +417,5 @@ def _tasks(tiler: Tiler) -> str:
 
 
 def _described(info: ImageInfo) -> str:
-    megapixels = info.pixels / 1e6
     size = f"{info.width} x {info.height} x {info.channels} {info.dtype}"
-    return f"{size} ({megapixels:,.1f} megapixels)"
+    return f"{size} ({info.pixels / 1e6:,.1f} megapixels)"

@@ -83,11 +83,16 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
 
 @contextlib.contextmanager
 def planned_run(
-    source: Source, goals: tuple[Goal, ...], options: Options, control: Control
+    source: Source,
+    goals: tuple[Goal, ...],
+    options: Options,
+    control: Control,
+    *,
+    pixels: int = 0,
 ) -> Iterator[Planned]:
-    """Plan a run."""
+    """Plan a run; `pixels` are those of all frames, where the image is one of several."""
     stages = sum((goal.stages for goal in goals), ())
-    choice = chosen(options, stages, _pixels(source, goals))
+    choice = chosen(options, stages, max(pixels, _pixels(source, goals)))
     source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))

@@ -29,67 +29,31 @@ from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.feeds.whole import HeldImage
 from imgpipe.engine.flow import Flow, PassFlow
 from imgpipe.engine.fold import Fold
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.operands import opened_operand, operands_of
 from imgpipe.engine.outlets import Deferred, Measured, Ordered, Outlet, Placed
+from imgpipe.engine.outputs import Output, earlier_of, tasks_of
 from imgpipe.engine.parts import Parts
-from imgpipe.engine.plan import Plan
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.upright import upright
 from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
-from imgpipe.formats.arrays import Nowhere
-from imgpipe.formats.base import RandomSource, Sink, Source, aside_of, further_of
+from imgpipe.formats.base import RandomSource, Source, aside_of, further_of
 from imgpipe.formats.losses import tell_of_damage
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
-from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
     from imgpipe.formats.scratch import Scratch
 
-__all__ = ["Output", "Run", "numbers", "outputs_of"]
+__all__ = ["Run", "numbers"]
 
 Tell = Callable[[Event], None]
 
 _log = logging.getLogger("imgpipe")
 numbers = itertools.count(1)
 """Numbers of runs: each is given once."""
-
-
-@dataclass
-class Output:
-    """One output of a run, as planned.
-
-    Attributes
-    ----------
-    plan : Plan
-        Its tasks, and their memory.
-    stages : tuple of Stage
-        The filters; each pass of measuring completes one.
-    sink : Sink
-        Takes the pixels.
-    scratch : Scratch or None
-        Takes them first, if the plan defers the encoding.
-    """
-
-    plan: Plan
-    stages: tuple[Stage, ...]
-    sink: Sink
-    scratch: Scratch | None = None
-
-    @property
-    def makes(self) -> bool:
-        """Whether pixels are made; not if the image is only measured."""
-        return not isinstance(self.sink, Nowhere)
-
-
-def outputs_of(plans: tuple[Plan, ...], goals: tuple[Goal, ...]) -> tuple[Output, ...]:
-    """Return the outputs of a run, from its goals and their plans."""
-    pairs = zip(plans, goals, strict=True)
-    return tuple(Output(plan, goal.stages, goal.sink) for plan, goal in pairs)
 
 
 class Run:
@@ -113,9 +77,9 @@ class Run:
         Stops it.
     tell : callable
         Gets the events.
-    number : int
-        The number of the run that it is a part of; 0 for one of its own.
     """
+
+    publishes = True  # and may have to wait for a disk
 
     def __init__(
         self,
@@ -128,9 +92,8 @@ class Run:
         timeout: float | None,
         control: Control,
         tell: Tell,
-        number: int = 0,
     ) -> None:
-        self.number = number or next(numbers)
+        self.number = next(numbers)
         self.name = source.name
         self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
         self._source, self.outputs, self._alone = source, outputs, alone
@@ -143,7 +106,7 @@ class Run:
         self._pass_index = 0
         self._held_image = HeldImage()  # of an image that is decoded as a whole
         self._kept: Scratch | None = None  # to be filled by the first pass
-        self._given_source, self._is_frame = source, bool(number)
+        self._given_source = source
         self.missing = 0.0  # of the pixels of the image
 
     @property
@@ -197,30 +160,27 @@ class Run:
             for number, output in enumerate(self.outputs):
                 found = yield from self._measuring(number, output)
             if not all(output.makes for output in self.outputs):
-                self.missing = tell_of_damage(self._given_source, alone=not self._is_frame)
+                self.missing = tell_of_damage(self._given_source, alone=self.publishes)
                 return found
             yield from self._making(held)
             yield from self._encoding()
             yield from self._further()
-            self.missing = tell_of_damage(self._given_source, alone=not self._is_frame)
-            publishing = Chore(self._published, self._tell, self._control.check)
+            self.missing = tell_of_damage(self._given_source, alone=self.publishes)
+            publishing = Chore(
+                self._published, self._tell, self._control.check, aside=self.publishes
+            )
             yield publishing
             return publishing.result
 
     def _started(self) -> Started:
-        tasks = 0
-        for output in self.outputs:
-            made = len(output.plan.tiler) + len(output.plan.encoding or ())
-            made += sum(len(one.tiler) for one in output.plan.further)
-            tasks += output.makes * (made + (output.sink.kind == "placed"))
-            tasks += sum(map(len, output.plan.measuring.values()))
         first = self.outputs[0].plan
         return Started(
             time=time.monotonic(),
             source=first.source,
             destination=", ".join(output.plan.destination for output in self.outputs),
             pixels=self.pixels,
-            tasks=tasks,
+            tasks=sum(map(tasks_of, self.outputs)),
+            earlier=max(map(earlier_of, self.outputs)),
             passes=max(output.plan.passes for output in self.outputs),
             workers=first.workers,
         )

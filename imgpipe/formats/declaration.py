@@ -88,9 +88,12 @@ class Format:
         ``contents(origin)`` returns the `frames.Contents` of a file. A format that has it takes
         two more arguments in `read`: ``page``, the number of a frame, and ``level``, of a pyramid.
     album : callable or None
-        ``album(target, count, timing, **options)`` returns the `frames.Album` for so many frames.
+        ``album(target, infos, timing, **options)`` returns the `frames.Album` for frames such as
+        these, and refuses those that the format cannot hold in one file.
     timing : tuple of str
         Attributes of `frames.Timing` that its animations keep: ``seconds``, ``loop``.
+    pages : bool
+        Whether its frames may be pages, which have no timing; else only an animation has frames.
     splice : callable or None
         ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
         coded pixels as they are.
@@ -128,6 +131,7 @@ class Format:
     contents: Callable[[Origin], Contents] | None = None
     album: Callable[..., Album] | None = None
     timing: tuple[str, ...] = ("seconds", "loop")
+    pages: bool = False
     splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
     salvages: bool = False
     side: int | None = None

@@ -97,11 +97,22 @@ class DecodedSource:
             If the file is damaged.
         """
         check()
+        data = self.content()
+        decoded(lambda: self.decoder.decode_into(data, out), self.name)
+        check()
+
+    def content(self) -> bytes:
+        """Return the bytes of the file.
+
+        Raises
+        ------
+        CorruptError
+            If it has changed.
+        """
         data = content_of(self.origin)
         if len(data) != self.size:
             raise CorruptError(f"{self.name}: has changed while it was read; start again")
-        decoded(lambda: self.decoder.decode_into(data, out), self.name)
-        check()
+        return data
 
 
 def content_of(origin: Origin) -> bytes:

@@ -10,7 +10,10 @@ from imgpipe.formats.base import Sink
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Album", "Contents", "Timing", "must_have_frame"]
+__all__ = ["Album", "Contents", "Timing", "must_be_alike", "must_have_frame"]
+
+USUAL_SECONDS = 0.1
+"""Seconds of a frame, where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,13 @@ class Contents:
 
 
 class Album(Protocol):
-    """A file with several frames, which are written one after the other."""
+    """A file with several frames, all of which are known when it is begun."""
 
     def frame(self, info: ImageInfo) -> Sink:
         """Return the sink of the next frame; its `commit` ends the frame and publishes nothing.
 
-        Frames may differ in size and type where the format allows it.
-
-        Raises
-        ------
-        UsageError
-            If the format cannot hold such a frame in this file.
+        There may be several at once. They are filled in any order, or, if they are ordered sinks,
+        one after the other; they are committed one after the other.
         """
 
     def commit(self) -> int:
@@ -70,6 +69,29 @@ class Album(Protocol):
 
     def abort(self) -> None:
         """Leave nothing behind. Safe to call at any time, and twice."""
+
+
+def must_be_alike(infos: tuple[ImageInfo, ...], name: str, kind: str, *, values: bool) -> None:
+    """Refuse frames that differ in size, or with `values` in channels or type, before any is made.
+
+    Raises
+    ------
+    UsageError
+        If two differ.
+    """
+    first = infos[0]
+    for number, info in enumerate(infos):
+        same = (info.height, info.width) == (first.height, first.width)
+        if not same or (values and (info.shape, info.dtype) != (first.shape, first.dtype)):
+            raise UsageError(
+                f"{name}: frame {number} is {_described(info)}, but frame 0 is "
+                f"{_described(first)}, and all frames of {kind} are alike; choose one by --page "
+                "(page= in Python), or write a .tif"
+            )
+
+
+def _described(info: ImageInfo) -> str:
+    return f"{info.width} x {info.height} x {info.channels} {info.dtype}"
 
 
 def must_have_frame(page: int, level: int, frames: int, name: str) -> None:

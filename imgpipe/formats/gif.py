@@ -17,9 +17,10 @@ from imgpipe.formats.composing import ComposedAlbum
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
 from imgpipe.formats.decoded import DecodedSource, reason_of
 from imgpipe.formats.encoded import EncodedSink
-from imgpipe.formats.frames import Contents, Timing, must_have_frame
+from imgpipe.formats.frames import USUAL_SECONDS, Contents, Timing, must_be_alike, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.playing import FrameDecoder
+from imgpipe.formats.playing import played
+from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
@@ -34,7 +35,6 @@ _TABLE, _TABLE_BITS, _TRANSPARENT = 0x80, 0x07, 0x01
 _KEEP, _CLEAR = 1 << 2, 2 << 2  # what is done with a frame when its time is over
 _COLOURS = 256
 _OPAQUE = 128  # alpha from which a pixel is not transparent
-_USUAL = 0.1  # seconds of a frame, where nothing is said
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
 _PIXEL_BYTES = 46
@@ -74,7 +74,7 @@ def open_source(
         3 if film.alpha else None,
         "gray" if film.gray else "rgb",
     )
-    return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN, page, film.frames), size)
+    return played(info, origin, _PLUGIN, page, film.frames, size)
 
 
 def open_sink(target: Target, info: ImageInfo) -> EncodedSink:
@@ -82,8 +82,17 @@ def open_sink(target: Target, info: ImageInfo) -> EncodedSink:
     return EncodedSink(target, info, Encoder(info))
 
 
-def open_album(target: Target, count: int, timing: Timing | None) -> ComposedAlbum:
-    """Begin an animation."""
+def open_album(
+    target: Target, infos: tuple[ImageInfo, ...], timing: Timing | None
+) -> ComposedAlbum:
+    """Begin an animation.
+
+    Raises
+    ------
+    UsageError
+        If its frames differ in size.
+    """
+    must_be_alike(infos, target.name, "a GIF", values=False)
     return ComposedAlbum(target, Animation(timing))
 
 
@@ -136,7 +145,7 @@ class Animation:
     def part(self, number: int, info: ImageInfo, content: bytes) -> bytes:
         """Return the blocks of a frame."""
         film = _scan(io.BytesIO(content))
-        seconds = _USUAL if self.timing is None else self.timing.seconds[number]
+        seconds = USUAL_SECONDS if self.timing is None else self.timing.seconds[number]
         delay = min(round(100 * seconds), 0xFFFF).to_bytes(2, "little")
         hidden = film.transparent is not None
         flags = (_CLEAR if info.alpha is not None else _KEEP) | hidden
@@ -207,10 +216,13 @@ def _film(origin: Origin) -> tuple[_Film, int]:
     try:
         with origin.open() as file:
             size = size_of(file)
-            return _scan(file), size
+            return _last.of(origin, file, _scan), size
     except ValueError as error:
         reason = reason_of(error)
         raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+
+
+_last = LastFile[_Film]()
 
 
 def _scan(file: BinaryIO) -> _Film:
@@ -295,6 +307,7 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    pages=True,
     side=65535,
     metadata=(),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from imgpipe import arguments
@@ -206,22 +206,26 @@ def open_sink(
         raise
 
 
-def open_album(dst: TargetLike, count: int, timing: Timing | None, writing: Writing) -> Album:
-    """Return the file `dst` for `count` frames, in a format that holds several.
+def open_album(
+    dst: TargetLike, infos: Sequence[ImageInfo], timing: Timing | None, writing: Writing
+) -> Album:
+    """Return the file `dst` for frames such as these, in a format that holds several.
 
     Raises
     ------
     UsageError
-        If the format has no such options.
+        If the format cannot hold one of them, or not all in one file, or has no such options.
     OutputError
         If the file cannot be written.
     """
     chosen, name = format_to(dst, writing.format), name_of(dst)
     assert chosen.album is not None
     options = _options(chosen, writing.options, name)
+    fit = {info: fitted(info, chosen, name) for info in infos}
     target = _target(dst, name, chosen)
     try:
-        return FittedAlbum(chosen.album(target, count, timing, **options), chosen, name)
+        held = tuple(fit[info] for info in infos)
+        return FittedAlbum(chosen.album(target, held, timing, **options), chosen, name)
     except BaseException:
         target.abort()
         raise

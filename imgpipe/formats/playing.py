@@ -9,18 +9,20 @@ from __future__ import annotations
 import importlib
 import io
 import threading
-import zlib
 from typing import Any
 
 import numpy as np
 
-from imgpipe.formats.decoded import fill
+from imgpipe.formats.base import Check
+from imgpipe.formats.decoded import DecodedSource, decoded, fill
+from imgpipe.formats.origin import Origin
+from imgpipe.formats.remembering import Identity, identity_of
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass
 
-__all__ = ["FrameDecoder"]
+__all__ = ["FrameDecoder", "PlayedSource", "played"]
 
-_KEPT_BYTES = 16 << 20  # of an animation that is kept open
+_KEPT_BYTES = 128 << 20  # of an animation that is kept open
 _COPIES = 4  # of the pixels of a frame, with four channels: Pillow's own, and the way to NumPy
 _LIBRARY_BYTES = 16 << 20
 
@@ -53,10 +55,10 @@ class FrameDecoder:
 
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""
-        key = self.plugin, len(data), zlib.crc32(data)
-        image = _taken(key, self.page)
-        if image is None:
-            image = _opened(self.plugin, data)
+        self.play(_opened(self.plugin, data), out)
+
+    def play(self, image: Any, out: Pixels) -> None:
+        """Fill `out` from an open animation that has not passed the frame."""
         image.seek(self.page)
         image.load()
         if image.size != (out.shape[1], out.shape[0]):
@@ -65,8 +67,43 @@ class FrameDecoder:
         wanted = modes[out.shape[2]]
         shown = image if image.mode == wanted else image.convert(wanted)
         fill(out, np.asarray(shown))
-        if self.page + 1 < self.frames and 4 * self.info.pixels + len(data) <= _KEPT_BYTES:
-            _keep(key, self.page, image)
+
+
+@dataclass(frozen=True)
+class PlayedSource(DecodedSource):
+    """A frame of an animation, whose place is kept from frame to frame.
+
+    Attributes
+    ----------
+    identity : tuple or None
+        Tells the file from others, if it is one.
+    """
+
+    decoder: FrameDecoder
+    identity: Identity | None = None
+
+    def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
+        """Fill `out` with the frame; `check` is called before the decoder begins."""
+        frame, key = self.decoder, self.identity or self.origin
+        check()
+        image = _taken(key, frame.page)
+        if image is None:
+            data = self.content()
+            image = decoded(lambda: _opened(frame.plugin, data), self.name)
+            del data
+        decoded(lambda: frame.play(image, out), self.name)
+        if frame.page + 1 < frame.frames and 4 * self.info.pixels + self.size <= _KEPT_BYTES:
+            _keep(key, frame.page, image)
+        check()
+
+
+def played(
+    info: ImageInfo, origin: Origin, plugin: tuple[str, str], page: int, frames: int, size: int
+) -> PlayedSource:
+    """Return a frame of an animation of so many bytes."""
+    decoder = FrameDecoder(info, plugin, page, frames)
+    with origin.open(0) as file:
+        return PlayedSource(info, origin, decoder, size, identity_of(file))
 
 
 _lock = threading.Lock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any, ClassVar, Literal
 
-from imgpipe.errors import UsageError
 from imgpipe.formats.avif.writing import (
     FIXED_BYTES,
     PIXEL_BYTES,
@@ -16,8 +15,9 @@ from imgpipe.formats.avif.writing import (
     picture_of,
 )
 from imgpipe.formats.base import Data, PlacedSink
+from imgpipe.formats.boxes import spans
 from imgpipe.formats.encoded import EncodedSink
-from imgpipe.formats.frames import Timing
+from imgpipe.formats.frames import USUAL_SECONDS, Timing, must_be_alike
 from imgpipe.formats.raw import RawSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place, Target
@@ -26,22 +26,30 @@ from imgpipe.records import dataclass
 
 __all__ = ["AvifAlbum", "open_album"]
 
-_USUAL = 0.1  # seconds of a frame, where nothing is said
-
 
 def open_album(
-    target: Target, count: int, timing: Timing | None, *, quality: Quality = 75, effort: Effort = 1
+    target: Target,
+    infos: tuple[ImageInfo, ...],
+    timing: Timing | None,
+    *,
+    quality: Quality = 75,
+    effort: Effort = 1,
 ) -> AvifAlbum:
-    """Begin an animation of `count` frames; AVIF cannot say how often it runs.
+    """Begin an animation of these frames; AVIF cannot say how often it runs.
 
     Raises
     ------
     UsageError
-        If Pillow was built without AVIF.
+        If Pillow was built without AVIF, or frames differ in size or channels.
     """
     must_have_plugin(target.name)
-    seconds = (_USUAL,) * count if timing is None else timing.seconds
-    return AvifAlbum(target, count, seconds, quality, effort)
+    must_be_alike(infos, target.name, "an animated AVIF", values=True)
+    seconds = (USUAL_SECONDS,) * len(infos) if timing is None else timing.seconds
+    return AvifAlbum(target, len(infos), seconds, quality, effort)
+
+
+_AROUND = b"moov", b"trak", b"mdia"
+_TIMED = b"mvhd", b"tkhd", b"mdhd"  # boxes that begin with two times
 
 
 class AvifAlbum:
@@ -68,27 +76,15 @@ class AvifAlbum:
         self._first: ImageInfo | None = None
 
     def frame(self, info: ImageInfo) -> PlacedSink:
-        """Return the sink of the next frame.
-
-        Raises
-        ------
-        UsageError
-            If its size or its channels are not those of the first frame.
-        """
-        name = self._target.name
+        """Return the sink of the next frame."""
         first = self._first = self._first or info
-        if info.shape != first.shape:
-            raise UsageError(
-                f"{name}: AVIF holds frames of one size, and this one has {info.shape} where the "
-                f"first has {first.shape}; write TIFF"
-            )
-        if len(self._waiting) + 1 < self._count:
-            self._waiting.append(_Waiting(info))
-            return self._waiting[-1]
         before = tuple(each.scratch.source for each in self._waiting)
-        saving = Saving.of(first.metadata, *self._options, name)
+        saving = Saving.of(first.metadata, *self._options, self._target.name)
         encoder = FilmEncoder(info, saving, before, self._seconds)
-        return EncodedSink(_Held(self._target), info, encoder)
+        if len(self._waiting) + 1 == self._count:
+            return EncodedSink(_Held(self._target), info, encoder)
+        self._waiting.append(_Waiting(info, info.nbytes + encoder.work_bytes))
+        return self._waiting[-1]
 
     def commit(self) -> int:
         """Publish the file and return its size in bytes."""
@@ -118,8 +114,7 @@ class FilmEncoder:
     @property
     def work_bytes(self) -> int:
         """Memory of the encoder, and of the file."""
-        frames = 1 + len(self.before)
-        sizes = self.info.nbytes * (frames - 1)  # of the file, at most
+        sizes = self.info.nbytes * (len(self.seconds) - 1)  # of the file, at most
         return FIXED_BYTES + PIXEL_BYTES * self.info.pixels + sizes
 
     def encode(self, pixels: Pixels) -> Data:
@@ -134,7 +129,23 @@ class FilmEncoder:
             duration=[round(1000 * each) for each in self.seconds],
             **self.saving.options(),
         )
-        return out.getbuffer()
+        return _timeless(out)
+
+
+def _timeless(file: io.BytesIO) -> Data:
+    """Return a file without the time at which it was made: the same frames make the same bytes."""
+    content = file.getbuffer()
+
+    def clear(start: int, end: int) -> None:
+        for span in spans(file, start, end):
+            if span.kind in _TIMED:
+                size = 16 if content[span.start] else 8  # by the version of the box
+                content[span.start + 4 : span.start + 4 + size] = bytes(size)
+            elif span.kind in _AROUND:
+                clear(span.start, span.end)
+
+    clear(0, len(content))
+    return content
 
 
 class _Frame:
@@ -162,14 +173,13 @@ class _Frame:
 
 
 class _Waiting:
-    """The sink of a frame that waits for the last one."""
+    """The sink of a frame that waits for the last one, and needs its memory in the end."""
 
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
-    seal_bytes: ClassVar[int] = 0
 
-    def __init__(self, info: ImageInfo) -> None:
-        self.info, self.scratch = info, Scratch(info)
+    def __init__(self, info: ImageInfo, seal_bytes: int) -> None:
+        self.info, self.scratch, self.seal_bytes = info, Scratch(info), seal_bytes
         self.scratch_bytes = info.nbytes
         self.placer = self.scratch.placer
         self._kept = False

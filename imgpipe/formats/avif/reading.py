@@ -11,7 +11,8 @@ from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.isobmff import Image, read_image
 from imgpipe.formats.origin import Origin, head_of, size_of
-from imgpipe.formats.playing import FrameDecoder
+from imgpipe.formats.playing import played
+from imgpipe.formats.remembering import LastFile
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
 
@@ -65,7 +66,7 @@ def open_source(
         image.metadata.completed(name, image.orientation),
     )
     if animated:
-        return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN, page, frames), size)
+        return played(info, origin, _PLUGIN, page, frames, size)
     must_decode("AVIF", name)
     return DecodedSource(info, origin, Decoder(info), size)
 
@@ -89,11 +90,15 @@ class Decoder:
         fill(out, imagecodecs.avif_decode(data, index=0, numthreads=1))
 
 
+_last = LastFile[Image]()
+
+
 def _image(origin: Origin) -> tuple[Image, int]:
     try:
         with origin.open() as file:
             size = size_of(file)
-            return read_image(file, size, origin.name), size
+            image = _last.of(origin, file, lambda file: read_image(file, size, origin.name))
+            return image, size
     except ValueError as error:
         reason = reason_of(error)
         raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None

@@ -10,10 +10,9 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 
-from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.deflate import ZLIB_HEADER
-from imgpipe.formats.frames import Timing
+from imgpipe.formats.frames import USUAL_SECONDS, Timing, must_be_alike
 from imgpipe.formats.png.chunks import chunk
 from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, PngSink, Wanted, head_of
 from imgpipe.formats.target import Target
@@ -21,20 +20,26 @@ from imgpipe.image import ImageInfo
 
 __all__ = ["PngAlbum", "open_album"]
 
-_USUAL = 0.1  # seconds of a frame, where nothing is said
 _MOST = 0xFFFF
 _PIECE_BYTES = 1 << 30  # of a chunk
 
 
 def open_album(
     target: Target,
-    count: int,
+    infos: tuple[ImageInfo, ...],
     timing: Timing | None,
     *,
     compression: Wanted = DEFAULT_COMPRESSION,
 ) -> PngAlbum:
-    """Begin an animation of `count` frames; the options are those of a still image."""
-    return PngAlbum(target, count, timing, compression.effort or 0)
+    """Begin an animation of these frames; the options are those of a still image.
+
+    Raises
+    ------
+    UsageError
+        If they differ.
+    """
+    must_be_alike(infos, target.name, "an animated PNG", values=True)
+    return PngAlbum(target, len(infos), timing, compression.effort or 0)
 
 
 class PngAlbum:
@@ -55,24 +60,10 @@ class PngAlbum:
     def __init__(self, target: Target, count: int, timing: Timing | None, compression: int) -> None:
         self.target, self._count, self._timing = target, count, timing
         self._compression = compression
-        self._first: ImageInfo | None = None
         self._begun = self._numbers = 0
 
     def frame(self, info: ImageInfo) -> FrameSink:
-        """Return the sink of the next frame.
-
-        Raises
-        ------
-        UsageError
-            If it differs from the first one.
-        """
-        first = self._first = self._first or info
-        if (info.shape, info.dtype) != (first.shape, first.dtype):
-            raise UsageError(
-                f"{self.target.name}: frame {self._begun} is {_described(info)}, but frame 0 is "
-                f"{_described(first)}, and all frames of an animated PNG are alike; choose one by "
-                "--page (page= in Python), or write a .tif"
-            )
+        """Return the sink of the next frame."""
         number, self._begun = self._begun, self._begun + 1
         return FrameSink(self, info, self._compression, number)
 
@@ -89,7 +80,7 @@ class PngAlbum:
 
     def head(self, info: ImageInfo, number: int) -> bytes:
         """Return what stands before the data of a frame."""
-        seconds = _USUAL if self._timing is None else self._timing.seconds[number]
+        seconds = USUAL_SECONDS if self._timing is None else self._timing.seconds[number]
         control = struct.pack(
             ">IIIIIHHBB", self.next_number(), info.width, info.height, 0, 0, *_delay(seconds), 0, 0
         )
@@ -158,7 +149,3 @@ def _delay(seconds: float) -> tuple[int, int]:
         if found.numerator <= _MOST:
             return found.numerator, found.denominator
     return _MOST, 1
-
-
-def _described(info: ImageInfo) -> str:
-    return f"{info.width} x {info.height} x {info.channels} {info.dtype}"

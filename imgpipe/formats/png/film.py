@@ -23,6 +23,7 @@ from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import SIGNATURE
 from imgpipe.formats.png.header import MAX_DEFLATE_RATIO, Header
+from imgpipe.formats.remembering import LastFile
 from imgpipe.records import dataclass
 
 __all__ = [
@@ -180,17 +181,23 @@ def film_of(origin: Origin) -> Film:
     CorruptError
         If its animation is damaged.
     """
-    with origin.open() as file:
-        declared, loop = _declared(file)
-        file.seek(16)
-        width, height = struct.unpack(">II", file.read(8))
-        try:
-            frames = tuple(_frames(file, height, width, declared))
-        except ValueError as error:
-            raise CorruptError(
-                f"{origin.name}: the file is damaged: {error}; get a fresh copy"
-            ) from None
-    return Film(height, width, declared, loop, frames)
+    try:
+        with origin.open() as file:
+            return _last.of(origin, file, _film)
+    except ValueError as error:
+        raise CorruptError(
+            f"{origin.name}: the file is damaged: {error}; get a fresh copy"
+        ) from None
+
+
+_last = LastFile[Film]()
+
+
+def _film(file: BinaryIO) -> Film:
+    declared, loop = _declared(file)
+    file.seek(16)
+    width, height = struct.unpack(">II", file.read(8))
+    return Film(height, width, declared, loop, tuple(_frames(file, height, width, declared)))
 
 
 def _declared(file: BinaryIO) -> tuple[int, int]:

@@ -22,4 +22,5 @@ FORMAT = Format(
     salvages=True,
     narrowed=narrowed,
     metadata=("exif", "icc", "xmp", "geo", "resolution", "nodata"),
+    pages=True,
 )

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.target import Target
 from imgpipe.formats.tiff.storage import Storage
 from imgpipe.formats.tiff.tagging import NODATA
 from imgpipe.formats.tiff.tags import Directory, file_header, pointer
 
-__all__ = ["Block", "TiffFile", "needs_big"]
+__all__ = ["CLASSIC_BYTES", "Block", "TiffFile", "bound"]
 
 _ALIGNED = 16
-_MOST = (1 << 32) - 1
+CLASSIC_BYTES = (1 << 32) - 1
+"""The most bytes of a file that is no BigTIFF."""
+
 _SUBDIRECTORIES = 330
 _SLACK_BYTES = 4096  # of the other tags of all directories
 
@@ -49,11 +50,16 @@ class Block:
         big: bool,
         chained: bool = False,
     ) -> None:
-        self.position, self.levels = position, levels
+        self.levels = levels
         self._described, self._big, self._chained = described, big, chained
         self._shared = {code: tag for code, tag in described.tags.items() if code == NODATA}
         self.offsets = [np.zeros(level.count, np.uint64) for level in levels]
         self.sizes = [np.zeros(level.count, np.uint64) for level in levels]
+        self.move(position)
+
+    def move(self, position: int) -> None:
+        """Have it begin elsewhere, before the first tile or strip has its place."""
+        self.position = position
         self.end = _aligned(position + len(self.encoded()[0]))
 
     def encoded(self) -> tuple[bytes, int]:
@@ -113,7 +119,11 @@ class TiffFile:
 
     def block(self, levels: tuple[Storage, ...], described: Directory, *, chained: bool) -> Block:
         """Return the next block."""
-        return Block(_aligned(self.size, 8), levels, described, big=self.big, chained=chained)
+        return Block(_even(self.size), levels, described, big=self.big, chained=chained)
+
+    def move_to_end(self, block: Block) -> None:
+        """Have a block begin where the bytes that were appended so far end."""
+        block.move(_even(max(self.target.size, self._start)))
 
     def begun(self, block: Block) -> list[tuple[int, bytes]]:
         """Return the bytes of the next block as it is, and of the link that leads to it."""
@@ -125,26 +135,27 @@ class TiffFile:
         return [way, (block.position, data)]
 
     def grown(self, size: int) -> None:
-        """Note the size of the file.
+        """Note that the file has grown to a size, unless it has more already.
 
         Raises
         ------
-        OutputError
-            If positions do not fit.
+        RuntimeError
+            If positions do not fit: the pages are larger than those that were declared.
         """
-        self.size = size
-        if size > _MOST and not self.big:
-            raise OutputError(
-                f"{self.target.name}: has more than 4 GB, because later pages are larger than the "
-                "first; write the pages to several files"
-            )
+        self.size = max(self.size, size)
+        if size > CLASSIC_BYTES and not self.big:
+            raise RuntimeError(f"{self.target.name}: has {size} bytes, and is no BigTIFF")
 
 
-def needs_big(images: int, levels: tuple[Storage, ...], described: Directory) -> bool:
-    """Whether so many images like this one may need more than 4 GB."""
+def bound(levels: tuple[Storage, ...], described: Directory) -> int:
+    """Return the most bytes that an image with its directories may take."""
     tables = sum(12 * level.count for level in levels)
     data = sum(level.bound for level in levels)
-    return images * (data + tables + described.size(big=True) + _SLACK_BYTES) > _MOST
+    return data + tables + described.size(big=True) + _SLACK_BYTES
+
+
+def _even(size: int) -> int:
+    return _aligned(size, 8)
 
 
 def _aligned(position: int, step: int = _ALIGNED) -> int:

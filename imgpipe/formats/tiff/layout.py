@@ -6,7 +6,6 @@ where these are in the file; each process reads them once.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from imgpipe.formats.raw import read_fully
+from imgpipe.formats.remembering import Identity
 from imgpipe.formats.tiff import ycbcr
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
@@ -22,17 +22,14 @@ from imgpipe.records import dataclass
 
 __all__ = [
     "Given",
-    "Identity",
     "InFile",
     "Layout",
     "McuStarts",
     "Numbers",
     "Segment",
     "Tables",
-    "identity_of",
 ]
 
-Identity = tuple[int, int, int, int]
 _MOST = 1 << 62  # more than any file has; so that sums do not overflow
 
 
@@ -238,18 +235,6 @@ class Layout:
             for row in range(box.y0 // self.rows, -(-box.y1 // self.rows))
             for column in range(box.x0 // self.columns, -(-box.x1 // self.columns))
         ]
-
-
-def identity_of(file: BinaryIO) -> Identity | None:
-    """Return numbers that tell a file from others, and from itself before a change.
-
-    None if it is no file of the system.
-    """
-    try:
-        found = os.fstat(file.fileno())
-    except (OSError, AttributeError, ValueError):
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Tables:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from imgpipe.errors import CorruptError, ImgpipeError, UsageError
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
-from imgpipe.formats.tiff.layout import Identity, identity_of
 from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def contents(origin: Origin) -> Contents:
         If it cannot be read.
     """
     with _opened(origin) as (walk, tiff, file):
-        pages = _pages(walk, tiff, file)
+        pages = _pages(origin, walk, tiff, file)
     levels = tuple((one.height, one.width) for one in pages.frames[0].levels)
     return Contents(len(pages.frames), None, levels, pages.associated)
 
@@ -101,7 +101,7 @@ def opened_page(origin: Origin, page: int, level: int) -> Iterator[Opened]:
         If the file cannot be read.
     """
     with _opened(origin) as (walk, tiff, file):
-        pages = _pages(walk, tiff, file)
+        pages = _pages(origin, walk, tiff, file)
         frame = _numbered(pages.frames, page, "page", origin.name)
         found = _numbered(frame.levels, level, "level", origin.name)
         tags = _tags(tiff, found, page)
@@ -139,19 +139,11 @@ def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile, BinaryIO]]:
             ) from error
 
 
-_last: list[tuple[Identity, _Pages]] = []
-"""The pages of the last file: a file of many pages is opened for each of them."""
+_last = LastFile[_Pages]()
 
 
-def _pages(walk: Walk, tiff: TiffFile, file: BinaryIO) -> _Pages:
-    identity = identity_of(file)
-    for known, pages in _last:
-        if known == identity:
-            return pages
-    found = _found(walk, tiff)
-    if identity is not None:
-        _last[:] = [(identity, found)]
-    return found
+def _pages(origin: Origin, walk: Walk, tiff: TiffFile, file: BinaryIO) -> _Pages:
+    return _last.of(origin, file, lambda _: _found(walk, tiff))
 
 
 def _found(walk: Walk, tiff: TiffFile) -> _Pages:

@@ -126,6 +126,7 @@ class Building:
         if self._begun:
             return
         self._begun, target, block = True, self.file.target, self.block
+        self.file.move_to_end(block)
         if block.levels[0].raw:
             block.place_raw()
         region = bytearray(block.end - target.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
@@ -16,7 +17,7 @@ from imgpipe.formats.frames import Timing
 from imgpipe.formats.jpegs.encoding import Subsampling
 from imgpipe.formats.spooled import amendable
 from imgpipe.formats.target import Target
-from imgpipe.formats.tiff.blocks import TiffFile, needs_big
+from imgpipe.formats.tiff.blocks import CLASSIC_BYTES, TiffFile, bound
 from imgpipe.formats.tiff.sinks import Building, EncodedTiff, RawTiff
 from imgpipe.formats.tiff.storage import Storage
 from imgpipe.formats.tiff.tagging import described
@@ -110,7 +111,7 @@ def open_sink(
     """
     wanted = _Wanted(compression, tile, subsampling, pyramid, cog)
     levels = wanted.levels(info, target.name)
-    file = TiffFile(target, big=needs_big(1, levels, described(info)))
+    file = TiffFile(target, big=bound(levels, described(info)) > CLASSIC_BYTES)
     return _sink(file, levels, lambda held: held.commit(), cog=cog)
 
 
@@ -122,9 +123,17 @@ def narrowed(format: Format, *, compression: Compression = DEFAULT_COMPRESSION, 
     return replace(format, name="JPEG data in TIFF", dtypes=("uint8",), layouts=layouts)
 
 
-def album(target: Target, count: int, timing: Timing | None = None, **options: Any) -> TiffAlbum:
-    """Begin a TIFF file of several pages; the options are those of `open_sink`."""
-    return TiffAlbum(amendable(target), count, **options)
+def album(
+    target: Target, infos: tuple[ImageInfo, ...], timing: Timing | None = None, **options: Any
+) -> TiffAlbum:
+    """Begin a TIFF file of such pages; the options are those of `open_sink`.
+
+    Raises
+    ------
+    UsageError
+        If the compression cannot hold one of them.
+    """
+    return TiffAlbum(amendable(target), infos, **options)
 
 
 class _Wanted(NamedTuple):
@@ -154,7 +163,7 @@ class TiffAlbum:
     def __init__(
         self,
         target: Target,
-        count: int,
+        infos: tuple[ImageInfo, ...],
         *,
         compression: Compression = DEFAULT_COMPRESSION,
         tile: Any = None,
@@ -162,33 +171,25 @@ class TiffAlbum:
         pyramid: bool = False,
         cog: bool = False,
     ) -> None:
-        if cog and count > 1:
+        if cog and len(infos) > 1:
             raise UsageError(
-                f"{target.name}: a Cloud-Optimized GeoTIFF has one page, not {count}; leave out "
-                "--cog, or choose a page by --page"
+                f"{target.name}: a Cloud-Optimized GeoTIFF has one page, not {len(infos)}; leave "
+                "out --cog, or choose a page by --page"
             )
-        self._target, self._count = target, count
-        self._wanted, self._cog = _Wanted(compression, tile, subsampling, pyramid, cog), cog
-        self._file: TiffFile | None = None
+        self._target, self._cog = target, cog
+        self._wanted = _Wanted(compression, tile, subsampling, pyramid, cog)
+        each = Counter(infos)
+        levels = {info: self._wanted.levels(info, target.name) for info in each}
+        size = sum(count * bound(levels[info], described(info)) for info, count in each.items())
+        self._file = TiffFile(target, big=size > CLASSIC_BYTES)
 
     def frame(self, info: ImageInfo) -> Sink:
-        """Return the sink of the next page.
-
-        Raises
-        ------
-        UsageError
-            If the compression cannot hold such a page.
-        """
+        """Return the sink of the next page."""
         levels = self._wanted.levels(info, self._target.name)
-        if self._file is None:
-            big = needs_big(self._count, levels, described(info))
-            self._file = TiffFile(self._target, big=big)
         return _sink(self._file, levels, lambda held: held.size, cog=self._cog)
 
     def commit(self) -> int:
         """Publish the file and return its size in bytes."""
-        if self._file is None:
-            raise UsageError(f"{self._target.name}: has no pages; give at least one image")
         return self._target.commit()
 
     def abort(self) -> None:

@@ -10,7 +10,8 @@ from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.decoded import DecodedSource, fill, reason_of
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.playing import FrameDecoder
+from imgpipe.formats.playing import played
+from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.webp.riff import Header, read_header
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
@@ -65,7 +66,7 @@ def open_source(
         Metadata(**blocks).completed(name),  # type: ignore[arg-type]
     )
     if header.animated:
-        return DecodedSource(info, origin, FrameDecoder(info, _PLUGIN, page, frames), size)
+        return played(info, origin, _PLUGIN, page, frames, size)
     return DecodedSource(info, origin, Decoder(info), size)
 
 
@@ -85,11 +86,15 @@ class Decoder:
         fill(out, imagecodecs.webp_decode(data, hasalpha=self.info.alpha is not None, out=out))
 
 
+_last = LastFile[Header]()
+
+
 def _header(origin: Origin) -> tuple[Header, int]:
     try:
         with origin.open() as file:
             size = size_of(file)
-            return read_header(file, size, origin.name), size
+            header = _last.of(origin, file, lambda file: read_header(file, size, origin.name))
+            return header, size
     except ValueError as error:
         reason = reason_of(error)
         raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None

@@ -12,7 +12,7 @@ from imgpipe.formats.codecs import must_encode
 from imgpipe.formats.composing import ComposedAlbum
 from imgpipe.formats.described import exif_of
 from imgpipe.formats.encoded import EncodedSink
-from imgpipe.formats.frames import Album, Timing
+from imgpipe.formats.frames import USUAL_SECONDS, Album, Timing, must_be_alike
 from imgpipe.formats.target import Target
 from imgpipe.formats.webp.riff import (
     ALPHA,
@@ -36,7 +36,6 @@ __all__ = ["Encoder", "open_album", "open_sink"]
 _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _LOSSLESS_LEVELS = (0, 20, 25, 30, 50, 75, 100)  # a second effort, as libwebp's presets pair them
 _ALPHA_IS_USED = 0x10  # in the fifth byte of lossless pixels
-_USUAL = 0.1  # seconds of a frame, where nothing is said
 _REPLACES = 0b10  # a frame takes the place of what was there, and is not mixed with it
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
@@ -71,7 +70,7 @@ def open_sink(
 
 def open_album(
     target: Target,
-    count: int,
+    infos: tuple[ImageInfo, ...],
     timing: Timing | None,
     *,
     quality: Quality = 80,
@@ -83,9 +82,10 @@ def open_album(
     Raises
     ------
     UsageError
-        If imagecodecs was built without WebP.
+        If imagecodecs was built without WebP, or frames differ in size.
     """
     must_encode("WEBP", target.name)
+    must_be_alike(infos, target.name, "an animated WebP", values=False)
     return ComposedAlbum(target, Animation(target.name, timing, quality, effort, lossless))
 
 
@@ -150,7 +150,7 @@ class Animation:
 
     def part(self, number: int, info: ImageInfo, content: bytes) -> bytes:
         """Return the chunk of a frame."""
-        seconds = _USUAL if self.timing is None else self.timing.seconds[number]
+        seconds = USUAL_SECONDS if self.timing is None else self.timing.seconds[number]
         place = bytes(6) + three(info.width - 1) + three(info.height - 1)
         about = place + three(min(round(seconds * 1000), 0xFFFFFF)) + bytes([_REPLACES])
         pixels = [each for each in chunks_in(content) if each[0] in _PIXELS]
