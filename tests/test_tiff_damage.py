@@ -16,7 +16,7 @@ import tifffile
 import imgpipe
 from imgpipe.errors import CorruptError, FormatError, InputError, LimitError
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
-from imgpipe.formats.tiff import contents, lzw, open_source
+from imgpipe.formats.tiff import contents, lzw, open_source, reading, streams
 from imgpipe.formats.tiff.reading import TiffSource
 from imgpipe.testing.files import must_tell_of_damage
 from tests.conftest import noise
@@ -89,6 +89,24 @@ def test_a_changed_byte_is_noticed_by_the_checksum(compression: str) -> None:
         damaged[at] ^= int(rng.integers(1, 256))
         with pytest.raises(CorruptError, match="cannot be decoded"):
             read(damaged)
+
+
+def test_a_changed_byte_of_a_large_strip_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inflater may have read the checksum already when the last row is given."""
+    for module in (reading, streams):
+        monkeypatch.setattr(module, "LARGE_BYTES", 1000)
+    out, rng = io.BytesIO(), np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(300) * 3, np.arange(200) * 2)[..., None] // 2 % 200
+    array = (ramp + rng.integers(0, 20, (300, 200, 3))).astype(np.uint8)
+    tifffile.imwrite(out, array, photometric="rgb", compression="deflate", rowsperstrip=100)
+    with tifffile.TiffFile(io.BytesIO(out.getvalue())) as file:
+        offsets, counts = file.pages.first.dataoffsets, file.pages.first.databytecounts
+    for number in range(150):
+        data = bytearray(out.getvalue())
+        at = offsets[number % 3] + int(rng.integers(counts[number % 3]))
+        data[at] ^= 1 << int(rng.integers(8))
+        with pytest.raises(CorruptError):
+            imgpipe.read(io.BytesIO(data))
 
 
 def test_a_strip_may_hold_more_than_its_pixels() -> None:

@@ -58,9 +58,14 @@ class Inflating:
         return rows_of(self._layout, self._take(count * self._layout.row_bytes), count)
 
     def finish(self) -> None:
-        """Read on to the end, so that the checksum is compared."""
-        while not self._inflater.eof and (self._held or self._left):
-            self._take(_PIECE_BYTES)
+        """Read on to the end, so that the checksum is compared.
+
+        The inflater may hold that already, and compares it when it is asked for more.
+        """
+        while not self._inflater.eof:
+            over = not self._held and not self._left
+            if not self._take(_PIECE_BYTES) and over:
+                return
 
     def close(self) -> None:
         """Nothing has to be let go of."""
