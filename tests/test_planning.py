@@ -190,6 +190,27 @@ def test_a_small_output_of_a_large_image_gets_as_many_workers_as_a_large_one(
     assert part.workers == 1
 
 
+@pytest.mark.parametrize(
+    ("src", "dst", "chain", "options", "executor"),
+    [
+        ("a.png", "b.jpg", [], {}, "threads, because only codecs have work"),
+        ("a.png", "b.png", [], {}, "processes"),
+        ("a.png", "b.jpg", [blur(sigma=1)], {}, "processes"),
+        ("a.png", "b.jpg", [], {"timeout": 9}, "processes"),
+        ("a.png", "b.jpg", [], {"workers": 1}, "serial"),
+        ("a.npy", "b.jpg", [], {}, "processes"),  # which is read by the workers
+    ],
+)
+def test_threads_do_where_only_codecs_have_work(
+    src: str, dst: str, chain: list[Any], options: dict[str, Any], executor: str, tmp_path: Path
+) -> None:
+    imgpipe.write(np.zeros((1500, 1500, 1), np.uint8), tmp_path / src)
+    plan = plan_run(
+        tmp_path / src, imgpipe.Chain(chain), tmp_path / dst, **{"workers": 2, **options}
+    )
+    assert plan.executor.startswith(executor)
+
+
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
     """Whatever the worker imports just then."""
     control = Control()

@@ -365,7 +365,8 @@ def _make_image(
     collect_garbage()
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
-        fork_early(chain or (), input_, jobs, options["executor"])
+        light = chain is None and _is_for_threads(input_, output)
+        fork_early(chain or (), input_, jobs, options["executor"], light=light)
     control = Control(samples_memory=not quiet)  # nobody is told
     ends = standard_input(input_), standard_output(output)
     plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
@@ -388,3 +389,10 @@ def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
     """Whether a conversion seems to need no workers."""
     same = os.path.splitext(input_)[1].lower() == os.path.splitext(output)[1].lower()
     return same and not options["save"] and options["region"] is None
+
+
+def _is_for_threads(input_: str, output: str) -> bool:
+    """Whether a conversion seems to be one of those that are made by threads."""
+    ends = (os.path.splitext(path)[1].lower() for path in (input_, output))
+    jpeg = ".jpg", ".jpeg"
+    return next(ends) in (*jpeg, ".png") and next(ends) in jpeg

@@ -36,21 +36,30 @@ def collect_garbage() -> None:
 
 
 def fork_early(
-    chain: Iterable[Element], path: str, jobs: int | None, executor: str | None = None
+    chain: Iterable[Element],
+    path: str,
+    jobs: int | None,
+    executor: str | None = None,
+    *,
+    light: bool = False,
 ) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
     It has everything imported then. A file of the user's may have begun anything when it was
-    loaded, so workers for its functions come from a new interpreter.
+    loaded, so workers for its functions come from a new interpreter. Threads will do for work that
+    is `light`.
     """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
         ours = executor in (None, "processes")
         if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
-            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
             from imgpipe.machine import keep_freed_memory  # noqa: PLC0415
 
             keep_freed_memory()
+            if light:
+                return
+            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
+
             fork_now()
 
 

@@ -27,7 +27,7 @@ from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
 from imgpipe.formats.arrays import Nowhere
-from imgpipe.formats.base import Divisible, Sink, Source, aside_of
+from imgpipe.formats.base import Divisible, Sink, Source, aside_of, outside_python
 from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
@@ -68,7 +68,9 @@ class Planned(NamedTuple):
     footing: Footing
 
 
-def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
+def chosen(
+    options: Options, stages: tuple[Stage, ...], pixels: int, *, outside_python: bool = False
+) -> Choice:
     """Return the executor that these options and filters get, for an output of so many pixels."""
     definitions = [stage.filter.definition for stage in stages]
     timed = options.timeout is not None
@@ -78,6 +80,7 @@ def chosen(options: Options, stages: tuple[Stage, ...], pixels: int) -> Choice:
         trusted=not timed and (in_our_worker() or all(one.ours for one in definitions)),
         pixels=pixels,
         threads=not timed and {one.executor for one in definitions} == {"threads"},
+        outside_python=outside_python,
     )
 
 
@@ -92,7 +95,10 @@ def planned_run(
 ) -> Iterator[Planned]:
     """Plan a run; `pixels` are those of all frames, where the image is one of several."""
     stages = sum((goal.stages for goal in goals), ())
-    choice = chosen(options, stages, max(pixels, _pixels(source, goals)))
+    light = not stages and source.access == "sequential"
+    light = light and all(outside_python(goal.sink) for goal in goals)
+    size = max(pixels, _pixels(source, goals))
+    choice = chosen(options, stages, size, outside_python=light)
     source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))

@@ -55,6 +55,7 @@ def choose(
     trusted: bool,
     pixels: int,
     threads: bool = False,
+    outside_python: bool = False,
 ) -> Choice:
     """Choose an executor.
 
@@ -71,6 +72,8 @@ def choose(
         Size of the output: a small one is done before a pool would be ready.
     threads : bool
         Whether all filters ask for threads.
+    outside_python : bool
+        Whether workers hardly hold the interpreter's lock.
 
     Raises
     ------
@@ -87,6 +90,8 @@ def choose(
     count = workers or usable_processors()
     if asked is None:
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
+        if outside_python and (name, trusted) == ("processes", True):
+            name, why = "threads", "because only codecs have work"
     else:
         name, why = asked, "as asked"
     traits = traits_of(_loaded(name))

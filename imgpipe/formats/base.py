@@ -35,6 +35,7 @@ __all__ = [
     "decode_ms_of",
     "further_of",
     "is_ours",
+    "outside_python",
 ]
 
 Access = Literal["random", "sequential", "whole"]
@@ -324,6 +325,14 @@ def aside_of(sink: Sink) -> Aside | None:
     """Return the `aside` of an ordered sink, which few sinks have."""
     found: Aside | None = getattr(sink, "aside", None)
     return found
+
+
+def outside_python(sink: Sink) -> bool:
+    """Whether the encoder of a sink hardly holds the interpreter's lock, so that threads will do.
+
+    Such encoders say it by their member `outside_python`.
+    """
+    return sink.kind == "ordered" and bool(getattr(sink.encoder, "outside_python", False))
 
 
 def further_of(sink: Sink) -> tuple[tuple[RandomSource, Sink], ...]:

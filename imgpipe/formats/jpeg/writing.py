@@ -92,6 +92,7 @@ class JpegEncoder:
         Columns of the image.
     """
 
+    outside_python: ClassVar[bool] = True
     recipe: Recipe
     width: int
     context_rows: int = 0
