@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, cast
 
 from imgpipe.density import (
     METRES_PER_INCH,
@@ -243,41 +243,49 @@ class Metadata:
         """
         if self.exif is None and self.xmp is None:
             return self
-        from imgpipe import exif, xmp  # noqa: PLC0415 - rarely needed
-
-        made = []
-        for given, module in ((self.exif, exif), (self.xmp, xmp)):
-            made.append(_tried(given, getattr(module, edit, None), *values))
-        return replace(self, exif=made[0], xmp=made[1])
+        return replace(
+            self,
+            exif=_tried("exif", self.exif, edit, *values),
+            xmp=_tried("xmp", self.xmp, edit, *values),
+        )
 
     def _sound(self, name: str) -> Metadata:
         """Return the metadata without damaged blocks, and warn of them."""
         if self.exif is None and self.xmp is None:
             return self
-        from imgpipe import exif, xmp  # noqa: PLC0415 - rarely needed
-
         return replace(
             self,
-            exif=_tried(self.exif, exif.checked, warning=f"{name}: ignored the EXIF"),
-            xmp=_tried(self.xmp, xmp.checked, warning=f"{name}: ignored the XMP"),
+            exif=_tried("exif", self.exif, "checked", warning=f"{name}: ignored the EXIF"),
+            xmp=_tried("xmp", self.xmp, "checked", warning=f"{name}: ignored the XMP"),
         )
 
 
 def _tried(
-    given: bytes | None,
-    edit: Callable[..., bytes | None] | None,
-    *values: Any,
-    warning: str = "",
+    kind: Literal["exif", "xmp"], given: bytes | None, edit: str, *values: Any, warning: str = ""
 ) -> bytes | None:
-    """Return what `edit` makes of a block; None if there is none, or it is damaged."""
-    if given is None or edit is None:
+    """Return what the function `edit` makes of a block; None if there is none, or it is damaged."""
+    if given is None:
+        return None
+    function = getattr(_editor(kind), edit, None)
+    if function is None:
         return given
     try:
-        return edit(given, *values)
+        return cast("bytes | None", function(given, *values))
     except ValueError as error:
         if warning:
             _log.warning("%s: %s", warning, error)
         return None
+
+
+def _editor(kind: Literal["exif", "xmp"]) -> ModuleType:
+    """Return the module that edits a kind of block, which few files have."""
+    if kind == "exif":
+        from imgpipe import exif  # noqa: PLC0415
+
+        return exif
+    from imgpipe import xmp  # noqa: PLC0415
+
+    return xmp
 
 
 def _is_square(aspect: tuple[int, int]) -> bool:

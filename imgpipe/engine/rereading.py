@@ -6,7 +6,6 @@ way of the two.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 from imgpipe.chains.stages import input_box
@@ -38,6 +37,8 @@ def worth_keeping(source: Source, goals: tuple[Goal, ...]) -> bool:
     filing = (_WRITING + again * _READING) * info.nbytes / 1e6
     if decoding - filing < _LEAST_MS or info.nbytes > available_memory() // _CACHED_SHARE:
         return False
+    import shutil  # noqa: PLC0415 - slow, and rarely needed
+
     folder = scratch_folder()
     free = shutil.disk_usage(folder).free
     return not lies_in_memory(folder) and info.nbytes <= free // _FREE_SHARE

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgpipe.engine.parts import Parts
 from imgpipe.formats.base import Source, Tiles
@@ -15,7 +14,7 @@ from imgpipe.image import ImageInfo
 
 __all__ = ["TileUse", "in_tiles", "redundancy"]
 
-Numbers = NDArray[np.int32]
+Numbers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 def in_tiles(source: Source) -> TypeGuard[Tiles]:

@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from imgpipe.geometry import equal_at_most
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 __all__ = ["rank_by_lanes"]
 
@@ -109,7 +112,7 @@ class _Group:
         self.tried = self.array("tried", np.uint8, width * height)
         self.first = np.zeros((width * height, self.lanes), np.uint8)
 
-    def array(self, name: str, dtype: npt.DTypeLike, *shape: int) -> Pixels:
+    def array(self, name: str, dtype: DTypeLike, *shape: int) -> Pixels:
         """Lend an array whose last axis are the lanes."""
         size = math.prod(shape) * self.lanes
         return _space.array(name, np.dtype(dtype), size).reshape(*shape, self.lanes)

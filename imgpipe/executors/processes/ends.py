@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import signal
-from pathlib import Path
 from typing import Any
 
 from imgpipe.executors.base import End
@@ -70,7 +69,7 @@ def _reason(code: int, log: str) -> str:
 
 def _place_in(log: str) -> str:
     """Return the lines of the user's function in what `faulthandler` wrote, if there are any."""
-    package = str(Path(__file__).parents[2])
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for thread in reversed(log.split("(most recent call first):\n")[1:]):
         frames = itertools.takewhile(lambda line: line.startswith("  File "), thread.splitlines())
         theirs, ours = [], False

@@ -34,7 +34,6 @@ from multiprocessing import (
     util,
 )
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 __all__ = ["forget", "own_fork_server", "stop"]
@@ -266,8 +265,11 @@ def _ended(pid: int, seconds: float) -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError, ValueError):
-        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file,
+    ):
+        return [int(n) for n in file.read().split()]
     return []
 
 

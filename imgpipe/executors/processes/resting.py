@@ -6,7 +6,6 @@ import os
 import sys
 import types
 from collections.abc import Iterator
-from pathlib import Path
 
 import imgpipe
 from imgpipe.executors.processes.startup import begun
@@ -78,5 +77,5 @@ def _paths() -> Iterator[str]:
         path = vars(module).get("__file__") if isinstance(module, types.ModuleType) else None
         if not isinstance(path, str) or path.startswith(_NOT_THE_USERS):
             continue
-        if not set(_LIBRARIES) & set(Path(path).parts):
+        if not set(_LIBRARIES) & set(path.split(os.sep)):
             yield path
