@@ -16,7 +16,6 @@ import errno
 import functools
 import os
 import stat
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,6 +35,7 @@ __all__ = [
     "hold",
     "reserved",
     "resolved",
+    "start_writeback",
     "sweep",
     "synced",
     "temporary_beside",
@@ -43,7 +43,7 @@ __all__ = [
 
 _SUFFIX = ".imgpipe-part"
 _STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
-_WRITEBACK_BYTES = 16 << 20
+_WRITEBACK_BYTES = 2 << 20
 # Errors of file systems that do not know a call: FAT, CIFS and FUSE do not agree on one.
 _UNSUPPORTED = {
     errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
@@ -71,8 +71,7 @@ class OutputFile:
         self.name = os.fspath(path)
         self._target = self.working_path = resolved(self.name)
         self._fd = -1
-        self._unflushed = 0
-        self._flusher: threading.Thread | None = None
+        self._begun = 0  # bytes that the disk has begun to write
         self.replaces = False
         self.size = 0
         keep_numbers_taken()
@@ -97,7 +96,9 @@ class OutputFile:
                 while view:
                     view = view[os.write(self._fd, view) :]
                 self.size += memoryview(part).nbytes
-        self._start_writeback()
+        if self.replaces and self.size - self._begun >= _WRITEBACK_BYTES:
+            start_writeback(self._fd, self._begun, self.size)
+            self._begun = self.size
 
     def reserve(self, size: int) -> None:
         """Make the file `size` bytes long, so that workers can write anywhere in it."""
@@ -110,7 +111,6 @@ class OutputFile:
     def commit(self) -> int:
         """Make the file appear at its path; return its size in bytes."""
         with self._explained():
-            self._join_writeback()
             if self.replaces:
                 self.size = os.fstat(self._fd).st_size  # workers may have ended it elsewhere
                 _supported(os.fsync, self._fd)
@@ -126,7 +126,6 @@ class OutputFile:
         """Remove the temporary file. Does nothing after `commit`."""
         if self._fd < 0:
             return
-        self._join_writeback()
         if self.replaces:
             with contextlib.suppress(OSError):
                 os.unlink(self.working_path)
@@ -151,29 +150,6 @@ class OutputFile:
                 return
             os.close(self._fd)
             self._fd = -1
-
-    def _start_writeback(self) -> None:
-        # The disk is kept busy while there is still work to do, so that the final fsync
-        # has little left to wait for.
-        if not self.replaces or not hasattr(os, "fdatasync"):
-            return
-        if self.size - self._unflushed < _WRITEBACK_BYTES:
-            return
-        if self._flusher is None or not self._flusher.is_alive():
-            self._unflushed = self.size
-            flusher = threading.Thread(target=self._flush, name="imgpipe-writeback", daemon=True)
-            with contextlib.suppress(RuntimeError):  # no more threads: `commit` does all of it
-                flusher.start()
-                self._flusher = flusher
-
-    def _flush(self) -> None:
-        # An error here is reported again, and handled, by the fsync of `commit`.
-        with contextlib.suppress(OSError):
-            os.fdatasync(self._fd)
-
-    def _join_writeback(self) -> None:
-        if self._flusher is not None:
-            self._flusher.join()
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1
@@ -234,6 +210,18 @@ def explained(error: OSError, target: str) -> str:
     return (known or "").format(folder=os.path.dirname(target) or os.curdir) or (
         error.strerror or str(error)
     ).lower()
+
+
+def start_writeback(fd: int, begin: int, end: int) -> None:
+    """Have the system begin to write a part of a file to the disk, and do not wait for that.
+
+    The disk is kept busy while there is still work to do, so that `fsync` finds little left. Linux
+    begins where it is told that the part is not needed any more. What is still to be written stays
+    in memory, and is there for the next reader.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):  # it is only advice
+            os.posix_fadvise(fd, begin, end - begin, os.POSIX_FADV_DONTNEED)
 
 
 def resolved(name: str) -> str:

@@ -20,6 +20,7 @@ import imgpipe
 from imgpipe import publish
 from imgpipe.errors import OutputError
 from imgpipe.filters import invert
+from imgpipe.formats import target
 from imgpipe.formats.folder import FolderTarget
 from imgpipe.publish import OutputFile
 
@@ -267,15 +268,40 @@ def test_an_interrupt_while_a_file_is_begun_leaves_nothing(
     assert os.listdir(tmp_path) == []
 
 
-def test_no_thread_to_be_had_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="nothing to advise")
+class TestTheDiskBeginsEarly:
+    @pytest.fixture
+    def begun(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+        ranges: list[tuple[int, int]] = []
 
-    monkeypatch.setattr(publish, "_WRITEBACK_BYTES", 1)
-    monkeypatch.setattr(threading.Thread, "start", start)
-    out = OutputFile(tmp_path / "o.bin")
-    out.write(b"all of it")
-    assert out.commit() == 9
+        def advise(fd: int, begin: int, size: int, advice: int) -> None:
+            assert advice == os.POSIX_FADV_DONTNEED
+            ranges.append((begin, begin + size))
+            raise OSError(errno.EINVAL, "it is only advice")
+
+        monkeypatch.setattr(publish, "_WRITEBACK_BYTES", 5)
+        monkeypatch.setattr(target, "_WRITEBACK_BYTES", 5)
+        monkeypatch.setattr(os, "posix_fadvise", advise)
+        return ranges
+
+    def test_with_what_is_appended(self, begun: list[tuple[int, int]], tmp_path: Path) -> None:
+        out = OutputFile(tmp_path / "o.bin")
+        for part in (b"abcd", b"efg", b"h", b"ijklmn"):
+            out.write(part)
+        assert begun == [(0, 7), (7, 14)]
+        assert out.commit() == 14
+
+    def test_with_what_workers_place_in_an_output_but_not_in_scratch(
+        self, begun: list[tuple[int, int]], tmp_path: Path
+    ) -> None:
+        out = target.FileTarget(tmp_path / "o.bin")
+        place = out.place(20)
+        assert place is not None
+        for each in (place, target.FilePlace(place.name, place.path)):
+            each.write([(12, b"xy"), (4, b"abc")])
+            each.write([(0, b"z")])
+        assert begun == [(4, 14)]
+        out.abort()
 
 
 def test_what_is_written_is_never_more_readable_than_what_it_replaces(tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ import contextlib
 import errno
 import io
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from imgpipe.errors import OutputError
 from imgpipe.formats.base import Data
-from imgpipe.publish import OutputFile, explained
+from imgpipe.publish import OutputFile, explained, start_writeback
 
 __all__ = ["FilePlace", "FileTarget", "MemoryTarget", "Place", "Target"]
+
+_WRITEBACK_BYTES = 1 << 20  # fewer are not worth the call
 
 
 class Place(Protocol):
@@ -83,16 +86,24 @@ class FilePlace(NamedTuple):
         Its final path, for messages.
     path : str
         Its path while it is written.
+    lasting : bool
+        Whether it is an output: the disk begins to write its bytes at once, so that the end of the
+        run has little left to wait for. The bytes of a scratch file need never get there.
     """
 
     name: str
     path: str
+    lasting: bool = False
 
     def write(self, parts: Iterable[tuple[int, Data]]) -> None:
         """Write bytes, each at its position."""
+        begin, end = sys.maxsize, 0
         with self._opened() as fd:
             for position, data in parts:
-                _write_at(fd, data, position)
+                stop = _write_at(fd, data, position)
+                begin, end = min(begin, position), max(end, stop)
+            if self.lasting and end - begin >= _WRITEBACK_BYTES:
+                start_writeback(fd, begin, end)
 
     def end(self, size: int) -> None:
         """Cut the file off after `size` bytes, or make it that long."""
@@ -133,7 +144,7 @@ class FileTarget(OutputFile):
         if not self.replaces:
             return None
         self.reserve(size)
-        return FilePlace(self.name, self.working_path)
+        return FilePlace(self.name, self.working_path, lasting=True)
 
 
 class MemoryTarget:
@@ -176,7 +187,8 @@ class MemoryTarget:
         self._out, self._content = None, io.BytesIO()
 
 
-def _write_at(fd: int, data: Data, position: int) -> None:
+def _write_at(fd: int, data: Data, position: int) -> int:
+    """Write `data` at `position`, and return where it ends."""
     view = memoryview(data).cast("B")
     while view:
         if hasattr(os, "pwrite"):
@@ -185,3 +197,4 @@ def _write_at(fd: int, data: Data, position: int) -> None:
             os.lseek(fd, position, os.SEEK_SET)
             done = os.write(fd, view)
         view, position = view[done:], position + done
+    return position
