@@ -42,7 +42,7 @@ from imgpipe.records import dataclass
 __all__ = ["Goal", "Plan", "make_plan", "make_plans"]
 
 _REDUNDANCY = 1.4  # of decoding, from which on tasks of their own decode tiles
-_LARGE_BYTES = 4 * TASK_BYTES  # of the input of a task of which few are held ready
+_BANDS_BYTES = 10 * TASK_BYTES  # of all bands, unless there are many workers
 _Size = tuple[int, int, int]  # workers, window, bytes of a task
 
 
@@ -307,8 +307,9 @@ def _planned(route: Route, shapes: Callable[[Route, int], _Shapes], size: _Size)
     """Return a plan, and the plans of the passes after it, without the memory of processes."""
     count, window, task_bytes = size
     plan = _sized(route, shapes(route, task_bytes), window)
-    if plan.band_bytes > _LARGE_BYTES:  # one task takes so long that the next is there in time
-        plan = _sized(route, shapes(route, task_bytes), min(window, count + 1))
+    if window * plan.band_bytes > _BANDS_BYTES:  # of large ones few are held ready
+        fewer = max(count + 1, _BANDS_BYTES // plan.band_bytes)
+        plan = _sized(route, shapes(route, task_bytes), min(window, fewer))
     further = tuple(_sized(one, shapes(one, task_bytes), window) for one in route.further)
     costs = [plan.cost, *(one.cost for one in further)]
     in_memory = Cost(shared=plan.disk.size if plan.disk.in_memory else 0)
