@@ -23,6 +23,7 @@ _NAMES = {
     "icc": "ICC profile",
     "exif": "EXIF",
     "xmp": "XMP",
+    "iptc": "IPTC",
     "geo": "georeference",
     "pixels_per_metre": "resolution",
     "pixel_aspect": "aspect of pixels",

@@ -36,6 +36,7 @@ _Edit = Literal[
     "without_sensor",
 ]
 
+_Kind = Literal["exif", "xmp", "iptc"]
 Colour = Literal["gray", "rgb", "cmyk", "other"]
 
 
@@ -51,6 +52,8 @@ class Metadata:
         EXIF block, from its TIFF header on.
     xmp : bytes or None
         XMP packet.
+    iptc : bytes or None
+        IPTC records.
     geo : Geo or None
         Georeference.
     orientation : int
@@ -80,6 +83,7 @@ class Metadata:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     geo: Geo | None = None
     orientation: int = 1
     pixels_per_metre: Density | None = None
@@ -138,12 +142,14 @@ class Metadata:
             from imgpipe import exif  # noqa: PLC0415 - rarely needed
 
             turned = exif.oriented(None, self.orientation)
-        return replace(self, exif=turned, xmp=None, geo=None, pixels_per_metre=None, texts=())
+        kept = replace(self, exif=turned, xmp=None, iptc=None, geo=None)
+        return replace(kept, pixels_per_metre=None, texts=())
 
     def repainted(self) -> Metadata:
         """Return the entries that are true of other pixels: all but previews."""
         texts = tuple(text for text in self.texts if not text.keyword.startswith(_RAW_PROFILE))
-        return replace(self._edited("without_previews"), texts=texts)
+        made = replace(self._edited("without_previews"), texts=texts)
+        return replace(made, iptc=_tried("iptc", self.iptc, "without_previews"))
 
     def recoloured(self, colour: Colour) -> Metadata:
         """Return the entries that are still true once the colour model has become `colour`.
@@ -251,17 +257,18 @@ class Metadata:
 
     def _sound(self, name: str) -> Metadata:
         """Return the metadata without damaged blocks, and warn of them."""
-        if self.exif is None and self.xmp is None:
+        if self.exif is None and self.xmp is None and self.iptc is None:
             return self
         return replace(
             self,
             exif=_tried("exif", self.exif, "checked", warning=f"{name}: ignored the EXIF"),
             xmp=_tried("xmp", self.xmp, "checked", warning=f"{name}: ignored the XMP"),
+            iptc=_tried("iptc", self.iptc, "checked", warning=f"{name}: ignored the IPTC"),
         )
 
 
 def _tried(
-    kind: Literal["exif", "xmp"], given: bytes | None, edit: str, *values: Any, warning: str = ""
+    kind: _Kind, given: bytes | None, edit: str, *values: Any, warning: str = ""
 ) -> bytes | None:
     """Return what the function `edit` makes of a block; None if there is none, or it is damaged."""
     if given is None:
@@ -277,12 +284,16 @@ def _tried(
         return None
 
 
-def _editor(kind: Literal["exif", "xmp"]) -> ModuleType:
+def _editor(kind: _Kind) -> ModuleType:
     """Return the module that edits a kind of block, which few files have."""
     if kind == "exif":
         from imgpipe import exif  # noqa: PLC0415
 
         return exif
+    if kind == "iptc":
+        from imgpipe import iptc  # noqa: PLC0415
+
+        return iptc
     from imgpipe import xmp  # noqa: PLC0415
 
     return xmp

@@ -27,6 +27,7 @@ VOCABULARY = {
     "geometry",
     "image",
     "inkprofiles",
+    "iptc",
     "items",
     "machine",
     "metadata",

@@ -45,18 +45,19 @@ class Holds(NamedTuple):
     xmp: bool = True
     large: bool = True  # EXIF and XMP above 64 kB
     texts: bool = True
+    iptc: bool = False
     dpi: bool = True
 
 
 TABLE = {
-    "png": Holds(".png"),
-    "jpeg": Holds(".jpg", large=False),
-    "tiff": Holds(".tif", texts=False),
+    "png": Holds(".png", iptc=True),
+    "jpeg": Holds(".jpg", large=False, iptc=True),
+    "tiff": Holds(".tif", texts=False, iptc=True),
     "webp": Holds(".webp", texts=False),
     "avif": Holds(".avif", texts=False),
     "jpegxl": Holds(".jxl", texts=False),
     "jpeg2000": Holds(".jp2", texts=False),
-    "zarr": Holds(".zarr"),
+    "zarr": Holds(".zarr", iptc=True),
 }
 NO_PILLOW = {
     "jpegxl": "reads no JPEG XL",
@@ -137,6 +138,15 @@ def packet(*, large: bool = False) -> bytes:
     ).encode()
 
 
+def records(*, preview: bool = True) -> bytes:
+    """Return IPTC: a caption, a name, and a preview."""
+    made = [(120, "Am Fluß".encode()), (80, b"Somebody"), (202, PREVIEW)]
+    return b"".join(
+        struct.pack(">BBBH", 0x1C, 2, number, len(content)) + content
+        for number, content in made[: 3 if preview else 2]
+    )
+
+
 def original(folder: Path, *, large: bool = False) -> Path:
     """Return a PNG with everything, put together by hand."""
     pixels = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -148,6 +158,7 @@ def original(folder: Path, *, large: bool = False) -> Path:
         (b"eXIf", block(large=large)),
         (b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + packet(large=large)),
         (b"tEXt", b"Title\0Portrait"),
+        (b"tEXt", b"Raw profile type iptc\0\niptc\n 99\n" + records().hex().encode()),
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     ]
@@ -209,6 +220,8 @@ def checked(path: Path, source: str, target: str, size: tuple[int, int]) -> None
         assert b'tiff:Orientation="1"' in found.xmp
         assert f'tiff:ImageWidth="{size[1]}" tiff:ImageLength="{size[0]}"'.encode() in found.xmp
         assert b"thumbnail" not in found.xmp
+    if first.iptc and last.iptc:
+        assert found.iptc == records(preview=False)
     if first.dpi and last.dpi:
         assert found.dpi == (300, 300)
     if first.texts and last.texts:
@@ -230,6 +243,7 @@ def test_without_a_filter_all_is_left(name: str, files: dict[str, Path]) -> None
     assert found.orientation == 6
     if TABLE[name].xmp:
         assert found.xmp == packet()
+    assert found.iptc == (records() if TABLE[name].iptc else None)
     if TABLE[name].exif and name not in ("tiff", "avif"):  # which write it anew
         assert found.exif is not None
         known = exif.parse(found.exif)
@@ -299,7 +313,7 @@ def test_a_line_tells_what_a_format_cannot_hold(
     path = tmp_path / f"out{suffix}"
     imgpipe.run(files["png"], invert(), path, executor="serial")
     (line,) = [one for one in caplog.messages if "left out" in one]
-    what = "EXIF, the ICC profile, XMP, the text 'Title'" + ", the resolution" * (
+    what = "EXIF, the ICC profile, XMP, IPTC, the text 'Title'" + ", the resolution" * (
         not WITHOUT[suffix]
     )
     assert line.startswith(f"{path}: left out what ")

@@ -13,7 +13,8 @@ __all__ = ["without_previews"]
 
 _SUBDIRECTORIES = 0x014A
 _PICTURES = ((0x0201, 0x0202), (0x0111, 0x0117), (0x0144, 0x0145))  # tags of starts and sizes
-_TAGS = (_SUBDIRECTORIES, *(tag for pair in _PICTURES for tag in pair))
+_PHOTOSHOP = 0x8649  # resources, among which is a thumbnail
+_TAGS = (_SUBDIRECTORIES, _PHOTOSHOP, *(tag for pair in _PICTURES for tag in pair))
 _MOST = 16  # directories of previews
 
 _START = re.compile(rb"\xd8\xff[\xc0-\xcf\xdb\xdd\xe0-\xef\xfe]")

@@ -26,7 +26,13 @@ _COLOURS = {"gray": 1, "rgb": 3, "cmyk": 4}
 _BY_COUNT: dict[int, Colour] = {1: "gray", 3: "rgb"}
 _WHITE = "#ffffff"
 _PAINTED = {"#ffffff": "white", "#000000": "black"}
-_BLOCKS = {"exif": "EXIF", "icc": "the ICC profile", "xmp": "XMP", "geo": "the georeference"}
+_BLOCKS = {
+    "exif": "EXIF",
+    "icc": "the ICC profile",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "geo": "the georeference",
+}
 _OF_SCREENS = [density_from_dpi(dpi, dpi) for dpi in (72, 96)]
 """Resolutions that programs write where nobody chose one."""
 

@@ -28,5 +28,5 @@ FORMAT = Format(
     exact=False,
     salvages=True,
     splice=partial(respliced, others=False),
-    metadata=("exif", "icc", "xmp", "texts", "resolution"),
+    metadata=("exif", "icc", "xmp", "iptc", "texts", "resolution"),
 )

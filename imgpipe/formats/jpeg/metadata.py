@@ -13,8 +13,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from imgpipe import exif
-from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, COM, Header, Segment, segment
+from imgpipe import exif, iptc
+from imgpipe.formats.jpegs.markers import APP0, APP1, APP2, APP13, COM, Header, Segment, segment
 from imgpipe.image import Metadata, Text
 from imgpipe.metadata import density_from_dpi
 
@@ -22,6 +22,8 @@ __all__ = ["has_gain_map", "is_metadata", "metadata_segments", "read_metadata"]
 
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_HELD = (_JFIF, _EXIF, _XMP, _MORE_XMP, _ICC, _PHOTOSHOP)
 _GAIN_MAP = b"urn:iso:std:"  # ISO 21496-1
 _MOST = 65_533  # bytes of the content of a segment
 _COMMENT = "Comment"
@@ -60,13 +62,16 @@ def read_metadata(header: Header, name: str) -> Metadata:
             texts += _text(content)
     if any(each.content.startswith(_MORE_XMP) for each in header.marks):
         _log.warning("%s: left out the extended part of the XMP", name)
+    blocks = [one.content for one in header.marks if one.marker == APP13]
+    parts = [one.removeprefix(_PHOTOSHOP) for one in blocks if one.startswith(_PHOTOSHOP)]
+    found["iptc"] = iptc.of_photoshop(b"".join(parts))
     icc = _profile(header.marks, name)
     return Metadata(icc=icc, texts=tuple(texts), **found).completed(name)
 
 
 def is_metadata(mark: Segment) -> bool:
     """Whether a segment holds metadata that `Metadata` has a place for."""
-    return mark.marker == COM or mark.content.startswith((_JFIF, _EXIF, _XMP, _MORE_XMP, _ICC))
+    return mark.marker == COM or mark.content.startswith(_HELD)
 
 
 def has_gain_map(mark: Segment) -> bool:
@@ -178,6 +183,8 @@ def _entries(metadata: Metadata) -> Iterator[tuple[str, int, bytes]]:
         yield "EXIF", APP1, _EXIF + metadata.exif
     if metadata.xmp is not None:
         yield "XMP", APP1, _XMP + metadata.xmp
+    if metadata.iptc is not None:
+        yield "IPTC", APP13, _PHOTOSHOP + iptc.to_photoshop(metadata.iptc)
     for each in metadata.texts:
         text = each.text if each.keyword == _COMMENT else f"{each.keyword}: {each.text}"
         yield f"text {each.keyword!r}", COM, text.encode()

@@ -69,7 +69,7 @@ def respliced(origin: Origin, metadata: Metadata, *, others: bool = True) -> Ite
     metadata : Metadata
         The metadata that it is to have.
     others : bool
-        Whether segments stay that `metadata` has no place for, such as IPTC.
+        Whether segments stay that `metadata` has no place for.
 
     Raises
     ------

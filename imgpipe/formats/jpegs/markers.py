@@ -12,6 +12,7 @@ __all__ = [
     "APP0",
     "APP1",
     "APP2",
+    "APP13",
     "APP14",
     "COM",
     "DHT",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 SOI, EOI, SOS, DQT, DHT, DRI, DNL = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xDC
-APP0, APP1, APP2, APP14, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+APP0, APP1, APP2, APP13, APP14, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 RST0 = 0xD0
 _DAC, _JPG = 0xCC, 0xC8
 _SOF = frozenset(range(0xC0, 0xD0)) - {DHT, _DAC, _JPG}

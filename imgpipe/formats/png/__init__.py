@@ -36,5 +36,5 @@ FORMAT = Format(
     album=open_album,
     salvages=True,
     side=MAX_CHUNK,
-    metadata=("exif", "icc", "xmp", "texts", "resolution"),
+    metadata=("exif", "icc", "xmp", "iptc", "texts", "resolution"),
 )

@@ -14,6 +14,7 @@ from typing import Any
 from isal import isal_zlib
 
 from imgpipe.formats.deflate import InflateError
+from imgpipe.iptc import of_photoshop, to_photoshop
 from imgpipe.metadata import Colour, Density, Metadata, Text, density_from_metres
 
 __all__ = ["METADATA_CHUNKS", "MetadataReader", "metadata_chunks"]
@@ -22,7 +23,9 @@ _MAX_PROFILE = 16 << 20
 _MAX_TEXT = 8 << 20
 _LONG_TEXT = 1024
 _XMP = "XML:com.adobe.xmp"
+_RAW_IPTC = "Raw profile type iptc"
 _RAW_BLOCKS = {
+    _RAW_IPTC: "iptc",
     "Raw profile type exif": "exif",
     "Raw profile type APP1": "exif",
     "Raw profile type xmp": "xmp",
@@ -75,6 +78,8 @@ class MetadataReader:
             return True
         if content.startswith(_XMP_MARK):
             entry, content = "xmp", content.removeprefix(_XMP_MARK)
+        if entry == "iptc":
+            content = of_photoshop(content) or content
         if content:
             self._found.setdefault(entry, content.removeprefix(b"Exif\0\0"))
         return True
@@ -238,11 +243,21 @@ def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes,
         yield b"eXIf", m.exif
     if m.xmp is not None:
         yield from _packet_chunks(m.xmp)
-    for text in m.texts:
+    for text in _texts(m):
         try:
             yield _text_chunk(text)
         except ValueError as error:
             _log.warning("left out the text %r, which PNG cannot hold: %s", text.keyword, error)
+
+
+def _texts(m: Metadata) -> Iterator[Text]:
+    """Yield the texts, and one with the IPTC records: in digits, as programs write it."""
+    if m.iptc is not None:
+        block = to_photoshop(m.iptc)
+        digits = block.hex()
+        lines = [digits[at : at + 72] for at in range(0, len(digits), 72)]
+        yield Text(_RAW_IPTC, "\n".join(["", "iptc", f"{len(block):8}", *lines, ""]))
+    yield from m.texts
 
 
 def _display_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:

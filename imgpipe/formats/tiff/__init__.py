@@ -21,6 +21,6 @@ FORMAT = Format(
     timing=(),
     salvages=True,
     narrowed=narrowed,
-    metadata=("exif", "icc", "xmp", "geo", "resolution", "nodata"),
+    metadata=("exif", "icc", "xmp", "iptc", "geo", "resolution", "nodata"),
     pages=True,
 )

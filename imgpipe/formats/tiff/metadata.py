@@ -22,7 +22,8 @@ __all__ = ["metadata_of", "nodata_of"]
 _log = logging.getLogger(__name__)
 
 _INCH, _CENTIMETRE = 2, 3
-_XMP, _ICC, _ORIENTATION, _NODATA = 700, 34675, 274, 42113
+_LONG, _RECORD = 4, b"\x1c"
+_XMP, _ICC, _ORIENTATION, _NODATA, _IPTC = 700, 34675, 274, 42113, 33723
 _DETAIL, _GPS, _INTEROP = 34665, 34853, 40965
 _DESCRIPTION = 270
 _DESCRIBING = (
@@ -55,17 +56,30 @@ def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
     """
     orientation = page.tags.valueof(_ORIENTATION, 1)
     icc, xmp = page.tags.valueof(_ICC), page.tags.valueof(_XMP)
+    iptc = walk.fields(page.offset).get(_IPTC)
     if _SLIDES & set(page.flags):
-        xmp = None
+        xmp = iptc = None
     upright = int(orientation) if orientation in range(1, 9) else 1
     found = Metadata(
         icc=icc if isinstance(icc, bytes) and icc[36:40] == b"acsp" else None,
         exif=_exif(page, walk),
         xmp=xmp if isinstance(xmp, bytes) and xmp.strip(b"\0 ") else None,
+        iptc=_records(iptc),
         geo=_geo(page, name),
         **_density(page),
     )
     return found.completed(name, orientation=upright)
+
+
+def _records(field: Field | None) -> bytes | None:
+    """Return IPTC records, which some programs call numbers of 4 bytes, and swap them as such."""
+    if field is None or not field.data.strip(b"\0"):
+        return None
+    data = field.data
+    if field.type == _LONG and not data.startswith(_RECORD):
+        swapped = b"".join(data[at : at + 4][::-1] for at in range(0, len(data), 4))
+        data = swapped if swapped.startswith(_RECORD) else data
+    return data
 
 
 def nodata_of(page: TiffPage, name: str) -> float | None:

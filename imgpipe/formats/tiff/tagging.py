@@ -27,14 +27,15 @@ __all__ = ["NODATA", "described"]
 
 _X, _Y, _UNIT, _NO_UNIT, _INCH = 282, 283, 296, 1, 2
 _ORIENTATION, _WHITE, _PRIMARIES, _XMP, _ICC, NODATA = 274, 318, 319, 700, 34675, 42113
+_IPTC = 33723
 _GEO_KEYS = 34735
 
 # Tags of an EXIF block that describe the picture, the scene and the camera; all others of its first
 # directory are about the storage of pixels that are not these, or stand elsewhere in the metadata.
 _KEPT = frozenset(
     (
-        269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 33421, 33422, 33434, 33437, 33723,
-        34377, 34850, 34852, 34855, 36867, 37377, 37378, 37380, 37381, 37382, 37383, 37384, 37385,
+        269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 33421, 33422, 33434, 33437,
+        34850, 34852, 34855, 36867, 37377, 37378, 37380, 37381, 37382, 37383, 37384, 37385,
         37386, 37399, 40091, 40092, 40093, 40094, 40095, 18246, 18249, 50341,
     )
 )  # fmt: skip
@@ -56,8 +57,8 @@ def described(info: ImageInfo) -> Directory:
         made.tags |= {_WHITE: rationals(*x[:2]), _PRIMARIES: rationals(*x[2:])}
     if metadata.xmp is not None:
         made.tags[_XMP] = opaque(metadata.xmp, kind=BYTE)
-    if metadata.icc is not None:
-        made.tags[_ICC] = opaque(metadata.icc)
+    blocks = {_IPTC: metadata.iptc, _ICC: metadata.icc}
+    made.tags |= {code: opaque(block) for code, block in blocks.items() if block is not None}
     if metadata.geo is not None:
         for code, value in metadata.geo.tags().items():
             made.tags[code] = _geo(code, value)

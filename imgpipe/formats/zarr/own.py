@@ -25,7 +25,7 @@ OWN = "imgpipe"
 
 _METADATA = "metadata"
 _MOST = 4 << 20  # bytes of an entry: every reader of the image parses them
-_NAMES = {"icc": "ICC profile", "exif": "EXIF", "xmp": "XMP", "texts": "texts"}
+_NAMES = {"icc": "ICC profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "texts": "texts"}
 _LARGEST = 1e6  # of numbers that describe colours
 _log = logging.getLogger(__name__)
 
@@ -160,6 +160,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "icc": _profile,
     "exif": _block,
     "xmp": _block,
+    "iptc": _block,
     "geo": _geo,
     "orientation": _number(1, 8, int),
     "pixel_aspect": _numbers(2, 1, 2**31 - 1, int),
