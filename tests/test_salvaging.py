@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -388,3 +390,21 @@ def test_every_image_of_a_batch_is_salvaged_for_itself(
         path = tmp_path / CASES[name].name
         assert f"{path}: " in told(caplog)
         assert np.array_equal(np.load(f"{path}.npy"), blur()(imgpipe.read(path, salvage=True)))
+
+
+def test_parts_that_the_disk_does_not_give_are_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given = tmp_path / "a.tif", os.preadv
+
+    def preadv(file: int, buffers: Any, position: int) -> int:
+        if position <= 90_000 < position + sum(map(len, buffers)):
+            raise OSError(errno.EIO, "Input/output error")
+        return given(file, buffers, position)
+
+    by_tifffile(IMAGE, tile=(64, 64), compression="deflate")(path)
+    monkeypatch.setattr(os, "preadv", preadv)
+    with pytest.raises(CorruptError, match=r"at byte [0-9,]+: input/output error; check the disk"):
+        imgpipe.read(path)
+    imgpipe.read(path, salvage=True)
+    assert "1 of 20 tiles could not be read" in told(caplog)

@@ -230,11 +230,17 @@ def read_fully(file: BinaryIO, out: Pixels, position: int, name: str) -> None:
     Raises
     ------
     CorruptError
-        If they are not there.
+        If they are not there, or the disk does not give them.
     """
     view = out.data.cast("B")
     while view:
-        got = _read_at(file, view, position)
+        try:
+            got = _read_at(file, view, position)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise CorruptError(
+                f"{name}: cannot be read at byte {position:,}: {reason}; check the disk"
+            ) from error
         if not got:
             raise CorruptError(f"{name}: ended before its last row; get a fresh copy")
         view, position = view[got:], position + got

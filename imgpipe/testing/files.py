@@ -23,6 +23,8 @@ from imgpipe.formats.base import (
     aside_of,
     further_of,
 )
+from imgpipe.formats.ends import Reading
+from imgpipe.formats.opening import open_source
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.inmemory import read
@@ -208,6 +210,39 @@ def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
         part.write_bytes(damaged)
         _read_damaged(path, f"{part.name} of {path.name} with byte {at} changed")
         part.write_bytes(parts[part])
+
+
+def must_salvage(path: Path, cuts: list[int], flips: list[int]) -> None:
+    """Claim that what is left of a damaged file is the same however it is read, or an `InputError`.
+
+    Parameters
+    ----------
+    path, cuts, flips
+        As for `must_tell_of_damage`.
+
+    Raises
+    ------
+    AssertionError
+        If two ways to read give two images, or reading fails in another way.
+    """
+    parts = parts_of(path)
+    size = sum(map(len, parts.values()))
+    for position in (*cuts, *flips):
+        part, at = _part_at(parts, position)
+        content = parts[part]
+        changed = bytes((content[at] ^ 0x55,)) + content[at + 1 :] if position in flips else b""
+        part.write_bytes(content[:at] + changed)
+        what = f"{path.name}, damaged at byte {position:,} of {size:,}"
+        try:
+            taken_out(open_source(path, Reading(salvage=True)), what)
+        except InputError:
+            continue
+        except AssertionError:
+            raise
+        except Exception as error:
+            raise AssertionError(f"{what}: {error!r}, instead of an InputError") from error
+        finally:
+            part.write_bytes(content)
 
 
 def parts_of(path: Path) -> dict[Path, bytes]:

@@ -29,7 +29,14 @@ from imgpipe.image import ImageInfo, Pixels
 from imgpipe.inmemory import info, read, write
 from imgpipe.registry import FORMATS
 from imgpipe.running import run
-from imgpipe.testing.files import must_tell_of_damage, parts_of, put_back, put_in, taken_out
+from imgpipe.testing.files import (
+    must_salvage,
+    must_tell_of_damage,
+    parts_of,
+    put_back,
+    put_in,
+    taken_out,
+)
 from imgpipe.testing.pictures import noise, ramps
 from imgpipe.testing.suite import Suite, must, must_equal
 
@@ -175,6 +182,16 @@ class FormatSuite(Suite):
             flips = np.random.default_rng(0).integers(0, size, 40).tolist()
             if self.subject.read is not None:
                 must_tell_of_damage(path, cuts, flips)
+
+    def test_what_is_left_of_damaged_files_is_the_same_however_it_is_read(self) -> None:
+        """Cut or changed somewhere, with `salvage`: boxes, rows and the whole have equal pixels."""
+        with self._registered() as folder:
+            path = self._file(folder)
+            size = sum(map(len, parts_of(path).values()))
+            cuts = [size * part // 8 for part in (3, 5, 7)]
+            flips = np.random.default_rng(1).integers(size // 3, size, 5).tolist()
+            if self.subject.read is not None:
+                must_salvage(path, cuts, flips)
 
     def test_too_large_images_are_refused(self) -> None:
         """An image of more pixels than are allowed is a `LimitError`, before it is decoded."""

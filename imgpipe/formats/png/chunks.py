@@ -90,13 +90,13 @@ def salvaged_data(
     numbered = 4 * (wanted == b"fdAT")
     while start < end:
         file.seek(start)
-        head = file.read(8)
+        head = _there(file, 8)
         if head[4:] != wanted:
             return
         length, crc = int.from_bytes(head[:4], "big"), isal_zlib.crc32(wanted)
         for piece in _pieces(file, start + 8, length):
             crc = isal_zlib.crc32(piece, crc)
-        found = file.read(4)
+        found = _there(file, 4)
         wrong = len(found) == 4 and found != struct.pack(">I", crc)
         for piece in _pieces(file, start + 8 + numbered, length - numbered):
             yield piece, wrong
@@ -106,11 +106,19 @@ def salvaged_data(
 def _pieces(file: BinaryIO, start: int, length: int) -> Iterator[bytes]:
     """Yield the bytes from a position on, as far as they are there; the file is after them then."""
     file.seek(start)
-    while length > 0 and (piece := file.read(min(length, _PIECE))):
+    while length > 0 and (piece := _there(file, min(length, _PIECE))):
         length -= len(piece)
         yield piece
         start += len(piece)
         file.seek(start)
+
+
+def _there(file: BinaryIO, size: int) -> bytes:
+    """Return the next bytes; none if the disk does not give them."""
+    try:
+        return file.read(size)
+    except OSError:
+        return b""
 
 
 def _exactly(file: BinaryIO, size: int, name: str) -> bytes:
