@@ -6,8 +6,10 @@ import errno
 import io
 import logging
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,7 @@ from imgpipe.filters import blur
 from imgpipe.formats.base import Source
 from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.formats.tiff import reading, streams
 from imgpipe.image import Pixels
 from imgpipe.options import Options
@@ -188,8 +191,8 @@ def test_a_damaged_file_gives_the_same_pixels_and_the_same_line_however_the_work
     lines = of_input(caplog, path)
     expected = blur()(found)
     missing = set()
-    for chunk in ((37, 53), (1000, 1000)):
-        report = imgpipe.run(path, blur(), out, executor="serial", chunk=chunk, salvage=True)
+    for size in ((37, 53), (1000, 1000)):
+        report = imgpipe.run(path, blur(), out, executor="serial", chunk=size, salvage=True)
         assert np.array_equal(np.load(out), expected)
         missing.add(report.missing)
     assert len(missing) == 1
@@ -408,3 +411,35 @@ def test_parts_that_the_disk_does_not_give_are_missing(
         imgpipe.read(path)
     imgpipe.read(path, salvage=True)
     assert "1 of 20 tiles could not be read" in told(caplog)
+
+
+@pytest.mark.parametrize("name", ["interlaced.png", "inks.jpg"])
+def test_images_that_are_decoded_at_once_are_read_somehow(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / name
+    if name == "inks.jpg":
+        Image.fromarray(smooth(300, 200, 4), "CMYK").save(path, quality=95)
+    else:
+        path.write_bytes(interlaced(IMAGE))
+    clean = imgpipe.read(path).astype(int)
+    cut(0.7)(path)
+    with pytest.raises(CorruptError):
+        imgpipe.read(path)
+    found = imgpipe.read(path, salvage=True)
+    assert told(caplog) == f"{path}: the image may be wrong"
+    assert np.mean(found == clean) > 0.4
+    assert np.mean(abs(found - clean) < 40) > 0.6
+
+
+def interlaced(pixels: Pixels) -> bytes:
+    """Return a PNG file with the seven passes of Adam7."""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    rows = b"".join(
+        b"\0" + line.tobytes()
+        for y, x, down, across in [*passes, (1, 0, 2, 1)]
+        for line in pixels[y::down, x::across]
+    )
+    head = struct.pack(">IIBBBBB", *pixels.shape[1::-1], 8, 2, 0, 0, 1)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return SIGNATURE + b"".join(chunk(kind, content) for kind, content in parts)

@@ -59,9 +59,10 @@ def salvaged(source: Source, blank: float | None, page: int | None = None) -> So
     if source.access == "sequential":
         return SalvagedRows(source, Losses(name, info, (1, 0), blank), blank)
     if source.access == "whole":
-        if page is None:
+        if page is None and not hasattr(source, "salvage_into"):
             return source
-        return SalvagedWhole(source, Losses(name, info, info.shape[:2], blank), blank)
+        losses = Losses(name, info, info.shape[:2], blank)
+        return SalvagedWhole(source, losses, blank, page is not None)
     if grain == _NO_PARTS:
         return source
     tiles = cast(Tiles, source)
@@ -236,18 +237,48 @@ class _Position:
             self._rows.close()
 
 
+@dataclass(frozen=True, eq=False)
 class SalvagedWhole(_Salvaged[WholeSource]):
-    """A frame that is decoded at once, or missing."""
+    """An image that is decoded at once: rightly, somehow, or not at all.
+
+    Attributes
+    ----------
+    is_frame : bool
+        Whether it is a frame, which may be missing.
+    """
 
     access: ClassVar[Literal["whole"]] = "whole"
+    is_frame: bool
+
+    @property
+    def decode_bytes(self) -> int:
+        """Memory beside the output: that of the source, and the pixels of another decoder."""
+        return self.source.decode_bytes + self.source.info.nbytes
 
     def decode_into(self, out: Pixels, check: Check = lambda: None) -> None:
-        """Fill `out` with the whole frame."""
+        """Fill `out` with the whole image."""
         try:
             self.source.decode_into(out, check)
         except CorruptError as error:
+            if self._decode_somehow(out):
+                _told(partial(self.losses.doubt, 0), error)
+                return
+            if not self.is_frame:
+                raise
             _told(partial(self.losses.lose, 0), error)
             emptied(out, self.info, self.blank)
+
+    def _decode_somehow(self, out: Pixels) -> bool:
+        """Fill `out` as far as a decoder that does not mind damage can."""
+        somehow = getattr(self.source, "salvage_into", None)
+        if somehow is None:
+            return False
+        emptied(out, self.info, self.blank)
+        try:
+            somehow(out)
+        except CorruptError:
+            return False
+        return True
 
 
 def _told(mark: Callable[[], None], error: CorruptError) -> None:

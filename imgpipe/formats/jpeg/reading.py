@@ -14,7 +14,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Source
-from imgpipe.formats.decoded import content_of
+from imgpipe.formats.decoded import content_of, decoded, fill
 from imgpipe.formats.jpeg.groups import in_groups
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
@@ -156,3 +156,18 @@ class WholeSource:
         if self.inverted:
             np.invert(out, out=out)
         check()
+
+    def salvage_into(self, out: Pixels) -> None:
+        """Fill `out` with what the decoder makes of a damaged file.
+
+        Raises
+        ------
+        CorruptError
+            If it makes nothing.
+        """
+        from imagecodecs import jpeg8_decode  # noqa: PLC0415 - rarely needed
+
+        data = content_of(self.origin)
+        decoded(lambda: fill(out, jpeg8_decode(data)), self.name)
+        if self.inverted:
+            np.invert(out, out=out)

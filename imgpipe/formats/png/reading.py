@@ -139,6 +139,36 @@ class InterlacedSource:
         """
         decoded_into(self.origin, self.header, self.told, out, check)
 
+    def salvage_into(self, out: Pixels) -> None:
+        """Fill `out` with the passes that are there; pixels of others are like those beside them.
+
+        Raises
+        ------
+        CorruptError
+            If not a row is there.
+        """
+        rows, line = PngRows(self.origin, self.header, self.told, salvage=True), 0
+        try:
+            for index, (down, across) in enumerate(self.header.passes()):
+                rows.start_pass(index)
+                for y in range(down.start, down.stop, down.step):
+                    pixels = np.empty_like(out[y : y + 1, across])
+                    rows.read_into(pixels)
+                    _spread(out, pixels[0], y, down, across)
+                    line += 1
+        except CorruptError:
+            if not line:
+                raise
+        finally:
+            rows.close()
+
+
+def _spread(out: Pixels, pixels: Pixels, y: int, down: slice, across: slice) -> None:
+    """Put a row of a pass into the image, and where later passes will put theirs beside it."""
+    for x in range(across.start, across.step):
+        there = out[y : y + down.step - down.start, x :: across.step]
+        there[...] = pixels[: there.shape[1]]
+
 
 def decoded_into(origin: Origin, header: Header, told: set[str], out: Pixels, check: Check) -> None:
     """Fill `out` with all the pixels that `header` is about.
