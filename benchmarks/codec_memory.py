@@ -1,9 +1,10 @@
-"""Memory of codecs that take the whole image, beside its pixels: measured, and declared.
+"""Memory of codecs of whole images and of tiles, beside the pixels: measured, and declared.
 
     python benchmarks/codec_memory.py [NAME ...] [--megapixels 4]
 
 Each case runs in a process of its own, once with a photograph and once with noise, and the larger
-growth of its resident memory counts. The pixels themselves do not, but the file does.
+growth of its resident memory counts. The pixels themselves do not, but the file does. Where files
+have tiles, one tile or shard is encoded and decoded.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from imgpipe.formats.choosing import loaded
-from imgpipe.formats.declaration import Format, Layout
+from imgpipe.formats.declaration import RGB, Format, Layout
 from imgpipe.formats.fitting import fitted
+from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
 from imgpipe.formats.target import MemoryTarget
+from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.inmemory import write
 from imgpipe.testing.pictures import noise
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -34,11 +38,25 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "qoi": [{}],
 }
 
+TILED: dict[str, list[dict[str, Any]]] = {
+    "jpeg2000": [
+        {"tile": 512}, {"tile": 1024}, {"tile": 2048}, {"tile": 512, "ht": True},
+        {"tile": 2048, "ht": True}, {"tile": 512, "quality": 45}, {"tile": 2048, "quality": 45},
+        {"tile": 2048, "alone": True},
+    ],
+    "zarr": [
+        {}, {"compression": "zstd:9"}, {"compression": "zstd:22"}, {"compression": "blosc"},
+        {"compression": "blosc:9"}, {"compression": "gzip"}, {"compression": "none"},
+        {"tile": 4096}, {"tile": 2048, "compression": "zstd:15"}, {"shard": 4096},
+        {"shard": 4096, "compression": "none"},
+    ],
+}  # fmt: skip
+
 
 def main() -> None:
     """Measure what was asked for, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(OPTIONS))
+    parser.add_argument("names", nargs="*", default=[*OPTIONS, *TILED])
     parser.add_argument("--megapixels", type=float, default=4)
     parser.add_argument("--case", nargs=6)
     args = parser.parse_args()
@@ -49,9 +67,10 @@ def main() -> None:
     print(f"{'':62}{'bytes a pixel: measured (declared)':>36}")
     for name in args.names:
         form = loaded(name)
-        for options, dtype, layout in itertools.product(
-            OPTIONS[name], form.dtypes or (), form.layouts or ()
-        ):
+        types, layouts = form.dtypes or ("uint8", "float32"), form.layouts or (RGB,)
+        if name in TILED:
+            layouts = (RGB,)
+        for options, dtype, layout in itertools.product({**OPTIONS, **TILED}[name], types, layouts):
             found = [
                 measured(name, repr(options), dtype, repr(layout), kind, args.megapixels)
                 for kind in ("photo", "noise")
@@ -68,8 +87,8 @@ def measured(
     name: str, options: str, dtype: str, layout: str, kind: str, megapixels: float
 ) -> list[float]:
     """Return the bytes a pixel of encoder and decoder, measured and declared."""
-    with tempfile.NamedTemporaryFile() as file:
-        rest = [name, options, dtype, f"{layout}/{kind}", file.name]
+    with tempfile.TemporaryDirectory() as folder:
+        rest = [name, options, dtype, f"{layout}/{kind}", f"{folder}/file"]
         words = [ran("encode", rest, megapixels), ran("decode", rest, megapixels)]
     return [float(word) for line in words for word in line.split()]
 
@@ -85,9 +104,12 @@ def one(what: str, name: str, options: str, dtype: str, rest: str, path: str, mo
     layout, kind = rest.split("/")
     form, chosen = loaded(name), eval(layout, {"Layout": Layout})
     given = eval(options)
-    side = int((most * 1e6) ** 0.5)
+    side = given.get("shard", given.get("tile", 512)) if name in TILED else int((most * 1e6) ** 0.5)
     shape = side, side, chosen.channels
     info = ImageInfo(*shape, np.dtype(dtype), chosen.alpha, chosen.colour)
+    if name in TILED:
+        print(*tile(what, form, picture(shape, dtype, kind), given, path))
+        return
     if what == "encode":
         pixels = picture(shape, dtype, kind)
         warm(form, info, given)
@@ -105,6 +127,39 @@ def one(what: str, name: str, options: str, dtype: str, rest: str, path: str, mo
         source.decode_into(out)
         grown, declared = peak() - before, source.decode_bytes
     print(grown / info.pixels, declared / info.pixels)
+
+
+def tile(what: str, form: Format, pixels: Pixels, options: dict[str, Any], path: str) -> Any:
+    """Return growth and declared memory of a tile for a pixel, with those of the library.
+
+    The image is two tiles, or one that is `alone`.
+    """
+    height, width, channels = pixels.shape
+    options, where = dict(options), f"{path}{form.suffixes[0]}"
+    count = 1 if options.pop("alone", False) else 2
+    if what == "encode":
+        info = ImageInfo(height, count * width, channels, pixels.dtype, None, "rgb")
+        sink: Any = open_sink(where, info, options)
+        before = reset()
+        if sink.kind == "ordered":
+            sink.encoder.encode(pixels, None)
+            declared = sink.encoder.work_bytes + sink.encoder.bound(height) // count
+        else:
+            sink.placer.place(Box(0, 0, height, width), pixels)
+            declared = sink.place_bytes
+        grown = peak() - before
+        sink.abort()
+        write(np.concatenate([pixels] * count, axis=1), where, save=options)
+        return grown / pixels[..., 0].size, declared / pixels[..., 0].size
+    source: Any = open_source(where)
+    rows, columns = source.grain if source.access == "random" else source.info.shape[:2]
+    out = np.ones((rows, columns, channels), pixels.dtype)
+    before = reset()
+    if source.access == "random":
+        source.tile_into(0, 0, out)
+    else:
+        source.decode_into(out)
+    return (peak() - before) / (rows * columns), source.decode_bytes / (rows * columns)
 
 
 def encoder(form: Format, info: ImageInfo, options: dict[str, Any]) -> Any:

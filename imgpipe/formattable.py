@@ -28,7 +28,7 @@ class OptionHelp(NamedTuple):
 class Member(NamedTuple):
     """The place of a member, its summary of one line, and the marks of a format.
 
-    The last seven are of formats alone; `imgpipe.formats.declaration.Format` explains them.
+    The last eight are of formats alone; `imgpipe.formats.declaration.Format` explains them.
     Of a format that another package adds they are not known before it is loaded.
     """
 
@@ -41,6 +41,7 @@ class Member(NamedTuple):
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
+    read_only: bool = False
     options: tuple[OptionHelp, ...] = ()
 
 
@@ -307,5 +308,6 @@ FORMAT_TABLE = {
         ),
         needs=("pillow_heif",),
         extra="imgpipe[heif]",
+        read_only=True,
     ),
 }

@@ -77,7 +77,7 @@ def test_the_longest_suffix_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     known(monkeypatch, ome=longer)
     assert format_for("a.OME.PNG").name == "NPY"
     assert format_for("a.PNG").name == "PNG"
-    with pytest.raises(UsageError, match=r"has no suffix for its format; .* .png or .*.npy"):
+    with pytest.raises(UsageError, match=r"has no suffix for its format; .* \.png, .* or \.ome\.png"):
         format_for(".png")
 
 
@@ -93,6 +93,16 @@ def test_one_module_is_loaded(suffix: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, tmp_path / f"a.{suffix}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"imgpipe.formats.{suffix}\n"
+
+
+def test_an_unknown_suffix_is_answered_by_one_suffix_of_each_format(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        imgpipe.write(np.zeros((2, 2), np.uint8), tmp_path / "a.xyz")
+    told = str(caught.value)
+    assert "no format has the suffix '.xyz'; the output must end in .png, .jpg, " in told
+    assert told.endswith(".gif or .qoi, or another suffix that `imgpipe formats` lists")
+    assert ".heic" not in told  # which is only read
+    assert ".jpeg" not in told
 
 
 @pytest.mark.parametrize("options", [{"executor": "serial"}, {"workers": 2}])

@@ -23,7 +23,7 @@ from imgpipe.registry import FORMATS
 @pytest.mark.parametrize("name", FORMATS.built_in)
 def test_the_table_says_what_the_format_declares(name: str) -> None:
     known, declared = FORMATS.built_in[name], loaded(name)
-    for what in ("name", "suffixes", "magic", "marks", "needs", "extra"):
+    for what in ("name", "suffixes", "magic", "marks", "needs", "extra", "read_only"):
         assert getattr(known, what) == getattr(declared, what)
     assert known.options == tuple(map(help_of, declared.options))
     assert known.summary.endswith(".")
@@ -36,6 +36,8 @@ def test_every_format_declares_what_others_need(name: str) -> None:
     assert all(suffix.startswith(".") and suffix.islower() for suffix in declared.suffixes)
     assert all(option.text for option in declared.options), "every option has a line of help"
     assert not any(option.required for option in declared.options)
+    if declared.unless:  # the option that makes a file lossy or lossless exists
+        assert declared.unless.split()[0] in {f"--{option.name}" for option in declared.options}
 
 
 def write(

@@ -181,6 +181,9 @@ def test_every_option_is_in_the_list_of_formats(capsys: pytest.CaptureFixture[st
     assert "uint8, uint16; gray, gray and alpha, RGB, RGB and alpha" in " ".join(listed.split())
     assert execute(["formats", "npy"]) == 0
     assert "PNG" not in capsys.readouterr().out
+    for name, says in (("webp", "lossy, or lossless with --lossless"), ("heif", "read only")):
+        assert execute(["formats", name]) == 0
+        assert says in " ".join(capsys.readouterr().out.split())
     assert execute(["formats", "nothing"]) == 2
     assert "'nothing' is none of png, " in capsys.readouterr().err
 

@@ -62,12 +62,14 @@ def _rows(one: Format) -> Iterator[tuple[str, str]]:
 def _said(one: Format) -> Iterator[str]:
     if one.read is None or one.write is None:
         yield "written only" if one.read is None else "read only"
-    yield ", ".join(one.dtypes) if one.dtypes is not None else "all types of values"
-    if one.layouts is not None:
-        yield ", ".join(map(str, one.layouts))
-    else:
-        yield "any channels" if one.says_alpha else "any channels, alpha not declared"
-    yield "lossless" if one.exact else "lossy"
+    if one.write is not None:
+        yield ", ".join(one.dtypes) if one.dtypes is not None else "all types of values"
+        if one.layouts is not None:
+            yield ", ".join(map(str, one.layouts))
+        else:
+            yield "any channels" if one.says_alpha else "any channels, alpha not declared"
+        usual, other = ("lossless", "lossy") if one.exact else ("lossy", "lossless")
+        yield f"{usual}, or {other} with {one.unless}" if one.unless else usual
     if one.frames != 1:
         yield "any number of frames" if one.frames is None else f"up to {one.frames} frames"
 

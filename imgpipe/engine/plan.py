@@ -355,7 +355,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     source, stages, sink = route.source, route.stages, route.sink
     tiler, encoding, measuring = shapes.tiler, shapes.encoding, shapes.measuring
     window = min(window, max(len(tiler), len(encoding or ())))
-    payload = unit_bytes = 0
+    payload, unit_bytes = 0, getattr(sink, "place_bytes", 0)
     if sink.kind == "ordered":
         payload, unit_bytes = encoded_bytes(sink, encoding or tiler)
         unit_bytes += sink.encoder.work_bytes

@@ -302,7 +302,10 @@ class PlacedSink(Protocol):
 
     @property
     def seal_bytes(self) -> int:
-        """Memory that `Placer.seal` needs, in bytes; 0 is usual."""
+        """Memory that `Placer.seal` needs, in bytes; 0 is usual.
+
+        A sink whose `Placer.place` needs memory beside the pixels says so by `place_bytes`.
+        """
 
     def commit(self) -> int:
         """Publish the finished file and return its size in bytes."""

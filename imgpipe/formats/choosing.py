@@ -111,9 +111,10 @@ def format_for(name: str) -> Format:
         return loaded(FOR_DEVICES)
     what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
     every: list[Member | Format] = [*FORMATS.built_in.values(), *_added([])]
-    known = [suffix for one in every for suffix in one.suffixes]
+    *known, last = [one.suffixes[0] for one in every if one.suffixes and not one.read_only]
     raise UsageError(
-        f"{name}: {what}; the output must end in {' or '.join(known)}{_besides(broken)}"
+        f"{name}: {what}; the output must end in {', '.join(known)} or {last}, or another suffix "
+        f"that `imgpipe formats` lists{_besides(broken)}"
     )
 
 

@@ -81,7 +81,9 @@ class Format:
     says_alpha : bool
         Whether a file says which channel is alpha.
     exact : bool
-        Whether reading gives the written pixels, to the bit.
+        Whether reading gives the written pixels, to the bit, with the usual options.
+    unless : str
+        The option with which it is the other way round, such as ``--quality``; empty if none.
     frames : int or None
         The most images that imgpipe reads from and writes to one file; None for no limit.
     contents : callable or None
@@ -127,6 +129,7 @@ class Format:
     layouts: tuple[Layout, ...] | None = None
     says_alpha: bool = True
     exact: bool = True
+    unless: str = ""
     frames: int | None = 1
     contents: Callable[[Origin], Contents] | None = None
     album: Callable[..., Album] | None = None
@@ -140,6 +143,11 @@ class Format:
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it cannot be written."""
+        return self.write is None
 
     @cached_property
     def options(self) -> tuple[Parameter, ...]:

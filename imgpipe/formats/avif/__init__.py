@@ -28,6 +28,7 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(RGB, GRAY, RGBA),
     exact=False,
+    unless="--lossless",
     frames=None,
     contents=contents,
     album=open_album,

@@ -21,6 +21,7 @@ FORMAT = Format(
     open_sink,
     dtypes=("uint8", "uint16"),
     layouts=(RGB, RGBA, GRAY, GRAY_ALPHA),
+    unless="--quality",
     salvages=True,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

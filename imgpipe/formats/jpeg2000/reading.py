@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from typing import Any, BinaryIO, ClassVar, Literal
@@ -22,8 +23,8 @@ from imgpipe.records import dataclass
 
 __all__ = ["TiledSource", "open_source"]
 
-_SAMPLE_BYTES = 12  # of the decoder
-_LIBRARY_BYTES = 8 << 20
+_SAMPLE_BYTES = 5  # of the decoder, measured by benchmarks/codec_memory.py jpeg2000
+_LIBRARY_BYTES = 4 << 20
 _SIGNED = 128
 _EACH = (1, 1)  # steps of a component with a value for each pixel
 _SUBSAMPLED = ((_EACH, (2, 2), (2, 2)), (_EACH, (2, 1), (2, 1)))  # luma and chroma
@@ -53,7 +54,9 @@ def open_source(
             raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
     anywhere = origin.reference
     if parts is None or anywhere is None:
-        return DecodedSource(info, origin, _Decoder(container, info.shape), size)
+        return DecodedSource(
+            info, origin, _Decoder(container, info.shape, info.dtype.itemsize), size
+        )
     return TiledSource(info, anywhere, header, parts, container._replace(metadata=Metadata()))
 
 
@@ -122,13 +125,14 @@ class _Decoder:
 
     container: Container
     shape: tuple[int, int, int]
+    itemsize: int
 
     @property
     def work_bytes(self) -> int:
-        """Memory of the decoder and of the copy of the codestream."""
-        height, width, channels = self.shape
+        """Memory of the decoder, of the pixels that it returns, and of copies of the codestream."""
         coded = self.container.end - self.container.start
-        return _LIBRARY_BYTES + height * width * channels * _SAMPLE_BYTES + coded
+        sample = _SAMPLE_BYTES + self.itemsize
+        return _LIBRARY_BYTES + math.prod(self.shape) * sample + 2 * coded
 
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""
@@ -175,7 +179,7 @@ class TiledSource:
         rows, columns = self.grain
         samples = rows * (columns or self.info.width) * self.info.channels
         decoding = samples * (_SAMPLE_BYTES + 2 * self.info.dtype.itemsize)
-        return _LIBRARY_BYTES + decoding + 2 * self.parts.largest + 24 * len(self.parts.tiles)
+        return _LIBRARY_BYTES + decoding + 3 * self.parts.largest + 24 * len(self.parts.tiles)
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`.

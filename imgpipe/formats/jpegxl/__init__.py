@@ -20,6 +20,7 @@ FORMAT = Format(
     open_sink,
     dtypes=("uint8", "uint16", "float32"),
     layouts=(RGB, GRAY, GRAY_ALPHA, RGBA),
+    unless="--quality",
     side=(1 << 30) - 1,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

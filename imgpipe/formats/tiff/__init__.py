@@ -15,6 +15,7 @@ FORMAT = Format(
     (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     open_source,
     open_sink,
+    unless="--compression jpeg",
     frames=None,
     contents=contents,
     album=album,

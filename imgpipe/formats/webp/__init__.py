@@ -17,6 +17,7 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(RGB, RGBA),
     exact=False,
+    unless="--lossless",
     frames=None,
     contents=contents,
     album=open_album,

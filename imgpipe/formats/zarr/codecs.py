@@ -11,7 +11,7 @@ from isal import isal_zlib
 from imgpipe.formats.compression import Compression
 from imgpipe.image import Pixels
 
-__all__ = ["CODEC_ERRORS", "Coding", "declared", "packed"]
+__all__ = ["CODEC_ERRORS", "Coding", "declared", "packed", "packing_bytes"]
 
 CODEC_ERRORS: tuple[type[Exception], ...] = (ValueError, RuntimeError, TypeError, isal_zlib.error)  # type: ignore[assignment]
 """Errors of codecs about damaged data."""
@@ -20,6 +20,10 @@ _GZIP = 31  # bits of the window of zlib, with the header of gzip
 _OWN = ("zstd", "gzip", "blosc")
 _BLOSC_HEADER = 16
 _SURPLUS_BYTES = 1 << 16
+_GZIP_BYTES, _BLOSC_BYTES = 1 << 20, 24 << 20
+_ZSTD_TABLES = ((3, 2 << 20), (6, 4 << 20), (12, 32 << 20), (19, 80 << 20), (22, 640 << 20))
+"""Levels, up to the first number, and the most bytes of their tables."""
+_ZSTD_SHARE = 16  # bytes of a table for a byte of pixels, at the most
 
 
 class Coding(NamedTuple):
@@ -108,6 +112,23 @@ def packed(pixels: Pixels, compression: Compression) -> Any:
         shuffle="shuffle" if pixels.itemsize > 1 else "noshuffle",
         numthreads=1,
     )
+
+
+def packing_bytes(compression: Compression, size: int) -> int:
+    """Return the memory that `packed` needs for `size` bytes, the result included, in bytes.
+
+    Measured by ``benchmarks/codec_memory.py zarr``.
+    """
+    method, effort = compression
+    if method == "none":
+        return 0
+    tables = _GZIP_BYTES
+    if method == "blosc":
+        tables = _BLOSC_BYTES
+    elif method == "zstd":
+        most = next(most for last, most in _ZSTD_TABLES if (effort or 0) <= last)
+        tables = min(_ZSTD_SHARE * size, most)
+    return 3 * size + tables
 
 
 def declared(compression: Compression, itemsize: int) -> list[dict[str, Any]]:

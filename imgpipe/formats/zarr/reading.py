@@ -32,7 +32,7 @@ from imgpipe.records import dataclass
 
 __all__ = ["ZarrSource", "contents", "open_source"]
 
-_LIBRARY_BYTES = 8 << 20
+_LIBRARY_BYTES = 4 << 20
 _ZARR_BYTES = 48 << 20
 _LARGE_BYTES = 4 << 20
 _MICROMETRES_PER_INCH = 25400

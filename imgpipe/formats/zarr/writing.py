@@ -15,7 +15,7 @@ from imgpipe.formats.compression import Compression, Method, one_of
 from imgpipe.formats.folder import FolderPlace, FolderTarget
 from imgpipe.formats.levels import Reducer, levels_of
 from imgpipe.formats.scratch import Scratch
-from imgpipe.formats.zarr.codecs import declared, packed
+from imgpipe.formats.zarr.codecs import declared, packed, packing_bytes
 from imgpipe.formats.zarr.ome import group_of
 from imgpipe.formats.zarr.shards import CODEC, index_of
 from imgpipe.geometry import Box
@@ -26,6 +26,7 @@ from imgpipe.records import dataclass
 __all__ = ["ChunkPlacer", "Chunks", "ZarrSink", "open_sink"]
 
 _STEP, _MOST = 16, 8192  # pixels of the side of a chunk or shard
+_LIBRARY_BYTES = 4 << 20
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 DEFAULT_COMPRESSION = Compression("zstd", 1)
 
@@ -139,6 +140,13 @@ class Chunks:
         return self.shard or self.tile
 
     @property
+    def place_bytes(self) -> int:
+        """Memory that the files of a box need beside its pixels, in bytes."""
+        chunk = self.tile**2 * self.dtype.itemsize
+        shard = 2 * self.side**2 * self.dtype.itemsize if self.shard else 0
+        return _LIBRARY_BYTES + chunk + packing_bytes(self.compression, chunk) + shard
+
+    @property
     def declaration(self) -> dict[str, Any]:
         """The content of ``zarr.json``."""
         height, width, channels = self.shape
@@ -239,6 +247,7 @@ class ZarrSink:
     def __init__(self, building: Building, level: int = 0) -> None:
         self.info, chunks = building.infos[level], building.levels[level]
         self.unit = chunks.side, chunks.side
+        self.place_bytes = chunks.place_bytes
         scratches = building.scratches
         aside = Reducer(self.info, scratches[level].placer) if level < len(scratches) else None
         self.placer = ChunkPlacer(building.target.place(), chunks, aside)
