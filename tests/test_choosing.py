@@ -77,7 +77,9 @@ def test_the_longest_suffix_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     known(monkeypatch, ome=longer)
     assert format_for("a.OME.PNG").name == "NPY"
     assert format_for("a.PNG").name == "PNG"
-    with pytest.raises(UsageError, match=r"has no suffix for its format; .* \.png, .* or \.ome\.png"):
+    with pytest.raises(
+        UsageError, match=r"has no suffix for its format; .* \.png, .* or \.ome\.png"
+    ):
         format_for(".png")
 
 
