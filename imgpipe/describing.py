@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
 from imgpipe.chains.stages import seen
+from imgpipe.errors import InputError
 from imgpipe.formats.base import Source
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading
@@ -19,6 +22,8 @@ from imgpipe.records import dataclass
 
 __all__ = ["Description", "describe"]
 
+_MOST_PAGES = 1000  # of which the headers are read
+_MOST_RUNS = 8  # of pages that are alike, in words
 _NAMES = {
     "icc": "ICC profile",
     "exif": "EXIF",
@@ -56,6 +61,9 @@ class Description:
         The image, upright.
     contents : Contents
         Its frames, levels and other pictures.
+    pages : tuple of (ImageInfo or None)
+        The frames of a file without timing, upright; None for one that cannot be read, and nothing
+        for those after the first thousand. Frames of an animation are alike.
     access : {"random", "sequential", "whole"}
         How imgpipe reads it.
     grain : (int, int)
@@ -73,6 +81,7 @@ class Description:
     files: int | None
     info: ImageInfo
     contents: Contents
+    pages: tuple[ImageInfo | None, ...]
     access: str
     grain: tuple[int, int]
     decode_bytes: int
@@ -110,6 +119,7 @@ class Description:
             "nodata": info.nodata,
             "blocks": None if self.grain[0] == 1 else list(self.grain),
             "frames": contents.frames,
+            "pages": [None if page is None else _size(page) for page in self.pages],
             "seconds": None if timing is None else list(timing.seconds),
             "loop": None if timing is None else timing.loop,
             "levels": [list(level) for level in contents.levels],
@@ -134,7 +144,7 @@ class Description:
             "no data": "" if info.nodata is None else f"{info.nodata:g}",
             "blocks": self.blocks,
             **{key: text for key, text in self.details.items() if key != "because"},
-            "frames": _frames(contents),
+            "frames": _frames(contents) + _kinds(self.pages),
             "levels": ", ".join(f"{columns} x {rows}" for rows, columns in contents.levels[1:]),
             "others": ", ".join(contents.associated),
             "metadata": ", ".join(f"{key} {text}" for key, text in _listed(info.metadata)),
@@ -166,6 +176,17 @@ def describe(src: SourceLike, *, salvage: bool = False) -> Description:
     return _described(origin, found, source, contents)
 
 
+def _pages(origin: Origin, contents: Contents) -> Iterator[ImageInfo | None]:
+    """Yield the frames of a file without timing."""
+    if contents.frames == 1 or contents.timing is not None:
+        return
+    for page in range(min(contents.frames, _MOST_PAGES)):
+        try:
+            yield seen(open_source(origin, Reading(page=page)).info)
+        except InputError:
+            yield None
+
+
 def _described(origin: Origin, format: Format, source: Source, contents: Contents) -> Description:
     files = None
     if isinstance(origin, FolderOrigin):
@@ -180,6 +201,7 @@ def _described(origin: Origin, format: Format, source: Source, contents: Content
         files=files,
         info=seen(source.info),
         contents=contents,
+        pages=tuple(_pages(origin, contents)),
         access=source.access,
         grain=getattr(source, "stored_tile", source.grain),
         decode_bytes=source.decode_bytes,
@@ -201,6 +223,30 @@ def _frames(contents: Contents) -> str:
     seconds = sum(contents.timing.seconds)
     times = {0: "for ever", 1: "once"}.get(contents.timing.loop, f"{contents.timing.loop} times")
     return f"{contents.frames} in {seconds:g} s, shown {times}"
+
+
+def _kinds(pages: tuple[ImageInfo | None, ...]) -> str:
+    """Return in words which pages have which size and type, if they differ."""
+    known = [None if page is None else tuple(_size(page).values()) for page in pages]
+    runs = [(kind, len(list(same))) for kind, same in itertools.groupby(known)]
+    if len(runs) < 2:
+        return ""
+    told, first = list[str](), 0
+    for kind, count in runs[:_MOST_RUNS]:
+        numbers = f"{first}" if count == 1 else f"{first} to {first + count - 1}"
+        each = "damaged" if kind is None else "{} x {}, {} x {}".format(*kind)
+        told.append(f"{numbers}: {each}")
+        first += count
+    return f" ({'; '.join(told)}{'; and others' * (len(runs) > _MOST_RUNS)})"
+
+
+def _size(info: ImageInfo) -> dict[str, Any]:
+    return {
+        "width": info.width,
+        "height": info.height,
+        "channels": info.channels,
+        "dtype": str(info.dtype),
+    }
 
 
 def _listed(metadata: Metadata) -> list[tuple[str, str]]:

@@ -122,7 +122,7 @@ def test_what_is_damaged_or_too_large_is_refused() -> None:
             open_source(MemoryOrigin(content[:size], "a.avif"))
     with pytest.raises(LimitError):
         open_source(MemoryOrigin(content), 100)
-    with pytest.raises(UsageError, match="there is no frame 1"):
+    with pytest.raises(UsageError, match="has no page 1, only page 0; leave out --page"):
         open_source(MemoryOrigin(content), None, 1)
 
 

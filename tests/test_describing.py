@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import imgpipe
@@ -79,3 +80,16 @@ def test_one_file_that_fails_does_not_hide_the_others(
     told = capsys.readouterr()
     assert "400 x 300" in told.out
     assert len(told.err.splitlines()) == 2
+
+
+def test_it_says_size_and_type_of_pages_that_differ(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as out:
+        for page in (PIXELS, PIXELS, np.zeros((20, 30), np.uint16)):
+            out.write(page, compression="deflate")
+    found = describe(path)
+    kinds = "0 to 1: 400 x 300, 3 x uint8; 2: 30 x 20, 1 x uint16"
+    assert f"frames:      3 ({kinds})" in str(found)
+    pages = found.as_dict()["pages"]
+    assert pages[1] == {"width": 400, "height": 300, "channels": 3, "dtype": "uint8"}
+    assert [page["dtype"] for page in pages] == ["uint8", "uint8", "uint16"]

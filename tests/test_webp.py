@@ -134,7 +134,7 @@ def test_metadata_of_an_animation_is_that_of_its_first_frame() -> None:
 def test_there_is_no_frame_after_the_last() -> None:
     content = written(FORMAT, noise((9, 14, 3), "uint8"))
     assert contents_of(FORMAT, content) == Contents()
-    with pytest.raises(UsageError, match="there is no frame 1 of level 0; it has 1"):
+    with pytest.raises(UsageError, match="has no page 1, only page 0; leave out --page"):
         open_source(MemoryOrigin(content, "a.webp"), None, 1)
 
 

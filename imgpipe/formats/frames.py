@@ -10,7 +10,7 @@ from imgpipe.formats.base import Sink
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Album", "Contents", "Timing", "must_be_alike", "must_have_frame"]
+__all__ = ["Album", "Contents", "Timing", "must_be_alike", "must_have", "must_have_frame"]
 
 USUAL_SECONDS = 0.1
 """Seconds of a frame, where nothing is said."""
@@ -102,5 +102,21 @@ def must_have_frame(page: int, level: int, frames: int, name: str) -> None:
     UsageError
         If there is none.
     """
-    if page >= frames or level:
-        raise UsageError(f"{name}: there is no frame {page} of level {level}; it has {frames}")
+    must_have("page", page, frames, name)
+    must_have("level", level, 1, name)
+
+
+def must_have(noun: str, number: int, count: int, name: str) -> None:
+    """Refuse a page or a level beyond those that a file has.
+
+    Raises
+    ------
+    UsageError
+        If there is no such one.
+    """
+    if 0 <= number < count:
+        return
+    has = f"{noun}s 0 to {count - 1}; choose one of these by"
+    if count == 1:
+        has = f"only {noun} 0; leave out"
+    raise UsageError(f"{name}: has no {noun} {number}, {has} --{noun} ({noun}= in Python)")

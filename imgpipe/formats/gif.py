@@ -120,7 +120,7 @@ class Encoder:
         if hidden is not None:
             colours[hidden] = 0
         picture = _reduced(np.ascontiguousarray(colours), _COLOURS - (hidden is not None))
-        options = {"interlace": 0}
+        options: dict[str, Any] = {"interlace": 0}
         if hidden is not None:
             indices = np.array(picture)
             indices[hidden] = _COLOURS - 1
@@ -128,6 +128,8 @@ class Encoder:
             picture = Image.fromarray(indices)
             picture.putpalette(palette + [0] * (3 * _COLOURS - len(palette)))
             options["transparency"] = _COLOURS - 1
+            if not hidden.any():  # or Pillow would leave it out, and players clear to a colour then
+                options["optimize"] = False
         picture.save(out, "GIF", **options)
         return out.getbuffer()
 

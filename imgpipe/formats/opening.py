@@ -24,7 +24,7 @@ from imgpipe.formats.choosing import (
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.frames import Album, Contents, Timing
+from imgpipe.formats.frames import Album, Contents, Timing, must_have_frame
 from imgpipe.formats.guarding import guarded, guards
 from imgpipe.formats.origin import (
     FileOrigin,
@@ -81,12 +81,8 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
     which = {}
     if chosen.contents is not None:
         which = {"page": reading.page or 0, "level": reading.level}
-    elif reading.page or reading.level:
-        noun, number = ("page", reading.page) if reading.page else ("level", reading.level)
-        raise UsageError(
-            f"{origin.name}: has no {noun} {number}, only {noun} 0: imgpipe reads one image of a "
-            f"{chosen.name} file; leave out --{noun} ({noun}= in Python)"
-        )
+    else:
+        must_have_frame(reading.page or 0, reading.level, 1, origin.name)
     alpha = () if chosen.says_alpha else (reading.alpha,)
     if reading.salvage:
         origin = _anywhere(origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imgpipe.errors import UsageError
+from imgpipe.formats.frames import must_have_frame
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.canvas import DrawnSource, stands_alone
 from imgpipe.formats.png.film import film_of, missing, must_be_possible
@@ -51,12 +51,7 @@ def open_source(
         If there is no such frame.
     """
     header = read_header(origin, max_pixels, salvage=salvage)
-    if page >= header.frames or level:
-        noun, number = ("level", level) if level else ("page", page)
-        has = f"only {noun} 0" if level or header.frames == 1 else f"pages 0 to {header.frames - 1}"
-        raise UsageError(
-            f"{origin.name}: has no {noun} {number}, {has}; choose one of these (--{noun})"
-        )
+    must_have_frame(page, level, header.frames, origin.name)
     if header.frames == 1:
         return still_source(origin, header, salvage=salvage)
     return _frame(origin, header, page)

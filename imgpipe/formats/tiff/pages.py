@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
-from imgpipe.errors import CorruptError, ImgpipeError, UsageError
-from imgpipe.formats.frames import Contents
+from imgpipe.errors import CorruptError, ImgpipeError
+from imgpipe.formats.frames import Contents, must_have
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
@@ -217,10 +217,8 @@ def _add(found: list[Directory], frames: list[list[Directory]], others: list[Dir
 
 
 def _numbered(found: tuple[_T, ...], number: int, noun: str, name: str) -> _T:
-    if 0 <= number < len(found):
-        return found[number]
-    has = f"only {noun} 0" if len(found) == 1 else f"{noun}s 0 to {len(found) - 1}"
-    raise UsageError(f"{name}: has no {noun} {number}, {has}; choose one of these (--{noun})")
+    must_have(noun, number, len(found), name)
+    return found[number]
 
 
 class _Quiet(logging.Filter):

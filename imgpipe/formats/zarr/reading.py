@@ -12,7 +12,7 @@ import numpy as np
 from imgpipe.admission import Alpha, alpha_channel
 from imgpipe.errors import FormatError, UsageError
 from imgpipe.formats.folder import FolderOrigin
-from imgpipe.formats.frames import Contents
+from imgpipe.formats.frames import Contents, must_have
 from imgpipe.formats.zarr.chunks import open_by_zarr, read_region
 from imgpipe.formats.zarr.declared import (
     Array,
@@ -128,8 +128,7 @@ def open_source(
         If the folder cannot be used; `imgpipe.errors` has the kinds.
     """
     name = origin.name
-    if page:
-        raise UsageError(f"{name}: has no page {page}, only page 0; leave out --page")
+    must_have("page", page, 1, name)
     found = _found(origin, level)
     axes, array = _axes(found, name), found.array
     height, width = array.shape[axes.y], array.shape[axes.x]
