@@ -79,6 +79,14 @@ def no_worker_is_kept() -> None:
     imgpipe.keep_workers(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def memory_is_freed_as_usual() -> Iterator[None]:
+    """Have commands that run in the process of the tests leave its memory to others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imgpipe.machine.keep_freed_memory", lambda: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """Undo what a command does with the log, so that tests may follow in any order."""

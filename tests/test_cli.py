@@ -565,7 +565,6 @@ class TestEarlyFork:
     def forked(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         calls: list[bool] = []
         monkeypatch.setattr("imgpipe.executors.processes.pool.fork_now", lambda: calls.append(True))
-        monkeypatch.setattr("imgpipe.machine.keep_freed_memory", lambda: None)
         monkeypatch.setattr("imgpipe.machine.usable_processors", lambda: 2)
         return calls
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import imgpipe
+from imgpipe import registry
+
 COMMAND = "import sys; from imgpipe.cli import main; code = main()\n"
 
 
@@ -43,6 +46,26 @@ def test_all_processes_of_a_command_are_forks_of_it(large: Path) -> None:
     after = "from multiprocessing import resource_tracker as it; print(it._resource_tracker._pid)"
     assert int(command("invert in.npy -o out.npy -j 2 -q", large, before=before, after=after))
     assert np.load(large / "out.npy").min() == 255
+
+
+def test_a_command_imports_nothing_that_it_does_not_need(large: Path) -> None:
+    imgpipe.write(np.load(large / "in.npy"), large / "in.png")
+    with (large / "in.png").open("ab") as file:
+        file.write(bytes(1_000_000))  # no part of the image; it makes the file worth a pool
+    before = "import sys; begun = set(sys.modules)"
+    after = "print(*sorted(set(sys.modules) - begun))"
+    printed = command("invert in.png -o out.png -j 2 -q", large, before=before, after=after)
+    loaded = set(printed.split())
+    assert {"imgpipe.formats.png.reading", "imgpipe.executors.processes.pool"} <= loaded
+    slow = {
+        *("hashlib", "importlib.metadata", "numpy.typing", "pathlib", "urllib.parse"),
+        *("PIL", "OpenImageIO", "tifffile", "zarr", "simplejpeg", "tqdm", "cloudpickle"),
+        *("imgpipe.exif", "imgpipe.xmp", "imgpipe.checking", "imgpipe.testing"),
+    }
+    assert not slow & loaded
+    for many, few in (("filters", {"filters", "filters.tone"}), ("formats", {"formats.png"})):
+        members = {member.module for member in getattr(registry, many.upper()).values()}
+        assert loaded & members <= {f"imgpipe.{one}" for one in few}
 
 
 def test_the_end_of_a_command_leaves_out_nothing_that_others_have_registered(large: Path) -> None:

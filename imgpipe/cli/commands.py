@@ -358,11 +358,12 @@ def _make_image(
 ) -> None:
     from imgpipe.converting import convert, plan_conversion  # noqa: PLC0415
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
-    from imgpipe.machine import dedicated  # noqa: PLC0415
+    from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
     from imgpipe.running import plan_run, run  # noqa: PLC0415
 
     collect_garbage()
+    keep_freed_memory()
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
         light = chain is None and _is_for_threads(input_, output)

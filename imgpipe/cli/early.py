@@ -51,13 +51,8 @@ def fork_early(
     """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
-        ours = executor in (None, "processes")
+        ours = executor in (None, "processes") and not light
         if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
-            from imgpipe.machine import keep_freed_memory  # noqa: PLC0415
-
-            keep_freed_memory()
-            if light:
-                return
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()
