@@ -16,9 +16,13 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
+from imgpipe.errors import CorruptError
+from imgpipe.formats.jpeg.scanlines import ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import JpegError
-from imgpipe.formats.jpegs.scanlines import Scanlines
+from imgpipe.formats.origin import FileOrigin
+from imgpipe.formats.rows import decode
+from imgpipe.image import ImageInfo
 
 COPIES = 100
 
@@ -37,20 +41,16 @@ def damaged(content: bytes, size: int, seed: int) -> bytes:
 def as_stream(path: Path, content: bytes) -> None:
     """Decode a file row by row."""
     path.write_bytes(content)
-    header = strict.decode_header(content)
-    out = np.empty((header.height, header.width, 3), np.uint8)
-    lines = Scanlines(str(path), out.shape)
-    try:
-        lines.read_into(out)
-    finally:
-        lines.close()
+    origin, header = FileOrigin(str(path)), strict.decode_header(content)
+    info = ImageInfo(header.height, header.width, 3, np.dtype(np.uint8), None, "rgb")
+    decode(ScanlineSource(info, origin, header), np.empty(info.shape, info.dtype))
 
 
-def noticed(decode: Any, *given: Any) -> bool:
+def noticed(decoder: Any, *given: Any) -> bool:
     """Whether decoding fails."""
     try:
-        decode(*given)
-    except JpegError:
+        decoder(*given)
+    except (JpegError, CorruptError):
         return True
     return False
 

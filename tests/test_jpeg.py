@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,10 +18,11 @@ from PIL import Image, ImageCms
 import imgpipe
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters.smoothing import blur
-from imgpipe.formats.jpeg import open_sink, reading
+from imgpipe.formats.jpeg import open_sink, reading, scanlines
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpegs import strict
+from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.formats.jpegs.markers import APP1, APP2, segment
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.origin import FileOrigin
@@ -243,12 +245,36 @@ def test_a_file_that_shrinks_or_changes_while_it_is_read_is_told(tmp_path: Path)
     rows.read_into(np.empty((10, 500, 3), np.uint8))
     with path.open("r+b") as file:
         file.truncate(20_000)
-    with pytest.raises(CorruptError, match="too early"):
+
+    def read_on() -> None:
         rows.read_into(np.empty((2990, 500, 3), np.uint8))
+        rows.finish()
+
+    with pytest.raises(CorruptError, match="too early"):
+        read_on()
     rows.close()
     saved(path, 20, 30)
     with pytest.raises(CorruptError, match="not what its header declares"):
         source.rows()  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("room", [True, False])
+def test_a_large_file_with_bytes_left_over_is_damaged(
+    room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanlines, "lies_in_memory", lambda _: not room)  # then there is no copy
+    data = Recipe(3, 90).encode(noise((160, 160, 3), "uint8"))
+    at = strict.decode_header(data).sof.position + 5
+    fewer = [data[:at] + struct.pack(">H", rows) + data[at + 2 :] for rows in (144, 80)]
+    for size, content in enumerate((data, data[:-2] + b"\0\0" + data[-2:], data + 3 * data)):
+        path = tmp_path / f"{size}.jpg"
+        path.write_bytes(content)
+        assert read(path).shape == (160, 160, 3)  # padding, or another image behind the first one
+    for content in fewer if room else fewer[1:]:  # of the file itself only much is noticed
+        path.write_bytes(content)
+        with pytest.raises(CorruptError, match="bytes are left over after row"):
+            read(path)
 
 
 def read(path: Path) -> np.ndarray:

@@ -10,11 +10,13 @@ from imgpipe.errors import CorruptError
 from imgpipe.formats.jpeg.groups import GroupSource, in_groups
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs import strict
+from imgpipe.formats.jpegs.leftover import last_byte, likely_last_byte, shifted
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, TOO_EARLY, Scanlines, band_rows
-from imgpipe.formats.nameless import NamelessFile, no_room
+from imgpipe.formats.nameless import NamelessFile, no_room, scratch_folder
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.machine import lies_in_memory
 from imgpipe.records import dataclass
 
 __all__ = ["SMALL", "ScanlineRows", "ScanlineSource"]
@@ -100,6 +102,8 @@ class ScanlineRows:
         self._name, self._info, self._start = source.name, source.info, source.header.start
         self._salvage, self._at_once = source.salvage, source.header.at_once
         self.doubtful = False
+        self._last: int | None = None  # coded byte, where that is known
+        self._shift = 0  # of coded bytes in the copy
         self._spool: NamelessFile | None = None
         self._lines: Scanlines | None = None
         self._file = source.origin.open(0)
@@ -107,7 +111,7 @@ class ScanlineRows:
             if not source.header.at_once:
                 strict.check_scans(iter(lambda: self._file.read(_PIECE_BYTES), b""))
                 self._file.seek(0)
-            self._lines = Scanlines(self._path(bare=source.bare), source.info.shape)
+            self._lines = Scanlines(self._path(source), source.info.shape)
         except BaseException as error:
             self.close()
             if isinstance(error, JpegError):
@@ -138,13 +142,15 @@ class ScanlineRows:
         self.doubtful |= bool(damage)
 
     def finish(self) -> None:
-        """Check that the file has its end mark.
+        """Check that nothing is left over, and that the file has its end mark.
 
         Raises
         ------
         CorruptError
-            If it has none.
+            If that is not so.
         """
+        if not self.doubtful and self._leaves_bytes():
+            raise self._damaged("bytes are left over")
         if self._salvage:
             self._compare()
             return
@@ -182,20 +188,54 @@ class ScanlineRows:
         if self._spool is not None:
             self._spool.close()
 
-    def _path(self, *, bare: bool) -> str:
-        """Return a path of the open file; the file is copied if it has none, or is to be bare."""
+    def _path(self, source: ScanlineSource) -> str:
+        """Return a path of the file, or of a copy if it has none, or is to be bare."""
+        near = os.path.isdir("/proc/self/fd")
+        if not source.bare and near and (copy := self._shifted(source.header)):
+            return copy
         with contextlib.suppress(OSError):
             number = self._file.fileno()
-            if not bare:
-                near = os.path.isdir("/proc/self/fd")
+            if not source.bare:
                 return f"/proc/self/fd/{number}" if near else self._file.name
         try:
-            self._spool = NamelessFile()
+            self._spool, self._last = NamelessFile(), None
             for piece in without_metadata(self._file):
                 self._spool.write(piece)
         except OSError as error:
             raise no_room("a copy of the input", error) from error
         return self._spool.path
+
+    def _shifted(self, header: Header) -> str:
+        """Return the path of a copy that shows whether bytes are left over; "" if there is none.
+
+        Of the file itself it shows only if there are several thousand of them.
+        """
+        if not header.at_once:  # the decoder reads all of it before the first row
+            return ""
+        self._last = likely_last_byte(self._file, header.start)
+        if self._last is None or lies_in_memory(scratch_folder()):
+            return ""
+        shift, pieces = shifted(self._file, header.sof.position, self._last)
+        try:
+            self._spool = NamelessFile()
+            for piece in pieces:
+                self._spool.write(piece)
+        except OSError:
+            if self._spool is not None:
+                self._spool.close()
+                self._spool = None
+            return ""
+        self._shift = shift
+        return self._spool.path
+
+    def _leaves_bytes(self) -> bool:
+        """Whether the decoder has all pixels, and not read the last coded byte."""
+        assert self._lines is not None
+        read = None if self._last is None else self._lines.position
+        if read is None or self._last is None or read > self._last + self._shift:
+            return False
+        last = last_byte(self._file, self._start)
+        return last is not None and read <= last + self._shift
 
     def _damaged(self, reason: object) -> CorruptError:
         done = self._lines.next if self._lines is not None else 0

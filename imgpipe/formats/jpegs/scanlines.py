@@ -13,6 +13,7 @@ import importlib.util
 import re
 from typing import Any
 
+from imgpipe.formats.jpegs.leftover import read_so_far, readers
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.image import Pixels
 
@@ -55,12 +56,13 @@ class Scanlines:
     def __init__(self, path: str, shape: tuple[int, int, int]) -> None:
         self.next = 0
         self._channels, self._step = shape[2], band_rows(shape[1] * shape[2])
-        library = _library()
+        library, others = _library(), readers(path)
         found = library.ImageInput.open(path)
         if found is None:
             _must_be_well(library.geterror())
             raise JpegError("its header cannot be read")
         self._input: Any = found
+        self._readers = readers(path) - others
         spec = found.spec()
         if (spec.height, spec.width, spec.nchannels) != shape or spec.format != library.UINT8:
             self.close()
@@ -108,6 +110,11 @@ class Scanlines:
         except JpegError as error:
             return str(error)
         return ""
+
+    @property
+    def position(self) -> int | None:
+        """Bytes of the file that the decoder has read; None where the system does not tell."""
+        return read_so_far(*self._readers) if len(self._readers) == 1 else None
 
     def close(self) -> None:
         """Let go of the file."""
