@@ -1,4 +1,7 @@
-"""Refusals: resources that the system or an ending Python denies, and the advice for each."""
+"""Refusals: resources that the system or an ending Python denies, and the advice for each.
+
+A package of an incomplete installation counts as one.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,14 @@ _BY_WORDS = {
     "cannot allocate memory": _SPACE,
     "Cannot allocate memory": _SPACE,
 }
+_PACKAGES = {
+    "PIL": "pillow",
+    **{
+        name: name
+        for name in ("imagecodecs", "isal", "simplejpeg", "OpenImageIO", "tifffile", "cloudpickle")
+    },
+}
+"""Packages that imgpipe requires but loads late, by the names of their modules."""
 
 
 def refusal(error: BaseException) -> str:
@@ -64,6 +75,9 @@ def refusal(error: BaseException) -> str:
 def _told_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return _MEMORY
+    if isinstance(error, ModuleNotFoundError):
+        package = _PACKAGES.get((error.name or "").partition(".")[0])
+        return f"the package {package} is not installed: pip install {package}" if package else ""
     if isinstance(error, OSError):
         return _BY_NUMBER.get(error.errno or 0, "")
     if isinstance(error, (RuntimeError, ImportError)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -120,6 +121,7 @@ except imgpipe.ImgpipeError as error:
         (RuntimeError("can't start new thread"), "gave no thread"),
         (RuntimeError("cannot schedule new futures after interpreter shutdown"), "about to end"),
         (ImportError("x.so: failed to map segment from shared object"), "no address space"),
+        (ModuleNotFoundError(name="PIL.Image"), "pillow is not installed: pip install pillow"),
     ],
 )
 def test_each_is_told_with_what_to_do(error: BaseException, says: str) -> None:
@@ -128,6 +130,21 @@ def test_each_is_told_with_what_to_do(error: BaseException, says: str) -> None:
     wrapped = ImportError("could not import name")
     wrapped.__cause__ = error
     assert says in refusal(wrapped)
+
+
+@pytest.mark.parametrize("package", ["imagecodecs", "tifffile"])
+def test_an_incomplete_installation_is_told_and_the_file_is_not_blamed(
+    package: str, tmp_path: Path
+) -> None:
+    imgpipe.write(np.zeros((9, 9, 3), np.uint8), tmp_path / "in.tif", save={"compression": "zstd"})
+    text = f"import sys; sys.modules[{package!r}] = None; from imgpipe.cli import execute; "
+    text += "sys.exit(execute(['blur', 'in.tif', '-o', 'out.npy', '-j', '1']))"
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    told = f"imgpipe: error: the package {package} is not installed: pip install {package}\n"
+    assert done.stderr == told
 
 
 def test_other_errors_are_no_refusals() -> None:

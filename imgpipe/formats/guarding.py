@@ -22,6 +22,7 @@ from imgpipe.formats.wrapping import Wrapper
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.records import dataclass
+from imgpipe.refusals import refusal
 
 __all__ = ["guarded", "guards"]
 
@@ -40,6 +41,8 @@ def guards(format: str, name: str) -> Iterator[None]:
     except ImgpipeError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError) and refusal(error):  # the file is not to blame
+            raise
         what = f"{type(error).__name__}: {reason_of(error)}"
         raise CorruptError(
             f"{name}: cannot be read as {format} ({what}); get a fresh copy, or report it to the "
