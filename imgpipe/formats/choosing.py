@@ -192,7 +192,7 @@ def _besides(broken: list[str]) -> str:
 def _must_have(one: Member | Format) -> None:
     for module in one.needs:
         if importlib.util.find_spec(module) is None:
-            raise UsageError(f"{one.name} needs {module}: pip install {one.extra or module}")
+            raise UsageError(f"{one.name} needs {module}: pip install '{one.extra or module}'")
 
 
 def _alike(one: Member | Format, head: bytes) -> int:
