@@ -7,6 +7,7 @@ set depends on the image alone: not on the order in which parts are read, nor on
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import weakref
@@ -73,6 +74,7 @@ class Losses:
             self._path = file.path
             weakref.finalize(self, file.close)  # that of the process which has begun it
             os.ftruncate(file.fd, self.count)
+            self._identity = _identity(file.fd)
         except OSError as error:
             raise no_room("a list of missing pixels", error) from error
 
@@ -152,25 +154,36 @@ class Losses:
 
     def _marks(self) -> Any:
         with self._opened() as file:
-            return np.frombuffer(os.pread(file, self.count, 0), np.uint8)
+            return np.frombuffer(os.read(file, self.count), np.uint8)
 
     def _mark(self, first: int, kind: int, count: int) -> None:
         with self._opened() as file:
-            os.pwrite(file, bytes((kind,)) * count, first)
+            os.lseek(file, first, os.SEEK_SET)
+            os.write(file, bytes((kind,)) * count)
 
     def _change(self, old: int, new: int) -> None:
         marks = self._marks()
         if (marks == old).any():
             with self._opened() as file:
-                os.pwrite(file, np.where(marks == old, new, marks).astype(np.uint8).tobytes(), 0)
+                os.write(file, np.where(marks == old, new, marks).astype(np.uint8).tobytes())
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        file = os.open(self._path, os.O_RDWR)
+        file = os.open(self._path, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
+            if (
+                _identity(file) != self._identity
+            ):  # on another host the path is that of another file
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
             yield file
         finally:
             os.close(file)
+
+
+def _identity(file: int) -> tuple[int, int, int]:
+    """Return numbers that tell an open file from others, here and on other hosts."""
+    found = os.fstat(file)
+    return found.st_dev, found.st_ino, found.st_size
 
 
 def emptied(out: Pixels, info: ImageInfo, blank: float | None) -> None:

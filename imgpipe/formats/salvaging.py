@@ -122,11 +122,13 @@ class SalvagedBlocks(_Salvaged[Tiles]):
             try:
                 target[...] = self.source.read(held)[part.within(held)]
             except CorruptError as error:
-                if not self._read_alone(place, held, part, target):
+                if not self._read_alone(place, held, part, target, error):
                     self._lose(*place, target, error)
         return out
 
-    def _read_alone(self, place: tuple[int, int], held: Box, part: Box, out: Pixels) -> bool:
+    def _read_alone(
+        self, place: tuple[int, int], held: Box, part: Box, out: Pixels, error: CorruptError
+    ) -> bool:
         """Read a tile whose neighbours are damaged, if the source knows how; it may be wrong."""
         alone = getattr(self.source, "read_alone", None)
         if alone is None:
@@ -135,7 +137,7 @@ class SalvagedBlocks(_Salvaged[Tiles]):
             out[...] = alone(held)[part.within(held)]
         except CorruptError:
             return False
-        self.losses.doubt(place[0] * self.losses.across + place[1])
+        _told(partial(self.losses.doubt, place[0] * self.losses.across + place[1]), error)
         return True
 
     def _lose(self, row: int, column: int, out: Pixels, error: CorruptError) -> None:
