@@ -15,6 +15,7 @@ import imgpipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 
+ONE = ("-j", "1")
 COMMAND = """
 import os, signal, sys
 import imgpipe.formats.png.reading as reading
@@ -30,8 +31,9 @@ sys.exit(main())
 """
 
 
-def crashed(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
-    words = ["invert", str(folder / "in.png"), "-o", str(folder / "out.png"), "-j", "1", name]
+def crashed(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Return how a command ended, and wait for every process that holds its standard error."""
+    words = ["invert", str(folder / "in.png"), "-o", str(folder / "out.png"), *(more or ONE), name]
     command = [sys.executable, "-c", COMMAND, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -57,7 +59,9 @@ def test_it_is_told_in_one_line(name: str, says: str, folder: Path) -> None:
     assert sorted(os.listdir(folder)) == ["in.png", "out.png"]
 
 
-def test_a_kill_is_told_by_nobody(folder: Path) -> None:
-    done = crashed(folder, "SIGKILL")
+@pytest.mark.parametrize("more", [ONE, ("-j", "2", "--executor", "processes")])
+def test_a_kill_is_told_by_nobody(more: tuple[str, ...], folder: Path) -> None:
+    """The small process ends too, and so do the workers, though they were given its pipe."""
+    done = crashed(folder, "SIGKILL", *more)
     assert done.returncode == -signal.SIGKILL
     assert done.stderr == ""
