@@ -20,7 +20,7 @@ from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import open_sink, reading, scanlines
 from imgpipe.formats.jpeg.mapped import MappedSource
-from imgpipe.formats.jpeg.splicing import respliced
+from imgpipe.formats.jpeg.splicing import _coded, respliced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.formats.jpegs.markers import APP1, APP2, segment
@@ -376,6 +376,31 @@ def test_metadata_is_replaced_and_pixels_stay(kind: str, tmp_path: Path) -> None
         assert np.array_equal(by_pillow(tmp_path / "b.jpg"), by_pillow(path))
         start, end = (strict.decode_header(each).start for each in (made, path.read_bytes()))
         assert made[start:] == path.read_bytes()[end:]
+
+
+def test_further_pictures_are_left_out_of_a_stripped_copy(tmp_path: Path) -> None:
+    """They follow the image, and have metadata of their own."""
+    path, preview = tmp_path / "a.jpg", tmp_path / "preview.jpg"
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
+        first = saved(path, 50, 40, 3, **options).read_bytes()
+        path.write_bytes(first + saved(preview, 9, 9, 3, comment=b"a face").read_bytes())
+        imgpipe.convert(path, tmp_path / "b.jpg", strip=True)
+        made = (tmp_path / "b.jpg").read_bytes()
+        assert b"a face" not in made
+        assert (made.count(b"\xff\xd8\xff"), made[-2:]) == (1, b"\xff\xd9")
+        assert np.array_equal(by_pillow(tmp_path / "b.jpg"), by_pillow(path))
+
+
+def test_an_end_within_a_segment_is_none() -> None:
+    table = b"\xff\xc4\0\x06\xff\xd9\xff\xd9"
+    coded = b"ab\xff\0c\xff\xd0d" + table + b"e\xff\xff\xd9"
+    for size in (1 << 20, 9, 10, 11, 12):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("imgpipe.formats.jpeg.splicing._PIECE_BYTES", size)
+            found = b"".join(_coded(io.BytesIO(b"__" + coded + b"more"), 2))
+            assert found == coded
+    for cut in range(len(coded)):
+        assert b"".join(_coded(io.BytesIO(coded[:cut]), 0)) == coded[:cut]
 
 
 # --- metadata ---------------------------------------------------------------------------

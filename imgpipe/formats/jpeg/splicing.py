@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from imgpipe.formats.jpeg.metadata import is_metadata, metadata_segments
 from imgpipe.formats.jpegs.markers import (
     APP2,
     APP14,
+    EOI,
     SOI,
     Header,
     JpegError,
@@ -24,6 +26,7 @@ from imgpipe.image import Metadata
 __all__ = ["bare", "respliced", "spliced"]
 
 _PIECE_BYTES = 1 << 20
+_MARKER, _END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]"), bytes((0xFF, EOI))
 _JFIF, _FURTHER = b"JFIF\0", b"MPF\0"  # the latter has positions in the file, which change
 
 
@@ -60,7 +63,8 @@ def bare(file: BinaryIO) -> Iterator[bytes]:
 def respliced(origin: Origin, metadata: Metadata, *, others: bool = True) -> Iterator[bytes]:
     """Yield the bytes of a JPEG file with other metadata, piece by piece.
 
-    All that follows the first coded byte stays as it is.
+    Coded pixels stay as they are. Further pictures behind them are left out: previews, which have
+    metadata of their own.
 
     Parameters
     ----------
@@ -117,5 +121,28 @@ def _pieces(
             yield file.read(each.position - at)
             at = each.end
     file.seek(at)
+    yield file.read(header.start - at)
+    yield from _coded(file, header.start)
+
+
+def _coded(file: BinaryIO, at: int) -> Iterator[bytes]:
+    """Yield the bytes from a position in the coded data to the EOI marker, or the end of the file.
+
+    Segments between scans are passed over: an EOI marker in one is none.
+    """
+    file.seek(at)
     while piece := file.read(_PIECE_BYTES):
-        yield piece
+        found = _MARKER.search(piece)
+        if found is None:
+            stop = len(piece) - (piece.endswith(b"\xff") and len(piece) > 1)
+        elif found.group() == _END:
+            yield piece[: found.end()]
+            return
+        else:
+            length = int.from_bytes(piece[found.end() : found.end() + 2], "big")
+            stop = found.end() + max(length, 2)
+            if stop > len(piece):  # to see all of the segment in the next piece
+                stop = found.start() or len(piece)
+        yield piece[:stop]
+        at += stop
+        file.seek(at)
