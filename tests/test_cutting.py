@@ -188,3 +188,13 @@ def test_a_part_of_a_tiled_image_is_cut_on_its_tiles() -> None:
     read_by_tasks(source, tiler)
     assert set(source.decoded.values()) == {1}
     assert dataclasses.replace(tiler, first=(0, 0)) != tiler
+
+
+def test_chunks_that_are_placed_are_made_of_tiles_unless_these_are_large() -> None:
+    small, large, whole = (
+        cut_of("blur", image(10_000, 10_000), Grid((side, side)), 4 << 20).chunk
+        for side in (256, 2048, 1)
+    )
+    assert small == (256, 1280)
+    assert max(large) < 2048
+    assert whole[0] % 256

@@ -30,6 +30,8 @@ from imgpipe.executors.base import Traits
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import blur
 from imgpipe.formats.jpeg.writing import JpegEncoder
+from imgpipe.formats.tiff.sinks import SegmentPlacer
+from imgpipe.geometry import Box
 from tests.conftest import noise
 
 WHERE = r"array: chunk at rows 0-\d+, columns 0-31: "
@@ -361,3 +363,24 @@ def test_pixels_that_are_only_converted_are_encoded_where_they_were_read(
     imgpipe.convert(tmp_path / "in.png", tmp_path / "out.jpg", executor="serial")
     imgpipe.run(tmp_path / "in.png", blur(sigma=1), tmp_path / "out.jpg", executor="serial")
     assert copied == [False, False, True, True]
+
+
+def test_chunks_of_whole_tiles_are_placed_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed: list[Box] = []
+    original = SegmentPlacer.place
+
+    def note(self: SegmentPlacer, box: Box, pixels: Any) -> None:
+        placed.append(box)
+        original(self, box, pixels)
+
+    monkeypatch.setattr(SegmentPlacer, "place", note)
+    array, out = noise((70, 100, 3), "uint8"), tmp_path / "out.tif"
+    imgpipe.write(array, tmp_path / "in.tif", compression="none")
+    for chunk, count in (((32, 64), 6), ((32, 40), 1)):
+        placed.clear()
+        options: Any = {"save": {"tile": 32, "compression": "none"}, "executor": "serial"}
+        imgpipe.run(tmp_path / "in.tif", blur(sigma=1), out, chunk=chunk, **options)
+        assert len(placed) == count
+        np.testing.assert_array_equal(imgpipe.read(out), blur(sigma=1)(array))

@@ -98,7 +98,10 @@ def cut(
             first = 0, across.first if grid.unit[1] == 1 else 0
     rows, columns = min(rows, after.height), min(columns, after.width)
     first = first[0] if rows > 1 else 0, first[1] if columns > 1 else 0
-    chunk = chunk or _chunk(stages, rows, columns or after.width)
+    if chunk is None:
+        chunk = _chunk(stages, rows, columns or after.width)
+        if columns and not grid.in_order:
+            chunk = _of_units(chunk, grid.unit)
     return Tiler(info, stages, after.height, after.width, rows, chunk, context_rows, columns, first)
 
 
@@ -276,6 +279,12 @@ def _chunk(stages: tuple[Stage, ...], task_rows: int, task_columns: int) -> tupl
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(task_columns, columns)
+
+
+def _of_units(chunk: tuple[int, int], unit: tuple[int, int]) -> tuple[int, int]:
+    """Return a chunk of whole units, so that it can be placed by itself, unless those are large."""
+    rows, columns = (-(-side // step) * step for side, step in zip(chunk, unit, strict=True))
+    return (rows, columns) if rows * columns <= 2 * chunk[0] * chunk[1] else chunk
 
 
 def _all_ours(stages: tuple[Stage, ...]) -> bool:

@@ -43,7 +43,7 @@ class Branch(NamedTuple):
     tiler : Tiler
         The cut of tasks into chunks, and the stages that chunks go through.
     unit : (int, int)
-        Rows and columns that the encoder takes at once; 0 columns for whole rows.
+        Rows and columns that are encoded or placed at once; 0 columns for whole rows.
     encoder, placer : Encoder, Placer or None
         Encodes or places the pixels; neither in a pass of measuring.
     aside : Aside or None
@@ -60,6 +60,13 @@ class Branch(NamedTuple):
     def after(self) -> ImageInfo:
         """The image that the stages make."""
         return self.tiler.stages[-1].after if self.tiler.stages else self.tiler.info
+
+    @property
+    def places_chunks(self) -> bool:
+        """Whether every chunk is placed by itself, as it is made of whole units."""
+        sides = zip(self.tiler.chunk, self.unit, strict=True)
+        whole = min(self.unit) > 1 and not any(side % step for side, step in sides)
+        return self.placer is not None and whole
 
 
 @dataclass(frozen=True)

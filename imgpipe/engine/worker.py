@@ -176,7 +176,7 @@ def _warm_up(branch: Branch) -> None:
         tiler.stages, part, lambda box: np.broadcast_to(blank, (*box.shape, tiler.info.channels))
     )
     rows, columns = tiler.task
-    rows = rows + tiler.context_rows if tiler.stages else 1
+    rows = rows + tiler.context_rows if tiler.stages and not branch.places_chunks else 1
     shape = rows, columns, after.channels
     with _strip(shape, after.dtype) as strip:
         strip[...] = 0
@@ -191,6 +191,12 @@ def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
 
 def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
     branch = job.branches[part.branch]
+    if branch.places_chunks:
+        assert branch.placer is not None
+        for box, pixels in _chunks(task, part, job, watch):
+            with watch.span("write"):
+                branch.placer.place(box, pixels)
+        return Encoded()
     held = branch.tiler.with_context(part.box)
     above = part.box.y0 - held.y0
     with contextlib.ExitStack() as lent:
