@@ -20,6 +20,7 @@ from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
+from imgpipe.engine.cutting import context_of
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Plan, make_plans
@@ -35,6 +36,7 @@ __all__ = ["Planned", "chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
 _MANY_WORKERS = 4  # fewer are kept busy by one that decodes
+_FEW_ROWS = 16
 _known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionary()
 """Digests of the functions that the workers of an executor have loaded."""
 
@@ -126,9 +128,14 @@ def _footing(weight: tuple[int, int]) -> Footing:
 
 
 def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Source:
-    """Return an image in parts that the workers decode, if there are enough of them."""
-    many = choice.workers >= _MANY_WORKERS and choice.traits.shares_files
-    if not (many and isinstance(source, Divisible) and all(stage.in_order for stage in stages)):
+    """Return an image in parts that the workers decode, if there are enough of them.
+
+    Rows around a task are decoded for two tasks. The fewer the workers, the more that costs.
+    """
+    if not (isinstance(source, Divisible) and all(stage.in_order for stage in stages)):
+        return source
+    least = 2 if context_of(stages)[0] <= _FEW_ROWS else _MANY_WORKERS
+    if choice.workers < least or not choice.traits.shares_files:
         return source
     return source.in_groups() or source
 
