@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory big samples stubs clean
+.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start big samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -48,6 +48,10 @@ bench-formats: $(VENV)/.installed-bench
 bench-memory: $(VENV)/.installed-bench
 	$(BIN)/python -m compileall -q imgpipe
 	$(BIN)/python benchmarks/bench_memory.py $(BENCHFLAGS)
+
+bench-start: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
+	$(BIN)/python benchmarks/bench_start.py $(BENCHFLAGS)
 
 stubs: $(VENV)/.installed
 	$(BIN)/python -m imgpipe.cli.stubs
