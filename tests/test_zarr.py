@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import warnings
@@ -24,6 +25,7 @@ from imgpipe.formats.levels import halved
 from imgpipe.formats.opening import contents_of, open_sink, open_source, origin_of
 from imgpipe.formats.zarr.shards import crc32c
 from imgpipe.geo import Geo
+from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata
 from imgpipe.metadata import Text, density_from_dpi
 from imgpipe.testing.files import parts_of, put_in, taken_out
@@ -366,6 +368,18 @@ def test_damaged_chunks_are_told(save: dict[str, Any], tmp_path: Path) -> None:
         chunk.write_bytes(damaged)
         with pytest.raises(CorruptError, match=r"o\.zarr/0/c/0/1/0: the file is damaged"):
             imgpipe.read(path)
+
+
+def test_a_folder_that_is_removed_while_it_is_read_is_told(tmp_path: Path) -> None:
+    """A chunk that is not there holds the fill value, but not if everything is gone."""
+    path = tmp_path / "o.zarr"
+    imgpipe.write(noise((40, 40, 1), "uint8"), path, save={"tile": 16})
+    source = open_source(path)
+    (path / "0" / "c" / "0" / "1" / "0").unlink()
+    assert not source.read(Box(16, 0, 32, 16)).any()
+    shutil.rmtree(path)
+    with pytest.raises(InputError, match=r"o\.zarr: was removed while it was read; get a fresh"):
+        source.read(Box(0, 0, 16, 16))
 
 
 def test_the_checksum_of_the_index_is_that_of_the_standard() -> None:

@@ -14,7 +14,7 @@ from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.origin import size_of
 from imgpipe.formats.zarr.codecs import CODEC_ERRORS
-from imgpipe.formats.zarr.declared import Array
+from imgpipe.formats.zarr.declared import MARK, Array
 from imgpipe.image import Pixels
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def _chunks(
 ) -> Iterator[tuple[tuple[int, ...], Pixels]]:
     """Yield the chunks of a file with a share in a region, and where in the file they begin."""
     part = origin.part(array.part(number))
-    if not os.path.exists(part.path):
+    if not os.path.exists(part.path):  # it holds nothing but the fill value
+        if not os.path.exists(origin.part(f"{array.path}{MARK}").path):
+            raise InputError(f"{origin.name}: was removed while it was read; get a fresh copy")
         return
     assert array.coding is not None
     with part.open(0) as file:

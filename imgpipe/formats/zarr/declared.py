@@ -18,6 +18,7 @@ from imgpipe.formats.zarr.shards import CODEC, Sharding
 from imgpipe.records import dataclass
 
 __all__ = [
+    "MARK",
     "Array",
     "Dataset",
     "Multiscale",
@@ -38,7 +39,8 @@ of_damage = (
 )
 """Errors of a declaration that lacks something."""
 
-_MARK = "zarr.json"
+MARK = "zarr.json"
+"""The name of a declaration."""
 _LARGEST = 1 << 24  # bytes of a declaration
 _MOST_OVERSIZE = 4  # times the array, of a chunk
 _LEAST_OVERSIZE = 1 << 26  # values
@@ -155,7 +157,7 @@ def declaration(origin: FolderOrigin, path: str = "") -> dict[str, Any]:
     InputError
         If there is none, or it is damaged.
     """
-    name = f"{path}{_MARK}"
+    name = f"{path}{MARK}"
     with origin.part(name).open() as file:
         text = file.read(_LARGEST)
     try:
@@ -243,7 +245,7 @@ def array_of(made: dict[str, Any], origin: FolderOrigin, path: str = "") -> Arra
     try:
         return _array(made, origin.name, path)
     except of_damage as error:
-        reason = f"{path}{_MARK} declares no array ({reason_of(error)})"
+        reason = f"{path}{MARK} declares no array ({reason_of(error)})"
         raise damaged(origin, path, reason) from None
 
 
