@@ -44,13 +44,24 @@ class LastFile(Generic[_T]):
         Exception
             That of `find`.
         """
-        identity = identity_of(file)
-        key = (origin.name, identity) if identity is not None else weakref.ref(origin)
-        with self._lock:
-            if self._found and self._key == key:
-                return self._found[0]
+        for known in self.known(origin, file):
+            return known
         file.seek(0)
         found = find(file)
-        with self._lock:
-            self._key, self._found = key, [found]
+        self.keep(origin, file, found)
         return found
+
+    def known(self, origin: Origin, file: BinaryIO) -> list[_T]:
+        """Return what is known of an open file: one entry, or none."""
+        with self._lock:
+            return self._found if self._key == _key(origin, file) else []
+
+    def keep(self, origin: Origin, file: BinaryIO, found: _T) -> None:
+        """Remember what was found in an open file, and forget the last one."""
+        with self._lock:
+            self._key, self._found = _key(origin, file), [found]
+
+
+def _key(origin: Origin, file: BinaryIO) -> Any:
+    identity = identity_of(file)
+    return weakref.ref(origin) if identity is None else (origin.name, identity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from imgpipe.formats.avif.writing import (
@@ -18,7 +19,7 @@ from imgpipe.formats.base import Data, PlacedSink
 from imgpipe.formats.boxes import spans
 from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.frames import USUAL_SECONDS, Timing, must_be_alike
-from imgpipe.formats.raw import RawSource
+from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place, Target
 from imgpipe.image import ImageInfo, Pixels
@@ -73,17 +74,21 @@ class AvifAlbum:
         self._target, self._count, self._seconds = target, count, seconds
         self._options = quality, effort
         self._waiting: list[_Waiting] = []
+        self._scratch: Scratch | None = None  # of all frames but the last, one below the other
         self._first: ImageInfo | None = None
 
     def frame(self, info: ImageInfo) -> PlacedSink:
         """Return the sink of the next frame."""
         first = self._first = self._first or info
-        before = tuple(each.scratch.source for each in self._waiting)
+        before = tuple(each.source for each in self._waiting)
         saving = Saving.of(first.metadata, *self._options, self._target.name)
         encoder = FilmEncoder(info, saving, before, self._seconds)
         if len(self._waiting) + 1 == self._count:
             return EncodedSink(_Held(self._target), info, encoder)
-        self._waiting.append(_Waiting(info, info.nbytes + encoder.work_bytes))
+        if self._scratch is None:
+            self._scratch = Scratch(replace(info, height=info.height * (self._count - 1)))
+        seal_bytes = info.nbytes + encoder.work_bytes
+        self._waiting.append(_Waiting(info, self._scratch, len(self._waiting), seal_bytes))
         return self._waiting[-1]
 
     def commit(self) -> int:
@@ -98,8 +103,8 @@ class AvifAlbum:
         self._free()
 
     def _free(self) -> None:
-        for each in self._waiting:
-            each.scratch.abort()
+        if self._scratch is not None:
+            self._scratch.abort()
 
 
 @dataclass(frozen=True)
@@ -178,21 +183,19 @@ class _Waiting:
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
 
-    def __init__(self, info: ImageInfo, seal_bytes: int) -> None:
-        self.info, self.scratch, self.seal_bytes = info, Scratch(info), seal_bytes
-        self.scratch_bytes = info.nbytes
-        self.placer = self.scratch.placer
-        self._kept = False
+    def __init__(self, info: ImageInfo, scratch: Scratch, number: int, seal_bytes: int) -> None:
+        self.info, self.seal_bytes = info, seal_bytes
+        self.scratch_bytes = scratch.info.nbytes
+        layout = RawLayout(number * info.nbytes, info.shape, info.dtype)
+        self.placer = RawPlacer(layout, scratch.placer.where)
+        self.source = RawSource(info, layout, scratch.source.origin)
 
     def commit(self) -> int:
         """Keep the frame."""
-        self._kept = True
         return self.info.nbytes
 
     def abort(self) -> None:
-        """Leave nothing behind, unless the frame is kept."""
-        if not self._kept:
-            self.scratch.abort()
+        """Leave the frame to its album."""
 
 
 class _Held:

@@ -19,7 +19,7 @@ import numpy as np
 
 from imgpipe.formats.base import Check
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.png.film import BACKGROUND, PREVIOUS, SOURCE, Film
+from imgpipe.formats.png.film import BACKGROUND, PREVIOUS, SOURCE, Film, must_be_possible
 from imgpipe.formats.png.header import Header
 from imgpipe.formats.png.reading import decoded_into, info_of
 from imgpipe.image import ImageInfo, Pixels
@@ -116,6 +116,7 @@ class DrawnSource:
         """Draw a frame; return what was below it, if that is to come back."""
         frame = self.film.frames[number]
         header = frame.header(self.header)
+        must_be_possible(header, frame, self.name)
         part = out[frame.place]
         below = part.copy() if self.film.disposal(number) == PREVIOUS else None
         info = info_of(header)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -125,7 +126,7 @@ class Film:
         dispose = self.frames[number].dispose
         return BACKGROUND if number == 0 and dispose == PREVIOUS else dispose
 
-    @property
+    @cached_property
     def uncovers(self) -> bool:
         """Whether a frame shows a place where nothing was drawn, or nothing is left."""
         filled = False

@@ -19,6 +19,7 @@ from imgpipe.errors import CorruptError, FormatError, InputError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
+from imgpipe.formats.remembering import LastFile
 from imgpipe.image import Metadata, check_pixels
 from imgpipe.records import dataclass
 
@@ -127,11 +128,20 @@ def read_header(origin: Origin, max_pixels: int | None, *, salvage: bool = False
     """
     try:
         with origin.open(0) as file:
-            return _HeaderReader(file, origin.name, salvage=salvage).read(max_pixels)
+            for known in _animations.known(origin, file):
+                check_pixels(known.height, known.width, origin.name, max_pixels)
+                return known
+            header = _HeaderReader(file, origin.name, salvage=salvage).read(max_pixels)
+            if header.frames > 1 and not salvage:
+                _animations.keep(origin, file, header)
+            return header
     except OSError as error:
         raise InputError(
             f"{origin.name}: cannot be read: {error.strerror}; check the disk"
         ) from error
+
+
+_animations = LastFile[Header]()
 
 
 class _HeaderReader:

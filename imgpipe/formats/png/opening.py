@@ -61,8 +61,8 @@ def _frame(origin: Origin, header: Header, page: int) -> PngSource | InterlacedS
     film, name = film_of(origin), origin.name
     if page >= len(film.frames):
         raise missing(film, name)
-    for frame in film.frames[: page + 1]:
-        must_be_possible(frame.header(header), frame, name)
+    shown = film.frames[page]
+    must_be_possible(shown.header(header), shown, name)
     info = info_of(header)
     if info.alpha is None and film.uncovers:
         info = replace(info, channels=info.channels + 1, alpha=info.channels)
