@@ -158,13 +158,17 @@ def test_damage_is_told(tmp_path: Path) -> None:
             imgpipe.read(path)
 
 
-def test_metadata_are_in_boxes(tmp_path: Path) -> None:
+def test_metadata_are_in_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     out = io.BytesIO()
     Image.fromarray(photo(30, 40, 3)).save(out, "PNG", dpi=(300, 300))
     (tmp_path / "in.png").write_bytes(out.getvalue())
     imgpipe.convert(tmp_path / "in.png", tmp_path / "o.jp2")
     known: Metadata = open_source(tmp_path / "o.jp2").info.metadata
     assert known.dpi == (300, 300)
+    assert not caplog.records
+    imgpipe.convert(tmp_path / "in.png", tmp_path / "o.j2k")
+    (told,) = caplog.messages
+    assert "o.j2k: left out what a bare codestream cannot hold: the resolution; write a" in told
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:

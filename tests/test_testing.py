@@ -34,7 +34,7 @@ class TestEmboss(OF_THE_PAGES["TestEmboss"]):  # type: ignore[misc]
     executor = "threads"
 
 
-class TestPpm(OF_THE_PAGES["TestPpm"]):  # type: ignore[misc]
+class TestPlain(OF_THE_PAGES["TestPlain"]):  # type: ignore[misc]
     executor = "threads"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,6 +35,7 @@ from imgpipe.records import dataclass
 
 __all__ = ["Jpeg2000Sink", "TileEncoder", "open_sink"]
 
+_log = logging.getLogger(__name__)
 _SIDES = (256, 512, 1024, 2048)  # powers of two: code-blocks begin where those of the image do
 _BARE = (".j2k", ".j2c", ".jpc", ".jhc")
 _HEAD = 12  # bytes of the segment SOT
@@ -79,10 +81,28 @@ def open_sink(
             f"--tile, up to {_SIDES[-1]}"
         )
     encoder = TileEncoder(info.channels, info.dtype, tile, info.width, quality, ht, name)
-    boxes = b""
-    if not name.lower().endswith(_BARE):
-        boxes = head_of_file(info, name, high_throughput=ht)
-    return Jpeg2000Sink(target, info, encoder, boxes)
+    if name.lower().endswith(_BARE):
+        _tell_of_losses(info, name)
+        return Jpeg2000Sink(target, info, encoder, b"")
+    return Jpeg2000Sink(target, info, encoder, head_of_file(info, name, high_throughput=ht))
+
+
+def _tell_of_losses(info: ImageInfo, name: str) -> None:
+    """Warn of metadata that a bare codestream cannot hold."""
+    known = info.metadata
+    kinds = {
+        "EXIF": known.exif,
+        "the ICC profile": known.icc,
+        "XMP": known.xmp,
+        "the resolution": known.pixels_per_metre,
+    }
+    lost = [noun for noun, value in kinds.items() if value is not None]
+    if lost:
+        _log.warning(
+            "%s: left out what a bare codestream cannot hold: %s; write a .jp2 to keep it",
+            name,
+            ", ".join(lost),
+        )
 
 
 @dataclass(frozen=True)

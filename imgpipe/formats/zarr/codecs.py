@@ -20,7 +20,7 @@ _GZIP = 31  # bits of the window of zlib, with the header of gzip
 _OWN = ("zstd", "gzip", "blosc")
 _BLOSC_HEADER = 16
 _SURPLUS_BYTES = 1 << 16
-_GZIP_BYTES, _BLOSC_BYTES = 1 << 20, 24 << 20
+_GZIP_BYTES, _BLOSC_BYTES = 1 << 20, (4 << 20, 24 << 20)  # of blosc below level 9, and at it
 _ZSTD_TABLES = ((3, 2 << 20), (6, 4 << 20), (12, 32 << 20), (19, 80 << 20), (22, 640 << 20))
 """Levels, up to the first number, and the most bytes of their tables."""
 _ZSTD_SHARE = 16  # bytes of a table for a byte of pixels, at the most
@@ -124,7 +124,7 @@ def packing_bytes(compression: Compression, size: int) -> int:
         return 0
     tables = _GZIP_BYTES
     if method == "blosc":
-        tables = _BLOSC_BYTES
+        tables = _BLOSC_BYTES[(effort or 0) == 9]
     elif method == "zstd":
         most = next(most for last, most in _ZSTD_TABLES if (effort or 0) <= last)
         tables = min(_ZSTD_SHARE * size, most)

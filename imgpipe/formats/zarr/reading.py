@@ -210,7 +210,7 @@ class ZarrSource:
         rows, columns = self.grain
         tile = rows * (columns or info.width) * info.channels * info.dtype.itemsize
         library = _ZARR_BYTES if array.coding is None else _LIBRARY_BYTES
-        return library + index + 3 * chunk + tile
+        return library + index + 4 * chunk + tile
 
     def read(self, box: Box) -> Pixels:
         """Return the pixels of `box`.
@@ -248,8 +248,8 @@ def _declared(origin: FolderOrigin) -> dict[str, Any]:
     """
     if "zarr.json" not in origin.names():
         raise FormatError(
-            f"{origin.name}: is Zarr version 2, and imgpipe reads version 3; convert it first, "
-            "for example by: zarr migrate v3"
+            f"{origin.name}: is Zarr version 2, and imgpipe reads version 3; convert it first, for "
+            f"example by: pip install 'zarr[cli]'; zarr migrate v3 {origin.name}"
         )
     return declaration(origin)
 
