@@ -22,6 +22,7 @@ from PIL import Image
 import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
+from imgpipe.cli import execute
 from imgpipe.engine.batch import Request, make_images
 from imgpipe.engine.plan import Goal
 from imgpipe.errors import CorruptError, InputError
@@ -443,3 +444,14 @@ def interlaced(pixels: Pixels) -> bytes:
     head = struct.pack(">IIBBBBB", *pixels.shape[1::-1], 8, 2, 0, 0, 1)
     parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     return SIGNATURE + b"".join(chunk(kind, content) for kind, content in parts)
+
+
+def test_the_command_info_describes_damaged_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.png"
+    imgpipe.write(IMAGE, path)
+    cut(0.6)(path)
+    assert execute(["info", str(path)]) == 1
+    assert execute(["info", str(path), "--salvage"]) == 0
+    assert "200 x 300" in capsys.readouterr().out
