@@ -130,17 +130,18 @@ def padded(unit: Pixels, shape: tuple[int, int, int], mode: Padding) -> Pixels:
 
 def predicted(pixels: Pixels, predictor: int) -> Pixels:
     """Return the little-endian samples of a segment as its compression gets them."""
-    little = pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     if predictor == 2:
-        made = np.empty_like(little)
+        made, step = np.empty_like(little), little.shape[2]
+        flat = little.reshape(-1)  # in one go, although rows have nothing to do with each other
+        np.subtract(flat[step:], flat[:-step], out=made.reshape(-1)[step:])
         made[:, 0] = little[:, 0]
-        np.subtract(little[:, 1:], little[:, :-1], out=made[:, 1:])
         return made
     if predictor == 3:
         from imagecodecs import floatpred_encode  # noqa: PLC0415 - only for floats
 
-        return np.asarray(floatpred_encode(np.ascontiguousarray(little), axis=-2))
-    return np.ascontiguousarray(little)
+        return np.asarray(floatpred_encode(little, axis=-2))
+    return little
 
 
 def _deflated(samples: Pixels, effort: int | None) -> bytes:
