@@ -16,6 +16,7 @@ import errno
 import functools
 import os
 import stat
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -330,7 +331,7 @@ def _host() -> str:
 def temporary_beside(target: str) -> str:
     """Return a name beside `target` that says whose it is."""
     folder, name = os.path.split(target)
-    stem = os.fsencode(name)[:_STEM_BYTES].decode(errors="ignore")
+    stem = os.fsencode(name)[:_STEM_BYTES].decode(sys.getfilesystemencoding(), "ignore")
     owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
     return os.path.join(folder, f".{stem}.{owner}{_SUFFIX}")
 

@@ -120,6 +120,16 @@ def test_a_bad_destination_is_named_with_what_to_do(
     assert str(tmp_path / path) in str(caught.value)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are not bytes there")
+def test_a_name_that_the_locale_cannot_spell_is_written(tmp_path: Path) -> None:
+    text = "import sys; from imgpipe.publish import OutputFile; OutputFile(sys.argv[1]).commit()"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "-c", text, tmp_path / "ö.bin"], env={**os.environ, **locale}, check=True
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["ö.bin"]
+
+
 def test_a_working_folder_that_is_gone_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
