@@ -243,6 +243,8 @@ class Report:
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
         made_by = workers if self.workers else "copied as it is stored"
         frames = f"{self.frames} frames of " if self.frames > 1 else ""
+        if (self.pixels or 0) not in (0, self.frames * self.height * self.width):
+            frames += "up to "
         return (
             f"{self.destination}: {frames}{self.width} x {self.height} x {self.channels} "
             f"{self.dtype}, {self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "

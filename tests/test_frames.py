@@ -52,6 +52,14 @@ def test_every_page_is_processed_as_if_it_were_alone(stack: Path) -> None:
         assert (tifffile.imread(out, key=number) == blur(sigma=1)(page)).all()
 
 
+def test_the_report_tells_the_size_of_the_largest_page(stack: Path) -> None:
+    report = imgpipe.run(stack, invert(), stack.with_name("out.tif"), workers=1)
+    assert (report.height, report.width, report.dtype) == (100, 130, "uint16")
+    assert "out.tif: 3 frames of up to 130 x 100 x 1 uint16" in str(report)
+    report = imgpipe.run(stack, invert(), stack.with_name("out.tif"), workers=1, page=0)
+    assert "out.tif: 80 x 60 x 3 uint8" in str(report)
+
+
 def test_workers_make_the_same_bytes(stack: Path) -> None:
     alone, together = stack.with_name("1.tif"), stack.with_name("2.tif")
     imgpipe.run(stack, blur(sigma=1), alone, workers=1, chunk=32)
@@ -217,7 +225,7 @@ def test_frames_at_once_stay_within_the_plan(tmp_path: Path) -> None:
     planned = partial(plan_run, path, blur(sigma=1), out, workers=3, executor="threads")
     plan, alone = planned(), planned(page=0)
     assert (plan.frames, plan.at_once) == (7, 6)
-    assert "7, 6 at once; this is the plan of the largest" in str(plan)
+    assert "7, 6 at once; this plan takes the most memory" in str(plan)
     assert plan.memory > alone.memory
     held = planned(max_memory="1G").budget - 10**9  # which the limit does not count
     tight = planned(max_memory=plan.memory - held - 10_000_000)

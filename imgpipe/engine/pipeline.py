@@ -102,7 +102,8 @@ def run_frames(frames: Frames, options: Options, control: Control | None = None)
         run = FramesRun(frames, all_frames, staff.given, control, staff.tally)
         held.callback(run.close)
         _make_all(staff.crew_of(run.budget), run)
-        report = staff.tally.report(all_frames.plan, run.commit())
+        largest = replace(all_frames.plan, after=planned.goals[0].sink.info)
+        report = staff.tally.report(largest, run.commit())
         report = replace(
             report, frames=frames.count, pixels=frames.pixels, missing=run.missing / frames.count
         )

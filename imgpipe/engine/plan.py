@@ -153,7 +153,7 @@ class Plan:
         lines = {
             "input": f"{self.source}: {_described(self.before)}",
             "output": f"{self.destination}: {_described(self.after)}",
-            "frames": f"{self.frames}, {self.at_once} at once; this is the plan of the largest",
+            "frames": f"{self.frames}, {self.at_once} at once; this plan takes the most memory",
             "chain": described(self.chain) or "(none)",
             "read as": feeds[self.feed] + ", then from a scratch file" * self.kept,
             "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
