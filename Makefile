@@ -70,10 +70,14 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "imgpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# pip compiles what it copies, and not a checkout: where Python may not write bytecode, every command
+# would compile all that it imports.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m compileall -q imgpipe
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	$(BIN)/python -m compileall -q imgpipe
 	@touch $@ $(VENV)/.installed
