@@ -32,11 +32,11 @@ __all__ = ["Pages", "pages_of"]
 _log = logging.getLogger(__name__)
 _NONE = Metadata()
 _FIRST_ONLY = (
-    "%s: has %d frames, and a %s file holds one: only frame 0 is made; --page N (page= in Python) "
+    "%s: has %d frames, and files of %s hold one: only frame 0 is made; --page N (page= in Python) "
     "makes another"
 )
 _NO_ANIMATION = (
-    "%s: has %d pages, which have no timing, and a %s file holds an animation or one image: only "
+    "%s: has %d pages, which have no timing, and files of %s hold an animation or one image: only "
     "page 0 is made; --page N (page= in Python) makes another, and .tif files hold all"
 )
 _ANIMATED = (
