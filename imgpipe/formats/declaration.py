@@ -106,8 +106,9 @@ class Format:
         The most rows, and the most columns.
     metadata : tuple of str, or None
         Kinds of metadata that files hold: ``exif``, ``icc``, ``xmp``, ``iptc``, ``geo``,
-        ``texts`` (any, and not only those that EXIF has a tag for), ``resolution``, ``nodata``. A
-        line tells which others an image had; with None there is none.
+        ``texts`` (any, and not only those that EXIF has a tag for), ``resolution``, ``nodata``, and
+        where there are no layouts ``meaning``, that of the channels. A line tells which others an
+        image had; with None there is none.
     narrowed : callable or None
         ``narrowed(format, **options)`` returns the declaration of files that are written with such
         options, where they hold fewer types or layouts.

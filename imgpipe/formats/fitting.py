@@ -146,6 +146,9 @@ def left_out(info: ImageInfo, format: Format) -> str:
         words.append("the resolution")
     if info.nodata is not None and not math.isnan(info.nodata) and "nodata" not in held:
         words.append("the value of pixels without data")
+    if "meaning" not in held and format.layouts is None:
+        words += ["that the channels are CMYK"] if info.colour == "cmyk" else []
+        words += ["that the last channel is alpha"] if info.alpha is not None else []
     return ", ".join(words)
 
 

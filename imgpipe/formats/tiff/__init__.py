@@ -22,6 +22,6 @@ FORMAT = Format(
     timing=(),
     salvages=True,
     narrowed=narrowed,
-    metadata=("exif", "icc", "xmp", "iptc", "geo", "resolution", "nodata"),
+    metadata=("exif", "icc", "xmp", "iptc", "geo", "resolution", "nodata", "meaning"),
     pages=True,
 )

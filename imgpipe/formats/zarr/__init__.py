@@ -24,5 +24,5 @@ FORMAT = Format(
     says_alpha=False,
     contents=contents,  # type: ignore[arg-type] # of folders
     marks=("zarr.json", ".zgroup", ".zarray"),
-    metadata=("exif", "icc", "xmp", "iptc", "geo", "texts", "resolution", "nodata"),
+    metadata=("exif", "icc", "xmp", "iptc", "geo", "texts", "resolution", "nodata", "meaning"),
 )
