@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.formats.arrays import ArrayRows, RandomArray, SequentialArray
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.records import dataclass
 from tests.conftest import noise
 
 PIXELS = noise((97, 40, 3), "uint8")
