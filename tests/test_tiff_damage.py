@@ -236,6 +236,16 @@ def test_the_log_of_the_library_is_not_the_users(
     assert [record.message for record in caplog.records] == ["from elsewhere"]
 
 
+def test_the_library_does_not_warn_the_user() -> None:
+    """Warnings are errors in tests, so that the reason would be one."""
+    bits = struct.pack("<3H", 8, 8, 8)
+    data = written()
+    data = patched(data, 258, data.index(bits), count=1027)  # so many become an array of NumPy
+    with pytest.raises(InputError) as caught:
+        read(data.replace(bits, struct.pack("<3H", 9, 8, 8), 1))
+    assert "overflow" not in str(caught.value)
+
+
 @pytest.mark.parametrize("options", [{}, {"compression": "deflate", "tile": (16, 16)}])
 def test_a_file_may_shrink_while_it_is_read(tmp_path: Path, options: dict[str, Any]) -> None:
     path = tmp_path / "a.tif"

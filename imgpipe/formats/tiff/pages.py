@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
+import numpy as np
+
 from imgpipe.errors import CorruptError, ImgpipeError
 from imgpipe.formats.frames import Contents, must_have
 from imgpipe.formats.origin import Origin
@@ -119,7 +121,7 @@ def _tags(tiff: TiffFile, directory: Directory, page: int) -> TiffPage:
 @contextmanager
 def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile, BinaryIO]]:
     """Lend an open file, its exceptions made ours and its log kept from the user."""
-    with origin.open() as file, _log.quiet():
+    with origin.open() as file, _log.quiet(), np.errstate(all="ignore"):  # or it warns of damage
         try:
             walk = Walk(file, origin.name)
             from tifffile import TiffFile  # noqa: PLC0415 - slow, and only for TIFF
