@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from imgpipe.executors.base import traits_of
 from imgpipe.formats.arrays import ArrayRows, ArraySink, Nowhere, SequentialArray
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.options import Options
+from imgpipe.records import dataclass
 from tests.conftest import noise
 
 INFO = ImageInfo(700, 500, 3, np.dtype("uint8"), None, "rgb")
