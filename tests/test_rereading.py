@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import Executor
 from dataclasses import field
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_what_decides() -> None:
         assert not worth("autocontrast")
     with pytest.MonkeyPatch.context() as patch:
         usage = SimpleNamespace(free=INFO.nbytes)
-        patch.setattr(rereading.shutil, "disk_usage", lambda folder: usage)
+        patch.setattr(shutil, "disk_usage", lambda folder: usage)
         assert not worth("autocontrast")
 
 
