@@ -22,7 +22,8 @@ else:
     def dataclass(cls=None, /, *, frozen=False, eq=True, repr=True, kw_only=False):
         """Make a dataclass, like the decorator of that name in the standard library.
 
-        A field of a frozen one can be set once, which is what its ``__init__`` does.
+        A field of a frozen one can be set once, which is what its ``__init__`` does. Classes of
+        either decorator may extend those of the other.
         """
         shared: dict[str, Callable[..., Any] | None] = {}
         if repr:
@@ -33,13 +34,21 @@ else:
             shared |= {"__setattr__": _set_once, "__delattr__": _keep}
 
         def made(cls):
-            cls = dataclasses.dataclass(cls, eq=False, repr=False, kw_only=kw_only)
+            # The standard library lets only frozen classes extend frozen ones.
+            above = frozen and any(map(_is_frozen, cls.__mro__[1:]))
+            cls = dataclasses.dataclass(cls, eq=False, repr=False, frozen=above, kw_only=kw_only)
+            cls.__dataclass_params__.frozen = frozen
             for name, method in shared.items():
                 if name not in vars(cls):
                     setattr(cls, name, method)
             return cls
 
         return made if cls is None else made(cls)
+
+
+def _is_frozen(cls: type[Any]) -> bool:
+    parameters = getattr(cls, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen
 
 
 @functools.cache

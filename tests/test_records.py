@@ -130,6 +130,39 @@ def test_records_inherit_fields_and_travel() -> None:
         pickle.loads(pickle.dumps(one)).first = 1
 
 
+@pytest.mark.parametrize("base", [records.dataclass, dataclasses.dataclass])
+@pytest.mark.parametrize("decorator", [records.dataclass, dataclasses.dataclass])
+class TestExtended:
+    """Classes of a plug-in may extend ours, and ours may extend others."""
+
+    def test_by_a_frozen_one(self, decorator: Decorator, base: Decorator) -> None:
+        @base(frozen=True)
+        class Above:
+            first: int = 1
+
+        @decorator(frozen=True)
+        class Below(Above):
+            second: int = 2
+
+        cls: Any = Below
+        one = cls(second=3)
+        assert (one.first, one.second) == (1, 3)
+        assert one == cls(1, 3) != cls(1, 4)
+        assert hash(one) == hash(cls(1, 3))
+        assert dataclasses.replace(one, first=5).first == 5
+        for name in ("first", "second"):
+            with pytest.raises(FrozenInstanceError, match=name):
+                setattr(one, name, 5)
+
+    def test_by_one_that_changes(self, decorator: Decorator, base: Decorator) -> None:
+        @base(frozen=True)
+        class Above:
+            first: int = 1
+
+        with pytest.raises(TypeError, match="frozen"):
+            decorator()(type("Below", (Above,), {}))
+
+
 def test_a_record_that_holds_itself_can_be_shown() -> None:
     held: list[Any] = []
     one = Base(held)  # type: ignore[arg-type]
