@@ -57,8 +57,8 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--compression",
                 "method",
-                "deflate:0, fast with a large file, to deflate:9, slow with a small file; 0 to "
-                "9 for short. [default: deflate:2]",
+                "deflate:0 (fast, large file) to deflate:9 (slow, small file), or 0 to 9 for "
+                "short. [default: deflate:2]",
             ),
         ),
     ),
@@ -168,8 +168,8 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--shard",
                 "size",
-                "Rows and columns of a shard, a file of many chunks; a file for each chunk "
-                "without it.",
+                "Rows and columns of a shard: one file of many chunks. Without it, each chunk is "
+                "a file.",
             ),
             OptionHelp(
                 "--pyramid/--no-pyramid",
@@ -188,7 +188,8 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--quality",
                 "integer",
-                "Signal to noise of a tile in dB; lossless without it. (between 20 and 100)",
+                "Signal-to-noise ratio of a tile in dB; without it the file is lossless. "
+                "(between 20 and 100)",
             ),
             OptionHelp("--tile", "size", "Rows and columns of a tile. [default: 512]"),
             OptionHelp(
@@ -208,17 +209,17 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--quality",
                 "integer",
-                "Quality of a lossy file; lossless without it. (between 1 and 100)",
+                "Quality of a lossy file; without it the file is lossless. (between 1 and 100)",
             ),
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality.",
+                "Keep every value; a quality has no effect.",
             ),
             OptionHelp(
                 "--effort",
                 "integer",
-                "1 is fast, 9 is slow; 1 without loss, else 3 by default. (between 1 and 9)",
+                "1 is fast, 9 is slow; by default 1 if lossless, else 3. (between 1 and 9)",
             ),
         ),
     ),
@@ -238,12 +239,12 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality.",
+                "Keep every value; a quality has no effect.",
             ),
             OptionHelp(
                 "--effort",
                 "integer",
-                "0 is fast, 6 is slow with a small file. (between 0 and 6) [default: 2]",
+                "0 is fast, 6 is slow and gives a smaller file. (between 0 and 6) [default: 2]",
             ),
         ),
     ),
@@ -269,12 +270,12 @@ FORMAT_TABLE = {
             OptionHelp(
                 "--lossless/--no-lossless",
                 "",
-                "Every value is kept, whatever the quality.",
+                "Keep every value; a quality has no effect.",
             ),
             OptionHelp(
                 "--effort",
                 "integer",
-                "0 is fast, 10 is slow with a small file. (between 0 and 10) [default: 1]",
+                "0 is fast, 10 is slow and gives a smaller file. (between 0 and 10) [default: 1]",
             ),
         ),
     ),

@@ -36,8 +36,8 @@ class InfoCommand(click.Command):
             ],
             short_help=summary,
             help="Describe image files: size, values, colours, tiles, compression, frames, levels, "
-            "metadata, and the way in which imgpipe reads them. No pixel is read. Exit code 1 if "
-            "a file cannot be described; the others are described all the same.",
+            "metadata, and the way in which imgpipe reads them. No pixel is read. If a "
+            "file cannot be described, the exit code is 1; all other files are described.",
         )
 
     def invoke(self, ctx: click.Context) -> None:

@@ -203,8 +203,8 @@ def common_options() -> list[click.Parameter]:
             "--page",
             type=click.IntRange(min=0),
             metavar="N",
-            help="Make frame N only: a page of a TIFF file, a frame of an animation, counted from "
-            "0. [default: all frames, or frame 0 if the output holds one]",
+            help="Process frame N only: a page of a TIFF file, or a frame of an animation. The "
+            "first is 0. [default: all frames, or frame 0 if the output holds one]",
         ),
         _option(
             "--level",
@@ -220,36 +220,36 @@ def common_options() -> list[click.Parameter]:
             flag_value=False,
             default=True,
             show_default=False,
-            help="Leave the image as the file stores it, and keep its orientation. "
+            help="Leave the pixels as the file stores them, and keep the orientation. "
             "[default: turn it upright first]",
         ),
         _option(
             "--strip",
             is_flag=True,
-            help="Leave out all metadata but the ICC profile.",
+            help="Leave out metadata, except the ICC profile and others of colour.",
         ),
         _option(
             "--nodata",
             metavar="VALUE|none",
-            help="Value of pixels without data, which stay as they are and do not mix into their "
-            "neighbours. none: all pixels have data. [default: what the file says, and NaN]",
+            help="Value of pixels without data. They keep this value and do not mix into their "
+            "neighbours. none: all pixels have data. [default: that of the file, and NaN]",
         ),
         _option(
             "--salvage",
             is_flag=True,
-            help="Read what can be read of a damaged file; the rest is black, or transparent. A "
-            "warning says how much is missing, and the exit code is 0.",
+            help="Read the undamaged part of a damaged file; the rest is black, or transparent. "
+            "A warning says how much is missing. The exit code is 0.",
         ),
         _option(
             "--background",
             metavar="COLOUR",
             help="Colour behind transparent pixels if the output has no alpha: a name, #rrggbb, "
-            "or 0 to 255 for gray or r,g,b. [default: white]",
+            "128 (gray) or 255,128,0. [default: white]",
         ),
         _option(
             "--value-range",
             metavar="LOW..HIGH",
-            help="Values that become black and white if the output has no floats or no signed "
+            help="Values that become black and white if the output cannot hold floats or signed "
             "integers: two numbers, measured or full.",
         ),
         _option(

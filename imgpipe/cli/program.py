@@ -83,7 +83,7 @@ class Program(click.Group):
             'imgpipe run "blur:sigma=2 | grayscale" photo.png -o out.png',
             "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
             "imgpipe blur --help",
-            'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"   completion, also zsh and fish',
+            'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"  # also zsh, fish',
         )
 
 

@@ -36,7 +36,7 @@ PIXEL_BYTES = 40
 FIXED_BYTES = 48 << 20
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
-Effort = Annotated[int, Between(0, 10), "0 is fast, 10 is slow with a small file."]
+Effort = Annotated[int, Between(0, 10), "0 is fast, 10 is slow and gives a smaller file."]
 
 
 def open_sink(
@@ -44,7 +44,7 @@ def open_sink(
     info: ImageInfo,
     *,
     quality: Quality = 75,
-    lossless: Annotated[bool, "Every value is kept, whatever the quality."] = False,
+    lossless: Annotated[bool, "Keep every value; a quality has no effect."] = False,
     effort: Effort = 1,
 ) -> EncodedSink:
     """Begin an AVIF file.

@@ -58,7 +58,9 @@ def open_sink(
     info: ImageInfo,
     *,
     quality: Annotated[
-        int | None, Between(20, 100), "Signal to noise of a tile in dB; lossless without it."
+        int | None,
+        Between(20, 100),
+        "Signal-to-noise ratio of a tile in dB; without it the file is lossless.",
     ] = None,
     tile: Annotated[Any, Through(_side, "size"), "Rows and columns of a tile."] = 512,
     ht: Annotated[bool, "High throughput (HTJ2K): several times faster, lossless only."] = False,

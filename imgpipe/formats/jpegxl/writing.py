@@ -40,11 +40,11 @@ def open_sink(
     info: ImageInfo,
     *,
     quality: Annotated[
-        int | None, Between(1, 100), "Quality of a lossy file; lossless without it."
+        int | None, Between(1, 100), "Quality of a lossy file; without it the file is lossless."
     ] = None,
-    lossless: Annotated[bool, "Every value is kept, whatever the quality."] = False,
+    lossless: Annotated[bool, "Keep every value; a quality has no effect."] = False,
     effort: Annotated[
-        int | None, Between(1, 9), "1 is fast, 9 is slow; 1 without loss, else 3 by default."
+        int | None, Between(1, 9), "1 is fast, 9 is slow; by default 1 if lossless, else 3."
     ] = None,
 ) -> EncodedSink:
     """Begin a JPEG XL file.

@@ -63,7 +63,7 @@ DEFAULT_COMPRESSION = Compression("deflate", 2)
 Wanted = Annotated[
     Compression,
     one_of(Method("deflate", 0, 9, usual=2), Method("none")),
-    "deflate:0, fast with a large file, to deflate:9, slow with a small file; 0 to 9 for short.",
+    "deflate:0 (fast, large file) to deflate:9 (slow, small file), or 0 to 9 for short.",
 ]
 ADAPTIVE = -1
 

@@ -44,8 +44,8 @@ _LOSSLESS_BYTES = 40  # and so for alpha, which is lossless always
 _FIXED_BYTES = 8 << 20
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
-Lossless = Annotated[bool, "Every value is kept, whatever the quality."]
-Effort = Annotated[int, Between(0, 6), "0 is fast, 6 is slow with a small file."]
+Lossless = Annotated[bool, "Keep every value; a quality has no effect."]
+Effort = Annotated[int, Between(0, 6), "0 is fast, 6 is slow and gives a smaller file."]
 
 
 def open_sink(

@@ -54,7 +54,7 @@ Tile = Annotated[Any, Through(_side, "size"), "Rows and columns of a chunk."]
 Shard = Annotated[
     Any,
     Through(_side, "size"),
-    "Rows and columns of a shard, a file of many chunks; a file for each chunk without it.",
+    "Rows and columns of a shard: one file of many chunks. Without it, each chunk is a file.",
 ]
 
 
