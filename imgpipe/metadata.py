@@ -16,7 +16,7 @@ from imgpipe.density import (
 )
 from imgpipe.geo import Geo, Move
 from imgpipe.records import dataclass
-from imgpipe.texts import Text
+from imgpipe.texts import Text, is_picture
 
 __all__ = ["Colour", "Density", "Metadata", "Text", "density_from_dpi", "density_from_metres"]
 
@@ -147,7 +147,11 @@ class Metadata:
 
     def repainted(self) -> Metadata:
         """Return the entries that are true of other pixels: all but previews."""
-        texts = tuple(text for text in self.texts if not text.keyword.startswith(_RAW_PROFILE))
+        texts = tuple(
+            text
+            for text in self.texts
+            if not (text.keyword.startswith(_RAW_PROFILE) or is_picture(text.text.encode()))
+        )
         made = replace(self._edited("without_previews"), texts=texts)
         return replace(made, iptc=_tried("iptc", self.iptc, "without_previews"))
 

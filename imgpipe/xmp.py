@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from imgpipe.density import METRES_PER_INCH, Density
 from imgpipe.records import dataclass
+from imgpipe.texts import is_picture
 
 __all__ = [
     "checked",
@@ -52,10 +53,7 @@ _COLOUR: tuple[Name, ...] = (
 
 _TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
-_PICTURE = re.compile(rb"(?:\s|&#x?[0-9A-Fa-f]+;)*(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)")
-"""JPEG, PNG, WebP and GIF in base 64."""
 _MOST = 1_000_000  # of the denominator of a resolution
-_LEAST_PICTURE = 100  # bytes
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -194,7 +192,7 @@ class _Parsing:
                 self.edits.append(_Edit(one.start, stop, b""))
             elif content:
                 self.edits.append(_Edit(one.inside, at, new.encode()))
-        elif self._pictures and not one.has_children and _is_picture(content):
+        elif self._pictures and not one.has_children and is_picture(content):
             self.edits.append(_Edit(one.inside, at, b""))
 
     def _attribute_edits(self, tag: re.Match[bytes]) -> Iterator[_Edit]:
@@ -204,7 +202,7 @@ class _Parsing:
             new = self._values.get(name)
             if new is not None:
                 yield _Edit(tag.start() + found.start(2) + 1, last - 1, new.encode())
-            elif name in self._values or (self._pictures and _is_picture(found[2][1:-1])):
+            elif name in self._values or (self._pictures and is_picture(found[2][1:-1])):
                 yield _Edit(first, last, b"")
 
     def _resolved(self, raw: str) -> Name:
@@ -214,7 +212,3 @@ class _Parsing:
 
     def _no_entities(self, *_: Any) -> None:
         raise ValueError("it declares a type of document")
-
-
-def _is_picture(value: bytes) -> bool:
-    return len(value) >= _LEAST_PICTURE and _PICTURE.match(value) is not None

@@ -9,6 +9,7 @@ import pytest
 
 from imgpipe import exif, metadata, xmp
 from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
+from imgpipe.texts import Text
 
 
 @pytest.mark.parametrize("dpi", [1, 72, 96, 150, 240, 300, 600, 1200, 2400])
@@ -49,3 +50,9 @@ def test_every_edit_is_a_function_for_blocks() -> None:
 def test_blocks_are_left_alone_where_there_are_none() -> None:
     bare = Metadata(pixels_per_metre=density_from_dpi(300, 300))
     assert bare.repainted() == bare.sized(3, 4) == bare.flipped("vertical", 3, 4) == bare
+
+
+@pytest.mark.parametrize("begin", ["/9j/", "\n iVBORw0KGgo", "data:image/jpeg;base64,/9j/"])
+def test_pictures_written_as_texts_are_previews(begin: str) -> None:
+    title, drawing = Text("Title", begin), Text("Comment", begin + "A" * 100)
+    assert Metadata(texts=(title, drawing)).repainted().texts == (title,)
