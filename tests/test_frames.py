@@ -405,6 +405,19 @@ def test_labels_of_a_slide_are_listed_and_never_carried_over(slide: Path) -> Non
         assert [page.shape for page in file.pages] == [(300, 400, 3)]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_slide_is_not_copied_as_it_is_stored(slide: Path, labelled: bool) -> None:
+    if not labelled:
+        with tifffile.TiffWriter(slide) as out:
+            about = "Aperio Image Library v11\r\nmacro of nobody"
+            out.write(PAGES[0], tile=(64, 64), description=about, metadata=None)
+    imgpipe.convert(slide, slide.with_name("out.tif"), workers=1)
+    with tifffile.TiffFile(slide.with_name("out.tif")) as file:
+        assert len(file.pages) == 1
+        assert (file.asarray() == tifffile.imread(slide, key=0)).all()
+    assert b"macro" not in slide.with_name("out.tif").read_bytes()
+
+
 def test_another_level_is_read(slide: Path) -> None:
     out = slide.with_name("out.png")
     assert execute(["invert", str(slide), "-o", str(out), "--level", "1", "-q"]) == 0

@@ -46,12 +46,16 @@ class Contents:
         Rows and columns of the levels of a pyramid; the first is the full resolution.
     associated : tuple of str
         Other pictures, such as a label, in words. They are never read or written.
+    private : bool
+        Whether the file holds pictures or texts that may name a patient. Such a file is never
+        copied as it is stored.
     """
 
     frames: int = 1
     timing: Timing | None = None
     levels: tuple[tuple[int, int], ...] = field(default=())
     associated: tuple[str, ...] = ()
+    private: bool = False
 
 
 class Album(Protocol):

@@ -159,7 +159,10 @@ def open_copy(
     source = open_source(origin, reading)
     if chosen.marks or format_at(origin) != chosen:
         return None
-    if reading.level or (reading.page is not None and contents_of(origin).frames > 1):
+    if reading.level:
+        return None
+    contents = contents_of(origin)
+    if contents.private or (reading.page is not None and contents.frames > 1):
         return None
     content: Iterator[Data]
     if not writing.strip:

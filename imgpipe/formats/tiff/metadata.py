@@ -17,7 +17,7 @@ from imgpipe.metadata import Metadata, density_from_dpi, density_from_metres
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-__all__ = ["metadata_of", "nodata_of"]
+__all__ = ["SLIDES", "metadata_of", "nodata_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ _DESCRIBING = (
 )
 """Tags that say something in words: names, makers, dates, rights."""
 
-_SLIDES = frozenset({"avs", "bif", "indica", "ndpi", "philips", "qpi", "scn", "svs"})
+SLIDES = frozenset({"avs", "bif", "indica", "ndpi", "philips", "qpi", "scn", "svs"})
 """Variants of slide scanners, whose texts may name a patient."""
 
-_STRUCTURAL = _SLIDES | {
+_STRUCTURAL = SLIDES | {
     *("astrotiff", "eer", "fluoview", "imagej", "metaseries", "micromanager", "mmstack"),
     *("ndtiff", "ome", "pilatus", "scanimage", "shaped", "sis", "streak", "tvips"),
 }
@@ -57,7 +57,7 @@ def metadata_of(page: TiffPage, walk: Walk, name: str) -> Metadata:
     orientation = page.tags.valueof(_ORIENTATION, 1)
     icc, xmp = page.tags.valueof(_ICC), page.tags.valueof(_XMP)
     iptc = walk.fields(page.offset).get(_IPTC)
-    if _SLIDES & set(page.flags):
+    if SLIDES & set(page.flags):
         xmp = iptc = None
     upright = int(orientation) if orientation in range(1, 9) else 1
     found = Metadata(

@@ -18,6 +18,7 @@ from imgpipe.formats.frames import Contents, must_have
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
+from imgpipe.formats.tiff.metadata import SLIDES
 from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 __all__ = ["Frame", "Opened", "contents", "opened_page"]
-
-_SLIDES = ("svs", "ndpi", "scn", "bif", "qpi", "philips", "avs")
-"""Variants of slide scanners, whose pages tifffile tells apart."""
 
 _OF_DAMAGE = (
     ValueError,
@@ -75,6 +73,7 @@ class Opened(NamedTuple):
 class _Pages:
     frames: tuple[Frame, ...]
     associated: tuple[str, ...]
+    private: bool = False
 
 
 def contents(origin: Origin) -> Contents:
@@ -88,7 +87,7 @@ def contents(origin: Origin) -> Contents:
     with _opened(origin) as (walk, tiff, file):
         pages = _pages(origin, walk, tiff, file)
     levels = tuple((one.height, one.width) for one in pages.frames[0].levels)
-    return Contents(len(pages.frames), None, levels, pages.associated)
+    return Contents(len(pages.frames), None, levels, pages.associated, pages.private)
 
 
 @contextmanager
@@ -150,11 +149,12 @@ def _pages(origin: Origin, walk: Walk, tiff: TiffFile, file: BinaryIO) -> _Pages
 
 def _found(walk: Walk, tiff: TiffFile) -> _Pages:
     chain = list(walk.chain())
-    if len(chain) > 1 and any(getattr(tiff, f"is_{one}", False) for one in _SLIDES):
+    slide = any(getattr(tiff, f"is_{one}", False) for one in SLIDES)
+    if slide and len(chain) > 1 and not tiff.is_indica:
         return _of_slide(tiff)
     if len(chain) == 1 and tiff.is_imagej:
         return _of_stack(tiff, chain[0])
-    return _sorted(walk, chain)
+    return _sorted(walk, chain, slide=slide)
 
 
 def _of_stack(tiff: TiffFile, first: Directory) -> _Pages:
@@ -186,10 +186,10 @@ def _of_slide(tiff: TiffFile) -> _Pages:
         f"{one.name or 'image'} of {one.keyframe.imagewidth} x {one.keyframe.imagelength}".lower()
         for one in others
     )
-    return _Pages(tuple(map(Frame, frames)), named)
+    return _Pages(tuple(map(Frame, frames)), named, private=True)
 
 
-def _sorted(walk: Walk, chain: list[Directory]) -> _Pages:
+def _sorted(walk: Walk, chain: list[Directory], *, slide: bool) -> _Pages:
     """Return which directories are frames, levels of them, and neither."""
     frames: list[list[Directory]] = []
     associated: list[Directory] = []
@@ -208,7 +208,9 @@ def _sorted(walk: Walk, chain: list[Directory]) -> _Pages:
     if not frames:  # whatever the first says of itself, there is no other
         frames, associated = [[associated[0]]], associated[1:]
     levels = (sorted(frame, key=lambda one: -one.height * one.width) for frame in frames)
-    return _Pages(tuple(Frame(tuple(frame)) for frame in levels), tuple(map(str, associated)))
+    private = slide or any(not one.mask for one in associated)
+    named = tuple(map(str, associated))
+    return _Pages(tuple(Frame(tuple(frame)) for frame in levels), named, private)
 
 
 def _add(found: list[Directory], frames: list[list[Directory]], others: list[Directory]) -> None:
