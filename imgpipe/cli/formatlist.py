@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FormatsCommand"]
 
+_OPTIONS = 22  # columns for the names of options; most suffixes need a line of their own
+
 
 class FormatsCommand(click.Command):
     """The command that lists all formats, or shows one."""
@@ -45,7 +47,7 @@ class FormatsCommand(click.Command):
                     raise
                 rows.append((FORMATS[name].name or name, f"cannot be used: {error}"))
         width = terminal_width()
-        click.echo("\n".join(line for row in rows for line in columns_of(*row, width)))
+        click.echo("\n".join(line for row in rows for line in columns_of(*row, width, _OPTIONS)))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
@@ -56,7 +58,7 @@ def _rows(one: Format) -> Iterator[tuple[str, str]]:
     """Yield name and description of a format, and of each of its options."""
     yield f"{one.name} ({', '.join(one.suffixes)})", "; ".join(_said(one))
     for option in one.options:
-        yield f"    {option_names(option)}", _explained(option)
+        yield f"    {option_names(option).split('/')[0]}", _explained(option)
 
 
 def _said(one: Format) -> Iterator[str]:

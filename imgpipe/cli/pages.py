@@ -25,11 +25,14 @@ def terminal_width() -> int:
     return max(40, shutil.get_terminal_size((_USUAL_WIDTH, 24)).columns)
 
 
-def columns_of(left: str, right: str, width: int) -> list[str]:
-    """Return lines that say `left`, and beside it, or below where it is narrow, `right`."""
+def columns_of(left: str, right: str, width: int, widest: int = _LEFT_COLUMN) -> list[str]:
+    """Return lines that say `left`, and beside it, or below where it is narrow, `right`.
+
+    `widest` is the width of the left column where there is room.
+    """
     import textwrap  # noqa: PLC0415 - only for lists
 
-    column = _LEFT_COLUMN if width > 2 * _LEFT_COLUMN else width // 2 if width >= 80 else 4
+    column = widest if width > 2 * widest else width // 2 if width >= 80 else 4
     said = textwrap.wrap(right, width - column, break_long_words=False)
     if len(left) > column - 2:
         above = textwrap.wrap(left, width, subsequent_indent="    ", break_on_hyphens=False)

@@ -159,7 +159,7 @@ class Plan:
             "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
             "chunks": f"{columns} x {rows} pixels",
             "halo": f"{self.halo[1]} columns, {self.halo[0]} rows",
-            "window": f"{self.window} tasks under way at once",
+            "window": f"{self.window} {'task' if self.window == 1 else 'tasks'} at once",
             "workers": f"{self.workers} ({self.executor})",
             "memory": f"at most {self.memory / 1e6:,.0f} MB of {self.budget / 1e6:,.0f} MB",
             "passes": str(self.passes),
