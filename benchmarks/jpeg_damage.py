@@ -43,7 +43,7 @@ def as_stream(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     origin, header = FileOrigin(str(path)), strict.decode_header(content)
     info = ImageInfo(header.height, header.width, 3, np.dtype(np.uint8), None, "rgb")
-    decode(ScanlineSource(info, origin, header), np.empty(info.shape, info.dtype))
+    decode(ScanlineSource(info, origin, header, len(content)), np.empty(info.shape, info.dtype))
 
 
 def noticed(decoder: Any, *given: Any) -> bool:

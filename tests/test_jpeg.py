@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -275,6 +276,27 @@ def test_a_large_file_with_bytes_left_over_is_damaged(
         path.write_bytes(content)
         with pytest.raises(CorruptError, match="bytes are left over after row"):
             read(path)
+
+
+@pytest.mark.usefixtures("as_large")
+@pytest.mark.parametrize("room", [True, False])
+def test_the_plan_counts_the_copy_that_openimageio_reads(
+    room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanlines, "lies_in_memory", lambda _: not room)
+    path = saved(tmp_path / "a.jpg", 160, 160)
+    content = path.read_bytes()
+    for src, copied, salvage in ((path, room, room), (io.BytesIO(content), True, False)):
+        plan = plan_run(src, blur(), tmp_path / "b.png", workers=1, salvage=salvage)
+        assert (plan.feed, plan.disk.size) == ("bands", copied * len(content))
+        source = open_source(src)
+        rows = source.rows()  # type: ignore[union-attr]
+        spool = rows._spool
+        assert copied == (spool is not None)
+        if spool is not None:
+            assert len(content) <= os.fstat(spool.fd).st_size < len(content) + 5000
+        rows.read_into(np.empty((160, 160, 3), np.uint8))
+        rows.close()
 
 
 def read(path: Path) -> np.ndarray:

@@ -34,7 +34,7 @@ from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
 from imgpipe.executors.base import Traits
-from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.base import Sink, Source, scratch_bytes_of
 from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
@@ -382,7 +382,8 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
     disk = disk_for(
         source.info.nbytes if route.copied or route.kept else 0,
         sink.info.nbytes if encoding is not None else 0,
-        getattr(sink, "scratch_bytes", 0),
+        scratch_bytes_of(source),
+        scratch_bytes_of(sink),
         *(one.source.info.nbytes for one in route.further),
     )
     return Plan(

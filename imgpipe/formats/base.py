@@ -36,6 +36,7 @@ __all__ = [
     "further_of",
     "is_ours",
     "outside_python",
+    "scratch_bytes_of",
 ]
 
 Access = Literal["random", "sequential", "whole"]
@@ -166,6 +167,14 @@ def decode_ms_of(source: Source) -> float:
     kept in a scratch file if that is cheaper.
     """
     return float(getattr(source, "decode_ms", 0.0))
+
+
+def scratch_bytes_of(end: Source | Sink) -> int:
+    """Return the size of the scratch files that a source or a sink makes, in bytes.
+
+    Those that make some say it by their member `scratch_bytes`.
+    """
+    return int(getattr(end, "scratch_bytes", 0))
 
 
 def is_ours(source: Source) -> bool:

@@ -19,6 +19,7 @@ from imgpipe.formats.base import (
     Sink,
     aside_of,
     further_of,
+    scratch_bytes_of,
 )
 from imgpipe.formats.nameless import NamelessFile
 
@@ -126,7 +127,7 @@ class InLine:
         self.info, self.unit, self.encoder = sink.info, sink.unit, sink.encoder
         self.aside = aside_of(sink)
         self.further = _further(frame, sink, waits=waits)
-        self.scratch_bytes: int = getattr(sink, "scratch_bytes", 0)
+        self.scratch_bytes = scratch_bytes_of(sink)
         if waits:
             self.scratch_bytes += sink.encoder.bound(sink.info.height)
         self._frame, self._sink = frame, sink
@@ -152,7 +153,7 @@ class PlacedInLine:
     def __init__(self, frame: _Frame, sink: PlacedSink, *, waits: bool) -> None:
         self.info, self.unit, self.placer = sink.info, sink.unit, sink.placer
         self.seal_bytes = sink.seal_bytes
-        self.scratch_bytes = getattr(sink, "scratch_bytes", 0)
+        self.scratch_bytes = scratch_bytes_of(sink)
         self.further = _further(frame, sink, waits=waits)
         self._frame = frame
 

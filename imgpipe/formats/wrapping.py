@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from imgpipe.formats.base import Source
+from imgpipe.formats.base import Source, scratch_bytes_of
 from imgpipe.formats.losses import Losses, losses_of
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
@@ -45,6 +45,11 @@ class Wrapper(Generic[_Of]):
     def losses(self) -> Losses | None:
         """The parts that could not be read, if the source marks any."""
         return losses_of(self.source)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the scratch files that a reader makes."""
+        return scratch_bytes_of(self.source)
 
     @property
     def decode_bytes(self) -> int:

@@ -74,14 +74,14 @@ def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool 
         if groups is not None:
             return groups.divided()
         if info.channels != 4 and is_there():
-            return ScanlineSource(info, origin, header, bare=gain_map, salvage=True)
+            return ScanlineSource(info, origin, header, size, bare=gain_map, salvage=True)
     if info.pixels <= _SMALL or header.precision != 8 or header.arithmetic:
         return whole
     if info.channels == 4:
         return in_groups(info, origin, inverted=whole.inverted) or whole
     if not is_there():
         return MappedSource(info, origin, header, size)
-    return ScanlineSource(info, origin, header, bare=gain_map)
+    return ScanlineSource(info, origin, header, size, bare=gain_map)
 
 
 def _info(header: Header, name: str) -> ImageInfo:

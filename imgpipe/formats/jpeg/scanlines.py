@@ -40,6 +40,8 @@ class ScanlineSource:
         The file.
     header : Header
         Its header.
+    size : int
+        Its bytes.
     bare : bool
         Whether OpenImageIO must not see its metadata: where they declare a gain map, it decodes
         another image, of high dynamic range.
@@ -53,6 +55,7 @@ class ScanlineSource:
     info: ImageInfo
     origin: Origin
     header: Header
+    size: int
     bare: bool = False
     salvage: bool = False
 
@@ -74,6 +77,21 @@ class ScanlineSource:
         if self.salvage and self.info.pixels <= SMALL:
             taken += 2 * self.info.nbytes  # to be compared, and the file
         return taken if self.header.at_once else taken + self.header.coefficient_bytes
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Size of the copy that OpenImageIO reads; 0 if it reads the file itself."""
+        needed = self.bare or self.origin.reference is None
+        return self.size if needed or self.shifts else 0
+
+    @property
+    def shifts(self) -> bool:
+        """Whether it reads a copy that shows bytes that are left over.
+
+        Not where it reads all bytes before the first row, or a copy would take memory.
+        """
+        linux = os.path.isdir("/proc/self/fd")
+        return self.header.at_once and linux and not lies_in_memory(scratch_folder())
 
     def rows(self, *, ahead: bool = False) -> ScanlineRows:
         """Return a new position at the first row."""
@@ -191,13 +209,14 @@ class ScanlineRows:
     def _path(self, source: ScanlineSource) -> str:
         """Return a path of the file, or of a copy if it has none, or is to be bare."""
         near = os.path.isdir("/proc/self/fd")
-        if not source.bare and near and (copy := self._shifted(source.header)):
+        if not source.bare and near and (copy := self._shifted(source)):
             return copy
         with contextlib.suppress(OSError):
             number = self._file.fileno()
             if not source.bare:
                 return f"/proc/self/fd/{number}" if near else self._file.name
         try:
+            self._file.seek(0)
             self._spool, self._last = NamelessFile(), None
             for piece in without_metadata(self._file):
                 self._spool.write(piece)
@@ -205,17 +224,17 @@ class ScanlineRows:
             raise no_room("a copy of the input", error) from error
         return self._spool.path
 
-    def _shifted(self, header: Header) -> str:
+    def _shifted(self, source: ScanlineSource) -> str:
         """Return the path of a copy that shows whether bytes are left over; "" if there is none.
 
         Of the file itself it shows only if there are several thousand of them.
         """
-        if not header.at_once:  # the decoder reads all of it before the first row
+        if not source.header.at_once:  # the decoder reads all of it before the first row
             return ""
-        self._last = likely_last_byte(self._file, header.start)
-        if self._last is None or lies_in_memory(scratch_folder()):
+        self._last = likely_last_byte(self._file, source.header.start)
+        if self._last is None or not source.shifts:
             return ""
-        shift, pieces = shifted(self._file, header.sof.position, self._last)
+        shift, pieces = shifted(self._file, source.header.sof.position, self._last)
         try:
             self._spool = NamelessFile()
             for piece in pieces:
