@@ -18,6 +18,7 @@ from PIL import Image, ImageCms
 
 import imgpipe
 from imgpipe.errors import CorruptError, FormatError, UsageError
+from imgpipe.exif import oriented
 from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import open_sink, reading, scanlines
 from imgpipe.formats.jpeg.mapped import MappedSource
@@ -471,3 +472,19 @@ def test_an_entry_that_is_too_large_is_left_out_with_a_line(
     imgpipe.run(tmp_path / "a.png", blur(), tmp_path / "a.jpg", executor="serial")
     assert "a.jpg: left out the EXIF: a JPEG holds at most 64 kB of it" in caplog.text
     assert imgpipe.info(tmp_path / "a.jpg").metadata.exif is None
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_orientation_and_resolution_stay_though_the_exif_is_too_large(
+    tmp_path: Path, channels: int
+) -> None:
+    given = open_source(saved(tmp_path / "a.jpg", 20, 30, channels)).info
+    density, block = density_from_dpi(300, 150), oriented(None, 6)
+    assert block is not None
+    known = Metadata(exif=block + bytes(70_000), orientation=6, pixels_per_metre=density)
+    sink = open_sink(FileTarget(str(tmp_path / "b.jpg")), replace(given, metadata=known))
+    put_in(sink, noise(given.shape, "uint8"))
+    sink.commit()
+    with Image.open(tmp_path / "b.jpg") as made:
+        assert made.getexif()[0x0112] == 6
+    assert imgpipe.info(tmp_path / "b.jpg").metadata.dpi == (150, 300)  # of the upright image

@@ -26,6 +26,7 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 _HELD = (_JFIF, _EXIF, _XMP, _MORE_XMP, _ICC, _PHOTOSHOP)
 _GAIN_MAP = b"urn:iso:std:"  # ISO 21496-1
 _MOST = 65_533  # bytes of the content of a segment
+_TOO_LARGE = "%s: left out the %s: a JPEG holds at most 64 kB of it"
 _COMMENT = "Comment"
 _KEYWORDS = (  # of PNG; other texts may contain a colon of their own
     "Title", "Author", "Description", "Copyright", "Creation Time", "Software", "Disclaimer",
@@ -95,6 +96,9 @@ def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: boo
     jfif : bool
         Whether gray and three channels are coded as JFIF says: as gray and YCbCr.
     """
+    if metadata.exif is not None and len(_EXIF + metadata.exif) > _MOST:
+        _log.warning(_TOO_LARGE, name, "EXIF")
+        metadata = replace(metadata, exif=exif.oriented(None, metadata.orientation))
     parts = []
     if jfif and channels != 4:
         parts.append(segment(APP0, _JFIF + b"\1\1" + _written_density(metadata) + b"\0\0"))
@@ -105,7 +109,7 @@ def metadata_segments(metadata: Metadata, channels: int, name: str, *, jfif: boo
         if len(content) <= _MOST:
             parts.append(segment(marker, content))
         else:
-            _log.warning("%s: left out the %s: a JPEG holds at most 64 kB of it", name, noun)
+            _log.warning(_TOO_LARGE, name, noun)
     if metadata.icc is not None and metadata.icc[16:20] == _PROFILE_SPACES[channels]:
         parts += _profile_segments(metadata.icc)
     return b"".join(parts)
