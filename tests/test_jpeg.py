@@ -295,7 +295,8 @@ def test_the_plan_counts_the_copy_that_openimageio_reads(
         spool = rows._spool
         assert copied == (spool is not None)
         if spool is not None:
-            assert len(content) <= os.fstat(spool.fd).st_size < len(content) + 5000
+            size = os.fstat(spool.fd).st_size
+            assert abs(size - len(content)) < 5000  # a segment more, or metadata less
         rows.read_into(np.empty((160, 160, 3), np.uint8))
         rows.close()
 
