@@ -24,7 +24,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.engine import taskqueue
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
-from imgpipe.executors.processes import ends, server
+from imgpipe.executors.processes import ends, server, tracker
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
 from imgpipe.running import plan_run
@@ -408,3 +408,19 @@ def test_processes_killed_at_random_moments_under_six_threads(shared: bool, png:
         killer.join()
         if pool is not None:
             pool.shutdown()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="helpers are no forks")
+def test_helpers_are_forks_only_if_this_thread_is_known_to_be_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hidden(path: str) -> list[str]:
+        raise FileNotFoundError(path)
+
+    for listed, expected in (
+        (lambda _: ["1"], True),
+        (lambda _: ["1", "2"], False),
+        (hidden, False),
+    ):
+        monkeypatch.setattr(os, "listdir", listed)
+        assert tracker.may_fork() == expected

@@ -98,11 +98,11 @@ class _Frame:
 
     def catch_up(self) -> None:
         """Append the bytes that have waited."""
-        position = 0
+        if self._file is not None:
+            os.lseek(self._file.fd, 0, os.SEEK_SET)
         for sink, size, facts in self._kept:
             assert self._file is not None
-            sink.append(os.pread(self._file.fd, size, position), facts)
-            position += size
+            sink.append(os.read(self._file.fd, size), facts)
         self._drop()
         if self._complete:
             self.commit()

@@ -43,8 +43,12 @@ def may_fork() -> bool:
 
     Those of later versions of Python are other than these, and will be new interpreters there.
     """
-    known = sys.platform.startswith("linux") and sys.version_info < (3, 14)
-    return known and len(os.listdir("/proc/self/task")) == 1
+    if not sys.platform.startswith("linux") or sys.version_info >= (3, 14):
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:  # nobody tells
+        return False
 
 
 def fork_the_tracker() -> None:
