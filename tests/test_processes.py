@@ -422,5 +422,7 @@ def test_helpers_are_forks_only_if_this_thread_is_known_to_be_alone(
         (lambda _: ["1", "2"], False),
         (hidden, False),
     ):
-        monkeypatch.setattr(os, "listdir", listed)
-        assert tracker.may_fork() == expected
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "listdir", listed)
+            found = tracker.may_fork()
+        assert found == expected
