@@ -115,6 +115,15 @@ def test_frames_of_another_size_are_refused() -> None:
         FORMAT.album(MemoryTarget(io.BytesIO()), infos, None)  # type: ignore[misc]
 
 
+def test_a_lossless_animation_is_refused() -> None:
+    from imgpipe.formats.target import MemoryTarget
+
+    with pytest.raises(UsageError, match=r"are lossy; leave out --lossless, or write .webp"):
+        FORMAT.album(  # type: ignore[misc]
+            MemoryTarget(io.BytesIO()), (about(PHOTO),) * 2, None, lossless=True
+        )
+
+
 def test_what_is_damaged_or_too_large_is_refused() -> None:
     content = written(FORMAT, PHOTO)
     for size in (0, 20, 100, len(content) - 1):

@@ -79,6 +79,51 @@ def test_strip_leaves_out_metadata_and_keeps_coded_pixels(tmp_path: Path, suffix
         assert dict(new.getexif()) == {0x0112: 6}, "without which the pixels would stay turned"
 
 
+@pytest.mark.parametrize("suffix", ["webp", "avif", "jxl", "jp2"])
+@pytest.mark.parametrize("loss", [{}, {"quality": 60}, {"lossless": True}])
+def test_strip_keeps_coded_pixels_in_every_container(
+    tmp_path: Path, suffix: str, loss: dict[str, object]
+) -> None:
+    if suffix == "jp2" and "lossless" in loss:
+        loss = {"tile": 256}
+    first, before, after = (tmp_path / name for name in ("a.png", f"a.{suffix}", f"b.{suffix}"))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Secret"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(PIXELS).save(first, exif=exif, icc_profile=profile, dpi=(300, 300))
+    imgpipe.run(first, "crop:0,0,50,33", before, autorotate=False, save=loss, workers=1)
+    assert b"Secret" in before.read_bytes()
+    report = imgpipe.convert(before, after, strip=True)
+    assert "copied as it is stored" in str(report)
+    assert b"Secret" not in after.read_bytes()
+    for upright in (True, False):
+        old, new = (imgpipe.read(path, autorotate=upright) for path in (before, after))
+        assert (old == new).all()
+    found = imgpipe.info(after, autorotate=False).metadata
+    assert found.icc == imgpipe.info(before).metadata.icc
+    assert (found.orientation, found.pixels_per_metre, found.texts) == (6, None, ())
+    if suffix != "jxl":
+        with Image.open(before) as one, Image.open(after) as two:
+            assert (np.asarray(one) == np.asarray(two)).all()
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+def test_strip_keeps_the_frames_of_an_animation(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Secret"
+    before, after = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    frames = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+    frames[0].save(before, save_all=True, append_images=frames[1:], exif=exif, duration=[50, 90])
+    imgpipe.convert(before, after, strip=True)
+    assert b"Secret" not in after.read_bytes()
+    for page in (0, 1):
+        assert (imgpipe.read(before, page=page) == imgpipe.read(after, page=page)).all()
+    with Image.open(after) as file:
+        file.seek(1)
+        file.load()
+        assert (file.n_frames, file.info["duration"]) == (2, 90)
+
+
 def test_bytes_in_memory_become_bytes_in_memory(photo: Path) -> None:
     out = io.BytesIO()
     out.name = "out.jpg"

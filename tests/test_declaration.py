@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,10 @@ def test_every_format_declares_what_others_need(name: str) -> None:
     assert all(suffix.startswith(".") and suffix.islower() for suffix in declared.suffixes)
     assert all(option.text for option in declared.options), "every option has a line of help"
     assert not any(option.required for option in declared.options)
+    if declared.album is not None:  # an option holds for files of several frames too
+        taken = inspect.signature(declared.album).parameters.values()
+        rest = any(each.kind is each.VAR_KEYWORD for each in taken)
+        assert rest or {each.name for each in declared.options} <= {each.name for each in taken}
     if declared.unless:  # the option that makes a file lossy or lossless exists
         assert declared.unless.split()[0] in {f"--{option.name}" for option in declared.options}
 

@@ -6,10 +6,12 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from imgpipe.formats.base import Data
 from imgpipe.records import dataclass
 
-__all__ = ["Span", "box", "box_head", "spans", "spans_in"]
+__all__ = ["Span", "box", "box_head", "spans", "spans_in", "spliced_boxes"]
 
+_PIECE_BYTES = 1 << 20
 _MOST = 100_000  # boxes of a file; more are a loop
 
 
@@ -76,6 +78,30 @@ def spans(file: BinaryIO, start: int, end: int) -> Iterator[Span]:
         yield Span(kind, start + offset, start + size)
         start += size
     raise ValueError(f"it has more than {_MOST:,} boxes")
+
+
+def spliced_boxes(file: BinaryIO, size: int, kept: frozenset[bytes]) -> Iterator[Data]:
+    """Yield an open file piece by piece, with the outermost boxes of some kinds alone.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    for one in spans(file, 0, size):
+        if one.kind not in kept:
+            continue
+        if one.end > size:
+            raise ValueError("it ends within a box")
+        yield box_head(one.kind, one.size)
+        file.seek(one.start)
+        left = one.size
+        while left:
+            piece = file.read(min(left, _PIECE_BYTES))
+            if not piece:
+                raise ValueError("it ends within a box")
+            yield piece
+            left -= len(piece)
 
 
 def spans_in(content: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:

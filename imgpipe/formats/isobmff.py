@@ -16,7 +16,7 @@ from imgpipe.formats.boxes import Span, spans, spans_in
 from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass
 
-__all__ = ["Image", "read_image"]
+__all__ = ["Image", "places_of", "read_image"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +87,37 @@ def read_image(file: BinaryIO, size: int, name: str) -> Image:
         return _Description(meta).image(file, size, seconds, name)
     except (IndexError, KeyError) as error:
         raise ValueError(f"its description is incomplete ({error})") from None
+
+
+def places_of(meta: bytes) -> Iterator[tuple[int, list[tuple[bool, int, int]]]]:
+    """Yield the EXIF and XMP that the content of a box ``meta`` lists.
+
+    Yields
+    ------
+    entry : int
+        Offset of its kind in `meta`.
+    parts : list of (bool, int, int)
+        First byte, and the byte after the last, of each of its parts: within `meta`, or within
+        the file.
+
+    Raises
+    ------
+    ValueError
+        If the box is damaged.
+    """
+    found, file = _Description(meta), io.BytesIO(meta)
+    data = next((one.start for one in spans(file, 4, len(meta)) if one.kind == b"idat"), 0)
+    for lists in (one for one in spans(file, 4, len(meta)) if one.kind == b"iinf"):
+        first = lists.start + (8 if meta[lists.start] else 6)
+        for one in spans(file, first, lists.end):
+            wide = 4 if meta[one.start] > 2 else 2
+            item = int.from_bytes(meta[one.start + 4 : one.start + 4 + wide], "big")
+            entry = one.start + 4 + wide + 2
+            if one.kind == b"infe" and meta[entry : entry + 4] in (b"Exif", b"mime"):
+                places = found.places.get(item, [])
+                moved = ((method == 1, start + data * (method == 1), length)
+                         for method, start, length in places)  # fmt: skip
+                yield entry, [(inside, start, start + size) for inside, start, size in moved]
 
 
 class _Fields:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from imgpipe.formats.avif.animation import open_album
 from imgpipe.formats.avif.reading import contents, open_source
+from imgpipe.formats.avif.splicing import spliced
 from imgpipe.formats.avif.writing import open_sink
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
 
@@ -32,6 +33,7 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    splice=spliced,
     timing=("seconds",),
     side=65536,
     metadata=("exif", "icc", "xmp", "resolution"),

@@ -6,10 +6,12 @@ import io
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from imgpipe.errors import UsageError
 from imgpipe.formats.avif.writing import (
     FIXED_BYTES,
     PIXEL_BYTES,
     Effort,
+    Lossless,
     Quality,
     Saving,
     must_have_plugin,
@@ -34,6 +36,7 @@ def open_album(
     timing: Timing | None,
     *,
     quality: Quality = 75,
+    lossless: Lossless = False,
     effort: Effort = 1,
 ) -> AvifAlbum:
     """Begin an animation of these frames; AVIF cannot say how often it runs.
@@ -41,8 +44,14 @@ def open_album(
     Raises
     ------
     UsageError
-        If Pillow was built without AVIF, or frames differ in size or channels.
+        If Pillow was built without AVIF, frames differ in size or channels, or the animation is to
+        be lossless.
     """
+    if lossless:
+        raise UsageError(
+            f"{target.name}: animated AVIF files are lossy; leave out --lossless, or write .webp "
+            "or .png"
+        )
     must_have_plugin(target.name)
     must_be_alike(infos, target.name, "an animated AVIF", values=True)
     seconds = (USUAL_SECONDS,) * len(infos) if timing is None else timing.seconds

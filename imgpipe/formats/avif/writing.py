@@ -25,8 +25,8 @@ from imgpipe.parameters import Between
 from imgpipe.records import dataclass
 
 __all__ = [
-    "FIXED_BYTES", "PIXEL_BYTES", "Effort", "Encoder", "Quality", "Saving", "must_have_plugin",
-    "open_sink", "picture_of",
+    "FIXED_BYTES", "PIXEL_BYTES", "Effort", "Encoder", "Lossless", "Quality", "Saving",
+    "must_have_plugin", "open_sink", "picture_of",
 ]  # fmt: skip
 
 _SPEEDS = 10
@@ -36,6 +36,7 @@ PIXEL_BYTES = 40
 FIXED_BYTES = 48 << 20
 
 Quality = Annotated[int, Between(1, 100), "1 is the smallest file, 100 the closest to the image."]
+Lossless = Annotated[bool, "Keep every value; a quality has no effect."]
 Effort = Annotated[int, Between(0, 10), "0 is fast, 10 is slow and gives a smaller file."]
 
 
@@ -44,7 +45,7 @@ def open_sink(
     info: ImageInfo,
     *,
     quality: Quality = 75,
-    lossless: Annotated[bool, "Keep every value; a quality has no effect."] = False,
+    lossless: Lossless = False,
     effort: Effort = 1,
 ) -> EncodedSink:
     """Begin an AVIF file.

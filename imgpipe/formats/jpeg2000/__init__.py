@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
 from imgpipe.formats.jpeg2000.reading import open_source
+from imgpipe.formats.jpeg2000.splicing import spliced
 from imgpipe.formats.jpeg2000.writing import open_sink
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
@@ -22,6 +23,7 @@ FORMAT = Format(
     dtypes=("uint8", "uint16"),
     layouts=(RGB, RGBA, GRAY, GRAY_ALPHA),
     unless="--quality",
+    splice=spliced,
     salvages=True,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

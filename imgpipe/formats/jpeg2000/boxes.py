@@ -11,10 +11,10 @@ from imgpipe.formats.described import exif_of
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["Container", "Palette", "container_of", "head_of_file"]
+__all__ = ["EXIF", "SIGNATURE", "Container", "Palette", "container_of", "head_of_file"]
 
 SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
-_EXIF = b"JpgTiffExif->JP2"
+EXIF = b"JpgTiffExif->JP2"
 _XMP = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 _ENUMERATED, _PROFILE, _ANY_PROFILE = 1, 2, 3
 _SRGB, _GRAY, _YCC = 16, 17, 18
@@ -101,7 +101,7 @@ def container_of(file: BinaryIO, size: int) -> Container:
             stream = one.start, min(one.end, size)
         elif one.kind == b"uuid" and one.size <= _MOST and one.end <= size:
             content = one.read(file, _MOST)
-            exif = content[16:] if content[:16] == _EXIF else exif
+            exif = content[16:] if content[:16] == EXIF else exif
             xmp = content[16:] if content[:16] == _XMP else xmp
     if stream is None:
         raise ValueError("it has no codestream")
@@ -175,7 +175,7 @@ def head_of_file(info: ImageInfo, name: str, *, high_throughput: bool) -> bytes:
     made = _begin(brand) + box(b"jp2h", head)
     exif = exif_of(known, name)
     if exif is not None:
-        made += box(b"uuid", _EXIF + exif)
+        made += box(b"uuid", EXIF + exif)
     if known.xmp is not None:
         made += box(b"uuid", _XMP + known.xmp)
     return made + bytes(4) + b"jp2c"  # to the end of the file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
 from imgpipe.formats.jpegxl.reading import open_source
+from imgpipe.formats.jpegxl.splicing import spliced
 from imgpipe.formats.jpegxl.writing import open_sink
 
 __all__ = ["FORMAT", "open_sink", "open_source"]
@@ -21,6 +22,7 @@ FORMAT = Format(
     dtypes=("uint8", "uint16", "float32"),
     layouts=(RGB, GRAY, GRAY_ALPHA, RGBA),
     unless="--quality",
+    splice=spliced,
     side=(1 << 30) - 1,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgpipe.formats.declaration import RGB, RGBA, Format
 from imgpipe.formats.webp.reading import contents, open_source
+from imgpipe.formats.webp.splicing import spliced
 from imgpipe.formats.webp.writing import open_album, open_sink
 
 __all__ = ["FORMAT", "contents", "open_album", "open_sink", "open_source"]
@@ -21,6 +22,7 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    splice=spliced,
     side=16383,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

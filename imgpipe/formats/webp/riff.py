@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from imgpipe.formats.base import Data
+from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass
 
-__all__ = ["ALPHA", "ANIMATED", "EXIF", "PROFILE", "XMP", "Header", "chunk", "chunks_in",
-           "extended", "file_of", "read_header", "three"]  # fmt: skip
+__all__ = ["ALPHA", "ANIMATED", "Header", "chunk", "chunks_in", "extended", "file_of", "flags_of",
+           "last_chunks", "read_chunks", "read_header", "three"]  # fmt: skip
 
-PROFILE, ALPHA, EXIF, XMP, ANIMATED = 0x20, 0x10, 0x08, 0x04, 0x02
+_PROFILE, ALPHA, _EXIF, _XMP, ANIMATED = 0x20, 0x10, 0x08, 0x04, 0x02
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Header:
         How long each frame is shown.
     blocks : dict
         ICC profile, EXIF and XMP, as far as they are there.
+    extended : bool
+        Whether it may have more than pixels.
     """
 
     height: int
@@ -49,6 +52,7 @@ class Header:
     loop: int
     milliseconds: tuple[int, ...]
     blocks: dict[str, bytes]
+    extended: bool = False
 
 
 def read_header(file: BinaryIO, size: int, name: str) -> Header:
@@ -73,8 +77,9 @@ def read_header(file: BinaryIO, size: int, name: str) -> Header:
         raise ValueError("it has no pixels")
     animated = bool(collected.flags & ANIMATED) and bool(collected.times)
     return Header(
-        *collected.found, animated, collected.loop, tuple(collected.times), collected.blocks
-    )
+        *collected.found, animated, collected.loop, tuple(collected.times), collected.blocks,
+        collected.extended,
+    )  # fmt: skip
 
 
 class _Collected:
@@ -83,6 +88,7 @@ class _Collected:
     def __init__(self, name: str) -> None:
         self.found: tuple[int, int, bool] | None = None
         self.flags = self.loop = 0
+        self.extended = False
         self.times: list[int] = []
         self.blocks: dict[str, bytes] = {}
         self._name = name
@@ -91,7 +97,7 @@ class _Collected:
         """Take one chunk."""
         if kind == b"VP8X" and self.found is None:
             content = _read(file, start, 10)
-            self.flags = content[0]
+            self.flags, self.extended = content[0], True
             width, height = (1 + _three(content, at) for at in (4, 7))
             self.found = height, width, bool(self.flags & ALPHA)
         elif kind in (b"VP8 ", b"VP8L") and self.found is None:
@@ -130,6 +136,28 @@ def file_of(parts: list[Data], more: int = 0) -> bytes:
     """Return the file with these chunks, which `more` bytes follow."""
     size = 4 + sum(map(len, parts)) + more
     return b"".join([b"RIFF" + size.to_bytes(4, "little") + b"WEBP", *parts])
+
+
+def flags_of(known: Metadata, exif: bytes | None) -> int:
+    """Return the flags of the metadata of a file."""
+    return _PROFILE * bool(known.icc) | _EXIF * bool(exif) | _XMP * bool(known.xmp)
+
+
+def last_chunks(exif: bytes | None, xmp: bytes | None) -> list[Data]:
+    """Return the chunks after the pixels."""
+    return (chunk(b"EXIF", exif) if exif else []) + (chunk(b"XMP ", xmp) if xmp else [])
+
+
+def read_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, place and length of the chunks of an open file.
+
+    Raises
+    ------
+    ValueError
+        If it ends too early.
+    """
+    file.seek(0)
+    yield from _chunks(file, 12, 8 + int.from_bytes(file.read(12)[4:8], "little"))
 
 
 def three(value: int) -> bytes:

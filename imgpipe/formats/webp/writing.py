@@ -17,13 +17,12 @@ from imgpipe.formats.target import Target
 from imgpipe.formats.webp.riff import (
     ALPHA,
     ANIMATED,
-    EXIF,
-    PROFILE,
-    XMP,
     chunk,
     chunks_in,
     extended,
     file_of,
+    flags_of,
+    last_chunks,
     three,
 )
 from imgpipe.image import ImageInfo, Pixels
@@ -118,7 +117,7 @@ class Encoder:
         )
         # The encoder drops alpha if all is opaque; two flags bring it back.
         flags = ALPHA * (self.info.alpha is not None)
-        flags |= _flags(known, self.exif)
+        flags |= flags_of(known, self.exif)
         if not flags:
             return memoryview(made)
         parts = extended(flags, self.info.height, self.info.width)
@@ -130,7 +129,7 @@ class Encoder:
                 parts += chunk(kind, head, content[5:])
             elif kind in _PIXELS:
                 parts += chunk(kind, content)
-        return file_of(parts + _last_chunks(self.exif, known.xmp))
+        return file_of(parts + last_chunks(self.exif, known.xmp))
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ class Animation:
         transparent = any(info.alpha is not None or info.shape[:2] != (height, width)
                           for info in infos)  # fmt: skip
         loop = 0 if self.timing is None else min(self.timing.loop, 65535)
-        head = extended(ANIMATED | ALPHA * transparent | _flags(known, exif), height, width)
+        head = extended(ANIMATED | ALPHA * transparent | flags_of(known, exif), height, width)
         head += chunk(b"ICCP", known.icc) if known.icc else []
         head += chunk(b"ANIM", bytes(4) + loop.to_bytes(2, "little"))
         return file_of(head, more=size + len(self.tail(infos)))
@@ -171,12 +170,4 @@ class Animation:
     def tail(self, infos: tuple[ImageInfo, ...]) -> bytes:
         """Return the chunks after the frames."""
         known = infos[0].metadata
-        return b"".join(_last_chunks(exif_of(known, self.name), known.xmp))
-
-
-def _flags(known: Metadata, exif: bytes | None) -> int:
-    return PROFILE * bool(known.icc) | EXIF * bool(exif) | XMP * bool(known.xmp)
-
-
-def _last_chunks(exif: bytes | None, xmp: bytes | None) -> list[Data]:
-    return (chunk(b"EXIF", exif) if exif else []) + (chunk(b"XMP ", xmp) if xmp else [])
+        return b"".join(last_chunks(exif_of(known, self.name), known.xmp))
