@@ -41,7 +41,7 @@ def test_a_format_whose_library_is_missing_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     known(monkeypatch, fits=MISSING)
-    says = r"photo.fits: FITS needs no_such_library: pip install imgpipe\[fits\]"
+    says = r"photo.fits: FITS needs no_such_library: pip install 'imgpipe\[fits\]'"
     (tmp_path / "photo.fits").write_bytes(b"SIMPLE  = and more")
     with pytest.raises(FormatError, match=says):
         imgpipe.read(tmp_path / "photo.fits")

@@ -36,8 +36,7 @@ def equal(path: Path, pixels: np.ndarray) -> None:
     height, width = pixels.shape[:2]
     box = Box(min(3, height - 1), min(5, width - 1), min(9, height), min(14, width))
     assert (imgpipe.read(path, box) == whole[box.slices]).all()
-    if path.suffix != ".tga":  # which is known by its suffix alone
-        assert (imgpipe.read(io.BytesIO(path.read_bytes())) == whole).all()
+    assert (imgpipe.read(io.BytesIO(path.read_bytes())) == whole).all()
 
 
 WRITTEN = [
@@ -149,6 +148,15 @@ def test_tga_of_others(tmp_path: Path, mode: str, orientation: int, compression:
     image = image.convert("RGB").quantize(30) if mode == "P" else image.convert(mode)
     image.save(tmp_path / "a.tga", orientation=orientation, compression=compression)
     equal(tmp_path / "a.tga", np.asarray(image.convert("RGB" if mode == "P" else mode)))
+
+
+def test_tga_with_an_unusual_header_is_known_by_its_suffix(tmp_path: Path) -> None:
+    pixels = picture(3)
+    imgpipe.write(pixels, tmp_path / "a.tga")
+    data = bytearray((tmp_path / "a.tga").read_bytes())
+    data[7] = 24  # bits of the colours of a palette that is not there
+    (tmp_path / "a.tga").write_bytes(data)
+    assert (imgpipe.read(tmp_path / "a.tga") == pixels).all()
 
 
 PLAIN = [

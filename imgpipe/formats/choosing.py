@@ -55,7 +55,7 @@ def format_of(name: str, head: bytes) -> Format:
     broken: list[str] = []
     try:
         found = _best(lambda one: _alike(one, head), broken) or _best(
-            lambda one: 0 if one.magic or one.marks else _named(one, name), broken
+            lambda one: _named(one, name) if _by_suffix(one) else 0, broken
         )
     except UsageError as error:
         raise FormatError(f"{name}: {error}") from None
@@ -193,6 +193,11 @@ def _must_have(one: Member | Format) -> None:
     for module in one.needs:
         if importlib.util.find_spec(module) is None:
             raise UsageError(f"{one.name} needs {module}: pip install '{one.extra or module}'")
+
+
+def _by_suffix(one: Member | Format) -> bool:
+    """Whether files may be of this format though their first bytes do not say so."""
+    return not one.marks and (not one.magic or b"" in one.magic)
 
 
 def _alike(one: Member | Format, head: bytes) -> int:

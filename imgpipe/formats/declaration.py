@@ -68,7 +68,7 @@ class Format:
         Ends of file names, with the dot, in small letters; the first is the usual one.
     magic : tuple of bytes
         First bytes of its files; a ``?`` stands for any byte. Without magic bytes, files are known
-        by their suffix.
+        by their suffix; with empty ones among others, by either.
     read : callable or None
         ``read(origin, max_pixels)`` returns a source. Where files do not say which channel is
         alpha, it takes the `alpha` of the caller as a third argument.

@@ -2,7 +2,8 @@
 
 Gray, palette and RGB are read, with and without alpha; files with run lengths are read at once.
 Written are gray, RGB and RGBA of 8 bits, from top to bottom. There are no metadata and no
-checksums. A file has no magic bytes, so it is known by its suffix.
+checksums. A file has no magic bytes. It is known by a usual header, whose kind, palette and bits
+agree, or by its suffix.
 
 References
 ----------
@@ -119,7 +120,21 @@ def _table(colours: bytes, first: int, size: int, name: str) -> Pixels:
 FORMAT = Format(
     "TGA",
     (".tga",),
-    (),
+    (
+        b"?\0\x02\0\0\0\0\0????????\x18",
+        b"?\0\x02\0\0\0\0\0????????\x20",
+        b"?\0\x0a\0\0\0\0\0????????\x18",
+        b"?\0\x0a\0\0\0\0\0????????\x20",
+        b"?\0\x03\0\0\0\0\0????????\x08",
+        b"?\0\x03\0\0\0\0\0????????\x10",
+        b"?\0\x0b\0\0\0\0\0????????\x08",
+        b"?\0\x0b\0\0\0\0\0????????\x10",
+        b"?\x01\x01\0\0??\x18????????\x08",
+        b"?\x01\x01\0\0??\x20????????\x08",
+        b"?\x01\x09\0\0??\x18????????\x08",
+        b"?\x01\x09\0\0??\x20????????\x08",
+        b"",  # others are known by their suffix
+    ),
     open_source,
     open_sink,
     salvages=True,
