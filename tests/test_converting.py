@@ -124,6 +124,31 @@ def test_strip_keeps_the_frames_of_an_animation(tmp_path: Path, suffix: str) -> 
         assert (file.n_frames, file.info["duration"]) == (2, 90)
 
 
+def test_strip_of_a_gif_leaves_frames_and_loop(tmp_path: Path) -> None:
+    before, after = tmp_path / "a.gif", tmp_path / "b.gif"
+    frames = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+    frames[0].save(
+        before,
+        save_all=True,
+        append_images=frames[1:],
+        duration=[50, 90],
+        loop=3,
+        comment=b"Secret",
+    )
+    data = before.read_bytes()
+    xmp = b"\x21\xff\x0bXMP DataXMP\x06Secret\0"
+    before.write_bytes(data[:-1] + xmp + data[-1:])
+    imgpipe.convert(before, after, strip=True)
+    assert b"Secret" not in after.read_bytes()
+    with Image.open(before) as old, Image.open(after) as new:
+        assert (new.n_frames, new.info["loop"]) == (2, 3)
+        for frame in (0, 1):
+            old.seek(frame)
+            new.seek(frame)
+            assert (np.asarray(old) == np.asarray(new)).all()
+            assert old.info["duration"] == new.info["duration"]
+
+
 def test_bytes_in_memory_become_bytes_in_memory(photo: Path) -> None:
     out = io.BytesIO()
     out.name = "out.jpg"

@@ -7,6 +7,7 @@ of up to 256 colours, keeps its values. Alpha becomes transparent or opaque. The
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -23,14 +24,16 @@ from imgpipe.formats.playing import played
 from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.target import Target
 from imgpipe.image import ImageInfo, Pixels, check_pixels
+from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass
 
-__all__ = ["FORMAT", "contents", "open_album", "open_sink", "open_source"]
+__all__ = ["FORMAT", "contents", "open_album", "open_sink", "open_source", "spliced"]
 
 _PLUGIN = "PIL.GifImagePlugin", "GifImageFile"
 _EXTENSION, _IMAGE, _END = b"!", b",", b";"
-_CONTROL, _APPLICATION = 0xF9, 0xFF
+_CONTROL, _APPLICATION, _COMMENT = 0xF9, 0xFF, 0xFE
 _LOOPS = b"NETSCAPE2.0"
+_SHOWN = (_LOOPS, b"ANIMEXTS1.0", b"ICCRGBG1012")  # applications that decide what is seen
 _TABLE, _TABLE_BITS, _TRANSPARENT = 0x80, 0x07, 0x01
 _KEEP, _CLEAR = 1 << 2, 2 << 2  # what is done with a frame when its time is over
 _COLOURS = 256
@@ -197,6 +200,46 @@ def _reduced(colours: Pixels, most: int) -> Any:
 _PLACES = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
+def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
+    """Yield the bytes of a file without comments and blocks of applications such as XMP.
+
+    Raises
+    ------
+    CorruptError
+        If it is damaged.
+    """
+    del metadata  # imgpipe keeps none of GIF files
+    try:
+        with origin.open() as file:
+            yield from _bare(file)
+    except ValueError as error:
+        reason = reason_of(error)
+        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+
+
+def _bare(file: BinaryIO) -> Iterator[bytes]:
+    head = _read(file, 13)
+    yield head + _table(file, head[10])
+    while (kind := file.read(1)) not in (b"", _END):
+        start, kept = file.tell() - 1, True
+        if kind == _EXTENSION:
+            label, block = _read(file, 1)[0], _block(file)
+            kept = block in _SHOWN if label == _APPLICATION else label != _COMMENT
+            _skip(file, block)
+        elif kind == _IMAGE:
+            _table(file, _read(file, 9)[8])
+            _read(file, 1)
+            _skip(file, b" ")
+        else:
+            raise ValueError(f"there is no block {kind!r}")
+        size = file.tell() - start
+        file.seek(start)
+        piece = _read(file, size)
+        if kept:
+            yield piece
+    yield _END
+
+
 class _Film(NamedTuple):
     """Facts of a file; the last five are of its first frame."""
 
@@ -309,6 +352,7 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    splice=spliced,
     pages=True,
     side=65535,
     metadata=(),
