@@ -349,6 +349,13 @@ def test_jobs_and_memory_are_kept_for_the_threads_of_a_worker_together(
         one.close()
 
 
+def test_memory_that_has_become_another_job_s_is_not_taken_for_one() -> None:
+    first, other = (f"{number:016}" for number in range(2))
+    data = other.encode() + pickle.dumps("job")
+    with pytest.raises(WorkerError, match="the job of this task is gone"):
+        job_of(JobRef(first, None, len(data), data))
+
+
 def test_pixels_that_are_only_converted_are_encoded_where_they_were_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

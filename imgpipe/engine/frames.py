@@ -123,7 +123,9 @@ class PlannedFrames:
     passes: int
 
 
-def planned_frames(frames: Frames, kinds: list[Kind], planned: Planned, options: Options) -> Any:
+def planned_frames(
+    frames: Frames, kinds: list[Kind], planned: Planned, options: Options
+) -> PlannedFrames:
     """Return the plans of all kinds of frames, for as many workers as there is memory for.
 
     Raises
