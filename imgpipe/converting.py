@@ -44,7 +44,8 @@ def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
 
     If input and output have the same format, and no option asks for other pixels or another
     encoding, the coded pixels are copied: nothing is lost, and it is fast. With ``strip=True`` the
-    metadata are left out of the copy.
+    metadata are left out of the copy; TIFF and Zarr are then decoded and encoded again, without
+    loss, but without the levels of a pyramid.
 
     Parameters
     ----------
