@@ -78,10 +78,9 @@ class TileUse:
         first, last, uses = (one.reshape(-1, self.across) for one in self._spans)
         begin = np.where(uses > 0, first - ahead, len(self._parts))
         end = np.where(uses > 0, last, -1)
+        whole = begin.min(axis=1), end.max(axis=1)  # rows, of which there are far fewer
         for rows in range(len(first), 1, -1):
-            above, below = slice(len(first) - rows + 1), slice(rows - 1, None)
-            both = np.maximum(begin[above], begin[below]) <= np.minimum(end[above], end[below])
-            if both.any():
+            if _meet(*whole, rows) and _meet(begin, end, rows):
                 return rows
         return 1
 
@@ -102,6 +101,13 @@ class TileUse:
         down = np.arange(whole.y0 // height, whole.y1 // height, dtype=np.int32)
         across = np.arange(whole.x0 // width, whole.x1 // width, dtype=np.int32)
         return (down[:, None] * self.across + across).reshape(-1)
+
+
+def _meet(begin: Any, end: Any, rows: int) -> bool:
+    """Whether the first and the last of so many rows of tiles are needed at once, somewhere."""
+    above, below = slice(len(begin) - rows + 1), slice(rows - 1, None)
+    both = np.maximum(begin[above], begin[below]) <= np.minimum(end[above], end[below])
+    return bool(both.any())
 
 
 def redundancy(uses: list[TileUse]) -> float:
