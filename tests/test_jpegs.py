@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import product
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -146,6 +147,23 @@ def test_a_missing_or_wrong_restart_marker_leaves_no_index(change: bytes) -> Non
     at = data.index(b"\xff\xd2")
     assert restarts.index_of(io.BytesIO(data[:at] + change + data[at + 2 :])) is None
     assert restarts.index_of(io.BytesIO(data[:-2])) is None
+
+
+@pytest.mark.parametrize(("y0", "y1"), [(0, 64), (64, 128), (96, 200), (20, 40), (192, 200)])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_damage_since_the_index_was_made_is_an_error(
+    subsampling: Literal["4:4:4", "4:2:0"], y0: int, y1: int
+) -> None:
+    """Zeros are codes: they become pixels until a restart marker is missing."""
+    data = joined(Recipe(3, 90, subsampling), noise((200, 50, 3), "uint8"))
+    index = restarts.index_of(io.BytesIO(data))
+    assert index is not None
+    whole = index.read(io.BytesIO(data), y0, y1)
+    assert np.array_equal(whole, strict.decode(data)[y0:y1])
+    for place in index.places[: -(-y1 // index.stretch)]:
+        changed = data[:place] + bytes(len(data) - place)
+        with pytest.raises(JpegError):
+            index.read(io.BytesIO(changed), y0, y1)
 
 
 def test_damage_is_an_error() -> None:

@@ -91,7 +91,8 @@ class Index:
         coded = self._coded(file, first, bottom - top)
         head = bytearray(self.head)
         head[self.sof + 5 : self.sof + 7] = struct.pack(">H", bottom - top)
-        pixels = strict.decode(b"".join((head, coded, _END)), surplus=not salvage)
+        goes_on = bottom < self.height and bottom % self.stretch != 0  # the last interval
+        pixels = strict.decode(b"".join((head, coded, _END)), surplus=goes_on)
         return pixels[y0 - top : y1 - top]
 
     def _coded(self, file: BinaryIO, first: int, rows: int) -> bytes:
@@ -104,11 +105,18 @@ class Index:
             raise JpegError("its pixels end too early")
         padded = -(-rows // self.mcu_rows) * self.mcu_rows
         count = -(-padded * self.intervals // self.stretch)
+        number, before = 0, first * self.intervals
         for number, match in enumerate(_RESTART.finditer(bytes(coded)), 1):
             at = match.start() + 1
+            if coded[at] != RST0 + (before + number - 1) % 8:
+                raise JpegError("a restart marker is missing")
             if number == count:
                 return bytes(coded[: at - 1])
             coded[at] = RST0 + (number - 1) % 8
+        if (
+            last < len(self.places) - 1 or number != count - 1
+        ):  # it has changed since it was indexed
+            raise JpegError("a restart marker is missing")
         return bytes(coded)
 
 
