@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from imgpipe.measuring import measure
     from imgpipe.parameters import Between, Example, Through
     from imgpipe.running import run
+    from imgpipe.timeline import Timeline
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "Place",
     "Report",
     "Through",
+    "Timeline",
     "apply",
     "check",
     "convert",
@@ -83,6 +85,7 @@ _HOMES = {
     "Place": "chains.definition",
     "Report": "events",
     "Through": "parameters",
+    "Timeline": "timeline",
     "apply": "inmemory",
     "check": "checking",
     "convert": "converting",

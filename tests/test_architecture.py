@@ -43,7 +43,7 @@ VOCABULARY = {
     "workspace",
     "xmp",
 }
-OBSERVERS = {"observers", "progress"}
+OBSERVERS = {"observers", "progress", "timeline"}
 WAYS_IN = {
     "__main__",
     "adapting",
@@ -148,8 +148,13 @@ def test_every_room_knows_only_the_rooms_below() -> None:
 
 
 def test_observers_know_only_events() -> None:
-    for name in OBSERVERS - {"observers"}:  # which delivers the events to the others
-        assert IMPORTS[name] <= {"events"}
+    """A page also knows how to write a file; none knows the engine, or another observer."""
+    known = {"events"}, {"arguments", "errors", "events", "geometry", "publish"}
+    for name, imported in IMPORTS.items():
+        own = name.partition(".")[0]
+        if own in OBSERVERS - {"observers"}:  # which delivers the events to the others
+            others = {each for each in imported if each.partition(".")[0] != own}
+            assert others <= known[own == "timeline"]
 
 
 def test_no_room_knows_a_member_of_an_open_set() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,13 @@ from imgpipe.cli.saving import (
     standard_input,
     standard_output,
 )
+from imgpipe.errors import UsageError
 from imgpipe.geometry import Halo
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, FilterFactory
     from imgpipe.chains.definition import Definition
+    from imgpipe.timeline import Timeline
 
 __all__ = ["ChainCommand", "ConvertCommand", "FilterCommand", "RunCommand", "all_declared"]
 
@@ -352,6 +355,7 @@ def _make_image(
     input_: str,
     output: str,
     jobs: int | None,
+    timeline: str | None,
     dry_run: bool,
     quiet: bool,
     verbose: bool,
@@ -378,13 +382,29 @@ def _make_image(
         if dry_run:
             click.echo(printable(str(plan(**options))))
             return
-        with Bar(hidden=quiet or verbose) as bar:
-            report = make(on_event=bar, control=control, **options)
+        with Bar(hidden=quiet or verbose) as bar, _timeline(timeline, input_, output) as drawing:
+            report = make(on_event=[bar, *drawing], control=control, **options)
         signals.outcome(f"{report.destination} was complete already")
     if verbose:
         say(f"executor: {report.executor}")
     if not quiet:
         say(str(report))
+        for one in drawing:
+            say(f"{timeline}: {one.verdict.sentence}")
+
+
+@contextlib.contextmanager
+def _timeline(path: str | None, *ends: str) -> Iterator[list[Timeline]]:
+    """Give the timeline that is wanted, which may not take the place of the image."""
+    if path is None:
+        yield []
+        return
+    from imgpipe.timeline import Timeline  # noqa: PLC0415 - only where it is wanted
+
+    if os.path.realpath(path) in map(os.path.realpath, ends):
+        raise UsageError(f"{path}: the timeline would replace the image; give it another name")
+    with Timeline(path) as timeline:
+        yield [timeline]
 
 
 def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:

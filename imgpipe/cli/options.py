@@ -273,6 +273,13 @@ def common_options() -> list[click.Parameter]:
             "the output]",
         ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
+        _option(
+            "--timeline",
+            type=click.Path(readable=False),
+            metavar="FILE",
+            help="Write a timeline of the run, which shows the work of every worker and names the "
+            "bottleneck: a .html page, or a .json trace for ui.perfetto.dev.",
+        ),
         _option("--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."),
         _option(
             "-q", "--quiet", is_flag=True, help="Print errors only: no progress bar, no report."

@@ -1,0 +1,135 @@
+"""The observer that writes a timeline to a file."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from imgpipe import arguments
+from imgpipe.errors import OutputError, UsageError
+from imgpipe.events import Event, Finished
+from imgpipe.publish import OutputFile
+from imgpipe.timeline.recording import Recording
+from imgpipe.timeline.verdict import Verdict, verdict
+
+__all__ = ["Timeline"]
+
+_log = logging.getLogger("imgpipe")
+_SUFFIXES = {".html": 30_000, ".json": 200_000}  # and about how many bars such a file holds
+_LARGEST_PLAIN = 100_000_000  # bytes; a larger trace is compressed
+_CHUNK = 1 << 20
+
+
+class Timeline:
+    """Writes a timeline of one run or of many: a bar for every task, and the bottleneck.
+
+    ::
+
+        with imgpipe.Timeline("run.html") as timeline:
+            imgpipe.run("big.png", blur(2), "out.png", on_event=timeline)
+        print(timeline.verdict.sentence)
+
+    The file is written at the end of the context, also after a failure. Without a context it is
+    written at the end of every run that succeeds.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. ``.html`` is a page that any browser opens; ``.json`` is a trace for
+        ui.perfetto.dev, compressed by gzip if it is larger than 100 MB.
+
+    Raises
+    ------
+    UsageError
+        If the path has another suffix.
+    OutputError
+        At the beginning of the context, if the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = arguments.path(path, "path")
+        self._suffix = os.path.splitext(self.name)[1].lower()
+        if self._suffix not in _SUFFIXES:
+            raise UsageError(
+                f"{self.name}: a timeline is a .html or .json file; change the suffix of its name"
+            )
+        self._recording = Recording(_SUFFIXES[self._suffix])
+        self._lock = threading.Lock()  # several runs may be under way
+        self._output: OutputFile | None = None
+
+    def __enter__(self) -> Self:
+        self._output = OutputFile(self.name)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        output, self._output = self._output, None
+        assert output is not None
+        try:
+            self._write(output)
+        except OutputError as failure:
+            if error is None:
+                raise
+            _log.warning("%s", failure)
+        finally:
+            output.abort()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of `event`."""
+        with self._lock:
+            self._recording(event)
+            if isinstance(event, Finished) and self._output is None:
+                output = OutputFile(self.name)
+                try:
+                    self._write(output)
+                finally:
+                    output.abort()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The bottleneck so far: its name, a sentence, and the utilisation of the workers."""
+        return verdict(self._recording)
+
+    def _write(self, output: OutputFile) -> None:
+        if self._suffix == ".html":
+            from imgpipe.timeline.page import page  # noqa: PLC0415 - only at the end
+
+            made = page(self._recording, self.verdict)
+            output.write(made.encode(errors="replace"))  # a name may be no text
+        else:
+            for piece in self._trace():
+                output.write(piece)
+        output.commit()
+
+    def _trace(self) -> Iterable[bytes]:
+        from imgpipe.timeline.perfetto import trace_lines  # noqa: PLC0415 - only at the end
+
+        plain = (line.encode() for line in trace_lines(self._recording, self.verdict))
+        size = sum(map(len, trace_lines(self._recording, self.verdict)))  # ASCII only
+        return _chunks(plain) if size <= _LARGEST_PLAIN else _gzipped(_chunks(plain))
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines in pieces that are worth a system call."""
+    held = bytearray()
+    for line in lines:
+        held += line
+        if len(held) >= _CHUNK:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
+
+
+def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield gzip members, which together are one file."""
+    for piece in pieces:
+        yield gzip.compress(piece, 6, mtime=0)
