@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from imgpipe.geometry import Box
 
@@ -14,6 +16,8 @@ STAGES = "read", "filter", "encode", "write", "other"
 """Stages of a task. ``other`` is the rest of its time, such as the import of a filter."""
 
 _FIELDS = 16
+_START, _END = 0, 1
+_ADDED = slice(3, 9)  # the stages and the number
 
 
 class Bar(NamedTuple):
@@ -68,7 +72,7 @@ class Bars:
 
     def add(self, bar: Bar, limit: int) -> None:
         """Add a bar, and keep at most `limit` of them."""
-        self._put(self._data, bar)
+        self._put(bar)
         if len(self) > limit:
             self.thin(limit // 2)
 
@@ -76,42 +80,27 @@ class Bars:
         """Merge neighbours until there are at most `limit` bars, or one."""
         if len(self) <= max(1, limit):
             return
-        # More of the finest pixels than bars: the first guess is too fine rather than too coarse.
-        span = max(bar.end for bar in self) - self._data[0]
-        self._pixel = max(self._pixel, span / (8 * limit + 8), 1e-9)
-        while len(self) > max(1, limit):
-            self._merge()
+        rows = np.frombuffer(self._data).reshape(-1, _FIELDS)
+        first = (rows[:, _END].max() - rows[0, _START]) / (8 * limit + 8)  # rather too fine
+        self._pixel = max(self._pixel, float(first), 1e-9)
+        while len(rows := _merged(rows, self._pixel)) > max(1, limit):
             self._pixel *= 2
+        self._data = array("d", rows.tobytes())
 
-    def _merge(self) -> None:
-        data = array("d")
-        last: Bar | None = None
-        for bar in self:
-            if last is not None and self._is_short(last) and self._is_short(bar):
-                joined = _joined(last, bar)
-                if joined.end - joined.start <= self._pixel:
-                    last = joined
-                    continue
-            if last is not None:
-                self._put(data, last)
-            last = bar
-        if last is not None:
-            self._put(data, last)
-        self._data = data
-
-    def _is_short(self, bar: Bar) -> bool:
-        return bar.end - bar.start <= self._pixel
-
-    @staticmethod
-    def _put(data: array[float], bar: Bar) -> None:
+    def _put(self, bar: Bar) -> None:
         box = bar.box
-        data.extend((bar.start, bar.end, bar.made, *bar.stages, bar.number, bar.kind))
-        data.extend((bar.run, bar.task, box.y0, box.x0, box.y1, box.x1))
+        self._data.extend((bar.start, bar.end, bar.made, *bar.stages, bar.number, bar.kind))
+        self._data.extend((bar.run, bar.task, box.y0, box.x0, box.y1, box.x1))
 
 
-def _joined(one: Bar, other: Bar) -> Bar:
-    stages = tuple(map(sum, zip(one.stages, other.stages, strict=True)))
-    end = max(one.end, other.end)
-    return one._replace(
-        start=min(one.start, other.start), end=end, stages=stages, number=one.number + other.number
-    )
+def _merged(rows: Any, pixel: float) -> Any:
+    """Return rows of bars in which short neighbours that begin in one pixel are one."""
+    start, end = rows[:, _START], rows[:, _END]
+    short, column = end - start <= pixel, np.floor_divide(start, pixel)
+    same = short[1:] & short[:-1] & (column[1:] == column[:-1])
+    firsts = np.flatnonzero(np.concatenate(([True], ~same)))
+    found = rows[firsts]
+    found[:, _START] = np.minimum.reduceat(start, firsts)
+    found[:, _END] = np.maximum.reduceat(end, firsts)
+    found[:, _ADDED] = np.add.reduceat(rows[:, _ADDED], firsts)
+    return found

@@ -50,7 +50,7 @@ class Lane:
         self.stages = [0.0] * len(STAGES)
         self.marks: list[tuple[float, str]] = []
         self.end = 0.0
-        self.pid = 0
+        self.pid = self.run = 0  # of its last task
         self.in_doubt = False  # whether its worker may be lost
 
     @property
@@ -83,6 +83,8 @@ class Recording:
     ----------
     began, ended : float
         Times of the first and the last event; both 0 if there was none.
+    finishing : float
+        Seconds between the last write of a run and the output in its place, of all runs.
     runs, finished, lost : int
         Runs that began, runs that ended well, and times that workers were lost.
     names : tuple of (str, str)
@@ -98,7 +100,7 @@ class Recording:
         self._side_of: dict[tuple[str, int], Lane] = {}
         self._last: dict[int, float] = {}  # times of the last events of the runs under way
         self._declared = 0
-        self.began = self.ended = 0.0
+        self.began = self.ended = self.finishing = 0.0
         self.runs = self.finished = self.lost = 0
         self.names = ("", "")
         self.marks: list[tuple[float, str]] = []
@@ -185,9 +187,10 @@ class Recording:
             self._beside("reader", bar)
             return
         lane = self._lane_of(event.worker)
-        if event.pid and lane.pid not in (0, event.pid):
+        rebuilt = lane.in_doubt or lane.run == event.run  # and not made for another run
+        if rebuilt and event.pid and lane.pid not in (0, event.pid):
             lane.mark(started, f"process {event.pid} took the place of {lane.pid}")
-        lane.pid, lane.in_doubt = event.pid or lane.pid, False
+        lane.pid, lane.run, lane.in_doubt = event.pid or lane.pid, event.run, False
         lane.add(bar, self._limit)
 
     def _lane_of(self, label: str) -> Lane:
@@ -230,6 +233,7 @@ class Recording:
         """Note the end of a run: after the last event, its output was put in its place."""
         self.finished += 1
         last = self._last.pop(event.run, event.time)
+        self.finishing += event.time - last
         stages = tuple(event.time - last if name == "write" else 0.0 for name in STAGES)
         kind = KINDS.index("finish")
         bar = Bar(last, event.time, last, stages, 1, kind, event.run, 0, _NOWHERE)

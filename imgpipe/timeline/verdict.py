@@ -15,7 +15,7 @@ _NOUNS = {
     "write": "Writing",
     "other": "Overhead",
 }
-_ENOUGH = 0.5  # of the time; a lane that is busy for less holds nobody up
+_ENOUGH = 0.5  # of the time; lanes that are busy for less hold nobody up
 _NEAR = 0.05  # workers that are busy this much less than the reader are as busy
 
 
@@ -49,9 +49,11 @@ def _found(recording: Recording) -> tuple[str, str]:
     reader, workers, writer = map(recording.share, ("reader", "worker", "writer"))
     if recording.workers <= 1 and reader + workers + writer <= 1 + _NEAR:
         return _one_by_one(recording)
-    if workers >= _ENOUGH and workers >= max(reader, writer) - _NEAR:
+    finishing = min(1.0, recording.finishing / recording.seconds) if recording.runs == 1 else 0.0
+    enough = _ENOUGH * (1 - finishing)  # at the end all others have done their work
+    if workers >= enough and workers >= max(reader, writer) - _NEAR:
         return _of_workers(recording, workers)
-    if max(reader, writer) >= _ENOUGH:
+    if max(reader, writer) >= enough:
         one, share, other = (
             ("read", reader, "reader") if reader >= writer else ("write", writer, "writer")
         )
