@@ -1,4 +1,4 @@
-"""A browser for tests: Chromium without a window, driven through a pipe, with a hook for requests."""
+"""A browser for tests: Chromium without a window, driven through a pipe, that notes requests."""
 
 from __future__ import annotations
 
