@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -417,6 +418,7 @@ def test_a_failure_of_the_timeline_hides_no_other(
     def fail(*parts: bytes) -> None:
         raise OutputError("run.html: cannot write: the disk is full")
 
+    caplog.set_level(logging.WARNING, "imgpipe")  # a command may have made it quiet
     monkeypatch.setattr(observer.OutputFile, "write", fail)
     with pytest.raises(OutputError, match="the disk is full"), imgpipe.Timeline("run.html"):
         pass
