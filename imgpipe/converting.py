@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from imgpipe import arguments
 from imgpipe.chains.chain import Chain
 from imgpipe.cleanup import uninterrupted
+from imgpipe.engine.budget import default_budget
 from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
@@ -27,6 +29,7 @@ from imgpipe.formats.opening import (
     origin_of,
 )
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.soundness import must_be_sound
 from imgpipe.formats.target import Target
 from imgpipe.running import plan_run, run
 
@@ -43,9 +46,10 @@ def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
     """Write an image file in another format: `run` without a filter.
 
     If input and output have the same format, and no option asks for other pixels or another
-    encoding, the coded pixels are copied: nothing is lost, and it is fast. With ``strip=True`` the
-    metadata are left out of the copy; TIFF and Zarr are then decoded and encoded again, without
-    loss, but without the levels of a pyramid.
+    encoding, the coded pixels are copied: nothing is lost, and it is fast. A damaged file is an
+    error, as far as the check of a copy notices damage. With ``strip=True`` the metadata are left
+    out of the copy; TIFF and Zarr are then decoded and encoded again, without loss, but without the
+    levels of a pyramid.
 
     Parameters
     ----------
@@ -69,7 +73,7 @@ def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
     copy = _copy(origin, dst, given)
     if copy is None:
         return run(origin, Chain(()), dst, **options)
-    return _copied(copy, dst, options.get("control"))
+    return _copied(copy, dst, given)
 
 
 def plan_conversion(src: SourceLike, dst: TargetLike, **options: Any) -> str:
@@ -84,6 +88,8 @@ def plan_conversion(src: SourceLike, dst: TargetLike, **options: Any) -> str:
 
 
 class _Copy(NamedTuple):
+    origin: Origin
+    reading: Reading
     source: Source
     content: Iterator[Data]
     target: Target
@@ -112,14 +118,20 @@ def _copy(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> _Copy | Non
     if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
         return None  # the output says which value it is
     found = open_copy(origin, dst, reading, writing)
-    return found and _Copy(*found)
+    return found and _Copy(origin, reading, *found)
 
 
-def _copied(copy: _Copy, dst: TargetLike, control: Control | None) -> Report:
+def _limit(max_memory: int | str | None) -> int:
+    return default_budget() if max_memory is None else arguments.size(max_memory, "max_memory")
+
+
+def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any]) -> Report:
     began, cpu = time.monotonic(), time.process_time()
     info = copy.source.info
-    control = control or Control()
+    control = given.get("control") or Control()
     try:
+        limit = _limit(given.get("max_memory"))
+        must_be_sound(copy.origin, copy.source, copy.reading, limit, control.check)
         for piece in copy.content:
             control.check()
             copy.target.write(piece)

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from imgpipe.errors import ParameterError
-from imgpipe.formats.base import Data, Sink, Source
+from imgpipe.formats.base import Check, Data, Sink, Source
 from imgpipe.formats.frames import Album, Contents
 from imgpipe.formats.origin import Origin
 from imgpipe.metadata import Colour, Metadata
@@ -99,6 +99,12 @@ class Format:
     splice : callable or None
         ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
         coded pixels as they are.
+    intact : callable or None
+        ``intact(source, check)`` raises a `CorruptError` if the file of `source` has missing or
+        damaged parts, as far as that is known without decoding. It calls `check` now and then.
+    checked_pixels : int or None
+        The most pixels of a file that are decoded, as a check, when it is copied; None for any
+        number. Of a larger file only the parts are checked.
     salvages : bool
         Whether `read` takes one more argument, ``salvage``: True if it is to open files that are
         cut off or damaged too. Their sources raise a `CorruptError` where pixels are missing.
@@ -137,6 +143,8 @@ class Format:
     timing: tuple[str, ...] = ("seconds", "loop")
     pages: bool = False
     splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
+    intact: Callable[[Any, Check], None] | None = None
+    checked_pixels: int | None = 16_000_000
     salvages: bool = False
     side: int | None = None
     metadata: tuple[str, ...] | None = None

@@ -12,6 +12,7 @@ from functools import partial
 
 from imgpipe.formats.declaration import CMYK, GRAY, RGB, Format
 from imgpipe.formats.jpeg.reading import open_source
+from imgpipe.formats.jpeg.soundness import must_be_intact
 from imgpipe.formats.jpeg.splicing import respliced
 from imgpipe.formats.jpeg.writing import open_sink
 
@@ -26,6 +27,7 @@ FORMAT = Format(
     dtypes=("uint8",),
     layouts=(GRAY, RGB, CMYK),
     exact=False,
+    intact=must_be_intact,
     salvages=True,
     splice=partial(respliced, others=False),
     metadata=("exif", "icc", "xmp", "iptc", "texts", "resolution"),

@@ -8,7 +8,7 @@ ISO/IEC 15444-1, annexes A (codestream) and I (file format JP2); 15444-15 (high 
 from __future__ import annotations
 
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
-from imgpipe.formats.jpeg2000.reading import open_source
+from imgpipe.formats.jpeg2000.reading import must_be_intact, open_source
 from imgpipe.formats.jpeg2000.splicing import spliced
 from imgpipe.formats.jpeg2000.writing import open_sink
 
@@ -24,6 +24,8 @@ FORMAT = Format(
     layouts=(RGB, RGBA, GRAY, GRAY_ALPHA),
     unless="--quality",
     splice=spliced,
+    intact=must_be_intact,
+    checked_pixels=2_000_000,  # its decoder is slow
     salvages=True,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

@@ -11,6 +11,7 @@ import imagecodecs
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
+from imgpipe.formats.base import Check
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.decoded import DecodedSource, decoded, fill
 from imgpipe.formats.jpeg2000.boxes import Container, container_of
@@ -21,7 +22,7 @@ from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass
 
-__all__ = ["TiledSource", "open_source"]
+__all__ = ["TiledSource", "must_be_intact", "open_source"]
 
 _SAMPLE_BYTES = 5  # of the decoder, measured by benchmarks/codec_memory.py jpeg2000
 _LIBRARY_BYTES = 4 << 20
@@ -58,6 +59,24 @@ def open_source(
             info, origin, _Decoder(container, info.shape, info.dtype.itemsize), size
         )
     return TiledSource(info, anywhere, header, parts, container._replace(metadata=Metadata()))
+
+
+def must_be_intact(source: Any, check: Check) -> None:
+    """Refuse a file that ends before its last tile does.
+
+    Raises
+    ------
+    CorruptError
+        If it does.
+    """
+    with source.origin.open() as file:
+        size = size_of(file)
+        check()
+        try:
+            container = container_of(file, size)
+            tile_parts(file, header_of(file, container.start), container.end)
+        except (ValueError, struct.error) as error:
+            raise CorruptError(f"{source.name}: is damaged ({error}); get a fresh copy") from None
 
 
 def _parts(

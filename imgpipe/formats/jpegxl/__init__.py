@@ -23,6 +23,7 @@ FORMAT = Format(
     layouts=(RGB, GRAY, GRAY_ALPHA, RGBA),
     unless="--quality",
     splice=spliced,
+    checked_pixels=None,  # its codestream does not say how long it is
     side=(1 << 30) - 1,
     metadata=("exif", "icc", "xmp", "resolution"),
 )

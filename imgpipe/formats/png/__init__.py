@@ -17,6 +17,7 @@ from imgpipe.formats.png.album import open_album
 from imgpipe.formats.png.chunks import MAX_CHUNK
 from imgpipe.formats.png.film import contents
 from imgpipe.formats.png.opening import open_source
+from imgpipe.formats.png.soundness import must_be_intact
 from imgpipe.formats.png.splicing import spliced
 from imgpipe.formats.png.writing import DEFAULT_COMPRESSION, open_sink
 
@@ -34,6 +35,7 @@ FORMAT = Format(
     frames=None,
     contents=contents,
     album=open_album,
+    intact=must_be_intact,
     salvages=True,
     side=MAX_CHUNK,
     metadata=("exif", "icc", "xmp", "iptc", "texts", "resolution"),
