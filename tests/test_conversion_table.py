@@ -1,6 +1,6 @@
 """The table of conversions: what becomes of every kind of image in every format.
 
-``=`` the same values; ``!`` the same ones, and a line tells that their meaning is lost; ``+`` more
+``=`` the same values; ``!`` the same ones or close, and a line tells what may be lost; ``+`` more
 channels or bits, and nothing is lost; ``~`` a conversion that one line tells; ``-`` refused in one
 line, before anything is read or written. The inputs are written
 by Pillow and tifffile, and the expected values are computed here.
@@ -36,7 +36,7 @@ TABLE = {
     "pnm": "= = = = = = ~ = - ~ - - -",
     "bmp": "= = = + = = ~ ~ - ~ - - -",
     "tga": "= = = = = = ~ ~ - ~ - - -",
-    "gif": "= = = + = = ~ ~ - ~ - - -",
+    "gif": "= ! = ~ ! ! ~ ~ - ~ - - -",
     "qoi": "+ = + + = = ~ ~ - ~ - - -",
     "webp": "+ = + + = = ~ ~ - ~ - - -",
     "avif": "= = = + = = ~ ~ - ~ - - -",

@@ -110,6 +110,9 @@ class Format:
         cut off or damaged too. Their sources raise a `CorruptError` where pixels are missing.
     side : int or None
         The most rows, and the most columns.
+    colours : int or None
+        The most colours of an image; None for no limit. Where there is one, a pixel is either
+        visible or not.
     metadata : tuple of str, or None
         Kinds of metadata that files hold: ``exif``, ``icc``, ``xmp``, ``iptc``, ``geo``,
         ``texts`` (any, and not only those that EXIF has a tag for), ``resolution``, ``nodata``, and
@@ -147,6 +150,7 @@ class Format:
     checked_pixels: int | None = 16_000_000
     salvages: bool = False
     side: int | None = None
+    colours: int | None = None
     metadata: tuple[str, ...] | None = None
     narrowed: Callable[..., Format] | None = None
     marks: tuple[str, ...] = ()

@@ -83,8 +83,8 @@ def fitting(
     """
     elements, losses = _to_layout(info, format, name, background or _WHITE)
     converted, lost = _to_type(info, format, name, value_range)
-    both = [loss for loss in (*losses, lost) if loss]
-    return Fitting((*elements, *converted), "; ".join(both))
+    all_lost = [loss for loss in (*losses, lost, *_reduced(info, format)) if loss]
+    return Fitting((*elements, *converted), "; ".join(all_lost))
 
 
 def fitted(info: ImageInfo, format: Format, name: str) -> ImageInfo:
@@ -227,6 +227,14 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
         f"{name}: {format.name} supports {held}{noun and ' '}{noun}, not {given}; {advice}, "
         f"or {_advice(format)}"
     )
+
+
+def _reduced(info: ImageInfo, format: Format) -> list[str]:
+    """Return what an image loses in a format of few colours."""
+    if format.colours is None:
+        return []
+    lost = [] if info.colour == "gray" else [f"{format.colours} colours stay at most"]
+    return [*lost, "alpha becomes 0 or 1"] if info.alpha is not None else lost
 
 
 # --- types ------------------------------------------------------------------------------

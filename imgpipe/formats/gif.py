@@ -355,5 +355,6 @@ FORMAT = Format(
     splice=spliced,
     pages=True,
     side=65535,
+    colours=256,
     metadata=(),
 )
