@@ -1,0 +1,1 @@
+"""Batches: many files as one job, from the walk through folders to the journal."""

@@ -1,0 +1,367 @@
+"""Walk: the files below a folder, for folders and patterns alike.
+
+Found are the files whose suffix is that of an image format. All others are passed over, and
+counted by reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import os
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from imgpipe.batches.patterns import EVERYTHING, Pattern, States
+from imgpipe.registry import FORMATS
+
+__all__ = ["JOURNAL_FOLDER", "Folder", "Found", "Rules", "Walk", "image_suffixes"]
+
+JOURNAL_FOLDER = ".imgpipe"
+"""The folder of the journal, in an output folder."""
+
+_JUNK = frozenset(
+    {"@eadir", "#recycle", ".thumbnails", "lost+found", "$recycle.bin", "__macosx", ".trashes"}
+)
+_IMAGE_FOLDERS = (".zarr",)
+_SAY_EVERY = 10_000  # files
+
+_name_of = operator.attrgetter("name")
+
+_log = logging.getLogger(__name__)
+
+
+class Folder(NamedTuple):
+    """A folder, as all its files share it.
+
+    Attributes
+    ----------
+    path : str
+        Its path, empty for the current folder.
+    below : str
+        Its path below the place where its tree begins, empty for that place.
+    """
+
+    path: str
+    below: str
+
+    def child(self, name: str) -> Folder:
+        """Return the folder `name` in this one."""
+        return Folder(os.path.join(self.path, name), os.path.join(self.below, name))
+
+
+class Found(NamedTuple):
+    """A file that was found.
+
+    Attributes
+    ----------
+    folder : Folder
+        The folder that it is in.
+    name : str
+        Its name. Bytes that are no UTF-8 are surrogates in it, as `os.fsdecode` makes them.
+    """
+
+    folder: Folder
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return os.path.join(self.folder.path, self.name)
+
+    @property
+    def below(self) -> str:
+        """Its path below the place where its tree begins."""
+        return os.path.join(self.folder.below, self.name)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules of a walk.
+
+    Attributes
+    ----------
+    hidden : bool
+        Take files and folders whose name begins with a dot, but not those of macOS (``._*``).
+    follow : bool
+        Follow links to files and folders.
+    one_file_system : bool
+        Stay on the file system of the folder in which the walk begins.
+    max_depth : int or None
+        Folders to enter below that folder; 0 for none.
+    suffixes : collection of str or None
+        Suffixes of the files to take, in lower case; None for those of image formats.
+    include, exclude : tuple of Pattern
+        Take only what matches one of `include`, and nothing that matches one of `exclude`. A
+        pattern without a separator matches names, any other the path below the first folder.
+    outputs : tuple of (int, int)
+        Device and inode of the folders of outputs, which are left out.
+    others : bool
+        Whether files of other suffixes are collected.
+    """
+
+    hidden: bool = False
+    follow: bool = False
+    one_file_system: bool = False
+    max_depth: int | None = None
+    suffixes: Collection[str] | None = None
+    include: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
+    outputs: tuple[tuple[int, int], ...] = ()
+    others: bool = False
+
+
+class _Place(NamedTuple):
+    """A folder that is to be read, and all that decides about its entries."""
+
+    folder: Folder
+    states: States
+    depth: int
+    device: int
+    above: frozenset[tuple[int, int]]  # the folders it is in, where links are followed
+
+
+class _Step(NamedTuple):
+    """One entry of a folder.
+
+    Attributes
+    ----------
+    entry : os.DirEntry
+        The entry.
+    place : _Place
+        The folder, with the states of the pattern after the entry.
+    wanted : bool
+        Whether its name is that of an image, and the pattern matches.
+    """
+
+    entry: os.DirEntry[str]
+    place: _Place
+    wanted: bool
+
+
+@dataclass
+class Walk:
+    """A walk through several folders.
+
+    Parameters
+    ----------
+    rules : Rules
+        Its rules.
+    on_count : callable
+        Called now and then with the number of files so far.
+
+    Attributes
+    ----------
+    passed_over : Counter
+        Number of files and folders that were passed over, by reason.
+    others : list of Found
+        Files that are no images, if the rules want them.
+    unreadable : list of (str, OSError)
+        Folders that could not be read.
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    on_count: Callable[[int], None] = lambda _: None
+    passed_over: Counter[str] = field(default_factory=Counter)
+    others: list[Found] = field(default_factory=list)
+    unreadable: list[tuple[str, OSError]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        wanted = image_suffixes() if self.rules.suffixes is None else self.rules.suffixes
+        self._suffixes = frozenset(suffix.removeprefix(".") for suffix in wanted)
+        self._inodes = {inode for _, inode in self.rules.outputs}
+        self._choosy = bool(self.rules.include or self.rules.exclude)
+        self._count, self._told = 0, 0
+        self._seen = set[tuple[int, int]]()  # files, where links are followed
+
+    def through(self, root: Folder, pattern: Pattern = EVERYTHING) -> list[Found]:
+        """Return the files below `root` that match `pattern`, folder by folder, by name."""
+        here = root.path or os.curdir
+        try:
+            device = os.stat(here).st_dev
+        except OSError as error:
+            self.unreadable.append((here, error))
+            return []
+        above = frozenset(_folders_above(here)) if self.rules.follow else frozenset()
+        waiting = [_Place(root, pattern.start, 0, device, above)]
+        found: list[Found] = []
+        links: list[Found] = []
+        while waiting:
+            waiting.extend(reversed(self._read(waiting.pop(), pattern, found, links)))
+            if len(found) + self._count >= self._told + _SAY_EVERY:
+                self._told = len(found) + self._count
+                self.on_count(self._told)
+        self._count += len(found)
+        return found + self._inside(links, found, here) if links else found
+
+    def pass_over(self, path: str, reason: str) -> None:
+        """Count a file or folder that is passed over."""
+        self.passed_over[reason] += 1
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s: passed over (%s)", path, reason.replace("_", " "))
+
+    def _read(
+        self, place: _Place, pattern: Pattern, found: list[Found], links: list[Found]
+    ) -> list[_Place]:
+        """Add the files of a folder; return the folders in it that are to be read."""
+        folder = place.folder
+        try:
+            with os.scandir(folder.path or os.curdir) as listing:
+                entries = sorted(listing, key=_name_of)
+        except OSError as error:
+            self.unreadable.append((folder.path, error))
+            return []
+        if place.depth and any(entry.name == JOURNAL_FOLDER for entry in entries):
+            self.pass_over(folder.path, "earlier_output")
+            return []
+        inner: list[_Place] = []
+        for entry in entries:
+            name = entry.name
+            if name[0] == "." and not self._takes_hidden(entry):
+                continue
+            states = place.states if pattern is EVERYTHING else pattern.after(place.states, name)
+            if not states or (self._choosy and self._excludes(entry, folder)):
+                continue
+            wanted = name.rpartition(".")[2].lower() in self._suffixes and pattern.ends(states)
+            if not entry.is_file(follow_symlinks=False):
+                step = _Step(entry, place._replace(states=states), wanted)
+                self._take_other_than_file(step, found, links, inner)
+            elif not wanted:
+                self._other(entry, folder, matched=pattern.ends(states))
+            elif not self.rules.follow or self._is_new(entry):
+                found.append(Found(folder, name))
+        return inner
+
+    def _takes_hidden(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a file or folder is taken although its name begins with a dot."""
+        if entry.name == JOURNAL_FOLDER:
+            return False
+        if self.rules.hidden and not entry.name.startswith("._"):
+            return True
+        self.pass_over(entry.path, "hidden")
+        return False
+
+    def _excludes(self, entry: os.DirEntry[str], folder: Folder) -> bool:
+        """Whether a file or folder is left out by ``include`` and ``exclude``."""
+        below = os.path.join(folder.below, entry.name)
+        rules = self.rules
+        if any(_matches(pattern, below, entry.name) for pattern in rules.exclude):
+            self.pass_over(entry.path, "excluded")
+            return True
+        if not rules.include or entry.is_dir(follow_symlinks=rules.follow):
+            return False
+        if any(_matches(pattern, below, entry.name) for pattern in rules.include):
+            return False
+        self.pass_over(entry.path, "excluded")
+        return True
+
+    def _other(self, entry: os.DirEntry[str], folder: Folder, *, matched: bool) -> None:
+        """Take note of a file that is no image, or that a pattern does not match."""
+        if not matched:
+            return
+        self.pass_over(entry.path, "not_image")
+        if self.rules.others:
+            self.others.append(Found(folder, entry.name))
+
+    def _take_other_than_file(
+        self, step: _Step, found: list[Found], links: list[Found], inner: list[_Place]
+    ) -> None:
+        """Deal with a folder, a link or a special file."""
+        entry, here = step.entry, Found(step.place.folder, step.entry.name)
+        if not os.path.exists(entry.path):
+            self.pass_over(entry.path, "link_to_nothing")
+        elif entry.is_dir():
+            if step.wanted and _is_image_folder(entry.name):
+                found.append(here)
+            elif entry.is_symlink() and not self.rules.follow:
+                self.pass_over(entry.path, "link_to_folder")
+            elif (place := self._entered(step)) is not None:
+                inner.append(place)
+        elif not entry.is_file():
+            self.pass_over(entry.path, "special_file")
+        elif not step.wanted:
+            self.pass_over(entry.path, "not_image")
+        elif not self.rules.follow:
+            links.append(here)
+        elif self._is_new(entry):
+            found.append(here)
+
+    def _entered(self, step: _Step) -> _Place | None:
+        """Return the place that a folder is, None if the rules do not let the walk enter it."""
+        entry, place, rules = step.entry, step.place, self.rules
+        reason = ""
+        above = place.above
+        if rules.max_depth is not None and place.depth >= rules.max_depth:
+            reason = "too_deep"
+        elif entry.name.lower() in _JUNK:
+            reason = "junk"
+        elif rules.follow or rules.one_file_system or entry.inode() in self._inodes:
+            status = os.stat(entry.path)
+            key = (status.st_dev, status.st_ino)
+            if key in rules.outputs:
+                reason = "output"
+            elif rules.one_file_system and status.st_dev != place.device:
+                reason = "other_file_system"
+            elif key in above:
+                reason = "loop"
+            elif rules.follow:
+                above |= {key}
+        if reason:
+            self.pass_over(entry.path, reason)
+            return None
+        folder = place.folder.child(entry.name)
+        return place._replace(folder=folder, depth=place.depth + 1, above=above)
+
+    def _is_new(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a file was not found by another way, where links are followed."""
+        status = entry.stat()
+        key = (status.st_dev, status.st_ino)
+        if key in self._seen:
+            self.pass_over(entry.path, "same_file")
+            return False
+        self._seen.add(key)
+        return True
+
+    def _inside(self, links: list[Found], found: list[Found], here: str) -> list[Found]:
+        """Return the links to files of the tree that were not found themselves."""
+        root = os.path.realpath(here)
+        known = {os.path.realpath(each.path) for each in found}
+        taken: list[Found] = []
+        for link in links:
+            target = os.path.realpath(link.path)
+            if not target.startswith(os.path.join(root, "")):
+                self.pass_over(link.path, "link_outside")
+            elif target in known:
+                self.pass_over(link.path, "same_file")
+            else:
+                known.add(target)
+                taken.append(link)
+        return taken
+
+
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of all formats, in lower case."""
+    return frozenset(suffix for member in FORMATS.values() for suffix in member.suffixes)
+
+
+def _is_image_folder(name: str) -> bool:
+    """Whether a folder of that name is an image."""
+    return name.lower().endswith(_IMAGE_FOLDERS)
+
+
+def _matches(pattern: Pattern, below: str, name: str) -> bool:
+    return pattern.matches(below if pattern.has_folders else name)
+
+
+def _folders_above(path: str) -> list[tuple[int, int]]:
+    """Return device and inode of the folder `path` and of all folders above it."""
+    found = []
+    here = os.path.realpath(path)
+    while True:
+        status = os.stat(here)
+        found.append((status.st_dev, status.st_ino))
+        if here == os.path.dirname(here):
+            return found
+        here = os.path.dirname(here)
