@@ -78,6 +78,7 @@ KNOWS = {
     "executors": {"vocabulary"},
     "options": {"vocabulary", "formats", "executors", "observers"},
     "engine": {"vocabulary", "chains", "formats", "executors", "options"},
+    "batches": {"vocabulary", "chains", "formats", "executors", "options", "engine"},
     "ways in": {
         "vocabulary",
         "observers",
@@ -87,6 +88,7 @@ KNOWS = {
         "executors",
         "options",
         "engine",
+        "batches",
     },
 }
 

@@ -33,6 +33,7 @@ class Pattern:
 
     def __init__(self, text: str, *, ignore_case: bool = False) -> None:
         self._parts = [part for part in text.split(os.sep) if part not in ("", os.curdir)]
+        self._text = text
         flags = re.IGNORECASE if ignore_case else 0
         self._matches = [
             re.compile(fnmatch.translate(part), flags).match if part != "**" else None
@@ -68,6 +69,10 @@ class Pattern:
     def has_folders(self) -> bool:
         """Whether it is about more than the name of a file."""
         return len(self._parts) > 1
+
+    def ignoring_case(self) -> Pattern:
+        """Return the same pattern, for which ``A`` is ``a``."""
+        return Pattern(self._text, ignore_case=True)
 
     def _widened(self, states: set[int]) -> States:
         """Return `states`, and those that ``**`` adds because it matches no folder, too."""

@@ -17,7 +17,15 @@ from typing import NamedTuple
 from imgpipe.batches.patterns import EVERYTHING, Pattern, States
 from imgpipe.registry import FORMATS
 
-__all__ = ["JOURNAL_FOLDER", "Folder", "Found", "Rules", "Walk", "image_suffixes"]
+__all__ = [
+    "JOURNAL_FOLDER",
+    "Folder",
+    "Found",
+    "Rules",
+    "Walk",
+    "image_suffixes",
+    "is_image_folder",
+]
 
 JOURNAL_FOLDER = ".imgpipe"
 """The folder of the journal, in an output folder."""
@@ -160,6 +168,8 @@ class Walk:
         Files that are no images, if the rules want them.
     unreadable : list of (str, OSError)
         Folders that could not be read.
+    roots : int
+        Number of folders in which it began.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -170,15 +180,17 @@ class Walk:
 
     def __post_init__(self) -> None:
         wanted = image_suffixes() if self.rules.suffixes is None else self.rules.suffixes
-        self._suffixes = frozenset(suffix.removeprefix(".") for suffix in wanted)
+        self._suffixes = frozenset(f".{suffix.removeprefix('.')}" for suffix in wanted)
         self._inodes = {inode for _, inode in self.rules.outputs}
         self._choosy = bool(self.rules.include or self.rules.exclude)
         self._count, self._told = 0, 0
+        self.roots = 0
         self._seen = set[tuple[int, int]]()  # files, where links are followed
 
     def through(self, root: Folder, pattern: Pattern = EVERYTHING) -> list[Found]:
         """Return the files below `root` that match `pattern`, folder by folder, by name."""
         here = root.path or os.curdir
+        self.roots += 1
         try:
             device = os.stat(here).st_dev
         except OSError as error:
@@ -224,7 +236,7 @@ class Walk:
             states = place.states if pattern is EVERYTHING else pattern.after(place.states, name)
             if not states or (self._choosy and self._excludes(entry, folder)):
                 continue
-            wanted = name.rpartition(".")[2].lower() in self._suffixes and pattern.ends(states)
+            wanted = name[name.rfind(".") :].lower() in self._suffixes and pattern.ends(states)
             if not entry.is_file(follow_symlinks=False):
                 step = _Step(entry, place._replace(states=states), wanted)
                 self._take_other_than_file(step, found, links, inner)
@@ -273,7 +285,7 @@ class Walk:
         if not os.path.exists(entry.path):
             self.pass_over(entry.path, "link_to_nothing")
         elif entry.is_dir():
-            if step.wanted and _is_image_folder(entry.name):
+            if step.wanted and is_image_folder(entry.name):
                 found.append(here)
             elif entry.is_symlink() and not self.rules.follow:
                 self.pass_over(entry.path, "link_to_folder")
@@ -346,9 +358,9 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for member in FORMATS.values() for suffix in member.suffixes)
 
 
-def _is_image_folder(name: str) -> bool:
+def is_image_folder(name: str) -> bool:
     """Whether a folder of that name is an image."""
-    return name.lower().endswith(_IMAGE_FOLDERS)
+    return name.rstrip(os.sep).lower().endswith(_IMAGE_FOLDERS)
 
 
 def _matches(pattern: Pattern, below: str, name: str) -> bool:
