@@ -1,0 +1,194 @@
+"""Destination: what an output folder can tell apart, and what is in the way there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from imgpipe.batches.walk import Found
+from imgpipe.errors import OutputError, UsageError
+
+__all__ = ["Destination", "Distinguishes", "Placed"]
+
+_SHOWN = 10  # groups in a message
+
+
+class Distinguishes(NamedTuple):
+    """The names that a file system can tell apart.
+
+    Attributes
+    ----------
+    case : bool
+        ``A`` and ``a``.
+    forms : bool
+        The composed and the decomposed form of a letter with an accent.
+    """
+
+    case: bool
+    forms: bool
+
+    def folded(self, path: str) -> str:
+        """Return the same text for all paths that are one file."""
+        if not self.forms:
+            path = unicodedata.normalize("NFC", path)
+        return path if self.case else path.casefold()
+
+
+_LEAST = Distinguishes(case=False, forms=False)
+
+
+class Placed(NamedTuple):
+    """A source and one of its outputs.
+
+    Attributes
+    ----------
+    found : Found
+        The source.
+    output : str
+        Path of the output, below the output folder.
+    """
+
+    found: Found
+    output: str
+
+
+class Destination:
+    """An output folder, which need not exist yet.
+
+    Parameters
+    ----------
+    folder : str
+        Its path.
+    probe : callable, optional
+        Tells what a folder that exists can distinguish.
+    """
+
+    def __init__(self, folder: str, probe: Callable[[str], Distinguishes] | None = None) -> None:
+        self.folder = folder
+        self._probe = probe or probed
+        self._known: dict[str, bool] = {}
+
+    def path(self, output: str) -> str:
+        """Return the whole path of an output."""
+        return os.path.join(self.folder, output)
+
+    @cached_property
+    def distinguishes(self) -> Distinguishes:
+        """What its file system can tell apart; a file is made for a moment to find out."""
+        here = os.path.realpath(self.folder)
+        while not os.path.isdir(here):
+            here = os.path.dirname(here)
+        return self._probe(here)
+
+    def one_to_one(self, placed: Sequence[Placed], remedy: str) -> list[Placed]:
+        """Return `placed`, with the same file twice only once, if no two sources share an output.
+
+        Parameters
+        ----------
+        placed : sequence of Placed
+            Sources with their outputs.
+        remedy : str
+            The end of the message of an error.
+
+        Raises
+        ------
+        UsageError
+            If two sources have one output. Nothing was written.
+        """
+        if len({each.output for each in placed}) == len(placed):
+            folded = {_LEAST.folded(each.output) for each in placed}
+            if len(folded) == len(placed) or self.distinguishes == (True, True):
+                return list(placed)
+        groups: dict[str, list[Placed]] = {}
+        for each in placed:
+            groups.setdefault(self.distinguishes.folded(each.output), []).append(each)
+        kept = {key: _distinct(group) for key, group in groups.items()}
+        shared = [group for group in kept.values() if len(group) > 1]
+        if shared:
+            raise UsageError(_collisions(shared, remedy))
+        return [group[0] for group in kept.values()]
+
+    def existing(self, outputs: Iterable[str]) -> set[str]:
+        """Return the outputs that something is in the way of."""
+        return {output for output in outputs if self._exists(output)}
+
+    def must_hold_no_source(self, placed: Iterable[Placed], existing: set[str]) -> None:
+        """Raise if an output is one of the sources.
+
+        Raises
+        ------
+        UsageError
+            If so.
+        """
+        if not existing:
+            return
+        sources = {}
+        for each in placed:
+            if (key := _identity(each.found.path)) is not None:
+                sources[key] = each.found.path
+        for output in sorted(existing):
+            path = self.path(output)
+            if (key := _identity(path)) in sources:
+                raise UsageError(
+                    f"{path}: this output is the source {sources[key]}; choose another folder, or "
+                    "use --in-place to replace sources"
+                )
+
+    def _exists(self, output: str) -> bool:
+        folder = os.path.dirname(output)
+        if folder not in self._known:
+            self._known[folder] = os.path.isdir(self.path(folder))
+        return self._known[folder] and os.path.lexists(self.path(output))
+
+
+def probed(folder: str) -> Distinguishes:
+    """Return what a folder can distinguish, by a file that is made in it for a moment.
+
+    Raises
+    ------
+    OutputError
+        If no file can be made there.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".imgpipe-A\u00c4-") as file:
+            head, name = os.path.split(file.name)
+            return Distinguishes(
+                case=not os.path.lexists(os.path.join(head, name.swapcase())),
+                forms=not os.path.lexists(os.path.join(head, unicodedata.normalize("NFD", name))),
+            )
+    except OSError as error:
+        raise OutputError(f"{folder}: no file can be made here ({error.strerror})") from error
+
+
+def _distinct(group: list[Placed]) -> list[Placed]:
+    """Return `group` without sources that are the same file as one before them."""
+    if len(group) == 1:
+        return group
+    kept: dict[object, Placed] = {}
+    for each in group:
+        kept.setdefault(_identity(each.found.path) or each.found.path, each)
+    return list(kept.values())
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _collisions(groups: list[list[Placed]], remedy: str) -> str:
+    lines = [
+        f"  {group[0].output} from {', '.join(each.found.path for each in group)}"
+        for group in groups[:_SHOWN]
+    ]
+    more = [f"  and {len(groups) - _SHOWN:,} more"] if len(groups) > _SHOWN else []
+    noun = "output has" if len(groups) == 1 else "outputs have"
+    return "\n".join(
+        [f"{len(groups):,} {noun} several sources; nothing was written:", *lines, *more, remedy]
+    )

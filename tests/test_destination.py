@@ -1,0 +1,120 @@
+"""The destination: two sources never share an output, and no output is a source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from imgpipe.batches.destination import Destination, Distinguishes, Placed, probed
+from imgpipe.batches.walk import Folder, Found
+from imgpipe.errors import OutputError, UsageError
+
+REMEDY = '--name "{name}.{ext}" keeps them apart'
+EVERYTHING = Distinguishes(case=True, forms=True)
+NOTHING = Distinguishes(case=False, forms=False)
+
+
+def placed(*pairs: tuple[str, str]) -> list[Placed]:
+    return [Placed(Found(Folder(os.path.dirname(s), ""), os.path.basename(s)), o) for s, o in pairs]
+
+
+def no_probe(folder: str) -> Distinguishes:
+    raise AssertionError("nothing had to be found out")
+
+
+def test_different_outputs_need_no_probe(tmp_path: Path) -> None:
+    destination = Destination(str(tmp_path), no_probe)
+    both = placed(("a.png", "a.webp"), ("b.png", "b.webp"))
+    assert destination.one_to_one(both, REMEDY) == both
+
+
+def test_two_sources_for_one_output_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    pairs = [(f"{i}.{kind}", f"{i}.webp") for i in range(12) for kind in ("jpg", "png")]
+    with pytest.raises(UsageError) as caught:
+        Destination(str(tmp_path)).one_to_one(placed(*pairs), REMEDY)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "12 outputs have several sources; nothing was written:"
+    assert lines[1] == "  0.webp from 0.jpg, 0.png"
+    assert lines[-2:] == ["  and 2 more", REMEDY]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same_without"),
+    [("IMG.webp", "img.webp", "case"), ("u\u0308.webp", "\u00fc.webp", "forms")],
+)
+def test_names_are_told_apart_as_the_destination_does(
+    first: str, second: str, same_without: str, tmp_path: Path
+) -> None:
+    both = placed(("1.png", first), ("2.png", second))
+    assert Destination(str(tmp_path), lambda _: EVERYTHING).one_to_one(both, REMEDY) == both
+    blind = EVERYTHING._replace(**{same_without: False})
+    with pytest.raises(UsageError, match="1 output has several sources"):
+        Destination(str(tmp_path), lambda _: blind).one_to_one(both, REMEDY)
+
+
+def test_a_folder_that_is_not_there_yet_is_like_the_one_above(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def probe(folder: str) -> Distinguishes:
+        asked.append(folder)
+        return EVERYTHING
+
+    destination = Destination(str(tmp_path / "new" / "deep"), probe)
+    destination.one_to_one(placed(("1.png", "a.png"), ("2.png", "A.png")), REMEDY)
+    assert asked == [str(tmp_path)]
+
+
+def test_the_same_file_by_two_ways_is_made_once(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    os.link(tmp_path / "a.png", tmp_path / "hard.png")
+    (tmp_path / "soft.png").symlink_to("a.png")
+    ways = placed(
+        *((str(tmp_path / name), "out.png") for name in ("a.png", "hard.png", "soft.png"))
+    )
+    assert Destination(str(tmp_path)).one_to_one(ways, REMEDY) == ways[:1]
+
+
+def test_a_real_folder_is_probed_and_left_empty(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    found = probed(str(tmp_path / "x"))
+    (tmp_path / "x" / "A").write_bytes(b"")
+    assert found.case is not (tmp_path / "x" / "a").exists()
+    assert os.listdir(tmp_path / "x") == ["A"]
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no file can be made here"):
+        probed(str(tmp_path / "missing"))
+
+
+def test_existing_outputs(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "dangling.png").symlink_to("nowhere")
+    outputs = ["a.png", "b.png", "dangling.png", "sub/a.png", "new/a.png"]
+    assert Destination(str(tmp_path)).existing(outputs) == {"a.png", "dangling.png"}
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_an_output_that_is_a_source_is_refused(link: object, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    source = tmp_path / "photos" / "a.png"
+    source.write_bytes(b"")
+    folder = "photos" if link is None else "out"
+    if callable(link):
+        (tmp_path / "out").mkdir()
+        link(source, tmp_path / "out" / "a.png")
+    destination = Destination(str(tmp_path / folder))
+    one = placed((str(source), "a.png"))
+    with pytest.raises(UsageError, match="--in-place"):
+        destination.must_hold_no_source(one, destination.existing(["a.png"]))
+
+
+def test_an_output_beside_its_source_is_fine(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "a.webp").write_bytes(b"")
+    destination = Destination(str(tmp_path))
+    one = placed((str(tmp_path / "a.png"), "a.webp"))
+    destination.must_hold_no_source(one, destination.existing(["a.webp"]))
