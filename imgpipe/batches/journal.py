@@ -1,0 +1,342 @@
+"""Journal: an append-only file of lines that says which outputs are finished, and of what.
+
+The order on the disk is: a ``begin`` line, the data of the output, its rename, a ``done`` line.
+After a crash an output with a ``done`` line is complete, one with a ``begin`` line only is made
+again, and one with neither belongs to somebody else. Paths are relative, so a tree that was moved
+can go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from imgpipe.batches.lines import checked, path_fields, path_in, sealed
+from imgpipe.batches.walk import JOURNAL_FOLDER
+from imgpipe.errors import OutputError, UsageError
+from imgpipe.publish import explained
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
+__all__ = ["JOURNAL_NAME", "Journal", "MadeBy", "Record", "Records", "read_journal"]
+
+JOURNAL_NAME = "journal.jsonl"
+_LOCK_NAME = "lock"
+_VERSION = 1
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """All that decides about the bytes of an output, beside its source.
+
+    Attributes
+    ----------
+    chain : str
+        Digest of the filters, the code of user filters included.
+    options : str
+        Digest of the options of reading and writing.
+    versions : str
+        Digest of the versions of imgpipe and of the codecs.
+    """
+
+    chain: str
+    options: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished or failed output.
+
+    Attributes
+    ----------
+    output : str
+        Its path below the output folder.
+    source : str
+        The path of its source, below the place where the tree of the source begins.
+    size, mtime_ns, ctime_ns : int
+        Of the source.
+    digest : str
+        Of the bytes of the source; empty if it was not computed.
+    out_size, out_mtime_ns : int
+        Of the output.
+    time_ns : int
+        When the line was written.
+    made_by : MadeBy
+        What made it.
+    failed : str
+        The reason of a failure; empty for a finished output.
+    """
+
+    output: str
+    source: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str
+    out_size: int
+    out_mtime_ns: int
+    time_ns: int
+    made_by: MadeBy
+    failed: str = ""
+
+
+@dataclass
+class Records:
+    """The content of a journal.
+
+    Attributes
+    ----------
+    done : dict
+        The last record of each output, by its path.
+    begun : dict
+        Temporary file of each output that was begun, and neither finished nor failed.
+    versions : dict
+        Versions by their digest: those of imgpipe and of the codecs, by name.
+    damaged : int
+        Number of lines that cannot be read, without a torn last one.
+    """
+
+    done: dict[str, Record] = field(default_factory=dict)
+    begun: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    damaged: int = 0
+
+
+class Journal:
+    """The journal of an output folder, open for more lines.
+
+    Parameters
+    ----------
+    folder : str
+        The output folder; it is made if it is missing.
+    path : str, optional
+        Where the journal is; by default in a folder of its own in `folder`.
+    alone : bool
+        Whether no other run may use the folder at the same time.
+
+    Raises
+    ------
+    UsageError
+        If another run uses it.
+    OutputError
+        If it cannot be written.
+
+    Attributes
+    ----------
+    records : Records
+        What it held when it was opened.
+    locked : bool
+        Whether the file system has locks.
+    """
+
+    def __init__(self, folder: str, path: str | None = None, *, alone: bool = True) -> None:
+        home = os.path.join(folder, JOURNAL_FOLDER)
+        self.path = path or os.path.join(home, JOURNAL_NAME)
+        self.locked = fcntl is not None
+        self._lock = self._fd = -1
+        try:
+            os.makedirs(os.path.dirname(self.path) or os.curdir, exist_ok=True)
+            os.makedirs(folder, exist_ok=True)
+            if alone:
+                self._take_lock(folder)
+            self._fd = os.open(
+                self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
+            )
+            self.records = read_journal(self.path)
+            self._end_torn_line()
+        except OSError as error:
+            self.close()
+            raise self._error(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, outputs: dict[str, str]) -> None:
+        """Say which outputs are being made, and in which temporary files."""
+        self._append([
+            {
+                "v": _VERSION,
+                "event": "begin",
+                **path_fields("output", output),
+                **path_fields("temporary", temporary),
+            }
+            for output, temporary in outputs.items()
+        ])  # fmt: skip
+
+    def finished(self, records: list[Record]) -> None:
+        """Say that outputs are finished, or have failed."""
+        self._append([_fields(record) for record in records])
+
+    def note_versions(self, digest: str, names: dict[str, str]) -> None:
+        """Say which versions a digest stands for, unless it is known."""
+        if self.records.versions.get(digest) != names:
+            self.records.versions[digest] = names
+            self._append([{"v": _VERSION, "event": "versions", "versions": digest, "of": names}])
+
+    def sync(self) -> None:
+        """Have all lines on the disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise self._error(error) from error
+
+    def close(self) -> None:
+        """Close the journal, and let other runs use the folder."""
+        for fd in (self._fd, self._lock):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock = -1
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        data = b"".join(sealed(line) for line in lines)
+        try:
+            with self._held():
+                while data:
+                    data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise self._error(error) from error
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep others from writing in between."""
+        locked = self.locked and _locks(self._fd, wait=True)
+        try:
+            yield
+        finally:
+            if locked:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _take_lock(self, folder: str) -> None:
+        lock = os.path.join(os.path.dirname(self.path), _LOCK_NAME)
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self.locked = self.locked and _locks(self._lock, wait=False)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 1000, 0).decode(errors="replace").strip()
+            raise UsageError(
+                f"{folder}: another run writes to this folder ({owner or 'unknown'}); wait until "
+                "it has ended"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    def _end_torn_line(self) -> None:
+        """End the last line, if a crash tore it, so that the next one stands for itself."""
+        size = os.fstat(self._fd).st_size
+        if size and os.pread(self._fd, 1, size - 1) != b"\n":
+            os.write(self._fd, b"\n")
+
+    def _error(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path}: cannot write the journal: {explained(error, self.path)}")
+
+
+def read_journal(path: str) -> Records:
+    """Return the content of a journal; nothing if there is none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    records = Records()
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        return records
+    with file:
+        for line in file:
+            if line.strip() and not _noted(line, records):
+                records.damaged += line.endswith(b"\n")
+    return records
+
+
+def _noted(line: bytes, records: Records) -> bool:
+    """Add what a line says to `records`; return whether it could be read."""
+    fields = checked(line)
+    if fields is None:
+        return False
+    try:
+        match fields["event"]:
+            case "versions":
+                records.versions[fields["versions"]] = dict(fields["of"])
+            case "begin":
+                records.begun[path_in(fields, "output")] = path_in(fields, "temporary")
+            case "done" | "failed":
+                record = _record(fields)
+                records.begun.pop(record.output, None)
+                records.done[record.output] = record
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "v": _VERSION,
+        "event": "failed" if record.failed else "done",
+        **path_fields("path", record.source),
+        **path_fields("output", record.output),
+        **asdict(record.made_by),
+        "size": record.size,
+        "mtime_ns": record.mtime_ns,
+        "ctime_ns": record.ctime_ns,
+        "digest": record.digest,
+        "time_ns": record.time_ns or time.time_ns(),
+    }
+    if record.failed:
+        return {**fields, "message": record.failed}
+    return {**fields, "out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    return Record(
+        output=path_in(fields, "output"),
+        source=path_in(fields, "path"),
+        size=int(fields["size"]),
+        mtime_ns=int(fields["mtime_ns"]),
+        ctime_ns=int(fields["ctime_ns"]),
+        digest=str(fields["digest"]),
+        out_size=int(fields.get("out_size", -1)),
+        out_mtime_ns=int(fields.get("out_mtime_ns", -1)),
+        time_ns=int(fields["time_ns"]),
+        made_by=MadeBy(fields["chain"], fields["options"], fields["versions"]),
+        failed=str(fields.get("message", "")),
+    )
+
+
+def _locks(fd: int, *, wait: bool) -> bool:
+    """Lock a file; return whether its file system has locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody else holds it, and one is not to `wait`.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        raise
+    return True

@@ -1,0 +1,61 @@
+"""Lines of JSON: paths of any bytes in them, and a checksum at the end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from typing import Any
+
+__all__ = ["checked", "path_fields", "path_in", "sealed"]
+
+_SUM = b',"sum":"'
+_TAIL = len(_SUM) + 8 + len(b'"}')
+
+
+def path_fields(key: str, path: str) -> dict[str, str]:
+    """Return the fields of a path: text, and its bytes in base64 where they are no UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        data = os.fsencode(path)
+        text = data.decode(errors="replace")
+        return {key: text, f"{key}_bytes": base64.b64encode(data).decode("ascii")}
+    return {key: path}
+
+
+def path_in(fields: dict[str, Any], key: str) -> str:
+    """Return the path that `path_fields` has put into `fields`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If there is none.
+    """
+    coded = fields.get(f"{key}_bytes")
+    if coded is not None:
+        return os.fsdecode(base64.b64decode(coded, validate=True))
+    path = fields[key]
+    if not isinstance(path, str):
+        raise TypeError(f"{key} is no text")
+    return path
+
+
+def sealed(fields: dict[str, Any]) -> bytes:
+    """Return a line with `fields` and their checksum."""
+    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()[:-1]
+    return b'%b%b%08x"}\n' % (body, _SUM, zlib.crc32(body))
+
+
+def checked(line: bytes) -> dict[str, Any] | None:
+    """Return the fields of a line; None if it is torn or was changed."""
+    line = line.rstrip(b"\r\n")
+    body, tail = line[:-_TAIL], line[-_TAIL:]
+    if tail != b'%b%08x"}' % (_SUM, zlib.crc32(body)):
+        return None
+    try:
+        fields = json.loads(body + b"}")
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) else None

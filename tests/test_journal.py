@@ -1,0 +1,156 @@
+"""The journal: what it holds after crashes, damage and moves, and who may write to it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from imgpipe.batches import journal as journals
+from imgpipe.batches.journal import Journal, MadeBy, Record, read_journal
+from imgpipe.batches.lines import checked, path_fields, path_in, sealed
+from imgpipe.errors import OutputError, UsageError
+
+MADE_BY = MadeBy("chain", "options", "versions")
+ONE = Record("a/x.png", "a/x.jpg", 10, 20, 30, "digest", 40, 50, 60, MADE_BY)
+ODD = os.fsdecode(b"caf\xe9/\xff.png")
+
+
+def journal_of(folder: Path) -> Path:
+    return folder / ".imgpipe" / "journal.jsonl"
+
+
+def test_records_come_back(tmp_path: Path) -> None:
+    failed = replace(ONE, output=ODD, source=ODD, out_size=-1, out_mtime_ns=-1, failed="torn")
+    with Journal(str(tmp_path)) as journal:
+        journal.note_versions("versions", {"imgpipe": "0.1.0"})
+        journal.finished([ONE, failed])
+    with Journal(str(tmp_path)) as journal:
+        assert journal.records.done == {"a/x.png": ONE, ODD: failed}
+        assert journal.records.versions == {"versions": {"imgpipe": "0.1.0"}}
+        assert journal.records.damaged == 0
+
+
+def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        journal.finished([ONE, replace(ONE, failed="torn"), replace(ONE, size=11)])
+    assert read_journal(str(journal_of(tmp_path))).done["a/x.png"].size == 11
+
+
+def test_an_output_that_was_begun_only_is_known_as_ours(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        journal.begin({"a/x.png": "a/.x.1", "b.png": ".b.2"})
+        journal.finished([ONE])
+    assert read_journal(str(journal_of(tmp_path))).begun == {"b.png": ".b.2"}
+
+
+@pytest.mark.parametrize("cut", range(1, 200, 9))
+def test_a_torn_last_line_is_dropped_and_more_can_follow(cut: int, tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        journal.finished([replace(ONE, output="first.png"), ONE])
+    os.truncate(journal_of(tmp_path), journal_of(tmp_path).stat().st_size - cut)
+    with Journal(str(tmp_path)) as journal:
+        assert list(journal.records.done) == ["first.png"] or cut == 1  # the end of the line only
+        journal.finished([replace(ONE, output="later.png")])
+    records = read_journal(str(journal_of(tmp_path)))
+    assert set(records.done) - {"a/x.png"} == {"first.png", "later.png"}
+
+
+def test_a_changed_line_costs_its_file_only(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        journal.finished([replace(ONE, output=f"{i}.png") for i in range(3)])
+    lines = journal_of(tmp_path).read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"size":10', b'"size":11')
+    journal_of(tmp_path).write_bytes(b"".join(lines))
+    records = read_journal(str(journal_of(tmp_path)))
+    assert list(records.done) == ["0.png", "2.png"]
+    assert records.damaged == 1
+
+
+def test_lines_that_lack_something_are_damage_and_unknown_events_are_not(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)):
+        pass
+    lines = [{"event": "done"}, {"event": "begin", "output": 3}, {"no": "event"}, {"event": "new"}]
+    journal_of(tmp_path).write_bytes(b"".join(map(sealed, lines)))
+    assert read_journal(str(journal_of(tmp_path))).damaged == 3
+
+
+def test_there_need_be_no_journal(tmp_path: Path) -> None:
+    assert read_journal(str(tmp_path / "none")).done == {}
+
+
+def test_the_journal_can_be_elsewhere(tmp_path: Path) -> None:
+    with Journal(str(tmp_path / "out"), str(tmp_path / "state" / "mine.jsonl")) as journal:
+        journal.finished([ONE])
+    assert os.listdir(tmp_path / "out") == []
+    assert read_journal(str(tmp_path / "state" / "mine.jsonl")).done == {"a/x.png": ONE}
+
+
+def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)):
+        with pytest.raises(UsageError, match=f"process {os.getpid()} on "):
+            Journal(str(tmp_path))
+        Journal(str(tmp_path), alone=False).close()
+    Journal(str(tmp_path)).close()
+
+
+def test_a_lock_is_gone_when_its_process_is_gone(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from imgpipe.batches.journal import Journal\n"
+        "Journal(sys.argv[1]); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / ".imgpipe" / "lock").stat().st_size
+    Journal(str(tmp_path)).close()
+
+
+def test_a_file_system_without_locks_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_locks", lambda fd, *, wait: False)
+    with Journal(str(tmp_path)) as journal:
+        assert not journal.locked
+        journal.finished([ONE])
+    assert read_journal(str(journal_of(tmp_path))).done == {"a/x.png": ONE}
+
+
+def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
+    code = (
+        "import sys; from imgpipe.batches.journal import *\n"
+        "j = Journal(sys.argv[1], alone=False)\n"
+        "for i in range(200):\n"
+        "    name = f'{sys.argv[2]}-{i}' * 20\n"
+        "    j.finished([Record(name, 'x', 1, 2, 3, '', 4, 5, 6, MadeBy('', '', ''))])\n"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(i)]) for i in range(4)
+    ]
+    assert [one.wait() for one in running] == [0] * 4
+    records = read_journal(str(journal_of(tmp_path)))
+    assert (len(records.done), records.damaged) == (800, 0)
+
+
+def test_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with Journal(str(tmp_path)) as journal:
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OutputError, match="cannot write the journal: the disk is full"):
+            journal.finished([ONE])
+
+
+def test_paths_of_any_bytes_survive_a_line() -> None:
+    for path in ("plain.png", 'ü \n\t".png', ODD):
+        line = sealed(path_fields("path", path))
+        assert line.count(b"\n") == 1
+        fields = checked(line)
+        assert fields is not None
+        assert path_in(fields, "path") == path
+    assert json.loads(sealed(path_fields("path", ODD)))["path"] == "caf\ufffd/\ufffd.png"
