@@ -32,7 +32,8 @@ def test_records_come_back(tmp_path: Path) -> None:
         journal.note_versions("versions", {"imgpipe": "0.1.0"})
         journal.finished([ONE, failed])
     with Journal(str(tmp_path)) as journal:
-        assert journal.records.done == {"a/x.png": ONE, ODD: failed}
+        assert journal.records.done == {"a/x.png": ONE}
+        assert journal.records.failed == {ODD: failed}
         assert journal.records.versions == {"versions": {"imgpipe": "0.1.0"}}
         assert journal.records.damaged == 0
 
@@ -40,7 +41,16 @@ def test_records_come_back(tmp_path: Path) -> None:
 def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
     with Journal(str(tmp_path)) as journal:
         journal.finished([ONE, replace(ONE, failed="torn"), replace(ONE, size=11)])
-    assert read_journal(str(journal_of(tmp_path))).done["a/x.png"].size == 11
+    records = read_journal(str(journal_of(tmp_path)))
+    assert records.done["a/x.png"].size == 11
+    assert records.failed == {}
+
+
+def test_a_failure_leaves_what_was_finished_before(tmp_path: Path) -> None:
+    with Journal(str(tmp_path)) as journal:
+        journal.finished([ONE, replace(ONE, failed="torn")])
+    records = read_journal(str(journal_of(tmp_path)))
+    assert (list(records.done), list(records.failed)) == (["a/x.png"], ["a/x.png"])
 
 
 def test_an_output_that_was_begun_only_is_known_as_ours(tmp_path: Path) -> None:

@@ -99,7 +99,11 @@ class Records:
     Attributes
     ----------
     done : dict
-        The last record of each output, by its path.
+        The last record of each finished output, by its path.
+    failed : dict
+        The record of each output whose last attempt failed.
+    ours : set
+        The outputs that were ever begun.
     begun : dict
         Temporary file of each output that was begun, and neither finished nor failed.
     versions : dict
@@ -109,6 +113,8 @@ class Records:
     """
 
     done: dict[str, Record] = field(default_factory=dict)
+    failed: dict[str, Record] = field(default_factory=dict)
+    ours: set[str] = field(default_factory=set)
     begun: dict[str, str] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     damaged: int = 0
@@ -279,11 +285,18 @@ def _noted(line: bytes, records: Records) -> bool:
             case "versions":
                 records.versions[fields["versions"]] = dict(fields["of"])
             case "begin":
-                records.begun[path_in(fields, "output")] = path_in(fields, "temporary")
+                output = path_in(fields, "output")
+                records.begun[output] = path_in(fields, "temporary")
+                records.ours.add(output)
             case "done" | "failed":
                 record = _record(fields)
                 records.begun.pop(record.output, None)
-                records.done[record.output] = record
+                if record.failed:
+                    records.failed[record.output] = record
+                else:
+                    records.failed.pop(record.output, None)
+                    records.done[record.output] = record
+                    records.ours.add(record.output)
     except (KeyError, TypeError, ValueError):
         return False
     return True

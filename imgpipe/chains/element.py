@@ -143,6 +143,11 @@ class Element:
         text = repr((self.name, self.definition.source_digest, *self._key()[1:]))
         return digest_of(text.encode())
 
+    @property
+    def values_digest(self) -> str:
+        """A digest of parameters and border, without the code."""
+        return digest_of(repr(self._key()[1:]).encode())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Element) and self._key() == other._key()
 
