@@ -1,0 +1,211 @@
+"""Agenda: the work of a batch, decided before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, cast, get_args
+
+from imgpipe.batches.destination import Destination, Placed
+from imgpipe.batches.standing import Standing, Standings
+from imgpipe.batches.walk import Found
+from imgpipe.errors import UsageError
+
+__all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
+
+Reason = Literal["current", "exists", "source_older", "not_smaller"]
+"""Why an output is left as it is."""
+_LEFT = frozenset(get_args(Reason))
+
+_WINDOW_NS = 2_000_000_000  # the times of FAT are even seconds
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What happens to outputs that exist; without any of them, the batch is refused.
+
+    Attributes
+    ----------
+    resume : bool
+        Make what is missing or no longer true.
+    update : bool
+        Make what is missing or older than its source.
+    skip : bool
+        Make what is missing.
+    overwrite : bool
+        Make everything; with `resume`, also what somebody else has made.
+    """
+
+    resume: bool = False
+    update: bool = False
+    skip: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("resume", "update", "skip") if getattr(self, name)]
+        if self.overwrite and given not in ([], ["resume"]):
+            given.append("overwrite")
+        if len(given) > 1:
+            shown = " and ".join("skip_existing" if one == "skip" else one for one in given)
+            raise UsageError(f"{shown} contradict each other")
+
+
+class Due(NamedTuple):
+    """A file that is to be made.
+
+    Attributes
+    ----------
+    found : Found
+        The source.
+    outputs : tuple of str
+        Its outputs, below the output folder.
+    why : str
+        The reason; the first one, if there are several outputs.
+    """
+
+    found: Found
+    outputs: tuple[str, ...]
+    why: Standing
+
+
+class Skipped(NamedTuple):
+    """An output that is left as it is."""
+
+    found: Found
+    output: str
+    reason: Reason
+
+
+@dataclass
+class Agenda:
+    """The work of a batch.
+
+    Attributes
+    ----------
+    due : list of Due
+        What is to be made.
+    skipped : list of Skipped
+        What is left as it is.
+    reasons : Counter
+        Number of outputs by the reason why they are to be made.
+    """
+
+    due: list[Due] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    reasons: Counter[Standing] = field(default_factory=Counter)
+
+
+def agenda_of(
+    placed: Sequence[Placed],
+    destination: Destination,
+    policy: Policy,
+    standings: Standings | None = None,
+) -> Agenda:
+    """Return the work of a batch.
+
+    Parameters
+    ----------
+    placed : sequence of Placed
+        Sources with their outputs, of which no two are the same; those of a source stand together.
+    destination : Destination
+        The output folder.
+    policy : Policy
+        What happens to outputs that exist.
+    standings : Standings, optional
+        Compares outputs with the journal; None if there is none.
+
+    Raises
+    ------
+    UsageError
+        If outputs are in the way. Nothing was written.
+    """
+    existing = destination.existing(each.output for each in placed)
+    destination.must_hold_no_source(placed, existing)
+    if existing and policy == Policy():
+        raise UsageError(_in_the_way(placed, existing, destination, standings))
+    agenda = Agenda()
+    foreign: list[str] = []
+    for each in placed:
+        why = _why(each, destination, policy, standings, exists=each.output in existing)
+        if why == "foreign":
+            foreign.append(destination.path(each.output))
+        elif why in _LEFT:
+            agenda.skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
+        else:
+            _add(agenda, each, cast(Standing, why))
+    if foreign:
+        raise UsageError(
+            f"{len(foreign):,} outputs exist that no run recorded in its journal has made, such as "
+            f"{foreign[0]}; add --overwrite to replace them"
+        )
+    return agenda
+
+
+def _why(
+    each: Placed,
+    destination: Destination,
+    policy: Policy,
+    standings: Standings | None,
+    *,
+    exists: bool,
+) -> Standing | Reason:
+    """Return why an output is made, or is not."""
+    if policy.skip and exists:
+        return "exists"
+    path, source = destination.path(each.output), each.found.path
+    known = standings is not None and each.output in standings.records.ours
+    standing: Standing = "new"
+    if standings is not None and (exists or known):
+        standing = standings.of(each.output, path, source)
+    if standing == "foreign" or (exists and not known):
+        if policy.overwrite:
+            return "new"
+        if policy.update:
+            return "source_older" if _is_newer(path, source) else "source changed"
+        return "foreign"
+    if standing == "current" and policy.overwrite and not policy.resume:
+        return "new"
+    return standing
+
+
+def _add(agenda: Agenda, each: Placed, why: Standing) -> None:
+    agenda.reasons[why] += 1
+    if agenda.due and agenda.due[-1].found is each.found:
+        last = agenda.due[-1]
+        agenda.due[-1] = last._replace(outputs=(*last.outputs, each.output))
+    else:
+        agenda.due.append(Due(each.found, (each.output,), why))
+
+
+def _is_newer(output: str, source: str) -> bool:
+    """Whether an output is as new as its source, by a clock that may only know even seconds."""
+    try:
+        return os.stat(output).st_mtime_ns + _WINDOW_NS > os.stat(source).st_mtime_ns
+    except OSError:
+        return False
+
+
+def _in_the_way(
+    placed: Sequence[Placed],
+    existing: set[str],
+    destination: Destination,
+    standings: Standings | None,
+) -> str:
+    """Return the message about outputs that exist."""
+    ours = ""
+    if standings is not None:
+        current = sum(_is_current(each, destination, standings) for each in placed
+                      if each.output in existing)  # fmt: skip
+        ours = f", {current:,} of them made by this same command" if current else ""
+    first = destination.path(min(existing))
+    return (
+        f"{len(existing):,} of {len(placed):,} outputs exist{ours}, such as {first}; choose "
+        "--resume, --update, --skip-existing or --overwrite"
+    )
+
+
+def _is_current(each: Placed, destination: Destination, standings: Standings) -> bool:
+    path = destination.path(each.output)
+    return standings.of(each.output, path, each.found.path) == "current"
