@@ -12,14 +12,20 @@ from dataclasses import replace
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.stages import Stage, resolve
-from imgpipe.formats.ends import Writing
+from imgpipe.formats.base import Sink, Source
+from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitting, left_out
 from imgpipe.formats.opening import TargetLike, format_as, name_of
 from imgpipe.image import ImageInfo
 
-__all__ = ["adapted"]
+__all__ = ["adapted", "stages_to", "tell_of_alpha"]
 
 _log = logging.getLogger("imgpipe")
+_ALPHA_UNSAID = (
+    "%s: alpha is not declared, so filters change all %d channels like colours, but the output "
+    'stores channel %d as alpha; give --alpha last (alpha="last" in Python) if it is alpha, or '
+    "--alpha none if it is not"
+)
 
 
 def adapted(
@@ -79,9 +85,40 @@ def adapted(
     return stages
 
 
+def stages_to(
+    chain: Chain,
+    dst: TargetLike,
+    reading: Reading,
+    writing: Writing,
+    told: set[str],
+    source: Source,
+) -> tuple[tuple[Stage, ...], ImageInfo]:
+    """Return the filters for an open image, and the image that they make of it."""
+    info = reading.declared(source.info)
+    stages = adapted(chain, info, dst, writing, autorotate=reading.autorotate, told=told)
+    after = stages[-1].after if stages else info
+    if reading.nodata is None and source.info.nodata is None:
+        after = replace(after, nodata=None)  # NaN goes without saying
+    if writing.strip:
+        after = replace(after, metadata=after.metadata.stripped())
+    return stages, after
+
+
+def tell_of_alpha(source: Source, reading: Reading, stages: tuple[Stage, ...], sink: Sink) -> None:
+    """Warn where the last channel becomes alpha, and the filters did not know."""
+    after = stages[-1].after if stages else source.info
+    if reading.alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
+        _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
+
+
 def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
     """Say a loss, if there is one that was not told yet."""
     if lost and (told is None or lost not in told):
         _log.warning("%s: %s: %s", name, what, lost)
         if told is not None:
             told.add(lost)
+
+
+def _change_alpha(stages: tuple[Stage, ...]) -> bool:
+    """Whether a filter would have left alone, or weighted with, a channel that was alpha."""
+    return any(stage.filter.definition.alpha != "filter" for stage in stages)

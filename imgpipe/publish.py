@@ -3,26 +3,20 @@
 Bytes go to a temporary file beside the destination. `commit` flushes it to the disk and
 renames it, so the destination holds nothing, the complete old file or the complete new one
 at every instant. A file that cannot be replaced in this way is refused before any work is done.
-
-The name of a temporary says which host and process it belongs to, and the file is locked as long
-as its writer lives. One that a killed run left behind is swept away by the next process that
-writes to the folder. Where files cannot be locked nothing is swept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
 import stat
-import sys
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from imgpipe.errors import OutputError
 from imgpipe.streams import keep_numbers_taken
+from imgpipe.temporaries import sweep, temporary_beside, text_of
 
 fcntl: Any
 try:
@@ -33,24 +27,18 @@ except ImportError:  # Windows: an open file cannot be removed, which serves as 
 __all__ = [
     "OutputFile",
     "explained",
-    "hold",
     "reserved",
     "resolved",
     "start_writeback",
-    "sweep",
     "synced",
-    "temporary_beside",
 ]
 
-_SUFFIX = ".imgpipe-part"
-_STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
 _WRITEBACK_BYTES = 2 << 20
 # Errors of file systems that do not know a call: FAT, CIFS and FUSE do not agree on one.
 _UNSUPPORTED = {
     errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
     errno.ENOTTY,
 }  # fmt: skip
-_swept: set[tuple[str, int, int]] = set()
 
 
 class OutputFile:
@@ -61,6 +49,8 @@ class OutputFile:
     path : path-like
         Where the file is to appear. A symbolic link is followed to its target; a device
         or a pipe is written to and never replaced.
+    temporary : str
+        Path of the temporary file, where others have chosen it: they lock it, and remove it.
 
     Raises
     ------
@@ -68,7 +58,7 @@ class OutputFile:
         If the destination is a directory, or cannot be written or replaced.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], temporary: str = "") -> None:
         self.name = os.fspath(path)
         self._target = self.working_path = resolved(self.name)
         self._fd = -1
@@ -81,9 +71,14 @@ class OutputFile:
             if self._old is None or _is_named(self._target, self._old):
                 if self._old is not None:
                     _check_replaceable(self._target, self._old)
-                sweep(os.path.dirname(self._target))
                 self.replaces = True
-                self._create_beside()
+                if temporary:
+                    self.working_path = temporary
+                    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+                    self._fd = os.open(temporary, flags, self._mode)
+                else:
+                    sweep(os.path.dirname(self._target))
+                    self._create_beside()
             else:  # /dev/stdout leads to what has no path of its own
                 self._target = self.working_path = self.name
 
@@ -113,15 +108,33 @@ class OutputFile:
         """Make the file appear at its path; return its size in bytes."""
         with self._explained():
             if self.replaces:
-                self.size = os.fstat(self._fd).st_size  # workers may have ended it elsewhere
+                self._complete()
                 _supported(os.fsync, self._fd)
-                if self._old is not None:
-                    with contextlib.suppress(OSError):  # not every file system has modes
-                        os.chmod(self.working_path, stat.S_IMODE(self._old.st_mode))
                 os.replace(self.working_path, self._target)
                 _sync_folder(os.path.dirname(self._target))
             self._close()
         return self.size
+
+    def finish(self) -> int:
+        """Complete the temporary, for others to publish; return its size in bytes.
+
+        It is not on the disk before `sync`.
+        """
+        with self._explained():
+            self._complete()
+        return self.size
+
+    def sync(self) -> None:
+        """Have a temporary that is complete on the disk, and close it."""
+        with self._explained():
+            _supported(os.fsync, self._fd)
+        self._close()
+
+    def _complete(self) -> None:
+        self.size = os.fstat(self._fd).st_size  # workers may have ended it elsewhere
+        if self._old is not None:
+            with contextlib.suppress(OSError):  # not every file system has modes
+                os.chmod(self.working_path, stat.S_IMODE(self._old.st_mode))
 
     def abort(self) -> None:
         """Remove the temporary file. Does nothing after `commit`."""
@@ -132,13 +145,17 @@ class OutputFile:
                 os.unlink(self.working_path)
         self._close()
 
+    @property
+    def _mode(self) -> int:
+        return 0o666 if self._old is None else stat.S_IMODE(self._old.st_mode) & 0o777 | 0o600
+
     def _create_beside(self) -> None:
         """Create the temporary, no more readable than the file that it replaces."""
-        mode = 0o666 if self._old is None else stat.S_IMODE(self._old.st_mode) & 0o777 | 0o600
         while True:
             self.working_path = temporary_beside(self._target)
             try:
-                self._fd = os.open(self.working_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+                self._fd = os.open(self.working_path, flags, self._mode)
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                     raise _RefusedError(error.errno, _NO_TEMPORARY) from error
@@ -309,40 +326,8 @@ def _mount_of(folder: str) -> str:
 
 def _mount(fd: int) -> str:
     """Return which mount the file at `fd` was opened through, nothing where it is not told."""
-    lines = _text_of(f"/proc/self/fdinfo/{fd}").splitlines()
+    lines = text_of(f"/proc/self/fdinfo/{fd}").splitlines()
     return next((line for line in lines if line.startswith("mnt_id:")), "")
-
-
-def _text_of(path: str) -> str:
-    """Return the text of a system file, nothing if it cannot be read."""
-    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
-        return file.read()
-    return ""
-
-
-@functools.cache
-def _host() -> str:
-    """Return a mark of this host, as long as it is up."""
-    boot = _text_of("/proc/sys/kernel/random/boot_id")
-    name = os.uname().nodename if hasattr(os, "uname") else ""
-    return f"{zlib.crc32(f'{name} {boot}'.encode()):08x}"
-
-
-def temporary_beside(target: str) -> str:
-    """Return a name beside `target` that says whose it is."""
-    folder, name = os.path.split(target)
-    stem = os.fsencode(name)[:_STEM_BYTES].decode(sys.getfilesystemencoding(), "ignore")
-    owner = f"{_host()}-{os.getpid()}-{os.urandom(4).hex()}"
-    return os.path.join(folder, f".{stem}.{owner}{_SUFFIX}")
-
-
-def hold(folder: str) -> int:
-    """Lock a temporary that is a folder as long as the file descriptor returned is open."""
-    fd = os.open(folder, os.O_RDONLY)
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd
 
 
 def synced(path: str) -> int:
@@ -354,53 +339,6 @@ def synced(path: str) -> int:
         return found.st_size if stat.S_ISREG(found.st_mode) else 0
     finally:
         os.close(fd)
-
-
-def sweep(folder: str) -> None:
-    """Remove the temporaries of runs that were killed, once for every folder."""
-    if fcntl is None:
-        return
-    with contextlib.suppress(OSError):
-        found = os.stat(folder)
-        mark = folder, found.st_dev, found.st_ino
-        if mark in _swept:
-            return
-        _swept.add(mark)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") and entry.name.endswith(_SUFFIX):
-                    _remove_abandoned(entry)
-
-
-def _remove_abandoned(entry: os.DirEntry[str]) -> None:
-    """Remove a temporary of this host whose process is gone and whose lock is free."""
-    host, _, owner = entry.name.removesuffix(_SUFFIX).rpartition(".")[2].partition("-")
-    pid = owner.partition("-")[0]
-    if host != _host() or not pid.isdecimal() or _lives(int(pid)):
-        return
-    with contextlib.suppress(OSError):
-        is_folder = entry.is_dir(follow_symlinks=False)
-        fd = os.open(entry.path, (os.O_RDONLY if is_folder else os.O_RDWR) | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_folder:
-                import shutil  # noqa: PLC0415 - hardly ever needed
-
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                os.unlink(entry.path)
-        finally:
-            os.close(fd)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # somebody else's
-        return True
-    return True
 
 
 def _sync_folder(folder: str) -> None:

@@ -6,12 +6,11 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from imgpipe import arguments
-from imgpipe.adapting import adapted
+from imgpipe.adapting import stages_to, tell_of_alpha
 from imgpipe.admission import Alpha, Nodata
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
@@ -35,7 +34,6 @@ from imgpipe.formats.opening import (
     origin_of,
 )
 from imgpipe.geometry import Box, Halo
-from imgpipe.image import ImageInfo
 from imgpipe.options import Options
 from imgpipe.paging import Pages, pages_of
 
@@ -46,11 +44,6 @@ Colour = str | int | tuple[int, int, int] | None
 Range = str | tuple[float, float] | None
 
 _log = logging.getLogger("imgpipe")
-_ALPHA_UNSAID = (
-    "%s: alpha is not declared, so filters change all %d channels like colours, but the output "
-    'stores channel %d as alpha; give --alpha last (alpha="last" in Python) if it is alpha, or '
-    "--alpha none if it is not"
-)
 
 
 def run(
@@ -257,7 +250,7 @@ def _opened(
         part = arguments.box(region, "region")
         chain = chain | crop(x=part.x0, y=part.y0, width=part.width, height=part.height)
     origin = origin_of(src)
-    made = partial(_stages, chain, dst, reading, writing, set())
+    made = partial(stages_to, chain, dst, reading, writing, set())
     pages = pages_of(origin, dst, reading, writing, made)
     if pages is not None:
         try:
@@ -268,34 +261,9 @@ def _opened(
     source = open_source(origin, reading)
     stages, after = made(source)
     sink = open_sink(dst, after, writing.options, format=writing.format)
-    if reading.alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):
-        _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
+    tell_of_alpha(source, reading, stages, sink)
     try:
         yield source, stages, sink
     finally:
         with uninterrupted():
             sink.abort()  # does nothing after a commit
-
-
-def _stages(
-    chain: Chain,
-    dst: TargetLike,
-    reading: Reading,
-    writing: Writing,
-    told: set[str],
-    source: Source,
-) -> tuple[tuple[Stage, ...], ImageInfo]:
-    """Return the filters for an open image, and the image that they make of it."""
-    info = reading.declared(source.info)
-    stages = adapted(chain, info, dst, writing, autorotate=reading.autorotate, told=told)
-    after = stages[-1].after if stages else info
-    if reading.nodata is None and source.info.nodata is None:
-        after = replace(after, nodata=None)  # NaN goes without saying
-    if writing.strip:
-        after = replace(after, metadata=after.metadata.stripped())
-    return stages, after
-
-
-def _change_alpha(stages: tuple[Stage, ...]) -> bool:
-    """Whether a filter would have left alone, or weighted with, a channel that was alpha."""
-    return any(stage.filter.definition.alpha != "filter" for stage in stages)

@@ -13,13 +13,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from imgpipe.engine import whereabouts, worker
 from imgpipe.engine.buffers import Buffers, Slot
+from imgpipe.engine.calls import CallFlow, Calls
+from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.flow import Worker, next_number
+from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.tasks import JobRef, Task
 from imgpipe.engine.waitinglist import Opening, Outcome
 from imgpipe.engine.worker import Receipt
@@ -103,7 +107,8 @@ class SimulatedExecutor(Executor):
 
     def __init__(self, world: World, workers: int) -> None:
         self.world, self.count = world, workers
-        self.flows: dict[int, SimulatedFlow] = {}
+        self.flows: dict[int, SimulatedFlow | SimulatedDesk] = {}
+        self.values: list[int] = []  # items of each call, as they were handed over
         self.begun: list[tuple[float, int, int]] = []  # when, flow, index
         self.attempts: Counter[tuple[int, int]] = Counter()
         self.submitted: list[tuple[int, int]] = []  # flow, index; first attempts only
@@ -125,6 +130,7 @@ class SimulatedExecutor(Executor):
         assert not self.flows[task.flow].closed, "a task of a flow that is closed is handed over"
         key = task.flow, task.index
         if key not in self.submitted:
+            self.values += [len(task.values)] if task.kind == "call" else []
             assert self.wanted < 2 * self.count, "more tasks are out than the window allows"
             self.submitted.append(key)
         chosen = min(range(self.count), key=self._load)
@@ -178,11 +184,11 @@ class SimulatedExecutor(Executor):
             self._begin(one)
             return
         self.attempts[task.flow, task.index] += 1
-        how = flow.dies(task.index, self.attempts[task.flow, task.index])
+        how = flow.death_of(task, self.attempts[task.flow, task.index])
         if how is None or not how.stillborn:
             self.begun.append((self.world.now, task.flow, task.index))
             _sign(task.note, one.pid)
-        seconds = flow.seconds[task.index]
+        seconds = flow.seconds_of(task)
         if how is not None:
             self.world.after(seconds / 2, lambda: self._end(one, how))
         else:
@@ -192,10 +198,11 @@ class SimulatedExecutor(Executor):
         if one.end is not None or future.done():
             return
         one.given.popleft()
-        if error := self.flows[task.flow].failing.get(task.index):
+        flow = self.flows[task.flow]
+        if error := flow.failure_of(task):
             future.set_exception(error)
         else:
-            future.set_result(Receipt(worker=one.pid))
+            future.set_result(flow.receipt_of(task, one.pid))
         self._begin(one)
 
     def _end(self, one: _SimulatedWorker, how: End) -> None:
@@ -244,11 +251,11 @@ class SimulatedSerial(SimulatedExecutor):
         flow, future = self.flows[task.flow], Future[Any]()
         assert not flow.closed
         self.submitted.append((task.flow, task.index))
-        self.world.now += flow.seconds[task.index]
-        if error := flow.failing.get(task.index):
+        self.world.now += flow.seconds_of(task)
+        if error := flow.failure_of(task):
             future.set_exception(error)
         else:
-            future.set_result(Receipt())
+            future.set_result(flow.receipt_of(task, 0))
         return future
 
 
@@ -308,9 +315,18 @@ class SimulatedFlow:
     def done(self) -> bool:
         return len(self.landed) == len(self.seconds)
 
-    def dies(self, index: int, attempt: int) -> End | None:
-        how, attempts = self._dying.get(index, (None, 0))
+    def death_of(self, task: Task, attempt: int) -> End | None:
+        how, attempts = self._dying.get(task.index, (None, 0))
         return how if attempt <= attempts else None
+
+    def seconds_of(self, task: Task) -> float:
+        return self.seconds[task.index]
+
+    def failure_of(self, task: Task) -> Exception | None:
+        return self.failing.get(task.index)
+
+    def receipt_of(self, task: Task, pid: int) -> Receipt:
+        return Receipt(worker=pid)
 
     def start(self, wake: Callable[[], None] | None) -> None:
         assert not self.started
@@ -418,6 +434,111 @@ class SimulatedImage:
         self.closed = True
 
 
+class Thing(NamedTuple):
+    """An item of a call."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"item {self.number}"
+
+
+class SimulatedDesk:
+    """Groups of items that take a second each.
+
+    Parameters
+    ----------
+    groups : sequence of int
+        The number of items of each call.
+    most : int or None
+        How many items a call answers at once.
+    failing : dict of int to Exception
+        The items at which a call raises.
+    dying : dict of int to (End, int)
+        The items at which the worker dies, how, and at how many of the first attempts.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[int],
+        *,
+        most: int | None = None,
+        failing: dict[int, Exception] | None = None,
+        dying: dict[int, tuple[End, float]] | None = None,
+    ) -> None:
+        numbers = itertools.count()
+        self._groups = deque(tuple(Thing(next(numbers)) for _ in range(count)) for count in groups)
+        self._most, self._failing, self._dying = most, failing or {}, dying or {}
+        self.stopped = self.closed = False
+        self.control = Control()
+        self.answered: list[int] = []
+        self.given_up: dict[int, Exception] = {}
+        self.attempts: Counter[int] = Counter()
+        self.refuses: Exception | None = None
+
+    @property
+    def over(self) -> bool:
+        return not self._groups
+
+    def take(self) -> tuple[Thing, ...]:
+        return self._groups.popleft()
+
+    def land(self, item: Thing, answer: int, worker: Worker) -> None:
+        assert answer == item.number
+        if self.refuses is not None:
+            raise self.refuses
+        self.answered.append(answer)
+
+    def give_up(self, item: Thing, error: Exception) -> None:
+        self.given_up[item.number] = error
+
+    def seconds_of(self, task: Task) -> float:
+        return float(len(task.values))
+
+    def death_of(self, task: Task, attempt: int) -> End | None:
+        for at, item in enumerate(task.values):
+            self.attempts[item.number] += 1
+            how, attempts = self._dying.get(item.number, (None, 0))
+            if how is not None and self.attempts[item.number] <= attempts:
+                if task.note is not None and not how.stillborn:
+                    task.note.array((1,), whereabouts._FIELDS)["item"] = at
+                return how
+        return None
+
+    def failure_of(self, task: Task) -> Exception | None:
+        return next(
+            (self._failing[one.number] for one in task.values if one.number in self._failing), None
+        )
+
+    def receipt_of(self, task: Task, pid: int) -> Receipt:
+        answers = tuple(item.number for item in task.values[: self._most])
+        return Receipt(worker=pid, answers=answers)
+
+
+def _never_called(common: Any, items: tuple[Any, ...], bench: Any) -> list[Any]:
+    raise NotImplementedError
+
+
+class SimulatedCalls(Calls):
+    """Calls whose tasks a simulated executor does as its desk says."""
+
+    executor: SimulatedExecutor
+
+    def flows(self) -> Generator[CallFlow, None, None]:
+        assert isinstance(self.desk, SimulatedDesk)
+        for flow in super().flows():
+            self.executor.flows[flow.number] = self.desk
+            try:
+                yield flow
+            finally:
+                self.desk.closed = True
+
+
+def _itself(image: Any) -> Any:
+    return image
+
+
 class Simulation:
     """A crew, its executor, and images.
 
@@ -441,6 +562,7 @@ class Simulation:
             self.executor, workers, inbox=self.world, clock=self.world.clock, **options
         )
         self.images: list[SimulatedImage] = []
+        self.calls: list[SimulatedCalls] = []
         self.ended: dict[int, float] = {}  # when the outcome of an image was known
 
     def image(
@@ -454,6 +576,26 @@ class Simulation:
         made = SimulatedImage(len(self.images) + 1, map(making, passes), pixels=pixels, cost=cost)
         self.images.append(made)
         return made
+
+    def add_calls(self, groups: Sequence[int], **options: Any) -> SimulatedDesk:
+        """Add an image of calls, each of so many items; `options` are of its desk."""
+        desk, executor = SimulatedDesk(groups, **options), self.executor
+        made = SimulatedCalls(
+            CallJob("calls", _never_called, None), desk, NOTHING, executor.count, executor.traits,
+            isinstance(executor, SimulatedPool), desk.control,
+        )  # fmt: skip
+        made.executor = executor
+        made.number = 1000 + len(self.calls)  # that of no image
+        self.calls.append(made)
+        return desk
+
+    def run_any(self) -> list[Outcome]:
+        """Make all images and calls; return their outcomes in any order."""
+        both: list[Any] = [*self.calls, *self.images]
+        outcomes = list(self.outcomes([partial(_itself, image) for image in both]))
+        assert len(outcomes) == len(both)
+        self.must_be_over()
+        return outcomes
 
     def outcomes(self, openings: Iterable[Opening | None] | None = None) -> Iterator[Outcome]:
         """Yield the outcomes of all images, or of others."""

@@ -37,6 +37,7 @@ VOCABULARY = {
     "refusals",
     "registry",
     "streams",
+    "temporaries",
     "texts",
     "tracebacks",
     "values",
@@ -47,6 +48,7 @@ OBSERVERS = {"observers", "progress", "timeline"}
 WAYS_IN = {
     "__main__",
     "adapting",
+    "batches",
     "checking",
     "cli",
     "converting",
@@ -78,7 +80,6 @@ KNOWS = {
     "executors": {"vocabulary"},
     "options": {"vocabulary", "formats", "executors", "observers"},
     "engine": {"vocabulary", "chains", "formats", "executors", "options"},
-    "batches": {"vocabulary", "chains", "formats", "executors", "options", "engine"},
     "ways in": {
         "vocabulary",
         "observers",
@@ -88,7 +89,6 @@ KNOWS = {
         "executors",
         "options",
         "engine",
-        "batches",
     },
 }
 

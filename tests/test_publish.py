@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe import publish
+from imgpipe import publish, temporaries
 from imgpipe.errors import OutputError
 from imgpipe.filters import invert
 from imgpipe.formats import target
@@ -161,7 +161,7 @@ def left_by_a_killed_run(path: Path) -> Path:
 @pytest.fixture
 def first_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process write as if to a folder that it has never written to."""
-    monkeypatch.setattr(publish, "_swept", set())
+    monkeypatch.setattr(temporaries, "_swept", set())
 
 
 def test_what_a_killed_run_left_is_swept_and_what_lives_is_not(tmp_path: Path) -> None:
@@ -232,7 +232,8 @@ def test_a_file_system_without_locks_takes_files_and_is_not_swept(
 def test_a_system_without_locks_takes_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "fcntl", None)
+    for module in (publish, temporaries):
+        monkeypatch.setattr(module, "fcntl", None)
     imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "new.png")
     assert os.listdir(tmp_path) == ["new.png"]
 

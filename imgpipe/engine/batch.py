@@ -10,25 +10,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from imgpipe.chains.definition import digest_of
+from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.budget import Budget, granted
+from imgpipe.engine.calls import Calls, Desk
 from imgpipe.engine.control import Control
-from imgpipe.engine.costs import Footing
+from imgpipe.engine.costs import Cost, Footing, cost_of_processes
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.feeds.apart import apart
 from imgpipe.engine.feeds.opened import can_be_opened
-from imgpipe.engine.jobs import must_travel
+from imgpipe.engine.jobs import CallJob, must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.outputs import Output, outputs_of
 from imgpipe.engine.plan import Goal, make_plans
 from imgpipe.engine.planning import weighed, within_reach
 from imgpipe.engine.run import Run
-from imgpipe.engine.waitinglist import Outcome
+from imgpipe.engine.waitinglist import Image, Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event
 from imgpipe.executors.base import Supervised, traits_of
@@ -38,7 +40,7 @@ from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 from imgpipe.records import dataclass
 
-__all__ = ["Request", "make_images"]
+__all__ = ["CallsRequest", "Request", "make_images"]
 
 _LARGE = 1 << 62  # pixels: more than could be made without workers
 
@@ -65,8 +67,33 @@ class Request:
     tell: Callable[[Event], None] = lambda _: None
 
 
+@dataclass(frozen=True)
+class CallsRequest:
+    """Many small items that are to be made beside the images, by calls.
+
+    Attributes
+    ----------
+    job : CallJob
+        The function, and what is common to all calls. The options of the batch have the timeout.
+    desk : Desk
+        Gives the items and takes the answers.
+    allowance : int
+        Memory that a call may take, in bytes.
+    control : Control
+        Stops the calls.
+    tell : callable
+        Gets their events.
+    """
+
+    job: CallJob
+    desk: Desk
+    allowance: int
+    control: Control = field(default_factory=Control)
+    tell: Callable[[Event], None] = lambda _: None
+
+
 def make_images(
-    requests: Iterable[Request | None],
+    requests: Iterable[Request | CallsRequest | None],
     options: Options,
     *,
     order: Order | None = None,
@@ -77,8 +104,8 @@ def make_images(
 
     Parameters
     ----------
-    requests : iterable of (Request or None)
-        The images; None where there is none just now, but may be later.
+    requests : iterable of (Request, CallsRequest or None)
+        The images, and calls; None where there is none just now, but may be later.
     options : Options
         Options of the runs. The limit on memory is for all images together.
     order : Order, optional
@@ -135,9 +162,28 @@ class _Openings:
         total, beside = granted(limit, self._footing)
         self.budget = Budget(total, workers, beside)
 
-    def of(self, request: Request) -> Callable[[], Run]:
-        """Return a function that opens an image."""
+    def of(self, request: Request | CallsRequest) -> Callable[[], Image]:
+        """Return a function that opens an image, or begins calls."""
+        if isinstance(request, CallsRequest):
+            return lambda: self._calls(request)
         return lambda: self._opened(request)
+
+    def _calls(self, request: CallsRequest) -> Calls:
+        supervised, workers = isinstance(self._executor, Supervised), self._given["workers"]
+        job = replace(request.job, timeout=self._options.timeout if supervised else None)
+        sent = b"" if job.ours else by_value(job.common, "a filter")
+        footing = self._heavier(sent, request.control)
+        cost = Cost(per_worker=request.allowance)
+        return Calls(
+            job,
+            request.desk,
+            cost + cost_of_processes(self._traits, workers, footing),
+            workers,
+            self._traits,
+            supervised,
+            request.control,
+            request.tell,
+        )
 
     def _opened(self, request: Request) -> Run:
         with self._options.scratch_beside():
@@ -148,8 +194,9 @@ class _Openings:
         goals = request.goals(source)
         try:
             goals = within_reach(goals, self._traits)
-            worker, libraries = self._weight(goals, request.control)
-            footing = self._footing._replace(worker=worker, libraries=libraries)
+            stages = itertools.chain.from_iterable(goal.stages for goal in goals)
+            sent = must_travel(tuple(map(without_arrays, stages))) if self._traits.isolates else b""
+            footing = self._heavier(sent, request.control)
             plans = make_plans(source, goals, footing=footing, **self._given)
             alone = self._alone(source, goals, footing)
         except BaseException:
@@ -181,18 +228,15 @@ class _Openings:
             return ()
         return outputs_of(plans, goals)
 
-    def _weight(self, goals: tuple[Goal, ...], control: Control) -> tuple[int, int]:
-        """Return the memory of a worker with the functions of an image loaded; measured once."""
-        stages = itertools.chain.from_iterable(goal.stages for goal in goals)
-        if not self._traits.isolates:
-            return 0, 0
-        functions = must_travel(tuple(map(without_arrays, stages)))
-        if not functions or not self._traits.shares_memory:
-            return 0, 0
+    def _heavier(self, functions: bytes, control: Control) -> Footing:
+        """Return the footing with these functions loaded by the workers; measured once."""
+        if not functions or not self._traits.isolates or not self._traits.shares_memory:
+            return self._footing
         key = digest_of(functions)
         if key not in self._weights:
             self._weights[key] = weighed(functions, self._executor, control)
-        return self._weights[key]
+        worker, libraries = self._weights[key]
+        return self._footing._replace(worker=worker, libraries=libraries)
 
 
 class _Owned(Run):

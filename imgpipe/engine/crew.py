@@ -23,10 +23,11 @@ from typing import Any, NamedTuple, Protocol
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine import worker
 from imgpipe.engine.budget import Budget
+from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.flow import Flow, Worker
 from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order
-from imgpipe.engine.taskqueue import Done, Failed, Lost, Message, Settled, TaskQueue
+from imgpipe.engine.taskqueue import Done, Ended, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import Task
 from imgpipe.engine.underway import UnderWay
 from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
@@ -305,8 +306,12 @@ class Crew:
                     raise message.error
                 self._fail(active, message.error)
                 continue
-            assert active.flow is not None
             try:
+                if isinstance(message, Ended):
+                    assert isinstance(active.flow, CallFlow)
+                    active.flow.ended(message)
+                    continue
+                assert active.flow is not None
                 active.flow.land(message.task, message.receipt, self._worker_of(message))
             except Exception as error:  # noqa: BLE001 - it is the outcome
                 self._fail(active, error)

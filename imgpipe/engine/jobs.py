@@ -10,7 +10,8 @@ import itertools
 import os
 import pickle
 import threading
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import Stage
@@ -24,13 +25,13 @@ from imgpipe.formats.base import Aside, Encoder, Placer
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Branch", "Job", "job_of", "must_travel", "published"]
+__all__ = ["Branch", "CallJob", "Job", "job_of", "must_travel", "published"]
 
 _KEPT = 8  # jobs of flows that go on at once
 _HERE = "here-"
 _KEY_BYTES = 16
 
-_jobs: dict[str, Job] = {}
+_jobs: dict[str, Job | CallJob] = {}
 _lock = threading.Lock()  # several threads of a worker may work on several runs
 _numbers = itertools.count()
 
@@ -96,12 +97,43 @@ class Job:
         measured = () if self.measured_stage is None else (self.measured_stage,)
         return sum((branch.tiler.stages for branch in self.branches), ()) + measured
 
+    @property
+    def ours(self) -> bool:
+        """Whether all functions are imgpipe's."""
+        return all(stage.filter.definition.ours for stage in self.all_stages)
+
     def first_stage(self, branch: int) -> int:
         """Return the number of the first stage of `branch` among `all_stages`."""
         return sum(len(one.tiler.stages) for one in self.branches[:branch])
 
 
-def published(job: Job, traits: Traits, held: CleanupStack) -> JobRef:
+@dataclass(frozen=True)
+class CallJob:
+    """The common part of all calls of a flow.
+
+    Attributes
+    ----------
+    name : str
+        The work, for messages.
+    function : callable
+        A function of imgpipe's. It is called with `common`, the items of the call and a `Bench`,
+        and returns an answer for each item. Fewer answers give the last items back.
+    common : object
+        Its first argument, which is sent once.
+    ours : bool
+        Whether all functions within `common` are imgpipe's.
+    timeout : float or None
+        Seconds that an item may take, in a process that may be ended.
+    """
+
+    name: str
+    function: Callable[[Any, tuple[Any, ...], Any], Sequence[Any]]
+    common: Any
+    ours: bool = True
+    timeout: float | None = None
+
+
+def published(job: Job | CallJob, traits: Traits, held: CleanupStack) -> JobRef:
     """Return a reference to `job` for the workers of an executor, valid until `held` is closed.
 
     Raises
@@ -127,7 +159,7 @@ def published(job: Job, traits: Traits, held: CleanupStack) -> JobRef:
     return JobRef(key, buffers.slots[0], len(data))
 
 
-def job_of(ref: JobRef) -> Job:
+def job_of(ref: JobRef) -> Job | CallJob:
     """Return the job that `ref` refers to, in a worker.
 
     Raises
@@ -166,8 +198,8 @@ def _forget(ref: JobRef) -> None:
         _jobs.pop(ref.key, None)
 
 
-def _pickled(job: Job) -> bytes:
+def _pickled(job: Job | CallJob) -> bytes:
     """Return `job` as bytes that a worker can load, whatever module its functions are from."""
-    if all(stage.filter.definition.ours for stage in job.all_stages):
+    if job.ours:
         return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
     return by_value(job, "a filter")

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
-from imgpipe.engine.whereabouts import forget, signed_by, was_reading
+from imgpipe.engine.whereabouts import forget, item_noted, signed_by, was_reading
 from imgpipe.engine.worker import Receipt, run_task
 from imgpipe.errors import CorruptError, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised, works_at_once
 from imgpipe.refusals import refused
 
-__all__ = ["Done", "Failed", "Lost", "Message", "Settled", "TaskQueue"]
+__all__ = ["Done", "Ended", "Failed", "Lost", "Message", "Settled", "TaskQueue", "blamed"]
 
 # How often the worker of a task may be lost.
 _ATTEMPTS = 3  # by what it does itself
@@ -62,7 +62,31 @@ class Lost(NamedTuple):
     reason: str
 
 
-Message = Done | Failed | Lost
+class Ended(NamedTuple):
+    """A call has not come back: its flow decides about its items.
+
+    Attributes
+    ----------
+    task : Task
+        The call.
+    error : Exception or None
+        What it raised; None if its worker died of it.
+    end : End or None
+        How its worker ended.
+    item : int or None
+        The number of the item that was under way, if that is known.
+    reads : bool
+        Whether the item was being read.
+    """
+
+    task: Task
+    error: Exception | None = None
+    end: End | None = None
+    item: int | None = None
+    reads: bool = False
+
+
+Message = Done | Ended | Failed | Lost
 
 
 class TaskQueue:
@@ -135,7 +159,10 @@ class TaskQueue:
         else:
             if isinstance(error, ImgpipeError):  # it tells all; its way from a worker is no news
                 error.__cause__, error.__suppress_context__ = None, True
-            yield Failed(task, error)
+            if task.kind == "call" and isinstance(error, Exception):
+                yield Ended(task, error)
+            else:
+                yield Failed(task, error)
 
     def abandon(self, flow: int) -> None:
         """Want nothing more of the tasks of a flow; most of those that have not begun never do."""
@@ -216,12 +243,27 @@ class TaskQueue:
         """Run the lost tasks again, after their workers are surely gone."""
         found = self._lost(executor)
         # All notes are read now: once a flow has failed, its memory may be another's.
-        faults = [(task, self._fault(task, end)) for end, lost in found for task in lost]
+        ended = [
+            Ended(task, end=end, item=item_noted(task.note), reads=was_reading(task.note))
+            for end, lost in found
+            for task in lost
+            if task.kind == "call" and _died_of(task, end)
+        ]
+        calls = {id(one.task) for one in ended}
+        for one in ended:
+            self._losses.pop(_key(one.task), None)
+        faults = [
+            (task, self._fault(task, end))
+            for end, lost in found
+            for task in lost
+            if id(task) not in calls
+        ]
         failed = {task.flow for task, fault in faults if fault is not None}
         self._again.extend(task for task, _ in faults if task.flow not in failed)
         for end, lost in found:
             if again := tuple(task for task in lost if task.flow not in failed):
                 yield Lost(again, end.reason.partition("\n")[0])
+        yield from ended
         for task, fault in faults:
             if fault is not None:
                 yield Failed(task, fault)
@@ -265,22 +307,12 @@ class TaskQueue:
         """Count the loss of a task; return an error if it is to run no more."""
         if end.wanted:
             return None
-        kind: type[ImgpipeError]
         losses, (name, at) = self._losses[_key(task)], self._describe(task)
-        reads = was_reading(task.note)
-        what = f"{name}: reading it" if reads else f"{name}: {at}"
-        if end.pid is None or signed_by(task.note) != end.pid:
-            losses["stillborn" if end.stillborn else "unexplained"] += 1
-        elif end.reason.startswith("timeout"):
-            kind, cure = (
-                (CorruptError, "get a fresh copy") if reads else (FilterTimeout, "fix the function")
-            )
-            return kind(
-                f"{what} did not finish in time{end.reason.removeprefix('timeout')}\n"
-                f"Allow more time (--timeout, or timeout=), or {cure}"
-            )
-        else:
-            losses["outside" if end.outside else "fault"] += 1
+        if _died_of(task, end):
+            reads = was_reading(task.note)
+            what = f"{name}: reading it" if reads else f"{name}: {at}"
+            return blamed(what, losses, end, reads=reads)
+        losses["stillborn" if end.stillborn else "unexplained"] += 1
         if losses["stillborn"] >= _STARTS or losses["unexplained"] >= _UNEXPLAINED:
             return WorkerError(
                 f"{name}: no worker could start, the last attempt ended by "
@@ -288,21 +320,53 @@ class TaskQueue:
                 "The system may refuse processes, threads or memory (ulimit -u, ulimit -v), or end "
                 "them; lower -j (workers=), or use one worker"
             )
-        if losses["fault"] >= _ATTEMPTS:
-            kind, cure = (
-                (CorruptError, "Get a fresh copy, or convert it with another program")
-                if reads
-                else (WorkerError, "The filter crashes, or there is too little memory")
-            )
-            return kind(
-                f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n{cure}"
-            )
-        if losses["outside"] >= _FROM_OUTSIDE:
-            return WorkerError(
-                f"{what} lost {losses['outside']} workers in a row, the last by {end.reason}\n"
-                "Something else ends the workers, or the filter ends its own process"
-            )
         return None
+
+
+def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> ImgpipeError | None:
+    """Count a worker that work has ended; return an error if it is to be done no more.
+
+    Parameters
+    ----------
+    what : str
+        The work, for messages.
+    losses : Counter
+        How often it has ended workers, by cause.
+    end : End
+        How the worker ended.
+    reads : bool
+        Whether it was reading an image.
+    """
+    kind: type[ImgpipeError]
+    if end.reason.startswith("timeout"):
+        kind, cure = (
+            (CorruptError, "get a fresh copy") if reads else (FilterTimeout, "fix the function")
+        )
+        return kind(
+            f"{what} did not finish in time{end.reason.removeprefix('timeout')}\n"
+            f"Allow more time (--timeout, or timeout=), or {cure}"
+        )
+    losses["outside" if end.outside else "fault"] += 1
+    if losses["fault"] >= _ATTEMPTS:
+        kind, cure = (
+            (CorruptError, "Get a fresh copy, or convert it with another program")
+            if reads
+            else (WorkerError, "The filter crashes, or there is too little memory")
+        )
+        return kind(
+            f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n{cure}"
+        )
+    if losses["outside"] >= _FROM_OUTSIDE:
+        return WorkerError(
+            f"{what} lost {losses['outside']} workers in a row, the last by {end.reason}\n"
+            "Something else ends the workers, or the filter ends its own process"
+        )
+    return None
+
+
+def _died_of(task: Task, end: End) -> bool:
+    """Whether a worker ended by itself while it was at a task."""
+    return not end.wanted and end.pid is not None and signed_by(task.note) == end.pid
 
 
 def _key(task: Task) -> Key:

@@ -204,7 +204,7 @@ class Task:
     ----------
     kind : str
         ``chunks`` makes pixels, ``measure`` makes a measurement, ``merge`` makes one of several,
-        ``decode`` decodes tiles, ``seal`` finishes a file.
+        ``decode`` decodes tiles, ``seal`` finishes a file, ``call`` calls a function of imgpipe.
     flow : int
         The flow that it belongs to.
     index : int
@@ -218,7 +218,7 @@ class Task:
     note : Slot or None
         Takes the whereabouts of the worker.
     values : tuple
-        The measurements that a task of merging merges.
+        The measurements that a task of merging merges, or the items of a call.
     decoding : Decoding or None
         The tiles that a task of decoding decodes.
     made : float

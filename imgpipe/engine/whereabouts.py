@@ -1,6 +1,7 @@
-"""Whereabouts: a note of the chunk and the filter that a worker is at, for its parent.
+"""Whereabouts: a note of the item, the chunk and the filter that a worker is at, for its parent.
 
-A worker that dies leaves no exception. Its last note names the chunk and the filter.
+A worker that dies leaves no exception. Its last note names the chunk and the filter, and the item
+of a call.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from imgpipe.geometry import Box
 __all__ = [
     "NOTE_BYTES",
     "at_chunk",
+    "at_item",
     "chunk_at",
     "forget",
+    "item_noted",
     "last_noted",
     "reading",
     "sign",
@@ -26,7 +29,7 @@ __all__ = [
     "was_reading",
 ]
 
-_FIELDS = np.dtype([("stage", "i8"), ("worker", "i8"), ("box", "i8", 4)])
+_FIELDS = np.dtype([("stage", "i8"), ("worker", "i8"), ("item", "i8"), ("box", "i8", 4)])
 _NOWHERE, _READING = -1, -2
 
 NOTE_BYTES = _FIELDS.itemsize
@@ -58,6 +61,24 @@ def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def at_item(slot: Slot | None, number: int) -> Iterator[None]:
+    """Note which item of a call is under way, while it is."""
+    if slot is None:
+        yield
+        return
+    note = slot.array((1,), _FIELDS)
+    note["item"] = number
+    yield
+    note["item"] = _NOWHERE
+
+
+def item_noted(slot: Slot | None) -> int | None:
+    """Return the number of the item that a call was last at; None if at none."""
+    number = _NOWHERE if slot is None else int(slot.array((1,), _FIELDS)["item"][0])
+    return None if number == _NOWHERE else number
+
+
+@contextmanager
 def reading(slot: Slot | None) -> Iterator[None]:
     """Note that the image is read, while it is."""
     if slot is None:
@@ -78,7 +99,7 @@ def forget(slot: Slot | None) -> None:
     """Begin a slot anew, which was used for another task, or the same one by another worker."""
     if slot is not None:
         note = slot.array((1,), _FIELDS)
-        note["stage"], note["worker"] = _NOWHERE, 0
+        note["stage"], note["item"], note["worker"] = _NOWHERE, _NOWHERE, 0
 
 
 def sign(slot: Slot | None) -> None:

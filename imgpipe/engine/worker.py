@@ -7,7 +7,6 @@ keeps its workspace from task to task: fresh memory costs more than most filters
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import math
 import os
 import pickle
@@ -31,8 +30,9 @@ from imgpipe.chains.stages import (
     merged,
     with_operands,
 )
+from imgpipe.engine.bench import Bench, Stopwatch, timeout
 from imgpipe.engine.buffers import Slot, let_go
-from imgpipe.engine.jobs import Branch, Job, job_of
+from imgpipe.engine.jobs import Branch, CallJob, Job, job_of
 from imgpipe.engine.tasks import Input, JobRef, Part, Task
 from imgpipe.engine.whereabouts import at_chunk, chunk_at, reading, sign
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
@@ -49,7 +49,7 @@ from imgpipe.tracebacks import (
 )
 from imgpipe.workspace import Workspace
 
-__all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh"]
+__all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh", "worked"]
 
 
 class Encoded(NamedTuple):
@@ -77,6 +77,8 @@ class Receipt:
         The bytes of each part of the task.
     measured : object
         The measurement of a task that measures.
+    answers : tuple
+        The answers of a call.
     seen : tuple of int
         Observations about each filter, for `chains.faint`.
     worker, thread : int
@@ -89,6 +91,7 @@ class Receipt:
 
     encoded: tuple[Encoded, ...] = ()
     measured: Any = None
+    answers: tuple[Any, ...] = ()
     seen: tuple[int, ...] = ()
     worker: int = field(default_factory=os.getpid)
     thread: int = field(default_factory=threading.get_ident)
@@ -96,22 +99,6 @@ class Receipt:
     ended: float = 0.0
     cpu: float = 0.0
     spans: tuple[tuple[str, float], ...] = ()
-
-
-class _Stopwatch:
-    """Seconds spent in each step of a task."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.spans: dict[str, float] = {}
-
-    @contextmanager
-    def span(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spans[name] = self.spans.get(name, 0.0) + time.perf_counter() - begin
 
 
 _space = Workspace()
@@ -132,15 +119,19 @@ def run_task(task: Task) -> Receipt:
     FilterError
         If the function of a filter fails; the message names filter, file and chunk.
     """
-    watch = _Stopwatch()
+    watch = Stopwatch()
     let_go()
     sign(task.note)
-    job = job_of(task.job)
+    job, seen = job_of(task.job), tuple[int, ...]()
     with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
-        result = _KINDS[task.kind](task, job, watch)
+        if isinstance(job, CallJob):
+            result = _called(task, job)
+        else:
+            result = _KINDS[task.kind](task, job, watch)
+            seen = sight.of(stage.filter for stage in job.all_stages)
     return Receipt(
         **result,
-        seen=sight.of(stage.filter for stage in job.all_stages),
+        seen=seen,
         started=watch.started,
         ended=time.monotonic(),
         cpu=time.process_time(),
@@ -161,7 +152,9 @@ def warm_up(ref: JobRef) -> None:
     called: others may have side effects.
     """
     job = job_of(ref)
-    if not all(stage.filter.definition.ours for stage in job.all_stages):
+    if isinstance(job, CallJob) or not all(
+        stage.filter.definition.ours for stage in job.all_stages
+    ):
         return
     for branch in job.branches:
         with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
@@ -184,12 +177,12 @@ def _warm_up(branch: Branch) -> None:
             branch.encoder.encode(strip[:1, : branch.unit[1] or None], None)
 
 
-def _make_chunks(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+def _make_chunks(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Make the pixels of a task, then encode them or put them in their place."""
     return {"encoded": tuple(_made(task, part, job, watch) for part in task.parts)}
 
 
-def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
+def _made(task: Task, part: Part, job: Job, watch: Stopwatch) -> Encoded:
     branch = job.branches[part.branch]
     if branch.places_chunks:
         assert branch.placer is not None
@@ -220,14 +213,14 @@ def _made(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Encoded:
             return _encoded(strip, above, branch, part.output)
 
 
-def _read(task: Task, box: Box, job: Job, watch: _Stopwatch) -> Pixels:
+def _read(task: Task, box: Box, job: Job, watch: Stopwatch) -> Pixels:
     assert task.image is not None
-    with watch.span("read"), _timeout(job.timeout), reading(task.note):
+    with watch.span("read"), timeout(job.timeout), reading(task.note):
         pixels, held = task.image.hold(box)
         return pixels[box.within(held)]
 
 
-def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+def _measure(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Measure the pixels of a task, chunk by chunk, folded in order."""
     stage, number = job.measured_stage, len(job.all_stages) - 1
     assert stage is not None
@@ -246,7 +239,7 @@ def _measure(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     return {"measured": found[0]}
 
 
-def _merge(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+def _merge(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Make one of several measurements."""
     stage = job.measured_stage
     assert stage is not None
@@ -261,7 +254,7 @@ def _folded(job: Job, stage: Stage, values: tuple[Any, ...]) -> Any:
     """Return the one that `values` become, merged in order."""
     found, *others = values
     for more in others:
-        with _timeout(job.timeout), _explained(
+        with timeout(job.timeout), _explained(
             job.name,
             f"the merge function of {stage.filter!r} failed; it must take any two results of "
             "measure, and of itself",
@@ -275,7 +268,18 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
         pickle.dumps(found)
 
 
-def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+def _called(task: Task, job: CallJob) -> dict[str, Any]:
+    """Call a function of imgpipe with the items of a task."""
+    return {"answers": tuple(job.function(job.common, task.values, Bench(task.note, job.timeout)))}
+
+
+def worked(task: Task, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
+    """Do `task` within a call; return the fields of its receipt, and the seconds by step."""
+    watch = Stopwatch()
+    return _KINDS[task.kind](task, job, watch), watch.spans
+
+
+def _seal(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Finish the files whose boxes are all in place."""
     with watch.span("seal"):
         for branch in job.branches:
@@ -284,18 +288,18 @@ def _seal(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
     return {}
 
 
-def _decode(task: Task, job: Job, watch: _Stopwatch) -> dict[str, Any]:
+def _decode(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Decode tiles into shared memory, for the tasks that need them."""
     assert task.decoding is not None
     source, tiles, ring = task.decoding
     with watch.span("read"):
         for (row, column), box in tiles:
-            with _timeout(job.timeout), reading(task.note):
+            with timeout(job.timeout), reading(task.note):
                 source.tile_into(row, column, ring.pixels(box))
     return {}
 
 
-_KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
+_KINDS: dict[str, Callable[[Task, Job, Stopwatch], dict[str, Any]]] = {
     "chunks": _make_chunks,
     "measure": _measure,
     "merge": _merge,
@@ -304,10 +308,10 @@ _KINDS: dict[str, Callable[[Task, Job, _Stopwatch], dict[str, Any]]] = {
 }
 
 
-def _chunks(task: Task, part: Part, job: Job, watch: _Stopwatch) -> Iterator[tuple[Box, Pixels]]:
+def _chunks(task: Task, part: Part, job: Job, watch: Stopwatch) -> Iterator[tuple[Box, Pixels]]:
     tiler, first = job.branches[part.branch].tiler, job.first_stage(part.branch)
     assert task.image is not None
-    with watch.span("read"), _timeout(job.timeout), reading(task.note):
+    with watch.span("read"), timeout(job.timeout), reading(task.note):
         asked = tiler.reads(part.box)
         read, *others = map(_reader, (task.image, *part.operands), asked)
     stages = with_operands(tiler.stages, others)
@@ -355,21 +359,9 @@ def _encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> 
 
 
 @contextmanager
-def _timeout(seconds: float | None) -> Iterator[None]:
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=2)  # the log of the pool
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-@contextmanager
 def _watched(task: Task, job: Job, box: Box) -> Iterator[Entering]:
     """Report the failure of a chunk: an exception, a timeout, or the death of the worker."""
-    with _timeout(job.timeout), _explained(_place(job, box)), at_chunk(task.note, box) as entering:
+    with timeout(job.timeout), _explained(_place(job, box)), at_chunk(task.note, box) as entering:
         yield entering
 
 

@@ -202,10 +202,16 @@ def _by_suffix(one: Member | Format) -> bool:
 
 def _alike(one: Member | Format, head: bytes) -> int:
     """Return the number of bytes of `head` that are magic bytes of this format."""
-    return max((_agreeing(magic, head) for magic in one.magic), default=0)
+    first, most = head[:1], 0
+    for magic in one.magic:
+        if magic and (magic[:1] == first or magic[0] == _ANY):  # which is quick, and seldom true
+            most = max(most, _agreeing(magic, head))
+    return most
 
 
 def _agreeing(magic: bytes, head: bytes) -> int:
+    if _ANY not in magic:
+        return len(magic) if head.startswith(magic) else 0
     pairs = [(a, b) for a, b in zip(magic, head, strict=False) if a != _ANY]
     same = len(head) >= len(magic) and all(a == b for a, b in pairs)
     return len(pairs) if same else 0
@@ -213,6 +219,8 @@ def _agreeing(magic: bytes, head: bytes) -> int:
 
 def _named(one: Member | Format, name: str) -> int:
     """Return the length of the suffix of a file name if it is of this format, else 0."""
+    if not name.lower().endswith(tuple(one.suffixes)):
+        return 0
     base = os.path.basename(name).lower()
     fit = [s for s in one.suffixes if base.endswith(s) and len(base) > len(s)]
     return max(map(len, fit), default=0)

@@ -14,7 +14,8 @@ from typing import BinaryIO, NamedTuple
 from imgpipe.errors import InputError, OutputError
 from imgpipe.formats.base import Data
 from imgpipe.formats.origin import FileOrigin
-from imgpipe.publish import explained, hold, resolved, sweep, synced, temporary_beside
+from imgpipe.publish import explained, resolved, synced
+from imgpipe.temporaries import hold, sweep, temporary_beside
 
 __all__ = ["FolderOrigin", "FolderPlace", "FolderTarget"]
 

@@ -1,0 +1,148 @@
+"""Answers: the files that one worker is to make, the recipe of all of them, and the results."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import NamedTuple
+
+from imgpipe.batches.held import Finished, Status
+from imgpipe.chains.chain import Chain
+from imgpipe.errors import FilterError, ImgpipeError, InputError, OutputError
+from imgpipe.formats.ends import Reading, Writing
+from imgpipe.records import dataclass
+
+__all__ = ["Answer", "Failed", "File", "Made", "Output", "Recipe", "Tail", "TooLarge", "failed"]
+
+
+class Output(NamedTuple):
+    """An output of a file: its path, and that of the temporary, in the same folder."""
+
+    path: str
+    temporary: str
+
+
+class File(NamedTuple):
+    """A source, and its outputs in the order of the tails of the recipe."""
+
+    name: str
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The way to one output.
+
+    Attributes
+    ----------
+    chain : Chain
+        The filters.
+    writing : Writing
+        Choices about the output.
+    """
+
+    chain: Chain
+    writing: Writing = Writing()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that the files of a batch have in common.
+
+    Attributes
+    ----------
+    tails : tuple of Tail
+        The way to each output.
+    reading : Reading
+        Choices about the sources.
+    allowance : int
+        Memory that one worker may use for a file, in bytes.
+    copies : bool
+        Whether coded pixels are copied where `convert` does that.
+    chunk : (int, int) or None
+        Rows and columns of a chunk, if they are given.
+    """
+
+    tails: tuple[Tail, ...]
+    reading: Reading = field(default_factory=Reading)
+    allowance: int = 256 << 20
+    copies: bool = False
+    chunk: tuple[int, int] | None = None
+
+
+class Made(NamedTuple):
+    """The answer for a file that was made.
+
+    Attributes
+    ----------
+    name : str
+        The source.
+    status : Status
+        Its properties while it was read.
+    digest : str
+        The digest of its bytes.
+    pixels : int
+        Its size.
+    finished : tuple of Finished
+        The outputs, to be published.
+    seconds : tuple of (str, float)
+        Seconds in each step.
+    warnings : tuple of str
+        Warnings about it, each once.
+    """
+
+    name: str
+    status: Status
+    digest: str
+    pixels: int
+    finished: tuple[Finished, ...]
+    seconds: tuple[tuple[str, float], ...]
+    warnings: tuple[str, ...]
+
+
+class TooLarge(NamedTuple):
+    """The answer for a file that a crew has to make: its size in pixels, and why."""
+
+    name: str
+    pixels: int
+    reason: str
+
+
+class Failed(NamedTuple):
+    """The answer for a file that could not be made.
+
+    Attributes
+    ----------
+    name : str
+        The source.
+    stage : str
+        The step that failed: open, read, filter, encode or write.
+    error : ImgpipeError
+        The reason.
+    number : int
+        The number of the system's error behind it, such as `errno.ENOSPC`; 0 for none.
+    pixels : int
+        Its size, 0 if that is not known.
+    """
+
+    name: str
+    stage: str
+    error: ImgpipeError
+    number: int = 0
+    pixels: int = 0
+
+
+Answer = Made | TooLarge | Failed
+
+
+def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:
+    """Return the answer for a file that failed at about this stage, which its error corrects."""
+    if isinstance(error, FilterError):
+        stage = "filter"
+    elif isinstance(error, InputError) and stage != "open":
+        stage = "read"
+    elif isinstance(error, OutputError) and stage == "filter":
+        stage = "encode"
+    number, cause = 0, error.__cause__
+    while cause is not None and not number:
+        number, cause = getattr(cause, "errno", None) or 0, cause.__cause__
+    return Failed(name, stage, error, number, pixels)

@@ -1,0 +1,206 @@
+"""Passing: the pixels of one small file on their way through the filters to its sinks.
+
+They go through the same functions as in a run, so the outputs have the same bytes. The plan of the
+last images like this one is used again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from imgpipe.batches.answers import Recipe
+from imgpipe.batches.held import TooLargeError
+from imgpipe.chains.faint import told, watching
+from imgpipe.chains.stages import Stage, concern
+from imgpipe.engine.bench import Bench
+from imgpipe.engine.costs import Footing
+from imgpipe.engine.goals import Goal
+from imgpipe.engine.jobs import Branch, Job
+from imgpipe.engine.plan import Plan, make_plans
+from imgpipe.engine.tasks import Inline, JobRef, Part, Task
+from imgpipe.engine.whereabouts import reading
+from imgpipe.engine.worker import worked
+from imgpipe.errors import MemoryPlanError
+from imgpipe.executors.base import Traits
+from imgpipe.formats.base import Sink, Source, aside_of, further_of
+from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.rows import decode
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
+
+__all__ = ["Passing", "Steps", "make_room"]
+
+_KEPT = 64  # plans that are kept
+_STRIP_BYTES = 1 << 20
+_HERE = Traits(shares_memory=True, shares_files=True, isolates=False)
+_NO_REF = JobRef("", None, 0)
+
+_log = logging.getLogger("imgpipe")
+
+
+class Steps:
+    """The step that a file is at, and the seconds in each."""
+
+    def __init__(self) -> None:
+        self.name, self.pixels = "open", 0
+        self.seconds: dict[str, float] = {}
+        self._begun = time.perf_counter()
+
+    def to(self, name: str) -> None:
+        """Go on to a step."""
+        now = time.perf_counter()
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + now - self._begun
+        self.name, self._begun = name, now
+
+    def split(self, spans: dict[str, float]) -> None:
+        """Count seconds as those of other steps."""
+        self._begun += sum(spans.values())
+        for name, seconds in spans.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+class Passing:
+    """The passing of files of one recipe."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._plans: dict[Any, tuple[Plan, ...]] = {}
+
+    def _planned(
+        self, source: Source, every: list[tuple[Stage, ...]], sinks: list[Sink], held: int
+    ) -> tuple[Plan, ...]:
+        """Return the plan for each output as one worker makes it."""
+        key = (
+            source.access, source.decode_bytes >> 20, _shape(source.info),
+            *(_shape(sink.info) for sink in sinks),
+            *(len(stages) for stages in every),
+        )  # fmt: skip
+        if key not in self._plans:
+            goals = tuple(map(Goal, every, sinks, ("",) * len(sinks)))
+            try:
+                plans = make_plans(
+                    source, goals, traits=_HERE, workers=1, executor="", footing=Footing(),
+                    max_memory=self._recipe.allowance, chunk=self._recipe.chunk, opened=True,
+                )  # fmt: skip
+            except MemoryPlanError:
+                raise TooLargeError("needs much memory") from None
+            make_room(self._plans)
+            self._plans[key] = plans
+        plans = self._plans[key]
+        if plans[0].memory + held > self._recipe.allowance:
+            raise TooLargeError("needs much memory")
+        if any(aside_of(sink) or further_of(sink) for sink in sinks):
+            raise TooLargeError("becomes a pyramid")
+        return plans
+
+    def make(
+        self,
+        source: Source,
+        every: list[tuple[Stage, ...]],
+        sinks: list[Sink],
+        held: int,
+        bench: Bench,
+        steps: Steps,
+    ) -> None:
+        """Decode a source, and give each sink what it is to hold."""
+        plans = self._planned(source, every, sinks, held)
+        steps.to("read")
+        with reading(bench.note):
+            image = _decoded(source)
+        steps.to("filter")
+        branches, filters = [], []
+        with watching() as sight:
+            for plan, stages, sink in zip(plans, every, sinks, strict=True):
+                complete = _measured(source.name, plan, stages, image, bench)
+                filters += [stage.filter for stage in complete]
+                tiler = plan.tiler
+                if tiler.stages is not complete:
+                    tiler = replace(tiler, stages=complete)
+                if sink.kind == "ordered":
+                    branches.append(Branch(tiler, sink.unit, encoder=sink.encoder))
+                else:
+                    branches.append(Branch(tiler, sink.unit, placer=sink.placer))
+            job = Job(source.name, tuple(branches))
+            for at, (branch, sink) in enumerate(zip(branches, sinks, strict=True)):
+                for box in _strips(branch):
+                    task = Task(
+                        "chunks", 0, 0, _NO_REF, parts=(Part(at, 0, box),), image=image,
+                        note=bench.note,
+                    )  # fmt: skip
+                    found, spans = worked(task, job)
+                    steps.split(spans)
+                    if sink.kind == "ordered":
+                        _append(sink, *found["encoded"])
+            if any(sink.kind == "placed" for sink in sinks):
+                steps.split(worked(Task("seal", 0, 0, _NO_REF, note=bench.note), job)[1])
+        steps.to("write")
+        for text in told(filters, sight.of(filters)):
+            _log.warning("%s: %s", source.name, text)
+        tell_of_damage(source)
+
+
+def _decoded(source: Source) -> Inline:
+    """Return all pixels of a source."""
+    info = source.info
+    if source.access == "random":
+        pixels = source.read(info.box)
+    else:
+        pixels = np.empty(info.shape, info.dtype)
+        decode(source, pixels)
+    pixels.flags.writeable = False
+    return Inline(((pixels, info.box),))
+
+
+def _measured(
+    name: str, plan: Plan, stages: tuple[Stage, ...], image: Inline, bench: Bench
+) -> tuple[Stage, ...]:
+    """Return the stages with their measurements."""
+    for at, cut in plan.measuring.items():
+        stage, tiler = stages[at], replace(cut, stages=stages[:at])
+        job = Job(name, (Branch(tiler),), measured_stage=stage)
+        part = Part(0, 0, _only(tiler))
+        task = Task("measure", 0, 0, _NO_REF, parts=(part,), image=image, note=bench.note)
+        found = worked(task, job)[0]["measured"]
+        if warning := concern(stage.filter, found):
+            _log.warning("%s: %s", name, warning)
+        stages = (*stages[:at], replace(stage, measured=found), *stages[at + 1 :])
+    return stages
+
+
+def _only(tiler: Any) -> Box:
+    """Return the box of the only task of a plan for one worker."""
+    assert len(tiler) == 1
+    box: Box = tiler.box(0)
+    return box
+
+
+def _strips(branch: Branch) -> Iterator[Box]:
+    """Yield the parts of an output that are made at once: small enough for a cache."""
+    after, rows = branch.after, branch.unit[0]
+    rows *= max(1, _STRIP_BYTES // (rows * after.row_bytes))
+    rows = max(rows, branch.tiler.chunk[0] // rows * rows)
+    return after.box.cut(rows, after.width)
+
+
+def _append(sink: Any, encoded: Any) -> None:
+    used, data = 0, memoryview(encoded.data)
+    for size, facts in encoded.units:
+        sink.append(data[used : used + size], facts)
+        used += size
+
+
+def _shape(info: ImageInfo) -> tuple[Any, ...]:
+    """Return what a plan depends on."""
+    return info.height, info.width, info.channels, info.dtype, info.alpha, info.colour, info.nodata
+
+
+def make_room(kept: dict[Any, Any]) -> None:
+    """Have room for one more of what is kept."""
+    if len(kept) >= _KEPT:
+        del kept[next(iter(kept))]

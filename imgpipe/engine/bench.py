@@ -1,0 +1,65 @@
+"""Bench: the means of a worker to time its work, and to note where it is."""
+
+from __future__ import annotations
+
+import faulthandler
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from imgpipe.engine.buffers import Slot
+from imgpipe.engine.whereabouts import at_item
+
+__all__ = ["Bench", "Stopwatch", "timeout"]
+
+
+class Stopwatch:
+    """Seconds spent in each step of a task."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.spans: dict[str, float] = {}
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """Add the seconds of a block to those of a step."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spans[name] = self.spans.get(name, 0.0) + time.perf_counter() - begin
+
+
+@contextmanager
+def timeout(seconds: float | None) -> Iterator[None]:
+    """End this process if the block takes longer than so many seconds."""
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)  # the log of the pool
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+class Bench(NamedTuple):
+    """The place of a call in a worker.
+
+    Attributes
+    ----------
+    note : Slot or None
+        Takes the whereabouts of the worker.
+    timeout : float or None
+        Seconds that an item may take.
+    """
+
+    note: Slot | None
+    timeout: float | None
+
+    @contextmanager
+    def at(self, number: int) -> Iterator[None]:
+        """Note that an item is under way, and time it."""
+        with timeout(self.timeout), at_item(self.note, number):
+            yield

@@ -1,0 +1,271 @@
+"""Calls: many small items as few tasks, each a call of a function of imgpipe's.
+
+A `Calls` is an image for the crew, with one flow. Its tasks are groups of items, and the answer of
+each item goes to a `Desk`. A call that ends its worker costs only the item that was under way one
+of its attempts: all items of the group that have no answer are tried one by one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.engine.control import Control
+from imgpipe.engine.costs import Cost
+from imgpipe.engine.feeds.base import Wake
+from imgpipe.engine.flow import Worker, next_number, task_done
+from imgpipe.engine.jobs import CallJob, published
+from imgpipe.engine.lease import Lease, TaskSlots
+from imgpipe.engine.run import numbers
+from imgpipe.engine.taskqueue import Ended, blamed
+from imgpipe.engine.tasks import JobRef, Task
+from imgpipe.engine.worker import Receipt
+from imgpipe.errors import ImgpipeError, WorkerError
+from imgpipe.events import Event, WorkerLost
+from imgpipe.executors.base import Traits
+from imgpipe.records import dataclass
+
+__all__ = ["CallFlow", "Calls", "Desk", "Item"]
+
+_PER_WORKER = 2  # calls at once: one that is worked on, and one that waits for its worker
+
+
+class Item(Protocol):
+    """One of the items of a call. Picklable."""
+
+    @property
+    def name(self) -> str:
+        """The item, for messages."""
+
+
+class Desk(Protocol):
+    """The place where items come from and answers go. The loop of the crew calls it.
+
+    An exception of it ends all calls.
+    """
+
+    @property
+    def over(self) -> bool:
+        """Whether `take` has no more items, now and later."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing may begin any more: what comes back without an answer gets none."""
+
+    def take(self) -> tuple[Any, ...]:
+        """Return the items of the next call, none if there are none just now."""
+
+    def land(self, item: Any, answer: Any, worker: Worker) -> None:
+        """Take the answer for an item."""
+
+    def give_up(self, item: Any, error: Exception) -> None:
+        """Note that an item gets no answer."""
+
+
+class CallFlow:
+    """The calls.
+
+    Parameters
+    ----------
+    job : CallJob
+        Their common part.
+    ref : JobRef
+        Its way to the workers.
+    desk : Desk
+        Gives the items.
+    lease : Lease
+        Memory for the notes of calls under way.
+    tell : callable
+        Gets the events.
+    held : CleanupStack
+        Frees the memory.
+    """
+
+    reads = aside = False
+
+    def __init__(
+        self,
+        *,
+        job: CallJob,
+        ref: JobRef,
+        desk: Desk,
+        lease: Lease,
+        tell: Callable[[Event], None],
+        held: CleanupStack,
+    ) -> None:
+        self.number = next_number()
+        self._job, self._ref, self._desk = job, ref, desk
+        self._lease, self._tell, self._held = lease, tell, held
+        self._indices = itertools.count()
+        self._again: deque[tuple[Any, ...]] = deque()
+        self._out: dict[int, TaskSlots] = {}
+        self._losses: defaultdict[int, Counter[str]] = defaultdict(Counter)  # by id of the item
+
+    @property
+    def done(self) -> bool:
+        """Whether every item has its answer."""
+        if self._desk.stopped:
+            return not self._out
+        return self._desk.over and not self._out and not self._again
+
+    def start(self, wake: Wake | None) -> None:
+        """Nothing has to be begun."""
+
+    def job_to_warm_up(self) -> None:
+        """Return nothing: the first call warms up as well."""
+
+    def next_task(self) -> Task | None:
+        """Return the next call, None if there is none just now."""
+        if not self._lease or self._desk.stopped:
+            return None
+        items = self._again.popleft() if self._again else ()
+        if not items and not self._desk.over:
+            items = self._desk.take()
+        if not items:
+            return None
+        index, slots = next(self._indices), self._lease.take()
+        self._out[index] = slots
+        return Task(
+            kind="call",
+            flow=self.number,
+            index=index,
+            job=self._ref,
+            note=slots.note,
+            values=items,
+            made=time.monotonic(),
+        )
+
+    def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
+        """Hand on the answers of a call; items without one are tried again."""
+        self._tell(task_done(0, task, receipt, worker))
+        self._give_back(task)
+        if not receipt.answers:
+            self._give_up(task.values, WorkerError("a call has come back without an answer"))
+            return
+        if rest := task.values[len(receipt.answers) :]:
+            self._again.append(rest)
+        for item, answer in zip(task.values, receipt.answers, strict=False):
+            self._losses.pop(id(item), None)
+            self._desk.land(item, answer, worker)
+
+    def ended(self, message: Ended) -> None:
+        """Try the items of a call that has not come back one by one, but for one to be given up."""
+        items, error = message.task.values, message.error
+        self._give_back(message.task)
+        if error is not None:
+            if len(items) == 1:
+                self._give_up(items, error)
+                return
+            suspects: tuple[Any, ...] = ()
+        else:
+            suspects = items if message.item is None else (items[message.item],)
+        left: list[Any] = []
+        for item in items:
+            fault = self._fault(item, message) if any(item is one for one in suspects) else None
+            if fault is None:
+                left.append(item)
+            else:
+                self._give_up((item,), fault)
+        self._again.extend((item,) for item in left)
+
+    def describe(self, task: Task) -> str:
+        """Return in words what a call works on."""
+        return f"the work on {', '.join(item.name for item in task.values[:3])}"
+
+    def close(self) -> None:
+        """Give back all memory."""
+        self._held.close()
+
+    def _fault(self, item: Any, message: Ended) -> ImgpipeError | None:
+        """Count the loss of a worker by an item; return an error if it is to be given up."""
+        assert message.end is not None
+        what = f"{item.name}: {'reading' if message.reads else 'making'} it"
+        return blamed(what, self._losses[id(item)], message.end, reads=message.reads)
+
+    def _give_up(self, items: tuple[Any, ...], error: Exception) -> None:
+        for item in items:
+            self._losses.pop(id(item), None)
+            self._desk.give_up(item, error)
+
+    def _give_back(self, task: Task) -> None:
+        self._lease.give_back(self._out.pop(task.index))
+
+
+@dataclass
+class Calls:
+    """All calls of a batch, as an image for the crew.
+
+    Attributes
+    ----------
+    job : CallJob
+        The function, and what is common to all calls.
+    desk : Desk
+        Gives the items and takes the answers.
+    cost : Cost
+        The memory of the calls: that of the largest for each worker.
+    workers : int
+        The number of workers.
+    traits : Traits
+        Facts about the executor.
+    supervised : bool
+        Whether its workers may be ended, and note their whereabouts.
+    control : Control
+        Stops the calls.
+    tell : callable
+        Gets the events.
+    pixels : int
+        The size, for the order of images.
+    """
+
+    job: CallJob
+    desk: Desk
+    cost: Cost
+    workers: int
+    traits: Traits
+    supervised: bool
+    control: Control
+    tell: Callable[[Event], None] = lambda _: None
+    pixels: int = 0
+
+    def __post_init__(self) -> None:
+        self.number = next(numbers)
+
+    @property
+    def name(self) -> str:
+        """The work, for messages."""
+        return self.job.name
+
+    def flows(self) -> Generator[CallFlow, None, None]:
+        """Yield the only flow."""
+        with CleanupStack() as held:
+            with uninterrupted(), CleanupStack() as opened:
+                ref = published(self.job, self.traits, opened)
+                lease = Lease(_PER_WORKER * self.workers, (), notes=self.supervised, held=opened)
+                flow = CallFlow(
+                    job=self.job,
+                    ref=ref,
+                    desk=self.desk,
+                    lease=lease,
+                    tell=self.tell,
+                    held=opened.pop_all(),
+                )
+                held.callback(flow.close)
+            yield flow
+
+    def prepare(self, *, crowded: bool) -> None:
+        """Nothing is chosen."""
+
+    def attach(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called when the calls are to end."""
+        self.control.attach(stop)
+
+    def lost(self, reason: str, tasks: int) -> None:
+        """Tell that a worker died that had some of the calls."""
+        self.tell(WorkerLost(time=time.monotonic(), run=self.number, reason=reason, tasks=tasks))
+
+    def close(self) -> None:
+        """Release nothing: all goes with the flow."""
