@@ -71,7 +71,7 @@ def test_what_is_damaged_or_too_large_is_refused() -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing.importlib.util, "find_spec", lambda name: None)
     content = io.BytesIO(heif(PHOTO))
-    with pytest.raises(imgpipe.errors.FormatError, match=r"pip install imgpipe\[heif\]"):
+    with pytest.raises(imgpipe.errors.FormatError, match=r"pip install 'imgpipe\[heif\]'"):
         imgpipe.read(content)
     with pytest.raises(UsageError, match=r"can only be read|pip install"):
         imgpipe.write(PHOTO, "never.heic")

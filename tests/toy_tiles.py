@@ -118,6 +118,8 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Any:
         if len(end) < _HEAD.size or not end.startswith(MAGIC):
             raise CorruptError(f"{origin.name}: has no end; get a fresh copy")
         _, height, width, channels, tile, kind, filled = _HEAD.unpack(end)
+        if channels not in (1, 3) or not tile:
+            raise CorruptError(f"{origin.name}: its end is damaged; get a fresh copy")
         check_pixels(height, width, origin.name, max_pixels)
         file.seek(filled)
         sizes = np.frombuffer(file.read(size - _HEAD.size - filled), "<u8")
