@@ -35,6 +35,7 @@ FILTER_TABLE: dict[str, tuple[str, str]] = {
     "flip": ("shape", "Mirror the image top to bottom or left to right."),
     "rotate": ("shape", "Rotate the image counter-clockwise by a multiple of 90 degrees."),
     "resize": ("resizing", "Resize the image."),
+    "thumbnail": ("thumbnails", "Make a small image that fits into a size."),
     "minimum": ("morphology", "Take the minimum around each pixel."),
     "maximum": ("morphology", "Take the maximum around each pixel."),
     "erode": ("morphology", "Erode: the minimum around each pixel."),

@@ -36,6 +36,7 @@ from imgpipe.formats.opening import (
 from imgpipe.geometry import Box, Halo
 from imgpipe.options import Options
 from imgpipe.paging import Pages, pages_of
+from imgpipe.shrinking import shrunk
 
 __all__ = ["plan_run", "run"]
 
@@ -258,8 +259,8 @@ def _opened(
         finally:
             pages.abort()
         return
-    source = open_source(origin, reading)
-    stages, after = made(source)
+    source, (chain,) = shrunk(open_source(origin, reading), origin, [chain], reading)
+    stages, after = _stages(chain, dst, reading, writing, set(), source)
     sink = open_sink(dst, after, writing.options, format=writing.format)
     tell_of_alpha(source, reading, stages, sink)
     try:

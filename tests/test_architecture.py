@@ -59,6 +59,7 @@ WAYS_IN = {
     "measuring",
     "paging",
     "running",
+    "shrinking",
     "testing",
 }
 MEMBERS = {

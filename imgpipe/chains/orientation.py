@@ -14,7 +14,7 @@ from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
 from imgpipe.items import in_order
 
-__all__ = ["turning"]
+__all__ = ["turning", "turns"]
 
 # What is done to the stored pixels, in this order.
 _FROM_BOTTOM = (3, 4, 6, 7)
@@ -31,6 +31,11 @@ def turning(info: ImageInfo) -> tuple[Element, ...]:
     if orientation == 1:
         return ()
     return (Element(upright.definition, (("orientation", orientation),), "edge"),)
+
+
+def turns(orientation: int) -> tuple[bool, bool, bool]:
+    """Return whether rows are reversed, columns are, and both are exchanged after that."""
+    return orientation in _FROM_BOTTOM, orientation in _FROM_RIGHT, orientation in _TRANSPOSED
 
 
 def _upright_size(size: Size, /, *, orientation: int) -> Size:

@@ -25,6 +25,7 @@ __all__ = [
     "PlacedSink",
     "Placer",
     "RandomSource",
+    "Reducible",
     "Rows",
     "SequentialSource",
     "Sink",
@@ -157,6 +158,18 @@ class Divisible(Protocol):
         """Return the same image in such parts; None if it has none.
 
         To decode parts takes longer than to decode rows in their order, but every worker does it.
+        """
+
+
+@runtime_checkable
+class Reducible(Protocol):
+    """A source whose decoder can make a smaller image of the file, which takes less work."""
+
+    def reduced(self, least: tuple[int, int]) -> Source | None:
+        """Return the smallest such image of at least so many rows and columns; None if none is.
+
+        Each of its pixels stands for so many rows and columns of the image, a power of two; those
+        at the right and at the bottom may stand for fewer.
         """
 
 

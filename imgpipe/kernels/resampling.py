@@ -53,25 +53,46 @@ class Axis:
         Pixels of the input and of the output along it.
     method : str
         One of `Method`.
+    pixels : int
+        Pixels of the image, if the input is a smaller version of it; 0 if it is the image.
+    share : int
+        Pixels of the image that one of the input stands for; its first or last one may stand for
+        fewer.
+    missing : int
+        Pixels of the image by which the first one of the input stands for fewer.
     """
 
     before: int
     after: int
     method: Method
+    pixels: int = 0
+    share: int = 1
+    missing: int = 0
 
     def centres(self, places: Pixels) -> Pixels:
         """Return where the middle of output pixels is, in pixels of the input."""
-        return (places + 0.5) * (self.before / self.after)
+        middle: Pixels = (places + 0.5) * self.step
+        return middle + self.missing / self.share if self.missing else middle
+
+    @property
+    def length(self) -> int:
+        """Pixels of the image that the output shows."""
+        return self.pixels or self.before
+
+    @property
+    def step(self) -> float:
+        """Distance of output pixels, in pixels of the input."""
+        return self.length / (self.after * self.share)
 
     @property
     def copies(self) -> bool:
         """Whether every output pixel is one of the input."""
-        return self.method == "nearest" or self.before == self.after
+        return self.method == "nearest" or self.length == self.after * self.share
 
     @property
     def stretch(self) -> float:
         """Factor on the reach of the weights: an image that shrinks must not alias."""
-        return max(self.before / self.after, 1.0)
+        return max(self.step, 1.0)
 
     @property
     def taps(self) -> int:
@@ -82,7 +103,7 @@ class Axis:
     def footprint(self, places: Pixels) -> tuple[Pixels, Pixels]:
         """Return the first input pixel, and the one after the last, of output pixels."""
         if self.copies:
-            first = (2 * places + 1) * self.before // (2 * self.after)
+            first = (2 * places + 1) * self.length // (2 * self.after * self.share)
             return first, first + 1
         middle, reach = self.centres(places), _REACH[self.method] * self.stretch
         first = np.maximum(np.floor(middle - reach + 0.5), 0).astype(np.intp)
@@ -109,8 +130,10 @@ def _weights(axis: Axis, table: int, size: int) -> Pixels:
     first, last = axis.footprint(places)
     pixels = first[:, None] + np.arange(axis.taps)
     # In whole numbers first: a whole distance is exact, and has no weight.
-    halves = (2 * pixels + 1) * axis.after - (2 * places[:, None] + 1) * axis.before
-    distance = halves / (2 * max(axis.before, axis.after))
+    after = axis.after * axis.share
+    halves = (2 * pixels + 1) * after - (2 * places[:, None] + 1) * axis.length
+    halves -= 2 * axis.missing * axis.after
+    distance = halves / (2 * max(axis.length, after))
     found = np.where(pixels < last[:, None], _SHAPES[axis.method](distance), 0.0)
     found /= found.sum(axis=1, keepdims=True)
     return found
@@ -219,7 +242,7 @@ def _groups(axis: Axis, start: int, stop: int, bits: int) -> _Groups:
     first, _ = axis.footprint(np.arange(start, stop))
     sums = np.rint(np.cumsum(axis.weights(start, stop), axis=1) * 2.0**bits)
     # A footprint is copied once for its group, and its every row goes into every output pixel.
-    step = axis.before / axis.after
+    step = axis.step
     size = max(1, min(round(math.sqrt(max(axis.taps - step, 0) / step)), stop - start))
     starts = first[::size]
     offset = first - np.repeat(starts, size)[: len(first)]

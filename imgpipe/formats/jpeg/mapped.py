@@ -18,6 +18,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.decoded import content_of
+from imgpipe.formats.jpeg.reduced import ReducedSource, reduced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.nameless import NamelessFile, no_room
@@ -59,6 +60,10 @@ class MappedSource:
         """Memory beside the rows: the file, the pages of the mapped file, and coefficients."""
         taken = self.size + _MAPPED_BYTES + 64 * self.info.row_bytes
         return taken if self.header.at_once else taken + self.header.coefficient_bytes
+
+    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image of at least so many rows and columns; None if none is."""
+        return reduced(self.info, self.origin, self.header, least)
 
     def rows(self, *, ahead: bool = False) -> MappedRows:
         """Return a new position at the first row."""

@@ -18,6 +18,7 @@ from imgpipe.formats.decoded import content_of, decoded, fill
 from imgpipe.formats.jpeg.groups import in_groups
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
+from imgpipe.formats.jpeg.reduced import ReducedSource, reduced
 from imgpipe.formats.jpeg.scanlines import SMALL, ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
@@ -156,6 +157,10 @@ class WholeSource:
         if self.inverted:
             np.invert(out, out=out)
         check()
+
+    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image of at least so many rows and columns; None if none is."""
+        return reduced(self.info, self.origin, self.header, least)
 
     def salvage_into(self, out: Pixels) -> None:
         """Fill `out` with what the decoder makes of a damaged file.

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.jpeg.groups import GroupSource, in_groups
+from imgpipe.formats.jpeg.reduced import ReducedSource, reduced
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.leftover import last_byte, likely_last_byte, shifted
@@ -92,6 +93,10 @@ class ScanlineSource:
         """
         linux = os.path.isdir("/proc/self/fd")
         return self.header.at_once and linux and not lies_in_memory(scratch_folder())
+
+    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image of at least so many rows and columns; None if none is."""
+        return reduced(self.info, self.origin, self.header, least)
 
     def rows(self, *, ahead: bool = False) -> ScanlineRows:
         """Return a new position at the first row."""

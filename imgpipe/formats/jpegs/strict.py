@@ -35,12 +35,14 @@ from imgpipe.formats.jpegs.scanlines import Scanlines, is_there
 from imgpipe.formats.nameless import NamelessFile
 from imgpipe.image import Pixels
 
-__all__ = ["check_kind", "check_scans", "decode", "decode_header", "joined"]
+__all__ = ["check_kind", "check_scans", "decode", "decode_header", "is_reducible", "joined"]
 
 _SPACES = {1: "Gray", 3: "RGB", 4: "CMYK"}
 _SURPLUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")  # all pixels were there before
 _SCAN = bytes((0xFF, SOS))
 _MOST_SCANS = 500
+_SAMPLED = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))  # across and down, that simplejpeg knows
+_COLOURS = [(1, 1), (1, 1)]
 _KEPT_BYTES = 4096  # of a header that is kept, to be known again in the next tile
 
 
@@ -52,6 +54,7 @@ def decode(
     limit: tuple[int, int] | None = None,
     out: Pixels | None = None,
     surplus: bool = False,
+    factor: int = 1,
 ) -> Pixels:
     """Return the pixels of JPEG data.
 
@@ -70,6 +73,8 @@ def decode(
         Takes the pixels, if they are of that shape; C-contiguous.
     surplus : bool
         Whether more may be coded than the pixels that the header declares.
+    factor : {1, 2, 4, 8}
+        Rows and columns of the image that a pixel stands for; more than 1 if it `is_reducible`.
 
     Returns
     -------
@@ -87,12 +92,13 @@ def decode(
     rows, columns = limit or (header.height, header.width)
     if header.height > rows or header.width > columns:
         raise JpegError(f"it declares {header.width} x {header.height} pixels, which is too large")
-    shape = header.height, header.width, len(header.components)
+    shape = -(-header.height // factor), -(-header.width // factor), len(header.components)
     if out is not None and out.shape != shape:
         raise JpegError(f"it declares {header.width} x {header.height} x {shape[2]}")
     if not header.at_once:
         check_scans([whole])
     if header.precision == 8:
+        out = np.empty(shape, np.uint8) if out is None else out
         return _decoded(whole, header, out, surplus=surplus)
     return _decoded_12_bit(whole, header, out)
 
@@ -128,6 +134,16 @@ def check_kind(header: Header) -> None:
         )
     if header.arithmetic and header.precision == 12:
         raise UnsupportedError("it is arithmetic JPEG of 12 bits, which imgpipe does not read")
+
+
+def is_reducible(header: Header) -> bool:
+    """Whether the decoder can make a smaller image of such data."""
+    if header.precision != 8 or header.lossless:
+        return False
+    sampled = [each[1:] for each in header.components]
+    if len(sampled) == 1:
+        return True
+    return sampled[0] in _SAMPLED and sampled[1:] in (_COLOURS, [*_COLOURS, sampled[0]])
 
 
 def check_scans(pieces: Iterable[bytes | memoryview]) -> None:
@@ -201,14 +217,16 @@ def _read_head(
 
 
 def _decoded(
-    data: bytes | bytearray | memoryview, header: Header, out: Pixels | None, *, surplus: bool
+    data: bytes | bytearray | memoryview, header: Header, pixels: Pixels, *, surplus: bool
 ) -> Pixels:
+    """Fill `pixels`, which may be fewer than those of the image: the decoder reduces it then."""
     import simplejpeg  # noqa: PLC0415 - only where there is JPEG data
 
-    shape = header.height, header.width, len(header.components)
-    pixels = np.empty(shape, np.uint8) if out is None else out
+    height, width, channels = pixels.shape
+    reduced = (height, width) != (header.height, header.width)
+    least = {"min_height": height, "min_width": width} if reduced else {}
     try:
-        simplejpeg.decode_jpeg(data, _SPACES[shape[2]], buffer=pixels.reshape(-1))
+        simplejpeg.decode_jpeg(data, _SPACES[channels], buffer=pixels.reshape(-1), **least)
     except (ValueError, KeyError) as error:
         reason = str(error)
         if "JFIF revision" in reason and header.marks:  # which hides all warnings after it
@@ -269,7 +287,8 @@ def _decoded_12_bit(data: bytes | memoryview, header: Header, out: Pixels | None
 
     as_8_bit = bytearray(data)
     as_8_bit[header.sof.position + 4] = 8
-    _decoded(as_8_bit, header, None, surplus=False)
+    shape = header.height, header.width, len(header.components)
+    _decoded(as_8_bit, header, np.empty(shape, np.uint8), surplus=False)
     try:
         pixels: Pixels = jpeg8_decode(bytes(data), out=out)
     except Jpeg8Error as error:

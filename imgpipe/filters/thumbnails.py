@@ -1,0 +1,190 @@
+"""Thumbnails: small images that fit into a size."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from imgpipe.chains.chain import Filter
+from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
+from imgpipe.chains.element import Element
+from imgpipe.errors import ParameterError
+from imgpipe.filters.resizing import new_size
+from imgpipe.geometry import Box
+from imgpipe.image import Metadata, Pixels
+from imgpipe.kernels.resampling import Axis, nearest, resampled
+from imgpipe.parameters import Example, Through, is_whole
+
+__all__ = ["after_reduction", "thumbnail", "thumbnail_size"]
+
+_METHOD = "bicubic"
+_BOX = re.compile(r"[1-9][0-9]{0,9}x[1-9][0-9]{0,9}")
+
+Size = tuple[int, int]
+_Axes = tuple[Axis, Axis]
+
+
+def thumbnail_size(before: Size, size: str, *, enlarge: bool) -> Size:
+    """Return the rows and columns of the thumbnail of an image of those `before`."""
+    after = new_size(before, size if "x" in size else f"{size}x{size}")
+    return after if enlarge or after[0] <= before[0] and after[1] <= before[1] else before
+
+
+def _written(size: Any) -> str:
+    """Return a size as text: one number, or columns x rows."""
+    if is_whole(size, at_least=1):
+        return str(int(size))
+    if isinstance(size, (tuple, list)) and len(size) == 2:
+        rows, columns = size
+        if is_whole(rows, at_least=1) and is_whole(columns, at_least=1):
+            return f"{int(columns)}x{int(rows)}"
+    if isinstance(size, str):
+        text = size.strip()
+        if _BOX.fullmatch(text) or re.fullmatch("[1-9][0-9]{0,9}", text):
+            return text
+    raise ParameterError(
+        f"{size!r} is not the size of a thumbnail; give its longest side, such as 800, or columns "
+        "x rows, such as 800x600"
+    )
+
+
+Part = tuple[int, int, int]
+"""Pixels of an image along an axis, those that one of a smaller image stands for, and by how many
+the first one stands for fewer; see `Axis`."""
+
+
+def _axes(before: Size, after: Size, down: Part = (0, 1, 0), along: Part = (0, 1, 0)) -> _Axes:
+    return Axis(before[0], after[0], _METHOD, *down), Axis(before[1], after[1], _METHOD, *along)
+
+
+def _needed(box: Box, axes: _Axes) -> Box:
+    y0, y1 = axes[0].needs(box.y0, box.y1)
+    x0, x1 = axes[1].needs(box.x0, box.x1)
+    return Box(y0, x0, y1, x1)
+
+
+def _made(chunk: Pixels, box: Box, axes: _Axes) -> Pixels:
+    make = nearest if all(axis.copies for axis in axes) else resampled
+    return make(chunk, (axes[0], box.y0, box.y1), (axes[1], box.x0, box.x1))
+
+
+def _output(before: Size, /, *, size: str, enlarge: bool) -> Size:
+    return thumbnail_size(before, size, enlarge=enlarge)
+
+
+def _region(box: Box, before: Size, /, *, size: str, enlarge: bool) -> Box:
+    return _needed(box, _axes(before, thumbnail_size(before, size, enlarge=enlarge)))
+
+
+def _metadata(
+    metadata: Metadata, before: Size, after: Size, /, *, keep_metadata: bool
+) -> Metadata:
+    if not keep_metadata:
+        return metadata.stripped()
+    return metadata if after == before else metadata.resized(before, after, exact=False)
+
+
+@filter(
+    halo=0, alpha="premultiply", output=_output, region=_region, metadata=_metadata, in_order=True
+)
+def thumbnail(
+    chunk: Pixels,
+    *,
+    place: Place,
+    size: Annotated[
+        str,
+        Through(_written, "size"),
+        Example("800"),
+        "longest side in pixels, such as 800, or 800x600 to fit into",
+    ],
+    enlarge: Annotated[bool, "enlarge an image that is smaller than that"] = False,
+    exact: Annotated[bool, "do not shrink while decoding"] = False,
+    keep_metadata: Annotated[bool, "keep all metadata, not only the ICC profile"] = False,
+) -> Pixels:
+    """Make a small image that fits into a size.
+
+    The aspect ratio is kept. An image that is smaller already stays as it is, and is encoded like
+    the others. The image is turned upright. Of its metadata only the ICC profile is kept.
+
+    The pixels are those of `resize`. imgpipe may shrink the image while it decodes the file, if
+    this filter is the first one of a run: a JPEG to a half, a quarter or an eighth, a file with a
+    pyramid to one of its levels. It keeps at least twice the size of the thumbnail, so the pixels
+    stay near those of `resize`: docs/thumbnails.md has the measured difference. With `exact` it
+    decodes all pixels.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        Any dtype.
+    size : int, str or (int, int)
+        The longest side in pixels; or ``800x600`` for an image that fits into 800 columns and 600
+        rows, which in Python is also the pair (rows, columns).
+    enlarge : bool
+        Whether an image that is smaller becomes larger.
+    exact : bool
+        Whether the thumbnail is made from all pixels.
+    keep_metadata : bool
+        Whether all metadata are kept.
+
+    Returns
+    -------
+    ndarray
+        The same dtype; integers are rounded and saturated. With alpha, colours are weighted by
+        alpha.
+    """
+    before = place.height, place.width
+    after = thumbnail_size(before, size, enlarge=enlarge)
+    return _made(chunk, place.box, _axes(before, after))
+
+
+def after_reduction(one: Element, full: Size, down: Part, along: Part) -> Filter:
+    """Return a `thumbnail` for an image that was reduced before.
+
+    Parameters
+    ----------
+    one : Element
+        The thumbnail.
+    full : (int, int)
+        Rows and columns of the image.
+    down, along : (int, int, int)
+        The axes of the smaller image.
+    """
+    given = one.keywords
+    rows, columns = thumbnail_size(full, given["size"], enlarge=given["enlarge"])
+    kept = given["keep_metadata"]
+    return _of_reduced(rows=rows, columns=columns, down=down, along=along, keep_metadata=kept)
+
+
+def _reduced_output(_before: Size, /, *, rows: int, columns: int) -> Size:
+    return rows, columns
+
+
+def _reduced_region(
+    box: Box, before: Size, /, *, rows: int, columns: int, down: Part, along: Part
+) -> Box:
+    return _needed(box, _axes(before, (rows, columns), down, along))
+
+
+@filter(
+    name="thumbnail",
+    halo=0,
+    alpha="premultiply",
+    output=_reduced_output,
+    region=_reduced_region,
+    metadata=_metadata,
+    in_order=True,
+)
+def _of_reduced(
+    chunk: Pixels,
+    *,
+    place: Place,
+    rows: int,
+    columns: int,
+    down: Any,
+    along: Any,
+    keep_metadata: bool,
+) -> Pixels:
+    """Make a thumbnail of `rows` x `columns` pixels from an image that was reduced before."""
+    axes = _axes((place.height, place.width), (rows, columns), down, along)
+    return _made(chunk, place.box, axes)

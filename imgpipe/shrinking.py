@@ -1,0 +1,99 @@
+"""Shrinking while decoding: a smaller image of the file, from which a thumbnail is made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from imgpipe.chains.chain import Chain, Filter
+from imgpipe.chains.orientation import turns
+from imgpipe.chains.stages import seen
+from imgpipe.filters.thumbnails import after_reduction, thumbnail, thumbnail_size
+from imgpipe.formats.base import Reducible, Source
+from imgpipe.formats.ends import Reading
+from imgpipe.formats.opening import contents_of, open_source
+from imgpipe.formats.origin import Origin
+from imgpipe.image import ImageInfo
+from imgpipe.metadata import Metadata
+
+__all__ = ["shrunk"]
+
+_log = logging.getLogger("imgpipe")
+_TIMES = 2  # the size of the thumbnail, at least
+_NONE = Metadata()
+
+
+def shrunk(
+    source: Source, origin: Origin, chains: Sequence[Chain], reading: Reading
+) -> tuple[Source, tuple[Chain, ...]]:
+    """Return an image, smaller if that is enough for all chains, and the chains for it.
+
+    Each chain has to begin with a thumbnail that may be made from a smaller image. It has at least
+    twice as many rows and columns as the largest thumbnail.
+    """
+    firsts = [next(iter(chain), None) for chain in chains]
+    if not all(first is not None and _may_shrink(first) for first in firsts):
+        return source, tuple(chains)
+    if reading.salvage or reading.level:
+        return source, tuple(chains)
+    shown = seen(source.info) if reading.autorotate else source.info
+    full = shown.height, shown.width
+    turned = turns(source.info.metadata.orientation if reading.autorotate else 1)
+    least = _least([first for first in firsts if first is not None], full)
+    small = _smaller(source, origin, least[::-1] if turned[2] else least, reading)
+    if small is None:
+        return source, tuple(chains)
+    _log.info("%s: decoded as %d x %d", source.name, small.info.width, small.info.height)
+    axes = (
+        _part(source.info.height, small.info.height, reversed_=turned[0]),
+        _part(source.info.width, small.info.width, reversed_=turned[1]),
+    )
+    down, along = axes[::-1] if turned[2] else axes
+    return small, tuple(
+        Chain((after_reduction(first, full, down, along), *others)) for first, *others in chains
+    )
+
+
+def _least(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns that a smaller image must have for all thumbnails."""
+    made = [
+        thumbnail_size(full, one.keywords["size"], enlarge=one.keywords["enlarge"])
+        for one in firsts
+    ]
+    return _TIMES * max(rows for rows, _ in made), _TIMES * max(columns for _, columns in made)
+
+
+def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
+    """Return an axis of a smaller image: see `imgpipe.kernels.resampling.Axis`."""
+    share = 1 << round(full / reduced).bit_length() - 1
+    if -(-full // share) != reduced:  # it shows the image from end to end
+        return reduced, 1, 0
+    return full, share, (reduced * share - full) * reversed_
+
+
+def _may_shrink(one: Filter) -> bool:
+    return one.definition is thumbnail.definition and not one.keywords["exact"]
+
+
+def _smaller(
+    source: Source, origin: Origin, least: tuple[int, int], reading: Reading
+) -> Source | None:
+    """Return the smallest image of the file with at least so many rows and columns."""
+    if isinstance(source, Reducible):
+        return source.reduced(least)
+    levels = contents_of(origin).levels
+    fitting = [
+        (size, level)
+        for level, size in enumerate(levels)
+        if level and size[0] >= least[0] and size[1] >= least[1]
+    ]
+    if not fitting:
+        return None
+    found = open_source(origin, replace(reading, level=min(fitting)[1]))
+    return found if _kind(found.info) == _kind(source.info) else None
+
+
+def _kind(info: ImageInfo) -> ImageInfo:
+    """Return an image without its size and its metadata, for a comparison."""
+    return replace(info, height=0, width=0, metadata=_NONE)
