@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from imgpipe.measuring import measure
     from imgpipe.parameters import Between, Example, Through
     from imgpipe.running import run
+    from imgpipe.several import run_all
     from imgpipe.timeline import Timeline
 
 __version__ = "0.1.0"
@@ -67,6 +68,7 @@ __all__ = [
     "measure",
     "read",
     "run",
+    "run_all",
     "shutdown",
     "submit",
     "write",
@@ -96,6 +98,7 @@ _HOMES = {
     "measure": "measuring",
     "read": "inmemory",
     "run": "running",
+    "run_all": "several",
     "shutdown": "executors.processes.keeping",
     "submit": "handles",
     "write": "inmemory",

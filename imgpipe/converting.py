@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
@@ -19,6 +20,7 @@ from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.base import Data, Source
 from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.holding import Holding
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -28,10 +30,11 @@ from imgpipe.formats.opening import (
     open_copy,
     origin_of,
 )
-from imgpipe.formats.origin import Origin
+from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.soundness import must_be_sound
 from imgpipe.formats.target import Target
-from imgpipe.running import plan_run, run
+from imgpipe.options import Options
+from imgpipe.running import plan_run, run, run_as
 
 __all__ = ["convert", "plan_conversion"]
 
@@ -42,7 +45,9 @@ _TURNED = (
 )
 
 
-def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
+def convert(
+    src: SourceLike, dst: TargetLike, *, if_smaller: bool = False, **options: Any
+) -> Report:
     """Write an image file in another format: `run` without a filter.
 
     If input and output have the same format, and no option asks for other pixels or another
@@ -55,6 +60,9 @@ def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
     ----------
     src, dst : path or binary file
         As for `run`.
+    if_smaller : bool, default False
+        Write the output only if it has fewer bytes than the input. Otherwise nothing is written,
+        and `skipped` of the report is ``not_smaller``.
     **options
         The other arguments of `run`, except those about the filter.
 
@@ -70,16 +78,23 @@ def convert(src: SourceLike, dst: TargetLike, **options: Any) -> Report:
     """
     given = _given(src, dst, options)
     origin = origin_of(src)
+    limit = _size_of(origin, dst, given) if arguments.flag(if_smaller, "if_smaller") else None
     copy = _copy(origin, dst, given)
-    if copy is None:
+    if copy is not None:
+        return _copied(copy, dst, given, limit)
+    if limit is None:
         return run(origin, Chain(()), dst, **options)
-    return _copied(copy, dst, given)
+    return _if_smaller(origin, dst, given, limit)
 
 
-def plan_conversion(src: SourceLike, dst: TargetLike, **options: Any) -> str:
+def plan_conversion(
+    src: SourceLike, dst: TargetLike, *, if_smaller: bool = False, **options: Any
+) -> str:
     """Return the plan of `convert` with the same arguments in words; nothing is read or written."""
     given = _given(src, dst, options)
     origin = origin_of(src)
+    if arguments.flag(if_smaller, "if_smaller"):
+        _size_of(origin, dst, given)
     copy = _copy(origin, dst, given)
     if copy is None:
         return str(plan_run(origin, Chain(()), dst, **options))
@@ -125,7 +140,49 @@ def _limit(max_memory: int | str | None) -> int:
     return default_budget() if max_memory is None else arguments.size(max_memory, "max_memory")
 
 
-def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any]) -> Report:
+def _size_of(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> int:
+    """Return the bytes of the input.
+
+    Raises
+    ------
+    UsageError
+        If input or output is no file.
+    """
+    if format_to(dst, given.get("format")).marks or hasattr(origin, "total"):
+        raise UsageError(f"{name_of(dst)}: if_smaller compares files, and here is a folder")
+    if not isinstance(dst, (str, os.PathLike, io.BytesIO)):
+        raise UsageError(f"{name_of(dst)}: if_smaller needs a file, which can be left out again")
+    with origin.open() as file:
+        return size_of(file)
+
+
+def _if_smaller(origin: Origin, dst: TargetLike, given: dict[str, Any], limit: int) -> Report:
+    """Convert `origin`, and keep the output if it has fewer bytes than `limit`."""
+    holding = Holding()
+    writing = replace(_choices(Writing, given), hold=holding)
+    beside = {name: given.get(name) for name in ("region", "control")}
+    try:
+        report = run_as(
+            origin,
+            Chain(()),
+            dst,
+            _choices(Reading, given),
+            writing,
+            _choices(Options, given),
+            **beside,
+        )
+        if report.size >= limit:
+            return replace(report, skipped="not_smaller")
+        holding.publish()
+        return report
+    finally:
+        with uninterrupted():
+            holding.abort()
+
+
+def _copied(
+    copy: _Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None
+) -> Report:
     began, cpu = time.monotonic(), time.process_time()
     info = copy.source.info
     control = given.get("control") or Control()
@@ -135,11 +192,12 @@ def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any]) -> Report:
         for piece in copy.content:
             control.check()
             copy.target.write(piece)
-        size = copy.target.commit()
+        fits = most is None or copy.target.size < most
+        size = copy.target.commit() if fits else copy.target.size
     finally:
         with uninterrupted():
             copy.target.abort()
-    if info.metadata.orientation != 1:
+    if fits and info.metadata.orientation != 1:
         _log.warning(_TURNED, copy.source.name, info.metadata.orientation)
     return Report(
         source=copy.source.name,
@@ -158,4 +216,5 @@ def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any]) -> Report:
         passes=0,
         tasks=0,
         lost=0,
+        skipped="" if fits else "not_smaller",
     )

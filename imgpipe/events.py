@@ -207,6 +207,8 @@ class Report:
         Pixels of all frames; None if there is one.
     missing : float
         The share of the input that could not be read, from 0 to 1; see `imgpipe.run`, `salvage`.
+    skipped : str
+        Why the output was not kept: ``not_smaller``, see `imgpipe.convert`; else empty.
     """
 
     source: str
@@ -228,6 +230,7 @@ class Report:
     frames: int = 1
     pixels: int | None = None
     missing: float = 0.0
+    skipped: str = ""
 
     @property
     def megapixels_per_second(self) -> float:
@@ -239,6 +242,11 @@ class Report:
         return str(self)
 
     def __str__(self) -> str:
+        if self.skipped:
+            return (
+                f"{self.destination}: not written, because its {self.size:,} bytes are not fewer "
+                f"than those of {self.source}"
+            )
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
         workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
         made_by = workers if self.workers else "copied as it is stored"

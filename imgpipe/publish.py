@@ -104,12 +104,19 @@ class OutputFile:
             reserved(self._fd, size)
         self.size = size
 
-    def commit(self) -> int:
-        """Make the file appear at its path; return its size in bytes."""
+    def flush(self) -> int:
+        """Have the bytes on the disk; return their number."""
         with self._explained():
             if self.replaces:
                 self._complete()
                 _supported(os.fsync, self._fd)
+        return self.size
+
+    def commit(self) -> int:
+        """Make the file appear at its path; return its size in bytes."""
+        self.flush()
+        with self._explained():
+            if self.replaces:
                 os.replace(self.working_path, self._target)
                 _sync_folder(os.path.dirname(self._target))
             self._close()
@@ -144,6 +151,11 @@ class OutputFile:
             with contextlib.suppress(OSError):
                 os.unlink(self.working_path)
         self._close()
+
+    def withdraw(self) -> None:
+        """Remove the file after `commit`, unless it has replaced another one."""
+        if self.replaces and self._old is None:
+            os.unlink(self._target)
 
     @property
     def _mode(self) -> int:

@@ -38,7 +38,7 @@ from imgpipe.options import Options
 from imgpipe.paging import Pages, pages_of
 from imgpipe.shrinking import shrunk
 
-__all__ = ["plan_run", "run"]
+__all__ = ["plan_run", "run", "run_as"]
 
 Region = Box | tuple[int, int, int, int]
 Colour = str | int | tuple[int, int, int] | None
@@ -184,6 +184,21 @@ def run(
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     writing = Writing(save, compression, format, strip, background, value_range)
+    return run_as(src, chain, dst, reading, writing, options, region=region, control=control)
+
+
+def run_as(
+    src: SourceLike,
+    chain: Chain,
+    dst: TargetLike,
+    reading: Reading,
+    writing: Writing,
+    options: Options,
+    *,
+    region: Region | None = None,
+    control: Control | None = None,
+) -> Report:
+    """Run a chain over an image file; see `run`."""
     ends = _opened(src, chain, dst, region, reading, writing)
     with options.scratch_beside(dst), ends as opened:
         if isinstance(opened, Pages):
@@ -260,8 +275,8 @@ def _opened(
             pages.abort()
         return
     source, (chain,) = shrunk(open_source(origin, reading), origin, [chain], reading)
-    stages, after = _stages(chain, dst, reading, writing, set(), source)
-    sink = open_sink(dst, after, writing.options, format=writing.format)
+    stages, after = stages_to(chain, dst, reading, writing, set(), source)
+    sink = open_sink(dst, after, writing.options, format=writing.format, hold=writing.hold)
     tell_of_alpha(source, reading, stages, sink)
     try:
         yield source, stages, sink

@@ -59,6 +59,7 @@ WAYS_IN = {
     "measuring",
     "paging",
     "running",
+    "several",
     "shrinking",
     "testing",
 }

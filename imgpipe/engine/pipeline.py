@@ -41,6 +41,7 @@ __all__ = [
     "measure_between",
     "plan_between",
     "plan_frames",
+    "plan_to_all",
     "run_between",
     "run_frames",
     "run_to_all",
@@ -87,9 +88,13 @@ def plan_between(
     source: Source, stages: tuple[Stage, ...], sink: Sink, destination: str, options: Options
 ) -> Plan:
     """Return the plan of `run_between` with the same arguments."""
-    goals = (Goal(stages, sink, destination),)
+    return plan_to_all(source, (Goal(stages, sink, destination),), options)[0]
+
+
+def plan_to_all(source: Source, goals: tuple[Goal, ...], options: Options) -> tuple[Plan, ...]:
+    """Return the plans of `run_to_all`; the first has the memory of all of them."""
     with planned_run(source, goals, options, Control()) as planned:
-        return planned.plans[0]
+        return planned.plans
 
 
 def run_frames(frames: Frames, options: Options, control: Control | None = None) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -105,6 +105,8 @@ class Writing:
         The colour behind alpha, where the format has no alpha: ``#rrggbb``; None for white.
     value_range : str or None
         Values that become black and white, where the format has no floats or no signed integers.
+    hold : callable or None
+        Holds the output back, once it is complete: see `holding`.
 
     Raises
     ------
@@ -118,6 +120,7 @@ class Writing:
     strip: bool = False
     background: Any = None
     value_range: Any = None
+    hold: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.format is not None and not isinstance(self.format, str):

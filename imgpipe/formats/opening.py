@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from imgpipe import arguments
@@ -180,11 +180,12 @@ def open_sink(
     save: Mapping[str, Any] | None = None,
     *,
     format: str | None = None,
+    hold: Callable[[Any], Any] | None = None,
 ) -> Sink:
     """Return the sink for an image file `dst`, in the format that its suffix names.
 
     A stream whose name has no suffix gets a PNG. `save` are the options of the format, and
-    `format` is the name of another one.
+    `format` is the name of another one. `hold` may hold the output back: see `holding`.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def open_sink(
     assert chosen.write is not None
     options = _options(chosen, save, name)
     held = fitted(info, chosen, name)
-    target = _target(dst, name, chosen)
+    target: Any = _target(dst, name, chosen)
+    target = target if hold is None else hold(target)
     try:
         return chosen.write(target, held, **options)
     except BaseException:
@@ -221,7 +223,8 @@ def open_album(
     assert chosen.album is not None
     options = _options(chosen, writing.options, name)
     fit = {info: fitted(info, chosen, name) for info in infos}
-    target = _target(dst, name, chosen)
+    target: Any = _target(dst, name, chosen)
+    target = target if writing.hold is None else writing.hold(target)
     try:
         held = tuple(fit[info] for info in infos)
         return FittedAlbum(chosen.album(target, held, timing, **options), chosen, name)
