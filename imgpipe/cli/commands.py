@@ -57,13 +57,17 @@ class ImageCommand(click.Command):
         one_thread_each()
         with unseen(ctx):
             found = glance(self, ctx, args)
-            self.saving = Saving(found.get("output"), found.get("format"))
+            self.saving = self.saving_of(found)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if self.saving is not None:
                 self.saving.explain(error.option_name)
             raise
+
+    def saving_of(self, found: dict[str, Any]) -> Saving:
+        """Return the options of the output format, given the values that are known so far."""
+        return Saving(found.get("output"), found.get("format"))
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of every command and those of the output format."""
@@ -98,13 +102,17 @@ class ImageCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the image."""
+        self.begin(ctx)
+        chain = self.chain(ctx)
+        save = self.saving.given(ctx) if self.saving is not None else {}
+        _make_image(chain, save=save or None, **ctx.params)
+
+    def begin(self, ctx: click.Context) -> None:
+        """Begin to tell as much as the options want."""
         quiet, verbose = ctx.params["quiet"], ctx.params["verbose"]
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose contradict each other", ctx)
         log_to_stderr(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
-        chain = self.chain(ctx)
-        save = self.saving.given(ctx) if self.saving is not None else {}
-        _make_image(chain, save=save or None, **ctx.params)
 
     def chain(self, ctx: click.Context) -> Chain | None:
         """Take the chain out of the parameters, and return it; None if there is none."""
@@ -118,7 +126,7 @@ class ConvertCommand(ImageCommand):
         super().__init__(
             name,
             context_settings=SETTINGS,
-            params=image_options(),
+            params=[*image_options(), _if_smaller()],
             short_help=summary,
             help="Write INPUT in another format, without a filter. If the format stays the same "
             "and no option asks for other pixels or another encoding, the coded pixels are copied, "
@@ -141,7 +149,16 @@ class ConvertCommand(ImageCommand):
             "imgpipe convert scan.tif -o scan.png",
             "imgpipe convert photo.png -o photo.jpg --quality 85",
             "imgpipe convert photo.jpg -o clean.jpg --strip",
+            "imgpipe convert photo.jpg -o photo.webp --quality 80 --if-smaller",
         )
+
+
+def _if_smaller() -> click.Option:
+    return click.Option(
+        ["--if-smaller"],
+        is_flag=True,
+        help="Write the output only if it has fewer bytes than the input; else say so.",
+    )
 
 
 class FilterCommand(ImageCommand):
@@ -384,7 +401,8 @@ def _make_image(
             return
         with Bar(hidden=quiet or verbose) as bar, _timeline(timeline, input_, output) as drawing:
             report = make(on_event=[bar, *drawing], control=control, **options)
-        signals.outcome(f"{report.destination} was complete already")
+        if not report.skipped:
+            signals.outcome(f"{report.destination} was complete already")
     if verbose:
         say(f"executor: {report.executor}")
     if not quiet:

@@ -49,6 +49,10 @@ class Program(click.Group):
             return made[cmd_name](cmd_name, _COMMANDS[cmd_name])
         if cmd_name not in FILTERS:
             return None
+        if cmd_name == "thumbnail":
+            from imgpipe.cli.thumbnails import ThumbnailCommand  # noqa: PLC0415 - not for help
+
+            return ThumbnailCommand(cmd_name, FILTERS[cmd_name].summary)
         return commands.FilterCommand(cmd_name, FILTERS[cmd_name].summary)
 
     def resolve_command(
