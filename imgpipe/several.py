@@ -7,12 +7,14 @@ import inspect
 import io
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
 from imgpipe.adapting import stages_to
+from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.cleanup import CleanupStack, uninterrupted
@@ -87,20 +89,37 @@ def run_all(
     """
     work = _work(src, outputs, options)
     holding = Holding()
-    with _opened(work, holding) as (source, goals):
-        reports = run_to_all(source, goals, work.options, work.control)
+    reports: dict[int, Report] = {}
+    began, cpu, peak = time.monotonic(), 0.0, 0
+    with _opened(work, holding) as steps:
+        for step in steps:
+            made = run_to_all(step.source, step.goals, work.options, work.control)
+            reports |= zip(step.numbers, made, strict=False)
+            cpu += made[0].cpu_seconds
+            peak = max(peak, *(report.peak_memory for report in made))
         with uninterrupted():
-            sizes = holding.publish()
-    return [replace(report, size=size) for report, size in zip(reports, sizes, strict=True)]
+            sizes = dict(zip(_numbers(steps), holding.publish(), strict=True))
+    taken = {"seconds": time.monotonic() - began, "cpu_seconds": cpu, "peak_memory": peak}
+    source = name_of(src, "src")
+    return [
+        replace(reports[number], source=source, size=sizes[number], **taken)
+        for number in range(len(outputs))
+    ]
+
+
+def _numbers(steps: list[Step]) -> list[int]:
+    """Return the numbers of the outputs in the order in which they were opened."""
+    return [number for step in steps for number in step.numbers]
 
 
 def plan_all(
     src: SourceLike, outputs: Mapping[TargetLike, FilterLike], **options: Any
 ) -> tuple[Plan, ...]:
-    """Return the plan of each output of `run_all`; the first one has the memory of all."""
+    """Return the plans of `run_all`: of each output, after those of thumbnails in memory."""
     work = _work(src, outputs, options)
-    with _opened(work, Holding()) as (source, goals):
-        return plan_to_all(source, goals, work.options)
+    with _opened(work, Holding()) as steps:
+        made = [plan_to_all(step.source, step.goals, work.options) for step in steps]
+    return sum(made, ())
 
 
 class _Work(NamedTuple):
@@ -176,21 +195,28 @@ def _writings(targets: list[TargetLike], given: Writing) -> list[Writing]:
 
 
 @contextlib.contextmanager
-def _opened(work: _Work, holding: Holding) -> Iterator[tuple[Source, tuple[Goal, ...]]]:
+def _opened(work: _Work, holding: Holding) -> Iterator[list[Step]]:
     """Open the input and all outputs; leave nothing of those that were not published."""
     origin, reading = origin_of(work.src), work.reading
     frames = contents_of(origin).frames if reading.page is None else 1
     if frames > 1:
         _log.warning(_FIRST_ONLY, origin.name, frames)
-    chains = list(work.chains.values())
-    source, chains = shrunk(open_source(origin, reading), origin, chains, reading)
+    targets, given = list(work.chains), list(work.chains.values())
+    source, chains = shrunk(open_source(origin, reading), origin, given, reading)
     told: set[str] = set()
-    goals = []
-    with CleanupStack() as held, work.options.scratch_beside(next(iter(work.chains))):
+    with CleanupStack() as held, work.options.scratch_beside(targets[0]):
         held.callback(holding.abort)
-        for dst, chain, writing in zip(work.chains, chains, work.writings, strict=True):
-            stages, after = stages_to(chain, dst, reading, writing, told, source)
+
+        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal:
+            dst, writing = targets[number], work.writings[number]
+            how = replace(reading, autorotate=reading.autorotate and turn)
+            stages, after = stages_to(chain, dst, how, writing, told, image)
             sink = open_sink(dst, after, writing.options, format=writing.format, hold=holding)
             held.callback(sink.abort)
-            goals.append(Goal(stages, sink, name_of(dst)))
-        yield source, tuple(goals)
+            return Goal(stages, sink, name_of(dst))
+
+        steps = cascaded(source, given, chains, reading, work.options, opened)
+        if steps is None:
+            goals = (opened(n, chain, source, turn=True) for n, chain in enumerate(chains))
+            steps = [Step(source, tuple(goals), tuple(range(len(chains))))]
+        yield steps

@@ -17,10 +17,11 @@ from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["shrunk"]
+__all__ = ["TIMES", "first_thumbnail", "shrunk"]
 
 _log = logging.getLogger("imgpipe")
-_TIMES = 2  # the size of the thumbnail, at least
+TIMES = 2
+"""Times the size of a thumbnail that a smaller image has at least."""
 _NONE = Metadata()
 
 
@@ -32,15 +33,15 @@ def shrunk(
     Each chain has to begin with a thumbnail that may be made from a smaller image. It has at least
     twice as many rows and columns as the largest thumbnail.
     """
-    firsts = [next(iter(chain), None) for chain in chains]
-    if not all(first is not None and _may_shrink(first) for first in firsts):
+    firsts = [first for chain in chains if (first := first_thumbnail(chain)) is not None]
+    if len(firsts) < len(chains):
         return source, tuple(chains)
     if reading.salvage or reading.level:
         return source, tuple(chains)
     shown = seen(source.info) if reading.autorotate else source.info
     full = shown.height, shown.width
     turned = turns(source.info.metadata.orientation if reading.autorotate else 1)
-    least = _least([first for first in firsts if first is not None], full)
+    least = _least(firsts, full)
     small = _smaller(source, origin, least[::-1] if turned[2] else least, reading)
     if small is None:
         return source, tuple(chains)
@@ -61,7 +62,7 @@ def _least(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
         thumbnail_size(full, one.keywords["size"], enlarge=one.keywords["enlarge"])
         for one in firsts
     ]
-    return _TIMES * max(rows for rows, _ in made), _TIMES * max(columns for _, columns in made)
+    return TIMES * max(rows for rows, _ in made), TIMES * max(columns for _, columns in made)
 
 
 def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
@@ -72,8 +73,12 @@ def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
     return full, share, (reduced * share - full) * reversed_
 
 
-def _may_shrink(one: Filter) -> bool:
-    return one.definition is thumbnail.definition and not one.keywords["exact"]
+def first_thumbnail(chain: Chain) -> Filter | None:
+    """Return the thumbnail that a chain begins with, if it may be made from a smaller image."""
+    first = next(iter(chain), None)
+    if first is None or first.definition is not thumbnail.definition or first.keywords["exact"]:
+        return None
+    return first
 
 
 def _smaller(
