@@ -97,9 +97,7 @@ def cascaded(
         if parent is not None:
             before = parent.info
             full = after.height, after.width
-            again = after_reduction(
-                key[0], full, (before.height, 1, 0), (before.width, 1, 0)
-            )
+            again = after_reduction(key[0], full, (before.height, 1, 0), (before.width, 1, 0))
             stages = resolve([again], reading.declared(before), autorotate=False)
             after = stages[-1].after
         pixels = np.empty(after.shape, after.dtype)

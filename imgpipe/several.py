@@ -99,10 +99,17 @@ def run_all(
             peak = max(peak, *(report.peak_memory for report in made))
         with uninterrupted():
             sizes = dict(zip(_numbers(steps), holding.publish(), strict=True))
-    taken = {"seconds": time.monotonic() - began, "cpu_seconds": cpu, "peak_memory": peak}
+    seconds = time.monotonic() - began
     source = name_of(src, "src")
     return [
-        replace(reports[number], source=source, size=sizes[number], **taken)
+        replace(
+            reports[number],
+            source=source,
+            size=sizes[number],
+            seconds=seconds,
+            cpu_seconds=cpu,
+            peak_memory=peak,
+        )
         for number in range(len(outputs))
     ]
 

@@ -201,7 +201,7 @@ class TestHelp:
             *("astype", "autocontrast", "blend", "crop", "equalize", "flatten", "flip", "gamma"),
             *("grayscale", "to_rgb"),
             *("invert", "levels", "linear", "lut", "mix_channels", "otsu", "posterize", "resize"),
-            *("rotate", "sepia", "solarize", "threshold", "tint"),
+            *("rotate", "sepia", "solarize", "threshold", "thumbnail", "tint"),
         }
         for name in FILTERS:
             shown = CliRunner().invoke(program, [name, "--help"]).output

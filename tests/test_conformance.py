@@ -49,6 +49,7 @@ def required(name: str, shape: tuple[int, int, int], dtype: str) -> dict[str, An
         "lut": {"table": np.arange(levels)[::-1]},
         "mix_channels": {"matrix": "0 1 0; 0.5 -0.3 0.9"},
         "resize": {"size": "70%"},
+        "thumbnail": {"size": f"{max(1, shape[1] * 2 // 3)}"},
         "tint": {"colour": "#f80"},
     }.get(name, {})
 

@@ -183,3 +183,26 @@ def test_a_damaged_png_is_not_stripped(tmp_path: Path) -> None:
     assert execute(["convert", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) in (0, 1)
     assert execute(["convert", str(tmp_path / "a.png"), "-o", str(tmp_path / "c.png"), "--strip"])
     assert not (tmp_path / "c.png").exists()
+
+
+def test_an_output_that_is_not_smaller_is_not_kept(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large, same, small = (photo.with_name(name) for name in ("a.npy", "a.jpg", "a.webp"))
+    for out in (large, same):
+        report = imgpipe.convert(photo, out, if_smaller=True, workers=1)
+        assert report.skipped == "not_smaller"
+        assert "not written, because its" in str(report)
+    report = imgpipe.convert(photo, small, if_smaller=True, save={"quality": 1}, workers=1)
+    assert report.skipped == ""
+    assert report.size == small.stat().st_size < photo.stat().st_size
+    assert execute(["convert", str(photo), "-o", str(large), "--if-smaller"]) == 0
+    assert "not written" in capsys.readouterr().err
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["a.webp", "photo.jpg"]
+
+
+def test_what_is_not_smaller_leaves_the_old_output(photo: Path) -> None:
+    out = photo.with_name("a.npy")
+    out.write_bytes(b"old")
+    imgpipe.convert(photo, out, if_smaller=True, workers=1)
+    assert out.read_bytes() == b"old"

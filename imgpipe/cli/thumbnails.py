@@ -64,16 +64,23 @@ class _SavingAll(Saving):
         self._names = names
 
     @property
-    def _formats(self) -> list[Format]:  # type: ignore[override]
+    def _formats(self) -> list[Format]:
         from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
 
         return [choosing.format_called(name) for name in self._names]
+
+    def explain(self, option_name: str) -> None:
+        """Say that no format has such an option, if other formats have it."""
+        key = option_name.lstrip("-").replace("-", "_")
+        if Saving(None).has(key):
+            names = ", ".join(one.name for one in self._formats)
+            raise UsageError(f"none of {names} has an option {key!r}")
 
     def _parsed(self, key: str, text: str) -> Any:
         for one in self._formats:
             if any(each.name == key for each in one.options):
                 return one.option(key, one.name).parse(text, one.name)
-        return super()._parsed(key, text)
+        return text  # the run will refuse it
 
 
 class ThumbnailCommand(FilterCommand):
@@ -84,18 +91,18 @@ class ThumbnailCommand(FilterCommand):
         for option in self.params:
             if option.name == "format":
                 option.type = _Formats(FORMATS)
-                option.help = (  # type: ignore[attr-defined]
+                option.help = (
                     "Formats of the outputs, such as avif,webp,jpg. [default: that of the suffix, "
                     "or of the input if the output is a folder]"
                 )
             if option.name == "output":
-                option.help = (  # type: ignore[attr-defined]
+                option.help = (
                     "Output file, or a folder, which is made. In a folder the names are "
                     "STEM.EXT, and STEM-SIZE.EXT for several sizes."
                 )
 
     @property
-    def own_options(self) -> list[FilterOption]:  # type: ignore[override]
+    def own_options(self) -> list[FilterOption]:
         """The options of the filter, of which the size may be several."""
         made = super().own_options
         for option in made:
@@ -127,7 +134,7 @@ class ThumbnailCommand(FilterCommand):
             return
         self.begin(ctx)
         values = {o.parameter: ctx.params.pop(str(o.name)) for o in self.own_options}
-        chains = {size: self.factory(**values | {"size": size}) for size in sizes}
+        chains: dict[str, Chain] = {size: self.factory(**values | {"size": size}) for size in sizes}
         save = self.saving.given(ctx) if self.saving is not None else {}
         _make_all(chains, formats, save=save or None, **ctx.params)
 
@@ -135,8 +142,8 @@ class ThumbnailCommand(FilterCommand):
         """Write examples."""
         write_examples(
             formatter,
-            "imgpipe thumbnail photo.jpg -o small.jpg --size 800",
             "imgpipe thumbnail photo.jpg -o web/ --size 400,800,1600 --format avif,webp,jpg",
+            "imgpipe thumbnail photo.png -o out.png --size 800",
         )
 
 
@@ -148,13 +155,15 @@ def _targets(input_: str, output: str, sizes: list[str], formats: list[str]) -> 
     """Return the size of each output by its path."""
     from imgpipe.formats.choosing import format_called, format_for  # noqa: PLC0415
 
-    if output == _STANDARD or input_ == _STANDARD:
+    if _STANDARD in (output, input_):
         raise UsageError("several outputs need files: give a file as INPUT, and a folder as -o")
     stem, suffix = os.path.splitext(os.path.basename(input_))
     suffixes = [format_called(name).suffixes[0] for name in formats if name]
     if not suffixes:
         if format_for(input_).read_only:
-            raise UsageError(f"{input_}: its format cannot be written; give another one by --format")
+            raise UsageError(
+                f"{input_}: its format cannot be written; give another one by --format"
+            )
         suffixes = [suffix]
     elif not _is_folder(output) and os.path.splitext(output)[1]:
         raise UsageError(f"{output}: is not the name of a folder; for several outputs give -o DIR/")

@@ -48,6 +48,7 @@ __all__ = [
     "sobel",
     "solarize",
     "threshold",
+    "thumbnail",
     "tint",
     "to_rgb",
     "tophat",
@@ -926,6 +927,33 @@ class _Threshold(FilterFactory):
         """
 
 threshold: _Threshold
+
+
+class _Thumbnail(FilterFactory):
+    def __call__(
+        self,
+        size: Any,
+        enlarge: bool = False,
+        exact: bool = False,
+        keep_metadata: bool = False,
+        *,
+        border: Border = 'edge',
+    ) -> Filter:
+        """Make a small image that fits into a size.
+
+        Parameters
+        ----------
+        size : Any
+            Longest side in pixels, such as 800, or 800x600 to fit into.
+        enlarge : bool
+            Enlarge an image that is smaller than that.
+        exact : bool
+            Do not shrink while decoding.
+        keep_metadata : bool
+            Keep all metadata, not only the ICC profile.
+        """
+
+thumbnail: _Thumbnail
 
 
 class _Tint(FilterFactory):

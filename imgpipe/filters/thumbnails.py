@@ -10,15 +10,14 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.definition import Place
 from imgpipe.chains.element import Element
 from imgpipe.errors import ParameterError
-from imgpipe.filters.resizing import new_size
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
-from imgpipe.kernels.resampling import Axis, nearest, resampled
+from imgpipe.kernels.resampling import Axis, Method, nearest, resampled
 from imgpipe.parameters import Example, Through, is_whole
 
 __all__ = ["after_reduction", "thumbnail", "thumbnail_size"]
 
-_METHOD = "bicubic"
+_METHOD: Method = "bicubic"
 _BOX = re.compile(r"[1-9][0-9]{0,9}x[1-9][0-9]{0,9}")
 
 Size = tuple[int, int]
@@ -26,9 +25,21 @@ _Axes = tuple[Axis, Axis]
 
 
 def thumbnail_size(before: Size, size: str, *, enlarge: bool) -> Size:
-    """Return the rows and columns of the thumbnail of an image of those `before`."""
-    after = new_size(before, size if "x" in size else f"{size}x{size}")
-    return after if enlarge or after[0] <= before[0] and after[1] <= before[1] else before
+    """Return the rows and columns of the thumbnail of an image of those `before`.
+
+    They are rounded to whole pixels, halves up, and are at least 1.
+    """
+    columns, _, rows = size.partition("x")
+    height, width = before
+    down, along = (int(rows or columns), height), (int(columns), width)
+    after, full = down if down[0] * width < along[0] * height else along  # the smaller factor
+    if after >= full and not enlarge:
+        return before
+    return _rounded(height * after, full), _rounded(width * after, full)
+
+
+def _rounded(over: int, under: int) -> int:
+    return max(1, (2 * over + under) // (2 * under))
 
 
 def _written(size: Any) -> str:
@@ -77,9 +88,7 @@ def _region(box: Box, before: Size, /, *, size: str, enlarge: bool) -> Box:
     return _needed(box, _axes(before, thumbnail_size(before, size, enlarge=enlarge)))
 
 
-def _metadata(
-    metadata: Metadata, before: Size, after: Size, /, *, keep_metadata: bool
-) -> Metadata:
+def _metadata(metadata: Metadata, before: Size, after: Size, /, *, keep_metadata: bool) -> Metadata:
     if not keep_metadata:
         return metadata.stripped()
     return metadata if after == before else metadata.resized(before, after, exact=False)
@@ -132,6 +141,11 @@ def thumbnail(
     ndarray
         The same dtype; integers are rounded and saturated. With alpha, colours are weighted by
         alpha.
+
+    References
+    ----------
+    .. [1] R. G. Keys, Cubic convolution interpolation for digital image processing, IEEE
+       Transactions on Acoustics, Speech, and Signal Processing 29(6), 1981.
     """
     before = place.height, place.width
     after = thumbnail_size(before, size, enlarge=enlarge)

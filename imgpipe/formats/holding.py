@@ -59,7 +59,8 @@ class Holding:
         sizes: list[int] = []
         try:
             for target in self._held:
-                sizes.append(target.commit())
+                size = target.commit()
+                sizes.append(size)
         except BaseException:
             for target in self._held[: len(sizes)]:
                 with contextlib.suppress(OSError, AttributeError):

@@ -1,7 +1,7 @@
 """JPEG files decoded at a half, a quarter or an eighth of their size.
 
-The decoder leaves out the finer coefficients of each block. So a pixel is close to the mean of 2 x 2,
-4 x 4 or 8 x 8 pixels of the image, and takes a fraction of the work.
+The decoder leaves out the finer coefficients of each block. So a pixel is close to the mean of
+2 x 2, 4 x 4 or 8 x 8 pixels of the image, and takes a fraction of the work.
 """
 
 from __future__ import annotations
