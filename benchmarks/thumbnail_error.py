@@ -26,8 +26,8 @@ def photographs() -> Iterator[tuple[str, bytes]]:
             yield path, file.read()
     if sys.argv[1:]:
         return
-    from PIL import Image  # noqa: PLC0415 - only for these
-    from skimage import data  # noqa: PLC0415
+    from PIL import Image
+    from skimage import data
 
     for name in ("astronaut", "coffee", "chelsea", "rocket"):
         out = io.BytesIO()

@@ -137,7 +137,10 @@ class TestCommand:
         [
             (["--size", "40,5%"], "is not the size of a thumbnail"),
             (["--size", "40", "--format", "jpg,none"], "there is no format 'none'"),
-            (["--size", "40,80", "--format", "jpg,png", "--tile", "64"], "none of JPEG, PNG has an option 'tile'"),
+            (
+                ["--size", "40,80", "--format", "jpg,png", "--tile", "64"],
+                "none of JPEG, PNG has an option 'tile'",
+            ),
         ],
     )
     def test_says_what_is_wrong(

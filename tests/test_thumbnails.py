@@ -88,7 +88,13 @@ def test_the_exact_one_is_that_of_resize(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "decoded"),
-    [(400, (601, 801)), (200, (301, 401)), (201, (601, 801)), (50, (151, 201)), (401, (1201, 1601))],
+    [
+        (400, (601, 801)),
+        (200, (301, 401)),
+        (201, (601, 801)),
+        (50, (151, 201)),
+        (401, (1201, 1601)),
+    ],
 )
 def test_decodes_at_least_twice_the_size(
     tmp_path: Path, size: int, decoded: tuple[int, int]

@@ -369,7 +369,7 @@ def option_words(parameter: Parameter, value: str) -> list[str]:
     """Return the words of a command that give `parameter` a value."""
     name = _dashed(parameter)
     if parameter.kind is bool:
-        return [f"--{name}" if value == "true" else f"--no-{name}"]
+        return [f"--{name}" if value.lower() == "true" else f"--no-{name}"]
     return [f"--{name}", value]
 
 

@@ -129,14 +129,22 @@ class ThumbnailCommand(FilterCommand):
         formats = (ctx.params["format"] or "").split(",")
         many = len(sizes) > 1 or len(formats) > 1
         if not many and not _is_folder(output):
-            ctx.params["size"] = sizes[0]
             super().invoke(ctx)
             return
         self.begin(ctx)
-        values = {o.parameter: ctx.params.pop(str(o.name)) for o in self.own_options}
-        chains: dict[str, Chain] = {size: self.factory(**values | {"size": size}) for size in sizes}
+        chains = self._chains(ctx)
         save = self.saving.given(ctx) if self.saving is not None else {}
         _make_all(chains, formats, save=save or None, **ctx.params)
+
+    def chain(self, ctx: click.Context) -> Chain:
+        """Return the filter for the only size."""
+        (chain,) = self._chains(ctx).values()
+        return chain
+
+    def _chains(self, ctx: click.Context) -> dict[str, Chain]:
+        """Return the filter for each size."""
+        values = {o.parameter: ctx.params.pop(str(o.name)) for o in self.own_options}
+        return {size: self.factory(**values | {"size": size}) for size in values["size"]}
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
