@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from imgpipe import arguments
 from imgpipe.adapting import stages_to
@@ -92,8 +92,9 @@ def run_all(
     reports: dict[int, Report] = {}
     began, cpu, peak = time.monotonic(), 0.0, 0
     with _opened(work, holding) as steps:
+        limited = _beside(steps, work.options)
         for step in steps:
-            made = run_to_all(step.source, step.goals, work.options, work.control)
+            made = run_to_all(step.source, step.goals, limited, work.control)
             reports |= zip(step.numbers, made, strict=False)
             cpu += made[0].cpu_seconds
             peak = max(peak, *(report.peak_memory for report in made))
@@ -114,6 +115,14 @@ def run_all(
     ]
 
 
+def _beside(steps: list[Step], options: Options) -> Options:
+    """Return the options with the memory that is left beside the thumbnails in memory."""
+    if options.max_memory is None:
+        return options
+    taken = sum(goal.sink.info.nbytes for one in steps if not one.numbers for goal in one.goals)
+    return replace(options, max_memory=cast(int, options.max_memory) - taken)
+
+
 def _numbers(steps: list[Step]) -> list[int]:
     """Return the numbers of the outputs in the order in which they were opened."""
     return [number for step in steps for number in step.numbers]
@@ -125,7 +134,8 @@ def plan_all(
     """Return the plans of `run_all`: of each output, after those of thumbnails in memory."""
     work = _work(src, outputs, options)
     with _opened(work, Holding()) as steps:
-        made = [plan_to_all(step.source, step.goals, work.options) for step in steps]
+        limited = _beside(steps, work.options)
+        made = [plan_to_all(step.source, step.goals, limited) for step in steps]
     return sum(made, ())
 
 

@@ -109,6 +109,15 @@ def test_the_memory_is_planned_for_all_outputs(photo: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
+def test_thumbnails_in_memory_count_in_the_limit(photo: Path, tmp_path: Path) -> None:
+    outputs = {tmp_path / f"{size}.png": thumbnail(size) for size in (240, 120)}
+    root, *_ = plan_all(photo, outputs, workers=1, max_memory="400M")
+    (alone,) = plan_all(photo, {tmp_path / "a.png": thumbnail(240)}, workers=1, max_memory="400M")
+    held = sum(rows * columns * 3 for rows, columns in ((240, 161), (120, 80)))
+    assert alone.budget - root.budget == pytest.approx(held, abs=1 << 20)
+    assert alone.budget > root.budget
+
+
 class TestCommand:
     def test_names_outputs_by_stem_and_size(self, photo: Path, tmp_path: Path) -> None:
         out = tmp_path / "web"
