@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
     from imgpipe.timeline import Timeline
 
-__all__ = ["ChainCommand", "ConvertCommand", "FilterCommand", "RunCommand", "all_declared"]
+__all__ = [
+    "ChainCommand",
+    "FilterCommand",
+    "ImageCommand",
+    "RunCommand",
+    "all_declared",
+    "timeline_at",
+]
 
 _OF_BARE = frozenset({"halo", "dtype"})  # options that declare something of bare functions
 _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
@@ -117,48 +124,6 @@ class ImageCommand(click.Command):
     def chain(self, ctx: click.Context) -> Chain | None:
         """Take the chain out of the parameters, and return it; None if there is none."""
         raise NotImplementedError
-
-
-class ConvertCommand(ImageCommand):
-    """The command that runs no filter."""
-
-    def __init__(self, name: str, summary: str) -> None:
-        super().__init__(
-            name,
-            context_settings=SETTINGS,
-            params=[*image_options(), _if_smaller()],
-            short_help=summary,
-            help="Write INPUT in another format, without a filter. If the format stays the same "
-            "and no option asks for other pixels or another encoding, the coded pixels are copied, "
-            "so that nothing is lost; with --strip, without the metadata. With --strip, TIFF and "
-            "Zarr are decoded and encoded again: without loss, but without levels of a pyramid.",
-        )
-
-    @property
-    def is_open(self) -> bool:
-        """Whether help is quick: it needs no filter."""
-        return True
-
-    def chain(self, ctx: click.Context) -> None:
-        """Return nothing."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples."""
-        write_examples(
-            formatter,
-            "imgpipe convert scan.tif -o scan.png",
-            "imgpipe convert photo.png -o photo.jpg --quality 85",
-            "imgpipe convert photo.jpg -o clean.jpg --strip",
-            "imgpipe convert photo.jpg -o photo.webp --quality 80 --if-smaller",
-        )
-
-
-def _if_smaller() -> click.Option:
-    return click.Option(
-        ["--if-smaller"],
-        is_flag=True,
-        help="Write the output only if it has fewer bytes than the input; else say so.",
-    )
 
 
 class FilterCommand(ImageCommand):
@@ -399,7 +364,7 @@ def _make_image(
         if dry_run:
             click.echo(printable(str(plan(**options))))
             return
-        with Bar(hidden=quiet or verbose) as bar, _timeline(timeline, input_, output) as drawing:
+        with Bar(hidden=quiet or verbose) as bar, timeline_at(timeline, input_, output) as drawing:
             report = make(on_event=[bar, *drawing], control=control, **options)
         if not report.skipped:
             signals.outcome(f"{report.destination} was complete already")
@@ -412,7 +377,7 @@ def _make_image(
 
 
 @contextlib.contextmanager
-def _timeline(path: str | None, *ends: str) -> Iterator[list[Timeline]]:
+def timeline_at(path: str | None, *ends: str) -> Iterator[list[Timeline]]:
     """Give the timeline that is wanted, which may not take the place of the image."""
     if path is None:
         yield []

@@ -37,10 +37,10 @@ class Program(click.Group):
         if cmd_name == "run":
             return commands.RunCommand(cmd_name, _COMMANDS[cmd_name])
         if cmd_name in _COMMANDS:
-            from imgpipe.cli import formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
+            from imgpipe.cli import conversion, formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
 
             made: dict[str, Callable[[str, str], click.Command]] = {
-                "convert": commands.ConvertCommand,
+                "convert": conversion.ConvertCommand,
                 "info": infopage.InfoCommand,
                 "check": inquiries.CheckCommand,
                 "filters": inquiries.FiltersCommand,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpipe.cli import signals
-from imgpipe.cli.commands import FilterCommand
+from imgpipe.cli.commands import FilterCommand, timeline_at
 from imgpipe.cli.early import collect_garbage, fork_early
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import FilterOption, MemberName
@@ -214,6 +214,7 @@ def _make_all(
     dry_run: bool,
     quiet: bool,
     verbose: bool,
+    timeline: str | None,
     **options: Any,
 ) -> None:
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
@@ -237,8 +238,10 @@ def _make_all(
             for plan in plan_all(input_, outputs, **options):
                 click.echo(printable(str(plan)))
             return
-        with Bar(hidden=quiet or verbose) as bar:
-            reports = run_all(input_, outputs, on_event=bar, control=control, **options)
+        drawn = timeline_at(timeline, input_, *outputs)
+        with Bar(hidden=quiet or verbose) as bar, drawn as drawing:
+            observers = [bar, *drawing]
+            reports = run_all(input_, outputs, on_event=observers, control=control, **options)
         signals.outcome(f"all outputs in {output} were complete already")
     if not quiet:
         for report in reports:
