@@ -9,7 +9,6 @@ from dataclasses import replace
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.orientation import turns
 from imgpipe.chains.stages import seen
-from imgpipe.filters.thumbnails import after_reduction, thumbnail, thumbnail_size
 from imgpipe.formats.base import Reducible, Source
 from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import contents_of, open_source
@@ -38,6 +37,8 @@ def shrunk(
         return source, tuple(chains)
     if reading.salvage or reading.level:
         return source, tuple(chains)
+    from imgpipe.filters.thumbnails import after_reduction  # noqa: PLC0415 - rarely needed
+
     shown = seen(source.info) if reading.autorotate else source.info
     full = shown.height, shown.width
     turned = turns(source.info.metadata.orientation if reading.autorotate else 1)
@@ -58,6 +59,8 @@ def shrunk(
 
 def _least(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
     """Return the rows and columns that a smaller image must have for all thumbnails."""
+    from imgpipe.filters.thumbnails import thumbnail_size  # noqa: PLC0415 - rarely needed
+
     made = [
         thumbnail_size(full, one.keywords["size"], enlarge=one.keywords["enlarge"])
         for one in firsts
@@ -76,7 +79,11 @@ def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
 def first_thumbnail(chain: Chain) -> Filter | None:
     """Return the thumbnail that a chain begins with, if it may be made from a smaller image."""
     first = next(iter(chain), None)
-    if first is None or first.definition is not thumbnail.definition or first.keywords["exact"]:
+    if first is None or first.name != "thumbnail":
+        return None
+    from imgpipe.filters.thumbnails import thumbnail  # noqa: PLC0415 - rarely needed
+
+    if first.definition is not thumbnail.definition or first.keywords["exact"]:
         return None
     return first
 
