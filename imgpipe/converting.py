@@ -180,9 +180,7 @@ def _if_smaller(origin: Origin, dst: TargetLike, given: dict[str, Any], limit: i
             holding.abort()
 
 
-def _copied(
-    copy: _Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None
-) -> Report:
+def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None) -> Report:
     began, cpu = time.monotonic(), time.process_time()
     info = copy.source.info
     control = given.get("control") or Control()
