@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -43,8 +42,6 @@ __all__ = ["plan_run", "run", "run_as"]
 Region = Box | tuple[int, int, int, int]
 Colour = str | int | tuple[int, int, int] | None
 Range = str | tuple[float, float] | None
-
-_log = logging.getLogger("imgpipe")
 
 
 def run(
