@@ -16,6 +16,7 @@
     │   ├── ShapeError          … or returned an image of another size than was declared
     │   └── FilterTimeout       … or did not return in time
     ├── WorkerError         workers died, again and again
+    ├── BatchError          files of a batch failed
     ├── MemoryPlanError     the job does not fit the memory it was given
     └── Cancelled           somebody stopped the run
 
@@ -25,6 +26,7 @@ A message names the event, the file and the remedy.
 from __future__ import annotations
 
 __all__ = [
+    "BatchError",
     "Cancelled",
     "ChainError",
     "CorruptError",
@@ -120,6 +122,10 @@ class FilterTimeout(FilterError):  # noqa: N818 - the word for it
 
 class WorkerError(ImgpipeError):
     """The same piece of work took down several workers, or no worker starts."""
+
+
+class BatchError(ImgpipeError):
+    """Some files of a batch failed, or it was stopped before its end."""
 
 
 class MemoryPlanError(ImgpipeError):

@@ -20,7 +20,7 @@ from imgpipe.events import (
     Written,
 )
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "tqdm_class"]
 
 _DELAY = 0.2  # seconds; a run that is over by then needs no bar
 
@@ -99,7 +99,7 @@ class Bar:
         self._earlier, self._total, self._written = 0, event.pixels, {}
         self._declared = event.earlier
         all_passes = event.pixels + event.earlier if event.earlier else event.pixels * event.passes
-        self._bar = _tqdm()(
+        self._bar = tqdm_class()(
             total=all_passes / 1e6,
             desc=os.path.basename(event.destination),
             file=self._file,
@@ -113,7 +113,7 @@ class Bar:
 
     def _count(self, event: Compared) -> None:
         if self._bar is None:
-            self._bar = _tqdm()(
+            self._bar = tqdm_class()(
                 total=event.total,
                 desc=event.name,
                 file=self._file,
@@ -129,7 +129,7 @@ class Bar:
         self._bar.update(pixels / 1e6 - self._bar.n)
 
 
-def _tqdm() -> Any:
+def tqdm_class() -> Any:
     """Return a tqdm that starts no thread and asks the system for no semaphore."""
     # Imported only where a bar is shown.
     tqdm: Any = importlib.import_module(f"tqdm.{'notebook' if _in_notebook() else 'std'}").tqdm

@@ -59,6 +59,7 @@ class Page:
 
     def open(self, path: Path, width: int = 1400, height: int = 600) -> None:
         """Open a file in a window of some size, and wait until it is drawn."""
+        self._events.clear()  # of the page before
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Page.navigate", url=path.as_uri())

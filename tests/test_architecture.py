@@ -59,6 +59,7 @@ WAYS_IN = {
     "iteration",
     "measuring",
     "paging",
+    "reportpages",
     "running",
     "several",
     "shrinking",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, NamedTuple, cast, get_args
 
 from imgpipe.batches.destination import Destination, Placed
 from imgpipe.batches.standing import Standing, Standings
 from imgpipe.batches.walk import Found
 from imgpipe.errors import UsageError
+from imgpipe.records import dataclass
 
 __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
 

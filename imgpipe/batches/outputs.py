@@ -6,13 +6,13 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from imgpipe.batches.destination import Placed
 from imgpipe.batches.naming import Template
 from imgpipe.batches.walk import Found, image_suffixes
 from imgpipe.errors import FormatError, UsageError
 from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, format_of
+from imgpipe.records import dataclass
 
 __all__ = ["Naming", "natural"]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from imgpipe.batches.patterns import Pattern, has_wildcards, split_pattern
 from imgpipe.batches.walk import Folder, Found, Rules, Walk, is_image_folder
 from imgpipe.errors import UsageError
+from imgpipe.records import dataclass
 
 __all__ = ["Gathered", "gather", "is_tree"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.journal import MadeBy, Record, Records
+from imgpipe.records import dataclass
 
 __all__ = ["STANDINGS", "Standing", "Standings"]
 

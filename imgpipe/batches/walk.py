@@ -11,10 +11,11 @@ import operator
 import os
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from imgpipe.batches.patterns import EVERYTHING, Pattern, States
+from imgpipe.records import dataclass
 from imgpipe.registry import FORMATS
 
 __all__ = [

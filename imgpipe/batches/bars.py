@@ -1,0 +1,135 @@
+"""Bars of a batch: files and megapixels, on a terminal or in a notebook."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from imgpipe.batches.happenings import (
+    BatchEnded,
+    BatchPlanned,
+    BatchRefused,
+    BatchScanning,
+    Ended,
+    Happening,
+)
+from imgpipe.batches.pace import Pace
+from imgpipe.batches.progresslines import amounts, counts, plan_line
+from imgpipe.batches.warningtally import WarningTally
+from imgpipe.batches.wording import failure_line, summary_line
+from imgpipe.progress import tqdm_class
+
+__all__ = ["Bars"]
+
+_SCANNING = 1.0  # seconds until the walk is shown
+_REDRAW = 0.1
+_FORMAT = "{percentage:3.0f}% |{bar}| {desc}"
+
+
+class Bars:
+    """An observer that draws two bars: files and megapixels.
+
+    Failures and new warnings appear above the bars. At the end the bars are wiped off, and the
+    summary is left.
+
+    Parameters
+    ----------
+    file : text file
+        The terminal.
+    clock : function
+        Returns seconds.
+    """
+
+    def __init__(self, file: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file, self._clock = file, clock
+        self._pace = Pace(clock)
+        self._tally = WarningTally()
+        self._tqdm: Any = None
+        self._bars: list[Any] = []
+        self._begun = clock()
+        self._drawn = -math.inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __call__(self, happening: Happening) -> None:
+        """Take note of `happening`."""
+        self._pace(happening)
+        match happening:
+            case BatchScanning() if self._clock() - self._begun >= _SCANNING:
+                self._scan(happening.files)
+            case BatchPlanned():
+                self.close()
+                self.say(plan_line(happening))
+                self._bars = [self._bar(_FORMAT, 0), self._bar(_FORMAT, 1)]
+            case Ended(result=result):
+                if result.status == "failed":
+                    self.say(failure_line(result))
+                for line in self._tally.note(result):
+                    self.say(line)
+            case BatchEnded():
+                self._finish(happening)
+            case BatchRefused():
+                self.close()
+        if len(self._bars) == 2 and self._clock() - self._drawn >= _REDRAW:
+            self._draw()
+
+    def close(self) -> None:
+        """Wipe the bars off the terminal. Safe to call twice."""
+        for bar in reversed(self._bars):
+            bar.close()
+        self._bars = []
+
+    def _bar(self, bar_format: str, position: int) -> Any:
+        self._tqdm = self._tqdm or tqdm_class()
+        return self._tqdm(
+            total=1, file=self._file, leave=False, dynamic_ncols=True, bar_format=bar_format,
+            mininterval=0, miniters=0, position=position,
+        )  # fmt: skip
+
+    def _scan(self, files: int) -> None:
+        if not self._bars:
+            self._bars = [self._bar("{desc}", 0)]
+        if self._clock() - self._drawn >= _REDRAW:
+            self._drawn = self._clock()
+            self._bars[0].set_description_str(f"scanning… {files:,}")
+
+    def _draw(self) -> None:
+        self._drawn = self._clock()
+        pace = self._pace
+        files, pixels = self._bars
+        files.n, files.total = pace.over, max(1, pace.files)
+        done = pace.megapixels_done
+        pixels.n, pixels.total = done, max(1e-6, done, pace.megapixels or 0.0)
+        if not pace.megapixels:  # nothing is known yet
+            pixels.n, pixels.total = 0, 1
+        texts = counts(pace), amounts(pace)
+        width = max(map(len, texts))  # of both, so that both bars are of one length
+        for bar, text in zip(self._bars, texts, strict=True):
+            bar.set_description_str(text.ljust(width), refresh=False)
+        files.refresh()
+        pixels.refresh()
+
+    def _finish(self, end: BatchEnded) -> None:
+        self.close()
+        for line in self._tally.rest():
+            self.say(line)
+        self.say(summary_line(end.report))
+        if end.resume:
+            self.say(f"to go on: {end.resume}")
+
+    def say(self, line: str) -> None:
+        """Write a line above the bars."""
+        self._tqdm = self._tqdm or tqdm_class()
+        self._tqdm.write(line, file=self._file)

@@ -1,0 +1,69 @@
+"""List of the sources that failed, as ``--files-from`` reads it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from types import TracebackType
+from typing import Self
+
+from imgpipe.batches.happenings import Ended, Happening
+from imgpipe.batches.sidefile import SideFile
+from imgpipe.batches.wording import one_line
+
+__all__ = ["FailedList"]
+
+_log = logging.getLogger(__name__)
+
+
+class FailedList:
+    """An observer that writes each source that failed, once.
+
+    The list appears when the context ends, however it ends; it is empty where nothing failed.
+
+    Parameters
+    ----------
+    path : path-like
+        The list.
+    null : bool, default False
+        End names with a zero byte instead of the end of a line.
+
+    Raises
+    ------
+    OutputError
+        If the list cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, null: bool = False) -> None:
+        self._file = SideFile(path)
+        self._end = b"\0" if null else b"\n"
+        self._listed: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.finish()
+
+    def __call__(self, happening: Happening) -> None:
+        """Take note of `happening`."""
+        match happening:
+            case Ended(result=result) if result.status == "failed":
+                if result.path in self._listed:
+                    return
+                self._listed.add(result.path)
+                name = os.fsencode(result.path)
+                if self._end == b"\n" and (b"\n" in name or name.endswith(b"\r")):
+                    shown = one_line(result.path)
+                    _log.warning(
+                        "%s: is not listed in %s, because its name has an end of line; use --null "
+                        "for lists",
+                        shown, self._file.name,
+                    )  # fmt: skip
+                    return
+                self._file.write(name + self._end)

@@ -1,0 +1,129 @@
+"""Progress in lines: where standard error is a file, a pipe or a plain terminal.
+
+There is a line at the start, one after ten seconds, then at intervals that grow to a minute, one
+for each failure, and the summary. After three quarters of an hour the intervals grow further, so
+that a log stays short however long the batch takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from imgpipe.batches.happenings import (
+    BatchEnded,
+    BatchPlanned,
+    BatchScanning,
+    Ended,
+    Happening,
+)
+from imgpipe.batches.pace import Pace
+from imgpipe.batches.warningtally import WarningTally
+from imgpipe.batches.wording import duration, failure_line, passed_over_line, summary_line
+
+__all__ = ["ProgressLines", "amounts", "counts", "plan_line"]
+
+_SCANNING = 1.0  # seconds until the walk is told
+_FIRST = 10.0
+_LONGEST = 60.0
+_GROWTH = 1.5
+_MANY = 45  # lines; from there on intervals grow beyond the longest
+_LATE_GROWTH = 1.3
+
+
+class ProgressLines:
+    """An observer that writes lines for people.
+
+    Parameters
+    ----------
+    file : text file
+        Where to write.
+    clock : function
+        Returns seconds.
+    quiet : bool, default False
+        Leave out the lines at intervals and at the start.
+    """
+
+    def __init__(
+        self, file: TextIO, clock: Callable[[], float] = time.monotonic, *, quiet: bool = False
+    ) -> None:
+        self._file, self._clock, self._quiet = file, clock, quiet
+        self._pace = Pace(clock)
+        self._tally = WarningTally()
+        self._interval, self._told = _FIRST, 0
+        self._due = clock() + _SCANNING
+
+    def __call__(self, happening: Happening) -> None:
+        """Take note of `happening`."""
+        self._pace(happening)
+        match happening:
+            case BatchScanning() if not self._quiet and self._clock() >= self._due:
+                self.say(f"scanning: {happening.files:,} files")
+                self._wait_longer()
+            case BatchPlanned():
+                self._interval, self._due = _FIRST, self._clock() + _FIRST
+                if not self._quiet:
+                    self.say(plan_line(happening))
+            case Ended(result=result):
+                if result.status == "failed":
+                    self.say(failure_line(result))
+                for line in self._tally.note(result):
+                    self.say(line)
+            case BatchEnded():
+                self._finish(happening)
+                return
+        if self._pace.files and not self._quiet and self._clock() >= self._due:
+            self.say(f"{counts(self._pace)}, {amounts(self._pace)}")
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        self._told += 1
+        if self._told > _MANY:
+            self._interval *= _LATE_GROWTH
+        else:
+            self._interval = min(_LONGEST, self._interval * _GROWTH)
+        self._due = self._clock() + self._interval
+
+    def _finish(self, end: BatchEnded) -> None:
+        for line in self._tally.rest():
+            self.say(line)
+        self.say(summary_line(end.report))
+        if end.resume:
+            self.say(f"to go on: {end.resume}")
+
+    def say(self, line: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there to hear it
+            print(line, file=self._file, flush=True)
+
+
+def plan_line(plan: BatchPlanned) -> str:
+    """Return what is to be made, what is left as it is, and what was passed over."""
+    size = "" if plan.pixels is None else f" ({sum(plan.pixels.values()) / 1e6:,.1f} MP)"
+    parts = [
+        f"{sum(plan.to_do.values()):,} to make{size}",
+        f"{plan.current:,} left as they are" if plan.current else "",
+        passed_over_line(plan.passed_over),
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def counts(pace: Pace) -> str:
+    """Return how many files are over, and how many of them have failed."""
+    failed = f", {pace.failed:,} failed" if pace.failed else ""
+    return f"{pace.over:,} of {pace.files:,} files{failed}"
+
+
+def amounts(pace: Pace) -> str:
+    """Return megapixels, speed and remaining time, as far as they are known."""
+    total = pace.megapixels
+    about = "about " if pace.sampled else ""
+    of = "" if total is None else f" of {about}{total:,.1f}"
+    parts = [f"{pace.megapixels_done:,.1f}{of} MP"]
+    if pace.rate:
+        parts.append(f"{pace.rate:,.1f} MP/s")
+    if (left := pace.remaining) is not None:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)

@@ -1,0 +1,157 @@
+"""Results: the end of every output of a batch, and the report of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Literal
+
+from imgpipe.batches.agenda import Reason
+from imgpipe.errors import BatchError, ImgpipeError
+from imgpipe.records import dataclass
+
+__all__ = ["BatchReport", "Result", "Stage", "StoppedBy"]
+
+Status = Literal["done", "failed", "skipped"]
+Stage = Literal["open", "read", "filter", "encode", "write", "plan"]
+StoppedBy = Literal["fail_fast", "max_failures", "no_space", "output_lost", "signal"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of one output.
+
+    Attributes
+    ----------
+    path : str
+        The source.
+    output : str
+        The output.
+    status : {"done", "failed", "skipped"}
+        How it ended.
+    reason : str
+        Why it was skipped: ``current``, ``exists``, ``source_older`` or ``not_smaller``.
+    stage : str
+        Where it failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.
+    error : ImgpipeError or None
+        The failure.
+    attempts : int
+        How often it was tried.
+    pixels : int
+        Pixels of the output.
+    bytes_in, bytes_out : int
+        Bytes of the source and of the output.
+    seconds : dict
+        Seconds in each step.
+    warnings : tuple of str
+        What was said about it.
+    """
+
+    path: str
+    output: str
+    status: Status
+    reason: Reason | None = None
+    stage: Stage | None = None
+    error: ImgpipeError | None = None
+    attempts: int = 1
+    pixels: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class BatchReport:
+    """Facts about a batch.
+
+    Attributes
+    ----------
+    done, failed, skipped : int
+        Number of outputs.
+    passed_over : Counter
+        Number of files and folders that were passed over, by reason.
+    reasons : Counter
+        Number of skipped outputs, by reason.
+    failures : list of Result
+        The outputs that failed.
+    pixels, bytes_in, bytes_out : int
+        Sums over all outputs that are done.
+    seconds : float
+        From the start to the end.
+    stopped_by : str or None
+        What stopped the batch before its end: ``fail_fast``, ``max_failures``, ``no_space``,
+        ``output_lost`` or ``signal``.
+    left : int
+        Outputs that were not tried, because the batch was stopped.
+    peak_memory : int
+        Highest sum of the proportional set sizes of all processes, in bytes, sampled.
+    """
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    failures: list[Result] = field(default_factory=list)
+    pixels: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    stopped_by: StoppedBy | None = None
+    left: int = 0
+    peak_memory: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """All outputs: done, failed, skipped and left."""
+        return self.done + self.failed + self.skipped + self.left
+
+    def add(self, result: Result) -> None:
+        """Take note of the end of an output."""
+        match result.status:
+            case "done":
+                self.done += 1
+                self.pixels += result.pixels
+                self.bytes_in += result.bytes_in
+                self.bytes_out += result.bytes_out
+            case "failed":
+                self.failed += 1
+                self.failures.append(result)
+            case "skipped":
+                self.skipped += 1
+                self.reasons[str(result.reason)] += 1
+
+    def raise_for_failures(self) -> None:
+        """Raise if an output failed, or if the batch was stopped.
+
+        Raises
+        ------
+        BatchError
+            It names the first failures.
+        """
+        if not self.failures and self.stopped_by is None:
+            return
+        first = [str(each.error) for each in self.failures[:_SHOWN]]
+        more = [f"and {self.failed - _SHOWN:,} more"] if self.failed > _SHOWN else []
+        stopped = f"; stopped ({self.stopped_by}), {self.left:,} left" if self.stopped_by else ""
+        head = f"{self.failed:,} of {self.outputs:,} outputs failed{stopped}"
+        raise BatchError("\n".join([head, *(f"  {line}" for line in [*first, *more])]))
+
+    def __str__(self) -> str:
+        return ", ".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        yield f"{self.done:,} done"
+        if self.skipped:
+            reasons = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in self.reasons.items())
+            yield f"{self.skipped:,} skipped ({reasons})"
+        if self.failed:
+            yield f"{self.failed:,} failed"
+        if self.left:
+            yield f"{self.left:,} left"
+        speed = self.pixels / 1e6 / max(self.seconds, 1e-9)
+        yield f"{self.pixels / 1e6:,.1f} MP in {self.seconds:.1f} s ({speed:,.1f} MP/s)"

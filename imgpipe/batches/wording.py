@@ -1,0 +1,80 @@
+"""Words for people: amounts, times and reasons, each in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imgpipe.batches.results import BatchReport, Result
+
+__all__ = ["duration", "failure_line", "legible", "one_line", "passed_over_line", "summary_line"]
+
+_REASONS = {
+    "not_image": ("not an image", "not images"),
+    "hidden": ("hidden", "hidden"),
+    "junk": ("junk of a system", "junk of systems"),
+    "link_outside": ("link outside", "links outside"),
+    "link_to_nothing": ("link to nothing", "links to nothing"),
+    "link_to_folder": ("link to a folder", "links to folders"),
+    "special_file": ("special file", "special files"),
+    "same_file": ("the same file again", "the same files again"),
+    "earlier_output": ("output of an earlier run", "outputs of earlier runs"),
+}
+_STOPPED = {
+    "fail_fast": "stopped at the first failure",
+    "max_failures": "stopped by too many failures",
+    "no_space": "stopped, because the disk is full",
+    "output_lost": "stopped, because a folder is gone",
+    "signal": "interrupted",
+}
+
+
+def one_line(text: str) -> str:
+    """Return `text` with control characters and bytes that are no text spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def legible(text: str) -> str:
+    """Return `text` as UTF-8 can hold it: U+FFFD where a byte of a file name is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return text.encode(errors="surrogateescape").decode(errors="replace")
+        except UnicodeEncodeError:  # half a character, which no file name gives
+            return text.encode(errors="replace").decode()
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Return a time as ``42 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def passed_over_line(passed_over: Mapping[str, int]) -> str:
+    """Return what was passed over: ``312 passed over: 290 not images, 20 hidden``."""
+    parts = [
+        f"{count:,} {_REASONS.get(reason, (reason.replace('_', ' '),) * 2)[count != 1]}"
+        for reason, count in sorted(passed_over.items(), key=lambda each: (-each[1], each[0]))
+        if count
+    ]
+    return f"{sum(passed_over.values()):,} passed over: {', '.join(parts)}" if parts else ""
+
+
+def failure_line(result: Result) -> str:
+    """Return a failure with its file, stage and reason."""
+    message = str(result.error) if result.error is not None else "failed"
+    named = message if result.path in message else f"{result.path}: {message}"
+    return one_line(f"failed ({result.stage or 'unknown stage'}): {named}")
+
+
+def summary_line(report: BatchReport) -> str:
+    """Return the end of a batch."""
+    stopped = [_STOPPED[report.stopped_by]] if report.stopped_by else []
+    return "; ".join([*stopped, str(report)])

@@ -1,0 +1,1 @@
+"""Reports of a batch in a file: a page for people, JSON or CSV for programs."""
