@@ -445,7 +445,10 @@ class TestCompletion:
         if source is not None:
             (folder / name).write_text(source)
         assert completed("run", f"{name}:") == [f"file,{name}:"]
-        assert completed("run", f"{name}:emboss", "--tim") == ["plain,--timeout"]
+        assert completed("run", f"{name}:emboss", "--tim") == [
+            "plain,--timeout",
+            "plain,--timeline",
+        ]
 
     def test_runs_no_file_for_a_name_that_is_not_of_it(self, folder: Path) -> None:
         (folder / "blur.py").write_text("open('was-run', 'w')")
