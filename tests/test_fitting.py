@@ -12,6 +12,7 @@ import pytest
 
 import imgpipe
 from imgpipe.errors import UsageError
+from imgpipe.exif import with_texts
 from imgpipe.filters import astype, blur, flatten, invert, to_rgb
 from imgpipe.formats.declaration import CMYK, GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
 from imgpipe.formats.ends import Writing
@@ -158,6 +159,12 @@ def test_metadata_that_a_format_cannot_hold_are_named() -> None:
     assert left_out(replace(RGB_IMAGE, metadata=screen, nodata=np.nan), held) == ""
     texts = Metadata(texts=(Text("Title", "a"), Text("Comment", "b")))
     assert left_out(replace(RGB_IMAGE, metadata=texts), held) == "the text 'Comment'"
+    taken = replace(texts, exif=with_texts(None, [Text("Title", "another")]))
+    assert left_out(replace(RGB_IMAGE, metadata=taken), held) == "the text 'Title' and 'Comment'"
+    said = replace(texts, exif=with_texts(None, [Text("Title", "a")]))
+    assert left_out(replace(RGB_IMAGE, metadata=said), held) == "the text 'Comment'"
+    both = Metadata(texts=(Text("Author", "a"), Text("Artist", "b")))  # have one tag
+    assert left_out(replace(RGB_IMAGE, metadata=both), held) == "the text 'Artist'"
 
 
 # --- through the ways in ----------------------------------------------------------------

@@ -33,6 +33,7 @@ __all__ = [
     "oriented",
     "removed",
     "swapped",
+    "texts_left_out",
     "with_density",
     "with_new_density",
     "with_size",
@@ -150,6 +151,20 @@ def with_texts(block: bytes | None, texts: Iterable[Text]) -> bytes | None:
     if missing:
         _add(made, main, missing, order)
     return bytes(made)
+
+
+def texts_left_out(block: bytes | None, texts: Iterable[Text]) -> list[Text]:
+    """Return the texts that EXIF has no tag for, or whose tag says something else."""
+    said: dict[int, bytes] = {}
+    if block is not None:
+        entries = directory_of(block)[1].entries
+        said = {tag: entry.field.data.strip(b"\0 ") for tag, entry in entries.items()}
+    left: list[Text] = []
+    for each in texts:
+        tag, wanted = TEXT_TAGS.get(each.keyword), each.text.encode().strip(b"\0 ")
+        if tag is None or said.setdefault(tag, wanted) != wanted:
+            left.append(each)
+    return left
 
 
 def with_size(block: bytes, height: int, width: int) -> bytes:

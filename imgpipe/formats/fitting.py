@@ -136,10 +136,10 @@ def left_out(info: ImageInfo, format: Format) -> str:
     known, held = info.metadata, format.metadata
     words = [word for kind, word in _BLOCKS.items() if kind not in held and getattr(known, kind)]
     if known.texts and "texts" not in held:
-        from imgpipe.exif import TEXT_TAGS  # noqa: PLC0415 - rarely needed
+        from imgpipe.exif import texts_left_out  # noqa: PLC0415 - rarely needed
 
-        tags = TEXT_TAGS if "exif" in held else {}
-        texts = tuple(repr(text.keyword) for text in known.texts if text.keyword not in tags)
+        left = texts_left_out(known.exif, known.texts) if "exif" in held else known.texts
+        texts = tuple(repr(text.keyword) for text in left)
         words += ["the text " + _listed(texts)] if texts else []
     chosen = known.pixels_per_metre is not None and known.pixels_per_metre not in _OF_SCREENS
     if chosen and "resolution" not in held:
