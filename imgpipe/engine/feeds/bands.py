@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.feeds.buffered import BufferedFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Inline, Input, Shared
 from imgpipe.engine.tiler import Tiler
@@ -20,15 +19,11 @@ from imgpipe.formats.base import Check, Placer, SequentialSource
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
-from imgpipe.machine import usable_processors
 
 __all__ = ["BandsFeed", "InlineBandsFeed", "band_bytes"]
 
-# With two processors it is their time that is short, and one more thread only takes of it.
-_WORTH_A_THREAD = 3
 
-
-class BandsFeed(ReadingFeed):
+class BandsFeed(BufferedFeed):
     """Rows of a sequential source.
 
     Parameters
@@ -58,11 +53,8 @@ class BandsFeed(ReadingFeed):
         shared: bool,
         keep: Placer | None = None,
     ) -> None:
-        super().__init__(parts, check)
-        self._keep = keep
-        self._source, self._count, self._size, self._shared = source, count, size, shared
-        self._buffers: Buffers | None = None
-        self._ahead = False
+        super().__init__(source, parts, check, shared=shared, keep=keep)
+        self._count, self._size = count, size
 
     @staticmethod
     def cost(tiler: Tiler, window: int) -> Cost:
@@ -74,16 +66,8 @@ class BandsFeed(ReadingFeed):
         if isinstance(given, Shared):
             self._room.put(given.slot)
 
-    def close(self) -> None:
-        """Stop reading and free the slots."""
-        super().close()
-        if self._buffers is not None:
-            self._buffers.close()
-
     def _open(self, *, threaded: bool) -> None:
-        self._ahead = threaded and usable_processors() >= _WORTH_A_THREAD
-        self._buffers = Buffers(self._count, self._size, shared=self._shared)
-        for slot in self._buffers.slots:
+        for slot in self._allocate(self._count, self._size, threaded=threaded).slots:
             self._room.put(slot)
 
     def _read(self) -> Iterator[Input]:

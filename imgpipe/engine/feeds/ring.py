@@ -10,9 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.costs import Cost, pixel_bytes
-from imgpipe.engine.feeds.base import ReadingFeed
+from imgpipe.engine.feeds.buffered import BufferedFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Input, Ring, Tiled
 from imgpipe.engine.tiler import Tiler
@@ -20,15 +19,13 @@ from imgpipe.formats.base import Check, Placer, SequentialSource
 from imgpipe.formats.rows import COPY_BYTES, RowsOf
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
-from imgpipe.machine import usable_processors
 
 __all__ = ["RingFeed", "ring_rows"]
 
 _AHEAD_BYTES = 32 << 20  # of rows that are read while no task can need them yet, at most
-_WORTH_A_THREAD = 3  # processors, as for bands
 
 
-class RingFeed(ReadingFeed):
+class RingFeed(BufferedFeed):
     """Rows of a sequential source.
 
     Parameters
@@ -57,14 +54,11 @@ class RingFeed(ReadingFeed):
         shared: bool,
         keep: Placer | None = None,
     ) -> None:
-        super().__init__(parts, check)
-        self._source, self._shared, self._keep = source, shared, keep
+        super().__init__(source, parts, check, shared=shared, keep=keep)
         self._needs = parts.bands(source.info.width)
         self._rows = ring_rows(parts, source.info, window)
         self._landed = np.zeros(len(parts), bool)
         self._first = 0  # task that has not landed
-        self._buffers: Buffers | None = None
-        self._ahead = False
 
     @staticmethod
     def cost(tiler: Tiler, window: int) -> Cost:
@@ -81,16 +75,8 @@ class RingFeed(ReadingFeed):
             self._first += 1
         self._room.put(0)
 
-    def close(self) -> None:
-        """Stop reading and free the memory."""
-        super().close()
-        if self._buffers is not None:
-            self._buffers.close()
-
     def _open(self, *, threaded: bool) -> None:
-        self._ahead = threaded and usable_processors() >= _WORTH_A_THREAD
-        size = self._rows * self._source.info.row_bytes
-        self._buffers = Buffers(1, size, shared=self._shared)
+        self._allocate(1, self._rows * self._source.info.row_bytes, threaded=threaded)
 
     def _taken_here(self) -> Input | None:
         if self._given < len(self._needs) and self._needs[self._given].y1 > self._end:
