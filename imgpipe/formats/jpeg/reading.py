@@ -18,7 +18,7 @@ from imgpipe.formats.decoded import content_of, decoded, fill
 from imgpipe.formats.jpeg.groups import in_groups
 from imgpipe.formats.jpeg.mapped import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
-from imgpipe.formats.jpeg.reduced import ReducedSource, reduced
+from imgpipe.formats.jpeg.reduced import ReducedSource, decode_strictly, reduced
 from imgpipe.formats.jpeg.scanlines import SMALL, ScanlineSource
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
@@ -71,7 +71,7 @@ def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool 
     header = replace(header, marks=())
     whole = WholeSource(info, origin, header, size)
     if salvage and header.precision == 8 and not header.arithmetic:
-        groups = in_groups(info, origin, inverted=whole.inverted)
+        groups = in_groups(info, origin, inverted=whole.header.inverted)
         if groups is not None:
             return groups.divided()
         if info.channels != 4 and is_there():
@@ -79,7 +79,7 @@ def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool 
     if info.pixels <= _SMALL or header.precision != 8 or header.arithmetic:
         return whole
     if info.channels == 4:
-        return in_groups(info, origin, inverted=whole.inverted) or whole
+        return in_groups(info, origin, inverted=whole.header.inverted) or whole
     if not is_there():
         return MappedSource(info, origin, header, size)
     return ScanlineSource(info, origin, header, size, bare=gain_map)
@@ -125,11 +125,6 @@ class WholeSource:
         return {**header.details, "because": because}
 
     @property
-    def inverted(self) -> bool:
-        """Whether it stores the absence of ink, as all files with Adobe's marker do."""
-        return self.info.channels == 4 and self.header.transform is not None
-
-    @property
     def decode_bytes(self) -> int:
         """Memory beside the pixels: the file, coefficients, and the check of 12 bits."""
         taken = self.size + (2 << 20) + 64 * self.info.row_bytes
@@ -147,16 +142,7 @@ class WholeSource:
         CorruptError
             If the file is damaged.
         """
-        check()
-        data = content_of(self.origin)
-        try:
-            strict.decode(data, out=out)
-        except JpegError as error:
-            reason = f"{self.name}: the file is damaged: {error}; get a fresh copy"
-            raise CorruptError(reason) from None
-        if self.inverted:
-            np.invert(out, out=out)
-        check()
+        decode_strictly(self.origin, self.header, out, check)
 
     def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
         """Return the smallest image of at least so many rows and columns; None if none is."""
@@ -174,5 +160,5 @@ class WholeSource:
 
         data = content_of(self.origin)
         decoded(lambda: fill(out, jpeg8_decode(data)), self.name)
-        if self.inverted:
+        if self.header.inverted:
             np.invert(out, out=out)

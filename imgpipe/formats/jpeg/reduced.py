@@ -20,7 +20,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass
 
-__all__ = ["ReducedSource", "reduced"]
+__all__ = ["ReducedSource", "decode_strictly", "reduced"]
 
 _FACTORS = (8, 4, 2)
 _BLOCK = 8
@@ -72,16 +72,7 @@ class ReducedSource:
         CorruptError
             If the file is damaged.
         """
-        check()
-        data = content_of(self.origin)
-        try:
-            strict.decode(data, out=out, factor=self.factor)
-        except JpegError as error:
-            reason = f"{self.name}: the file is damaged: {error}; get a fresh copy"
-            raise CorruptError(reason) from None
-        if self.info.channels == 4 and self.header.transform is not None:
-            np.invert(out, out=out)
-        check()
+        decode_strictly(self.origin, self.header, out, check, factor=self.factor)
 
 
 def reduced(
@@ -103,3 +94,25 @@ def reduced(
             with origin.open() as file:
                 return ReducedSource(small, origin, header, size_of(file), factor)
     return None
+
+
+def decode_strictly(
+    origin: Origin, header: Header, out: Pixels, check: Check, *, factor: int = 1
+) -> None:
+    """Fill `out`, shape (height, width, channels), with a file at a part of its size.
+
+    Raises
+    ------
+    CorruptError
+        If the file is damaged.
+    """
+    check()
+    data = content_of(origin)
+    try:
+        strict.decode(data, out=out, factor=factor)
+    except JpegError as error:
+        reason = f"{origin.name}: the file is damaged: {error}; get a fresh copy"
+        raise CorruptError(reason) from None
+    if header.inverted:
+        np.invert(out, out=out)
+    check()

@@ -132,6 +132,11 @@ class Header:
     marks: tuple[Segment, ...]
 
     @property
+    def inverted(self) -> bool:
+        """Whether it stores the absence of ink, as all files with Adobe's marker do."""
+        return len(self.components) == 4 and self.transform is not None
+
+    @property
     def progressive(self) -> bool:
         """Whether the coefficients come in several scans of rising precision."""
         return self.process in _PROGRESSIVE
