@@ -20,7 +20,7 @@ from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.formatting import format_chain
 from imgpipe.cli import execute
-from imgpipe.cli.options import option_words
+from imgpipe.cli.filteroptions import option_words
 from imgpipe.errors import CorruptError, ParameterError, UsageError
 from imgpipe.formats.choosing import loaded
 from imgpipe.parameters import Parameter

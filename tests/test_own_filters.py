@@ -20,7 +20,7 @@ from imgpipe.borders import BORDERS
 from imgpipe.chains.loading import filters_of, found_in
 from imgpipe.cli import execute
 from imgpipe.cli.docstrings import description, parameter_texts
-from imgpipe.cli.options import filter_options
+from imgpipe.cli.filteroptions import filter_options
 from imgpipe.cli.program import program
 from imgpipe.registry import FILTERS, Member
 

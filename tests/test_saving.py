@@ -18,8 +18,9 @@ from click.testing import CliRunner
 import imgpipe
 from imgpipe.chains.loading import filters_of
 from imgpipe.cli import execute
-from imgpipe.cli.commands import FilterCommand, RunCommand
-from imgpipe.cli.options import FilterOption, names_of
+from imgpipe.cli.chaincommands import RunCommand
+from imgpipe.cli.commands import FilterCommand
+from imgpipe.cli.filteroptions import FilterOption, names_of
 from imgpipe.cli.program import program
 from imgpipe.errors import UsageError
 from imgpipe.filters import invert
@@ -69,7 +70,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
     def stop(chain: Any, **options: Any) -> None:
         raise Parsed(chain, options)
 
-    monkeypatch.setattr("imgpipe.cli.commands._make_image", stop)
+    monkeypatch.setattr("imgpipe.cli.commands.make_image", stop)
     return lambda name: Commands(name, tmp_path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
-from imgpipe.cli.options import option_words
+from imgpipe.cli.filteroptions import option_words
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition

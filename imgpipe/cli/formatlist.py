@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgpipe.cli.options import MemberName, option_names
+from imgpipe.cli.filteroptions import option_names
 from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
+from imgpipe.cli.valuetypes import MemberName
 from imgpipe.errors import UsageError
 from imgpipe.registry import FORMATS
 

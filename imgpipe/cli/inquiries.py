@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from imgpipe.cli.commands import ChainCommand, all_declared
+from imgpipe.cli.chaincommands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.early import collect_garbage
 from imgpipe.cli.examples import example
+from imgpipe.cli.filteroptions import sees_border
 from imgpipe.cli.messages import printable, say
-from imgpipe.cli.options import ChainText, alpha_option, chain_options, sees_border
+from imgpipe.cli.options import alpha_option, chain_options
 from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
+from imgpipe.cli.valuetypes import ChainText
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import FILTERS
 

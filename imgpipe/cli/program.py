@@ -32,14 +32,11 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name."""
-        from imgpipe.cli import commands  # noqa: PLC0415 - not for help
-
-        if cmd_name == "run":
-            return commands.RunCommand(cmd_name, _COMMANDS[cmd_name])
         if cmd_name in _COMMANDS:
-            from imgpipe.cli import conversion, formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
+            from imgpipe.cli import chaincommands, conversion, formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
 
             made: dict[str, Callable[[str, str], click.Command]] = {
+                "run": chaincommands.RunCommand,
                 "convert": conversion.ConvertCommand,
                 "info": infopage.InfoCommand,
                 "check": inquiries.CheckCommand,
@@ -53,7 +50,9 @@ class Program(click.Group):
             from imgpipe.cli.thumbnails import ThumbnailCommand  # noqa: PLC0415 - not for help
 
             return ThumbnailCommand(cmd_name, FILTERS[cmd_name].summary)
-        return commands.FilterCommand(cmd_name, FILTERS[cmd_name].summary)
+        from imgpipe.cli.commands import FilterCommand  # noqa: PLC0415 - not for help
+
+        return FilterCommand(cmd_name, FILTERS[cmd_name].summary)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

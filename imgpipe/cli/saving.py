@@ -16,7 +16,9 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from imgpipe.cli.options import Value, common_options, names_of, option_names
+from imgpipe.cli.filteroptions import names_of, option_names
+from imgpipe.cli.options import common_options
+from imgpipe.cli.valuetypes import Value
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.registry import FORMATS, OptionHelp
 from imgpipe.streams import is_filled_in

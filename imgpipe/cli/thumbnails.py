@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpipe.cli import signals
-from imgpipe.cli.commands import FilterCommand, timeline_at
+from imgpipe.cli.commands import FilterCommand
 from imgpipe.cli.early import collect_garbage, fork_early
+from imgpipe.cli.filteroptions import FilterOption
+from imgpipe.cli.imageruns import timeline_at
 from imgpipe.cli.messages import printable, say
-from imgpipe.cli.options import FilterOption, MemberName
 from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import Saving
+from imgpipe.cli.valuetypes import MemberName
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.registry import FORMATS, format_name
 

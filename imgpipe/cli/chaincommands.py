@@ -1,0 +1,183 @@
+"""Commands that are told in words which filters they are about: their base, and ``run``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from imgpipe.cli.commands import OF_BARE, ImageCommand, glance
+from imgpipe.cli.completion import unseen
+from imgpipe.cli.docstrings import description
+from imgpipe.cli.early import one_thread_each
+from imgpipe.cli.examples import example
+from imgpipe.cli.filteroptions import FilterOption, filter_options
+from imgpipe.cli.messages import HELP_WITH
+from imgpipe.cli.options import chain_options
+from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.saving import image_options
+from imgpipe.cli.valuetypes import Pair
+from imgpipe.geometry import Halo
+
+if TYPE_CHECKING:
+    from imgpipe.chains.chain import Chain
+    from imgpipe.chains.definition import Definition
+
+__all__ = ["ChainCommand", "RunCommand", "all_declared"]
+
+_SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
+
+
+class ChainCommand(click.Command):
+    """A command that is told in words which filters it is about.
+
+    Where it is one filter only, its parameters are options of the command as well.
+    """
+
+    bare_halo: Halo | None = None  # of a bare function, where none is given
+    text = ""  # of the chain
+    one: Definition | None = None  # the filter, where it is only one
+    _own: Sequence[FilterOption] = ()
+    _replaced: frozenset[str] = frozenset()  # options of the command that the filter has itself
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `args`, in which the text of the chain decides the other options."""
+        one_thread_each()
+        with unseen(ctx):
+            self._look_ahead(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not self.text or self.one is not None:
+                raise
+            where = (
+                "before the filter; an option of the filter itself goes after it"
+                if self.text.startswith("-")
+                else "for several filters; give values in the text of the chain, as in blur:sigma=2"
+            )
+            message = f"No such option {error.option_name!r} {where}"
+            raise click.NoSuchOption(
+                error.option_name, message, error.possibilities, ctx
+            ) from error
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the filter, then those of the command."""
+        others = [p for p in super().get_params(ctx) if p.name not in self._replaced]
+        return [*self._own, *others]
+
+    def chain(self, ctx: click.Context) -> Chain:
+        """Take the chain out of the parameters, and return it."""
+        from imgpipe.chains.entry import chain_from  # noqa: PLC0415 - takes NumPy along
+
+        given = {option: ctx.params.pop(str(option.name)) for option in self._own}
+        written = {
+            option.parameter: value
+            for option, value in given.items()
+            if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        }
+        text, dtype = ctx.params.pop("chain"), ctx.params.pop("dtype", None)
+        halo = ctx.params.pop("halo", None)
+        if halo is None and not all_declared(text):
+            halo = self.bare_halo
+        return chain_from(text, halo, dtype, written)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the description of the filter, if it is one, and of the command."""
+        if self.one is not None:
+            self.help = self.about(self.one)
+        super().format_help_text(ctx, formatter)
+
+    def about(self, definition: Definition) -> str:
+        """Return the description of a filter, and of the command."""
+        return f"{description(definition.kernel)}\n\n{self.help}".strip()
+
+    def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
+        """Find out the options of the chain, if it is one filter."""
+        found = glance(self, ctx, args)
+        text, halo = found.get("chain"), found.get("halo")
+        if not isinstance(text, str):
+            return
+        self.text = text
+        if text.startswith("-"):  # an option that is not known here; else "--" was before it
+            return
+        help_option = self.get_help_option(ctx)
+        help_wanted = help_option is not None and help_option.name in found
+        will_run = not help_wanted and not ctx.resilient_parsing
+        from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
+
+        option = next(each for each in self.params if each.name == "halo")
+        given = Pair().convert(halo, option, None) if halo else self.bare_halo
+        definitions = definitions_in(text, given or (None if will_run else _SOME_HALO))
+        if len(definitions) == 1:
+            self.one = definitions[0]
+            ctx.meta[HELP_WITH] = text
+            if not self.one.bare:
+                self._replaced = OF_BARE & {p.name for p in self.one.parameters}
+            taken = [p for p in self.params if p.name not in self._replaced]
+            self._own = filter_options(self.one, taken)
+            for own in self._own:
+                own.required &= help_wanted  # else it is not known yet: the text may have it
+        if not any(each.bare for each in definitions):
+            for name in OF_BARE - self._replaced:
+                if found.get(name):
+                    raise click.UsageError(
+                        f"--{name} is only for bare functions; all filters here declare their own"
+                    )
+
+
+def all_declared(text: str) -> bool:
+    """Whether `text` needs no --halo."""
+    from imgpipe.chains import grammar  # noqa: PLC0415 - takes NumPy along
+
+    return grammar.all_declared(text)
+
+
+class RunCommand(ImageCommand, ChainCommand):
+    """The command that runs any chain."""
+
+    chain = ChainCommand.chain
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no filter is named yet."""
+        return not self.text
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(
+            name,
+            context_settings=SETTINGS,
+            params=[*chain_options(), *image_options()],
+            short_help=summary,
+            help="Run CHAIN over an image in one pass. A chain is one filter, or several filters "
+            "separated by |. A filter is a name from imgpipe filters, or your own function, "
+            "written FILE.py:FUNCTION or MODULE:FUNCTION. Decorate your function with "
+            "@imgpipe.filter; a function without it is a bare function and needs --halo. Values "
+            "follow a colon: blur:sigma=2,border=wrap. Quote a text value that contains a blank or "
+            "one of | : , =. A chain of one filter also takes its values as options.",
+        )
+
+    def about(self, definition: Definition) -> str:
+        """Return the description of the filter, and the needs of a bare function."""
+        text = description(definition.kernel) or str(self.help)
+        if all_declared(self.text):
+            return text
+        return (
+            f"{text}\n\n{definition.name} is a bare function, so --halo N must be given; "
+            f"imgpipe check {self.text} finds the smallest halo."
+        )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples."""
+        if self.one is not None:
+            halo = [] if all_declared(self.text) else ["--halo", "1"]
+            words = ["imgpipe", "run", self.text, "photo.png", "-o", "out.png", *halo]
+            write_examples(formatter, example(words, self.one))
+            return
+        write_examples(
+            formatter,
+            'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
+            "imgpipe run my_filter.py:emboss photo.png -o out.png --strength 2",
+            "imgpipe run package.module:function photo.png -o out.png --halo 3",
+        )

@@ -1,0 +1,96 @@
+"""Image runs: one image by one command, and its timeline."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgpipe.cli import signals
+from imgpipe.cli.early import collect_garbage, fork_early
+from imgpipe.cli.messages import printable, say
+from imgpipe.cli.saving import standard_input, standard_output
+from imgpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgpipe.chains.chain import Chain
+    from imgpipe.timeline import Timeline
+
+__all__ = ["make_image", "timeline_at"]
+
+
+def make_image(
+    chain: Chain | None,
+    *,
+    input_: str,
+    output: str,
+    jobs: int | None,
+    timeline: str | None,
+    dry_run: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Make one image; tell progress and the end of it."""
+    from imgpipe.converting import convert, plan_conversion  # noqa: PLC0415
+    from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
+    from imgpipe.progress import Bar  # noqa: PLC0415
+    from imgpipe.running import plan_run, run  # noqa: PLC0415
+
+    collect_garbage()
+    keep_freed_memory()
+    options["workers"] = jobs
+    if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
+        light = chain is None and _is_for_threads(input_, output)
+        fork_early(chain or (), input_, jobs, options["executor"], light=light)
+    control = Control(samples_memory=not quiet)  # nobody is told
+    ends = standard_input(input_), standard_output(output)
+    plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
+        partial(plan_run, ends[0], chain, ends[1]), partial(run, ends[0], chain, ends[1])
+    )  # fmt: skip
+    with dedicated(), signals.stopping(control.stop):
+        if dry_run:
+            click.echo(printable(str(plan(**options))))
+            return
+        with Bar(hidden=quiet or verbose) as bar, timeline_at(timeline, input_, output) as drawing:
+            report = make(on_event=[bar, *drawing], control=control, **options)
+        if not report.skipped:
+            signals.outcome(f"{report.destination} was complete already")
+    if verbose:
+        say(f"executor: {report.executor}")
+    if not quiet:
+        say(str(report))
+        for one in drawing:
+            say(f"{timeline}: {one.verdict.sentence}")
+
+
+@contextlib.contextmanager
+def timeline_at(path: str | None, *ends: str) -> Iterator[list[Timeline]]:
+    """Give the timeline that is wanted, which may not take the place of the image."""
+    if path is None:
+        yield []
+        return
+    from imgpipe.timeline import Timeline  # noqa: PLC0415 - only where it is wanted
+
+    if os.path.realpath(path) in map(os.path.realpath, ends):
+        raise UsageError(f"{path}: the timeline would replace the image; give it another name")
+    with Timeline(path) as timeline:
+        yield [timeline]
+
+
+def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
+    """Whether a conversion seems to need no workers."""
+    same = os.path.splitext(input_)[1].lower() == os.path.splitext(output)[1].lower()
+    return same and not options["save"] and options["region"] is None
+
+
+def _is_for_threads(input_: str, output: str) -> bool:
+    """Whether a conversion seems to be one of those that are made by threads."""
+    ends = (os.path.splitext(path)[1].lower() for path in (input_, output))
+    jpeg = ".jpg", ".jpeg"
+    return next(ends) in (*jpeg, ".png") and next(ends) in jpeg

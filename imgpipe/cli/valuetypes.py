@@ -1,0 +1,152 @@
+"""Types of the values of options and arguments."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from imgpipe.arguments import parse_size
+from imgpipe.cli.completion import unseen
+from imgpipe.errors import ParameterError
+from imgpipe.geometry import Box
+from imgpipe.registry import FORMATS, Registry, format_name
+
+if TYPE_CHECKING:
+    from imgpipe.parameters import Parameter
+
+__all__ = ["ChainText", "MemberName", "Pair", "Region", "Size", "Value", "WhichAlpha"]
+
+
+class _Type(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
+    name = "value"
+
+
+class Size(_Type):
+    """A whole number that may be written ``512M``, ``4G``, ``1e9`` or ``256KiB``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            return parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Region(_Type):
+    """A part of the image: ``x,y,width,height``."""
+
+    name = "x,y,w,h"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Box:
+        """Return the box."""
+        found = re.fullmatch(r" *(\d+) *, *(\d+) *, *(\d+) *, *(\d+) *", str(value))
+        x, y, width, height = map(int, found.groups()) if found else (0, 0, 0, 0)
+        if not width or not height:
+            self.fail(
+                f"{value!r} is not x,y,width,height in whole pixels, such as 100,50,640,480",
+                param,
+                ctx,
+            )
+        return Box(y, x, y + height, x + width)
+
+
+class WhichAlpha(_Type):
+    """Which channel is alpha: ``last``, ``none``, or its number."""
+
+    name = "last|none"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the word or the number of the channel, which the file may not have."""
+        if value in ("last", "none"):
+            return str(value)
+        if not re.fullmatch(r"-?\d{1,9}", str(value)):
+            self.fail(
+                f"{value!r} is neither last nor none, nor the number of a channel", param, ctx
+            )
+        return int(value)
+
+
+class Pair(_Type):
+    """Rows and columns, or one number for both."""
+
+    name = "rows,columns"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return rows and columns."""
+        found = re.fullmatch(r"(\d+)(?:,(\d+))?", str(value))
+        if not found:
+            self.fail(
+                f"{value!r} is not one whole number of pixels or two (rows,columns)", param, ctx
+            )
+        return int(found[1]), int(found[2] or found[1])
+
+
+class MemberName(_Type):
+    """The name of a member of an open set, such as an executor."""
+
+    name = "name"
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        name = format_name(value) if self._registry is FORMATS else str(value)
+        if name not in self._registry:
+            self.fail(f"{value!r} is none of {', '.join(self._registry)}", param, ctx)
+        return name
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name."""
+        return [
+            CompletionItem(name, help=member.summary)
+            for name, member in self._registry.items()
+            if name.startswith(incomplete)
+        ]
+
+
+class Value(_Type):
+    """A value of a filter's parameter: checked as everywhere else, with the same words."""
+
+    def __init__(self, parameter: Parameter, owner: str) -> None:
+        self._parameter, self._owner = parameter, owner
+        text = "text" if parameter.through is None else parameter.through.noun
+        noun = {int: "integer", float: "number"}.get(parameter.kind, text)
+        self.name = "|".join(parameter.choices) or noun
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value; one that is not text is a default, and right as it is."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parameter.parse(value, self._owner)
+        except ParameterError as error:
+            self.fail(str(error).removeprefix(f"{self._owner}: "), param, ctx)
+
+
+class ChainText(_Type):
+    """The text of a chain. It is parsed later, so that an error points at the character."""
+
+    name = "chain"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the last word: a filter, a function in a file or module, a parameter, a file."""
+        found: list[CompletionItem] = []
+        with unseen(ctx):
+            from imgpipe.cli.chaintext import completions  # noqa: PLC0415 - takes NumPy along
+
+            found = [CompletionItem(text, help=help_) for text, help_ in completions(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
