@@ -64,6 +64,8 @@ def prepare_worker(log: str) -> None:
     _begun[:] = [time.time_ns()]
     with contextlib.suppress(Exception):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    with contextlib.suppress(OSError):
+        _take_no_input()
     diverted = False
     with contextlib.suppress(Exception):
         _divert_stderr(log)
@@ -102,6 +104,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, name="imgpipe-orphan-watch", daemon=True).start()
+
+
+def _take_no_input() -> None:
+    """Have nothing on standard input: a program that a filter calls would eat what is the caller's.
+
+    Such as the list of files of a loop in a shell.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if nothing:
+        os.close(nothing)
 
 
 def _divert_stderr(log: str) -> None:
