@@ -97,8 +97,8 @@ class Format:
     pages : bool
         Whether its frames may be pages, which have no timing; else only an animation has frames.
     splice : callable or None
-        ``splice(origin, metadata)`` yields the bytes of the same file with `metadata` alone, its
-        coded pixels as they are.
+        ``splice(origin, metadata)`` returns an iterator over the bytes of the same file with
+        `metadata` alone, its coded pixels as they are; None if they have to be decoded.
     intact : callable or None
         ``intact(source, check)`` raises a `CorruptError` if the file of `source` has missing or
         damaged parts, as far as that is known without decoding. It calls `check` now and then.
@@ -145,7 +145,7 @@ class Format:
     album: Callable[..., Album] | None = None
     timing: tuple[str, ...] = ("seconds", "loop")
     pages: bool = False
-    splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
+    splice: Callable[[Origin, Metadata], Iterator[Data] | None] | None = None
     intact: Callable[[Any, Check], None] | None = None
     checked_pixels: int | None = 16_000_000
     salvages: bool = False

@@ -164,12 +164,12 @@ def open_copy(
     contents = contents_of(origin)
     if contents.private or (reading.page is not None and contents.frames > 1):
         return None
-    content: Iterator[Data]
+    content: Iterator[Data] | None = None
     if not writing.strip:
         content = pieces_of(origin)
     elif chosen.splice is not None:
         content = chosen.splice(origin, source.info.metadata.stripped())
-    else:
+    if content is None:
         return None
     return source, content, cast(Target, _target(dst, name, chosen))
 

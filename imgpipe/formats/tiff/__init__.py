@@ -5,9 +5,10 @@ from __future__ import annotations
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.tiff.pages import contents
 from imgpipe.formats.tiff.reading import open_source
+from imgpipe.formats.tiff.splicing import spliced
 from imgpipe.formats.tiff.writing import album, narrowed, open_sink
 
-__all__ = ["FORMAT", "album", "contents", "open_sink", "open_source"]
+__all__ = ["FORMAT", "album", "contents", "open_sink", "open_source", "spliced"]
 
 FORMAT = Format(
     "TIFF",
@@ -20,6 +21,7 @@ FORMAT = Format(
     contents=contents,
     album=album,
     timing=(),
+    splice=spliced,
     salvages=True,
     narrowed=narrowed,
     metadata=("exif", "icc", "xmp", "iptc", "geo", "resolution", "nodata", "meaning"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from imgpipe.errors import CorruptError, FormatError
@@ -20,7 +20,7 @@ from imgpipe.exif import Field
 from imgpipe.exif.fields import ByteOrder
 from imgpipe.records import dataclass
 
-__all__ = ["Directory", "Walk", "is_level"]
+__all__ = ["Directory", "Entry", "Table", "Walk", "is_level"]
 
 _SIZES = (
     dict.fromkeys((1, 2, 6, 7), 1) | dict.fromkeys((3, 8), 2) | dict.fromkeys((4, 9, 11, 13), 4)
@@ -68,12 +68,43 @@ class Directory:
         return f"{kind} of {self.width} x {self.height}"
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """A tag: its type, the number of its values, and these, or the offset of them."""
 
     kind: int
     values: int
     inline: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values; 0 if the type is not known."""
+        return _SIZES.get(self.kind, 0) * self.values
+
+
+class Table(NamedTuple):
+    """A directory as it is stored.
+
+    Attributes
+    ----------
+    rows : list of (int, Entry)
+        Its tags, with their numbers.
+    following : int
+        Offset of the next directory; 0 if there is none.
+    size : int
+        Its bytes.
+    """
+
+    rows: list[tuple[int, Entry]]
+    following: int
+    size: int
+
+    @property
+    def entries(self) -> dict[int, Entry]:
+        """The tags by number; of two with the same number the first."""
+        found: dict[int, Entry] = {}
+        for code, entry in self.rows:
+            found.setdefault(code, entry)
+        return found
 
 
 class Walk:
@@ -92,6 +123,8 @@ class Walk:
         Byte order of the file.
     ndpi : bool
         Whether the file is of Hamamatsu's variant, whose offsets have 64 bits.
+    head_bytes : int
+        Bytes of the header.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -106,6 +139,7 @@ class Walk:
                 f"{name}: TIFF version {version} is not supported, only 42 and 43; convert the file"
             )
         big = version == 43
+        self.head_bytes = 16 if big else 8
         self._counting = f"{self.order}{'Q' if big else 'H'}"
         self._entry = f"{self.order}HH{'Q8s' if big else 'I4s'}"
         self._pointer = f"{self.order}{'Q' if big else 'I'}"
@@ -132,41 +166,39 @@ class Walk:
                     f"{self._name}: the file is damaged: its list of images runs in a circle"
                 )
             seen.add(position)
-            entries, following = self._entries(position)
-            yield self._described(position, entries)
-            position = following
+            table = self.table(position)
+            yield self._described(position, table.entries)
+            position = table.following
 
     def below(self, directory: Directory) -> list[Directory]:
         """Return the directories below one; those that cannot be read are left out."""
         found = []
         for position in directory.inner[:_MOST_SUBDIRECTORIES]:
             with contextlib.suppress(CorruptError):
-                found.append(self._described(position, self._entries(position)[0]))
+                found.append(self._described(position, self.table(position).entries))
         return found
 
     def fields(self, position: int) -> dict[int, Field]:
         """Return the tags of a directory as they are; those that cannot be read are left out."""
         try:
-            entries, _ = self._entries(position)
+            entries = self.table(position).entries
         except CorruptError:
             return {}
         found = {}
         for code, entry in entries.items():
-            size = _SIZES.get(entry.kind, 0) * entry.values
-            data = self._data(entry, size) if 0 < size <= _MOST_BYTES else b""
+            data = self.data(entry) if 0 < entry.size <= _MOST_BYTES else b""
             if data and entry.kind <= _LAST_CLASSIC_TYPE:
                 found[code] = Field(entry.kind, entry.values, data)
         return found
 
-    def _is_ndpi(self, head: bytes) -> bool:
-        (position,) = struct.unpack_from("<Q", head.ljust(16, b"\0"), 4)
-        try:
-            return _NDPI in self._entries(position)[0]
-        except CorruptError:
-            return False
+    def table(self, position: int) -> Table:
+        """Return the directory at an offset.
 
-    def _entries(self, position: int) -> tuple[dict[int, _Entry], int]:
-        """Return the tags of the directory at an offset, and the offset of the next one."""
+        Raises
+        ------
+        CorruptError
+            If there is none.
+        """
         size, head = struct.calcsize(self._entry), struct.calcsize(self._counting)
         counted = self._at(position, head)
         tags = struct.unpack(self._counting, counted)[0] if len(counted) == head else 0
@@ -178,24 +210,40 @@ class Walk:
             )
         rest = self._at(position + head + len(body), struct.calcsize(self._following))
         whole = len(rest) == struct.calcsize(self._following)
-        entries: dict[int, _Entry] = {}
-        for code, *entry in struct.iter_unpack(self._entry, body):
-            entries.setdefault(code, _Entry(*entry))
-        return entries, struct.unpack(self._following, rest)[0] if whole else 0
+        rows = [(code, Entry(*entry)) for code, *entry in struct.iter_unpack(self._entry, body)]
+        following = struct.unpack(self._following, rest)[0] if whole else 0
+        return Table(rows, following, head + len(body) + len(rest))
 
-    def _data(self, entry: _Entry, size: int) -> bytes:
+    def encoded(self, rows: Iterable[tuple[int, Entry]], following: int) -> bytes:
+        """Return a directory as it is stored."""
+        made = [struct.pack(self._entry, code, *entry) for code, entry in rows]
+        count = struct.pack(self._counting, len(made))
+        return b"".join((count, *made, struct.pack(self._following, following)))
+
+    def place(self, entry: Entry) -> int:
+        """Return the offset of the values of a tag; 0 if they are in the directory."""
+        outside = entry.size > len(entry.inline)
+        return struct.unpack(self._pointer, entry.inline)[0] if outside else 0
+
+    def data(self, entry: Entry) -> bytes:
         """Return the bytes of the values of a tag; nothing if they are not in the file."""
-        data = entry.inline
-        if size > len(data):
-            data = self._at(struct.unpack(self._pointer, data)[0], size)
-        return data[:size] if len(data) >= size else b""
+        place = self.place(entry)
+        data = self._at(place, entry.size) if place else entry.inline
+        return data[: entry.size] if len(data) >= entry.size else b""
 
-    def _described(self, position: int, entries: dict[int, _Entry]) -> Directory:
+    def _is_ndpi(self, head: bytes) -> bool:
+        (position,) = struct.unpack_from("<Q", head.ljust(16, b"\0"), 4)
+        try:
+            return _NDPI in self.table(position).entries
+        except CorruptError:
+            return False
+
+    def _described(self, position: int, entries: dict[int, Entry]) -> Directory:
         def values(code: int) -> tuple[int, ...]:
             entry = entries.get(code)
             if entry is None or entry.kind not in _CODES or entry.values > _MOST_SUBDIRECTORIES:
                 return ()
-            data = self._data(entry, _SIZES[entry.kind] * entry.values)
+            data = self.data(entry)
             return (
                 struct.unpack(f"{self.order}{entry.values}{_CODES[entry.kind]}", data)
                 if data
