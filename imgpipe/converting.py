@@ -53,8 +53,9 @@ def convert(
     If input and output have the same format, and no option asks for other pixels or another
     encoding, the coded pixels are copied: nothing is lost, and it is fast. A damaged file is an
     error, as far as the check of a copy notices damage. With ``strip=True`` the metadata are left
-    out of the copy; TIFF and Zarr are then decoded and encoded again, without loss, but without the
-    levels of a pyramid.
+    out of the copy. Zarr is then decoded and encoded again, without loss, but without the levels of
+    a pyramid; so is a TIFF file whose metadata cannot be separated from its pixels, and a warning
+    says so.
 
     Parameters
     ----------
