@@ -53,9 +53,8 @@ def convert(
     If input and output have the same format, and no option asks for other pixels or another
     encoding, the coded pixels are copied: nothing is lost, and it is fast. A damaged file is an
     error, as far as the check of a copy notices damage. With ``strip=True`` the metadata are left
-    out of the copy. Zarr is then decoded and encoded again, without loss, but without the levels of
-    a pyramid; so is a TIFF file whose metadata cannot be separated from its pixels, and a warning
-    says so.
+    out of the copy. If that is not possible, a warning says that the image is decoded and encoded
+    again: then only its full resolution, or its pages, are kept.
 
     Parameters
     ----------

@@ -22,8 +22,7 @@ class ConvertCommand(ImageCommand):
             short_help=summary,
             help="Write INPUT in another format, without a filter. If the format stays the same "
             "and no option asks for other pixels or another encoding, the coded pixels are copied, "
-            "so that nothing is lost; with --strip, without the metadata. With --strip, Zarr "
-            "is decoded and encoded again: without loss, but without levels of a pyramid.",
+            "so that nothing is lost; with --strip, without the metadata.",
         )
 
     @property

@@ -26,7 +26,11 @@ from imgpipe.metadata import Colour, Metadata
 from imgpipe.parameters import Parameter, parameters_of
 from imgpipe.records import dataclass
 
-__all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout"]
+__all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout", "NotCopiedError"]
+
+
+class NotCopiedError(ValueError):
+    """Coded pixels cannot be copied, or not without the metadata; the message is the reason."""
 
 
 class Layout(NamedTuple):
@@ -98,7 +102,8 @@ class Format:
         Whether its frames may be pages, which have no timing; else only an animation has frames.
     splice : callable or None
         ``splice(origin, metadata)`` returns an iterator over the bytes of the same file with
-        `metadata` alone, its coded pixels as they are; None if they have to be decoded.
+        `metadata` alone, its coded pixels as they are. It may raise `NotCopiedError`. Of a folder
+        it gives each `folder.Piece`, and `metadata` is None if all of it is to stay.
     intact : callable or None
         ``intact(source, check)`` raises a `CorruptError` if the file of `source` has missing or
         damaged parts, as far as that is known without decoding. It calls `check` now and then.
@@ -145,7 +150,7 @@ class Format:
     album: Callable[..., Album] | None = None
     timing: tuple[str, ...] = ("seconds", "loop")
     pages: bool = False
-    splice: Callable[[Origin, Metadata], Iterator[Data] | None] | None = None
+    splice: Callable[[Origin, Metadata], Iterator[Data]] | None = None
     intact: Callable[[Any, Check], None] | None = None
     checked_pixels: int | None = 16_000_000
     salvages: bool = False

@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import os
 import shutil
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from imgpipe.errors import InputError, OutputError
 from imgpipe.formats.base import Data
@@ -17,7 +17,7 @@ from imgpipe.formats.origin import FileOrigin
 from imgpipe.publish import explained, resolved, synced
 from imgpipe.temporaries import hold, sweep, temporary_beside
 
-__all__ = ["FolderOrigin", "FolderPlace", "FolderTarget"]
+__all__ = ["FolderOrigin", "FolderPlace", "FolderTarget", "Piece"]
 
 _AT_FDCWD, _EXCHANGE = -100, 2
 
@@ -58,6 +58,21 @@ class FolderOrigin(FileOrigin):
         return FileOrigin(os.path.join(self.name, name), os.path.join(self.path, name))
 
 
+class Piece(NamedTuple):
+    """A piece of a file of a folder.
+
+    Attributes
+    ----------
+    part : str
+        The file, such as ``c/0/1``.
+    data : bytes
+        Bytes that follow those of the piece before.
+    """
+
+    part: str
+    data: Data
+
+
 class FolderPlace(NamedTuple):
     """A folder that workers write files to. Picklable.
 
@@ -80,10 +95,23 @@ class FolderPlace(NamedTuple):
         OutputError
             If it cannot be written.
         """
+        self._put(part, data, "wb")
+
+    def append(self, part: str, *data: Data) -> None:
+        """Append to a file of the folder, which need not be there.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        self._put(part, data, "ab")
+
+    def _put(self, part: str, data: tuple[Data, ...], mode: Literal["wb", "ab"]) -> None:
         path = os.path.join(self.path, part)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb", buffering=0) as file:
+            with open(path, mode, buffering=0) as file:
                 for each in data:
                     view = memoryview(each).cast("B")
                     while view:
@@ -131,6 +159,16 @@ class FolderTarget:
     def place(self) -> FolderPlace:
         """Return the folder for the workers."""
         return FolderPlace(self.name, self._working)
+
+    def write(self, piece: Piece) -> None:
+        """Append to a file of the folder.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        self.place().append(piece.part, piece.data)
 
     def commit(self) -> int:
         """Make the folder appear at its path; return the bytes of its files."""

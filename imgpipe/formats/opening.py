@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
@@ -21,7 +22,7 @@ from imgpipe.formats.choosing import (
     format_of_folder,
     loaded,
 )
-from imgpipe.formats.declaration import Format
+from imgpipe.formats.declaration import Format, NotCopiedError
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.frames import Album, Contents, Timing, must_have_frame
@@ -55,6 +56,8 @@ __all__ = [
     "open_source",
     "origin_of",
 ]
+
+_log = logging.getLogger(__name__)
 
 SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO | Origin
 """An image file that is to be read: its path, its bytes in memory, or a stream of them."""
@@ -157,21 +160,30 @@ def open_copy(
     if reading.salvage:
         return None
     source = open_source(origin, reading)
-    if chosen.marks or format_at(origin) != chosen:
-        return None
-    if reading.level:
+    declares = chosen.marks and reading.alpha is not None  # the output says which channel it is
+    if format_at(origin) != chosen or reading.level or declares:
         return None
     contents = contents_of(origin)
     if contents.private or (reading.page is not None and contents.frames > 1):
         return None
-    content: Iterator[Data] | None = None
-    if not writing.strip:
-        content = pieces_of(origin)
-    elif chosen.splice is not None:
-        content = chosen.splice(origin, source.info.metadata.stripped())
+    try:
+        content = _content(origin, chosen, source, strip=writing.strip)
+    except NotCopiedError as reason:
+        _log.warning("%s: decoded and encoded again, because %s", origin.name, reason)
+        return None
     if content is None:
         return None
     return source, content, cast(Target, _target(dst, name, chosen))
+
+
+def _content(
+    origin: Origin, chosen: Format, source: Source, *, strip: bool
+) -> Iterator[Data] | None:
+    """Return the bytes of a copy; None if the format cannot make one."""
+    if not strip and not chosen.marks:
+        return pieces_of(origin)
+    metadata: Any = source.info.metadata.stripped() if strip else None
+    return None if chosen.splice is None else chosen.splice(origin, metadata)
 
 
 def open_sink(

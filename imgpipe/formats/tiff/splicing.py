@@ -7,7 +7,6 @@ those that no tag points to, such as an earlier version of the directory.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -19,16 +18,15 @@ from imgpipe.errors import CorruptError
 from imgpipe.exif import Field
 from imgpipe.formats.base import Data
 from imgpipe.formats.blanking import BlankedOrigin, joined, meeting
+from imgpipe.formats.declaration import NotCopiedError
 from imgpipe.formats.origin import Origin, pieces_of, size_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.directories import Entry, Walk
 from imgpipe.formats.tiff.pages import contents, opened_page
-from imgpipe.formats.tiff.storing import NotCopiedError, pixel_spans
+from imgpipe.formats.tiff.storing import pixel_spans
 from imgpipe.metadata import Metadata
 
 __all__ = ["spliced"]
-
-_log = logging.getLogger(__name__)
 
 _INNER, _ICC, _NODATA = 330, 34675, 42113
 _X, _Y, _UNIT, _NO_UNIT = 282, 283, 296, 1
@@ -49,31 +47,26 @@ _COMPARED = 64  # pages
 _ANY_SIZE = 1 << 62
 
 
-def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data] | None:
+def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
     """Return the bytes of a TIFF file without metadata, piece by piece.
 
     Its pages, levels and masks stay, with ICC profile, orientation and the value of pixels without
     data.
 
-    Returns
-    -------
-    iterator, or None
-        None if that is not possible without decoding; a line says why.
-
     Raises
     ------
     InputError
         If it cannot be read.
+    NotCopiedError
+        If that is not possible without decoding.
     """
     del metadata  # what is kept stays where it is
     try:
         with origin.open(0) as file:
             made = _Kept(file, origin.name).blanked(origin)
         _must_be_like(made, origin)
-    except (NotCopiedError, CorruptError) as error:
-        reason = str(error).removeprefix(f"{origin.name}: ")
-        _log.warning("%s: decoded and encoded again, because %s", origin.name, reason)
-        return None
+    except CorruptError as error:
+        raise NotCopiedError(str(error).removeprefix(f"{origin.name}: ")) from error
     return pieces_of(made)
 
 

@@ -8,12 +8,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from imgpipe.formats.declaration import NotCopiedError
 from imgpipe.formats.jpegs.markers import APP0, APP14, COM, JpegError, segments
 from imgpipe.formats.tiff.decoding import OLD_JPEG, codec_of
 from imgpipe.formats.tiff.directories import Entry, Walk
 from imgpipe.image import Pixels
 
-__all__ = ["NotCopiedError", "pixel_spans"]
+__all__ = ["pixel_spans"]
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
 _ROWS, _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _TABLES, _SAMPLING = 278, 284, 322, 323, 347, 530
@@ -25,10 +26,6 @@ _MOST_SEGMENTS = 4_000_000
 _HEAD_BYTES = 4096
 _JFIF_BYTES, _ADOBE_BYTES = 14, 12  # without a preview
 _WEBP_OF_PIXELS = (b"VP8 ", b"VP8L")
-
-
-class NotCopiedError(ValueError):
-    """Coded pixels cannot be copied without the metadata; the message is the reason."""
 
 
 def pixel_spans(file: BinaryIO, size: int, walk: Walk, entries: dict[int, Entry]) -> Pixels:

@@ -11,10 +11,11 @@ Next-generation file formats, OME-Zarr 0.5, ngff.openmicroscopy.org/0.5.
 from __future__ import annotations
 
 from imgpipe.formats.declaration import Format
+from imgpipe.formats.zarr.copying import spliced
 from imgpipe.formats.zarr.reading import contents, open_source
 from imgpipe.formats.zarr.writing import open_sink
 
-__all__ = ["FORMAT", "contents", "open_sink", "open_source"]
+__all__ = ["FORMAT", "contents", "open_sink", "open_source", "spliced"]
 
 FORMAT = Format(
     "Zarr",
@@ -23,6 +24,7 @@ FORMAT = Format(
     write=open_sink,
     says_alpha=False,
     contents=contents,  # type: ignore[arg-type] # of folders
+    splice=spliced,  # type: ignore[arg-type] # of folders
     marks=("zarr.json", ".zgroup", ".zarray"),
     metadata=("exif", "icc", "xmp", "iptc", "geo", "texts", "resolution", "nodata", "meaning"),
 )

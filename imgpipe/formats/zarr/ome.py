@@ -9,7 +9,7 @@ import numpy as np
 from imgpipe.formats.zarr.own import OWN, own_of
 from imgpipe.image import ImageInfo
 
-__all__ = ["group_of"]
+__all__ = ["channels_of", "group_of"]
 
 _PER_METRE = 1_000_000
 _COLOURS = ("FF0000", "00FF00", "0000FF")
@@ -45,7 +45,7 @@ def group_of(info: ImageInfo, levels: int, name: str) -> dict[str, Any]:
             for level in range(levels)
         ],
     }
-    ome = {"version": "0.5", "multiscales": [image], **_channels(info)}
+    ome = {"version": "0.5", "multiscales": [image], **channels_of(info)}
     return {
         "zarr_format": 3,
         "node_type": "group",
@@ -65,7 +65,7 @@ def _transformations(scale: tuple[float, float], level: int) -> list[dict[str, A
     return made
 
 
-def _channels(info: ImageInfo) -> dict[str, Any]:
+def channels_of(info: ImageInfo) -> dict[str, Any]:
     """Return how viewers show the channels of an RGB image of integers."""
     if info.colour != "rgb" or info.dtype.kind not in "iu":
         return {}
