@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start big samples stubs clean
+.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start bench-batch big photos samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -53,6 +53,10 @@ bench-start: $(VENV)/.installed-bench
 	$(BIN)/python -m compileall -q imgpipe
 	$(BIN)/python benchmarks/bench_start.py $(BENCHFLAGS)
 
+bench-batch: $(VENV)/.installed-bench
+	$(BIN)/python -m compileall -q imgpipe
+	$(BIN)/python benchmarks/bench_batch.py $(BENCHFLAGS)
+
 stubs: $(VENV)/.installed
 	$(BIN)/python -m imgpipe.cli.stubs
 
@@ -62,6 +66,9 @@ samples: $(VENV)/.installed
 
 big: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/make_big.py
+
+photos: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/make_photos.py
 
 clean:
 	rm -rf $(VENV) out build dist benchmarks/results

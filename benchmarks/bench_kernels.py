@@ -71,7 +71,7 @@ def main() -> None:
     chosen = arguments()
     code = reporting.fingerprint()
     on_one_core()
-    picture = make_big.mosaic(chosen.size, 8)
+    picture = make_big.mosaic(chosen.size, chosen.size)
     results: list[Result] = []
     for one in cases():
         if chosen.only and not any(part in repr(one.filter) for part in chosen.only):

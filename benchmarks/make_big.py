@@ -14,6 +14,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def make(size: int, bits: int = 8, output: Path | None = None) -> Path:
     began = time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    save(mosaic(size, bits), unfinished)
+    save(mosaic(size, size, bits), unfinished)
     os.replace(unfinished, path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB in {time.monotonic() - began:.0f} s")
     return path
@@ -68,23 +69,24 @@ def header(path: Path) -> tuple[int, ...] | None:
     return struct.unpack(">IIB", start[16:25]) if start[1:4] == b"PNG" else None
 
 
-def mosaic(size: int, bits: int) -> Pixels:
-    """Return the picture, shape (size, size, 3)."""
-    rng = np.random.default_rng(1)
+def mosaic(height: int, width: int, bits: int = 8, seed: int = 1) -> Pixels:
+    """Return a picture, shape (height, width, 3)."""
+    rng = np.random.default_rng(seed)
     photos = [photograph(name) for name in PHOTOS]
-    out = np.empty((size, size, 3), np.uint8 if bits == 8 else np.uint16)
-    for y in range(0, size, BAND):
+    out = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
+    for y in range(0, height, BAND):
         band = out[y : y + BAND]
         x = 0
         for piece in pieces(photos, rng):
-            width = min(piece.shape[1], size - x)
-            band[:, x : x + width] = graded(piece[: len(band), :width], bits, rng)
-            x += width
-            if x == size:
+            across = min(piece.shape[1], width - x)
+            band[:, x : x + across] = graded(piece[: len(band), :across], bits, rng)
+            x += across
+            if x == width:
                 break
     return out
 
 
+@cache
 def photograph(name: str) -> Pixels:
     """Return a photograph of scikit-image, shape (rows, columns, 3)."""
     found = importlib.util.find_spec("skimage")

@@ -17,9 +17,9 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["Measurement", "measure"]
+__all__ = ["Measurement", "inherit_orphans", "measure", "memory_of_tree"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SAMPLE_SECONDS = 0.05
@@ -56,7 +56,9 @@ class Measurement:
         return asdict(self)
 
 
-def measure(command: list[str], *, memory: bool = False) -> Measurement:
+def measure(
+    command: list[str], *, memory: bool = False, stdout: IO[str] | int = subprocess.DEVNULL
+) -> Measurement:
     """Run `command` and measure it.
 
     Sampling memory walks page tables and slows the command down, so times come from runs
@@ -67,10 +69,10 @@ def measure(command: list[str], *, memory: bool = False) -> Measurement:
     SystemExit
         If the command fails; its own message has been printed.
     """
-    _inherit_orphans()
+    inherit_orphans()
     sampler = _Sampler() if memory else None
     busy, began = _machine_busy(), time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=stdout)
     wall, cpu, status = _reap(child.pid, began)
     child.returncode = os.waitstatus_to_exitcode(status)
     others = max(0.0, _machine_busy() - busy - cpu) / (time.perf_counter() - began)
@@ -104,7 +106,8 @@ def _reap(pid: int, began: float) -> tuple[float, float, int]:
     sys.exit(f"{len(left)} processes outlived the command by {_LINGER_SECONDS:.0f} s: {left}")
 
 
-def _inherit_orphans() -> None:
+def inherit_orphans() -> None:
+    """Make this process the parent of all that its descendants leave behind."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.exit(f"cannot inherit orphans: {os.strerror(ctypes.get_errno())}")
 
@@ -136,15 +139,20 @@ def _pss(pid: int) -> int:
     return 0
 
 
-def _descendants() -> list[int]:
-    """Return the process ids of everything that this process has started, directly or not."""
+def memory_of_tree(pid: int) -> int:
+    """Return the sum of the proportional set sizes of a process and all its descendants."""
+    return sum(map(_pss, [pid, *_descendants(pid)]))
+
+
+def _descendants(of: int | None = None) -> list[int]:
+    """Return the process ids of everything that a process, or this one, has started."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
                 after_name = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
                 children.setdefault(int(after_name[1]), []).append(int(name))
-    found, left = [], [os.getpid()]
+    found, left = [], [of or os.getpid()]
     while left:
         born = children.get(left.pop(), [])
         found += born
