@@ -45,7 +45,7 @@ class Tree:
         )  # fmt: skip
 
     def agenda(self, made_by: MadeBy = MADE_BY, *, journal: bool = True, **policy: bool) -> Agenda:
-        standings = Standings(self.records, made_by) if journal else None
+        standings = Standings(self.records, (made_by,)) if journal else None
         destination = Destination(str(self.root / "out"))
         return agenda_of(self.placed, destination, Policy(**policy), standings)
 

@@ -19,7 +19,7 @@ def found(*names: str, folder: str = "") -> list[Found]:
     return [Found(Folder(folder, ""), name) for name in names]
 
 
-def unasked(file: Found) -> Mapping[str, int]:
+def unasked(file: Found, tail: int) -> Mapping[str, int]:
     raise AssertionError("no header was needed")
 
 
@@ -70,7 +70,7 @@ def test_sizes_of_images_come_from_headers() -> None:
     naming = Naming(Template("{stem}-{width}.{ext}"))
     files = found("a.png", "b.png")
     widths = {"a.png": 3, "b.png": 4}
-    placed = naming.placed(files, lambda file: {"width": widths[file.name], "height": 1})
+    placed = naming.placed(files, lambda file, tail: {"width": widths[file.name], "height": 1})
     assert [each.output for each in placed] == ["a-3.png", "b-4.png"]
 
 

@@ -39,7 +39,7 @@ class Files:
             self.read.append(path)
             return file_digest(path)
 
-        standings = Standings(self.records, made_by, digest=digest, **choices)
+        standings = Standings(self.records, (made_by,), digest=digest, **choices)
         return standings.of("a.png", str(self.output), str(self.source))
 
 

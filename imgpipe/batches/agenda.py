@@ -16,7 +16,7 @@ from imgpipe.records import dataclass
 
 __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
 
-Reason = Literal["current", "exists", "source_older", "not_smaller"]
+Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_before"]
 """Why an output is left as it is."""
 _LEFT = frozenset(get_args(Reason))
 
@@ -64,11 +64,14 @@ class Due(NamedTuple):
         Its outputs, below the output folder.
     why : str
         The reason; the first one, if there are several outputs.
+    tails : tuple of int
+        The number of each of these outputs among all those of a file.
     """
 
     found: Found
     outputs: tuple[str, ...]
     why: Standing
+    tails: tuple[int, ...] = (0,)
 
 
 class Skipped(NamedTuple):
@@ -159,25 +162,33 @@ def _why(
     known = standings is not None and each.output in standings.records.ours
     standing: Standing = "new"
     if standings is not None and (exists or known):
-        standing = standings.of(each.output, path, source)
+        standing = standings.of(each.output, path, source, each.tail)
     if standing == "foreign" or (exists and not known):
-        if policy.overwrite:
-            return "new"
-        if policy.update:
-            return "source_older" if _is_newer(path, source) else "source changed"
-        return "foreign"
+        return _why_foreign(path, source, policy)
     if standing == "current" and policy.overwrite and not policy.resume:
         return "new"
+    if standing == "failed before" and standings is not None and not standings.retry_failed:
+        return "failed_before"
     return standing
+
+
+def _why_foreign(path: str, source: str, policy: Policy) -> Standing | Reason:
+    """Return why an output that no journal knows is made, or is not."""
+    if policy.overwrite:
+        return "new"
+    if policy.update:
+        return "source_older" if _is_newer(path, source) else "source changed"
+    return "foreign"
 
 
 def _add(agenda: Agenda, each: Placed, why: Standing) -> None:
     agenda.reasons[why] += 1
     if agenda.due and agenda.due[-1].found is each.found:
         last = agenda.due[-1]
-        agenda.due[-1] = last._replace(outputs=(*last.outputs, each.output))
+        more = (*last.outputs, each.output), (*last.tails, each.tail)
+        agenda.due[-1] = last._replace(outputs=more[0], tails=more[1])
     else:
-        agenda.due.append(Due(each.found, (each.output,), why))
+        agenda.due.append(Due(each.found, (each.output,), why, (each.tail,)))
 
 
 def _is_newer(output: str, source: str) -> bool:
@@ -209,4 +220,4 @@ def _in_the_way(
 
 def _is_current(each: Placed, destination: Destination, standings: Standings) -> bool:
     path = destination.path(each.output)
-    return standings.of(each.output, path, each.found.path) == "current"
+    return standings.of(each.output, path, each.found.path, each.tail) == "current"

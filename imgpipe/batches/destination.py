@@ -50,10 +50,13 @@ class Placed(NamedTuple):
         The source.
     output : str
         Path of the output, below the output folder.
+    tail : int
+        The number of the output among those of a source.
     """
 
     found: Found
     output: str
+    tail: int = 0
 
 
 class Destination:

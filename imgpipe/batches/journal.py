@@ -148,8 +148,7 @@ class Journal:
     """
 
     def __init__(self, folder: str, path: str | None = None, *, alone: bool = True) -> None:
-        home = os.path.join(folder, JOURNAL_FOLDER)
-        self.path = path or os.path.join(home, JOURNAL_NAME)
+        self.path = self.path_in(folder, path)
         self.locked = fcntl is not None
         self._lock = self._fd = -1
         try:
@@ -168,6 +167,11 @@ class Journal:
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def path_in(folder: str, path: str | None = None) -> str:
+        """Return the path of the journal of an output folder, which may have been chosen."""
+        return path or os.path.join(folder, JOURNAL_FOLDER, JOURNAL_NAME)
 
     def __enter__(self) -> Self:
         return self
@@ -247,9 +251,10 @@ class Journal:
 
     def _end_torn_line(self) -> None:
         """End the last line, if a crash tore it, so that the next one stands for itself."""
-        size = os.fstat(self._fd).st_size
-        if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            os.write(self._fd, b"\n")
+        with self._held():
+            size = os.fstat(self._fd).st_size
+            if size and os.pread(self._fd, 1, size - 1) != b"\n":
+                os.write(self._fd, b"\n")
 
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path}: cannot write the journal: {explained(error, self.path)}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from imgpipe.batches.destination import Placed
 from imgpipe.batches.naming import Template
 from imgpipe.batches.walk import Found, image_suffixes
-from imgpipe.errors import FormatError, UsageError
+from imgpipe.errors import FormatError, ImgpipeError, UsageError
 from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, format_of
 from imgpipe.records import dataclass
 
@@ -18,8 +18,15 @@ __all__ = ["Naming", "natural"]
 
 _PARTS = re.compile(r"(\d+)")
 
-Header = Callable[[Found], Mapping[str, int]]
-"""Returns width and height of the output of a file, from its header."""
+Header = Callable[[Found, int], Mapping[str, int]]
+"""Returns width and height of an output of a file, from its header and the number of the output."""
+
+Refused = Callable[[Found, ImgpipeError], None]
+"""Is told of a file that cannot get a name, and why."""
+
+
+def _raised(_: Found, error: ImgpipeError) -> None:
+    raise error
 
 
 @dataclass(frozen=True)
@@ -33,31 +40,72 @@ class Naming:
         size where there are several.
     formats : tuple of str
         Formats of the outputs; empty for that of the source.
-    sizes : tuple of int
+    sizes : tuple of int or str
         Sizes of the outputs; empty where they have but one.
     filters : str
         Names of the filters.
+    templates : tuple of Template
+        The template of each output of a file, instead of `template` and `sizes`.
     """
 
     template: Template | None = None
     formats: tuple[str, ...] = ()
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[int | str, ...] = ()
     filters: str = ""
+    templates: tuple[Template, ...] = ()
 
     def __post_init__(self) -> None:
-        template = self.template
-        if template is None and len(self.sizes) > 1:
-            object.__setattr__(self, "template", Template("{stem}-{size}.{ext}"))
-        elif template is not None and len(self.sizes) > 1 and "size" not in template.names:
+        if self.templates and (self.template or self.sizes or len(self.formats) > 1):
+            raise UsageError("each output has a name of its own; leave other names and sizes out")
+        if self.template is not None:
+            for what, name, several in (
+                ("size", "size", self.sizes),
+                ("format", "ext", self.formats),
+            ):
+                if len(several) > 1 and name not in self.template.names:
+                    raise UsageError(
+                        f"name {self.template.text!r} is the same for every {what}; put "
+                        f"{{{name}}} in it"
+                    )
+        for template in self._templates:
+            self._check_suffix(template)
+
+    def _check_suffix(self, template: Template) -> None:
+        """Raise if the end of a template is not that of the format."""
+        suffix = os.path.splitext(template.text)[1].lower()
+        if not self.formats or not suffix or "}" in suffix:
+            return
+        if suffix not in format_called(self.formats[0]).suffixes:
             raise UsageError(
-                f"name {template.text!r} is the same for every size; put {{size}} in it"
-            )
-        if template is not None and len(self.formats) > 1 and "ext" not in template.names:
-            raise UsageError(
-                f"name {template.text!r} is the same for every format; put {{ext}} in it"
+                f"name {template.text!r} is not that of a file of {self.formats[0]}; let it end "
+                "with .{ext}"
             )
 
-    def placed(self, files: Sequence[Found], header: Header) -> Iterator[Placed]:
+    @property
+    def _templates(self) -> tuple[Template, ...]:
+        """The templates that were given."""
+        return self.templates or ((self.template,) if self.template else ())
+
+    @property
+    def count(self) -> int:
+        """The number of outputs of a file."""
+        if self.templates:
+            return len(self.templates)
+        return max(1, len(self.formats)) * max(1, len(self.sizes))
+
+    @property
+    def needs_header(self) -> bool:
+        """Whether files must be opened to know the names of their outputs."""
+        return any(template.needs_header for template in self._templates)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether names depend on the other files."""
+        return any("index" in template.names for template in self._templates)
+
+    def placed(
+        self, files: Sequence[Found], header: Header, refused: Refused = _raised
+    ) -> Iterator[Placed]:
         """Yield each file with each of its outputs.
 
         Parameters
@@ -65,41 +113,59 @@ class Naming:
         files : sequence of Found
             All files.
         header : callable
-            Asked only where the template needs it.
-
-        Raises
-        ------
-        UsageError
-            If a format cannot be written.
+            Asked only where a template needs it.
+        refused : callable, optional
+            Is told of files that cannot get a name, such as those of a format that cannot be
+            written; by default its error is raised.
         """
-        if self.template is None:
-            yield from self._by_source(files)
+        if not self._templates and len(self.sizes) < 2:
+            yield from self._by_source(files, refused)
             return
         numbers: Mapping[Found, int] = {}
-        if "index" in self.template.names:
+        if self.is_numbered:
             arranged = sorted(files, key=lambda found: natural(found.below))
             numbers = {found: number for number, found in enumerate(arranged, 1)}
         for found in files:
-            known = dict(header(found)) if self.template.needs_header else {}
-            known |= {"index": numbers.get(found, 0)}
-            for suffix, size in itertools.product(self._suffixes(found), self.sizes or (0,)):
-                values: dict[str, str | int] = {"ext": suffix[1:], "filter": self.filters}
-                values |= {"size": size, "page": 0, **known}
-                yield Placed(found, self.template.fill(found, values))
+            try:
+                yield from list(self._by_template(found, numbers.get(found, 0), header))
+            except ImgpipeError as error:
+                refused(found, error)
 
-    def _by_source(self, files: Iterable[Found]) -> Iterator[Placed]:
+    def _by_template(self, found: Found, index: int, header: Header) -> Iterator[Placed]:
+        """Yield a file with its outputs."""
+        several = self.templates or (self.template or _WITH_SIZE,)
+        suffixes = self._suffixes(found) if any("ext" in each.names for each in several) else ("",)
+        ways = itertools.product(several, suffixes, self.sizes or (0,))
+        for tail, (template, suffix, size) in enumerate(ways):
+            known = header(found, tail) if template.needs_header else {}
+            values: dict[str, str | int] = {
+                "ext": suffix[1:],
+                "filter": self.filters,
+                "index": index,
+                "size": size,
+            }
+            yield Placed(found, template.fill(found, {**values, "page": 0, **known}), tail)
+
+    def _by_source(self, files: Iterable[Found], refused: Refused) -> Iterator[Placed]:
         """Yield the files with the outputs that are called like them: this is quick."""
         suffixes: dict[str, tuple[str, ...]] = {}
         for found in files:
             folder, name = found
             dot = name.rfind(".")
             suffix = name[dot:] if dot > 0 else ""
-            if suffix not in suffixes:
-                suffixes[suffix] = self._suffixes(found)
+            new = suffixes.get(suffix)
+            if new is None:
+                try:
+                    new = self._suffixes(found)
+                except ImgpipeError as error:
+                    refused(found, error)
+                    continue
+                if suffix.lower() in image_suffixes():
+                    suffixes[suffix] = new
             begin = f"{folder.below}{os.sep}" if folder.below else ""
             stem = name[:dot] if dot > 0 else name
-            for new in suffixes[suffix]:
-                yield Placed(found, f"{begin}{stem}{new}")
+            for tail, each in enumerate(new):
+                yield Placed(found, f"{begin}{stem}{each}", tail)
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""
@@ -108,6 +174,9 @@ class Naming:
             return (_writable(found, own),)
         known = [format_called(each).suffixes for each in self.formats]
         return tuple(own if own.lower() in each else each[0] for each in known)
+
+
+_WITH_SIZE = Template("{stem}-{size}.{ext}")
 
 
 def _writable(found: Found, own: str) -> str:

@@ -37,23 +37,26 @@ class Standings:
     ----------
     records : Records
         The content of the journal.
-    made_by : MadeBy
-        What would make the outputs now.
+    made_by : tuple of MadeBy
+        What would make each output of a file now.
     checksum : bool
         Whether the bytes of sources are compared, and not only their sizes and times.
     accept_version : bool
         Whether outputs of other versions are current.
+    retry_failed : bool
+        Whether what failed before is made again, although its source is the same.
     digest : callable
         Returns the digest of the file at a path.
     """
 
     records: Records
-    made_by: MadeBy
+    made_by: tuple[MadeBy, ...]
     checksum: bool = False
     accept_version: bool = False
+    retry_failed: bool = True
     digest: Callable[[str], str] = file_digest
 
-    def of(self, output: str, path: str, source: str) -> Standing:
+    def of(self, output: str, path: str, source: str, tail: int = 0) -> Standing:
         """Return the standing of an output.
 
         Parameters
@@ -64,13 +67,15 @@ class Standings:
             Its path.
         source : str
             The path of its source.
+        tail : int
+            The number of the output among those of a source.
         """
         records = self.records
         there = _status(path)
         if there is not None and output not in records.ours:
             return "foreign"
-        if output in records.failed:
-            return "failed before"
+        if (failure := records.failed.get(output)) is not None:
+            return "failed before" if _is_same(failure, _status(source)) else "source changed"
         record = records.done.get(output)
         if record is None or output in records.begun:
             return "new"
@@ -78,10 +83,10 @@ class Standings:
             return "output missing"
         if (there.st_size, there.st_mtime_ns) != (record.out_size, record.out_mtime_ns):
             return "output altered"
-        return self._made_of(record, source)
+        return self._made_of(record, source, self.made_by[tail])
 
-    def _made_of(self, record: Record, source: str) -> Standing:
-        was, now = record.made_by, self.made_by
+    def _made_of(self, record: Record, source: str, now: MadeBy) -> Standing:
+        was = record.made_by
         if self._changed(record, source):
             return "source changed"
         if was.chain != now.chain:
@@ -97,7 +102,7 @@ class Standings:
         status = _status(source)
         if status is None or status.st_size != record.size:
             return True
-        same = (status.st_mtime_ns, status.st_ctime_ns) == (record.mtime_ns, record.ctime_ns)
+        same = _is_same(record, status)
         racy = record.time_ns - max(record.mtime_ns, record.ctime_ns) < _RACY_NS
         if same and not racy and not self.checksum:
             return False
@@ -105,6 +110,13 @@ class Standings:
             return not record.digest or self.digest(source) != record.digest
         except OSError:
             return True
+
+
+def _is_same(record: Record, status: os.stat_result | None) -> bool:
+    """Whether a source looks like that of a record, without a look at its bytes."""
+    return status is not None and (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (
+        record.size, record.mtime_ns, record.ctime_ns,
+    )  # fmt: skip
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -1,0 +1,328 @@
+"""Preparing: the work of a batch, found out before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from typing import Self
+
+from imgpipe.batches.agenda import Agenda, Policy, agenda_of
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.destination import Destination, Placed
+from imgpipe.batches.digests import chain_digest, options_digest, versions
+from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning
+from imgpipe.batches.journal import Journal, MadeBy, Records, read_journal
+from imgpipe.batches.results import Result
+from imgpipe.batches.saveoptions import must_suit
+from imgpipe.batches.sources import Gathered, gather
+from imgpipe.batches.standing import Standings
+from imgpipe.batches.walk import Found
+from imgpipe.chains.definition import digest_of
+from imgpipe.chains.stages import resolve
+from imgpipe.errors import ImgpipeError, InputError
+from imgpipe.formats.choosing import format_called, format_for
+from imgpipe.formats.opening import open_source
+from imgpipe.records import dataclass
+
+__all__ = ["Prepared", "prepare"]
+
+_log = logging.getLogger(__name__)
+
+_REMEDY = '--name "{name}.{ext}" gives every source an output of its own'
+
+
+@dataclass
+class Prepared:
+    """A batch that is ready to begin. As a context, it closes the journal.
+
+    Attributes
+    ----------
+    choices : Choices
+        What it was told.
+    destination : Destination
+        The output folder.
+    gathered : Gathered
+        The sources.
+    agenda : Agenda
+        What is to be made, and what is left.
+    made_by : tuple of MadeBy
+        What makes each output of a file, for the journal.
+    lost : list of Result
+        Failures that are known before the work begins: names that do not exist, folders that
+        cannot be read, files that cannot have an output.
+    journal : Journal or None
+        The journal, open; None if there is nothing to write into it.
+    """
+
+    choices: Choices
+    destination: Destination
+    gathered: Gathered
+    agenda: Agenda
+    made_by: tuple[MadeBy, ...]
+    lost: list[Result] = field(default_factory=list)
+    journal: Journal | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.journal is not None:
+            self.journal.close()
+
+    @property
+    def folder(self) -> str:
+        """The output folder."""
+        return self.destination.folder
+
+    @property
+    def sources(self) -> int:
+        """Number of source files."""
+        return len(self.gathered.files)
+
+    def path(self, output: str) -> str:
+        """Return the path of an output, of which the agenda has the part below the folder."""
+        return self.destination.path(output)
+
+    def agenda_for(self, files: Sequence[Found]) -> Agenda:
+        """Return the work for files that come later. The journal tells what is done already.
+
+        Raises
+        ------
+        ImgpipeError
+            If one of them cannot have an output.
+        """
+        placed = list(self.choices.naming.placed(files, _Headers(self.choices)))
+        standings = self._standings(self.journal.records if self.journal else Records())
+        policy = self.choices.policy
+        if policy == Policy():
+            policy = Policy(resume=True)
+        return agenda_of(placed, self.destination, policy, standings)
+
+    def _standings(self, records: Records) -> Standings:
+        choices = self.choices
+        return Standings(
+            records,
+            self.made_by,
+            checksum=choices.checksum,
+            accept_version=choices.accept_version,
+            retry_failed=choices.retry_failed,
+        )
+
+
+def prepare(
+    choices: Choices,
+    tell: BatchObserver = lambda _: None,
+    *,
+    dry: bool = False,
+    later: bool = False,
+) -> Prepared:
+    """Find the sources, name the outputs, and decide what is to be made.
+
+    Nothing is written before all of that is known.
+
+    Parameters
+    ----------
+    choices : Choices
+        What the batch was told.
+    tell : callable
+        Is told of the walk and of the plan.
+    dry : bool
+        Whether nothing at all is written, the journal neither.
+    later : bool
+        Whether the files come later, one by one: see `Prepared.agenda_for`.
+
+    Raises
+    ------
+    UsageError
+        If the batch is refused.
+    OutputError
+        If the journal cannot be written.
+    """
+    destination = Destination(choices.folder)
+    gathered = Gathered() if later else _gathered(choices, destination, tell)
+    lost = _lost(gathered)
+    placed = _placed(choices, gathered, destination, lost)
+    prepared = Prepared(choices, destination, gathered, Agenda(), _made_by(choices), lost)
+    path = Journal.path_in(destination.folder, choices.journal)
+    try:
+        if not dry and os.path.exists(path):
+            prepared.journal = _opened(prepared)
+        records = _records(prepared, path)
+        standings = None if records is None else prepared._standings(records)
+        prepared.agenda = agenda_of(placed, destination, choices.policy, standings)
+        if prepared.journal is None and not dry and (prepared.agenda.due or later):
+            prepared.journal = _opened(prepared)
+        if prepared.journal is not None and (prepared.agenda.due or later):
+            prepared.journal.note_versions(prepared.made_by[0].versions, versions())
+    except BaseException:
+        prepared.__exit__()
+        raise
+    _tell_of_versions(prepared, records)
+    if not later:
+        tell(_planned(prepared))
+    return prepared
+
+
+def _gathered(choices: Choices, destination: Destination, tell: BatchObserver) -> Gathered:
+    """Return the sources."""
+    rules = choices.rules
+
+    def count(files: int) -> None:
+        tell(BatchScanning(files))
+
+    if (identity := _identity(destination.folder)) is not None:
+        rules = replace(rules, outputs=(*rules.outputs, identity))
+    if choices.copy_others:
+        rules = replace(rules, others=True)
+    return gather(
+        choices.sources,
+        rules=rules,
+        lists=choices.lists,
+        base=choices.base,
+        allow_empty=choices.allow_empty,
+        on_count=count,
+    )
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lost(gathered: Gathered) -> list[Result]:
+    """Return the failures of names that do not exist and of folders that cannot be read."""
+    missing = [
+        _failure(name, "open", InputError(f"{name}: no such file or folder; it is in the list"))
+        for name in gathered.missing
+    ]
+    unreadable = [
+        _failure(path, "open", InputError(f"{path}: cannot be read ({error.strerror})"))
+        for path, error in gathered.unreadable
+    ]
+    return missing + unreadable
+
+
+def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
+    return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
+
+
+def _placed(
+    choices: Choices, gathered: Gathered, destination: Destination, lost: list[Result]
+) -> list[Placed]:
+    """Return the sources with their outputs."""
+    refused: list[ImgpipeError] = []
+
+    def refuse(found: Found, error: ImgpipeError) -> None:
+        refused.append(error)
+        lost.append(_failure(found.path, "plan", error))
+
+    naming = choices.naming
+    placed = list(naming.placed(gathered.files, _Headers(choices), refuse))
+    if refused and not placed:
+        raise refused[0]
+    placed = destination.one_to_one(placed, _REMEDY)
+    _check_options(choices, placed)
+    return placed
+
+
+def _check_options(choices: Choices, placed: Sequence[Placed]) -> None:
+    """Raise if an option does not suit the formats of the outputs."""
+    suffixes: list[set[str]] = [set() for _ in choices.recipe.tails]
+    for each in placed:
+        suffixes[each.tail].add(each.output[each.output.rfind(".") :])
+    for tail, endings in zip(choices.recipe.tails, suffixes, strict=True):
+        given = tail.writing.format
+        formats = {format_for(f"output{suffix}") for suffix in endings if given is None}
+        if given is not None and placed:
+            formats = {format_called(given)}
+        must_suit(tail.writing, formats)
+
+
+def _made_by(choices: Choices) -> tuple[MadeBy, ...]:
+    """Return what makes each output."""
+    recipe = choices.recipe
+    reading = replace(recipe.reading, max_pixels=None)
+    code = digest_of(repr(sorted(versions().items())).encode())
+    return tuple(
+        MadeBy(
+            chain_digest(tail.chain),
+            options_digest(
+                reading,
+                replace(tail.writing, save=None),
+                sorted(tail.writing.options.items()),
+                recipe.copies,
+                choices.if_smaller,
+            ),
+            code,
+        )
+        for tail in recipe.tails
+    )
+
+
+def _opened(prepared: Prepared) -> Journal:
+    choices = prepared.choices
+    return Journal(prepared.folder, choices.journal, alone=not choices.single)
+
+
+def _records(prepared: Prepared, path: str) -> Records | None:
+    """Return the content of the journal; None if there is none."""
+    if prepared.journal is not None:
+        return prepared.journal.records
+    try:
+        return read_journal(path) if os.path.exists(path) else None
+    except OSError as error:
+        raise InputError(f"{path}: the journal cannot be read ({error.strerror})") from error
+
+
+def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
+    """Say which versions made outputs that are made again for that reason."""
+    count = prepared.agenda.reasons["version changed"]
+    if not count or records is None:
+        return
+    old = Counter(
+        records.done[output].made_by.versions
+        for due in prepared.agenda.due
+        for output in due.outputs
+        if due.why == "version changed" and output in records.done
+    )
+    now, was = versions(), records.versions.get(old.most_common(1)[0][0], {})
+    changed = [name for name in now if was.get(name) != now[name]]
+    before = ", ".join(f"{name} {was.get(name, 'of an unknown version')}" for name in changed)
+    after = ", ".join(f"{name} {now[name]}" for name in changed)
+    _log.warning(
+        "%s outputs were made by %s, this is %s: they are made again; --accept-version keeps them",
+        f"{count:,}", before, after,
+    )  # fmt: skip
+
+
+def _planned(prepared: Prepared) -> BatchPlanned:
+    agenda = prepared.agenda
+    kinds: Counter[str] = Counter()
+    for due in agenda.due:
+        kinds.update(_kind(due.found.name, output) for output in due.outputs)
+    return BatchPlanned(prepared.sources, prepared.gathered.passed_over, len(agenda.skipped), kinds)
+
+
+def _kind(name: str, output: str) -> str:
+    """Return the same as `kind_of`, quickly."""
+    return f"{name[name.rfind('.') :]} {output[output.rfind('.') :]}".lower()
+
+
+class _Headers:
+    """The sizes of outputs, from the headers of their sources."""
+
+    def __init__(self, choices: Choices) -> None:
+        self._recipe = choices.recipe
+
+    def __call__(self, found: Found, tail: int) -> Mapping[str, int]:
+        reading = self._recipe.reading
+        info = reading.declared(open_source(found.path, reading).info)
+        stages = resolve(self._recipe.tails[tail].chain, info, autorotate=reading.autorotate)
+        after = stages[-1].after if stages else info
+        return {"width": after.width, "height": after.height}
