@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
 from imgpipe.formats.composing import ComposedAlbum
+from imgpipe.formats.damage import damage
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource, reason_of
+from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.frames import USUAL_SECONDS, Contents, Timing, must_be_alike, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
@@ -209,12 +209,8 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
         If it is damaged.
     """
     del metadata  # imgpipe keeps none of GIF files
-    try:
-        with origin.open() as file:
-            yield from _bare(file)
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+        yield from _bare(file)
 
 
 def _bare(file: BinaryIO) -> Iterator[bytes]:
@@ -258,13 +254,9 @@ class _Film(NamedTuple):
 
 
 def _film(origin: Origin) -> tuple[_Film, int]:
-    try:
-        with origin.open() as file:
-            size = size_of(file)
-            return _last.of(origin, file, _scan), size
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+        size = size_of(file)
+        return _last.of(origin, file, _scan), size
 
 
 _last = LastFile[_Film]()

@@ -9,9 +9,9 @@ import io
 
 import numpy as np
 
-from imgpipe.errors import CorruptError
+from imgpipe.formats.damage import damage
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.decoded import DecodedSource, fill, reason_of
+from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.isobmff import read_image
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels
@@ -33,13 +33,9 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
         If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
     """
     name = origin.name
-    try:
-        with origin.open() as file:
-            size = size_of(file)
-            image = read_image(file, size, name)
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(name, "is damaged ({})"), origin.open() as file:
+        size = size_of(file)
+        image = read_image(file, size, name)
     check_pixels(image.height, image.width, name, max_pixels)
     # The decoder cuts the part to be shown, and turns it upright.
     height, width = image.shown[::-1] if image.orientation > 4 else image.shown

@@ -5,9 +5,10 @@ from __future__ import annotations
 import imagecodecs
 import numpy as np
 
-from imgpipe.errors import CorruptError, FormatError
+from imgpipe.errors import FormatError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill, reason_of
+from imgpipe.formats.damage import damage
+from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.isobmff import Image, read_image
 from imgpipe.formats.origin import Origin, head_of, size_of
@@ -94,11 +95,7 @@ _last = LastFile[Image]()
 
 
 def _image(origin: Origin) -> tuple[Image, int]:
-    try:
-        with origin.open() as file:
-            size = size_of(file)
-            image = _last.of(origin, file, lambda file: read_image(file, size, origin.name))
-            return image, size
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+        size = size_of(file)
+        image = _last.of(origin, file, lambda file: read_image(file, size, origin.name))
+        return image, size

@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
 from imgpipe.formats.boxes import Span, spans
+from imgpipe.formats.damage import damage
 from imgpipe.formats.isobmff import places_of
 from imgpipe.formats.origin import Origin
 from imgpipe.metadata import Metadata
@@ -38,12 +38,8 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
     del metadata  # what is kept stays where it is
     with origin.open() as file:
         content = bytearray(file.read())
-    try:
+    with damage(origin.name, errors=(ValueError, IndexError)):
         _blank(content)
-    except (ValueError, IndexError) as error:
-        raise CorruptError(
-            f"{origin.name}: the file is damaged ({error}); get a fresh copy"
-        ) from None
     yield memoryview(content)
 
 

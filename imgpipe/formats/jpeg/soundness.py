@@ -6,8 +6,8 @@ import math
 import re
 from typing import Any, BinaryIO
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check
+from imgpipe.formats.damage import damage
 from imgpipe.formats.jpegs.markers import (
     APP0,
     COM,
@@ -46,12 +46,9 @@ def must_be_intact(source: Any, check: Check) -> None:
     CorruptError
         If it is such a file.
     """
-    name = source.origin.name
-    with source.origin.open() as file:
-        try:
-            _check_markers(file, read_header(file), check)
-        except JpegError as error:
-            raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from None
+    damaged = damage(source.origin.name, "the file is damaged: {}", JpegError)
+    with damaged, source.origin.open() as file:
+        _check_markers(file, read_header(file), check)
 
 
 def _check_markers(file: BinaryIO, header: Header, check: Check) -> None:

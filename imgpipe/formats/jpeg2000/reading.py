@@ -13,6 +13,7 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check
 from imgpipe.formats.codecs import must_decode
+from imgpipe.formats.damage import damage
 from imgpipe.formats.decoded import DecodedSource, decoded, fill
 from imgpipe.formats.jpeg2000.boxes import Container, container_of
 from imgpipe.formats.jpeg2000.codestream import END, Header, Size, TileParts, header_of, tile_parts
@@ -46,13 +47,11 @@ def open_source(
     must_decode("JPEG2K", name)
     with origin.open() as file:
         size = size_of(file)
-        try:
+        with damage(name, "is damaged ({})", (ValueError, struct.error)):
             container = container_of(file, size)
             header = header_of(file, container.start)
             info = _info(header, container, name, max_pixels)
             parts = _parts(file, header, container, salvage=salvage)
-        except (ValueError, struct.error) as error:
-            raise CorruptError(f"{name}: is damaged ({error}); get a fresh copy") from None
     anywhere = origin.reference
     if parts is None or anywhere is None:
         return DecodedSource(
@@ -72,11 +71,9 @@ def must_be_intact(source: Any, check: Check) -> None:
     with source.origin.open() as file:
         size = size_of(file)
         check()
-        try:
+        with damage(source.name, "is damaged ({})", (ValueError, struct.error)):
             container = container_of(file, size)
             tile_parts(file, header_of(file, container.start), container.end)
-        except (ValueError, struct.error) as error:
-            raise CorruptError(f"{source.name}: is damaged ({error}); get a fresh copy") from None
 
 
 def _parts(

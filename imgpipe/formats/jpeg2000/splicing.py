@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
 from imgpipe.formats.boxes import box, spans_in, spliced_boxes
+from imgpipe.formats.damage import damage
 from imgpipe.formats.described import exif_of
 from imgpipe.formats.jpeg2000.boxes import EXIF, SIGNATURE
 from imgpipe.formats.origin import Origin, pieces_of, size_of
@@ -34,7 +34,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             yield from pieces_of(origin)
             return
-        try:
+        with damage(origin.name):
             size = size_of(file)
             yield from spliced_boxes(file, size, _BEFORE)
             headers = b"".join(spliced_boxes(file, size, frozenset({_HEADERS})))
@@ -43,7 +43,3 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
             if exif is not None:
                 yield box(b"uuid", EXIF + exif)
             yield from spliced_boxes(file, size, _PIXELS)
-        except ValueError as error:
-            raise CorruptError(
-                f"{origin.name}: the file is damaged ({error}); get a fresh copy"
-            ) from None

@@ -8,9 +8,10 @@ from typing import BinaryIO
 import imagecodecs
 import numpy as np
 
-from imgpipe.errors import CorruptError, FormatError
+from imgpipe.errors import FormatError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill, reason_of
+from imgpipe.formats.damage import damage
+from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.jpegxl.colours import metadata_of
 from imgpipe.formats.jpegxl.container import read_parts
 from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_header
@@ -40,15 +41,11 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
     """
     name = origin.name
     must_decode("JPEGXL", name)
-    try:
-        with origin.open() as file:
-            size = size_of(file)
-            parts = read_parts(file, size, name)
-            header = read_header(parts.head)
-            profile = _profile(file, size, header, name) if header.colouring.has_profile else None
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(name, "is damaged ({})"), origin.open() as file:
+        size = size_of(file)
+        parts = read_parts(file, size, name)
+        header = read_header(parts.head)
+        profile = _profile(file, size, header, name) if header.colouring.has_profile else None
     check_pixels(header.height, header.width, name, max_pixels)
     _must_be_known(header, name)
     colours = 1 if header.colouring.space == GRAY else 3

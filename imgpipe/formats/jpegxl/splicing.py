@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
 from imgpipe.formats.boxes import spliced_boxes
+from imgpipe.formats.damage import damage
 from imgpipe.formats.jpegxl.header import SIGNATURE
 from imgpipe.formats.origin import Origin, pieces_of, size_of
 from imgpipe.metadata import Metadata
@@ -34,9 +34,5 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
         if file.read(len(SIGNATURE)) == SIGNATURE:
             yield from pieces_of(origin)
             return
-        try:
+        with damage(origin.name):
             yield from spliced_boxes(file, size_of(file), _OF_THE_PIXELS)
-        except ValueError as error:
-            raise CorruptError(
-                f"{origin.name}: the file is damaged ({error}); get a fresh copy"
-            ) from None

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from imgpipe.errors import CorruptError
+from imgpipe.formats.damage import damage
 from imgpipe.formats.frames import Contents, Timing
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import SIGNATURE
@@ -182,13 +183,8 @@ def film_of(origin: Origin) -> Film:
     CorruptError
         If its animation is damaged.
     """
-    try:
-        with origin.open() as file:
-            return _last.of(origin, file, _film)
-    except ValueError as error:
-        raise CorruptError(
-            f"{origin.name}: the file is damaged: {error}; get a fresh copy"
-        ) from None
+    with damage(origin.name, "the file is damaged: {}"), origin.open() as file:
+        return _last.of(origin, file, _film)
 
 
 _last = LastFile[Film]()

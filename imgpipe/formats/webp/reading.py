@@ -5,9 +5,9 @@ from __future__ import annotations
 import imagecodecs
 import numpy as np
 
-from imgpipe.errors import CorruptError
 from imgpipe.formats.codecs import must_decode
-from imgpipe.formats.decoded import DecodedSource, fill, reason_of
+from imgpipe.formats.damage import damage
+from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.playing import played
@@ -90,11 +90,7 @@ _last = LastFile[Header]()
 
 
 def _header(origin: Origin) -> tuple[Header, int]:
-    try:
-        with origin.open() as file:
-            size = size_of(file)
-            header = _last.of(origin, file, lambda file: read_header(file, size, origin.name))
-            return header, size
-    except ValueError as error:
-        reason = reason_of(error)
-        raise CorruptError(f"{origin.name}: is damaged ({reason}); get a fresh copy") from None
+    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+        size = size_of(file)
+        header = _last.of(origin, file, lambda file: read_header(file, size, origin.name))
+        return header, size
