@@ -171,6 +171,8 @@ class Walk:
         Folders that could not be read.
     roots : int
         Number of folders in which it began.
+    entered : list of Folder
+        The folders that were read.
     """
 
     rules: Rules = field(default_factory=Rules)
@@ -186,6 +188,7 @@ class Walk:
         self._choosy = bool(self.rules.include or self.rules.exclude)
         self._count, self._told = 0, 0
         self.roots = 0
+        self.entered: list[Folder] = []
         self._seen = set[tuple[int, int]]()  # files, where links are followed
 
     def through(self, root: Folder, pattern: Pattern = EVERYTHING) -> list[Found]:
@@ -229,6 +232,7 @@ class Walk:
         if place.depth and any(entry.name == JOURNAL_FOLDER for entry in entries):
             self.pass_over(folder.path, "earlier_output")
             return []
+        self.entered.append(folder)
         inner: list[_Place] = []
         for entry in entries:
             name = entry.name

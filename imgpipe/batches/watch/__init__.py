@@ -1,0 +1,1 @@
+"""Watching: files are made as they arrive in a folder."""
