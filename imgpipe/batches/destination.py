@@ -115,6 +115,10 @@ class Destination:
             raise UsageError(_collisions(shared, remedy))
         return [group[0] for group in kept.values()]
 
+    def look_again(self) -> None:
+        """Forget which folders are there: somebody may have made or removed some."""
+        self._known.clear()
+
     def existing(self, outputs: Iterable[str]) -> set[str]:
         """Return the outputs that something is in the way of."""
         return {output for output in outputs if self._exists(output)}

@@ -119,6 +119,21 @@ class Records:
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     damaged: int = 0
 
+    def note(self, record: Record) -> None:
+        """Take note of a finished or failed output."""
+        self.begun.pop(record.output, None)
+        if record.failed:
+            self.failed[record.output] = record
+        else:
+            self.failed.pop(record.output, None)
+            self.done[record.output] = record
+            self.ours.add(record.output)
+
+    def note_begun(self, output: str, temporary: str) -> None:
+        """Take note of an output that is being made."""
+        self.begun[output] = temporary
+        self.ours.add(output)
+
 
 class Journal:
     """The journal of an output folder, open for more lines.
@@ -143,12 +158,15 @@ class Journal:
     ----------
     records : Records
         What it held when it was opened.
+    live : bool
+        Whether `records` follows the lines that are added.
     locked : bool
         Whether the file system has locks.
     """
 
     def __init__(self, folder: str, path: str | None = None, *, alone: bool = True) -> None:
         self.path = self.path_in(folder, path)
+        self.live = False
         self.locked = fcntl is not None
         self._lock = self._fd = -1
         try:
@@ -190,10 +208,16 @@ class Journal:
             }
             for output, temporary in outputs.items()
         ])  # fmt: skip
+        if self.live:
+            for output, temporary in outputs.items():
+                self.records.note_begun(output, temporary)
 
     def finished(self, records: list[Record]) -> None:
         """Say that outputs are finished, or have failed."""
         self._append([_fields(record) for record in records])
+        if self.live:
+            for record in records:
+                self.records.note(record)
 
     def note_versions(self, digest: str, names: dict[str, str]) -> None:
         """Say which versions a digest stands for, unless it is known."""
@@ -290,18 +314,9 @@ def _noted(line: bytes, records: Records) -> bool:
             case "versions":
                 records.versions[fields["versions"]] = dict(fields["of"])
             case "begin":
-                output = path_in(fields, "output")
-                records.begun[output] = path_in(fields, "temporary")
-                records.ours.add(output)
+                records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
             case "done" | "failed":
-                record = _record(fields)
-                records.begun.pop(record.output, None)
-                if record.failed:
-                    records.failed[record.output] = record
-                else:
-                    records.failed.pop(record.output, None)
-                    records.done[record.output] = record
-                    records.ours.add(record.output)
+                records.note(_record(fields))
     except (KeyError, TypeError, ValueError):
         return False
     return True

@@ -27,20 +27,23 @@ class _Quiet(NamedTuple):
 class Readiness:
     """The files that have arrived and are not known to be complete.
 
-    Times are seconds of one clock, which never go back.
-
     Parameters
     ----------
     settle : float
         How long a file must be quiet, in seconds.
+    clock : callable
+        Returns seconds.
     stamp : callable
         Returns the stamp of the file at a path.
     """
 
     def __init__(
-        self, settle: float, stamp: Callable[[str], Stamp | None] = stamp_of
+        self,
+        settle: float,
+        clock: Callable[[], float],
+        stamp: Callable[[str], Stamp | None] = stamp_of,
     ) -> None:
-        self._settle, self._stamp = settle, stamp
+        self._settle, self._clock, self._stamp = settle, clock, stamp
         self._quiet: dict[str, _Quiet] = {}  # the longest quiet first
         self._renamed: set[str] = set()
 
@@ -50,32 +53,18 @@ class Readiness:
     def __contains__(self, path: str) -> bool:
         return path in self._quiet
 
-    def hint(self, path: str, now: float, *, renamed: bool = False) -> None:
-        """Take note of an event of a file.
-
-        Parameters
-        ----------
-        path : str
-            The file.
-        now : float
-            The time.
-        renamed : bool
-            Whether the event is that it was renamed into its place.
-        """
-        if renamed:
-            self._renamed.add(path)
-        else:
-            self._renamed.discard(path)
-        known = self._quiet.pop(path, None)
+    def hint(self, path: str, *, renamed: bool = False) -> None:
+        """Take note of an event of a file; `renamed` if it was renamed into its place."""
+        (self._renamed.add if renamed else self._renamed.discard)(path)
+        known = self._quiet.get(path)
         if known is not None:
-            self._quiet[path] = _Quiet(known.stamp, now)
+            self._begin(path, known.stamp)
 
-    def see(self, path: str, stamp: Stamp, now: float) -> None:
+    def see(self, path: str, stamp: Stamp) -> None:
         """Take note of a file that was found; its quiet begins anew if it has changed."""
         known = self._quiet.get(path)
         if known is None or known.stamp != stamp:
-            self._quiet.pop(path, None)
-            self._quiet[path] = _Quiet(stamp, now)
+            self._begin(path, stamp)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Drop files that are gone."""
@@ -83,33 +72,35 @@ class Readiness:
             self._quiet.pop(path, None)
             self._renamed.discard(path)
 
-    def complete(self, now: float) -> list[tuple[str, Stamp]]:
-        """Return the files that are complete now, and wait for them no longer."""
+    def complete(self) -> list[tuple[str, Stamp]]:
+        """Return the files that are complete, and wait for them no longer."""
         found: list[tuple[str, Stamp]] = []
-        for path in self._to_look_at(now):
+        for path in self._to_look_at():
             known, stamp = self._quiet[path], self._stamp(path)
+            self._renamed.discard(path)
             if stamp is None:
                 self.forget([path])
-            elif stamp != known.stamp:
-                self._renamed.discard(path)
-                self.see(path, stamp, now)
-            elif stamp.size and not is_unfinished(path):
+            elif stamp == known.stamp and stamp.size and not is_unfinished(path):
                 self.forget([path])
                 found.append((path, stamp))
             else:
-                self._renamed.discard(path)
-                del self._quiet[path]
-                self._quiet[path] = _Quiet(stamp, now)
+                self._begin(path, stamp)
         return found
 
     def next_look(self) -> float:
         """Return the time when a file may be complete; infinity if there is none."""
         if self._renamed & self._quiet.keys():
-            return 0.0
+            return self._clock()
         first = next(iter(self._quiet.values()), None)
         return float("inf") if first is None else first.since + self._settle
 
-    def _to_look_at(self, now: float) -> list[str]:
+    def _begin(self, path: str, stamp: Stamp) -> None:
+        """Begin the quiet of a file anew."""
+        self._quiet.pop(path, None)
+        self._quiet[path] = _Quiet(stamp, self._clock())
+
+    def _to_look_at(self) -> list[str]:
+        now = self._clock()
         paths = [path for path in self._renamed if path in self._quiet]
         for path, known in self._quiet.items():
             if known.since + self._settle > now:
