@@ -490,7 +490,7 @@ class SimulatedDesk:
             raise self.refuses
         self.answered.append(answer)
 
-    def give_up(self, item: Thing, error: Exception) -> None:
+    def give_up(self, item: Thing, error: Exception, attempts: int) -> None:
         self.given_up[item.number] = error
 
     def seconds_of(self, task: Task) -> float:

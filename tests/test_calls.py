@@ -83,7 +83,7 @@ def test_what_a_call_gives_back_is_called_again() -> None:
     desk = calls(simulation, 5, 3, most=2)  # answers of two items at once
     simulation.run_any()
     assert sorted(desk.answered) == list(range(8))
-    assert sorted(simulation.executor.values) == [1, 1, 3, 3, 5]
+    assert sorted(simulation.executor.values) == [1, 1, 2, 3, 5]
 
 
 def test_an_image_of_many_tasks_does_not_hold_calls_up() -> None:
@@ -238,7 +238,7 @@ class Pile:
         assert worker.label
         self.answers[item.name] = answer
 
-    def give_up(self, item: Any, error: Exception) -> None:
+    def give_up(self, item: Any, error: Exception, attempts: int) -> None:
         self.given_up[item.name] = error
 
 

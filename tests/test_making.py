@@ -349,7 +349,7 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
         return (Goal(stages, open_sink(out / "large.png", stages[-1].after), "large.png"),)
 
     requests: list[Any] = [
-        CallsRequest(job, desk, 64 << 20),
+        CallsRequest(lambda _: job, desk, 64 << 20),
         Request(lambda: open_source(large), goals),
     ]
     outcomes = list(make_images(requests, Options(workers=2, executor="processes")))

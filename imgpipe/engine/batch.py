@@ -7,17 +7,19 @@ bytes are the same either way.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import field, replace
+from functools import partial
 from typing import Any
 
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
-from imgpipe.engine.budget import Budget, granted
+from imgpipe.engine.budget import Budget, default_budget, granted
 from imgpipe.engine.calls import Calls, Desk
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes
@@ -27,22 +29,23 @@ from imgpipe.engine.feeds.opened import can_be_opened
 from imgpipe.engine.jobs import CallJob, must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.outputs import Output, outputs_of
-from imgpipe.engine.plan import Goal, make_plans
+from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.engine.planning import weighed, within_reach
 from imgpipe.engine.run import Run
 from imgpipe.engine.waitinglist import Image, Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event
 from imgpipe.executors.base import Supervised, traits_of
-from imgpipe.executors.choice import choose, started
+from imgpipe.executors.choice import Choice, choose, started
 from imgpipe.formats.base import Sink, Source, is_ours
-from imgpipe.machine import held_memory, is_dedicated
+from imgpipe.machine import PeakMemory, held_memory, is_dedicated
 from imgpipe.options import Options
 from imgpipe.records import dataclass
 
-__all__ = ["CallsRequest", "Request", "make_images"]
+__all__ = ["CallsRequest", "Request", "image_turns", "make_images"]
 
 _LARGE = 1 << 62  # pixels: more than could be made without workers
+_LEAST_BYTES = 16 << 20  # of memory for each worker
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,16 @@ class Request:
         Stops the image.
     tell : callable
         Gets its events.
+    may_be_alone : callable or None
+        Whether one worker may make it while the others have enough else to do. By default that is
+        so if as many images are known as there are workers.
     """
 
     source: Callable[[], Source]
     goals: Callable[[Source], tuple[Goal, ...]]
     control: Control = field(default_factory=Control)
     tell: Callable[[Event], None] = lambda _: None
+    may_be_alone: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,19 +80,21 @@ class CallsRequest:
 
     Attributes
     ----------
-    job : CallJob
-        The function, and what is common to all calls. The options of the batch have the timeout.
+    job : callable
+        Returns the function, and what is common to all calls, for the bytes of memory that a call
+        may take. The options of the batch have the timeout.
     desk : Desk
         Gives the items and takes the answers.
     allowance : int
-        Memory that a call may take, in bytes.
+        The most memory that a call can use, in bytes. It gets no more than its share of half of
+        the memory.
     control : Control
         Stops the calls.
     tell : callable
         Gets their events.
     """
 
-    job: CallJob
+    job: Callable[[int], CallJob]
     desk: Desk
     allowance: int
     control: Control = field(default_factory=Control)
@@ -93,14 +102,26 @@ class CallsRequest:
 
 
 def make_images(
+    requests: Iterable[Request | CallsRequest | None], options: Options, **given: Any
+) -> Iterator[Outcome]:
+    """Make images; yield the outcome of each as soon as it is known: see `image_turns`."""
+    with contextlib.closing(image_turns(requests, options, **given)) as turns:
+        for outcome in turns:
+            if outcome is not None:
+                yield outcome
+
+
+def image_turns(
     requests: Iterable[Request | CallsRequest | None],
     options: Options,
     *,
     order: Order | None = None,
     decode_apart: bool = True,
     attach: Callable[[Callable[[], None]], None] | None = None,
-) -> Iterator[Outcome]:
-    """Make images; yield the outcome of each as soon as it is known.
+    beat: float = 1.0,
+    memory: PeakMemory | None = None,
+) -> Generator[Outcome | None, None, None]:
+    """Make images; yield the outcome of each, and None whenever the loop is about to wait.
 
     Parameters
     ----------
@@ -113,26 +134,57 @@ def make_images(
     decode_apart : bool
         Whether processes of their own decode the images that are no random sources and whose
         decoder is not imgpipe's own: its crash is then the failure of its image alone.
+    attach : callable, optional
+        Gets the function that wakes the loop, from any thread.
+    beat : float
+        The most seconds between two values.
+    memory : PeakMemory, optional
+        Samples the memory of all processes.
     """
     choice = choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
+    footing, limit = Footing(held_memory(), is_dedicated()), _limit(options)
+    workers = _that_fit(choice, granted(limit, footing)[0], footing)
     with CleanupStack() as held:
-        executor = held.enter_context(started(choice, choice.workers))
+        executor = held.enter_context(started(choice, workers))
         reader = None
         if decode_apart and choice.traits.shares_memory:
-            readers = max(1, choice.workers // 2)
+            readers = max(1, workers // 2)
             wanted = choose("processes", readers, trusted=False, pixels=_LARGE)
             reader = held.enter_context(started(wanted, readers))
-        openings = _Openings(executor, choice.workers, choice.reason, reader, options)
+        openings = _Openings(executor, workers, choice.reason, reader, options, limit, footing)
         crew = Crew(
             executor,
-            choice.workers,
+            workers,
             order=order,
             budget=openings.budget,
             lasting=executor is choice.executor,
         )
         if attach is not None:
             attach(crew.wake)
-        yield from crew.make(None if one is None else openings.of(one) for one in requests)
+        images = (None if one is None else openings.of(one) for one in requests)
+        with contextlib.closing(crew.turns(images, beat)) as turns:
+            for outcome in turns:
+                if memory is not None:
+                    for one in (executor, reader):
+                        memory.pids |= getattr(one, "pids", set())
+                yield outcome
+
+
+def _limit(options: Options) -> int:
+    """Return the bytes that a batch may use."""
+    assert not isinstance(options.max_memory, str)
+    return default_budget() if options.max_memory is None else options.max_memory
+
+
+def _that_fit(choice: Choice, total: int, footing: Footing) -> int:
+    """Return the number of workers of which each has a little memory to work with."""
+    count = choice.workers
+    while count > 1 and not isinstance(choice.executor, Executor):
+        taken = cost_of_processes(choice.traits, count, footing).processes
+        if taken + count * _LEAST_BYTES <= total:
+            break
+        count -= 1
+    return count
 
 
 class _Openings:
@@ -145,17 +197,18 @@ class _Openings:
         reason: str,
         reader: Executor | None,
         options: Options,
+        limit: int,
+        footing: Footing,
     ) -> None:
         self._executor, self._reader, self._options = executor, reader, options
         self._traits = traits_of(executor)
         self._weights: dict[str, tuple[int, int]] = {}
-        self._footing = Footing(held_memory(), is_dedicated())
-        limit = options.max_memory if options.max_memory is None else int(options.max_memory)
+        self._footing, self._limit = footing, limit
+        self._of_calls = 0  # bytes that calls take
         self._given: dict[str, Any] = {
             "traits": self._traits,
             "workers": workers,
             "executor": reason,
-            "max_memory": limit,
             "chunk": options.chunk,
             "fewer": False,
         }
@@ -170,14 +223,17 @@ class _Openings:
 
     def _calls(self, request: CallsRequest) -> Calls:
         supervised, workers = isinstance(self._executor, Supervised), self._given["workers"]
-        job = replace(request.job, timeout=self._options.timeout if supervised else None)
+        job = request.job(request.allowance)
         sent = b"" if job.ours else by_value(job.common, "a filter")
         footing = self._heavier(sent, request.control)
-        cost = Cost(per_worker=request.allowance)
+        processes = cost_of_processes(self._traits, workers, footing)
+        free = max(0, self.budget.granted - processes.processes)
+        allowance = min(request.allowance, free // (2 * workers))
+        self._of_calls = workers * allowance
         return Calls(
-            job,
+            replace(request.job(allowance), timeout=self._options.timeout if supervised else None),
             request.desk,
-            cost + cost_of_processes(self._traits, workers, footing),
+            Cost(per_worker=allowance) + processes,
             workers,
             self._traits,
             supervised,
@@ -197,7 +253,7 @@ class _Openings:
             stages = itertools.chain.from_iterable(goal.stages for goal in goals)
             sent = must_travel(tuple(map(without_arrays, stages))) if self._traits.isolates else b""
             footing = self._heavier(sent, request.control)
-            plans = make_plans(source, goals, footing=footing, **self._given)
+            plans = self._planned(source, goals, footing)
             alone = self._alone(source, goals, footing)
         except BaseException:
             _abort([goal.sink for goal in goals])
@@ -208,6 +264,7 @@ class _Openings:
             source,
             outputs_of(plans, goals),
             alone,
+            request.may_be_alone,
             traits=self._traits,
             supervised=isinstance(self._executor, Supervised),
             timeout=self._options.timeout,
@@ -223,10 +280,20 @@ class _Openings:
         if not near or any(stage.filter.operands for goal in goals for stage in goal.stages):
             return ()
         try:
-            plans = make_plans(source, goals, footing=footing, **self._given, opened=True)
+            plans = self._planned(source, goals, footing, opened=True)
         except MemoryPlanError:
             return ()
         return outputs_of(plans, goals)
+
+    def _planned(
+        self, source: Source, goals: tuple[Goal, ...], footing: Footing, **how: bool
+    ) -> tuple[Plan, ...]:
+        """Return plans that fit beside calls, or at least without them."""
+        make = partial(make_plans, source, goals, footing=footing, **self._given, **how)
+        if self._of_calls:
+            with contextlib.suppress(MemoryPlanError):
+                return make(max_memory=self._limit - self._of_calls)
+        return make(max_memory=self._limit)
 
     def _heavier(self, functions: bytes, control: Control) -> Footing:
         """Return the footing with these functions loaded by the workers; measured once."""
@@ -241,6 +308,21 @@ class _Openings:
 
 class _Owned(Run):
     """A run whose outputs are nobody else's."""
+
+    def __init__(
+        self,
+        source: Source,
+        outputs: tuple[Output, ...],
+        alone: tuple[Output, ...],
+        may_be_alone: Callable[[], bool] | None,
+        **given: Any,
+    ) -> None:
+        super().__init__(source, outputs, alone, **given)
+        self._may_be_alone = may_be_alone
+
+    def prepare(self, *, crowded: bool) -> None:
+        """Choose the plan: one task for one worker if the others have enough to do."""
+        super().prepare(crowded=crowded if self._may_be_alone is None else self._may_be_alone())
 
     def close(self) -> None:
         """Leave nothing of the outputs unless they were published."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import faulthandler
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from imgpipe.engine.buffers import Slot
-from imgpipe.engine.whereabouts import at_item
+from imgpipe.engine.whereabouts import asked_back, at_item
 
 __all__ = ["Bench", "Stopwatch", "timeout"]
 
@@ -53,10 +53,24 @@ class Bench(NamedTuple):
         Takes the whereabouts of the worker.
     timeout : float or None
         Seconds that an item may take.
+    watch : Stopwatch or None
+        Takes the seconds in each step.
     """
 
     note: Slot | None
     timeout: float | None
+    watch: Stopwatch | None = None
+
+    @property
+    def called_back(self) -> bool:
+        """Whether the call is to end after the item that is under way."""
+        return asked_back(self.note)
+
+    def spent(self, seconds: Iterable[tuple[str, float]]) -> None:
+        """Add the seconds in each step of an item to those of the call."""
+        if self.watch is not None:
+            for step, spent in seconds:
+                self.watch.spans[step] = self.watch.spans.get(step, 0.0) + spent
 
     @contextmanager
     def at(self, number: int) -> Iterator[None]:

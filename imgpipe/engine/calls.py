@@ -23,6 +23,7 @@ from imgpipe.engine.lease import Lease, TaskSlots
 from imgpipe.engine.run import numbers
 from imgpipe.engine.taskqueue import Ended, blamed
 from imgpipe.engine.tasks import JobRef, Task
+from imgpipe.engine.whereabouts import asked_back, call_back
 from imgpipe.engine.worker import Receipt
 from imgpipe.errors import ImgpipeError, WorkerError
 from imgpipe.events import Event, WorkerLost
@@ -62,8 +63,8 @@ class Desk(Protocol):
     def land(self, item: Any, answer: Any, worker: Worker) -> None:
         """Take the answer for an item."""
 
-    def give_up(self, item: Any, error: Exception) -> None:
-        """Note that an item gets no answer."""
+    def give_up(self, item: Any, error: Exception, attempts: int) -> None:
+        """Note that an item gets no answer, after so many attempts."""
 
 
 class CallFlow:
@@ -83,6 +84,13 @@ class CallFlow:
         Gets the events.
     held : CleanupStack
         Frees the memory.
+
+    Attributes
+    ----------
+    waits : bool
+        Whether no call is made just now, because an image needs the memory.
+    landed : int
+        Calls that have come back since none had to wait.
     """
 
     reads = aside = False
@@ -104,6 +112,7 @@ class CallFlow:
         self._again: deque[tuple[Any, ...]] = deque()
         self._out: dict[int, TaskSlots] = {}
         self._losses: defaultdict[int, Counter[str]] = defaultdict(Counter)  # by id of the item
+        self.waits, self.landed = False, 0
 
     @property
     def done(self) -> bool:
@@ -111,6 +120,25 @@ class CallFlow:
         if self._desk.stopped:
             return not self._out
         return self._desk.over and not self._out and not self._again
+
+    @property
+    def rests(self) -> bool:
+        """Whether no call takes memory, because an image needs it."""
+        return self.waits and not self._out
+
+    def make_way(self) -> None:
+        """Make no more calls until `go_on`."""
+        self.waits = True
+        self.call_back()
+
+    def go_on(self) -> None:
+        """Make calls again."""
+        self.waits, self.landed = False, 0
+
+    def call_back(self) -> None:
+        """Have the calls that are out end after the items that are under way."""
+        for slots in self._out.values():
+            call_back(slots.note)
 
     def start(self, wake: Wake | None) -> None:
         """Nothing has to be begun."""
@@ -120,7 +148,7 @@ class CallFlow:
 
     def next_task(self) -> Task | None:
         """Return the next call, None if there is none just now."""
-        if not self._lease or self._desk.stopped:
+        if not self._lease or self._desk.stopped or self.waits:
             return None
         items = self._again.popleft() if self._again else ()
         if not items and not self._desk.over:
@@ -142,12 +170,16 @@ class CallFlow:
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Hand on the answers of a call; items without one are tried again."""
         self._tell(task_done(0, task, receipt, worker))
+        called_back = asked_back(self._out[task.index].note)
         self._give_back(task)
-        if not receipt.answers:
+        self.landed += 1
+        done = len(receipt.answers)
+        if not done and not called_back:
             self._give_up(task.values, WorkerError("a call has come back without an answer"))
             return
-        if rest := task.values[len(receipt.answers) :]:
-            self._again.append(rest)
+        # As many at once as the worker got through.
+        rest, size = task.values[done:], done or len(task.values)
+        self._again.extend(rest[at : at + size] for at in range(0, len(rest), size))
         for item, answer in zip(task.values, receipt.answers, strict=False):
             self._losses.pop(id(item), None)
             self._desk.land(item, answer, worker)
@@ -188,8 +220,8 @@ class CallFlow:
 
     def _give_up(self, items: tuple[Any, ...], error: Exception) -> None:
         for item in items:
-            self._losses.pop(id(item), None)
-            self._desk.give_up(item, error)
+            losses = self._losses.pop(id(item), None)
+            self._desk.give_up(item, error, losses.total() if losses else 1)
 
     def _give_back(self, task: Task) -> None:
         self._lease.give_back(self._out.pop(task.index))
@@ -254,6 +286,7 @@ class Calls:
                     held=opened.pop_all(),
                 )
                 held.callback(flow.close)
+            self.control.call_back = flow.call_back
             yield flow
 
     def prepare(self, *, crowded: bool) -> None:

@@ -17,11 +17,19 @@ class Control:
     ----------
     samples_memory : bool, default True
         Have the report tell the memory that the run takes. To sample it takes time as well.
+
+    Attributes
+    ----------
+    progress : float
+        How much is done, from 0 to 1.
+    call_back : callable
+        Has calls end after the items that are under way. Only the loop of the crew may do that.
     """
 
     def __init__(self, *, samples_memory: bool = True) -> None:
         self.samples_memory = samples_memory
         self.progress = 0.0
+        self.call_back: Callable[[], None] = lambda: None
         self._stopped = threading.Event()
         self._wake: Callable[[], None] = lambda: None
 

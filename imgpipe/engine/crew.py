@@ -25,6 +25,7 @@ from imgpipe.engine import worker
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.flow import Flow, Worker
+from imgpipe.engine.gate import Gate
 from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order
 from imgpipe.engine.taskqueue import Done, Ended, Failed, Lost, Message, Settled, TaskQueue
@@ -100,7 +101,8 @@ class Crew:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor, self._workers = executor, workers
-        self._order, self._budget, self._lasting = order or Order("fifo"), budget, lasting
+        self._order, self._lasting = order or Order("fifo"), lasting
+        self._gate = Gate(budget, workers)
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._clock = clock
         self._at_once = works_at_once(executor)
@@ -117,13 +119,24 @@ class Crew:
         self._looks_at = 0.0
 
     def make(self, images: Iterable[Opening | None]) -> Generator[Outcome, None, None]:
-        """Make images; yield the outcome of each as soon as it is known.
+        """Make images; yield the outcome of each as soon as it is known: see `turns`."""
+        with contextlib.closing(self.turns(images)) as turns:
+            for outcome in turns:
+                if outcome is not None:
+                    yield outcome
+
+    def turns(
+        self, images: Iterable[Opening | None], beat: float = _LOOK_SECONDS
+    ) -> Generator[Outcome | None, None, None]:
+        """Make images; yield the outcome of each, and None whenever the loop is about to wait.
 
         Parameters
         ----------
         images : iterable of (Opening or None)
             Opens the images, each when it can begin. It yields None if there is no image yet;
             then its owner calls `wake` later.
+        beat : float
+            The most seconds between two values.
 
         Raises
         ------
@@ -141,7 +154,8 @@ class Crew:
                     while self._outcomes:
                         yield self._outcomes.popleft()
                 elif self._active or not self._waiting.over:
-                    self._receive()
+                    yield None
+                    self._receive(beat)
                 else:
                     return
         finally:
@@ -151,13 +165,13 @@ class Crew:
 
     def _admit(self) -> None:
         """Begin the images whose memory fits beside that of the images under way."""
+        self._gate.look(self._active.values())
         while len(self._active) < _MOST_AT_ONCE and (image := self._waiting.first()):
             known = len(self._active) + len(self._waiting)
             image.prepare(crowded=known >= max(2, self._workers))
-            costs = [active.image.cost for active in self._active.values()]
-            if self._budget and not self._budget.allows([image.cost]):
-                self._drop(image, self._budget.refusal(image.name, image.cost))
-            elif self._budget and not self._budget.allows([*costs, image.cost]):
+            if error := self._gate.refusal(image):
+                self._drop(image, error)
+            elif not self._gate.admits(image, self._active.values()):
                 break
             else:
                 self._begin(image)
@@ -165,12 +179,14 @@ class Crew:
             self._outcomes.append(self._waiting.failed.popleft())
 
     def _begin(self, image: Image) -> None:
+        self._gate.let_in(image)
         with uninterrupted():
             active = self._active[image.number] = UnderWay(self._waiting.take(image), image)
         self._next_flow(active)
 
     def _drop(self, image: Image, error: Exception) -> None:
         """End an image that has not begun."""
+        self._gate.let_in(image)
         with uninterrupted():
             turn = self._waiting.take(image)
             image.close()
@@ -276,11 +292,11 @@ class Crew:
             self._next_flow(active)
         return None
 
-    def _receive(self) -> None:
-        """Wait for one message and act on it."""
+    def _receive(self, most: float) -> None:
+        """Wait for one message, but not for long, and act on it."""
         failed = [one.deadline for one in self._active.values() if one.error is not None]
         with contextlib.suppress(queue.Empty):
-            until = min([self._looks_at, *failed])
+            until = min([self._looks_at, self._clock() + most, *failed])
             message = self._inbox.get(timeout=max(0.0, until - self._clock()))
             if isinstance(message, Settled):
                 self._deliver(self._queue.settle(message.future))

@@ -1,7 +1,7 @@
 """Whereabouts: a note of the item, the chunk and the filter that a worker is at, for its parent.
 
 A worker that dies leaves no exception. Its last note names the chunk and the filter, and the item
-of a call.
+of a call. The parent uses the note too: it asks for the end of a call.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from imgpipe.geometry import Box
 
 __all__ = [
     "NOTE_BYTES",
+    "asked_back",
     "at_chunk",
     "at_item",
+    "call_back",
     "chunk_at",
     "forget",
     "item_noted",
@@ -29,7 +31,9 @@ __all__ = [
     "was_reading",
 ]
 
-_FIELDS = np.dtype([("stage", "i8"), ("worker", "i8"), ("item", "i8"), ("box", "i8", 4)])
+_FIELDS = np.dtype(
+    [("stage", "i8"), ("worker", "i8"), ("item", "i8"), ("back", "i8"), ("box", "i8", 4)]
+)
 _NOWHERE, _READING = -1, -2
 
 NOTE_BYTES = _FIELDS.itemsize
@@ -99,7 +103,18 @@ def forget(slot: Slot | None) -> None:
     """Begin a slot anew, which was used for another task, or the same one by another worker."""
     if slot is not None:
         note = slot.array((1,), _FIELDS)
-        note["stage"], note["item"], note["worker"] = _NOWHERE, _NOWHERE, 0
+        note["stage"], note["item"], note["worker"], note["back"] = _NOWHERE, _NOWHERE, 0, 0
+
+
+def call_back(slot: Slot | None) -> None:
+    """Ask a worker to give back the items of a call that it has not begun."""
+    if slot is not None:
+        slot.array((1,), _FIELDS)["back"] = 1
+
+
+def asked_back(slot: Slot | None) -> bool:
+    """Whether the worker of a call has been asked for the items that it has not begun."""
+    return slot is not None and bool(slot.array((1,), _FIELDS)["back"][0])
 
 
 def sign(slot: Slot | None) -> None:

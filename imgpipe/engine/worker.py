@@ -125,7 +125,7 @@ def run_task(task: Task) -> Receipt:
     job, seen = job_of(task.job), tuple[int, ...]()
     with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
         if isinstance(job, CallJob):
-            result = _called(task, job)
+            result = _called(task, job, watch)
         else:
             result = _KINDS[task.kind](task, job, watch)
             seen = sight.of(stage.filter for stage in job.all_stages)
@@ -268,9 +268,10 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
         pickle.dumps(found)
 
 
-def _called(task: Task, job: CallJob) -> dict[str, Any]:
+def _called(task: Task, job: CallJob, watch: Stopwatch) -> dict[str, Any]:
     """Call a function of imgpipe with the items of a task."""
-    return {"answers": tuple(job.function(job.common, task.values, Bench(task.note, job.timeout)))}
+    bench = Bench(task.note, job.timeout, watch)
+    return {"answers": tuple(job.function(job.common, task.values, bench))}
 
 
 def worked(task: Task, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
