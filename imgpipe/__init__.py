@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgpipe import errors, filters
+    from imgpipe.batches.results import BatchReport
+    from imgpipe.batching import Batch, batch
     from imgpipe.chains.chain import Chain, Filter
     from imgpipe.chains.decorator import filter
     from imgpipe.chains.definition import Place
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Batch",
+    "BatchReport",
     "Between",
     "Box",
     "Chain",
@@ -57,6 +61,7 @@ __all__ = [
     "Through",
     "Timeline",
     "apply",
+    "batch",
     "check",
     "convert",
     "errors",
@@ -75,6 +80,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Batch": "batching",
+    "BatchReport": "batches.results",
     "Between": "parameters",
     "Box": "geometry",
     "Chain": "chains.chain",
@@ -89,6 +96,7 @@ _HOMES = {
     "Through": "parameters",
     "Timeline": "timeline",
     "apply": "inmemory",
+    "batch": "batching",
     "check": "checking",
     "convert": "converting",
     "filter": "chains.decorator",

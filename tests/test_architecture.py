@@ -49,6 +49,7 @@ WAYS_IN = {
     "__main__",
     "adapting",
     "batches",
+    "batching",
     "cascading",
     "checking",
     "cli",

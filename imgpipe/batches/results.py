@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import field
@@ -11,7 +12,7 @@ from imgpipe.batches.agenda import Reason
 from imgpipe.errors import BatchError, ImgpipeError
 from imgpipe.records import dataclass
 
-__all__ = ["BatchReport", "Result", "Stage", "StoppedBy"]
+__all__ = ["BatchReport", "Result", "Stage", "StoppedBy", "exit_code"]
 
 Status = Literal["done", "failed", "skipped"]
 Stage = Literal["open", "read", "filter", "encode", "write", "plan"]
@@ -85,10 +86,17 @@ class BatchReport:
     stopped_by : str or None
         What stopped the batch before its end: ``fail_fast``, ``max_failures``, ``no_space``,
         ``output_lost`` or ``signal``.
+    stopped_because : str
+        The same in words, where there is more to say.
     left : int
         Outputs that were not tried, because the batch was stopped.
     peak_memory : int
         Highest sum of the proportional set sizes of all processes, in bytes, sampled.
+    utilisation : float or None
+        Share of the time of all workers in which they worked, 0 to 1.
+    bottleneck : str or None
+        The step that bounds the speed: ``read``, ``filter``, ``encode``, ``write``, ``other`` or
+        ``wait``.
     """
 
     done: int = 0
@@ -102,8 +110,11 @@ class BatchReport:
     bytes_out: int = 0
     seconds: float = 0.0
     stopped_by: StoppedBy | None = None
+    stopped_because: str = ""
     left: int = 0
     peak_memory: int = 0
+    utilisation: float | None = None
+    bottleneck: str | None = None
 
     @property
     def outputs(self) -> int:
@@ -155,3 +166,16 @@ class BatchReport:
             yield f"{self.left:,} left"
         speed = self.pixels / 1e6 / max(self.seconds, 1e-9)
         yield f"{self.pixels / 1e6:,.1f} MP in {self.seconds:.1f} s ({speed:,.1f} MP/s)"
+
+
+def exit_code(report: BatchReport, signal_name: str | None = None) -> int:
+    """Return the exit code of a batch that is over.
+
+    It is 0 if all is done or skipped, 3 if outputs failed, 1 if something stopped the batch that is
+    no file's fault, and 128 and the number of the signal that stopped it.
+    """
+    if signal_name is not None:
+        return 128 + signal.Signals[signal_name]
+    if report.stopped_by in ("no_space", "output_lost", "signal"):
+        return 1
+    return 3 if report.failed else 0

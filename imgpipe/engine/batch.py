@@ -286,7 +286,7 @@ class _Openings:
         return outputs_of(plans, goals)
 
     def _planned(
-        self, source: Source, goals: tuple[Goal, ...], footing: Footing, **how: bool
+        self, source: Source, goals: tuple[Goal, ...], footing: Footing, **how: Any
     ) -> tuple[Plan, ...]:
         """Return plans that fit beside calls, or at least without them."""
         make = partial(make_plans, source, goals, footing=footing, **self._given, **how)

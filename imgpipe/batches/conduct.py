@@ -1,0 +1,244 @@
+"""Conduct: the work of a batch by one crew, from the first file to the last.
+
+Small files go through calls, which workers get in groups. Large ones are images of the same crew,
+cut into tasks. Both share the queue and the memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+
+from imgpipe.batches.answers import failed
+from imgpipe.batches.desk import FileDesk
+from imgpipe.batches.feeding import AgendaFeed, Feed
+from imgpipe.batches.happenings import BatchObserver, TimePassed
+from imgpipe.batches.job import Job
+from imgpipe.batches.large import LargeWork, request_of
+from imgpipe.batches.ledger import Ledger
+from imgpipe.batches.looking import work
+from imgpipe.batches.preparing import Prepared
+from imgpipe.batches.results import BatchReport, Result
+from imgpipe.batches.stopping import BatchControl
+from imgpipe.engine.batch import CallsRequest, Request, image_turns
+from imgpipe.engine.control import Control
+from imgpipe.engine.jobs import CallJob
+from imgpipe.engine.order import Order, OrderName
+from imgpipe.engine.waitinglist import Outcome
+from imgpipe.errors import Cancelled, ImgpipeError, WorkerError
+from imgpipe.events import Event, Started
+from imgpipe.executors.choice import choose
+from imgpipe.machine import PeakMemory
+
+__all__ = ["conduct"]
+
+_BEAT = 0.25  # seconds after which the loop looks at the time
+_TICK = 0.5  # seconds between two happenings of passing time
+_MEMORY_SECONDS = 1.0  # between two samples
+_MOST_MEMORY = 256 << 20  # of a call
+_ANY = 1 << 62  # pixels: more than could be made without workers
+
+
+class _Large:
+    """A large file under way."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.begun = job, False
+        self.work: LargeWork
+
+
+def conduct(
+    prepared: Prepared,
+    tell: BatchObserver,
+    control: BatchControl,
+    report: BatchReport,
+    feed: Feed | None = None,
+) -> Iterator[Result]:
+    """Make the files of a batch; yield the end of each output as soon as it is known.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The batch.
+    tell : callable
+        Is told of what happens.
+    control : BatchControl
+        Stops it.
+    report : BatchReport
+        Counts the results.
+    feed : Feed, optional
+        Gives the files; by default those of the agenda.
+
+    Raises
+    ------
+    ImgpipeError
+        If no file can be made, for want of memory or of workers. What is done is kept.
+    """
+    choices = prepared.choices
+    feed = feed or AgendaFeed(prepared.agenda.due, choices.order, choices.seed)
+    with contextlib.closing(_Conduct(prepared, feed, tell, control, report)) as conducting:
+        yield from conducting.results()
+
+
+class _Conduct:
+    def __init__(
+        self,
+        prepared: Prepared,
+        feed: Feed,
+        tell: BatchObserver,
+        control: BatchControl,
+        report: BatchReport,
+    ) -> None:
+        choices = prepared.choices
+        self._choices, self._tell, self._control = choices, tell, control
+        self._report = report
+        options = choices.options
+        choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
+        self._small = choice.traits.shares_files
+        self._workers = choice.workers
+        self._ledger = Ledger(prepared, report, tell, control)
+        in_order = choices.order == "fifo"
+        self._desk = FileDesk(feed, self._ledger, control, self._workers, in_order=in_order)
+        self._calls = Control()
+        self._large: dict[int, _Large] = {}  # by turn
+        self._turns = 0
+        self._ticked = 0.0
+        self._hurried = False
+
+    def results(self) -> Generator[Result, None, None]:
+        """Make all files."""
+        options = self._choices.options
+        order: OrderName = "round-robin"
+        if self._choices.order == "largest-first":
+            order = "largest-first"
+        memory = PeakMemory(_MEMORY_SECONDS)
+        try:
+            with options.observed() as observer:
+                self._observer = observer
+                turns = image_turns(
+                    self._requests(),
+                    options,
+                    order=Order(order),
+                    attach=self._attach,
+                    beat=_BEAT,
+                    memory=memory,
+                )
+                with contextlib.closing(turns):
+                    for outcome in turns:
+                        self._take(outcome)
+                        yield from self._ready()
+            self._ledger.flush(now=True)
+            yield from self._ready()
+        finally:
+            self._report.peak_memory = memory.stop()
+
+    def close(self) -> None:
+        """Leave nothing of what is not made."""
+        self._ledger.flush(now=True)
+        self._ledger.discard([*self._desk.under_way(), *(one.job for one in self._large.values())])
+
+    # --- the loop -----------------------------------------------------------------------
+
+    def _attach(self, wake: Callable[[], None]) -> None:
+        self._control.attach(wake)
+        self._desk.attach(wake)
+
+    def _ready(self) -> Iterator[Result]:
+        while self._ledger.results:
+            yield self._ledger.results.popleft()
+
+    def _take(self, outcome: Outcome | None) -> None:
+        """Act on the end of an image, or on a pause of the loop."""
+        if outcome is not None:
+            self._ended(outcome)
+        if self._control.stopped:
+            self._slow_down()
+        self._ledger.flush()
+        now = time.monotonic()
+        if now - self._ticked >= _TICK:
+            self._ticked = now
+            self._tell(TimePassed())
+
+    def _slow_down(self) -> None:
+        """Begin nothing more; end what may not go on."""
+        hurries = self._control.hurries
+        if not self._hurried:
+            self._calls.call_back()
+            for one in self._large.values():
+                if not one.begun:
+                    one.work.request.control.stop()
+            self._hurried = True
+        if hurries:
+            for one in self._large.values():
+                one.work.request.control.stop()
+            if self._control.seconds_left <= 0:
+                self._calls.stop()
+
+    def _ended(self, outcome: Outcome) -> None:
+        """Take the outcome of a large file, or of all calls."""
+        if outcome.turn not in self._large:
+            if outcome.error is not None and not self._control.stopped:
+                raise outcome.error
+            return
+        one = self._large.pop(outcome.turn)
+        error = outcome.error
+        if error is None:
+            try:
+                made = one.work.made()
+            except ImgpipeError as found:
+                error = found
+            else:
+                self._ledger.made(one.job, made)
+                return
+        one.work.abort()
+        if isinstance(error, Cancelled) and self._control.stopped:
+            self._ledger.discard([one.job])
+            return
+        if not isinstance(error, ImgpipeError):
+            path = one.job.path
+            told = WorkerError(f"{path}: could not be made ({type(error).__name__}: {error})")
+            told.__cause__ = error
+            error = told
+        self._ledger.failed(one.job, failed(one.job.path, "filter", error, one.job.pixels))
+
+    # --- requests -----------------------------------------------------------------------
+
+    def _requests(self) -> Iterator[Request | CallsRequest | None]:
+        """Yield the calls, then each large file once it is known."""
+        yield CallsRequest(self._call_job, self._desk, _MOST_MEMORY, self._calls, self._observer)
+        self._turns = 1
+        while not self._control.stopped and not self._desk.done:
+            job = self._desk.next_large()
+            yield None if job is None else self._request_of(job)
+
+    def _call_job(self, allowance: int) -> CallJob:
+        recipe = replace(self._choices.recipe, allowance=allowance)
+        filters = [each for tail in recipe.tails for each in tail.chain]
+        ours = all(each.definition.ours for each in filters)
+        return CallJob("the files", work, recipe, ours=ours)
+
+    def _request_of(self, job: Job) -> Request | None:
+        """Return the request of a large file; None if its outputs cannot be begun."""
+        if job.file is None:
+            self._ledger.begin([job])
+        if job.file is None or self._control.stopped:
+            return None
+        one = _Large(job)
+
+        def told(event: Event) -> None:
+            one.begun |= isinstance(event, Started)
+            self._observer(event)
+
+        recipe = replace(self._choices.recipe, allowance=_MOST_MEMORY)
+        one.work = request_of(job.file, recipe, self._choices.options, told)
+        self._large[self._turns] = one
+        self._turns += 1
+        return replace(one.work.request, may_be_alone=lambda: self._may_be_alone(job))
+
+    def _may_be_alone(self, job: Job) -> bool:
+        """Whether one worker may make a large file while the others have enough to do."""
+        waiting = sum(one.job.pixels for one in self._large.values()
+                      if not one.begun and one.job is not job)  # fmt: skip
+        return self._desk.left + waiting >= (self._workers - 1) * job.pixels

@@ -1,0 +1,152 @@
+"""Course: a batch from its start to its end, as happenings and results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Generator, Iterator
+
+from imgpipe import __version__
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.conduct import conduct
+from imgpipe.batches.happenings import (
+    BatchEnded,
+    BatchObserver,
+    BatchRefused,
+    BatchStarted,
+    Ended,
+)
+from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.results import BatchReport, Result, exit_code
+from imgpipe.batches.resuming import resume_command
+from imgpipe.batches.stopping import BatchControl
+from imgpipe.engine.budget import default_budget
+from imgpipe.errors import MemoryPlanError, UsageError
+from imgpipe.executors.choice import choose
+
+__all__ = ["Course"]
+
+_ANY = 1 << 62  # pixels: more than could be made without workers
+
+
+class Course:
+    """The course of a batch.
+
+    Parameters
+    ----------
+    choices : Choices
+        What it is told.
+    tell : callable
+        Is told of all that happens.
+    control : BatchControl, optional
+        Stops it.
+
+    Attributes
+    ----------
+    report : BatchReport
+        Facts about it so far.
+    exit : int
+        The exit code, once it is over.
+    """
+
+    def __init__(
+        self,
+        choices: Choices,
+        tell: BatchObserver = lambda _: None,
+        control: BatchControl | None = None,
+    ) -> None:
+        self.report, self.exit = BatchReport(), 0
+        self.control = control or BatchControl()
+        self._choices, self._tell = choices, tell
+        self._began = time.monotonic()
+        self._due = self._before = 0  # outputs to be made, and those that were over before
+
+    def results(self) -> Generator[Result, None, None]:
+        """Yield the end of each output as soon as it is known.
+
+        Raises
+        ------
+        UsageError
+            If the batch is refused; nothing was written.
+        ImgpipeError
+            If no file can be made, for want of memory or of workers. What is done is kept.
+        """
+        self._began = time.monotonic()
+        try:
+            self._tell(_started(self._choices))
+            prepared = prepare(self._choices, self._tell)
+        except BaseException as error:
+            self._refuse(error)
+            raise
+        with prepared, contextlib.closing(self._made(prepared)) as made:
+            yield from made
+
+    def _made(self, prepared: Prepared) -> Generator[Result, None, None]:
+        """Yield the results of a batch that is prepared; tell its end."""
+        self._due = sum(len(each.outputs) for each in prepared.agenda.due)
+        self.report.passed_over.update(prepared.gathered.passed_over)
+        try:
+            yield from self._known(prepared)
+            yield from conduct(prepared, self._tell, self.control, self.report)
+        except Exception as error:
+            self._refuse(error)
+            raise
+        except BaseException as error:  # the caller has gone
+            self.control.stop("SIGINT" if isinstance(error, KeyboardInterrupt) else None)
+            self._end()
+            raise
+        self._end()
+
+    def _known(self, prepared: Prepared) -> Iterator[Result]:
+        """Yield the results that are known before work begins."""
+        skipped = (
+            Result(each.found.path, prepared.path(each.output), "skipped", reason=each.reason)
+            for each in prepared.agenda.skipped
+        )
+        for result in (*skipped, *prepared.lost):
+            self.report.add(result)
+            self._before = self.report.outputs
+            self._tell(Ended(result))
+            yield result
+
+    def _end(self) -> None:
+        report, control = self.report, self.control
+        report.left = left = self._due - (report.outputs - self._before)
+        report.stopped_by = control.stopped_by
+        report.stopped_because = control.reason
+        report.seconds = time.monotonic() - self._began
+        self.exit = exit_code(report, control.signal)
+        choices = self._choices
+        resume = resume_command(choices.command, choices.policy) if left or report.failed else ""
+        self._tell(
+            BatchEnded(
+                self.exit,
+                report,
+                interrupted=control.signal,
+                utilisation=report.utilisation,
+                bottleneck=report.bottleneck,
+                resume=resume or None,
+            )
+        )
+
+    def _refuse(self, error: BaseException) -> None:
+        self.report.seconds = time.monotonic() - self._began
+        self.exit = 2 if isinstance(error, UsageError | MemoryPlanError) else 1
+        self._tell(BatchRefused(self.exit, error, self.report))
+
+
+def _started(choices: Choices) -> BatchStarted:
+    options = choices.options
+    choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
+    assert not isinstance(options.max_memory, str)
+    return BatchStarted(
+        time=time.time(),
+        version=__version__,
+        argv=("imgpipe", *choices.command),
+        chain=", ".join(dict.fromkeys(str(tail.chain) for tail in choices.recipe.tails)),
+        out=choices.folder,
+        workers=choice.workers,
+        max_memory=default_budget() if options.max_memory is None else options.max_memory,
+        pid=os.getpid(),
+    )

@@ -1,0 +1,78 @@
+"""Feeding: the files that a batch is to make, in the order in which they are begun."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from imgpipe.batches.agenda import Due
+from imgpipe.batches.choices import Order
+
+__all__ = ["AgendaFeed", "Feed"]
+
+
+class Feed(Protocol):
+    """The place where due files come from."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no file, now and later."""
+
+    def __len__(self) -> int:
+        """Return how many files are known to come."""
+
+    def next(self) -> Due | None:
+        """Return the next file; None if there is none just now."""
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Set the function to call, from any thread, when there are files again."""
+
+
+class AgendaFeed:
+    """The files of an agenda.
+
+    Parameters
+    ----------
+    due : iterable of Due
+        The files.
+    order : {"round-robin", "fifo", "largest-first", "random"}
+        Their order. The first two keep the one of the agenda. The largest files are those of the
+        most bytes.
+    seed : int, optional
+        Start of the random order.
+    """
+
+    def __init__(
+        self, due: Iterable[Due], order: Order = "round-robin", seed: int | None = None
+    ) -> None:
+        files = list(due)
+        if order == "random":
+            random.Random(seed).shuffle(files)  # noqa: S311 - no secret depends on it
+        elif order == "largest-first":
+            files.sort(key=_size_of, reverse=True)
+        self._files = deque(files)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no file left."""
+        return not self._files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def next(self) -> Due | None:
+        """Return the next file, None if none is left."""
+        return self._files.popleft() if self._files else None
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """There is nothing to wait for."""
+
+
+def _size_of(due: Due) -> int:
+    try:
+        return os.stat(due.found.path).st_size
+    except OSError:
+        return 0

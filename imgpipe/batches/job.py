@@ -1,0 +1,54 @@
+"""Job: a file of a batch on its way from the agenda to its end."""
+
+from __future__ import annotations
+
+from imgpipe.batches.agenda import Due
+from imgpipe.batches.answers import File
+from imgpipe.records import dataclass
+
+__all__ = ["Job"]
+
+
+@dataclass(eq=False)
+class Job:
+    """A file that is to be made.
+
+    Attributes
+    ----------
+    number : int
+        Its turn.
+    due : Due
+        The source and the outputs.
+    size : int
+        Bytes of the source; 0 if that is not known.
+    file : File or None
+        The same for workers, with temporaries; None until work begins.
+    pixels : int
+        Its size; 0 until its header was read.
+    large : bool
+        Whether one worker cannot make it.
+    taken : bool
+        Whether its turn has come.
+    attempts : int
+        How often it was begun.
+    """
+
+    number: int
+    due: Due
+    size: int = 0
+    file: File | None = None
+    pixels: int = 0
+    large: bool = False
+    taken: bool = False
+    attempts: int = 0
+
+    @property
+    def path(self) -> str:
+        """The source."""
+        return self.due.found.path
+
+    @property
+    def root(self) -> str:
+        """The folder where the tree of the source begins."""
+        folder, below = self.due.found.folder
+        return folder[: -len(below)] if below and folder.endswith(below) else folder

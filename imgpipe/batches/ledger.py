@@ -1,0 +1,289 @@
+"""Ledger: outputs on their way from a worker to their places, and the records of them.
+
+For every output the order is: a line in the journal that it is begun, its data on the disk, its
+rename, a line that it is finished. Outputs are published in groups, because a disk takes as long
+for one as for many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from imgpipe.batches.answers import Failed, File, Made, Output, failed
+from imgpipe.batches.happenings import BatchObserver, Ended, Measured, Opened
+from imgpipe.batches.held import Finished, publish
+from imgpipe.batches.job import Job
+from imgpipe.batches.journal import Record
+from imgpipe.batches.preparing import Prepared
+from imgpipe.batches.results import BatchReport, Result, Stage
+from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
+from imgpipe.errors import ImgpipeError, OutputError
+from imgpipe.publish import explained
+from imgpipe.temporaries import sweep, temporary_beside
+
+__all__ = ["Ledger"]
+
+_GROUP = 64  # files that are published at once
+_SECONDS = 0.5  # that an output waits for others
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An output that is to be published."""
+
+    job: Job
+    made: Made
+    finished: Finished
+
+
+class Ledger:
+    """The ledger of a batch.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The batch.
+    report : BatchReport
+        Counts the results.
+    tell : callable
+        Is told of what happens.
+    control : BatchControl
+        Is told to stop.
+    clock : callable
+        The time, in seconds.
+
+    Attributes
+    ----------
+    results : deque of Result
+        The ends of outputs, until somebody takes them.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        report: BatchReport,
+        tell: BatchObserver,
+        control: BatchControl,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        choices = prepared.choices
+        self.results: deque[Result] = deque()
+        self._prepared, self._report, self._tell = prepared, report, tell
+        self._control, self._clock = control, clock
+        self._tolerance = Tolerance(choices.fail_fast, choices.max_failures)
+        self._waiting: list[_Waiting] = []
+        self._since = 0.0
+        self._ended = self._failed = 0  # files
+        self._folders: set[str] = set()
+
+    # --- the beginning ------------------------------------------------------------------
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Make ready for the outputs of files, and note that they are begun."""
+        lines: dict[str, str] = {}
+        for job in jobs:
+            try:
+                outputs = [self._room_for(output) for output in job.due.outputs]
+            except OSError as error:
+                path = self._prepared.path(job.due.outputs[0])
+                told = OutputError(f"{path}: cannot write: {explained(error, path)}")
+                told.__cause__ = error
+                self.failed(job, failed(job.path, "write", told, job.pixels))
+                continue
+            job.file = File(job.path, tuple(outputs))
+            lines.update(
+                (output, os.path.basename(each.temporary))
+                for output, each in zip(job.due.outputs, outputs, strict=True)
+            )
+        with self._journalled():
+            if self._prepared.journal is not None and lines:
+                self._prepared.journal.begin(lines)
+        for job in jobs:
+            if job.file is not None:
+                self._tell(Opened(job.path, len(job.due.outputs)))
+
+    def _room_for(self, output: str) -> Output:
+        """Return an output whose folder is there, and swept once."""
+        path = self._prepared.path(output)
+        target = os.path.realpath(path) if os.path.islink(path) else path
+        folder = os.path.dirname(target)
+        if folder not in self._folders:
+            os.makedirs(folder or os.curdir, exist_ok=True)
+            sweep(folder or os.curdir)
+            self._folders.add(folder)
+        return Output(path, temporary_beside(target))
+
+    # --- the end ------------------------------------------------------------------------
+
+    def measured(self, job: Job) -> None:
+        """Note that the header of a file was read."""
+        for output in job.due.outputs:
+            self._tell(Measured(job.path, self._prepared.path(output), _share(job, job.pixels)))
+
+    def made(self, job: Job, made: Made) -> None:
+        """Take the outputs of a file, to be published soon."""
+        job.pixels = made.pixels
+        self._ended += 1
+        if not self._waiting:
+            self._since = self._clock()
+        self._waiting += [_Waiting(job, made, one) for one in made.finished]
+
+    def failed(self, job: Job, failure: Failed) -> None:
+        """Note that a file has failed, or that the whole batch has."""
+        self.discard([job])
+        fault = fault_of(failure.stage, failure.number, job.root, self._prepared.folder)
+        if fault is not None:
+            self._control.halt(*fault)
+            return
+        job.pixels = job.pixels or failure.pixels
+        self._ended += 1
+        self._fail(job, job.due.outputs, failure)
+
+    def discard(self, jobs: Iterable[Job]) -> None:
+        """Leave nothing of files that are not made."""
+        for job in jobs:
+            for output in job.file.outputs if job.file is not None else ():
+                with contextlib.suppress(OSError):
+                    os.unlink(output.temporary)
+
+    def flush(self, *, now: bool = False) -> None:
+        """Publish what waits, if that is many or waits for long."""
+        due = len(self._waiting) >= _GROUP or self._clock() - self._since >= _SECONDS
+        if not self._waiting or not (due or now):
+            return
+        waiting, self._waiting = self._waiting, []
+        with self._journalled():
+            if self._prepared.journal is not None:
+                self._prepared.journal.sync()
+        errors = publish([each.finished for each in waiting])
+        there = [each for each in waiting if each.finished.output not in errors]
+        with self._journalled():
+            if self._prepared.journal is not None:
+                self._prepared.journal.finished([self._record(each) for each in there])
+        for each in there:
+            self._end(each.job, self._done(each))
+        for each in waiting:
+            if (error := errors.get(each.finished.output)) is not None:
+                self._not_published(each, error)
+
+    def _not_published(self, each: _Waiting, error: OutputError) -> None:
+        failure = failed(each.job.path, "write", error, each.made.pixels)
+        fault = fault_of("write", failure.number, each.job.root, self._prepared.folder)
+        with contextlib.suppress(OSError):
+            os.unlink(each.finished.temporary)
+        if fault is not None:
+            self._control.halt(*fault)
+        else:
+            self._fail(each.job, [self._output_of(each)], failure)
+
+    def _fail(self, job: Job, outputs: Sequence[str], failure: Failed) -> None:
+        """Record that outputs of a file have failed."""
+        self._failed += 1
+        with self._journalled():
+            if self._prepared.journal is not None:
+                self._prepared.journal.finished([
+                    self._failure(job, output, failure.error) for output in outputs
+                ])  # fmt: skip
+        for output in outputs:
+            result = Result(
+                job.path,
+                self._prepared.path(output),
+                "failed",
+                stage=cast(Stage, failure.stage),
+                error=failure.error,
+                attempts=max(1, job.attempts),
+                bytes_in=job.size,
+            )
+            self._end(job, result)
+        why = self._tolerance.verdict(self._failed, self._ended)
+        if why is not None:
+            self._control.halt(why)
+
+    def _end(self, job: Job, result: Result) -> None:
+        self._report.add(result)
+        self.results.append(result)
+        self._tell(Ended(result, _share(job, job.pixels)))
+
+    # --- records ------------------------------------------------------------------------
+
+    def _done(self, each: _Waiting) -> Result:
+        made = each.made
+        return Result(
+            made.name,
+            each.finished.output,
+            "done",
+            attempts=max(1, each.job.attempts),
+            pixels=made.pixels,
+            bytes_in=made.status.size,
+            bytes_out=each.finished.size,
+            seconds=dict(made.seconds),
+            warnings=made.warnings,
+        )
+
+    def _output_of(self, each: _Waiting) -> str:
+        """Return an output as the agenda calls it."""
+        return self._numbered(each)[1]
+
+    def _numbered(self, each: _Waiting) -> tuple[int, str]:
+        """Return the number of the tail of an output, and its path below the output folder."""
+        file, due = each.job.file, each.job.due
+        assert file is not None
+        paths = [one.path for one in file.outputs]
+        at = paths.index(each.finished.output)
+        return due.tails[at], due.outputs[at]
+
+    def _record(self, each: _Waiting) -> Record:
+        tail, output = self._numbered(each)
+        status = each.made.status
+        return Record(
+            output=output,
+            source=each.job.due.found.below,
+            size=status.size,
+            mtime_ns=status.mtime_ns,
+            ctime_ns=status.ctime_ns,
+            digest=each.made.digest,
+            out_size=each.finished.size,
+            out_mtime_ns=each.finished.mtime_ns,
+            time_ns=time.time_ns(),
+            made_by=self._prepared.made_by[tail],
+        )
+
+    def _failure(self, job: Job, output: str, error: ImgpipeError) -> Record:
+        found = None
+        with contextlib.suppress(OSError):
+            found = os.stat(job.path)
+        return Record(
+            output=output,
+            source=job.due.found.below,
+            size=found.st_size if found else -1,
+            mtime_ns=found.st_mtime_ns if found else -1,
+            ctime_ns=found.st_ctime_ns if found else -1,
+            digest="",
+            out_size=-1,
+            out_mtime_ns=-1,
+            time_ns=time.time_ns(),
+            made_by=self._prepared.made_by[job.due.tails[job.due.outputs.index(output)]],
+            failed=str(error),
+        )
+
+    @contextlib.contextmanager
+    def _journalled(self) -> Iterator[None]:
+        """Stop the batch if its journal cannot be written."""
+        try:
+            yield
+        except OutputError as error:
+            failure = failed("", "write", error, 0)
+            fault = fault_of("write", failure.number, "", self._prepared.folder)
+            why = "output_lost" if fault is None else fault[0]
+            self._control.halt(why, str(error))
+
+
+def _share(job: Job, pixels: int) -> int:
+    """Return the pixels of a file for each of its outputs."""
+    return pixels // len(job.due.outputs)

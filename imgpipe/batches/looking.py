@@ -1,0 +1,77 @@
+"""Looking: the headers of files, read by workers ahead of their turn.
+
+So large files are known early, and do not come last. The remaining time is true as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import NamedTuple
+
+from imgpipe.batches.answers import Answer, File, Made, Recipe
+from imgpipe.batches.making import MOST_PIXELS, make_files
+from imgpipe.batches.saying import heard
+from imgpipe.engine.bench import Bench
+from imgpipe.engine.whereabouts import reading
+from imgpipe.formats.opening import open_source
+
+__all__ = ["Look", "Seen", "work"]
+
+
+class Look(NamedTuple):
+    """A file whose header is to be read."""
+
+    name: str
+
+
+class Seen(NamedTuple):
+    """The answer for a header.
+
+    Attributes
+    ----------
+    name : str
+        The source.
+    pixels : int
+        Its size; 0 if it cannot be read, which the attempt to make it will tell.
+    large : bool
+        Whether one worker cannot make it.
+    """
+
+    name: str
+    pixels: int
+    large: bool
+
+
+def work(
+    recipe: Recipe, items: tuple[File, ...] | tuple[Look, ...], bench: Bench
+) -> list[Answer] | list[Seen]:
+    """Make files, or look at them; return an answer for each, or for the first ones.
+
+    The function of a call.
+    """
+    if isinstance(items[0], Look):
+        return _look_at(recipe, items, bench)
+    made = make_files(recipe, items, bench)
+    for answer in made:
+        if isinstance(answer, Made):
+            bench.spent(answer.seconds)
+    return made
+
+
+def _look_at(recipe: Recipe, items: tuple[Look, ...], bench: Bench) -> list[Seen]:
+    seen: list[Seen] = []
+    for number, item in enumerate(items):
+        if bench.called_back:
+            break
+        with bench.at(number), reading(bench.note):
+            seen.append(_looked_at(recipe, item.name))
+    return seen
+
+
+def _looked_at(recipe: Recipe, name: str) -> Seen:
+    with contextlib.suppress(Exception), heard():
+        pixels = open_source(name, recipe.reading).info.pixels
+        large = os.path.isdir(name) or os.path.getsize(name) > recipe.allowance // 2
+        return Seen(name, pixels, large or pixels > MOST_PIXELS)
+    return Seen(name, 0, large=False)

@@ -1,0 +1,375 @@
+"""Batches: many image files through a chain, by one crew of workers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from types import TracebackType
+from typing import Any, Self
+
+from imgpipe import arguments
+from imgpipe.admission import Alpha, Nodata
+from imgpipe.batches.agenda import Policy
+from imgpipe.batches.answers import Recipe, Tail
+from imgpipe.batches.choices import Choices, Order
+from imgpipe.batches.course import Course
+from imgpipe.batches.happenings import BatchObserver, Happening
+from imgpipe.batches.naming import Template
+from imgpipe.batches.outputs import Naming
+from imgpipe.batches.patterns import Pattern
+from imgpipe.batches.results import BatchReport, Result
+from imgpipe.batches.showing import shown
+from imgpipe.batches.stopping import BatchControl
+from imgpipe.batches.walk import Rules
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.definition import Works
+from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.errors import UsageError
+from imgpipe.events import Observing
+from imgpipe.executors.choice import ExecutorLike
+from imgpipe.formats.ends import Reading, Writing
+from imgpipe.geometry import Halo
+from imgpipe.options import Options
+
+__all__ = ["Batch", "batch"]
+
+PathLike = str | os.PathLike[str]
+
+
+class Batch:
+    """A batch of image files, and an iterator over the end of each output.
+
+    ::
+
+        with imgpipe.Batch("photos", "blur:2", "out") as batch:
+            for result in batch:
+                print(result.status, result.output)
+        print(batch.report)
+
+    The work is done while the loop asks for results. A file that fails is a result like the others,
+    and no exception. Leaving the loop, or the context, ends the batch: what is done is kept, and
+    no output is half done.
+
+    Parameters
+    ----------
+    sources : path or sequence of paths
+        Files, folders and patterns such as ``"scans/**/*.tif"``. The output of a file keeps its
+        path below the folder that was given, or below the part of a pattern before its first
+        wildcard.
+    filter : Filter, Chain, str, callable, dict or None
+        What is done with each image, as for `run`; None converts it. A dict makes several outputs
+        of each file, which is decoded once: its keys are names as for `name`, its values filters.
+    destination : path, optional
+        The folder of the outputs; None with `in_place`.
+    files_from : iterable of str, optional
+        Names of further files, which keep their path below the current folder.
+    base : path, optional
+        The folder where all trees begin.
+    name : str, optional
+        The names of outputs, such as ``"{stem}-{width}.{ext}"``. Without a ``/``, the file is in
+        its own folder of the tree.
+    format : str or sequence of str, optional
+        The format of the outputs, or several; by default that of the source.
+    hidden, follow, one_file_system : bool, default False
+        Take hidden files; follow links; stay on the file system of each folder.
+    max_depth : int, optional
+        Folders to enter below those that were given; 0 for none.
+    include, exclude : str or sequence of str, optional
+        Patterns of the files to take, and to leave out.
+    suffixes : sequence of str, optional
+        Suffixes of the files to take, such as ``["jpg", "tif"]``.
+    allow_empty : bool, default False
+        Whether a folder or pattern without images is no error.
+    resume, update, skip_existing, overwrite : bool, default False
+        What happens to outputs that exist; without any of these, the batch is refused. `resume`
+        makes what is missing or no longer true, by the journal in the output folder. `update`
+        makes what is missing or older than its source, `skip_existing` what is missing,
+        `overwrite` all.
+    checksum, accept_version : bool, default False
+        With `resume`: compare the contents of sources; accept outputs of other versions.
+    retry_failed : bool, default True
+        With `resume`: try again what failed before.
+    journal : path, optional
+        Where the journal is; by default in the output folder.
+    in_place : bool, default False
+        Replace the sources.
+    backup : path, optional
+        With `in_place`: where the replaced sources are kept.
+    copy_others : bool, default False
+        Copy all other files as well.
+    preserve : bool, default False
+        Give outputs the times and modes of their sources.
+    if_smaller : bool, default False
+        Keep an output only if it has fewer bytes than its source.
+    order : {"round-robin", "fifo", "largest-first", "random"}
+        The order of the files. By default they begin in the order of their names, but large ones
+        as early as possible.
+    seed : int, optional
+        Makes the random order the same each time.
+    fail_fast : bool, default False
+        End after the first failure.
+    max_failures : int or str, optional
+        End after so many failures, or at a share of the files such as ``"5%"``.
+    halo, dtype, alpha, max_pixels, autorotate, page, level, nodata, salvage
+        As for `run`; they hold for every file.
+    compression, save, strip, background, value_range
+        As for `run`; they hold for every output.
+    workers, max_memory, executor, chunk, timeout, scratch, on_event
+        As for `run`; they hold for all files together.
+    progress : bool, default False
+        Show the progress on standard error.
+    on_happening : callable, optional
+        Gets all that happens in the batch, as in `imgpipe.batches.happenings`.
+
+    Attributes
+    ----------
+    report : BatchReport
+        Facts about the batch so far.
+
+    Raises
+    ------
+    UsageError
+        If an argument is wrong. In the loop, if the batch is refused, such as for outputs that
+        exist; nothing was written.
+    """
+
+    def __init__(
+        self,
+        sources: PathLike | Sequence[PathLike],
+        filter: FilterLike | Mapping[str, FilterLike | None] | None,
+        destination: PathLike | None = None,
+        *,
+        files_from: Iterable[str] | None = None,
+        base: PathLike | None = None,
+        name: str | None = None,
+        format: str | Sequence[str] | None = None,
+        hidden: bool = False,
+        follow: bool = False,
+        one_file_system: bool = False,
+        max_depth: int | None = None,
+        include: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        suffixes: Sequence[str] | None = None,
+        allow_empty: bool = False,
+        resume: bool = False,
+        update: bool = False,
+        skip_existing: bool = False,
+        overwrite: bool = False,
+        checksum: bool = False,
+        accept_version: bool = False,
+        retry_failed: bool = True,
+        journal: PathLike | None = None,
+        in_place: bool = False,
+        backup: PathLike | None = None,
+        copy_others: bool = False,
+        preserve: bool = False,
+        if_smaller: bool = False,
+        order: Order = "round-robin",
+        seed: int | None = None,
+        fail_fast: bool = False,
+        max_failures: int | str | None = None,
+        halo: int | Halo | None = None,
+        dtype: Works | None = None,
+        alpha: Alpha = None,
+        max_pixels: int | str | None = None,
+        autorotate: bool = True,
+        page: int | None = None,
+        level: int = 0,
+        nodata: Nodata = None,
+        salvage: bool = False,
+        compression: int | str | None = None,
+        save: Mapping[str, Any] | None = None,
+        strip: bool = False,
+        background: str | int | tuple[int, int, int] | None = None,
+        value_range: str | tuple[float, float] | None = None,
+        workers: int | None = None,
+        max_memory: int | str | None = None,
+        executor: ExecutorLike = None,
+        chunk: int | tuple[int, int] | None = None,
+        timeout: float | None = None,
+        scratch: PathLike | None = None,
+        on_event: Observing | None = None,
+        progress: bool = False,
+        on_happening: BatchObserver | None = None,
+    ) -> None:
+        given = dict(locals())
+        self._begin(_choices(given), _observer(on_happening, progress=progress))
+
+    @classmethod
+    def of(
+        cls,
+        choices: Choices,
+        tell: BatchObserver = lambda _: None,
+        control: BatchControl | None = None,
+    ) -> Self:
+        """Return the batch of choices that were made elsewhere."""
+        made = cls.__new__(cls)
+        made._begin(choices, tell, control)
+        return made
+
+    def _begin(
+        self, choices: Choices, tell: BatchObserver, control: BatchControl | None = None
+    ) -> None:
+        self._course = Course(choices, tell, control)
+        self._results = self._course.results()
+
+    @property
+    def report(self) -> BatchReport:
+        """Facts about the batch so far."""
+        return self._course.report
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that did this, once it is over."""
+        return self._course.exit
+
+    def __iter__(self) -> Iterator[Result]:
+        return self._results
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Have the batch end soon. Any thread may call this."""
+        self._course.control.stop()
+
+    def close(self) -> None:
+        """End the batch now; what is done is kept."""
+        self._results.close()
+
+
+def batch(
+    sources: PathLike | Sequence[PathLike],
+    filter: FilterLike | Mapping[str, FilterLike | None] | None,
+    destination: PathLike | None = None,
+    **options: Any,
+) -> BatchReport:
+    """Run a filter or a chain over many image files.
+
+    No file raises an exception: its failure is in the report.
+
+    Parameters
+    ----------
+    sources, filter, destination, **options
+        As for `Batch`.
+
+    Returns
+    -------
+    BatchReport
+        Counts, failures, sizes and times. `raise_for_failures` raises if there are any.
+
+    Raises
+    ------
+    UsageError
+        If an argument is wrong, or the batch is refused; nothing was written.
+
+    Examples
+    --------
+    >>> import imgpipe
+    >>> report = imgpipe.batch("photos", "blur:2", "out", resume=True)  # doctest: +SKIP
+    >>> report.raise_for_failures()  # doctest: +SKIP
+    """
+    with Batch(sources, filter, destination, **options) as made:
+        for _ in made:
+            pass
+    return made.report
+
+
+def _choices(given: dict[str, Any]) -> Choices:
+    """Return what the arguments of `Batch` say."""
+    for name in _FLAGS:
+        given[name] = arguments.flag(given[name], name)
+    for name in ("base", "journal", "backup"):
+        given[name] = None if given[name] is None else arguments.path(given[name], name)
+    folder, listed = given["destination"], given["files_from"]
+    naming, tails = _outputs(given)
+    return Choices(
+        **_of(Choices, given, leave=_MADE_HERE),
+        sources=_paths(given["sources"]),
+        folder="" if folder is None else arguments.path(folder, "destination"),
+        recipe=Recipe(tails, Reading(**_of(Reading, given)), copies=given["filter"] is None),
+        naming=naming,
+        lists=() if listed is None else (listed,),
+        rules=Rules(
+            **_of(Rules, given, leave=("include", "exclude")),
+            include=tuple(map(Pattern, _texts(given["include"], "include"))),
+            exclude=tuple(map(Pattern, _texts(given["exclude"], "exclude"))),
+        ),
+        policy=Policy(given["resume"], given["update"], given["skip_existing"], given["overwrite"]),
+        options=Options(**_of(Options, given, leave=("progress",))),
+    )
+
+
+_FLAGS = (
+    "hidden", "follow", "one_file_system", "allow_empty", "resume", "update", "skip_existing",
+    "overwrite", "checksum", "accept_version", "retry_failed", "in_place", "copy_others",
+    "preserve", "if_smaller", "fail_fast", "progress",
+)  # fmt: skip
+_MADE_HERE = "sources", "options"
+
+
+def _of(kind: type[Any], given: dict[str, Any], leave: Sequence[str] = ()) -> dict[str, Any]:
+    """Return those of the arguments that are fields of `kind`."""
+    names = {each.name for each in fields(kind)} - set(leave)
+    return {name: given[name] for name in names if name in given}
+
+
+def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
+    """Return the names of the outputs of a file, and the way to each."""
+    wanted, name = given["filter"], given["name"]
+    formats = _texts(given["format"] or (), "format")
+    writing = Writing(**_of(Writing, given, leave=("format",)))
+
+    def chain(one: FilterLike | None) -> Chain:
+        return Chain(()) if one is None else chain_from(one, given["halo"], given["dtype"])
+
+    def tail(one: Chain, wanted: str | None) -> Tail:
+        return Tail(one, replace(writing, format=wanted))
+
+    if isinstance(wanted, Mapping):
+        if name is not None or len(formats) > 1:
+            raise UsageError("with several filters, each has a name of its own; leave out name")
+        templates = tuple(map(Template, _texts(list(wanted), "filter")))
+        named = Naming(formats=formats, templates=templates)
+        only_format = formats[0] if formats else None
+        return named, tuple(tail(chain(one), only_format) for one in wanted.values())
+    only = chain(wanted)
+    template = None if name is None else Template(name)
+    named = Naming(template, formats, filters="-".join(each.name for each in only))
+    return named, tuple(tail(only, each) for each in formats or (None,))
+
+
+def _observer(on_happening: BatchObserver | None, *, progress: bool) -> BatchObserver:
+    """Return one observer for all who want to see the batch."""
+    tells = arguments.functions(on_happening, "on_happening", "a happening")
+    if arguments.flag(progress, "progress"):
+        tells = (*tells, shown("auto", sys.stderr))
+
+    def tell(happening: Happening) -> None:
+        for one in tells:
+            one(happening)
+
+    return tell
+
+
+def _paths(given: PathLike | Sequence[PathLike]) -> tuple[str, ...]:
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    return tuple(arguments.path(each, "sources") for each in several)
+
+
+def _texts(given: str | Sequence[str], name: str) -> tuple[str, ...]:
+    """Return one text or several."""
+    found = (given,) if isinstance(given, str) else tuple(given)
+    if not all(isinstance(each, str) for each in found):
+        raise UsageError(f"{name} must be text, or a list of texts, not {arguments.shown(given)}")
+    return found
