@@ -126,6 +126,29 @@ def test_an_empty_chunk_does_not_become_a_missing_one(image: Path, monkeypatch: 
     assert files(convert(image))["0/c/0/0/0"] == b""
 
 
+@pytest.mark.parametrize(
+    ("save", "reason"),
+    [
+        ({"shard": 128, "tile": 32}, "the checksum of the index of the shard"),
+        ({"compression": "none"}, "the chunk is truncated"),
+        ({}, "the chunk is truncated"),
+    ],
+)
+def test_files_that_are_cut_off_are_noticed_without_decoding(
+    save: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("imgpipe.formats.soundness._decoded", lambda *_: False)
+    path = tmp_path / "a.zarr"
+    imgpipe.write(PIXELS, path, save=save)
+    convert(path)
+    shutil.rmtree(tmp_path / "out.zarr")
+    part = path / "0/c/2/0/0"
+    part.write_bytes(part.read_bytes()[:-1] if save else b"")
+    with pytest.raises(CorruptError, match=f"0/c/2/0/0: the file is damaged: {reason}"):
+        convert(path)
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
 # ------------------------------------------------------------------ decoded and encoded again
 
 

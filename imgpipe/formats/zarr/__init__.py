@@ -11,7 +11,7 @@ Next-generation file formats, OME-Zarr 0.5, ngff.openmicroscopy.org/0.5.
 from __future__ import annotations
 
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.zarr.copying import spliced
+from imgpipe.formats.zarr.copying import must_be_intact, spliced
 from imgpipe.formats.zarr.reading import contents, open_source
 from imgpipe.formats.zarr.writing import open_sink
 
@@ -25,6 +25,7 @@ FORMAT = Format(
     says_alpha=False,
     contents=contents,  # type: ignore[arg-type] # of folders
     splice=spliced,  # type: ignore[arg-type] # of folders
+    intact=must_be_intact,
     marks=("zarr.json", ".zgroup", ".zarray"),
     metadata=("exif", "icc", "xmp", "iptc", "geo", "texts", "resolution", "nodata", "meaning"),
 )

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError, InputError
+from imgpipe.formats.damage import damage
 from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
-from imgpipe.formats.origin import size_of
+from imgpipe.formats.origin import FileOrigin, size_of
 from imgpipe.formats.zarr.codecs import CODEC_ERRORS
 from imgpipe.formats.zarr.declared import MARK, Array
+from imgpipe.formats.zarr.shards import Sharding
 from imgpipe.image import Pixels
 
 if TYPE_CHECKING:
     import zarr
 
-__all__ = ["open_by_zarr", "read_region"]
+__all__ = ["must_be_complete", "open_by_zarr", "read_region"]
 
 Region = tuple[slice, ...]
 
@@ -102,10 +104,7 @@ def _coded(
     if sharding is None:
         yield (0,) * len(array.shape), file.read(_most(array, size))
         return
-    if size < sharding.size:
-        raise ValueError("the shard is truncated")
-    file.seek(size - sharding.size if sharding.at_end else 0)
-    index = sharding.positions(file.read(sharding.size))
+    index = _index(file, sharding, size)
     start = [n * length for n, length in zip(number, array.file, strict=True)]
     local = tuple(
         slice(max(part.start - first, 0), min(part.stop - first, length))
@@ -117,6 +116,34 @@ def _coded(
             file.seek(place[0])
             data = file.read(_most(array, place[1]))
             yield tuple(n * length for n, length in zip(inner, array.chunk, strict=True)), data
+
+
+def _index(file: BinaryIO, sharding: Sharding, size: int) -> Pixels:
+    """Return the index of an open shard of `size` bytes."""
+    if size < sharding.size:
+        raise ValueError("the shard is truncated")
+    file.seek(size - sharding.size if sharding.at_end else 0)
+    return sharding.positions(file.read(sharding.size))
+
+
+def must_be_complete(part: FileOrigin, array: Array) -> None:
+    """Refuse a file of chunks that is cut off, as far as that is known without decoding.
+
+    Raises
+    ------
+    CorruptError
+        If it is.
+    """
+    if array.coding is None:
+        return
+    damaged = damage(part.name, "the file is damaged: {}")
+    with damaged, part.open(0) as file:
+        size, sharding = size_of(file), array.sharding
+        if sharding is not None:
+            for entry in _index(file, sharding, size).reshape(-1, 2):
+                sharding.place(entry, size)
+        elif not size or (not array.coding.packers and size != array.chunk_bytes):
+            raise ValueError("the chunk is truncated")
 
 
 def _most(array: Array, size: int) -> int:

@@ -15,9 +15,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from imgpipe.errors import InputError
+from imgpipe.formats.base import Check
 from imgpipe.formats.declaration import NotCopiedError
 from imgpipe.formats.folder import FolderOrigin, Piece
 from imgpipe.formats.origin import pieces_of
+from imgpipe.formats.zarr.chunks import must_be_complete
 from imgpipe.formats.zarr.declared import (
     MARK,
     Array,
@@ -28,11 +30,11 @@ from imgpipe.formats.zarr.declared import (
 )
 from imgpipe.formats.zarr.ome import channels_of
 from imgpipe.formats.zarr.own import OWN, own_of
-from imgpipe.formats.zarr.reading import open_source
+from imgpipe.formats.zarr.reading import ZarrSource, open_source
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["spliced"]
+__all__ = ["must_be_intact", "spliced"]
 
 _OF_ARRAYS = (
     *("zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding"),
@@ -72,19 +74,39 @@ def spliced(origin: FolderOrigin, metadata: Metadata | None) -> Iterator[Piece]:
     return _pieces(origin, arrays, texts)
 
 
+def must_be_intact(source: ZarrSource, check: Check) -> None:
+    """Refuse an image with chunks or shards that are cut off, as far as that is known.
+
+    Raises
+    ------
+    CorruptError
+        If there are any.
+    """
+    origin = source.origin
+    arrays = _arrays(origin, declaration(origin))
+    for part in _files(origin, arrays):
+        check()
+        if not part.endswith(MARK):
+            array = next(one.array for path, one in arrays.items() if part.startswith(path))
+            must_be_complete(origin.part(part), array)
+
+
 def _pieces(
     origin: FolderOrigin, arrays: dict[str, _Chunks], texts: dict[str, bytes]
 ) -> Iterator[Piece]:
     for part in _files(origin, arrays):
-        yield Piece(part, texts.get(part, b""))  # also of an empty file
-        if part not in texts:
-            for data in pieces_of(origin.part(part)):
-                yield Piece(part, data)
+        empty = True
+        for data in [texts[part]] if part in texts else pieces_of(origin.part(part)):
+            empty = False
+            yield Piece(part, data)
+        if empty:  # which is damage, and must not become a chunk that is not there
+            yield Piece(part, b"")
 
 
 class _Chunks(NamedTuple):
-    """The names of the chunks of an array, and their number along each axis."""
+    """An array, the names of its chunks, and their number along each axis."""
 
+    array: Array
     names: re.Pattern[str]
     counts: tuple[int, ...]
 
@@ -92,7 +114,7 @@ class _Chunks(NamedTuple):
     def of(cls, array: Array) -> _Chunks:
         parts = [*filter(None, [array.prefix]), *[_NUMBER] * len(array.shape)]
         counts = [-(-size // file) for size, file in zip(array.shape, array.file, strict=True)]
-        return cls(re.compile(re.escape(array.separator).join(parts)), tuple(counts))
+        return cls(array, re.compile(re.escape(array.separator).join(parts)), tuple(counts))
 
     def has(self, name: str) -> bool:
         """Whether a file is a chunk."""
