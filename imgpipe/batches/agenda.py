@@ -20,6 +20,8 @@ Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_bef
 """Why an output is left as it is."""
 _LEFT = frozenset(get_args(Reason))
 
+_TAILS = {number: (number,) for number in range(-1, 16)}  # each tuple once
+
 _WINDOW_NS = 2_000_000_000  # the times of FAT are even seconds
 
 
@@ -90,6 +92,8 @@ class Agenda:
     ----------
     due : list of Due
         What is to be made.
+    copies : list of Due
+        Files that are no images, and are to be copied.
     skipped : list of Skipped
         What is left as it is.
     reasons : Counter
@@ -97,8 +101,20 @@ class Agenda:
     """
 
     due: list[Due] = field(default_factory=list)
+    copies: list[Due] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     reasons: Counter[Standing] = field(default_factory=Counter)
+
+    def add(self, each: Placed, why: Standing) -> None:
+        """Add an output that is to be made. Those of one source come one after the other."""
+        self.reasons[why] += 1
+        chosen = self.due if each.tail >= 0 else self.copies
+        last = chosen[-1] if chosen else None
+        if last is not None and last.found is each.found:
+            outputs, tails = (*last.outputs, each.output), (*last.tails, each.tail)
+            chosen[-1] = last._replace(outputs=outputs, tails=tails)
+        else:
+            chosen.append(Due(each.found, (each.output,), why, _TAILS.get(each.tail, (each.tail,))))
 
 
 def agenda_of(
@@ -126,19 +142,25 @@ def agenda_of(
         If outputs are in the way. Nothing was written.
     """
     existing = destination.existing(each.output for each in placed)
-    destination.must_hold_no_source(placed, existing)
-    if existing and policy == Policy():
-        raise UsageError(_in_the_way(placed, existing, destination, standings))
+    if standings is None or not standings.in_place:
+        destination.must_hold_no_source(placed, existing)
+        if existing and policy == Policy():
+            raise UsageError(_in_the_way(placed, existing, destination, standings))
     agenda = Agenda()
     foreign: list[str] = []
+    known = standings.records.ours if standings is not None else frozenset[str]()
     for each in placed:
-        why = _why(each, destination, policy, standings, exists=each.output in existing)
+        there = each.output in existing
+        if not there and each.output not in known:
+            agenda.add(each, "new")
+            continue
+        why = _why(each, destination, policy, standings, exists=there)
         if why == "foreign":
             foreign.append(destination.path(each.output))
         elif why in _LEFT:
             agenda.skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
         else:
-            _add(agenda, each, cast(Standing, why))
+            agenda.add(each, cast(Standing, why))
     if foreign:
         raise UsageError(
             f"{len(foreign):,} outputs exist that no run recorded in its journal has made, such as "
@@ -159,15 +181,12 @@ def _why(
     if policy.skip and exists:
         return "exists"
     path, source = destination.path(each.output), each.found.path
-    known = standings is not None and each.output in standings.records.ours
-    standing: Standing = "new"
-    if standings is not None and (exists or known):
-        standing = standings.of(each.output, path, source, each.tail)
-    if standing == "foreign" or (exists and not known):
+    if standings is None or not (standings.in_place or each.output in standings.records.ours):
         return _why_foreign(path, source, policy)
+    standing = standings.of(each.output, path, source, each.tail)
     if standing == "current" and policy.overwrite and not policy.resume:
         return "new"
-    if standing == "failed before" and standings is not None and not standings.retry_failed:
+    if standing == "failed before" and not standings.retry_failed:
         return "failed_before"
     return standing
 
@@ -179,16 +198,6 @@ def _why_foreign(path: str, source: str, policy: Policy) -> Standing | Reason:
     if policy.update:
         return "source_older" if _is_newer(path, source) else "source changed"
     return "foreign"
-
-
-def _add(agenda: Agenda, each: Placed, why: Standing) -> None:
-    agenda.reasons[why] += 1
-    if agenda.due and agenda.due[-1].found is each.found:
-        last = agenda.due[-1]
-        more = (*last.outputs, each.output), (*last.tails, each.tail)
-        agenda.due[-1] = last._replace(outputs=more[0], tails=more[1])
-    else:
-        agenda.due.append(Due(each.found, (each.output,), why, (each.tail,)))
 
 
 def _is_newer(output: str, source: str) -> bool:

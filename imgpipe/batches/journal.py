@@ -77,6 +77,8 @@ class Record:
         What made it.
     failed : str
         The reason of a failure; empty for a finished output.
+    out_digest : str
+        Of the bytes of the output; empty if it was not computed.
     """
 
     output: str
@@ -90,6 +92,7 @@ class Record:
     time_ns: int
     made_by: MadeBy
     failed: str = ""
+    out_digest: str = ""
 
 
 @dataclass
@@ -337,7 +340,8 @@ def _fields(record: Record) -> dict[str, Any]:
     }
     if record.failed:
         return {**fields, "message": record.failed}
-    return {**fields, "out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
+    fields |= {"out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
+    return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
 
 
 def _record(fields: dict[str, Any]) -> Record:
@@ -353,6 +357,7 @@ def _record(fields: dict[str, Any]) -> Record:
         time_ns=int(fields["time_ns"]),
         made_by=MadeBy(fields["chain"], fields["options"], fields["versions"]),
         failed=str(fields.get("message", "")),
+        out_digest=str(fields.get("out_digest", "")),
     )
 
 

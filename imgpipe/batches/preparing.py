@@ -14,7 +14,10 @@ from imgpipe.batches.choices import Choices
 from imgpipe.batches.destination import Destination, Placed
 from imgpipe.batches.digests import chain_digest, options_digest, versions
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning
+from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, MadeBy, Records, read_journal
+from imgpipe.batches.others import COPIED, COPY
+from imgpipe.batches.preserving import FolderTimes
 from imgpipe.batches.results import Result
 from imgpipe.batches.saveoptions import must_suit
 from imgpipe.batches.sources import Gathered, gather
@@ -50,11 +53,14 @@ class Prepared:
         What is to be made, and what is left.
     made_by : tuple of MadeBy
         What makes each output of a file, for the journal.
+        The last one is that of files that are copied.
     lost : list of Result
         Failures that are known before the work begins: names that do not exist, folders that
         cannot be read, files that cannot have an output.
     journal : Journal or None
         The journal, open; None if there is nothing to write into it.
+    folder_times : FolderTimes or None
+        To be set at the end, if the choices want it.
     """
 
     choices: Choices
@@ -64,6 +70,7 @@ class Prepared:
     made_by: tuple[MadeBy, ...]
     lost: list[Result] = field(default_factory=list)
     journal: Journal | None = None
+    folder_times: FolderTimes | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +117,7 @@ class Prepared:
             checksum=choices.checksum,
             accept_version=choices.accept_version,
             retry_failed=choices.retry_failed,
+            in_place=choices.in_place,
         )
 
 
@@ -142,21 +150,29 @@ def prepare(
     OutputError
         If the journal cannot be written.
     """
-    destination = Destination(choices.folder)
-    gathered = Gathered() if later else _gathered(choices, destination, tell)
+    gathered = Gathered() if later else _gathered(choices, tell)
+    folder = common_root(gathered.files, choices.base) if choices.in_place else choices.folder
+    destination = Destination(folder)
     lost = _lost(gathered)
     placed = _placed(choices, gathered, destination, lost)
     prepared = Prepared(choices, destination, gathered, Agenda(), _made_by(choices), lost)
+    if choices.preserve and not choices.in_place:
+        folders = dict.fromkeys(each.folder for each in gathered.files + gathered.others)
+        prepared.folder_times = FolderTimes(folders, folder)
     path = Journal.path_in(destination.folder, choices.journal)
     try:
         if not dry and os.path.exists(path):
             prepared.journal = _opened(prepared)
         records = _records(prepared, path)
+        if records is None and choices.in_place:
+            records = Records()
         standings = None if records is None else prepared._standings(records)
         prepared.agenda = agenda_of(placed, destination, choices.policy, standings)
-        if prepared.journal is None and not dry and (prepared.agenda.due or later):
-            prepared.journal = _opened(prepared)
-        if prepared.journal is not None and (prepared.agenda.due or later):
+        if choices.backup is not None:
+            must_be_free(prepared.agenda, choices.backup, folder)
+        if not dry and (later or prepared.agenda.due or prepared.agenda.copies):
+            prepared.journal = prepared.journal or _opened(prepared)
+            prepared.journal.live = later
             prepared.journal.note_versions(prepared.made_by[0].versions, versions())
     except BaseException:
         prepared.__exit__()
@@ -167,15 +183,16 @@ def prepare(
     return prepared
 
 
-def _gathered(choices: Choices, destination: Destination, tell: BatchObserver) -> Gathered:
+def _gathered(choices: Choices, tell: BatchObserver) -> Gathered:
     """Return the sources."""
     rules = choices.rules
 
     def count(files: int) -> None:
         tell(BatchScanning(files))
 
-    if (identity := _identity(destination.folder)) is not None:
-        rules = replace(rules, outputs=(*rules.outputs, identity))
+    left_out = (choices.folder, choices.backup or "")
+    identities = tuple(found for each in left_out if (found := _identity(each)) is not None)
+    rules = replace(rules, outputs=rules.outputs + identities)
     if choices.copy_others:
         rules = replace(rules, others=True)
     return gather(
@@ -227,6 +244,9 @@ def _placed(
     placed = list(naming.placed(gathered.files, _Headers(choices), refuse))
     if refused and not placed:
         raise refused[0]
+    if choices.in_place:
+        must_be_sources(placed)
+    placed += [Placed(found, found.below, COPY) for found in gathered.others]
     placed = destination.one_to_one(placed, _REMEDY)
     _check_options(choices, placed)
     return placed
@@ -236,7 +256,8 @@ def _check_options(choices: Choices, placed: Sequence[Placed]) -> None:
     """Raise if an option does not suit the formats of the outputs."""
     suffixes: list[set[str]] = [set() for _ in choices.recipe.tails]
     for each in placed:
-        suffixes[each.tail].add(each.output[each.output.rfind(".") :])
+        if each.tail != COPY:
+            suffixes[each.tail].add(each.output[each.output.rfind(".") :])
     for tail, endings in zip(choices.recipe.tails, suffixes, strict=True):
         given = tail.writing.format
         formats = {format_for(f"output{suffix}") for suffix in endings if given is None}
@@ -250,7 +271,7 @@ def _made_by(choices: Choices) -> tuple[MadeBy, ...]:
     recipe = choices.recipe
     reading = replace(recipe.reading, max_pixels=None)
     code = digest_of(repr(sorted(versions().items())).encode())
-    return tuple(
+    made = (
         MadeBy(
             chain_digest(tail.chain),
             options_digest(
@@ -264,6 +285,7 @@ def _made_by(choices: Choices) -> tuple[MadeBy, ...]:
         )
         for tail in recipe.tails
     )
+    return (*made, COPIED)
 
 
 def _opened(prepared: Prepared) -> Journal:
@@ -305,7 +327,7 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
 def _planned(prepared: Prepared) -> BatchPlanned:
     agenda = prepared.agenda
     kinds: Counter[str] = Counter()
-    for due in agenda.due:
+    for due in agenda.due + agenda.copies:
         kinds.update(_kind(due.found.name, output) for output in due.outputs)
     return BatchPlanned(prepared.sources, prepared.gathered.passed_over, len(agenda.skipped), kinds)
 

@@ -45,6 +45,8 @@ class Standings:
         Whether outputs of other versions are current.
     retry_failed : bool
         Whether what failed before is made again, although its source is the same.
+    in_place : bool
+        Whether an output has taken the place of its source.
     digest : callable
         Returns the digest of the file at a path.
     """
@@ -54,6 +56,7 @@ class Standings:
     checksum: bool = False
     accept_version: bool = False
     retry_failed: bool = True
+    in_place: bool = False
     digest: Callable[[str], str] = file_digest
 
     def of(self, output: str, path: str, source: str, tail: int = 0) -> Standing:
@@ -72,18 +75,26 @@ class Standings:
         """
         records = self.records
         there = _status(path)
-        if there is not None and output not in records.ours:
+        if there is not None and output not in records.ours and not self.in_place:
             return "foreign"
         if (failure := records.failed.get(output)) is not None:
             return "failed before" if _is_same(failure, _status(source)) else "source changed"
         record = records.done.get(output)
+        if self.in_place:
+            return self._in_place(record, path, there, self.made_by[tail])
         if record is None or output in records.begun:
             return "new"
+        return self._beside(record, there, source, self.made_by[tail])
+
+    def _beside(
+        self, record: Record, there: os.stat_result | None, source: str, now: MadeBy
+    ) -> Standing:
+        """Return the standing of an output that is there beside its source, if it is."""
         if there is None:
             return "output missing"
         if (there.st_size, there.st_mtime_ns) != (record.out_size, record.out_mtime_ns):
             return "output altered"
-        return self._made_of(record, source, self.made_by[tail])
+        return self._made_of(record, source, now)
 
     def _made_of(self, record: Record, source: str, now: MadeBy) -> Standing:
         was = record.made_by
@@ -96,6 +107,34 @@ class Standings:
         if was.versions != now.versions and not self.accept_version:
             return "version changed"
         return "current"
+
+    def _in_place(
+        self, record: Record | None, path: str, there: os.stat_result | None, now: MadeBy
+    ) -> Standing:
+        """Return the standing of an output that has replaced its source, if it has.
+
+        Its record was written before it took that place. Other versions do not matter: what it was
+        made of is gone.
+        """
+        if record is None or there is None:
+            return "new"
+        if not self._is_output(record, path, there):
+            return "new" if _is_same(record, there) else "source changed"
+        if record.made_by.chain != now.chain:
+            return "filter changed"
+        return "current" if record.made_by.options == now.options else "options changed"
+
+    def _is_output(self, record: Record, path: str, there: os.stat_result) -> bool:
+        """Whether a file is the output of a record; its bytes are read if in doubt."""
+        if there.st_size != record.out_size:
+            return False
+        alike = (record.size, record.mtime_ns) == (record.out_size, record.out_mtime_ns)
+        if there.st_mtime_ns == record.out_mtime_ns and not alike and not self.checksum:
+            return True
+        try:
+            return bool(record.out_digest) and self.digest(path) == record.out_digest
+        except OSError:
+            return False
 
     def _changed(self, record: Record, source: str) -> bool:
         """Whether the source is another than that of a record; its bytes are read if in doubt."""

@@ -278,9 +278,10 @@ class Walk:
         """Take note of a file that is no image, or that a pattern does not match."""
         if not matched:
             return
-        self.pass_over(entry.path, "not_image")
         if self.rules.others:
             self.others.append(Found(folder, entry.name))
+        else:
+            self.pass_over(entry.path, "not_image")
 
     def _take_other_than_file(
         self, step: _Step, found: list[Found], links: list[Found], inner: list[_Place]

@@ -1,0 +1,148 @@
+"""In place: outputs that replace their sources, which are kept in another folder if wanted.
+
+The ``done`` line of such an output is on the disk before the output takes the place of its source.
+If the file is not the one of that line, it is the source, and is made; else it is done. So nothing
+is made twice, whenever a run is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import shutil
+from collections.abc import Sequence
+
+from imgpipe.batches.agenda import Agenda
+from imgpipe.batches.destination import Placed
+from imgpipe.batches.walk import Found
+from imgpipe.errors import OutputError, UsageError
+from imgpipe.publish import explained, synced
+from imgpipe.temporaries import temporary_beside
+
+__all__ = ["common_root", "keep", "must_be_free", "must_be_sources"]
+
+_SHOWN = 3
+
+
+def common_root(files: Sequence[Found], base: str | None) -> str:
+    """Return the folder in which the trees of all files begin.
+
+    Raises
+    ------
+    UsageError
+        If they begin in several.
+    """
+    if base is not None:
+        return base
+    roots: dict[str, str] = {}
+    for folder in dict.fromkeys(found.folder for found in files):
+        root = folder.path
+        if folder.below:
+            root = folder.path[: -len(folder.below)].rstrip(os.sep) or folder.path[:1]
+            root = "" if folder.path == folder.below else root
+        roots.setdefault(os.path.realpath(root or os.curdir), root or os.curdir)
+    if len(roots) > 1:
+        shown = ", ".join(list(roots.values())[:_SHOWN])
+        raise UsageError(
+            f"in place: the sources begin in {len(roots)} folders, such as {shown}; --base DIR "
+            "says where all of them begin"
+        )
+    return next(iter(roots.values()), os.curdir)
+
+
+def must_be_sources(placed: Sequence[Placed]) -> None:
+    """Raise if an output has another name than its source.
+
+    Raises
+    ------
+    UsageError
+        If so.
+    """
+    for each in placed:
+        if os.path.basename(each.output) != each.found.name:
+            raise UsageError(
+                f"{each.found.path}: cannot be replaced, because its name does not say its format; "
+                "call it like that first"
+            )
+
+
+def must_be_free(agenda: Agenda, backup: str, folder: str) -> None:
+    """Raise if the folder for replaced sources holds other files of the same names.
+
+    Raises
+    ------
+    UsageError
+        If so, or if it is the folder of the sources.
+    """
+    if os.path.realpath(backup) == os.path.realpath(folder):
+        raise UsageError(f"{backup}: the sources are in this folder; keep them in another one")
+    taken = [
+        kept
+        for due in agenda.due
+        for output in due.outputs
+        if os.path.lexists(kept := os.path.join(backup, output))
+        and not _is_copy(due.found.path, kept, thorough=False)
+    ]
+    if taken:
+        raise UsageError(
+            f"{len(taken):,} files to keep are in {backup} already, from another run, such as "
+            f"{taken[0]}; choose another folder"
+        )
+
+
+def keep(source: str, kept: str) -> None:
+    """Keep a file under another path as well: by a hard link, or by a copy where that cannot be.
+
+    It is on the disk when this returns. Nothing is done if it is there already.
+
+    Raises
+    ------
+    OutputError
+        If something else is in the way, or it cannot be written.
+    """
+    try:
+        if os.path.lexists(kept):
+            if not _is_copy(source, kept, thorough=True):
+                raise OutputError(
+                    f"{kept}: another file is in the way, and {source} is not replaced; choose "
+                    "another folder"
+                )
+            return
+        os.makedirs(os.path.dirname(kept) or os.curdir, exist_ok=True)
+        try:
+            os.link(os.path.realpath(source), kept)
+        except OSError:
+            _copy(source, kept)
+        with contextlib.suppress(OSError):  # not every file system lets a folder be opened
+            synced(os.path.dirname(kept) or os.curdir)
+    except OSError as error:
+        told = OutputError(
+            f"{kept}: the source cannot be kept: {explained(error, kept)}; it is not replaced"
+        )
+        raise told from error
+
+
+def _copy(source: str, kept: str) -> None:
+    temporary = temporary_beside(kept)
+    try:
+        shutil.copy2(source, temporary)
+        synced(temporary)
+        os.rename(temporary, kept)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _is_copy(source: str, kept: str, *, thorough: bool) -> bool:
+    """Whether `kept` is the file `source`, or looks like a copy of it."""
+    try:
+        one, other = os.stat(source), os.stat(kept)
+        if os.path.samestat(one, other):
+            return True
+        if one.st_size != other.st_size:
+            return False
+        same = one.st_mtime_ns == other.st_mtime_ns
+        return filecmp.cmp(source, kept, shallow=False) if thorough else same
+    except OSError:
+        return False
