@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,17 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
+from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import BatchPlanned, Happening
+from imgpipe.batches.journal import Record
+from imgpipe.batches.naming import Template
+from imgpipe.batches.outputs import Naming
 from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.walk import Folder, Found
+from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import UsageError
 
@@ -30,7 +39,7 @@ def image(path: str) -> None:
 
 
 def choices(*sources: str, chains: tuple[str, ...] = ("blur",), **given: Any) -> Choices:
-    tails = tuple(Tail(parse_chain(each)) for each in chains)
+    tails = tuple(Tail(parse_chain(each) if each else Chain(())) for each in chains)
     return Choices(sources or ("in",), given.pop("folder", "out"), Recipe(tails), **given)
 
 
@@ -54,5 +63,107 @@ def test_nothing_is_written_by_a_dry_run_or_a_refused_batch() -> None:
     with prepare(choices(), dry=True) as prepared:
         assert prepared.journal is None
     with pytest.raises(UsageError, match="several sources"):
-        prepare(choices(naming=imgpipe.batches.outputs.Naming(formats=("webp",))))
+        prepare(choices(naming=Naming(formats=("webp",))))
     assert not Path("out").exists()
+
+
+def test_outputs_never_become_sources() -> None:
+    image("in/a.jpg")
+    image("in/out/b.jpg")
+    naming = Naming(formats=("webp",))
+    told = choices(folder="in/out", naming=naming)
+    with prepare(told) as prepared:
+        assert outputs(prepared) == {"a.webp": "new"}
+        assert prepared.gathered.passed_over == {"output": 1}
+    beside = choices(folder="in", naming=naming, policy=Policy(resume=True))
+    with prepare(beside) as prepared:
+        record(prepared, "a.webp")
+    with prepare(beside) as prepared:
+        assert outputs(prepared) == {}
+        assert (prepared.sources, prepared.gathered.passed_over["output"]) == (1, 1)
+
+
+def record(prepared: Prepared, *wanted: str, failed: str = "") -> None:
+    """Make outputs, as a batch does."""
+    assert prepared.journal is not None
+    for due in prepared.agenda.due:
+        for output, tail in zip(due.outputs, due.tails, strict=True):
+            if output not in wanted:
+                continue
+            status = os.stat(due.found.path)
+            path = prepared.path(output)
+            if not failed:
+                image(f"{path}.png")
+                os.replace(f"{path}.png", path)
+            out = os.stat(path) if not failed else status
+            prepared.journal.finished([
+                Record(
+                    output, due.found.below, status.st_size, status.st_mtime_ns,
+                    status.st_ctime_ns, file_digest(due.found.path), out.st_size,
+                    out.st_mtime_ns, time.time_ns(), prepared.made_by[tail], failed,
+                )
+            ])  # fmt: skip
+
+
+def test_of_several_outputs_only_those_that_are_missing_are_made() -> None:
+    image("in/a.png")
+    told = choices(
+        chains=("", "resize:2x"),
+        naming=Naming(templates=(Template("{stem}.png"), Template("{stem}-2.webp"))),
+        policy=Policy(resume=True),
+    )
+    with prepare(told) as prepared:
+        assert [(due.outputs, due.tails) for due in prepared.agenda.due] == [
+            (("a.png", "a-2.webp"), (0, 1))
+        ]
+        record(prepared, "a.png")
+    with prepare(told) as prepared:
+        assert [(due.outputs, due.tails) for due in prepared.agenda.due] == [(("a-2.webp",), (1,))]
+        assert prepared.agenda.skipped[0].reason == "current"
+
+
+def test_what_failed_is_tried_again_unless_it_is_to_be_left() -> None:
+    image("in/a.png")
+    told = choices(policy=Policy(resume=True))
+    with prepare(told) as prepared:
+        record(prepared, "a.png", failed="is damaged")
+    with prepare(told) as prepared:
+        assert outputs(prepared) == {"a.png": "failed before"}
+    left = choices(policy=Policy(resume=True), retry_failed=False)
+    with prepare(left) as prepared:
+        assert prepared.agenda.skipped[0].reason == "failed_before"
+    os.utime("in/a.png", (1, 1))
+    with prepare(left) as prepared:
+        assert outputs(prepared) == {"a.png": "source changed"}
+
+
+def test_files_that_come_later_are_compared_with_what_was_written_meanwhile() -> None:
+    image("in/a.png")
+    found = Found(Folder("in", ""), "a.png")
+    with prepare(choices(), later=True) as prepared:
+        assert outputs(prepared) == {}
+        prepared.agenda = prepared.agenda_for([found])
+        assert outputs(prepared) == {"a.png": "new"}
+        record(prepared, "a.png")
+        assert prepared.agenda_for([found]).due == []
+
+
+def test_what_cannot_be_a_source_is_lost_and_the_others_are_made() -> None:
+    image("in/a.png")
+    Path("in/b.heic").write_bytes(b"no image")
+    with prepare(choices("in", lists=(["gone.png"],))) as prepared:
+        assert outputs(prepared) == {"a.png": "new"}
+        assert [(each.path, each.stage) for each in prepared.lost] == [
+            ("gone.png", "open"),
+            ("in/b.heic", "plan"),
+        ]
+    with pytest.raises(UsageError, match="can only be read"):
+        prepare(choices("in/b.heic"))
+
+
+def test_a_name_of_a_list_that_ends_in_nothing_to_do_makes_no_journal() -> None:
+    image("in/a.png")
+    image("out/a.png")
+    with prepare(choices(policy=Policy(skip=True))) as prepared:
+        assert prepared.journal is None
+    assert not Path("out/.imgpipe").exists()

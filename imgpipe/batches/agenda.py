@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Literal, NamedTuple, cast, get_args
 
 from imgpipe.batches.destination import Destination, Placed
+from imgpipe.batches.journal import Records
 from imgpipe.batches.standing import Standing, Standings
 from imgpipe.batches.walk import Found
 from imgpipe.errors import UsageError
@@ -148,10 +149,10 @@ def agenda_of(
             raise UsageError(_in_the_way(placed, existing, destination, standings))
     agenda = Agenda()
     foreign: list[str] = []
-    known = standings.records.ours if standings is not None else frozenset[str]()
+    records = standings.records if standings is not None else Records()
     for each in placed:
         there = each.output in existing
-        if not there and each.output not in known:
+        if not (there or each.output in records.ours or each.output in records.failed):
             agenda.add(each, "new")
             continue
         why = _why(each, destination, policy, standings, exists=there)
@@ -181,7 +182,7 @@ def _why(
     if policy.skip and exists:
         return "exists"
     path, source = destination.path(each.output), each.found.path
-    if standings is None or not (standings.in_place or each.output in standings.records.ours):
+    if standings is None or (exists and not standings.knows(each.output)):
         return _why_foreign(path, source, policy)
     standing = standings.of(each.output, path, source, each.tail)
     if standing == "current" and policy.overwrite and not policy.resume:

@@ -94,6 +94,14 @@ class Naming:
         return max(1, len(self.formats)) * max(1, len(self.sizes))
 
     @property
+    def remedy(self) -> str:
+        """The end of a message about outputs that several sources would have."""
+        if self._templates:
+            return "put {name} or {dir} into the name, so that it tells the sources apart"
+        name = "{name}-{size}.{ext}" if len(self.sizes) > 1 else "{name}.{ext}"
+        return f'--name "{name}" gives every source an output of its own'
+
+    @property
     def needs_header(self) -> bool:
         """Whether files must be opened to know the names of their outputs."""
         return any(template.needs_header for template in self._templates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Self
 
@@ -34,8 +34,6 @@ __all__ = ["Prepared", "prepare"]
 
 _log = logging.getLogger(__name__)
 
-_REMEDY = '--name "{name}.{ext}" gives every source an output of its own'
-
 
 @dataclass
 class Prepared:
@@ -52,8 +50,8 @@ class Prepared:
     agenda : Agenda
         What is to be made, and what is left.
     made_by : tuple of MadeBy
-        What makes each output of a file, for the journal.
-        The last one is that of files that are copied.
+        What makes each output of a file, for the journal. The last one is that of files that are
+        copied.
     lost : list of Result
         Failures that are known before the work begins: names that do not exist, folders that
         cannot be read, files that cannot have an output.
@@ -65,9 +63,9 @@ class Prepared:
 
     choices: Choices
     destination: Destination
-    gathered: Gathered
-    agenda: Agenda
     made_by: tuple[MadeBy, ...]
+    gathered: Gathered = field(default_factory=Gathered)
+    agenda: Agenda = field(default_factory=Agenda)
     lost: list[Result] = field(default_factory=list)
     journal: Journal | None = None
     folder_times: FolderTimes | None = None
@@ -150,30 +148,9 @@ def prepare(
     OutputError
         If the journal cannot be written.
     """
-    gathered = Gathered() if later else _gathered(choices, tell)
-    folder = common_root(gathered.files, choices.base) if choices.in_place else choices.folder
-    destination = Destination(folder)
-    lost = _lost(gathered)
-    placed = _placed(choices, gathered, destination, lost)
-    prepared = Prepared(choices, destination, gathered, Agenda(), _made_by(choices), lost)
-    if choices.preserve and not choices.in_place:
-        folders = dict.fromkeys(each.folder for each in gathered.files + gathered.others)
-        prepared.folder_times = FolderTimes(folders, folder)
-    path = Journal.path_in(destination.folder, choices.journal)
+    prepared = Prepared(choices, Destination(choices.folder), _made_by(choices))
     try:
-        if not dry and os.path.exists(path):
-            prepared.journal = _opened(prepared)
-        records = _records(prepared, path)
-        if records is None and choices.in_place:
-            records = Records()
-        standings = None if records is None else prepared._standings(records)
-        prepared.agenda = agenda_of(placed, destination, choices.policy, standings)
-        if choices.backup is not None:
-            must_be_free(prepared.agenda, choices.backup, folder)
-        if not dry and (later or prepared.agenda.due or prepared.agenda.copies):
-            prepared.journal = prepared.journal or _opened(prepared)
-            prepared.journal.live = later
-            prepared.journal.note_versions(prepared.made_by[0].versions, versions())
+        records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
         prepared.__exit__()
         raise
@@ -183,8 +160,40 @@ def prepare(
     return prepared
 
 
-def _gathered(choices: Choices, tell: BatchObserver) -> Gathered:
-    """Return the sources."""
+def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -> Records | None:
+    """Complete what is prepared; return the content of the journal."""
+    choices = prepared.choices
+    records: Records | None
+    if choices.in_place:
+        prepared.gathered = Gathered() if later else _gathered(choices, tell, None)
+        folder = common_root(prepared.gathered.files, choices.base)
+        prepared.destination = Destination(folder)
+        known = _records(prepared, dry=dry)
+        records = Records() if known is None else known
+    else:
+        records = _records(prepared, dry=dry)
+        prepared.gathered = Gathered() if later else _gathered(choices, tell, records)
+    prepared.lost += _lost(prepared.gathered)
+    placed = _placed(prepared)
+    standings = None if records is None else prepared._standings(records)
+    agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
+    prepared.agenda = agenda
+    if choices.backup is not None:
+        must_be_free(agenda, choices.backup, prepared.folder)
+    if choices.preserve and not choices.in_place:
+        folders = dict.fromkeys(
+            each.folder for each in prepared.gathered.files + prepared.gathered.others
+        )
+        prepared.folder_times = FolderTimes(folders, prepared.folder)
+    if not dry and (later or agenda.due or agenda.copies):
+        prepared.journal = prepared.journal or _opened(prepared)
+        prepared.journal.live = later
+        prepared.journal.note_versions(prepared.made_by[0].versions, versions())
+    return records
+
+
+def _gathered(choices: Choices, tell: BatchObserver, records: Records | None) -> Gathered:
+    """Return the sources, without the outputs that a journal knows."""
     rules = choices.rules
 
     def count(files: int) -> None:
@@ -202,6 +211,7 @@ def _gathered(choices: Choices, tell: BatchObserver) -> Gathered:
         base=choices.base,
         allow_empty=choices.allow_empty,
         on_count=count,
+        is_output=_Outputs(choices.folder, records.ours) if records and records.ours else None,
     )
 
 
@@ -230,15 +240,14 @@ def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
     return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
 
 
-def _placed(
-    choices: Choices, gathered: Gathered, destination: Destination, lost: list[Result]
-) -> list[Placed]:
+def _placed(prepared: Prepared) -> list[Placed]:
     """Return the sources with their outputs."""
+    choices, gathered = prepared.choices, prepared.gathered
     refused: list[ImgpipeError] = []
 
     def refuse(found: Found, error: ImgpipeError) -> None:
         refused.append(error)
-        lost.append(_failure(found.path, "plan", error))
+        prepared.lost.append(_failure(found.path, "plan", error))
 
     naming = choices.naming
     placed = list(naming.placed(gathered.files, _Headers(choices), refuse))
@@ -247,7 +256,7 @@ def _placed(
     if choices.in_place:
         must_be_sources(placed)
     placed += [Placed(found, found.below, COPY) for found in gathered.others]
-    placed = destination.one_to_one(placed, _REMEDY)
+    placed = prepared.destination.one_to_one(placed, naming.remedy)
     _check_options(choices, placed)
     return placed
 
@@ -293,12 +302,16 @@ def _opened(prepared: Prepared) -> Journal:
     return Journal(prepared.folder, choices.journal, alone=not choices.single)
 
 
-def _records(prepared: Prepared, path: str) -> Records | None:
-    """Return the content of the journal; None if there is none."""
-    if prepared.journal is not None:
+def _records(prepared: Prepared, *, dry: bool) -> Records | None:
+    """Return the content of the journal, which is open then; None if there is none."""
+    path = Journal.path_in(prepared.folder, prepared.choices.journal)
+    if not os.path.exists(path):
+        return None
+    if not dry:
+        prepared.journal = _opened(prepared)
         return prepared.journal.records
     try:
-        return read_journal(path) if os.path.exists(path) else None
+        return read_journal(path)
     except OSError as error:
         raise InputError(f"{path}: the journal cannot be read ({error.strerror})") from error
 
@@ -335,6 +348,23 @@ def _planned(prepared: Prepared) -> BatchPlanned:
 def _kind(name: str, output: str) -> str:
     """Return the same as `kind_of`, quickly."""
     return f"{name[name.rfind('.') :]} {output[output.rfind('.') :]}".lower()
+
+
+class _Outputs:
+    """Tells the files that are outputs of earlier runs."""
+
+    def __init__(self, folder: str, ours: Container[str]) -> None:
+        self._root, self._ours = os.path.realpath(folder), ours
+        self._begins: dict[str, str | None] = {}  # the path of each folder below that of outputs
+
+    def __call__(self, found: Found) -> bool:
+        path = found.folder.path
+        if path not in self._begins:
+            below = os.path.relpath(os.path.realpath(path or os.curdir), self._root)
+            outside = below.split(os.sep, 1)[0] == os.pardir
+            self._begins[path] = None if outside else "" if below == os.curdir else below
+        begin = self._begins[path]
+        return begin is not None and os.path.join(begin, found.name) in self._ours
 
 
 class _Headers:

@@ -53,6 +53,7 @@ def gather(
     base: str | None = None,
     allow_empty: bool = False,
     on_count: Callable[[int], None] = lambda _: None,
+    is_output: Callable[[Found], bool] | None = None,
 ) -> Gathered:
     """Return the files that `sources` and `lists` name.
 
@@ -70,13 +71,15 @@ def gather(
         Whether a folder or a pattern may yield no file.
     on_count : callable
         Called now and then with the number of files so far.
+    is_output : callable, optional
+        Tells the outputs of earlier runs in the folders: they are passed over.
 
     Raises
     ------
     UsageError
         If a source does not exist, yields no file, or is not below `base`.
     """
-    gathering = _Gathering(Walk(rules or Rules(), on_count), base, allow_empty)
+    gathering = _Gathering(Walk(rules or Rules(), on_count), base, allow_empty, is_output)
     for source in sources:
         gathering.add(source)
     for names in lists:
@@ -93,8 +96,15 @@ def is_tree(source: str) -> bool:
 
 
 class _Gathering:
-    def __init__(self, walk: Walk, base: str | None, allow_empty: bool) -> None:  # noqa: FBT001
+    def __init__(
+        self,
+        walk: Walk,
+        base: str | None,
+        allow_empty: bool,  # noqa: FBT001
+        is_output: Callable[[Found], bool] | None,
+    ) -> None:
         self._walk, self._base, self._allow_empty = walk, base, allow_empty
+        self._is_output = is_output
         self._files: list[Found] = []
         self._missing: list[str] = []
         self._folders: dict[str, Folder] = {}
@@ -133,9 +143,22 @@ class _Gathering:
     def _add_tree(self, source: str, begin: Folder, pattern: Pattern | None = None) -> None:
         walk = self._walk
         found = walk.through(begin) if pattern is None else walk.through(begin, pattern)
+        if self._is_output is not None:
+            found = self._without_outputs(found, self._is_output)
         if not found and not self._allow_empty and not walk.unreadable:
             raise UsageError(self._nothing(source, begin, pattern))
         self._files += found
+
+    def _without_outputs(
+        self, found: list[Found], is_output: Callable[[Found], bool]
+    ) -> list[Found]:
+        kept = []
+        for each in found:
+            if is_output(each):
+                self._walk.pass_over(each.path, "output")
+            else:
+                kept.append(each)
+        return kept
 
     def _add_pattern(self, source: str) -> None:
         root, rest = split_pattern(source)

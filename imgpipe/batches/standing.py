@@ -59,6 +59,10 @@ class Standings:
     in_place: bool = False
     digest: Callable[[str], str] = file_digest
 
+    def knows(self, output: str) -> bool:
+        """Whether an output that is there is ours to replace."""
+        return self.in_place or output in self.records.ours
+
     def of(self, output: str, path: str, source: str, tail: int = 0) -> Standing:
         """Return the standing of an output.
 
@@ -75,7 +79,7 @@ class Standings:
         """
         records = self.records
         there = _status(path)
-        if there is not None and output not in records.ours and not self.in_place:
+        if there is not None and not self.knows(output):
             return "foreign"
         if (failure := records.failed.get(output)) is not None:
             return "failed before" if _is_same(failure, _status(source)) else "source changed"
