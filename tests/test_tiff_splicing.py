@@ -17,7 +17,9 @@ from PIL import Image, ImageCms
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.errors import ImgpipeError
+from tests.conftest import CORPORA
 
+LIBTIFF = sorted(Path(CORPORA or "/nowhere").glob("libtiffpic/**/*.tif"))
 PIXELS = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SECRET = b"Secret"
@@ -171,6 +173,34 @@ def test_a_copy_may_go_from_and_to_memory_or_the_same_file(tmp_path: Path) -> No
     assert out.getvalue() == path.read_bytes()
     imgpipe.convert(path, path, strip=True)
     assert out.getvalue() == path.read_bytes(), "nothing was left to remove"
+
+
+def test_a_mask_stays(tmp_path: Path) -> None:
+    path, mask = tmp_path / "a.tif", PIXELS[..., 0] > 99
+    with tifffile.TiffWriter(path) as file:
+        file.write(PIXELS, description="Secret", metadata=None)
+        file.write(mask, subfiletype=4, photometric=4, description="Secret", metadata=None)
+    out = stripped(path)
+    assert SECRET not in out.read_bytes()
+    with tifffile.TiffFile(out) as file:
+        assert (file.pages[1].asarray() == mask).all()
+        assert file.pages[1].subfiletype == 4
+
+
+@pytest.mark.skipif(not LIBTIFF, reason="IMGPIPE_CORPORA has no folder libtiffpic")
+def test_pictures_of_libtiff_are_copied(tmp_path: Path) -> None:
+    again = []
+    for path in LIBTIFF:
+        out = tmp_path / "out.tif"
+        try:
+            before = imgpipe.read(path, autorotate=False)
+        except ImgpipeError:
+            continue
+        report = imgpipe.convert(path, out, strip=True, workers=1)
+        if "copied as it is stored" not in str(report):
+            again.append(path.stem)
+        assert (imgpipe.read(out, autorotate=False) == before).all(), path
+    assert again == ["smallliz", "zackthecat"], "which are old JPEG"
 
 
 def test_the_plan_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
