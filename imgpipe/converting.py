@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ from imgpipe.formats.target import Target
 from imgpipe.options import Options
 from imgpipe.running import plan_run, run, run_as
 
-__all__ = ["convert", "plan_conversion"]
+__all__ = ["Copy", "convert", "copied", "copy_of", "plan_conversion"]
 
 _log = logging.getLogger(__name__)
 _TURNED = (
@@ -102,12 +102,78 @@ def plan_conversion(
     return f"input:   {copy.source.name}\noutput:  {name_of(dst)}\nread as: coded pixels, copied"
 
 
-class _Copy(NamedTuple):
+class Copy(NamedTuple):
+    """A copy of coded pixels that is to be made.
+
+    Attributes
+    ----------
+    origin : Origin
+        The input.
+    reading : Reading
+        Choices about it.
+    source : Source
+        The image in it.
+    content : iterator of bytes
+        The bytes of the output.
+    target : Target
+        Takes them.
+    """
+
     origin: Origin
     reading: Reading
     source: Source
     content: Iterator[Data]
     target: Target
+
+
+def copy_of(origin: Origin, dst: TargetLike, reading: Reading, writing: Writing) -> Copy | None:
+    """Return the copy to be made; None if the pixels have to be decoded."""
+    if writing.options:
+        return None
+    if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
+        return None  # the output says which value it is
+    found = open_copy(origin, dst, reading, writing)
+    return found and Copy(origin, reading, *found)
+
+
+def copied(
+    copy: Copy, memory: int, check: Callable[[], None] = lambda: None, most: int | None = None
+) -> tuple[bool, int]:
+    """Make a copy; return whether it is smaller than `most`, and its size in bytes.
+
+    Parameters
+    ----------
+    copy : Copy
+        The copy.
+    memory : int
+        Bytes that the check of the input may take.
+    check : callable
+        Raises if the work is to end.
+    most : int, optional
+        The output is left out unless it has fewer bytes.
+
+    Raises
+    ------
+    InputError, OutputError
+        If the input is damaged, or the output cannot be written.
+    """
+    try:
+        must_be_sound(copy.origin, copy.source, copy.reading, memory, check)
+        for piece in copy.content:
+            check()
+            copy.target.write(piece)
+        fits = most is None or copy.target.size < most
+        size = copy.target.commit() if fits else copy.target.size
+    except BaseException:
+        with uninterrupted():
+            copy.target.abort()
+        raise
+    if not fits:
+        copy.target.abort()
+    orientation = copy.source.info.metadata.orientation
+    if fits and orientation != 1:
+        _log.warning(_TURNED, copy.source.name, orientation)
+    return fits, size
 
 
 def _given(src: SourceLike, dst: TargetLike, options: dict[str, Any]) -> dict[str, Any]:
@@ -125,15 +191,11 @@ def _choices(kind: Any, given: dict[str, Any]) -> Any:
     return kind(**{each.name: given[each.name] for each in fields(kind) if each.name in given})
 
 
-def _copy(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> _Copy | None:
+def _copy(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> Copy | None:
     """Return the copy to be made; None if the pixels have to be decoded."""
-    reading, writing = _choices(Reading, given), _choices(Writing, given)
-    if given.get("region") is not None or writing.options:
+    if given.get("region") is not None:
         return None
-    if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
-        return None  # the output says which value it is
-    found = open_copy(origin, dst, reading, writing)
-    return found and _Copy(origin, reading, *found)
+    return copy_of(origin, dst, _choices(Reading, given), _choices(Writing, given))
 
 
 def _limit(max_memory: int | str | None) -> int:
@@ -180,23 +242,10 @@ def _if_smaller(origin: Origin, dst: TargetLike, given: dict[str, Any], limit: i
             holding.abort()
 
 
-def _copied(copy: _Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None) -> Report:
+def _copied(copy: Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None) -> Report:
     began, cpu = time.monotonic(), time.process_time()
-    info = copy.source.info
-    control = given.get("control") or Control()
-    try:
-        limit = _limit(given.get("max_memory"))
-        must_be_sound(copy.origin, copy.source, copy.reading, limit, control.check)
-        for piece in copy.content:
-            control.check()
-            copy.target.write(piece)
-        fits = most is None or copy.target.size < most
-        size = copy.target.commit() if fits else copy.target.size
-    finally:
-        with uninterrupted():
-            copy.target.abort()
-    if fits and info.metadata.orientation != 1:
-        _log.warning(_TURNED, copy.source.name, info.metadata.orientation)
+    info, control = copy.source.info, given.get("control") or Control()
+    fits, size = copied(copy, _limit(given.get("max_memory")), control.check, most)
     return Report(
         source=copy.source.name,
         destination=name_of(dst),

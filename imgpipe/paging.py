@@ -27,13 +27,17 @@ from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["Pages", "pages_of"]
+__all__ = ["Pages", "pages_of", "tell_of_frames"]
 
 _log = logging.getLogger(__name__)
 _NONE = Metadata()
 _FIRST_ONLY = (
     "%s: has %d frames, and files of %s hold one: only frame 0 is made; --page N (page= in Python) "
     "makes another"
+)
+_ONE_FOR_ALL = (
+    "%s: has %d frames, and several outputs are made of one: only frame 0 is made; --page N (page= "
+    "in Python) makes another"
 )
 _NO_ANIMATION = (
     "%s: has %d pages, which have no timing, and files of %s hold an animation or one image: only "
@@ -76,6 +80,13 @@ def pages_of(
     if lost := _lost(contents.timing, target.timing):
         _log.warning(_UNTIMED, name_of(dst), target.name, lost, origin.name)
     return Pages(origin, contents, dst, reading, writing, made)
+
+
+def tell_of_frames(origin: Origin, reading: Reading) -> None:
+    """Say that several outputs are made of one frame only, if there are more."""
+    frames = contents_of(origin).frames if reading.page is None else 1
+    if frames > 1:
+        _log.warning(_ONE_FOR_ALL, origin.name, frames)
 
 
 def _lost(timing: Timing | None, kept: tuple[str, ...]) -> str:

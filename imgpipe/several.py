@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -30,7 +29,6 @@ from imgpipe.formats.holding import Holding
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
-    contents_of,
     format_to,
     must_take,
     name_of,
@@ -39,18 +37,14 @@ from imgpipe.formats.opening import (
     origin_of,
 )
 from imgpipe.options import Options
+from imgpipe.paging import tell_of_frames
 from imgpipe.publish import resolved
 from imgpipe.running import run
 from imgpipe.shrinking import shrunk
 
 __all__ = ["plan_all", "run_all"]
 
-_log = logging.getLogger("imgpipe")
 _LEFT_OUT = ("src", "filter", "dst", "halo", "dtype", "region")
-_FIRST_ONLY = (
-    "%s: has %d frames, and several outputs are made of one: only frame 0 is made; --page N (page= "
-    "in Python) makes another"
-)
 
 
 def run_all(
@@ -215,9 +209,7 @@ def _writings(targets: list[TargetLike], given: Writing) -> list[Writing]:
 def _opened(work: _Work, holding: Holding) -> Iterator[list[Step]]:
     """Open the input and all outputs; leave nothing of those that were not published."""
     origin, reading = origin_of(work.src), work.reading
-    frames = contents_of(origin).frames if reading.page is None else 1
-    if frames > 1:
-        _log.warning(_FIRST_ONLY, origin.name, frames)
+    tell_of_frames(origin, reading)
     targets, given = list(work.chains), list(work.chains.values())
     source, chains = shrunk(open_source(origin, reading), origin, given, reading)
     told: set[str] = set()

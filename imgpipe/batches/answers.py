@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import NamedTuple
 
-from imgpipe.batches.held import Finished, Status
+from imgpipe.batches.held import Finished
+from imgpipe.batches.statuses import Status
 from imgpipe.chains.chain import Chain
 from imgpipe.errors import FilterError, ImgpipeError, InputError, OutputError
 from imgpipe.formats.ends import Reading, Writing
@@ -60,6 +61,8 @@ class Recipe:
         Whether coded pixels are copied where `convert` does that.
     chunk : (int, int) or None
         Rows and columns of a chunk, if they are given.
+    if_smaller : bool
+        Whether an output is left out unless it has fewer bytes than its source.
     """
 
     tails: tuple[Tail, ...]
@@ -67,6 +70,7 @@ class Recipe:
     allowance: int = 256 << 20
     copies: bool = False
     chunk: tuple[int, int] | None = None
+    if_smaller: bool = False
 
 
 class Made(NamedTuple):
@@ -88,6 +92,8 @@ class Made(NamedTuple):
         Seconds in each step.
     warnings : tuple of str
         Warnings about it, each once.
+    not_smaller : tuple of str
+        The outputs that were left out, because they are not smaller than the source.
     """
 
     name: str
@@ -97,6 +103,7 @@ class Made(NamedTuple):
     finished: tuple[Finished, ...]
     seconds: tuple[tuple[str, float], ...]
     warnings: tuple[str, ...]
+    not_smaller: tuple[str, ...] = ()
 
 
 class TooLarge(NamedTuple):

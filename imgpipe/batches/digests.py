@@ -31,7 +31,7 @@ _CODECS = (
 
 
 def file_digest(path: str) -> str:
-    """Return a digest of the bytes of a file.
+    """Return a digest of the bytes of a file, or of the names and bytes of all files in a folder.
 
     Raises
     ------
@@ -39,12 +39,27 @@ def file_digest(path: str) -> str:
         If it cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
+    if not os.path.isdir(path):
+        _add(digest, path)
+        return digest.hexdigest()
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            digest.update(b"%s\0" % os.fsencode(os.path.relpath(file, path)))
+            digest.update(b"%d\0" % _add(digest, file))
+    return digest.hexdigest()
+
+
+def _add(digest: Any, path: str) -> int:
+    """Add the bytes of a file to a digest; return their number."""
+    block, added = bytearray(_BLOCK), 0
+    view = memoryview(block)
     with open(path, "rb", buffering=0) as file:
-        block = bytearray(_BLOCK)
-        view = memoryview(block)
         while size := file.readinto(block):
             digest.update(view[:size])
-    return digest.hexdigest()
+            added += size
+    return added
 
 
 def chain_digest(filters: Iterable[Element]) -> str:

@@ -10,16 +10,31 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import BinaryIO, NamedTuple
 
+from imgpipe.batches.digests import file_digest
+from imgpipe.batches.statuses import status_at, status_of
 from imgpipe.errors import ImgpipeError, InputError, OutputError
+from imgpipe.formats.folder import FolderTarget, put_in_place
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.target import FileTarget
 from imgpipe.publish import explained, synced
 
-__all__ = ["Finished", "HeldOrigin", "HeldTarget", "Status", "Syncing", "TooLargeError", "publish"]
+__all__ = [
+    "Finished",
+    "HeldFolder",
+    "HeldOrigin",
+    "HeldPath",
+    "HeldTarget",
+    "Syncing",
+    "TooLargeError",
+    "publish",
+    "remove",
+]
 
 _AT_ONCE = 8  # calls of fsync: a disk serves several with one commit
 _PER_THREAD = 8  # files that a thread writes to the disk one after the other
@@ -27,21 +42,6 @@ _PER_THREAD = 8  # files that a thread writes to the disk one after the other
 
 class TooLargeError(Exception):
     """A file that one worker alone cannot make."""
-
-
-class Status(NamedTuple):
-    """Properties by which a file is known not to have changed.
-
-    Attributes
-    ----------
-    size, mtime_ns, ctime_ns, inode : int
-        As `os.stat` gives them.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
 
 
 class Finished(NamedTuple):
@@ -54,7 +54,7 @@ class Finished(NamedTuple):
     temporary, target : str
         Its path now, and the one where it is to appear.
     size, mtime_ns : int
-        As `os.stat` gives them; publishing changes neither.
+        As `status_at` gives them; publishing changes neither.
     replaces : bool
         Whether there is an old file at `target`.
     """
@@ -67,10 +67,6 @@ class Finished(NamedTuple):
     replaces: bool
 
 
-def _status_of(found: os.stat_result) -> Status:
-    return Status(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-
 class _Bytes(io.BytesIO):
     """The bytes of a file that is open as well, for readers that want its number."""
 
@@ -81,7 +77,7 @@ class _Bytes(io.BytesIO):
 
 
 class HeldOrigin:
-    """A file whose bytes are in memory.
+    """A file whose bytes are in memory, if they are not too many.
 
     Parameters
     ----------
@@ -92,6 +88,10 @@ class HeldOrigin:
     ----------
     status : Status
         Its properties before it was read.
+    data : bytes
+        The bytes; none if they are too many.
+    too_large : bool
+        Whether they are.
 
     Raises
     ------
@@ -101,22 +101,22 @@ class HeldOrigin:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._file = FileOrigin(name).open(0)
-        self.data = b""
-        self.status = _status_of(os.fstat(self._file.fileno()))
+        self._origin = FileOrigin(name)
+        self._file = self._origin.open(0)
+        self.data, self.too_large = b"", False
+        self.status = status_of(os.fstat(self._file.fileno()))
 
     def read(self, most: int) -> None:
-        """Read the bytes.
+        """Read the bytes, unless they are more than `most`.
 
         Raises
         ------
-        TooLargeError
-            If they are more than `most`.
         InputError
             If they cannot be read.
         """
-        if self.status.size > most:
-            raise TooLargeError("the file is large")
+        self.too_large = self.status.size > most
+        if self.too_large:
+            return
         try:
             self.data = self._file.read()
         except OSError as error:
@@ -130,7 +130,9 @@ class HeldOrigin:
 
     @property
     def digest(self) -> str:
-        """The digest of the bytes, as `digests.file_digest` returns it."""
+        """The digest of the bytes, as `file_digest` returns it."""
+        if self.too_large:
+            return file_digest(self.name)
         return hashlib.blake2b(self.data, digest_size=16).hexdigest()
 
     @property
@@ -140,10 +142,12 @@ class HeldOrigin:
             found = os.fstat(self._file.fileno()), os.stat(self.name)
         except OSError:
             return True
-        return any(_status_of(one) != self.status for one in found)
+        return any(status_of(one) != self.status for one in found)
 
-    def open(self, buffering: int = -1) -> _Bytes:
+    def open(self, buffering: int = -1) -> BinaryIO:
         """Return a new reading position at the first byte."""
+        if self.too_large:
+            return self._origin.open(buffering)
         opened = _Bytes(self.data)
         opened.number = self._file.fileno()
         return opened
@@ -153,8 +157,8 @@ class HeldOrigin:
         self._file.close()
 
 
-class HeldTarget(FileTarget):
-    """A file that is written to a temporary with a given name, and not published.
+class HeldPath(os.PathLike[str]):
+    """The path of an output whose target is a temporary with a given name, not published.
 
     Parameters
     ----------
@@ -162,6 +166,51 @@ class HeldTarget(FileTarget):
         Its path.
     temporary : str
         The path of the temporary, in the same folder.
+    synced : bool
+        Whether it has to be on the disk when its target has been committed.
+    """
+
+    def __init__(self, output: str, temporary: str, *, synced: bool = False) -> None:
+        self.output, self.temporary = output, temporary
+        self._synced = synced
+        self._held: HeldTarget | HeldFolder | None = None
+
+    def __fspath__(self) -> str:
+        """Return the path where it is to appear."""
+        return self.output
+
+    def target(self, marks: tuple[str, ...]) -> HeldTarget | HeldFolder:
+        """Return a new target: a folder for formats with `marks`.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or something else is there.
+        """
+        kind = partial(HeldFolder, marks=marks) if marks else HeldTarget
+        self._held = kind(self.output, self.temporary, synced=self._synced)
+        return self._held
+
+    @property
+    def held(self) -> HeldTarget | HeldFolder:
+        """The last target."""
+        assert self._held is not None
+        return self._held
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        if self._held is not None:
+            self._held.drop()
+        remove(self.temporary)
+
+
+class HeldTarget(FileTarget):
+    """A file that is written to a temporary with a given name, and not published.
+
+    Parameters
+    ----------
+    output, temporary, synced
+        As for `HeldPath`.
 
     Raises
     ------
@@ -169,27 +218,69 @@ class HeldTarget(FileTarget):
         If it cannot be written, or `output` is no file.
     """
 
-    def __init__(self, output: str, temporary: str) -> None:
+    def __init__(self, output: str, temporary: str, *, synced: bool = False) -> None:
+        self.complete, self._synced = False, synced
         super().__init__(output, temporary)
         if not self.replaces:
             raise OutputError(f"{output}: is a pipe or a device; give the path of a file")
 
     def commit(self) -> int:
         """Complete the temporary; return its size in bytes."""
-        return self.finish()
-
-    def reopen(self) -> None:
-        """Go on with the file that somebody else has put in the place of the temporary."""
-        os.close(self._fd)
-        self._fd = os.open(self.working_path, os.O_RDWR)
-        self.commit()
-
-    def finished(self) -> Finished:
-        """Return the output, which is complete."""
+        size = self.finish()
         found = os.fstat(self._fd)
-        size, written = found.st_size, found.st_mtime_ns
-        old = self._old is not None
-        return Finished(self.name, self.working_path, self._target, size, written, old)
+        self.finished = Finished(
+            self.name, self.working_path, self._target, found.st_size, found.st_mtime_ns,
+            self._old is not None,
+        )  # fmt: skip
+        if self._synced:
+            self.sync()
+        self.complete = True
+        return size
+
+    def abort(self) -> None:
+        """Leave nothing behind, unless it is complete."""
+        if not self.complete:
+            super().abort()
+
+    def drop(self) -> None:
+        """Leave nothing behind."""
+        self.complete = False
+        self.abort()
+
+
+class HeldFolder(FolderTarget):
+    """A folder that is written to a temporary with a given name, and not published."""
+
+    def __init__(
+        self, output: str, temporary: str, *, marks: tuple[str, ...], synced: bool = False
+    ) -> None:
+        self.complete, self._synced = False, synced
+        super().__init__(output, marks, temporary)
+
+    def commit(self) -> int:
+        """Complete the temporary; return the bytes of its files."""
+        found, old = status_at(self._working), os.path.lexists(self._target)
+        self.finished = Finished(
+            self.name, self._working, self._target, found.size, found.mtime_ns, old
+        )
+        if self._synced:
+            self.flush()
+        self.complete = True
+        return found.size
+
+    def sync(self) -> None:
+        """Have all its files on the disk."""
+        self.flush()
+
+    def abort(self) -> None:
+        """Leave nothing behind, unless it is complete."""
+        if not self.complete:
+            super().abort()
+
+    def drop(self) -> None:
+        """Leave nothing behind."""
+        self.complete = False
+        self.abort()
 
 
 class Syncing:
@@ -197,10 +288,10 @@ class Syncing:
 
     def __init__(self) -> None:
         self._threads: ThreadPoolExecutor | None = None
-        self._next: list[HeldTarget] = []
+        self._next: list[HeldTarget | HeldFolder] = []
         self._out: list[Future[dict[str, ImgpipeError]]] = []
 
-    def add(self, target: HeldTarget) -> None:
+    def add(self, target: HeldTarget | HeldFolder) -> None:
         """Have an output that is complete written to the disk."""
         self._next.append(target)
         if len(self._next) == _PER_THREAD:
@@ -227,7 +318,7 @@ class Syncing:
             self._threads.shutdown()
 
 
-def _synced(targets: list[HeldTarget]) -> dict[str, ImgpipeError]:
+def _synced(targets: list[HeldTarget | HeldFolder]) -> dict[str, ImgpipeError]:
     failed: dict[str, ImgpipeError] = {}
     for target in targets:
         try:
@@ -235,6 +326,15 @@ def _synced(targets: list[HeldTarget]) -> dict[str, ImgpipeError]:
         except ImgpipeError as error:
             failed[target.name] = error
     return failed
+
+
+def remove(temporary: str) -> None:
+    """Remove a temporary, if it is there."""
+    try:
+        os.unlink(temporary)
+    except OSError:  # most often it is not there
+        if os.path.isdir(temporary):
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def publish(files: Sequence[Finished]) -> dict[str, OutputError]:
@@ -256,7 +356,10 @@ def publish(files: Sequence[Finished]) -> dict[str, OutputError]:
 
 def _published(one: Finished) -> OutputError | None:
     try:
-        os.replace(one.temporary, one.target)
+        if os.path.isdir(one.temporary):
+            put_in_place(one.temporary, one.target)
+        else:
+            os.replace(one.temporary, one.target)
     except OSError as error:
         told = OutputError(f"{one.output}: cannot write: {explained(error, one.target)}")
         told.__cause__ = error

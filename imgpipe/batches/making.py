@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from imgpipe.adapting import stages_to, tell_of_alpha
@@ -17,24 +19,35 @@ from imgpipe.batches.answers import (
     Answer,
     File,
     Made,
-    Output,
     Recipe,
     Tail,
     TooLarge,
     failed,
 )
-from imgpipe.batches.held import HeldOrigin, HeldTarget, Syncing, TooLargeError
+from imgpipe.batches.held import Finished, HeldOrigin, HeldPath, Syncing, TooLargeError, remove
 from imgpipe.batches.passing import Passing, Steps, make_room
+from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.saying import heard
+from imgpipe.batches.statuses import Status
+from imgpipe.cascading import Step, cascaded
+from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage
+from imgpipe.converting import copied, copy_of
 from imgpipe.engine.bench import Bench
+from imgpipe.engine.control import Control
+from imgpipe.engine.goals import Goal
+from imgpipe.engine.pipeline import run_frames
 from imgpipe.errors import ImgpipeError, InputError, MemoryPlanError, WorkerError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
+from imgpipe.formats.ends import Writing
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.opening import contents_of, format_at, format_to, open_source
+from imgpipe.formats.opening import format_at, format_to, open_source
 from imgpipe.image import ImageInfo
+from imgpipe.options import Options
+from imgpipe.paging import pages_of, tell_of_frames
 from imgpipe.refusals import refused
+from imgpipe.shrinking import shrunk
 
 __all__ = ["MOST_PIXELS", "make_files"]
 
@@ -43,6 +56,8 @@ MOST_PIXELS = 16_000_000
 
 _GROUP_PIXELS = 8_000_000  # after which a call comes back
 _TRIES = 2  # at a file that changes while it is read
+
+_NO_OPTIONS = Options()
 
 _log = logging.getLogger("imgpipe")
 
@@ -70,8 +85,7 @@ def _if_synced(answer: Answer, lost: dict[str, ImgpipeError]) -> Answer:
         for one in answer.finished:
             if error := lost.get(one.output):
                 for other in answer.finished:
-                    with contextlib.suppress(OSError):
-                        os.unlink(other.temporary)
+                    remove(other.temporary)
                 return failed(answer.name, "write", error, answer.pixels)
     return answer
 
@@ -120,58 +134,91 @@ class _Maker:
         """Make a file; return None if it changed meanwhile."""
         if os.path.isdir(file.name):
             raise TooLargeError("is a folder")
-        targets: list[HeldTarget] = []
+        paths = [HeldPath(*output) for output in file.outputs]
         with contextlib.ExitStack() as undone, contextlib.closing(HeldOrigin(file.name)) as origin:
-            undone.callback(_abort, file, targets)
-            origin.read(self.recipe.allowance // 2)
+            for path in paths:
+                undone.callback(path.abort)
             with heard() as said:
-                self._make(file, origin, targets, bench, steps)
+                self._make(origin, paths, bench, steps)
+            digest = origin.digest
             if origin.changed:
                 return None
+            finished, left = chosen_of(paths, origin.status, self.recipe)
             undone.pop_all()
-            finished = tuple(target.finished() for target in targets)
-            for target in targets:
-                syncing.add(target)
-            return Made(
-                file.name,
-                origin.status,
-                origin.digest,
-                steps.pixels,
-                finished,
-                tuple(steps.seconds.items()),
-                tuple(dict.fromkeys(said)),
-            )
+        for path in paths:
+            if path.output not in left:
+                syncing.add(path.held)
+        return Made(
+            file.name,
+            origin.status,
+            digest,
+            steps.pixels,
+            finished,
+            tuple(steps.seconds.items()),
+            tuple(dict.fromkeys(said)),
+            left,
+        )
 
-    def _make(
+    def _make(self, origin: HeldOrigin, paths: list[HeldPath], bench: Bench, steps: Steps) -> None:
+        """Make all outputs of a file, as complete temporaries."""
+        recipe, numbers = self.recipe, list[int]()
+        origin.read(recipe.allowance // 2)
+        for number, (tail, path) in enumerate(zip(recipe.tails, paths, strict=True)):
+            if not self._copied(tail, origin, path, steps):
+                numbers.append(number)
+        if not numbers:
+            return
+        if origin.too_large:
+            raise TooLargeError("the file is large")
+        source = open_source(origin, recipe.reading)
+        steps.pixels = source.info.pixels
+        if len(numbers) > 1:
+            tell_of_frames(origin, recipe.reading)
+        elif self._paged(recipe.tails[numbers[0]], origin, paths[numbers[0]], steps):
+            return
+        self._pass(source, origin, {number: paths[number] for number in numbers}, bench, steps)
+
+    # --- the usual way ------------------------------------------------------------------
+
+    def _pass(
         self,
-        file: File,
+        source: Source,
         origin: HeldOrigin,
-        targets: list[HeldTarget],
+        paths: dict[int, HeldPath],
         bench: Bench,
         steps: Steps,
     ) -> None:
-        """Make all outputs of a file, as complete temporaries."""
-        recipe = self.recipe
-        source = open_source(origin, recipe.reading)
-        steps.pixels = source.info.pixels
-        if self._takes_a_run(origin, source, file):
-            self._run(file, origin, targets, steps)
-            return
+        """Make outputs by number of one image, which is decoded once."""
+        recipe, full = self.recipe, (source.info.height, source.info.width)
+        given = [recipe.tails[number].chain for number in paths]
+        source, chains = shrunk(source, origin, given, recipe.reading)
         if source.info.pixels > MOST_PIXELS:
             raise TooLargeError("has many pixels")
-        sinks: list[Sink] = []
+        numbers, sinks, told = list(paths), list[Sink](), set[str]()
+
+        def opened(at: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal:
+            number = numbers[at]
+            tail, path = recipe.tails[number], paths[number]
+            key = number, len(tuple(chain)), turn, full, image.info, _suffix_of(path.output)
+            way = self._way(key, Tail(chain, tail.writing), image, path, told, turn=turn)
+            assert way.format.write is not None
+            sinks.append(way.format.write(path.target(()), way.held, **way.options))
+            if recipe.reading.alpha is None and sinks[-1].info.alpha is not None:
+                tell_of_alpha(image, recipe.reading, way.stages, sinks[-1])
+            return Goal(way.stages, sinks[-1], "")
+
         try:
-            every: list[tuple[Stage, ...]] = []
-            for tail, output in zip(recipe.tails, file.outputs, strict=True):
-                way = self._way(tail, source, output.path)
-                target = HeldTarget(output.path, output.temporary)
-                targets.append(target)
-                assert way.format.write is not None
-                sinks.append(way.format.write(target, way.held, **way.options))
-                if recipe.reading.alpha is None and sinks[-1].info.alpha is not None:
-                    tell_of_alpha(source, recipe.reading, way.stages, sinks[-1])
-                every.append(way.stages)
-            self._passing.make(source, every, sinks, len(origin.data), bench, steps)
+            made = cascaded(source, given, chains, recipe.reading, _NO_OPTIONS, opened)
+            if made is None:
+                goals = (opened(at, chain, source, turn=True) for at, chain in enumerate(chains))
+                made = [Step(source, tuple(goals), tuple(numbers))]
+            held = len(origin.data) + sum(
+                goal.sink.info.nbytes for one in made if not one.numbers for goal in one.goals
+            )
+            for step in made:
+                stages = [goal.stages for goal in step.goals]
+                each = [goal.sink for goal in step.goals]
+                self._passing.make(step.source, stages, each, held, bench, steps)
             for sink in sinks:
                 sink.commit()
             steps.to("write")
@@ -180,115 +227,108 @@ class _Maker:
                 sink.abort()
             raise
 
-    # --- the usual way ------------------------------------------------------------------
-
-    def _way(self, tail: Tail, source: Source, output: str) -> _Way:
+    def _way(
+        self, key: Any, tail: Tail, source: Source, path: HeldPath, told: set[str], *, turn: bool
+    ) -> _Way:
         """Return the way of an image to an output."""
-        key = id(tail), source.info, os.path.basename(output).partition(".")[2]
         way = self._ways.get(key)
         if way is None:
             make_room(self._ways)
-            way = self._ways[key] = self._new_way(tail, source, output)
+            way = self._ways[key] = self._new_way(tail, source, path, turn=turn)
         for text in way.warnings:
-            _log.warning("%s%s", output, text)
+            if text not in told:
+                told.add(text)
+                _log.warning("%s%s", path.output, text)
         return way
 
-    def _new_way(self, tail: Tail, source: Source, output: str) -> _Way:
-        reading, writing = self.recipe.reading, tail.writing
+    def _new_way(self, tail: Tail, source: Source, path: HeldPath, *, turn: bool) -> _Way:
+        reading = self.recipe.reading
+        reading = replace(reading, autorotate=reading.autorotate and turn)
+        writing = writing_to(path, tail.writing)
         with heard() as said:
-            stages, after = stages_to(tail.chain, output, reading, writing, set(), source)
+            stages, after = stages_to(tail.chain, path, reading, writing, set(), source)
         if after.pixels > MOST_PIXELS:
             raise TooLargeError("becomes large")
         if any(stage.filter.operands for stage in stages):
             raise TooLargeError("needs a further image")
-        chosen = format_to(output, writing.format)
-        if chosen.marks:
-            raise TooLargeError(f"becomes a folder of {chosen.name}")
-        options = {
-            key: chosen.option(key, output).check(value, output)
-            for key, value in writing.options.items()
-        }
-        held = fitted(after, chosen, output)
-        return _Way(stages, held, chosen, options, [text.removeprefix(output) for text in said])
+        chosen = format_to(path, writing.format)
+        _must_be_a_file(chosen)
+        options = dict(writing.options)
+        texts = [text.removeprefix(path.output) for text in said]
+        return _Way(stages, fitted(after, chosen, path.output), chosen, options, texts)
 
     # --- files with frames, and copies --------------------------------------------------
 
-    def _takes_a_run(self, origin: HeldOrigin, source: Source, file: File) -> bool:
-        """Whether a run makes the outputs: of all frames, or a copy of coded pixels."""
-        frames = self.recipe.reading.page is None and contents_of(origin).frames > 1
-        return frames or any(
-            self._may_copy(tail, origin, output)
-            for tail, output in zip(self.recipe.tails, file.outputs, strict=True)
-        )
-
-    def _may_copy(self, tail: Tail, origin: HeldOrigin, output: Output) -> bool:
-        plain = self.recipe.copies and not tuple(tail.chain) and not tail.writing.options
-        return plain and format_to(output.path, tail.writing.format) == format_at(origin)
-
-    def _run(self, file: File, origin: HeldOrigin, targets: list[HeldTarget], steps: Steps) -> None:
-        """Make the outputs by runs in this process, each into its temporary."""
-        from imgpipe.converting import convert  # noqa: PLC0415 - rarely needed
-        from imgpipe.running import run  # noqa: PLC0415 - rarely needed
-
-        steps.to("filter")
-        for tail, output in zip(self.recipe.tails, file.outputs, strict=True):
-            chosen = format_to(output.path, tail.writing.format)
-            if chosen.marks:
-                raise TooLargeError(f"becomes a folder of {chosen.name}")
-            target = HeldTarget(output.path, output.temporary)
-            targets.append(target)
-            options = _options(self.recipe, tail, chosen.name)
-            try:
-                with _called(output):
-                    if self._may_copy(tail, origin, output):
-                        convert(origin, output.temporary, **options)
-                    else:
-                        run(origin, tail.chain, output.temporary, **options)
-            except MemoryPlanError:
-                raise TooLargeError("needs much memory") from None
-            target.reopen()
+    def _copied(self, tail: Tail, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
+        """Copy the coded pixels where `convert` does that; return whether it does."""
+        if not self.recipe.copies or tuple(tail.chain):
+            return False
+        writing, reading = writing_to(path, tail.writing), self.recipe.reading
+        chosen = format_to(path, writing.format)
+        if chosen.marks or chosen != format_at(origin):
+            return False
+        copy = copy_of(origin, path, reading, writing)
+        if copy is None:
+            return False
+        steps.pixels = copy.source.info.pixels
+        steps.to("read")
+        copied(copy, self.recipe.allowance // 2)
         steps.to("write")
+        return True
+
+    def _paged(self, tail: Tail, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
+        """Make all frames, if there are several and the output holds them."""
+        reading, writing = self.recipe.reading, writing_to(path, tail.writing)
+        made = partial(stages_to, tail.chain, path, reading, writing, set())
+        pages = pages_of(origin, path, reading, writing, made)
+        if pages is None:
+            return False
+        try:
+            _must_be_a_file(format_to(path, writing.format))
+            if pages.pixels > MOST_PIXELS:
+                raise TooLargeError("has many pixels")
+            steps.pixels = pages.pixels
+            steps.to("filter")
+            options = Options(1, self.recipe.allowance, "serial", chunk=self.recipe.chunk)
+            run_frames(pages, options, Control(samples_memory=False))
+        except MemoryPlanError:
+            raise TooLargeError("needs much memory") from None
+        finally:
+            pages.abort()
+        steps.to("write")
+        return True
 
 
-def _options(recipe: Recipe, tail: Tail, format: str) -> dict[str, Any]:
-    """Return the options of a run that makes one output."""
-    reading, writing = recipe.reading, tail.writing
-    return {
-        **{each: getattr(reading, each) for each in _READING},
-        **{each: getattr(writing, each) for each in _WRITING},
-        "format": format,
-        "executor": "serial",
-        "workers": 1,
-        "max_memory": recipe.allowance,
-        "chunk": recipe.chunk,
-    }
+def chosen_of(
+    paths: Iterable[HeldPath], status: Status, recipe: Recipe
+) -> tuple[tuple[Finished, ...], tuple[str, ...]]:
+    """Return the outputs that are to appear, and those that are not smaller than the source."""
+    finished, left = [], []
+    for path in paths:
+        one = path.held.finished
+        if recipe.if_smaller and one.size >= status.size:
+            path.abort()
+            left.append(path.output)
+        else:
+            finished.append(one)
+    return tuple(finished), tuple(left)
 
 
-def _abort(file: File, targets: list[HeldTarget]) -> None:
-    """Leave nothing of the outputs of a file."""
-    for target in targets:
-        target.abort()
-    for output in file.outputs:
-        with contextlib.suppress(OSError):
-            os.unlink(output.temporary)
+def writing_to(path: HeldPath, writing: Writing) -> Writing:
+    """Return the choices about an output, with those options that its format has."""
+    if not writing.options:
+        return writing
+    chosen = format_to(path, writing.format)
+    return replace(writing, save=options_for(chosen, writing, path.output), compression=None)
 
 
-_READING = ("max_pixels", "alpha", "autorotate", "page", "level", "nodata", "salvage")
-_WRITING = ("save", "strip", "background", "value_range")
+def _must_be_a_file(format: Format) -> None:
+    if format.marks:
+        raise TooLargeError(f"becomes a folder of {format.name}")
 
 
-@contextlib.contextmanager
-def _called(output: Output) -> Iterator[None]:
-    """Have messages name an output, and not its temporary."""
-    try:
-        with heard() as said:
-            yield
-    except ImgpipeError as error:
-        text = str(error).replace(output.temporary, output.path)
-        raise type(error)(text) from error.__cause__
-    finally:
-        for text in said:
-            _log.warning("%s", text.replace(output.temporary, output.path))
+def _suffix_of(path: str) -> str:
+    return os.path.basename(path).partition(".")[2]
 
 
 _makers: list[_Maker] = []

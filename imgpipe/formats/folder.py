@@ -17,7 +17,7 @@ from imgpipe.formats.origin import FileOrigin
 from imgpipe.publish import explained, resolved, synced
 from imgpipe.temporaries import hold, sweep, temporary_beside
 
-__all__ = ["FolderOrigin", "FolderPlace", "FolderTarget", "Piece"]
+__all__ = ["FolderOrigin", "FolderPlace", "FolderTarget", "Piece", "put_in_place"]
 
 _AT_FDCWD, _EXCHANGE = -100, 2
 
@@ -131,6 +131,8 @@ class FolderTarget:
     marks : tuple of str
         Names of files by which folders of its format are known. A folder without any of them is
         not replaced.
+    temporary : str
+        Path of the folder under construction, where others have chosen it, and remove it.
 
     Raises
     ------
@@ -138,7 +140,7 @@ class FolderTarget:
         If it cannot be written, or something else is there.
     """
 
-    def __init__(self, name: str, marks: tuple[str, ...]) -> None:
+    def __init__(self, name: str, marks: tuple[str, ...], temporary: str = "") -> None:
         self.name, self.size = name, 0
         self._target = resolved(name)
         self._working, self._fd = "", -1
@@ -147,11 +149,13 @@ class FolderTarget:
                 f"{name}: exists and is no folder of this format; choose another name"
             )
         try:
-            sweep(os.path.dirname(self._target))
-            path = temporary_beside(self._target)
+            if not temporary:
+                sweep(os.path.dirname(self._target))
+            path = temporary or temporary_beside(self._target)
             os.mkdir(path)
             self._working = path
-            self._fd = hold(path)
+            if not temporary:
+                self._fd = hold(path)
         except OSError as error:
             self.abort()
             raise self._refused(error) from error
@@ -170,17 +174,23 @@ class FolderTarget:
         """
         self.place().append(piece.part, piece.data)
 
-    def commit(self) -> int:
-        """Make the folder appear at its path; return the bytes of its files."""
+    def flush(self) -> int:
+        """Have all files on the disk; return their bytes."""
+        self.size = 0
         try:
             for folder, _, names in os.walk(self._working):
                 for path in [folder, *(os.path.join(folder, name) for name in names)]:
                     self.size += synced(path)
-            if not os.path.lexists(self._target):
-                os.rename(self._working, self._target)
-                self._working = ""
-            else:
-                self._exchange()
+        except OSError as error:
+            self.abort()
+            raise self._refused(error) from error
+        return self.size
+
+    def commit(self) -> int:
+        """Make the folder appear at its path; return the bytes of its files."""
+        self.flush()
+        try:
+            put_in_place(self._working, self._target)
             synced(os.path.dirname(self._target))
         except OSError as error:
             raise self._refused(error) from error
@@ -196,20 +206,35 @@ class FolderTarget:
         if fd >= 0:
             os.close(fd)
 
-    def _exchange(self) -> None:
-        """Let the new folder and the old one change places, at once where the system can."""
-        with contextlib.suppress(AttributeError):
-            call = ctypes.CDLL(None, use_errno=True).renameat2
-            old, new = os.fsencode(self._target), os.fsencode(self._working)
-            if call(_AT_FDCWD, new, _AT_FDCWD, old, _EXCHANGE) == 0:
-                return
-        aside = temporary_beside(self._target)
-        os.rename(self._target, aside)
-        os.rename(self._working, self._target)
-        self._working = aside
-
     def _refused(self, error: OSError) -> OutputError:
         return OutputError(f"{self.name}: cannot write: {explained(error, self._target)}")
+
+
+def put_in_place(working: str, target: str) -> None:
+    """Make a folder appear at its path; remove the one that was there.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done.
+    """
+    if not os.path.lexists(target):
+        os.rename(working, target)
+        return
+    shutil.rmtree(_exchanged(working, target), ignore_errors=True)
+
+
+def _exchanged(working: str, target: str) -> str:
+    """Let two folders change places, at once where the system can; return where the old one is."""
+    with contextlib.suppress(AttributeError):
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+        old, new = os.fsencode(target), os.fsencode(working)
+        if call(_AT_FDCWD, new, _AT_FDCWD, old, _EXCHANGE) == 0:
+            return working
+    aside = temporary_beside(target)
+    os.rename(target, aside)
+    os.rename(working, target)
+    return aside
 
 
 def _is_one_of(path: str, marks: tuple[str, ...]) -> bool:

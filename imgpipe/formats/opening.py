@@ -63,7 +63,10 @@ SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO | Origin
 """An image file that is to be read: its path, its bytes in memory, or a stream of them."""
 
 TargetLike: TypeAlias = str | os.PathLike[str] | BinaryIO
-"""An image file that is to be written: its path, or memory or a stream for its bytes."""
+"""An image file that is to be written: its path, or memory or a stream for its bytes.
+
+A path may have a method `target` that takes the marks of a format, and gives the target for it.
+"""
 
 
 def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
@@ -326,6 +329,9 @@ def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
         from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
 
         return StreamTarget(dst)
+    if (given := getattr(dst, "target", None)) is not None:
+        own: Target | FolderTarget = given(chosen.marks)
+        return own
     if chosen.marks:
         from imgpipe.formats.folder import FolderTarget  # noqa: PLC0415 - rarely needed
 

@@ -1,0 +1,104 @@
+"""Large files of a batch: by the crew, to the byte as by themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import imgpipe
+from imgpipe.batches.answers import Failed, Made, Recipe
+from imgpipe.batches.digests import file_digest
+from imgpipe.batches.happenings import Advanced
+from imgpipe.batches.held import publish
+from imgpipe.batches.large import LargeWork, request_of
+from imgpipe.engine.batch import make_images
+from imgpipe.errors import CorruptError, InputError
+from imgpipe.events import TaskDone
+from imgpipe.options import Options
+from tests.conftest import noise
+from tests.test_making import file, nothing_left, recipe
+
+SERIAL = Options(workers=1, executor="serial")
+
+
+def asked(recipe: Recipe, one: Any, options: Options = SERIAL, **given: Any) -> LargeWork:
+    return request_of(one, recipe, options, given.pop("tell", lambda _: None), **given)
+
+
+def answered(work: LargeWork, options: Options = SERIAL) -> Made | Failed | LargeWork:
+    (outcome,) = make_images([work.request], options)
+    return work.answer(outcome.error)
+
+
+def test_an_answer_is_that_of_a_small_file_with_its_advance(tmp_path: Path) -> None:
+    source, out = tmp_path / "source.png", tmp_path / "out.tif"
+    imgpipe.write(noise((300, 200, 3), "uint8"), source)
+    told: list[Any] = []
+    events: list[Any] = []
+    work = asked(recipe("blur:1"), file(source, out), tell=told.append, watch=events.append)
+    answer = answered(work)
+    assert isinstance(answer, Made)
+    found = source.stat()
+    assert answer.status == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    assert (answer.digest, answer.pixels) == (file_digest(str(source)), 60_000)
+    assert {name for name, _ in answer.seconds} >= {"read", "filter", "write"}
+    assert told[-1] == Advanced(str(source), str(out), 60_000)
+    assert any(isinstance(event, TaskDone) for event in events)
+    assert not out.exists()
+    assert not publish(answer.finished)
+    (finished,) = answer.finished
+    assert (finished.size, finished.mtime_ns) == (out.stat().st_size, out.stat().st_mtime_ns)
+    imgpipe.run(source, "blur:1", tmp_path / "alone.tif")
+    assert out.read_bytes() == (tmp_path / "alone.tif").read_bytes()
+
+
+def test_a_folder_appears_as_a_whole_in_the_place_of_another(tmp_path: Path) -> None:
+    source, out = tmp_path / "source.png", tmp_path / "out.zarr"
+    imgpipe.write(noise((40, 50, 3), "uint8"), source)
+    for chain in ("invert", "blur:1"):
+        answer = answered(asked(recipe(chain), file(source, out)))
+        assert isinstance(answer, Made)
+        assert answer.finished[0].replaces == out.exists()
+        assert not publish(answer.finished)
+    imgpipe.run(source, "blur:1", tmp_path / "alone.zarr")
+    assert file_digest(str(out)) == file_digest(str(tmp_path / "alone.zarr"))
+    assert sorted(os.listdir(tmp_path)) == ["alone.zarr", "out.zarr", "source.png"]
+
+
+def test_a_failure_says_its_stage_and_leaves_nothing(tmp_path: Path) -> None:
+    good, torn, missing = (tmp_path / name for name in ("good.png", "torn.png", "missing.png"))
+    imgpipe.write(noise((40, 50, 3), "uint8"), good)
+    data = bytearray(good.read_bytes())
+    data[-200] ^= 255
+    torn.write_bytes(data)
+    found = [answered(asked(recipe("invert"), file(one, tmp_path / "o.png")))
+             for one in (torn, missing)]  # fmt: skip
+    assert [isinstance(one, Failed) and (one.stage, type(one.error)) for one in found] == [
+        ("read", CorruptError),
+        ("open", InputError),
+    ]
+    nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_source_that_changes_is_tried_once_more(times: int, tmp_path: Path) -> None:
+    source = tmp_path / "source.png"
+    imgpipe.write(noise((40, 50, 3), "uint8"), source)
+    left = times
+
+    def touch(event: Any) -> None:
+        nonlocal left
+        if isinstance(event, TaskDone) and left:
+            left -= 1
+            os.utime(source, ns=(left, left))
+
+    again = answered(asked(recipe("invert"), file(source, tmp_path / "o.png"), watch=touch))
+    assert isinstance(again, LargeWork)
+    answer = answered(again)
+    assert isinstance(answer, Made) == (times == 1)
+    if isinstance(answer, Failed):
+        assert "changed while it was read" in str(answer.error)
+        nothing_left(tmp_path)
