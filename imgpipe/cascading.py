@@ -31,8 +31,11 @@ __all__ = ["Step", "cascaded"]
 _MOST_BYTES = 64 << 20  # of all thumbnails in memory
 _SHARE = 4  # of a limit on the memory, which they take at most
 
-Opened = Callable[[int, Chain, Source], Goal]
-"""Returns the goal of an output, given its number, the rest of its chain, and its image."""
+Opened = Callable[[int, Chain, Source], Goal | None]
+"""Returns the goal of an output, given its number, the rest of its chain, and its image.
+
+None if the output is not to be made just now. The others are the same without it.
+"""
 
 
 class Step(NamedTuple):
@@ -112,8 +115,10 @@ def cascaded(
     steps.insert(0, Step(source, tuple(roots), ()))
     for key, image in small.items():
         numbers = tuple(number for number, one in enumerate(keys) if one == key)
-        goals = tuple(opened(n, Chain(tuple(given[n])[1:]), image) for n in numbers)
-        steps.append(Step(image, goals, numbers))
+        made_of = {n: opened(n, Chain(tuple(given[n])[1:]), image) for n in numbers}
+        goals = {n: goal for n, goal in made_of.items() if goal is not None}
+        if goals:
+            steps.append(Step(image, tuple(goals.values()), tuple(goals)))
     return steps
 
 

@@ -23,10 +23,27 @@ class Output(NamedTuple):
 
 
 class File(NamedTuple):
-    """A source, and its outputs in the order of the tails of the recipe."""
+    """A source, and its outputs.
+
+    Attributes
+    ----------
+    name : str
+        The path of the source.
+    outputs : tuple of Output
+        The outputs.
+    tails : tuple of int
+        For each of them, the number of its tail in the recipe; by default these are all tails.
+    """
 
     name: str
     outputs: tuple[Output, ...]
+    tails: tuple[int, ...] = ()
+
+    @property
+    def numbered(self) -> dict[int, Output]:
+        """The outputs by the numbers of their tails."""
+        numbers = self.tails or range(len(self.outputs))
+        return dict(zip(numbers, self.outputs, strict=True))
 
 
 @dataclass(frozen=True)

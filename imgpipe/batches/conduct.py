@@ -10,8 +10,9 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from typing import cast
 
-from imgpipe.batches.answers import failed
+from imgpipe.batches.answers import Failed, Made, Recipe
 from imgpipe.batches.desk import FileDesk
 from imgpipe.batches.feeding import AgendaFeed, Feed
 from imgpipe.batches.happenings import BatchObserver, TimePassed
@@ -27,7 +28,7 @@ from imgpipe.engine.control import Control
 from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.order import Order, OrderName
 from imgpipe.engine.waitinglist import Outcome
-from imgpipe.errors import Cancelled, ImgpipeError, WorkerError
+from imgpipe.errors import Cancelled
 from imgpipe.events import Event, Started
 from imgpipe.executors.choice import choose
 from imgpipe.machine import PeakMemory
@@ -103,6 +104,7 @@ class _Conduct:
         self._desk = FileDesk(feed, self._ledger, control, self._workers, in_order=in_order)
         self._calls = Control()
         self._large: dict[int, _Large] = {}  # by turn
+        self._again: list[_Large] = []  # whose sources changed while they were read
         self._turns = 0
         self._ticked = 0.0
         self._hurried = False
@@ -183,25 +185,19 @@ class _Conduct:
                 raise outcome.error
             return
         one = self._large.pop(outcome.turn)
-        error = outcome.error
-        if error is None:
-            try:
-                made = one.work.made()
-            except ImgpipeError as found:
-                error = found
-            else:
-                self._ledger.made(one.job, made)
-                return
-        one.work.abort()
-        if isinstance(error, Cancelled) and self._control.stopped:
+        if isinstance(outcome.error, Cancelled) and self._control.stopped:
+            one.work.abort()
             self._ledger.discard([one.job])
             return
-        if not isinstance(error, ImgpipeError):
-            path = one.job.path
-            told = WorkerError(f"{path}: could not be made ({type(error).__name__}: {error})")
-            told.__cause__ = error
-            error = told
-        self._ledger.failed(one.job, failed(one.job.path, "filter", error, one.job.pixels))
+        match one.work.answer(outcome.error):
+            case Made() as made:
+                self._ledger.made(one.job, made)
+            case Failed() as failure:
+                self._ledger.failed(one.job, failure)
+            case LargeWork() as again:
+                one.job.attempts += 1
+                one.work = again
+                self._again.append(one)
 
     # --- requests -----------------------------------------------------------------------
 
@@ -209,12 +205,24 @@ class _Conduct:
         """Yield the calls, then each large file once it is known."""
         yield CallsRequest(self._call_job, self._desk, _MOST_MEMORY, self._calls, self._observer)
         self._turns = 1
-        while not self._control.stopped and not self._desk.done:
+        while not self._control.stopped and not (
+            self._desk.done and not self._large and not self._again
+        ):
+            if self._again:
+                yield self._asked(self._again.pop(0))
+                continue
             job = self._desk.next_large()
             yield None if job is None else self._request_of(job)
 
+    def _recipe(self, allowance: int) -> Recipe:
+        """Return the recipe with all that concerns the making of a file."""
+        choices = self._choices
+        chunk = cast("tuple[int, int] | None", choices.options.chunk)
+        smaller = choices.if_smaller
+        return replace(choices.recipe, allowance=allowance, chunk=chunk, if_smaller=smaller)
+
     def _call_job(self, allowance: int) -> CallJob:
-        recipe = replace(self._choices.recipe, allowance=allowance)
+        recipe = self._recipe(allowance)
         filters = [each for tail in recipe.tails for each in tail.chain]
         ours = all(each.definition.ours for each in filters)
         return CallJob("the files", work, recipe, ours=ours)
@@ -227,15 +235,24 @@ class _Conduct:
             return None
         one = _Large(job)
 
-        def told(event: Event) -> None:
+        def watch(event: Event) -> None:
             one.begun |= isinstance(event, Started)
             self._observer(event)
 
-        recipe = replace(self._choices.recipe, allowance=_MOST_MEMORY)
-        one.work = request_of(job.file, recipe, self._choices.options, told)
+        one.work = request_of(
+            job.file,
+            self._recipe(_MOST_MEMORY),
+            self._choices.options,
+            self._tell,
+            watch=watch,
+            may_be_alone=lambda: self._may_be_alone(job),
+        )
+        return self._asked(one)
+
+    def _asked(self, one: _Large) -> Request:
         self._large[self._turns] = one
         self._turns += 1
-        return replace(one.work.request, may_be_alone=lambda: self._may_be_alone(job))
+        return one.work.request
 
     def _may_be_alone(self, job: Job) -> bool:
         """Whether one worker may make a large file while the others have enough to do."""

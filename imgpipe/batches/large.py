@@ -81,7 +81,8 @@ class LargeWork:
         self._given = file, recipe, options, tell, watch, how
         self._file, self._recipe, self._tell, self._watch = file, recipe, tell, watch
         self._last = last  # there is no further try
-        self._paths = [HeldPath(*output, synced=True) for output in file.outputs]
+        numbered = file.numbered.items()
+        self._paths = {number: HeldPath(*output, synced=True) for number, output in numbered}
         self._stage, self._pixels = "open", 0
         self._status: Status | None = None
         self._chains: tuple[Chain, ...] = ()
@@ -117,7 +118,7 @@ class LargeWork:
 
     def abort(self) -> None:
         """Leave nothing of the outputs."""
-        for path in self._paths:
+        for path in self._paths.values():
             path.abort()
 
     # --- the request --------------------------------------------------------------------
@@ -143,9 +144,8 @@ class LargeWork:
         told: set[str] = set()
         try:
             with heard() as said:
-                for tail, chain, path in zip(
-                    self._recipe.tails, self._chains, self._paths, strict=True
-                ):
+                for number, path in self._paths.items():
+                    tail, chain = self._recipe.tails[number], self._chains[number]
                     goals.append(self._goal(tail, chain, path, source, told))
         except BaseException:
             for goal in goals:
@@ -174,7 +174,7 @@ class LargeWork:
             self._seconds[event.name] += event.ended - event.started
         elif isinstance(event, Written) and event.output < len(self._after):
             share = event.pixels / self._after[event.output] / len(self._after)
-            path = self._paths[event.output].output
+            path = self._file.outputs[event.output].path
             self._tell(Advanced(self._file.name, path, round(share * self._pixels)))
 
     # --- the end ------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class LargeWork:
     def _made(self) -> Made:
         assert self._status is not None
         digest = file_digest(self._file.name)
-        finished, left = chosen_of(self._paths, self._status, self._recipe)
+        finished, left = chosen_of(self._paths.values(), self._status, self._recipe)
         return Made(
             self._file.name,
             self._status,

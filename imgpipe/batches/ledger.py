@@ -17,7 +17,7 @@ from typing import cast
 
 from imgpipe.batches.answers import Failed, File, Made, Output, failed
 from imgpipe.batches.happenings import BatchObserver, Ended, Measured, Opened
-from imgpipe.batches.held import Finished, publish
+from imgpipe.batches.held import Finished, publish, remove
 from imgpipe.batches.job import Job
 from imgpipe.batches.journal import Record
 from imgpipe.batches.preparing import Prepared
@@ -96,7 +96,7 @@ class Ledger:
                 told.__cause__ = error
                 self.failed(job, failed(job.path, "write", told, job.pixels))
                 continue
-            job.file = File(job.path, tuple(outputs))
+            job.file = File(job.path, tuple(outputs), job.due.tails)
             lines.update(
                 (output, os.path.basename(each.temporary))
                 for output, each in zip(job.due.outputs, outputs, strict=True)
@@ -133,6 +133,12 @@ class Ledger:
         if not self._waiting:
             self._since = self._clock()
         self._waiting += [_Waiting(job, made, one) for one in made.finished]
+        for output in made.not_smaller:
+            result = Result(
+                job.path, output, "skipped", reason="not_smaller", bytes_in=made.status.size,
+                seconds=dict(made.seconds), warnings=made.warnings,
+            )  # fmt: skip
+            self._end(job, result)
 
     def failed(self, job: Job, failure: Failed) -> None:
         """Note that a file has failed, or that the whole batch has."""
@@ -149,8 +155,7 @@ class Ledger:
         """Leave nothing of files that are not made."""
         for job in jobs:
             for output in job.file.outputs if job.file is not None else ():
-                with contextlib.suppress(OSError):
-                    os.unlink(output.temporary)
+                remove(output.temporary)
 
     def flush(self, *, now: bool = False) -> None:
         """Publish what waits, if that is many or waits for long."""
@@ -175,8 +180,7 @@ class Ledger:
     def _not_published(self, each: _Waiting, error: OutputError) -> None:
         failure = failed(each.job.path, "write", error, each.made.pixels)
         fault = fault_of("write", failure.number, each.job.root, self._prepared.folder)
-        with contextlib.suppress(OSError):
-            os.unlink(each.finished.temporary)
+        remove(each.finished.temporary)
         if fault is not None:
             self._control.halt(*fault)
         else:

@@ -6,15 +6,13 @@ So large files are known early, and do not come last. The remaining time is true
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import NamedTuple
 
 from imgpipe.batches.answers import Answer, File, Made, Recipe
-from imgpipe.batches.making import MOST_PIXELS, make_files
+from imgpipe.batches.making import looked_at, make_files
 from imgpipe.batches.saying import heard
 from imgpipe.engine.bench import Bench
 from imgpipe.engine.whereabouts import reading
-from imgpipe.formats.opening import open_source
 
 __all__ = ["Look", "Seen", "work"]
 
@@ -71,7 +69,5 @@ def _look_at(recipe: Recipe, items: tuple[Look, ...], bench: Bench) -> list[Seen
 
 def _looked_at(recipe: Recipe, name: str) -> Seen:
     with contextlib.suppress(Exception), heard():
-        pixels = open_source(name, recipe.reading).info.pixels
-        large = os.path.isdir(name) or os.path.getsize(name) > recipe.allowance // 2
-        return Seen(name, pixels, large or pixels > MOST_PIXELS)
+        return Seen(name, *looked_at(recipe, name))
     return Seen(name, 0, large=False)

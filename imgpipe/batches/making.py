@@ -42,14 +42,15 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Writing
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.opening import format_at, format_to, open_source
+from imgpipe.formats.opening import format_at, format_to, open_source, origin_of
+from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo
 from imgpipe.options import Options
 from imgpipe.paging import pages_of, tell_of_frames
 from imgpipe.refusals import refused
 from imgpipe.shrinking import shrunk
 
-__all__ = ["MOST_PIXELS", "make_files"]
+__all__ = ["MOST_PIXELS", "chosen_of", "looked_at", "make_files", "writing_to"]
 
 MOST_PIXELS = 16_000_000
 """The most pixels of an image that one worker makes alone."""
@@ -134,18 +135,18 @@ class _Maker:
         """Make a file; return None if it changed meanwhile."""
         if os.path.isdir(file.name):
             raise TooLargeError("is a folder")
-        paths = [HeldPath(*output) for output in file.outputs]
+        paths = {number: HeldPath(*output) for number, output in file.numbered.items()}
         with contextlib.ExitStack() as undone, contextlib.closing(HeldOrigin(file.name)) as origin:
-            for path in paths:
+            for path in paths.values():
                 undone.callback(path.abort)
             with heard() as said:
                 self._make(origin, paths, bench, steps)
             digest = origin.digest
             if origin.changed:
                 return None
-            finished, left = chosen_of(paths, origin.status, self.recipe)
+            finished, left = chosen_of(paths.values(), origin.status, self.recipe)
             undone.pop_all()
-        for path in paths:
+        for path in paths.values():
             if path.output not in left:
                 syncing.add(path.held)
         return Made(
@@ -159,24 +160,24 @@ class _Maker:
             left,
         )
 
-    def _make(self, origin: HeldOrigin, paths: list[HeldPath], bench: Bench, steps: Steps) -> None:
-        """Make all outputs of a file, as complete temporaries."""
-        recipe, numbers = self.recipe, list[int]()
+    def _make(
+        self, origin: HeldOrigin, paths: dict[int, HeldPath], bench: Bench, steps: Steps
+    ) -> None:
+        """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
+        recipe = self.recipe
         origin.read(recipe.allowance // 2)
-        for number, (tail, path) in enumerate(zip(recipe.tails, paths, strict=True)):
-            if not self._copied(tail, origin, path, steps):
-                numbers.append(number)
-        if not numbers:
+        left = {n: path for n, path in paths.items() if not self._copied(n, origin, path, steps)}
+        if not left:
             return
         if origin.too_large:
             raise TooLargeError("the file is large")
         source = open_source(origin, recipe.reading)
         steps.pixels = source.info.pixels
-        if len(numbers) > 1:
+        if len(recipe.tails) > 1:
             tell_of_frames(origin, recipe.reading)
-        elif self._paged(recipe.tails[numbers[0]], origin, paths[numbers[0]], steps):
+        elif self._paged(recipe.tails[0], origin, left[0], steps):
             return
-        self._pass(source, origin, {number: paths[number] for number in numbers}, bench, steps)
+        self._pass(source, origin, left, bench, steps)
 
     # --- the usual way ------------------------------------------------------------------
 
@@ -188,16 +189,17 @@ class _Maker:
         bench: Bench,
         steps: Steps,
     ) -> None:
-        """Make outputs by number of one image, which is decoded once."""
+        """Make outputs of one image, which is decoded once."""
         recipe, full = self.recipe, (source.info.height, source.info.width)
-        given = [recipe.tails[number].chain for number in paths]
+        given = [tail.chain for tail in recipe.tails]
         source, chains = shrunk(source, origin, given, recipe.reading)
         if source.info.pixels > MOST_PIXELS:
             raise TooLargeError("has many pixels")
-        numbers, sinks, told = list(paths), list[Sink](), set[str]()
+        sinks, told = list[Sink](), set[str]()
 
-        def opened(at: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal:
-            number = numbers[at]
+        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal | None:
+            if number not in paths:
+                return None
             tail, path = recipe.tails[number], paths[number]
             key = number, len(tuple(chain)), turn, full, image.info, _suffix_of(path.output)
             way = self._way(key, Tail(chain, tail.writing), image, path, told, turn=turn)
@@ -210,12 +212,12 @@ class _Maker:
         try:
             made = cascaded(source, given, chains, recipe.reading, _NO_OPTIONS, opened)
             if made is None:
-                goals = (opened(at, chain, source, turn=True) for at, chain in enumerate(chains))
-                made = [Step(source, tuple(goals), tuple(numbers))]
+                goals = (opened(n, chain, source, turn=True) for n, chain in enumerate(chains))
+                made = [Step(source, tuple(filter(None, goals)), tuple(paths))]
             held = len(origin.data) + sum(
                 goal.sink.info.nbytes for one in made if not one.numbers for goal in one.goals
             )
-            for step in made:
+            for step in filter(lambda one: one.goals, made):
                 stages = [goal.stages for goal in step.goals]
                 each = [goal.sink for goal in step.goals]
                 self._passing.make(step.source, stages, each, held, bench, steps)
@@ -259,15 +261,12 @@ class _Maker:
 
     # --- files with frames, and copies --------------------------------------------------
 
-    def _copied(self, tail: Tail, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
+    def _copied(self, number: int, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
         """Copy the coded pixels where `convert` does that; return whether it does."""
-        if not self.recipe.copies or tuple(tail.chain):
+        tail = self.recipe.tails[number]
+        if not may_copy(self.recipe, tail, origin, path.output):
             return False
-        writing, reading = writing_to(path, tail.writing), self.recipe.reading
-        chosen = format_to(path, writing.format)
-        if chosen.marks or chosen != format_at(origin):
-            return False
-        copy = copy_of(origin, path, reading, writing)
+        copy = copy_of(origin, path, self.recipe.reading, writing_to(path, tail.writing))
         if copy is None:
             return False
         steps.pixels = copy.source.info.pixels
@@ -297,6 +296,25 @@ class _Maker:
             pages.abort()
         steps.to("write")
         return True
+
+
+def looked_at(recipe: Recipe, name: str) -> tuple[int, bool]:
+    """Return the pixels of a file, and whether it surely is too large for one worker."""
+    origin = origin_of(name)
+    source = open_source(origin, recipe.reading)
+    pixels, folder = source.info.pixels, os.path.isdir(name)
+    large = folder or os.path.getsize(name) > recipe.allowance // 2
+    if not large:
+        chains = [tail.chain for tail in recipe.tails]
+        source, _ = shrunk(source, origin, chains, recipe.reading)
+        large = source.info.pixels > MOST_PIXELS
+    return pixels, large and not recipe.copies
+
+
+def may_copy(recipe: Recipe, tail: Tail, origin: Origin, output: str) -> bool:
+    """Whether the coded pixels of a file may become those of an output."""
+    plain = recipe.copies and not tuple(tail.chain)
+    return plain and format_to(output, tail.writing.format) == format_at(origin)
 
 
 def chosen_of(
