@@ -361,7 +361,7 @@ class TestOptions:
         ("args", "says"),
         [
             ("blur in.png", "Missing option '-o'"),
-            ("blur -o out.png", "Missing argument 'INPUT'"),
+            ("blur -o out.png", "Missing argument 'INPUT...'"),
             ("blur in.png -o o.png -j 0", "'-j' / '--jobs': 0 is not in the range"),
             ("blur in.png -o o.png -j -2", "-2 is not in the range"),
             ("blur in.png -o o.png -j two", "'two' is not a valid integer"),
@@ -386,7 +386,7 @@ class TestOptions:
             ("blur in.png -o o.png --chunk x", "is not one whole number of pixels or two"),
             ("run blur in.png -o o.png --halo -1", "'--halo': '-1' is not one whole number"),
             ("blur in.png -o o.png -q -v", "contradict each other"),
-            ("blur in.png other.png -o o.png", "unexpected extra argument"),
+            ("blur in.png other.png -o o.png", "o.png: is not the name of a folder"),
             ("crop in.png -o o.png", "Missing option '--width'"),
             ("blurr in.png", "there is no command 'blurr'; did you mean 'blur'?"),
             ("blur:2 in.png", 'a chain is run by: imgpipe run "blur:2"'),
@@ -648,7 +648,7 @@ class TestWholeCommand:
             ("picture.npy", "out.xyz", 2, "out.xyz: no format has the suffix '.xyz'"),
             ("picture.npy", "no/out.png", 1, "no/out.png: cannot write: there is no folder"),
             ("broken.png", "out.png", 1, "broken.png: "),
-            (".", "out.png", 1, ".: is a directory"),
+            (".", "out.png", 2, "out.png: is not the name of a folder"),
         ],
     )
     def test_errors(

@@ -33,7 +33,7 @@ def taken_names() -> list[str]:
     params = [*RunCommand("run", "").params, *FilterCommand("blur", "").params]
     names = {name.lstrip("-").replace("-", "_") for param in params for name in names_of(param)}
     formats = {option.name for one in usable([]).values() for option in one.options}
-    return sorted({*names, *formats, "help", "h"})
+    return sorted(name for name in {*names, *formats, "help", "h"} if name.isidentifier())
 
 
 class Parsed(Exception):  # noqa: N818
@@ -75,7 +75,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
 
 
 def test_the_names_that_may_clash_are_all_there() -> None:
-    some = {"jobs", "output", "j", "o", "chain", "input_", "save", "compression", "halo"}
+    some = {"jobs", "output", "j", "o", "chain", "inputs", "save", "compression", "halo"}
     assert some < set(taken_names())
 
 

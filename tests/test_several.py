@@ -124,14 +124,14 @@ class TestCommand:
         args = ["thumbnail", str(photo), "-o", str(out), "--size", "40,80x20", "-q", "-j", "1"]
         assert execute([*args, "--format", "webp,jpg", "--quality", "60"]) == 0
         assert sorted(os.listdir(out)) == [
-            "photo-40.jpg", "photo-40.webp", "photo-80x20.jpg", "photo-80x20.webp",
+            ".imgpipe", "photo-40.jpg", "photo-40.webp", "photo-80x20.jpg", "photo-80x20.webp",
         ]  # fmt: skip
         assert np.shape(imgpipe.read(out / "photo-40.jpg")) == (40, 27, 3)
 
     def test_one_size_keeps_the_name(self, photo: Path, tmp_path: Path) -> None:
         out = f"{tmp_path}/web/"
         assert execute(["thumbnail", str(photo), "-o", out, "--size", "40", "-q"]) == 0
-        assert os.listdir(out) == ["photo.jpg"]
+        assert sorted(os.listdir(out)) == [".imgpipe", "photo.jpg"]
 
     def test_a_dry_run_leaves_no_folder(
         self, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -169,5 +169,5 @@ class TestCommand:
     ) -> None:
         before = photo.read_bytes()
         assert execute(["thumbnail", str(photo), "-o", str(tmp_path), "--size", "40"]) == 2
-        assert "is the input; choose another folder" in capsys.readouterr().err
+        assert "choose another folder, or use --in-place" in capsys.readouterr().err
         assert photo.read_bytes() == before

@@ -18,9 +18,18 @@ from imgpipe.cli.imageruns import make_image
 from imgpipe.cli.messages import log_to_stderr
 from imgpipe.cli.pages import SETTINGS, write_examples
 from imgpipe.cli.saving import SAVE, SaveOption, Saving, image_options
+from imgpipe.cli.scope import (
+    is_batch,
+    must_be_complete,
+    must_suit_one_image,
+    refusal_in_events,
+    seems_batch,
+    without_batch,
+)
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, FilterFactory
+    from imgpipe.cli.batchruns import Work
 
 __all__ = ["OF_BARE", "FilterCommand", "ImageCommand", "glance"]
 
@@ -45,15 +54,32 @@ class ImageCommand(click.Command):
             found = glance(self, ctx, args)
             self.saving = self.saving_of(found)
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if self.saving is not None:
                 self.saving.explain(error.option_name)
             raise
+        if not ctx.resilient_parsing:
+            must_be_complete(ctx)
+        return left
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse `args`; if events are wanted, tell a refusal as one of them."""
+        with refusal_in_events(args):
+            return super().make_context(info_name, args, parent, **extra)
 
     def saving_of(self, found: dict[str, Any]) -> Saving:
         """Return the options of the output format, given the values that are known so far."""
-        return Saving(found.get("output"), found.get("format"))
+        output, name = found.get("output"), found.get("format")
+        if seems_batch(found):
+            return Saving(None, name, mixed=name is None)
+        return Saving(output, name)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of every command and those of the output format."""
@@ -65,7 +91,8 @@ class ImageCommand(click.Command):
         """Return `params`, and the options of the output format after the one that gives any."""
         if self.saving is None:
             return params
-        if self.is_open and (ctx.resilient_parsing or self.saving.output is None):
+        unknown = self.saving.output is None and not self.saving.mixed
+        if self.is_open and (ctx.resilient_parsing or unknown):
             return params
         place = 1 + [param.name for param in params].index(SAVE)
         return [*params[:place], *self.saving.options(params), *params[place:]]
@@ -87,11 +114,24 @@ class ImageCommand(click.Command):
         write_options(ctx, formatter, own, others, of_format)
 
     def invoke(self, ctx: click.Context) -> None:
-        """Make the image."""
-        self.begin(ctx)
+        """Make the image, or all of them."""
+        many = self.makes_many(ctx)
+        with refusal_in_events(["--json"] if ctx.params["json"] else []):
+            self.begin(ctx)
+            if not many:
+                must_suit_one_image(ctx)
+        if many:
+            from imgpipe.cli.batchruns import run_batch  # noqa: PLC0415 - not for one image
+
+            ctx.exit(run_batch(ctx.params, lambda: self.work(ctx)))
         chain = self.chain(ctx)
         save = self.saving.given(ctx) if self.saving is not None else {}
-        make_image(chain, save=save or None, **ctx.params)
+        (one,) = ctx.params.pop("inputs")
+        make_image(chain, input_=one, save=save or None, **without_batch(ctx))
+
+    def makes_many(self, ctx: click.Context) -> bool:
+        """Whether there may be several images, or the output is a folder."""
+        return is_batch(ctx.params)
 
     def begin(self, ctx: click.Context) -> None:
         """Begin to tell as much as the options want."""
@@ -103,6 +143,16 @@ class ImageCommand(click.Command):
     def chain(self, ctx: click.Context) -> Chain | None:
         """Take the chain out of the parameters, and return it; None if there is none."""
         raise NotImplementedError
+
+    def work(self, ctx: click.Context) -> Work:
+        """Take the work on each of many images out of the parameters, and return it."""
+        from imgpipe.chains.chain import Chain  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.cli.batchruns import Work  # noqa: PLC0415 - not for one image
+
+        chain, name = self.chain(ctx), ctx.params["format"]
+        save = self.saving.given(ctx) if self.saving is not None else {}
+        chains = (Chain(()) if chain is None else chain,)
+        return Work(chains, save, () if name is None else (name,), copies=chain is None)
 
 
 class FilterCommand(ImageCommand):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imgpipe.chains.element import Element
 
-__all__ = ["collect_garbage", "fork_early", "one_thread_each"]
+__all__ = ["collect_garbage", "fork_early", "fork_for_many", "one_thread_each"]
 
 _WORTH_IT = 1_000_000  # bytes of an input; smaller ones are done by one process
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -53,6 +53,16 @@ def fork_early(
     with contextlib.suppress(Exception):
         ours = executor in (None, "processes") and not light
         if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
+            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
+
+            fork_now()
+
+
+def fork_for_many(chains: Iterable[Iterable[Element]], executor: str | None = None) -> None:
+    """Fork the fork server for a batch, which always has workers, if all filters are ours."""
+    with contextlib.suppress(Exception):
+        ours = all(one.definition.ours for chain in chains for one in chain)
+        if executor in (None, "processes") and ours:
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()

@@ -33,6 +33,7 @@ def make_image(
     dry_run: bool,
     quiet: bool,
     verbose: bool,
+    shows_progress: bool = True,
     **options: Any,
 ) -> None:
     """Make one image; tell progress and the end of it."""
@@ -57,7 +58,10 @@ def make_image(
         if dry_run:
             click.echo(printable(str(plan(**options))))
             return
-        with Bar(hidden=quiet or verbose) as bar, timeline_at(timeline, input_, output) as drawing:
+        with (
+            Bar(hidden=quiet or verbose or not shows_progress) as bar,
+            timeline_at(timeline, input_, output) as drawing,
+        ):
             report = make(on_event=[bar, *drawing], control=control, **options)
         if not report.skipped:
             signals.outcome(f"{report.destination} was complete already")

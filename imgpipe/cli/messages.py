@@ -5,13 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from collections.abc import Callable, Iterator
 
 import click
 
 from imgpipe.errors import ImgpipeError, InputError, OutputError, UsageError
 from imgpipe.refusals import refusal
 
-__all__ = ["HELP_WITH", "explain", "explain_output", "log_to_stderr", "printable", "say"]
+__all__ = [
+    "HELP_WITH",
+    "explain",
+    "explain_output",
+    "log_through",
+    "log_to_stderr",
+    "printable",
+    "say",
+]
 
 HELP_WITH = "imgpipe.cli.help_with"
 """Key, in the `meta` of a context of click, of the word that completes its help."""
@@ -80,6 +89,28 @@ def log_to_stderr(level: int) -> None:
     handler.setFormatter(_Formatter())
     _log.handlers[:] = [handler]
     _log.setLevel(level)
+
+
+@contextlib.contextmanager
+def log_through(write: Callable[[str], object]) -> Iterator[None]:
+    """Show the log by another function than that for standard error, which may hold bars."""
+    before = _log.handlers[:]
+    handler = _Through(write)
+    handler.setFormatter(_Formatter())
+    _log.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        _log.handlers[:] = before
+
+
+class _Through(logging.Handler):
+    def __init__(self, write: Callable[[str], object]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(self.format(record))
 
 
 class _Formatter(logging.Formatter):

@@ -15,14 +15,13 @@ __all__ = ["alpha_option", "chain_options", "common_options"]
 def common_options() -> list[click.Parameter]:
     """Return the options of every command that makes an image."""
     return [
-        click.Argument(["input_"], metavar="INPUT", type=click.Path(readable=False)),
+        click.Argument(["inputs"], metavar="INPUT...", nargs=-1, type=click.Path(readable=False)),
         _option(
             "-o",
             "--output",
             type=click.Path(readable=False),
-            required=True,
-            help="Output file; its suffix selects the format. It may be the input. - is standard "
-            "output, which gets a PNG.",
+            help="Output file, whose suffix selects the format (- is standard output, which gets a "
+            "PNG), or output folder: if it exists, ends in / or there may be several images.",
         ),
         _option(
             "--format",
@@ -124,7 +123,9 @@ def common_options() -> list[click.Parameter]:
             help="Write a timeline of the run, which shows the work of every worker and names the "
             "bottleneck: a .html page, or a .json trace for ui.perfetto.dev.",
         ),
-        _option("--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."),
+        _option(
+            "-n", "--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."
+        ),
         _option(
             "-q", "--quiet", is_flag=True, help="Print errors only: no progress bar, no report."
         ),

@@ -16,8 +16,10 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from imgpipe.cli.batchoptions import batch_options
 from imgpipe.cli.filteroptions import names_of, option_names
 from imgpipe.cli.options import common_options
+from imgpipe.cli.scope import STANDARD, seems_batch
 from imgpipe.cli.valuetypes import Value
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.registry import FORMATS, OptionHelp
@@ -41,9 +43,6 @@ SAVE = "save"
 """Name of the option that gives any option of the output format."""
 
 
-_STANDARD = "-"  # stands for standard input and output
-
-
 class SaveOption(click.Option):
     """An option of the output format."""
 
@@ -59,10 +58,15 @@ class Saving:
         The output, if it is known.
     format : str or None
         The name of its format, if it is given.
+    mixed : bool
+        Whether there may be outputs of several formats, which are not known yet. Options of any
+        format may be given then, and their values stay text.
     """
 
-    def __init__(self, output: str | None, format: str | None = None) -> None:
-        self.output, self.format = output or (format and _STANDARD), format
+    def __init__(
+        self, output: str | None, format: str | None = None, *, mixed: bool = False
+    ) -> None:
+        self.output, self.format, self.mixed = output or (format and STANDARD), format, mixed
         self._refusal: UsageError | None = None  # of the format of the output
 
     @cached_property
@@ -74,7 +78,7 @@ class Saving:
         try:
             if self.format is not None:
                 return [choosing.format_called(self.format)]
-            if self.output == _STANDARD:
+            if self.output == STANDARD:
                 return [choosing.loaded(choosing.FOR_DEVICES)]
             return [choosing.format_for(self.output)]
         except UsageError as error:
@@ -156,6 +160,8 @@ class Saving:
             formats[0].option(key, self.output)
 
     def _parsed(self, key: str, text: str) -> Any:
+        if self.mixed and key not in (known := [each.key for each in self._listed()]):
+            raise UsageError(f"no format has the option {key}; there are {', '.join(known)}")
         if self.output is None or not self._formats:
             return text  # the run will refuse it
         return self._formats[0].option(key, self.output).parse(text, self.output)
@@ -184,7 +190,13 @@ class Saving:
         for owner, options in _all_help():
             for each in options:
                 found.setdefault(each.names, {}).setdefault(each, []).append(owner)
-        return [_option(told, Noun(next(iter(told)).noun)) for told in found.values()]
+        made = []
+        for names, told in found.items():
+            option = _option(told, Noun(next(iter(told)).noun))
+            option.key = names.partition("/")[0].removeprefix("--").replace("-", "_")
+            option.name = f"{SAVE}.{option.key}"
+            made.append(option)
+        return made
 
 
 class Noun(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
@@ -252,7 +264,8 @@ class KeyValue(click.ParamType):  # type: ignore[type-arg] # it takes none at ru
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Complete the name of an option, or a value where these are few."""
-        saving = Saving(ctx.params.get("output"), ctx.params.get("format"))
+        name = ctx.params.get("format")
+        saving = Saving(None if seems_batch(ctx.params) else ctx.params.get("output"), name)
         key, equals, _ = incomplete.partition("=")
         offers = [f"{each}=" for each in saving.names()]
         if equals:
@@ -271,12 +284,12 @@ def image_options() -> list[click.Parameter]:
     )
     params = common_options()
     place = [param.name for param in params].index("timeout")
-    return [*params[:place], option, *params[place:]]
+    return [*params[:place], option, *params[place:], *batch_options()]
 
 
 def standard_input(path: str) -> str | BinaryIO:
     """Return `path`, or standard input where it is ``-``."""
-    return open(0, "rb", closefd=False) if path == _STANDARD else path
+    return open(0, "rb", closefd=False) if path == STANDARD else path
 
 
 def standard_output(path: str) -> str | BinaryIO:
@@ -287,7 +300,7 @@ def standard_output(path: str) -> str | BinaryIO:
     OutputError
         If standard output is closed.
     """
-    if path == _STANDARD and is_filled_in(1):
+    if path == STANDARD and is_filled_in(1):
         raise OutputError("standard output: is closed; redirect it to a file, or give -o a path")
     # Not buffered: nothing may be left for the end of Python, where an error has no place.
-    return open(1, "wb", buffering=0, closefd=False) if path == _STANDARD else path
+    return open(1, "wb", buffering=0, closefd=False) if path == STANDARD else path

@@ -1,10 +1,12 @@
-"""Sections of a page of help: options of the filter, the input, the output, its format, the run."""
+"""Sections of a page of help: options of the filter, both ends, the format, the run, a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import click
+
+from imgpipe.cli.batchoptions import BatchOption
 
 __all__ = ["write_options"]
 
@@ -41,7 +43,9 @@ def write_options(
     found |= {title: [] for title in (*_SECTIONS, of_format[0], _REST)}
     for one in (each for each in others if isinstance(each, click.Option)):
         place = next((title for title, names in _SECTIONS.items() if one.name in names), _REST)
-        found[place] += _records(ctx, [one])
+        if isinstance(one, BatchOption):
+            place = one.section
+        found.setdefault(place, []).extend(_records(ctx, [one]))
     found[of_format[0]] = list(of_format[1])
     for title, rows in found.items():
         if rows:

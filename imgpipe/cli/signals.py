@@ -1,5 +1,8 @@
 """Signal handling: the end of the process at once if nothing is open, else at a safe point.
 
+A batch is stopped by the first signal, and finishes what is nearly done. A second one ends the
+process at once.
+
 During a run the engine is asked to stop, and does so between two tasks. An exception out of
 nowhere could hit between the start of a worker and the note of it, or leave a lock of the import
 system held for good. It is the last resort, for an engine that does not listen.
@@ -18,11 +21,21 @@ from typing import Any
 
 from imgpipe.errors import Cancelled
 
-__all__ = ["Signalled", "ignore", "install", "outcome", "stopping"]
+__all__ = [
+    "Signalled",
+    "ending",
+    "ignore",
+    "install",
+    "outcome",
+    "raising",
+    "received",
+    "stopping",
+]
 
 _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal went away"}
 _NUMBERS = [getattr(signal, name) for name in _WORDS if hasattr(signal, name)]
 _PATIENCE = 3.0  # seconds that the engine has to stop by itself
+_TWICE = "ended at once; what was finished is recorded, and the next run removes what was left over"
 
 
 class Signalled(BaseException):
@@ -35,6 +48,11 @@ class Signalled(BaseException):
     def __str__(self) -> str:
         return f"{_WORDS[signal.Signals(self.number).name]}; {_state.outcome}"
 
+    @classmethod
+    def of(cls, name: str) -> Signalled:
+        """Return it for the name of a signal."""
+        return cls(signal.Signals[name])
+
     @property
     def exit_code(self) -> int:
         """The exit code that a shell reports after such a signal."""
@@ -42,8 +60,9 @@ class Signalled(BaseException):
 
 
 class _State:
-    stop: Callable[[], None] | None = None  # it stops the run that is going on
+    stop: Callable[[], object] | None = None  # it stops the run that is going on
     received = 0
+    twice = False  # whether a second signal ends the process
     outcome = "nothing was written"
 
 
@@ -97,6 +116,33 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
         raise Signalled(_state.received)
 
 
+@contextlib.contextmanager
+def raising() -> Iterator[None]:
+    """Raise `Signalled` where a signal comes, in work that leaves nothing behind."""
+
+    def stop() -> None:
+        raise Signalled(_state.received)
+
+    with stopping(stop):
+        yield
+
+
+@contextlib.contextmanager
+def ending(stop: Callable[[str], object]) -> Iterator[None]:
+    """Call `stop` with the name of the first signal; end the process at once at the second one."""
+    _state.stop = lambda: stop(received())
+    _state.twice = True
+    try:
+        yield
+    finally:
+        _state.stop, _state.twice = None, False
+
+
+def received() -> str:
+    """Return the name of the signal that came; empty if there was none."""
+    return signal.Signals(_state.received).name if _state.received else ""
+
+
 def _set(handler: Any) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
@@ -106,13 +152,16 @@ def _set(handler: Any) -> None:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    if _state.received:  # once is enough: the end is near, and not to be disturbed
+    if _state.received and not _state.twice:  # the end is near, and not to be disturbed
         return
-    _state.received = number
-    if _state.stop is not None:
-        _insist_after(_PATIENCE)
+    second, _state.received = bool(_state.received), number
+    if _state.stop is not None and not second:
+        if not _state.twice:
+            _insist_after(_PATIENCE)
         _state.stop()
         return
+    if second:
+        _state.outcome = _TWICE
     line = f"imgpipe: {Signalled(number)}\n"
     with contextlib.suppress(OSError):
         os.write(2, line.encode(errors="replace"))

@@ -17,7 +17,17 @@ from imgpipe.registry import FORMATS, Registry, format_name
 if TYPE_CHECKING:
     from imgpipe.parameters import Parameter
 
-__all__ = ["ChainText", "MemberName", "Pair", "Region", "Size", "Value", "WhichAlpha"]
+__all__ = [
+    "ChainText",
+    "MemberName",
+    "Most",
+    "Pair",
+    "Region",
+    "Size",
+    "Suffixes",
+    "Value",
+    "WhichAlpha",
+]
 
 
 class _Type(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
@@ -88,6 +98,37 @@ class Pair(_Type):
                 f"{value!r} is not one whole number of pixels or two (rows,columns)", param, ctx
             )
         return int(found[1]), int(found[2] or found[1])
+
+
+class Suffixes(_Type):
+    """Suffixes of files, separated by commas, with or without their dots."""
+
+    name = "jpg,tif"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the suffixes in lower case, each with its dot."""
+        words = (word.strip().lower().removeprefix(".") for word in str(value).split(","))
+        found = tuple(f".{word}" for word in words if word)
+        if not found:
+            self.fail("there is no suffix in it; give such as jpg,tif", param, ctx)
+        return found
+
+
+class Most(_Type):
+    """A number, or a percentage."""
+
+    name = "N|N%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number, or the percentage as text."""
+        found = re.fullmatch(r" *(\d{1,9}) *(%?) *", str(value))
+        if not found or not int(found[1]) or (found[2] and int(found[1]) > 100):
+            self.fail(f"{value!r} is neither a number from 1 on nor a percentage", param, ctx)
+        return f"{found[1]}%" if found[2] else int(found[1])
 
 
 class MemberName(_Type):

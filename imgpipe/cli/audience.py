@@ -1,0 +1,138 @@
+"""Audience of a batch: people at standard error, programs at standard output, and files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from imgpipe.batches.eventlines import EventLines
+from imgpipe.batches.happenings import BatchEnded, BatchObserver, BatchPlanned, Happening
+from imgpipe.batches.showing import ProgressMode, shown
+from imgpipe.cli import signals
+from imgpipe.cli.messages import log_through, say
+from imgpipe.cli.standard import events_only
+from imgpipe.errors import UsageError
+from imgpipe.timeline import Timeline
+
+__all__ = ["Audience"]
+
+_STOPPING = "stopping: what is nearly done is finished; a second signal ends it at once"
+
+
+class Audience:
+    """The observers of a batch, which it is told through a call.
+
+    It is a context: observers end with it, and after all others the line that tells how to go on.
+
+    Parameters
+    ----------
+    params : mapping
+        The parameters of the command.
+
+    Attributes
+    ----------
+    planned : bool
+        Whether the batch has begun to write.
+    timelines : list of Timeline
+        Observers of the engine.
+    """
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self._stack = contextlib.ExitStack()
+        self._observers: list[BatchObserver] = []
+        self._resume: str | None = None
+        self._signal_told = False
+        self.planned = False
+        self.timelines: list[Timeline] = []
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as entered:
+            self._enter(entered)
+            self._stack = entered.pop_all()
+        return self
+
+    def _enter(self, held: contextlib.ExitStack) -> None:
+        if self._params["json"]:
+            lines = held.enter_context(EventLines(held.enter_context(events_only())))
+            self._observers.append(lines)
+        people = shown(self._mode(), sys.stderr)
+        if isinstance(people, contextlib.AbstractContextManager):
+            held.enter_context(people)
+        self._say: Callable[[str], object] = people.say
+        self._people = people
+        held.enter_context(log_through(people.say))
+
+    def begin_files(self) -> None:
+        """Begin the files that are wanted.
+
+        Raises
+        ------
+        UsageError, OutputError
+            If one cannot be written, or would take the place of a source.
+        """
+        params = self._params
+        if path := self._path("failed_to"):
+            from imgpipe.batches.failedlist import FailedList  # noqa: PLC0415 - rarely wanted
+
+            self._add(FailedList(path, null=params["null"]))
+        if path := self._path("report"):
+            from imgpipe.reportpages.writing import ReportFile  # noqa: PLC0415 - rarely wanted
+
+            self._add(ReportFile(path))
+        if path := self._path("timeline"):
+            self.timelines.append(self._stack.enter_context(Timeline(path)))
+
+    def __call__(self, happening: Happening) -> None:
+        """Tell `happening` to all."""
+        if not self._signal_told and signals.received():
+            self._signal_told = True
+            self._say(_STOPPING)
+        self.planned |= isinstance(happening, BatchPlanned)
+        seen = happening
+        if isinstance(happening, BatchEnded):
+            if happening.report.left or not self._params["quiet"]:
+                self._resume = happening.resume
+            seen = replace(happening, resume=None)  # it is the last line of all
+        silent = self._params["quiet"] or self._params["dry_run"]
+        if not (silent and isinstance(happening, BatchEnded)):
+            self._people(seen)
+        for observer in self._observers:
+            observer(happening)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        for one in self.timelines:
+            if error is None and not self._params["quiet"]:
+                say(f"{one.name}: {one.verdict.sentence}")
+        if self._resume:
+            say(f"to go on: {self._resume}")
+
+    def _mode(self) -> ProgressMode:
+        params = self._params
+        if params["quiet"]:
+            return "none"
+        mode: ProgressMode = params["progress"]
+        return "lines" if params["verbose"] and mode == "auto" else mode
+
+    def _add(self, observer: Any) -> None:
+        self._observers.append(self._stack.enter_context(observer))
+
+    def _path(self, name: str) -> str | None:
+        """Return the path that an option gives, which must not be that of a source."""
+        path: str | None = self._params[name]
+        if path is not None:
+            sources = map(os.path.realpath, self._params["inputs"])
+            if os.path.realpath(path) in sources:
+                raise UsageError(f"{path}: is a source; give the other file another name")
+        return path

@@ -1,0 +1,202 @@
+"""Batch runs: many images by one command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
+from typing import Any, NamedTuple
+
+import click
+
+from imgpipe.batches.agenda import Policy
+from imgpipe.batches.answers import Recipe, Tail
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.happenings import BatchEnded
+from imgpipe.batches.listing import names_in
+from imgpipe.batches.naming import Template
+from imgpipe.batches.outputs import Naming
+from imgpipe.batches.patterns import Pattern
+from imgpipe.batches.results import BatchReport
+from imgpipe.batches.walk import Rules, image_suffixes
+from imgpipe.chains.chain import Chain
+from imgpipe.cli import signals
+from imgpipe.cli.audience import Audience
+from imgpipe.cli.early import collect_garbage, fork_for_many
+from imgpipe.cli.messages import printable
+from imgpipe.cli.scope import STANDARD
+from imgpipe.cli.standard import no_input
+from imgpipe.errors import UsageError
+from imgpipe.formats.ends import Reading, Writing
+from imgpipe.options import Options
+
+__all__ = ["Work", "run_batch"]
+
+
+class Work(NamedTuple):
+    """The work on every image.
+
+    Attributes
+    ----------
+    chains : tuple of Chain
+        The filters for each size.
+    save : dict
+        Options of the output format.
+    formats : tuple of str
+        The formats of the outputs; empty for those of the sources.
+    sizes : tuple of str
+        The sizes, where there are several.
+    copies : bool
+        Whether coded pixels are copied where they can be.
+    """
+
+    chains: tuple[Chain, ...]
+    save: Mapping[str, Any]
+    formats: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    copies: bool = False
+
+
+def run_batch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
+    """Make all images by one command, and return the exit code.
+
+    Parameters
+    ----------
+    params : mapping
+        The parameters of the command.
+    work : callable
+        Returns the work, for which filters are loaded.
+    """
+    asks = STANDARD in (*params["inputs"], *params["files_from"])
+    with nullcontext() if asks else no_input(), Audience(params) as audience:
+        choices = _choices(params, work(), audience)
+        return _planned(choices, audience) if params["dry_run"] else _made(choices, audience)
+
+
+def _made(choices: Choices, audience: Audience) -> int:
+    from imgpipe.batches.course import Course  # noqa: PLC0415 - takes the engine along
+    from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
+
+    collect_garbage()
+    keep_freed_memory()
+    course = Course(choices, audience)
+
+    def stop(signal: str) -> None:
+        if not audience.planned:  # nothing is written yet
+            raise signals.Signalled.of(signal)
+        course.control.stop(signal)
+
+    with dedicated(), signals.ending(stop), closing(course.results()) as results:
+        for _ in results:
+            pass
+    return course.exit
+
+
+def _planned(choices: Choices, audience: Audience) -> int:
+    from imgpipe.batches.preparing import prepare  # noqa: PLC0415 - only for this
+
+    with signals.raising(), prepare(choices, audience, dry=True) as prepared:
+        for each in prepared.agenda.due:
+            for output in each.outputs:
+                click.echo(printable(f"{each.found.path} -> {prepared.path(output)}: {each.why}"))
+        for skipped in prepared.agenda.skipped:
+            where = prepared.path(skipped.output)
+            click.echo(printable(f"{skipped.found.path} -> {where}: {skipped.reason}"))
+    audience(BatchEnded(0, BatchReport()))
+    return 0
+
+
+def _choices(params: Mapping[str, Any], work: Work, audience: Audience) -> Choices:
+    """Return the choices of a batch, with the observers of the engine at work."""
+    if params["region"] is not None:
+        raise UsageError("--region is for one output; for many images put crop into the chain")
+    if STANDARD in params["inputs"]:
+        raise UsageError("standard input has no name; give -o a file, or name files as INPUT")
+    if not params["dry_run"]:
+        fork_for_many(work.chains, params["executor"])
+        audience.begin_files()
+    return Choices(
+        sources=tuple(params["inputs"]),
+        folder=_folder(params),
+        recipe=_recipe(params, work),
+        naming=Naming(
+            template=None if params["name"] is None else Template(params["name"]),
+            formats=work.formats,
+            sizes=work.sizes,
+            filters="-".join(one.definition.name for one in work.chains[0]),
+        ),
+        lists=tuple(names_in(path, null=params["null"]) for path in params["files_from"]),
+        rules=_rules(params),
+        policy=_policy(params),
+        command=tuple(sys.argv[1:]),
+        options=Options(
+            workers=params["jobs"],
+            on_event=audience.timelines,
+            **{name: params[name] for name in _OF_RUNS},
+        ),
+        if_smaller=params.get("if_smaller", False),
+        **{name: params[name] for name in _AS_THEY_ARE},
+    )
+
+
+_OF_RUNS = ("max_memory", "executor", "chunk", "timeout", "scratch")
+_AS_THEY_ARE = (
+    *("base", "allow_empty", "checksum", "accept_version", "retry_failed", "journal", "in_place"),
+    *("backup", "copy_others", "preserve", "order", "seed", "fail_fast", "max_failures"),
+)
+_OF_READING = ("max_pixels", "alpha", "autorotate", "page", "level", "nodata", "salvage")
+_OF_WRITING = ("strip", "background", "value_range")
+
+
+def _folder(params: Mapping[str, Any]) -> str:
+    """Return the output folder; empty if the sources are replaced."""
+    folder: str = params["output"] or ""
+    if folder == STANDARD:
+        raise UsageError("standard output holds one image; for several give a folder: -o DIR/")
+    named = os.path.splitext(folder)[1].lower() in image_suffixes() and not os.path.isdir(folder)
+    if named or os.path.isfile(folder):
+        raise UsageError(f"{folder}: is not the name of a folder; for several outputs give -o DIR/")
+    return folder
+
+
+def _recipe(params: Mapping[str, Any], work: Work) -> Recipe:
+    writing = {name: params[name] for name in _OF_WRITING}
+    tails = [
+        Tail(chain, Writing(save=_save_of(name, work), format=name, **writing))
+        for name in work.formats or (None,)
+        for chain in work.chains
+    ]
+    reading = Reading(**{name: params[name] for name in _OF_READING})
+    return Recipe(tuple(tails), reading, copies=work.copies, chunk=params["chunk"])
+
+
+def _save_of(format: str | None, work: Work) -> dict[str, Any]:
+    """Return the options for outputs of a format; all of them where it is not known."""
+    if format is None or len(work.formats) == 1:
+        return dict(work.save)
+    from imgpipe.formats.choosing import format_called  # noqa: PLC0415 - only for several formats
+
+    names = {each.name for each in format_called(format).options}
+    return {key: value for key, value in work.save.items() if key in names}
+
+
+def _rules(params: Mapping[str, Any]) -> Rules:
+    return Rules(
+        hidden=params["hidden"],
+        follow=params["follow"],
+        one_file_system=params["one_file_system"],
+        max_depth=params["max_depth"],
+        suffixes=params["ext"],
+        include=tuple(map(Pattern, params["include"])),
+        exclude=tuple(map(Pattern, params["exclude"])),
+    )
+
+
+def _policy(params: Mapping[str, Any]) -> Policy:
+    return Policy(
+        resume=params["resume"],
+        update=params["update"],
+        skip=params["skip_existing"] or params["ignore_existing"],
+        overwrite=params["overwrite"],
+    )

@@ -1,0 +1,131 @@
+"""Scope of a command: one image to one file, or a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from imgpipe.cli.batchoptions import BatchOption
+from imgpipe.errors import ImgpipeError, UsageError
+
+__all__ = [
+    "STANDARD",
+    "is_batch",
+    "must_be_complete",
+    "must_suit_one_image",
+    "refusal_in_events",
+    "seems_batch",
+    "without_batch",
+]
+
+STANDARD = "-"
+"""Stands for standard input and output."""
+
+_OF_ANY = {"overwrite", "progress"}  # options of a batch that change nothing for one image
+
+
+def is_batch(params: Mapping[str, Any]) -> bool:
+    """Whether the output is a folder, given the parameters of a command.
+
+    It is one if it ends with a separator, or exists, or if there may be several images.
+    """
+    sources = params.get("inputs") or ()
+    if params.get("in_place") or params.get("files_from") or len(sources) > 1:
+        return True
+    return _is_folder(params.get("output") or STANDARD) or any(map(_is_tree, sources))
+
+
+def seems_batch(found: Mapping[str, Any]) -> bool:
+    """Whether that seems to be so while some options are not known: they are among the sources."""
+    words = found.get("inputs")
+    words = words if isinstance(words, list | tuple) else ()  # click has a mark for none
+    sources = [
+        word
+        for before, word in zip(("", *words), words, strict=False)
+        if word == STANDARD or not (word.startswith("-") or (before.startswith("--") and before))
+    ]
+    output = found.get("output") or STANDARD
+    if output != STANDARD and not os.path.splitext(output)[1] and not found.get("format"):
+        return True  # no file is called like this
+    return is_batch({**found, "inputs": sources})
+
+
+def must_be_complete(ctx: click.Context) -> None:
+    """Check that there are sources and an output.
+
+    Raises
+    ------
+    click.MissingParameter
+        If not.
+    """
+    params = ctx.params
+    missing = "" if params["inputs"] or params["files_from"] else "inputs"
+    if not missing and params["output"] is None and not params["in_place"]:
+        missing = "output"
+    if missing:
+        param = next(each for each in ctx.command.params if each.name == missing)
+        raise click.MissingParameter(ctx=ctx, param=param)
+
+
+def must_suit_one_image(ctx: click.Context) -> None:
+    """Check that no option was given that only a batch has.
+
+    Raises
+    ------
+    UsageError
+        If one was.
+    """
+    for option in ctx.command.params:
+        name = str(option.name)
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if isinstance(option, BatchOption) and given and name not in _OF_ANY:
+            raise UsageError(
+                f"{option.opts[-1]} is for a folder of outputs; end the output with {os.sep}: "
+                f"-o {os.path.join(os.path.dirname(ctx.params['output']) or 'out', '')}"
+            )
+
+
+def without_batch(ctx: click.Context) -> dict[str, Any]:
+    """Return the parameters of a command without those of a batch."""
+    names = {option.name for option in ctx.command.params if isinstance(option, BatchOption)}
+    params = {name: value for name, value in ctx.params.items() if name not in names}
+    return params | {"shows_progress": ctx.params["progress"] != "none"}
+
+
+@contextlib.contextmanager
+def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
+    """If `args` ask for events, tell an error of the block as the only event."""
+    words = list(args)  # the parser takes them one by one
+    try:
+        yield
+    except (click.ClickException, ImgpipeError, OSError) as error:
+        if "--json" in words[: words.index("--") if "--" in words else None]:
+            from imgpipe.batches.eventlines import EventLines  # noqa: PLC0415 - rarely needed
+            from imgpipe.batches.happenings import BatchRefused  # noqa: PLC0415
+
+            EventLines(1)(BatchRefused(2, _plain(error)))
+        raise
+
+
+def _plain(error: Exception) -> Exception:
+    """Return an error of the command line as one of imgpipe's tree."""
+    return UsageError(error.format_message()) if isinstance(error, click.ClickException) else error
+
+
+def _is_folder(output: str) -> bool:
+    if os.path.isdir(output):
+        return not output.rstrip("/" + os.sep).lower().endswith(".zarr")
+    return output.endswith(("/", os.sep))
+
+
+def _is_tree(source: str) -> bool:
+    if os.path.isfile(source) or source == STANDARD:
+        return False
+    from imgpipe.batches.sources import is_tree  # noqa: PLC0415 - rarely needed
+
+    return is_tree(source)
