@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import field
+from functools import partial
 from typing import Literal, NamedTuple, cast, get_args
 
 from imgpipe.batches.destination import Destination, Placed
@@ -75,6 +76,9 @@ class Due(NamedTuple):
     outputs: tuple[str, ...]
     why: Standing
     tails: tuple[int, ...] = (0,)
+
+
+_due = partial(tuple.__new__, Due)  # without a call of Python for each of many files
 
 
 class Skipped(NamedTuple):
@@ -147,9 +151,11 @@ def agenda_of(
         destination.must_hold_no_source(placed, existing)
         if existing and policy == Policy():
             raise UsageError(_in_the_way(placed, existing, destination, standings))
+    records = standings.records if standings is not None else Records()
+    if placed and not (existing or records.ours or records.failed):
+        return _all_new(placed)
     agenda = Agenda()
     foreign: list[str] = []
-    records = standings.records if standings is not None else Records()
     for each in placed:
         there = each.output in existing
         if not (there or each.output in records.ours or each.output in records.failed):
@@ -167,6 +173,21 @@ def agenda_of(
             f"{len(foreign):,} outputs exist that no run recorded in its journal has made, such as "
             f"{foreign[0]}; add --overwrite to replace them"
         )
+    return agenda
+
+
+def _all_new(placed: Sequence[Placed]) -> Agenda:
+    """Return the agenda where there is nothing yet: this is quick."""
+    agenda = Agenda()
+    last = None
+    for each in placed:
+        found, output, tail = each
+        if found is last or tail:
+            agenda.add(each, "new")
+        else:
+            agenda.due.append(_due((found, (output,), "new", _TAILS[0])))
+        last = found
+    agenda.reasons = Counter({"new": len(placed)})
     return agenda
 
 

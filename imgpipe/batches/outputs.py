@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from imgpipe.batches.destination import Placed
 from imgpipe.batches.naming import Template
@@ -15,6 +16,8 @@ from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, form
 from imgpipe.records import dataclass
 
 __all__ = ["Naming", "natural"]
+
+_placed = partial(tuple.__new__, Placed)  # without a call of Python for each of many files
 
 _PARTS = re.compile(r"(\d+)")
 
@@ -114,7 +117,7 @@ class Naming:
     def placed(
         self, files: Sequence[Found], header: Header, refused: Refused = _raised
     ) -> Iterator[Placed]:
-        """Yield each file with each of its outputs.
+        """Return each file with each of its outputs, one after the other.
 
         Parameters
         ----------
@@ -127,8 +130,13 @@ class Naming:
             written; by default its error is raised.
         """
         if not self._templates and len(self.sizes) < 2:
-            yield from self._by_source(files, refused)
-            return
+            return self._by_source(files, refused)
+        return self._by_templates(files, header, refused)
+
+    def _by_templates(
+        self, files: Sequence[Found], header: Header, refused: Refused
+    ) -> Iterator[Placed]:
+        """Yield the files with the outputs that templates name."""
         numbers: Mapping[Found, int] = {}
         if self.is_numbered:
             arranged = sorted(files, key=lambda found: natural(found.below))
@@ -157,11 +165,17 @@ class Naming:
     def _by_source(self, files: Iterable[Found], refused: Refused) -> Iterator[Placed]:
         """Yield the files with the outputs that are called like them: this is quick."""
         suffixes: dict[str, tuple[str, ...]] = {}
+        last, begin = None, ""
         for found in files:
             folder, name = found
+            if folder is not last:
+                last, begin = folder, f"{folder.below}{os.sep}" if folder.below else ""
             dot = name.rfind(".")
             suffix = name[dot:] if dot > 0 else ""
             new = suffixes.get(suffix)
+            if new == (suffix,):
+                yield _placed((found, begin + name, 0))
+                continue
             if new is None:
                 try:
                     new = self._suffixes(found)
@@ -170,10 +184,9 @@ class Naming:
                     continue
                 if suffix.lower() in image_suffixes():
                     suffixes[suffix] = new
-            begin = f"{folder.below}{os.sep}" if folder.below else ""
             stem = name[:dot] if dot > 0 else name
             for tail, each in enumerate(new):
-                yield Placed(found, f"{begin}{stem}{each}", tail)
+                yield _placed((found, begin + stem + each, tail))
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""

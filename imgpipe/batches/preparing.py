@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import itertools
 import logging
 import os
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Self
 
@@ -13,7 +16,7 @@ from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.destination import Destination, Placed
 from imgpipe.batches.digests import chain_digest, options_digest, versions
-from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning
+from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, MadeBy, Records, read_journal
 from imgpipe.batches.others import COPIED, COPY
@@ -150,7 +153,8 @@ def prepare(
     """
     prepared = Prepared(choices, Destination(choices.folder), _made_by(choices))
     try:
-        records = _begin(prepared, tell, dry=dry, later=later)
+        with _without_collection():
+            records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
         prepared.__exit__()
         raise
@@ -263,11 +267,10 @@ def _placed(prepared: Prepared) -> list[Placed]:
 
 def _check_options(choices: Choices, placed: Sequence[Placed]) -> None:
     """Raise if an option does not suit the formats of the outputs."""
-    suffixes: list[set[str]] = [set() for _ in choices.recipe.tails]
-    for each in placed:
-        if each.tail != COPY:
-            suffixes[each.tail].add(each.output[each.output.rfind(".") :])
-    for tail, endings in zip(choices.recipe.tails, suffixes, strict=True):
+    for number, tail in enumerate(choices.recipe.tails):
+        if not tail.writing.options:
+            continue
+        endings = {each.output[each.output.rfind(".") :] for each in placed if each.tail == number}
         given = tail.writing.format
         formats = {format_for(f"output{suffix}") for suffix in endings if given is None}
         if given is not None and placed:
@@ -339,15 +342,15 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
 
 def _planned(prepared: Prepared) -> BatchPlanned:
     agenda = prepared.agenda
+    pairs = Counter(
+        (due.found.name[due.found.name.rfind(".") :], output[output.rfind(".") :])
+        for due in itertools.chain(agenda.due, agenda.copies)
+        for output in due.outputs
+    )
     kinds: Counter[str] = Counter()
-    for due in agenda.due + agenda.copies:
-        kinds.update(_kind(due.found.name, output) for output in due.outputs)
+    for (source, made), count in pairs.items():
+        kinds[kind_of(f"x{source}", f"x{made}")] += count
     return BatchPlanned(prepared.sources, prepared.gathered.passed_over, len(agenda.skipped), kinds)
-
-
-def _kind(name: str, output: str) -> str:
-    """Return the same as `kind_of`, quickly."""
-    return f"{name[name.rfind('.') :]} {output[output.rfind('.') :]}".lower()
 
 
 class _Outputs:
@@ -365,6 +368,19 @@ class _Outputs:
             self._begins[path] = None if outside else "" if below == os.curdir else below
         begin = self._begins[path]
         return begin is not None and os.path.join(begin, found.name) in self._ours
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Have no cycles collected: it would look at all files again and again, and they stay."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Headers:

@@ -6,12 +6,15 @@ counted by reason.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import logging
 import operator
 import os
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import field
+from functools import partial
 from typing import NamedTuple
 
 from imgpipe.batches.patterns import EVERYTHING, Pattern, States
@@ -38,6 +41,7 @@ _IMAGE_FOLDERS = (".zarr",)
 _SAY_EVERY = 10_000  # files
 
 _name_of = operator.attrgetter("name")
+_is_file = operator.methodcaller("is_file", follow_symlinks=False)
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +88,9 @@ class Found(NamedTuple):
     def below(self) -> str:
         """Its path below the place where its tree begins."""
         return os.path.join(self.folder.below, self.name)
+
+
+_found = partial(tuple.__new__, Found)  # without a call of Python for each of many files
 
 
 @dataclass(frozen=True)
@@ -225,16 +232,20 @@ class Walk:
         folder = place.folder
         try:
             with os.scandir(folder.path or os.curdir) as listing:
-                entries = sorted(listing, key=_name_of)
+                entries = list(listing)
         except OSError as error:
             self.unreadable.append((folder.path, error))
             return []
-        if place.depth and any(entry.name == JOURNAL_FOLDER for entry in entries):
+        names = sorted(map(_name_of, entries))
+        if place.depth and JOURNAL_FOLDER in names:
             self.pass_over(folder.path, "earlier_output")
             return []
         self.entered.append(folder)
+        if pattern is EVERYTHING and self._takes_all(entries, names):
+            found.extend(map(_found, zip(itertools.repeat(folder), names)))
+            return []
         inner: list[_Place] = []
-        for entry in entries:
+        for entry in sorted(entries, key=_name_of):
             name = entry.name
             if name[0] == "." and not self._takes_hidden(entry):
                 continue
@@ -250,6 +261,15 @@ class Walk:
             elif not self.rules.follow or self._is_new(entry):
                 found.append(Found(folder, name))
         return inner
+
+    def _takes_all(self, entries: list[os.DirEntry[str]], names: list[str]) -> bool:
+        """Whether a folder holds nothing but images that are taken, as most folders do."""
+        if self._choosy or self.rules.follow or not all(map(_is_file, entries)):
+            return False
+        if bisect.bisect(names, ".") < bisect.bisect(names, "/"):
+            return False  # some begin with a dot: they stand between these in the order of names
+        endings = {name.rpartition(".")[2] for name in names}
+        return all(f".{ending.lower()}" in self._suffixes for ending in endings)
 
     def _takes_hidden(self, entry: os.DirEntry[str]) -> bool:
         """Whether a file or folder is taken although its name begins with a dot."""
