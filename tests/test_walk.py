@@ -20,7 +20,7 @@ def touch(root: Path, *names: str) -> None:
 
 def walked(root: Path, rules: Rules | None = None, pattern: str = "") -> tuple[list[str], Walk]:
     walk = Walk(rules or Rules())
-    found = walk.through(Folder(str(root), ""), Pattern(pattern))
+    found = walk.through(Folder(str(root), ""), *((Pattern(pattern),) if pattern else ()))
     assert all(os.path.lexists(each.path) for each in found)
     return [each.below for each in found], walk
 
@@ -40,6 +40,13 @@ def test_a_name_without_a_dot_is_no_image(tmp_path: Path) -> None:
 def test_files_stand_in_the_order_of_their_names(tmp_path: Path) -> None:
     touch(tmp_path, "b.png", "a/z.png", "a/b/y.png", "c.png", "a/a.png")
     assert walked(tmp_path)[0] == ["b.png", "c.png", "a/a.png", "a/z.png", "a/b/y.png"]
+
+
+def test_hidden_names_are_passed_over_between_any_others(tmp_path: Path) -> None:
+    touch(tmp_path, "-a.png", "a.png")
+    assert walked(tmp_path)[0] == ["-a.png", "a.png"]
+    touch(tmp_path, ".a.png", " a.png", "..png")
+    assert walked(tmp_path)[0] == [" a.png", "-a.png", "a.png"]
 
 
 def test_hidden_names_and_junk_are_passed_over(tmp_path: Path) -> None:

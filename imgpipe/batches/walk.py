@@ -268,8 +268,8 @@ class Walk:
             return False
         if bisect.bisect(names, ".") < bisect.bisect(names, "/"):
             return False  # some begin with a dot: they stand between these in the order of names
-        endings = {name.rpartition(".")[2] for name in names}
-        return all(f".{ending.lower()}" in self._suffixes for ending in endings)
+        endings = {name[name.rfind(".") :] for name in names}
+        return self._suffixes.issuperset(map(str.lower, endings))
 
     def _takes_hidden(self, entry: os.DirEntry[str]) -> bool:
         """Whether a file or folder is taken although its name begins with a dot."""
