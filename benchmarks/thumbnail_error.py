@@ -16,7 +16,7 @@ import numpy as np
 import imgpipe
 from imgpipe.filters import thumbnail
 
-SHARES = (16, 9, 6, 4)  # longest side of the image / that of the thumbnail
+SHARES = (16, 9, 6, 4, 3)  # longest side of the image / that of the thumbnail
 
 
 def photographs() -> Iterator[tuple[str, bytes]]:

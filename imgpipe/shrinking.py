@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ __all__ = ["TIMES", "first_thumbnail", "shrunk"]
 _log = logging.getLogger("imgpipe")
 TIMES = 2
 """Times the size of a thumbnail that a smaller image has at least."""
+_TIMES_OF_HALF = 1.5  # if it has half the size of the file
 _NONE = Metadata()
 
 
@@ -30,7 +32,8 @@ def shrunk(
     """Return an image, smaller if that is enough for all chains, and the chains for it.
 
     Each chain has to begin with a thumbnail that may be made from a smaller image. It has at least
-    twice as many rows and columns as the largest thumbnail.
+    twice as many rows and columns as the largest thumbnail; 1.5 times as many are enough if it is
+    decoded at half the size of the file, whose pixels are means of 2 x 2.
     """
     firsts = [first for chain in chains if (first := first_thumbnail(chain)) is not None]
     if len(firsts) < len(chains):
@@ -42,8 +45,8 @@ def shrunk(
     shown = seen(source.info) if reading.autorotate else source.info
     full = shown.height, shown.width
     turned = turns(source.info.metadata.orientation if reading.autorotate else 1)
-    least = _least(firsts, full)
-    small = _smaller(source, origin, least[::-1] if turned[2] else least, reading)
+    size = _largest(firsts, full)
+    small = _smaller(source, origin, size[::-1] if turned[2] else size, reading)
     if small is None:
         return source, tuple(chains)
     _log.info("%s: decoded as %d x %d", source.name, small.info.width, small.info.height)
@@ -57,19 +60,23 @@ def shrunk(
     )
 
 
-def _least(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
-    """Return the rows and columns that a smaller image must have for all thumbnails."""
+def _largest(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
+    """Return the most rows and the most columns of the thumbnails."""
     from imgpipe.filters.thumbnails import thumbnail_size  # noqa: PLC0415 - rarely needed
 
     made = [
         thumbnail_size(full, one.keywords["size"], enlarge=one.keywords["enlarge"])
         for one in firsts
     ]
-    return TIMES * max(rows for rows, _ in made), TIMES * max(columns for _, columns in made)
+    return max(rows for rows, _ in made), max(columns for _, columns in made)
+
+
+def _times(size: tuple[int, int], times: float) -> tuple[int, int]:
+    return math.ceil(times * size[0]), math.ceil(times * size[1])
 
 
 def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
-    """Return an axis of a smaller image: see `imgpipe.kernels.resampling.Axis`."""
+    """Return an axis of a smaller image: see `imgpipe.kernels.axes.Axis`."""
     share = 1 << round(full / reduced).bit_length() - 1
     if -(-full // share) != reduced:  # it shows the image from end to end
         return reduced, 1, 0
@@ -89,11 +96,12 @@ def first_thumbnail(chain: Chain) -> Filter | None:
 
 
 def _smaller(
-    source: Source, origin: Origin, least: tuple[int, int], reading: Reading
+    source: Source, origin: Origin, size: tuple[int, int], reading: Reading
 ) -> Source | None:
-    """Return the smallest image of the file with at least so many rows and columns."""
+    """Return the smallest image of the file that is enough for thumbnails of this size."""
+    least = _times(size, TIMES)
     if isinstance(source, Reducible):
-        return source.reduced(least)
+        return source.reduced(least) or source.reduced(_times(size, _TIMES_OF_HALF))
     levels = contents_of(origin).levels
     fitting = [
         (size, level)

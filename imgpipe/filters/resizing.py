@@ -13,7 +13,8 @@ from imgpipe.chains.definition import Place
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
-from imgpipe.kernels.resampling import Axis, Method, nearest, resampled
+from imgpipe.kernels.axes import Axis, Method
+from imgpipe.kernels.resampling import nearest, resampled
 from imgpipe.parameters import Example, Through, is_whole
 
 __all__ = ["new_size", "resize"]
@@ -162,7 +163,7 @@ def resize(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated. For uint8 within 0.6 levels of
+        The same dtype; integers are rounded and saturated. For uint8 within 0.65 levels of
         the exact mean. With alpha, colours are weighted by alpha, and are 0 where alpha is 0.
 
     References

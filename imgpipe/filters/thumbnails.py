@@ -12,7 +12,8 @@ from imgpipe.chains.element import Element
 from imgpipe.errors import ParameterError
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
-from imgpipe.kernels.resampling import Axis, Method, nearest, resampled
+from imgpipe.kernels.axes import Axis, Method
+from imgpipe.kernels.resampling import nearest, resampled
 from imgpipe.parameters import Example, Through, is_whole
 
 __all__ = ["after_reduction", "thumbnail", "thumbnail_size"]
@@ -118,7 +119,7 @@ def thumbnail(
 
     The pixels are those of `resize`. imgpipe may shrink the image while it decodes the file, if
     this filter is the first one of a run: a JPEG to a half, a quarter or an eighth, a file with a
-    pyramid to one of its levels. It keeps at least twice the size of the thumbnail, so the pixels
+    pyramid to one of its levels. It has 1.5 times the size of the thumbnail or more, so the pixels
     stay near those of `resize`: docs/thumbnails.md has the measured difference. With `exact` it
     decodes all pixels.
 
