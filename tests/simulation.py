@@ -475,6 +475,7 @@ class SimulatedDesk:
         self.answered: list[int] = []
         self.given_up: dict[int, Exception] = {}
         self.attempts: Counter[int] = Counter()
+        self._took: dict[int, int] = {}
         self.refuses: Exception | None = None
 
     @property
@@ -494,7 +495,9 @@ class SimulatedDesk:
         self.given_up[item.number] = error
 
     def seconds_of(self, task: Task) -> float:
-        return float(len(task.values))
+        """Return the seconds of a call; 0 if it is asked back before."""
+        self._took[task.index] = 0 if whereabouts.asked_back(task.note) else len(task.values)
+        return float(self._took[task.index])
 
     def death_of(self, task: Task, attempt: int) -> End | None:
         for at, item in enumerate(task.values):
@@ -512,7 +515,8 @@ class SimulatedDesk:
         )
 
     def receipt_of(self, task: Task, pid: int) -> Receipt:
-        answers = tuple(item.number for item in task.values[: self._most])
+        back = self._took.pop(task.index, 1) == 0
+        answers = () if back else tuple(item.number for item in task.values[: self._most])
         return Receipt(worker=pid, answers=answers)
 
 
@@ -577,15 +581,17 @@ class Simulation:
         self.images.append(made)
         return made
 
-    def add_calls(self, groups: Sequence[int], **options: Any) -> SimulatedDesk:
+    def add_calls(
+        self, groups: Sequence[int], *, cost: Cost = NOTHING, **options: Any
+    ) -> SimulatedDesk:
         """Add an image of calls, each of so many items; `options` are of its desk."""
         desk, executor = SimulatedDesk(groups, **options), self.executor
         made = SimulatedCalls(
-            CallJob("calls", _never_called, None), desk, NOTHING, executor.count, executor.traits,
+            CallJob("calls", _never_called, None), desk, cost, executor.count, executor.traits,
             isinstance(executor, SimulatedPool), desk.control,
         )  # fmt: skip
         made.executor = executor
-        made.number = 1000 + len(self.calls)  # that of no image
+        made.number = -1 - len(self.calls)  # that of no image; calls are begun first
         self.calls.append(made)
         return desk
 

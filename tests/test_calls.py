@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from imgpipe.engine import whereabouts
 from imgpipe.engine.bench import Bench
+from imgpipe.engine.budget import Budget
 from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.calls import Calls
 from imgpipe.engine.control import Control
@@ -163,6 +165,62 @@ def test_a_call_that_raises_costs_only_the_item_that_does() -> None:
     assert str(desk.given_up[2]) == "its own fault"
 
 
+# --- memory ---------------------------------------------------------------------------------
+
+
+CALLS = Cost(per_worker=20)  # twice, with two workers
+LARGE = Cost(shared=80)
+
+
+def test_calls_make_way_for_an_image_that_needs_their_memory() -> None:
+    """It begins once the items that workers are at have ended, and the calls go on after it."""
+    simulation = Simulation(2, budget=Budget(granted=100, workers=2))
+    desk = calls(simulation, *[1] * 20, cost=CALLS)
+    image = simulation.image([1.0] * 4, cost=LARGE)
+    simulation.run_any()
+    first = next(when for when, flow, _ in simulation.executor.begun
+                 if simulation.executor.flows[flow] in image.made)  # fmt: skip
+    assert first <= 1.0  # of the two items at once
+    beside = [
+        when
+        for when, flow, _ in simulation.executor.begun
+        if simulation.executor.flows[flow] is desk and first <= when < simulation.ended[1]
+    ]
+    assert not beside
+    assert len(desk.answered) == 20
+
+
+def test_between_two_such_images_calls_have_their_turn() -> None:
+    simulation = Simulation(2, budget=Budget(granted=100, workers=2))
+    desk = calls(simulation, *[1] * 40, cost=CALLS)
+    images = [simulation.image([1.0] * 6, cost=LARGE) for _ in range(3)]
+    simulation.run_any()
+    begun = [simulation.executor.flows[flow] for _, flow, _ in simulation.executor.begun]
+    turns = [name for name, _ in itertools.groupby(
+        "calls" if flow is desk else "image" for flow in begun
+    )]  # fmt: skip
+    assert turns == ["image", "calls"] * 3
+    assert all(image.made for image in images)
+    assert len(desk.answered) == 40
+
+
+@given(
+    groups=st.lists(st.integers(1, 3), min_size=1, max_size=20),
+    images=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 100)), max_size=5),
+    name=st.sampled_from(ORDERS),
+)
+def test_calls_and_images_of_any_size_all_come_to_their_end(
+    groups: list[int], images: list[tuple[int, int]], name: Any
+) -> None:
+    budget = Budget(granted=100, workers=2)
+    simulation = Simulation(2, budget=budget, order=Order(name, seed=1))
+    desk = calls(simulation, *groups, cost=CALLS)
+    for tasks, size in images:
+        simulation.image([1.0] * tasks, cost=Cost(shared=size))
+    assert all(outcome.error is None for outcome in simulation.run_any())
+    assert len(desk.answered) == sum(groups)
+
+
 # --- the end --------------------------------------------------------------------------------
 
 
@@ -185,6 +243,21 @@ def test_an_error_of_the_desk_ends_the_calls() -> None:
     desk.refuses = OSError("the disk is full")
     (outcome,) = simulation.run_any()
     assert outcome.error is desk.refuses
+
+
+def test_calls_that_are_called_back_give_back_what_has_not_begun() -> None:
+    simulation = Simulation(1)
+    desk = calls(simulation, 3, 3, 3)
+
+    def stop() -> None:
+        desk.stopped = True
+        desk.control.call_back()
+
+    simulation.world.after(0.5, stop)
+    (outcome,) = simulation.run_any()
+    assert outcome.error is None
+    assert len(desk.answered) == 3  # of the call under way
+    assert not desk.given_up
 
 
 def test_calls_can_be_stopped() -> None:

@@ -8,6 +8,7 @@ of its attempts: all items of the group that have no answer are tried one by one
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator
@@ -89,8 +90,8 @@ class CallFlow:
     ----------
     waits : bool
         Whether no call is made just now, because an image needs the memory.
-    landed : int
-        Calls that have come back since none had to wait.
+    landed : float
+        Calls that have come back since they had to wait; infinite if they never had to.
     """
 
     reads = aside = False
@@ -112,7 +113,7 @@ class CallFlow:
         self._again: deque[tuple[Any, ...]] = deque()
         self._out: dict[int, TaskSlots] = {}
         self._losses: defaultdict[int, Counter[str]] = defaultdict(Counter)  # by id of the item
-        self.waits, self.landed = False, 0
+        self.waits, self.landed = False, math.inf
 
     @property
     def done(self) -> bool:

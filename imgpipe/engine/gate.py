@@ -58,7 +58,7 @@ class Gate:
                 if not flow.waits and flow.landed >= self._workers:
                     self._guest = image
                     flow.make_way()
-        return False
+        return self._budget.allows([*_costs(active), image.cost])
 
     def look(self, active: Collection[UnderWay]) -> None:
         """Have calls go on that made way for an image, if there is memory for them again."""
