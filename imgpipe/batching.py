@@ -15,7 +15,7 @@ from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices, Order
 from imgpipe.batches.course import Course
-from imgpipe.batches.happenings import BatchObserver, Happening
+from imgpipe.batches.happenings import BatchObserver
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.batches.patterns import Pattern
@@ -31,6 +31,7 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.geometry import Halo
+from imgpipe.observers import Observers
 from imgpipe.options import Options
 
 __all__ = ["Batch", "batch"]
@@ -121,7 +122,9 @@ class Batch:
     progress : bool, default False
         Show the progress on standard error.
     on_happening : callable, optional
-        Gets all that happens in the batch, as in `imgpipe.batches.happenings`.
+        Gets all that happens in the batch, as in `imgpipe.batches.happenings`. Like those of
+        `on_event`, it is switched off if it raises an exception, but for
+        `imgpipe.errors.Cancelled`, which ends the batch.
 
     Attributes
     ----------
@@ -352,14 +355,7 @@ def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
 def _observer(on_happening: BatchObserver | None, *, progress: bool) -> BatchObserver:
     """Return one observer for all who want to see the batch."""
     tells = arguments.functions(on_happening, "on_happening", "a happening")
-    if arguments.flag(progress, "progress"):
-        tells = (*tells, shown("auto", sys.stderr))
-
-    def tell(happening: Happening) -> None:
-        for one in tells:
-            one(happening)
-
-    return tell
+    return Observers([*tells, *([shown("auto", sys.stderr)] if progress else [])])
 
 
 def _paths(given: PathLike | Sequence[PathLike]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from imgpipe import arguments
 from imgpipe.errors import Cancelled
-from imgpipe.events import Event, Observer, Observing
+from imgpipe.events import Observing
 from imgpipe.progress import Bar
 
 __all__ = ["Observers", "observed"]
@@ -29,13 +29,13 @@ class Observers:
     Parameters
     ----------
     observers : iterable of callable
-        Functions of one event.
+        Functions of one event, or of something else that happens.
     """
 
-    def __init__(self, observers: Iterable[Observer]) -> None:
+    def __init__(self, observers: Iterable[Callable[[Any], object]]) -> None:
         self._listening = tuple(observers)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Any) -> None:
         """Tell every observer that is not switched off."""
         for observer in self._listening:
             try:
@@ -59,7 +59,7 @@ def observed(on_event: Observing | None, *, progress: bool) -> Iterator[Observer
         yield Observers([*bar, *observers])
 
 
-def _name(observer: Observer) -> str:
+def _name(observer: Callable[[Any], object]) -> str:
     return str(getattr(observer, "__qualname__", type(observer).__qualname__))
 
 

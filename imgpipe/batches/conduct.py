@@ -23,6 +23,7 @@ from imgpipe.batches.looking import work
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.stopping import BatchControl
+from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.batch import CallsRequest, Request, image_turns
 from imgpipe.engine.control import Control
 from imgpipe.engine.jobs import CallJob
@@ -32,6 +33,8 @@ from imgpipe.errors import Cancelled
 from imgpipe.events import Event, Started
 from imgpipe.executors.choice import choose
 from imgpipe.machine import PeakMemory
+from imgpipe.timeline.recording import Recording
+from imgpipe.timeline.verdict import verdict
 
 __all__ = ["conduct"]
 
@@ -103,6 +106,7 @@ class _Conduct:
         in_order = choices.order == "fifo"
         self._desk = FileDesk(feed, self._ledger, control, self._workers, in_order=in_order)
         self._calls = Control()
+        self._recording = Recording(0)
         self._large: dict[int, _Large] = {}  # by turn
         self._again: list[_Large] = []  # whose sources changed while they were read
         self._turns = 0
@@ -118,7 +122,8 @@ class _Conduct:
         memory = PeakMemory(_MEMORY_SECONDS)
         try:
             with options.observed() as observer:
-                self._observer = observer
+                self._observers = observer
+                self._observer(self._started())
                 turns = image_turns(
                     self._requests(),
                     options,
@@ -135,11 +140,37 @@ class _Conduct:
             yield from self._ready()
         finally:
             self._report.peak_memory = memory.stop()
+            found = verdict(self._recording)
+            self._report.utilisation, self._report.bottleneck = found.utilisation, found.bottleneck
 
     def close(self) -> None:
-        """Leave nothing of what is not made."""
-        self._ledger.flush(now=True)
-        self._ledger.discard([*self._desk.under_way(), *(one.job for one in self._large.values())])
+        """Publish what is complete, and leave nothing of the rest."""
+        with uninterrupted():
+            large = (one.job for one in self._large.values())
+            self._ledger.discard([*self._desk.under_way(), *large])
+            self._ledger.flush(now=True)
+
+    def _started(self) -> Started:
+        """Return the event with which timelines begin."""
+        choices = self._choices
+        sources = choices.sources[:1] or ("the files of a list",)
+        return Started(
+            time=time.monotonic(),
+            source=sources[0],
+            destination=choices.folder or sources[0],
+            pixels=0,
+            tasks=0,
+            passes=1,
+            workers=self._workers,
+        )
+
+    def _observer(self, event: Event) -> None:
+        """Take note of an event of the crew."""
+        self._recording(event)
+        try:
+            self._observers(event)
+        except Cancelled:
+            self._control.stop()
 
     # --- the loop -----------------------------------------------------------------------
 

@@ -16,13 +16,14 @@ from imgpipe.batches.happenings import (
     BatchRefused,
     BatchStarted,
     Ended,
+    Happening,
 )
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.results import BatchReport, Result, exit_code
 from imgpipe.batches.resuming import resume_command
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.engine.budget import default_budget
-from imgpipe.errors import MemoryPlanError, UsageError
+from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.executors.choice import choose
 
 __all__ = ["Course"]
@@ -58,7 +59,7 @@ class Course:
     ) -> None:
         self.report, self.exit = BatchReport(), 0
         self.control = control or BatchControl()
-        self._choices, self._tell = choices, tell
+        self._choices, self._observer = choices, tell
         self._began = time.monotonic()
         self._due = self._before = 0  # outputs to be made, and those that were over before
 
@@ -97,6 +98,12 @@ class Course:
             self._end()
             raise
         self._end()
+
+    def _tell(self, happening: Happening) -> None:
+        try:
+            self._observer(happening)
+        except Cancelled:
+            self.control.stop()
 
     def _known(self, prepared: Prepared) -> Iterator[Result]:
         """Yield the results that are known before work begins."""

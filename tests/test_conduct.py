@@ -1,0 +1,242 @@
+"""Conduct of a batch: stops, failures that are nobody's fault, and files that kill."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.batches import making
+from imgpipe.batches.answers import failed
+from imgpipe.batches.happenings import Ended, Measured
+from imgpipe.batching import Batch
+from imgpipe.errors import Cancelled, FilterTimeout, OutputError, WorkerError
+from tests.batches import left_behind, made, tree
+from tests.conftest import noise
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Thirty small pictures; those whose number ends in 3 are broken."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(30):
+        path = folder / f"{number:02}.png"
+        imgpipe.write(noise((20, 30, 3), "uint8", seed=number), path)
+        if number % 10 == 3:
+            path.write_bytes(path.read_bytes()[:90])
+    return folder
+
+
+def all_ended(batch: Any, outputs: int = 30) -> None:
+    report = batch.report
+    assert report.done + report.failed + report.skipped + report.left == outputs
+
+
+# --- stops ----------------------------------------------------------------------------------
+
+
+def test_fail_fast_ends_the_batch_with_the_first_failure(photos: Path, tmp_path: Path) -> None:
+    batch = made(photos, "blur:1", tmp_path / "out", fail_fast=True)
+    assert (batch.report.stopped_by, batch.exit) == ("fail_fast", 3)
+    assert batch.report.failed == 1
+    assert batch.report.left > 0
+    all_ended(batch)
+    assert not left_behind(tmp_path / "out")
+
+
+def test_max_failures_bears_some(photos: Path, tmp_path: Path) -> None:
+    batch = made(photos, "blur:1", tmp_path / "out", max_failures=2)
+    assert (batch.report.stopped_by, batch.exit) == ("max_failures", 3)
+    assert batch.report.failed == 2
+    all_ended(batch)
+
+
+def test_what_a_stopped_batch_has_left_is_made_by_resume(photos: Path, tmp_path: Path) -> None:
+    whole = made(photos, "blur:1", tmp_path / "whole")
+    made(photos, "blur:1", tmp_path / "out", fail_fast=True)
+    again = made(photos, "blur:1", tmp_path / "out", resume=True)
+    assert again.report.failed == whole.report.failed == 3
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_batch_can_be_stopped_by_whoever_gets_its_results(photos: Path, tmp_path: Path) -> None:
+    with Batch(photos, "blur:1", tmp_path / "out", executor="serial", workers=1) as batch:
+        for number, _ in enumerate(batch):
+            if number == 3:
+                batch.stop()
+    assert batch.report.stopped_by == "signal"
+    assert batch.exit_code == 1
+    all_ended(batch)
+    assert not left_behind(tmp_path / "out")
+
+
+def test_an_observer_may_end_the_batch(photos: Path, tmp_path: Path) -> None:
+    def observer(event: Any) -> None:
+        raise Cancelled("enough")
+
+    batch = made(photos, "blur:1", tmp_path / "out", on_event=observer)
+    assert batch.report.stopped_by == "signal"
+    assert batch.report.left > 0
+    assert not left_behind(tmp_path / "out")
+
+
+def test_an_observer_that_fails_is_switched_off(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Any] = []
+
+    def observer(event: Any) -> None:
+        seen.append(event)
+        raise ValueError("of its own")
+
+    with Batch(photos, "blur:1", tmp_path / "out", on_event=observer, on_happening=observer,
+               executor="serial", workers=1) as batch:  # fmt: skip
+        assert len(list(batch)) == 30
+    assert len(seen) == 2
+    assert caplog.text.count("switched off: ValueError: of its own") == 2
+
+
+def test_an_interrupt_ends_the_batch_and_comes_through(photos: Path, tmp_path: Path) -> None:
+    happenings: list[Any] = []
+
+    def observer(happening: Any) -> None:
+        happenings.append(happening)
+        if isinstance(happening, Ended):
+            raise KeyboardInterrupt
+
+    batch = Batch(photos, "blur:1", tmp_path / "out", on_happening=observer, executor="serial",
+                  workers=1)  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        list(batch)
+    assert (happenings[-1].exit, happenings[-1].interrupted) == (130, "SIGINT")
+    all_ended(batch)
+    assert not left_behind(tmp_path / "out")
+    again = made(photos, "blur:1", tmp_path / "out", resume=True)
+    assert again.report.done + again.report.skipped == 27
+
+
+# --- failures that are nobody's fault -------------------------------------------------------
+
+
+def breaking(number: int, after: int) -> Any:
+    """Return an attempt to make a file that fails by a number of the system from some file on."""
+    attempts = 0
+    attempt = making._Maker.make
+
+    def make(self: Any, file: Any, *rest: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= after:
+            return attempt(self, file, *rest)
+        error = OutputError(f"{file.outputs[0].path}: cannot write")
+        error.__cause__ = OSError(number, os.strerror(number))
+        return failed(file.name, "write", error, 0)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [(errno.ENOSPC, "no_space"), (errno.EROFS, "output_lost")]
+)
+def test_a_full_disk_stops_the_batch_and_is_the_failure_of_no_file(
+    number: int, why: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making._Maker, "make", breaking(number, 6))
+    batch = made(photos, "blur:1", tmp_path / "out")
+    assert (batch.report.stopped_by, batch.exit) == (why, 1)
+    assert str(tmp_path / "out") in batch.report.stopped_because
+    assert (batch.report.done, batch.report.failed, batch.report.left) == (5, 1, 24)
+    assert not left_behind(tmp_path / "out")
+    monkeypatch.undo()
+    again = made(photos, "blur:1", tmp_path / "out", resume=True)
+    assert (again.report.done, again.report.skipped) == (22, 5)
+
+
+@pytest.mark.parametrize("which", ["in", "out"])
+def test_a_folder_that_goes_away_stops_the_batch(
+    which: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = making._Maker.make
+
+    def make(self: Any, file: Any, *rest: Any) -> Any:
+        if file.name.endswith("10.png"):
+            shutil.move(tmp_path / which, tmp_path / "elsewhere")
+        return attempt(self, file, *rest)
+
+    monkeypatch.setattr(making._Maker, "make", make)
+    with Batch(photos, "blur:1", tmp_path / "out", executor="serial", workers=1) as batch:
+        list(batch)
+    assert (batch.report.stopped_by, batch.exit_code) == ("output_lost", 1)
+    assert batch.report.failed <= 1
+    assert batch.report.left >= 18
+    assert str(tmp_path / which) in batch.report.stopped_because
+
+
+# --- files that kill ------------------------------------------------------------------------
+
+
+def dangerous(chunk: Any) -> Any:
+    """A filter that dies of one picture, hangs at another and fails at a third."""
+    match int(chunk[0, 0, 0]):
+        case 200:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case 201:
+            signal.pause()
+        case 202:
+            raise ValueError("of its own")
+    return chunk
+
+
+def test_a_file_that_kills_hangs_or_raises_fails_alone(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number, value in enumerate([1, 200, 2, 201, 3, 202, 4, 5]):
+        imgpipe.write(np.full((8, 9, 3), value, "uint8"), source / f"{number}.png")
+    batch = made(source, dangerous, tmp_path / "out", halo=0, workers=2, executor=None, timeout=1)
+    assert sorted(batch.failures) == ["1.png", "3.png", "5.png"]
+    kinds = {os.path.basename(each.path): type(each.error) for each in batch.report.failures}
+    assert (kinds["1.png"], kinds["3.png"]) == (WorkerError, FilterTimeout)
+    assert "of its own" in batch.failures["5.png"]
+    attempts = {os.path.basename(each.path): each.attempts for each in batch.report.failures}
+    assert (attempts["1.png"], attempts["3.png"], attempts["5.png"]) == (3, 1, 1)
+    assert {each.stage for each in batch.report.failures} == {"filter"}
+    assert batch.report.done == 5
+    assert not left_behind(tmp_path / "out")
+
+
+# --- what is known ahead --------------------------------------------------------------------
+
+
+def test_headers_of_files_of_some_size_are_read_ahead(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(4):
+        np.save(source / f"{number}.npy", noise((700, 500, 3), "uint8"))
+    batch = made(source, "invert", tmp_path / "out")
+    measured = [each for each in batch.happenings if isinstance(each, Measured)]
+    assert sorted(each.pixels for each in measured) == [350_000] * 4
+    assert {each.output for each in measured} == {each.output for each in batch.results}
+
+
+def test_utilisation_and_bottleneck_are_told(photos: Path, tmp_path: Path) -> None:
+    with imgpipe.Timeline(tmp_path / "run.html") as timeline:
+        batch = made(photos, "median:3", tmp_path / "out", on_event=timeline)
+    assert batch.ended.utilisation is not None
+    assert 0 < batch.ended.utilisation <= 1
+    assert batch.ended.bottleneck in ("read", "filter", "encode", "write", "other", "wait")
+    assert timeline.verdict.bottleneck != "none"
+    assert (tmp_path / "run.html").stat().st_size > 1000
+    assert batch.report.peak_memory > 10_000_000
+
+
+def test_too_little_memory_for_any_file_is_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(imgpipe.errors.MemoryPlanError, match="--max-memory"):
+        imgpipe.batch(photos, "blur:1", tmp_path / "out", workers=1, max_memory="1M")
