@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from imgpipe.adapting import stages_to, tell_of_alpha
 from imgpipe.batches.answers import (
     Answer,
+    Failed,
     File,
     Made,
     Recipe,
@@ -24,6 +25,7 @@ from imgpipe.batches.answers import (
     TooLarge,
     failed,
 )
+from imgpipe.batches.faults import fault_in
 from imgpipe.batches.held import Finished, HeldOrigin, HeldPath, Syncing, TooLargeError, remove
 from imgpipe.batches.passing import Passing, Steps, make_room
 from imgpipe.batches.saveoptions import options_for
@@ -71,13 +73,20 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[An
     maker, answers, pixels = _maker_of(recipe), list[Answer](), 0
     with contextlib.closing(Syncing()) as syncing:
         for number, file in enumerate(files):
+            if bench.called_back:
+                break
             with bench.at(number):
                 answers.append(maker.make(file, bench, syncing))
             pixels += answers[-1].pixels
-            if pixels >= _GROUP_PIXELS:
+            if pixels >= _GROUP_PIXELS or _is_in_vain(answers[-1]):
                 break
         lost = syncing.wait()
     return [_if_synced(answer, lost) for answer in answers] if lost else answers
+
+
+def _is_in_vain(answer: Answer) -> bool:
+    """Whether the next file would meet the same fault, such as a full disk."""
+    return isinstance(answer, Failed) and fault_in(answer.stage, answer.number) is not None
 
 
 def _if_synced(answer: Answer, lost: dict[str, ImgpipeError]) -> Answer:

@@ -7,11 +7,11 @@ disk. After too many failures nothing new starts, and what is being made is fini
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable
 
+from imgpipe.batches.faults import fault_in
 from imgpipe.batches.results import StoppedBy
 from imgpipe.records import dataclass
 
@@ -21,9 +21,6 @@ GRACE_SECONDS = 2.0
 """Seconds that small files have to be finished."""
 
 _ENOUGH = 20  # files that have ended, before a share of them means anything
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_LOST = {errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN}
-_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 class BatchControl:
@@ -137,13 +134,13 @@ def fault_of(stage: str, number: int, root: str, folder: str) -> tuple[StoppedBy
     """
     if not os.path.isdir(folder):
         return "output_lost", f"the output folder {folder} is gone"
-    if stage in ("encode", "write"):
-        if number in _FULL:
+    match fault_in(stage, number):
+        case "no_space":
             return "no_space", f"there is no space left in {folder}"
-        if number in _LOST:
+        case "lost":
             return "output_lost", f"{folder} cannot be written any more: {os.strerror(number)}"
-    if number in _FILES:
-        return "output_lost", "too many files are open; raise the limit (ulimit -n)"
+        case "files":
+            return "output_lost", "too many files are open; raise the limit (ulimit -n)"
     if not os.path.isdir(root or os.curdir):
         return "output_lost", f"the folder {root} with the sources is gone"
     return None

@@ -1,0 +1,33 @@
+"""Faults: errors of the system that all files of a batch will meet, whatever is in them."""
+
+from __future__ import annotations
+
+import errno
+from typing import Literal
+
+__all__ = ["Fault", "fault_in"]
+
+Fault = Literal["no_space", "lost", "files"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_LOST = {errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN}
+_FILES = {errno.EMFILE, errno.ENFILE}
+
+
+def fault_in(stage: str, number: int) -> Fault | None:
+    """Return the fault behind the failure of a file; None if it is that of the file alone.
+
+    Parameters
+    ----------
+    stage : str
+        The step that failed.
+    number : int
+        The number of the error of the system; 0 if there was none.
+    """
+    if number in _FILES:
+        return "files"
+    if stage not in ("encode", "write"):
+        return None
+    if number in _FULL:
+        return "no_space"
+    return "lost" if number in _LOST else None
