@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from imgpipe.running import run
     from imgpipe.several import run_all
     from imgpipe.timeline import Timeline
+    from imgpipe.watching import watch
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ __all__ = [
     "run_all",
     "shutdown",
     "submit",
+    "watch",
     "write",
 ]
 
@@ -109,6 +111,7 @@ _HOMES = {
     "run_all": "several",
     "shutdown": "executors.processes.keeping",
     "submit": "handles",
+    "watch": "watching",
     "write": "inmemory",
 }
 

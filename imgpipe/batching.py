@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ from imgpipe.geometry import Halo
 from imgpipe.observers import Observers
 from imgpipe.options import Options
 
-__all__ = ["Batch", "batch"]
+__all__ = ["Batch", "batch", "choices_of"]
 
 PathLike = str | os.PathLike[str]
 
@@ -286,6 +287,13 @@ def batch(
         for _ in made:
             pass
     return made.report
+
+
+def choices_of(*sources: Any, **options: Any) -> Choices:
+    """Return what the arguments of `Batch` say."""
+    given = inspect.signature(Batch).bind(*sources, **options)
+    given.apply_defaults()
+    return _choices(given.arguments)
 
 
 def _choices(given: dict[str, Any]) -> Choices:

@@ -65,6 +65,7 @@ WAYS_IN = {
     "several",
     "shrinking",
     "testing",
+    "watching",
 }
 MEMBERS = {
     ".".join(member.module.split(".")[1:3])

@@ -13,12 +13,13 @@ import imgpipe
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
+from imgpipe.batches.happenings import Noticed
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.results import Result
 from imgpipe.batches.walk import Rules
 from imgpipe.batches.watch.feed import WatchFeed
 from imgpipe.batches.watch.hints import Hint, Lost
-from imgpipe.batches.watch.inbox import Inbox, Notice, Ways
+from imgpipe.batches.watch.inbox import Inbox, Ways
 from imgpipe.batches.watch.scanning import Scanner
 from imgpipe.batches.watch.verdicts import Judge
 from imgpipe.chains.grammar import parse_chain
@@ -139,7 +140,7 @@ class Watched:
 
     def notices(self) -> list[str]:
         """Return the kinds of the notices since the last call, and failures."""
-        found = [each.kind if isinstance(each, Notice) else "failed" for each in self.box.notices]
+        found = [each.kind if isinstance(each, Noticed) else "failed" for each in self.box.notices]
         self.box.notices.clear()
         return found
 

@@ -81,7 +81,8 @@ def conduct(
         If no file can be made, for want of memory or of workers. What is done is kept.
     """
     choices = prepared.choices
-    feed = feed or AgendaFeed(prepared.agenda.due, choices.order, choices.seed)
+    if feed is None:
+        feed = AgendaFeed(prepared.agenda.due, choices.order, choices.seed)
     with contextlib.closing(_Conduct(prepared, feed, tell, control, report)) as conducting:
         yield from conducting.results()
 

@@ -26,7 +26,7 @@ from imgpipe.engine.budget import default_budget
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.executors.choice import choose
 
-__all__ = ["Course"]
+__all__ = ["Course", "started_of"]
 
 _ANY = 1 << 62  # pixels: more than could be made without workers
 
@@ -75,7 +75,7 @@ class Course:
         """
         self._began = time.monotonic()
         try:
-            self._tell(_started(self._choices))
+            self._tell(started_of(self._choices))
             prepared = prepare(self._choices, self._tell)
         except BaseException as error:
             self._refuse(error)
@@ -143,7 +143,8 @@ class Course:
         self._tell(BatchRefused(self.exit, error, self.report))
 
 
-def _started(choices: Choices) -> BatchStarted:
+def started_of(choices: Choices) -> BatchStarted:
+    """Return the first happening of a batch."""
     options = choices.options
     choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
     assert not isinstance(options.max_memory, str)

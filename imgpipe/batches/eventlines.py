@@ -2,7 +2,8 @@
 
 Every line is an object with ``v``, ``event`` and ``t``, the seconds since the start. The events are
 ``start``, ``plan``, ``progress``, ``done``, ``skipped``, ``failed`` and ``summary``, which is
-always the last one. A refusal is a ``summary`` and nothing else, so that ``start`` comes when the
+always the last one; where a folder is watched, ``notice`` and ``heartbeat`` instead of
+``progress``. A refusal is a ``summary`` and nothing else, so that ``start`` comes when the
 plan is made. Megapixels of ``plan`` and ``progress`` are those of sources; pixels of ``done`` and
 megapixels of ``summary`` are those of outputs. A text that holds bytes of a file name that are no
 UTF-8 has U+FFFD in their place; a path has its bytes in base64 beside it.
@@ -28,6 +29,8 @@ from imgpipe.batches.happenings import (
     BatchStarted,
     Ended,
     Happening,
+    Heartbeat,
+    Noticed,
 )
 from imgpipe.batches.lines import path_fields
 from imgpipe.batches.pace import Pace
@@ -53,10 +56,18 @@ class EventLines:
         Where to write: the number of an open file. It is not closed.
     clock : function
         Returns seconds.
+    progress : bool
+        Whether there are events of progress.
     """
 
-    def __init__(self, descriptor: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._descriptor = descriptor
+    def __init__(
+        self,
+        descriptor: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        progress: bool = True,
+    ) -> None:
+        self._descriptor, self._progresses = descriptor, progress
         self._clock = clock
         self._begun = clock()
         self._told = self._begun
@@ -89,12 +100,16 @@ class EventLines:
                 self._plan(happening)
             case Ended():
                 self._report.add(happening.result)
+                self._report.failures.clear()  # they may be many, and only their number is told
                 self._write(terminal_fields(happening.result, self._seconds()))
+            case Noticed() | Heartbeat():
+                self._write(_watch_fields(happening, self._seconds()))
             case BatchEnded() | BatchRefused():
                 self._ended = True
                 self._write(summary_fields(happening, self._seconds()))
                 return
-        if self._planned and self._clock() - self._told >= _EVERY:
+        due = self._clock() - self._told >= _EVERY
+        if self._planned and self._progresses and due:
             self._told = self._clock()
             self._write(self._progress())
 
@@ -151,10 +166,8 @@ class EventLines:
 
 def start_fields(started: BatchStarted) -> dict[str, Any]:
     """Return the event ``start``."""
-    when = dt.datetime.fromtimestamp(started.time, dt.UTC)
     return {
-        "v": 1, "event": "start",
-        "time": when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "v": 1, "event": "start", "time": _utc(started.time),
         "imgpipe": started.version, "argv": [legible(each) for each in started.argv],
         "chain": legible(started.chain), **path_fields("out", started.out),
         "workers": started.workers, "max_memory": started.max_memory, "pid": started.pid,
@@ -204,6 +217,26 @@ def summary_fields(end: BatchEnded | BatchRefused, seconds: float) -> dict[str, 
         "bottleneck": end.bottleneck,
         "resume": None if end.resume is None else legible(end.resume),
     }
+
+
+def _utc(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as text."""
+    when = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _watch_fields(happening: Noticed | Heartbeat, seconds: float) -> dict[str, Any]:
+    """Return the event of a folder that is watched."""
+    if isinstance(happening, Noticed):
+        return {
+            "v": 1, "event": "notice", "t": seconds, "kind": happening.kind,
+            **path_fields("path", happening.path), "message": legible(happening.message),
+        }  # fmt: skip
+    return {
+        "v": 1, "event": "heartbeat", "t": seconds, "time": _utc(time.time()),
+        "waiting": happening.waiting, "running": happening.running, "done": happening.done,
+        "failed": happening.failed, "present": happening.present, "polling": happening.polling,
+    }  # fmt: skip
 
 
 def _error_fields(error: BaseException) -> dict[str, str]:

@@ -8,7 +8,8 @@ An observer of a batch is a function of one happening. They come in this order::
     Measured, Opened, Advanced, Ended, TimePassed, in any order
     BatchEnded
 
-`BatchRefused` may come at any time instead of the rest.
+`BatchRefused` may come at any time instead of the rest. Where a folder is watched, there are
+`Noticed` and `Heartbeat` as well.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ __all__ = [
     "BatchStarted",
     "Ended",
     "Happening",
+    "Heartbeat",
     "Measured",
+    "Noticed",
     "Opened",
     "TimePassed",
     "kind_of",
@@ -178,6 +181,49 @@ class TimePassed:
 
 
 @dataclass(frozen=True)
+class Noticed:
+    """Something happened to a folder that is watched, or to a file in it, that ends no output.
+
+    Attributes
+    ----------
+    kind : str
+        ``polling``, ``inbox_missing``, ``inbox_back`` or ``move_failed``.
+    path : str
+        The folder or file.
+    message : str
+        The same in words.
+    """
+
+    kind: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The sign of life of a watch, once a minute.
+
+    Attributes
+    ----------
+    waiting, running : int
+        Files that are not begun, and those that are being made.
+    done, failed : int
+        Outputs, since the start.
+    present : bool
+        Whether the folder is there.
+    polling : bool
+        Whether it is scanned at short intervals, because there are no events.
+    """
+
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    present: bool
+    polling: bool
+
+
+@dataclass(frozen=True)
 class BatchEnded:
     """The batch is over.
 
@@ -233,6 +279,8 @@ Happening = (
     | Advanced
     | Ended
     | TimePassed
+    | Noticed
+    | Heartbeat
     | BatchEnded
     | BatchRefused
 )

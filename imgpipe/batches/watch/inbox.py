@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
+from imgpipe.batches.happenings import Noticed
 from imgpipe.batches.results import Result
 from imgpipe.batches.walk import Found, is_image_folder
 from imgpipe.batches.watch.feed import Over, Returned, WatchFeed
@@ -24,7 +25,7 @@ from imgpipe.batches.watch.verdicts import Judge
 from imgpipe.errors import OutputError
 from imgpipe.records import dataclass
 
-__all__ = ["POLL_SECONDS", "Inbox", "Notice", "Ways"]
+__all__ = ["POLL_SECONDS", "Inbox", "Ways"]
 
 POLL_SECONDS = 5.0
 """Seconds between scans where there are no events."""
@@ -54,25 +55,6 @@ class Ways:
     poll: float | None = None
     move_done: str | None = None
     move_failed: str | None = None
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something to be told that is not the end of a file.
-
-    Attributes
-    ----------
-    kind : str
-        ``polling``, ``inbox_missing``, ``inbox_back`` or ``move_failed``.
-    path : str
-        The file or folder.
-    message : str
-        The same in words.
-    """
-
-    kind: str
-    path: str
-    message: str
 
 
 @dataclass
@@ -105,12 +87,14 @@ class Inbox:
 
     Attributes
     ----------
-    notices : deque of Notice or Result
+    notices : deque of Noticed or Result
         Notices, and failures of files that the batch does not get.
     polling : bool
         Whether the folder is scanned at short intervals.
     present : bool
         Whether it is there.
+    seen : int
+        Number of files that the last scan of everything has found.
     """
 
     def __init__(
@@ -122,8 +106,8 @@ class Inbox:
         ways: Ways,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.notices: deque[Notice | Result] = deque()
-        self.polling, self.present = False, True
+        self.notices: deque[Noticed | Result] = deque()
+        self.polling, self.present, self.seen = False, True, 0
         self._scanner, self._judge, self._feed = scanner, judge, feed
         self._source, self._ways, self._clock = hints, ways, clock
         self._readiness = Readiness(ways.settle, clock)
@@ -135,13 +119,24 @@ class Inbox:
         self._marked: set[str] = set()
         self._hinted: set[str] = set()
         self._unknown: set[str] = set()  # folders that the walk does not enter
+        self._wake: Callable[[], None] = lambda: None
         self._identity: tuple[int, int] | None = None
         self._next_whole = self._rested = self._next_notice = 0.0
 
     @property
     def waiting(self) -> int:
-        """Number of files that are not made yet, but for those that the batch has begun."""
+        """Number of files that have arrived and are not begun."""
         return len(self._found) + len(self._feed)
+
+    @property
+    def running(self) -> int:
+        """Number of files that the batch has begun."""
+        return len(self._busy) - len(self._feed)
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Set the function to call, from any thread, when there is something to do at once."""
+        self._wake = wake
+        self._feed.call(wake)
 
     # --- from one turn to the next ------------------------------------------------------
 
@@ -154,15 +149,12 @@ class Inbox:
     def receive(self, hint: Hint | Lost) -> None:
         """Take a hint, from any thread."""
         self._received.append(hint)
+        self._wake()
 
     def turn(self) -> float:
         """Do what is to be done now; return the time when there is more to do."""
         now = self._clock()
-        for message in self._feed.back():
-            if isinstance(message, Returned):
-                self._come_back(message)
-            else:
-                self._end(message)
+        self._take_back()
         if not self._is_there(now):
             return now + _LOOK_SECONDS
         self._note_hints(now)
@@ -176,8 +168,17 @@ class Inbox:
         return min(scan, self._readiness.next_look(), now + _CHECK_SECONDS)
 
     def end(self) -> None:
-        """Take no more files."""
+        """Take no more files; what the batch has ended is moved."""
         self._source.stop()
+        self._take_back()
+
+    def _take_back(self) -> None:
+        """Take note of what has come back from the batch."""
+        for message in self._feed.back():
+            if isinstance(message, Returned):
+                self._come_back(message)
+            else:
+                self._end(message)
 
     # --- the folder itself --------------------------------------------------------------
 
@@ -223,7 +224,7 @@ class Inbox:
 
     def _notice(self, kind: str, text: str) -> None:
         inbox = self._scanner.inbox
-        self.notices.append(Notice(kind, inbox, f"{inbox}: {text}"))
+        self.notices.append(Noticed(kind, inbox, f"{inbox}: {text}"))
 
     # --- hints and scans ----------------------------------------------------------------
 
@@ -251,6 +252,7 @@ class Inbox:
         scan = self._scanner.everything()
         self._take(scan)
         paths = {found.path for found in scan.found}
+        self.seen = len(paths)
         gone = [path for path in self._handled if path not in paths and scan.covers(path)]
         for path in gone:
             del self._handled[path]
@@ -367,7 +369,7 @@ class Inbox:
         try:
             move(path, found.below, folder)
         except OutputError as error:
-            self.notices.append(Notice("move_failed", path, str(error)))
+            self.notices.append(Noticed("move_failed", path, str(error)))
         else:
             del self._handled[path]
             self._failed.discard(path)

@@ -1,0 +1,128 @@
+"""Watching: images are made as they arrive in a folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any
+
+from imgpipe import arguments
+from imgpipe.batches.happenings import BatchObserver, Happening
+from imgpipe.batches.results import BatchReport
+from imgpipe.batches.watch.course import WatchCourse
+from imgpipe.batches.watch.inbox import Ways
+from imgpipe.batches.watch.words import WatchLines
+from imgpipe.batching import choices_of
+from imgpipe.chains.entry import FilterLike
+from imgpipe.errors import UsageError
+
+__all__ = ["watch"]
+
+PathLike = str | os.PathLike[str]
+
+_OPTIONS = frozenset({
+    "name", "format", "hidden", "follow", "one_file_system", "max_depth", "include", "exclude",
+    "suffixes", "resume", "overwrite", "checksum", "accept_version", "journal", "preserve",
+    "if_smaller", "halo", "dtype", "alpha", "max_pixels", "autorotate", "page", "level", "nodata",
+    "salvage", "compression", "save", "strip", "background", "value_range", "workers",
+    "max_memory", "executor", "chunk", "timeout", "scratch", "on_event",
+})  # fmt: skip
+
+
+def watch(
+    inbox: PathLike,
+    filter: FilterLike | dict[str, FilterLike | None] | None,
+    destination: PathLike,
+    *,
+    settle: float = 2.0,
+    poll: float | None = None,
+    move_done: PathLike | None = None,
+    move_failed: PathLike | None = None,
+    stop: threading.Event | None = None,
+    progress: bool = False,
+    on_happening: BatchObserver | None = None,
+    **options: Any,
+) -> BatchReport:
+    """Run a filter or a chain over the files that are in a folder, and over those that arrive.
+
+    A file is taken when nobody has written to it for a while. The journal in the output folder
+    tells after a restart which files are done. A file that fails is not tried again until it
+    changes.
+
+    Parameters
+    ----------
+    inbox : path
+        The folder to watch, with all folders in it.
+    filter : Filter, Chain, str, callable, dict or None
+        What is done with each image, as for `Batch`.
+    destination : path
+        The folder of the outputs, which must be apart from `inbox`.
+    settle : float, default 2
+        Seconds that a file must be quiet before it is taken. One that is renamed into its place is
+        taken at once.
+    poll : float, optional
+        Seconds between scans. By default events tell what has changed, and there are scans where
+        the system has no events.
+    move_done, move_failed : path, optional
+        The folders that files are moved to when all their outputs are done, or one has failed. They
+        must be on the file system of `inbox`, and may be in it.
+    stop : threading.Event, optional
+        Ends the watch when it is set: what is being made is finished if that is soon.
+    progress : bool, default False
+        Write what happens to standard error.
+    on_happening : callable, optional
+        Gets all that happens, as in `imgpipe.batches.happenings`.
+    **options
+        As for `Batch`: `name`, `format`, `hidden`, `follow`, `one_file_system`, `max_depth`,
+        `include`, `exclude`, `suffixes`, `overwrite`, `checksum`, `accept_version`, `journal`,
+        `preserve`, `if_smaller`, and all options of `run`. `resume` tries again what failed before
+        the start.
+
+    Returns
+    -------
+    BatchReport
+        Counts, the latest failures, sizes and times.
+
+    Raises
+    ------
+    UsageError
+        If an argument is wrong, or the folders overlap; nothing was written.
+    ImgpipeError
+        If no file can be made, for want of memory or of workers. What is done is kept.
+
+    Examples
+    --------
+    >>> import imgpipe
+    >>> imgpipe.watch("inbox", "resize:800x", "web", move_done="archive")  # doctest: +SKIP
+    """
+    if unknown := sorted(options.keys() - _OPTIONS):
+        raise UsageError(f"{unknown[0]} is not an option of watch")
+    ways = Ways(
+        settle=_seconds(settle, "settle", least=0.0),
+        poll=None if poll is None else _seconds(poll, "poll", least=0.01),
+        move_done=None if move_done is None else arguments.path(move_done, "move_done"),
+        move_failed=None if move_failed is None else arguments.path(move_failed, "move_failed"),
+    )
+    retry = bool(options.pop("resume", False))
+    folder = arguments.path(inbox, "inbox")
+    choices = choices_of(
+        folder, filter, destination, resume=True, retry_failed=retry, allow_empty=True, **options
+    )
+    tells = list(arguments.functions(on_happening, "on_happening", "a happening"))
+    if arguments.flag(progress, "progress"):
+        tells.append(WatchLines(sys.stderr, folder))
+
+    def tell(happening: Happening) -> None:
+        for one in tells:
+            one(happening)
+
+    course = WatchCourse(choices, ways, tell, stop=stop)
+    course.run()
+    return course.report
+
+
+def _seconds(given: float, name: str, *, least: float) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= least:
+        raise UsageError(f"{name} must be at least {least:g} seconds, not {arguments.shown(given)}")
+    return float(given)
