@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 
 from imgpipe import __version__
+from imgpipe.batches.answers import failed
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.conduct import conduct
 from imgpipe.batches.happenings import (
@@ -17,11 +18,13 @@ from imgpipe.batches.happenings import (
     BatchStarted,
     Ended,
     Happening,
+    Opened,
 )
+from imgpipe.batches.others import copied
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.results import BatchReport, Result, exit_code
 from imgpipe.batches.resuming import resume_command
-from imgpipe.batches.stopping import BatchControl
+from imgpipe.batches.stopping import BatchControl, fault_of
 from imgpipe.engine.budget import default_budget
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.executors.choice import choose
@@ -85,11 +88,16 @@ class Course:
 
     def _made(self, prepared: Prepared) -> Generator[Result, None, None]:
         """Yield the results of a batch that is prepared; tell its end."""
-        self._due = sum(len(each.outputs) for each in prepared.agenda.due)
+        agenda = prepared.agenda
+        self._due = sum(len(each.outputs) for each in agenda.due) + len(agenda.copies)
         self.report.passed_over.update(prepared.gathered.passed_over)
         try:
             yield from self._known(prepared)
-            yield from conduct(prepared, self._tell, self.control, self.report)
+            if agenda.due:
+                yield from conduct(prepared, self._tell, self.control, self.report)
+            yield from self._copied(prepared)
+            if prepared.folder_times is not None:
+                prepared.folder_times.set()
         except Exception as error:
             self._refuse(error)
             raise
@@ -116,6 +124,28 @@ class Course:
             self._before = self.report.outputs
             self._tell(Ended(result))
             yield result
+
+    def _copied(self, prepared: Prepared) -> Iterator[Result]:
+        """Copy the files that are no images, and yield the end of each."""
+        control = self.control
+        for due in prepared.agenda.copies:
+            if control.stopped:
+                return
+            self._tell(Opened(due.found.path))
+            result = copied(due, prepared, lambda: control.stopped)
+            if result is None:
+                return
+            if result.error is not None and result.stage is not None:
+                number = failed("", result.stage, result.error, 0).number
+                fault = fault_of(result.stage, number, "", prepared.folder)
+                if fault is not None:
+                    control.halt(*fault)
+                    return
+            self.report.add(result)
+            self._tell(Ended(result))
+            yield result
+            if result.error is not None and prepared.choices.fail_fast:
+                control.halt("fail_fast")
 
     def _end(self) -> None:
         report, control = self.report, self.control

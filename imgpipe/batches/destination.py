@@ -13,7 +13,10 @@ from typing import NamedTuple
 from imgpipe.batches.walk import Found
 from imgpipe.errors import OutputError, UsageError
 
-__all__ = ["Destination", "Distinguishes", "Placed"]
+__all__ = ["COPY", "Destination", "Distinguishes", "Placed"]
+
+COPY = -1
+"""The number of the output of a file that is copied, among those of a source."""
 
 _SHOWN = 10  # groups in a message
 

@@ -17,9 +17,10 @@ from typing import cast
 
 from imgpipe.batches.answers import Failed, File, Made, Output, failed
 from imgpipe.batches.happenings import BatchObserver, Ended, Measured, Opened
-from imgpipe.batches.held import Finished, publish, remove
+from imgpipe.batches.held import Finished, remove
 from imgpipe.batches.job import Job
 from imgpipe.batches.journal import Record
+from imgpipe.batches.placing import Placing, Ready
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.results import BatchReport, Result, Stage
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
@@ -76,6 +77,8 @@ class Ledger:
         self.results: deque[Result] = deque()
         self._prepared, self._report, self._tell = prepared, report, tell
         self._control, self._clock = control, clock
+        assert prepared.journal is not None
+        self._placing = Placing(choices, prepared.journal)
         self._tolerance = Tolerance(choices.fail_fast, choices.max_failures)
         self._waiting: list[_Waiting] = []
         self._since = 0.0
@@ -163,21 +166,36 @@ class Ledger:
         if not self._waiting or not (due or now):
             return
         waiting, self._waiting = self._waiting, []
-        with self._journalled():
-            if self._prepared.journal is not None:
-                self._prepared.journal.sync()
-        errors = publish([each.finished for each in waiting])
-        there = [each for each in waiting if each.finished.output not in errors]
-        with self._journalled():
-            if self._prepared.journal is not None:
-                self._prepared.journal.finished([self._record(each) for each in there])
-        for each in there:
-            self._end(each.job, self._done(each))
-        for each in waiting:
-            if (error := errors.get(each.finished.output)) is not None:
-                self._not_published(each, error)
+        try:
+            self._publish(waiting)
+        except BaseException:
+            self.discard(each.job for each in waiting)
+            raise
 
-    def _not_published(self, each: _Waiting, error: OutputError) -> None:
+    def _publish(self, waiting: list[_Waiting]) -> None:
+        errors: dict[str, ImgpipeError] = {}
+        ready: list[Ready] = []
+        for each in waiting:
+            try:
+                each.finished, digest = self._placing.described(each.job.path, each.finished)
+                ready.append(self._ready(each, digest))
+            except OutputError as error:
+                errors[each.finished.output] = error
+        try:
+            errors |= self._placing.place(ready)
+        except OutputError as error:
+            self._no_journal(error)
+            self.discard(each.job for each in waiting)
+            return
+        with self._journalled():
+            self._placing.note([one for one in ready if one.finished.output not in errors])
+        for each in waiting:
+            if (error_of := errors.get(each.finished.output)) is None:
+                self._end(each.job, self._done(each))
+            else:
+                self._not_published(each, error_of)
+
+    def _not_published(self, each: _Waiting, error: ImgpipeError) -> None:
         failure = failed(each.job.path, "write", error, each.made.pixels)
         fault = fault_of("write", failure.number, each.job.root, self._prepared.folder)
         remove(each.finished.temporary)
@@ -242,10 +260,11 @@ class Ledger:
         at = paths.index(each.finished.output)
         return due.tails[at], due.outputs[at]
 
-    def _record(self, each: _Waiting) -> Record:
+    def _ready(self, each: _Waiting, digest: str) -> Ready:
+        """Return an output with its record, of which the digest of its bytes is a part."""
         tail, output = self._numbered(each)
         status = each.made.status
-        return Record(
+        record = Record(
             output=output,
             source=each.job.due.found.below,
             size=status.size,
@@ -256,7 +275,9 @@ class Ledger:
             out_mtime_ns=each.finished.mtime_ns,
             time_ns=time.time_ns(),
             made_by=self._prepared.made_by[tail],
+            out_digest=digest,
         )
+        return Ready(each.job.path, status, each.finished, record)
 
     def _failure(self, job: Job, output: str, error: ImgpipeError) -> Record:
         found = None
@@ -282,10 +303,13 @@ class Ledger:
         try:
             yield
         except OutputError as error:
-            failure = failed("", "write", error, 0)
-            fault = fault_of("write", failure.number, "", self._prepared.folder)
-            why = "output_lost" if fault is None else fault[0]
-            self._control.halt(why, str(error))
+            self._no_journal(error)
+
+    def _no_journal(self, error: OutputError) -> None:
+        failure = failed("", "write", error, 0)
+        fault = fault_of("write", failure.number, "", self._prepared.folder)
+        why = "output_lost" if fault is None else fault[0]
+        self._control.halt(why, str(error))
 
 
 def _share(job: Job, pixels: int) -> int:

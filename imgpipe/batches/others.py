@@ -7,66 +7,47 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from imgpipe.batches.agenda import Due
-from imgpipe.batches.journal import Journal, MadeBy, Record
+from imgpipe.batches.journal import Record
+from imgpipe.batches.preparing import COPIED, Prepared
 from imgpipe.batches.preserving import preserve
 from imgpipe.batches.results import Result, Stage
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import OutputFile, explained
 
-__all__ = ["COPIED", "COPY", "copied"]
-
-COPY = -1
-"""The number of the output of a file that is copied, among those of a source."""
-COPIED = MadeBy("copy", "", "")
-"""What makes such outputs."""
+__all__ = ["copied"]
 
 _BLOCK = 1 << 20
 
 
-def copied(
-    copies: list[Due],
-    folder: str,
-    journal: Journal,
-    *,
-    preserved: bool,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[Result]:
-    """Copy files, and yield the end of each.
+def copied(due: Due, prepared: Prepared, stopped: Callable[[], bool]) -> Result | None:
+    """Copy a file; return its end, or None if the batch is to end before.
 
     Parameters
     ----------
-    copies : list of Due
-        The files.
-    folder : str
-        The output folder.
-    journal : Journal
-        Gets their lines.
-    preserved : bool
-        Whether the copies have times, mode and extended attributes of their sources.
+    due : Due
+        The file.
+    prepared : Prepared
+        The batch.
     stopped : callable
-        Whether the batch is to end. It is asked between blocks of bytes; the file in work is left.
+        Whether the batch is to end. It is asked between blocks of bytes.
     """
-    for due in copies:
-        output = due.outputs[0]
-        path = os.path.join(folder, output)
-        try:
-            record = _copy(due, path, journal, preserved=preserved, stopped=stopped)
-        except ImgpipeError as error:
-            stage: Stage = "read" if isinstance(error, InputError) else "write"
-            yield Result(due.found.path, path, "failed", stage=stage, error=error)
-            continue
+    source, path = due.found.path, prepared.path(due.outputs[0])
+    try:
+        record = _copy(due, path, prepared, stopped)
         if record is None:
-            return
-        journal.finished([record])
-        yield Result(due.found.path, path, "done", bytes_in=record.size, bytes_out=record.out_size)
+            return None
+        assert prepared.journal is not None
+        prepared.journal.finished([record])
+    except ImgpipeError as error:
+        stage: Stage = "read" if isinstance(error, InputError) else "write"
+        return Result(source, path, "failed", stage=stage, error=error)
+    return Result(source, path, "done", bytes_in=record.size, bytes_out=record.out_size)
 
 
-def _copy(
-    due: Due, path: str, journal: Journal, *, preserved: bool, stopped: Callable[[], bool]
-) -> Record | None:
+def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) -> Record | None:
     """Copy a file; return its record, or None if the batch is to end."""
     source, (output,) = due.found.path, due.outputs
     with contextlib.ExitStack() as held:
@@ -78,7 +59,8 @@ def _copy(
         _make_folder(path)
         target = OutputFile(path)
         held.callback(target.abort)
-        journal.begin({output: target.working_path})
+        assert prepared.journal is not None
+        prepared.journal.begin({output: target.working_path})
         digest = hashlib.blake2b(digest_size=16)
         while block := _read(file, source):
             if stopped():
@@ -89,7 +71,7 @@ def _copy(
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise InputError(f"{source}: changed while it was read; run again when it is complete")
         target.commit()
-        if preserved:
+        if prepared.choices.preserve:
             preserve(source, path)
         written = os.stat(path)
     return Record(

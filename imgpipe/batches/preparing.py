@@ -14,12 +14,11 @@ from typing import Self
 
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.destination import Destination, Placed
+from imgpipe.batches.destination import COPY, Destination, Placed
 from imgpipe.batches.digests import chain_digest, options_digest, versions
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, MadeBy, Records, read_journal
-from imgpipe.batches.others import COPIED, COPY
 from imgpipe.batches.preserving import FolderTimes
 from imgpipe.batches.results import Result
 from imgpipe.batches.saveoptions import must_suit
@@ -33,7 +32,10 @@ from imgpipe.formats.choosing import format_called, format_for
 from imgpipe.formats.opening import open_source
 from imgpipe.records import dataclass
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["COPIED", "Prepared", "prepare"]
+
+COPIED = MadeBy("copy", "", "")
+"""What makes the copies of files that are no images."""
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,131 @@
+"""Placing: outputs that are on the disk on their way to their places, and their journal lines.
+
+Beside its source an output appears first, and then its line. In place the line comes first: see
+`inplace`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.digests import file_digest
+from imgpipe.batches.held import Finished, Status, publish
+from imgpipe.batches.inplace import keep
+from imgpipe.batches.journal import Journal, Record
+from imgpipe.batches.preserving import preserve
+from imgpipe.errors import ImgpipeError, InputError, OutputError
+from imgpipe.publish import explained
+
+__all__ = ["Placing", "Ready"]
+
+
+class Ready(NamedTuple):
+    """An output that is complete and on the disk.
+
+    Attributes
+    ----------
+    source : str
+        Its source.
+    status : Status
+        Properties of the source when it was read.
+    finished : Finished
+        The output.
+    record : Record
+        Its line.
+    """
+
+    source: str
+    status: Status
+    finished: Finished
+    record: Record
+
+
+class Placing:
+    """Puts the outputs of a batch in their places.
+
+    Parameters
+    ----------
+    choices : Choices
+        What the batch was told.
+    journal : Journal
+        Its journal.
+    """
+
+    def __init__(self, choices: Choices, journal: Journal) -> None:
+        self._choices, self._journal = choices, journal
+
+    def described(self, source: str, finished: Finished) -> tuple[Finished, str]:
+        """Return an output with the times of its source, if it is to have them, and its digest.
+
+        The digest is empty unless the output replaces its source.
+        """
+        try:
+            if self._choices.preserve:
+                written = preserve(source, finished.temporary)
+                finished = finished._replace(mtime_ns=written)
+            return finished, file_digest(finished.temporary) if self._choices.in_place else ""
+        except OSError as error:
+            raise _cannot(finished, error) from error
+
+    def place(self, ready: Sequence[Ready]) -> dict[str, ImgpipeError]:
+        """Put outputs in their places; return the errors by output.
+
+        Raises
+        ------
+        OutputError
+            If the journal cannot be written. Then nothing was put in its place.
+        """
+        errors: dict[str, ImgpipeError] = {}
+        if self._choices.in_place:
+            errors = {one.finished.output: error for one in ready if (error := _changed(one))}
+            going = [one for one in ready if one.finished.output not in errors]
+            self._journal.finished([one.record for one in going])
+            self._journal.sync()
+            errors |= self._kept(going)
+        else:
+            self._journal.sync()
+        return errors | publish(
+            [one.finished for one in ready if one.finished.output not in errors]
+        )
+
+    def note(self, ready: Sequence[Ready]) -> None:
+        """Write the lines of outputs that are in their places.
+
+        Raises
+        ------
+        OutputError
+            If the journal cannot be written.
+        """
+        if not self._choices.in_place:
+            self._journal.finished([one.record for one in ready])
+
+    def _kept(self, ready: Sequence[Ready]) -> dict[str, ImgpipeError]:
+        """Keep the sources that are about to be replaced; return the errors by output."""
+        errors: dict[str, ImgpipeError] = {}
+        if self._choices.backup is not None:
+            for one in ready:
+                try:
+                    keep(one.finished.target, os.path.join(self._choices.backup, one.record.output))
+                except OutputError as error:
+                    errors[one.finished.output] = error
+        return errors
+
+
+def _changed(one: Ready) -> ImgpipeError | None:
+    """Return the error of a source that somebody else has changed since it was read."""
+    try:
+        found, was = os.stat(one.finished.target), one.status
+        if (found.st_size, found.st_mtime_ns, found.st_ino) == (was.size, was.mtime_ns, was.inode):
+            return None
+    except OSError as error:
+        return _cannot(one.finished, error)
+    return InputError(f"{one.source}: changed while it was made; run again when it is complete")
+
+
+def _cannot(finished: Finished, error: OSError) -> OutputError:
+    told = OutputError(f"{finished.output}: cannot write: {explained(error, finished.target)}")
+    told.__cause__ = error
+    return told

@@ -1,0 +1,154 @@
+"""In place: sources are replaced once, whenever a run is killed, and kept if that is wanted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.batches import placing
+from imgpipe.batches.inplace import keep
+from imgpipe.errors import OutputError, UsageError
+from tests.batches import Made, left_behind, made, tree
+
+FILTER = "invert"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for at, name in enumerate(("a.png", "b/c.bmp", "b/d.jpg")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        imgpipe.write(np.full((4, 5, 3), 20 * at, np.uint8), path)
+        os.utime(path, ns=(10**18, 10**18 + at))
+    return folder
+
+
+def in_place(photos: Path, filter: str = FILTER, **given: Any) -> Made:
+    return made(str(photos), filter, in_place=True, **given)
+
+
+def test_sources_are_replaced_once(photos: Path) -> None:
+    before = tree(photos)
+    assert in_place(photos).report.done == 3
+    once = tree(photos)
+    assert [name for name in before if once[name] == before[name]] == []
+    for again in ({}, {"resume": True}):
+        second = in_place(photos, **again)
+        assert (second.report.done, second.report.skipped) == (0, 3)
+    assert tree(photos) == once
+    assert in_place(photos, overwrite=True).report.done == 3
+    assert left_behind(photos) == []
+
+
+def test_another_filter_is_another_piece_of_work(photos: Path) -> None:
+    in_place(photos)
+    assert in_place(photos, "flip").report.done == 3
+
+
+def test_sources_are_kept_in_another_folder(photos: Path, tmp_path: Path) -> None:
+    before = tree(photos)
+    linked = os.stat(photos / "a.png").st_ino
+    assert in_place(photos, backup=tmp_path / "kept").report.done == 3
+    assert tree(tmp_path / "kept") == before
+    assert os.stat(tmp_path / "kept/a.png").st_ino == linked
+    with pytest.raises(UsageError, match=r"3 files to keep are in .* already"):
+        in_place(photos, "flip", backup=tmp_path / "kept")
+
+
+def test_a_folder_of_kept_sources_is_no_source(photos: Path) -> None:
+    kept = photos / "kept"
+    in_place(photos, backup=kept)
+    assert in_place(photos, backup=kept).report.skipped == 3
+    with pytest.raises(UsageError, match="keep them in another one"):
+        in_place(photos, backup=photos)
+
+
+@pytest.mark.parametrize("preserve", [False, True])
+@pytest.mark.parametrize("call", ["keep", "publish"])
+def test_a_crash_around_the_rename_makes_nothing_twice(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    preserve: bool,
+) -> None:
+    """With the same size and time as its source, an output is known by its bytes."""
+    whole = tmp_path / "whole"
+    for name, data in tree(photos).items():
+        (whole / name).parent.mkdir(parents=True, exist_ok=True)
+        (whole / name).write_bytes(data)
+    in_place(whole)
+    actual = getattr(placing, call)
+
+    def crash_after_one(files: Any, *rest: Any) -> Any:
+        if call == "publish":
+            actual(files[:1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(placing, call, crash_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        in_place(photos, backup=tmp_path / "kept", preserve=preserve)
+    monkeypatch.undo()
+    again = in_place(photos, backup=tmp_path / "kept", preserve=preserve)
+    assert (again.report.done, again.report.skipped) == ((2, 1) if call == "publish" else (3, 0))
+    assert tree(photos) == tree(whole)
+
+
+def test_a_source_that_changes_before_it_is_replaced_is_left(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = placing.Placing.described
+
+    def change(self: Any, source: str, finished: Any) -> Any:
+        if source.endswith("a.png"):
+            Path(source).write_bytes(b"edited meanwhile")
+        return described(self, source, finished)
+
+    monkeypatch.setattr(placing.Placing, "described", change)
+    batch = in_place(photos)
+    assert "changed while it was made" in batch.failures["a.png"]
+    assert (photos / "a.png").read_bytes() == b"edited meanwhile"
+
+
+def test_trees_that_begin_in_several_folders_need_a_base(photos: Path) -> None:
+    sources = [str(photos / "a.png"), str(photos / "b")]
+    with pytest.raises(UsageError, match="begin in 2 folders"):
+        made(sources, FILTER, in_place=True)
+    assert made(sources, FILTER, in_place=True, base=photos).report.done == 3
+
+
+def test_a_name_without_its_format_cannot_be_replaced(photos: Path) -> None:
+    os.rename(photos / "a.png", photos / "scan.dat")
+    with pytest.raises(UsageError, match="its name does not say its format"):
+        made(str(photos / "scan.dat"), FILTER, in_place=True)
+
+
+def test_what_is_in_the_way_of_a_kept_source_stays(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"source")
+    (tmp_path / "b").write_bytes(b"others")
+    with pytest.raises(OutputError, match="another file is in the way"):
+        keep(str(tmp_path / "a"), str(tmp_path / "b"))
+    keep(str(tmp_path / "a"), str(tmp_path / "c/d"))
+    keep(str(tmp_path / "a"), str(tmp_path / "c/d"))
+    assert (tmp_path / "c/d").read_bytes() == b"source"
+
+
+def test_a_source_is_copied_where_it_cannot_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a").write_bytes(b"source")
+    os.utime(tmp_path / "a", (5, 5))
+    keep(str(tmp_path / "a"), str(tmp_path / "kept"))
+    assert (tmp_path / "kept").read_bytes() == b"source"
+    assert (tmp_path / "kept").stat().st_mtime == 5
+    assert sorted(os.listdir(tmp_path)) == ["a", "kept"]
