@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
-from imgpipe.batches.held import Finished, Status, publish
+from imgpipe.batches.held import Finished, publish
 from imgpipe.batches.inplace import keep
 from imgpipe.batches.journal import Journal, Record
 from imgpipe.batches.preserving import preserve
+from imgpipe.batches.statuses import Status
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import explained
 
