@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import click
 
@@ -30,8 +30,9 @@ from imgpipe.cli.standard import no_input
 from imgpipe.errors import UsageError
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.options import Options
+from imgpipe.timeline import Timeline
 
-__all__ = ["Work", "run_batch"]
+__all__ = ["Work", "choices_from", "run_batch"]
 
 
 class Work(NamedTuple):
@@ -58,6 +59,17 @@ class Work(NamedTuple):
     copies: bool = False
 
 
+class Audiences(Protocol):
+    """The observers of a command."""
+
+    @property
+    def timelines(self) -> Sequence[Timeline]:
+        """Observers of the engine."""
+
+    def begin_files(self) -> None:
+        """Begin the files that are wanted."""
+
+
 def run_batch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
     """Make all images by one command, and return the exit code.
 
@@ -70,7 +82,7 @@ def run_batch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
     """
     asks = STANDARD in (*params["inputs"], *params["files_from"])
     with nullcontext() if asks else no_input(), Audience(params) as audience:
-        choices = _choices(params, work(), audience)
+        choices = choices_from(params, work(), audience)
         return _planned(choices, audience) if params["dry_run"] else _made(choices, audience)
 
 
@@ -107,7 +119,7 @@ def _planned(choices: Choices, audience: Audience) -> int:
     return 0
 
 
-def _choices(params: Mapping[str, Any], work: Work, audience: Audience) -> Choices:
+def choices_from(params: Mapping[str, Any], work: Work, audience: Audiences) -> Choices:
     """Return the choices of a batch, with the observers of the engine at work."""
     if params["region"] is not None:
         raise UsageError("--region is for one output; for many images put crop into the chain")
@@ -132,7 +144,7 @@ def _choices(params: Mapping[str, Any], work: Work, audience: Audience) -> Choic
         command=tuple(sys.argv[1:]),
         options=Options(
             workers=params["jobs"],
-            on_event=audience.timelines,
+            on_event=list(audience.timelines),
             **{name: params[name] for name in _OF_RUNS},
         ),
         if_smaller=params.get("if_smaller", False),

@@ -16,6 +16,7 @@ __all__ = ["program"]
 _COMMANDS = {
     "run": "Run a chain of filters, or your own function.",
     "convert": "Write an image in another format.",
+    "watch": "Run a chain over images as they arrive in a folder.",
     "info": "Describe image files.",
     "check": "Check that a filter gives the same in pieces; find its halo.",
     "filters": "List all filters with their parameters, or explain one.",
@@ -33,11 +34,19 @@ class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name."""
         if cmd_name in _COMMANDS:
-            from imgpipe.cli import chaincommands, conversion, formatlist, infopage, inquiries  # noqa: PLC0415 - not for help
+            from imgpipe.cli import (  # noqa: PLC0415 - not for help
+                chaincommands,
+                conversion,
+                formatlist,
+                infopage,
+                inquiries,
+                watchcommand,
+            )
 
             made: dict[str, Callable[[str, str], click.Command]] = {
                 "run": chaincommands.RunCommand,
                 "convert": conversion.ConvertCommand,
+                "watch": watchcommand.WatchCommand,
                 "info": infopage.InfoCommand,
                 "check": inquiries.CheckCommand,
                 "filters": inquiries.FiltersCommand,

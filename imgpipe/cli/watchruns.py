@@ -1,0 +1,81 @@
+"""Watch runs: a folder that is watched by one command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from imgpipe.batches.eventlines import EventLines
+from imgpipe.batches.happenings import BatchObserver, Happening
+from imgpipe.batches.watch.course import WatchCourse
+from imgpipe.batches.watch.inbox import Ways
+from imgpipe.batches.watch.words import WatchLines
+from imgpipe.cli import signals
+from imgpipe.cli.batchruns import Work, choices_from
+from imgpipe.cli.early import collect_garbage
+from imgpipe.cli.messages import log_through
+from imgpipe.cli.standard import events_only, no_input
+from imgpipe.machine import dedicated, keep_freed_memory
+
+__all__ = ["run_watch"]
+
+
+def run_watch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
+    """Watch a folder until a signal comes, and return the exit code.
+
+    Parameters
+    ----------
+    params : mapping
+        The parameters of the command.
+    work : callable
+        Returns the work, for which filters are loaded.
+    """
+    inbox = params["inputs"]
+    given = {"inputs": (inbox,), "resume": True, "retry_failed": params["resume"]}
+    ways = Ways(params["settle"], params["poll"], params["move_done"], params["move_failed"])
+    with no_input(), _Audience(params, inbox) as audience:
+        choices = choices_from({**params, **given}, work(), audience)
+        collect_garbage()
+        keep_freed_memory()
+        course = WatchCourse(choices, ways, audience)
+        with dedicated(), signals.ending(course.control.stop):
+            course.run()
+    return course.exit
+
+
+class _Audience:
+    """The observers of a watch."""
+
+    def __init__(self, params: Mapping[str, Any], inbox: str) -> None:
+        self._params, self._stack = params, contextlib.ExitStack()
+        self._people = WatchLines(
+            sys.stderr, inbox, quiet=params["quiet"], verbose=params["verbose"]
+        )
+        self._observers: list[BatchObserver] = [self._people]
+        self.timelines: list[Any] = []
+
+    def __enter__(self) -> Self:
+        if self._params["json"]:
+            events = self._stack.enter_context(events_only())
+            lines = self._stack.enter_context(EventLines(events, progress=False))
+            self._observers.append(lines)
+        self._stack.enter_context(log_through(self._people.say))
+        return self
+
+    def __call__(self, happening: Happening) -> None:
+        for observer in self._observers:
+            observer(happening)
+
+    def begin_files(self) -> None:
+        """There are no files of a report."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
