@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -27,6 +29,7 @@ __all__ = ["Bars"]
 _SCANNING = 1.0  # seconds until the walk is shown
 _REDRAW = 0.1
 _FORMAT = "{percentage:3.0f}% |{bar}| {desc}"
+_BESIDE = 15  # columns of a bar without its text, if it is as short as is of use
 
 
 class Bars:
@@ -114,12 +117,18 @@ class Bars:
         pixels.n, pixels.total = done, max(1e-6, done, pace.megapixels or 0.0)
         if not pace.megapixels:  # nothing is known yet
             pixels.n, pixels.total = 0, 1
-        texts = counts(pace), amounts(pace)
+        texts = counts(pace), amounts(pace, self._columns() - _BESIDE)
         width = max(map(len, texts))  # of both, so that both bars are of one length
         for bar, text in zip(self._bars, texts, strict=True):
             bar.set_description_str(text.ljust(width), refresh=False)
         files.refresh()
         pixels.refresh()
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._file.fileno()).columns
+        except (OSError, ValueError):
+            return shutil.get_terminal_size().columns
 
     def _finish(self, end: BatchEnded) -> None:
         self.close()

@@ -116,14 +116,18 @@ def counts(pace: Pace) -> str:
     return f"{pace.over:,} of {pace.files:,} files{failed}"
 
 
-def amounts(pace: Pace) -> str:
-    """Return megapixels, speed and remaining time, as far as they are known."""
+def amounts(pace: Pace, room: int | None = None) -> str:
+    """Return megapixels, speed and remaining time, as far as they are known.
+
+    Where there is not `room` for all of it, the speed is left out first, and then the total.
+    """
     total = pace.megapixels
     about = "about " if pace.sampled else ""
-    of = "" if total is None else f" of {about}{total:,.1f}"
-    parts = [f"{pace.megapixels_done:,.1f}{of} MP"]
-    if pace.rate:
-        parts.append(f"{pace.rate:,.1f} MP/s")
-    if (left := pace.remaining) is not None:
-        parts.append(f"{duration(left)} left")
-    return ", ".join(parts)
+    done = f"{pace.megapixels_done:,.1f}"
+    size = f"{done} MP" if total is None else f"{done} of {about}{total:,.1f} MP"
+    speed = f"{pace.rate:,.1f} MP/s" if pace.rate else ""
+    remaining = pace.remaining
+    left = "" if remaining is None else f"{duration(remaining)} left"
+    choices = [", ".join(filter(None, parts)) for parts in
+               ((size, speed, left), (size, left), (f"{done} MP", left))]  # fmt: skip
+    return next((text for text in choices if room is None or len(text) <= room), choices[-1])
