@@ -164,6 +164,9 @@ class BatchReport:
             yield f"{self.failed:,} failed"
         if self.left:
             yield f"{self.left:,} left"
+        if not self.done:
+            yield f"{self.seconds:.1f} s"
+            return
         speed = self.pixels / 1e6 / max(self.seconds, 1e-9)
         yield f"{self.pixels / 1e6:,.1f} MP in {self.seconds:.1f} s ({speed:,.1f} MP/s)"
 

@@ -77,4 +77,6 @@ def failure_line(result: Result) -> str:
 def summary_line(report: BatchReport) -> str:
     """Return the end of a batch."""
     stopped = [_STOPPED[report.stopped_by]] if report.stopped_by else []
+    if report.stopped_because:
+        stopped = [one_line(f"stopped: {report.stopped_because}")]
     return "; ".join([*stopped, str(report)])

@@ -86,7 +86,8 @@ def _executed(args: Sequence[str]) -> int:
             import imgpipe.cli.completion  # noqa: F401, PLC0415 - tells click of our bash
 
             return shell_complete(program, {}, "imgpipe", _COMPLETE, instruction)
-        with program.make_context("imgpipe", list(args) or ["--help"]) as context:
+        words = list(args) or ["--help"]
+        with program.make_context("imgpipe", words, obj=tuple(words)) as context:
             program.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as done:

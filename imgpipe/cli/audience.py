@@ -13,6 +13,7 @@ from typing import Any, Self
 from imgpipe.batches.eventlines import EventLines
 from imgpipe.batches.happenings import BatchEnded, BatchObserver, BatchPlanned, Happening
 from imgpipe.batches.showing import ProgressMode, shown
+from imgpipe.batches.wording import one_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, say
 from imgpipe.cli.standard import events_only
@@ -86,7 +87,9 @@ class Audience:
 
             self._add(ReportFile(path))
         if path := self._path("timeline"):
-            self.timelines.append(self._stack.enter_context(Timeline(path)))
+            ends = ", ".join(params["inputs"] or params["files_from"]), params["output"]
+            title = one_line(" → ".join(filter(None, ends)))
+            self.timelines.append(self._stack.enter_context(Timeline(path, title=title)))
 
     def __call__(self, happening: Happening) -> None:
         """Tell `happening` to all."""

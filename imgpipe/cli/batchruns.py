@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +22,7 @@ from imgpipe.batches.walk import Rules, image_suffixes
 from imgpipe.chains.chain import Chain
 from imgpipe.cli import signals
 from imgpipe.cli.audience import Audience
-from imgpipe.cli.early import collect_garbage, fork_for_many
+from imgpipe.cli.early import collect_garbage, fork_for_many, is_small
 from imgpipe.cli.messages import printable
 from imgpipe.cli.scope import STANDARD
 from imgpipe.cli.standard import no_input
@@ -70,7 +69,9 @@ class Audiences(Protocol):
         """Begin the files that are wanted."""
 
 
-def run_batch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
+def run_batch(
+    params: Mapping[str, Any], work: Callable[[], Work], command: Sequence[str] = ()
+) -> int:
     """Make all images by one command, and return the exit code.
 
     Parameters
@@ -79,10 +80,12 @@ def run_batch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
         The parameters of the command.
     work : callable
         Returns the work, for which filters are loaded.
+    command : sequence of str
+        The whole command, without the name of the program.
     """
     asks = STANDARD in (*params["inputs"], *params["files_from"])
     with nullcontext() if asks else no_input(), Audience(params) as audience:
-        choices = choices_from(params, work(), audience)
+        choices = choices_from(params, work(), audience, command)
         return _planned(choices, audience) if params["dry_run"] else _made(choices, audience)
 
 
@@ -119,14 +122,17 @@ def _planned(choices: Choices, audience: Audience) -> int:
     return 0
 
 
-def choices_from(params: Mapping[str, Any], work: Work, audience: Audiences) -> Choices:
+def choices_from(
+    params: Mapping[str, Any], work: Work, audience: Audiences, command: Sequence[str] = ()
+) -> Choices:
     """Return the choices of a batch, with the observers of the engine at work."""
     if params["region"] is not None:
         raise UsageError("--region is for one output; for many images put crop into the chain")
     if STANDARD in params["inputs"]:
         raise UsageError("standard input has no name; give -o a file, or name files as INPUT")
+    executor = params["executor"] or ("serial" if _is_little(params, work) else None)
     if not params["dry_run"]:
-        fork_for_many(work.chains, params["executor"])
+        fork_for_many(work.chains, executor)
         audience.begin_files()
     return Choices(
         sources=tuple(params["inputs"]),
@@ -141,9 +147,10 @@ def choices_from(params: Mapping[str, Any], work: Work, audience: Audiences) -> 
         lists=tuple(names_in(path, null=params["null"]) for path in params["files_from"]),
         rules=_rules(params),
         policy=_policy(params),
-        command=tuple(sys.argv[1:]),
+        command=tuple(command),
         options=Options(
             workers=params["jobs"],
+            executor=executor,
             on_event=list(audience.timelines),
             **{name: params[name] for name in _OF_RUNS},
         ),
@@ -152,13 +159,21 @@ def choices_from(params: Mapping[str, Any], work: Work, audience: Audiences) -> 
     )
 
 
-_OF_RUNS = ("max_memory", "executor", "chunk", "timeout", "scratch")
+_OF_RUNS = ("max_memory", "chunk", "timeout", "scratch")
 _AS_THEY_ARE = (
     *("base", "allow_empty", "checksum", "accept_version", "retry_failed", "journal", "in_place"),
     *("backup", "copy_others", "preserve", "order", "seed", "fail_fast", "max_failures"),
 )
 _OF_READING = ("max_pixels", "alpha", "autorotate", "page", "level", "nodata", "salvage")
 _OF_WRITING = ("strip", "background", "value_range")
+
+
+def _is_little(params: Mapping[str, Any], work: Work) -> bool:
+    """Whether this is one small file and filters of ours, for which a process takes too long."""
+    files = params["inputs"]
+    if len(files) != 1 or params["files_from"] or params["timeout"] or not is_small(files[0]):
+        return False
+    return all(one.definition.ours for chain in work.chains for one in chain)
 
 
 def _folder(params: Mapping[str, Any]) -> str:

@@ -123,7 +123,7 @@ class ImageCommand(click.Command):
         if many:
             from imgpipe.cli.batchruns import run_batch  # noqa: PLC0415 - not for one image
 
-            ctx.exit(run_batch(ctx.params, lambda: self.work(ctx)))
+            ctx.exit(run_batch(ctx.params, lambda: self.work(ctx), ctx.obj or ()))
         chain = self.chain(ctx)
         save = self.saving.given(ctx) if self.saving is not None else {}
         (one,) = ctx.params.pop("inputs")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imgpipe.chains.element import Element
 
-__all__ = ["collect_garbage", "fork_early", "fork_for_many", "one_thread_each"]
+__all__ = ["collect_garbage", "fork_early", "fork_for_many", "is_small", "one_thread_each"]
 
 _WORTH_IT = 1_000_000  # bytes of an input; smaller ones are done by one process
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -68,8 +68,13 @@ def fork_for_many(chains: Iterable[Iterable[Element]], executor: str | None = No
             fork_now()
 
 
+def is_small(path: str) -> bool:
+    """Whether a file is so small that one process does the work as quickly as several."""
+    return os.path.isfile(path) and os.path.getsize(path) <= _WORTH_IT
+
+
 def _needs_workers(path: str, jobs: int | None) -> bool:
-    if not os.path.isfile(path) or os.path.getsize(path) <= _WORTH_IT:
+    if not os.path.isfile(path) or is_small(path):
         return False
     from imgpipe.machine import usable_processors  # noqa: PLC0415 - not for help
 

@@ -42,6 +42,8 @@ class Timeline:
     path : path-like
         The file. ``.html`` is a page that any browser opens; ``.json`` is a trace for
         ui.perfetto.dev, compressed by gzip if it is larger than 100 MB.
+    title : str, optional
+        The heading of the page; by default source and destination of the first run.
 
     Raises
     ------
@@ -51,13 +53,14 @@ class Timeline:
         At the beginning of the context, if the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, title: str = "") -> None:
         self.name = arguments.path(path, "path")
         self._suffix = os.path.splitext(self.name)[1].lower()
         if self._suffix not in _SUFFIXES:
             raise UsageError(
                 f"{self.name}: a timeline is a .html or .json file; change the suffix of its name"
             )
+        self.title = title
         self._recording = Recording(_SUFFIXES[self._suffix])
         self._lock = threading.Lock()  # several runs may be under way
         self._output: OutputFile | None = None
@@ -103,7 +106,7 @@ class Timeline:
         if self._suffix == ".html":
             from imgpipe.timeline.page import page  # noqa: PLC0415 - only at the end
 
-            made = page(self._recording, self.verdict)
+            made = page(self._recording, self.verdict, self.title)
             output.write(made.encode(errors="replace"))  # a name may be no text
         else:
             for piece in self._trace():

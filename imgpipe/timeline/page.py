@@ -17,7 +17,7 @@ _LARGEST = 5_000_000  # bytes of a page
 _FEWEST = 8  # bars of a lane on the fullest page
 
 
-def page(recording: Recording, found: Verdict) -> str:
+def page(recording: Recording, found: Verdict, title: str = "") -> str:
     """Return the HTML of a recording; its bars are thinned until it has at most 5 MB."""
     template = (files("imgpipe.timeline") / "page.html").read_text("utf-8")
     lanes = recording.lanes
@@ -29,7 +29,7 @@ def page(recording: Recording, found: Verdict) -> str:
         for lane in lanes:
             lane.bars.thin(most // 2)
     parts = {
-        "title": html.escape(_title(recording)),
+        "title": html.escape(title or _title(recording)),
         "verdict": html.escape(found.sentence),
         "facts": html.escape(_facts(recording, found)),
         "rows": "\n".join(_row(recording, lane) for lane in lanes),
