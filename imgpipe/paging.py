@@ -168,6 +168,10 @@ class Pages:
         self._trial = [kind.goal.sink for kind in found]
         return sorted(found, key=_size, reverse=True)
 
+    def key(self, number: int) -> Any:
+        """Return the kind of a frame."""
+        return self._keys[number]
+
     def opened(self, number: int) -> tuple[Source, Goal, Any]:
         """Open a frame, in the order of their numbers from 0; return its kind too."""
         return self._sources.pop(number), self._goal(number), self._keys[number]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from imgpipe.batches.held import Finished
 from imgpipe.batches.statuses import Status
 from imgpipe.chains.chain import Chain
-from imgpipe.errors import FilterError, ImgpipeError, InputError, OutputError
+from imgpipe.errors import FilterError, ImgpipeError, InputError, MemoryPlanError, OutputError
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.records import dataclass
 
@@ -162,6 +162,8 @@ def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:
     """Return the answer for a file that failed at about this stage, which its error corrects."""
     if isinstance(error, FilterError):
         stage = "filter"
+    elif isinstance(error, MemoryPlanError):
+        stage = "plan"
     elif isinstance(error, InputError) and stage != "open":
         stage = "read"
     elif isinstance(error, OutputError) and stage == "filter":

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-__all__ = ["heard"]
+__all__ = ["heard", "listening"]
 
 _logger = logging.getLogger("imgpipe")
 _lock = threading.Lock()
@@ -47,20 +47,29 @@ class _Listener(logging.Handler):
 
 
 @contextlib.contextmanager
-def heard() -> Iterator[list[str]]:
-    """Give the warnings of this thread, which nobody else gets."""
+def listening() -> Iterator[None]:
+    """Have somebody listen meanwhile, in whichever thread."""
     global _listener  # noqa: PLW0603 - the logger is as global
     with _lock:
         _listener = _listener or _Listener()
         _listener.users += 1
-    said: list[str] = []
-    token = _said.set(said)
     try:
-        yield said
+        yield
     finally:
-        _said.reset(token)
         with _lock:
             _listener.users -= 1
             if not _listener.users:
                 _listener.end()
                 _listener = None
+
+
+@contextlib.contextmanager
+def heard(said: list[str] | None = None) -> Iterator[list[str]]:
+    """Give the warnings of this thread, which nobody else gets; they are added to `said`."""
+    said = [] if said is None else said
+    with listening():
+        token = _said.set(said)
+        try:
+            yield said
+        finally:
+            _said.reset(token)

@@ -9,96 +9,46 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
-from imgpipe.cleanup import CleanupStack, uninterrupted
+from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.budget import Budget, default_budget, granted
-from imgpipe.engine.calls import Calls, Desk
+from imgpipe.engine.calls import Calls
 from imgpipe.engine.control import Control
-from imgpipe.engine.costs import Cost, Footing, cost_of_processes
+from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_readers
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.feeds.apart import apart
 from imgpipe.engine.feeds.opened import can_be_opened
-from imgpipe.engine.jobs import CallJob, must_travel
+from imgpipe.engine.frames import Frames, planned_frames
+from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.outputs import Output, outputs_of
+from imgpipe.engine.owned import OwnedRun, aborted
 from imgpipe.engine.plan import Goal, Plan, make_plans
-from imgpipe.engine.planning import weighed, within_reach
+from imgpipe.engine.planning import Planned, weighed, within_reach
+from imgpipe.engine.requests import CallsRequest, Request
 from imgpipe.engine.run import Run
-from imgpipe.engine.waitinglist import Image, Outcome
+from imgpipe.engine.series import Series
+from imgpipe.engine.waitinglist import Image, Opening, Outcome
 from imgpipe.errors import MemoryPlanError
-from imgpipe.events import Event
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.choice import Choice, choose, started
-from imgpipe.formats.base import Sink, Source, is_ours
+from imgpipe.formats.arrays import ArraySink
+from imgpipe.formats.base import Source, is_ours
 from imgpipe.machine import PeakMemory, held_memory, is_dedicated
 from imgpipe.options import Options
-from imgpipe.records import dataclass
 
 __all__ = ["CallsRequest", "Request", "image_turns", "make_images"]
 
 _LARGE = 1 << 62  # pixels: more than could be made without workers
 _LEAST_BYTES = 16 << 20  # of memory for each worker
-
-
-@dataclass(frozen=True)
-class Request:
-    """An image that is to be made.
-
-    Attributes
-    ----------
-    source : callable
-        Opens the image.
-    goals : callable
-        Opens the outputs of an open image; they are aborted if the image fails.
-    control : Control
-        Stops the image.
-    tell : callable
-        Gets its events.
-    may_be_alone : callable or None
-        Whether one worker may make it while the others have enough else to do. By default that is
-        so if as many images are known as there are workers.
-    """
-
-    source: Callable[[], Source]
-    goals: Callable[[Source], tuple[Goal, ...]]
-    control: Control = field(default_factory=Control)
-    tell: Callable[[Event], None] = lambda _: None
-    may_be_alone: Callable[[], bool] | None = None
-
-
-@dataclass(frozen=True)
-class CallsRequest:
-    """Many small items that are to be made beside the images, by calls.
-
-    Attributes
-    ----------
-    job : callable
-        Returns the function, and what is common to all calls, for the bytes of memory that a call
-        may take. The options of the batch have the timeout.
-    desk : Desk
-        Gives the items and takes the answers.
-    allowance : int
-        The most memory that a call can use, in bytes. It gets no more than its share of half of
-        the memory.
-    control : Control
-        Stops the calls.
-    tell : callable
-        Gets their events.
-    """
-
-    job: Callable[[int], CallJob]
-    desk: Desk
-    allowance: int
-    control: Control = field(default_factory=Control)
-    tell: Callable[[Event], None] = lambda _: None
 
 
 def make_images(
@@ -161,13 +111,13 @@ def image_turns(
         )
         if attach is not None:
             attach(crew.wake)
-        images = (None if one is None else openings.of(one) for one in requests)
-        with contextlib.closing(crew.turns(images, beat)) as turns:
+        held.callback(openings.close)
+        with contextlib.closing(crew.turns(openings.of(requests), beat)) as turns:
             for outcome in turns:
                 if memory is not None:
                     for one in (executor, reader):
                         memory.pids |= getattr(one, "pids", set())
-                yield outcome
+                yield None if outcome is None else openings.told(outcome)
 
 
 def _limit(options: Options) -> int:
@@ -205,6 +155,9 @@ class _Openings:
         self._weights: dict[str, tuple[int, int]] = {}
         self._footing, self._limit = footing, limit
         self._of_calls = 0  # bytes that calls take
+        self._readers = cost_of_readers(getattr(reader, "_max_workers", 0))
+        self._series: list[Series] = []
+        self._turns: dict[int, int | Series] = {}  # of images: the request that they belong to
         self._given: dict[str, Any] = {
             "traits": self._traits,
             "workers": workers,
@@ -215,11 +168,79 @@ class _Openings:
         total, beside = granted(limit, self._footing)
         self.budget = Budget(total, workers, beside)
 
-    def of(self, request: Request | CallsRequest) -> Callable[[], Image]:
-        """Return a function that opens an image, or begins calls."""
+    def of(self, requests: Iterable[Request | CallsRequest | None]) -> Iterator[Opening | None]:
+        """Yield functions that open images, or begin calls; None if there is none just now."""
+        waiting: Iterator[Request | CallsRequest | None] | None = iter(requests)
+        turn = begun = 0
+        while waiting is not None or self._series:
+            found: tuple[Opening, int | Series] | None = self._next_frame()
+            if found is None and waiting is not None:
+                try:
+                    request = next(waiting)
+                except StopIteration:
+                    waiting = None
+                    continue
+                if request is not None:
+                    found, turn = self._found(request, turn), turn + 1
+            if found is not None:
+                self._turns[begun] = found[1]
+                begun += 1
+            yield found and found[0]
+
+    def told(self, outcome: Outcome) -> Outcome | None:
+        """Return the outcome of a request, given that of an image; None if there is none yet."""
+        owner = self._turns.pop(outcome.turn)
+        if isinstance(owner, int):
+            return outcome._replace(turn=owner)
+        owner.take(outcome)
+        if not owner.over:
+            return None
+        self._series.remove(owner)
+        return owner.close()
+
+    def close(self) -> None:
+        """Leave nothing of files of which not all frames are made."""
+        for series in self._series:
+            series.close()
+
+    def _next_frame(self) -> tuple[Opening, Series] | None:
+        """Return the opening of a frame of a file that was begun; None if all have to wait."""
+        for series in self._series:
+            if (opening := series.next()) is not None:
+                return opening, series
+        return None
+
+    def _found(
+        self, request: Request | CallsRequest, turn: int
+    ) -> tuple[Opening, int | Series] | None:
+        """Return the opening of the first image of a request, and what its outcome belongs to."""
         if isinstance(request, CallsRequest):
-            return lambda: self._calls(request)
-        return lambda: self._opened(request)
+            return partial(self._calls, request), turn
+        try:
+            with self._options.scratch_beside(), request.within():
+                frames = request.frames()
+                if frames is None:
+                    return partial(self._opened, request), turn
+                self._series.append(self._series_of(request, turn, frames))
+        except Exception as error:  # noqa: BLE001 - it is the outcome of this file alone
+            return partial(_raised, error), turn
+        return self._next_frame()
+
+    def _series_of(self, request: Request, turn: int, frames: Frames) -> Series:
+        """Return the frames of a file, planned."""
+        try:
+            kinds = frames.kinds()
+            source, goals = kinds[0].source, (kinds[0].goal,)
+            footing = self._footing_of(goals, request.control)
+            workers, reason = self._given["workers"], self._given["executor"]
+            choice = Choice(self._executor, workers, reason, self._traits)
+            plans = self._planned(source, within_reach(goals, self._traits), footing)
+            planned = Planned(plans, source, goals, choice, self._executor, footing)
+            options = replace(self._options, max_memory=plans[0].budget - self.budget.beside)
+            found = planned_frames(frames, kinds, planned, options, fewer=False)
+        finally:
+            frames.abort()  # of the outputs that were opened for the plans
+        return Series(request, turn, frames, found, self._of_runs(request), self._apart)
 
     def _calls(self, request: CallsRequest) -> Calls:
         supervised, workers = isinstance(self._executor, Supervised), self._given["workers"]
@@ -242,58 +263,94 @@ class _Openings:
         )
 
     def _opened(self, request: Request) -> Run:
-        with self._options.scratch_beside():
-            return self._opened_here(request)
+        with self._options.scratch_beside(), request.within():
+            source = request.source()
+            goals = request.goals(source)
+            following: Sequence[tuple[Source, tuple[Goal, ...]]] = ()
+            try:
+                following = request.then()
+                return self._opened_here(request, source, goals, following)
+            except BaseException:
+                for _, each in ((source, goals), *following):
+                    aborted([goal.sink for goal in each])
+                raise
 
-    def _opened_here(self, request: Request) -> Run:
-        source = request.source()
-        goals = request.goals(source)
-        try:
-            goals = within_reach(goals, self._traits)
-            stages = itertools.chain.from_iterable(goal.stages for goal in goals)
-            sent = must_travel(tuple(map(without_arrays, stages))) if self._traits.isolates else b""
-            footing = self._heavier(sent, request.control)
-            plans = self._planned(source, goals, footing)
-            alone = self._alone(source, goals, footing)
-        except BaseException:
-            _abort([goal.sink for goal in goals])
-            raise
-        if self._reader is not None and source.access != "random" and can_be_opened(source):
-            source = source if is_ours(source) else apart(source, self._reader)
-        return _Owned(
-            source,
-            outputs_of(plans, goals),
-            alone,
-            request.may_be_alone,
-            traits=self._traits,
-            supervised=isinstance(self._executor, Supervised),
-            timeout=self._options.timeout,
-            control=request.control,
-            tell=request.tell,
-        )
+    def _opened_here(
+        self,
+        request: Request,
+        source: Source,
+        goals: tuple[Goal, ...],
+        following: Sequence[tuple[Source, tuple[Goal, ...]]],
+    ) -> Run:
+        """Plan an image, and those that come after it."""
+        goals = within_reach(goals, self._traits)
+        footing = self._footing_of(goals, request.control)
+        every = itertools.chain(goals, *(each for _, each in following))
+        sinks = [goal.sink for goal in every if isinstance(goal.sink, ArraySink)]
+        beside = sum(sink.info.nbytes for sink in sinks)
+        read = self._apart(source)
+        apart = self._readers if read is not source else Cost()
+        taken = beside + apart.processes
+        plans = self._planned(source, goals, footing, taken)
+        alone = self._alone(source, goals, footing, taken)
+        given = self._of_runs(request)
+        then: list[Run] = []
+        for image, wanted in following:
+            each = within_reach(wanted, self._traits)
+            outputs = outputs_of(self._planned(image, each, footing, taken), each)
+            then.append(Run(image, outputs, **given))
+        cost = apart + Cost(shared=beside)
+        return OwnedRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
+
+    def _of_runs(self, request: Request) -> dict[str, Any]:
+        """Return what all runs of a request are given."""
+        return {
+            "traits": self._traits,
+            "supervised": isinstance(self._executor, Supervised),
+            "timeout": self._options.timeout,
+            "control": request.control,
+            "tell": request.tell,
+        }
+
+    def _apart(self, source: Source) -> Source:
+        """Return an image that a process of its own decodes, if that may crash."""
+        if self._reader is None or source.access == "random" or not can_be_opened(source):
+            return source
+        return source if is_ours(source) else apart(source, self._reader)
+
+    def _footing_of(self, goals: tuple[Goal, ...], control: Control) -> Footing:
+        """Return the footing with the functions of these outputs."""
+        stages = itertools.chain.from_iterable(goal.stages for goal in goals)
+        sent = must_travel(tuple(map(without_arrays, stages))) if self._traits.isolates else b""
+        return self._heavier(sent, control)
 
     def _alone(
-        self, source: Source, goals: tuple[Goal, ...], footing: Footing
+        self, source: Source, goals: tuple[Goal, ...], footing: Footing, taken: int
     ) -> tuple[Output, ...]:
         """Return the outputs as one worker makes them all; none if the image does not fit."""
         near = self._traits.shares_files and can_be_opened(source)
         if not near or any(stage.filter.operands for goal in goals for stage in goal.stages):
             return ()
         try:
-            plans = self._planned(source, goals, footing, opened=True)
+            plans = self._planned(source, goals, footing, taken, opened=True)
         except MemoryPlanError:
             return ()
         return outputs_of(plans, goals)
 
     def _planned(
-        self, source: Source, goals: tuple[Goal, ...], footing: Footing, **how: Any
+        self,
+        source: Source,
+        goals: tuple[Goal, ...],
+        footing: Footing,
+        taken: int = 0,
+        **how: Any,
     ) -> tuple[Plan, ...]:
-        """Return plans that fit beside calls, or at least without them."""
+        """Return plans that fit beside calls, or at least without them; `taken` is taken anyway."""
         make = partial(make_plans, source, goals, footing=footing, **self._given, **how)
         if self._of_calls:
             with contextlib.suppress(MemoryPlanError):
-                return make(max_memory=self._limit - self._of_calls)
-        return make(max_memory=self._limit)
+                return make(max_memory=self._limit - self._of_calls - taken)
+        return make(max_memory=self._limit - taken)
 
     def _heavier(self, functions: bytes, control: Control) -> Footing:
         """Return the footing with these functions loaded by the workers; measured once."""
@@ -306,30 +363,6 @@ class _Openings:
         return self._footing._replace(worker=worker, libraries=libraries)
 
 
-class _Owned(Run):
-    """A run whose outputs are nobody else's."""
-
-    def __init__(
-        self,
-        source: Source,
-        outputs: tuple[Output, ...],
-        alone: tuple[Output, ...],
-        may_be_alone: Callable[[], bool] | None,
-        **given: Any,
-    ) -> None:
-        super().__init__(source, outputs, alone, **given)
-        self._may_be_alone = may_be_alone
-
-    def prepare(self, *, crowded: bool) -> None:
-        """Choose the plan: one task for one worker if the others have enough to do."""
-        super().prepare(crowded=crowded if self._may_be_alone is None else self._may_be_alone())
-
-    def close(self) -> None:
-        """Leave nothing of the outputs unless they were published."""
-        _abort([output.sink for output in self.outputs])
-
-
-def _abort(sinks: list[Sink]) -> None:
-    with uninterrupted():
-        for sink in sinks:
-            sink.abort()
+def _raised(error: Exception) -> Image:
+    """Raise the error of an image that could not be opened."""
+    raise error

@@ -58,6 +58,8 @@ class Chore:
         self._error: BaseException | None = None
         self._ended = self._stopped = False
         self._thread: threading.Thread | None = None
+        # It knows the folder of scratch files, and who hears warnings about the image.
+        self._context = contextvars.copy_context()
 
     @property
     def done(self) -> bool:
@@ -67,7 +69,7 @@ class Chore:
     def start(self, wake: Wake | None) -> None:
         """Do the work, or with `wake` have a thread do it, which calls that in the end."""
         if wake is None:
-            self.result = self._work(self._tell, self._check)
+            self.result = self._context.run(self._work, self._tell, self._check)
             self._ended = True
             return
 
@@ -79,9 +81,8 @@ class Chore:
             self._ended = True
             wake()
 
-        context = contextvars.copy_context()  # which knows the folder of scratch files
         self._thread = threading.Thread(
-            target=context.run, args=(run,), name="imgpipe-chore", daemon=True
+            target=self._context.run, args=(run,), name="imgpipe-chore", daemon=True
         )
         with uninterrupted():  # or it could run without being known to
             begin(self._thread)

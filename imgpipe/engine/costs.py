@@ -16,7 +16,15 @@ from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Cost", "Footing", "cost_of_processes", "cost_of_tasks", "encoded_bytes", "pixel_bytes"]
+__all__ = [
+    "Cost",
+    "Footing",
+    "cost_of_processes",
+    "cost_of_readers",
+    "cost_of_tasks",
+    "encoded_bytes",
+    "pixel_bytes",
+]
 
 # Memory of processes beside that of the plan. Measured as sums of proportional set
 # sizes, libraries included, by runs over small images.
@@ -25,6 +33,8 @@ _POOL_BYTES = 8 << 20  # of this process, for having workers
 _SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
 _WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
 _WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
+
+_READER_BYTES = 24 << 20  # of a process that only decodes, with the library for that
 
 _KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
 _SAMPLE_BYTES = 16  # that a kernel of ours may hold for a sample of a small type
@@ -107,6 +117,11 @@ def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
         worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
         taken += _POOL_BYTES + _SERVER_BYTES + workers * worker + footing.libraries
     return Cost(processes=taken)
+
+
+def cost_of_readers(count: int) -> Cost:
+    """Return the memory of processes that only decode, before they do."""
+    return Cost(processes=count * _READER_BYTES)
 
 
 def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:

@@ -13,12 +13,14 @@ small ones are made at once, each by one worker. The bytes do not depend on that
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, NamedTuple, Protocol, cast
 
 from imgpipe.chains.faint import told
 from imgpipe.engine.budget import Budget, granted
+from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.feeds.opened import can_be_opened
@@ -29,6 +31,7 @@ from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.engine.planning import Planned, within_reach
 from imgpipe.engine.run import Run, numbers
 from imgpipe.engine.waitinglist import Opening
+from imgpipe.engine.within import run_within
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event, Started, Written
 from imgpipe.formats.base import Source
@@ -88,6 +91,9 @@ class Frames(Protocol):
     def kinds(self) -> list[Kind]:
         """Return all kinds of frames, the largest first, for their plan; `abort` ends that."""
 
+    def key(self, number: int) -> Key:
+        """Return the kind of a frame."""
+
     def opened(self, number: int) -> tuple[Source, Goal, Key]:
         """Open a frame, in the order of their numbers from 0; return its kind too."""
 
@@ -124,9 +130,11 @@ class PlannedFrames:
 
 
 def planned_frames(
-    frames: Frames, kinds: list[Kind], planned: Planned, options: Options
+    frames: Frames, kinds: list[Kind], planned: Planned, options: Options, *, fewer: bool = True
 ) -> PlannedFrames:
     """Return the plans of all kinds of frames, for as many workers as there is memory for.
+
+    Unless there may be `fewer` of them, these are all workers.
 
     Raises
     ------
@@ -138,7 +146,7 @@ def planned_frames(
         try:
             return _planned(frames, kinds, planned, options, workers)
         except MemoryPlanError:
-            if workers == 1:
+            if workers == 1 or not fewer:
                 raise
     raise AssertionError(first.workers)
 
@@ -221,6 +229,12 @@ class FramesRun:
         Stops them.
     tell : callable
         Gets the events.
+    within : callable
+        Returns the context in which pixels are passed on.
+    ending : callable or None
+        The work at the end of the last frame, when the file can be published.
+    apart : callable
+        Returns the source of a frame as it is to be decoded.
 
     Attributes
     ----------
@@ -241,22 +255,32 @@ class FramesRun:
         given: dict[str, Any],
         control: Control,
         tell: Tell,
+        *,
+        within: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        ending: Callable[[], None] | None = None,
+        apart: Callable[[Source], Source] = lambda source: source,
     ) -> None:
         self.number, self.warnings = next(numbers), list[str]()
         self.missing = 0.0
         self.budget = Budget(planned.plan.memory, planned.plan.workers)
+        self.within, self._apart = within, apart
         self._frames, self._planned, self._given = frames, planned, given
-        self._control, self._tell = control, tell
+        self._control, self._tell, self._ending = control, tell, ending
         self._line = Lineup()
+        self._open: dict[int, bool] = {}  # runs of frames under way, and whether these are small
+        self._left = frames.count
         self._stops: dict[int, Callable[[], None]] = {}
         self._written: dict[int, tuple[int, int]] = {}  # pixels and bytes of each frame
         self._sums = 0, 0
         self._started = False
 
-    def openings(self) -> Iterator[Opening]:
-        """Yield the opening of each frame."""
+    def openings(self) -> Iterator[Opening | None]:
+        """Yield the opening of each frame; None while the next one has to wait for those before."""
         for number in range(self._frames.count):
-            yield partial(self._opened, number)
+            small = self._frames.key(number) in self._planned.small
+            while self._open and not (small and all(self._open.values())):
+                yield None
+            yield partial(self._opened, number, small=small)
 
     def commit(self) -> int:
         """Publish the file; return its size in bytes.
@@ -278,31 +302,45 @@ class FramesRun:
     def attach(self, number: int, stop: Callable[[], None]) -> None:
         """Have `stop` called for a frame when the run is to end."""
         self._stops[number] = stop
-        self._control.attach(self._stop)
+        self._control.attach(self.stop)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End all frames."""
         for stop in list(self._stops.values()):
             stop()
 
-    def ended(self, run: Run) -> None:
-        """Take note of the end of a frame."""
-        self._stops.pop(run.number, None)
+    def ended(self, run: Run) -> Chore | None:
+        """Take note of the end of a frame; return the work that is left after the last one."""
         self.missing += run.missing
         new = told(run.filters, run.seen)
         self.warnings.extend(each for each in new if each not in self.warnings)
+        self._left -= 1
+        ending = self._ending
+        if self._left or ending is None:
+            return None
+        return Chore(lambda _tell, _check: ending(), self._tell, self._control.check)
 
-    def _opened(self, number: int) -> Run:
+    def left(self, run: Run) -> None:
+        """Take note that a frame is no longer under way."""
+        self._stops.pop(run.number, None)
+        self._open.pop(run.number, None)
+
+    def _opened(self, number: int, *, small: bool) -> Run:
         """Open a frame, with the plan of its kind."""
         self._control.check()
         source, goal, key = self._frames.opened(number)
-        plan, small = self._planned.plans[key], key in self._planned.small
+        plan = self._planned.plans[key]
         goal = goal._replace(sink=self._line.join(goal.sink, waits=small))
         goals = within_reach((goal,), self._given["traits"])
         plan = replace(plan, source=source.name, before=source.info, after=goal.sink.info)
         run = _FrameRun(
-            source, outputs_of((plan,), goals), tell=partial(self._told, number), **self._given
+            self._apart(source),
+            outputs_of((plan,), goals),
+            tell=partial(self._told, number),
+            **self._given,
         )
         run.frames, run.small = self, small
+        self._open[run.number] = small
         return run
 
     def _told(self, number: int, event: Event) -> None:
@@ -335,26 +373,26 @@ class _FrameRun(Run):
     small = False
     publishes = False  # all frames are published together
 
-    @property
-    def cost(self) -> Cost:
-        """The memory that it takes. A frame that is made alone takes all that there is."""
-        own = super().cost
-        if self.small:
-            return own
-        workers, budget = self.frames.budget.workers, self.frames.budget.granted
-        return replace(own, shared=own.shared + max(0, budget - own.total(workers)))
-
     def attach(self, stop: Callable[[], None]) -> None:
         """Have `stop` called when the run is to end."""
         self.frames.attach(self.number, stop)
 
     def flows(self) -> Generator[Flow, None, Any]:
+        """Yield the flows, and those that publish the file after the last frame."""
+        return (yield from run_within(self.frames.within, self._flows()))
+
+    def _flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows. Frames that depend on others are decoded in their order, here."""
         if self.small and self._source.access == "whole" and self.outputs[0].plan.feed == "whole":
             self._decode(cast(Decoded, self._source))
         result = yield from super().flows()
-        self.frames.ended(self)
+        if (chore := self.frames.ended(self)) is not None:
+            yield chore
         return result
+
+    def close(self) -> None:
+        """Make way for the next frame."""
+        self.frames.left(self)
 
     def _decode(self, source: Decoded) -> None:
         info = source.info

@@ -21,7 +21,7 @@ from imgpipe.formats.base import (
     further_of,
     scratch_bytes_of,
 )
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.nameless import NamelessFile, scratch_folder
 
 __all__ = ["InLine", "Lineup", "PlacedInLine"]
 
@@ -33,12 +33,15 @@ class Lineup:
     ----------
     turn : int
         The number of the frame whose turn it is.
+    folder : str
+        The folder of scratch files.
     """
 
     def __init__(self) -> None:
         self.turn = self._given = 0
         self.lock = threading.RLock()  # a frame may be completed by a thread of its own
         self._open: dict[int, _Frame] = {}
+        self.folder = scratch_folder()
 
     def join(self, sink: Sink, *, waits: bool) -> Sink:
         """Return the sink of the next frame; if it `waits`, it takes bytes before its turn."""
@@ -82,7 +85,7 @@ class _Frame:
                 sink.append(data, facts)
                 return
             if self._file is None:
-                self._file = NamelessFile()
+                self._file = NamelessFile(self._line.folder)
             self._file.append(data, f"frame {self.number}")
             self._kept.append((sink, memoryview(data).nbytes, facts))
 
