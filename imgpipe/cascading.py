@@ -23,13 +23,11 @@ from imgpipe.filters.thumbnails import after_reduction
 from imgpipe.formats.arrays import ArraySink, SequentialArray
 from imgpipe.formats.base import Source
 from imgpipe.formats.ends import Reading
-from imgpipe.options import Options
 from imgpipe.shrinking import TIMES, first_thumbnail
 
 __all__ = ["Step", "cascaded"]
 
-_MOST_BYTES = 64 << 20  # of all thumbnails in memory
-_SHARE = 4  # of a limit on the memory, which they take at most
+_MOST_BYTES = 32 << 20  # of all thumbnails in memory; the limit on it changes no pixels
 
 Opened = Callable[[int, Chain, Source], Goal | None]
 """Returns the goal of an output, given its number, the rest of its chain, and its image.
@@ -61,7 +59,6 @@ def cascaded(
     given: Sequence[Chain],
     chains: Sequence[Chain],
     reading: Reading,
-    options: Options,
     opened: Opened,
 ) -> list[Step] | None:
     """Return the steps that make all outputs; None if they are not thumbnails, or are too large.
@@ -72,7 +69,7 @@ def cascaded(
         The image, which may have been reduced.
     given, chains : sequence of Chain
         The chain of each output as the caller gave it, and for this image.
-    reading, options : Reading, Options
+    reading : Reading
         Choices of the caller.
     opened : callable
         Opens an output.
@@ -86,8 +83,7 @@ def cascaded(
     for key, chain in zip(keys, chains, strict=True):
         made.setdefault(key, resolve([next(iter(chain))], info, autorotate=reading.autorotate))
     total = sum(stages[-1].after.nbytes for stages in made.values())
-    limit = cast("int | None", options.max_memory)
-    if total > _MOST_BYTES or (limit is not None and total > limit // _SHARE):
+    if total > _MOST_BYTES:
         return None
 
     steps: list[Step] = []

@@ -154,6 +154,11 @@ class Pages:
         self._album: Album | None = None
         self._trial: list[Sink] = []
 
+    @property
+    def animated(self) -> bool:
+        """Whether they are an animation, whose frames are decoded one after the other."""
+        return self._timing is not None
+
     def kinds(self) -> list[Kind]:
         """Return all kinds of frames, the largest first, for their plan; `abort` ends that."""
         count = Counter(self._keys)

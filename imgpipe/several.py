@@ -224,7 +224,7 @@ def _opened(work: _Work, holding: Holding) -> Iterator[list[Step]]:
             held.callback(sink.abort)
             return Goal(stages, sink, name_of(dst))
 
-        steps = cascaded(source, given, chains, reading, work.options, opened)
+        steps = cascaded(source, given, chains, reading, opened)
         if steps is None:
             goals = (opened(n, chain, source, turn=True) for n, chain in enumerate(chains))
             steps = [Step(source, tuple(goals), tuple(range(len(chains))))]

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.statuses import status_at, status_of
 from imgpipe.errors import ImgpipeError, InputError, OutputError
-from imgpipe.formats.folder import FolderTarget, put_in_place
+from imgpipe.formats.folder import FolderOrigin, FolderTarget, put_in_place
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.target import FileTarget
 from imgpipe.publish import explained, synced
@@ -27,6 +27,7 @@ from imgpipe.publish import explained, synced
 __all__ = [
     "Finished",
     "HeldFolder",
+    "HeldFolderOrigin",
     "HeldOrigin",
     "HeldPath",
     "HeldTarget",
@@ -155,6 +156,39 @@ class HeldOrigin:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class HeldFolderOrigin(FolderOrigin):
+    """A folder of files, which stay where they are."""
+
+    data, too_large = b"", True
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        try:
+            self.status = status_at(name)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise InputError(f"{name}: cannot be read: {reason}; check the disk") from error
+
+    def read(self, most: int) -> None:
+        """Nothing is read beforehand."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of all its files."""
+        return file_digest(self.name)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a file in it is no longer what it was."""
+        try:
+            return status_at(self.name) != self.status
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class HeldPath(os.PathLike[str]):

@@ -189,7 +189,7 @@ class LargeWork:
 
         try:
             given = [tail.chain for tail in recipe.tails]
-            steps = cascaded(source, given, self._chains, recipe.reading, self._options, opened)
+            steps = cascaded(source, given, self._chains, recipe.reading, opened)
             if steps is None:
                 goals = (opened(n, one, source, turn=True) for n, one in enumerate(self._chains))
                 steps = [Step(source, tuple(filter(None, goals)), tuple(self._paths))]

@@ -26,7 +26,15 @@ from imgpipe.batches.answers import (
     failed,
 )
 from imgpipe.batches.faults import fault_in
-from imgpipe.batches.held import Finished, HeldOrigin, HeldPath, Syncing, TooLargeError, remove
+from imgpipe.batches.held import (
+    Finished,
+    HeldFolderOrigin,
+    HeldOrigin,
+    HeldPath,
+    Syncing,
+    TooLargeError,
+    remove,
+)
 from imgpipe.batches.passing import Passing, Steps, make_room
 from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.saying import heard
@@ -59,8 +67,6 @@ MOST_PIXELS = 16_000_000
 
 _GROUP_PIXELS = 8_000_000  # after which a call comes back
 _TRIES = 2  # at a file that changes while it is read
-
-_NO_OPTIONS = Options()
 
 _log = logging.getLogger("imgpipe")
 
@@ -142,10 +148,9 @@ class _Maker:
 
     def _attempt(self, file: File, bench: Bench, syncing: Syncing, steps: Steps) -> Made | None:
         """Make a file; return None if it changed meanwhile."""
-        if os.path.isdir(file.name):
-            raise TooLargeError("is a folder")
+        begin = HeldFolderOrigin if os.path.isdir(file.name) else HeldOrigin
         paths = {number: HeldPath(*output) for number, output in file.numbered.items()}
-        with contextlib.ExitStack() as undone, contextlib.closing(HeldOrigin(file.name)) as origin:
+        with contextlib.ExitStack() as undone, contextlib.closing(begin(file.name)) as origin:
             for path in paths.values():
                 undone.callback(path.abort)
             with heard() as said:
@@ -170,7 +175,11 @@ class _Maker:
         )
 
     def _make(
-        self, origin: HeldOrigin, paths: dict[int, HeldPath], bench: Bench, steps: Steps
+        self,
+        origin: HeldOrigin | HeldFolderOrigin,
+        paths: dict[int, HeldPath],
+        bench: Bench,
+        steps: Steps,
     ) -> None:
         """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
         recipe = self.recipe
@@ -179,7 +188,7 @@ class _Maker:
         if not left:
             return
         if origin.too_large:
-            raise TooLargeError("the file is large")
+            raise TooLargeError("the file is large, or a folder")
         source = open_source(origin, recipe.reading)
         steps.pixels = source.info.pixels
         if len(recipe.tails) > 1:
@@ -193,7 +202,7 @@ class _Maker:
     def _pass(
         self,
         source: Source,
-        origin: HeldOrigin,
+        origin: HeldOrigin | HeldFolderOrigin,
         paths: dict[int, HeldPath],
         bench: Bench,
         steps: Steps,
@@ -219,7 +228,7 @@ class _Maker:
             return Goal(way.stages, sinks[-1], "")
 
         try:
-            made = cascaded(source, given, chains, recipe.reading, _NO_OPTIONS, opened)
+            made = cascaded(source, given, chains, recipe.reading, opened)
             if made is None:
                 goals = (opened(n, chain, source, turn=True) for n, chain in enumerate(chains))
                 made = [Step(source, tuple(filter(None, goals)), tuple(paths))]
@@ -270,7 +279,9 @@ class _Maker:
 
     # --- files with frames, and copies --------------------------------------------------
 
-    def _copied(self, number: int, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
+    def _copied(
+        self, number: int, origin: HeldOrigin | HeldFolderOrigin, path: HeldPath, steps: Steps
+    ) -> bool:
         """Copy the coded pixels where `convert` does that; return whether it does."""
         tail = self.recipe.tails[number]
         if not may_copy(self.recipe, tail, origin, path.output):
@@ -284,7 +295,9 @@ class _Maker:
         steps.to("write")
         return True
 
-    def _paged(self, tail: Tail, origin: HeldOrigin, path: HeldPath, steps: Steps) -> bool:
+    def _paged(
+        self, tail: Tail, origin: HeldOrigin | HeldFolderOrigin, path: HeldPath, steps: Steps
+    ) -> bool:
         """Make all frames, if there are several and the output holds them."""
         reading, writing = self.recipe.reading, writing_to(path, tail.writing)
         made = partial(stages_to, tail.chain, path, reading, writing, set())
@@ -293,11 +306,12 @@ class _Maker:
             return False
         try:
             _must_be_a_file(format_to(path, writing.format))
-            if pages.pixels > MOST_PIXELS:
-                raise TooLargeError("has many pixels")
+            if pages.pixels > MOST_PIXELS and not pages.animated:
+                raise TooLargeError("has many pixels")  # which several workers make
             steps.pixels = pages.pixels
             steps.to("filter")
-            options = Options(1, self.recipe.allowance, "serial", chunk=self.recipe.chunk)
+            memory = self.recipe.allowance - len(origin.data)
+            options = Options(1, memory, "serial", chunk=self.recipe.chunk)
             run_frames(pages, options, Control(samples_memory=False))
         except MemoryPlanError:
             raise TooLargeError("needs much memory") from None
