@@ -588,7 +588,7 @@ class Simulation:
         desk, executor = SimulatedDesk(groups, **options), self.executor
         made = SimulatedCalls(
             CallJob("calls", _never_called, None), desk, cost, executor.count, executor.traits,
-            isinstance(executor, SimulatedPool), desk.control,
+            desk.control,
         )  # fmt: skip
         made.executor = executor
         made.number = -1 - len(self.calls)  # that of no image; calls are begun first

@@ -318,7 +318,7 @@ class Pile:
 def made(executor: Any, workers: int, pile: Pile, timeout: float | None = None) -> None:
     supervised = isinstance(executor, ProcessExecutor)
     job = CallJob("numbers", work, 100, timeout=timeout if supervised else None)
-    image = Calls(job, pile, Cost(), workers, traits_of(executor), supervised, Control())
+    image = Calls(job, pile, Cost(), workers, traits_of(executor), Control())
     (outcome,) = Crew(executor, workers).make([lambda: image])
     assert outcome.error is None
 

@@ -101,8 +101,7 @@ class _Conduct:
         self._report = report
         options = choices.options
         choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
-        self._small = choice.traits.shares_files
-        self._workers = choice.workers
+        self._traits, self._workers = choice.traits, choice.workers
         self._ledger = Ledger(prepared, report, tell, control)
         in_order = choices.order == "fifo"
         self._desk = FileDesk(feed, self._ledger, control, self._workers, in_order=in_order)
@@ -287,7 +286,12 @@ class _Conduct:
         return one.work.request
 
     def _may_be_alone(self, job: Job) -> bool:
-        """Whether one worker may make a large file while the others have enough to do."""
+        """Whether one worker may make a large file while the others have enough to do.
+
+        It must be possible to end that worker, in the middle of its only task.
+        """
+        if not self._traits.isolates:
+            return False
         waiting = sum(one.job.pixels for one in self._large.values()
                       if not one.begun and one.job is not job)  # fmt: skip
         return self._desk.left + waiting >= (self._workers - 1) * job.pixels

@@ -22,7 +22,7 @@ from imgpipe.batches.job import Job
 from imgpipe.batches.journal import Record
 from imgpipe.batches.placing import Placing, Ready
 from imgpipe.batches.preparing import Prepared
-from imgpipe.batches.results import BatchReport, Result, Stage
+from imgpipe.batches.results import BatchReport, Result, Stage, StoppedBy
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
 from imgpipe.errors import ImgpipeError, OutputError
 from imgpipe.publish import explained
@@ -84,6 +84,8 @@ class Ledger:
         self._since = 0.0
         self._ended = self._failed = 0  # files
         self._folders: set[str] = set()
+        # A watch waits for a folder that is gone.
+        self._waits = prepared.journal is not None and prepared.journal.live
 
     # --- the beginning ------------------------------------------------------------------
 
@@ -146,13 +148,18 @@ class Ledger:
     def failed(self, job: Job, failure: Failed) -> None:
         """Note that a file has failed, or that the whole batch has."""
         self.discard([job])
-        fault = fault_of(failure.stage, failure.number, job.root, self._prepared.folder)
+        fault = self._fault(job, failure)
         if fault is not None:
             self._control.halt(*fault)
             return
         job.pixels = job.pixels or failure.pixels
         self._ended += 1
         self._fail(job, job.due.outputs, failure)
+
+    def _fault(self, job: Job, failure: Failed) -> tuple[StoppedBy, str] | None:
+        """Return what stops the batch after a failure that is not the fault of its file."""
+        root = None if self._waits else job.root
+        return fault_of(failure.stage, failure.number, root, self._prepared.folder)
 
     def discard(self, jobs: Iterable[Job]) -> None:
         """Leave nothing of files that are not made."""
@@ -197,7 +204,7 @@ class Ledger:
 
     def _not_published(self, each: _Waiting, error: ImgpipeError) -> None:
         failure = failed(each.job.path, "write", error, each.made.pixels)
-        fault = fault_of("write", failure.number, each.job.root, self._prepared.folder)
+        fault = self._fault(each.job, failure)
         remove(each.finished.temporary)
         if fault is not None:
             self._control.halt(*fault)
@@ -307,7 +314,7 @@ class Ledger:
 
     def _no_journal(self, error: OutputError) -> None:
         failure = failed("", "write", error, 0)
-        fault = fault_of("write", failure.number, "", self._prepared.folder)
+        fault = fault_of("write", failure.number, None, self._prepared.folder)
         why = "output_lost" if fault is None else fault[0]
         self._control.halt(why, str(error))
 

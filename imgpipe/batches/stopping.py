@@ -113,7 +113,9 @@ class Tolerance:
         return "max_failures" if too_many else None
 
 
-def fault_of(stage: str, number: int, root: str, folder: str) -> tuple[StoppedBy, str] | None:
+def fault_of(
+    stage: str, number: int, root: str | None, folder: str
+) -> tuple[StoppedBy, str] | None:
     """Return what stops the batch after a failure that is not the fault of its file.
 
     Parameters
@@ -122,8 +124,8 @@ def fault_of(stage: str, number: int, root: str, folder: str) -> tuple[StoppedBy
         The step that failed.
     number : int
         The number of the error of the system; 0 if there was none.
-    root : str
-        The folder where the tree of the source begins.
+    root : str or None
+        The folder where the tree of the source begins; None if it does not matter.
     folder : str
         The output folder.
 
@@ -141,6 +143,6 @@ def fault_of(stage: str, number: int, root: str, folder: str) -> tuple[StoppedBy
             return "output_lost", f"{folder} cannot be written any more: {os.strerror(number)}"
         case "files":
             return "output_lost", "too many files are open; raise the limit (ulimit -n)"
-    if not os.path.isdir(root or os.curdir):
+    if root is not None and not os.path.isdir(root or os.curdir):
         return "output_lost", f"the folder {root} with the sources is gone"
     return None

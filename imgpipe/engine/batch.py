@@ -107,7 +107,7 @@ def image_turns(
             workers,
             order=order,
             budget=openings.budget,
-            lasting=executor is choice.executor,
+            lasting=True,  # a worker that does not come back is ended, and the others are kept
         )
         if attach is not None:
             attach(crew.wake)
@@ -257,7 +257,6 @@ class _Openings:
             Cost(per_worker=allowance) + processes,
             workers,
             self._traits,
-            supervised,
             request.control,
             request.tell,
         )

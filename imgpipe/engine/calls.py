@@ -244,8 +244,6 @@ class Calls:
         The number of workers.
     traits : Traits
         Facts about the executor.
-    supervised : bool
-        Whether its workers may be ended, and note their whereabouts.
     control : Control
         Stops the calls.
     tell : callable
@@ -259,7 +257,6 @@ class Calls:
     cost: Cost
     workers: int
     traits: Traits
-    supervised: bool
     control: Control
     tell: Callable[[Event], None] = lambda _: None
     pixels: int = 0
@@ -277,7 +274,9 @@ class Calls:
         with CleanupStack() as held:
             with uninterrupted(), CleanupStack() as opened:
                 ref = published(self.job, self.traits, opened)
-                lease = Lease(_PER_WORKER * self.workers, (), notes=self.supervised, held=opened)
+                lease = Lease(
+                    _PER_WORKER * self.workers, (), notes=self.traits.shares_memory, held=opened
+                )
                 flow = CallFlow(
                     job=self.job,
                     ref=ref,

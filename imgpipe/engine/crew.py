@@ -149,10 +149,12 @@ class Crew:
         try:
             while True:
                 self._admit()
-                self._fill()
+                worked = self._fill()
                 if self._outcomes:
                     while self._outcomes:
                         yield self._outcomes.popleft()
+                elif worked:
+                    yield None
                 elif self._active or not self._waiting.over:
                     yield None
                     self._receive(beat)
@@ -262,19 +264,22 @@ class Crew:
 
     # --- tasks --------------------------------------------------------------------------
 
-    def _fill(self) -> None:
-        """Have tasks done while fewer than the window are out."""
+    def _fill(self) -> bool:
+        """Have tasks done while fewer than the window are out; return whether one is done here."""
         while self._queue.room:
             for active in self._order.arranged(list(self._active.values())):
                 if self._at_once and self._outcomes:  # they are told before more is done here
-                    return
+                    return False
                 task = self._ask(active)
                 if task is not None:
                     self._order.served(active)
                     self._deliver(self._queue.submit(task))
+                    if self._at_once:
+                        return True
                     break
             else:
-                return
+                break
+        return False
 
     def _ask(self, active: UnderWay) -> Task | None:
         """Return the next task of an image; go on to its next flow where one is done."""
