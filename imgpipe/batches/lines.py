@@ -43,8 +43,12 @@ def path_in(fields: dict[str, Any], key: str) -> str:
 
 
 def sealed(fields: dict[str, Any]) -> bytes:
-    """Return a line with `fields` and their checksum."""
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()[:-1]
+    """Return a line with `fields` and their checksum.
+
+    A message may name a file whose bytes are no text; they are question marks in it.
+    """
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    body = text.encode(errors="replace")[:-1]
     return b'%b%b%08x"}\n' % (body, _SUM, zlib.crc32(body))
 
 
