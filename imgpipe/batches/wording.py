@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from imgpipe.batches.results import BatchReport, Result
 
-__all__ = ["duration", "failure_line", "legible", "one_line", "passed_over_line", "summary_line"]
+__all__ = [
+    "amount",
+    "duration",
+    "failure_line",
+    "legible",
+    "more_pages_line",
+    "one_line",
+    "passed_over_line",
+    "summary_line",
+]
 
 _REASONS = {
     "not_image": ("not an image", "not images"),
@@ -55,6 +64,25 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes as ``1.9 GB``, ``24 MB`` or ``3 kB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return (
+                f"{size / factor:,.1f} {unit}" if unit == "GB" else f"{size / factor:,.0f} {unit}"
+            )
+    return f"{size} B"
+
+
+def more_pages_line(count: int, suffix: str) -> str:
+    """Return the hint about files with more pages than their outputs hold."""
+    noun = "file has" if count == 1 else "files have"
+    return (
+        f"{count:,} {noun} more pages than {suffix} files hold: --name "
+        '"{stem}-{page}.{ext}" makes all'
+    )
 
 
 def passed_over_line(passed_over: Mapping[str, int]) -> str:

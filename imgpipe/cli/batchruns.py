@@ -86,7 +86,9 @@ def run_batch(
     asks = STANDARD in (*params["inputs"], *params["files_from"])
     with nullcontext() if asks else no_input(), Audience(params) as audience:
         choices = choices_from(params, work(), audience, command)
-        return _planned(choices, audience) if params["dry_run"] else _made(choices, audience)
+        if params["dry_run"]:
+            return _planned(choices, audience, quiet=params["json"])
+        return _made(choices, audience)
 
 
 def _made(choices: Choices, audience: Audience) -> int:
@@ -108,18 +110,16 @@ def _made(choices: Choices, audience: Audience) -> int:
     return course.exit
 
 
-def _planned(choices: Choices, audience: Audience) -> int:
-    from imgpipe.batches.preparing import prepare  # noqa: PLC0415 - only for this
+def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:
+    from imgpipe.batches.dryrun import DryRun  # noqa: PLC0415 - takes the engine along
 
-    with signals.raising(), prepare(choices, audience, dry=True) as prepared:
-        for each in prepared.agenda.due:
-            for output in each.outputs:
-                click.echo(printable(f"{each.found.path} -> {prepared.path(output)}: {each.why}"))
-        for skipped in prepared.agenda.skipped:
-            where = prepared.path(skipped.output)
-            click.echo(printable(f"{skipped.found.path} -> {where}: {skipped.reason}"))
-    audience(BatchEnded(0, BatchReport()))
-    return 0
+    run = DryRun(choices, audience)
+    with signals.raising():
+        for line in run.lines():
+            if not quiet:
+                click.echo(printable(line))
+    audience(BatchEnded(run.exit, BatchReport()))
+    return run.exit
 
 
 def choices_from(

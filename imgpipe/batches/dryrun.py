@@ -1,0 +1,132 @@
+"""Dry run: all that a batch would do, and why, in lines. Nothing is written."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from imgpipe.batches.agenda import Due
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.foresight import Foreseen, Foresight
+from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Happening, kind_of
+from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.wording import amount, failure_line, more_pages_line, one_line
+from imgpipe.errors import ImgpipeError
+
+__all__ = ["DryRun"]
+
+
+class DryRun:
+    """A batch that is only told of.
+
+    Parameters
+    ----------
+    choices : Choices
+        What the batch is told.
+    tell : callable
+        Is told of the walk, and of the plan at the end, when all headers are read.
+
+    Attributes
+    ----------
+    exit : int
+        The exit code, once all lines are there: 3 if some files cannot be made.
+    """
+
+    def __init__(self, choices: Choices, tell: BatchObserver = lambda _: None) -> None:
+        self._choices, self._tell = choices, tell
+        self._plan: BatchPlanned | None = None
+        self._foresight = Foresight(choices)
+        self._pixels: Counter[str] = Counter()
+        self._memory: list[int] = []  # of the files that take most
+        self._passes = self._failed = 0
+        self._more_pages: Counter[str] = Counter()
+        self.exit = 0
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each output, and the sums.
+
+        Raises
+        ------
+        UsageError
+            If the batch would be refused.
+        """
+        with prepare(self._choices, self._observe, dry=True) as prepared:
+            for due in prepared.agenda.due:
+                yield from self._due(prepared, due)
+            for due in prepared.agenda.copies:
+                yield f"{_way(prepared, due.found.path, due.outputs[0])}: {due.why}, copied"
+            for skipped in prepared.agenda.skipped:
+                reason = skipped.reason.replace("_", " ")
+                yield f"{_way(prepared, skipped.found.path, skipped.output)}: {reason}"
+            for lost in prepared.lost:
+                yield failure_line(lost)
+            self._failed += len(prepared.lost)
+            yield from self._sums(prepared)
+        self.exit = 3 if self._failed else 0
+        if self._plan is not None:
+            pixels, memory = dict(self._pixels), self._peak()
+            self._tell(replace(self._plan, pixels=pixels, peak_memory=memory))
+
+    def _observe(self, happening: Happening) -> None:
+        """Hold the plan back, until its sums are known."""
+        if isinstance(happening, BatchPlanned):
+            self._plan = happening
+        else:
+            self._tell(happening)
+
+    def _due(self, prepared: Prepared, due: Due) -> Iterator[str]:
+        """Yield the lines of a file."""
+        path = due.found.path
+        paths = [prepared.path(output) for output in due.outputs]
+        try:
+            seen = self._foresight.of(path, paths, due.tails)
+        except ImgpipeError as error:
+            self._failed += 1
+            for output in due.outputs:
+                yield f"{_way(prepared, path, output)}: {due.why}, fails: {one_line(str(error))}"
+            return
+        self._add(path, paths, seen)
+        facts = f"{seen.width} x {seen.height}, {seen.pixels / 1e6:,.1f} MP"
+        facts += f", {seen.passes} passes" if seen.passes > 1 else ""
+        for output in due.outputs:
+            yield f"{_way(prepared, path, output)}: {due.why}, {facts}"
+
+    def _add(self, path: str, outputs: list[str], seen: Foreseen) -> None:
+        for output in outputs:
+            self._pixels[kind_of(path, output)] += seen.pixels // len(outputs)
+        self._passes += seen.passes
+        keep = heapq.heappush if len(self._memory) < self._foresight.workers else heapq.heappushpop
+        keep(self._memory, seen.memory)
+        if seen.more_pages:
+            self._more_pages[os.path.splitext(outputs[0])[1].lower()] += 1
+
+    def _peak(self) -> int:
+        """Return the most memory that the batch takes."""
+        return min(self._foresight.limit, self._foresight.processes + sum(self._memory))
+
+    def _sums(self, prepared: Prepared) -> Iterator[str]:
+        agenda = prepared.agenda
+        due = sum(len(each.outputs) for each in agenda.due) + len(agenda.copies)
+        reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
+        made = f"{due:,} to make ({reasons})" if due else "nothing to make"
+        left = f", {len(agenda.skipped):,} left as they are" if agenda.skipped else ""
+        fail = f", {self._failed:,} files cannot be made" if self._failed else ""
+        yield f"{made}{left}{fail}"
+        if agenda.due:
+            pixels = sum(self._pixels.values()) / 1e6
+            limit = amount(self._foresight.limit)
+            yield (
+                f"{pixels:,.1f} MP in {self._passes:,} passes, with up to {amount(self._peak())} "
+                f"of memory (limit {limit})"
+            )
+        for suffix, count in self._more_pages.items():
+            yield more_pages_line(count, suffix)
+
+
+def _way(prepared: Prepared, path: str, output: str) -> str:
+    """Return a source and its output."""
+    target = prepared.path(output)
+    return one_line(path if prepared.choices.in_place else f"{path} -> {target}")

@@ -1,0 +1,125 @@
+"""Dry runs: every file with what would be done and why, and the sums of all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+import imgpipe
+from imgpipe.batches.agenda import Policy
+from imgpipe.batches.answers import Recipe, Tail
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.dryrun import DryRun
+from imgpipe.batches.happenings import BatchPlanned, Happening
+from imgpipe.batches.naming import Template
+from imgpipe.batches.outputs import Naming
+from imgpipe.chains.chain import Chain
+from imgpipe.chains.grammar import parse_chain
+from imgpipe.errors import UsageError
+from imgpipe.options import Options
+from tests.batches import made
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.png", "in/b/c.tif"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        imgpipe.write(np.zeros((200, 300, 3), np.uint8), name)
+
+
+def dry(*chains: str, **given: Any) -> tuple[list[str], BatchPlanned, int]:
+    """Return the lines of a dry run, the plan and the exit code."""
+    tails = tuple(Tail(parse_chain(each) if each else Chain(())) for each in chains or ("blur",))
+    options = Options(executor="serial", max_memory=given.pop("max_memory", "2G"))
+    recipe = Recipe(tails, copies=given.pop("copies", False))
+    folder = "" if given.get("in_place") else "out"
+    told: list[Happening] = []
+    run = DryRun(Choices(("in",), folder, recipe, options=options, **given), told.append)
+    lines = list(run.lines())
+    (plan,) = told
+    assert isinstance(plan, BatchPlanned)
+    return lines, plan, run.exit
+
+
+def test_every_output_has_a_line_and_the_sums_follow() -> None:
+    lines, plan, code = dry()
+    assert lines[:3] == [
+        "in/a.png -> out/a.png: new, 300 x 200, 0.1 MP",
+        "in/b/c.tif -> out/b/c.tif: new, 300 x 200, 0.1 MP",
+        "2 to make (2 new)",
+    ]
+    assert lines[3].startswith("0.1 MP in 2 passes, with up to ")
+    assert lines[3].endswith(" MB of memory (limit 2.0 GB)")
+    assert plan.pixels == {".png .png": 60_000, ".tif .tif": 60_000}
+    assert 0 < plan.peak_memory < 2e9
+    assert code == 0
+    assert not Path("out").exists()
+
+
+def test_reasons_are_those_of_the_run_that_follows() -> None:
+    made("in", "blur", "out")
+    Path("in/new.png").write_bytes(Path("in/a.png").read_bytes())
+    os.utime("in/b/c.tif", (1, 1))
+    Path("out/a.png").unlink()
+    lines, _, _ = dry(policy=Policy(resume=True))
+    assert lines[:4] == [
+        "in/a.png -> out/a.png: output missing, 300 x 200, 0.1 MP",
+        "in/new.png -> out/new.png: new, 300 x 200, 0.1 MP",
+        "in/b/c.tif -> out/b/c.tif: current",
+        "2 to make (1 output missing, 1 new), 1 left as they are",
+    ]
+    assert made("in", "blur", "out", resume=True).report.done == 2
+    assert dry(policy=Policy(resume=True))[0][-1] == "nothing to make, 3 left as they are"
+    assert "filter changed" in dry("blur:3", policy=Policy(resume=True))[0][0]
+
+
+def test_a_file_that_will_fail_is_told() -> None:
+    Path("in/a.png").write_bytes(b"no image")
+    lines, _, code = dry()
+    assert lines[0].startswith("in/a.png -> out/a.png: new, fails: in/a.png: is not an image")
+    assert "2 to make (2 new), 1 files cannot be made" in lines
+    assert code == 3
+
+
+def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_do() -> None:
+    (line, *_), _, code = dry(max_memory="20M")
+    assert "fails: " in line
+    assert "--max-memory" in line
+    assert code == 3
+
+
+def test_passes_and_several_outputs_of_a_file() -> None:
+    templates = tuple(map(Template, ("{stem}-n.png", "{stem}-s.png")))
+    lines, plan, _ = dry("equalize", "resize:10x", naming=Naming(templates=templates))
+    assert lines[0] == "in/a.png -> out/a-n.png: new, 300 x 200, 0.1 MP, 2 passes"
+    assert lines[1] == "in/a.png -> out/a-s.png: new, 300 x 200, 0.1 MP, 2 passes"
+    assert sum((plan.pixels or {}).values()) == 120_000
+
+
+def test_other_files_and_files_in_place() -> None:
+    Path("in/notes.txt").write_text("notes")
+    assert "in/notes.txt -> out/notes.txt: new, copied" in dry(copy_others=True)[0]
+    assert dry(in_place=True)[0][0] == "in/a.png: new, 300 x 200, 0.1 MP"
+
+
+def test_more_pages_than_an_output_holds() -> None:
+    with tifffile.TiffWriter("in/b/c.tif") as file:
+        for _ in range(3):
+            file.write(np.zeros((4, 5, 3), np.uint8), contiguous=False)
+    lines, _, _ = dry("", copies=True, naming=Naming(formats=("jpeg",)))
+    assert lines[-1] == (
+        '1 file has more pages than .jpg files hold: --name "{stem}-{page}.{ext}" makes all'
+    )
+    assert "in/b/c.tif -> out/b/c.tif: new, 5 x 4, 0.0 MP" in dry("", copies=True)[0]
+
+
+def test_a_batch_that_would_be_refused_is_refused() -> None:
+    made("in", "blur", "out")
+    with pytest.raises(UsageError, match="2 of 2 outputs exist"):
+        dry()
