@@ -114,9 +114,12 @@ def test_local_entropy_is_the_same_in_pieces(photo: np.ndarray) -> None:
 def test_the_readme_is_a_script_that_runs(photo: np.ndarray, tmp_path: Path) -> None:
     imgpipe.write(photo, tmp_path / "big.png")
     np.save(tmp_path / "dark.npy", photo // 3)
+    (tmp_path / "photos").mkdir()
+    imgpipe.write(photo, tmp_path / "photos" / "a.jpg")
     given = "import numpy as np, imgpipe\narray = imgpipe.read('big.png')\n"
     checks = """
 out = imgpipe.read("out.png")
+assert imgpipe.info("out/a.jpg").shape == array.shape and report.done == 1
 assert imgpipe.check(emboss) and imgpipe.check(vignette) and imgpipe.check(mosaic)
 imgpipe.run("big.png", less_dark_frame(dark="dark.npy"), "less.png", workers=2)
 less = less_dark_frame(dark=np.load("dark.npy"))

@@ -263,7 +263,9 @@ class Journal:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _take_lock(self, folder: str) -> None:
-        lock = os.path.join(os.path.dirname(self.path), _LOCK_NAME)
+        place, name = os.path.split(self.path)
+        own = os.path.basename(place) == JOURNAL_FOLDER  # else other files are there too
+        lock = os.path.join(place, _LOCK_NAME if own else f"{name}.{_LOCK_NAME}")
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             self.locked = self.locked and _locks(self._lock, wait=False)

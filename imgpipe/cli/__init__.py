@@ -1,9 +1,10 @@
 """The command line: its entry point, and the exit codes of signals and errors.
 
 ====  ========================================================
-0     done
-1     it failed: the error is one line on standard error
-2     the command itself is wrong
+0     done, or left as it is
+1     it failed; a batch was stopped, such as by a full disk
+2     the command itself is wrong, or refused: nothing was done
+3     some files of a batch failed
 70    a bug in imgpipe
 129   the terminal went away (SIGHUP)
 130   interrupted (Ctrl-C)
