@@ -25,6 +25,7 @@ WIDE_BYTES = 8 << 20
 _LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
+_REDUCED = 2  # times the side of a chunk of an image that becomes smaller: its kernel cuts it further
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
@@ -276,6 +277,8 @@ def _chunk(stages: tuple[Stage, ...], task_rows: int, task_columns: int) -> tupl
     rows_halo, columns_halo = context_of(stages)
     side = max([1.0, *_lengths(stages)])
     rows, pixels = (_CHUNK_ROWS, _CHUNK_PIXELS) if _all_ours(stages) else (_OWN_SIDE, _OWN_SIDE**2)
+    if side > 1 and _all_ours(stages):
+        rows, pixels = _REDUCED * rows, _REDUCED**2 * pixels
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(task_columns, columns)

@@ -34,7 +34,7 @@ _MIDDLE = 128
 # Of many weights each is small, and needs more bits.
 _MANY, _BITS_OF_MANY = 32, 24
 
-_ROWS = 64  # of the output that are made at once
+_ROWS = 96  # of the output that are made at once
 _LINES = 128  # of the input, at most, for which columns are cut to fit the cache
 
 
