@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _WRITEBACK_BYTES = 2 << 20
+_JOINED_BYTES = 64 << 10  # of parts that are written together: a call takes as long as their copy
 # Errors of file systems that do not know a call: FAT, CIFS and FUSE do not agree on one.
 _UNSUPPORTED = {
     errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENODEV,
@@ -87,11 +88,13 @@ class OutputFile:
         with self._explained():
             if self._fd < 0:  # opening a pipe waits for its reader
                 self._fd = os.open(self._target, os.O_WRONLY | os.O_TRUNC)
-            for part in parts:
-                view = memoryview(part).cast("B")
-                while view:
-                    view = view[os.write(self._fd, view) :]
-                self.size += memoryview(part).nbytes
+            views = [memoryview(part).cast("B") for part in parts]
+            size = sum(map(len, views))
+            for view in [memoryview(b"".join(views))] if size <= _JOINED_BYTES else views:
+                left = view
+                while left:
+                    left = left[os.write(self._fd, left) :]
+            self.size += size
         if self.replaces and self.size - self._begun >= _WRITEBACK_BYTES:
             start_writeback(self._fd, self._begun, self.size)
             self._begun = self.size

@@ -78,9 +78,10 @@ def _hash(self: Any) -> int:
 
 
 def _set_once(self: Any, name: str, value: object) -> None:
-    if name in vars(self) or name not in self.__dataclass_fields__:
+    values = self.__dict__
+    if name in values or name not in self.__dataclass_fields__:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
-    vars(self)[name] = value
+    values[name] = value
 
 
 def _keep(self: Any, name: str) -> None:

@@ -25,7 +25,9 @@ WIDE_BYTES = 8 << 20
 _LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
 _CHUNK_PIXELS = 200_000
 _CHUNK_ROWS = 192
-_REDUCED = 2  # times the side of a chunk of an image that becomes smaller: its kernel cuts it further
+_REDUCED = (
+    2  # times the side of a chunk of an image that becomes smaller: its kernel cuts it further
+)
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgpipe.errors import FormatError, UsageError
 from imgpipe.formats.declaration import Format
@@ -34,7 +36,7 @@ HEAD_BYTES = 64
 FOR_DEVICES = "png"
 """The format of devices and of streams without a suffix."""
 
-_ANY = ord("?")
+_KNOWN = re.compile(rb"[^?]+", re.DOTALL)
 
 
 def format_of(name: str, head: bytes) -> Format:
@@ -54,9 +56,8 @@ def format_of(name: str, head: bytes) -> Format:
     """
     broken: list[str] = []
     try:
-        found = _best(lambda one: _alike(one, head), broken) or _best(
-            lambda one: _named(one, name) if _by_suffix(one) else 0, broken
-        )
+        found = _of_table(head) or _best(lambda one: _alike(one, head), broken)
+        found = found or _best(lambda one: _named(one, name) if _by_suffix(one) else 0, broken)
     except UsageError as error:
         raise FormatError(f"{name}: {error}") from None
     if found is not None and found.read is not None:
@@ -200,21 +201,45 @@ def _by_suffix(one: Member | Format) -> bool:
     return not one.marks and (not one.magic or b"" in one.magic)
 
 
+def _of_table(head: bytes) -> Format | None:
+    """Return the format of the table with the most magic bytes in `head`."""
+    found, most = "", 0
+    for magic, name in _magics():
+        if magic.known > most and magic.is_in(head):
+            found, most = name, magic.known
+    return loaded(found) if found else None
+
+
 def _alike(one: Member | Format, head: bytes) -> int:
     """Return the number of bytes of `head` that are magic bytes of this format."""
-    first, most = head[:1], 0
-    for magic in one.magic:
-        if magic and (magic[:1] == first or magic[0] == _ANY):  # which is quick, and seldom true
-            most = max(most, _agreeing(magic, head))
-    return most
+    return max((each.known for each in map(_magic, one.magic) if each.is_in(head)), default=0)
 
 
-def _agreeing(magic: bytes, head: bytes) -> int:
-    if _ANY not in magic:
-        return len(magic) if head.startswith(magic) else 0
-    pairs = [(a, b) for a, b in zip(magic, head, strict=False) if a != _ANY]
-    same = len(head) >= len(magic) and all(a == b for a, b in pairs)
-    return len(pairs) if same else 0
+class _Magic(NamedTuple):
+    """Magic bytes: how many, and the stretches of them between bytes that may be any."""
+
+    size: int
+    known: int
+    runs: tuple[tuple[bytes, int], ...]
+
+    def is_in(self, head: bytes) -> bool:
+        """Whether a file begins with them."""
+        first, at = self.runs[0]
+        if not head.startswith(first, at) or len(head) < self.size:
+            return False
+        return all(head.startswith(run, at) for run, at in self.runs[1:])
+
+
+@cache
+def _magic(text: bytes) -> _Magic:
+    runs = tuple((found[0], found.start()) for found in _KNOWN.finditer(text))
+    return _Magic(len(text), sum(len(run) for run, _ in runs), runs or ((b"", 0),))
+
+
+@cache
+def _magics() -> list[tuple[_Magic, str]]:
+    table = FORMATS.built_in.items()
+    return [(_magic(text), name) for name, one in table for text in one.magic]
 
 
 def _named(one: Member | Format, name: str) -> int:

@@ -54,6 +54,7 @@ __all__ = [
     "by_isal_narrow",
     "by_isal_near",
     "by_zlib",
+    "narrow_size",
     "stored",
     "stored_size",
 ]
@@ -127,16 +128,22 @@ def by_isal_narrow(data: memoryview) -> list[bytes]:
     return parts
 
 
+def narrow_size(data: memoryview) -> int:
+    """Return about how many bytes `by_isal_narrow` makes, in a third of its time."""
+    return sum(len(_block(data[start : start + PIECE])) for start in range(0, len(data), PIECE))
+
+
+def _block(data: bytes | memoryview) -> bytes:
+    made: bytes = igzip_lib.compress(
+        data, 1, igzip_lib.COMP_DEFLATE, igzip_lib.MEM_LEVEL_EXTRA_LARGE, _WINDOW_BITS
+    )
+    return made
+
+
 def _joinable(data: memoryview) -> list[bytes]:
     """Deflate into blocks that are not the last, whatever it takes."""
     letters, repeats = _lead(data)
-    block = igzip_lib.compress(
-        b"".join((letters * repeats, data)),
-        1,
-        igzip_lib.COMP_DEFLATE,
-        igzip_lib.MEM_LEVEL_EXTRA_LARGE,
-        _WINDOW_BITS,
-    )
+    block = _block(b"".join((letters * repeats, data)))
     lengths, header_bits = _header(block)
     used = _used_bits(block, lengths)
     if used:

@@ -241,7 +241,7 @@ class PngRows:
             self._layout = Layout(header.row_bytes(self._width), 1, 1)
         else:
             self._layout = Layout(self._width, header.samples, header.depth // 8)
-        self._unfilter = Unfilter(self._layout, self._content.read)
+        self._unfilter = Unfilter(self._layout, self._content.read, self._height)
         self._start, self._row = self._content.count, 0
 
     def read_into(self, out: Pixels) -> None:

@@ -69,11 +69,15 @@ class Unfilter:
         What a row is made of.
     read : callable
         Gives the next so many bytes of filtered rows.
+    height : int, optional
+        Rows of the image, if they are known.
     """
 
-    def __init__(self, layout: Layout, read: Callable[[int], bytes | memoryview]) -> None:
+    def __init__(
+        self, layout: Layout, read: Callable[[int], bytes | memoryview], height: int | None = None
+    ) -> None:
         self._layout, self._read = layout, read
-        rows = layout.block_rows
+        rows = layout.block_rows if height is None else min(layout.block_rows, height)
         self._block: Pixels = np.zeros((1 + rows, layout.width, layout.channels), layout.dtype)
         self._above: Bytes = np.zeros(layout.row_bytes, np.uint8)  # in the order of the file
         self._first = True

@@ -70,6 +70,7 @@ ADAPTIVE = -1
 _UNIT_BYTES = 8 * deflate.PIECE  # of the rows of a strip: changing it changes the bytes of files
 _THOROUGH = 4  # from this compression on, two methods are tried on everything
 _DRAWING = 6  # what becomes this much smaller is no photograph
+_FEW_BYTES, _FEW_DRAWING = 16 << 10, 3  # of a strip: a choice by samples takes as long as a trial
 _SAMPLE_ROWS = 8
 _PATCH_PIXELS = 200
 _PATCHES = ((1, 3), (3, 7), (5, 1), (7, 5))  # where, in eighths
@@ -140,9 +141,10 @@ class PngEncoder:
         rows = unit.reshape(len(unit), -1)
         upper = np.zeros_like(rows[0]) if above is None else above[-1].reshape(-1)
         size = len(rows) * (1 + self.row_bytes)
-        chosen, others = self._choose(rows)
+        few = size <= _FEW_BYTES and self.compression == 2
+        chosen, others = self._split(self._methods()) if few else self._choose(rows)
         results = [self._encode(method, rows, upper) for method in chosen]
-        if min(len(data) for data, _ in results) * _DRAWING < size:
+        if min(len(data) for data, _ in results) * (_FEW_DRAWING if few else _DRAWING) < size:
             # A drawing or a screenshot: to try is quick, and a few rows tell too little.
             results += [self._encode(method, rows, upper) for method in others]
         data, adler = min(results, key=lambda result: len(result[0]))
@@ -158,15 +160,25 @@ class PngEncoder:
 
     def _choose(self, rows: Pixels) -> tuple[list[Recipe], list[Recipe]]:
         """Return the methods that do best on a few rows, and the others."""
-        methods = self._methods()
-        contenders = list(methods)
+        contenders = self._methods()
         if self.compression == 2 and rows.itemsize == 2:
             contenders.append((PAETH, deflate.by_isal))  # for values of 8 bits: both bytes repeat
         if self.compression > 1:
             sample = _sample(rows, self.pixel_bytes // rows.itemsize)
-            contenders.sort(key=lambda method: len(self._encode(method, sample[1:], sample[0])[0]))
+            contenders.sort(key=lambda method: self._tried(method, sample[1:], sample[0]))
+        return self._split(contenders)
+
+    def _split(self, contenders: list[Recipe]) -> tuple[list[Recipe], list[Recipe]]:
         chosen = contenders[: 1 if self.compression < _THOROUGH else 2]
-        return chosen, [method for method in methods if method not in chosen]
+        return chosen, [method for method in self._methods() if method not in chosen]
+
+    def _tried(self, method: Recipe, rows: Pixels, above: Pixels) -> int:
+        """Return about how many bytes a method makes of rows."""
+        kind, deflater = method
+        filtered = _filtered(kind, rows, above, self.pixel_bytes)
+        if deflater is deflate.by_isal_narrow:
+            return deflate.narrow_size(filtered)
+        return sum(map(len, deflater(filtered)))
 
     def _methods(self) -> list[Recipe]:
         narrow, wide = deflate.by_isal_narrow, deflate.by_isal
@@ -230,12 +242,14 @@ class PngSink:
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next strip."""
         crc, _, _ = facts
-        self.write_head()
         if len(data) <= MAX_CHUNK:
+            head = () if self._begun else (self.begin(),)
+            self._begun = True
             self._target.write(
-                struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc)
+                *head, struct.pack(">I4s", len(data), b"IDAT"), data, struct.pack(">I", crc)
             )
         else:
+            self.write_head()
             for start in range(0, len(data), MAX_CHUNK):
                 self._target.write(chunk(b"IDAT", data[start : start + MAX_CHUNK]))
         self.count(facts)
