@@ -123,6 +123,14 @@ class TestSources:
         assert sorted(os.listdir()) == before
 
 
+def test_a_limit_on_memory_that_fits_no_image_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flip("photos", "-o", "out", "--max-memory", "1M", code=2)
+    assert "; the limit is 1 MB; raise it (--max-memory " in capsys.readouterr().err
+    assert outputs() == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
 def test_odd_names_pass_through_all_of_it(capfd: pytest.CaptureFixture[str]) -> None:
     os.mkdir("odd")

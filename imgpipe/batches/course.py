@@ -169,7 +169,9 @@ class Course:
 
     def _refuse(self, error: BaseException) -> None:
         self.report.seconds = time.monotonic() - self._began
-        self.exit = 2 if isinstance(error, UsageError | MemoryPlanError) else 1
+        told = getattr(error, "exit_code", None)  # of a signal on the command line
+        refused = isinstance(error, UsageError | MemoryPlanError)
+        self.exit = told if isinstance(told, int) else 2 if refused else 1
         self._tell(BatchRefused(self.exit, error, self.report))
 
 

@@ -26,7 +26,8 @@ _REASONS = {
     "link_to_folder": ("link to a folder", "links to folders"),
     "special_file": ("special file", "special files"),
     "same_file": ("the same file again", "the same files again"),
-    "earlier_output": ("output of an earlier run", "outputs of earlier runs"),
+    "output": ("folder of these outputs", "folders of these outputs"),
+    "earlier_output": ("folder of earlier outputs", "folders of earlier outputs"),
 }
 _STOPPED = {
     "fail_fast": "stopped at the first failure",

@@ -23,10 +23,10 @@ from imgpipe.chains.chain import Chain
 from imgpipe.cli import signals
 from imgpipe.cli.audience import Audience
 from imgpipe.cli.early import collect_garbage, fork_for_many, is_small
-from imgpipe.cli.messages import printable
+from imgpipe.cli.messages import explain, printable
 from imgpipe.cli.scope import STANDARD
 from imgpipe.cli.standard import no_input
-from imgpipe.errors import UsageError
+from imgpipe.errors import MemoryPlanError, UsageError
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.options import Options
 from imgpipe.timeline import Timeline
@@ -105,8 +105,11 @@ def _made(choices: Choices, audience: Audience) -> int:
         course.control.stop(signal)
 
     with dedicated(), signals.ending(stop), closing(course.results()) as results:
-        for _ in results:
-            pass
+        try:
+            for _ in results:
+                pass
+        except MemoryPlanError as error:  # no file would fit: the batch is refused
+            explain(error)
     return course.exit
 
 
