@@ -33,7 +33,7 @@ from imgpipe.geometry import Box
 from imgpipe.parameters import Between, Example
 from imgpipe.registry import FILTERS, Member
 
-COMMANDS = ["run", "convert", "info", "check", "filters", "formats", *FILTERS]
+COMMANDS = ["run", "convert", "watch", "info", "check", "filters", "formats", *FILTERS]
 
 
 @imgpipe.filter(halo=0)
@@ -516,7 +516,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("line", "expected"),
         [
-            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), *COMMANDS[:6]]]),
+            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), *COMMANDS[:7]]]),
             ("imgpipe gr", ["plain,grayscale"]),
             ("imgpipe blur --si", ["plain,--sigma"]),
             ("imgpipe flip --direction ", ["plain,vertical", "plain,horizontal"]),

@@ -66,13 +66,15 @@ def left_out(folders: list[str]) -> tuple[Identity, ...]:
 
 def _overlap(one: str, other: str) -> bool:
     """Whether two folders are the same, or one is in the other. They need not exist."""
-    same = os.path.realpath(one) == os.path.realpath(other)
-    return same or _holds(one, other) or _holds(other, one)
+    return _holds(one, other) or _holds(other, one)
 
 
 def _holds(outer: str, inner: str) -> bool:
-    """Whether a folder exists, and another one is in it or the same."""
-    key = _identity(outer)
+    """Whether a folder is in another one, or the same."""
+    above, below = os.path.realpath(outer), os.path.realpath(inner)
+    if above == below or below.startswith(os.path.join(above, "")):
+        return True
+    key = _identity(outer)  # it may have several paths
     return key is not None and key in _up_from(inner)
 
 
