@@ -397,6 +397,21 @@ class TestStops:
         assert session_ends(process.pid)
         assert outputs() == []
 
+    def test_before_anything_is_written_leave_nothing(self) -> None:
+        os.mkfifo("list")
+        process = subprocess.Popen(
+            [*COMMAND, *["flip", "--files-from", "list", "-o", "out", "--json"]],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        with open("list", "w"):  # once the command reads it
+            process.send_signal(signal.SIGINT)
+            told, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert said == "imgpipe: interrupted; nothing was written\n"
+        (summary,) = events(told)
+        assert (summary["exit"], summary["interrupted"]) == (130, "SIGINT")
+        assert not Path("out").exists()
+
     def test_are_the_last_of_all_events(self) -> None:
         process = self.begin(0.3, "--json")
         process.send_signal(signal.SIGTERM)

@@ -170,7 +170,8 @@ def agenda_of(
             agenda.add(each, cast(Standing, why))
     if foreign:
         raise UsageError(
-            f"{len(foreign):,} outputs exist that no run recorded in its journal has made, such as "
+            f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} that no "
+            "run recorded in its journal has made, such as "
             f"{foreign[0]}; add --overwrite to replace them"
         )
     return agenda

@@ -210,6 +210,7 @@ def summary_fields(end: BatchEnded | BatchRefused, seconds: float) -> dict[str, 
         "peak_pss": report.peak_memory, "utilisation": None, "bottleneck": None, "resume": None,
     }  # fmt: skip
     if isinstance(end, BatchRefused):
+        fields["interrupted"] = getattr(end.error, "signal_name", None)
         return fields | _error_fields(end.error)
     return fields | {
         "interrupted": end.interrupted,

@@ -195,7 +195,8 @@ class _Gathering:
             again = Walk(self._walk.rules).through(begin, pattern.ignoring_case())
             if again:
                 return (
-                    f"{where}; without regard to capital letters, {len(again)} files would match, "
+                    f"{where}; without regard to capital letters, {len(again)} "
+                    f"{'file' if len(again) == 1 else 'files'} would match, "
                     f"such as {again[0].path}"
                 )
         reasons = ", ".join(

@@ -93,7 +93,7 @@ class Audience:
 
     def __call__(self, happening: Happening) -> None:
         """Tell `happening` to all."""
-        if not self._signal_told and signals.received():
+        if self.planned and not self._signal_told and signals.received():
             self._signal_told = True
             self._say(_STOPPING)
         self.planned |= isinstance(happening, BatchPlanned)

@@ -114,8 +114,10 @@ def _made(choices: Choices, audience: Audience) -> int:
 
 
 def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:
-    from imgpipe.batches.dryrun import DryRun  # noqa: PLC0415 - takes the engine along
+    from imgpipe.batches.course import started_of  # noqa: PLC0415 - takes the engine along
+    from imgpipe.batches.dryrun import DryRun  # noqa: PLC0415
 
+    audience(started_of(choices))
     run = DryRun(choices, audience)
     with signals.raising():
         for line in run.lines():

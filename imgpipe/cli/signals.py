@@ -54,6 +54,11 @@ class Signalled(BaseException):
         return cls(signal.Signals[name])
 
     @property
+    def signal_name(self) -> str:
+        """The name of the signal."""
+        return signal.Signals(self.number).name
+
+    @property
     def exit_code(self) -> int:
         """The exit code that a shell reports after such a signal."""
         return 128 + self.number
