@@ -147,10 +147,10 @@ def agenda_of(
         If outputs are in the way. Nothing was written.
     """
     existing = destination.existing(each.output for each in placed)
-    if standings is None or not standings.in_place:
+    beside = standings is None or not standings.in_place
+    if beside and existing and policy == Policy():
         destination.must_hold_no_source(placed, existing)
-        if existing and policy == Policy():
-            raise UsageError(_in_the_way(placed, existing, destination, standings))
+        raise UsageError(_in_the_way(placed, existing, destination, standings))
     records = standings.records if standings is not None else Records()
     if placed and not (existing or records.ours or records.failed):
         return _all_new(placed)
@@ -168,6 +168,9 @@ def agenda_of(
             agenda.skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
         else:
             agenda.add(each, cast(Standing, why))
+    if beside:
+        current = {each.output for each in agenda.skipped if each.reason == "current"}
+        destination.must_hold_no_source(placed, existing - current)
     if foreign:
         raise UsageError(
             f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} that no "

@@ -6,7 +6,7 @@ import operator
 import os
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ COPY = -1
 """The number of the output of a file that is copied, among those of a source."""
 
 _SHOWN = 10  # groups in a message
+_FEW = 16  # outputs of a folder that are looked for one by one
 
 
 class Distinguishes(NamedTuple):
@@ -80,7 +81,6 @@ class Destination:
     def __init__(self, folder: str, probe: Callable[[str], Distinguishes] | None = None) -> None:
         self.folder = folder
         self._probe = probe or probed
-        self._known: dict[str, bool] = {}
 
     def path(self, output: str) -> str:
         """Return the whole path of an output."""
@@ -123,15 +123,16 @@ class Destination:
             raise UsageError(_collisions(shared, remedy))
         return [group[0] for group in kept.values()]
 
-    def look_again(self) -> None:
-        """Forget which folders are there: somebody may have made or removed some."""
-        self._known.clear()
-
     def existing(self, outputs: Iterable[str]) -> set[str]:
         """Return the outputs that something is in the way of."""
         if not os.path.isdir(self.folder):
             return set()
-        return {output for output in outputs if self._exists(output)}
+        folders: dict[str, list[str]] = {}
+        for output in outputs:
+            folders.setdefault(output.rpartition(os.sep)[0], []).append(output)
+        return {
+            each for below, several in folders.items() for each in self._existing(below, several)
+        }
 
     def must_hold_no_source(self, placed: Iterable[Placed], existing: set[str]) -> None:
         """Raise if an output is one of the sources.
@@ -155,11 +156,16 @@ class Destination:
                     "use --in-place to replace sources"
                 )
 
-    def _exists(self, output: str) -> bool:
-        folder = os.path.dirname(output)
-        if folder not in self._known:
-            self._known[folder] = os.path.isdir(self.path(folder))
-        return self._known[folder] and os.path.lexists(self.path(output))
+    def _existing(self, below: str, outputs: Sequence[str]) -> Iterator[str]:
+        """Yield the outputs in one folder that something is in the way of."""
+        folder = self.path(below)
+        if not os.path.isdir(folder):
+            return
+        # A name that is not listed may be there still, where case does not matter.
+        listed = frozenset(os.listdir(folder)) if len(outputs) > _FEW else frozenset[str]()
+        for output in outputs:
+            if output.rpartition(os.sep)[2] in listed or os.path.lexists(self.path(output)):
+                yield output
 
 
 def probed(folder: str) -> Distinguishes:

@@ -59,7 +59,7 @@ def checked(line: bytes) -> dict[str, Any] | None:
     if tail != b'%b%08x"}' % (_SUM, zlib.crc32(body)):
         return None
     try:
-        fields = json.loads(body + b"}")
+        fields = json.loads(f"{body.decode()}}}")
     except ValueError:
         return None
     return fields if isinstance(fields, dict) else None

@@ -104,7 +104,6 @@ class Prepared:
         ImgpipeError
             If one of them cannot have an output.
         """
-        self.destination.look_again()
         placed = list(self.choices.naming.placed(files, _Headers(self.choices)))
         standings = self._standings(self.journal.records if self.journal else Records())
         policy = self.choices.policy
