@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from imgpipe.batches.wording import duration, legible, one_line, passed_over_line
+from imgpipe.batches.results import Result
+from imgpipe.batches.wording import duration, failure_line, legible, one_line, passed_over_line
+from imgpipe.errors import FilterError
 
 
 def test_what_was_passed_over_is_one_line_the_most_first() -> None:
@@ -33,6 +35,37 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_control_characters_and_bytes_are_spelt_out() -> None:
     assert one_line("a\n\x1b[31m\u202e caf\udce9 é") == "a\\n\\x1b[31m\\u202e caf\\udce9 é"
+
+
+def failure(message: str, path: str = "a\nb.png") -> str:
+    error = FilterError(message)
+    return failure_line(Result(path, "out/a", "failed", stage="filter", error=error))
+
+
+def test_a_traceback_is_its_error_and_the_innermost_place() -> None:
+    told = (
+        "a\nb.png: the filter bad() failed\nTraceback (most recent call last):\n"
+        '  File "/x/bad.py", line 4, in bad\n    return deep()\n'
+        '  File "/x/deep er.py", line 7, in deep\n    raise ValueError("no thanks")\n'
+        "ValueError: no thanks"
+    )
+    assert failure(told) == (
+        "failed (filter): a\\nb.png: the filter bad() failed: ValueError: no thanks (deep er.py, "
+        "line 7)"
+    )
+
+
+def test_a_crash_is_its_place() -> None:
+    told = (
+        "a\nb.png: making it ended 3 workers in a row (signal SIGSEGV)\n"
+        'It was at (most recent call first):\n  File "/x/c.py", line 3 in crash\n'
+        '  File "/x/d.py", line 9 in f'
+    )
+    assert failure(told).endswith("in a row (signal SIGSEGV) (c.py, line 3)")
+
+
+def test_any_other_message_is_one_line() -> None:
+    assert failure("is wrong\nindeed") == "failed (filter): a\\nb.png: is wrong\\nindeed"
 
 
 @pytest.mark.parametrize(

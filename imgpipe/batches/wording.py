@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 
 from imgpipe.batches.results import BatchReport, Result
@@ -29,6 +31,8 @@ _REASONS = {
     "output": ("folder of these outputs", "folders of these outputs"),
     "earlier_output": ("folder of earlier outputs", "folders of earlier outputs"),
 }
+_FRAME = re.compile(r'^ *File "(.*)", line (\d+)', re.MULTILINE)
+_TRACEBACK = "Traceback (most recent call last):"
 _STOPPED = {
     "fail_fast": "stopped at the first failure",
     "max_failures": "stopped by too many failures",
@@ -97,10 +101,25 @@ def passed_over_line(passed_over: Mapping[str, int]) -> str:
 
 
 def failure_line(result: Result) -> str:
-    """Return a failure with its file, stage and reason."""
+    """Return a failure with its file, stage and reason; of a traceback, the error and its place."""
     message = str(result.error) if result.error is not None else "failed"
     named = message if result.path in message else f"{result.path}: {message}"
-    return one_line(f"failed ({result.stage or 'unknown stage'}): {named}")
+    for name in (result.path, result.output):  # which may have several lines
+        named = named.replace(name, one_line(name)) if name else named
+    return f"failed ({result.stage or 'unknown stage'}): {_shortened(named)}"
+
+
+def _shortened(message: str) -> str:
+    """Return a message in one line, without the frames of a traceback but for the innermost."""
+    head, *rest = message.split("\n")
+    places = _FRAME.findall(message)
+    if not places:
+        return one_line(message)
+    innermost, error = places[-1], f": {rest[-1]}"
+    if not message.partition(_TRACEBACK)[1]:  # a crash, whose innermost place comes first
+        innermost, error = places[0], ""
+    file, line = innermost
+    return one_line(f"{head}{error} ({os.path.basename(file)}, line {line})")
 
 
 def summary_line(report: BatchReport) -> str:

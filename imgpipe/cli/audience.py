@@ -11,11 +11,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from imgpipe.batches.eventlines import EventLines
-from imgpipe.batches.happenings import BatchEnded, BatchObserver, BatchPlanned, Happening
+from imgpipe.batches.happenings import (
+    BatchEnded,
+    BatchObserver,
+    BatchPlanned,
+    Ended,
+    Happening,
+)
+from imgpipe.batches.results import Result
 from imgpipe.batches.showing import ProgressMode, shown
 from imgpipe.batches.wording import one_line
 from imgpipe.cli import signals
-from imgpipe.cli.messages import log_through, say
+from imgpipe.cli.messages import log_through, printable, say
 from imgpipe.cli.standard import events_only
 from imgpipe.errors import UsageError
 from imgpipe.timeline import Timeline
@@ -105,6 +112,8 @@ class Audience:
         silent = self._params["quiet"] or self._params["dry_run"]
         if not (silent and isinstance(happening, BatchEnded)):
             self._people(seen)
+            if self._params["verbose"] and isinstance(happening, Ended):
+                self._tell_all_of(happening.result)
         for observer in self._observers:
             observer(happening)
 
@@ -120,6 +129,11 @@ class Audience:
                 say(f"{one.name}: {one.verdict.sentence}")
         if self._resume:
             say(f"to go on: {self._resume}")
+
+    def _tell_all_of(self, result: Result) -> None:
+        """Tell the whole message of a failure, such as a traceback."""
+        if result.error is not None and "\n" in (text := str(result.error)):
+            self._say(printable(text))
 
     def _mode(self) -> ProgressMode:
         params = self._params
