@@ -42,6 +42,7 @@ _BEAT = 0.25  # seconds after which the loop looks at the time
 _TICK = 0.5  # seconds between two happenings of passing time
 _MEMORY_SECONDS = 1.0  # between two samples
 _MOST_MEMORY = 256 << 20  # of a call
+_MOST_ALONE = 32_000_000  # pixels that one worker makes at once: other files wait behind it
 _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
@@ -290,7 +291,7 @@ class _Conduct:
 
         It must be possible to end that worker, in the middle of its only task.
         """
-        if not self._traits.isolates:
+        if not self._traits.isolates or job.pixels > _MOST_ALONE:
             return False
         waiting = sum(one.job.pixels for one in self._large.values()
                       if not one.begun and one.job is not job)  # fmt: skip

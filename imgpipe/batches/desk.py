@@ -14,6 +14,7 @@ from typing import Any
 from imgpipe.batches.agenda import Due
 from imgpipe.batches.answers import Failed, File, Made, TooLarge, failed
 from imgpipe.batches.feeding import Feed
+from imgpipe.batches.guessing import Guesses
 from imgpipe.batches.job import Job
 from imgpipe.batches.ledger import Ledger
 from imgpipe.batches.looking import Look, Seen
@@ -28,7 +29,6 @@ _LOOKED_AT = 1_000_000  # bytes from which on a file may be a large image
 _LOOKS = 16  # headers that are read by one call
 _MOST_FILES = 64  # of a group
 _GROUP_PIXELS = 8_000_000  # after which a call comes back
-_PIXELS_PER_BYTE = 4  # where the header was not read
 
 
 class FileDesk:
@@ -59,6 +59,7 @@ class FileDesk:
     ) -> None:
         self._feed, self._ledger, self._control = feed, ledger, control
         self._workers, self._in_order = workers, in_order
+        self._guesses = Guesses()
         self._numbers = 0
         self._ahead: deque[Job] = deque()
         self._to_look: deque[Job] = deque()
@@ -101,6 +102,7 @@ class FileDesk:
         job = self._out.pop(id(item))
         match answer:
             case Made():
+                self._guesses.learn(job, answer.pixels)
                 self._ledger.made(job, answer)
             case TooLarge():
                 self._measured(job, answer.pixels)
@@ -132,7 +134,7 @@ class FileDesk:
     @property
     def left(self) -> int:
         """About how many pixels are still to be given out."""
-        return sum(map(_guess, self._ahead)) + sum(job.pixels for job in self._large)
+        return sum(map(self._guesses.of, self._ahead)) + sum(job.pixels for job in self._large)
 
     def next_large(self) -> Job | None:
         """Return the next large file; None if there is none just now."""
@@ -196,7 +198,7 @@ class FileDesk:
         while self._ahead and len(jobs) < most and pixels < _GROUP_PIXELS:
             job = self._ahead.popleft()
             job.taken = True
-            pixels += _guess(job)
+            pixels += self._guesses.of(job)
             jobs.append(job)
             self._trim()
         return jobs
@@ -212,6 +214,7 @@ class FileDesk:
 
     def _measured(self, job: Job, pixels: int) -> None:
         if pixels and not job.pixels:
+            self._guesses.learn(job, pixels)
             job.pixels = pixels
             self._ledger.measured(job)
 
@@ -219,11 +222,6 @@ class FileDesk:
         job.large = True
         self._large.append(job)
         self._trim()
-
-
-def _guess(job: Job) -> int:
-    """Return about how many pixels a file has."""
-    return job.pixels or job.size * _PIXELS_PER_BYTE
 
 
 def _size_of(due: Due) -> int:
