@@ -96,12 +96,9 @@ def image_turns(
     workers = _that_fit(choice, granted(limit, footing)[0], footing)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
-        reader = None
-        if decode_apart and choice.traits.shares_memory:
-            readers = max(1, workers // 2)
-            wanted = choose("processes", readers, trusted=False, pixels=_LARGE)
-            reader = held.enter_context(started(wanted, readers))
-        openings = _Openings(executor, workers, choice.reason, reader, options, limit, footing)
+        apart = decode_apart and choice.traits.shares_memory
+        readers = _Readers(max(1, workers // 2) if apart else 0, held)
+        openings = _Openings(executor, workers, choice.reason, readers, options, limit, footing)
         crew = Crew(
             executor,
             workers,
@@ -115,7 +112,7 @@ def image_turns(
         with contextlib.closing(crew.turns(openings.of(requests), beat)) as turns:
             for outcome in turns:
                 if memory is not None:
-                    for one in (executor, reader):
+                    for one in (executor, readers.started):
                         memory.pids |= getattr(one, "pids", set())
                 yield None if outcome is None else openings.told(outcome)
 
@@ -137,6 +134,21 @@ def _that_fit(choice: Choice, total: int, footing: Footing) -> int:
     return count
 
 
+class _Readers:
+    """Processes that only decode, which are started for the first image that needs them."""
+
+    def __init__(self, count: int, held: CleanupStack) -> None:
+        self.count, self._held = count, held
+        self.started: Executor | None = None
+
+    def get(self) -> Executor:
+        """Return their executor."""
+        if self.started is None:
+            choice = choose("processes", self.count, trusted=False, pixels=_LARGE)
+            self.started = self._held.enter_context(started(choice, self.count))
+        return self.started
+
+
 class _Openings:
     """Opens and plans images for one executor."""
 
@@ -145,17 +157,16 @@ class _Openings:
         executor: Executor,
         workers: int,
         reason: str,
-        reader: Executor | None,
+        readers: _Readers,
         options: Options,
         limit: int,
         footing: Footing,
     ) -> None:
-        self._executor, self._reader, self._options = executor, reader, options
+        self._executor, self._readers, self._options = executor, readers, options
         self._traits = traits_of(executor)
         self._weights: dict[str, tuple[int, int]] = {}
         self._footing, self._limit = footing, limit
         self._of_calls = 0  # bytes that calls take
-        self._readers = cost_of_readers(getattr(reader, "_max_workers", 0))
         self._series: list[Series] = []
         self._turns: dict[int, int | Series] = {}  # of images: the request that they belong to
         self._given: dict[str, Any] = {
@@ -288,7 +299,7 @@ class _Openings:
         sinks = [goal.sink for goal in every if isinstance(goal.sink, ArraySink)]
         beside = sum(sink.info.nbytes for sink in sinks)
         read = self._apart(source)
-        apart = self._readers if read is not source else Cost()
+        apart = cost_of_readers(self._readers.count) if read is not source else Cost()
         taken = beside + apart.processes
         plans = self._planned(source, goals, footing, taken)
         alone = self._alone(source, goals, footing, taken)
@@ -313,9 +324,9 @@ class _Openings:
 
     def _apart(self, source: Source) -> Source:
         """Return an image that a process of its own decodes, if that may crash."""
-        if self._reader is None or source.access == "random" or not can_be_opened(source):
+        if not self._readers.count or source.access == "random" or not can_be_opened(source):
             return source
-        return source if is_ours(source) else apart(source, self._reader)
+        return source if is_ours(source) else apart(source, self._readers.get())
 
     def _footing_of(self, goals: tuple[Goal, ...], control: Control) -> Footing:
         """Return the footing with the functions of these outputs."""
