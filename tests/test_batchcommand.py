@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 
 import imgpipe
 from imgpipe.cli import execute
+from imgpipe.cli.program import program
 from tests.batchresults import odd_names
 from tests.browser import browser
 from tests.conftest import noise
@@ -107,6 +109,7 @@ class TestSources:
             ("photos -o out --max-failures 0", "is neither a number"),
             ("photos -o out --resume --update", "contradict"),
             ("photos -o out --report report.txt", ".html, .json or .csv"),
+            ("photos -o out --report nowhere/report.csv", "there is no folder"),
             ("photos -o out --quality 800", "quality must be"),
             ("photos -o out --tile 64", "no output has the option tile"),
             ("photos -o out -O tiles=64", "no format has the option tiles"),
@@ -432,6 +435,21 @@ def test_a_loop_that_reads_names_gets_all_of_them() -> None:
     command = f'{shlex.join(COMMAND)} run eats.py:f "$f" -o out/ -q -j 2'
     run_command(["bash", "-c", f"while read f; do {command}; done < list"], Path())
     assert outputs() == ["a.png", "b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "offers"),
+    [
+        ("--re", ["--region", "--resume", "--report"]),
+        ("--qual", ["--quality"]),
+        ("--order l", ["largest-first"]),
+        ("-O comp", ["compression="]),
+    ],
+)
+def test_the_shell_completes_options_of_many_images(begun: str, offers: list[str]) -> None:
+    *words, last = f"flip photos -o out/ {begun}".split()
+    found = ShellComplete(program, {}, "imgpipe", "_IMGPIPE_COMPLETE").get_completions(words, last)
+    assert [each.value for each in found] == offers
 
 
 @pytest.mark.parametrize("command", ["flip", "convert", "run", "thumbnail"])

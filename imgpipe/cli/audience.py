@@ -24,7 +24,7 @@ from imgpipe.batches.wording import one_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, printable, say
 from imgpipe.cli.standard import events_only
-from imgpipe.errors import UsageError
+from imgpipe.errors import OutputError, UsageError
 from imgpipe.timeline import Timeline
 
 __all__ = ["Audience"]
@@ -81,9 +81,15 @@ class Audience:
 
         Raises
         ------
-        UsageError, OutputError
+        UsageError
             If one cannot be written, or would take the place of a source.
         """
+        try:
+            self._begin_files()
+        except OutputError as error:  # nothing has begun
+            raise UsageError(str(error)) from error
+
+    def _begin_files(self) -> None:
         params = self._params
         if path := self._path("failed_to"):
             from imgpipe.batches.failedlist import FailedList  # noqa: PLC0415 - rarely wanted
