@@ -339,6 +339,7 @@ class TestToldToPrograms:
             page.open(here / "line.html")
             assert len(page.requests) == 1
             assert "photos → out" in page.value("document.body.innerText")
+            assert "3 done, 1 failed · " in page.value("document.body.innerText")
             assert not page.errors
 
     def test_no_file_takes_the_place_of_a_source(self) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "legible",
     "more_pages_line",
     "one_line",
+    "outcome_line",
     "passed_over_line",
     "summary_line",
 ]
@@ -120,6 +121,13 @@ def _shortened(message: str) -> str:
         innermost, error = places[0], ""
     file, line = innermost
     return one_line(f"{head}{error} ({os.path.basename(file)}, line {line})")
+
+
+def outcome_line(report: BatchReport) -> str:
+    """Return how many outputs ended in which way."""
+    counts = {"done": report.done, "skipped": report.skipped, "failed": report.failed,
+              "left": report.left}  # fmt: skip
+    return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "nothing to do"
 
 
 def summary_line(report: BatchReport) -> str:

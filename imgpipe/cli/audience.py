@@ -20,7 +20,7 @@ from imgpipe.batches.happenings import (
 )
 from imgpipe.batches.results import Result
 from imgpipe.batches.showing import ProgressMode, shown
-from imgpipe.batches.wording import one_line
+from imgpipe.batches.wording import one_line, outcome_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, printable, say
 from imgpipe.cli.standard import events_only
@@ -115,6 +115,8 @@ class Audience:
             if happening.report.left or not self._params["quiet"]:
                 self._resume = happening.resume
             seen = replace(happening, resume=None)  # it is the last line of all
+            for timeline in self.timelines:
+                timeline.outcome = outcome_line(happening.report)
         silent = self._params["quiet"] or self._params["dry_run"]
         if not (silent and isinstance(happening, BatchEnded)):
             self._people(seen)

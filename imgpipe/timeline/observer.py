@@ -45,6 +45,11 @@ class Timeline:
     title : str, optional
         The heading of the page; by default source and destination of the first run.
 
+    Attributes
+    ----------
+    outcome : str
+        The end of a batch in words, for the page; empty for runs, which tell their ends.
+
     Raises
     ------
     UsageError
@@ -60,7 +65,7 @@ class Timeline:
             raise UsageError(
                 f"{self.name}: a timeline is a .html or .json file; change the suffix of its name"
             )
-        self.title = title
+        self.title, self.outcome = title, ""
         self._recording = Recording(_SUFFIXES[self._suffix])
         self._lock = threading.Lock()  # several runs may be under way
         self._output: OutputFile | None = None
@@ -106,7 +111,7 @@ class Timeline:
         if self._suffix == ".html":
             from imgpipe.timeline.page import page  # noqa: PLC0415 - only at the end
 
-            made = page(self._recording, self.verdict, self.title)
+            made = page(self._recording, self.verdict, self.title, self.outcome)
             output.write(made.encode(errors="replace"))  # a name may be no text
         else:
             for piece in self._trace():

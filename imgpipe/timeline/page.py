@@ -17,8 +17,11 @@ _LARGEST = 5_000_000  # bytes of a page
 _FEWEST = 8  # bars of a lane on the fullest page
 
 
-def page(recording: Recording, found: Verdict, title: str = "") -> str:
-    """Return the HTML of a recording; its bars are thinned until it has at most 5 MB."""
+def page(recording: Recording, found: Verdict, title: str = "", outcome: str = "") -> str:
+    """Return the HTML of a recording; its bars are thinned until it has at most 5 MB.
+
+    `title` and `outcome` are those of a batch, of which the runs of large images are only a part.
+    """
     template = (files("imgpipe.timeline") / "page.html").read_text("utf-8")
     lanes = recording.lanes
     while True:
@@ -31,7 +34,7 @@ def page(recording: Recording, found: Verdict, title: str = "") -> str:
     parts = {
         "title": html.escape(title or _title(recording)),
         "verdict": html.escape(found.sentence),
-        "facts": html.escape(_facts(recording, found)),
+        "facts": html.escape(_facts(recording, found, outcome)),
         "rows": "\n".join(_row(recording, lane) for lane in lanes),
         "stages": _stage_rows(recording),
         "merged": html.escape(_merged(lanes)),
@@ -49,7 +52,7 @@ def _title(recording: Recording) -> str:
     return f"{source} → {destination}" if recording.runs else "no run"
 
 
-def _facts(recording: Recording, found: Verdict) -> str:
+def _facts(recording: Recording, found: Verdict, outcome: str) -> str:
     unfinished = recording.runs - recording.finished
     facts = [
         f"{recording.seconds:,.2f} s",
@@ -57,9 +60,11 @@ def _facts(recording: Recording, found: Verdict) -> str:
         _counted(recording.tasks, "task"),
         f"workers busy {100 * found.utilisation:.0f} % of the time",
     ]
-    if recording.runs > 1:
+    if outcome:
+        facts.insert(0, outcome)
+    elif recording.runs > 1:
         facts.insert(0, _counted(recording.runs, "image"))
-    if unfinished:
+    if unfinished and not outcome:
         facts.append(
             "not finished" if recording.runs == 1 else f"{unfinished:,} of them not finished"
         )
