@@ -15,6 +15,7 @@ import operator
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from imgpipe.callables import annotations_of, signature_of
@@ -270,13 +271,27 @@ def taken_by(
     function: Callable[..., Any], params: Mapping[str, Any], positional: int
 ) -> dict[str, Any]:
     """Return those of `params` that `function` takes by name, after so many arguments without."""
+    try:
+        named, filled = _names_taken(function, positional)
+    except TypeError:  # no key of a dict
+        named, filled = _names_taken.__wrapped__(function, positional)
+    if named is not None:
+        params = {name: params[name] for name in named if name in params}
+    return {name: value for name, value in params.items() if name not in filled}
+
+
+@lru_cache(maxsize=256)
+def _names_taken(
+    function: Callable[..., Any], positional: int
+) -> tuple[tuple[str, ...] | None, frozenset[str]]:
+    """Return the names that `function` takes, None for any, and those that are filled."""
     signature = signature_of(function)
     entries = [] if signature is None else list(signature.parameters.values())
     filled = {e.name for e in entries[:positional] if e.kind is e.POSITIONAL_OR_KEYWORD}
-    if not any(entry.kind is entry.VAR_KEYWORD for entry in entries):
-        named = (e.name for e in entries if e.kind in (e.POSITIONAL_OR_KEYWORD, e.KEYWORD_ONLY))
-        params = {name: params[name] for name in named if name in params}
-    return {name: value for name, value in params.items() if name not in filled}
+    if any(entry.kind is entry.VAR_KEYWORD for entry in entries):
+        return None, frozenset(filled)
+    named = (e.name for e in entries if e.kind in (e.POSITIONAL_OR_KEYWORD, e.KEYWORD_ONLY))
+    return tuple(named), frozenset(filled)
 
 
 def is_whole(value: Any, *, at_least: int) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from imgpipe.batches.answers import Recipe
 from imgpipe.batches.held import TooLargeError
 from imgpipe.chains.faint import told, watching
-from imgpipe.chains.stages import Stage, concern
+from imgpipe.chains.stages import Stage, compute, concern
 from imgpipe.engine.bench import Bench
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.goals import Goal
@@ -25,7 +25,7 @@ from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.plan import Plan, make_plans
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
 from imgpipe.engine.whereabouts import reading
-from imgpipe.engine.worker import worked
+from imgpipe.engine.worker import Encoded, encoded, worked
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source, aside_of, further_of
@@ -128,6 +128,10 @@ class Passing:
                     branches.append(Branch(tiler, sink.unit, placer=sink.placer))
             job = Job(source.name, tuple(branches))
             for at, (branch, sink) in enumerate(zip(branches, sinks, strict=True)):
+                if small := _in_one_piece(branch, image):
+                    steps.split(small[1])
+                    _append(sink, small[0])
+                    continue
                 for box in _strips(branch):
                     task = Task(
                         "chunks", 0, 0, _NO_REF, parts=(Part(at, 0, box),), image=image,
@@ -178,6 +182,27 @@ def _only(tiler: Any) -> Box:
     assert len(tiler) == 1
     box: Box = tiler.box(0)
     return box
+
+
+def _in_one_piece(branch: Branch, image: Inline) -> tuple[Encoded, dict[str, float]] | None:
+    """Return a small output that has no need of a task, and the seconds by step.
+
+    None if it is not small. If it fails, None too: a task tells where and why.
+    """
+    tiler, box = branch.tiler, branch.after.box
+    if branch.encoder is None or not tiler.stages or box.height > tiler.chunk[0]:
+        return None
+    ours = all(stage.filter.definition.ours for stage in tiler.stages)
+    if not ours or box.width > tiler.chunk[1] or branch.aside is not None:
+        return None
+    begun = time.perf_counter()
+    try:
+        pixels = compute(tiler.stages, box, image.read)
+        made = time.perf_counter()
+        found = encoded(pixels, 0, branch, None)
+    except Exception:  # noqa: BLE001 - it is raised again
+        return None
+    return found, {"filter": made - begun, "encode": time.perf_counter() - made}
 
 
 def _strips(branch: Branch) -> Iterator[Box]:

@@ -49,7 +49,7 @@ from imgpipe.tracebacks import (
 )
 from imgpipe.workspace import Workspace
 
-__all__ = ["Encoded", "Receipt", "run_task", "warm_up", "weigh", "worked"]
+__all__ = ["Encoded", "Receipt", "encoded", "run_task", "warm_up", "weigh", "worked"]
 
 
 class Encoded(NamedTuple):
@@ -210,7 +210,7 @@ def _made(task: Task, part: Part, job: Job, watch: Stopwatch) -> Encoded:
             with watch.span("write"):
                 branch.aside.place(part.box, strip[above:])
         with watch.span("encode"):
-            return _encoded(strip, above, branch, part.output)
+            return encoded(strip, above, branch, part.output)
 
 
 def _read(task: Task, box: Box, job: Job, watch: Stopwatch) -> Pixels:
@@ -336,7 +336,7 @@ def _reader(source: Input, asked: list[Box]) -> Read:
     return read
 
 
-def _encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> Encoded:
+def encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> Encoded:
     """Encode a strip unit by unit, into `output` where there is one."""
     encoder = branch.encoder
     assert encoder is not None

@@ -22,10 +22,14 @@ def decode(
 ) -> None:
     """Fill `out`, shape (height, width, channels), with the whole image.
 
-    Calls `check` every few megabytes; an exception of `check` ends the decoding.
+    Calls `check` every few megabytes; an exception of `check` ends the decoding. Sources that can
+    decode small files without a stream have a function `at_once`, which says if it has done so.
     """
     if source.access == "whole":
         source.decode_into(out, check)
+        return
+    at_once = getattr(source, "at_once", None)
+    if at_once is not None and at_once(out):
         return
     step = max(1, COPY_BYTES // source.info.row_bytes)
     with contextlib.closing(RowsOf(source, check)) as rows:

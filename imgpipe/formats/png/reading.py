@@ -16,6 +16,7 @@ from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import image_data, salvaged_data
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, Salvaged, ShortError
+from imgpipe.formats.png.small import decoded_at_once
 from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.records import dataclass
@@ -97,6 +98,12 @@ class PngSource:
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""
         return PngRows(self.origin, self.header, self.told, ahead=ahead, salvage=self.salvage)
+
+    def at_once(self, out: Pixels) -> bool:
+        """Fill `out` with all pixels of a small file without a fault; return whether it is one."""
+        if self.salvage or self.header.transparency is not None:
+            return False
+        return self.header.colour_type != PALETTE and decoded_at_once(self.origin, self.header, out)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from isal import isal_zlib
 from imgpipe.formats.deflate import LAST_BLOCK
 from imgpipe.image import Pixels
 
-__all__ = ["BadFilterError", "Layout", "Unfilter"]
+__all__ = ["PAETH", "BadFilterError", "Layout", "Unfilter", "by_libpng"]
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -114,7 +114,7 @@ class Unfilter:
         else:
             first = b"" if self._first else b"\0" + self._above.tobytes()
             target = self._block[1 if self._first else 0 : 1 + rows]
-            _decode((first, filtered), target, layout)
+            by_libpng((first, filtered), target, layout)
         self._above[:] = _bytes(pixels)[-1]
         if layout.itemsize == 2:
             _swap(self._above.view(np.uint16))
@@ -142,7 +142,7 @@ class Unfilter:
         for significance in (0, 1):  # the file has the high byte first
             part[0, 1:] = self._above[significance::2]
             part[1:, 1:] = lines[:, 1 + significance :: 2]
-            _decode((part.tobytes(),), decoded, half)
+            by_libpng((part.tobytes(),), decoded, half)
             values[..., significance ^ np.little_endian] = decoded[1:]
 
     def _wide_row(self, row: Bytes) -> None:
@@ -184,7 +184,7 @@ class Unfilter:
         width = 1 + len(filtered) // pixel
         layout = Layout(width, pixel, 1) if pixel <= 4 else Layout(width, pixel // 2, 2)
         decoded = np.empty((2, width, layout.channels), layout.dtype)
-        _decode(raw, decoded, layout)
+        by_libpng(raw, decoded, layout)
         if layout.itemsize == 2:
             _swap(decoded)
         row[part] = _bytes(decoded)[1, pixel:]
@@ -200,7 +200,7 @@ def _swap(values: np.ndarray[Any, np.dtype[np.uint16]]) -> None:
         values.byteswap(inplace=True)
 
 
-def _decode(raw: tuple[bytes | memoryview, ...], out: Pixels, layout: Layout) -> None:
+def by_libpng(raw: tuple[bytes | memoryview, ...], out: Pixels, layout: Layout) -> None:
     """Have libpng decode filtered rows, which come in parts, into `out`."""
     data: list[bytes | memoryview] = [b"IDAT\x78\x01"]
     adler = 1
