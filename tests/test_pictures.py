@@ -59,6 +59,9 @@ def test_what_is_no_image_has_no_picture(tmp_path: Path) -> None:
 def test_a_large_file_is_not_decoded(tmp_path: Path) -> None:
     large = save(tmp_path / "large.png", np.zeros((4001, 10_000), np.bool_))
     assert small_pictures([large]) == {large: (10_000, 4001, b"")}
+    head = tmp_path / "head.png"
+    head.write_bytes(Path(large).read_bytes()[:60])  # where the pixels begin: none are decoded
+    assert small_pictures([str(head)]) == {str(head): (10_000, 4001, b"")}
 
 
 def test_the_file_that_ends_the_process_has_no_picture(

@@ -130,6 +130,8 @@ def _picture(path: bytes) -> Picture:
     Image.MAX_IMAGE_PIXELS = None  # the limit is below
     with Image.open(path) as image:
         width, height = image.size
+        if image.format != "JPEG" and width * height > _PIXELS:
+            return Picture(width, height, b"")  # even its EXIF may stand behind all pixels
         turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}
         size = (height, width) if turned else (width, height)
         image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
