@@ -20,6 +20,7 @@ from imgpipe.batching import Batch
 from imgpipe.errors import Cancelled, FilterTimeout, OutputError, WorkerError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
+from tests.faraway import FarAwayExecutor
 
 
 @pytest.fixture
@@ -240,3 +241,16 @@ def test_utilisation_and_bottleneck_are_told(photos: Path, tmp_path: Path) -> No
 def test_too_little_memory_for_any_file_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(imgpipe.errors.MemoryPlanError, match="--max-memory"):
         imgpipe.batch(photos, "blur:1", tmp_path / "out", workers=1, max_memory="1M")
+
+
+def test_an_executor_that_sees_no_files_gets_pixels(photos: Path, tmp_path: Path) -> None:
+    with FarAwayExecutor(hidden=tmp_path) as executor:
+        batch = made(photos, "blur:1", tmp_path / "out", executor=executor, workers=1)
+    assert (batch.report.done, batch.report.failed) == (27, 3)
+    imgpipe.batch(photos, "blur:1", tmp_path / "alone", executor="serial", workers=1)
+    assert tree(tmp_path / "out") == tree(tmp_path / "alone")
+
+
+def test_threads_make_small_files_too(photos: Path, tmp_path: Path) -> None:
+    batch = made(photos, "blur:1", tmp_path / "out", executor="threads", workers=2)
+    assert (batch.report.done, batch.report.failed) == (27, 3)

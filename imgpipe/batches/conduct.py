@@ -30,7 +30,7 @@ from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.order import Order, OrderName
 from imgpipe.engine.waitinglist import Outcome
 from imgpipe.errors import Cancelled
-from imgpipe.events import Event, Started
+from imgpipe.events import Event, Finished, Report, Started
 from imgpipe.executors.choice import choose
 from imgpipe.machine import PeakMemory
 from imgpipe.timeline.recording import Recording
@@ -105,7 +105,14 @@ class _Conduct:
         self._traits, self._workers = choice.traits, choice.workers
         self._ledger = Ledger(prepared, report, tell, control)
         in_order = choices.order == "fifo"
-        self._desk = FileDesk(feed, self._ledger, control, self._workers, in_order=in_order)
+        self._desk = FileDesk(
+            feed,
+            self._ledger,
+            control,
+            self._workers,
+            in_order=in_order,
+            calls=choice.traits.shares_files,
+        )
         self._calls = Control()
         self._recording = Recording(0)
         self._large: dict[int, _Large] = {}  # by turn
@@ -124,7 +131,8 @@ class _Conduct:
         try:
             with options.observed() as observer:
                 self._observers = observer
-                self._observer(self._started())
+                self._start = self._started()
+                self._observer(self._start)
                 turns = image_turns(
                     self._requests(),
                     options,
@@ -137,8 +145,10 @@ class _Conduct:
                     for outcome in turns:
                         self._take(outcome)
                         yield from self._ready()
-            self._ledger.flush(now=True)
-            yield from self._ready()
+                self._ledger.flush(now=True)
+                yield from self._ready()
+                if not self._control.stopped:
+                    self._observer(self._finished())
         finally:
             self._report.peak_memory = memory.stop()
             found = verdict(self._recording)
@@ -164,6 +174,32 @@ class _Conduct:
             passes=1,
             workers=self._workers,
         )
+
+    def _finished(self) -> Finished:
+        """Return the event with which they end."""
+        now, report = time.monotonic(), self._report
+        started = self._start
+        facts = Report(
+            source=started.source,
+            destination=started.destination,
+            height=0,
+            width=0,
+            channels=0,
+            dtype="",
+            size=report.bytes_out,
+            seconds=now - started.time,
+            cpu_seconds=0.0,
+            workers=self._workers,
+            executor="",
+            peak_memory=report.peak_memory,
+            planned_memory=0,
+            passes=1,
+            tasks=self._recording.tasks,
+            lost=self._recording.lost,
+            frames=report.done,
+            pixels=report.pixels,
+        )
+        return Finished(time=now, report=facts)
 
     def _observer(self, event: Event) -> None:
         """Take note of an event of the crew."""
@@ -235,16 +271,18 @@ class _Conduct:
 
     def _requests(self) -> Iterator[Request | CallsRequest | None]:
         """Yield the calls, then each large file once it is known."""
-        yield CallsRequest(self._call_job, self._desk, _MOST_MEMORY, self._calls, self._observer)
-        self._turns = 1
+        if self._traits.shares_files:
+            job = self._call_job
+            yield CallsRequest(job, self._desk, _MOST_MEMORY, self._calls, self._observer)
+            self._turns = 1
         while not self._control.stopped and not (
             self._desk.done and not self._large and not self._again
         ):
             if self._again:
                 yield self._asked(self._again.pop(0))
                 continue
-            job = self._desk.next_large()
-            yield None if job is None else self._request_of(job)
+            large = self._desk.next_large()
+            yield None if large is None else self._request_of(large)
 
     def _recipe(self, allowance: int) -> Recipe:
         """Return the recipe with all that concerns the making of a file."""
@@ -268,8 +306,10 @@ class _Conduct:
         one = _Large(job)
 
         def watch(event: Event) -> None:
-            one.begun |= isinstance(event, Started)
-            self._observer(event)
+            if isinstance(event, Started):  # to observers, the batch is one run
+                one.begun = True
+            else:
+                self._observer(event)
 
         one.work = request_of(
             job.file,

@@ -46,6 +46,8 @@ class FileDesk:
         How many there are.
     in_order : bool
         Whether a large file waits for its turn among the others.
+    calls : bool
+        Whether workers see the files, and can be called. Otherwise all files are large.
     """
 
     def __init__(
@@ -56,9 +58,10 @@ class FileDesk:
         workers: int,
         *,
         in_order: bool = False,
+        calls: bool = True,
     ) -> None:
         self._feed, self._ledger, self._control = feed, ledger, control
-        self._workers, self._in_order = workers, in_order
+        self._workers, self._in_order, self._calls = workers, in_order, calls
         self._guesses = Guesses()
         self._numbers = 0
         self._ahead: deque[Job] = deque()
@@ -162,9 +165,14 @@ class FileDesk:
 
     def _fill(self) -> None:
         """Know the next files."""
-        while len(self._ahead) < _AHEAD and (due := self._feed.next()) is not None:
+        known = len(self._ahead) + len(self._large)
+        while known < _AHEAD and (due := self._feed.next()) is not None:
             job = Job(self._numbers, due, _size_of(due))
-            self._numbers += 1
+            self._numbers, known = self._numbers + 1, known + 1
+            if not self._calls:
+                job.taken = job.large = True
+                self._large.append(job)
+                continue
             self._ahead.append(job)
             if job.size >= _LOOKED_AT:
                 self._to_look.append(job)
