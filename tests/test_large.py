@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 import imgpipe
 from imgpipe.batches.answers import Failed, Made, Recipe
@@ -14,12 +16,14 @@ from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import Advanced
 from imgpipe.batches.held import publish
 from imgpipe.batches.large import LargeWork, request_of
+from imgpipe.batches.making import make_files
 from imgpipe.engine.batch import make_images
 from imgpipe.errors import CorruptError, InputError
 from imgpipe.events import TaskDone
+from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.options import Options
 from tests.conftest import noise
-from tests.test_making import file, nothing_left, recipe
+from tests.test_making import HERE, file, nothing_left, recipe
 
 SERIAL = Options(workers=1, executor="serial")
 
@@ -102,3 +106,44 @@ def test_a_source_that_changes_is_tried_once_more(times: int, tmp_path: Path) ->
     if isinstance(answer, Failed):
         assert "changed while it was read" in str(answer.error)
         nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_each_output_that_is_not_smaller_is_left_out(small: bool, tmp_path: Path) -> None:
+    """By itself: one may appear without the other."""
+    source, outputs = tmp_path / "source.png", [tmp_path / "a.bmp", tmp_path / "b.jpg"]
+    imgpipe.write(noise((60, 50, 3), "uint8"), source)
+    common = recipe("invert", "invert", if_smaller=True)
+    if small:
+        (answer,) = make_files(common, (file(source, *outputs),), HERE)
+    else:
+        answer = answered(asked(common, file(source, *outputs)))  # type: ignore[assignment]
+    assert isinstance(answer, Made)
+    assert answer.not_smaller == (str(outputs[0]),)
+    assert not publish(answer.finished)
+    assert sorted(os.listdir(tmp_path)) == ["b.jpg", "source.png"]
+
+
+def test_frames_are_made_at_once_and_a_damaged_one_costs_its_file_only(
+    tmp_path: Path, pool: ProcessExecutor
+) -> None:
+    """In one crew with others; nothing is left of a file that failed."""
+    good, torn, other = (tmp_path / name for name in ("good.tif", "torn.tif", "other.png"))
+    frames = [noise((64, 48, 3), "uint8", seed=seed) for seed in range(5)]
+    tifffile.imwrite(good, np.stack(frames), photometric="rgb", compression="zlib")
+    data = bytearray(good.read_bytes())
+    data[len(data) // 2] ^= 255
+    torn.write_bytes(data)
+    imgpipe.write(frames[0], other)
+    out = tmp_path / "out"
+    out.mkdir()
+    options = Options(workers=2, executor=pool)
+    works = [asked(recipe("invert"), file(one, out / one.name)) for one in (torn, good, other)]
+    found: dict[int, Any] = {}
+    for outcome in make_images([work.request for work in works], options):
+        found[outcome.turn] = works[outcome.turn].answer(outcome.error)
+    assert [type(found[turn]) for turn in range(3)] == [Failed, Made, Made]
+    assert isinstance(found[0].error, CorruptError)
+    assert not publish([one for each in (found[1], found[2]) for one in each.finished])
+    assert sorted(os.listdir(out)) == ["good.tif", "other.png"]
+    assert np.array_equal(tifffile.imread(out / "good.tif"), 255 - np.stack(frames))

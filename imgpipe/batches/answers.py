@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import NamedTuple
 
@@ -12,7 +13,18 @@ from imgpipe.errors import FilterError, ImgpipeError, InputError, MemoryPlanErro
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.records import dataclass
 
-__all__ = ["Answer", "Failed", "File", "Made", "Output", "Recipe", "Tail", "TooLarge", "failed"]
+__all__ = [
+    "Answer",
+    "Failed",
+    "File",
+    "Made",
+    "Output",
+    "Recipe",
+    "Tail",
+    "TooLarge",
+    "failed",
+    "spent",
+]
 
 
 class Output(NamedTuple):
@@ -156,6 +168,17 @@ class Failed(NamedTuple):
 
 
 Answer = Made | TooLarge | Failed
+_STEPS = {"seal": "encode", "measure": "filter", "merge": "filter"}
+"""Steps of tasks that are part of others for people: a format that is encoded whole is sealed."""
+
+
+def spent(seconds: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """Return the seconds in each step of a file, in the words of `Made`."""
+    found: dict[str, float] = {}
+    for name, each in seconds.items():
+        step = _STEPS.get(name, name)
+        found[step] = found.get(step, 0.0) + each
+    return tuple(found.items())
 
 
 def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:

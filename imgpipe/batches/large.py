@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from imgpipe.adapting import stages_to, tell_of_alpha
-from imgpipe.batches.answers import Failed, File, Made, Recipe, failed
+from imgpipe.batches.answers import Failed, File, Made, Recipe, failed, spent
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import Advanced, BatchObserver
 from imgpipe.batches.held import HeldPath
@@ -253,7 +253,7 @@ class LargeWork:
             self._digest,
             self._pixels,
             finished,
-            tuple(self._seconds.items()),
+            spent(self._seconds),
             tuple(dict.fromkeys(self._said)),
             left,
         )

@@ -24,6 +24,7 @@ from imgpipe.batches.answers import (
     Tail,
     TooLarge,
     failed,
+    spent,
 )
 from imgpipe.batches.faults import fault_in
 from imgpipe.batches.held import (
@@ -160,6 +161,7 @@ class _Maker:
                 return None
             finished, left = chosen_of(paths.values(), origin.status, self.recipe)
             undone.pop_all()
+        steps.to("write")  # whose time so far is counted
         for path in paths.values():
             if path.output not in left:
                 syncing.add(path.held)
@@ -169,7 +171,7 @@ class _Maker:
             digest,
             steps.pixels,
             finished,
-            tuple(steps.seconds.items()),
+            spent(steps.seconds),
             tuple(dict.fromkeys(said)),
             left,
         )

@@ -17,7 +17,7 @@ __all__ = ["KINDS", "Lane", "Recording"]
 KINDS = "chunks", "measure", "merge", "decode", "copy", "seal", "read", "write", "finish", "task"
 """Kinds of bars: those of the tasks, of the reader and the writer, and all others."""
 
-_STAGE_OF = {"measure": "filter", "merge": "filter", "seal": "write", "copy": "read"}
+_STAGE_OF = {"measure": "filter", "merge": "filter", "seal": "encode", "copy": "read"}
 _MARKS = 100  # of a lane, and for all lanes
 _FEWEST = 64  # bars of a lane, however many lanes there are
 _SIDES = 8  # lanes of readers, and of writers
