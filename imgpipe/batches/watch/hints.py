@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -119,6 +120,8 @@ class WatchdogHints:
 
     def covers(self, folders: int) -> bool:
         """Whether so many folders can have hints."""
+        if not _lives(self._observer):
+            return False
         watched = _watched_folders()
         return watched is None or watched >= folders
 
@@ -163,6 +166,8 @@ def _started(folder: str, receive: Receive) -> Any:
         events.DirCreatedEvent, events.DirMovedEvent, events.FileClosedEvent,
         events.FileCreatedEvent, events.FileMovedEvent,
     ]  # fmt: skip
+    # It warns of folders that it meets twice, which happens with folders in new folders.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
     try:
         observer.schedule(Handler(), folder, recursive=True, event_filter=wanted)
         observer.start()
@@ -171,6 +176,14 @@ def _started(folder: str, receive: Receive) -> Any:
             observer.stop()
         raise
     return observer
+
+
+def _lives(observer: Any) -> bool:
+    """Whether an observer works: its thread, those that it has for a folder, and its reader."""
+    if observer is None:
+        return False
+    threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]
+    return all(thread.is_alive() for thread in threads)
 
 
 def _watched_folders() -> int | None:
