@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,22 @@ def test_files_are_made_as_they_arrive(tmp_path: Path) -> None:
     assert sorted(each.status for each in ended) == ["done", "done", "failed"]
     imgpipe.run(tmp_path / "in" / "a.png", "invert", tmp_path / "alone.png")
     assert tree(tmp_path / "out")["a.png"] == (tmp_path / "alone.png").read_bytes()
+
+
+def test_an_output_folder_that_is_removed_is_made_again(tmp_path: Path) -> None:
+    image(tmp_path / "in" / "deep" / "a.png")
+    arrived = False
+
+    def until() -> bool:
+        nonlocal arrived
+        if (tmp_path / "out" / "deep" / "a.png").exists() and not arrived:
+            shutil.rmtree(tmp_path / "out" / "deep")
+            image(tmp_path / "in" / "deep" / "b.png")
+            arrived = True
+        return (tmp_path / "out" / "deep" / "b.png").exists()
+
+    report, _ = watch(tmp_path, until)
+    assert (report.done, report.failed) == (2, 0)
 
 
 def test_the_sign_of_life_comes_once_a_minute(

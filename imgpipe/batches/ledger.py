@@ -118,7 +118,7 @@ class Ledger:
         path = self._prepared.path(output)
         target = os.path.realpath(path) if os.path.islink(path) else path
         folder = os.path.dirname(target)
-        if folder not in self._folders:
+        if folder not in self._folders or self._waits:  # meanwhile somebody may have removed it
             os.makedirs(folder or os.curdir, exist_ok=True)
             sweep(folder or os.curdir)
             self._folders.add(folder)
