@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def journal_of(folder: Path) -> Path:
 
 
 def test_records_come_back(tmp_path: Path) -> None:
-    failed = replace(ONE, output=ODD, source=ODD, out_size=-1, out_mtime_ns=-1, failed="torn")
+    failed = ONE._replace(output=ODD, source=ODD, out_size=-1, out_mtime_ns=-1, failed="torn")
     with Journal(str(tmp_path)) as journal:
         journal.note_versions("versions", {"imgpipe": "0.1.0"})
         journal.finished([ONE, failed])
@@ -40,7 +39,7 @@ def test_records_come_back(tmp_path: Path) -> None:
 
 def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
     with Journal(str(tmp_path)) as journal:
-        journal.finished([ONE, replace(ONE, failed="torn"), replace(ONE, size=11)])
+        journal.finished([ONE, ONE._replace(failed="torn"), ONE._replace(size=11)])
     records = read_journal(str(journal_of(tmp_path)))
     assert records.done["a/x.png"].size == 11
     assert records.failed == {}
@@ -48,7 +47,7 @@ def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_what_was_finished_before(tmp_path: Path) -> None:
     with Journal(str(tmp_path)) as journal:
-        journal.finished([ONE, replace(ONE, failed="torn")])
+        journal.finished([ONE, ONE._replace(failed="torn")])
     records = read_journal(str(journal_of(tmp_path)))
     assert (list(records.done), list(records.failed)) == (["a/x.png"], ["a/x.png"])
 
@@ -63,18 +62,18 @@ def test_an_output_that_was_begun_only_is_known_as_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", range(1, 200, 9))
 def test_a_torn_last_line_is_dropped_and_more_can_follow(cut: int, tmp_path: Path) -> None:
     with Journal(str(tmp_path)) as journal:
-        journal.finished([replace(ONE, output="first.png"), ONE])
+        journal.finished([ONE._replace(output="first.png"), ONE])
     os.truncate(journal_of(tmp_path), journal_of(tmp_path).stat().st_size - cut)
     with Journal(str(tmp_path)) as journal:
         assert list(journal.records.done) == ["first.png"] or cut == 1  # the end of the line only
-        journal.finished([replace(ONE, output="later.png")])
+        journal.finished([ONE._replace(output="later.png")])
     records = read_journal(str(journal_of(tmp_path)))
     assert set(records.done) - {"a/x.png"} == {"first.png", "later.png"}
 
 
 def test_a_changed_line_costs_its_file_only(tmp_path: Path) -> None:
     with Journal(str(tmp_path)) as journal:
-        journal.finished([replace(ONE, output=f"{i}.png") for i in range(3)])
+        journal.finished([ONE._replace(output=f"{i}.png") for i in range(3)])
     lines = journal_of(tmp_path).read_bytes().splitlines(keepends=True)
     lines[1] = lines[1].replace(b'"size":10', b'"size":11')
     journal_of(tmp_path).write_bytes(b"".join(lines))

@@ -114,7 +114,7 @@ def test_a_source_with_other_times_is_read(files: Files) -> None:
 
 
 def test_a_source_that_was_new_when_it_was_recorded_is_read(files: Files) -> None:
-    racy = replace(files.record, time_ns=files.record.ctime_ns + 1)
+    racy = files.record._replace(time_ns=files.record.ctime_ns + 1)
     files.records.done["a.png"] = racy
     assert files.standing() == "current"
     assert files.read == [str(files.source)]
@@ -126,7 +126,7 @@ def test_checksums_on_request(files: Files) -> None:
 
 
 def test_a_source_in_doubt_without_a_digest_has_changed(files: Files) -> None:
-    files.records.done["a.png"] = replace(files.record, digest="")
+    files.records.done["a.png"] = files.record._replace(digest="")
     assert files.standing() == "current"
     os.utime(files.source, ns=(1, 1))
     assert files.standing() == "source changed"
@@ -141,5 +141,5 @@ def test_an_output_without_any_record(files: Files) -> None:
 
 
 def test_a_failure_after_a_success_is_tried_again_and_its_output_is_ours(files: Files) -> None:
-    files.records.failed["a.png"] = replace(files.record, failed="torn", time_ns=time.time_ns())
+    files.records.failed["a.png"] = files.record._replace(failed="torn", time_ns=time.time_ns())
     assert files.standing() == "failed before"

@@ -80,11 +80,12 @@ class Destination:
 
     def __init__(self, folder: str, probe: Callable[[str], Distinguishes] | None = None) -> None:
         self.folder = folder
+        self._begin = os.path.join(folder, "")
         self._probe = probe or probed
 
     def path(self, output: str) -> str:
         """Return the whole path of an output."""
-        return os.path.join(self.folder, output)
+        return self._begin + output
 
     @cached_property
     def distinguishes(self) -> Distinguishes:

@@ -15,9 +15,9 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from imgpipe.batches.lines import checked, path_fields, path_in, sealed
+from imgpipe.batches.lines import all_checked, path_fields, path_in, sealed
 from imgpipe.batches.walk import JOURNAL_FOLDER
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.publish import explained
@@ -33,6 +33,7 @@ __all__ = ["JOURNAL_NAME", "Journal", "MadeBy", "Record", "Records", "read_journ
 JOURNAL_NAME = "journal.jsonl"
 _LOCK_NAME = "lock"
 _VERSION = 1
+_BLOCK = 1 << 20  # bytes of lines that are read at once
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
 
 
@@ -55,8 +56,7 @@ class MadeBy:
     versions: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A finished or failed output.
 
     Attributes
@@ -302,18 +302,19 @@ def read_journal(path: str) -> Records:
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         return records
+    known: dict[tuple[str, str, str], MadeBy] = {}
     with file:
-        for line in file:
-            if line.strip() and not _noted(line, records):
-                records.damaged += line.endswith(b"\n")
+        while lines := file.readlines(_BLOCK):
+            for line, fields in zip(lines, all_checked(lines), strict=True):
+                if line.strip() and not (fields and _noted(fields, records, known)):
+                    records.damaged += line.endswith(b"\n")
     return records
 
 
-def _noted(line: bytes, records: Records) -> bool:
-    """Add what a line says to `records`; return whether it could be read."""
-    fields = checked(line)
-    if fields is None:
-        return False
+def _noted(
+    fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], MadeBy]
+) -> bool:
+    """Add what a line says to `records`; return whether it is known what it says."""
     try:
         match fields["event"]:
             case "versions":
@@ -321,7 +322,8 @@ def _noted(line: bytes, records: Records) -> bool:
             case "begin":
                 records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
             case "done" | "failed":
-                records.note(_record(fields))
+                key = fields["chain"], fields["options"], fields["versions"]
+                records.note(_record(fields, known.setdefault(key, MadeBy(*key))))
     except (KeyError, TypeError, ValueError):
         return False
     return True
@@ -346,20 +348,20 @@ def _fields(record: Record) -> dict[str, Any]:
     return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
 
 
-def _record(fields: dict[str, Any]) -> Record:
+def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
     return Record(
-        output=path_in(fields, "output"),
-        source=path_in(fields, "path"),
-        size=int(fields["size"]),
-        mtime_ns=int(fields["mtime_ns"]),
-        ctime_ns=int(fields["ctime_ns"]),
-        digest=str(fields["digest"]),
-        out_size=int(fields.get("out_size", -1)),
-        out_mtime_ns=int(fields.get("out_mtime_ns", -1)),
-        time_ns=int(fields["time_ns"]),
-        made_by=MadeBy(fields["chain"], fields["options"], fields["versions"]),
-        failed=str(fields.get("message", "")),
-        out_digest=str(fields.get("out_digest", "")),
+        path_in(fields, "output"),
+        path_in(fields, "path"),
+        int(fields["size"]),
+        int(fields["mtime_ns"]),
+        int(fields["ctime_ns"]),
+        str(fields["digest"]),
+        int(fields.get("out_size", -1)),
+        int(fields.get("out_mtime_ns", -1)),
+        int(fields["time_ns"]),
+        made_by,
+        str(fields.get("message", "")),
+        str(fields.get("out_digest", "")),
     )
 
 

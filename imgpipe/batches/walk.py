@@ -82,14 +82,17 @@ class Found(NamedTuple):
     @property
     def path(self) -> str:
         """Its path."""
-        return os.path.join(self.folder.path, self.name)
+        folder = self.folder.path
+        return f"{folder}{os.sep}{self.name}" if folder[-1:] not in _ENDS else folder + self.name
 
     @property
     def below(self) -> str:
         """Its path below the place where its tree begins."""
-        return os.path.join(self.folder.below, self.name)
+        below = self.folder.below
+        return f"{below}{os.sep}{self.name}" if below else self.name
 
 
+_ENDS = ("", os.sep)  # of folders after which no separator comes
 _found = partial(tuple.__new__, Found)  # without a call of Python for each of many files
 
 
