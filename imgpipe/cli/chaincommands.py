@@ -178,6 +178,7 @@ class RunCommand(ImageCommand, ChainCommand):
         write_examples(
             formatter,
             'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
+            'imgpipe run "resize:800x | unsharp" photos/ -o web/ --format webp',
             "imgpipe run my_filter.py:emboss photo.png -o out.png --strength 2",
             "imgpipe run package.module:function photo.png -o out.png --halo 3",
         )

@@ -192,9 +192,11 @@ class FilterCommand(ImageCommand):
         super().format_help_text(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write an example."""
-        words = ["imgpipe", str(self.name), "photo.png", "-o", "out.png"]
-        write_examples(formatter, example(words, self.factory.definition))
+        """Write examples, for a folder and for a file."""
+        ends = ("photos/", "-o", "out/"), ("photo.png", "-o", "out.png")
+        definition = self.factory.definition
+        made = (example(["imgpipe", str(self.name), *each], definition) for each in ends)
+        write_examples(formatter, *made)
 
 
 def glance(command: click.Command, ctx: click.Context, args: list[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class ConvertCommand(ImageCommand):
             context_settings=SETTINGS,
             params=[*image_options(), _if_smaller()],
             short_help=summary,
-            help="Write INPUT in another format, without a filter. If the format stays the same "
+            help="Write images in another format, without a filter. If the format stays the same "
             "and no option asks for other pixels or another encoding, the coded pixels are copied, "
             "so that nothing is lost; with --strip, without the metadata.",
         )
@@ -40,6 +40,7 @@ class ConvertCommand(ImageCommand):
             "imgpipe convert scan.tif -o scan.png",
             "imgpipe convert photo.png -o photo.jpg --quality 85",
             "imgpipe convert photo.jpg -o clean.jpg --strip",
+            'imgpipe convert "scans/**/*.tif" -o out/ --format webp --quality 80',
             "imgpipe convert photo.jpg -o photo.webp --quality 80 --if-smaller",
         )
 
