@@ -52,9 +52,11 @@ class Segments:
         self._keeps, self._kept, self._row = keeps, dict[int, Pixels](), -1
         identity = identity_of(file)
         layout, palette = self._layout, description.expansion.palette
+        self._raw = layout.dtype.newbyteorder(layout.order)
         self._most = 4 * layout.segment_bytes + SURPLUS_BYTES
         self._offsets = _tables.of(file, identity, layout.offsets, name)
         self._counts = _tables.of(file, identity, layout.counts, name)
+        self._stored = min(len(self._offsets), len(self._counts))
         self._palette = _tables.of(file, identity, palette, name) if palette is not None else None
 
     def fill(self, box: Box, out: Pixels) -> None:
@@ -66,6 +68,9 @@ class Segments:
             If they are not there or are damaged.
         """
         layout, expansion = self._layout, self._description.expansion
+        if layout.is_raw and not layout.apart and not expansion.is_needed:
+            self._fill_raw(box, out)
+            return
         for segment in layout.around(box):
             if segment.plane:
                 continue
@@ -84,6 +89,29 @@ class Segments:
                 self._expand(samples, target)
             else:
                 self._put(segment, part, target)
+
+    def _fill_raw(self, box: Box, out: Pixels) -> None:
+        """Fill `out` with samples that are stored as they are.
+
+        Thousands of tiles are read in a second, so there is no object for each of them.
+        """
+        layout = self._layout
+        for row in range(box.y0 // layout.rows, -(-box.y1 // layout.rows)):
+            top = row * layout.rows
+            y0, y1 = max(top, box.y0), min(top + layout.rows, box.y1)
+            lines = out[y0 - box.y0 : y1 - box.y0]
+            for column in range(box.x0 // layout.columns, -(-box.x1 // layout.columns)):
+                left = column * layout.columns
+                x0, x1 = max(left, box.x0), min(left + layout.columns, box.x1)
+                target = lines[:, x0 - box.x0 : x1 - box.x0]
+                index = row * layout.across + column
+                if index >= self._stored:
+                    raise self.damaged(layout.at(row, column, 0), "its place is not declared")
+                offset = int(self._offsets[index])
+                if offset and self._counts[index]:
+                    self._put_raw(offset, y0 - top, x0 - left, target)
+                else:
+                    target[...] = self.blank()
 
     def _expand(self, samples: Pixels, out: Pixels) -> None:
         """Fill `out` with the pixels of samples, a few rows at a time."""
@@ -105,7 +133,8 @@ class Segments:
         if not offset or not count:
             out[...] = self.blank()
         elif self._layout.is_raw:
-            self._put_raw(segment, offset, part, out)
+            y, x = part.within(segment.box)
+            self._put_raw(offset, y.start, x.start, out)
         else:
             out[...] = self._decoded(segment, offset, count)[part.within(segment.box)]
 
@@ -118,7 +147,7 @@ class Segments:
             If it cannot be there, as in damaged files of which other segments are read.
         """
         index = segment.index
-        if index >= min(len(self._offsets), len(self._counts)):
+        if index >= self._stored:
             raise self.damaged(segment, "its place is not declared")
         offset, count = int(self._offsets[index]), int(self._counts[index])
         if self._layout.is_raw:
@@ -156,30 +185,29 @@ class Segments:
             self._kept[segment.index] = found
         return found
 
-    def _put_raw(self, segment: Segment, offset: int, part: Box, out: Pixels) -> None:
-        """Read the rows and columns of a part that are needed, and few others."""
-        layout, kind = self._layout, self._layout.dtype.newbyteorder(self._layout.order)
+    def _put_raw(self, offset: int, y: int, x: int, out: Pixels) -> None:
+        """Read the samples from row `y`, column `x` of a segment on, and few others."""
+        layout, kind = self._layout, self._raw
+        height, width = out.shape[:2]
         pixel = layout.depth * kind.itemsize
-        place = part.within(segment.box)
-        y, x = place[0].start, place[1].start
-        width, row = part.width * pixel, layout.row_bytes
+        used, row = width * pixel, layout.row_bytes
         start = offset + y * row + x * pixel
-        if row - width > _GAP_BYTES:
-            for number in range(part.height):
-                line = np.empty((part.width, layout.depth), kind)
+        if row - used > _GAP_BYTES:
+            for number in range(height):
+                line = np.empty((width, layout.depth), kind)
                 read_fully(self._file, line, start + number * row, self._name)
                 out[number] = line
             return
-        direct = width == row and out.flags.c_contiguous and out.dtype == kind
+        direct = used == row and out.flags.c_contiguous and out.dtype == kind
         if direct:
             read_fully(self._file, out, start, self._name)
             return
         step = max(1, _PIECE_BYTES // row)
-        for first in range(0, part.height, step):
-            count = min(step, part.height - first)
-            lines = np.empty((count - 1) * row + width, np.uint8)
+        for first in range(0, height, step):
+            count = min(step, height - first)
+            lines = np.empty((count - 1) * row + used, np.uint8)
             read_fully(self._file, lines, start + first * row, self._name)
-            shape, strides = (count, part.width, layout.depth), (row, pixel, kind.itemsize)
+            shape, strides = (count, width, layout.depth), (row, pixel, kind.itemsize)
             out[first : first + count] = np.ndarray(shape, kind, lines, 0, strides)
 
     def damaged(self, segment: Segment, reason: object) -> CorruptError:
