@@ -232,6 +232,9 @@ class Batch:
     def __iter__(self) -> Iterator[Result]:
         return self._results
 
+    def __next__(self) -> Result:
+        return next(self._results)
+
     def __enter__(self) -> Self:
         return self
 

@@ -17,7 +17,7 @@ from imgpipe.batches import making
 from imgpipe.batches.answers import failed
 from imgpipe.batches.happenings import Ended, Measured
 from imgpipe.batching import Batch
-from imgpipe.errors import Cancelled, FilterTimeout, OutputError, WorkerError
+from imgpipe.errors import Cancelled, FilterTimeout, MemoryPlanError, OutputError, WorkerError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
 from tests.faraway import FarAwayExecutor
@@ -236,6 +236,23 @@ def test_utilisation_and_bottleneck_are_told(photos: Path, tmp_path: Path) -> No
     assert timeline.verdict.bottleneck != "none"
     assert (tmp_path / "run.html").stat().st_size > 1000
     assert batch.report.peak_memory > 10_000_000
+
+
+def test_a_file_that_can_never_fit_fails_alone_and_says_what_would_do(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(4):
+        imgpipe.write(noise((40, 30, 3), "uint8"), source / f"{number}.png")
+    np.save(source / "x.npy", np.zeros((1, 30_000_000, 3), "uint8"))
+    batch = made(
+        source, "invert", tmp_path / "out", format="png", workers=1, executor="processes",
+        max_memory="120M",
+    )  # fmt: skip
+    assert (batch.report.done, batch.exit) == (4, 3)
+    (failure,) = batch.report.failures
+    assert isinstance(failure.error, MemoryPlanError)
+    assert "--max-memory" in str(failure.error)
+    assert failure.attempts == 1
 
 
 def test_too_little_memory_for_any_file_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -214,10 +214,10 @@ class FileDesk:
     # --- large files --------------------------------------------------------------------
 
     def _look_landed(self, job: Job, seen: Seen) -> None:
-        if job.taken:
+        if job.taken and id(job.file) not in self._out:  # it has ended
             return
         self._measured(job, seen.pixels)
-        if seen.large:
+        if seen.large and not job.taken:
             self._is_large(job)
 
     def _measured(self, job: Job, pixels: int) -> None:

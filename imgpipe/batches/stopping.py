@@ -67,7 +67,7 @@ class BatchControl:
     @property
     def hurries(self) -> bool:
         """Whether large files end at once, and small ones soon."""
-        return self.stopped_by not in (None, "max_failures", "fail_fast")
+        return self.stopped_by not in (None, "max_failures")
 
     @property
     def seconds_left(self) -> float:
