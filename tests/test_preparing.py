@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 import imgpipe
 from imgpipe.batches.agenda import Policy
@@ -25,6 +26,7 @@ from imgpipe.batches.walk import Folder, Found
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import UsageError
+from tests.batches import tree
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +169,56 @@ def test_a_name_of_a_list_that_ends_in_nothing_to_do_makes_no_journal() -> None:
     with prepare(choices(policy=Policy(skip=True))) as prepared:
         assert prepared.journal is None
     assert not Path("out/.imgpipe").exists()
+
+
+def pages(path: str) -> None:
+    with tifffile.TiffWriter(path) as file:
+        for level in (10, 20, 30):
+            file.write(np.full((4, 5, 3), level, np.uint8), contiguous=False)
+
+
+def test_each_page_has_outputs_of_its_own_if_their_names_say_which(tmp_path: Path) -> None:
+    image("in/a.png")
+    pages("in/b.tif")
+    report = imgpipe.batch(
+        "in", "invert", "out", name="{stem}-{page}.{ext}", format="png", executor="serial"
+    )
+    assert report.done == 4
+    assert sorted(tree("out")) == ["a-0.png", "b-0.png", "b-1.png", "b-2.png"]
+    levels = [int(imgpipe.read(f"out/b-{page}.png")[0, 0, 0]) for page in range(3)]
+    assert levels == [245, 235, 225]
+    again = imgpipe.batch(
+        "in", "invert", "out", name="{stem}-{page}.{ext}", format="png", resume=True
+    )
+    assert (again.done, again.skipped) == (0, 4)
+
+
+def test_one_page_that_was_asked_for_has_its_number_in_the_name() -> None:
+    image("in/a.png")
+    pages("in/b.tif")
+    report = imgpipe.batch(
+        "in/b.tif", None, "out", name="{stem}-{page}.{ext}", page=1, executor="serial"
+    )
+    assert report.done == 1
+    assert sorted(tree("out")) == ["b-1.tif"]
+
+
+def test_a_resume_needs_the_numbers_of_the_journal() -> None:
+    image("in/b.png")
+    naming = Naming(Template("{index}-{stem}.{ext}"))
+    with prepare(choices(naming=naming)) as prepared:
+        record(prepared, "1-b.png")
+    resume = choices(naming=naming, policy=Policy(resume=True))
+    with prepare(resume) as prepared:
+        assert prepared.agenda.skipped
+    image("in/a.png")
+    with pytest.raises(UsageError, match="would be another number"):
+        prepare(resume)
+
+
+def test_a_folder_that_is_an_image_is_current_too() -> None:
+    image("in/a.png")
+    first = imgpipe.batch("in", None, "out", format="zarr", executor="serial")
+    assert first.done == 1
+    again = imgpipe.batch("in", None, "out", format="zarr", resume=True)
+    assert (again.done, again.skipped) == (0, 1)

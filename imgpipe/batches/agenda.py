@@ -70,12 +70,15 @@ class Due(NamedTuple):
         The reason; the first one, if there are several outputs.
     tails : tuple of int
         The number of each of these outputs among all those of a file.
+    page : int or None
+        The frame of the source that they are made of, where each has an output.
     """
 
     found: Found
     outputs: tuple[str, ...]
     why: Standing
     tails: tuple[int, ...] = (0,)
+    page: int | None = None
 
 
 _due = partial(tuple.__new__, Due)  # without a call of Python for each of many files
@@ -115,11 +118,12 @@ class Agenda:
         self.reasons[why] += 1
         chosen = self.due if each.tail >= 0 else self.copies
         last = chosen[-1] if chosen else None
-        if last is not None and last.found is each.found:
+        if last is not None and last.found is each.found and last.page == each.page:
             outputs, tails = (*last.outputs, each.output), (*last.tails, each.tail)
             chosen[-1] = last._replace(outputs=outputs, tails=tails)
         else:
-            chosen.append(Due(each.found, (each.output,), why, _TAILS.get(each.tail, (each.tail,))))
+            tails = _TAILS.get(each.tail, (each.tail,))
+            chosen.append(Due(each.found, (each.output,), why, tails, each.page))
 
 
 def agenda_of(
@@ -185,11 +189,11 @@ def _all_new(placed: Sequence[Placed]) -> Agenda:
     agenda = Agenda()
     last = None
     for each in placed:
-        found, output, tail = each
-        if found is last or tail:
+        found, output, tail, page = each
+        if found is last or tail or page is not None:
             agenda.add(each, "new")
         else:
-            agenda.due.append(_due((found, (output,), "new", _TAILS[0])))
+            agenda.due.append(_due((found, (output,), "new", _TAILS[0], None)))
         last = found
     agenda.reasons = Counter({"new": len(placed)})
     return agenda

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from imgpipe.batches.held import Finished
@@ -45,11 +45,14 @@ class File(NamedTuple):
         The outputs.
     tails : tuple of int
         For each of them, the number of its tail in the recipe; by default these are all tails.
+    page : int or None
+        The frame of the source that they are made of; None for the choice of the recipe.
     """
 
     name: str
     outputs: tuple[Output, ...]
     tails: tuple[int, ...] = ()
+    page: int | None = None
 
     @property
     def numbered(self) -> dict[int, Output]:
@@ -100,6 +103,12 @@ class Recipe:
     copies: bool = False
     chunk: tuple[int, int] | None = None
     if_smaller: bool = False
+
+    def of_page(self, page: int | None) -> Recipe:
+        """Return the same recipe for one frame; None for the choice that it has."""
+        if page is None:
+            return self
+        return replace(self, reading=self.reading.of_page(page))
 
 
 class Made(NamedTuple):

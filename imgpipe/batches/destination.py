@@ -57,11 +57,14 @@ class Placed(NamedTuple):
         Path of the output, below the output folder.
     tail : int
         The number of the output among those of a source.
+    page : int or None
+        The frame of the source, where each has an output.
     """
 
     found: Found
     output: str
     tail: int = 0
+    page: int | None = None
 
 
 _output_of = operator.attrgetter("output")

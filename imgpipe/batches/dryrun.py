@@ -82,7 +82,7 @@ class DryRun:
         path = due.found.path
         paths = [prepared.path(output) for output in due.outputs]
         try:
-            seen = self._foresight.of(path, paths, due.tails)
+            seen = self._foresight.of(path, paths, due.tails, due.page)
         except ImgpipeError as error:
             self._failed += 1
             for output in due.outputs:

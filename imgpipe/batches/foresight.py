@@ -94,7 +94,9 @@ class Foresight:
         }
         self._known: dict[Any, tuple[int, int]] = {}
 
-    def of(self, path: str, outputs: Sequence[str], tails: Sequence[int]) -> Foreseen:
+    def of(
+        self, path: str, outputs: Sequence[str], tails: Sequence[int], page: int | None = None
+    ) -> Foreseen:
         """Return what the header of a file tells.
 
         Parameters
@@ -105,13 +107,15 @@ class Foresight:
             Its outputs.
         tails : sequence of int
             Their numbers in the recipe.
+        page : int, optional
+            The frame that they are made of.
 
         Raises
         ------
         ImgpipeError
             If it cannot be made, as far as that is known.
         """
-        recipe = self._recipe
+        recipe = self._recipe.of_page(page)
         ways = [recipe.tails[number] for number in tails]
         pairs = list(zip(ways, outputs, strict=True))
         origin = origin_of(path)

@@ -83,6 +83,7 @@ class LargeWork:
         last: bool = False,
     ) -> None:
         self._given = file, recipe, options, tell, watch, how
+        recipe = recipe.of_page(file.page)
         self._file, self._recipe, self._options = file, recipe, options
         self._tell, self._watch = tell, watch
         self._last = last  # there is no further try

@@ -101,7 +101,7 @@ class Ledger:
                 told.__cause__ = error
                 self.failed(job, failed(job.path, "write", told, job.pixels))
                 continue
-            job.file = File(job.path, tuple(outputs), job.due.tails)
+            job.file = File(job.path, tuple(outputs), job.due.tails, job.due.page)
             lines.update(
                 (output, os.path.basename(each.temporary))
                 for output, each in zip(job.due.outputs, outputs, strict=True)

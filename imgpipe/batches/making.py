@@ -7,6 +7,7 @@ that were fitted to the last images like this one are used again.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 from collections.abc import Iterable
@@ -83,7 +84,7 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[An
             if bench.called_back:
                 break
             with bench.at(number):
-                answers.append(maker.make(file, bench, syncing))
+                answers.append(maker.for_page(file.page).make(file, bench, syncing))
             pixels += answers[-1].pixels
             if pixels >= _GROUP_PIXELS or _is_in_vain(answers[-1]):
                 break
@@ -124,6 +125,14 @@ class _Maker:
         self.recipe = recipe
         self._ways: dict[Any, _Way] = {}
         self._passing = Passing(recipe)
+
+    def for_page(self, page: int | None) -> _Maker:
+        """Return a maker that makes one frame, and shares what this one keeps."""
+        if page is None:
+            return self
+        other = copy.copy(self)
+        other.recipe = self.recipe.of_page(page)
+        return other
 
     def make(self, file: File, bench: Bench, syncing: Syncing) -> Answer:
         """Make a file."""

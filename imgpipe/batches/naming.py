@@ -30,7 +30,7 @@ VARIABLES = {
     "index": "number of the source in natural order, from 1",
 }
 _NUMBERS = {"width", "height", "size", "page", "index"}
-_OF_HEADERS = {"width", "height"}
+_OF_HEADERS = {"width", "height", "page"}
 
 
 class _Field(NamedTuple):

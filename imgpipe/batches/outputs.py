@@ -22,7 +22,8 @@ _placed = partial(tuple.__new__, Placed)  # without a call of Python for each of
 _PARTS = re.compile(r"(\d+)")
 
 Header = Callable[[Found, int], Mapping[str, int]]
-"""Returns width and height of an output of a file, from its header and the number of the output."""
+"""Returns facts about an output of a file, from its header and the number of the output: its width
+and height, the page and the number of frames."""
 
 Refused = Callable[[Found, ImgpipeError], None]
 """Is told of a file that cannot get a name, and why."""
@@ -72,6 +73,8 @@ class Naming:
                     )
         for template in self._templates:
             self._check_suffix(template)
+        if self.is_paged and not all("page" in template.names for template in self._templates):
+            raise UsageError("each name needs {page}, or none of them")
 
     def _check_suffix(self, template: Template) -> None:
         """Raise if the end of a template is not that of the format."""
@@ -108,6 +111,11 @@ class Naming:
     def needs_header(self) -> bool:
         """Whether files must be opened to know the names of their outputs."""
         return any(template.needs_header for template in self._templates)
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether each frame of a file has outputs of its own."""
+        return any("page" in template.names for template in self._templates)
 
     @property
     def is_numbered(self) -> bool:
@@ -151,16 +159,20 @@ class Naming:
         """Yield a file with its outputs."""
         several = self.templates or (self.template or _WITH_SIZE,)
         suffixes = self._suffixes(found) if any("ext" in each.names for each in several) else ("",)
-        ways = itertools.product(several, suffixes, self.sizes or (0,))
-        for tail, (template, suffix, size) in enumerate(ways):
-            known = header(found, tail) if template.needs_header else {}
-            values: dict[str, str | int] = {
-                "ext": suffix[1:],
-                "filter": self.filters,
-                "index": index,
-                "size": size,
-            }
-            yield Placed(found, template.fill(found, {**values, "page": 0, **known}), tail)
+        ways = list(itertools.product(several, suffixes, self.sizes or (0,)))
+        values: dict[str, str | int] = {"filter": self.filters, "index": index, "page": 0}
+        if not self.needs_header:
+            for tail, (template, suffix, size) in enumerate(ways):
+                named = {**values, "ext": suffix[1:], "size": size}
+                yield Placed(found, template.fill(found, named), tail)
+            return
+        headers = [header(found, tail) for tail in range(len(ways))]
+        paged = self.is_paged and headers[0].get("frames", 1) > 1
+        for page in range(headers[0]["frames"]) if paged else (None,):
+            for tail, (template, suffix, size) in enumerate(ways):
+                named = {**values, **headers[tail], "ext": suffix[1:], "size": size}
+                named |= {} if page is None else {"page": page}
+                yield Placed(found, template.fill(found, named), tail, page)
 
     def _by_source(self, files: Iterable[Found], refused: Refused) -> Iterator[Placed]:
         """Yield the files with the outputs that are called like them: this is quick."""
@@ -174,7 +186,7 @@ class Naming:
             suffix = name[dot:] if dot > 0 else ""
             new = suffixes.get(suffix)
             if new == (suffix,):
-                yield _placed((found, begin + name, 0))
+                yield _placed((found, begin + name, 0, None))
                 continue
             if new is None:
                 try:
@@ -186,7 +198,7 @@ class Naming:
                     suffixes[suffix] = new
             stem = name[:dot] if dot > 0 else name
             for tail, each in enumerate(new):
-                yield _placed((found, begin + stem + each, tail))
+                yield _placed((found, begin + stem + each, tail, None))
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""

@@ -27,9 +27,9 @@ from imgpipe.batches.standing import Standings
 from imgpipe.batches.walk import Found
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
-from imgpipe.errors import ImgpipeError, InputError
+from imgpipe.errors import ImgpipeError, InputError, UsageError
 from imgpipe.formats.choosing import format_called, format_for
-from imgpipe.formats.opening import open_source
+from imgpipe.formats.opening import contents_of, open_source, origin_of
 from imgpipe.records import dataclass
 
 __all__ = ["COPIED", "Prepared", "prepare"]
@@ -179,7 +179,7 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
         records = _records(prepared, dry=dry)
         prepared.gathered = Gathered() if later else _gathered(choices, tell, records)
     prepared.lost += _lost(prepared.gathered)
-    placed = _placed(prepared)
+    placed = _placed(prepared, records)
     standings = None if records is None else prepared._standings(records)
     agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
     prepared.agenda = agenda
@@ -245,7 +245,24 @@ def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
     return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
 
 
-def _placed(prepared: Prepared) -> list[Placed]:
+def _must_be_numbered(placed: Sequence[Placed], records: Records | None) -> None:
+    """Raise if a file would get another number than before, which a resume takes for a new output.
+
+    Raises
+    ------
+    UsageError
+        If the journal does not hold the numbers of all files.
+    """
+    for each in placed:
+        record = records and records.done.get(each.output)
+        if not record or record.source != each.found.below:
+            raise UsageError(
+                f"{each.found.path}: {{index}} would be another number than in the journal, or is "
+                "not in it; --resume needs a name without {index}"
+            )
+
+
+def _placed(prepared: Prepared, records: Records | None) -> list[Placed]:
     """Return the sources with their outputs."""
     choices, gathered = prepared.choices, prepared.gathered
     refused: list[ImgpipeError] = []
@@ -260,6 +277,8 @@ def _placed(prepared: Prepared) -> list[Placed]:
         raise refused[0]
     if choices.in_place:
         must_be_sources(placed)
+    if naming.is_numbered and prepared.choices.policy.resume:
+        _must_be_numbered(placed, records)
     placed += [Placed(found, found.below, COPY) for found in gathered.others]
     placed = prepared.destination.one_to_one(placed, naming.remedy)
     _check_options(choices, placed)
@@ -392,7 +411,11 @@ class _Headers:
 
     def __call__(self, found: Found, tail: int) -> Mapping[str, int]:
         reading = self._recipe.reading
-        info = reading.declared(open_source(found.path, reading).info)
+        origin = origin_of(found.path)
+        info = reading.declared(open_source(origin, reading).info)
         stages = resolve(self._recipe.tails[tail].chain, info, autorotate=reading.autorotate)
         after = stages[-1].after if stages else info
-        return {"width": after.width, "height": after.height}
+        page, frames = reading.page, 1
+        if page is None:
+            page, frames = 0, contents_of(origin).frames
+        return {"width": after.width, "height": after.height, "page": page, "frames": frames}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Literal, get_args
 
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.journal import MadeBy, Record, Records
+from imgpipe.batches.statuses import Status, status_at
 from imgpipe.records import dataclass
 
 __all__ = ["STANDINGS", "Standing", "Standings"]
@@ -90,13 +90,11 @@ class Standings:
             return "new"
         return self._beside(record, there, source, self.made_by[tail])
 
-    def _beside(
-        self, record: Record, there: os.stat_result | None, source: str, now: MadeBy
-    ) -> Standing:
+    def _beside(self, record: Record, there: Status | None, source: str, now: MadeBy) -> Standing:
         """Return the standing of an output that is there beside its source, if it is."""
         if there is None:
             return "output missing"
-        if (there.st_size, there.st_mtime_ns) != (record.out_size, record.out_mtime_ns):
+        if (there.size, there.mtime_ns) != (record.out_size, record.out_mtime_ns):
             return "output altered"
         return self._made_of(record, source, now)
 
@@ -113,7 +111,7 @@ class Standings:
         return "current"
 
     def _in_place(
-        self, record: Record | None, path: str, there: os.stat_result | None, now: MadeBy
+        self, record: Record | None, path: str, there: Status | None, now: MadeBy
     ) -> Standing:
         """Return the standing of an output that has replaced its source, if it has.
 
@@ -128,12 +126,12 @@ class Standings:
             return "filter changed"
         return "current" if record.made_by.options == now.options else "options changed"
 
-    def _is_output(self, record: Record, path: str, there: os.stat_result) -> bool:
+    def _is_output(self, record: Record, path: str, there: Status) -> bool:
         """Whether a file is the output of a record; its bytes are read if in doubt."""
-        if there.st_size != record.out_size:
+        if there.size != record.out_size:
             return False
         alike = (record.size, record.mtime_ns) == (record.out_size, record.out_mtime_ns)
-        if there.st_mtime_ns == record.out_mtime_ns and not alike and not self.checksum:
+        if there.mtime_ns == record.out_mtime_ns and not alike and not self.checksum:
             return True
         try:
             return bool(record.out_digest) and self.digest(path) == record.out_digest
@@ -143,7 +141,7 @@ class Standings:
     def _changed(self, record: Record, source: str) -> bool:
         """Whether the source is another than that of a record; its bytes are read if in doubt."""
         status = _status(source)
-        if status is None or status.st_size != record.size:
+        if status is None or status.size != record.size:
             return True
         same = _is_same(record, status)
         racy = record.time_ns - max(record.mtime_ns, record.ctime_ns) < _RACY_NS
@@ -155,15 +153,15 @@ class Standings:
             return True
 
 
-def _is_same(record: Record, status: os.stat_result | None) -> bool:
+def _is_same(record: Record, status: Status | None) -> bool:
     """Whether a source looks like that of a record, without a look at its bytes."""
-    return status is not None and (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (
+    return status is not None and (status.size, status.mtime_ns, status.ctime_ns) == (
         record.size, record.mtime_ns, record.ctime_ns,
     )  # fmt: skip
 
 
-def _status(path: str) -> os.stat_result | None:
+def _status(path: str) -> Status | None:
     try:
-        return os.stat(path)
+        return status_at(path)
     except OSError:
         return None
