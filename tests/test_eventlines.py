@@ -15,7 +15,15 @@ import click
 import pytest
 
 from imgpipe.batches.eventlines import EventLines
-from imgpipe.batches.happenings import BatchPlanned, BatchRefused, Ended, Opened, TimePassed
+from imgpipe.batches.happenings import (
+    BatchPlanned,
+    BatchRefused,
+    Ended,
+    Heartbeat,
+    Noticed,
+    Opened,
+    TimePassed,
+)
 from imgpipe.errors import CorruptError, OutputError, UsageError
 from tests.batchresults import (
     Clock,
@@ -261,3 +269,22 @@ def test_a_pipe_that_does_not_wait_gets_all(clock: Clock) -> None:
     os.close(writer)
     thread.join()
     assert len([json.loads(line) for line in got[0].splitlines()]) == 11
+
+
+def test_a_watch_has_signs_of_life_and_no_progress(output: Output, clock: Clock) -> None:
+    lines = EventLines(output.descriptor, clock, progress=False)
+    for each in (started(), planned([])):
+        lines(each)
+    for _ in range(3):
+        clock.now += 10
+        lines(TimePassed())
+    lines(Noticed("inbox_missing", "caf\udce9", "caf\udce9: is not there"))
+    lines(Heartbeat(waiting=1, running=0, done=2, failed=3, present=False, polling=True))
+    lines(ended([]))
+    notice, beat = output.events[2:4]
+    assert [each["event"] for each in output.events] == [
+        "start", "plan", "notice", "heartbeat", "summary",
+    ]  # fmt: skip
+    assert (notice["kind"], notice["path_bytes"]) == ("inbox_missing", "Y2Fm6Q==")
+    assert (beat["t"], beat["waiting"], beat["failed"], beat["present"]) == (30.0, 1, 3, False)
+    assert beat["time"].endswith("Z")

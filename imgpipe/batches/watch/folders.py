@@ -32,12 +32,12 @@ def must_be_apart(inbox: str, outbox: str, moves: dict[str, str]) -> None:
         raise UsageError(f"{inbox}: is not a folder that can be watched")
     if _overlap(inbox, outbox):
         raise UsageError(
-            f"{outbox}: the outputs would be inputs again, because this folder and {inbox} overlap;"
-            " choose another folder"
+            f"{outbox}: overlaps with {inbox}, so that outputs would be inputs; choose another "
+            "folder"
         )
     for option, folder in moves.items():
         if _overlap(folder, outbox):
-            raise UsageError(f"{folder}: {option} and the outputs overlap; choose another folder")
+            raise UsageError(f"{folder}: {option} overlaps with {outbox}; choose another folder")
         if _holds(folder, inbox):
             raise UsageError(f"{folder}: {option} holds the inbox; choose another folder")
         if _device(folder) != _device(inbox):
