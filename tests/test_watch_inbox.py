@@ -94,6 +94,17 @@ def test_unfinished_files_are_taken_under_their_final_name(end: str, tmp_path: P
     assert watched.turn() == ["a.png"]
 
 
+def test_a_hidden_file_waits_for_its_final_name_too(tmp_path: Path) -> None:
+    """Even where hidden files are images like others."""
+    watched = Watched(tmp_path, hidden=True)
+    image(watched.inbox / ".a.png.x7Bq.png")
+    watched.hint(".a.png.x7Bq.png")
+    assert watched.settle() == watched.turn(60) == []
+    os.rename(watched.inbox / ".a.png.x7Bq.png", watched.inbox / "a.png")
+    watched.hint("a.png", renamed=True)
+    assert watched.turn() == ["a.png"]
+
+
 def test_an_empty_file_waits_for_its_content(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     (watched.inbox / "a.png").touch()
@@ -285,6 +296,16 @@ def test_an_output_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     watched.stop()
     watched = Watched(tmp_path, policy=Policy(resume=True, overwrite=True))
     assert watched.settle() == ["a.png"]
+
+
+def test_an_output_that_somebody_puts_there_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    for name in ("new/a.png", "new/b.png"):
+        image(watched.inbox / name)
+        watched.hint(name)
+        assert watched.settle() == (["new/a.png"] if name == "new/a.png" else [])
+        image(tmp_path / "out" / "new" / "b.png")
+    assert watched.notices() == ["failed"]
 
 
 def test_two_files_for_one_output_are_no_loss(tmp_path: Path) -> None:

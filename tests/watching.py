@@ -64,6 +64,7 @@ class Watched:
     def start(self, *, retry_failed: bool = False) -> None:
         """Start watching; it may have been watched before."""
         given = dict(self._given)
+        hidden = given.pop("hidden", False)
         ways = {each: given.pop(each) for each in ("poll", "move_done", "move_failed", "settle")
                 if each in given}  # fmt: skip
         self.prepared: Prepared = prepare(
@@ -76,12 +77,10 @@ class Watched:
             ),
             later=True,
         )
-        assert self.prepared.journal is not None
-        self.prepared.journal.live = True
         self.feed = WatchFeed()
         outputs = [os.stat(each) for each in (ways.get("move_done"), ways.get("move_failed"))
                    if each is not None]  # fmt: skip
-        rules = Rules(outputs=tuple((each.st_dev, each.st_ino) for each in outputs))
+        rules = Rules(hidden=hidden, outputs=tuple((each.st_dev, each.st_ino) for each in outputs))
         self.box = Inbox(
             Scanner(str(self.inbox), rules), Judge(self.prepared), self.feed, self.hints,
             Ways(**ways), self.clock,

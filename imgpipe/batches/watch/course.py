@@ -116,10 +116,7 @@ class WatchCourse:
         must_be_apart(inbox, choices.folder, moves)
         outputs = left_out(list(moves.values()))
         rules = replace(choices.rules, outputs=(*choices.rules.outputs, *outputs))
-        prepared = prepare(replace(choices, rules=rules), later=True)
-        assert prepared.journal is not None
-        prepared.journal.live = True
-        return prepared
+        return prepare(replace(choices, rules=rules), later=True)
 
     def _watch(self, prepared: Prepared) -> None:
         (source,) = self._choices.sources
