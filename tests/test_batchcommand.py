@@ -438,6 +438,23 @@ def test_a_loop_that_reads_names_gets_all_of_them() -> None:
     assert outputs() == ["a.png", "b.jpg"]
 
 
+@pytest.mark.parametrize("out", ["out/", "out.png"])
+def test_standard_input_is_left_to_others(out: str) -> None:
+    Path("eats.py").write_text("import os\ndef f(x):\n    os.read(0, 1000)\n    return x\n")
+    reads, writes = os.pipe()
+    os.write(writes, b"for others")
+    os.close(writes)
+    before = os.dup(0)
+    os.dup2(reads, 0)
+    try:
+        assert execute(["run", "eats.py:f", "photos/a.png", "-o", out, "--halo", "0", *HERE]) == 0
+        assert os.read(0, 1000) == b"for others"
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+        os.close(reads)
+
+
 @pytest.mark.parametrize(
     ("begun", "offers"),
     [

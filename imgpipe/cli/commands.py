@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,6 +20,7 @@ from imgpipe.cli.messages import log_to_stderr
 from imgpipe.cli.pages import SETTINGS, write_examples
 from imgpipe.cli.saving import SAVE, SaveOption, Saving, image_options
 from imgpipe.cli.scope import (
+    STANDARD,
     is_batch,
     must_be_complete,
     must_suit_one_image,
@@ -26,6 +28,7 @@ from imgpipe.cli.scope import (
     seems_batch,
     without_batch,
 )
+from imgpipe.cli.standard import no_input
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, FilterFactory
@@ -127,7 +130,8 @@ class ImageCommand(click.Command):
         chain = self.chain(ctx)
         save = self.saving.given(ctx) if self.saving is not None else {}
         (one,) = ctx.params.pop("inputs")
-        make_image(chain, input_=one, save=save or None, **without_batch(ctx))
+        with contextlib.nullcontext() if one == STANDARD else no_input():
+            make_image(chain, input_=one, save=save or None, **without_batch(ctx))
 
     def makes_many(self, ctx: click.Context) -> bool:
         """Whether there may be several images, or the output is a folder."""
