@@ -88,3 +88,8 @@ def test_a_file_without_a_known_suffix_is_called_by_its_content(tmp_path: Path) 
     assert names(Naming(), files) == ["scan.png"]
     with pytest.raises(UsageError, match="nor does its content"):
         names(Naming(), found("text.dat", folder=str(tmp_path)))
+
+
+def test_a_slide_becomes_a_tiff_file() -> None:
+    assert names(Naming(), found("a.svs", "b.NDPI")) == ["a.tif", "b.tif"]
+    assert names(Naming(formats=("zarr",)), found("a.svs")) == ["a.zarr"]

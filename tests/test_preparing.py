@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +16,14 @@ import pytest
 import tifffile
 
 import imgpipe
+from imgpipe.batches import preparing
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import BatchPlanned, Happening
 from imgpipe.batches.journal import Record
+from imgpipe.batches.lines import sealed
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.batches.preparing import Prepared, prepare
@@ -222,3 +227,64 @@ def test_a_folder_that_is_an_image_is_current_too() -> None:
     assert first.done == 1
     again = imgpipe.batch("in", None, "out", format="zarr", resume=True)
     assert (again.done, again.skipped) == (0, 1)
+
+
+def test_a_resume_with_nothing_to_do_opens_no_image() -> None:
+    for name in ("in/a.png", "in/b/c.png"):
+        image(name)
+        os.utime(name, (10**9, 10**9))
+    with prepare(choices()) as prepared:
+        record(prepared, "a.png", "b/c.png")
+    journal = Path("out/.imgpipe/journal.jsonl")
+    later = re.sub(rb'"time_ns":(\d+)', lambda m: b'"time_ns":%d' % (int(m[1]) + 10**10),
+                   journal.read_bytes())  # fmt: skip
+    lines = [json.loads(line) for line in later.splitlines()]
+    journal.write_bytes(b"".join(sealed(line) for line in lines if line.pop("sum")))
+    opened: list[str] = []
+    _watched.append(opened)
+    try:
+        with prepare(choices(policy=Policy(resume=True))) as prepared:
+            assert len(prepared.agenda.skipped) == 2
+    finally:
+        _watched.clear()
+    assert "journal.jsonl" in opened
+    assert not [name for name in opened if name.endswith(".png")]
+
+
+_watched: list[list[str]] = []
+
+
+def _watch(event: str, given: tuple[Any, ...]) -> None:
+    if event == "open" and _watched and isinstance(given[0], str):
+        _watched[0].append(os.path.basename(given[0]))
+
+
+sys.addaudithook(_watch)
+
+
+def test_other_versions_are_told_and_made_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    image("in/a.png")
+    with prepare(choices()) as prepared:
+        record(prepared, "a.png")
+    now = preparing.versions() | {"imgpipe": "9.9"}
+    monkeypatch.setattr(preparing, "versions", lambda: now)
+    with prepare(choices(policy=Policy(resume=True))) as prepared:
+        assert outputs(prepared) == {"a.png": "version changed"}
+    (message,) = caplog.messages
+    assert message.startswith("1 output was made by imgpipe ")
+    assert "this is imgpipe 9.9" in message
+    assert "--accept-version keeps" in message
+    with prepare(choices(policy=Policy(resume=True), accept_version=True)) as prepared:
+        assert outputs(prepared) == {}
+
+
+def test_an_output_is_a_new_file_and_a_hard_link_keeps_the_old_bytes() -> None:
+    image("in/a.png")
+    image("out/a.png")
+    os.link("out/a.png", "kept.png")
+    before = Path("kept.png").read_bytes()
+    report = imgpipe.batch("in", "invert", "out", overwrite=True, executor="serial")
+    assert report.done == 1
+    assert Path("kept.png").read_bytes() == before != Path("out/a.png").read_bytes()

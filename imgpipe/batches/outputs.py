@@ -10,7 +10,7 @@ from functools import partial
 
 from imgpipe.batches.destination import Placed
 from imgpipe.batches.naming import Template
-from imgpipe.batches.walk import Found, image_suffixes
+from imgpipe.batches.walk import SLIDES, Found, image_suffixes
 from imgpipe.errors import FormatError, ImgpipeError, UsageError
 from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, format_of
 from imgpipe.records import dataclass
@@ -217,6 +217,8 @@ def _writable(found: Found, own: str) -> str:
     if own.lower() in image_suffixes():
         format_for(found.name)
         return own
+    if own.lower() in SLIDES:
+        return format_called("tiff").suffixes[0]
     try:
         with open(found.path, "rb") as file:
             content = format_of(found.path, file.read(HEAD_BYTES))

@@ -355,8 +355,8 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
     before = ", ".join(f"{name} {was.get(name, 'of an unknown version')}" for name in changed)
     after = ", ".join(f"{name} {now[name]}" for name in changed)
     _log.warning(
-        "%s outputs were made by %s, this is %s: they are made again; --accept-version keeps them",
-        f"{count:,}", before, after,
+        "%s made by %s, this is %s: made again; --accept-version keeps what is there",
+        "1 output was" if count == 1 else f"{count:,} outputs were", before, after,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from imgpipe.registry import FORMATS
 
 __all__ = [
     "JOURNAL_FOLDER",
+    "SLIDES",
     "Folder",
     "Found",
     "Rules",
@@ -38,6 +39,8 @@ _JUNK = frozenset(
     {"@eadir", "#recycle", ".thumbnails", "lost+found", "$recycle.bin", "__macosx", ".trashes"}
 )
 _IMAGE_FOLDERS = (".zarr",)
+SLIDES = frozenset({".avs", ".bif", ".ndpi", ".qptiff", ".scn", ".svs"})
+"""Suffixes of slides: TIFF files by other names, which are read but never written."""
 _SAY_EVERY = 10_000  # files
 
 _name_of = operator.attrgetter("name")
@@ -192,7 +195,9 @@ class Walk:
     unreadable: list[tuple[str, OSError]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        wanted = image_suffixes() if self.rules.suffixes is None else self.rules.suffixes
+        wanted = self.rules.suffixes
+        if wanted is None:
+            wanted = image_suffixes() | SLIDES
         self._suffixes = frozenset(f".{suffix.removeprefix('.')}" for suffix in wanted)
         self._inodes = {inode for _, inode in self.rules.outputs}
         self._choosy = bool(self.rules.include or self.rules.exclude)
