@@ -159,7 +159,7 @@ class _Conduct:
         with uninterrupted():
             large = (one.job for one in self._large.values())
             self._ledger.discard([*self._desk.under_way(), *large])
-            self._ledger.flush(now=True)
+            self._ledger.settle()
 
     def _started(self) -> Started:
         """Return the event with which timelines begin."""

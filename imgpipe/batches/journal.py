@@ -172,6 +172,7 @@ class Journal:
         self.live = False
         self.locked = fcntl is not None
         self._lock = self._fd = -1
+        self._torn = False
         try:
             os.makedirs(os.path.dirname(self.path) or os.curdir, exist_ok=True)
             os.makedirs(folder, exist_ok=True)
@@ -244,13 +245,15 @@ class Journal:
         self._fd = self._lock = -1
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
-        data = b"".join(sealed(line) for line in lines)
+        data = b"\n" * self._torn + b"".join(sealed(line) for line in lines)
         try:
             with self._held():
                 while data:
                     data = data[os.write(self._fd, data) :]
         except OSError as error:
+            self._torn = True  # the next line stands for itself
             raise self._error(error) from error
+        self._torn = False
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:

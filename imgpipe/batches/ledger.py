@@ -84,6 +84,7 @@ class Ledger:
         self._since = 0.0
         self._ended = self._failed = 0  # files
         self._folders: set[str] = set()
+        self._unnoted: list[Ready] = []  # outputs that are in their places
         # A watch waits for a folder that is gone.
         self._waits = prepared.journal is not None and prepared.journal.live
 
@@ -167,6 +168,14 @@ class Ledger:
             for output in job.file.outputs if job.file is not None else ():
                 remove(output.temporary)
 
+    def settle(self) -> None:
+        """Publish what waits, and note what could not be noted before: there may be space again."""
+        self.flush(now=True)
+        if self._unnoted:
+            with contextlib.suppress(OutputError):
+                self._placing.note(self._unnoted)
+                self._unnoted = []
+
     def flush(self, *, now: bool = False) -> None:
         """Publish what waits, if that is many or waits for long."""
         due = len(self._waiting) >= _GROUP or self._clock() - self._since >= _SECONDS
@@ -194,8 +203,12 @@ class Ledger:
             self._no_journal(error)
             self.discard(each.job for each in waiting)
             return
-        with self._journalled():
-            self._placing.note([one for one in ready if one.finished.output not in errors])
+        there = [one for one in ready if one.finished.output not in errors]
+        try:
+            self._placing.note(there)
+        except OutputError as error:
+            self._unnoted += there
+            self._no_journal(error)
         for each in waiting:
             if (error_of := errors.get(each.finished.output)) is None:
                 self._end(each.job, self._done(each))
