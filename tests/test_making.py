@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from imgpipe.engine.bench import Bench
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import CallJob
 from imgpipe.errors import CorruptError, FilterError, InputError, OutputError
+from imgpipe.formats.nameless import scratch_folder
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.options import Options
 from imgpipe.registry import FORMATS
@@ -362,3 +364,21 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
     ]  # fmt: skip
     imgpipe.run(large, "blur:1", tmp_path / "wanted.png", executor="serial", workers=1)
     assert (out / "large.png").read_bytes() == (tmp_path / "wanted.png").read_bytes()
+
+
+def test_scratch_files_lie_in_their_folder_or_beside_the_outputs(tmp_path: Path) -> None:
+    source, out, given = tmp_path / "source.png", tmp_path / "out", tmp_path / "given"
+    imgpipe.write(noise((20, 30, 3), "uint8"), source)
+    out.mkdir()
+    found: list[str] = []
+
+    def noting(chunk: Any) -> Any:
+        found.append(scratch_folder())
+        return chunk
+
+    for scratch in (None, str(given)):
+        common = Recipe((Tail(chain_from(noting, 0)),), scratch=scratch)
+        made(common, file(source, out / "out.png"))
+    usual = {str(out), tempfile.gettempdir(), "/var/tmp"}
+    assert found[0] in usual
+    assert found[-1] == str(given)

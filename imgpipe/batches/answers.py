@@ -95,6 +95,8 @@ class Recipe:
         Rows and columns of a chunk, if they are given.
     if_smaller : bool
         Whether an output is left out unless it has fewer bytes than its source.
+    scratch : str or None
+        The folder of scratch files; by default they are beside the outputs.
     """
 
     tails: tuple[Tail, ...]
@@ -103,6 +105,7 @@ class Recipe:
     copies: bool = False
     chunk: tuple[int, int] | None = None
     if_smaller: bool = False
+    scratch: str | None = None
 
     def of_page(self, page: int | None) -> Recipe:
         """Return the same recipe for one frame; None for the choice that it has."""

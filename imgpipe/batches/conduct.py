@@ -287,9 +287,13 @@ class _Conduct:
     def _recipe(self, allowance: int) -> Recipe:
         """Return the recipe with all that concerns the making of a file."""
         choices = self._choices
-        chunk = cast("tuple[int, int] | None", choices.options.chunk)
-        smaller = choices.if_smaller
-        return replace(choices.recipe, allowance=allowance, chunk=chunk, if_smaller=smaller)
+        return replace(
+            choices.recipe,
+            allowance=allowance,
+            chunk=cast("tuple[int, int] | None", choices.options.chunk),
+            if_smaller=choices.if_smaller,
+            scratch=cast("str | None", choices.options.scratch),
+        )
 
     def _call_job(self, allowance: int) -> CallJob:
         recipe = self._recipe(allowance)

@@ -54,6 +54,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Writing
 from imgpipe.formats.fitting import fitted
+from imgpipe.formats.nameless import scratch_in
 from imgpipe.formats.opening import format_at, format_to, open_source, origin_of
 from imgpipe.formats.origin import Origin
 from imgpipe.image import ImageInfo
@@ -163,7 +164,8 @@ class _Maker:
         with contextlib.ExitStack() as undone, contextlib.closing(begin(file.name)) as origin:
             for path in paths.values():
                 undone.callback(path.abort)
-            with heard() as said:
+            beside = scratch_in(self.recipe.scratch, file.outputs[0].path)
+            with heard() as said, beside:
                 self._make(origin, paths, bench, steps)
             digest = origin.digest
             if origin.changed:
