@@ -32,8 +32,8 @@ __all__ = ["Pages", "pages_of", "tell_of_frames"]
 _log = logging.getLogger(__name__)
 _NONE = Metadata()
 _FIRST_ONLY = (
-    "%s: has %d frames, and files of %s hold one: only frame 0 is made; --page N (page= in Python) "
-    "makes another"
+    "%s: has several frames, and files of %s hold one: only frame 0 is made; --page N (page= in "
+    'Python) makes another, and -o FOLDER --name "{stem}-{page}.{ext}" all'
 )
 _ONE_FOR_ALL = (
     "%s: has %d frames, and several outputs are made of one: only frame 0 is made; --page N (page= "
@@ -70,7 +70,7 @@ def pages_of(
         return None
     target = format_to(dst, writing.format)
     if target.album is None:
-        _log.warning(_FIRST_ONLY, origin.name, contents.frames, target.name)
+        _log.warning(_FIRST_ONLY, origin.name, target.name)
         return None
     if contents.timing is None and not target.pages:
         _log.warning(_NO_ANIMATION, origin.name, contents.frames, target.name)

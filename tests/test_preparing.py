@@ -28,6 +28,7 @@ from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.walk import Folder, Found
+from imgpipe.batches.warningtally import WarningTally
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import UsageError
@@ -288,3 +289,19 @@ def test_an_output_is_a_new_file_and_a_hard_link_keeps_the_old_bytes() -> None:
     report = imgpipe.batch("in", "invert", "out", overwrite=True, executor="serial")
     assert report.done == 1
     assert Path("kept.png").read_bytes() == before != Path("out/a.png").read_bytes()
+
+
+def test_files_with_more_pages_than_their_outputs_hold_are_counted() -> None:
+    image("in/a.png")
+    pages("in/b.tif")
+    with tifffile.TiffWriter("in/c.tif") as file:
+        for _ in range(2):
+            file.write(np.zeros((4, 5, 3), np.uint8), contiguous=False)
+    tally = WarningTally()
+    with imgpipe.Batch("in", None, "out", format="jpeg", executor="serial") as batch:
+        for result in batch:
+            tally.note(result)
+    (line,) = tally.rest()
+    assert line.startswith("warning in 2 outputs: has several frames, and files of JPEG hold one")
+    assert line.endswith('-o FOLDER --name "{stem}-{page}.{ext}" all')
+    assert sorted(tree("out")) == ["a.jpg", "b.jpg", "c.jpg"]
