@@ -19,7 +19,7 @@ from imgpipe.errors import FilterError, UsageError
 from imgpipe.executors.processes import keeping
 from imgpipe.machine import dedicated
 from tests.conftest import noise
-from tests.leftovers import command_of, eventually, session_of, workers_here
+from tests.leftovers import command_of, eventually, is_living, session_of, workers_here
 from tests.scripts import run_script
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -116,7 +116,9 @@ def test_two_runs_at_once_have_workers_of_their_own() -> None:
 def test_what_is_killed_meanwhile_is_replaced(victim: str) -> None:
     first = worker()
     (server,) = workers_here() - {first}
-    os.kill(first if victim == "the worker" else server, signal.SIGKILL)
+    killed = first if victim == "the worker" else server
+    os.kill(killed, signal.SIGKILL)
+    assert eventually(lambda: not is_living(killed))
     assert worker() != first
 
 
