@@ -41,6 +41,7 @@ from imgpipe.batches.passing import Passing, Steps, make_room
 from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.saying import heard
 from imgpipe.batches.statuses import Status
+from imgpipe.batches.walk import image_suffixes
 from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage
@@ -204,6 +205,7 @@ class _Maker:
             raise TooLargeError("the file is large, or a folder")
         source = open_source(origin, recipe.reading)
         steps.pixels = source.info.pixels
+        tell_of_name(origin, recipe)
         if len(recipe.tails) > 1:
             tell_of_frames(origin, recipe.reading)
         elif self._paged(recipe.tails[0], origin, left[0], steps):
@@ -366,6 +368,16 @@ def chosen_of(
         else:
             finished.append(one)
     return tuple(finished), tuple(left)
+
+
+def tell_of_name(origin: Origin, recipe: Recipe) -> None:
+    """Say that the name of a source, which decides the format of outputs, is not its content's."""
+    if all(tail.writing.format for tail in recipe.tails):
+        return
+    suffix, content = os.path.splitext(origin.name)[1].lower(), format_at(origin)
+    if suffix not in content.suffixes and suffix in image_suffixes():
+        text = "%s: is a file of %s; the format of the output is that of its name"
+        _log.warning(text, origin.name, content.name)
 
 
 def writing_to(path: HeldPath, writing: Writing) -> Writing:
