@@ -129,6 +129,15 @@ def test_every_file_is_given_out_once(sizes: list[int], order: Any, workers: int
         assert desk.done
 
 
+def test_a_large_file_that_was_given_out_is_no_longer_left(tmp_path: Path) -> None:
+    desk, _ = desk_of(due(tmp_path, [100, MEGA, 100]))
+    guessed = 2 * 100 * 50  # the small ones are like the one that is known
+    finish(desk, desk.take(), pixels=50 * MEGA)  # the header of the large one
+    assert desk.left == 50 * MEGA + guessed
+    assert desk.next_large() is not None
+    assert desk.left == guessed
+
+
 def test_orders(tmp_path: Path) -> None:
     files = due(tmp_path, [10, 30, 20, 40])
     found = {order: flat(taken(desk_of(files, order=order, seed=3)[0])) for order in ORDERS}

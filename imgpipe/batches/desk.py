@@ -137,7 +137,8 @@ class FileDesk:
     @property
     def left(self) -> int:
         """About how many pixels are still to be given out."""
-        return sum(map(self._guesses.of, self._ahead)) + sum(job.pixels for job in self._large)
+        small = (job for job in self._ahead if not (job.taken or job.large))
+        return sum(map(self._guesses.of, small)) + sum(job.pixels for job in self._large)
 
     def next_large(self) -> Job | None:
         """Return the next large file; None if there is none just now."""
