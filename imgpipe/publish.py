@@ -27,9 +27,11 @@ except ImportError:  # Windows: an open file cannot be removed, which serves as 
 __all__ = [
     "OutputFile",
     "explained",
+    "make_folder",
     "reserved",
     "resolved",
     "start_writeback",
+    "sync_folder",
     "synced",
 ]
 
@@ -121,7 +123,7 @@ class OutputFile:
         with self._explained():
             if self.replaces:
                 os.replace(self.working_path, self._target)
-                _sync_folder(os.path.dirname(self._target))
+                sync_folder(os.path.dirname(self._target))
             self._close()
         return self.size
 
@@ -356,10 +358,26 @@ def synced(path: str) -> int:
         os.close(fd)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
+    """Have the names in a folder on the disk, where that is supported."""
     with contextlib.suppress(OSError):  # not every file system lets a folder be opened
-        fd = os.open(folder, os.O_RDONLY)
+        fd = os.open(folder or os.curdir, os.O_RDONLY)
         try:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder, and those above it, unless they are there; have their names on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    if not os.path.isdir(folder or os.curdir):
+        above = os.path.dirname(folder.rstrip(os.sep))
+        make_folder(above)
+        os.makedirs(folder, exist_ok=True)
+        sync_folder(above)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches import making
+from imgpipe.batches import ledger, making
 from imgpipe.batches.answers import failed
 from imgpipe.batches.happenings import Ended, Measured
 from imgpipe.batching import Batch
@@ -179,6 +179,31 @@ def test_a_folder_that_goes_away_stops_the_batch(
     assert batch.report.failed <= 1
     assert batch.report.left >= 18
     assert str(tmp_path / which) in batch.report.stopped_because
+
+
+def test_an_output_folder_that_goes_away_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even between two groups, when nothing is being written."""
+    monkeypatch.setattr(ledger, "_GROUP", 1)
+    for number in range(8):
+        folder = tmp_path / "in" / str(number)
+        folder.mkdir(parents=True)
+        imgpipe.write(noise((20, 30, 3), "uint8", seed=number), folder / "a.png")
+
+    def tell(happening: Any) -> None:
+        if isinstance(happening, Ended) and (tmp_path / "out").exists():
+            shutil.rmtree(tmp_path / "out")
+
+    batch = Batch(
+        tmp_path / "in", "blur:1", tmp_path / "out", executor="serial", workers=1,
+        on_happening=tell,
+    )  # fmt: skip
+    with batch:
+        list(batch)
+    assert batch.report.stopped_by == "output_lost"
+    assert (batch.report.done, batch.report.failed, batch.report.left) == (2, 0, 6)
+    assert not (tmp_path / "out").exists()
 
 
 # --- files that kill ------------------------------------------------------------------------

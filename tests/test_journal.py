@@ -163,3 +163,23 @@ def test_paths_of_any_bytes_survive_a_line() -> None:
         assert fields is not None
         assert path_in(fields, "path") == path
     assert json.loads(sealed(path_fields("path", ODD)))["path"] == "caf\ufffd/\ufffd.png"
+
+
+def test_a_journal_is_on_the_disk_with_its_name_and_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = list[tuple[int, int]](), os.fsync
+
+    def noted(fd: int) -> None:
+        fsync(fd)
+        found = os.fstat(fd)
+        synced.append((found.st_ino, found.st_size))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with Journal(str(tmp_path / "a" / "b")) as journal:
+        journal.finished([ONE])
+    path = journal_of(tmp_path / "a" / "b")
+    inodes = [inode for inode, _ in synced]
+    for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", path.parent):
+        assert folder.stat().st_ino in inodes
+    assert synced[-1] == (path.stat().st_ino, path.stat().st_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -112,3 +113,29 @@ def test_folders_that_were_there_keep_their_times(photos: Path) -> None:
     batch(photos, preserve=True)
     assert (photos.parent / "out").stat().st_mtime_ns != OLD
     assert (photos.parent / "out/b").stat().st_mtime_ns == OLD
+
+
+def test_a_copy_appears_after_its_line_is_on_the_disk(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = photos.parent / "out/.imgpipe/journal.jsonl"
+    (photos / "b/a.png").unlink()
+    synced, replaced = list[int](), list[bool]()
+    fsync, replace = os.fsync, os.replace
+
+    def noted(fd: int) -> None:
+        fsync(fd)
+        if os.path.samestat(os.fstat(fd), journal.stat()):
+            synced.append(os.fstat(fd).st_size)
+
+    def after(source: str, target: str) -> None:
+        lines = [json.loads(line) for line in journal.read_bytes().splitlines()]
+        begun = [each["temporary"] for each in lines if each["event"] == "begin"]
+        assert begun == [os.path.basename(source)]
+        replaced.append(synced[-1:] == [journal.stat().st_size])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", after)
+    assert batch(photos, copy_others=True, allow_empty=True).report.done == 1
+    assert replaced == [True]

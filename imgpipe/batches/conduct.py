@@ -157,8 +157,9 @@ class _Conduct:
     def close(self) -> None:
         """Publish what is complete, and leave nothing of the rest."""
         with uninterrupted():
-            large = (one.job for one in self._large.values())
-            self._ledger.discard([*self._desk.under_way(), *large])
+            for one in self._large.values():
+                one.work.abort()
+            self._ledger.discard(self._desk.under_way())
             self._ledger.settle()
 
     def _started(self) -> Started:

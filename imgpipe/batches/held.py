@@ -6,7 +6,6 @@ parent publishes it. A worker that dies leaves no output half done, and its work
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
@@ -22,15 +21,15 @@ from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.formats.folder import FolderOrigin, FolderTarget, put_in_place
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.target import FileTarget
-from imgpipe.publish import explained, synced
+from imgpipe.publish import explained, sync_folder
 
 __all__ = [
     "Finished",
+    "HeldFile",
     "HeldFolder",
     "HeldFolderOrigin",
     "HeldOrigin",
     "HeldPath",
-    "HeldTarget",
     "Syncing",
     "TooLargeError",
     "publish",
@@ -207,13 +206,13 @@ class HeldPath(os.PathLike[str]):
     def __init__(self, output: str, temporary: str, *, synced: bool = False) -> None:
         self.output, self.temporary = output, temporary
         self._synced = synced
-        self._held: HeldTarget | HeldFolder | None = None
+        self._held: HeldFile | HeldFolder | None = None
 
     def __fspath__(self) -> str:
         """Return the path where it is to appear."""
         return self.output
 
-    def target(self, marks: tuple[str, ...]) -> HeldTarget | HeldFolder:
+    def target(self, marks: tuple[str, ...]) -> HeldFile | HeldFolder:
         """Return a new target: a folder for formats with `marks`.
 
         Raises
@@ -221,12 +220,12 @@ class HeldPath(os.PathLike[str]):
         OutputError
             If it cannot be written, or something else is there.
         """
-        kind = partial(HeldFolder, marks=marks) if marks else HeldTarget
+        kind = partial(HeldFolder, marks=marks) if marks else HeldFile
         self._held = kind(self.output, self.temporary, synced=self._synced)
         return self._held
 
     @property
-    def held(self) -> HeldTarget | HeldFolder:
+    def held(self) -> HeldFile | HeldFolder:
         """The last target."""
         assert self._held is not None
         return self._held
@@ -238,7 +237,7 @@ class HeldPath(os.PathLike[str]):
         remove(self.temporary)
 
 
-class HeldTarget(FileTarget):
+class HeldFile(FileTarget):
     """A file that is written to a temporary with a given name, and not published.
 
     Parameters
@@ -322,10 +321,10 @@ class Syncing:
 
     def __init__(self) -> None:
         self._threads: ThreadPoolExecutor | None = None
-        self._next: list[HeldTarget | HeldFolder] = []
+        self._next: list[HeldFile | HeldFolder] = []
         self._out: list[Future[dict[str, ImgpipeError]]] = []
 
-    def add(self, target: HeldTarget | HeldFolder) -> None:
+    def add(self, target: HeldFile | HeldFolder) -> None:
         """Have an output that is complete written to the disk."""
         self._next.append(target)
         if len(self._next) == _PER_THREAD:
@@ -352,7 +351,7 @@ class Syncing:
             self._threads.shutdown()
 
 
-def _synced(targets: list[HeldTarget | HeldFolder]) -> dict[str, ImgpipeError]:
+def _synced(targets: list[HeldFile | HeldFolder]) -> dict[str, ImgpipeError]:
     failed: dict[str, ImgpipeError] = {}
     for target in targets:
         try:
@@ -382,8 +381,7 @@ def publish(files: Sequence[Finished]) -> dict[str, OutputError]:
     else:
         errors = list(map(_published, files))
     for folder in {os.path.dirname(one.target) for one in files}:
-        with contextlib.suppress(OSError):  # not every file system lets a folder be opened
-            synced(folder)
+        sync_folder(folder)
     pairs = zip(files, errors, strict=True)
     return {one.output: error for one, error in pairs if error is not None}
 

@@ -17,7 +17,7 @@ from imgpipe.batches.agenda import Agenda
 from imgpipe.batches.destination import Placed
 from imgpipe.batches.walk import Found
 from imgpipe.errors import OutputError, UsageError
-from imgpipe.publish import explained, synced
+from imgpipe.publish import explained, make_folder, sync_folder, synced
 from imgpipe.temporaries import temporary_beside
 
 __all__ = ["common_root", "keep", "must_be_free", "must_be_sources"]
@@ -109,13 +109,12 @@ def keep(source: str, kept: str) -> None:
                     "another folder"
                 )
             return
-        os.makedirs(os.path.dirname(kept) or os.curdir, exist_ok=True)
+        make_folder(os.path.dirname(kept))
         try:
             os.link(os.path.realpath(source), kept)
         except OSError:
             _copy(source, kept)
-        with contextlib.suppress(OSError):  # not every file system lets a folder be opened
-            synced(os.path.dirname(kept) or os.curdir)
+        sync_folder(os.path.dirname(kept))
     except OSError as error:
         told = OutputError(
             f"{kept}: the source cannot be kept: {explained(error, kept)}; it is not replaced"

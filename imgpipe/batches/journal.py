@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 from imgpipe.batches.lines import all_checked, path_fields, path_in, sealed
 from imgpipe.batches.walk import JOURNAL_FOLDER
 from imgpipe.errors import OutputError, UsageError
-from imgpipe.publish import explained
+from imgpipe.publish import explained, make_folder, sync_folder
 
 fcntl: Any
 try:
@@ -172,15 +172,17 @@ class Journal:
         self.live = False
         self.locked = fcntl is not None
         self._lock = self._fd = -1
-        self._torn = False
+        self._torn = self._unsynced = False
         try:
-            os.makedirs(os.path.dirname(self.path) or os.curdir, exist_ok=True)
-            os.makedirs(folder, exist_ok=True)
+            make_folder(os.path.dirname(self.path))
+            make_folder(folder)
             if alone:
                 self._take_lock(folder)
             self._fd = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
             )
+            if not os.fstat(self._fd).st_size:
+                sync_folder(os.path.dirname(self.path))
             self.records = read_journal(self.path)
             self._end_torn_line()
         except OSError as error:
@@ -236,9 +238,13 @@ class Journal:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise self._error(error) from error
+        self._unsynced = False
 
     def close(self) -> None:
-        """Close the journal, and let other runs use the folder."""
+        """Have all lines on the disk, close the journal, and let other runs use the folder."""
+        if self._unsynced and self._fd >= 0:
+            with contextlib.suppress(OutputError):  # what it may lack is made again
+                self.sync()
         for fd in (self._fd, self._lock):
             if fd >= 0:
                 os.close(fd)
@@ -253,7 +259,7 @@ class Journal:
         except OSError as error:
             self._torn = True  # the next line stands for itself
             raise self._error(error) from error
-        self._torn = False
+        self._torn, self._unsynced = False, True
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:

@@ -78,7 +78,8 @@ class Ledger:
         self._prepared, self._report, self._tell = prepared, report, tell
         self._control, self._clock = control, clock
         assert prepared.journal is not None
-        self._placing = Placing(choices, prepared.journal)
+        self._journal = prepared.journal
+        self._placing = Placing(choices, self._journal)
         self._tolerance = Tolerance(choices.fail_fast, choices.max_failures)
         self._waiting: list[_Waiting] = []
         self._since = 0.0
@@ -86,7 +87,7 @@ class Ledger:
         self._folders: set[str] = set()
         self._unnoted: list[Ready] = []  # outputs that are in their places
         # A watch waits for a folder that is gone.
-        self._waits = prepared.journal is not None and prepared.journal.live
+        self._waits = self._journal.live
 
     # --- the beginning ------------------------------------------------------------------
 
@@ -107,9 +108,9 @@ class Ledger:
                 (output, os.path.basename(each.temporary))
                 for output, each in zip(job.due.outputs, outputs, strict=True)
             )
-        with self._journalled():
-            if self._prepared.journal is not None and lines:
-                self._prepared.journal.begin(lines)
+        if lines:
+            with self._journalled():
+                self._journal.begin(lines)
         for job in jobs:
             if job.file is not None:
                 self._tell(Opened(job.path, len(job.due.outputs)))
@@ -120,6 +121,8 @@ class Ledger:
         target = os.path.realpath(path) if os.path.islink(path) else path
         folder = os.path.dirname(target)
         if folder not in self._folders or self._waits:  # meanwhile somebody may have removed it
+            if not self._waits:
+                os.stat(self._prepared.folder)  # it was there, and is not made a second time
             os.makedirs(folder or os.curdir, exist_ok=True)
             sweep(folder or os.curdir)
             self._folders.add(folder)
@@ -228,10 +231,9 @@ class Ledger:
         """Record that outputs of a file have failed."""
         self._failed += 1
         with self._journalled():
-            if self._prepared.journal is not None:
-                self._prepared.journal.finished([
-                    self._failure(job, output, failure.error) for output in outputs
-                ])  # fmt: skip
+            self._journal.finished([
+                self._failure(job, output, failure.error) for output in outputs
+            ])  # fmt: skip
         for output in outputs:
             result = Result(
                 job.path,

@@ -60,7 +60,7 @@ def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) 
         target = OutputFile(path)
         held.callback(target.abort)
         assert prepared.journal is not None
-        prepared.journal.begin({output: target.working_path})
+        prepared.journal.begin({output: os.path.basename(target.working_path)})
         digest = hashlib.blake2b(digest_size=16)
         while block := _read(file, source):
             if stopped():
@@ -70,10 +70,14 @@ def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) 
         after = os.fstat(file.fileno())
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise InputError(f"{source}: changed while it was read; run again when it is complete")
+        prepared.journal.sync()
         target.commit()
-        if prepared.choices.preserve:
-            preserve(source, path)
-        written = os.stat(path)
+        try:
+            if prepared.choices.preserve:
+                preserve(source, path)
+            written = os.stat(path)
+        except OSError as error:  # somebody has taken it away
+            raise OutputError(f"{path}: cannot write: {explained(error, path)}") from error
     return Record(
         output, due.found.below, before.st_size, before.st_mtime_ns, before.st_ctime_ns,
         digest.hexdigest(),
