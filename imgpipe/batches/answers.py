@@ -201,8 +201,8 @@ def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:
         stage = "plan"
     elif isinstance(error, InputError) and stage != "open":
         stage = "read"
-    elif isinstance(error, OutputError) and stage == "filter":
-        stage = "encode"
+    elif isinstance(error, OutputError):
+        stage = {"filter": "encode", "encode": "encode"}.get(stage, "write")  # or to open it
     number, cause = 0, error.__cause__
     while cause is not None and not number:
         number, cause = getattr(cause, "errno", None) or 0, cause.__cause__

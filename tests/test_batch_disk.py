@@ -1,0 +1,142 @@
+"""Batches and disks: full ones, limits of the system, and the order of what is written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgpipe
+from imgpipe.batches import ledger, making
+from imgpipe.batches.answers import Failed, failed
+from imgpipe.batches.faults import fault_in
+from imgpipe.errors import OutputError
+from tests.batches import left_behind, made, tree
+from tests.conftest import noise
+from tests.scripts import run_command
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="disks of Linux")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of 20 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=20m", "imgpipe", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, check=False).returncode:
+        pytest.skip("a file system can be mounted by root only")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "in", small_disk / "out"
+    source.mkdir()
+    for number in range(90):
+        np.save(source / f"{number}.npy", np.full((500, 1000, 1), number, "uint8"))
+    steps: list[str] = []
+    attempt = making._Maker.make
+
+    def make(*given: Any) -> Any:
+        steps.append("tried")
+        answer = attempt(*given)
+        if isinstance(answer, Failed):
+            steps.append("failed")
+        return answer
+
+    monkeypatch.setattr(making._Maker, "make", make)
+    batch = made(source, "invert", out, executor="threads", workers=2)
+    assert (batch.report.stopped_by, batch.exit) == ("no_space", 1)
+    assert str(out) in batch.report.stopped_because
+    assert batch.report.failed == 0
+    assert batch.report.done + batch.report.left == 90
+    assert steps[steps.index("failed") :].count("tried") <= 2
+    kept = tree(out)
+    assert len(kept) == batch.report.done > 20
+    assert not left_behind(out)
+    subprocess.run(["mount", "-o", "remount,size=80m", str(small_disk)], check=True)
+    again = made(source, "invert", out, resume=True)
+    assert again.exit == 0
+    assert again.report.done >= batch.report.left
+    assert made(source, "invert", tmp_path / "whole").report.done == 90
+    assert tree(out) == tree(tmp_path / "whole") == tree(out) | kept
+
+
+@pytest.mark.parametrize("stage", ["open", "read", "filter", "encode", "write"])
+def test_an_output_that_finds_no_space_is_a_full_disk_at_any_stage(stage: str) -> None:
+    """Space is reserved when the output is opened."""
+    error = OutputError("x.png: cannot write")
+    error.__cause__ = OSError(errno.ENOSPC, "full")
+    answer = failed("a.png", stage, error, 0)
+    assert fault_in(answer.stage, answer.number) == "no_space"
+
+
+def test_an_output_above_the_limit_of_the_system_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number, rows in enumerate([20, 900, 30, 40]):
+        np.save(tmp_path / "in" / f"{number}.npy", np.zeros((rows, 1000, 1), "uint8"))
+    command = [sys.executable, "-m", "imgpipe", "invert", "in", "-o", "out", "-j", "1"]
+    done = run_command(command, tmp_path, before="ulimit -f 500", code=3)
+    assert "3 done, 1 failed" in done.stderr
+    assert "1.npy" in done.stderr
+    assert sorted(tree(tmp_path / "out")) == ["0.npy", "2.npy", "3.npy"]
+    assert not left_behind(tmp_path / "out")
+
+
+def test_outputs_are_on_the_disk_before_they_appear_and_recorded_afterwards_in_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(20):
+        imgpipe.write(noise((4, 5, 3), "uint8", seed=number), tmp_path / "in" / f"{number}.png")
+    steps: list[tuple[str, str]] = []  # and the file; several threads append
+    fsync, replace, rename, write = os.fsync, os.replace, os.rename, os.write
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        steps.append(("sync", os.readlink(f"/proc/self/fd/{fd}")))
+
+    def placed(call: Any) -> Any:
+        def place(old: Any, new: Any, **given: Any) -> None:
+            steps.append(("place", os.path.realpath(old)))
+            call(old, new, **given)
+
+        return place
+
+    def written(fd: int, data: Any) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("journal.jsonl"):
+            kind = "done" if b'"done"' in bytes(data) else "begin"
+            steps.append((kind, os.readlink(f"/proc/self/fd/{fd}")))
+        return write(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_GROUP", 8)
+        patch.setattr(ledger, "_SECONDS", 1e9)
+        patch.setattr(os, "fsync", synced)
+        patch.setattr(os, "replace", placed(replace))
+        patch.setattr(os, "rename", placed(rename))
+        patch.setattr(os, "write", written)
+        assert made(tmp_path / "in", "invert", tmp_path / "out").report.done == 20
+    kinds = [kind for kind, _ in steps]
+    places = [number for number, kind in enumerate(kinds) if kind == "place"]
+    assert len(places) == 20
+    synced_files = [file for kind, file in steps[: places[0]] if kind == "sync"]
+    assert synced_files[-1].endswith("journal.jsonl"), "it appeared before it was begun"
+    for number in places:
+        assert ("sync", steps[number][1]) in steps[:number], "it appeared before its data"
+    groups = "".join(kind[0] for kind in kinds if kind in ("place", "done"))
+    assert re.fullmatch("(p{8,}d)+(p+d)?", groups), groups
