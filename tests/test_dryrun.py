@@ -21,6 +21,7 @@ from imgpipe.batches.outputs import Naming
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import UsageError
+from imgpipe.formats.ends import Writing
 from imgpipe.options import Options
 from tests.batches import made
 
@@ -35,7 +36,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dry(*chains: str, **given: Any) -> tuple[list[str], BatchPlanned, int]:
     """Return the lines of a dry run, the plan and the exit code."""
-    tails = tuple(Tail(parse_chain(each) if each else Chain(())) for each in chains or ("blur",))
+    writing = given.pop("writing", Writing())
+    tails = tuple(
+        Tail(parse_chain(each) if each else Chain(()), writing) for each in chains or ("blur",)
+    )
     options = Options(executor="serial", max_memory=given.pop("max_memory", "2G"))
     recipe = Recipe(tails, copies=given.pop("copies", False))
     folder = "" if given.get("in_place") else "out"
@@ -85,6 +89,12 @@ def test_a_file_that_will_fail_is_told() -> None:
     assert lines[0].startswith("in/a.png -> out/a.png: new, fails: in/a.png: is not an image")
     assert "2 to make (2 new), 1 files cannot be made" in lines
     assert code == 3
+
+
+def test_an_option_is_for_the_outputs_whose_format_has_it() -> None:
+    imgpipe.write(np.zeros((20, 30, 3), np.uint8), "in/d.jpg")
+    lines, _, code = dry(writing=Writing(save={"quality": "33"}))
+    assert code == 0, lines
 
 
 def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_do() -> None:

@@ -10,7 +10,7 @@ import pytest
 from imgpipe.batches.failedlist import FailedList
 from imgpipe.batches.happenings import Ended
 from imgpipe.batches.listing import names_in
-from imgpipe.errors import OutputError
+from imgpipe.errors import OutputError, UsageError
 from tests.batchresults import done, failed, odd_names, skipped
 
 
@@ -59,6 +59,11 @@ def test_the_list_is_there_after_an_interrupt(tmp_path: Path) -> None:
     listed.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert path.read_text() == "a\n"
     assert os.listdir(tmp_path) == ["list"]
+
+
+def test_a_list_takes_the_place_of_no_image(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is the name of an image"):
+        FailedList(tmp_path / "photo.JPG")
 
 
 def test_a_list_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:

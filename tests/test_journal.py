@@ -101,6 +101,14 @@ def test_the_journal_can_be_elsewhere(tmp_path: Path) -> None:
     assert read_journal(str(tmp_path / "state" / "mine.jsonl")).done == {"a/x.png": ONE}
 
 
+def test_a_file_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"\x89PNG\r\n\x1a\nno lines of a journal")
+    with pytest.raises(UsageError, match=r"photo\.png: is no journal"):
+        Journal(str(tmp_path / "out"), str(photo))
+    assert photo.read_bytes() == b"\x89PNG\r\n\x1a\nno lines of a journal"
+
+
 def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
     with Journal(str(tmp_path)):
         with pytest.raises(UsageError, match=f"process {os.getpid()} on "):

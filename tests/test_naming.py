@@ -71,6 +71,12 @@ def test_a_template_that_leaves_the_folder_is_refused(template: str) -> None:
         Template(template)
 
 
+@pytest.mark.parametrize("template", ["{dir}", "{stem}/", "{stem}/{dir}"])
+def test_a_template_that_names_a_folder_is_refused(template: str) -> None:
+    with pytest.raises(UsageError, match="is that of a folder"):
+        Template(template)
+
+
 def test_a_value_that_leaves_the_folder_is_refused() -> None:
     with pytest.raises(UsageError, match="a path"):
         Template("{filter}-{stem}.{ext}").fill(FOUND, {**VALUES, "filter": "a/b"})

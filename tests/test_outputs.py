@@ -54,6 +54,12 @@ def test_a_template_must_keep_sizes_and_formats_apart() -> None:
         Naming(Template("{stem}.webp"), formats=("webp", "avif"))
 
 
+@pytest.mark.parametrize("template", ["{stem}", "{stem}.html", "{index}"])
+def test_a_template_says_a_format(template: str) -> None:
+    with pytest.raises(UsageError, match="is not that of a file of any format"):
+        Naming(template=Template(template))
+
+
 def test_numbers_follow_the_natural_order_of_the_sources() -> None:
     naming = Naming(Template("{index:03}-{stem}.{ext}"))
     files = found("img10.png", "img2.png", "img1.png")

@@ -82,6 +82,11 @@ def test_another_source_never_changes_the_path_of_a_source(scans: Path) -> None:
     assert belows(gather(["scans/deep", "scans/a.tif"]))[: len(alone)] == alone
 
 
+def test_a_listed_name_keeps_its_path_beside_a_named_file_of_its_folder(scans: Path) -> None:
+    both = gather(["scans/a.tif"], lists=[["scans/y[1].png"]])
+    assert belows(both) == ["a.tif", "scans/y[1].png"]
+
+
 def test_what_exists_is_no_pattern(scans: Path) -> None:
     assert belows(gather(["scans/y[1].png"])) == ["y[1].png"]
     assert not is_tree("scans/y[1].png")

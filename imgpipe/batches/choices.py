@@ -133,7 +133,7 @@ class Choices:
         naming = self.naming
         if self.folder:
             raise UsageError("in_place replaces the sources; leave the output folder out")
-        if naming.templates or naming.formats or naming.count > 1:
+        if naming.template or naming.templates or naming.formats or naming.count > 1:
             raise UsageError("in_place keeps names and formats; leave --name and --format out")
         if self.copy_others:
             raise UsageError("copy_others needs another folder than that of the sources")

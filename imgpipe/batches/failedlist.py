@@ -9,7 +9,9 @@ from typing import Self
 
 from imgpipe.batches.happenings import Ended, Happening
 from imgpipe.batches.sidefile import SideFile
+from imgpipe.batches.walk import image_suffixes
 from imgpipe.batches.wording import one_line
+from imgpipe.errors import UsageError
 
 __all__ = ["FailedList"]
 
@@ -30,11 +32,15 @@ class FailedList:
 
     Raises
     ------
+    UsageError
+        If its name is that of an image.
     OutputError
         If the list cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, null: bool = False) -> None:
+        if os.path.splitext(path)[1].lower() in image_suffixes():
+            raise UsageError(f"{os.fspath(path)}: is the name of an image; call the list otherwise")
         self._file = SideFile(path)
         self._end = b"\0" if null else b"\n"
         self._listed: set[str] = set()

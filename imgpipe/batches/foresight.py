@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from imgpipe.adapting import stages_to
@@ -177,16 +178,17 @@ class Foresight:
 
     def _goal(self, tail: Tail, chain: Chain, source: Source, output: str, place: str) -> Goal:
         """Return the goal for an output that is in memory, or a folder at `place`."""
-        with heard():
-            reading = self._recipe.reading
-            stages, after = stages_to(chain, output, reading, tail.writing, set(), source)
         chosen = format_to(output, tail.writing.format)
         assert chosen.write is not None
+        options = options_for(chosen, tail.writing, output)
+        writing = replace(tail.writing, save=options, compression=None)
+        with heard():
+            reading = self._recipe.reading
+            stages, after = stages_to(chain, output, reading, writing, set(), source)
         target: Any = (
             FolderTarget(place, chosen.marks)
             if chosen.marks
             else MemoryTarget(io.BytesIO(), output)
         )
-        options = options_for(chosen, tail.writing, output)
         sink: Sink = chosen.write(target, fitted(after, chosen, output), **options)
         return Goal(stages, sink, output)

@@ -153,7 +153,7 @@ class Journal:
     Raises
     ------
     UsageError
-        If another run uses it.
+        If another run uses it, or `path` is a file of another kind.
     OutputError
         If it cannot be written.
 
@@ -169,6 +169,8 @@ class Journal:
 
     def __init__(self, folder: str, path: str | None = None, *, alone: bool = True) -> None:
         self.path = self.path_in(folder, path)
+        if path is not None:
+            _must_be_journal(path)
         self.live = False
         self.locked = fcntl is not None
         self._lock = self._fd = -1
@@ -296,6 +298,14 @@ class Journal:
 
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path}: cannot write the journal: {explained(error, self.path)}")
+
+
+def _must_be_journal(path: str) -> None:
+    """Raise if a file holds something else, which lines at its end would damage."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        lines = file.readlines(_BLOCK)
+        if lines and not any(all_checked(lines)):
+            raise UsageError(f"{path}: is no journal; choose another place for it")
 
 
 def read_journal(path: str) -> Records:

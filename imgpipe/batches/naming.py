@@ -67,6 +67,8 @@ class Template:
         self.names = frozenset(each.name for each in self._fields if each.name)
         if not self.names & (VARIABLES.keys() - {"ext", "filter", "size", "page"}):
             raise UsageError(f"name {text!r} is the same for every file; put {{stem}} into it")
+        if text.endswith(("/", os.sep, "{dir}")):
+            raise UsageError(f"name {text!r} is that of a folder; add {{name}}")
         if "/" in text or os.sep in text:
             self._folder = ""
             _must_stay(text, text.replace("{dir}", "dir"))

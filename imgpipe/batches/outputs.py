@@ -77,14 +77,15 @@ class Naming:
             raise UsageError("each name needs {page}, or none of them")
 
     def _check_suffix(self, template: Template) -> None:
-        """Raise if the end of a template is not that of the format."""
+        """Raise if the end of a template is not that of the format, or of any."""
         suffix = os.path.splitext(template.text)[1].lower()
-        if not self.formats or not suffix or "}" in suffix:
+        known = format_called(self.formats[0]).suffixes if self.formats else image_suffixes()
+        if "}" in suffix or (self.formats and not suffix):
             return
-        if suffix not in format_called(self.formats[0]).suffixes:
+        if not template.text.endswith("{name}") and suffix not in known:
+            kind = self.formats[0] if self.formats else "any format"
             raise UsageError(
-                f"name {template.text!r} is not that of a file of {self.formats[0]}; let it end "
-                "with .{ext}"
+                f"name {template.text!r} is not that of a file of {kind}; let it end with .{{ext}}"
             )
 
     @property

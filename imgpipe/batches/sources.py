@@ -107,7 +107,7 @@ class _Gathering:
         self._is_output = is_output
         self._files: list[Found] = []
         self._missing: list[str] = []
-        self._folders: dict[str, Folder] = {}
+        self._folders: dict[tuple[str, str], Folder] = {}  # by path and where it begins
 
     def gathered(self) -> Gathered:
         """Return all that was added, each path once."""
@@ -170,9 +170,9 @@ class _Gathering:
         folder, name = os.path.split(path)
         if not name:
             folder, name = os.path.split(folder)  # an image that is a folder, with a separator
-        if folder not in self._folders:
-            self._folders[folder] = self._begin(folder, below)
-        self._files.append(Found(self._folders[folder], name))
+        if (folder, below) not in self._folders:
+            self._folders[folder, below] = self._begin(folder, below)
+        self._files.append(Found(self._folders[folder, below], name))
 
     def _begin(self, path: str, below: str) -> Folder:
         """Return the folder `path`, whose tree begins at `below` unless there is a base."""
