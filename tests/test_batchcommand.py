@@ -16,7 +16,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 import imgpipe
-from imgpipe.cli import execute
+from imgpipe.cli import execute, signals
 from imgpipe.cli.program import program
 from tests.batchresults import odd_names
 from tests.browser import browser
@@ -415,6 +415,13 @@ class TestStops:
         (summary,) = events(told)
         assert (summary["exit"], summary["interrupted"]) == (130, "SIGINT")
         assert not Path("out").exists()
+
+    def test_that_come_after_the_end_do_not_deny_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(signals, "_state", signals._State())
+        flip("nothing/", "-o", "out", code=2)
+        assert str(signals.Signalled(2)) == "interrupted; nothing was written"
+        flip("photos", "-o", "out")
+        assert str(signals.Signalled(2)) == "interrupted; what was finished is recorded"
 
     def test_are_the_last_of_all_events(self) -> None:
         process = self.begin(0.3, "--json")

@@ -7,10 +7,14 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from imgpipe.batches.agenda import Policy
+from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
+from imgpipe.batches.results import Result
 from imgpipe.batches.watch.hints import Lost
 from imgpipe.batches.watch.readiness import UNFINISHED
 from tests.watching import FakeHints, Watched, image
@@ -202,6 +206,34 @@ def test_a_file_that_changes_while_it_waits_is_taken_once_as_it_is_then(tmp_path
     assert watched.turn(2) == ["a.png"]
     watched.make("a.png")
     assert watched.turn(60) == watched.turn(60) == []
+
+
+def pages(path: Path, value: int = 0) -> None:
+    """Write a file with three pages."""
+    tifffile.imwrite(path, np.full((3, 4, 5, 3), value, np.uint8), photometric="rgb")
+
+
+def test_every_page_of_a_file_is_made(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, naming=Naming(Template("{stem}-{page}.png"), ("png",)))
+    pages(watched.inbox / "a.tif")
+    watched.hint("a.tif")
+    assert watched.settle() == ["a.tif"] * 3
+
+
+def test_pages_that_wait_while_their_file_changes_are_made_of_the_new_one(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, naming=Naming(Template("{stem}-{page}.png"), ("png",)))
+    path = watched.inbox / "a.tif"
+    pages(path)
+    watched.hint("a.tif")
+    watched.turn()
+    watched.clock.now += 2
+    watched.box.turn()
+    assert watched.feed.next() is not None
+    pages(path, 200)
+    assert watched.turn() == []
+    watched.feed.ended(Result(str(path), "a-0.png", "done"))
+    assert watched.settle() == ["a.tif"] * 3
+    assert watched.settle() == []
 
 
 def test_a_file_that_changes_while_it_is_made_is_made_again_afterwards(tmp_path: Path) -> None:

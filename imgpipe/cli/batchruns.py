@@ -110,6 +110,8 @@ def _made(choices: Choices, audience: Audience) -> int:
                 pass
         except MemoryPlanError as error:  # no file would fit: the batch is refused
             explain(error)
+        if audience.planned:
+            signals.outcome("what was finished is recorded")
     return course.exit
 
 

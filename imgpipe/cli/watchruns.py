@@ -43,6 +43,7 @@ def run_watch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
         course = WatchCourse(choices, ways, audience)
         with dedicated(), signals.ending(course.control.stop):
             course.run()
+            signals.outcome("what was finished is recorded")
     return course.exit
 
 

@@ -17,9 +17,10 @@ __all__ = ["Over", "Returned", "WatchFeed"]
 
 
 class Returned(NamedTuple):
-    """A file that changed or went away while it waited for its turn."""
+    """Outputs of a file that changed or went away while it waited for its turn."""
 
     path: str
+    outputs: int
 
 
 class Over(NamedTuple):
@@ -63,7 +64,7 @@ class WatchFeed:
             found = self._stamp(due.found.path)
             if found is not None and not found.differs(stamp):
                 return due
-            self._send(Returned(due.found.path))
+            self._send(Returned(due.found.path, len(due.outputs)))
         return None
 
     def attach(self, wake: Callable[[], None]) -> None:

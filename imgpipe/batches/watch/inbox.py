@@ -65,6 +65,7 @@ class _Busy:
     stamp: Stamp
     left: int  # outputs
     failed: bool = False
+    returned: bool = False  # before it was its turn
 
 
 class Inbox:
@@ -131,7 +132,7 @@ class Inbox:
     @property
     def running(self) -> int:
         """Number of files that the batch has begun."""
-        return len(self._busy) - len(self._feed)
+        return max(0, len(self._busy) - len(self._feed))
 
     def attach(self, wake: Callable[[], None]) -> None:
         """Set the function to call, from any thread, when there is something to do at once."""
@@ -175,10 +176,7 @@ class Inbox:
     def _take_back(self) -> None:
         """Take note of what has come back from the batch."""
         for message in self._feed.back():
-            if isinstance(message, Returned):
-                self._come_back(message)
-            else:
-                self._end(message)
+            self._end(message)
 
     # --- the folder itself --------------------------------------------------------------
 
@@ -318,9 +316,11 @@ class Inbox:
                 continue
             found = self._found.pop(path)
             verdict = self._judge.of(found)
-            if verdict.due is not None:
-                self._busy[path] = _Busy(found, stamp, len(verdict.due.outputs))
-                self._feed.put(verdict.due, stamp)
+            if verdict.due:
+                outputs = sum(len(due.outputs) for due in verdict.due)
+                self._busy[path] = _Busy(found, stamp, outputs)
+                for due in verdict.due:
+                    self._feed.put(due, stamp)
                 continue
             if verdict.error is not None:
                 failure = Result(path, "", "failed", stage="plan", error=verdict.error)
@@ -330,29 +330,25 @@ class Inbox:
             self._found = {path: found for path, found in self._found.items()
                            if path in self._readiness}  # fmt: skip
 
-    def _come_back(self, message: Returned) -> None:
-        """Take back a file that changed before its turn."""
-        busy = self._busy.pop(message.path)
-        stamp = stamp_of(message.path)
-        if stamp is not None:
-            self._found[message.path] = busy.found
-            self._readiness.see(message.path, stamp)
-
-    def _end(self, message: Over) -> None:
-        """Take note of the end of an output, and of the file if it is the last one."""
+    def _end(self, message: Returned | Over) -> None:
+        """Take note of what has come back, and of the end of the file if it is the last of it."""
         path = message.path
         busy = self._busy.get(path)
         if busy is None:
             return
-        busy.left -= 1
-        busy.failed |= message.failed
+        if isinstance(message, Returned):
+            busy.left -= message.outputs
+            busy.returned = True
+        else:
+            busy.left -= 1
+            busy.failed |= message.failed
         if busy.left:
             return
         del self._busy[path]
         stamp = stamp_of(path)
         if stamp is None:  # it is gone: if it comes back, it is another file
             self._handled.pop(path, None)
-        elif busy.stamp.differs(stamp):
+        elif busy.returned or busy.stamp.differs(stamp):
             self._found[path] = busy.found
             self._readiness.see(path, stamp)
         else:

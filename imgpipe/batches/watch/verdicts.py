@@ -23,14 +23,14 @@ class Verdict(NamedTuple):
     kind : {"due", "done", "failed", "refused"}
         Make it; nothing, because its outputs are as they should be, or because it has failed and
         has not changed since; nothing, because it cannot have its outputs.
-    due : Due or None
-        What is to be made.
+    due : tuple of Due
+        What is to be made: one after another if each frame has outputs of its own.
     error : ImgpipeError or None
         Why it is refused.
     """
 
     kind: Literal["due", "done", "failed", "refused"]
-    due: Due | None = None
+    due: tuple[Due, ...] = ()
     error: ImgpipeError | None = None
 
 
@@ -76,9 +76,9 @@ class Judge:
         except ImgpipeError as error:
             return Verdict("refused", error=error)
         if agenda.due:
-            for output in agenda.due[0].outputs:
+            for output in (output for due in agenda.due for output in due.outputs):
                 self._owners[self._folded(output)] = found.below
-            return Verdict("due", agenda.due[0])
+            return Verdict("due", tuple(agenda.due))
         failed = any(each.reason == "failed_before" for each in agenda.skipped)
         return Verdict("failed" if failed else "done")
 
