@@ -88,7 +88,7 @@ def test_overwriting_makes_everything(tree: Tree) -> None:
 
 
 def test_resuming_refuses_what_no_run_has_made(tree: Tree) -> None:
-    with pytest.raises(UsageError, match=r"b\.png; add --overwrite"):
+    with pytest.raises(UsageError, match=r"not in the journal, such as .*b\.png; add --overwrite"):
         tree.agenda(resume=True)
 
 

@@ -92,7 +92,7 @@ def test_a_file_without_a_known_suffix_is_called_by_its_content(tmp_path: Path) 
     (tmp_path / "text.dat").write_bytes(b"no image")
     files = found("scan.dat", folder=str(tmp_path))
     assert names(Naming(), files) == ["scan.png"]
-    with pytest.raises(UsageError, match="nor does its content"):
+    with pytest.raises(UsageError, match="not an image that imgpipe can read"):
         names(Naming(), found("text.dat", folder=str(tmp_path)))
 
 

@@ -126,7 +126,7 @@ def test_several_outputs_of_a_file_are_done_before_it_is_moved(tmp_path: Path) -
         ({"destination": "in"}, "overlap"),
         ({"destination": "link/out"}, "overlap"),
         ({"destination": "."}, "overlap"),
-        ({"inbox": "missing"}, "is not a folder"),
+        ({"inbox": "missing"}, "no such folder; create it"),
         ({"move_done": "out/done"}, "overlap"),
         ({"move_failed": "in"}, "holds the inbox"),
         ({"move_failed": "."}, "overlap"),

@@ -54,7 +54,7 @@ class Policy:
             given.append("overwrite")
         if len(given) > 1:
             shown = " and ".join("skip_existing" if one == "skip" else one for one in given)
-            raise UsageError(f"{shown} contradict each other")
+            raise UsageError(f"{shown} contradict each other; choose one of them")
 
 
 class Due(NamedTuple):
@@ -177,9 +177,8 @@ def agenda_of(
         destination.must_hold_no_source(placed, existing - current)
     if foreign:
         raise UsageError(
-            f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} that no "
-            "run recorded in its journal has made, such as "
-            f"{foreign[0]}; add --overwrite to replace them"
+            f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} but not "
+            f"in the journal, such as {foreign[0]}; add --overwrite to replace files of others too"
         )
     return agenda
 

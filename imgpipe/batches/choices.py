@@ -120,26 +120,26 @@ class Choices:
             )
         arguments.one_of(self.order, "order", ORDERS)
         if self.seed is not None and self.order != "random":
-            raise UsageError("seed is for the random order; add --order random")
+            raise UsageError("--seed is for the random order; add --order random")
         _check_limit(self.max_failures)
         if self.in_place:
             self._check_in_place()
         elif not self.folder:
             raise UsageError("no output folder; give -o FOLDER, or --in-place to replace sources")
         elif self.backup is not None:
-            raise UsageError("backup is for sources that are replaced; add --in-place")
+            raise UsageError("--backup is for sources that are replaced; add --in-place")
 
     def _check_in_place(self) -> None:
         naming = self.naming
         if self.folder:
-            raise UsageError("in_place replaces the sources; leave the output folder out")
+            raise UsageError("--in-place replaces the sources; leave out the output folder")
         if naming.template or naming.templates or naming.formats or naming.count > 1:
-            raise UsageError("in_place keeps names and formats; leave --name and --format out")
+            raise UsageError("--in-place keeps names and formats; leave out --name and --format")
         if self.copy_others:
-            raise UsageError("copy_others needs another folder than that of the sources")
+            raise UsageError("--copy-others needs an output folder; leave out --in-place")
         if self.policy.skip or self.policy.update:
             raise UsageError(
-                "in_place: every output exists; --skip-existing and --update would do nothing"
+                "--in-place: every output exists; leave out --skip-existing and --update"
             )
 
     @property

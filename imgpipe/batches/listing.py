@@ -1,4 +1,4 @@
-"""Lists of names: one a line, or with a zero byte after each."""
+"""Lists of names: one per line, or with a zero byte after each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def names_in(path: str, *, null: bool = False) -> Iterator[str]:
             yield from _decoded([left], null=null)
     except (OSError, ValueError) as error:
         where = "standard input" if path == "-" else path
-        raise InputError(f"{where}: the list of files cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{where}: cannot read this list of files: {reason.lower()}") from error
 
 
 def _decoded(names: list[bytes], *, null: bool) -> Iterator[str]:

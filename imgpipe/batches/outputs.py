@@ -223,9 +223,12 @@ def _writable(found: Found, own: str) -> str:
     try:
         with open(found.path, "rb") as file:
             content = format_of(found.path, file.read(HEAD_BYTES))
-    except (OSError, FormatError) as error:
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{found.path}: cannot be read: {reason}") from error
+    except FormatError as error:
         raise UsageError(
-            f"{found.path}: its name does not say a format, nor does its content; --format does"
+            f"{found.path}: not an image that imgpipe can read; leave this file out"
         ) from error
     if content.write is None:
         raise UsageError(f"{found.path}: {content.name} can only be read; choose a --format")

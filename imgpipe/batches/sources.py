@@ -14,6 +14,7 @@ from dataclasses import field
 
 from imgpipe.batches.patterns import Pattern, has_wildcards, split_pattern
 from imgpipe.batches.walk import Folder, Found, Rules, Walk, is_image_folder
+from imgpipe.batches.wording import passed_over_line
 from imgpipe.errors import UsageError
 from imgpipe.records import dataclass
 
@@ -127,7 +128,7 @@ class _Gathering:
         elif has_wildcards(source):
             self._add_pattern(source)
         else:
-            raise UsageError(f"{source}: no such file or folder")
+            raise UsageError(f"{source}: no such file or folder; check the path")
 
     def add_listed(self, name: str) -> None:
         """Add a file or a folder that stands in a list."""
@@ -199,9 +200,5 @@ class _Gathering:
                     f"{'file' if len(again) == 1 else 'files'} would match, "
                     f"such as {again[0].path}"
                 )
-        reasons = ", ".join(
-            f"{count} {reason.replace('_', ' ')}"
-            for reason, count in self._walk.passed_over.most_common()
-        )
-        passed = f" ({reasons} passed over)" if reasons else ""
-        return f"{where}{passed}; --allow-empty makes this no error"
+        passed = passed_over_line(self._walk.passed_over)
+        return f"{where}{f' ({passed})' if passed else ''}; --allow-empty makes this no error"

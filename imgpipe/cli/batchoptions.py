@@ -37,23 +37,23 @@ def batch_options() -> list[click.Parameter]:
 
 def _of_sources() -> list[click.Parameter]:
     return [
-        _path("--files-from", _SOURCES, "Take the names in this list, one a line; - is standard "
-              "input. May be repeated.", multiple=True, metavar="LIST"),
-        _flag("-0", "--null", _SOURCES, "Names in all lists end with a zero byte."),
-        _text("--include", _SOURCES, "PATTERN", "Take only what matches. May be repeated."),
-        _text("--exclude", _SOURCES, "PATTERN", "Leave out what matches: a name, or with a / the "
-              "path in the source folder. May be repeated."),
+        _path("--files-from", _SOURCES, "Take the names in this list, one per line; - is "
+              "standard input. May be repeated.", multiple=True, metavar="LIST"),
+        _flag("-0", "--null", _SOURCES, "Names in lists end with a zero byte, not a newline."),
+        _text("--include", _SOURCES, "PATTERN", "Take only files that match. May be repeated."),
+        _text("--exclude", _SOURCES, "PATTERN", "Leave out files that match. A pattern is for the "
+              "name, or with a / for the path below INPUT. May be repeated."),
         BatchOption(["--ext"], _SOURCES, type=Suffixes(), help="Take files with "
                     "these suffixes. [default: those of all formats]"),
         _flag("-H", "--hidden", _SOURCES, "Take hidden files and folders too."),
-        _flag("-L", "--follow", _SOURCES, "Follow links to files and folders."),
-        _flag("-x", "--one-file-system", _SOURCES, "Enter no other file system."),
+        _flag("-L", "--follow", _SOURCES, "Follow all links to files and folders."),
+        _flag("-x", "--one-file-system", _SOURCES, "Stay on the file system of INPUT."),
         BatchOption(["--max-depth"], _SOURCES, type=click.IntRange(min=0), metavar="N",
-                    help="Enter so many levels of folders; 0 for none. [default: all]"),
-        _path("--base", _SOURCES, "Folder where all trees begin. [default: the folder given as "
-              "INPUT, that before the first wildcard, that of a file, and the current one for "
-              "lists]", metavar="DIR"),
-        _flag("--allow-empty", _SOURCES, "Finding no image is no error."),
+                    help="Levels of folders to search below INPUT; 0 for none. [default: all]"),
+        _path("--base", _SOURCES, "An output keeps the path of its source below this folder. "
+              "[default: the folder given as INPUT, that before the first wildcard, that of a "
+              "file, and the current one for lists]", metavar="DIR"),
+        _flag("--allow-empty", _SOURCES, "A folder without an image is not an error."),
     ]  # fmt: skip
 
 
@@ -62,21 +62,23 @@ def _of_outputs() -> list[click.Parameter]:
         BatchOption(["--name"], _OUTPUTS, metavar="TEMPLATE", help='Names of outputs, such as '
                     '"{stem}-{width}.{ext}". Also {dir} {name} {parent} {filter} {height} {size} '
                     "{index} {page}."),
-        _flag("--resume", _OUTPUTS, "Make what is missing or no longer true, also what failed."),
-        _flag("--update", _OUTPUTS, "Make what is missing or older than its source."),
-        _flag("--skip-existing", _OUTPUTS, "Make what is missing, and compare nothing."),
+        _flag("--resume", _OUTPUTS, "Make outputs that are missing, out of date or failed before. "
+              "Skip all others."),
+        _flag("--update", _OUTPUTS, "As --resume; but outputs that are not in the journal are made "
+              "if they are older than their source."),
+        _flag("--skip-existing", _OUTPUTS, "Make only outputs that are missing."),
         BatchOption(["--ignore-existing"], _OUTPUTS, is_flag=True, hidden=True),
-        _flag("--overwrite", _OUTPUTS, "Make everything, and replace what exists."),
-        _flag("--checksum", _OUTPUTS, "Compare contents, not sizes and times, to see what is "
-              "true."),
-        _flag("--accept-version", _OUTPUTS, "Keep outputs of other versions of imgpipe."),
+        _flag("--overwrite", _OUTPUTS, "Make all outputs; replace those that exist."),
+        _flag("--checksum", _OUTPUTS, "Compare the contents of sources, not only sizes and "
+              "times."),
+        _flag("--accept-version", _OUTPUTS, "Skip outputs of other versions of imgpipe too."),
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
-                    default=True, help="With --resume: leave what failed before."),
-        _path("--journal", _OUTPUTS, "Journal of what was made. [default: in the folder .imgpipe "
-              "of the outputs]", metavar="FILE"),
-        _flag("--in-place", _OUTPUTS, "Replace the sources. There is no -o then."),
-        _path("--backup", _OUTPUTS, "With --in-place: put originals there.", metavar="DIR"),
-        _flag("--copy-others", _OUTPUTS, "Copy files that are no images too."),
+                    default=True, help="With --resume: skip outputs that failed before."),
+        _path("--journal", _OUTPUTS, "Record of the outputs that were made. [default: in the "
+              "folder .imgpipe of the outputs]", metavar="FILE"),
+        _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),
+        _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
+        _flag("--copy-others", _OUTPUTS, "Also copy files that are not images."),
         _flag("-p", "--preserve", _OUTPUTS, "Give outputs the times, mode and extended attributes "
               "of their sources."),
     ]  # fmt: skip
@@ -87,7 +89,7 @@ def _of_run() -> list[click.Parameter]:
     return [
         BatchOption(["--order"], _RUN, type=click.Choice(orders), default=orders[0],
                     show_default=True, help="Order of the images. round-robin: large and small "
-                    "ones side by side."),
+                    "ones in turn."),
         BatchOption(["--seed"], _RUN, type=int, metavar="N", help="Seed of --order random."),
         _flag("--fail-fast", _RUN, "Stop at the first failure."),
         BatchOption(["--max-failures"], _RUN, type=Most(), help="Stop after so many failures; "
@@ -97,8 +99,8 @@ def _of_run() -> list[click.Parameter]:
         _path("--report", _RUN, "Write a report: .html, .json or .csv.", metavar="FILE"),
         _flag("--json", _RUN, "Write events as JSON lines to standard output."),
         BatchOption(["--progress"], _RUN, type=click.Choice(["auto", "bar", "lines", "none"]),
-                    default="auto", help="What is seen on standard error. [default: bars on a "
-                    "terminal, else lines]"),
+                    default="auto", help="Progress on standard error. auto: bars on a terminal, "
+                    "else lines. [default: auto]"),
     ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def common_options() -> list[click.Parameter]:
             "--output",
             type=click.Path(readable=False),
             help="Output file, whose suffix selects the format (- is standard output, which gets a "
-            "PNG), or output folder: if it exists, ends in / or there may be several images.",
+            "PNG). It is a folder if it exists as one, ends with / or may get several images.",
         ),
         _option(
             "--format",

@@ -30,10 +30,9 @@ _NOT_HERE = frozenset({
     "region", "report", "retry_failed", "seed", "skip_existing", "timeline", "update",
 })  # fmt: skip
 _HELP = {
-    "output": "Folder of the outputs, which must be apart from INBOX.",
-    "resume": "Try again what failed before. Without it, a file that failed is tried again when "
-    "it changes.",
-    "overwrite": "Replace outputs that somebody else has made.",
+    "output": "Folder of the outputs. It must not overlap with INBOX.",
+    "resume": "Try failed files again at the start. [default: only when they change]",
+    "overwrite": "Replace outputs that exist and are not in the journal.",
     "json": "Write events as JSON lines to standard output, with a heartbeat every minute.",
 }
 
@@ -44,11 +43,11 @@ class WatchCommand(RunCommand):
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(name, summary)
         self.help = (
-            "Run CHAIN over every image in INBOX and all folders in it, and over those that arrive "
-            "there, until a signal ends it. A file is taken when it has been quiet for a while. "
-            "Outputs keep the path of the file below INBOX. After a restart, the journal in the "
-            f"output folder tells what is done. CHAIN is as for imgpipe run, or {CONVERT} for no "
-            "filter."
+            "Run CHAIN over all images in the folder INBOX and the folders below it, then over new "
+            "images that arrive there, until a signal ends it. A file is taken when it has not "
+            "changed for a while. An output keeps the path of its file below INBOX. After a "
+            "restart only files that are not done are processed. CHAIN is as for imgpipe run, or "
+            f"{CONVERT} for no filter."
         )
         self.params = [*map(_adapted, self.params), *_watch_options()]
 
@@ -111,13 +110,13 @@ def _watch_options() -> list[click.Parameter]:
     folder = click.Path(readable=False)
     return [
         BatchOption(["--settle"], _SECTION, type=click.FloatRange(min=0), metavar="SECONDS",
-                    default=2.0, show_default=True, help="Take a file when it has been quiet for "
-                    "so long; at once if it is renamed into the folder."),
-        BatchOption(["--poll"], _SECTION, type=seconds, metavar="SECONDS", help="Look at such "
-                    "intervals, without events of the system. [default: where there are none, as "
-                    "on NFS, 5]"),
+                    default=2.0, show_default=True, help="Take a file when it has not changed "
+                    "for so long. A file that is renamed into INBOX is taken at once."),
+        BatchOption(["--poll"], _SECTION, type=seconds, metavar="SECONDS", help="Scan at this "
+                    "interval and use no events of the system. [default: 5, only if there are no "
+                    "events, as on NFS]"),
         BatchOption(["--move-done"], _SECTION, type=folder, metavar="DIR", help="Move files there "
                     "when all their outputs are done."),
         BatchOption(["--move-failed"], _SECTION, type=folder, metavar="DIR", help="Move files "
-                    "there that have failed."),
+                    "there when an output has failed."),
     ]  # fmt: skip

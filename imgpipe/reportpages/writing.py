@@ -139,6 +139,6 @@ def check_report_name(path: str | os.PathLike[str]) -> str:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
         raise UsageError(
-            f"{os.fspath(path)}: the suffix of a report decides what it is: .html, .json or .csv"
+            f"{os.fspath(path)}: not the name of a report; choose the suffix .html, .json or .csv"
         )
     return suffix

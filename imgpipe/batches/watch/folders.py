@@ -29,7 +29,8 @@ def must_be_apart(inbox: str, outbox: str, moves: dict[str, str]) -> None:
         If so, or if there is no folder to watch.
     """
     if not os.path.isdir(inbox):
-        raise UsageError(f"{inbox}: is not a folder that can be watched")
+        cure = "is not a folder; give one" if os.path.exists(inbox) else "no such folder; create it"
+        raise UsageError(f"{inbox}: {cure}")
     if _overlap(inbox, outbox):
         raise UsageError(
             f"{outbox}: overlaps with {inbox}, so that outputs would be inputs; choose another "
@@ -42,8 +43,8 @@ def must_be_apart(inbox: str, outbox: str, moves: dict[str, str]) -> None:
             raise UsageError(f"{folder}: {option} holds the inbox; choose another folder")
         if _device(folder) != _device(inbox):
             raise UsageError(
-                f"{folder}: {option} moves files by a rename, and this is another file system than "
-                f"that of {inbox}; choose a folder there"
+                f"{folder}: {option} only renames files, and this folder is not on the file system "
+                f"of {inbox}; choose a folder there"
             )
 
 

@@ -186,7 +186,7 @@ class Inbox:
         if identity is None:
             if self.present or now >= self._next_notice:
                 self._next_notice = now + _MISSING_SECONDS
-                self._notice("inbox_missing", "is not there; it is waited for")
+                self._notice("inbox_missing", "has disappeared; waiting for it")
             self.present = False
             self._received.clear()
             return False
@@ -213,7 +213,7 @@ class Inbox:
 
     def _poll(self, reason: str) -> None:
         """Rely on scans from now on."""
-        every = f"looking every {self._interval():g} s"
+        every = f"it is scanned every {self._interval():g} s"
         self._notice("polling", f"{reason}; {every}" if reason else every)
         self.polling = True
 
