@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from types import TracebackType
 from typing import Any, Self
 
 from imgpipe import arguments
@@ -27,6 +26,7 @@ from imgpipe.batches.walk import Rules
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
+from imgpipe.contexts import Context
 from imgpipe.errors import UsageError
 from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
@@ -40,7 +40,7 @@ __all__ = ["Batch", "batch", "choices_of"]
 PathLike = str | os.PathLike[str]
 
 
-class Batch:
+class Batch(Context):
     """A batch of image files, and an iterator over the end of each output.
 
     ::
@@ -235,22 +235,11 @@ class Batch:
     def __next__(self) -> Result:
         return next(self._results)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def stop(self) -> None:
         """Have the batch end soon. Any thread may call this."""
         self._course.control.stop()
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """End the batch now; what is done is kept."""
         self._results.close()
 

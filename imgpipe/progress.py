@@ -7,9 +7,9 @@ import importlib.util
 import os
 import sys
 import threading
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
+from imgpipe.contexts import Context
 from imgpipe.events import (
     Compared,
     Event,
@@ -25,7 +25,7 @@ __all__ = ["Bar", "tqdm_class"]
 _DELAY = 0.2  # seconds; a run that is over by then needs no bar
 
 
-class Bar:
+class Bar(Context):
     """Shows how far a run is, if there is a terminal to show it on.
 
     ::
@@ -55,17 +55,6 @@ class Bar:
         self._written: dict[int, int] = {}  # pixels of each output
         self._total = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __call__(self, event: Event) -> None:
         """Take note of `event`."""
         if isinstance(event, Started) and self._shown:
@@ -88,7 +77,7 @@ class Bar:
             case Finished():
                 self.close()
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """Wipe the bar off the terminal. Safe to call twice."""
         if self._bar is not None:
             self._bar.close()

@@ -112,7 +112,7 @@ def test_nothing_is_left_of_bars_that_are_given_up(
     if error is None:
         bars(BatchRefused(2, UsageError("no")))
     else:
-        bars.__exit__(error, error(), None)
+        bars.close(error())
     assert terminal.screen == ["1 to make"]
 
 

@@ -56,7 +56,7 @@ def test_the_list_is_there_after_an_interrupt(tmp_path: Path) -> None:
     path = tmp_path / "list"
     listed = FailedList(path)
     listed(Ended(failed("a")))
-    listed.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    listed.close(KeyboardInterrupt())
     assert path.read_text() == "a\n"
     assert os.listdir(tmp_path) == ["list"]
 

@@ -86,7 +86,7 @@ class TestEveryReport:
         report(started())
         report(planned([done()]))
         report(Ended(done("a/x.jpg")))
-        report.__exit__(type(error), error, None)
+        report.close(error)
         assert "a/x.jpg" in path.read_text()
         assert os.listdir(tmp_path) == [path.name]
 
@@ -164,7 +164,7 @@ class TestJson:
         report = ReportFile(path)
         report(planned([done()]))
         report(Ended(done()))
-        report.__exit__(ValueError, ValueError("a bug"), None)
+        report.close(ValueError("a bug"))
         summary = json.loads(path.read_text())["summary"]
         assert (summary["error"], summary["message"], summary["done"]) == ("ValueError", "a bug", 1)
 

@@ -90,7 +90,7 @@ class Watched:
     def stop(self) -> None:
         """Stop watching."""
         self.box.end()
-        self.prepared.__exit__()
+        self.prepared.close()
 
     def turn(self, seconds: float = 0.0) -> list[str]:
         """Let time pass, and return the files that the batch begins then."""

@@ -7,8 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from imgpipe.batches.happenings import (
     BatchEnded,
@@ -22,6 +21,7 @@ from imgpipe.batches.pace import Pace
 from imgpipe.batches.progresslines import amounts, counts, plan_line
 from imgpipe.batches.warningtally import WarningTally
 from imgpipe.batches.wording import failure_line, summary_line
+from imgpipe.contexts import Context
 from imgpipe.progress import tqdm_class
 
 __all__ = ["Bars"]
@@ -32,7 +32,7 @@ _FORMAT = "{percentage:3.0f}% |{bar}| {desc}"
 _BESIDE = 15  # columns of a bar without its text, if it is as short as is of use
 
 
-class Bars:
+class Bars(Context):
     """An observer that draws two bars: files and megapixels.
 
     Failures and new warnings appear above the bars. At the end the bars are wiped off, and the
@@ -54,17 +54,6 @@ class Bars:
         self._bars: list[Any] = []
         self._begun = clock()
         self._drawn = -math.inf
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __call__(self, happening: Happening) -> None:
         """Take note of `happening`."""
@@ -88,7 +77,7 @@ class Bars:
         if len(self._bars) == 2 and self._clock() - self._drawn >= _REDRAW:
             self._draw()
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """Wipe the bars off the terminal. Safe to call twice."""
         for bar in reversed(self._bars):
             bar.close()

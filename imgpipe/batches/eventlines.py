@@ -19,8 +19,7 @@ import select
 import time
 from collections.abc import Callable
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from imgpipe.batches.happenings import (
     BatchEnded,
@@ -36,6 +35,7 @@ from imgpipe.batches.lines import path_fields
 from imgpipe.batches.pace import Pace
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.wording import legible
+from imgpipe.contexts import Context
 from imgpipe.errors import Cancelled, ImgpipeError, UsageError
 
 __all__ = ["EventLines", "start_fields", "summary_fields", "terminal_fields"]
@@ -45,7 +45,7 @@ _EVERY = 1.0  # seconds between two events of progress
 _RUNNING = 8  # sources that an event of progress names
 
 
-class EventLines:
+class EventLines(Context):
     """An observer that writes events.
 
     As a context it writes the summary where no happening has ended the batch.
@@ -76,15 +76,8 @@ class EventLines:
         self._planned = self._ended = self._deaf = False
         self._report = BatchReport()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Write the last line, if the batch has not told its end."""
         if not self._ended:
             self(BatchRefused(_exit_code(error), error or Cancelled("ended early"), self._report))
 

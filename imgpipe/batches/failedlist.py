@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from types import TracebackType
-from typing import Self
 
 from imgpipe.batches.happenings import Ended, Happening
 from imgpipe.batches.sidefile import SideFile
 from imgpipe.batches.walk import image_suffixes
 from imgpipe.batches.wording import one_line
+from imgpipe.contexts import Context
 from imgpipe.errors import UsageError
 
 __all__ = ["FailedList"]
@@ -18,7 +17,7 @@ __all__ = ["FailedList"]
 _log = logging.getLogger(__name__)
 
 
-class FailedList:
+class FailedList(Context):
     """An observer that writes each source that failed, once.
 
     The list appears when the context ends, however it ends; it is empty where nothing failed.
@@ -45,15 +44,8 @@ class FailedList:
         self._end = b"\0" if null else b"\n"
         self._listed: set[str] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Make the list appear."""
         self._file.finish()
 
     def __call__(self, happening: Happening) -> None:

@@ -15,10 +15,11 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from imgpipe.batches.lines import all_checked, path_fields, path_in, sealed
 from imgpipe.batches.walk import JOURNAL_FOLDER
+from imgpipe.contexts import Context
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.publish import explained, make_folder, sync_folder
 
@@ -138,7 +139,7 @@ class Records:
         self.ours.add(output)
 
 
-class Journal:
+class Journal(Context):
     """The journal of an output folder, open for more lines.
 
     Parameters
@@ -199,12 +200,6 @@ class Journal:
         """Return the path of the journal of an output folder, which may have been chosen."""
         return path or os.path.join(folder, JOURNAL_FOLDER, JOURNAL_NAME)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def begin(self, outputs: dict[str, str]) -> None:
         """Say which outputs are being made, and in which temporary files."""
         self._append([
@@ -242,7 +237,7 @@ class Journal:
                 raise self._error(error) from error
         self._unsynced = False
 
-    def close(self) -> None:
+    def close(self, error: BaseException | None = None) -> None:
         """Have all lines on the disk, close the journal, and let other runs use the folder."""
         if self._unsynced and self._fd >= 0:
             with contextlib.suppress(OutputError):  # what it may lack is made again

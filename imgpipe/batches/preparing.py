@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Self
 
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
@@ -27,6 +26,7 @@ from imgpipe.batches.standing import Standings
 from imgpipe.batches.walk import Found
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
+from imgpipe.contexts import Context
 from imgpipe.errors import ImgpipeError, InputError, UsageError
 from imgpipe.formats.choosing import format_called, format_for
 from imgpipe.formats.opening import contents_of, open_source, origin_of
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Prepared:
+class Prepared(Context):
     """A batch that is ready to begin. As a context, it closes the journal.
 
     Attributes
@@ -75,10 +75,8 @@ class Prepared:
     journal: Journal | None = None
     folder_times: FolderTimes | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Close the journal."""
         if self.journal is not None:
             self.journal.close()
 
@@ -157,7 +155,7 @@ def prepare(
         with _without_collection():
             records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
-        prepared.__exit__()
+        prepared.close()
         raise
     _tell_of_versions(prepared, records)
     if not later:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from imgpipe.batches.happenings import (
     BatchEnded,
@@ -22,6 +21,7 @@ from imgpipe.batches.happenings import (
 )
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.sidefile import SideFile
+from imgpipe.contexts import Context
 from imgpipe.errors import Cancelled, UsageError
 from imgpipe.reportpages.page import Page
 from imgpipe.reportpages.pictures import Pictures, small_pictures
@@ -45,7 +45,7 @@ class Layout(Protocol):
         """Return what stands behind the rows."""
 
 
-class ReportFile:
+class ReportFile(Context):
     """An observer that writes a report.
 
     The file appears when the context ends, also if the batch was stopped or failed. A batch that is
@@ -88,21 +88,14 @@ class ReportFile:
         self._end: BatchEnded | BatchRefused | None = None
         self._report = BatchReport()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Make the report appear, unless the batch was refused."""
         if not self._planned:
             self._file.abort()
             return
         if self._end is None:
             self._report.seconds = self._clock() - self._begun
-            self._close(BatchRefused(1, error or Cancelled("ended early"), self._report))
+            self._add_end(BatchRefused(1, error or Cancelled("ended early"), self._report))
         self._file.finish()
 
     def __call__(self, happening: Happening) -> None:
@@ -118,9 +111,9 @@ class ReportFile:
                 self._report.add(result)
                 self._add(self._layout.row(result))
             case BatchEnded() | BatchRefused() if self._planned and self._end is None:
-                self._close(happening)
+                self._add_end(happening)
 
-    def _close(self, end: BatchEnded | BatchRefused) -> None:
+    def _add_end(self, end: BatchEnded | BatchRefused) -> None:
         self._add(self._layout.end(end, round(self._clock() - self._begun, 3)))
         self._end = end
 

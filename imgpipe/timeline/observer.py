@@ -7,10 +7,10 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Self
 
 from imgpipe import arguments
+from imgpipe.contexts import Context
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.events import Event, Finished
 from imgpipe.publish import OutputFile
@@ -25,7 +25,7 @@ _LARGEST_PLAIN = 100_000_000  # bytes; a larger trace is compressed
 _CHUNK = 1 << 20
 
 
-class Timeline:
+class Timeline(Context):
     """Writes a timeline of one run or of many: a bar for every task, and the bottleneck.
 
     ::
@@ -74,14 +74,11 @@ class Timeline:
         self._output = OutputFile(self.name)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """Write the file; after a failure, one that cannot be written is only a warning."""
         output, self._output = self._output, None
-        assert output is not None
+        if output is None:
+            return
         try:
             self._write(output)
         except OutputError as failure:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from imgpipe.batches.watch.inbox import Inbox
+from imgpipe.contexts import Context
 
 __all__ = ["Keeping"]
 
 _PAUSE = 0.02  # seconds between two turns, so that events of the same moment come together
 
 
-class Keeping:
+class Keeping(Context):
     """A thread that gives an inbox its turns. As a context, it ends.
 
     Parameters
@@ -49,12 +49,8 @@ class Keeping:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, error: BaseException | None = None) -> None:
+        """End the thread."""
         self._over.set()
         self._wake.set()
         self._thread.join()
