@@ -119,6 +119,17 @@ def test_a_wild_tree_is_made_and_every_report_accounts_for_every_entry(
     assert not left_behind("out")
 
 
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_a_header_that_cannot_be_read_costs_only_the_name_of_its_file(executor: str) -> None:
+    for name in ("a", "b", "c"):
+        image(f"in/{name}.png")
+    os.truncate("in/b.png", 20)
+    batch = made("in", "invert", "out", name="{stem}-{width}.{ext}", executor=executor)
+    assert sorted(tree("out")) == ["a-7.png", "c-7.png"]
+    (failure,) = batch.report.failures
+    assert (failure.path, failure.output, batch.exit) == ("in/b.png", "", 3)
+
+
 # --- runs that follow one another -----------------------------------------------------------
 
 

@@ -354,7 +354,7 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
         CallsRequest(lambda _: job, desk, 64 << 20),
         Request(lambda: open_source(large), goals),
     ]
-    outcomes = list(make_images(requests, Options(workers=2, executor="processes")))
+    outcomes = list(make_images(requests, Options(workers=1, executor="processes")))
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert [Path(name).name for name in desk.given_up] == ["2.png"]
     answers = [desk.answers[str(path)] for path in paths if path.name != "2.png"]

@@ -148,7 +148,7 @@ def test_the_same_size_changes_nothing() -> None:
             assert_array_equal(resize(size="37x29!", method=method)(array), array)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     before=st.tuples(st.integers(1, 60), st.integers(1, 60)),
     after=st.tuples(st.integers(1, 70), st.integers(1, 70)),
