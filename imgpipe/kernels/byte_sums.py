@@ -76,13 +76,18 @@ def _groups(axis: Axis, start: int, stop: int, bits: int, dtype: type[Any], unit
     )
     width = int((ends - begins).max())
     begins = np.minimum(begins, last[-1] - width)
-    sums = np.rint(np.cumsum(axis.weights(start, stop), axis=1) * 2.0**bits)
-    values = np.diff(sums, axis=1, prepend=0) * 2.0 ** (unit - bits)
-    weights = np.zeros((len(begins) * size, width), dtype)
-    pixels = first[:, None] + np.arange(values.shape[1])
-    row, tap = np.nonzero(pixels < last[:, None])
-    weights[row, pixels[row, tap] - begins[row // size]] = values[row, tap]
-    return _Groups(begins.tolist(), weights.reshape(len(begins), size, width))
+    values = np.cumsum(axis.weights(start, stop), axis=1)
+    values *= 2.0**bits
+    np.rint(values, out=values)
+    values[:, 1:] -= values[:, :-1].copy()
+    values *= 2.0 ** (unit - bits)
+    # Beyond its footprint a pixel has weights of 0; they may lie beyond that of the group.
+    taps = values.shape[1]
+    weights = np.zeros((len(begins) * size, width + taps), dtype)
+    place = first - np.repeat(begins, size)[:count] + np.arange(count) * (width + taps)
+    weights.reshape(-1)[place[:, None] + np.arange(taps)] = values
+    whole = np.ascontiguousarray(weights[:, :width])
+    return _Groups(begins.tolist(), whole.reshape(len(begins), size, width))
 
 
 def _size(axis: Axis) -> int:
@@ -119,14 +124,19 @@ def _sums_down(source: Pixels, span: _Groups, groups: slice, dtype: type[Any]) -
     weights = span.weights[groups].swapaxes(1, 2)
     count = len(weights) * span.size
     turned = _space.array("turned", dtype, source.shape[1] * count).reshape(-1, count)
+    part = sums = np.empty((0, 0), np.float32)
+    products: list[tuple[Pixels, Pixels, Pixels]] = []  # the same for all blocks of a size
     for x in blocks(source.shape[1], min(len(source), _LINES), np.dtype(np.float32)):
         size = x.stop - x.start
-        part = _space.array("part", np.float32, len(source) * size).reshape(-1, size)
+        if size != len(sums):
+            part = _space.array("part", np.float32, len(source) * size).reshape(-1, size)
+            sums = _space.array("sums", np.float32, size * count).reshape(size, -1)
+            footprints = (part[y - top :][: span.width].T for y in span.first[groups])
+            targets = np.split(sums, len(weights), axis=1)
+            products = list(zip(footprints, weights, targets, strict=True))
         np.copyto(part, source[:, x])
-        sums = _space.array("sums", np.float32, size * count).reshape(size, -1)
-        for g, first in enumerate(span.first[groups]):
-            footprint = part[first - top : first - top + span.width]
-            np.matmul(footprint.T, weights[g], out=sums[:, g * span.size : (g + 1) * span.size])
+        for footprint, weight, target in products:
+            np.matmul(footprint, weight, out=target)
         np.subtract(sums, _MIDDLE << _BITS_BETWEEN, out=sums)
         np.rint(sums, out=turned[x])
     return turned
@@ -136,7 +146,7 @@ def _sums_along(turned: Pixels, span: _Groups) -> Pixels:
     """Return sums of columns, as rows."""
     count = len(span.first) * span.size
     made = _space.array("made", turned.dtype, count * turned.shape[1]).reshape(count, -1)
-    for g, first in enumerate(span.first):
-        footprint = turned[first : first + span.width]
-        np.matmul(span.weights[g], footprint, out=made[g * span.size : (g + 1) * span.size])
+    width, targets = span.width, made.reshape(len(span.first), span.size, -1)
+    for first, weight, target in zip(span.first, span.weights, targets, strict=True):
+        np.matmul(weight, turned[first : first + width], out=target)
     return made
