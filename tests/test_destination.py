@@ -76,6 +76,12 @@ def test_the_same_file_by_two_ways_is_made_once(tmp_path: Path) -> None:
     assert Destination(str(tmp_path)).one_to_one(ways, REMEDY) == ways[:1]
 
 
+def test_two_outputs_of_one_source_need_two_names(tmp_path: Path) -> None:
+    (one,) = placed(("a.jpg", "a.png"))
+    with pytest.raises(UsageError, match=r"several outputs of a\.jpg have this name"):
+        Destination(str(tmp_path)).one_to_one([one, one._replace(tail=1)], REMEDY)
+
+
 def test_a_real_folder_is_probed_and_left_empty(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     found = probed(str(tmp_path / "x"))

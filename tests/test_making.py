@@ -299,6 +299,12 @@ def test_a_call_ends_after_some_megapixels(tmp_path: Path, monkeypatch: pytest.M
     assert len(make_files(recipe("invert"), files, HERE)) == 2
 
 
+def test_a_call_ends_with_a_failure_that_may_end_the_batch(tmp_path: Path) -> None:
+    files = tuple(file(tmp_path / "missing.png", tmp_path / f"{number}.png") for number in range(5))
+    assert len(make_files(recipe("invert", stops_at_failure=True), files, HERE)) == 1
+    assert len(make_files(recipe("invert"), files, HERE)) == 5
+
+
 # --- publishing -----------------------------------------------------------------------------
 
 

@@ -97,6 +97,8 @@ class Recipe:
         Whether an output is left out unless it has fewer bytes than its source.
     scratch : str or None
         The folder of scratch files; by default they are beside the outputs.
+    stops_at_failure : bool
+        Whether a worker asks for more after a file that failed, because the batch may stop then.
     """
 
     tails: tuple[Tail, ...]
@@ -106,6 +108,7 @@ class Recipe:
     chunk: tuple[int, int] | None = None
     if_smaller: bool = False
     scratch: str | None = None
+    stops_at_failure: bool = False
 
     def of_page(self, page: int | None) -> Recipe:
         """Return the same recipe for one frame; None for the choice that it has."""

@@ -294,6 +294,7 @@ class _Conduct:
             chunk=cast("tuple[int, int] | None", choices.options.chunk),
             if_smaller=choices.if_smaller,
             scratch=cast("str | None", choices.options.scratch),
+            stops_at_failure=choices.fail_fast or choices.max_failures is not None,
         )
 
     def _call_job(self, allowance: int) -> CallJob:

@@ -197,12 +197,13 @@ def _count_folded(paths: Sequence[str]) -> int:
 
 
 def _distinct(group: list[Placed]) -> list[Placed]:
-    """Return `group` without sources that are the same file as one before them."""
+    """Return `group` without what is made of the same file in the same way as one before it."""
     if len(group) == 1:
         return group
     kept: dict[object, Placed] = {}
     for each in group:
-        kept.setdefault(_identity(each.found.path) or each.found.path, each)
+        path = each.found.path
+        kept.setdefault((_identity(path) or path, each.tail, each.page), each)
     return list(kept.values())
 
 
@@ -215,6 +216,12 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _collisions(groups: list[list[Placed]], remedy: str) -> str:
+    for group in groups:
+        if len({each.found.path for each in group}) == 1:
+            return (
+                f"{group[0].output}: several outputs of {group[0].found.path} have this name; give "
+                "each a name of its own"
+            )
     lines = [
         f"  {group[0].output} from {', '.join(each.found.path for each in group)}"
         for group in groups[:_SHOWN]

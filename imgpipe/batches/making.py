@@ -88,7 +88,10 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[An
             with bench.at(number):
                 answers.append(maker.for_page(file.page).make(file, bench, syncing))
             pixels += answers[-1].pixels
-            if pixels >= _GROUP_PIXELS or _is_in_vain(answers[-1]):
+            failed = isinstance(answers[-1], Failed)
+            if (failed and recipe.stops_at_failure) or _is_in_vain(answers[-1]):
+                break
+            if pixels >= _GROUP_PIXELS:
                 break
         lost = syncing.wait()
     return [_if_synced(answer, lost) for answer in answers] if lost else answers
