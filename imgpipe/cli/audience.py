@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 from imgpipe.batches.eventlines import EventLines
@@ -24,6 +23,7 @@ from imgpipe.batches.wording import one_line, outcome_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, printable, say
 from imgpipe.cli.standard import events_only
+from imgpipe.contexts import HoldingContext
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.timeline import Timeline
 
@@ -32,7 +32,7 @@ __all__ = ["Audience"]
 _STOPPING = "stopping: what is nearly done is finished; a second signal ends it at once"
 
 
-class Audience:
+class Audience(HoldingContext):
     """The observers of a batch, which it is told through a call.
 
     It is a context: observers end with it, and after all others the line that tells how to go on.
@@ -51,8 +51,8 @@ class Audience:
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
+        super().__init__()
         self._params = params
-        self._stack = contextlib.ExitStack()
         self._observers: list[BatchObserver] = []
         self._resume: str | None = None
         self._signal_told = False
@@ -62,7 +62,7 @@ class Audience:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as entered:
             self._enter(entered)
-            self._stack = entered.pop_all()
+            self._held = entered.pop_all()
         return self
 
     def _enter(self, held: contextlib.ExitStack) -> None:
@@ -102,7 +102,7 @@ class Audience:
         if path := self._path("timeline"):
             ends = ", ".join(params["inputs"] or params["files_from"]), params["output"]
             title = one_line(" → ".join(filter(None, ends)))
-            self.timelines.append(self._stack.enter_context(Timeline(path, title=title)))
+            self.timelines.append(self._held.enter_context(Timeline(path, title=title)))
 
     def __call__(self, happening: Happening) -> None:
         """Tell `happening` to all."""
@@ -125,13 +125,9 @@ class Audience:
         for observer in self._observers:
             observer(happening)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def close(self, error: BaseException | None = None) -> None:
+        """End the observers, then tell how to go on."""
+        super().close(error)
         for one in self.timelines:
             if error is None and not self._params["quiet"]:
                 say(f"{one.name}: {one.verdict.sentence}")
@@ -151,7 +147,7 @@ class Audience:
         return "lines" if params["verbose"] and mode == "auto" else mode
 
     def _add(self, observer: Any) -> None:
-        self._observers.append(self._stack.enter_context(observer))
+        self._observers.append(self._held.enter_context(observer))
 
     def _path(self, name: str) -> str | None:
         """Return the path that an option gives, which must not be that of a source."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from imgpipe.batches.eventlines import EventLines
@@ -18,6 +16,7 @@ from imgpipe.cli.batchruns import Work, choices_from
 from imgpipe.cli.early import collect_garbage
 from imgpipe.cli.messages import log_through
 from imgpipe.cli.standard import events_only, no_input
+from imgpipe.contexts import HoldingContext
 from imgpipe.machine import dedicated, keep_freed_memory
 
 __all__ = ["run_watch"]
@@ -47,11 +46,12 @@ def run_watch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
     return course.exit
 
 
-class _Audience:
+class _Audience(HoldingContext):
     """The observers of a watch."""
 
     def __init__(self, params: Mapping[str, Any], inbox: str) -> None:
-        self._params, self._stack = params, contextlib.ExitStack()
+        super().__init__()
+        self._params = params
         self._people = WatchLines(
             sys.stderr, inbox, quiet=params["quiet"], verbose=params["verbose"]
         )
@@ -60,10 +60,10 @@ class _Audience:
 
     def __enter__(self) -> Self:
         if self._params["json"]:
-            events = self._stack.enter_context(events_only())
-            lines = self._stack.enter_context(EventLines(events, progress=False))
+            events = self._held.enter_context(events_only())
+            lines = self._held.enter_context(EventLines(events, progress=False))
             self._observers.append(lines)
-        self._stack.enter_context(log_through(self._people.say))
+        self._held.enter_context(log_through(self._people.say))
         return self
 
     def __call__(self, happening: Happening) -> None:
@@ -72,11 +72,3 @@ class _Audience:
 
     def begin_files(self) -> None:
         """There are no files of a report."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)

@@ -94,10 +94,6 @@ class WatchFeed:
         """Set the function to call, from any thread, when something comes back."""
         self._wake_watch = wake
 
-    def rouse(self) -> None:
-        """Have the batch ask for files although there may be none."""
-        self._wake_batch()
-
     def close(self) -> None:
         """Add no more files."""
         self._closed = True
