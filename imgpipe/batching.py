@@ -86,7 +86,7 @@ class Batch(Context):
         Whether a folder or pattern without images is no error.
     resume, update, skip_existing, overwrite : bool, default False
         What happens to outputs that exist; without any of these, the batch is refused. `resume`
-        makes what is missing or no longer true, by the journal in the output folder. `update`
+        makes what is missing, out of date or failed, by the journal in the output folder. `update`
         makes what is missing or older than its source, `skip_existing` what is missing,
         `overwrite` all.
     checksum, accept_version : bool, default False
