@@ -143,3 +143,12 @@ def test_no_work_for_a_while_is_no_end_of_the_estimate(pace: Pace, clock: Clock)
         clock.now += 1
         pace(TimePassed())
     assert pace.remaining == pytest.approx(110)
+
+
+def test_icons_tell_nothing_of_a_mosaic(pace: Pace, clock: Clock) -> None:
+    pace(plan(3, pixels={".jpg .jpg": 100 * MP}))
+    pace(Ended(done("icon.jpg", "icon.jpg", seconds={"read": 1.0}), 1_000))
+    clock.now += 6
+    assert pace.remaining is None
+    pace(jpeg(0))
+    assert pace.remaining == pytest.approx(6 * 99, rel=0.01)

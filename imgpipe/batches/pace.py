@@ -25,6 +25,7 @@ from imgpipe.batches.happenings import (
 __all__ = ["Pace"]
 
 _EARLIEST = 5.0  # seconds of work before there is a remaining time
+_TELLING = 2_000  # times as much may be left as was worked off: icons tell nothing of a mosaic
 _WINDOW = 30.0
 _STEP = 0.5  # seconds between two entries of the window
 
@@ -123,7 +124,7 @@ class Pace:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds to the end; None in the first seconds, and where nothing is known."""
+        """Seconds to the end; None in the first seconds, and where next to nothing is known."""
         left = self._left()
         if self.seconds < _EARLIEST or left is None:
             return None
@@ -132,7 +133,7 @@ class Pace:
         seconds, worked = self._lately()
         work = sum(self._cost(kind) * pixels for kind, pixels in worked.items())
         to_do = sum(self._cost(kind) * pixels for kind, pixels in left.items())
-        return to_do * seconds / work if work > 0 else None
+        return to_do * seconds / work if _TELLING * work > to_do else None
 
     def _measure(self, kind: str, happening: Measured) -> None:
         self._sample[kind] += happening.pixels
