@@ -225,6 +225,7 @@ def ends(chunk):
 """
 
 
+@pytest.mark.alone  # looks at all shared memory
 @pytest.mark.parametrize(
     ("how", "code"),
     [
