@@ -1,4 +1,4 @@
-"""Whole batches: trees as they are found, runs that follow one another, and what is left."""
+"""Whole batches: trees as they are found, and runs that follow one another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import imgpipe
@@ -23,7 +22,6 @@ from imgpipe.events import Event
 from tests.batches import left_behind, made, tree
 from tests.batchresults import odd_names
 from tests.conftest import noise
-from tests.leftovers import nothing_new_in_shared_memory, unused_segments
 from tests.scripts import run_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and names of Linux")
@@ -210,46 +208,6 @@ def test_commands_at_the_same_time_share_a_journal() -> None:
     run_command(["bash", "-c", command], Path())
     again = made("in", "invert", "out", resume=True)
     assert (again.report.done, again.report.skipped) == (0, 2)
-
-
-# --- what is left ---------------------------------------------------------------------------
-
-ENDS = """
-import os, imgpipe
-
-@imgpipe.filter(halo=0)
-def ends(chunk):
-    if chunk.shape[0] == 5:  # one of the small pictures
-        {}
-    return chunk
-"""
-
-
-@pytest.mark.alone  # looks at all shared memory
-@pytest.mark.parametrize(
-    ("how", "code"),
-    [
-        ("pass", 0),
-        ("raise ValueError", 3),
-        ("os.kill(int(os.environ['MAIN']), 15)", 143),
-        ("os.kill(int(os.environ['MAIN']), 9)", -9),
-    ],
-)
-def test_no_process_memory_or_temporary_outlives_a_batch(how: str, code: int, here: Path) -> None:
-    Path("ends.py").write_text(ENDS.format(how))
-    for number in range(4):
-        np.save(f"{number}.npy", np.full((4 + number, 7, 1), number, "uint8"))
-    np.save("large.npy", np.zeros((4100, 4000, 1), "uint8"))  # is cut into chunks
-    os.mkdir("temporary")
-    before = unused_segments()
-    command = [*COMMAND, "run", "ends.py:ends", ".", "-o", "out", "-j", "2", "--progress", "none"]
-    run_command(command, here, before="export MAIN=$$ TMPDIR=temporary", code=code)  # no process
-    assert nothing_new_in_shared_memory(before)
-    if code >= 0:
-        assert os.listdir("temporary") == []
-        assert not left_behind("out")
-    again = made([*map(str, Path().glob("*.npy"))], None, "again")
-    assert again.report.done == 5  # the sources are as they were
 
 
 # --- workers --------------------------------------------------------------------------------
