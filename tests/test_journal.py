@@ -191,3 +191,10 @@ def test_a_journal_is_on_the_disk_with_its_name_and_its_last_line(
     for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", path.parent):
         assert folder.stat().st_ino in inodes
     assert synced[-1] == (path.stat().st_ino, path.stat().st_size)
+
+
+def test_a_file_in_the_way_of_the_output_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"photo\.jpg: the output folder cannot be made"):
+        Journal(str(tmp_path / "photo.jpg"))
+    assert (tmp_path / "photo.jpg").read_bytes() == b"x"

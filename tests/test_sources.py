@@ -11,7 +11,7 @@ import pytest
 from imgpipe.batches.listing import names_in
 from imgpipe.batches.sources import Gathered, gather, is_tree
 from imgpipe.batches.walk import Rules
-from imgpipe.errors import InputError, UsageError
+from imgpipe.errors import UsageError
 
 
 @pytest.fixture
@@ -151,8 +151,8 @@ def test_names_come_from_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_list_that_cannot_be_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no/such: cannot read this list of files: no such file"):
+    with pytest.raises(UsageError, match="no/such: cannot read this list of files: no such file"):
         list(names_in("no/such"))
     monkeypatch.setattr("sys.stdin", io.StringIO())  # has no descriptor
-    with pytest.raises(InputError, match="standard input"):
+    with pytest.raises(UsageError, match="standard input"):
         list(names_in("-"))

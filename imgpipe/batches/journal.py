@@ -177,8 +177,8 @@ class Journal(Context):
         self._lock = self._fd = -1
         self._torn = self._unsynced = False
         try:
+            _make_outputs(folder)
             make_folder(os.path.dirname(self.path))
-            make_folder(folder)
             if alone:
                 self._take_lock(folder)
             self._fd = os.open(
@@ -293,6 +293,17 @@ class Journal(Context):
 
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"{self.path}: cannot write the journal: {explained(error, self.path)}")
+
+
+def _make_outputs(folder: str) -> None:
+    """Make the output folder."""
+    try:
+        make_folder(folder)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"{folder}: the output folder cannot be made ({reason}); choose another one"
+        ) from error
 
 
 def _must_be_journal(path: str) -> None:

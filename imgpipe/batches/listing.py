@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from imgpipe.errors import InputError
+from imgpipe.errors import UsageError
 
 __all__ = ["names_in"]
 
@@ -25,7 +25,7 @@ def names_in(path: str, *, null: bool = False) -> Iterator[str]:
 
     Raises
     ------
-    InputError
+    UsageError
         If the list cannot be read.
     """
     try:
@@ -39,7 +39,7 @@ def names_in(path: str, *, null: bool = False) -> Iterator[str]:
     except (OSError, ValueError) as error:
         where = "standard input" if path == "-" else path
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{where}: cannot read this list of files: {reason.lower()}") from error
+        raise UsageError(f"{where}: cannot read this list of files: {reason.lower()}") from error
 
 
 def _decoded(names: list[bytes], *, null: bool) -> Iterator[str]:
