@@ -18,7 +18,7 @@ from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
 from imgpipe.formats import npy, rows
 from imgpipe.formats.origin import FileOrigin
-from imgpipe.formats.png import reading
+from imgpipe.formats.png import reading, small
 from tests.conftest import PicklingExecutor, noise
 from tests.test_png import END, data_of, header, png_file
 
@@ -68,6 +68,7 @@ def at_piece(
 
             return reading
 
+        monkeypatch.setattr(small, "_MOST_BYTES", 0)  # else a small file is decoded at once
         monkeypatch.setattr(reading.PngRows, "read_into", watched(reading.PngRows.read_into))
         monkeypatch.setattr(npy, "read_fully", watched(npy.read_fully))
 
