@@ -64,10 +64,12 @@ def refusal(error: BaseException) -> str:
     Libraries often say only that they could not be loaded, and keep the reason as the cause.
     """
     reason: BaseException | None = error
-    while reason is not None:
+    seen = set[int]()  # an error can be the cause of the one in whose context it was raised
+    while reason is not None and id(reason) not in seen:
         told = _told_of(reason)
         if told:
             return told
+        seen.add(id(reason))
         reason = reason.__cause__ or reason.__context__
     return ""
 

@@ -150,3 +150,21 @@ def test_an_incomplete_installation_is_told_and_the_file_is_not_blamed(
 def test_other_errors_are_no_refusals() -> None:
     for error in (OSError(errno.ENOENT, "x"), RuntimeError("boom"), ImportError("x"), ValueError()):
         assert refused(error) is None
+
+
+def test_errors_that_lead_to_each_other_come_to_an_end() -> None:
+    first, second = ValueError("a"), ValueError("b")
+    first.__cause__, second.__context__ = second, first
+    assert refusal(first) == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers need no socket")
+def test_workers_start_where_temporary_files_have_long_paths(tmp_path: Path) -> None:
+    """The address of a socket has at most 107 bytes."""
+    far = tmp_path / ("f" * 100)
+    far.mkdir()
+    np.save(tmp_path / "in.npy", np.arange(60, dtype="uint8").reshape(6, 10))
+    command = [sys.executable, "-m", "imgpipe", "invert", "in.npy", "-o", "out.npy"]
+    run_command([*command, "--executor", "processes"], tmp_path, before=f"export TMPDIR={far}")
+    assert os.listdir(far) == []
+    assert np.load(tmp_path / "out.npy")[0, 0] == 255

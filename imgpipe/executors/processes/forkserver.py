@@ -16,9 +16,11 @@ import contextlib
 import io
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -40,6 +42,7 @@ __all__ = ["forget", "own_fork_server", "stop"]
 
 _STOP_SECONDS = 1.0
 _DYING_SECONDS = 0.25
+_FOLDER_BYTES = 60  # of an address of at most 107: the names of a folder and a socket follow
 _NOT_TOLD = 255  # exit code of a worker whose fork server ended before it
 
 _server: Any = None
@@ -279,6 +282,7 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
     With `by_fork` the server is a fork of this process, which has no other thread.
     """
     global _server  # noqa: PLW0603 - a process being started has no other way to its server
+    _have_short_addresses()
     _server = _Server()
     _server.set_forkserver_preload(preload)
     if by_fork:
@@ -286,6 +290,16 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
     else:
         _server.ensure_running()
     return _Context(), _server
+
+
+def _have_short_addresses() -> None:
+    """Have sockets in a folder with a short path, because the system takes no long addresses."""
+    settings: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
+    usual = settings.get("tempdir") or tempfile.gettempdir()
+    if len(os.fsencode(usual)) > _FOLDER_BYTES:
+        folder = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")
+        util.Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)  # as for the usual
+        settings["tempdir"] = folder
 
 
 def _fork(server: Any, preload: list[str]) -> None:
