@@ -362,6 +362,7 @@ class TestStops:
     def begin(self, seconds: float, *args: str) -> subprocess.Popen[str]:
         """Begin a batch, and return when the first image is in the filter."""
         Path("slow it.py").write_text(SLOW.replace("SECONDS", str(seconds)))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which ignores it, may be around
         process = subprocess.Popen(
             [*COMMAND, "run", "slow it.py:slow", "photos", "-o", "out", "-j", "1", *args],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
