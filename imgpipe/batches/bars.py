@@ -20,7 +20,7 @@ from imgpipe.batches.happenings import (
 from imgpipe.batches.pace import Pace
 from imgpipe.batches.progresslines import amounts, counts, plan_line
 from imgpipe.batches.warningtally import WarningTally
-from imgpipe.batches.wording import failure_line, summary_line
+from imgpipe.batches.wording import summary_line
 from imgpipe.contexts import Context
 from imgpipe.progress import tqdm_class
 
@@ -66,8 +66,6 @@ class Bars(Context):
                 self.say(plan_line(happening))
                 self._bars = [self._bar(_FORMAT, 0), self._bar(_FORMAT, 1)]
             case Ended(result=result):
-                if result.status == "failed":
-                    self.say(failure_line(result))
                 for line in self._tally.note(result):
                     self.say(line)
             case BatchEnded():

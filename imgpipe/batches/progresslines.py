@@ -21,7 +21,7 @@ from imgpipe.batches.happenings import (
 )
 from imgpipe.batches.pace import Pace
 from imgpipe.batches.warningtally import WarningTally
-from imgpipe.batches.wording import duration, failure_line, passed_over_line, summary_line
+from imgpipe.batches.wording import duration, passed_over_line, summary_line
 
 __all__ = ["ProgressLines", "amounts", "counts", "plan_line"]
 
@@ -67,8 +67,6 @@ class ProgressLines:
                 if not self._quiet:
                     self.say(plan_line(happening))
             case Ended(result=result):
-                if result.status == "failed":
-                    self.say(failure_line(result))
                 for line in self._tally.note(result):
                     self.say(line)
             case BatchEnded():

@@ -1,11 +1,11 @@
-"""Tally of warnings: each is told once, equal ones are counted."""
+"""Tally of warnings: each is told once, equal ones are counted; failures are all told."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from imgpipe.batches.results import Result
-from imgpipe.batches.wording import one_line
+from imgpipe.batches.wording import failure_line, one_line
 
 __all__ = ["WarningTally"]
 
@@ -21,8 +21,8 @@ class WarningTally:
         self._others = 0
 
     def note(self, result: Result) -> list[str]:
-        """Take note of the warnings of `result`, and return the lines that tell new ones."""
-        lines = []
+        """Take note of a result; return the lines about its failure and about new warnings."""
+        lines = [failure_line(result)] if result.status == "failed" else []
         for text in result.warnings:
             bare = text.removeprefix(f"{result.path}: ")
             if bare in self._counts or len(self._counts) < _KEPT:

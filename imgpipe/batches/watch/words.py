@@ -15,7 +15,7 @@ from imgpipe.batches.happenings import (
 )
 from imgpipe.batches.results import Result
 from imgpipe.batches.warningtally import WarningTally
-from imgpipe.batches.wording import failure_line, one_line, passed_over_line, summary_line
+from imgpipe.batches.wording import one_line, passed_over_line, summary_line
 
 __all__ = ["WatchLines"]
 
@@ -63,9 +63,7 @@ class WatchLines:
 
     def _end(self, result: Result) -> None:
         """Write how an output has ended."""
-        if result.status == "failed":
-            self.say(failure_line(result))
-        elif self._verbose:
+        if self._verbose and result.status != "failed":
             self.say(one_line(f"{result.status}: {result.output}"))
         for line in self._tally.note(result):
             self.say(line)
