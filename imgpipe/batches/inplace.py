@@ -37,11 +37,8 @@ def common_root(files: Sequence[Found], base: str | None) -> str:
         return base
     roots: dict[str, str] = {}
     for folder in dict.fromkeys(found.folder for found in files):
-        root = folder.path
-        if folder.below:
-            root = folder.path[: -len(folder.below)].rstrip(os.sep) or folder.path[:1]
-            root = "" if folder.path == folder.below else root
-        roots.setdefault(os.path.realpath(root or os.curdir), root or os.curdir)
+        root = folder.root or os.curdir
+        roots.setdefault(os.path.realpath(root), root)
     if len(roots) > 1:
         shown = ", ".join(list(roots.values())[:_SHOWN])
         raise UsageError(

@@ -46,9 +46,3 @@ class Job:
     def path(self) -> str:
         """The source."""
         return self.due.found.path
-
-    @property
-    def root(self) -> str:
-        """The folder where the tree of the source begins."""
-        folder, below = self.due.found.folder
-        return folder[: -len(below)] if below and folder.endswith(below) else folder

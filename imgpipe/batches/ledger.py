@@ -162,7 +162,7 @@ class Ledger:
 
     def _fault(self, job: Job, failure: Failed) -> tuple[StoppedBy, str] | None:
         """Return what stops the batch after a failure that is not the fault of its file."""
-        root = None if self._waits else job.root
+        root = None if self._waits else job.due.found.folder.root
         return fault_of(failure.stage, failure.number, root, self._prepared.folder)
 
     def discard(self, jobs: Iterable[Job]) -> None:

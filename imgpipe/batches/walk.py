@@ -63,6 +63,14 @@ class Folder(NamedTuple):
     path: str
     below: str
 
+    @property
+    def root(self) -> str:
+        """The folder where its tree begins, empty for the current folder."""
+        if not self.below or not self.path.endswith(self.below):
+            return self.path
+        root = self.path[: -len(self.below)]
+        return root.rstrip(os.sep) or root[:1]
+
     def child(self, name: str) -> Folder:
         """Return the folder `name` in this one."""
         return Folder(os.path.join(self.path, name), os.path.join(self.below, name))
