@@ -95,6 +95,36 @@ def test_a_folder_in_which_no_file_can_be_made_is_an_output_error(tmp_path: Path
         probed(str(tmp_path / "missing"))
 
 
+def test_an_output_that_is_the_folder_of_another_one_is_refused(tmp_path: Path) -> None:
+    both = placed(("1/a.png", "a.png"), ("2/x.png", "a.png/deep/x.png"))
+    told = r"^a\.png from 1/a\.png would be an image, and the folder of a\.png/deep/x\.png from 2/x"
+    with pytest.raises(UsageError, match=told):
+        Destination(str(tmp_path), lambda _: EVERYTHING).one_to_one(both, REMEDY)
+
+
+def test_a_folder_is_told_from_an_output_as_the_destination_does(tmp_path: Path) -> None:
+    both = placed(("1/a.png", "A.png"), ("2/x.png", "a.png/x.png"))
+    assert Destination(str(tmp_path), lambda _: EVERYTHING).one_to_one(both, REMEDY) == both
+    with pytest.raises(UsageError, match=r"A\.png from 1/a\.png would be an image, and the folder"):
+        Destination(str(tmp_path), lambda _: NOTHING).one_to_one(both, REMEDY)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_in_the_way_of_a_folder_is_refused(link: bool, tmp_path: Path) -> None:
+    if link:
+        (tmp_path / "a").symlink_to("nowhere")
+    else:
+        (tmp_path / "a").write_bytes(b"")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "b").symlink_to("real")
+    destination = Destination(str(tmp_path))
+    assert destination.existing(["b/x.png", "c/x.png"]) == set()
+    with pytest.raises(
+        UsageError, match=r"/a: is a file, but has to be the folder of .*/a/b/x\.png"
+    ):
+        destination.existing(["c.png", "a/b/x.png"])
+
+
 def test_existing_outputs(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.png").write_bytes(b"")

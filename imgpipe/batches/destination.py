@@ -6,7 +6,7 @@ import operator
 import os
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -111,10 +111,13 @@ class Destination:
         Raises
         ------
         UsageError
-            If two sources have one output. Nothing was written.
+            If two sources have one output, or an output is the folder of another one. Nothing was
+            written.
         """
         outputs = list(map(_output_of, placed))
-        if _count_folded(outputs) == len(outputs):
+        folded = _folded(outputs)
+        self._must_be_no_folders(placed, folded)
+        if len(folded) == len(outputs):
             return list(placed)
         if len(set(outputs)) == len(outputs) and self.distinguishes == (True, True):
             return list(placed)
@@ -128,12 +131,19 @@ class Destination:
         return [group[0] for group in kept.values()]
 
     def existing(self, outputs: Iterable[str]) -> set[str]:
-        """Return the outputs that something is in the way of."""
+        """Return the outputs that something is in the way of.
+
+        Raises
+        ------
+        UsageError
+            If a file is where a folder of outputs has to be.
+        """
         if not os.path.isdir(self.folder):
             return set()
         folders: dict[str, list[str]] = {}
         for output in outputs:
             folders.setdefault(output.rpartition(os.sep)[0], []).append(output)
+        self._must_be_free_for(folders)
         return {
             each for below, several in folders.items() for each in self._existing(below, several)
         }
@@ -158,6 +168,37 @@ class Destination:
                 raise UsageError(
                     f"{path}: this output is the source {sources[key]}; choose another folder, or "
                     "use --in-place to replace sources"
+                )
+
+    def _must_be_no_folders(self, placed: Sequence[Placed], folded: set[str]) -> None:
+        """Raise if an output is the folder of another one."""
+        folders = {output.rpartition(os.sep)[0] for output in map(_output_of, placed)}
+        above = _all_above(folders)
+        if above.isdisjoint(folded) and _folded(above).isdisjoint(folded):
+            return
+        fold = self.distinguishes.folded
+        above = set(map(fold, above))
+        for each in placed:
+            if fold(each.output) in above:
+                begin = os.path.join(fold(each.output), "")
+                inner = next(one for one in placed if fold(one.output).startswith(begin))
+                raise UsageError(
+                    f"{each.output} from {each.found.path} would be an image, and the folder of "
+                    f"{inner.output} from {inner.found.path}; nothing was written; rename one of "
+                    "these sources, or choose other names with --name"
+                )
+
+    def _must_be_free_for(self, folders: Mapping[str, Sequence[str]]) -> None:
+        """Raise if something that is no folder is in the way of a folder of outputs."""
+        for folder in sorted(_all_above(folders)):
+            path = self.path(folder)
+            if not os.path.isdir(path) and os.path.lexists(path):
+                begin = os.path.join(folder, "")
+                first = next(outputs[0] for below, outputs in folders.items()
+                             if os.path.join(below, "").startswith(begin))  # fmt: skip
+                raise UsageError(
+                    f"{path}: is a file, but has to be the folder of {self.path(first)}; nothing "
+                    "was written; move the file away, or choose another output folder"
                 )
 
     def _existing(self, below: str, outputs: Sequence[str]) -> Iterator[str]:
@@ -191,9 +232,20 @@ def probed(folder: str) -> Distinguishes:
         raise OutputError(f"{folder}: no file can be made here ({error.strerror})") from error
 
 
-def _count_folded(paths: Sequence[str]) -> int:
-    """Return the number of files that paths are if nothing is told apart; all at once is quick."""
-    return len(set(_LEAST.folded("\0".join(paths)).split("\0"))) if paths else 0
+def _folded(paths: Collection[str]) -> set[str]:
+    """Return the files that paths are if nothing is told apart; all at once is quick."""
+    return set(_LEAST.folded("\0".join(paths)).split("\0")) if paths else set()
+
+
+def _all_above(folders: Iterable[str]) -> set[str]:
+    """Return folders and all folders that they are in, below that of the outputs."""
+    found: set[str] = set()
+    for folder in folders:
+        above = folder
+        while above and above not in found:
+            found.add(above)
+            above = above.rpartition(os.sep)[0]
+    return found
 
 
 def _distinct(group: list[Placed]) -> list[Placed]:
