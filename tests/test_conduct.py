@@ -206,6 +206,35 @@ def test_an_output_folder_that_goes_away_is_not_made_again(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("group", [1, 64])
+@pytest.mark.parametrize("next_folder", ["b", "a/deep"])
+def test_a_folder_of_outputs_that_goes_away_stops_the_batch_and_a_resume_makes_it_again(
+    group: int, next_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are lost, so the count of what is done would not be true any more."""
+    monkeypatch.setattr(ledger, "_GROUP", group)
+    for number, folder in enumerate(["a"] * 12 + [next_folder] * 4):
+        (tmp_path / "in" / folder).mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "in" / folder / f"{number:02}.png"
+        imgpipe.write(noise((20, 30, 3), "uint8", seed=number), path)
+    attempt = making._Maker.make
+
+    def make(self: Any, file: Any, *rest: Any) -> Any:
+        if file.name.endswith("11.png"):
+            shutil.rmtree(tmp_path / "out" / "a")
+        return attempt(self, file, *rest)
+
+    monkeypatch.setattr(making._Maker, "make", make)
+    with Batch(tmp_path / "in", "blur:1", tmp_path / "out", executor="serial", workers=1) as batch:
+        list(batch)
+    assert (batch.report.stopped_by, batch.exit_code) == ("output_lost", 1)
+    assert batch.report.stopped_because == f"the folder {tmp_path}/out/a is gone, with its files"
+    assert batch.report.failed == 0
+    monkeypatch.undo()
+    made(tmp_path / "in", "blur:1", tmp_path / "out", resume=True)
+    assert tree(tmp_path / "out").keys() == tree(tmp_path / "in").keys()
+
+
 # --- files that kill ------------------------------------------------------------------------
 
 

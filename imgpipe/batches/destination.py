@@ -116,7 +116,7 @@ class Destination:
         """
         outputs = list(map(_output_of, placed))
         folded = _folded(outputs)
-        self._must_be_no_folders(placed, folded)
+        self._must_be_no_folders(placed, outputs, folded)
         if len(folded) == len(outputs):
             return list(placed)
         if len(set(outputs)) == len(outputs) and self.distinguishes == (True, True):
@@ -138,7 +138,7 @@ class Destination:
         UsageError
             If a file is where a folder of outputs has to be.
         """
-        if not os.path.isdir(self.folder):
+        if _holds_nothing(self.folder):
             return set()
         folders: dict[str, list[str]] = {}
         for output in outputs:
@@ -170,10 +170,11 @@ class Destination:
                     "use --in-place to replace sources"
                 )
 
-    def _must_be_no_folders(self, placed: Sequence[Placed], folded: set[str]) -> None:
+    def _must_be_no_folders(
+        self, placed: Sequence[Placed], outputs: Sequence[str], folded: set[str]
+    ) -> None:
         """Raise if an output is the folder of another one."""
-        folders = {output.rpartition(os.sep)[0] for output in map(_output_of, placed)}
-        above = _all_above(folders)
+        above = _all_above({output.rpartition(os.sep)[0] for output in outputs})
         if above.isdisjoint(folded) and _folded(above).isdisjoint(folded):
             return
         fold = self.distinguishes.folded
@@ -230,6 +231,17 @@ def probed(folder: str) -> Distinguishes:
             )
     except OSError as error:
         raise OutputError(f"{folder}: no file can be made here ({error.strerror})") from error
+
+
+def _holds_nothing(folder: str) -> bool:
+    """Whether a folder is empty, or there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except PermissionError:
+        return False
+    except OSError:
+        return True
 
 
 def _folded(paths: Collection[str]) -> set[str]:

@@ -8,6 +8,7 @@ for one as for many.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections import deque
@@ -122,11 +123,20 @@ class Ledger:
         folder = os.path.dirname(target)
         if folder not in self._folders or self._waits:  # meanwhile somebody may have removed it
             if not self._waits:
-                os.stat(self._prepared.folder)  # it was there, and is not made a second time
+                self._must_be_there(folder)
             os.makedirs(folder or os.curdir, exist_ok=True)
             sweep(folder or os.curdir)
             self._folders.add(folder)
         return Output(path, temporary_beside(target))
+
+    def _must_be_there(self, folder: str) -> None:
+        """Raise if a folder above was there and is gone: it is not made a second time."""
+        os.stat(self._prepared.folder)
+        above = os.path.dirname(folder)
+        while above and above not in self._folders and above != os.path.dirname(above):
+            above = os.path.dirname(above)
+        if above in self._folders:
+            os.stat(above)
 
     # --- the end ------------------------------------------------------------------------
 
@@ -163,7 +173,20 @@ class Ledger:
     def _fault(self, job: Job, failure: Failed) -> tuple[StoppedBy, str] | None:
         """Return what stops the batch after a failure that is not the fault of its file."""
         root = None if self._waits else job.due.found.folder.root
-        return fault_of(failure.stage, failure.number, root, self._prepared.folder)
+        fault = fault_of(failure.stage, failure.number, root, self._prepared.folder)
+        if (
+            fault is None
+            and failure.number == errno.ENOENT
+            and failure.stage in ("encode", "write")
+        ):
+            paths = map(self._prepared.path, job.due.outputs)
+            lost = [path for path in paths if not os.path.isdir(os.path.dirname(path))]
+            if lost and not self._waits:
+                return (
+                    "output_lost",
+                    f"the folder {os.path.dirname(lost[0])} is gone, with its files",
+                )
+        return fault
 
     def discard(self, jobs: Iterable[Job]) -> None:
         """Leave nothing of files that are not made."""
