@@ -136,7 +136,11 @@ def test_exclude_wins_over_include(tmp_path: Path) -> None:
 
 def test_chosen_suffixes(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "b.TIF", "c.jpg")
-    assert walked(tmp_path, Rules(suffixes=(".tif", "jpg")))[0] == ["b.TIF", "c.jpg"]
+    (tmp_path / "link.gif").symlink_to("a.png")
+    (tmp_path / "notes.txt").touch()
+    found, walk = walked(tmp_path, Rules(suffixes=(".tif", "jpg")))
+    assert found == ["b.TIF", "c.jpg"]
+    assert walk.passed_over == {"other_suffix": 2, "not_image": 1}
 
 
 def test_patterns_follow_the_rules_of_folders(tmp_path: Path) -> None:

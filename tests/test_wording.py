@@ -11,8 +11,10 @@ from imgpipe.errors import FilterError
 
 def test_what_was_passed_over_is_one_line_the_most_first() -> None:
     passed = {"hidden": 20, "link_outside": 1, "not_image": 12_290, "junk": 0, "too_young": 2}
+    passed["other_suffix"] = 3
     assert passed_over_line(passed) == (
-        "12,313 passed over: 12,290 not images, 20 hidden, 2 too young, 1 link outside"
+        "12,316 passed over: 12,290 not images, 20 hidden, 3 of other suffixes, 2 too young, "
+        "1 link outside"
     )
     assert passed_over_line({}) == ""
 

@@ -203,9 +203,9 @@ class Walk:
     unreadable: list[tuple[str, OSError]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        wanted = self.rules.suffixes
+        wanted, self._images = self.rules.suffixes, image_suffixes() | SLIDES
         if wanted is None:
-            wanted = image_suffixes() | SLIDES
+            wanted = self._images
         self._suffixes = frozenset(f".{suffix.removeprefix('.')}" for suffix in wanted)
         self._inodes = {inode for _, inode in self.rules.outputs}
         self._choosy = bool(self.rules.include or self.rules.exclude)
@@ -317,7 +317,12 @@ class Walk:
         if self.rules.others:
             self.others.append(Found(folder, entry.name))
         else:
-            self.pass_over(entry.path, "not_image")
+            self.pass_over(entry.path, self._reason(entry.name))
+
+    def _reason(self, name: str) -> str:
+        """Return why a file is passed over, whose suffix is not one of those that are taken."""
+        is_image = name[name.rfind(".") :].lower() in self._images
+        return "other_suffix" if is_image else "not_image"
 
     def _take_other_than_file(
         self, step: _Step, found: list[Found], links: list[Found], inner: list[_Place]
@@ -336,7 +341,7 @@ class Walk:
         elif not entry.is_file():
             self.pass_over(entry.path, "special_file")
         elif not step.wanted:
-            self.pass_over(entry.path, "not_image")
+            self.pass_over(entry.path, self._reason(entry.name))
         elif not self.rules.follow:
             links.append(here)
         elif self._is_new(entry):

@@ -22,6 +22,7 @@ __all__ = [
 
 _REASONS = {
     "not_image": ("not an image", "not images"),
+    "other_suffix": ("of another suffix", "of other suffixes"),
     "hidden": ("hidden", "hidden"),
     "junk": ("junk of a system", "junk of systems"),
     "link_outside": ("link outside", "links outside"),
