@@ -10,7 +10,7 @@ import pytest
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.destination import Destination, Placed
 from imgpipe.batches.digests import file_digest
-from imgpipe.batches.journal import MadeBy, Record, Records
+from imgpipe.batches.recorded import MadeBy, Record, Records
 from imgpipe.batches.standing import Standings
 from imgpipe.batches.walk import Folder, Found
 from imgpipe.errors import UsageError

@@ -76,6 +76,22 @@ def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
     assert tree(out) == tree(tmp_path / "whole") == tree(out) | kept
 
 
+def test_on_a_full_disk_every_output_gets_its_line(small_disk: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", small_disk / "out"
+    source.mkdir()
+    for number in range(150):
+        np.save(source / f"{number}.npy", np.full((20, 100, 1), number, "uint8"))
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 700_000))
+    batch = made(source, "invert", out)
+    assert batch.report.stopped_by == "no_space"
+    kept = set(tree(out))
+    assert len(kept) == batch.report.done > 20
+    filler.unlink()
+    again = made(source, "invert", out, resume=True)
+    assert (again.report.skipped, again.report.done) == (len(kept), 150 - len(kept))
+
+
 @pytest.mark.parametrize("stage", ["open", "read", "filter", "encode", "write"])
 def test_an_output_that_finds_no_space_is_a_full_disk_at_any_stage(stage: str) -> None:
     """Space is reserved when the output is opened."""

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from imgpipe.batches import journal as journals
-from imgpipe.batches.journal import Journal, MadeBy, Record, read_journal
+from imgpipe.batches.journal import Journal, read_journal
 from imgpipe.batches.lines import checked, path_fields, path_in, sealed
+from imgpipe.batches.recorded import MadeBy, Record
 from imgpipe.errors import OutputError, UsageError
 
 MADE_BY = MadeBy("chain", "options", "versions")
@@ -140,6 +141,7 @@ def test_a_file_system_without_locks_is_no_obstacle(
 def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
     code = (
         "import sys; from imgpipe.batches.journal import *\n"
+        "from imgpipe.batches.recorded import *\n"
         "j = Journal(sys.argv[1], alone=False)\n"
         "for i in range(200):\n"
         "    name = f'{sys.argv[2]}-{i}' * 20\n"
@@ -151,6 +153,30 @@ def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
     assert [one.wait() for one in running] == [0] * 4
     records = read_journal(str(journal_of(tmp_path)))
     assert (len(records.done), records.damaged) == (800, 0)
+
+
+def test_last_lines_have_space_that_is_kept_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    write, truncate = os.write, os.ftruncate
+
+    def full(fd: int, data: bytes) -> int:
+        if not kept:
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, data)
+
+    with Journal(str(tmp_path)) as journal:
+        monkeypatch.setattr(os, "ftruncate", lambda fd, size: kept.append(size))
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            journal.begin({"a/x.png": "a/.x.1"})
+        assert not kept, "an output that is begun takes the space of those that are done"
+        journal.finished([ONE])
+        assert len(kept) == 1
+        monkeypatch.setattr(os, "ftruncate", truncate)
+    assert read_journal(str(journal_of(tmp_path))).done == {"a/x.png": ONE}
+    assert sorted(os.listdir(tmp_path / ".imgpipe")) == ["journal.jsonl", "lock"]
 
 
 def test_a_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

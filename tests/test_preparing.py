@@ -22,11 +22,11 @@ from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import BatchPlanned, Happening
-from imgpipe.batches.journal import Record
 from imgpipe.batches.lines import sealed
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.recorded import Record
 from imgpipe.batches.walk import Folder, Found
 from imgpipe.batches.warningtally import WarningTally
 from imgpipe.chains.chain import Chain

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgpipe.batches.digests import file_digest
-from imgpipe.batches.journal import MadeBy, Record, Records
+from imgpipe.batches.recorded import MadeBy, Record, Records
 from imgpipe.batches.standing import STANDINGS, Standings
 
 MADE_BY = MadeBy("chain", "options", "versions")

@@ -127,7 +127,7 @@ class Watched:
 
     def _record(self, path: str, output: str, target: Path, failed: str) -> Any:
         from imgpipe.batches.digests import file_digest
-        from imgpipe.batches.journal import Record
+        from imgpipe.batches.recorded import Record
 
         source = os.stat(path)
         there = target.stat() if target.exists() else None

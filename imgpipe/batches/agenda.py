@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal, NamedTuple, cast, get_args
 
 from imgpipe.batches.destination import Destination, Placed
-from imgpipe.batches.journal import Records
+from imgpipe.batches.recorded import Records
 from imgpipe.batches.standing import Standing, Standings
 from imgpipe.batches.walk import Found
 from imgpipe.errors import UsageError

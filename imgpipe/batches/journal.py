@@ -12,12 +12,12 @@ import contextlib
 import errno
 import os
 import socket
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from imgpipe.batches.lines import all_checked, path_fields, path_in, sealed
+from imgpipe.batches.lines import all_checked, path_fields, sealed
+from imgpipe.batches.recorded import FORM, MadeBy, Record, Records, fields_of, noted
+from imgpipe.batches.reserve import Reserve
 from imgpipe.batches.walk import JOURNAL_FOLDER
 from imgpipe.contexts import Context
 from imgpipe.errors import OutputError, UsageError
@@ -29,114 +29,13 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
-__all__ = ["JOURNAL_NAME", "Journal", "MadeBy", "Record", "Records", "read_journal"]
+__all__ = ["JOURNAL_NAME", "Journal", "read_journal"]
 
 JOURNAL_NAME = "journal.jsonl"
 _LOCK_NAME = "lock"
-_VERSION = 1
 _BLOCK = 1 << 20  # bytes of lines that are read at once
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}
-
-
-@dataclass(frozen=True)
-class MadeBy:
-    """All that decides about the bytes of an output, beside its source.
-
-    Attributes
-    ----------
-    chain : str
-        Digest of the filters, the code of user filters included.
-    options : str
-        Digest of the options of reading and writing.
-    versions : str
-        Digest of the versions of imgpipe and of the codecs.
-    """
-
-    chain: str
-    options: str
-    versions: str
-
-
-class Record(NamedTuple):
-    """A finished or failed output.
-
-    Attributes
-    ----------
-    output : str
-        Its path below the output folder.
-    source : str
-        The path of its source, below the place where the tree of the source begins.
-    size, mtime_ns, ctime_ns : int
-        Of the source.
-    digest : str
-        Of the bytes of the source; empty if it was not computed.
-    out_size, out_mtime_ns : int
-        Of the output.
-    time_ns : int
-        When the line was written.
-    made_by : MadeBy
-        What made it.
-    failed : str
-        The reason of a failure; empty for a finished output.
-    out_digest : str
-        Of the bytes of the output; empty if it was not computed.
-    """
-
-    output: str
-    source: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    digest: str
-    out_size: int
-    out_mtime_ns: int
-    time_ns: int
-    made_by: MadeBy
-    failed: str = ""
-    out_digest: str = ""
-
-
-@dataclass
-class Records:
-    """The content of a journal.
-
-    Attributes
-    ----------
-    done : dict
-        The last record of each finished output, by its path.
-    failed : dict
-        The record of each output whose last attempt failed.
-    ours : set
-        The outputs that were ever begun.
-    begun : dict
-        Temporary file of each output that was begun, and neither finished nor failed.
-    versions : dict
-        Versions by their digest: those of imgpipe and of the codecs, by name.
-    damaged : int
-        Number of lines that cannot be read, without a torn last one.
-    """
-
-    done: dict[str, Record] = field(default_factory=dict)
-    failed: dict[str, Record] = field(default_factory=dict)
-    ours: set[str] = field(default_factory=set)
-    begun: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, dict[str, str]] = field(default_factory=dict)
-    damaged: int = 0
-
-    def note(self, record: Record) -> None:
-        """Take note of a finished or failed output."""
-        self.begun.pop(record.output, None)
-        if record.failed:
-            self.failed[record.output] = record
-        else:
-            self.failed.pop(record.output, None)
-            self.done[record.output] = record
-            self.ours.add(record.output)
-
-    def note_begun(self, output: str, temporary: str) -> None:
-        """Take note of an output that is being made."""
-        self.begun[output] = temporary
-        self.ours.add(output)
 
 
 class Journal(Context):
@@ -176,6 +75,7 @@ class Journal(Context):
         self.locked = fcntl is not None
         self._lock = self._fd = -1
         self._torn = self._unsynced = False
+        self._reserve: Reserve | None = None
         try:
             _make_outputs(folder)
             make_folder(os.path.dirname(self.path))
@@ -188,6 +88,8 @@ class Journal(Context):
                 sync_folder(os.path.dirname(self.path))
             self.records = read_journal(self.path)
             self._end_torn_line()
+            if alone:  # else there is but one output
+                self._reserve = Reserve(os.path.dirname(self.path))
         except OSError as error:
             self.close()
             raise self._error(error) from error
@@ -204,7 +106,7 @@ class Journal(Context):
         """Say which outputs are being made, and in which temporary files."""
         self._append([
             {
-                "v": _VERSION,
+                "v": FORM,
                 "event": "begin",
                 **path_fields("output", output),
                 **path_fields("temporary", temporary),
@@ -216,8 +118,8 @@ class Journal(Context):
                 self.records.note_begun(output, temporary)
 
     def finished(self, records: list[Record]) -> None:
-        """Say that outputs are finished, or have failed."""
-        self._append([_fields(record) for record in records])
+        """Say that outputs are finished, or have failed. On a full disk there is space for that."""
+        self._append([fields_of(record) for record in records], self._reserve)
         if self.live:
             for record in records:
                 self.records.note(record)
@@ -226,7 +128,7 @@ class Journal(Context):
         """Say which versions a digest stands for, unless it is known."""
         if self.records.versions.get(digest) != names:
             self.records.versions[digest] = names
-            self._append([{"v": _VERSION, "event": "versions", "versions": digest, "of": names}])
+            self._append([{"v": FORM, "event": "versions", "versions": digest, "of": names}])
 
     def sync(self) -> None:
         """Have all lines on the disk."""
@@ -242,21 +144,32 @@ class Journal(Context):
         if self._unsynced and self._fd >= 0:
             with contextlib.suppress(OutputError):  # what it may lack is made again
                 self.sync()
+        if self._reserve is not None:
+            self._reserve.close()
         for fd in (self._fd, self._lock):
             if fd >= 0:
                 os.close(fd)
         self._fd = self._lock = -1
 
-    def _append(self, lines: list[dict[str, Any]]) -> None:
+    def _append(self, lines: list[dict[str, Any]], reserve: Reserve | None = None) -> None:
         data = b"\n" * self._torn + b"".join(sealed(line) for line in lines)
         try:
             with self._held():
                 while data:
-                    data = data[os.write(self._fd, data) :]
+                    data = data[self._write(data, reserve) :]
         except OSError as error:
             self._torn = True  # the next line stands for itself
             raise self._error(error) from error
         self._torn, self._unsynced = False, True
+
+    def _write(self, data: bytes, reserve: Reserve | None) -> int:
+        """Write at least a part of `data`; return its size."""
+        while True:
+            try:
+                return os.write(self._fd, data)
+            except OSError as error:
+                if error.errno not in _FULL or reserve is None or not reserve.give(len(data)):
+                    raise
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
@@ -331,63 +244,9 @@ def read_journal(path: str) -> Records:
     with file:
         while lines := file.readlines(_BLOCK):
             for line, fields in zip(lines, all_checked(lines), strict=True):
-                if line.strip() and not (fields and _noted(fields, records, known)):
+                if line.strip() and not (fields and noted(fields, records, known)):
                     records.damaged += line.endswith(b"\n")
     return records
-
-
-def _noted(
-    fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], MadeBy]
-) -> bool:
-    """Add what a line says to `records`; return whether it is known what it says."""
-    try:
-        match fields["event"]:
-            case "versions":
-                records.versions[fields["versions"]] = dict(fields["of"])
-            case "begin":
-                records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
-            case "done" | "failed":
-                key = fields["chain"], fields["options"], fields["versions"]
-                records.note(_record(fields, known.setdefault(key, MadeBy(*key))))
-    except (KeyError, TypeError, ValueError):
-        return False
-    return True
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "v": _VERSION,
-        "event": "failed" if record.failed else "done",
-        **path_fields("path", record.source),
-        **path_fields("output", record.output),
-        **asdict(record.made_by),
-        "size": record.size,
-        "mtime_ns": record.mtime_ns,
-        "ctime_ns": record.ctime_ns,
-        "digest": record.digest,
-        "time_ns": record.time_ns or time.time_ns(),
-    }
-    if record.failed:
-        return {**fields, "message": record.failed}
-    fields |= {"out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
-    return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
-
-
-def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
-    return Record(
-        path_in(fields, "output"),
-        path_in(fields, "path"),
-        int(fields["size"]),
-        int(fields["mtime_ns"]),
-        int(fields["ctime_ns"]),
-        str(fields["digest"]),
-        int(fields.get("out_size", -1)),
-        int(fields.get("out_mtime_ns", -1)),
-        int(fields["time_ns"]),
-        made_by,
-        str(fields.get("message", "")),
-        str(fields.get("out_digest", "")),
-    )
 
 
 def _locks(fd: int, *, wait: bool) -> bool:

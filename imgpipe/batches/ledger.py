@@ -20,9 +20,9 @@ from imgpipe.batches.answers import Failed, File, Made, Output, failed
 from imgpipe.batches.happenings import BatchObserver, Ended, Measured, Opened
 from imgpipe.batches.held import Finished, remove
 from imgpipe.batches.job import Job
-from imgpipe.batches.journal import Record
 from imgpipe.batches.placing import Placing, Ready
 from imgpipe.batches.preparing import Prepared
+from imgpipe.batches.recorded import Record
 from imgpipe.batches.results import BatchReport, Result, Stage, StoppedBy
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
 from imgpipe.errors import ImgpipeError, OutputError

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 from imgpipe.batches.agenda import Due
-from imgpipe.batches.journal import Record
 from imgpipe.batches.preparing import COPIED, Prepared
 from imgpipe.batches.preserving import preserve
+from imgpipe.batches.recorded import Record
 from imgpipe.batches.results import Result, Stage
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import OutputFile, explained

@@ -14,8 +14,9 @@ from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.held import Finished, publish
 from imgpipe.batches.inplace import keep
-from imgpipe.batches.journal import Journal, Record
+from imgpipe.batches.journal import Journal
 from imgpipe.batches.preserving import preserve
+from imgpipe.batches.recorded import Record
 from imgpipe.batches.statuses import Status
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import explained

@@ -17,8 +17,9 @@ from imgpipe.batches.destination import COPY, Destination, Placed
 from imgpipe.batches.digests import chain_digest, options_digest, versions
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
-from imgpipe.batches.journal import Journal, MadeBy, Records, read_journal
+from imgpipe.batches.journal import Journal, read_journal
 from imgpipe.batches.preserving import FolderTimes
+from imgpipe.batches.recorded import MadeBy, Records
 from imgpipe.batches.results import Result
 from imgpipe.batches.saveoptions import must_suit
 from imgpipe.batches.sources import Gathered, gather

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from imgpipe.batches.digests import file_digest
-from imgpipe.batches.journal import MadeBy, Record, Records
+from imgpipe.batches.recorded import MadeBy, Record, Records
 from imgpipe.batches.statuses import Status, status_at
 from imgpipe.records import dataclass
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from imgpipe.batches.agenda import Due
-from imgpipe.batches.journal import Records
 from imgpipe.batches.preparing import Prepared
+from imgpipe.batches.recorded import Records
 from imgpipe.batches.walk import Found
 from imgpipe.errors import ImgpipeError, OutputError
 

@@ -1,0 +1,180 @@
+"""Records: the ends of outputs, as a journal holds them in its lines."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from imgpipe.batches.lines import path_fields, path_in
+
+__all__ = ["FORM", "MadeBy", "Record", "Records", "fields_of", "noted"]
+
+FORM = 1
+"""The number of the form of the lines."""
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """All that decides about the bytes of an output, beside its source.
+
+    Attributes
+    ----------
+    chain : str
+        Digest of the filters, the code of user filters included.
+    options : str
+        Digest of the options of reading and writing.
+    versions : str
+        Digest of the versions of imgpipe and of the codecs.
+    """
+
+    chain: str
+    options: str
+    versions: str
+
+
+class Record(NamedTuple):
+    """A finished or failed output.
+
+    Attributes
+    ----------
+    output : str
+        Its path below the output folder.
+    source : str
+        The path of its source, below the place where the tree of the source begins.
+    size, mtime_ns, ctime_ns : int
+        Of the source.
+    digest : str
+        Of the bytes of the source; empty if it was not computed.
+    out_size, out_mtime_ns : int
+        Of the output.
+    time_ns : int
+        When the line was written.
+    made_by : MadeBy
+        What made it.
+    failed : str
+        The reason of a failure; empty for a finished output.
+    out_digest : str
+        Of the bytes of the output; empty if it was not computed.
+    """
+
+    output: str
+    source: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str
+    out_size: int
+    out_mtime_ns: int
+    time_ns: int
+    made_by: MadeBy
+    failed: str = ""
+    out_digest: str = ""
+
+
+@dataclass
+class Records:
+    """The content of a journal.
+
+    Attributes
+    ----------
+    done : dict
+        The last record of each finished output, by its path.
+    failed : dict
+        The record of each output whose last attempt failed.
+    ours : set
+        The outputs that were ever begun.
+    begun : dict
+        Temporary file of each output that was begun, and neither finished nor failed.
+    versions : dict
+        Versions by their digest: those of imgpipe and of the codecs, by name.
+    damaged : int
+        Number of lines that cannot be read, without a torn last one.
+    """
+
+    done: dict[str, Record] = field(default_factory=dict)
+    failed: dict[str, Record] = field(default_factory=dict)
+    ours: set[str] = field(default_factory=set)
+    begun: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    damaged: int = 0
+
+    def note(self, record: Record) -> None:
+        """Take note of a finished or failed output."""
+        self.begun.pop(record.output, None)
+        if record.failed:
+            self.failed[record.output] = record
+        else:
+            self.failed.pop(record.output, None)
+            self.done[record.output] = record
+            self.ours.add(record.output)
+
+    def note_begun(self, output: str, temporary: str) -> None:
+        """Take note of an output that is being made."""
+        self.begun[output] = temporary
+        self.ours.add(output)
+
+
+def noted(
+    fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], MadeBy]
+) -> bool:
+    """Add what a line says to `records`; return whether it is known what it says.
+
+    Parameters
+    ----------
+    fields : dict
+        The fields of the line.
+    records : Records
+        What the lines before it say.
+    known : dict
+        Each `MadeBy` once, by its fields.
+    """
+    try:
+        match fields["event"]:
+            case "versions":
+                records.versions[fields["versions"]] = dict(fields["of"])
+            case "begin":
+                records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
+            case "done" | "failed":
+                key = fields["chain"], fields["options"], fields["versions"]
+                records.note(_record(fields, known.setdefault(key, MadeBy(*key))))
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def fields_of(record: Record) -> dict[str, Any]:
+    """Return the fields of the line of a record."""
+    fields: dict[str, Any] = {
+        "v": FORM,
+        "event": "failed" if record.failed else "done",
+        **path_fields("path", record.source),
+        **path_fields("output", record.output),
+        **asdict(record.made_by),
+        "size": record.size,
+        "mtime_ns": record.mtime_ns,
+        "ctime_ns": record.ctime_ns,
+        "digest": record.digest,
+        "time_ns": record.time_ns or time.time_ns(),
+    }
+    if record.failed:
+        return {**fields, "message": record.failed}
+    fields |= {"out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
+    return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
+
+
+def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
+    return Record(
+        path_in(fields, "output"),
+        path_in(fields, "path"),
+        int(fields["size"]),
+        int(fields["mtime_ns"]),
+        int(fields["ctime_ns"]),
+        str(fields["digest"]),
+        int(fields.get("out_size", -1)),
+        int(fields.get("out_mtime_ns", -1)),
+        int(fields["time_ns"]),
+        made_by,
+        str(fields.get("message", "")),
+        str(fields.get("out_digest", "")),
+    )
