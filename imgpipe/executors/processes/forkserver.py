@@ -38,7 +38,7 @@ from multiprocessing import (
 from multiprocessing.context import BaseContext
 from typing import Any, NoReturn, cast
 
-__all__ = ["forget", "own_fork_server", "stop"]
+__all__ = ["forget", "own_fork_server", "remove_socket", "stop"]
 
 _STOP_SECONDS = 1.0
 _DYING_SECONDS = 0.25
@@ -55,6 +55,7 @@ class _Server(forkserver.ForkServer):
     _lock: Any
     _forkserver_pid: int | None
     _forkserver_alive_fd: int | None
+    _folder = ""
 
     def ensure_running(self) -> None:
         """Start the server unless it runs."""
@@ -64,7 +65,37 @@ class _Server(forkserver.ForkServer):
                 os.close(cast(int, self._forkserver_alive_fd))
                 self._forkserver_alive_fd = self._forkserver_pid = None
                 self._forkserver_address = None
-        super().ensure_running()
+        if self._forkserver_pid is None:
+            with self.folder_of_its_own():
+                super().ensure_running()
+
+    @contextlib.contextmanager
+    def folder_of_its_own(self) -> Iterator[str]:
+        """Have `multiprocessing` put the socket of a new server into a folder for it alone.
+
+        The server removes the folder when it ends. The usual one, which this process would remove,
+        stays if this process is killed.
+        """
+        self.remove_folder()
+        usual = tempfile.gettempdir()
+        if len(os.fsencode(usual)) > _FOLDER_BYTES:
+            usual = "/tmp"  # noqa: S108 - the folder in it is ours alone
+        self._folder = tempfile.mkdtemp(prefix="imgpipe-socket-", dir=usual)
+        settings: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
+        before = settings.get("tempdir")
+        settings["tempdir"] = self._folder
+        try:
+            yield self._folder
+        except BaseException:
+            self.remove_folder()
+            raise
+        finally:
+            settings["tempdir"] = before
+
+    def remove_folder(self) -> None:
+        """Remove the folder that a killed server has left."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def look_after(self) -> None:
         """Wait for the end of a server that no longer answers, so that a new one is started."""
@@ -240,6 +271,7 @@ def stop(server: Any) -> None:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
+        server.remove_folder()
 
 
 def forget(server: Any) -> None:
@@ -282,7 +314,6 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
     With `by_fork` the server is a fork of this process, which has no other thread.
     """
     global _server  # noqa: PLW0603 - a process being started has no other way to its server
-    _have_short_addresses()
     _server = _Server()
     _server.set_forkserver_preload(preload)
     if by_fork:
@@ -292,24 +323,13 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
     return _Context(), _server
 
 
-def _have_short_addresses() -> None:
-    """Have sockets in a folder with a short path, because the system takes no long addresses."""
-    settings: dict[str, Any] = process.current_process()._config  # type: ignore[attr-defined]
-    usual = settings.get("tempdir") or tempfile.gettempdir()
-    if len(os.fsencode(usual)) > _FOLDER_BYTES:
-        folder = tempfile.mkdtemp(prefix="pymp-", dir="/tmp")
-        util.Finalize(None, shutil.rmtree, (folder, True), exitpriority=-100)  # as for the usual
-        settings["tempdir"] = folder
-
-
-def _fork(server: Any, preload: list[str]) -> None:
+def _fork(server: _Server, preload: list[str]) -> None:
     """Do what `ForkServer.ensure_running` does, but fork."""
     resource_tracker.ensure_running()
-    address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
-    with socket.socket(socket.AF_UNIX) as listener:
+    with server.folder_of_its_own(), socket.socket(socket.AF_UNIX) as listener:
+        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
         listener.bind(address)
-        if not util.is_abstract_socket_namespace(address):
-            os.chmod(address, 0o600)
+        os.chmod(address, 0o600)
         listener.listen()
         alive_read, alive_write = os.pipe()
         for stream in (sys.stdout, sys.stderr):
@@ -322,17 +342,26 @@ def _fork(server: Any, preload: list[str]) -> None:
             raise
         if pid == 0:
             os.close(alive_write)  # its closing tells the server that this process is gone
-            _serve(listener.fileno(), alive_read, preload)
+            _serve(listener.fileno(), alive_read, preload, address)
     os.close(alive_read)
     server._forkserver_address = address
     server._forkserver_alive_fd = alive_write
     server._forkserver_pid = pid
 
 
-def _serve(listener: int, alive: int, preload: list[str]) -> NoReturn:
+def _serve(listener: int, alive: int, preload: list[str], address: str) -> NoReturn:
     try:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         forkserver.main(listener, alive, preload)
     finally:
+        remove_socket(address)
         os._exit(0)  # nothing of what the parent wants done at its end
+
+
+def remove_socket(address: str | None) -> None:
+    """Remove the socket of a fork server, and its folder."""
+    if address is not None:
+        with contextlib.suppress(OSError):  # the parent was faster
+            os.unlink(address)
+            os.rmdir(os.path.dirname(address))

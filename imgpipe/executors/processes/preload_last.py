@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import signal
 import sys
+from multiprocessing import forkserver
+from typing import Any
 
+from imgpipe.executors.processes.forkserver import remove_socket
 from imgpipe.machine import keep_freed_memory
 
 keep_freed_memory()
@@ -15,3 +19,11 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 # A server that does not hear of the ends of its workers cannot tell of them.
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM})
 sys.excepthook = lambda *_: None  # what ends the server or the start of a worker is told by others
+
+
+def _end() -> None:
+    server: Any = forkserver
+    remove_socket(server._forkserver._forkserver_address)
+
+
+atexit.register(_end)  # not run by the workers
