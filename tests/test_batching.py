@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.batches.happenings import Opened
 from imgpipe.errors import BatchError, CorruptError, UsageError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
@@ -105,6 +106,22 @@ def test_resume_makes_what_is_missing(photos: Path, tmp_path: Path) -> None:
     assert (again.report.done, again.report.skipped) == (1, 6)
     assert again.report.reasons == {"current": 6}
     assert first.report.done == 7
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_output_that_is_not_smaller_is_not_tried_again(in_place: bool, tmp_path: Path) -> None:
+    source, options = tmp_path / "in", dict[str, Any](if_smaller=True)
+    options |= {"in_place": True} if in_place else {"format": "npy"}
+    source.mkdir()
+    imgpipe.write(np.zeros((20, 30, 1), "uint8"), source / "zeros.png")
+    out = None if in_place else tmp_path / "out"
+    assert made(source, None, out, **options).report.reasons == {"not_smaller": 1}
+    again = made(source, None, out, resume=True, **options)
+    assert again.report.reasons == {"not_smaller": 1}
+    assert not any(isinstance(each, Opened) for each in again.happenings)
+    imgpipe.write(noise((20, 30, 1), "uint8"), source / "zeros.png")
+    changed = made(source, None, out, resume=True, **options)
+    assert any(isinstance(each, Opened) for each in changed.happenings)
 
 
 def test_leaving_the_loop_ends_the_batch(photos: Path, tmp_path: Path) -> None:

@@ -28,12 +28,14 @@ def journal_of(folder: Path) -> Path:
 
 def test_records_come_back(tmp_path: Path) -> None:
     failed = ONE._replace(output=ODD, source=ODD, out_size=-1, out_mtime_ns=-1, failed="torn")
+    left = ONE._replace(output="b.png", out_size=-1, out_mtime_ns=-1, left="not_smaller")
     with Journal(str(tmp_path)) as journal:
         journal.note_versions("versions", {"imgpipe": "0.1.0"})
-        journal.finished([ONE, failed])
+        journal.finished([ONE, failed, left])
     with Journal(str(tmp_path)) as journal:
         assert journal.records.done == {"a/x.png": ONE}
         assert journal.records.failed == {ODD: failed}
+        assert journal.records.left == {"b.png": left}
         assert journal.records.versions == {"versions": {"imgpipe": "0.1.0"}}
         assert journal.records.damaged == 0
 

@@ -55,6 +55,7 @@ def test_what_is_skipped_or_fails_is_over_and_says_nothing_of_the_speed(
     for number in range(5):
         pace(Ended(failed(f"{number}.jpg"), MP))
     assert pace.remaining == pytest.approx(5)
+    pace(Opened("5.jpg"))
     pace(Ended(skipped("5.jpg", "not_smaller"), MP))
     assert pace.remaining == pytest.approx(4)
     assert (pace.done, pace.failed, pace.skipped) == (10, 5, 1001)

@@ -93,6 +93,42 @@ def test_the_reason_for_each_change_of_the_command(
     assert files.standing(made_by) == standing
 
 
+class TestNotSmaller:
+    """An output that was left out because it is not smaller than its source."""
+
+    @pytest.fixture
+    def left(self, files: Files) -> Files:
+        files.output.unlink()
+        files.records = Records()
+        files.records.note_begun("a.png", ".a.png.part")
+        files.records.note(files.record._replace(left="not_smaller"))
+        return files
+
+    def test_stays_left_out_while_its_record_is_true(self, left: Files) -> None:
+        assert left.standing() == "not smaller"
+        assert left.standing(replace(MADE_BY, options="x")) == "options changed"
+        rewrite_in_the_same_size(left)
+        assert left.standing() == "source changed"
+
+    def test_is_ours_no_more(self, left: Files) -> None:
+        left.output.write_bytes(b"of somebody else")
+        assert left.standing() == "not smaller"
+        assert left.standing(replace(MADE_BY, options="x")) == "foreign"
+
+    @pytest.mark.parametrize("in_place", [False, True])
+    def test_does_not_hide_the_last_output(self, in_place: bool, files: Files) -> None:
+        files.records.note(files.record._replace(made_by=replace(MADE_BY, options="x"), left="x"))
+        assert files.standing() == "current"
+        if in_place:
+            files.output = files.source
+            files.records.note(files.record._replace(left="not_smaller"))
+            assert files.standing(in_place=True) == "not smaller"
+
+    def test_is_made_if_the_next_attempt_was_not_finished(self, left: Files) -> None:
+        left.records.note_begun("a.png", ".a.png.part")
+        assert left.standing() == "new"
+
+
 def test_other_versions_can_be_accepted(files: Files) -> None:
     assert files.standing(replace(MADE_BY, versions="x"), accept_version=True) == "current"
 

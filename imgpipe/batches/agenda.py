@@ -21,6 +21,7 @@ __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
 Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_before"]
 """Why an output is left as it is."""
 _LEFT = frozenset(get_args(Reason))
+_TRUE: dict[Standing, Reason] = {"current": "current", "not smaller": "not_smaller"}
 
 _TAILS = {number: (number,) for number in range(-1, 16)}  # each tuple once
 
@@ -156,13 +157,13 @@ def agenda_of(
         destination.must_hold_no_source(placed, existing)
         raise UsageError(_in_the_way(placed, existing, destination, standings))
     records = standings.records if standings is not None else Records()
-    if placed and not (existing or records.ours or records.failed):
+    if placed and not (existing or records):
         return _all_new(placed)
     agenda = Agenda()
     foreign: list[str] = []
     for each in placed:
         there = each.output in existing
-        if not (there or each.output in records.ours or each.output in records.failed):
+        if not (there or each.output in records):
             agenda.add(each, "new")
             continue
         why = _why(each, destination, policy, standings, exists=there)
@@ -213,8 +214,10 @@ def _why(
     if standings is None or (exists and not standings.knows(each.output)):
         return _why_foreign(path, source, policy)
     standing = standings.of(each.output, path, source, each.tail)
-    if standing == "current" and policy.overwrite and not policy.resume:
-        return "new"
+    if standing == "foreign":
+        return _why_foreign(path, source, policy)
+    if standing in _TRUE:
+        return "new" if policy.overwrite and not policy.resume else _TRUE[standing]
     if standing == "failed before" and not standings.retry_failed:
         return "failed_before"
     return standing

@@ -118,7 +118,7 @@ class Journal(Context):
                 self.records.note_begun(output, temporary)
 
     def finished(self, records: list[Record]) -> None:
-        """Say that outputs are finished, or have failed. On a full disk there is space for that."""
+        """Say how outputs have ended. On a full disk there is space for that."""
         self._append([fields_of(record) for record in records], self._reserve)
         if self.live:
             for record in records:

@@ -152,9 +152,19 @@ class Ledger:
         if not self._waiting:
             self._since = self._clock()
         self._waiting += [_Waiting(job, made, one) for one in made.finished]
-        for output in made.not_smaller:
+        if made.not_smaller:
+            self._leave(job, made)
+
+    def _leave(self, job: Job, made: Made) -> None:
+        """Record that outputs of a file are left out."""
+        with self._journalled():
+            self._journal.finished([
+                self._record(job, made, path)._replace(left="not_smaller")
+                for path in made.not_smaller
+            ])  # fmt: skip
+        for path in made.not_smaller:
             result = Result(
-                job.path, output, "skipped", reason="not_smaller", bytes_in=made.status.size,
+                job.path, path, "skipped", reason="not_smaller", bytes_in=made.status.size,
                 seconds=dict(made.seconds), warnings=made.warnings,
             )  # fmt: skip
             self._end(job, result)
@@ -248,7 +258,8 @@ class Ledger:
         if fault is not None:
             self._control.halt(*fault)
         else:
-            self._fail(each.job, [self._output_of(each)], failure)
+            _, output = self._numbered(each.job, each.finished.output)
+            self._fail(each.job, [output], failure)
 
     def _fail(self, job: Job, outputs: Sequence[str], failure: Failed) -> None:
         """Record that outputs of a file have failed."""
@@ -293,36 +304,36 @@ class Ledger:
             warnings=made.warnings,
         )
 
-    def _output_of(self, each: _Waiting) -> str:
-        """Return an output as the agenda calls it."""
-        return self._numbered(each)[1]
-
-    def _numbered(self, each: _Waiting) -> tuple[int, str]:
+    def _numbered(self, job: Job, path: str) -> tuple[int, str]:
         """Return the number of the tail of an output, and its path below the output folder."""
-        file, due = each.job.file, each.job.due
-        assert file is not None
-        paths = [one.path for one in file.outputs]
-        at = paths.index(each.finished.output)
-        return due.tails[at], due.outputs[at]
+        assert job.file is not None
+        at = [one.path for one in job.file.outputs].index(path)
+        return job.due.tails[at], job.due.outputs[at]
 
-    def _ready(self, each: _Waiting, digest: str) -> Ready:
-        """Return an output with its record, of which the digest of its bytes is a part."""
-        tail, output = self._numbered(each)
-        status = each.made.status
-        record = Record(
+    def _record(self, job: Job, made: Made, path: str) -> Record:
+        """Return the record of an output, without facts about its bytes."""
+        tail, output = self._numbered(job, path)
+        status = made.status
+        return Record(
             output=output,
-            source=each.job.due.found.below,
+            source=job.due.found.below,
             size=status.size,
             mtime_ns=status.mtime_ns,
             ctime_ns=status.ctime_ns,
-            digest=each.made.digest,
-            out_size=each.finished.size,
-            out_mtime_ns=each.finished.mtime_ns,
+            digest=made.digest,
+            out_size=-1,
+            out_mtime_ns=-1,
             time_ns=time.time_ns(),
             made_by=self._prepared.made_by[tail],
-            out_digest=digest,
         )
-        return Ready(each.job.path, status, each.finished, record)
+
+    def _ready(self, each: _Waiting, digest: str) -> Ready:
+        """Return an output with its record, of which the digest of its bytes is a part."""
+        finished = each.finished
+        record = self._record(each.job, each.made, finished.output)._replace(
+            out_size=finished.size, out_mtime_ns=finished.mtime_ns, out_digest=digest
+        )
+        return Ready(each.job.path, each.made.status, finished, record)
 
     def _failure(self, job: Job, output: str, error: ImgpipeError) -> Record:
         found = None

@@ -145,11 +145,10 @@ class Pace:
     def _end(self, ended: Ended) -> None:
         result = ended.result
         setattr(self, result.status, getattr(self, result.status) + 1)
-        if (left := self.running.get(result.path, 0)) > 1:
-            self.running[result.path] = left - 1
-        else:
-            self.running.pop(result.path, None)
-        if result.status == "skipped" and result.reason != "not_smaller":
+        running = self.running.pop(result.path, 0)
+        if running > 1:
+            self.running[result.path] = running - 1
+        if result.status == "skipped" and not running:
             return  # it was no work from the beginning
         kind = kind_of(result.path, result.output)
         self._to_do[kind] -= 1

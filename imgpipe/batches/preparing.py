@@ -253,7 +253,7 @@ def _must_be_numbered(placed: Sequence[Placed], records: Records | None) -> None
         If the journal does not hold the numbers of all files.
     """
     for each in placed:
-        record = records and records.done.get(each.output)
+        record = records and (records.done.get(each.output) or records.left.get(each.output))
         if not record or record.source != each.found.below:
             raise UsageError(
                 f"{each.found.path}: {{index}} would be another number than in the journal, or is "

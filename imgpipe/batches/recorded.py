@@ -34,7 +34,7 @@ class MadeBy:
 
 
 class Record(NamedTuple):
-    """A finished or failed output.
+    """An output that is finished, has failed or was left out.
 
     Attributes
     ----------
@@ -47,15 +47,17 @@ class Record(NamedTuple):
     digest : str
         Of the bytes of the source; empty if it was not computed.
     out_size, out_mtime_ns : int
-        Of the output.
+        Of the output; -1 unless it is finished.
     time_ns : int
         When the line was written.
     made_by : MadeBy
         What made it.
     failed : str
-        The reason of a failure; empty for a finished output.
+        The reason of a failure; empty if there was none.
     out_digest : str
         Of the bytes of the output; empty if it was not computed.
+    left : str
+        The reason why it was left out, such as ``not_smaller``; empty if it was not.
     """
 
     output: str
@@ -70,6 +72,7 @@ class Record(NamedTuple):
     made_by: MadeBy
     failed: str = ""
     out_digest: str = ""
+    left: str = ""
 
 
 @dataclass
@@ -82,8 +85,10 @@ class Records:
         The last record of each finished output, by its path.
     failed : dict
         The record of each output whose last attempt failed.
+    left : dict
+        The record of each output that was left out, and was not finished since.
     ours : set
-        The outputs that were ever begun.
+        The outputs that were ever begun, without those that were only left out.
     begun : dict
         Temporary file of each output that was begun, and neither finished nor failed.
     versions : dict
@@ -94,20 +99,36 @@ class Records:
 
     done: dict[str, Record] = field(default_factory=dict)
     failed: dict[str, Record] = field(default_factory=dict)
+    left: dict[str, Record] = field(default_factory=dict)
     ours: set[str] = field(default_factory=set)
     begun: dict[str, str] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     damaged: int = 0
 
+    def __bool__(self) -> bool:
+        """Whether there is anything about any output."""
+        return bool(self.ours or self.failed or self.left)
+
+    def __contains__(self, output: str) -> bool:
+        """Whether there is anything about an output."""
+        return output in self.ours or output in self.failed or output in self.left
+
     def note(self, record: Record) -> None:
-        """Take note of a finished or failed output."""
-        self.begun.pop(record.output, None)
+        """Take note of the end of an output."""
+        output = record.output
+        self.begun.pop(output, None)
         if record.failed:
-            self.failed[record.output] = record
+            self.failed[output] = record
+            return
+        self.failed.pop(output, None)
+        if record.left:
+            self.left[output] = record
+            if output not in self.done:
+                self.ours.discard(output)
         else:
-            self.failed.pop(record.output, None)
-            self.done[record.output] = record
-            self.ours.add(record.output)
+            self.left.pop(output, None)
+            self.done[output] = record
+            self.ours.add(output)
 
     def note_begun(self, output: str, temporary: str) -> None:
         """Take note of an output that is being made."""
@@ -135,7 +156,7 @@ def noted(
                 records.versions[fields["versions"]] = dict(fields["of"])
             case "begin":
                 records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
-            case "done" | "failed":
+            case "done" | "failed" | "skipped":
                 key = fields["chain"], fields["options"], fields["versions"]
                 records.note(_record(fields, known.setdefault(key, MadeBy(*key))))
     except (KeyError, TypeError, ValueError):
@@ -147,7 +168,7 @@ def fields_of(record: Record) -> dict[str, Any]:
     """Return the fields of the line of a record."""
     fields: dict[str, Any] = {
         "v": FORM,
-        "event": "failed" if record.failed else "done",
+        "event": "failed" if record.failed else "skipped" if record.left else "done",
         **path_fields("path", record.source),
         **path_fields("output", record.output),
         **asdict(record.made_by),
@@ -159,6 +180,8 @@ def fields_of(record: Record) -> dict[str, Any]:
     }
     if record.failed:
         return {**fields, "message": record.failed}
+    if record.left:
+        return {**fields, "reason": record.left}
     fields |= {"out_size": record.out_size, "out_mtime_ns": record.out_mtime_ns}
     return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
 
@@ -177,4 +200,5 @@ def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
         made_by,
         str(fields.get("message", "")),
         str(fields.get("out_digest", "")),
+        str(fields.get("reason", "")),
     )

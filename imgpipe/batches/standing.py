@@ -22,6 +22,7 @@ Standing = Literal[
     "output missing",
     "output altered",
     "failed before",
+    "not smaller",
     "foreign",
 ]
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
@@ -61,7 +62,8 @@ class Standings:
 
     def knows(self, output: str) -> bool:
         """Whether an output that is there is ours to replace."""
-        return self.in_place or output in self.records.ours
+        records = self.records
+        return self.in_place or output in records.ours or output in records.left
 
     def of(self, output: str, path: str, source: str, tail: int = 0) -> Standing:
         """Return the standing of an output.
@@ -83,12 +85,26 @@ class Standings:
             return "foreign"
         if (failure := records.failed.get(output)) is not None:
             return "failed before" if _is_same(failure, _status(source)) else "source changed"
+        if output in records.begun and not self.in_place:
+            return "new"
+        return self._recorded(output, path, there, source, self.made_by[tail])
+
+    def _recorded(
+        self, output: str, path: str, there: Status | None, source: str, now: MadeBy
+    ) -> Standing:
+        """Return the standing of an output by its last records."""
+        records = self.records
+        left = records.left.get(output)
+        if left is not None and self._made_of(left, source, now) == "current":
+            return "not smaller"
         record = records.done.get(output)
         if self.in_place:
-            return self._in_place(record, path, there, self.made_by[tail])
-        if record is None or output in records.begun:
-            return "new"
-        return self._beside(record, there, source, self.made_by[tail])
+            return self._in_place(record, path, there, now)
+        if record is not None:
+            return self._beside(record, there, source, now)
+        if there is not None and output not in records.ours:
+            return "foreign"
+        return "new" if left is None else self._made_of(left, source, now)
 
     def _beside(self, record: Record, there: Status | None, source: str, now: MadeBy) -> Standing:
         """Return the standing of an output that is there beside its source, if it is."""

@@ -63,8 +63,7 @@ class Judge:
             return True
         try:
             placed = naming.placed([found], lambda *_: {})
-            return any(each.output in self._records.ours or each.output in self._records.failed
-                       for each in placed)  # fmt: skip
+            return any(each.output in self._records for each in placed)
         except ImgpipeError:
             return False
 
