@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from click.shell_completion import ShellComplete
 
 import imgpipe
@@ -150,6 +151,40 @@ def test_odd_names_pass_through_all_of_it(capfd: pytest.CaptureFixture[str]) -> 
     flip("--files-from", "failed", "-0", "--base", "odd", "-o", "out", "--resume", code=3)
     flip("odd", "-o", "out", "--resume", code=3)
     assert f"{len(names)} skipped ({len(names)} current), 1 failed" in capfd.readouterr().err
+
+
+class TestPages:
+    @pytest.fixture(autouse=True)
+    def stack(self, here: Path) -> None:
+        """A file of three pages."""
+        pages = [noise((20, 30, 3), "uint8", seed=number) for number in range(3)]
+        tifffile.imwrite("stack.tif", np.stack(pages), photometric="rgb")
+
+    def test_all_are_one_file_each(self, capfd: pytest.CaptureFixture[str]) -> None:
+        convert = ("convert", "stack.tif", *HERE, "-q", "--format", "png", "--page")
+        assert execute([*convert, "all", "-o", "out/", "--name", "{stem}-{page}.{ext}"]) == 0
+        assert outputs() == ["stack-0.png", "stack-1.png", "stack-2.png"]
+        assert execute([*convert, "2", "-o", "one/"]) == 0
+        assert (Path("one") / "stack.png").read_bytes() == Path("out/stack-2.png").read_bytes()
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (["-o", "out/"], 'put {page} into the name: --name "{stem}-{page}.{ext}"'),
+            (["-o", "out/", "--name", "{stem}-soft.{ext}"], "put {page} into the name"),
+            (["-o", "stack.png"], "--page all is for a folder of outputs; end the output with /"),
+        ],
+    )
+    def test_all_need_different_names(
+        self, words: list[str], told: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert execute(["convert", "stack.tif", "--page", "all", *HERE, *words]) == 2
+        assert told in capfd.readouterr().err
+        assert not Path("out").exists()
+
+    def test_a_word_that_is_none(self, capfd: pytest.CaptureFixture[str]) -> None:
+        assert execute(["convert", "stack.tif", "--page", "-1", "-o", "out/"]) == 2
+        assert "neither the number of a frame, from 0 on, nor all" in capfd.readouterr().err
 
 
 class TestOutputs:

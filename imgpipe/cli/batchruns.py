@@ -201,8 +201,21 @@ def _recipe(params: Mapping[str, Any], work: Work) -> Recipe:
         for name in work.formats or (None,)
         for chain in work.chains
     ]
-    reading = Reading(**{name: params[name] for name in _OF_READING})
+    reading = Reading(**{name: params[name] for name in _OF_READING} | {"page": _page(params)})
     return Recipe(tuple(tails), reading, copies=work.copies, chunk=params["chunk"])
+
+
+def _page(params: Mapping[str, Any]) -> int | None:
+    """Return the number of the frame that is wanted; None for all that an output holds."""
+    page: int | str | None = params["page"]
+    if page != "all":
+        return page if page is None else int(page)
+    if params["name"] is None or "page" not in Template(params["name"]).names:
+        raise UsageError(
+            "--page all gives every frame an output of its own; put {page} into the name: --name "
+            '"{stem}-{page}.{ext}"'
+        )
+    return None
 
 
 def _save_of(format: str | None, work: Work) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgpipe.cli.valuetypes import ChainText, MemberName, Pair, Region, Size, WhichAlpha
+from imgpipe.cli.valuetypes import ChainText, MemberName, Pair, Region, Size, WhichAlpha, WhichPage
 from imgpipe.registry import EXECUTORS, FORMATS
 
 __all__ = ["alpha_option", "chain_options", "common_options"]
@@ -44,10 +44,11 @@ def common_options() -> list[click.Parameter]:
         alpha_option(),
         _option(
             "--page",
-            type=click.IntRange(min=0),
-            metavar="N",
+            type=WhichPage(),
+            metavar="N|all",
             help="Process frame N only: a page of a TIFF file, or a frame of an animation. The "
-            "first is 0. [default: all frames, or frame 0 if the output holds one]",
+            "first is 0. With all, every frame has its own output, and --name needs {page}. "
+            "[default: all frames, or frame 0 if the output holds one]",
         ),
         _option(
             "--level",

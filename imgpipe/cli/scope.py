@@ -80,14 +80,17 @@ def must_suit_one_image(ctx: click.Context) -> None:
     UsageError
         If one was.
     """
+    several = "--page all" if ctx.params["page"] == "all" else ""
     for option in ctx.command.params:
         name = str(option.name)
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if isinstance(option, BatchOption) and given and name not in _OF_ANY:
-            raise UsageError(
-                f"{option.opts[-1]} is for a folder of outputs; end the output with {os.sep}: "
-                f"-o {os.path.join(os.path.dirname(ctx.params['output']) or 'out', '')}"
-            )
+            several = several or option.opts[-1]
+    if several:
+        raise UsageError(
+            f"{several} is for a folder of outputs; end the output with {os.sep}: "
+            f"-o {os.path.join(os.path.dirname(ctx.params['output']) or 'out', '')}"
+        )
 
 
 def without_batch(ctx: click.Context) -> dict[str, Any]:

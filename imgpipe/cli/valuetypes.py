@@ -27,6 +27,7 @@ __all__ = [
     "Suffixes",
     "Value",
     "WhichAlpha",
+    "WhichPage",
 ]
 
 
@@ -80,6 +81,22 @@ class WhichAlpha(_Type):
             self.fail(
                 f"{value!r} is neither last nor none, nor the number of a channel", param, ctx
             )
+        return int(value)
+
+
+class WhichPage(_Type):
+    """The number of a frame, or ``all``."""
+
+    name = "N|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number, which the file may not have, or the word."""
+        if value == "all":
+            return "all"
+        if not re.fullmatch(r"\d{1,9}", str(value)):
+            self.fail(f"{value!r} is neither the number of a frame, from 0 on, nor all", param, ctx)
         return int(value)
 
 
