@@ -129,7 +129,15 @@ class BatchError(ImgpipeError):
 
 
 class MemoryPlanError(ImgpipeError):
-    """The job cannot be done within the memory it was given."""
+    """The job cannot be done within the memory it was given.
+
+    Attributes
+    ----------
+    needed : int
+        Bytes that all processes together need; 0 if that is not known.
+    """
+
+    needed: int = 0
 
 
 class Cancelled(ImgpipeError):  # noqa: N818 - no error, but the caller's wish

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -137,6 +138,29 @@ def test_an_image_that_can_never_fit_fails_alone_and_says_what_would_do(
     assert (found[0], found[2]) == (None, None)
     assert isinstance(found[1], MemoryPlanError)
     assert "--max-memory" in str(found[1])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_remedies_that_a_failure_names_do(workers: int, tmp_path: Path) -> None:
+    """Processes that decode, and the workers that a higher limit brings, take memory as well."""
+    imgpipe.write(noise((700, 12_000, 3), "uint8"), tmp_path / "in.jpg")
+
+    def error(workers: int, limit: str) -> Exception | None:
+        one = request(tmp_path / "in.jpg", "blur:1", tmp_path / "out.jpg")
+        options = Options(executor="processes", workers=workers, max_memory=limit)
+        (outcome,) = make_images([one], options)
+        return outcome.error
+
+    limit = "100M" if workers == 1 else "150M"
+    told = error(workers, limit)
+    assert isinstance(told, MemoryPlanError)
+    (total,) = map(int, re.findall(r"; the limit is (\d+) MB; ", str(told)))
+    assert total >= int(limit[:-1])  # in Python, the memory that is held already comes on top
+    (enough,) = re.findall(r"max_memory='(\d+M)' in Python", str(told))
+    assert error(workers, enough) is None
+    if workers > 1:
+        (fewer,) = map(int, re.findall(r"fewer workers \(-j (\d)\)", str(told)))
+        assert error(fewer, limit) is None
 
 
 def test_leaving_early_ends_all_images(folder: Path, tmp_path: Path) -> None:

@@ -312,6 +312,7 @@ def test_a_file_that_can_never_fit_fails_alone_and_says_what_would_do(tmp_path: 
 def test_too_little_memory_for_any_file_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(imgpipe.errors.MemoryPlanError, match="--max-memory"):
         imgpipe.batch(photos, "blur:1", tmp_path / "out", workers=1, max_memory="1M")
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_executor_that_sees_no_files_gets_pixels(photos: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_an_option_is_for_the_outputs_whose_format_has_it() -> None:
 
 
 def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_do() -> None:
-    (line, *_), _, code = dry(max_memory="20M")
+    (line, *_), _, code = dry(max_memory="60M")
     assert "fails: " in line
     assert "--max-memory" in line
     assert code == 3

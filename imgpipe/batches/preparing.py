@@ -28,6 +28,7 @@ from imgpipe.batches.walk import Found
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
 from imgpipe.contexts import Context
+from imgpipe.engine.sizing import must_have_memory
 from imgpipe.errors import ImgpipeError, InputError, UsageError
 from imgpipe.formats.choosing import format_called, format_for
 from imgpipe.formats.opening import contents_of, open_source, origin_of
@@ -182,6 +183,8 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
     standings = None if records is None else prepared._standings(records)
     agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
     prepared.agenda = agenda
+    if later or agenda.due:
+        must_have_memory(choices.options)
     if choices.backup is not None:
         must_be_free(agenda, choices.backup, prepared.folder)
     if choices.preserve and not choices.in_place:

@@ -19,14 +19,14 @@ from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.budget import Budget, default_budget, granted
+from imgpipe.engine.budget import Budget, granted
 from imgpipe.engine.calls import Calls
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_readers
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.feeds.apart import apart
 from imgpipe.engine.feeds.opened import can_be_opened
-from imgpipe.engine.frames import Frames, planned_frames
+from imgpipe.engine.frames import Frames, Kind, PlannedFrames, planned_frames
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.outputs import Output, outputs_of
@@ -36,6 +36,7 @@ from imgpipe.engine.planning import Planned, weighed, within_reach
 from imgpipe.engine.requests import CallsRequest, Request
 from imgpipe.engine.run import Run
 from imgpipe.engine.series import Series
+from imgpipe.engine.sizing import choice_for, limit_of, readers_for, remedy_for, workers_that_fit
 from imgpipe.engine.waitinglist import Image, Opening, Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, traits_of
@@ -48,7 +49,7 @@ from imgpipe.options import Options
 __all__ = ["CallsRequest", "Request", "image_turns", "make_images"]
 
 _LARGE = 1 << 62  # pixels: more than could be made without workers
-_LEAST_BYTES = 16 << 20  # of memory for each worker
+_Taken = Callable[[int], Cost]  # by so many workers
 
 
 def make_images(
@@ -91,14 +92,17 @@ def image_turns(
     memory : PeakMemory, optional
         Samples the memory of all processes.
     """
-    choice = choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
-    footing, limit = Footing(held_memory(), is_dedicated()), _limit(options)
-    workers = _that_fit(choice, granted(limit, footing)[0], footing)
+    choice, limit = choice_for(options), limit_of(options)
+    footing = Footing(held_memory(), is_dedicated())
+    fitting = partial(workers_that_fit, choice, footing)
+    workers = fitting(granted(limit, footing)[0])
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
         apart = decode_apart and choice.traits.shares_memory
-        readers = _Readers(max(1, workers // 2) if apart else 0, held)
-        openings = _Openings(executor, workers, choice.reason, readers, options, limit, footing)
+        readers = _Readers(readers_for(workers) if apart else 0, held)
+        openings = _Openings(
+            executor, workers, choice.reason, readers, options, limit, footing, fitting
+        )
         crew = Crew(
             executor,
             workers,
@@ -115,23 +119,6 @@ def image_turns(
                     for one in (executor, readers.started):
                         memory.pids |= getattr(one, "pids", set())
                 yield None if outcome is None else openings.told(outcome)
-
-
-def _limit(options: Options) -> int:
-    """Return the bytes that a batch may use."""
-    assert not isinstance(options.max_memory, str)
-    return default_budget() if options.max_memory is None else options.max_memory
-
-
-def _that_fit(choice: Choice, total: int, footing: Footing) -> int:
-    """Return the number of workers of which each has a little memory to work with."""
-    count = choice.workers
-    while count > 1 and not isinstance(choice.executor, Executor):
-        taken = cost_of_processes(choice.traits, count, footing).processes
-        if taken + count * _LEAST_BYTES <= total:
-            break
-        count -= 1
-    return count
 
 
 class _Readers:
@@ -161,7 +148,9 @@ class _Openings:
         options: Options,
         limit: int,
         footing: Footing,
+        fitting: Callable[[int], int],
     ) -> None:
+        self._fitting = fitting
         self._executor, self._readers, self._options = executor, readers, options
         self._traits = traits_of(executor)
         self._weights: dict[str, tuple[int, int]] = {}
@@ -247,11 +236,19 @@ class _Openings:
             choice = Choice(self._executor, workers, reason, self._traits)
             plans = self._planned(source, within_reach(goals, self._traits), footing)
             planned = Planned(plans, source, goals, choice, self._executor, footing)
-            options = replace(self._options, max_memory=plans[0].budget - self.budget.beside)
-            found = planned_frames(frames, kinds, planned, options, fewer=False)
+            found = self._frames_planned(frames, kinds, planned)
         finally:
             frames.abort()  # of the outputs that were opened for the plans
         return Series(request, turn, frames, found, self._of_runs(request), self._apart)
+
+    def _frames_planned(self, frames: Frames, kinds: list[Kind], planned: Planned) -> PlannedFrames:
+        """Return plans of frames that fit beside calls, or at least without them."""
+        limit = planned.plans[0].budget - self.budget.beside
+        make = partial(planned_frames, frames, kinds, planned, fewer=False)
+        if limit < self._limit:
+            with contextlib.suppress(MemoryPlanError):
+                return make(replace(self._options, max_memory=limit))
+        return make(replace(self._options, max_memory=self._limit))
 
     def _calls(self, request: CallsRequest) -> Calls:
         supervised, workers = isinstance(self._executor, Supervised), self._given["workers"]
@@ -297,10 +294,13 @@ class _Openings:
         footing = self._footing_of(goals, request.control)
         every = itertools.chain(goals, *(each for _, each in following))
         sinks = [goal.sink for goal in every if isinstance(goal.sink, ArraySink)]
-        beside = sum(sink.info.nbytes for sink in sinks)
+        arrays = Cost(shared=sum(sink.info.nbytes for sink in sinks))
         read = self._apart(source)
-        apart = cost_of_readers(self._readers.count) if read is not source else Cost()
-        taken = beside + apart.processes
+
+        def taken(workers: int) -> Cost:
+            apart = cost_of_readers(readers_for(workers)) if read is not source else Cost()
+            return arrays + apart
+
         plans = self._planned(source, goals, footing, taken)
         alone = self._alone(source, goals, footing, taken)
         given = self._of_runs(request)
@@ -309,7 +309,7 @@ class _Openings:
             each = within_reach(wanted, self._traits)
             outputs = outputs_of(self._planned(image, each, footing, taken), each)
             then.append(Run(image, outputs, **given))
-        cost = apart + Cost(shared=beside)
+        cost = taken(self._given["workers"])
         return OwnedRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
 
     def _of_runs(self, request: Request) -> dict[str, Any]:
@@ -335,7 +335,7 @@ class _Openings:
         return self._heavier(sent, control)
 
     def _alone(
-        self, source: Source, goals: tuple[Goal, ...], footing: Footing, taken: int
+        self, source: Source, goals: tuple[Goal, ...], footing: Footing, taken: _Taken
     ) -> tuple[Output, ...]:
         """Return the outputs as one worker makes them all; none if the image does not fit."""
         near = self._traits.shares_files and can_be_opened(source)
@@ -352,15 +352,33 @@ class _Openings:
         source: Source,
         goals: tuple[Goal, ...],
         footing: Footing,
-        taken: int = 0,
+        taken: _Taken = lambda _: Cost(),
         **how: Any,
     ) -> tuple[Plan, ...]:
         """Return plans that fit beside calls, or at least without them; `taken` is taken anyway."""
-        make = partial(make_plans, source, goals, footing=footing, **self._given, **how)
+        workers = self._given["workers"]
+
+        def make(
+            max_memory: int, workers: int = workers, calls: int = 0, **more: Any
+        ) -> tuple[Plan, ...]:
+            given = self._given | how | {"workers": workers, "max_memory": max_memory} | more
+            beside = taken(workers).total(workers) + calls
+            return make_plans(source, goals, footing=footing, taken=beside, **given)
+
+        def needed(workers: int) -> int:
+            try:
+                make(0, workers)
+            except MemoryPlanError as error:
+                return error.needed
+            raise AssertionError(workers)  # a process takes more than nothing
+
+        def remedy(_: int) -> tuple[int, str]:
+            return remedy_for(needed, self._fitting, workers, self.budget.granted)
+
         if self._of_calls:
             with contextlib.suppress(MemoryPlanError):
-                return make(max_memory=self._limit - self._of_calls - taken)
-        return make(max_memory=self._limit - taken)
+                return make(self._limit, calls=self._of_calls)
+        return make(self._limit, remedy=None if how else remedy)  # `how` is one way of several
 
     def _heavier(self, functions: bytes, control: Control) -> Footing:
         """Return the footing with these functions loaded by the workers; measured once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
@@ -13,9 +13,21 @@ from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory
 from imgpipe.records import dataclass
 
-__all__ = ["Budget", "default_budget", "granted", "megabytes", "no_plan", "too_large"]
+__all__ = [
+    "SPARE_BYTES",
+    "Budget",
+    "Remedy",
+    "default_budget",
+    "granted",
+    "megabytes",
+    "no_plan",
+    "too_large",
+]
 
-_SPARE_BYTES = 2_000_000  # by which the memory of a process differs from run to run
+SPARE_BYTES = 2_000_000  # by which the memory of a process differs from run to run
+
+Remedy = Callable[[int], tuple[int, str]]
+"""Returns the bytes that do for an image, and more advice, given the bytes that it needs."""
 
 
 def default_budget() -> int:
@@ -36,6 +48,7 @@ def no_plan(
     few: str,
     held: int,
     limit: tuple[int, int],
+    remedy: Remedy | None = None,
 ) -> MemoryPlanError:
     """Return the error of an image of which no plan fits the limit, with what would.
 
@@ -46,13 +59,16 @@ def no_plan(
     goals : tuple of Goal
         The outputs.
     tried : sequence of (int, Disk)
-        The memory and the scratch files of the plans that were tried.
+        The memory of the plans that were tried, and of all else at the same time; their scratch
+        files.
     few : str
         The fewest workers that they have.
     held : int
         The memory that this process holds already.
     limit : (int, int)
         The bytes granted, and those of them that are beside the limit in Python.
+    remedy : callable, optional
+        Returns the limit that would do, where a higher one also means more workers.
     """
     needed, disk = min(tried, key=lambda one: one[0])
     found, advice = _largest_part(source, goals, needed, disk)
@@ -63,7 +79,8 @@ def no_plan(
         f"{source.name}: needs {megabytes(needed)} MB even with {few} and the smallest tasks, of "
         f"which this process already holds {megabytes(held)} MB{found}"
     )
-    return too_large(needs, needed, *limit, advice)
+    enough, more = (needed, "") if remedy is None else remedy(needed)
+    return too_large(needs, needed, *limit, more + advice, enough=enough)
 
 
 def _largest_part(
@@ -92,15 +109,17 @@ def _largest_part(
 
 
 def too_large(
-    needs: str, needed: int, limit: int, beside: int, advice: str = ""
+    needs: str, needed: int, limit: int, beside: int, advice: str = "", *, enough: int = 0
 ) -> MemoryPlanError:
     """Return the error of an image that `needs` more than the limit, with the limit to give."""
-    enough = needed + _SPARE_BYTES
-    return MemoryPlanError(
+    enough = max(needed, enough) + SPARE_BYTES
+    error = MemoryPlanError(
         f"{needs}; the limit is {megabytes(limit)} MB; "
         f"raise it (--max-memory {megabytes(enough)}M, or "
         f"max_memory='{megabytes(enough - beside)}M' in Python){advice}"
     )
+    error.needed = needed
+    return error
 
 
 def megabytes(size: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from imgpipe.chains.element import Element
 from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.budget import granted, no_plan
+from imgpipe.engine.budget import Remedy, granted, no_plan
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks, encoded_bytes
 from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
@@ -182,6 +182,8 @@ def make_plans(
     footing: Footing,
     opened: bool = False,
     fewer: bool = True,
+    taken: int = 0,
+    remedy: Remedy | None = None,
 ) -> tuple[Plan, ...]:
     """Return the plan for each output of one image, all made in the same passes.
 
@@ -205,13 +207,18 @@ def make_plans(
         Whether one worker opens the image, and makes all of it as one task.
     fewer : bool
         Whether there may be fewer workers.
+    taken : int
+        Bytes of `max_memory` that are taken anyway.
+    remedy : callable, optional
+        Returns the remedy where no plan fits.
 
     Raises
     ------
     MemoryPlanError
         If no plan fits `max_memory` bytes.
     """
-    budget, beside = granted(max_memory, footing)
+    limit, beside = granted(max_memory, footing)
+    budget = limit - taken
     usual = routes(source, goals, traits, opened=opened)
     shapes: Callable[[Route, int], _Shapes] = cache(partial(_shapes, chunk=chunk))
     refused: list[tuple[int, Disk]] = []
@@ -226,9 +233,9 @@ def make_plans(
                 replace(plan, destination=goal.destination, **said)
                 for plan, goal in zip(plans, goals, strict=True)
             )
-        refused.append((plans[0].cost.total(count), plans[0].disk))
+        refused.append((taken + plans[0].cost.total(count), plans[0].disk))
     few = "one worker" if fewer or workers == 1 else f"{workers} workers"
-    raise no_plan(source, goals, refused, few, footing.held, (budget, beside))
+    raise no_plan(source, goals, refused, few, footing.held, (limit, beside), remedy)
 
 
 def make_plan(

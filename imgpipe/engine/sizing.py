@@ -1,0 +1,98 @@
+"""Sizing: the number of workers of a batch, and the memory that each of them needs."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from imgpipe.engine.budget import SPARE_BYTES, default_budget, granted, megabytes, too_large
+from imgpipe.engine.costs import Footing, cost_of_processes
+from imgpipe.executors.choice import Choice, choose
+from imgpipe.machine import held_memory, is_dedicated
+from imgpipe.options import Options
+
+__all__ = [
+    "choice_for",
+    "limit_of",
+    "must_have_memory",
+    "readers_for",
+    "remedy_for",
+    "workers_that_fit",
+]
+
+_LARGE = 1 << 62  # pixels: more than could be made without workers
+_LEAST_BYTES = 16 << 20  # of memory for each worker
+
+
+def choice_for(options: Options) -> Choice:
+    """Return the executor of a batch."""
+    return choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
+
+
+def limit_of(options: Options) -> int:
+    """Return the bytes that a batch may use."""
+    assert not isinstance(options.max_memory, str)
+    return default_budget() if options.max_memory is None else options.max_memory
+
+
+def must_have_memory(options: Options) -> None:
+    """Check that one worker would have a little memory to work with.
+
+    Raises
+    ------
+    MemoryPlanError
+        If not: no image at all could be made.
+    """
+    footing = Footing(held_memory(), is_dedicated())
+    limit, beside = granted(limit_of(options), footing)
+    needed = cost_of_processes(choice_for(options).traits, 1, footing).processes + _LEAST_BYTES
+    if needed > limit:
+        needs = f"the batch: needs {megabytes(needed)} MB with one worker and small images"
+        raise too_large(needs, needed, limit, beside, enough=needed + _LEAST_BYTES)
+
+
+def workers_that_fit(choice: Choice, footing: Footing, total: int) -> int:
+    """Return the number of workers of which each has a little memory to work with."""
+    count = choice.workers
+    while count > 1 and not isinstance(choice.executor, Executor):
+        taken = cost_of_processes(choice.traits, count, footing).processes
+        if taken + count * _LEAST_BYTES <= total:
+            break
+        count -= 1
+    return count
+
+
+def readers_for(workers: int) -> int:
+    """Return the number of processes that only decode, beside so many workers."""
+    return max(1, workers // 2)
+
+
+def remedy_for(
+    needed: Callable[[int], int], fitting: Callable[[int], int], workers: int, limit: int
+) -> tuple[int, str]:
+    """Return the bytes that are enough, and the advice to use fewer workers where that does.
+
+    A higher limit may bring more workers, which need memory too.
+
+    Parameters
+    ----------
+    needed : callable
+        Returns the bytes that an image needs with so many workers.
+    fitting : callable
+        Returns the workers of a batch that may use so many bytes.
+    workers : int
+        The workers with which the image does not fit.
+    limit : int
+        The bytes that the batch may use.
+    """
+    least, count = needed(workers), workers
+    enough = least
+    while (more := fitting(enough + 2 * SPARE_BYTES)) > count:
+        enough, count = max(enough, needed(more)), more
+    if fewer := bisect.bisect_right(range(1, workers), limit - SPARE_BYTES, key=needed):
+        return enough, f", or use fewer workers (-j {fewer})"
+    if count > workers:
+        some = f"--max-memory {megabytes(least + SPARE_BYTES)}M -j {workers}"
+        return enough, f", or use fewer workers with less ({some})"
+    return enough, ""
