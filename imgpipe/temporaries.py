@@ -22,7 +22,7 @@ except ImportError:  # Windows: an open file cannot be removed, which serves as 
 
 __all__ = ["hold", "sweep", "temporary_beside", "text_of"]
 
-_SUFFIX = ".imgpipe-part"
+_SUFFIX = ".imgpipe"
 _STEM_BYTES = 80  # of the name of the file that begin the name of its temporary
 _swept: set[tuple[str, int, int]] = set()
 

@@ -770,7 +770,7 @@ def interrupted(args: Sequence[str], folder: Path, number: int, times: int) -> t
         command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         until = time.monotonic() + 60
-        while not any("imgpipe-part" in name for name in os.listdir(folder)):
+        while not any(name.endswith(".imgpipe") for name in os.listdir(folder)):
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.005)

@@ -174,15 +174,23 @@ def test_what_a_killed_run_left_is_swept_and_what_lives_is_not(tmp_path: Path) -
     other.commit()
 
 
+@pytest.mark.parametrize("name", ["a.png", "n" * 251 + ".png", "\u00fc" * 125 + ".png"])
+def test_a_temporary_is_hidden_and_never_looks_like_an_image(name: str, tmp_path: Path) -> None:
+    found = os.path.basename(temporaries.temporary_beside(str(tmp_path / name)))
+    assert found.startswith(f".{name[:40]}")
+    assert found.endswith(".imgpipe")
+    assert len(os.fsencode(found)) <= 143  # the longest name of an encrypted folder
+
+
 def test_what_is_not_surely_abandoned_is_not_swept(tmp_path: Path, first_time: None) -> None:
     dead = left_by_a_killed_run(tmp_path / "o.bin")
     host, gone, mark = dead.name.split(".")[-2].split("-")
     kept = {
-        f".o.bin.{mark}.imgpipe-part": "of no owner",
-        f".o.bin.00000000-{gone}-{mark}.imgpipe-part": "of another host, or before it was started",
-        f".o.bin.{host}-1-{mark}.imgpipe-part": "of a process that lives",
-        f"o.bin.{host}-{gone}-{mark}.imgpipe-part": "no temporary",
-        ".mine.imgpipe-part": "somebody's",
+        f".o.bin.{mark}.imgpipe": "of no owner",
+        f".o.bin.00000000-{gone}-{mark}.imgpipe": "of another host, or before it was started",
+        f".o.bin.{host}-1-{mark}.imgpipe": "of a process that lives",
+        f"o.bin.{host}-{gone}-{mark}.imgpipe": "no temporary",
+        ".mine.imgpipe": "somebody's",
     }
     for name in kept:
         (tmp_path / name).touch()

@@ -92,7 +92,7 @@ def test_output_leaves_while_input_is_still_read(suffix: str, tmp_path: Path) ->
 
     def look(event: object) -> None:
         if isinstance(event, Written) and not seen:
-            (part,) = tmp_path.glob("*.imgpipe-part")
+            (part,) = tmp_path.glob(".?*.imgpipe")
             seen.append((event.pixels, part.stat().st_size))
 
     imgpipe.run(
