@@ -90,7 +90,8 @@ class Batch(Context):
         makes what is missing or older than its source, `skip_existing` what is missing,
         `overwrite` all.
     checksum, accept_version : bool, default False
-        With `resume`: compare the contents of sources; accept outputs of other versions.
+        With `resume`: compare the contents of sources, and of outputs that were made with
+        `checksum`, and not only sizes and times; accept outputs of other versions.
     retry_failed : bool, default True
         With `resume`: try again what failed before.
     journal : path, optional

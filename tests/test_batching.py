@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,19 @@ def test_resume_makes_what_is_missing(photos: Path, tmp_path: Path) -> None:
     assert (again.report.done, again.report.skipped) == (1, 6)
     assert again.report.reasons == {"current": 6}
     assert first.report.done == 7
+
+
+def test_checksums_of_outputs_are_recorded_and_compared(photos: Path, tmp_path: Path) -> None:
+    others = {"copy_others": True, "checksum": True}
+    (tmp_path / "in").mkdir()
+    for name, data in ("1.png", (photos / "1.png").read_bytes()), ("notes.txt", b"notes"):
+        (tmp_path / "in" / name).write_bytes(data)
+    out = tmp_path / "out"
+    assert made(tmp_path / "in", "blur:1", out, **others).report.done == 2
+    for each in out.glob("*.*"):
+        os.utime(each, ns=(1, 1))
+    again = made(tmp_path / "in", "blur:1", out, resume=True, **others)
+    assert again.report.reasons == {"current": 2}
 
 
 @pytest.mark.parametrize("in_place", [False, True])

@@ -161,6 +161,27 @@ def test_checksums_on_request(files: Files) -> None:
     assert files.read == [str(files.source)]
 
 
+class TestChecksumsOfOutputs:
+    """They are compared where they were recorded."""
+
+    @pytest.fixture
+    def recorded(self, files: Files) -> Files:
+        digest = file_digest(str(files.output))
+        files.records.done["a.png"] = files.record._replace(out_digest=digest)
+        return files
+
+    def test_a_change_that_size_and_time_do_not_show_is_noticed(self, recorded: Files) -> None:
+        recorded.output.write_bytes(b"OUTPUT")
+        os.utime(recorded.output, ns=(1, recorded.record.out_mtime_ns))
+        assert recorded.standing() == "current"
+        assert recorded.standing(checksum=True) == "output altered"
+
+    def test_another_time_is_no_change(self, recorded: Files) -> None:
+        os.utime(recorded.output, ns=(1, 1))
+        assert recorded.standing() == "output altered"
+        assert recorded.standing(checksum=True) == "current"
+
+
 def test_a_source_in_doubt_without_a_digest_has_changed(files: Files) -> None:
     files.records.done["a.png"] = files.record._replace(digest="")
     assert files.standing() == "current"

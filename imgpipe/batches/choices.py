@@ -51,6 +51,7 @@ class Choices:
         What happens to outputs that exist.
     checksum : bool
         Whether the contents of sources are compared with the journal, and not only size and times.
+        Those of outputs are recorded, and compared where they were recorded.
     accept_version : bool
         Whether outputs of other versions are current.
     retry_failed : bool

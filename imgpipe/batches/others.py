@@ -82,6 +82,7 @@ def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) 
         output, due.found.below, before.st_size, before.st_mtime_ns, before.st_ctime_ns,
         digest.hexdigest(),
         written.st_size, written.st_mtime_ns, time.time_ns(), COPIED,
+        out_digest=digest.hexdigest() if prepared.choices.checksum else "",
     )  # fmt: skip
 
 

@@ -62,13 +62,14 @@ class Placing:
     def described(self, source: str, finished: Finished) -> tuple[Finished, str]:
         """Return an output with the times of its source, if it is to have them, and its digest.
 
-        The digest is empty unless the output replaces its source.
+        The digest is empty unless the output replaces its source, or contents are compared.
         """
         try:
             if self._choices.preserve:
                 written = preserve(source, finished.temporary)
                 finished = finished._replace(mtime_ns=written)
-            return finished, file_digest(finished.temporary) if self._choices.in_place else ""
+            wanted = self._choices.in_place or self._choices.checksum
+            return finished, file_digest(finished.temporary) if wanted else ""
         except OSError as error:
             raise _cannot(finished, error) from error
 

@@ -41,7 +41,8 @@ class Standings:
     made_by : tuple of MadeBy
         What would make each output of a file now.
     checksum : bool
-        Whether the bytes of sources are compared, and not only their sizes and times.
+        Whether the bytes of sources are compared, and not only their sizes and times; those of
+        outputs too, if the record has their digest.
     accept_version : bool
         Whether outputs of other versions are current.
     retry_failed : bool
@@ -101,18 +102,35 @@ class Standings:
         if self.in_place:
             return self._in_place(record, path, there, now)
         if record is not None:
-            return self._beside(record, there, source, now)
+            return self._beside(record, path, there, source, now)
         if there is not None and output not in records.ours:
             return "foreign"
         return "new" if left is None else self._made_of(left, source, now)
 
-    def _beside(self, record: Record, there: Status | None, source: str, now: MadeBy) -> Standing:
+    def _beside(
+        self, record: Record, path: str, there: Status | None, source: str, now: MadeBy
+    ) -> Standing:
         """Return the standing of an output that is there beside its source, if it is."""
         if there is None:
             return "output missing"
-        if (there.size, there.mtime_ns) != (record.out_size, record.out_mtime_ns):
+        if self._altered(record, path, there):
             return "output altered"
         return self._made_of(record, source, now)
+
+    def _altered(self, record: Record, path: str, there: Status) -> bool:
+        """Whether an output is another than that of its record."""
+        if there.size != record.out_size:
+            return True
+        if self.checksum and record.out_digest:
+            return not self._has_bytes(record, path)
+        return there.mtime_ns != record.out_mtime_ns
+
+    def _has_bytes(self, record: Record, path: str) -> bool:
+        """Whether a file has the bytes of the output of a record."""
+        try:
+            return bool(record.out_digest) and self.digest(path) == record.out_digest
+        except OSError:
+            return False
 
     def _made_of(self, record: Record, source: str, now: MadeBy) -> Standing:
         was = record.made_by
@@ -149,10 +167,7 @@ class Standings:
         alike = (record.size, record.mtime_ns) == (record.out_size, record.out_mtime_ns)
         if there.mtime_ns == record.out_mtime_ns and not alike and not self.checksum:
             return True
-        try:
-            return bool(record.out_digest) and self.digest(path) == record.out_digest
-        except OSError:
-            return False
+        return self._has_bytes(record, path)
 
     def _changed(self, record: Record, source: str) -> bool:
         """Whether the source is another than that of a record; its bytes are read if in doubt."""

@@ -69,8 +69,8 @@ def _of_outputs() -> list[click.Parameter]:
         _flag("--skip-existing", _OUTPUTS, "Make only outputs that are missing."),
         BatchOption(["--ignore-existing"], _OUTPUTS, is_flag=True, hidden=True),
         _flag("--overwrite", _OUTPUTS, "Make all outputs; replace those that exist."),
-        _flag("--checksum", _OUTPUTS, "Compare the contents of sources, not only sizes and "
-              "times."),
+        _flag("--checksum", _OUTPUTS, "Compare the contents of sources, and of outputs that were "
+              "made with --checksum; not only sizes and times."),
         _flag("--accept-version", _OUTPUTS, "Skip outputs of other versions of imgpipe too."),
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
                     default=True, help="With --resume: skip outputs that failed before."),
