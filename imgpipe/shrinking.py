@@ -10,7 +10,7 @@ from dataclasses import replace
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.orientation import turns
 from imgpipe.chains.stages import seen
-from imgpipe.formats.base import Reducible, Source
+from imgpipe.formats.base import Reduced, Reducible, Source
 from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import contents_of, open_source
 from imgpipe.formats.origin import Origin
@@ -21,8 +21,7 @@ __all__ = ["TIMES", "first_thumbnail", "shrunk"]
 
 _log = logging.getLogger("imgpipe")
 TIMES = 2
-"""Times the size of a thumbnail that a smaller image has at least."""
-_TIMES_OF_HALF = 1.5  # if it has half the size of the file
+"""Times the size of a thumbnail that a level of a pyramid has at least."""
 _NONE = Metadata()
 
 
@@ -31,9 +30,9 @@ def shrunk(
 ) -> tuple[Source, tuple[Chain, ...]]:
     """Return an image, smaller if that is enough for all chains, and the chains for it.
 
-    Each chain has to begin with a thumbnail that may be made from a smaller image. It has at least
-    twice as many rows and columns as the largest thumbnail; 1.5 times as many are enough if it is
-    decoded at half the size of the file, whose pixels are means of 2 x 2.
+    Each chain has to begin with a thumbnail that may be made from a smaller image. That is one that
+    the decoder makes for the largest thumbnail, or a level of a pyramid with at least twice as many
+    rows and columns.
     """
     firsts = [first for chain in chains if (first := first_thumbnail(chain)) is not None]
     if len(firsts) < len(chains):
@@ -50,9 +49,10 @@ def shrunk(
     if small is None:
         return source, tuple(chains)
     _log.info("%s: decoded as %d x %d", source.name, small.info.width, small.info.height)
+    share = small.share if isinstance(small, Reduced) else None
     axes = (
-        _part(source.info.height, small.info.height, reversed_=turned[0]),
-        _part(source.info.width, small.info.width, reversed_=turned[1]),
+        _part(source.info.height, small.info.height, share, reversed_=turned[0]),
+        _part(source.info.width, small.info.width, share, reversed_=turned[1]),
     )
     down, along = axes[::-1] if turned[2] else axes
     return small, tuple(
@@ -71,16 +71,19 @@ def _largest(firsts: list[Filter], full: tuple[int, int]) -> tuple[int, int]:
     return max(rows for rows, _ in made), max(columns for _, columns in made)
 
 
-def _times(size: tuple[int, int], times: float) -> tuple[int, int]:
-    return math.ceil(times * size[0]), math.ceil(times * size[1])
+def _part(
+    full: int, reduced: int, share: tuple[int, int] | None, *, reversed_: bool
+) -> tuple[int, int, int]:
+    """Return an axis of a smaller image: see `imgpipe.kernels.axes.Axis`.
 
-
-def _part(full: int, reduced: int, *, reversed_: bool) -> tuple[int, int, int]:
-    """Return an axis of a smaller image: see `imgpipe.kernels.axes.Axis`."""
-    share = 1 << round(full / reduced).bit_length() - 1
-    if -(-full // share) != reduced:  # it shows the image from end to end
+    If its share is not known, it is a power of two, as in a pyramid.
+    """
+    whole, part = share or (1 << round(full / reduced).bit_length() - 1, 1)
+    if -(-full * part // whole) != reduced:  # it shows the image from end to end
         return reduced, 1, 0
-    return full, share, (reduced * share - full) * reversed_
+    common = math.gcd(whole, part)
+    whole, part = whole // common, part // common
+    return full * part, whole, (reduced * whole - full * part) * reversed_
 
 
 def first_thumbnail(chain: Chain) -> Filter | None:
@@ -99,9 +102,9 @@ def _smaller(
     source: Source, origin: Origin, size: tuple[int, int], reading: Reading
 ) -> Source | None:
     """Return the smallest image of the file that is enough for thumbnails of this size."""
-    least = _times(size, TIMES)
     if isinstance(source, Reducible):
-        return source.reduced(least) or source.reduced(_times(size, _TIMES_OF_HALF))
+        return source.reduced(size)
+    least = TIMES * size[0], TIMES * size[1]
     levels = contents_of(origin).levels
     fitting = [
         (size, level)

@@ -89,15 +89,18 @@ def test_the_exact_one_is_that_of_resize(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "decoded"),
     [
-        (400, (601, 801)),
-        (200, (301, 401)),
-        (201, (601, 801)),
-        (50, (151, 201)),
+        (100, (151, 201)),  # an eighth has at least twice the size
+        (101, (301, 401)),
+        (229, (301, 401)),  # a quarter has 1.75 times
+        (230, (451, 601)),
+        (400, (451, 601)),  # the others have 1.5 times
+        (401, (601, 801)),
         (533, (601, 801)),
-        (535, (1201, 1601)),
+        (535, (751, 1001)),
+        (668, (1201, 1601)),
     ],
 )
-def test_decodes_at_least_twice_the_size_or_half_of_the_image_from_one_and_a_half_times_on(
+def test_decodes_so_many_eighths_that_some_times_the_size_are_left(
     tmp_path: Path, size: int, decoded: tuple[int, int]
 ) -> None:
     path = jpeg(tmp_path / "a.jpg", scene(1201, 1601))
@@ -113,25 +116,31 @@ def test_shrinks_only_as_the_first_filter_and_unless_exact(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize(("size", "eighths"), [(50, 2), (90, 3), (160, 5)])
 def test_stays_near_the_exact_one_whatever_the_orientation(
-    tmp_path: Path, orientation: int, subsampling: int
+    tmp_path: Path, orientation: int, size: int, eighths: int
 ) -> None:
     # Both sides leave a part of a block, which shifts the image if it is not accounted for.
-    path = jpeg(tmp_path / "a.jpg", scene(301, 409), orientation, subsampling=subsampling)
-    quick = made(path, thumbnail(50)).astype(int)
-    exact = made(path, thumbnail(50, exact=True)).astype(int)
+    sampling = orientation % 2 * 2
+    path = jpeg(tmp_path / "a.jpg", scene(301, 409), orientation, subsampling=sampling)
+    assert min(reduced(path, thumbnail(size))) == -(-301 * eighths // 8)
+    quick = made(path, thumbnail(size)).astype(int)
+    exact = made(path, thumbnail(size, exact=True)).astype(int)
     assert quick.shape == exact.shape
     assert abs(quick - exact).mean() < 1
     assert abs(quick - exact).max() < 20
 
 
 def test_an_axis_of_a_reduced_image_has_its_pixels_where_the_image_has_them() -> None:
-    image, at = np.arange(37.0), np.arange(6)
+    at = np.arange(6)
     for missing in (0, 3):  # 37 pixels become 10 of 4: the last or the first stands for one
         small = Axis(10, 6, "bicubic", 37, 4, missing)
         assert small.centres(at) * 4 - missing == pytest.approx(Axis(37, 6, "bicubic").centres(at))
-    assert len(image) == small.length
+    assert small.length == 37
+    for missing in (0, 1):  # 37 pixels become 14 of 8/3: in thirds, 111 become 14 of 8
+        small = Axis(14, 6, "bicubic", 111, 8, missing)
+        whole = Axis(37, 6, "bicubic").centres(at)
+        assert (small.centres(at) * 8 - missing) / 3 == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("save", [{}, {"progressive": True}])

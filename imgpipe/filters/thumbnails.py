@@ -62,8 +62,8 @@ def _written(size: Any) -> str:
 
 
 Part = tuple[int, int, int]
-"""Pixels of an image along an axis, those that one of a smaller image stands for, and by how many
-the first one stands for fewer; see `Axis`."""
+"""Length of an image along an axis, that which a pixel of a smaller image stands for, and by how
+much the first one stands for less; see `Axis`."""
 
 
 def _axes(before: Size, after: Size, down: Part = (0, 1, 0), along: Part = (0, 1, 0)) -> _Axes:
@@ -118,8 +118,8 @@ def thumbnail(
     the others. The image is turned upright. Of its metadata only the ICC profile is kept.
 
     The pixels are those of `resize`. imgpipe may shrink the image while it decodes the file, if
-    this filter is the first one of a run: a JPEG to a half, a quarter or an eighth, a file with a
-    pyramid to one of its levels. It has 1.5 times the size of the thumbnail or more, so the pixels
+    this filter is the first one of a run: a JPEG to one to five eighths, a file with a pyramid to
+    one of its levels. It has 1.5 times the size of the thumbnail or more, so the pixels
     stay near those of `resize`: docs/thumbnails.md has the measured difference. With `exact` it
     decodes all pixels.
 

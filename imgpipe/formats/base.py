@@ -25,6 +25,7 @@ __all__ = [
     "PlacedSink",
     "Placer",
     "RandomSource",
+    "Reduced",
     "Reducible",
     "Rows",
     "SequentialSource",
@@ -161,18 +162,6 @@ class Divisible(Protocol):
         """
 
 
-@runtime_checkable
-class Reducible(Protocol):
-    """A source whose decoder can make a smaller image of the file, which takes less work."""
-
-    def reduced(self, least: tuple[int, int]) -> Source | None:
-        """Return the smallest such image of at least so many rows and columns; None if none is.
-
-        Each of its pixels stands for so many rows and columns of the image, a power of two; those
-        at the right and at the bottom may stand for fewer.
-        """
-
-
 def decode_ms_of(source: Source) -> float:
     """Return what it takes to decode a megapixel, in milliseconds of one core; 0 if not known.
 
@@ -224,6 +213,29 @@ class WholeSource(Protocol):
         """Fill `out`, shape (height, width, channels), with the whole image.
 
         Calls `check` every few megabytes; an exception of `check` ends the decoding.
+        """
+
+
+@runtime_checkable
+class Reduced(WholeSource, Protocol):
+    """A smaller image of a file.
+
+    Its last row and column may stand for fewer pixels of the image than the others.
+    """
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Pixels of the image, and for how many of this one they are, along both axes."""
+
+
+@runtime_checkable
+class Reducible(Protocol):
+    """A source whose decoder can make a smaller image of the file."""
+
+    def reduced(self, size: tuple[int, int]) -> Reduced | None:
+        """Return the smallest such image that is enough for a thumbnail of a size.
+
+        The size is rows and columns. None if only the image itself is enough.
         """
 
 

@@ -36,12 +36,12 @@ class Axis:
     method : str
         One of `Method`.
     pixels : int
-        Pixels of the image, if the input is a smaller version of it; 0 if it is the image.
+        Length of the image, if the input is a smaller version of it; 0 if it is the image.
     share : int
-        Pixels of the image that one of the input stands for; its first or last one may stand for
-        fewer.
+        Length of the image that a pixel of the input stands for, in the same unit: a pixel of the
+        image, or a part of it. The first or last one may stand for less.
     missing : int
-        Pixels of the image by which the first one of the input stands for fewer.
+        Length of the image by which the first pixel of the input stands for less.
     """
 
     before: int
@@ -58,7 +58,7 @@ class Axis:
 
     @property
     def length(self) -> int:
-        """Pixels of the image that the output shows."""
+        """Length of the image that the output shows."""
         return self.pixels or self.before
 
     @property
@@ -88,8 +88,11 @@ class Axis:
             first = (2 * places + 1) * self.length // (2 * self.after * self.share)
             return first, first + 1
         middle, reach = self.centres(places), _REACH[self.method] * self.stretch
-        first = np.maximum(np.floor(middle - reach + 0.5), 0).astype(np.intp)
-        return first, np.minimum(np.floor(middle + reach + 0.5), self.before).astype(np.intp)
+        first = np.floor(middle - reach + 0.5)
+        # Halves that were rounded may make one more; its weight would be 0.
+        last = np.minimum(np.floor(middle + reach + 0.5), first + math.ceil(2 * reach))
+        first, last = np.maximum(first, 0), np.minimum(last, self.before)
+        return first.astype(np.intp), last.astype(np.intp)
 
     def needs(self, start: int, stop: int) -> tuple[int, int]:
         """Return the part of the input that a part of the output is made from."""

@@ -61,9 +61,9 @@ class MappedSource:
         taken = self.size + _MAPPED_BYTES + 64 * self.info.row_bytes
         return taken if self.header.at_once else taken + self.header.coefficient_bytes
 
-    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
-        """Return the smallest image of at least so many rows and columns; None if none is."""
-        return reduced(self.info, self.origin, self.header, least)
+    def reduced(self, size: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image that is enough for a thumbnail of a size; None for the file."""
+        return reduced(self.info, self.origin, self.header, size)
 
     def rows(self, *, ahead: bool = False) -> MappedRows:
         """Return a new position at the first row."""

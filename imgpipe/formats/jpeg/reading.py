@@ -144,9 +144,9 @@ class WholeSource:
         """
         decode_strictly(self.origin, self.header, out, check)
 
-    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
-        """Return the smallest image of at least so many rows and columns; None if none is."""
-        return reduced(self.info, self.origin, self.header, least)
+    def reduced(self, size: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image that is enough for a thumbnail of a size; None for the file."""
+        return reduced(self.info, self.origin, self.header, size)
 
     def salvage_into(self, out: Pixels) -> None:
         """Fill `out` with what the decoder makes of a damaged file.

@@ -94,9 +94,9 @@ class ScanlineSource:
         linux = os.path.isdir("/proc/self/fd")
         return self.header.at_once and linux and not lies_in_memory(scratch_folder())
 
-    def reduced(self, least: tuple[int, int]) -> ReducedSource | None:
-        """Return the smallest image of at least so many rows and columns; None if none is."""
-        return reduced(self.info, self.origin, self.header, least)
+    def reduced(self, size: tuple[int, int]) -> ReducedSource | None:
+        """Return the smallest image that is enough for a thumbnail of a size; None for the file."""
+        return reduced(self.info, self.origin, self.header, size)
 
     def rows(self, *, ahead: bool = False) -> ScanlineRows:
         """Return a new position at the first row."""

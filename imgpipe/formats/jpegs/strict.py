@@ -54,7 +54,7 @@ def decode(
     limit: tuple[int, int] | None = None,
     out: Pixels | None = None,
     surplus: bool = False,
-    factor: int = 1,
+    eighths: int = 8,
 ) -> Pixels:
     """Return the pixels of JPEG data.
 
@@ -73,8 +73,8 @@ def decode(
         Takes the pixels, if they are of that shape; C-contiguous.
     surplus : bool
         Whether more may be coded than the pixels that the header declares.
-    factor : {1, 2, 4, 8}
-        Rows and columns of the image that a pixel stands for; more than 1 if it `is_reducible`.
+    eighths : int
+        Part of the size that is decoded, 1 to 8; less than 8 if it `is_reducible`.
 
     Returns
     -------
@@ -92,7 +92,8 @@ def decode(
     rows, columns = limit or (header.height, header.width)
     if header.height > rows or header.width > columns:
         raise JpegError(f"it declares {header.width} x {header.height} pixels, which is too large")
-    shape = -(-header.height // factor), -(-header.width // factor), len(header.components)
+    height, width = (-(-side * eighths // 8) for side in (header.height, header.width))
+    shape = height, width, len(header.components)
     if out is not None and out.shape != shape:
         raise JpegError(f"it declares {header.width} x {header.height} x {shape[2]}")
     if not header.at_once:
