@@ -28,7 +28,7 @@ as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, re
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [name for name in os.listdir(folder) if name.endswith("-part")]
+    return [name for name in os.listdir(folder) if name.endswith(".imgpipe")]
 
 
 def test_nothing_appears_before_commit(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
     really = os.open
 
     def guarded(path: object, flags: int, *more: int, **others: object) -> int:
-        if flags & os.O_CREAT and str(path).endswith("-part"):
+        if flags & os.O_CREAT and str(path).endswith(".imgpipe"):
             raise OSError(number, os.strerror(number), path)
         return really(path, flags, *more, **others)
 
