@@ -27,6 +27,7 @@ except ImportError:  # Windows: an open file cannot be removed, which serves as 
 __all__ = [
     "OutputFile",
     "explained",
+    "folder_made",
     "make_folder",
     "reserved",
     "resolved",
@@ -376,8 +377,26 @@ def make_folder(folder: str) -> None:
     OSError
         If it cannot be made.
     """
-    if not os.path.isdir(folder or os.curdir):
-        above = os.path.dirname(folder.rstrip(os.sep))
-        make_folder(above)
-        os.makedirs(folder, exist_ok=True)
+    for above in folder_made(folder):
         sync_folder(above)
+
+
+def folder_made(folder: str) -> list[str]:
+    """Make a folder, and those above it, unless they are there.
+
+    Returns
+    -------
+    list of str
+        The folders with new names in them, which `sync_folder` has on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    if os.path.isdir(folder or os.curdir):
+        return []
+    above = os.path.dirname(folder.rstrip(os.sep))
+    made = folder_made(above)
+    os.makedirs(folder, exist_ok=True)
+    return [*made, above]

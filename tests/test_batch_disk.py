@@ -19,6 +19,7 @@ import imgpipe
 from imgpipe.batches import ledger, making
 from imgpipe.batches.answers import Failed, failed
 from imgpipe.batches.faults import fault_in
+from imgpipe.batches.journal import Journal
 from imgpipe.errors import OutputError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
@@ -111,6 +112,28 @@ def test_an_output_above_the_limit_of_the_system_fails_alone(tmp_path: Path) -> 
     assert "1.npy" in done.stderr
     assert sorted(tree(tmp_path / "out")) == ["0.npy", "2.npy", "3.npy"]
     assert not left_behind(tmp_path / "out")
+
+
+def test_new_folders_are_on_the_disk_before_their_outputs_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in/a/b").mkdir(parents=True)
+    imgpipe.write(noise((4, 5, 3), "uint8"), tmp_path / "in/a/b/x.png")
+    steps: list[str] = []
+    fsync, finished = os.fsync, Journal.finished
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        steps.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), tmp_path))
+
+    def recorded(journal: Journal, records: Any) -> None:
+        steps.append("done")
+        finished(journal, records)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Journal, "finished", recorded)
+    made(tmp_path / "in", "invert", tmp_path / "out")
+    assert {".", "out", "out/a", "out/a/b"} <= set(steps[: steps.index("done")])
 
 
 def test_outputs_are_on_the_disk_before_they_appear_and_recorded_afterwards_in_groups(

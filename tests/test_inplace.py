@@ -88,7 +88,7 @@ def test_a_crash_around_the_rename_makes_nothing_twice(
 
     def crash_after_one(files: Any, *rest: Any) -> Any:
         if call == "publish":
-            actual(files[:1])
+            actual(files[:1], *rest)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(placing, call, crash_after_one)
@@ -114,6 +114,27 @@ def test_a_source_that_changes_before_it_is_replaced_is_left(
     batch = in_place(photos)
     assert "changed while it was made" in batch.failures["a.png"]
     assert (photos / "a.png").read_bytes() == b"edited meanwhile"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_source_that_changes_while_the_disk_is_busy_is_left_and_not_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    actual = placing.keep
+
+    def change(source: str, kept: str) -> bool:
+        found = actual(source, kept)
+        if source.endswith("a.png"):
+            if not linked:
+                os.unlink(source)
+            Path(source).write_bytes(b"edited meanwhile")
+        return found
+
+    monkeypatch.setattr(placing, "keep", change)
+    batch = in_place(photos, backup=tmp_path / "kept")
+    assert "changed while it was made" in batch.failures["a.png"]
+    assert (photos / "a.png").read_bytes() == b"edited meanwhile"
+    assert sorted(tree(tmp_path / "kept")) == ["b/c.bmp", "b/d.jpg"]
 
 
 def test_trees_that_begin_in_several_folders_need_a_base(photos: Path) -> None:

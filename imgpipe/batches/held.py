@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO, NamedTuple
@@ -370,24 +370,38 @@ def remove(temporary: str) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def publish(files: Sequence[Finished]) -> dict[str, OutputError]:
+def publish(
+    files: Sequence[Finished], refused: Callable[[Finished], ImgpipeError | None] = lambda _: None
+) -> dict[str, ImgpipeError]:
     """Make files appear at their paths; return the errors by output.
 
     Each folder is written to the disk once.
+
+    Parameters
+    ----------
+    files : sequence of Finished
+        The files.
+    refused : callable, optional
+        Is asked directly before a file appears; returns why it may not.
     """
+    place = partial(_published, refused=refused)
     if sum(one.replaces for one in files) > 1:  # to remove the old ones may take long
         with ThreadPoolExecutor(_AT_ONCE, "imgpipe-publish") as threads:
-            errors = list(threads.map(_published, files))
+            errors = list(threads.map(place, files))
     else:
-        errors = list(map(_published, files))
+        errors = list(map(place, files))
     for folder in {os.path.dirname(one.target) for one in files}:
         sync_folder(folder)
     pairs = zip(files, errors, strict=True)
     return {one.output: error for one, error in pairs if error is not None}
 
 
-def _published(one: Finished) -> OutputError | None:
+def _published(
+    one: Finished, refused: Callable[[Finished], ImgpipeError | None]
+) -> ImgpipeError | None:
     try:
+        if (error_of := refused(one)) is not None:
+            return error_of
         if os.path.isdir(one.temporary):
             put_in_place(one.temporary, one.target)
         else:

@@ -88,10 +88,15 @@ def must_be_free(agenda: Agenda, backup: str, folder: str) -> None:
         )
 
 
-def keep(source: str, kept: str) -> None:
+def keep(source: str, kept: str) -> bool:
     """Keep a file under another path as well: by a hard link, or by a copy where that cannot be.
 
     It is on the disk when this returns. Nothing is done if it is there already.
+
+    Returns
+    -------
+    bool
+        Whether it was not there before.
 
     Raises
     ------
@@ -105,7 +110,7 @@ def keep(source: str, kept: str) -> None:
                     f"{kept}: another file is in the way, and {source} is not replaced; choose "
                     "another folder"
                 )
-            return
+            return False
         make_folder(os.path.dirname(kept))
         try:
             os.link(os.path.realpath(source), kept)
@@ -117,6 +122,7 @@ def keep(source: str, kept: str) -> None:
             f"{kept}: the source cannot be kept: {explained(error, kept)}; it is not replaced"
         )
         raise told from error
+    return True
 
 
 def _copy(source: str, kept: str) -> None:

@@ -26,7 +26,7 @@ from imgpipe.batches.recorded import Record
 from imgpipe.batches.results import BatchReport, Result, Stage, StoppedBy
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
 from imgpipe.errors import ImgpipeError, OutputError
-from imgpipe.publish import explained
+from imgpipe.publish import explained, folder_made, sync_folder
 from imgpipe.temporaries import sweep, temporary_beside
 
 __all__ = ["Ledger"]
@@ -86,6 +86,7 @@ class Ledger:
         self._since = 0.0
         self._ended = self._failed = 0  # files
         self._folders: set[str] = set()
+        self._unsynced: set[str] = set()  # folders with names of new folders in them
         self._unnoted: list[Ready] = []  # outputs that are in their places
         # A watch waits for a folder that is gone.
         self._waits = self._journal.live
@@ -124,7 +125,7 @@ class Ledger:
         if folder not in self._folders or self._waits:  # meanwhile somebody may have removed it
             if not self._waits:
                 self._must_be_there(folder)
-            os.makedirs(folder or os.curdir, exist_ok=True)
+            self._unsynced.update(folder_made(folder))
             sweep(folder or os.curdir)
             self._folders.add(folder)
         return Output(path, temporary_beside(target))
@@ -233,6 +234,9 @@ class Ledger:
                 ready.append(self._ready(each, digest))
             except OutputError as error:
                 errors[each.finished.output] = error
+        for folder in self._unsynced:
+            sync_folder(folder)
+        self._unsynced.clear()
         try:
             errors |= self._placing.place(ready)
         except OutputError as error:

@@ -15,7 +15,7 @@ from imgpipe.batches.preserving import preserve
 from imgpipe.batches.recorded import Record
 from imgpipe.batches.results import Result, Stage
 from imgpipe.errors import ImgpipeError, InputError, OutputError
-from imgpipe.publish import OutputFile, explained
+from imgpipe.publish import OutputFile, explained, make_folder
 
 __all__ = ["copied"]
 
@@ -94,8 +94,8 @@ def _read(file: io.RawIOBase, source: str) -> bytes:
 
 
 def _make_folder(path: str) -> None:
-    folder = os.path.dirname(path) or os.curdir
+    folder = os.path.dirname(path)
     try:
-        os.makedirs(folder, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {explained(error, folder)}") from error

@@ -6,6 +6,7 @@ Beside its source an output appears first, and then its line. In place the line 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -81,18 +82,28 @@ class Placing:
         OutputError
             If the journal cannot be written. Then nothing was put in its place.
         """
-        errors: dict[str, ImgpipeError] = {}
         if self._choices.in_place:
-            errors = {one.finished.output: error for one in ready if (error := _changed(one))}
-            going = [one for one in ready if one.finished.output not in errors]
-            self._journal.finished([one.record for one in going])
-            self._journal.sync()
-            errors |= self._kept(going)
-        else:
-            self._journal.sync()
-        return errors | publish(
-            [one.finished for one in ready if one.finished.output not in errors]
-        )
+            return self._replace(ready)
+        self._journal.sync()
+        return publish([one.finished for one in ready])
+
+    def _replace(self, ready: Sequence[Ready]) -> dict[str, ImgpipeError]:
+        """Put outputs in the places of their sources; return the errors by output.
+
+        A source that has changed is found before its line, and again directly before it would be
+        replaced: the disk may take its time in between.
+        """
+        errors = {one.finished.output: error for one in ready if (error := _changed(one))}
+        going = {one.finished.output: one for one in ready if one.finished.output not in errors}
+        self._journal.finished([one.record for one in going.values()])
+        self._journal.sync()
+        refused, kept = self._kept(list(going.values()))
+        files = [one.finished for output, one in going.items() if output not in refused]
+        refused |= publish(files, lambda file: _changed(going[file.output]))
+        for output in kept.keys() & refused.keys():
+            with contextlib.suppress(OSError):  # its source is where it was
+                os.unlink(kept[output])
+        return errors | refused
 
     def note(self, ready: Sequence[Ready]) -> None:
         """Write the lines of outputs that are in their places.
@@ -105,16 +116,27 @@ class Placing:
         if not self._choices.in_place:
             self._journal.finished([one.record for one in ready])
 
-    def _kept(self, ready: Sequence[Ready]) -> dict[str, ImgpipeError]:
-        """Keep the sources that are about to be replaced; return the errors by output."""
+    def _kept(self, ready: Sequence[Ready]) -> tuple[dict[str, ImgpipeError], dict[str, str]]:
+        """Keep the sources that are about to be replaced.
+
+        Returns
+        -------
+        errors : dict
+            The errors by output.
+        kept : dict
+            The paths of the sources that were not kept before, by output.
+        """
         errors: dict[str, ImgpipeError] = {}
-        if self._choices.backup is not None:
-            for one in ready:
-                try:
-                    keep(one.finished.target, os.path.join(self._choices.backup, one.record.output))
-                except OutputError as error:
-                    errors[one.finished.output] = error
-        return errors
+        kept: dict[str, str] = {}
+        for one in ready if self._choices.backup is not None else ():
+            assert self._choices.backup is not None
+            path = os.path.join(self._choices.backup, one.record.output)
+            try:
+                if keep(one.finished.target, path):
+                    kept[one.finished.output] = path
+            except OutputError as error:
+                errors[one.finished.output] = error
+        return errors, kept
 
 
 def _changed(one: Ready) -> ImgpipeError | None:

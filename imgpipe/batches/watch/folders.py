@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from imgpipe.errors import OutputError, UsageError
-from imgpipe.publish import explained
+from imgpipe.publish import explained, make_folder
 
 __all__ = ["left_out", "must_be_apart"]
 
@@ -58,7 +58,7 @@ def left_out(folders: list[str]) -> tuple[Identity, ...]:
     """
     for folder in folders:
         try:
-            os.makedirs(folder, exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be made: {explained(error, folder)}") from error
     found = (_identity(folder) for folder in folders)

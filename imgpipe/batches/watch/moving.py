@@ -8,7 +8,7 @@ import os
 import stat
 
 from imgpipe.errors import OutputError
-from imgpipe.publish import explained
+from imgpipe.publish import explained, make_folder
 
 __all__ = ["move"]
 
@@ -37,7 +37,7 @@ def move(path: str, below: str, folder: str) -> str:
     target = os.path.join(folder, below)
     stem, suffix = os.path.splitext(target)
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        make_folder(os.path.dirname(target))
         for number in itertools.count(1):
             place = target if number == 1 else f"{stem}-{number}{suffix}"
             if _moved(path, place):
