@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import sys
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
@@ -19,9 +20,12 @@ import pytest
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.events import Event
+from imgpipe.formats.choosing import loaded
+from imgpipe.machine import PeakMemory
+from imgpipe.registry import FORMATS
 from tests.batches import left_behind, made, tree
 from tests.batchresults import odd_names
-from tests.conftest import noise
+from tests.conftest import natural, noise
 from tests.scripts import run_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and names of Linux")
@@ -243,6 +247,25 @@ def test_codecs_keep_no_other_thread_of_a_worker_busy(tmp_path: Path) -> None:
     (_, whole, others), (_, later, others_later) = lines[0], lines[-1]
     assert later - whole > 0.02
     assert others_later - others < 0.1 * (later - whole)
+
+
+def test_codecs_keep_one_thread_of_this_process_busy_and_start_none_that_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every file is decoded, filtered and coded here."""
+    monkeypatch.setattr(PeakMemory, "_sample", lambda _: None)  # in a thread of its own
+    names = sorted(name for name in FORMATS.built_in if loaded(name).write)
+    threads, busy = set(os.listdir("/proc/self/task")), dict[str, float]()
+    for name in names:
+        os.mkdir(name)
+        imgpipe.write(natural((400, 500, 3)), f"{name}/a{FORMATS[name].suffixes[0]}")
+        spent, here = time.process_time(), time.thread_time()
+        lossy = {"quality": 60} if "quality" in {one.name for one in loaded(name).options} else {}
+        assert made(name, "invert", f"{name} out", save=lossy).report.done == 1
+        spent, here = time.process_time() - spent, time.thread_time() - here
+        busy[name] = (spent - here) / spent
+    assert max(busy.values()) < 0.1, busy
+    assert set(os.listdir("/proc/self/task")) == threads
 
 
 # --- the timeline ---------------------------------------------------------------------------
