@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -27,6 +28,7 @@ from imgpipe.batches.happenings import (
     Heartbeat,
     TimePassed,
 )
+from imgpipe.batches.watch.scanning import Scan, Scanner
 from imgpipe.cli.program import program
 from imgpipe.errors import UsageError
 from tests.batches import left_behind, tree
@@ -96,6 +98,28 @@ def test_an_output_folder_that_is_removed_is_made_again(tmp_path: Path) -> None:
 
     report, _ = watch(tmp_path, until)
     assert (report.done, report.failed) == (2, 0)
+
+
+@pytest.mark.parametrize("scan", [1, 2])
+def test_no_thread_outlives_a_watch_whose_scan_fails(
+    scan: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first scan is done before the watch has a thread of its own."""
+    pytest.importorskip("watchdog")
+    image(tmp_path / "in" / "a.png")
+    turns, whole = itertools.count(1), Scanner.everything
+
+    def everything(scanner: Scanner) -> Scan:
+        if next(turns) == scan:
+            raise MemoryError
+        return whole(scanner)
+
+    monkeypatch.setattr(Scanner, "everything", everything)
+    monkeypatch.setattr("imgpipe.batches.watch.inbox._WHOLE_SECONDS", 0)
+    before = set(threading.enumerate())
+    with pytest.raises(MemoryError):
+        watch(tmp_path, lambda: False, poll=None)
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_sign_of_life_comes_once_a_minute(

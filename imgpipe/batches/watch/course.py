@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -123,11 +124,12 @@ class WatchCourse:
         feed = WatchFeed()
         scanner = Scanner(source, prepared.choices.rules)
         inbox = Inbox(scanner, Judge(prepared), feed, self._hints, self._ways, self._clock)
-        passed_over = inbox.begin()
-        self._inbox = inbox
-        self.report.passed_over.update(passed_over)
-        keeping = Keeping(inbox, self.control.stop, self._clock)
-        with keeping:
+        with contextlib.ExitStack() as held:
+            held.callback(inbox.end)
+            passed_over = inbox.begin()
+            self._inbox = inbox
+            self.report.passed_over.update(passed_over)
+            keeping = held.enter_context(Keeping(inbox, self.control.stop, self._clock))
             self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - inbox.waiting, {}))
             for result in conduct(prepared, self._told, self.control, self.report, feed):
                 feed.ended(result)

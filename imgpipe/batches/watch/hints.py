@@ -174,6 +174,7 @@ def _started(folder: str, receive: Receive) -> Any:
     except BaseException:
         with contextlib.suppress(Exception):
             observer.stop()
+            observer.join()
         raise
     return observer
 

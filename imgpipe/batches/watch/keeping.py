@@ -54,7 +54,6 @@ class Keeping(Context):
         self._over.set()
         self._wake.set()
         self._thread.join()
-        self._inbox.end()
 
     def _run(self) -> None:
         try:
