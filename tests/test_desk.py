@@ -16,11 +16,11 @@ from imgpipe.batches.answers import Failed, File, Made, Output, TooLarge
 from imgpipe.batches.choices import ORDERS
 from imgpipe.batches.desk import FileDesk
 from imgpipe.batches.feeding import AgendaFeed
+from imgpipe.batches.files import Folder, Found
 from imgpipe.batches.job import Job
 from imgpipe.batches.looking import Look, Seen
 from imgpipe.batches.statuses import Status
 from imgpipe.batches.stopping import BatchControl
-from imgpipe.batches.walk import Folder, Found
 from imgpipe.engine.flow import Worker
 from imgpipe.errors import CorruptError, WorkerError
 

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.destination import Destination, Distinguishes, Placed, probed
-from imgpipe.batches.walk import Folder, Found
+from imgpipe.batches.destination import Destination, Distinguishes, probed
+from imgpipe.batches.files import Folder, Found
+from imgpipe.batches.placed import Placed
 from imgpipe.errors import OutputError, UsageError
 
 REMEDY = '--name "{name}.{ext}" keeps them apart'
 EVERYTHING = Distinguishes(case=True, forms=True)
 NOTHING = Distinguishes(case=False, forms=False)
+
+
+def called(*outputs: str) -> list[Placed]:
+    return placed(*((f"{number}.png", output) for number, output in enumerate(outputs)))
 
 
 def placed(*pairs: tuple[str, str]) -> list[Placed]:
@@ -118,18 +123,18 @@ def test_a_file_in_the_way_of_a_folder_is_refused(link: bool, tmp_path: Path) ->
     (tmp_path / "real").mkdir()
     (tmp_path / "b").symlink_to("real")
     destination = Destination(str(tmp_path))
-    assert destination.existing(["b/x.png", "c/x.png"]) == set()
+    assert destination.existing(called("b/x.png", "c/x.png")) == set()
     with pytest.raises(
         UsageError, match=r"/a: is a file, but has to be the folder of .*/a/b/x\.png"
     ):
-        destination.existing(["c.png", "a/b/x.png"])
+        destination.existing(called("c.png", "a/b/x.png"))
 
 
 def test_existing_outputs(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "dangling.png").symlink_to("nowhere")
-    outputs = ["a.png", "b.png", "dangling.png", "sub/a.png", "new/a.png"]
+    outputs = called("a.png", "b.png", "dangling.png", "sub/a.png", "new/a.png")
     assert Destination(str(tmp_path)).existing(outputs) == {"a.png", "dangling.png"}
 
 
@@ -145,7 +150,7 @@ def test_an_output_that_is_a_source_is_refused(link: object, tmp_path: Path) -> 
     destination = Destination(str(tmp_path / folder))
     one = placed((str(source), "a.png"))
     with pytest.raises(UsageError, match="--in-place"):
-        destination.must_hold_no_source(one, destination.existing(["a.png"]))
+        destination.must_hold_no_source(one, destination.existing(one))
 
 
 def test_an_output_beside_its_source_is_fine(tmp_path: Path) -> None:
@@ -153,4 +158,4 @@ def test_an_output_beside_its_source_is_fine(tmp_path: Path) -> None:
     (tmp_path / "a.webp").write_bytes(b"")
     destination = Destination(str(tmp_path))
     one = placed((str(tmp_path / "a.png"), "a.webp"))
-    destination.must_hold_no_source(one, destination.existing(["a.webp"]))
+    destination.must_hold_no_source(one, destination.existing(one))

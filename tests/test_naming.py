@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from imgpipe.batches.files import Folder, Found
 from imgpipe.batches.naming import VARIABLES, Template
-from imgpipe.batches.walk import Folder, Found
 from imgpipe.errors import UsageError
 
 FOUND = Found(Folder("/data/photos/2024/may", "2024/may"), "cat.photo.JPG")

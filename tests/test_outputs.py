@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe.batches.files import Files, Folder, Found
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming, natural
-from imgpipe.batches.walk import Folder, Found
 from imgpipe.errors import UsageError
 
 
-def found(*names: str, folder: str = "") -> list[Found]:
-    return [Found(Folder(folder, ""), name) for name in names]
+def found(*names: str, folder: str = "") -> Files:
+    return Files(Found(Folder(folder, ""), name) for name in names)
 
 
 def unasked(file: Found, tail: int) -> Mapping[str, int]:
     raise AssertionError("no header was needed")
 
 
-def names(naming: Naming, files: list[Found]) -> list[str]:
+def names(naming: Naming, files: Files) -> list[str]:
     return [each.output for each in naming.placed(files, unasked)]
 
 
 def test_an_output_is_called_like_its_source() -> None:
-    files = [Found(Folder("in/a/b", "a/b"), "c.d.JPEG"), Found(Folder("in", ""), "e.tif")]
+    files = Files([Found(Folder("in/a/b", "a/b"), "c.d.JPEG"), Found(Folder("in", ""), "e.tif")])
     assert names(Naming(), files) == ["a/b/c.d.JPEG", "e.tif"]
 
 

@@ -21,13 +21,13 @@ from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
+from imgpipe.batches.files import Folder, Found
 from imgpipe.batches.happenings import BatchPlanned, Happening
 from imgpipe.batches.lines import sealed
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.recorded import Record
-from imgpipe.batches.walk import Folder, Found
 from imgpipe.batches.warningtally import WarningTally
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
@@ -153,7 +153,7 @@ def test_files_that_come_later_are_compared_with_what_was_written_meanwhile() ->
         prepared.agenda = prepared.agenda_for([found])
         assert outputs(prepared) == {"a.png": "new"}
         record(prepared, "a.png")
-        assert prepared.agenda_for([found]).due == []
+        assert len(prepared.agenda_for([found]).due) == 0
 
 
 def test_what_cannot_be_a_source_is_lost_and_the_others_are_made() -> None:

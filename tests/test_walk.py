@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgpipe.batches.files import Folder
 from imgpipe.batches.patterns import Pattern
-from imgpipe.batches.walk import Folder, Rules, Walk
+from imgpipe.batches.walk import Rules, Walk
 
 
 def touch(root: Path, *names: str) -> None:
@@ -45,8 +46,9 @@ def test_files_stand_in_the_order_of_their_names(tmp_path: Path) -> None:
 def test_hidden_names_are_passed_over_between_any_others(tmp_path: Path) -> None:
     touch(tmp_path, "-a.png", "a.png")
     assert walked(tmp_path)[0] == ["-a.png", "a.png"]
-    touch(tmp_path, ".a.png", " a.png", "..png")
-    assert walked(tmp_path)[0] == [" a.png", "-a.png", "a.png"]
+    for hidden in (".a.png", "..png"):
+        touch(tmp_path, hidden, " a.png")
+        assert walked(tmp_path)[0] == [" a.png", "-a.png", "a.png"]
 
 
 def test_hidden_names_and_junk_are_passed_over(tmp_path: Path) -> None:

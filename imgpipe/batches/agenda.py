@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import field
 from functools import partial
+from itertools import repeat
 from typing import Literal, NamedTuple, cast, get_args
 
-from imgpipe.batches.destination import Destination, Placed
+from imgpipe.batches.destination import Destination
+from imgpipe.batches.files import Found, MadeLater, suffix_of
+from imgpipe.batches.placed import Placed, Renamed
 from imgpipe.batches.recorded import Records
 from imgpipe.batches.standing import Standing, Standings
-from imgpipe.batches.walk import Found
 from imgpipe.errors import UsageError
 from imgpipe.records import dataclass
 
@@ -99,7 +101,7 @@ class Agenda:
 
     Attributes
     ----------
-    due : list of Due
+    due : collection of Due
         What is to be made.
     copies : list of Due
         Files that are no images, and are to be copied.
@@ -107,28 +109,33 @@ class Agenda:
         What is left as it is.
     reasons : Counter
         Number of outputs by the reason why they are to be made.
+    suffixes : Counter
+        The same by the suffixes of source and output.
     """
 
-    due: list[Due] = field(default_factory=list)
+    due: Collection[Due] = ()
     copies: list[Due] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     reasons: Counter[Standing] = field(default_factory=Counter)
+    suffixes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def add(self, each: Placed, why: Standing) -> None:
-        """Add an output that is to be made. Those of one source come one after the other."""
-        self.reasons[why] += 1
-        chosen = self.due if each.tail >= 0 else self.copies
-        last = chosen[-1] if chosen else None
-        if last is not None and last.found is each.found and last.page == each.page:
-            outputs, tails = (*last.outputs, each.output), (*last.tails, each.tail)
-            chosen[-1] = last._replace(outputs=outputs, tails=tails)
-        else:
-            tails = _TAILS.get(each.tail, (each.tail,))
-            chosen.append(Due(each.found, (each.output,), why, tails, each.page))
+
+class _New(MadeLater[Due]):
+    """Files of which nothing is there yet."""
+
+    def __init__(self, files: Renamed) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Due]:
+        files, outputs = self._files.files, zip(self._files.outputs)
+        return map(_due, zip(files, outputs, repeat("new"), repeat(_TAILS[0]), repeat(None)))
 
 
 def agenda_of(
-    placed: Sequence[Placed],
+    placed: Collection[Placed],
     destination: Destination,
     policy: Policy,
     standings: Standings | None = None,
@@ -137,7 +144,7 @@ def agenda_of(
 
     Parameters
     ----------
-    placed : sequence of Placed
+    placed : collection of Placed
         Sources with their outputs, of which no two are the same; those of a source stand together.
     destination : Destination
         The output folder.
@@ -151,51 +158,62 @@ def agenda_of(
     UsageError
         If outputs are in the way. Nothing was written.
     """
-    existing = destination.existing(each.output for each in placed)
+    existing = destination.existing(placed)
     beside = standings is None or not standings.in_place
     if beside and existing and policy == Policy():
         destination.must_hold_no_source(placed, existing)
         raise UsageError(_in_the_way(placed, existing, destination, standings))
     records = standings.records if standings is not None else Records()
-    if placed and not (existing or records):
+    if isinstance(placed, Renamed) and not (existing or records):
         return _all_new(placed)
-    agenda = Agenda()
+    skipped: list[Skipped] = []
+    chosen: list[tuple[Placed, Standing]] = []
     foreign: list[str] = []
     for each in placed:
         there = each.output in existing
         if not (there or each.output in records):
-            agenda.add(each, "new")
+            chosen.append((each, "new"))
             continue
         why = _why(each, destination, policy, standings, exists=there)
         if why == "foreign":
             foreign.append(destination.path(each.output))
         elif why in _LEFT:
-            agenda.skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
+            skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
         else:
-            agenda.add(each, cast(Standing, why))
+            chosen.append((each, cast(Standing, why)))
     if beside:
-        current = {each.output for each in agenda.skipped if each.reason == "current"}
+        current = {each.output for each in skipped if each.reason == "current"}
         destination.must_hold_no_source(placed, existing - current)
     if foreign:
         raise UsageError(
             f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} but not "
             f"in the journal, such as {foreign[0]}; add --overwrite to replace files of others too"
         )
+    return _agenda(chosen, skipped)
+
+
+def _all_new(placed: Renamed) -> Agenda:
+    """Return the agenda of files that have one output each, which is not there: this is quick."""
+    agenda = Agenda(_New(placed), reasons=Counter({"new": len(placed)} if placed else {}))
+    for old, count in placed.files.suffixes.items():
+        agenda.suffixes[old, placed.suffixes[old]] = count
     return agenda
 
 
-def _all_new(placed: Sequence[Placed]) -> Agenda:
-    """Return the agenda where there is nothing yet: this is quick."""
-    agenda = Agenda()
-    last = None
-    for each in placed:
-        found, output, tail, page = each
-        if found is last or tail or page is not None:
-            agenda.add(each, "new")
+def _agenda(chosen: Iterable[tuple[Placed, Standing]], skipped: list[Skipped]) -> Agenda:
+    """Return the agenda with outputs that are to be made; those of one source stand together."""
+    due, copies = list[Due](), list[Due]()
+    agenda = Agenda(due, copies, skipped)
+    for (found, output, tail, page), why in chosen:
+        agenda.reasons[why] += 1
+        agenda.suffixes[suffix_of(found.name), suffix_of(os.path.basename(output))] += 1
+        kind = due if tail >= 0 else copies
+        last = kind[-1] if kind else None
+        if last is not None and last.found is found and last.page == page:
+            outputs, tails = (*last.outputs, output), (*last.tails, tail)
+            kind[-1] = last._replace(outputs=outputs, tails=tails)
         else:
-            agenda.due.append(_due((found, (output,), "new", _TAILS[0], None)))
-        last = found
-    agenda.reasons = Counter({"new": len(placed)})
+            kind.append(Due(found, (output,), why, _TAILS.get(tail, (tail,)), page))
     return agenda
 
 
@@ -241,7 +259,7 @@ def _is_newer(output: str, source: str) -> bool:
 
 
 def _in_the_way(
-    placed: Sequence[Placed],
+    placed: Collection[Placed],
     existing: set[str],
     destination: Destination,
     standings: Standings | None,

@@ -89,7 +89,7 @@ class Course:
     def _made(self, prepared: Prepared) -> Generator[Result, None, None]:
         """Yield the results of a batch that is prepared; tell its end."""
         agenda = prepared.agenda
-        self._due = sum(len(each.outputs) for each in agenda.due) + len(agenda.copies)
+        self._due = agenda.reasons.total()
         self.report.passed_over.update(prepared.gathered.passed_over)
         try:
             yield from self._known(prepared)

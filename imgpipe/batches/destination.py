@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import tempfile
 import unicodedata
@@ -10,13 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property
 from typing import NamedTuple
 
-from imgpipe.batches.walk import Found
+from imgpipe.batches.placed import Placed, names_by_folder
 from imgpipe.errors import OutputError, UsageError
 
-__all__ = ["COPY", "Destination", "Distinguishes", "Placed"]
-
-COPY = -1
-"""The number of the output of a file that is copied, among those of a source."""
+__all__ = ["Destination", "Distinguishes"]
 
 _SHOWN = 10  # groups in a message
 _FEW = 16  # outputs of a folder that are looked for one by one
@@ -44,30 +40,6 @@ class Distinguishes(NamedTuple):
 
 
 _LEAST = Distinguishes(case=False, forms=False)
-
-
-class Placed(NamedTuple):
-    """A source and one of its outputs.
-
-    Attributes
-    ----------
-    found : Found
-        The source.
-    output : str
-        Path of the output, below the output folder.
-    tail : int
-        The number of the output among those of a source.
-    page : int or None
-        The frame of the source, where each has an output.
-    """
-
-    found: Found
-    output: str
-    tail: int = 0
-    page: int | None = None
-
-
-_output_of = operator.attrgetter("output")
 
 
 class Destination:
@@ -98,12 +70,12 @@ class Destination:
             here = os.path.dirname(here)
         return self._probe(here)
 
-    def one_to_one(self, placed: Sequence[Placed], remedy: str) -> list[Placed]:
+    def one_to_one(self, placed: Collection[Placed], remedy: str) -> Collection[Placed]:
         """Return `placed`, with the same file twice only once, if no two sources share an output.
 
         Parameters
         ----------
-        placed : sequence of Placed
+        placed : collection of Placed
             Sources with their outputs.
         remedy : str
             The end of the message of an error.
@@ -114,13 +86,14 @@ class Destination:
             If two sources have one output, or an output is the folder of another one. Nothing was
             written.
         """
-        outputs = list(map(_output_of, placed))
-        folded = _folded(outputs)
-        self._must_be_no_folders(placed, outputs, folded)
-        if len(folded) == len(outputs):
-            return list(placed)
-        if len(set(outputs)) == len(outputs) and self.distinguishes == (True, True):
-            return list(placed)
+        folders = names_by_folder(placed)
+        folded = _folded(folders, _LEAST.folded)
+        if _have_folders(folded):
+            self._must_be_no_folders(placed, folders)
+        if _count(folded) == len(placed):
+            return placed
+        if self.distinguishes == (True, True) and _count(folders) == len(placed):
+            return placed
         groups: dict[str, list[Placed]] = {}
         for each in placed:
             groups.setdefault(self.distinguishes.folded(each.output), []).append(each)
@@ -130,7 +103,7 @@ class Destination:
             raise UsageError(_collisions(shared, remedy))
         return [group[0] for group in kept.values()]
 
-    def existing(self, outputs: Iterable[str]) -> set[str]:
+    def existing(self, placed: Collection[Placed]) -> set[str]:
         """Return the outputs that something is in the way of.
 
         Raises
@@ -140,9 +113,7 @@ class Destination:
         """
         if _holds_nothing(self.folder):
             return set()
-        folders: dict[str, list[str]] = {}
-        for output in outputs:
-            folders.setdefault(output.rpartition(os.sep)[0], []).append(output)
+        folders = names_by_folder(placed)
         self._must_be_free_for(folders)
         return {
             each for below, several in folders.items() for each in self._existing(below, several)
@@ -170,15 +141,10 @@ class Destination:
                     "use --in-place to replace sources"
                 )
 
-    def _must_be_no_folders(
-        self, placed: Sequence[Placed], outputs: Sequence[str], folded: set[str]
-    ) -> None:
+    def _must_be_no_folders(self, placed: Collection[Placed], folders: Iterable[str]) -> None:
         """Raise if an output is the folder of another one."""
-        above = _all_above({output.rpartition(os.sep)[0] for output in outputs})
-        if above.isdisjoint(folded) and _folded(above).isdisjoint(folded):
-            return
         fold = self.distinguishes.folded
-        above = set(map(fold, above))
+        above = set(map(fold, _all_above(folders)))
         for each in placed:
             if fold(each.output) in above:
                 begin = os.path.join(fold(each.output), "")
@@ -195,23 +161,24 @@ class Destination:
             path = self.path(folder)
             if not os.path.isdir(path) and os.path.lexists(path):
                 begin = os.path.join(folder, "")
-                first = next(outputs[0] for below, outputs in folders.items()
+                first = next(os.path.join(below, names[0]) for below, names in folders.items()
                              if os.path.join(below, "").startswith(begin))  # fmt: skip
                 raise UsageError(
                     f"{path}: is a file, but has to be the folder of {self.path(first)}; nothing "
                     "was written; move the file away, or choose another output folder"
                 )
 
-    def _existing(self, below: str, outputs: Sequence[str]) -> Iterator[str]:
+    def _existing(self, below: str, names: Sequence[str]) -> Iterator[str]:
         """Yield the outputs in one folder that something is in the way of."""
         folder = self.path(below)
         if not os.path.isdir(folder):
             return
         # A name that is not listed may be there still, where case does not matter.
-        listed = frozenset(os.listdir(folder)) if len(outputs) > _FEW else frozenset[str]()
-        for output in outputs:
-            if output.rpartition(os.sep)[2] in listed or os.path.lexists(self.path(output)):
-                yield output
+        listed = frozenset(os.listdir(folder)) if len(names) > _FEW else frozenset[str]()
+        begin = os.path.join(folder, "")
+        for name in names:
+            if name in listed or os.path.lexists(begin + name):
+                yield os.path.join(below, name)
 
 
 def probed(folder: str) -> Distinguishes:
@@ -244,9 +211,25 @@ def _holds_nothing(folder: str) -> bool:
         return True
 
 
-def _folded(paths: Collection[str]) -> set[str]:
-    """Return the files that paths are if nothing is told apart; all at once is quick."""
-    return set(_LEAST.folded("\0".join(paths)).split("\0")) if paths else set()
+def _folded(
+    folders: Mapping[str, Sequence[str]], fold: Callable[[str], str]
+) -> dict[str, set[str]]:
+    """Return the names in each folder, folded: those of a folder all at once, which is quick."""
+    found: dict[str, set[str]] = {}
+    for folder, names in folders.items():
+        found.setdefault(fold(folder), set()).update(fold("\0".join(names)).split("\0"))
+    return found
+
+
+def _count(folders: Mapping[str, Collection[str]]) -> int:
+    """Return the number of different names in all folders."""
+    return sum(len(set(names)) for names in folders.values())
+
+
+def _have_folders(folders: Mapping[str, set[str]]) -> bool:
+    """Whether a name in one of the folders is that of another folder, or of one above it."""
+    above = (folder.rpartition(os.sep) for folder in _all_above(folders))
+    return any(name in folders.get(outer, ()) for outer, _, name in above)
 
 
 def _all_above(folders: Iterable[str]) -> set[str]:

@@ -109,7 +109,7 @@ class DryRun:
 
     def _sums(self, prepared: Prepared) -> Iterator[str]:
         agenda = prepared.agenda
-        due = sum(len(each.outputs) for each in agenda.due) + len(agenda.copies)
+        due = agenda.reasons.total()
         reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
         made = f"{due:,} to make ({reasons})" if due else "nothing to make"
         left = f", {len(agenda.skipped):,} left as they are" if agenda.skipped else ""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from imgpipe.batches.agenda import Due
@@ -36,7 +35,7 @@ class AgendaFeed:
 
     Parameters
     ----------
-    due : iterable of Due
+    due : collection of Due
         The files.
     order : {"round-robin", "fifo", "largest-first", "random"}
         Their order. The first two keep the one of the agenda. The largest files are those of the
@@ -46,26 +45,27 @@ class AgendaFeed:
     """
 
     def __init__(
-        self, due: Iterable[Due], order: Order = "round-robin", seed: int | None = None
+        self, due: Collection[Due], order: Order = "round-robin", seed: int | None = None
     ) -> None:
-        files = list(due)
         if order == "random":
-            random.Random(seed).shuffle(files)  # noqa: S311 - no secret depends on it
+            due = list(due)
+            random.Random(seed).shuffle(due)  # noqa: S311 - no secret depends on it
         elif order == "largest-first":
-            files.sort(key=_size_of, reverse=True)
-        self._files = deque(files)
+            due = sorted(due, key=_size_of, reverse=True)
+        self._files, self._left = iter(due), len(due)
 
     @property
     def over(self) -> bool:
         """Whether there is no file left."""
-        return not self._files
+        return not self._left
 
     def __len__(self) -> int:
-        return len(self._files)
+        return self._left
 
     def next(self) -> Due | None:
         """Return the next file, None if none is left."""
-        return self._files.popleft() if self._files else None
+        self._left = max(0, self._left - 1)
+        return next(self._files, None)
 
     def attach(self, wake: Callable[[], None]) -> None:
         """There is nothing to wait for."""

@@ -11,11 +11,11 @@ import contextlib
 import filecmp
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from imgpipe.batches.agenda import Agenda
-from imgpipe.batches.destination import Placed
-from imgpipe.batches.walk import Found
+from imgpipe.batches.files import Files
+from imgpipe.batches.placed import Placed
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.publish import explained, make_folder, sync_folder, synced
 from imgpipe.temporaries import temporary_beside
@@ -25,7 +25,7 @@ __all__ = ["common_root", "keep", "must_be_free", "must_be_sources"]
 _SHOWN = 3
 
 
-def common_root(files: Sequence[Found], base: str | None) -> str:
+def common_root(files: Files, base: str | None) -> str:
     """Return the folder in which the trees of all files begin.
 
     Raises
@@ -36,7 +36,7 @@ def common_root(files: Sequence[Found], base: str | None) -> str:
     if base is not None:
         return base
     roots: dict[str, str] = {}
-    for folder in dict.fromkeys(found.folder for found in files):
+    for folder in dict.fromkeys(folder for folder, _ in files.folders):
         root = folder.root or os.curdir
         roots.setdefault(os.path.realpath(root), root)
     if len(roots) > 1:
@@ -48,7 +48,7 @@ def common_root(files: Sequence[Found], base: str | None) -> str:
     return next(iter(roots.values()), os.curdir)
 
 
-def must_be_sources(placed: Sequence[Placed]) -> None:
+def must_be_sources(placed: Iterable[Placed]) -> None:
     """Raise if an output has another name than its source.
 
     Raises

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from imgpipe.batches.walk import Found
+from imgpipe.batches.files import Found
 from imgpipe.errors import UsageError
 
 __all__ = ["VARIABLES", "Template"]

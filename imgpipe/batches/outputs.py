@@ -5,20 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from imgpipe.batches.destination import Placed
+from imgpipe.batches.files import Files, Folder, Found
 from imgpipe.batches.naming import Template
-from imgpipe.batches.walk import SLIDES, Found, image_suffixes
+from imgpipe.batches.placed import Placed, Renamed
+from imgpipe.batches.walk import SLIDES, image_suffixes
 from imgpipe.errors import FormatError, ImgpipeError, UsageError
 from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, format_of
 from imgpipe.records import dataclass
 
 __all__ = ["Naming", "natural"]
 
-_placed = partial(tuple.__new__, Placed)  # without a call of Python for each of many files
-
+_NOWHERE = Folder("", "")
 _PARTS = re.compile(r"(\d+)")
 
 Header = Callable[[Found, int], Mapping[str, int]]
@@ -124,13 +123,13 @@ class Naming:
         return any("index" in template.names for template in self._templates)
 
     def placed(
-        self, files: Sequence[Found], header: Header, refused: Refused = _raised
-    ) -> Iterator[Placed]:
+        self, files: Files, header: Header, refused: Refused = _raised
+    ) -> Collection[Placed]:
         """Return each file with each of its outputs, one after the other.
 
         Parameters
         ----------
-        files : sequence of Found
+        files : Files
             All files.
         header : callable
             Asked only where a template needs it.
@@ -138,13 +137,26 @@ class Naming:
             Is told of files that cannot get a name, such as those of a format that cannot be
             written; by default its error is raised.
         """
-        if not self._templates and len(self.sizes) < 2:
-            return self._by_source(files, refused)
-        return self._by_templates(files, header, refused)
+        if self._templates or len(self.sizes) > 1:
+            return list(self._by_templates(files, header, refused))
+        suffixes = self._suffix_for_each(files.suffixes)
+        if suffixes is None:
+            return list(self._by_source(files, refused))
+        return Renamed(files, suffixes)
 
-    def _by_templates(
-        self, files: Sequence[Found], header: Header, refused: Refused
-    ) -> Iterator[Placed]:
+    def _suffix_for_each(self, suffixes: Iterable[str]) -> Mapping[str, str] | None:
+        """Return the suffix of the output for each suffix of a file, if that is all one must know.
+
+        There is none if a file has several outputs, or none, or if its content decides.
+        """
+        if len(self.formats) > 1 or not image_suffixes().issuperset(map(str.lower, suffixes)):
+            return None
+        try:
+            return {old: self._suffixes(Found(_NOWHERE, f"x{old}"))[0] for old in suffixes}
+        except ImgpipeError:
+            return None
+
+    def _by_templates(self, files: Files, header: Header, refused: Refused) -> Iterator[Placed]:
         """Yield the files with the outputs that templates name."""
         numbers: Mapping[Found, int] = {}
         if self.is_numbered:
@@ -175,31 +187,17 @@ class Naming:
                 named |= {} if page is None else {"page": page}
                 yield Placed(found, template.fill(found, named), tail, page)
 
-    def _by_source(self, files: Iterable[Found], refused: Refused) -> Iterator[Placed]:
-        """Yield the files with the outputs that are called like them: this is quick."""
-        suffixes: dict[str, tuple[str, ...]] = {}
-        last, begin = None, ""
+    def _by_source(self, files: Files, refused: Refused) -> Iterator[Placed]:
+        """Yield the files with the outputs that are called like them."""
         for found in files:
-            folder, name = found
-            if folder is not last:
-                last, begin = folder, f"{folder.below}{os.sep}" if folder.below else ""
-            dot = name.rfind(".")
-            suffix = name[dot:] if dot > 0 else ""
-            new = suffixes.get(suffix)
-            if new == (suffix,):
-                yield _placed((found, begin + name, 0, None))
-                continue
-            if new is None:
-                try:
-                    new = self._suffixes(found)
-                except ImgpipeError as error:
-                    refused(found, error)
-                    continue
-                if suffix.lower() in image_suffixes():
-                    suffixes[suffix] = new
-            stem = name[:dot] if dot > 0 else name
-            for tail, each in enumerate(new):
-                yield _placed((found, begin + stem + each, tail, None))
+            stem = os.path.splitext(found.below)[0]
+            try:
+                suffixes = self._suffixes(found)
+            except ImgpipeError as error:
+                refused(found, error)
+            else:
+                for tail, suffix in enumerate(suffixes):
+                    yield Placed(found, stem + suffix, tail)
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""

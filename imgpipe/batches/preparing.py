@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import logging
 import os
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.destination import COPY, Destination, Placed
+from imgpipe.batches.destination import Destination
 from imgpipe.batches.digests import chain_digest, options_digest, versions
+from imgpipe.batches.files import Files, Found
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, read_journal
+from imgpipe.batches.placed import COPY, Placed
 from imgpipe.batches.preserving import FolderTimes
 from imgpipe.batches.recorded import MadeBy, Records
 from imgpipe.batches.results import Result
 from imgpipe.batches.saveoptions import must_suit
 from imgpipe.batches.sources import Gathered, gather
 from imgpipe.batches.standing import Standings
-from imgpipe.batches.walk import Found
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
 from imgpipe.contexts import Context
@@ -96,7 +96,7 @@ class Prepared(Context):
         """Return the path of an output, of which the agenda has the part below the folder."""
         return self.destination.path(output)
 
-    def agenda_for(self, files: Sequence[Found]) -> Agenda:
+    def agenda_for(self, files: Iterable[Found]) -> Agenda:
         """Return the work for files that come later. The journal tells what is done already.
 
         Raises
@@ -104,7 +104,7 @@ class Prepared(Context):
         ImgpipeError
             If one of them cannot have an output.
         """
-        placed = list(self.choices.naming.placed(files, _Headers(self.choices)))
+        placed = self.choices.naming.placed(Files(files), _Headers(self.choices))
         standings = self._standings(self.journal.records if self.journal else Records())
         policy = self.choices.policy
         if policy == Policy():
@@ -188,10 +188,9 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
     if choices.backup is not None:
         must_be_free(agenda, choices.backup, prepared.folder)
     if choices.preserve and not choices.in_place:
-        folders = dict.fromkeys(
-            each.folder for each in prepared.gathered.files + prepared.gathered.others
-        )
-        prepared.folder_times = FolderTimes(folders, prepared.folder)
+        folders = [folder for folder, _ in prepared.gathered.files.folders]
+        folders += [each.folder for each in prepared.gathered.others]
+        prepared.folder_times = FolderTimes(dict.fromkeys(folders), prepared.folder)
     if not dry and (later or agenda.due or agenda.copies):
         prepared.journal = prepared.journal or _opened(prepared)
         prepared.journal.live = later
@@ -247,7 +246,7 @@ def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
     return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
 
 
-def _must_be_numbered(placed: Sequence[Placed], records: Records | None) -> None:
+def _must_be_numbered(placed: Collection[Placed], records: Records | None) -> None:
     """Raise if a file would get another number than before, which a resume takes for a new output.
 
     Raises
@@ -264,7 +263,7 @@ def _must_be_numbered(placed: Sequence[Placed], records: Records | None) -> None
             )
 
 
-def _placed(prepared: Prepared, records: Records | None) -> list[Placed]:
+def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
     """Return the sources with their outputs."""
     choices, gathered = prepared.choices, prepared.gathered
     refused: list[ImgpipeError] = []
@@ -274,20 +273,22 @@ def _placed(prepared: Prepared, records: Records | None) -> list[Placed]:
         prepared.lost.append(_failure(found.path, "plan", error))
 
     naming = choices.naming
-    placed = list(naming.placed(gathered.files, _Headers(choices), refuse))
+    placed = naming.placed(gathered.files, _Headers(choices), refuse)
     if refused and not placed:
         raise refused[0]
     if choices.in_place:
         must_be_sources(placed)
     if naming.is_numbered and prepared.choices.policy.resume:
         _must_be_numbered(placed, records)
-    placed += [Placed(found, found.below, COPY) for found in gathered.others]
+    if gathered.others:
+        copies = (Placed(found, found.below, COPY) for found in gathered.others)
+        placed = [*placed, *copies]
     placed = prepared.destination.one_to_one(placed, naming.remedy)
     _check_options(choices, placed)
     return placed
 
 
-def _check_options(choices: Choices, placed: Sequence[Placed]) -> None:
+def _check_options(choices: Choices, placed: Collection[Placed]) -> None:
     """Raise if an option does not suit the formats of the outputs."""
     for number, tail in enumerate(choices.recipe.tails):
         if not tail.writing.options:
@@ -364,13 +365,8 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
 
 def _planned(prepared: Prepared) -> BatchPlanned:
     agenda = prepared.agenda
-    pairs = Counter(
-        (due.found.name[due.found.name.rfind(".") :], output[output.rfind(".") :])
-        for due in itertools.chain(agenda.due, agenda.copies)
-        for output in due.outputs
-    )
     kinds: Counter[str] = Counter()
-    for (source, made), count in pairs.items():
+    for (source, made), count in agenda.suffixes.items():
         kinds[kind_of(f"x{source}", f"x{made}")] += count
     return BatchPlanned(prepared.sources, prepared.gathered.passed_over, len(agenda.skipped), kinds)
 

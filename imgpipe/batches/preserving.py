@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable
 
-from imgpipe.batches.walk import Folder
+from imgpipe.batches.files import Folder
 
 __all__ = ["FolderTimes", "preserve"]
 

@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 
+from imgpipe.batches.files import Files, Folder, Found
 from imgpipe.batches.patterns import Pattern, has_wildcards, split_pattern
-from imgpipe.batches.walk import Folder, Found, Rules, Walk, is_image_folder
+from imgpipe.batches.walk import Rules, Walk, is_image_folder
 from imgpipe.batches.wording import passed_over_line
 from imgpipe.errors import UsageError
 from imgpipe.records import dataclass
@@ -27,7 +28,7 @@ class Gathered:
 
     Attributes
     ----------
-    files : list of Found
+    files : Files
         The files, in the order of the sources, and by name in each folder.
     others : list of Found
         Files below the folders that are no images, if they were wanted.
@@ -39,7 +40,7 @@ class Gathered:
         Folders that could not be read.
     """
 
-    files: list[Found] = field(default_factory=list)
+    files: Files = field(default_factory=Files)
     others: list[Found] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     missing: list[str] = field(default_factory=list)
@@ -106,14 +107,16 @@ class _Gathering:
     ) -> None:
         self._walk, self._base, self._allow_empty = walk, base, allow_empty
         self._is_output = is_output
-        self._files: list[Found] = []
+        self._files = Files()
         self._missing: list[str] = []
         self._folders: dict[tuple[str, str], Folder] = {}  # by path and where it begins
 
     def gathered(self) -> Gathered:
         """Return all that was added, each path once."""
         walk = self._walk
-        files = list(dict.fromkeys(self._files)) if walk.roots > 1 or self._folders else self._files
+        files = self._files
+        if walk.roots > 1 or self._folders:
+            files = Files(dict.fromkeys(files))
         if len(files) < len(self._files):
             walk.passed_over["same_file"] += len(self._files) - len(files)
         return Gathered(files, walk.others, walk.passed_over, self._missing, walk.unreadable)
@@ -148,18 +151,13 @@ class _Gathering:
             found = self._without_outputs(found, self._is_output)
         if not found and not self._allow_empty and not walk.unreadable:
             raise UsageError(self._nothing(source, begin, pattern))
-        self._files += found
+        self._files.extend(found)
 
-    def _without_outputs(
-        self, found: list[Found], is_output: Callable[[Found], bool]
-    ) -> list[Found]:
-        kept = []
-        for each in found:
-            if is_output(each):
-                self._walk.pass_over(each.path, "output")
-            else:
-                kept.append(each)
-        return kept
+    def _without_outputs(self, found: Files, is_output: Callable[[Found], bool]) -> Files:
+        outputs = dict.fromkeys(filter(is_output, found))
+        for each in outputs:
+            self._walk.pass_over(each.path, "output")
+        return Files(each for each in found if each not in outputs) if outputs else found
 
     def _add_pattern(self, source: str) -> None:
         root, rest = split_pattern(source)
@@ -173,7 +171,7 @@ class _Gathering:
             folder, name = os.path.split(folder)  # an image that is a folder, with a separator
         if (folder, below) not in self._folders:
             self._folders[folder, below] = self._begin(folder, below)
-        self._files.append(Found(self._folders[folder, below], name))
+        self._files.add(self._folders[folder, below], [name])
 
     def _begin(self, path: str, below: str) -> Folder:
         """Return the folder `path`, whose tree begins at `below` unless there is a base."""
@@ -198,7 +196,7 @@ class _Gathering:
                 return (
                     f"{where}; without regard to capital letters, {len(again)} "
                     f"{'file' if len(again) == 1 else 'files'} would match, "
-                    f"such as {again[0].path}"
+                    f"such as {next(iter(again)).path}"
                 )
         passed = passed_over_line(self._walk.passed_over)
         return f"{where}{f' ({passed})' if passed else ''}; --allow-empty makes this no error"

@@ -6,17 +6,15 @@ counted by reason.
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import logging
 import operator
 import os
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import field
-from functools import partial
 from typing import NamedTuple
 
+from imgpipe.batches.files import Files, Folder, Found, any_hidden, suffixes_of
 from imgpipe.batches.patterns import EVERYTHING, Pattern, States
 from imgpipe.records import dataclass
 from imgpipe.registry import FORMATS
@@ -24,8 +22,6 @@ from imgpipe.registry import FORMATS
 __all__ = [
     "JOURNAL_FOLDER",
     "SLIDES",
-    "Folder",
-    "Found",
     "Rules",
     "Walk",
     "image_suffixes",
@@ -44,67 +40,8 @@ SLIDES = frozenset({".avs", ".bif", ".ndpi", ".qptiff", ".scn", ".svs"})
 _SAY_EVERY = 10_000  # files
 
 _name_of = operator.attrgetter("name")
-_is_file = operator.methodcaller("is_file", follow_symlinks=False)
 
 _log = logging.getLogger(__name__)
-
-
-class Folder(NamedTuple):
-    """A folder, as all its files share it.
-
-    Attributes
-    ----------
-    path : str
-        Its path, empty for the current folder.
-    below : str
-        Its path below the place where its tree begins, empty for that place.
-    """
-
-    path: str
-    below: str
-
-    @property
-    def root(self) -> str:
-        """The folder where its tree begins, empty for the current folder."""
-        if not self.below or not self.path.endswith(self.below):
-            return self.path
-        root = self.path[: -len(self.below)]
-        return root.rstrip(os.sep) or root[:1]
-
-    def child(self, name: str) -> Folder:
-        """Return the folder `name` in this one."""
-        return Folder(os.path.join(self.path, name), os.path.join(self.below, name))
-
-
-class Found(NamedTuple):
-    """A file that was found.
-
-    Attributes
-    ----------
-    folder : Folder
-        The folder that it is in.
-    name : str
-        Its name. Bytes that are no UTF-8 are surrogates in it, as `os.fsdecode` makes them.
-    """
-
-    folder: Folder
-    name: str
-
-    @property
-    def path(self) -> str:
-        """Its path."""
-        folder = self.folder.path
-        return f"{folder}{os.sep}{self.name}" if folder[-1:] not in _ENDS else folder + self.name
-
-    @property
-    def below(self) -> str:
-        """Its path below the place where its tree begins."""
-        below = self.folder.below
-        return f"{below}{os.sep}{self.name}" if below else self.name
-
-
-_ENDS = ("", os.sep)  # of folders after which no separator comes
-_found = partial(tuple.__new__, Found)  # without a call of Python for each of many files
 
 
 @dataclass(frozen=True)
@@ -214,26 +151,27 @@ class Walk:
         self.entered: list[Folder] = []
         self._seen = set[tuple[int, int]]()  # files, where links are followed
 
-    def through(self, root: Folder, pattern: Pattern = EVERYTHING) -> list[Found]:
+    def through(self, root: Folder, pattern: Pattern = EVERYTHING) -> Files:
         """Return the files below `root` that match `pattern`, folder by folder, by name."""
         here = root.path or os.curdir
+        found, links = Files(), list[Found]()
         self.roots += 1
         try:
             device = os.stat(here).st_dev
         except OSError as error:
             self.unreadable.append((here, error))
-            return []
+            return found
         above = frozenset(_folders_above(here)) if self.rules.follow else frozenset()
         waiting = [_Place(root, pattern.start, 0, device, above)]
-        found: list[Found] = []
-        links: list[Found] = []
         while waiting:
             waiting.extend(reversed(self._read(waiting.pop(), pattern, found, links)))
             if len(found) + self._count >= self._told + _SAY_EVERY:
                 self._told = len(found) + self._count
                 self.on_count(self._told)
         self._count += len(found)
-        return found + self._inside(links, found, here) if links else found
+        if links:
+            found.extend(Files(self._inside(links, found, here)))
+        return found
 
     def pass_over(self, path: str, reason: str) -> None:
         """Count a file or folder that is passed over."""
@@ -242,7 +180,7 @@ class Walk:
             _log.info("%s: passed over (%s)", path, reason.replace("_", " "))
 
     def _read(
-        self, place: _Place, pattern: Pattern, found: list[Found], links: list[Found]
+        self, place: _Place, pattern: Pattern, found: Files, links: list[Found]
     ) -> list[_Place]:
         """Add the files of a folder; return the folders in it that are to be read."""
         folder = place.folder
@@ -252,14 +190,36 @@ class Walk:
         except OSError as error:
             self.unreadable.append((folder.path, error))
             return []
-        names = sorted(map(_name_of, entries))
-        if place.depth and JOURNAL_FOLDER in names:
+        if pattern is EVERYTHING and not (self._choosy or self.rules.follow):
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            if names and len(names) == len(entries) and self._adds_all(folder, names, found):
+                return []
+        if place.depth and JOURNAL_FOLDER in map(_name_of, entries):
             self.pass_over(folder.path, "earlier_output")
             return []
         self.entered.append(folder)
-        if pattern is EVERYTHING and self._takes_all(entries, names):
-            found.extend(map(_found, zip(itertools.repeat(folder), names)))
-            return []
+        return self._add_each(entries, place, pattern, found, links)
+
+    def _adds_all(self, folder: Folder, names: list[str], found: Files) -> bool:
+        """Whether a folder holds nothing but images that are taken, as most do: this is quick."""
+        suffixes = suffixes_of(names)
+        if any_hidden(names) or not self._suffixes.issuperset(map(str.lower, suffixes)):
+            return False
+        self.entered.append(folder)
+        found.add(folder, sorted(names), suffixes)
+        return True
+
+    def _add_each(
+        self,
+        entries: list[os.DirEntry[str]],
+        place: _Place,
+        pattern: Pattern,
+        found: Files,
+        links: list[Found],
+    ) -> list[_Place]:
+        """Add the files of a folder one by one; return the folders in it that are to be read."""
+        folder = place.folder
+        taken: list[str] = []
         inner: list[_Place] = []
         for entry in sorted(entries, key=_name_of):
             name = entry.name
@@ -271,21 +231,14 @@ class Walk:
             wanted = name[name.rfind(".") :].lower() in self._suffixes and pattern.ends(states)
             if not entry.is_file(follow_symlinks=False):
                 step = _Step(entry, place._replace(states=states), wanted)
-                self._take_other_than_file(step, found, links, inner)
+                self._take_other_than_file(step, taken, links, inner)
             elif not wanted:
                 self._other(entry, folder, matched=pattern.ends(states))
             elif not self.rules.follow or self._is_new(entry):
-                found.append(Found(folder, name))
+                taken.append(name)
+        if taken:
+            found.add(folder, taken)
         return inner
-
-    def _takes_all(self, entries: list[os.DirEntry[str]], names: list[str]) -> bool:
-        """Whether a folder holds nothing but images that are taken, as most folders do."""
-        if self._choosy or self.rules.follow or not all(map(_is_file, entries)):
-            return False
-        if bisect.bisect(names, ".") < bisect.bisect(names, "/"):
-            return False  # some begin with a dot: they stand between these in the order of names
-        endings = {name[name.rfind(".") :] for name in names}
-        return self._suffixes.issuperset(map(str.lower, endings))
 
     def _takes_hidden(self, entry: os.DirEntry[str]) -> bool:
         """Whether a file or folder is taken although its name begins with a dot."""
@@ -325,15 +278,15 @@ class Walk:
         return "other_suffix" if is_image else "not_image"
 
     def _take_other_than_file(
-        self, step: _Step, found: list[Found], links: list[Found], inner: list[_Place]
+        self, step: _Step, taken: list[str], links: list[Found], inner: list[_Place]
     ) -> None:
         """Deal with a folder, a link or a special file."""
-        entry, here = step.entry, Found(step.place.folder, step.entry.name)
+        entry = step.entry
         if not os.path.exists(entry.path):
             self.pass_over(entry.path, "link_to_nothing")
         elif entry.is_dir():
             if step.wanted and is_image_folder(entry.name):
-                found.append(here)
+                taken.append(entry.name)
             elif entry.is_symlink() and not self.rules.follow:
                 self.pass_over(entry.path, "link_to_folder")
             elif (place := self._entered(step)) is not None:
@@ -343,9 +296,9 @@ class Walk:
         elif not step.wanted:
             self.pass_over(entry.path, self._reason(entry.name))
         elif not self.rules.follow:
-            links.append(here)
+            links.append(Found(step.place.folder, entry.name))
         elif self._is_new(entry):
-            found.append(here)
+            taken.append(entry.name)
 
     def _entered(self, step: _Step) -> _Place | None:
         """Return the place that a folder is, None if the rules do not let the walk enter it."""
@@ -383,7 +336,7 @@ class Walk:
         self._seen.add(key)
         return True
 
-    def _inside(self, links: list[Found], found: list[Found], here: str) -> list[Found]:
+    def _inside(self, links: list[Found], found: Files, here: str) -> list[Found]:
         """Return the links to files of the tree that were not found themselves."""
         root = os.path.realpath(here)
         known = {os.path.realpath(each.path) for each in found}

@@ -12,9 +12,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
+from imgpipe.batches.files import Found
 from imgpipe.batches.happenings import Noticed
 from imgpipe.batches.results import Result
-from imgpipe.batches.walk import Found, is_image_folder
+from imgpipe.batches.walk import is_image_folder
 from imgpipe.batches.watch.feed import Over, Returned, WatchFeed
 from imgpipe.batches.watch.hints import Hint, Hints, Lost
 from imgpipe.batches.watch.moving import move

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from imgpipe.batches.walk import Folder, Found, Rules, Walk, is_image_folder
+from imgpipe.batches.files import Folder, Found
+from imgpipe.batches.walk import Rules, Walk, is_image_folder
 from imgpipe.records import dataclass
 
 __all__ = ["Scan", "Scanner"]
@@ -105,12 +106,12 @@ class _Counting(Walk):
         self.passed_over[reason] += 1
 
 
-def _scan(walk: Walk, found: list[Found], folders: set[str] | None) -> Scan:
+def _scan(walk: Walk, found: Iterable[Found], folders: set[str] | None) -> Scan:
     unreadable = [path for path, _ in walk.unreadable]
     return Scan(list(_once(found)), folders, walk.passed_over, unreadable)
 
 
-def _once(found: list[Found]) -> Iterator[Found]:
+def _once(found: Iterable[Found]) -> Iterator[Found]:
     yield from dict.fromkeys(found)
 
 

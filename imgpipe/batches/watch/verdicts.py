@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from imgpipe.batches.agenda import Due
+from imgpipe.batches.files import Files, Found
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.recorded import Records
-from imgpipe.batches.walk import Found
 from imgpipe.errors import ImgpipeError, OutputError
 
 __all__ = ["Judge", "Verdict"]
@@ -62,7 +62,7 @@ class Judge:
         if naming.needs_header:
             return True
         try:
-            placed = naming.placed([found], lambda *_: {})
+            placed = naming.placed(Files([found]), lambda *_: {})
             return any(each.output in self._records for each in placed)
         except ImgpipeError:
             return False
