@@ -79,6 +79,28 @@ def test_a_batch_can_be_stopped_by_whoever_gets_its_results(photos: Path, tmp_pa
     assert not left_behind(tmp_path / "out")
 
 
+_under_way: list[Batch] = []
+
+
+@imgpipe.filter(halo=0)
+def stopping(chunk: Any) -> Any:
+    """Stop the batch whose first file this is."""
+    _under_way.pop().stop()
+    return chunk
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_a_stop_waits_for_the_file_under_way_only(
+    photos: Path, tmp_path: Path, executor: Any
+) -> None:
+    with Batch(photos, stopping, tmp_path / "out", executor=executor, workers=1) as batch:
+        _under_way.append(batch)
+        results = list(batch)
+    assert len(results) == batch.report.done == 1
+    all_ended(batch)
+    assert not left_behind(tmp_path / "out")
+
+
 def test_an_observer_may_end_the_batch(photos: Path, tmp_path: Path) -> None:
     def observer(event: Any) -> None:
         raise Cancelled("enough")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -55,16 +55,19 @@ class Bench(NamedTuple):
         Seconds that an item may take.
     watch : Stopwatch or None
         Takes the seconds in each step.
+    stopped : callable or None
+        Whether calls are to end, beside what `note` says.
     """
 
     note: Slot | None
     timeout: float | None
     watch: Stopwatch | None = None
+    stopped: Callable[[], bool] | None = None
 
     @property
     def called_back(self) -> bool:
         """Whether the call is to end after the item that is under way."""
-        return asked_back(self.note)
+        return asked_back(self.note) or (self.stopped is not None and self.stopped())
 
     def spent(self, seconds: Iterable[tuple[str, float]]) -> None:
         """Add the seconds in each step of an item to those of the call."""

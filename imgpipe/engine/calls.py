@@ -171,7 +171,7 @@ class CallFlow:
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Hand on the answers of a call; items without one are tried again."""
         self._tell(task_done(0, task, receipt, worker))
-        called_back = asked_back(self._out[task.index].note)
+        called_back = asked_back(self._out[task.index].note) or self._desk.stopped
         self._give_back(task)
         self.landed += 1
         done = len(receipt.answers)

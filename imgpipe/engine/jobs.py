@@ -124,6 +124,9 @@ class CallJob:
         Whether all functions within `common` are imgpipe's.
     timeout : float or None
         Seconds that an item may take, in a process that may be ended.
+    stopped : callable or None
+        Whether calls are to end after the item under way, for workers in this process. A call
+        that holds up the loop of the crew cannot be called back by it. It is not sent.
     """
 
     name: str
@@ -131,6 +134,7 @@ class CallJob:
     common: Any
     ours: bool = True
     timeout: float | None = None
+    stopped: Callable[[], bool] | None = None
 
 
 def published(job: Job | CallJob, traits: Traits, held: CleanupStack) -> JobRef:
