@@ -318,6 +318,7 @@ class TestToldToPrograms:
         assert kinds[-1] == "summary"
         assert told[-1]["exit"] == 3
         assert told[0]["argv"][0] == "imgpipe"
+        assert told[1]["peak_memory"] is None  # the headers are not read yet
 
     @pytest.mark.parametrize(
         "args",
@@ -338,6 +339,16 @@ class TestToldToPrograms:
         assert told["event"] == "summary"
         assert (told["exit"], told["error"]) == (2, "UsageError")
         assert told["message"]
+
+    @pytest.mark.parametrize("args", ["flipp photos -o out", "--nothing flip photos", "flip:2 ."])
+    def test_a_command_that_does_not_exist_in_one_line(
+        self, args: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert execute([*args.split(), "--json"]) == 2
+        (told,) = events(capfd.readouterr().out)
+        assert (told["event"], told["exit"], told["error"]) == ("summary", 2, "UsageError")
+        assert execute([*args.split(), "--", "--json"]) == 2
+        assert not capfd.readouterr().out
 
     def test_nothing_else_although_a_filter_prints(self, capfd: pytest.CaptureFixture[str]) -> None:
         Path("loud.py").write_text("def f(x):\n    print('hello')\n    return x\n")

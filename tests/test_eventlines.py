@@ -107,7 +107,7 @@ def test_a_batch_from_start_to_end(lines: EventLines, output: Output, clock: Clo
     assert summary == {
         "v": 1, "event": "summary", "t": 2.41, "exit": 3, "interrupted": None, "stopped_by": None,
         "done": 1, "skipped": 1, "failed": 1, "left": 0, "passed_over": {}, "megapixels": 3.0,
-        "bytes_in": 1000, "bytes_out": 500, "peak_pss": 0, "utilisation": 0.944,
+        "bytes_in": 1000, "bytes_out": 500, "peak_pss": None, "utilisation": 0.944,
         "bottleneck": "encode", "resume": "imgpipe …",
     }  # fmt: skip
 

@@ -181,7 +181,7 @@ def test_the_command_refuses_in_one_line() -> None:
 def test_a_service_takes_what_arrives_and_ends_at_a_signal(tmp_path: Path) -> None:
     """With processes, and the events of the system."""
     image(tmp_path / "x.png")
-    (tmp_path / "in").mkdir()
+    image(tmp_path / "in" / "early.png")
     command = [
         sys.executable, "-m", "imgpipe", "watch", "convert", "in", "-o", "out", "--format", "webp",
         "--json", "--settle", "0.1", "--move-done", "done", "-j", "2",
@@ -191,7 +191,11 @@ def test_a_service_takes_what_arrives_and_ends_at_a_signal(tmp_path: Path) -> No
     ) as process:
         assert process.stdout is not None
         events = map(json.loads, iter(process.stdout.readline, ""))
-        assert [next(events)["event"] for _ in range(3)] == ["start", "plan", "heartbeat"]
+        start, plan, heartbeat = (next(events) for _ in range(3))
+        assert (start["event"], start["argv"]) == ("start", ["imgpipe", *command[3:]])
+        assert (plan["event"], plan["to_do"], plan["peak_memory"]) == ("plan", 1, None)
+        assert heartbeat["event"] == "heartbeat"
+        assert next(events)["output"] == os.path.join("out", "early.webp")
         os.rename(tmp_path / "x.png", tmp_path / "in" / "a.png")
         made = next(events)
         assert (made["event"], made["output"]) == ("done", os.path.join("out", "a.webp"))
@@ -205,7 +209,7 @@ def test_a_service_takes_what_arrives_and_ends_at_a_signal(tmp_path: Path) -> No
         (summary,) = events
         _, words = process.communicate(timeout=60)
     assert (process.returncode, summary["exit"], summary["interrupted"]) == (0, 0, "SIGTERM")
-    assert (summary["done"], summary["failed"]) == (2, 1)
+    assert (summary["done"], summary["failed"]) == (3, 1)
     assert "c.png" in words
     assert not left_behind(tmp_path / "out")
     assert workers

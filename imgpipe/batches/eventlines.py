@@ -200,7 +200,8 @@ def summary_fields(end: BatchEnded | BatchRefused, seconds: float) -> dict[str, 
         "left": report.left, "passed_over": dict(report.passed_over),
         "megapixels": round(report.pixels / 1e6, 3),
         "bytes_in": report.bytes_in, "bytes_out": report.bytes_out,
-        "peak_pss": report.peak_memory, "utilisation": None, "bottleneck": None, "resume": None,
+        "peak_pss": report.peak_memory or None,
+        "utilisation": None, "bottleneck": None, "resume": None,
     }  # fmt: skip
     if isinstance(end, BatchRefused):
         fields["interrupted"] = getattr(end.error, "signal_name", None)

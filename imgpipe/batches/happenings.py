@@ -97,8 +97,8 @@ class BatchPlanned:
         Number of outputs that are to be made, by kind (see `kind_of`).
     pixels : mapping or None
         Pixels of their sources, by kind; None if not all headers were read.
-    peak_memory : int
-        The memory that is planned, in bytes.
+    peak_memory : int or None
+        The memory that is planned, in bytes; None if not all headers were read.
     """
 
     sources: int
@@ -106,7 +106,7 @@ class BatchPlanned:
     current: int
     to_do: Mapping[str, int]
     pixels: Mapping[str, int] | None = None
-    peak_memory: int = 0
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from imgpipe.cli.filteroptions import FilterOption, filter_options
 from imgpipe.cli.imageruns import make_image
 from imgpipe.cli.messages import log_to_stderr
 from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.refusals import refusal_in_events
 from imgpipe.cli.saving import SAVE, SaveOption, Saving, image_options
 from imgpipe.cli.scope import (
     STANDARD,
     is_batch,
     must_be_complete,
     must_suit_one_image,
-    refusal_in_events,
     seems_batch,
     without_batch,
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from imgpipe import __version__
 from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.refusals import refusal_in_events
 from imgpipe.registry import FILTERS
 
 __all__ = ["program"]
@@ -26,6 +28,17 @@ _COMMANDS = {
 
 class Program(click.Group):
     """Lists the registered filters as commands, and imports none of them to do so."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the options before the command; if events are wanted, tell a refusal as one."""
+        with refusal_in_events(args):
+            return super().make_context(info_name, args, parent, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -67,6 +80,12 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that `args` begin with; suggest one where there is none."""
+        with refusal_in_events(args):
+            return self._resolved(ctx, args)
+
+    def _resolved(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name) or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)

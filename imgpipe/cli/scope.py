@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from imgpipe.cli.batchoptions import BatchOption
-from imgpipe.errors import ImgpipeError, UsageError
+from imgpipe.errors import UsageError
 
 __all__ = [
     "STANDARD",
     "is_batch",
     "must_be_complete",
     "must_suit_one_image",
-    "refusal_in_events",
     "seems_batch",
     "without_batch",
 ]
@@ -98,26 +96,6 @@ def without_batch(ctx: click.Context) -> dict[str, Any]:
     names = {option.name for option in ctx.command.params if isinstance(option, BatchOption)}
     params = {name: value for name, value in ctx.params.items() if name not in names}
     return params | {"shows_progress": ctx.params["progress"] != "none"}
-
-
-@contextlib.contextmanager
-def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
-    """If `args` ask for events, tell an error of the block as the only event."""
-    words = list(args)  # the parser takes them one by one
-    try:
-        yield
-    except (click.ClickException, ImgpipeError, OSError) as error:
-        if "--json" in words[: words.index("--") if "--" in words else None]:
-            from imgpipe.batches.eventlines import EventLines  # noqa: PLC0415 - rarely needed
-            from imgpipe.batches.happenings import BatchRefused  # noqa: PLC0415
-
-            EventLines(1)(BatchRefused(2, _plain(error)))
-        raise
-
-
-def _plain(error: Exception) -> Exception:
-    """Return an error of the command line as one of imgpipe's tree."""
-    return UsageError(error.format_message()) if isinstance(error, click.ClickException) else error
 
 
 def _is_folder(output: str) -> bool:

@@ -58,7 +58,7 @@ class WatchCommand(RunCommand):
 
     def invoke(self, ctx: click.Context) -> None:
         """Watch the folder until it is enough."""
-        from imgpipe.cli.scope import refusal_in_events  # noqa: PLC0415 - not for help
+        from imgpipe.cli.refusals import refusal_in_events  # noqa: PLC0415 - not for help
         from imgpipe.cli.watchruns import run_watch  # noqa: PLC0415 - takes the engine along
 
         with refusal_in_events(["--json"] if ctx.params["json"] else []):
@@ -67,7 +67,7 @@ class WatchCommand(RunCommand):
                 given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
                 if option.name in _NOT_HERE and given:
                     raise UsageError(f"{option.opts[-1]} is not an option of watch")
-        ctx.exit(run_watch(ctx.params, lambda: self.work(ctx)))
+        ctx.exit(run_watch(ctx.params, lambda: self.work(ctx), ctx.obj or ()))
 
     def chain(self, ctx: click.Context) -> Chain | None:  # type: ignore[override]
         """Take the chain out of the parameters, and return it; None if there is no filter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from imgpipe.batches.eventlines import EventLines
@@ -22,7 +22,9 @@ from imgpipe.machine import dedicated, keep_freed_memory
 __all__ = ["run_watch"]
 
 
-def run_watch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
+def run_watch(
+    params: Mapping[str, Any], work: Callable[[], Work], command: Sequence[str] = ()
+) -> int:
     """Watch a folder until a signal comes, and return the exit code.
 
     Parameters
@@ -31,12 +33,14 @@ def run_watch(params: Mapping[str, Any], work: Callable[[], Work]) -> int:
         The parameters of the command.
     work : callable
         Returns the work, for which filters are loaded.
+    command : sequence of str
+        The whole command, without the name of the program.
     """
     inbox = params["inputs"]
     given = {"inputs": (inbox,), "resume": True, "retry_failed": params["resume"]}
     ways = Ways(params["settle"], params["poll"], params["move_done"], params["move_failed"])
     with no_input(), _Audience(params, inbox) as audience:
-        choices = choices_from({**params, **given}, work(), audience)
+        choices = choices_from({**params, **given}, work(), audience, command)
         collect_garbage()
         keep_freed_memory()
         course = WatchCourse(choices, ways, audience)

@@ -129,8 +129,10 @@ class WatchCourse:
             passed_over = inbox.begin()
             self._inbox = inbox
             self.report.passed_over.update(passed_over)
+            waiting = inbox.waiting
+            to_do = {"": waiting * len(prepared.choices.recipe.tails)}
             keeping = held.enter_context(Keeping(inbox, self.control.stop, self._clock))
-            self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - inbox.waiting, {}))
+            self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - waiting, to_do))
             for result in conduct(prepared, self._told, self.control, self.report, feed):
                 feed.ended(result)
                 del self.report.failures[:-_MOST_FAILURES]
