@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
 
+import imgpipe
 from imgpipe.batches.digests import (
     chain_digest,
     code_digest,
@@ -132,8 +134,11 @@ def test_options_that_differ() -> None:
     assert one != options_digest(Reading(page=1), Writing(save={"quality": 80}))
 
 
-def test_versions_name_imgpipe_and_the_codecs() -> None:
-    assert {"imgpipe", "imagecodecs", "numpy"} <= versions().keys()
+def test_versions_are_those_of_imgpipe_and_the_codecs() -> None:
+    found = versions()
+    assert found.pop("imgpipe") == imgpipe.__version__
+    assert {"imagecodecs", "numpy"} <= found.keys()
+    assert found == {name: importlib.metadata.version(name) for name in found}
 
 
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
