@@ -28,6 +28,7 @@ _CHUNK_ROWS = 192
 _REDUCED = (
     2  # times the side of a chunk of an image that becomes smaller: its kernel cuts it further
 )
+_CUT_BY_KERNELS = 4_000_000  # most pixels of an image that becomes smaller in one chunk
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
@@ -83,7 +84,9 @@ def cut(
     """
     if whole:
         height, width = after.height, after.width
-        chunk = chunk or _chunk(stages, height, width)
+        if chunk is None:
+            at_once = task_bytes >= TASK_BYTES and _kernels_cut(stages, height * width)
+            chunk = (height, width) if at_once else _chunk(stages, height, width)
         return Tiler(info, stages, height, width, height, chunk, context_rows)
     blocks = _blocks(info, stages, after, grid.grain)
     rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
@@ -284,6 +287,12 @@ def _chunk(stages: tuple[Stage, ...], task_rows: int, task_columns: int) -> tupl
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(task_columns, columns)
+
+
+def _kernels_cut(stages: tuple[Stage, ...], pixels: int) -> bool:
+    """Whether kernels fit the work to the cache: a cut into chunks would only take time."""
+    side = max([1.0, *_lengths(stages)])
+    return side > 1 and side**2 * pixels <= _CUT_BY_KERNELS and _all_ours(stages)
 
 
 def _of_units(chunk: tuple[int, int], unit: tuple[int, int]) -> tuple[int, int]:
