@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shutil
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +257,37 @@ def test_a_folder_of_outputs_that_goes_away_stops_the_batch_and_a_resume_makes_i
     monkeypatch.undo()
     made(tmp_path / "in", "blur:1", tmp_path / "out", resume=True)
     assert tree(tmp_path / "out").keys() == tree(tmp_path / "in").keys()
+
+
+class Pixels:
+    """Something large that a filter holds."""
+
+
+_held: list[weakref.ref[Any]] = []
+
+
+def holding(chunk: Any) -> Any:
+    """A filter that fails, and an error that holds pixels as well."""
+    mine, others = Pixels(), Pixels()
+    _held.extend([weakref.ref(mine), weakref.ref(others)])
+    raise ValueError("no thanks", others)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_a_failure_keeps_its_text_and_no_pixels(
+    executor: str, large: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        monkeypatch.setattr(making, "MOST_PIXELS", 1)
+    _held.clear()
+    batch = made(photos, holding, tmp_path / "out", executor=executor, halo=0)
+    assert batch.report.failed == len(batch.report.failures) == 30
+    assert sum("no thanks" in text for text in batch.failures.values()) == 27
+    gc.collect()
+    assert len(_held) == 2 * 27
+    assert not [ref for ref in _held if ref() is not None]
+    assert not [each for each in batch.report.failures if each.error and each.error.__traceback__]
 
 
 # --- files that kill ------------------------------------------------------------------------

@@ -23,32 +23,34 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Result:
-    """The end of one output.
+    """The end of one output. A `Batch` yields one for each.
 
     Attributes
     ----------
     path : str
-        The source.
+        Path of the source.
     output : str
-        The output.
+        Path of the output; empty if the source failed before it got one.
     status : {"done", "failed", "skipped"}
         How it ended.
-    reason : str
-        Why it was skipped: ``current``, ``exists``, ``source_older`` or ``not_smaller``.
-    stage : str
+    reason : str or None
+        Why it was skipped: ``current``, ``exists``, ``source_older``, ``not_smaller`` or
+        ``failed_before``.
+    stage : str or None
         Where it failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.
     error : ImgpipeError or None
-        The failure.
+        The failure. It has no traceback, which would keep the image in memory; where a filter
+        failed, its message holds the traceback as text.
     attempts : int
         How often it was tried.
     pixels : int
-        Pixels of the output.
+        Pixels of the source.
     bytes_in, bytes_out : int
         Bytes of the source and of the output.
     seconds : dict
-        Seconds in each step.
+        Seconds in each step, by its name.
     warnings : tuple of str
-        What was said about it.
+        Warnings about it.
     """
 
     path: str
@@ -64,6 +66,10 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            _let_go(self.error)
+
 
 @dataclass
 class BatchReport:
@@ -78,11 +84,11 @@ class BatchReport:
     reasons : Counter
         Number of skipped outputs, by reason.
     failures : list of Result
-        The outputs that failed.
+        The outputs that failed; of `imgpipe.watch`, the latest of them.
     pixels, bytes_in, bytes_out : int
         Sums over all outputs that are done.
     seconds : float
-        From the start to the end.
+        Seconds from the start to the end.
     stopped_by : str or None
         What stopped the batch before its end: ``fail_fast``, ``max_failures``, ``no_space``,
         ``output_lost`` or ``signal``.
@@ -169,6 +175,20 @@ class BatchReport:
             return
         speed = self.pixels / 1e6 / max(self.seconds, 1e-9)
         yield f"{self.pixels / 1e6:,.1f} MP in {self.seconds:.1f} s ({speed:,.1f} MP/s)"
+
+
+def _let_go(error: BaseException) -> None:
+    """Take the traceback off an error and off its causes: its frames hold the pixels of an image.
+
+    A cause stays if it is an error of the system, or one of ours. Any other may hold pixels itself,
+    and its text is in the message of ours.
+    """
+    here: BaseException | None = error
+    while here is not None:
+        here.__traceback__ = None
+        cause = here.__cause__ if isinstance(here.__cause__, OSError | ImgpipeError) else None
+        here.__cause__, here.__context__ = cause, None
+        here = cause
 
 
 def exit_code(report: BatchReport, signal_name: str | None = None) -> int:
