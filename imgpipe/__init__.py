@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgpipe import errors, filters
-    from imgpipe.batches.results import BatchReport
+    from imgpipe.batches.results import BatchReport, Result
     from imgpipe.batching import Batch, batch
     from imgpipe.chains.chain import Chain, Filter
     from imgpipe.chains.decorator import filter
@@ -59,6 +59,7 @@ __all__ = [
     "ImgpipeError",
     "Place",
     "Report",
+    "Result",
     "Through",
     "Timeline",
     "apply",
@@ -95,6 +96,7 @@ _HOMES = {
     "ImgpipeError": "errors",
     "Place": "chains.definition",
     "Report": "events",
+    "Result": "batches.results",
     "Through": "parameters",
     "Timeline": "timeline",
     "apply": "inmemory",

@@ -11,7 +11,7 @@ import operator
 import os
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from imgpipe.errors import UsageError
@@ -26,9 +26,12 @@ __all__ = [
     "pair",
     "parse_size",
     "path",
+    "paths",
     "seconds",
     "shown",
     "size",
+    "text",
+    "texts",
     "whole",
 ]
 
@@ -57,6 +60,50 @@ def path(given: Any, name: str) -> str:
     what = "None" if given is None else type(given).__name__
     hint = "; imgpipe.apply takes images in memory" if hasattr(given, "__array__") else ""
     raise UsageError(f"{name} must be the path of a file, not {what}{hint}")
+
+
+def paths(given: Any, name: str) -> tuple[str, ...]:
+    """Return a path, or each of several, as text.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or one of them is no path.
+    """
+    return tuple(path(each, name) for each in _several(given, name, "a path", "paths"))
+
+
+def text(given: Any, name: str) -> str:
+    """Return a text.
+
+    Raises
+    ------
+    UsageError
+        If it is anything else.
+    """
+    if not isinstance(given, str):
+        raise UsageError(f"{name} must be text, not {shown(given)}")
+    return given
+
+
+def texts(given: Any, name: str) -> tuple[str, ...]:
+    """Return a text, or several.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or one of them is no text.
+    """
+    return tuple(text(each, name) for each in _several(given, name, "text", "texts"))
+
+
+def _several(given: Any, name: str, one: str, many: str) -> Iterable[Any]:
+    """Return a path or a text as the only one of several, and several as they are."""
+    if isinstance(given, (str, bytes, os.PathLike)):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{name} must be {one}, or a list of {many}, not {shown(given)}")
+    return given
 
 
 def folder(given: Any, name: str) -> str:

@@ -41,7 +41,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Batch(Context):
-    """A batch of image files, and an iterator over the end of each output.
+    """A batch of image files, and an iterator that gives a `Result` for each output.
 
     ::
 
@@ -80,20 +80,22 @@ class Batch(Context):
         Folders to enter below those that were given; 0 for none.
     include, exclude : str or sequence of str, optional
         Patterns of the files to take, and to leave out.
-    suffixes : sequence of str, optional
+    suffixes : str or sequence of str, optional
         Suffixes of the files to take, such as ``["jpg", "tif"]``.
     allow_empty : bool, default False
         Whether a folder or pattern without images is no error.
     resume, update, skip_existing, overwrite : bool, default False
         What happens to outputs that exist; without any of these, the batch is refused. `resume`
-        makes what is missing, out of date or failed, by the journal in the output folder. `update`
-        makes what is missing or older than its source, `skip_existing` what is missing,
-        `overwrite` all.
+        makes what is missing, out of date or failed, by the journal in the output folder, and
+        refuses outputs that are not in it. `update` does the same, but makes an output that is not
+        in the journal if it is older than its source. `skip_existing` makes what is missing,
+        `overwrite` all. `resume` and `overwrite` together also replace outputs that are not in the
+        journal.
     checksum, accept_version : bool, default False
         With `resume`: compare the contents of sources, and of outputs that were made with
         `checksum`, and not only sizes and times; accept outputs of other versions.
     retry_failed : bool, default True
-        With `resume`: try again what failed before.
+        With `resume` or `update`: try again what failed before.
     journal : path, optional
         Where the journal is; by default in the output folder.
     in_place : bool, default False
@@ -138,6 +140,9 @@ class Batch(Context):
     UsageError
         If an argument is wrong. In the loop, if the batch is refused, such as for outputs that
         exist; nothing was written.
+    ImgpipeError
+        In the loop, if the journal cannot be written, or if no file can be made for want of memory
+        or of workers. What is done is kept.
     """
 
     def __init__(
@@ -156,7 +161,7 @@ class Batch(Context):
         max_depth: int | None = None,
         include: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
-        suffixes: Sequence[str] | None = None,
+        suffixes: str | Sequence[str] | None = None,
         allow_empty: bool = False,
         resume: bool = False,
         update: bool = False,
@@ -269,6 +274,9 @@ def batch(
     ------
     UsageError
         If an argument is wrong, or the batch is refused; nothing was written.
+    ImgpipeError
+        If the journal cannot be written, or if no file can be made for want of memory or of
+        workers. What is done is kept.
 
     Examples
     --------
@@ -295,19 +303,25 @@ def _choices(given: dict[str, Any]) -> Choices:
         given[name] = arguments.flag(given[name], name)
     for name in ("base", "journal", "backup"):
         given[name] = None if given[name] is None else arguments.path(given[name], name)
+    if given["max_depth"] is not None:
+        given["max_depth"] = arguments.whole(given["max_depth"], "max_depth", at_least=0)
+    if given["suffixes"] is not None:
+        given["suffixes"] = tuple(map(str.lower, arguments.texts(given["suffixes"], "suffixes")))
     folder, listed = given["destination"], given["files_from"]
+    if isinstance(listed, str | bytes) or not isinstance(listed, Iterable | None):
+        raise UsageError(f"files_from must be a list of names, not {arguments.shown(listed)}")
     naming, tails = _outputs(given)
     return Choices(
         **_of(Choices, given, leave=_MADE_HERE),
-        sources=_paths(given["sources"]),
+        sources=arguments.paths(given["sources"], "sources"),
         folder="" if folder is None else arguments.path(folder, "destination"),
         recipe=Recipe(tails, Reading(**_of(Reading, given)), copies=given["filter"] is None),
         naming=naming,
-        lists=() if listed is None else (listed,),
+        lists=() if listed is None else (_listed(listed),),
         rules=Rules(
             **_of(Rules, given, leave=("include", "exclude")),
-            include=tuple(map(Pattern, _texts(given["include"], "include"))),
-            exclude=tuple(map(Pattern, _texts(given["exclude"], "exclude"))),
+            include=tuple(map(Pattern, arguments.texts(given["include"], "include"))),
+            exclude=tuple(map(Pattern, arguments.texts(given["exclude"], "exclude"))),
         ),
         policy=Policy(given["resume"], given["update"], given["skip_existing"], given["overwrite"]),
         options=Options(**_of(Options, given, leave=("progress",))),
@@ -331,7 +345,7 @@ def _of(kind: type[Any], given: dict[str, Any], leave: Sequence[str] = ()) -> di
 def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
     """Return the names of the outputs of a file, and the way to each."""
     wanted, name = given["filter"], given["name"]
-    formats = _texts(given["format"] or (), "format")
+    formats = () if given["format"] is None else arguments.texts(given["format"], "format")
     writing = Writing(**_of(Writing, given, leave=("format",)))
 
     def chain(one: FilterLike | None) -> Chain:
@@ -343,12 +357,14 @@ def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
     if isinstance(wanted, Mapping):
         if name is not None or len(formats) > 1:
             raise UsageError("with several filters, each has a name of its own; leave out name")
-        templates = tuple(map(Template, _texts(list(wanted), "filter")))
+        if not wanted:
+            raise UsageError("filter has no filters; give None to convert files")
+        templates = tuple(Template(arguments.text(one, "a key of filter")) for one in wanted)
         named = Naming(formats=formats, templates=templates)
         only_format = formats[0] if formats else None
         return named, tuple(tail(chain(one), only_format) for one in wanted.values())
     only = chain(wanted)
-    template = None if name is None else Template(name)
+    template = None if name is None else Template(arguments.text(name, "name"))
     named = Naming(template, formats, filters="-".join(each.name for each in only))
     return named, tuple(tail(only, each) for each in formats or (None,))
 
@@ -359,14 +375,7 @@ def _observer(on_happening: BatchObserver | None, *, progress: bool) -> BatchObs
     return Observers([*tells, *([shown("auto", sys.stderr)] if progress else [])])
 
 
-def _paths(given: PathLike | Sequence[PathLike]) -> tuple[str, ...]:
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    return tuple(arguments.path(each, "sources") for each in several)
-
-
-def _texts(given: str | Sequence[str], name: str) -> tuple[str, ...]:
-    """Return one text or several."""
-    found = (given,) if isinstance(given, str) else tuple(given)
-    if not all(isinstance(each, str) for each in found):
-        raise UsageError(f"{name} must be text, or a list of texts, not {arguments.shown(given)}")
-    return found
+def _listed(given: Any) -> Iterator[str]:
+    """Yield the names of a list, which is read once the batch begins."""
+    for each in given:
+        yield arguments.path(each, "a name in files_from")

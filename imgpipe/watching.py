@@ -104,6 +104,8 @@ def watch(
         move_done=None if move_done is None else arguments.path(move_done, "move_done"),
         move_failed=None if move_failed is None else arguments.path(move_failed, "move_failed"),
     )
+    if stop is not None and not hasattr(stop, "is_set"):
+        raise UsageError(f"stop must be a threading.Event, not {arguments.shown(stop)}")
     retry = bool(options.pop("resume", False))
     folder = arguments.path(inbox, "inbox")
     choices = choices_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,51 @@ def test_convert_writes_another_format(photos: Path, tmp_path: Path) -> None:
                            executor="serial", workers=1)  # fmt: skip
     assert report.done == 5
     assert sorted(tree(tmp_path)) == ["3.webp", "4.webp", "7.webp", "b/5.webp", "b/6.webp"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"sources": None}, "sources must be a path, or a list of paths, not None"),
+        ({"sources": [1]}, "sources must be the path of a file, not int"),
+        ({"sources": np.zeros((2, 2, 3))}, "imgpipe.apply takes images in memory"),
+        ({"filter": 3}, "filter"),
+        ({"filter": {}}, "filter has no filters; give None to convert files"),
+        ({"filter": {1: "blur"}}, "a key of filter must be text, not 1"),
+        ({"destination": 3}, "destination must be the path of a file, not int"),
+        ({"name": 3}, "name must be text, not 3"),
+        ({"format": 3}, "format must be text, or a list of texts, not 3"),
+        ({"files_from": "list.txt"}, "files_from must be a list of names, not 'list.txt'"),
+        ({"files_from": 3}, "files_from must be a list of names, not 3"),
+        ({"max_depth": "deep"}, "max_depth must be a whole number, at least 0"),
+        ({"include": None}, "include must be text, or a list of texts, not None"),
+        ({"suffixes": [1]}, "suffixes must be text, not 1"),
+        ({"resume": "yes"}, "resume must be True or False"),
+        ({"on_happening": 3}, "on_happening must be a function"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_before_the_work(
+    given: dict[str, Any], told: str, photos: Path, tmp_path: Path
+) -> None:
+    given = {"sources": photos, "filter": "blur", "destination": tmp_path / "out"} | given
+    with pytest.raises(UsageError, match=re.escape(told)):
+        imgpipe.Batch(**given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_in_a_list_are_looked_at_before_the_work(photos: Path, tmp_path: Path) -> None:
+    batch = imgpipe.Batch([], "blur", tmp_path / "out", files_from=[str(photos), 3], base=photos)
+    with pytest.raises(
+        UsageError, match="a name in files_from must be the path of a file, not int"
+    ):
+        next(iter(batch))
+    assert not (tmp_path / "out").exists()
+
+
+def test_suffixes_have_no_case(photos: Path, tmp_path: Path) -> None:
+    assert made(photos, "blur:1", tmp_path / "out", suffixes="TIF").report.done == 1
+
+
+def test_the_results_of_a_batch_are_public(photos: Path, tmp_path: Path) -> None:
+    batch = made(photos, "blur:1", tmp_path / "out", suffixes="tif")
+    assert [type(each) for each in batch.results] == [imgpipe.Result]

@@ -157,6 +157,8 @@ def test_several_outputs_of_a_file_are_done_before_it_is_moved(tmp_path: Path) -
         ({"name": "{index}.png"}, "index"),
         ({"settle": -1}, "settle"),
         ({"poll": True}, "poll"),
+        ({"stop": 3}, "stop must be a threading.Event, not 3"),
+        ({"inbox": None}, "inbox must be the path"),
         ({"in_place": True}, "not an option of watch"),
     ],
 )

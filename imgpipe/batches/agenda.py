@@ -39,7 +39,7 @@ class Policy:
     resume : bool
         Make what is missing or no longer true.
     update : bool
-        Make what is missing or older than its source.
+        The same; also make an output that no journal knows, if it is older than its source.
     skip : bool
         Make what is missing.
     overwrite : bool

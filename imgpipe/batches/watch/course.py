@@ -81,7 +81,7 @@ class WatchCourse:
         self.report, self.exit = BatchReport(), 0
         self.control = control or BatchControl()
         self._choices, self._ways, self._tell = choices, ways, tell
-        self._stop, self._clock = stop or threading.Event(), clock
+        self._stop, self._clock = threading.Event() if stop is None else stop, clock
         self._hints = hints or hints_for(ways.poll)
         self._began = self._beat = clock()
         self._inbox: Inbox | None = None
