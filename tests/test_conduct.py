@@ -18,6 +18,7 @@ import imgpipe
 from imgpipe.batches import ledger, making
 from imgpipe.batches.answers import failed
 from imgpipe.batches.happenings import Ended, Measured
+from imgpipe.batches.held import HeldFile
 from imgpipe.batching import Batch
 from imgpipe.errors import Cancelled, FilterTimeout, MemoryPlanError, OutputError, WorkerError
 from tests.batches import left_behind, made, tree
@@ -146,6 +147,32 @@ def test_an_interrupt_ends_the_batch_and_comes_through(photos: Path, tmp_path: P
     assert not left_behind(tmp_path / "out")
     again = made(photos, "blur:1", tmp_path / "out", resume=True)
     assert again.report.done + again.report.skipped == 27
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_a_file_that_is_copied_in_this_process_ends_with_the_batch(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large it is: the next piece after the time that small files have is the last."""
+    monkeypatch.setattr("imgpipe.batches.stopping.GRACE_SECONDS", 0)
+    monkeypatch.setattr("imgpipe.formats.origin._PIECE_BYTES", 1000)
+    (tmp_path / "in").mkdir()
+    imgpipe.write(noise((200, 100, 3), "uint8"), tmp_path / "in" / "a.png")
+    write, pieces = HeldFile.write, list[int]()
+
+    def stopping(target: HeldFile, data: Any) -> None:
+        pieces.append(len(data))
+        if len(pieces) == 5:
+            batch.stop()
+        write(target, data)
+
+    monkeypatch.setattr(HeldFile, "write", stopping)
+    with Batch(tmp_path / "in", None, tmp_path / "out", executor=executor, workers=1) as batch:
+        assert list(batch) == []
+    assert (len(pieces), batch.report.left, batch.report.stopped_by) == (5, 1, "signal")
+    assert not tree(tmp_path / "out")
+    assert made(tmp_path / "in", None, tmp_path / "out", resume=True).report.done == 1
+    assert len(pieces) > 30
 
 
 # --- failures that are nobody's fault -------------------------------------------------------

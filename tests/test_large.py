@@ -18,8 +18,8 @@ from imgpipe.batches.held import publish
 from imgpipe.batches.large import LargeWork, request_of
 from imgpipe.batches.making import make_files
 from imgpipe.engine.batch import make_images
-from imgpipe.errors import CorruptError, InputError
-from imgpipe.events import TaskDone
+from imgpipe.errors import Cancelled, CorruptError, InputError
+from imgpipe.events import Event, TaskDone, Written
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.options import Options
 from tests.conftest import noise
@@ -35,6 +35,24 @@ def asked(recipe: Recipe, one: Any, options: Options = SERIAL, **given: Any) -> 
 def answered(work: LargeWork, options: Options = SERIAL) -> Made | Failed | LargeWork:
     (outcome,) = make_images([work.request], options)
     return work.answer(outcome.error)
+
+
+def test_the_digest_of_a_file_ends_when_its_work_is_stopped(tmp_path: Path) -> None:
+    """It is taken last, when the output is there already."""
+    source, out = tmp_path / "source.png", tmp_path / "out.tif"
+    imgpipe.write(noise((30, 20, 3), "uint8"), source)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Written):
+            work.request.control.stop()
+
+    work = asked(recipe("blur:1"), file(source, out), watch=stop)
+    (outcome,) = make_images([work.request], SERIAL)
+    assert isinstance(outcome.error, Cancelled)
+    work.abort()
+    nothing_left(tmp_path)
+    with pytest.raises(Cancelled):
+        work._read_again()
 
 
 def test_an_answer_is_that_of_a_small_file_with_its_advance(tmp_path: Path) -> None:

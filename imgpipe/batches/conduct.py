@@ -301,8 +301,17 @@ class _Conduct:
         recipe = self._recipe(allowance)
         filters = [each for tail in recipe.tails for each in tail.chain]
         ours = all(each.definition.ours for each in filters)
-        stopped = None if self._traits.isolates else lambda: self._control.stopped
-        return CallJob("the batch", work, recipe, ours=ours, stopped=stopped)
+        if self._traits.isolates:
+            return CallJob("the batch", work, recipe, ours=ours)
+        control = self._control
+        return CallJob(
+            "the batch",
+            work,
+            recipe,
+            ours=ours,
+            stopped=lambda: control.stopped,
+            check=control.check,
+        )
 
     def _request_of(self, job: Job) -> Request | None:
         """Return the request of a large file; None if its outputs cannot be begun."""

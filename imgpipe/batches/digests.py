@@ -9,7 +9,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from imgpipe import __version__
@@ -32,8 +32,10 @@ _CODECS = (
 )
 
 
-def file_digest(path: str) -> str:
+def file_digest(path: str, check: Callable[[], None] = lambda: None) -> str:
     """Return a digest of the bytes of a file, or of the names and bytes of all files in a folder.
+
+    Calls `check` for every megabyte; an exception of `check` ends it.
 
     Raises
     ------
@@ -42,23 +44,24 @@ def file_digest(path: str) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     if not os.path.isdir(path):
-        _add(digest, path)
+        _add(digest, path, check)
         return digest.hexdigest()
     for folder, folders, names in os.walk(path):
         folders.sort()
         for name in sorted(names):
             file = os.path.join(folder, name)
             digest.update(b"%s\0" % os.fsencode(os.path.relpath(file, path)))
-            digest.update(b"%d\0" % _add(digest, file))
+            digest.update(b"%d\0" % _add(digest, file, check))
     return digest.hexdigest()
 
 
-def _add(digest: Any, path: str) -> int:
+def _add(digest: Any, path: str, check: Callable[[], None]) -> int:
     """Add the bytes of a file to a digest; return their number."""
     block, added = bytearray(_BLOCK), 0
     view = memoryview(block)
     with open(path, "rb", buffering=0) as file:
         while size := file.readinto(block):
+            check()
             digest.update(view[:size])
             added += size
     return added

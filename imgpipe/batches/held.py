@@ -128,11 +128,10 @@ class HeldOrigin:
         """The file itself: it is used in this process only."""
         return self
 
-    @property
-    def digest(self) -> str:
-        """The digest of the bytes, as `file_digest` returns it."""
+    def digest(self, check: Callable[[], None]) -> str:
+        """Return the digest of the bytes, as `file_digest` does."""
         if self.too_large:
-            return file_digest(self.name)
+            return file_digest(self.name, check)
         return hashlib.blake2b(self.data, digest_size=16).hexdigest()
 
     @property
@@ -173,10 +172,9 @@ class HeldFolderOrigin(FolderOrigin):
     def read(self, most: int) -> None:
         """Nothing is read beforehand."""
 
-    @property
-    def digest(self) -> str:
-        """The digest of all its files."""
-        return file_digest(self.name)
+    def digest(self, check: Callable[[], None]) -> str:
+        """Return the digest of all its files."""
+        return file_digest(self.name, check)
 
     @property
     def changed(self) -> bool:

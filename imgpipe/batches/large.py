@@ -211,7 +211,7 @@ class LargeWork:
     def _read_again(self) -> None:
         """Take the digest of the source. The system often still has its bytes in memory."""
         try:
-            self._digest = file_digest(self._file.name)
+            self._digest = file_digest(self._file.name, self.request.control.check)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             told = f"{self._file.name}: cannot be read: {reason}; check the disk"

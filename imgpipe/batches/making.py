@@ -50,7 +50,7 @@ from imgpipe.engine.bench import Bench
 from imgpipe.engine.control import Control
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.pipeline import run_frames
-from imgpipe.errors import ImgpipeError, InputError, MemoryPlanError, WorkerError
+from imgpipe.errors import Cancelled, ImgpipeError, InputError, MemoryPlanError, WorkerError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.ends import Writing
@@ -85,8 +85,11 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[An
         for number, file in enumerate(files):
             if bench.called_back:
                 break
-            with bench.at(number):
-                answers.append(maker.for_page(file.page).make(file, bench, syncing))
+            try:
+                with bench.at(number):
+                    answers.append(maker.for_page(file.page).make(file, bench, syncing))
+            except Cancelled:
+                break
             pixels += answers[-1].pixels
             failed = isinstance(answers[-1], Failed)
             if (failed and recipe.stops_at_failure) or _is_in_vain(answers[-1]):
@@ -150,6 +153,8 @@ class _Maker:
             error: ImgpipeError = InputError(
                 f"{file.name}: changed while it was read; run again when it is complete"
             )
+        except Cancelled:
+            raise
         except TooLargeError as reason:
             return TooLarge(file.name, steps.pixels, str(reason))
         except ImgpipeError as found:
@@ -171,7 +176,7 @@ class _Maker:
             beside = scratch_in(self.recipe.scratch, file.outputs[0].path)
             with heard() as said, beside:
                 self._make(origin, paths, bench, steps)
-            digest = origin.digest
+            digest = origin.digest(bench.check)
             if origin.changed:
                 return None
             finished, left = chosen_of(paths.values(), origin.status, self.recipe)
@@ -201,7 +206,9 @@ class _Maker:
         """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
         recipe = self.recipe
         origin.read(recipe.allowance // 2)
-        left = {n: path for n, path in paths.items() if not self._copied(n, origin, path, steps)}
+        left = {
+            n: path for n, path in paths.items() if not self._copied(n, origin, path, bench, steps)
+        }
         if not left:
             return
         if origin.too_large:
@@ -298,7 +305,12 @@ class _Maker:
     # --- files with frames, and copies --------------------------------------------------
 
     def _copied(
-        self, number: int, origin: HeldOrigin | HeldFolderOrigin, path: HeldPath, steps: Steps
+        self,
+        number: int,
+        origin: HeldOrigin | HeldFolderOrigin,
+        path: HeldPath,
+        bench: Bench,
+        steps: Steps,
     ) -> bool:
         """Copy the coded pixels where `convert` does that; return whether it does."""
         tail = self.recipe.tails[number]
@@ -309,7 +321,7 @@ class _Maker:
             return False
         steps.pixels = copy.source.info.pixels
         steps.to("read")
-        copied(copy, self.recipe.allowance // 2)
+        copied(copy, self.recipe.allowance // 2, bench.check)
         steps.to("write")
         return True
 

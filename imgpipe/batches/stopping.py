@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from imgpipe.batches.faults import fault_in
 from imgpipe.batches.results import StoppedBy
+from imgpipe.errors import Cancelled
 from imgpipe.records import dataclass
 
 __all__ = ["BatchControl", "Tolerance", "fault_of"]
@@ -73,6 +74,17 @@ class BatchControl:
     def seconds_left(self) -> float:
         """Seconds that small files have, if the batch `hurries`."""
         return self._since + GRACE_SECONDS - self._clock()
+
+    def check(self) -> None:
+        """Raise if small files that are being made have no more time.
+
+        Raises
+        ------
+        Cancelled
+            If that is so.
+        """
+        if self.hurries and self.seconds_left <= 0:
+            raise Cancelled("stopped before it was complete")
 
     def attach(self, wake: Callable[[], None]) -> None:
         """Set the function that wakes the loop of the batch."""

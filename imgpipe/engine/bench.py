@@ -57,12 +57,15 @@ class Bench(NamedTuple):
         Takes the seconds in each step.
     stopped : callable or None
         Whether calls are to end, beside what `note` says.
+    check : callable
+        Raises `Cancelled` if the item that is under way is to end, and its answer is not wanted.
     """
 
     note: Slot | None
     timeout: float | None
     watch: Stopwatch | None = None
     stopped: Callable[[], bool] | None = None
+    check: Callable[[], None] = lambda: None
 
     @property
     def called_back(self) -> bool:

@@ -175,7 +175,7 @@ class CallFlow:
         self._give_back(task)
         self.landed += 1
         done = len(receipt.answers)
-        if not done and not called_back:
+        if not done and not called_back and not self._desk.stopped:
             self._give_up(task.values, WorkerError("a call has come back without an answer"))
             return
         # As many at once as the worker got through.

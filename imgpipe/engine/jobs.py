@@ -127,6 +127,8 @@ class CallJob:
     stopped : callable or None
         Whether calls are to end after the item under way, for workers in this process. A call
         that holds up the loop of the crew cannot be called back by it. It is not sent.
+    check : callable or None
+        Raises `Cancelled` if the item under way is to end, likewise. It is not sent.
     """
 
     name: str
@@ -135,6 +137,7 @@ class CallJob:
     ours: bool = True
     timeout: float | None = None
     stopped: Callable[[], bool] | None = None
+    check: Callable[[], None] | None = None
 
 
 def published(job: Job | CallJob, traits: Traits, held: CleanupStack) -> JobRef:

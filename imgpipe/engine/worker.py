@@ -270,7 +270,8 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
 
 def _called(task: Task, job: CallJob, watch: Stopwatch) -> dict[str, Any]:
     """Call a function of imgpipe with the items of a task."""
-    bench = Bench(task.note, job.timeout, watch, job.stopped)
+    check = job.check or (lambda: None)
+    bench = Bench(task.note, job.timeout, watch, job.stopped, check)
     return {"answers": tuple(job.function(job.common, task.values, bench))}
 
 
