@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
+from imgpipe.cli import execute
 from imgpipe.errors import UsageError
 from imgpipe.formats.ends import Writing
 from imgpipe.options import Options
@@ -46,7 +48,7 @@ def dry(*chains: str, **given: Any) -> tuple[list[str], BatchPlanned, int]:
     told: list[Happening] = []
     run = DryRun(Choices(("in",), folder, recipe, options=options, **given), told.append)
     lines = list(run.lines())
-    (plan,) = told
+    *_, plan = told
     assert isinstance(plan, BatchPlanned)
     return lines, plan, run.exit
 
@@ -58,12 +60,52 @@ def test_every_output_has_a_line_and_the_sums_follow() -> None:
         "in/b/c.tif -> out/b/c.tif: new, 300 x 200, 0.1 MP",
         "2 to make (2 new)",
     ]
-    assert lines[3].startswith("0.1 MP in 2 passes, with up to ")
+    assert lines[3].startswith("0.1 MP of sources in 2 passes, with up to ")
     assert lines[3].endswith(" MB of memory (limit 2.0 GB)")
     assert plan.pixels == {".png .png": 60_000, ".tif .tif": 60_000}
-    assert 0 < plan.peak_memory < 2e9
+    assert 0 < (plan.peak_memory or 0) < 2e9
     assert code == 0
     assert not Path("out").exists()
+
+
+def test_every_output_has_an_event(capfd: pytest.CaptureFixture[str]) -> None:
+    made("in", "blur", "out")
+    Path("out/a.png").unlink()
+    Path("in/broken.png").write_bytes(b"no image")
+    capfd.readouterr()
+    command = ["resize", "in", "-o", "out", "--size", "150x", "--skip-existing", "--dry-run"]
+    assert execute([*command, "--json"]) == 3
+    shown = capfd.readouterr()
+    start, *told, plan, summary = map(json.loads, shown.out.splitlines())
+    assert [start["event"], plan["event"], summary["event"]] == ["start", "plan", "summary"]
+    assert summary["exit"] == 3
+    found = {each["output"]: each for each in told}
+    assert {(each["event"], each["action"], each["why"]) for each in told} == {
+        ("foretold", "make", "output missing"),
+        ("foretold", "fail", "new"),
+        ("foretold", "skip", "exists"),
+    }
+    there = found["out/a.png"]
+    assert (there["width"], there["height"], there["source_pixels"]) == (150, 100, 60_000)
+    assert found["out/broken.png"]["error"] == "FormatError"
+    assert found["out/b/c.tif"]["width"] is None
+    assert shown.err == "2 to make (0.1 MP); 1 left as they are\n"
+
+
+def test_the_sums_are_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("in/notes.txt").write_text("notes")
+    assert execute(["blur", "in", "-o", "out", "--dry-run"]) == 0
+    shown = capfd.readouterr()
+    assert "2 to make (2 new); 1 passed over: 1 not an image" in shown.out.splitlines()
+    assert not shown.err
+
+
+def test_too_little_memory_for_any_file_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert execute(["blur", "in", "-o", "out", "--dry-run", "--json", "--max-memory", "1M"]) == 2
+    shown = capfd.readouterr()
+    (summary,) = map(json.loads, shown.out.splitlines())
+    assert (summary["exit"], summary["error"]) == (2, "MemoryPlanError")
+    assert "the limit is 1 MB" in shown.err
 
 
 def test_reasons_are_those_of_the_run_that_follows() -> None:
@@ -87,7 +129,7 @@ def test_a_file_that_will_fail_is_told() -> None:
     Path("in/a.png").write_bytes(b"no image")
     lines, _, code = dry()
     assert lines[0].startswith("in/a.png -> out/a.png: new, fails: in/a.png: is not an image")
-    assert "2 to make (2 new), 1 files cannot be made" in lines
+    assert "2 to make (2 new), 1 file cannot be made" in lines
     assert code == 3
 
 
@@ -108,7 +150,7 @@ def test_passes_and_several_outputs_of_a_file() -> None:
     templates = tuple(map(Template, ("{stem}-n.png", "{stem}-s.png")))
     lines, plan, _ = dry("equalize", "resize:10x", naming=Naming(templates=templates))
     assert lines[0] == "in/a.png -> out/a-n.png: new, 300 x 200, 0.1 MP, 2 passes"
-    assert lines[1] == "in/a.png -> out/a-s.png: new, 300 x 200, 0.1 MP, 2 passes"
+    assert lines[1] == "in/a.png -> out/a-s.png: new, 10 x 7 from 300 x 200, 0.1 MP, 2 passes"
     assert sum((plan.pixels or {}).values()) == 120_000
 
 

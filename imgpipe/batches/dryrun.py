@@ -7,13 +7,20 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from imgpipe.batches.agenda import Due
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.foresight import Foreseen, Foresight
-from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Happening, kind_of
+from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
 from imgpipe.batches.preparing import Prepared, prepare
-from imgpipe.batches.wording import amount, failure_line, more_pages_line, one_line
+from imgpipe.batches.wording import (
+    amount,
+    failure_line,
+    more_pages_line,
+    one_line,
+    passed_over_line,
+)
 from imgpipe.errors import ImgpipeError
 
 __all__ = ["DryRun"]
@@ -27,7 +34,7 @@ class DryRun:
     choices : Choices
         What the batch is told.
     tell : callable
-        Is told of the walk, and of the plan at the end, when all headers are read.
+        Is told of the walk, of each output, and of the plan at the end, when all headers are read.
 
     Attributes
     ----------
@@ -57,11 +64,12 @@ class DryRun:
             for due in prepared.agenda.due:
                 yield from self._due(prepared, due)
             for due in prepared.agenda.copies:
-                yield f"{_way(prepared, due.found.path, due.outputs[0])}: {due.why}, copied"
+                yield self._told(prepared, due.found.path, due.outputs[0], "copy", due.why)
             for skipped in prepared.agenda.skipped:
-                reason = skipped.reason.replace("_", " ")
-                yield f"{_way(prepared, skipped.found.path, skipped.output)}: {reason}"
+                found, output, reason = skipped
+                yield self._told(prepared, found.path, output, "skip", reason)
             for lost in prepared.lost:
+                self._tell(Foretold(lost.path, lost.output, "fail", error=lost.error))
                 yield failure_line(lost)
             self._failed += len(prepared.lost)
             yield from self._sums(prepared)
@@ -86,13 +94,29 @@ class DryRun:
         except ImgpipeError as error:
             self._failed += 1
             for output in due.outputs:
-                yield f"{_way(prepared, path, output)}: {due.why}, fails: {one_line(str(error))}"
+                yield self._told(prepared, path, output, "fail", due.why, error=error)
             return
         self._add(path, paths, seen)
-        facts = f"{seen.width} x {seen.height}, {seen.pixels / 1e6:,.1f} MP"
-        facts += f", {seen.passes} passes" if seen.passes > 1 else ""
-        for output in due.outputs:
-            yield f"{_way(prepared, path, output)}: {due.why}, {facts}"
+        for output, (height, width) in zip(due.outputs, seen.sizes, strict=True):
+            size = {"height": height, "width": width}
+            line = self._told(
+                prepared, path, output, "make", due.why, pixels=seen.pixels, passes=seen.passes,
+                **size,
+            )  # fmt: skip
+            yield f"{line}, {_facts(seen, height, width)}"
+
+    def _told(
+        self, prepared: Prepared, path: str, output: str, action: str, why: str, **facts: Any
+    ) -> str:
+        """Tell the end of an output; return it as a line."""
+        target = prepared.path(output)
+        told = Foretold(path, target, action, why, **facts)
+        self._tell(told)
+        way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
+        after = ", copied" if action == "copy" else ""
+        if told.error is not None:
+            after = f", fails: {one_line(str(told.error))}"
+        return f"{way}: {why.replace('_', ' ')}{after}"
 
     def _add(self, path: str, outputs: list[str], seen: Foreseen) -> None:
         for output in outputs:
@@ -113,20 +137,25 @@ class DryRun:
         reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
         made = f"{due:,} to make ({reasons})" if due else "nothing to make"
         left = f", {len(agenda.skipped):,} left as they are" if agenda.skipped else ""
-        fail = f", {self._failed:,} files cannot be made" if self._failed else ""
-        yield f"{made}{left}{fail}"
+        noun = "file" if self._failed == 1 else "files"
+        fail = f", {self._failed:,} {noun} cannot be made" if self._failed else ""
+        over = passed_over_line(prepared.gathered.passed_over)
+        yield f"{made}{left}{fail}{over and '; ' + over}"
         if agenda.due:
             pixels = sum(self._pixels.values()) / 1e6
             limit = amount(self._foresight.limit)
             yield (
-                f"{pixels:,.1f} MP in {self._passes:,} passes, with up to {amount(self._peak())} "
-                f"of memory (limit {limit})"
+                f"{pixels:,.1f} MP of sources in {self._passes:,} passes, with up to "
+                f"{amount(self._peak())} of memory (limit {limit})"
             )
         for suffix, count in self._more_pages.items():
             yield more_pages_line(count, suffix)
 
 
-def _way(prepared: Prepared, path: str, output: str) -> str:
-    """Return a source and its output."""
-    target = prepared.path(output)
-    return one_line(path if prepared.choices.in_place else f"{path} -> {target}")
+def _facts(seen: Foreseen, height: int, width: int) -> str:
+    """Return the size of an output, and of its source where that is another one."""
+    size = f"{width} x {height}"
+    if (height, width) != (seen.height, seen.width):
+        size += f" from {seen.width} x {seen.height}"
+    passes = f", {seen.passes} passes" if seen.passes > 1 else ""
+    return f"{size}, {seen.pixels / 1e6:,.1f} MP{passes}"

@@ -2,11 +2,12 @@
 
 Every line is an object with ``v``, ``event`` and ``t``, the seconds since the start. The events are
 ``start``, ``plan``, ``progress``, ``done``, ``skipped``, ``failed`` and ``summary``, which is
-always the last one; where a folder is watched, ``notice`` and ``heartbeat`` instead of
-``progress``. A refusal is a ``summary`` and nothing else, so that ``start`` comes when the
-plan is made. Megapixels of ``plan`` and ``progress`` are those of sources; pixels of ``done`` and
-megapixels of ``summary`` are those of outputs. A text that holds bytes of a file name that are no
-UTF-8 has U+FFFD in their place; a path has its bytes in base64 beside it.
+always the last one. In a dry run there is ``foretold`` for each output, and then the plan. Where a
+folder is watched, there are ``notice`` and ``heartbeat`` instead of ``progress``. A refusal is a
+``summary`` and nothing else, so that ``start`` comes when the plan is made. Megapixels of ``plan``
+and ``progress`` are those of sources; pixels of ``done`` and megapixels of ``summary`` are those of
+outputs. A text that holds bytes of a file name that are no UTF-8 has U+FFFD in their place; a path
+has its bytes in base64 beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from imgpipe.batches.happenings import (
     BatchRefused,
     BatchStarted,
     Ended,
+    Foretold,
     Happening,
     Heartbeat,
     Noticed,
@@ -91,6 +93,9 @@ class EventLines(Context):
                 self._start = start_fields(happening)
             case BatchPlanned():
                 self._plan(happening)
+            case Foretold():
+                self._begin()
+                self._write(_foretold_fields(happening, self._seconds()))
             case Ended():
                 self._report.add(happening.result)
                 self._report.failures.clear()  # they may be many, and only their number is told
@@ -109,9 +114,14 @@ class EventLines(Context):
     def _seconds(self) -> float:
         return round(self._clock() - self._begun, 3)
 
-    def _plan(self, plan: BatchPlanned) -> None:
-        if self._start is not None:  # held back: a refusal is one line and nothing else
+    def _begin(self) -> None:
+        """Write the first event. It is held back, because a refusal is one line and no more."""
+        if self._start is not None:
             self._write(self._start)
+        self._start = None
+
+    def _plan(self, plan: BatchPlanned) -> None:
+        self._begin()
         self._planned = True
         self._told = self._clock()
         self._report.passed_over.update(dict(plan.passed_over))
@@ -186,6 +196,18 @@ def terminal_fields(result: Result, seconds: float | None = None) -> dict[str, A
             return head | {"reason": result.reason}
     failure = {} if result.error is None else _error_fields(result.error)
     return head | {"stage": result.stage, **failure, "attempts": result.attempts}
+
+
+def _foretold_fields(told: Foretold, seconds: float) -> dict[str, Any]:
+    """Return the event ``foretold`` of a dry run."""
+    return {
+        "v": 1, "event": "foretold", "t": seconds,
+        **path_fields("path", told.path), **path_fields("output", told.output),
+        "action": told.action, "why": told.why or None,
+        "height": told.height or None, "width": told.width or None,
+        "source_pixels": told.pixels or None, "passes": told.passes or None,
+        **({} if told.error is None else _error_fields(told.error)),
+    }  # fmt: skip
 
 
 def summary_fields(end: BatchEnded | BatchRefused, seconds: float) -> dict[str, Any]:

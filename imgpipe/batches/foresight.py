@@ -31,6 +31,7 @@ from imgpipe.shrinking import shrunk
 
 __all__ = ["Foreseen", "Foresight"]
 
+_Sizes = tuple[tuple[int, int], ...]
 _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
@@ -41,6 +42,8 @@ class Foreseen(NamedTuple):
     ----------
     height, width : int
         Of its first frame.
+    sizes : tuple of (int, int)
+        Rows and columns of each output, of its first frame.
     pixels : int
         Of all frames that are made.
     memory : int
@@ -53,6 +56,7 @@ class Foreseen(NamedTuple):
 
     height: int
     width: int
+    sizes: tuple[tuple[int, int], ...]
     pixels: int
     memory: int
     passes: int
@@ -93,7 +97,7 @@ class Foresight:
             "chunk": options.chunk,
             "footing": self._footing,
         }
-        self._known: dict[Any, tuple[int, int]] = {}
+        self._known: dict[Any, tuple[int, int, _Sizes]] = {}
 
     def of(
         self, path: str, outputs: Sequence[str], tails: Sequence[int], page: int | None = None
@@ -124,12 +128,12 @@ class Foresight:
         info = source.info
         frames = 1 if recipe.reading.page is not None else contents_of(origin).frames
         made = max(self._frames(frames, tail, output) for tail, output in pairs)
-        memory, passes = 0, 1
+        memory, passes, sizes = 0, 1, ((info.height, info.width),) * len(pairs)
         if not all(may_copy(recipe, tail, origin, output) for tail, output in pairs):
             small, chains = shrunk(source, origin, [tail.chain for tail in ways], recipe.reading)
-            memory, passes = self._cost(small, ways, chains, outputs)
+            memory, passes, sizes = self._cost(small, ways, chains, outputs)
         pixels = info.pixels * made
-        return Foreseen(info.height, info.width, pixels, memory, passes, frames - made)
+        return Foreseen(info.height, info.width, sizes, pixels, memory, passes, frames - made)
 
     @staticmethod
     def _frames(frames: int, tail: Tail, output: str) -> int:
@@ -138,8 +142,8 @@ class Foresight:
 
     def _cost(
         self, source: Source, tails: Sequence[Tail], chains: Sequence[Chain], outputs: Sequence[str]
-    ) -> tuple[int, int]:
-        """Return bytes and passes; images alike cost the same."""
+    ) -> tuple[int, int, _Sizes]:
+        """Return bytes, passes and the sizes of outputs; images alike cost the same."""
         key = (
             source.access,
             source.decode_bytes >> 20,
@@ -153,7 +157,7 @@ class Foresight:
 
     def _planned(
         self, source: Source, tails: Sequence[Tail], chains: Sequence[Chain], outputs: Sequence[str]
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, _Sizes]:
         goals: list[Goal] = []
         with tempfile.TemporaryDirectory(prefix="imgpipe-") as folder:
             try:
@@ -164,7 +168,9 @@ class Foresight:
             finally:
                 for goal in goals:
                     goal.sink.abort()
-        return plan.memory - plan.cost.processes, plan.passes
+        infos = (goal.sink.info for goal in goals)
+        sizes = tuple((info.height, info.width) for info in infos)
+        return plan.memory - plan.cost.processes, plan.passes, sizes
 
     def _plan(self, source: Source, goals: tuple[Goal, ...]) -> Plan:
         """Return the plan for one worker, or for all where that is not enough."""

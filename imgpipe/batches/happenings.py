@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from imgpipe.batches.results import BatchReport, Result
+from imgpipe.errors import ImgpipeError
 from imgpipe.records import dataclass
 
 __all__ = [
@@ -107,6 +108,39 @@ class BatchPlanned:
     to_do: Mapping[str, int]
     pixels: Mapping[str, int] | None = None
     peak_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """A dry run tells the end of an output.
+
+    Attributes
+    ----------
+    path, output : str
+        As in the result that a run would give.
+    action : str
+        ``make``, ``copy``, ``skip`` or ``fail``.
+    why : str
+        The reason; of a failure, the reason why the output would be made.
+    height, width : int
+        The size of the output; 0 if there is none.
+    pixels : int
+        Pixels of the source.
+    passes : int
+        Passes over them.
+    error : ImgpipeError or None
+        The failure.
+    """
+
+    path: str
+    output: str
+    action: str
+    why: str = ""
+    height: int = 0
+    width: int = 0
+    pixels: int = 0
+    passes: int = 0
+    error: ImgpipeError | None = None
 
 
 @dataclass(frozen=True)
@@ -274,6 +308,7 @@ Happening = (
     BatchStarted
     | BatchScanning
     | BatchPlanned
+    | Foretold
     | Measured
     | Opened
     | Advanced

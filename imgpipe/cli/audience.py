@@ -57,6 +57,11 @@ class Audience(HoldingContext):
         self._resume: str | None = None
         self._signal_told = False
         self.planned = False
+        self._untold: tuple[type, ...] = ()  # to people, who see the lines of a dry run
+        if params["quiet"] or params["dry_run"]:
+            self._untold += (BatchEnded,)
+        if params["dry_run"] and not params["json"]:
+            self._untold += (BatchPlanned,)
         self.timelines: list[Timeline] = []
 
     def __enter__(self) -> Self:
@@ -117,8 +122,7 @@ class Audience(HoldingContext):
             seen = replace(happening, resume=None)  # it is the last line of all
             for timeline in self.timelines:
                 timeline.outcome = outcome_line(happening.report)
-        silent = self._params["quiet"] or self._params["dry_run"]
-        if not (silent and isinstance(happening, BatchEnded)):
+        if not isinstance(happening, self._untold):
             self._people(seen)
             if self._params["verbose"] and isinstance(happening, Ended):
                 self._tell_all_of(happening.result)

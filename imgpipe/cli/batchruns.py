@@ -12,7 +12,7 @@ import click
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.happenings import BatchEnded
+from imgpipe.batches.happenings import BatchEnded, BatchRefused
 from imgpipe.batches.listing import names_in
 from imgpipe.batches.naming import Template
 from imgpipe.batches.outputs import Naming
@@ -118,13 +118,19 @@ def _made(choices: Choices, audience: Audience) -> int:
 def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:
     from imgpipe.batches.course import started_of  # noqa: PLC0415 - takes the engine along
     from imgpipe.batches.dryrun import DryRun  # noqa: PLC0415
+    from imgpipe.machine import dedicated  # noqa: PLC0415
 
     audience(started_of(choices))
     run = DryRun(choices, audience)
-    with signals.raising():
-        for line in run.lines():
-            if not quiet:
-                click.echo(printable(line))
+    try:
+        with dedicated(), signals.raising():
+            for line in run.lines():
+                if not quiet:
+                    click.echo(printable(line))
+    except MemoryPlanError as error:
+        audience(BatchRefused(2, error))
+        explain(error)
+        return 2
     audience(BatchEnded(run.exit, BatchReport()))
     return run.exit
 
