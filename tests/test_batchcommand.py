@@ -110,7 +110,8 @@ class TestSources:
             ("photos -o out --max-failures 0", "is neither a number"),
             ("photos -o out --resume --update", "contradict"),
             ("photos -o out --report report.txt", ".html, .json or .csv"),
-            ("photos -o out --report nowhere/report.csv", "there is no folder"),
+            ("photos -o out --report photos/a.png/report.csv", "cannot write"),
+            ("photos -o out --name {no} --report new/r.csv --timeline new/t.html", "{no}"),
             ("photos -o out --quality 800", "quality must be"),
             ("photos -o out --tile 64", "no output has the option tile"),
             ("photos -o out -O tiles=64", "no format has the option tiles"),
@@ -125,6 +126,13 @@ class TestSources:
         flip(*args.split(), code=2)
         assert says in capsys.readouterr().err
         assert sorted(os.listdir()) == before
+
+
+def test_files_beside_a_batch_make_their_folders(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("report", "out/r.html"), ("timeline", "out/t/t.html"), ("failed-to", "new/list")
+    flip("photos", "-o", "out", *[f"--{option}={path}" for option, path in names])
+    assert all(os.path.getsize(path) for option, path in names if option != "failed-to")
+    assert Path("new/list").read_bytes() == b""
 
 
 def test_a_limit_on_memory_that_fits_no_image_is_refused(

@@ -67,5 +67,12 @@ def test_a_list_takes_the_place_of_no_image(tmp_path: Path) -> None:
 
 
 def test_a_list_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OutputError):
-        FailedList(tmp_path / "nowhere" / "list")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="list: cannot write: "):
+        FailedList(tmp_path / "file" / "list")
+
+
+def test_a_batch_that_is_refused_leaves_no_list(tmp_path: Path) -> None:
+    with pytest.raises(UsageError), FailedList(tmp_path / "new" / "folders" / "list"):
+        raise UsageError("refused")
+    assert os.listdir(tmp_path) == []

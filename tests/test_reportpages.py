@@ -73,8 +73,9 @@ class TestEveryReport:
             ReportFile(tmp_path / "report.txt")
 
     def test_that_cannot_be_written_is_refused_at_once(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
         with pytest.raises(OutputError):
-            ReportFile(tmp_path / "nowhere" / "report.json")
+            ReportFile(tmp_path / "file" / "report.json")
 
     @pytest.mark.parametrize("suffix", [".html", ".json", ".csv"])
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])

@@ -6,11 +6,11 @@ import logging
 import os
 
 from imgpipe.batches.happenings import Ended, Happening
-from imgpipe.batches.sidefile import SideFile
 from imgpipe.batches.walk import image_suffixes
 from imgpipe.batches.wording import one_line
 from imgpipe.contexts import Context
 from imgpipe.errors import UsageError
+from imgpipe.sidefile import SideFile
 
 __all__ = ["FailedList"]
 
@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 class FailedList(Context):
     """An observer that writes each source that failed, once.
 
-    The list appears when the context ends, however it ends; it is empty where nothing failed.
+    The list appears when the context ends; it is empty where nothing failed. A batch that is
+    refused has no list.
 
     Parameters
     ----------
@@ -45,8 +46,11 @@ class FailedList(Context):
         self._listed: set[str] = set()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Make the list appear."""
-        self._file.finish()
+        """Make the list appear, unless the batch was refused."""
+        if isinstance(error, UsageError):
+            self._file.abort()
+        else:
+            self._file.finish()
 
     def __call__(self, happening: Happening) -> None:
         """Take note of `happening`."""

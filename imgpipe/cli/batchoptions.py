@@ -75,7 +75,7 @@ def _of_outputs() -> list[click.Parameter]:
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
                     default=True, help="With --resume: skip outputs that failed before."),
         _path("--journal", _OUTPUTS, "Record of the outputs that were made. [default: in the "
-              "folder .imgpipe of the outputs]", metavar="FILE"),
+              "folder .imgpipe of the outputs] Missing folders are made.", metavar="FILE"),
         _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),
         _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
         _flag("--copy-others", _OUTPUTS, "Also copy files that are not images."),
@@ -94,9 +94,11 @@ def _of_run() -> list[click.Parameter]:
         _flag("--fail-fast", _RUN, "Stop at the first failure."),
         BatchOption(["--max-failures"], _RUN, type=Most(), help="Stop after so many failures; "
                     "a percentage counts from 20 images on."),
-        _path("--failed-to", _RUN, "List the sources that failed; --files-from reads it.",
+        _path("--failed-to", _RUN, "List the sources that failed; --files-from reads it. Missing "
+              "folders are made.",
               metavar="LIST"),
-        _path("--report", _RUN, "Write a report: .html, .json or .csv.", metavar="FILE"),
+        _path("--report", _RUN, "Write a report: .html, .json or .csv. Missing folders are made.",
+              metavar="FILE"),
         _flag("--json", _RUN, "Write events as JSON lines to standard output."),
         BatchOption(["--progress"], _RUN, type=click.Choice(["auto", "bar", "lines", "none"]),
                     default="auto", help="Progress on standard error. auto: bars on a terminal, "

@@ -122,7 +122,8 @@ def common_options() -> list[click.Parameter]:
             type=click.Path(readable=False),
             metavar="FILE",
             help="Write a timeline of the run, which shows the work of every worker and names the "
-            "bottleneck: a .html page, or a .json trace for ui.perfetto.dev.",
+            "bottleneck: a .html page, or a .json trace for ui.perfetto.dev. Missing "
+            "folders are made.",
         ),
         _option(
             "-n", "--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."

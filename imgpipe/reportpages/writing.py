@@ -20,12 +20,12 @@ from imgpipe.batches.happenings import (
     Happening,
 )
 from imgpipe.batches.results import BatchReport, Result
-from imgpipe.batches.sidefile import SideFile
 from imgpipe.contexts import Context
 from imgpipe.errors import Cancelled, UsageError
 from imgpipe.reportpages.page import Page
 from imgpipe.reportpages.pictures import Pictures, small_pictures
 from imgpipe.reportpages.tables import CommaTable, JsonTable
+from imgpipe.sidefile import SideFile
 
 __all__ = ["ReportFile", "check_report_name"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,15 +10,14 @@ from typing import Self
 
 from imgpipe import arguments
 from imgpipe.contexts import Context
-from imgpipe.errors import OutputError, UsageError
+from imgpipe.errors import UsageError
 from imgpipe.events import Event, Finished
-from imgpipe.publish import OutputFile
+from imgpipe.sidefile import SideFile
 from imgpipe.timeline.recording import Recording
 from imgpipe.timeline.verdict import Verdict, verdict
 
 __all__ = ["Timeline"]
 
-_log = logging.getLogger("imgpipe")
 _SUFFIXES = {".html": 30_000, ".json": 200_000}  # and about how many bars such a file holds
 _LARGEST_PLAIN = 100_000_000  # bytes; a larger trace is compressed
 _CHUNK = 1 << 20
@@ -35,7 +33,8 @@ class Timeline(Context):
         print(timeline.verdict.sentence)
 
     The file is written at the end of the context, also after a failure. Without a context it is
-    written at the end of every run that succeeds.
+    written at the end of every run that succeeds. Its folder is made if it is missing. If its disk
+    is full, a warning says so.
 
     Parameters
     ----------
@@ -68,52 +67,46 @@ class Timeline(Context):
         self.title, self.outcome = title, ""
         self._recording = Recording(_SUFFIXES[self._suffix])
         self._lock = threading.Lock()  # several runs may be under way
-        self._output: OutputFile | None = None
+        self._file: SideFile | None = None
 
     def __enter__(self) -> Self:
-        self._output = OutputFile(self.name)
+        self._file = SideFile(self.name)
         return self
 
     def close(self, error: BaseException | None = None) -> None:
-        """Write the file; after a failure, one that cannot be written is only a warning."""
-        output, self._output = self._output, None
-        if output is None:
-            return
-        try:
-            self._write(output)
-        except OutputError as failure:
-            if error is None:
-                raise
-            _log.warning("%s", failure)
-        finally:
-            output.abort()
+        """Write the file, unless the run was refused."""
+        file, self._file = self._file, None
+        if file is not None and isinstance(error, UsageError):
+            file.abort()
+        elif file is not None:
+            self._write(file)
 
     def __call__(self, event: Event) -> None:
         """Take note of `event`."""
         with self._lock:
             self._recording(event)
-            if isinstance(event, Finished) and self._output is None:
-                output = OutputFile(self.name)
-                try:
-                    self._write(output)
-                finally:
-                    output.abort()
+            if isinstance(event, Finished) and self._file is None:
+                self._write(SideFile(self.name))
 
     @property
     def verdict(self) -> Verdict:
         """The bottleneck so far: its name, a sentence, and the utilisation of the workers."""
         return verdict(self._recording)
 
-    def _write(self, output: OutputFile) -> None:
-        if self._suffix == ".html":
-            from imgpipe.timeline.page import page  # noqa: PLC0415 - only at the end
+    def _write(self, file: SideFile) -> None:
+        try:
+            for piece in self._page() if self._suffix == ".html" else self._trace():
+                file.write(piece)
+        except BaseException:
+            file.abort()
+            raise
+        file.finish()
 
-            made = page(self._recording, self.verdict, self.title, self.outcome)
-            output.write(made.encode(errors="replace"))  # a name may be no text
-        else:
-            for piece in self._trace():
-                output.write(piece)
-        output.commit()
+    def _page(self) -> Iterable[bytes]:
+        from imgpipe.timeline.page import page  # noqa: PLC0415 - only at the end
+
+        made = page(self._recording, self.verdict, self.title, self.outcome)
+        return (made.encode(errors="replace"),)  # a name may be no text
 
     def _trace(self) -> Iterable[bytes]:
         from imgpipe.timeline.perfetto import trace_lines  # noqa: PLC0415 - only at the end

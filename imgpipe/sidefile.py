@@ -1,12 +1,13 @@
-"""File beside a batch: a report or a list, which is written while the batch runs."""
+"""File beside a run: a report, a list or a timeline."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 
 from imgpipe.errors import OutputError
-from imgpipe.publish import OutputFile
+from imgpipe.publish import OutputFile, explained
 
 __all__ = ["SideFile"]
 
@@ -15,12 +16,13 @@ _BLOCK = 1 << 16  # bytes that are written at once
 
 
 class SideFile:
-    """A file that appears when it is finished. If its disk is full, the batch goes on without it.
+    """A file that appears when it is finished. If its disk is full, the run goes on without it.
 
     Parameters
     ----------
     path : path-like
-        Where the file is to appear.
+        Where the file is to appear. Its folder is made if it is missing: it may be the one of
+        outputs that the run makes.
 
     Raises
     ------
@@ -34,8 +36,18 @@ class SideFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = OutputFile(path)
-        self.name = self._file.name
+        self.name = os.fspath(path)
+        self._made: list[str] = []  # folders, the outer ones first
+        try:
+            self._make(os.path.dirname(self.name))
+            self._file = OutputFile(path)
+        except OSError as error:
+            self._unmake()
+            told = f"{self.name}: cannot write: {explained(error, self.name)}"
+            raise OutputError(told) from error
+        except OutputError:
+            self._unmake()
+            raise
         self.lost = False
         self._parts: list[bytes] = []
         self._size = 0
@@ -61,6 +73,20 @@ class SideFile:
     def abort(self) -> None:
         """Leave what was there before."""
         self._file.abort()
+        self._unmake()
+
+    def _unmake(self) -> None:
+        """Remove the folders that were made, unless something is in them."""
+        for folder in reversed(self._made):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+    def _make(self, folder: str) -> None:
+        """Make a folder, and those above it, unless they are there."""
+        if folder and not os.path.isdir(folder):
+            self._make(os.path.dirname(folder))
+            os.makedirs(folder, exist_ok=True)
+            self._made.append(folder)
 
     def _flush(self) -> None:
         data, self._parts, self._size = b"".join(self._parts), [], 0
@@ -73,4 +99,5 @@ class SideFile:
     def _lose(self, error: OutputError) -> None:
         self.lost = True
         self._parts = []
-        _log.warning("%s; the batch goes on without this file", error)
+        self._file.abort()
+        _log.warning("%s; the run goes on without this file", error)
