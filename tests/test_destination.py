@@ -59,6 +59,23 @@ def test_names_are_told_apart_as_the_destination_does(
         Destination(str(tmp_path), lambda _: blind).one_to_one(both, REMEDY)
 
 
+def test_the_remedy_is_one_that_helps(tmp_path: Path) -> None:
+    def told(destination: Destination, *paths: str) -> str:
+        both = [Placed(Found(Folder(f"1/{at}", at), name), "x.png")
+                for at, name in map(os.path.split, paths)]  # fmt: skip
+        with pytest.raises(UsageError) as caught:
+            destination.one_to_one(both, REMEDY)
+        return str(caught.value).splitlines()[-1]
+
+    clear, blind = (Destination("out", lambda _, one=one: one) for one in (EVERYTHING, NOTHING))
+    assert told(clear, "a/x.png", "b/x.png") == told(blind, "x.jpg", "X.png") == REMEDY
+    assert told(clear, "x.png", "X.png") == REMEDY
+    assert "out cannot tell these names apart; rename" in told(blind, "x.png", "X.png")
+    trees = [Placed(Found(Folder(at, ""), "x.png"), "x.png") for at in ("1", "2")]
+    with pytest.raises(UsageError, match=r"--base DIR, a folder above all sources, gives each"):
+        clear.one_to_one(trees, REMEDY)
+
+
 def test_a_folder_that_is_not_there_yet_is_like_the_one_above(tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -100,7 +100,7 @@ class Destination:
         kept = {key: _distinct(group) for key, group in groups.items()}
         shared = [group for group in kept.values() if len(group) > 1]
         if shared:
-            raise UsageError(_collisions(shared, remedy))
+            raise UsageError(_collisions(shared, self._remedy(shared) or remedy))
         return [group[0] for group in kept.values()]
 
     def existing(self, placed: Collection[Placed]) -> set[str]:
@@ -140,6 +140,20 @@ class Destination:
                     f"{path}: this output is the source {sources[key]}; choose another folder, or "
                     "use --in-place to replace sources"
                 )
+
+    def _remedy(self, groups: Sequence[Sequence[Placed]]) -> str:
+        """Return what helps where sources have the same path in their trees; empty elsewhere."""
+        fold = self.distinguishes.folded
+        for group in groups:
+            if len({fold(each.found.below) for each in group}) == len(group):
+                continue
+            if len({fold(each.found.path) for each in group}) == len(group):
+                return "--base DIR, a folder above all sources, gives each an output of its own"
+            return (
+                f"{self.folder} cannot tell these names apart; rename one of the sources, or "
+                "choose a folder on another file system"
+            )
+        return ""
 
     def _must_be_no_folders(self, placed: Collection[Placed], folders: Iterable[str]) -> None:
         """Raise if an output is the folder of another one."""
