@@ -19,11 +19,11 @@ def test_a_folder_is_held_once_for_files_that_stand_together() -> None:
     assert Files(FOUND).folders == [(TOP, ["a.png"]), (DEEP, ["b.jpg", "c.JPG"]), (TOP, ["d.png"])]
 
 
-def test_files_are_added_to_others() -> None:
+def test_files_of_a_folder_are_added() -> None:
     files = Files(FOUND[:1])
-    files.extend(Files(FOUND[1:]))
-    assert list(files) == FOUND
-    assert files.suffixes == {".png": 2, ".jpg": 1, ".JPG": 1}
+    files.add(DEEP, ["b.jpg", "c.JPG"])
+    assert list(files) == FOUND[:3]
+    assert files.suffixes == {".png": 1, ".jpg": 1, ".JPG": 1}
 
 
 def test_no_files() -> None:

@@ -123,15 +123,15 @@ class Agenda:
 class _New(MadeLater[Due]):
     """Files of which nothing is there yet."""
 
-    def __init__(self, files: Renamed) -> None:
-        self._files = files
+    def __init__(self, of: Renamed) -> None:
+        self._of = of
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._of.files)
 
     def __iter__(self) -> Iterator[Due]:
-        files, outputs = self._files.files, zip(self._files.outputs)
-        return map(_due, zip(files, outputs, repeat("new"), repeat(_TAILS[0]), repeat(None)))
+        of = self._of
+        return map(_due, zip(of.files, of.outputs, repeat("new"), repeat(of.tails), repeat(None)))
 
 
 def agenda_of(
@@ -193,10 +193,11 @@ def agenda_of(
 
 
 def _all_new(placed: Renamed) -> Agenda:
-    """Return the agenda of files that have one output each, which is not there: this is quick."""
+    """Return the agenda where nothing is there yet: this is quick."""
     agenda = Agenda(_New(placed), reasons=Counter({"new": len(placed)} if placed else {}))
     for old, count in placed.files.suffixes.items():
-        agenda.suffixes[old, placed.suffixes[old]] = count
+        for new in placed.suffixes[old]:
+            agenda.suffixes[old, new] += count
     return agenda
 
 

@@ -125,11 +125,6 @@ class Files(MadeLater[Found]):
         self.folders.append((folder, names))
         self.suffixes.update(suffixes_of(names) if suffixes is None else suffixes)
 
-    def extend(self, files: Files) -> None:
-        """Add other files."""
-        self.folders += files.folders
-        self.suffixes.update(files.suffixes)
-
 
 def suffix_of(name: str) -> str:
     """Return the end of a name from its last dot on, unless there are only dots before it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from imgpipe.batches.files import Files, Folder, Found
+from imgpipe.batches.files import Files, Folder, Found, suffix_of
 from imgpipe.batches.naming import Template
 from imgpipe.batches.placed import Placed, Renamed
 from imgpipe.batches.walk import SLIDES, image_suffixes
@@ -139,22 +140,19 @@ class Naming:
         """
         if self._templates or len(self.sizes) > 1:
             return list(self._by_templates(files, header, refused))
-        suffixes = self._suffix_for_each(files.suffixes)
-        if suffixes is None:
-            return list(self._by_source(files, refused))
-        return Renamed(files, suffixes)
+        known = self._known(files.suffixes)
+        if known.keys() == files.suffixes.keys():
+            return Renamed(files, known)
+        return list(self._by_source(files, known, refused))
 
-    def _suffix_for_each(self, suffixes: Iterable[str]) -> Mapping[str, str] | None:
-        """Return the suffix of the output for each suffix of a file, if that is all one must know.
-
-        There is none if a file has several outputs, or none, or if its content decides.
-        """
-        if len(self.formats) > 1 or not image_suffixes().issuperset(map(str.lower, suffixes)):
-            return None
-        try:
-            return {old: self._suffixes(Found(_NOWHERE, f"x{old}"))[0] for old in suffixes}
-        except ImgpipeError:
-            return None
+    def _known(self, suffixes: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return the suffixes of outputs for each suffix that decides about them by itself."""
+        known = {}
+        for suffix in suffixes:
+            if suffix.lower() in image_suffixes():
+                with contextlib.suppress(ImgpipeError):
+                    known[suffix] = self._suffixes(Found(_NOWHERE, f"x{suffix}"))
+        return known
 
     def _by_templates(self, files: Files, header: Header, refused: Refused) -> Iterator[Placed]:
         """Yield the files with the outputs that templates name."""
@@ -187,21 +185,24 @@ class Naming:
                 named |= {} if page is None else {"page": page}
                 yield Placed(found, template.fill(found, named), tail, page)
 
-    def _by_source(self, files: Files, refused: Refused) -> Iterator[Placed]:
+    def _by_source(
+        self, files: Files, known: Mapping[str, tuple[str, ...]], refused: Refused
+    ) -> Iterator[Placed]:
         """Yield the files with the outputs that are called like them."""
         for found in files:
-            stem = os.path.splitext(found.below)[0]
+            suffix = suffix_of(found.name)
+            stem = found.below.removesuffix(suffix)
             try:
-                suffixes = self._suffixes(found)
+                suffixes = known.get(suffix) or self._suffixes(found)
             except ImgpipeError as error:
                 refused(found, error)
             else:
-                for tail, suffix in enumerate(suffixes):
-                    yield Placed(found, stem + suffix, tail)
+                for tail, each in enumerate(suffixes):
+                    yield Placed(found, stem + each, tail)
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""
-        own = os.path.splitext(found.name)[1]
+        own = suffix_of(found.name)
         if not self.formats:
             return (_writable(found, own),)
         known = [format_called(each).suffixes for each in self.formats]

@@ -41,14 +41,14 @@ _placed = partial(tuple.__new__, Placed)  # without a call of Python for each of
 
 
 class Renamed(MadeLater[Placed]):
-    """Files with one output each, which has the name of the file but for the suffix.
+    """Files with outputs that have the name of the file but for the suffix.
 
     Parameters
     ----------
     files : Files
         The files.
     suffixes : mapping
-        The suffix of the output for each suffix of a file.
+        The suffixes of the outputs for each suffix of a file: equally many for all files.
 
     Attributes
     ----------
@@ -56,38 +56,49 @@ class Renamed(MadeLater[Placed]):
         The files.
     suffixes : mapping
         The suffixes.
+    tails : tuple of int
+        The numbers of the outputs of each file.
     """
 
-    def __init__(self, files: Files, suffixes: Mapping[str, str]) -> None:
+    def __init__(self, files: Files, suffixes: Mapping[str, tuple[str, ...]]) -> None:
         self.files, self.suffixes = files, suffixes
-        self._names = [names for _, names in files.folders]
-        if any(old != new for old, new in suffixes.items()):
-            self._names = [list(map(self._renamed, names)) for names in self._names]
+        self.tails = tuple(range(max(map(len, suffixes.values()), default=1)))
+        self._names = [list(self._named(tail)) for tail in self.tails]  # folder by folder
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.files) * len(self.tails)
 
     def __iter__(self) -> Iterator[Placed]:
-        return map(_placed, zip(self.files, self.outputs, repeat(0), repeat(None)))
+        for found, outputs in zip(self.files, self.outputs, strict=True):
+            yield from map(_placed, zip(repeat(found), outputs, self.tails, repeat(None)))
 
     @property
-    def outputs(self) -> Iterator[str]:
-        """The path of each output."""
-        for (folder, _), names in zip(self.files.folders, self._names, strict=True):
+    def outputs(self) -> Iterator[tuple[str, ...]]:
+        """The paths of the outputs of each file."""
+        for (folder, _), *several in zip(self.files.folders, *self._names, strict=True):
             begin = os.path.join(folder.below, "")
-            yield from [begin + name for name in names]
+            yield from zip(*([begin + name for name in names] for names in several), strict=True)
 
     @property
     def by_folder(self) -> Mapping[str, Sequence[str]]:
         """The names of the outputs in each folder."""
         found: dict[str, list[str]] = {}
-        for (folder, _), names in zip(self.files.folders, self._names, strict=True):
-            found.setdefault(folder.below, []).extend(names)
+        for several in self._names:
+            for (folder, _), names in zip(self.files.folders, several, strict=True):
+                found.setdefault(folder.below, []).extend(names)
         return found
 
-    def _renamed(self, name: str) -> str:
-        dot = name.rfind(".")
-        return name[:dot] + self.suffixes[name[dot:]]
+    def _named(self, tail: int) -> Iterator[list[str]]:
+        """Yield the names of the outputs of this number, folder by folder."""
+        new = {suffix: several[tail] for suffix, several in self.suffixes.items()}
+        stays = all(old == suffix for old, suffix in new.items())
+        for _, names in self.files.folders:
+            yield names if stays else [_renamed(name, new) for name in names]
+
+
+def _renamed(name: str, suffixes: Mapping[str, str]) -> str:
+    dot = name.rfind(".")
+    return name[:dot] + suffixes[name[dot:]]
 
 
 def names_by_folder(placed: Collection[Placed]) -> Mapping[str, Sequence[str]]:

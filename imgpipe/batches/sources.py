@@ -7,6 +7,7 @@ name, and the current folder for the names in a list.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -107,18 +108,20 @@ class _Gathering:
     ) -> None:
         self._walk, self._base, self._allow_empty = walk, base, allow_empty
         self._is_output = is_output
-        self._files = Files()
+        self._found: list[Files | tuple[Found]] = []
         self._missing: list[str] = []
         self._folders: dict[tuple[str, str], Folder] = {}  # by path and where it begins
 
     def gathered(self) -> Gathered:
         """Return all that was added, each path once."""
         walk = self._walk
-        files = self._files
-        if walk.roots > 1 or self._folders:
-            files = Files(dict.fromkeys(files))
-        if len(files) < len(self._files):
-            walk.passed_over["same_file"] += len(self._files) - len(files)
+        match self._found:
+            case [Files() as files]:
+                pass
+            case found:
+                files = Files(dict.fromkeys(itertools.chain.from_iterable(found)))
+                if twice := sum(map(len, found)) - len(files):
+                    walk.passed_over["same_file"] += twice
         return Gathered(files, walk.others, walk.passed_over, self._missing, walk.unreadable)
 
     def add(self, source: str) -> None:
@@ -151,7 +154,7 @@ class _Gathering:
             found = self._without_outputs(found, self._is_output)
         if not found and not self._allow_empty and not walk.unreadable:
             raise UsageError(self._nothing(source, begin, pattern))
-        self._files.extend(found)
+        self._found.append(found)
 
     def _without_outputs(self, found: Files, is_output: Callable[[Found], bool]) -> Files:
         outputs = dict.fromkeys(filter(is_output, found))
@@ -171,7 +174,7 @@ class _Gathering:
             folder, name = os.path.split(folder)  # an image that is a folder, with a separator
         if (folder, below) not in self._folders:
             self._folders[folder, below] = self._begin(folder, below)
-        self._files.add(self._folders[folder, below], [name])
+        self._found.append((Found(self._folders[folder, below], name),))
 
     def _begin(self, path: str, below: str) -> Folder:
         """Return the folder `path`, whose tree begins at `below` unless there is a base."""

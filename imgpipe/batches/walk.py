@@ -169,8 +169,8 @@ class Walk:
                 self._told = len(found) + self._count
                 self.on_count(self._told)
         self._count += len(found)
-        if links:
-            found.extend(Files(self._inside(links, found, here)))
+        for link in self._inside(links, found, here) if links else ():
+            found.add(link.folder, [link.name])
         return found
 
     def pass_over(self, path: str, reason: str) -> None:
