@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.orientation import turns
-from imgpipe.chains.stages import seen
 from imgpipe.formats.base import Reduced, Reducible, Source
 from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import contents_of, open_source
@@ -41,9 +40,9 @@ def shrunk(
         return source, tuple(chains)
     from imgpipe.filters.thumbnails import after_reduction  # noqa: PLC0415 - rarely needed
 
-    shown = seen(source.info) if reading.autorotate else source.info
-    full = shown.height, shown.width
     turned = turns(source.info.metadata.orientation if reading.autorotate else 1)
+    stored = source.info.height, source.info.width
+    full = stored[::-1] if turned[2] else stored
     size = _largest(firsts, full)
     small = _smaller(source, origin, size[::-1] if turned[2] else size, reading)
     if small is None:

@@ -330,9 +330,9 @@ class Syncing:
 
     def wait(self) -> dict[str, ImgpipeError]:
         """Wait for all of them; return the errors by output."""
-        if self._next:
+        if self._next and self._threads is not None:
             self._begin()
-        failed: dict[str, ImgpipeError] = {}
+        failed = _synced(self._next)  # few of them need no thread
         for future in self._out:
             failed |= future.result()
         return failed

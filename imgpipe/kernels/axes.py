@@ -96,8 +96,7 @@ class Axis:
 
     def needs(self, start: int, stop: int) -> tuple[int, int]:
         """Return the part of the input that a part of the output is made from."""
-        first, last = self.footprint(np.array([start, stop - 1]))
-        return int(first[0]), int(last[1])
+        return _needs(self, start, stop)
 
     def weights(self, start: int, stop: int) -> Pixels:
         """Return the weights of the output pixels from `start` to `stop`, one row for each."""
@@ -105,6 +104,12 @@ class Axis:
         tables = range(start // size, (stop - 1) // size + 1)
         found = np.concatenate([_weights(self, table, size) for table in tables])
         return found[start - tables[0] * size :][: stop - start]
+
+
+@lru_cache(maxsize=64)
+def _needs(axis: Axis, start: int, stop: int) -> tuple[int, int]:
+    first, last = axis.footprint(np.array([start, stop - 1]))
+    return int(first[0]), int(last[1])
 
 
 @lru_cache(maxsize=16)

@@ -132,7 +132,7 @@ def _sums_down(source: Pixels, span: _Groups, groups: slice, dtype: type[Any]) -
             part = _space.array("part", np.float32, len(source) * size).reshape(-1, size)
             sums = _space.array("sums", np.float32, size * count).reshape(size, -1)
             footprints = (part[y - top :][: span.width].T for y in span.first[groups])
-            targets = np.split(sums, len(weights), axis=1)
+            targets = (sums[:, y : y + span.size] for y in range(0, count, span.size))
             products = list(zip(footprints, weights, targets, strict=True))
         np.copyto(part, source[:, x])
         for footprint, weight, target in products:
