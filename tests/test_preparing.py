@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -73,6 +74,18 @@ def test_nothing_is_written_by_a_dry_run_or_a_refused_batch() -> None:
     with pytest.raises(UsageError, match="several sources"):
         prepare(choices(naming=Naming(formats=("webp",))))
     assert not Path("out").exists()
+
+
+def test_cycles_are_collected_while_observers_are_told_and_afterwards() -> None:
+    image("in/a.png")
+    told: list[bool] = []
+    prepare(choices(), lambda _: told.append(gc.isenabled())).close()
+    assert all(told)
+    assert gc.isenabled()
+    image("out/a.png")
+    with pytest.raises(UsageError, match="exist"):
+        prepare(choices())
+    assert gc.isenabled()
 
 
 def test_outputs_never_become_sources() -> None:

@@ -154,8 +154,7 @@ def prepare(
     """
     prepared = Prepared(choices, Destination(choices.folder), _made_by(choices))
     try:
-        with _without_collection():
-            records = _begin(prepared, tell, dry=dry, later=later)
+        records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
         prepared.close()
         raise
@@ -181,7 +180,8 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
     prepared.lost += _lost(prepared.gathered)
     placed = _placed(prepared, records)
     standings = None if records is None else prepared._standings(records)
-    agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
+    with _without_collection():
+        agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
     prepared.agenda = agenda
     if later or agenda.due:
         must_have_memory(choices.options)
@@ -390,7 +390,11 @@ class _Outputs:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Have no cycles collected: it would look at all files again and again, and they stay."""
+    """Have no cycles collected while the agenda is made. No function of the user's runs meanwhile.
+
+    Each collection would look at all that is known of the files, and none of it is garbage. For
+    100,000 files of a journal that is a tenth of the time of `prepare`.
+    """
     if not gc.isenabled():
         yield
         return
