@@ -33,6 +33,18 @@ def test_rows_are_counted_one_by_one() -> None:
     assert losses.damage() == Damage(pytest.approx(0.36), f"a.tif: {says}")
 
 
+@pytest.mark.parametrize(
+    ("lost", "share"),
+    [(1, "less than 1 %"), (5, "1 %"), (495, "99 %"), (499, "more than 99 %"), (500, "100 %")],
+)
+def test_shares_are_whole_numbers_and_100_only_where_nothing_is_left(lost: int, share: str) -> None:
+    losses = Losses("a.tif", replace(INFO, height=500), (1, 0), None)
+    losses.doubt(0, lost)
+    found = losses.damage()
+    assert found is not None
+    assert f"({share})" in found.text
+
+
 def test_marks_are_those_of_all_processes() -> None:
     losses = Losses("a.png", INFO, (1, 0), None)
     other = pickle.loads(pickle.dumps(losses))

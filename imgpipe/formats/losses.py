@@ -141,8 +141,11 @@ class Losses:
     def _share(self, area: float) -> str:
         if self.count == 1:
             return ""
-        percent = 100 * area / (self._size[0] * self._size[1])
-        return f" ({f'{percent:.0f}' if percent >= 1 else 'less than 1'} %)"
+        whole = self._size[0] * self._size[1]
+        percent = 100 * area / whole
+        if percent < 1:
+            return " (less than 1 %)"
+        return " (more than 99 %)" if percent > 99 and area < whole else f" ({percent:.0f} %)"
 
     def _areas(self) -> Any:
         """Return the pixels of each part."""
