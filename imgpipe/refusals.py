@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import sys
 import threading
+from collections.abc import Iterator
 
 from imgpipe.errors import WorkerError
 
-__all__ = ["begin", "python_is_ending", "refusal", "refused"]
+__all__ = ["begin", "causes", "python_is_ending", "refusal", "refused"]
 
 _ENDING = (
     "Python is about to end and starts no more workers or threads; wait for the threads that call "
@@ -63,15 +64,17 @@ def refusal(error: BaseException) -> str:
 
     Libraries often say only that they could not be loaded, and keep the reason as the cause.
     """
+    return next(filter(None, map(_told_of, causes(error))), "")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error`, then each error that led to the one before."""
     reason: BaseException | None = error
     seen = set[int]()  # an error can be the cause of the one in whose context it was raised
     while reason is not None and id(reason) not in seen:
-        told = _told_of(reason)
-        if told:
-            return told
+        yield reason
         seen.add(id(reason))
         reason = reason.__cause__ or reason.__context__
-    return ""
 
 
 def _told_of(error: BaseException) -> str:

@@ -102,6 +102,12 @@ def test_an_output_that_finds_no_space_is_a_full_disk_at_any_stage(stage: str) -
     assert fault_in(answer.stage, answer.number) == "no_space"
 
 
+def test_errors_that_lead_to_each_other_are_no_full_disk() -> None:
+    error, other = OutputError("x.png: cannot write"), ValueError("no disk")
+    error.__cause__, other.__context__ = other, error
+    assert failed("a.png", "write", error, 0).number == 0
+
+
 def test_an_output_above_the_limit_of_the_system_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number, rows in enumerate([20, 900, 30, 40]):

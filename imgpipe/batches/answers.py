@@ -12,6 +12,7 @@ from imgpipe.chains.chain import Chain
 from imgpipe.errors import FilterError, ImgpipeError, InputError, MemoryPlanError, OutputError
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.records import dataclass
+from imgpipe.refusals import causes
 
 __all__ = [
     "Answer",
@@ -206,7 +207,6 @@ def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:
         stage = "read"
     elif isinstance(error, OutputError):
         stage = {"filter": "encode", "encode": "encode"}.get(stage, "write")  # or to open it
-    number, cause = 0, error.__cause__
-    while cause is not None and not number:
-        number, cause = getattr(cause, "errno", None) or 0, cause.__cause__
+    numbers = (getattr(cause, "errno", None) or 0 for cause in causes(error))
+    number = next(filter(None, numbers), 0)
     return Failed(name, stage, error, number, pixels)

@@ -235,7 +235,27 @@ class HeldPath(os.PathLike[str]):
         remove(self.temporary)
 
 
-class HeldFile(FileTarget):
+class _Held:
+    """A target that stays when it is complete, until somebody publishes or drops it."""
+
+    complete = False
+
+    def abort(self) -> None:
+        """Leave nothing behind, unless it is complete."""
+        if not self.complete:
+            self._remove()
+
+    def drop(self) -> None:
+        """Leave nothing behind."""
+        self.complete = False
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove all that was written."""
+        raise NotImplementedError
+
+
+class HeldFile(_Held, FileTarget):
     """A file that is written to a temporary with a given name, and not published.
 
     Parameters
@@ -250,7 +270,7 @@ class HeldFile(FileTarget):
     """
 
     def __init__(self, output: str, temporary: str, *, synced: bool = False) -> None:
-        self.complete, self._synced = False, synced
+        self._synced = synced
         super().__init__(output, temporary)
         if not self.replaces:
             raise OutputError(f"{output}: is a pipe or a device; give the path of a file")
@@ -268,24 +288,17 @@ class HeldFile(FileTarget):
         self.complete = True
         return size
 
-    def abort(self) -> None:
-        """Leave nothing behind, unless it is complete."""
-        if not self.complete:
-            super().abort()
-
-    def drop(self) -> None:
-        """Leave nothing behind."""
-        self.complete = False
-        self.abort()
+    def _remove(self) -> None:
+        FileTarget.abort(self)
 
 
-class HeldFolder(FolderTarget):
+class HeldFolder(_Held, FolderTarget):
     """A folder that is written to a temporary with a given name, and not published."""
 
     def __init__(
         self, output: str, temporary: str, *, marks: tuple[str, ...], synced: bool = False
     ) -> None:
-        self.complete, self._synced = False, synced
+        self._synced = synced
         super().__init__(output, marks, temporary)
 
     def commit(self) -> int:
@@ -303,15 +316,8 @@ class HeldFolder(FolderTarget):
         """Have all its files on the disk."""
         self.flush()
 
-    def abort(self) -> None:
-        """Leave nothing behind, unless it is complete."""
-        if not self.complete:
-            super().abort()
-
-    def drop(self) -> None:
-        """Leave nothing behind."""
-        self.complete = False
-        self.abort()
+    def _remove(self) -> None:
+        FolderTarget.abort(self)
 
 
 class Syncing:
