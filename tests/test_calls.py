@@ -28,6 +28,7 @@ from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import traits_of
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
+from imgpipe.geometry import Box
 from tests.simulation import (
     FAULT,
     NEVER,
@@ -341,6 +342,19 @@ def test_in_processes_kills_and_hangs_cost_only_the_items_that_do_it() -> None:
     kinds = {name: type(error) for name, error in pile.given_up.items()}
     assert kinds == {"2": WorkerError, "5": ValueError, "6": FilterTimeout}
     assert "2: making it ended 3 workers in a row" in str(pile.given_up["2"])
+
+
+def test_a_note_names_the_filter_that_an_item_is_at() -> None:
+    buffers = Buffers(1, whereabouts.NOTE_BYTES, shared=False)
+    (slot,) = buffers.slots
+    whereabouts.forget(slot)
+    whereabouts.note_filters(slot, ["blur(sigma=2)", "mine('é\n')", "x" * 300])
+    assert whereabouts.filter_noted(slot) == ""
+    for stage, name in enumerate(["blur(sigma=2)", "mine('é ')", "", ""]):
+        with whereabouts.at_chunk(slot, Box(0, 0, 1, 1)) as entering:
+            entering(stage)
+            assert whereabouts.filter_noted(slot) == name
+    assert whereabouts.filter_noted(slot) == ""
 
 
 def test_a_note_names_the_item_and_is_forgotten_with_the_task() -> None:

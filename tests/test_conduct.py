@@ -342,6 +342,8 @@ def test_a_file_that_kills_hangs_or_raises_fails_alone(tmp_path: Path) -> None:
     kinds = {os.path.basename(each.path): type(each.error) for each in batch.report.failures}
     assert (kinds["1.png"], kinds["3.png"]) == (WorkerError, FilterTimeout)
     assert "of its own" in batch.failures["5.png"]
+    assert "dangerous() ended 3 workers in a row" in batch.failures["1.png"]
+    assert "dangerous() did not finish in time" in batch.failures["3.png"]
     attempts = {os.path.basename(each.path): each.attempts for each in batch.report.failures}
     assert (attempts["1.png"], attempts["3.png"], attempts["5.png"]) == (3, 1, 1)
     assert {each.stage for each in batch.report.failures} == {"filter"}

@@ -85,7 +85,7 @@ def test_a_failure_is_told_at_once_in_one_line(lines: ProgressLines, file: io.St
     before = file.tell()
     lines(Ended(failed("b/z.png", "chunk IDAT: crc differs\nThe file is damaged.")))
     assert file.getvalue()[before:] == (
-        "failed (read): b/z.png: chunk IDAT: crc differs\\nThe file is damaged.\n"
+        "failed (read): b/z.png: chunk IDAT: crc differs. The file is damaged.\n"
     )
 
 

@@ -66,8 +66,10 @@ def test_a_crash_is_its_place() -> None:
     assert failure(told).endswith("in a row (signal SIGSEGV) (c.py, line 3)")
 
 
-def test_any_other_message_is_one_line() -> None:
-    assert failure("is wrong\nindeed") == "failed (filter): a\\nb.png: is wrong\\nindeed"
+def test_lines_of_any_other_message_are_sentences() -> None:
+    assert failure("is wrong\nGet a copy.\nTry again") == (
+        "failed (filter): a\\nb.png: is wrong. Get a copy. Try again"
+    )
 
 
 @pytest.mark.parametrize(

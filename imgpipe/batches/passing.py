@@ -24,7 +24,7 @@ from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.plan import Plan, make_plans
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
-from imgpipe.engine.whereabouts import reading
+from imgpipe.engine.whereabouts import note_filters, reading
 from imgpipe.engine.worker import Encoded, encoded, worked
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
@@ -127,6 +127,7 @@ class Passing:
                 else:
                     branches.append(Branch(tiler, sink.unit, placer=sink.placer))
             job = Job(source.name, tuple(branches))
+            _note_filters(bench, job)
             for at, (branch, sink) in enumerate(zip(branches, sinks, strict=True)):
                 if small := _in_one_piece(branch, image):
                     steps.split(small[1])
@@ -168,6 +169,7 @@ def _measured(
     for at, cut in plan.measuring.items():
         stage, tiler = stages[at], replace(cut, stages=stages[:at])
         job = Job(name, (Branch(tiler),), measured_stage=stage)
+        _note_filters(bench, job)
         part = Part(0, 0, _only(tiler))
         task = Task("measure", 0, 0, _NO_REF, parts=(part,), image=image, note=bench.note)
         found = worked(task, job)[0]["measured"]
@@ -175,6 +177,12 @@ def _measured(
             _log.warning("%s: %s", name, warning)
         stages = (*stages[:at], replace(stage, measured=found), *stages[at + 1 :])
     return stages
+
+
+def _note_filters(bench: Bench, job: Job) -> None:
+    """Note the filters for the parent, if one of them may end this process."""
+    if not job.ours:
+        note_filters(bench.note, [str(stage.filter) for stage in job.all_stages])
 
 
 def _only(tiler: Any) -> Box:

@@ -116,7 +116,7 @@ def _shortened(message: str) -> str:
     head, *rest = message.split("\n")
     places = _FRAME.findall(message)
     if not places:
-        return one_line(message)
+        return one_line(message.replace(".\n", ". ").replace("\n", ". "))
     innermost, error = places[-1], f": {rest[-1]}"
     if not message.partition(_TRACEBACK)[1]:  # a crash, whose innermost place comes first
         innermost, error = places[0], ""

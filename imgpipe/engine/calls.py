@@ -216,7 +216,8 @@ class CallFlow:
     def _fault(self, item: Any, message: Ended) -> ImgpipeError | None:
         """Count the loss of a worker by an item; return an error if it is to be given up."""
         assert message.end is not None
-        what = f"{item.name}: {'reading' if message.reads else 'making'} it"
+        at = f"the filter {message.filter}" if message.filter else "making it"
+        what = f"{item.name}: {'reading it' if message.reads else at}"
         return blamed(what, self._losses[id(item)], message.end, reads=message.reads)
 
     def _give_up(self, items: tuple[Any, ...], error: Exception) -> None:

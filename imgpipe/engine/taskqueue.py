@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
-from imgpipe.engine.whereabouts import forget, item_noted, signed_by, was_reading
+from imgpipe.engine.whereabouts import filter_noted, forget, item_noted, signed_by, was_reading
 from imgpipe.engine.worker import Receipt, run_task
 from imgpipe.errors import CorruptError, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised, works_at_once
@@ -77,6 +77,8 @@ class Ended(NamedTuple):
         The number of the item that was under way, if that is known.
     reads : bool
         Whether the item was being read.
+    filter : str
+        The filter that it was at, if that is known.
     """
 
     task: Task
@@ -84,6 +86,7 @@ class Ended(NamedTuple):
     end: End | None = None
     item: int | None = None
     reads: bool = False
+    filter: str = ""
 
 
 Message = Done | Ended | Failed | Lost
@@ -244,7 +247,13 @@ class TaskQueue:
         found = self._lost(executor)
         # All notes are read now: once a flow has failed, its memory may be another's.
         ended = [
-            Ended(task, end=end, item=item_noted(task.note), reads=was_reading(task.note))
+            Ended(
+                task,
+                end=end,
+                item=item_noted(task.note),
+                reads=was_reading(task.note),
+                filter=filter_noted(task.note),
+            )
             for end, lost in found
             for task in lost
             if task.kind == "call" and _died_of(task, end)

@@ -7,7 +7,7 @@ of a call. The parent uses the note too: it asks for the end of a call.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,17 +22,27 @@ __all__ = [
     "at_item",
     "call_back",
     "chunk_at",
+    "filter_noted",
     "forget",
     "item_noted",
     "last_noted",
+    "note_filters",
     "reading",
     "sign",
     "signed_by",
     "was_reading",
 ]
 
+_NAMES_BYTES = 256  # of the filters of a call
 _FIELDS = np.dtype(
-    [("stage", "i8"), ("worker", "i8"), ("item", "i8"), ("back", "i8"), ("box", "i8", 4)]
+    [
+        ("stage", "i8"),
+        ("worker", "i8"),
+        ("item", "i8"),
+        ("back", "i8"),
+        ("box", "i8", 4),
+        ("filters", f"S{_NAMES_BYTES}"),
+    ]
 )
 _NOWHERE, _READING = -1, -2
 
@@ -99,11 +109,28 @@ def was_reading(slot: Slot | None) -> bool:
     return slot is not None and int(slot.array((1,), _FIELDS)["stage"][0]) == _READING
 
 
+def note_filters(slot: Slot | None, names: Iterable[str]) -> None:
+    """Note the name of each stage of an item, because the parent knows only the item."""
+    if slot is not None:
+        text = "\n".join(name.replace("\n", " ") for name in names) + "\n"
+        slot.array((1,), _FIELDS)["filters"] = text.encode()[:_NAMES_BYTES]
+
+
+def filter_noted(slot: Slot | None) -> str:
+    """Return the filter that an item was last at; empty if at none, or if it is not known."""
+    at = last_noted(slot)
+    if slot is None or at is None:
+        return ""
+    *names, _ = bytes(slot.array((1,), _FIELDS)["filters"][0]).decode(errors="replace").split("\n")
+    return names[at[1]] if at[1] < len(names) else ""
+
+
 def forget(slot: Slot | None) -> None:
     """Begin a slot anew, which was used for another task, or the same one by another worker."""
     if slot is not None:
         note = slot.array((1,), _FIELDS)
         note["stage"], note["item"], note["worker"], note["back"] = _NOWHERE, _NOWHERE, 0, 0
+        note["filters"] = b""
 
 
 def call_back(slot: Slot | None) -> None:
