@@ -158,7 +158,7 @@ def test_odd_names_pass_through_all_of_it(capfd: pytest.CaptureFixture[str]) -> 
     assert Path("failed").read_bytes() == b"odd/bad\xe9\n.jpg\0"
     flip("--files-from", "failed", "-0", "--base", "odd", "-o", "out", "--resume", code=3)
     flip("odd", "-o", "out", "--resume", code=3)
-    assert f"{len(names)} skipped ({len(names)} current), 1 failed" in capfd.readouterr().err
+    assert f"{len(names)} skipped (current), 1 failed" in capfd.readouterr().err
 
 
 class TestPages:
@@ -233,10 +233,10 @@ class TestOutputs:
     @pytest.mark.parametrize(
         ("way", "says"),
         [
-            ("--resume", "3 skipped (3 current)"),
+            ("--resume", "3 skipped (current)"),
             ("--update", "3 skipped"),
-            ("--skip-existing", "3 skipped (3 exists)"),
-            ("--ignore-existing", "3 skipped (3 exists)"),
+            ("--skip-existing", "3 skipped (already there)"),
+            ("--ignore-existing", "3 skipped (already there)"),
             ("--overwrite", "3 done"),
         ],
     )
@@ -313,6 +313,18 @@ class TestToldToPeople:
 
 def events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.split("\n") if line]
+
+
+def test_a_list_from_standard_input_is_to_be_given_again() -> None:
+    break_one()
+    command = [*COMMAND, "flip", "--files-from", "-", "-o", "out"]
+    names = "\n".join(str(each) for each in sorted(Path("photos").rglob("*")) if each.is_file())
+    done = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "to go on, with the same list on standard input: imgpipe flip --files-from - -o out "
+        "--resume"
+    )
 
 
 class TestToldToPrograms:

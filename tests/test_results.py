@@ -59,5 +59,8 @@ def test_the_summary_is_one_line() -> None:
     report.add(failed())
     report.add(Result("c.png", "out/c.png", "skipped", reason="source_older"))
     assert str(report) == (
-        "1 done, 1 skipped (1 source older), 1 failed, 1 left, 4.0 MP in 2.0 s (2.0 MP/s)"
+        "1 done, 1 skipped (source older), 1 failed, 1 left, 4.0 MP in 2.0 s (2.0 MP/s)"
     )
+    for name in "de":
+        report.add(Result(f"{name}.png", f"out/{name}.png", "skipped", reason="exists"))
+    assert ", 3 skipped (1 source older, 2 already there), " in str(report)

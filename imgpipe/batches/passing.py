@@ -182,7 +182,7 @@ def _measured(
 def _note_filters(bench: Bench, job: Job) -> None:
     """Note the filters for the parent, if one of them may end this process."""
     if not job.ours:
-        note_filters(bench.note, [str(stage.filter) for stage in job.all_stages])
+        note_filters(bench.note, [repr(stage.filter) for stage in job.all_stages])
 
 
 def _only(tiler: Any) -> Box:

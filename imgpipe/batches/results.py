@@ -161,11 +161,19 @@ class BatchReport:
     def __str__(self) -> str:
         return ", ".join(self._parts())
 
+    @property
+    def _skipped(self) -> str:
+        """Why outputs were skipped, with their numbers if there are several reasons."""
+        words = {why: "already there" if why == "exists" else why.replace("_", " ")
+                 for why in self.reasons}  # fmt: skip
+        if len(words) == 1:
+            return f"skipped ({words.popitem()[1]})"
+        return f"skipped ({', '.join(f'{self.reasons[why]:,} {words[why]}' for why in words)})"
+
     def _parts(self) -> Iterator[str]:
         yield f"{self.done:,} done"
         if self.skipped:
-            reasons = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in self.reasons.items())
-            yield f"{self.skipped:,} skipped ({reasons})"
+            yield f"{self.skipped:,} {self._skipped}"
         if self.failed:
             yield f"{self.failed:,} failed"
         if self.left:

@@ -22,6 +22,7 @@ from imgpipe.batches.showing import ProgressMode, shown
 from imgpipe.batches.wording import one_line, outcome_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, printable, say
+from imgpipe.cli.scope import STANDARD
 from imgpipe.cli.standard import events_only
 from imgpipe.contexts import HoldingContext
 from imgpipe.errors import OutputError, UsageError
@@ -136,7 +137,9 @@ class Audience(HoldingContext):
             if error is None and not self._params["quiet"]:
                 say(f"{one.name}: {one.verdict.sentence}")
         if self._resume:
-            say(f"to go on: {self._resume}")
+            listed = STANDARD in self._params["files_from"]  # which is gone once it is read
+            how = ", with the same list on standard input" if listed else ""
+            say(f"to go on{how}: {self._resume}")
 
     def _tell_all_of(self, result: Result) -> None:
         """Tell the whole message of a failure, such as a traceback."""
