@@ -56,6 +56,7 @@ def apply(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    accelerator: str | None = None,
     on_event: Observing | None = None,
     progress: bool = False,
 ) -> Pixels:
@@ -109,7 +110,9 @@ def apply(
         pixels = pixels.copy()  # results must not be read again as a halo
     source: Source
     sink: Sink
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
+    options = Options(
+        workers, max_memory, executor, on_event, chunk, timeout, progress, scratch, accelerator
+    )
     choice = chosen(options, stages, after.pixels)
     if not choice.traits.isolates:  # the workers see the arrays of this process
         source, sink = RandomArray(before, pixels), PlacedArraySink(after, made)

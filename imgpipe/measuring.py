@@ -47,6 +47,7 @@ def measure(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    accelerator: str | None = None,
     progress: bool = False,
     autorotate: bool = True,
     page: int = 0,
@@ -124,7 +125,9 @@ def measure(
         image = admitted(src, alpha, name="src", nodata=nodata)
         info = image.info
         source = SequentialArray(image.info, image.pixels)
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
+    options = Options(
+        workers, max_memory, executor, on_event, chunk, timeout, progress, scratch, accelerator
+    )
     stages = resolve(chain, info, autorotate=reading.autorotate)
     with options.scratch_beside():
         found: T = measure_between(source, stages, options)

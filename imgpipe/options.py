@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from imgpipe import arguments
+from imgpipe import acceleration, arguments
 from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
 from imgpipe.formats.nameless import scratch_in
@@ -28,6 +28,7 @@ class Options:
     timeout: float | None = None
     progress: bool = False
     scratch: str | os.PathLike[str] | None = None
+    accelerator: str | None = None  # then the name of one, or "none"
 
     def __post_init__(self) -> None:
         if self.workers is not None:
@@ -43,6 +44,7 @@ class Options:
         arguments.flag(self.progress, "progress")
         if self.scratch is not None:
             self._set("scratch", arguments.folder(self.scratch, "scratch"))
+        self._set("accelerator", acceleration.chosen(self.accelerator))
 
     def scratch_beside(self, output: Any = None) -> AbstractContextManager[None]:
         """Return the context with the scratch files of a run in their folder."""

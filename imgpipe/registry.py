@@ -2,8 +2,8 @@
 
 Built-in members stand in the tables below, so that help can be printed without NumPy. Other
 packages add theirs through entry points (``imgpipe.filters``, ``imgpipe.formats``,
-``imgpipe.executors``); one that fails to load is an error when it is asked for by name, and never
-before.
+``imgpipe.executors``, ``imgpipe.accelerators``); one that fails to load is an error when it is
+asked for by name, and never before.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from imgpipe.errors import UsageError
 from imgpipe.filtertable import FILTER_TABLE
 from imgpipe.formattable import FORMAT_TABLE, Member, OptionHelp
 
-__all__ = ["EXECUTORS", "FILTERS", "FORMATS", "Member", "OptionHelp", "Registry", "format_name"]
+__all__ = [
+    "ACCELERATORS",
+    "EXECUTORS",
+    "FILTERS",
+    "FORMATS",
+    "Member",
+    "OptionHelp",
+    "Registry",
+    "format_name",
+]
 
 
 class Registry(Mapping[str, Member]):
@@ -161,6 +170,20 @@ EXECUTORS = Registry(
         ),
     },
     group="imgpipe.executors",
+)
+
+
+ACCELERATORS = Registry(
+    "accelerator",
+    {
+        "opencv": Member(
+            "imgpipe.accelerators.opencv",
+            "OpenCV computes kernels of integers.",
+            needs=("cv2",),
+            extra="fast",
+        ),
+    },
+    group="imgpipe.accelerators",
 )
 
 

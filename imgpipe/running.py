@@ -72,6 +72,7 @@ def run(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    accelerator: str | None = None,
     progress: bool = False,
     control: Control | None = None,
 ) -> Report:
@@ -162,6 +163,10 @@ def run(
     scratch : path, optional
         Folder of scratch files; by default that of the output, or that of temporary files if that
         is in memory or the output is no file.
+    accelerator : str, optional
+        The library that computes kernels in place of NumPy, with the same bits: ``"none"``,
+        ``"auto"`` for any that is installed, or a name, such as ``"opencv"``. By default the value
+        of the environment variable ``IMGPIPE_ACCELERATOR``, or else ``"auto"``.
     progress : bool, default False
         Show a progress bar, also in a notebook.
     control : Control, optional
@@ -177,7 +182,9 @@ def run(
     InputError, OutputError, FilterError, UsageError
         See `imgpipe.errors` for the whole tree.
     """
-    options = Options(workers, max_memory, executor, on_event, chunk, timeout, progress, scratch)
+    options = Options(
+        workers, max_memory, executor, on_event, chunk, timeout, progress, scratch, accelerator
+    )
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     writing = Writing(save, compression, format, strip, background, value_range)
@@ -230,12 +237,22 @@ def plan_run(
     chunk: int | tuple[int, int] | None = None,
     timeout: float | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    accelerator: str | None = None,
 ) -> Plan:
     """Return the plan of `run` with the same arguments; nothing is read or written.
 
     A worker is started to measure its memory with functions that are not imgpipe's own.
     """
-    options = Options(workers, max_memory, executor, None, chunk, timeout, scratch=scratch)
+    options = Options(
+        workers,
+        max_memory,
+        executor,
+        None,
+        chunk,
+        timeout,
+        scratch=scratch,
+        accelerator=accelerator,
+    )
     chain = chain_from(filter, halo, dtype)
     reading = Reading(max_pixels, alpha, autorotate, page, level, nodata, salvage)
     writing = Writing(save, compression, format, strip, background, value_range)

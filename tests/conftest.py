@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +33,11 @@ CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start be interrupted. A shell has its background jobs ignore it."""
+    """Let programs that tests start be interrupted. A shell has its background jobs ignore it.
+
+    What is remembered from run to run stays in a folder of the tests.
+    """
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="imgpipe-tests-")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

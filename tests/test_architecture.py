@@ -11,6 +11,7 @@ from imgpipe.registry import EXECUTORS, FILTERS, FORMATS
 PACKAGE = Path(imgpipe.__file__).parent
 
 VOCABULARY = {
+    "acceleration",
     "admission",
     "arguments",
     "borders",
@@ -42,6 +43,7 @@ VOCABULARY = {
     "temporaries",
     "texts",
     "tracebacks",
+    "trials",
     "values",
     "workspace",
     "xmp",
@@ -80,6 +82,7 @@ MEMBERS = {
 # The rooms that each room may know, beside itself.
 KNOWS = {
     "vocabulary": set[str](),
+    "accelerators": {"vocabulary"},
     "observers": {"vocabulary"},
     "kernels": {"vocabulary"},
     "chains": {"vocabulary"},

@@ -172,7 +172,7 @@ def choices_from(
     )
 
 
-_OF_RUNS = ("max_memory", "chunk", "timeout", "scratch")
+_OF_RUNS = ("max_memory", "chunk", "timeout", "scratch", "accelerator")
 _AS_THEY_ARE = (
     *("base", "allow_empty", "checksum", "accept_version", "retry_failed", "journal", "in_place"),
     *("backup", "copy_others", "preserve", "order", "seed", "fail_fast", "max_failures"),

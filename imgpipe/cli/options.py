@@ -116,6 +116,12 @@ def common_options() -> list[click.Parameter]:
             help="Folder of scratch files, which some chains and formats need. [default: that of "
             "the output]",
         ),
+        _option(
+            "--accelerator",
+            metavar="NAME",
+            help="Library that computes filters in place of NumPy, with the same result: none, "
+            "auto or opencv. [default: auto, any that is installed]",
+        ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
         _option(
             "--timeline",

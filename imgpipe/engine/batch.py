@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from imgpipe.acceleration import NONE
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
@@ -260,7 +261,11 @@ class _Openings:
         allowance = min(request.allowance, free // (2 * workers))
         self._of_calls = workers * allowance
         return Calls(
-            replace(request.job(allowance), timeout=self._options.timeout if supervised else None),
+            replace(
+                request.job(allowance),
+                timeout=self._options.timeout if supervised else None,
+                accelerator=self._options.accelerator or NONE,
+            ),
             request.desk,
             Cost(per_worker=allowance) + processes,
             workers,
@@ -318,6 +323,7 @@ class _Openings:
             "traits": self._traits,
             "supervised": isinstance(self._executor, Supervised),
             "timeout": self._options.timeout,
+            "accelerator": self._options.accelerator,
             "control": request.control,
             "tell": request.tell,
         }

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from imgpipe.acceleration import NONE
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack
@@ -84,12 +85,15 @@ class Job:
         The stage that measures the result of the stages of the branch.
     timeout : float or None
         Seconds that a chunk may take, in a process that may be ended.
+    accelerator : str
+        The accelerator of the kernels, or ``"none"``.
     """
 
     name: str
     branches: tuple[Branch, ...]
     measured_stage: Stage | None = None
     timeout: float | None = None
+    accelerator: str = NONE
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -129,6 +133,8 @@ class CallJob:
         that holds up the loop of the crew cannot be called back by it. It is not sent.
     check : callable or None
         Raises `Cancelled` if the item under way is to end, likewise. It is not sent.
+    accelerator : str
+        The accelerator of the kernels, or ``"none"``.
     """
 
     name: str
@@ -138,6 +144,7 @@ class CallJob:
     timeout: float | None = None
     stopped: Callable[[], bool] | None = None
     check: Callable[[], None] | None = None
+    accelerator: str = NONE
 
 
 def published(job: Job | CallJob, traits: Traits, held: CleanupStack) -> JobRef:

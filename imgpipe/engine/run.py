@@ -73,6 +73,8 @@ class Run:
         Whether its workers may be ended, and note their whereabouts.
     timeout : float or None
         Seconds that a chunk may take.
+    accelerator : str
+        The accelerator of the kernels, or ``"none"``.
     control : Control
         Stops it.
     tell : callable
@@ -90,6 +92,7 @@ class Run:
         traits: Traits,
         supervised: bool,
         timeout: float | None,
+        accelerator: str,
         control: Control,
         tell: Tell,
     ) -> None:
@@ -99,7 +102,10 @@ class Run:
         self._source, self.outputs, self._alone = source, outputs, alone
         self._given = [output.stages for output in outputs]
         self._traits, self._supervised = traits, supervised
-        self._timeout = timeout if supervised else None
+        self._common: dict[str, Any] = {
+            "timeout": timeout if supervised else None,
+            "accelerator": accelerator,
+        }
         self._control = control
         self._tell: Tell = lambda event: tell(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
@@ -192,7 +198,7 @@ class Run:
         for at, cut in output.plan.measuring.items():
             stage = output.stages[at]
             branch = Branch(replace(cut, stages=output.stages[:at]))
-            job = Job(self.name, (branch,), measured_stage=stage, timeout=self._timeout)
+            job = Job(self.name, (branch,), measured_stage=stage, **self._common)
             fold = Fold(len(cut))
             flow = self._flow("measure", job, [output], [number], fold)
             yield flow
@@ -210,7 +216,7 @@ class Run:
         for output in self.outputs:
             if output.plan.encoding is not None:
                 output.scratch = self._scratch(output.plan.after, held)
-        job = Job(self.name, tuple(map(_branch, self.outputs)), timeout=self._timeout)
+        job = Job(self.name, tuple(map(_branch, self.outputs)), **self._common)
         flow = self._flow("chunks", job, list(self.outputs), list(range(len(self.outputs))), None)
         yield flow
         self._held_image.close()
@@ -241,7 +247,7 @@ class Run:
                 continue
             plan = replace(output.plan, tiler=output.plan.encoding, feed="direct", encoding=None)
             last = Output(plan, (), output.sink)
-            job = Job(self.name, (_branch(last),), timeout=self._timeout)
+            job = Job(self.name, (_branch(last),), **self._common)
             yield self._flow("chunks", job, [last], [], None, output.scratch.source)
 
     def _further(self) -> Generator[Flow, None, None]:
@@ -250,7 +256,7 @@ class Run:
             asked = zip(output.plan.further, further_of(output.sink), strict=True)
             for plan, (source, sink) in asked:
                 last = Output(plan, (), sink)
-                job = Job(self.name, (_branch(last),), timeout=self._timeout)
+                job = Job(self.name, (_branch(last),), **self._common)
                 yield self._flow("chunks", job, [last], [], None, source)
 
     def _flow(

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imgpipe.acceleration import using
 from imgpipe.chains.faint import watching
 from imgpipe.chains.stages import (
     Entering,
@@ -123,7 +124,11 @@ def run_task(task: Task) -> Receipt:
     let_go()
     sign(task.note)
     job, seen = job_of(task.job), tuple[int, ...]()
-    with np.errstate(all="ignore"), watching() as sight:  # what is wrong shows in the result
+    with (
+        np.errstate(all="ignore"),
+        using(job.accelerator),
+        watching() as sight,
+    ):  # what is wrong shows in the result
         if isinstance(job, CallJob):
             result = _called(task, job, watch)
         else:

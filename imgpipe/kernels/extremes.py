@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
@@ -27,6 +28,7 @@ Neighbourhood = Literal["square", "cross", "disk"]
 _BLOCK = 192 * 1024
 
 
+@accelerated
 def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) -> Pixels:
     """Take the extreme over a neighbourhood of each pixel of a padded chunk.
 

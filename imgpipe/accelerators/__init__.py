@@ -1,0 +1,1 @@
+"""Accelerators: one file for each library."""

@@ -1,0 +1,16 @@
+"""OpenCV: kernels of integers at the speed of C.
+
+Chunks come with their halo, so that what OpenCV makes of borders is cut off.
+"""
+
+from __future__ import annotations
+
+import cv2
+
+from imgpipe.accelerators.opencv import order
+
+__all__ = ["KERNELS", "NAME", "VERSION"]
+
+NAME = "opencv"
+VERSION = cv2.__version__
+KERNELS = {"extreme": order.extreme}
