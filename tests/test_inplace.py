@@ -14,6 +14,7 @@ from imgpipe.batches import placing
 from imgpipe.batches.inplace import keep
 from imgpipe.errors import OutputError, UsageError
 from tests.batches import Made, left_behind, made, tree
+from tests.conftest import noise
 
 FILTER = "invert"
 
@@ -59,6 +60,45 @@ def test_sources_are_kept_in_another_folder(photos: Path, tmp_path: Path) -> Non
     assert os.stat(tmp_path / "kept/a.png").st_ino == linked
     with pytest.raises(UsageError, match=r"3 files to keep are in .* already"):
         in_place(photos, "flip", backup=tmp_path / "kept")
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_images_that_are_folders_are_replaced_and_kept(
+    linked: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their files are kept by hard links, or copied where that cannot be."""
+    pixels = noise((30, 20, 3), "uint8")
+    imgpipe.write(pixels, photos / "b" / "e.zarr")
+    before = tree(photos)
+    given: dict[str, Any] = {"backup": tmp_path / "kept", "preserve": linked}
+    if not linked:
+        monkeypatch.setattr(os, "link", lambda *_: os.stat("/nowhere"))
+    assert in_place(photos, **given).report.done == 4
+    assert tree(tmp_path / "kept") == before
+    assert (imgpipe.read(photos / "b" / "e.zarr") == 255 - pixels).all()
+    assert in_place(photos, resume=True, **given).report.skipped == 4
+    assert not left_behind(photos)
+    assert in_place(photos, "flip").report.done == 4
+    with pytest.raises(UsageError, match="to keep are in"):
+        in_place(photos, "invert", **given)
+    assert tree(tmp_path / "kept") == before
+
+
+def test_a_folder_that_changes_while_it_is_made_is_not_replaced(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, place = photos / "e.zarr", placing.publish
+    imgpipe.write(np.zeros((5, 5, 1), "uint8"), image)
+
+    def publish(*given: Any) -> Any:
+        (image / "note").write_text("mine")
+        return place(*given)
+
+    monkeypatch.setattr(placing, "publish", publish)
+    batch = in_place(photos, backup=tmp_path / "kept")
+    assert "changed while it was made" in batch.failures["e.zarr"]
+    assert (image / "note").read_text() == "mine"
+    assert not (tmp_path / "kept" / "e.zarr").exists()
 
 
 def test_a_folder_of_kept_sources_is_no_source(photos: Path) -> None:

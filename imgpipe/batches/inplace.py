@@ -7,15 +7,16 @@ is made twice, whenever a run is killed.
 
 from __future__ import annotations
 
-import contextlib
-import filecmp
 import os
 import shutil
 from collections.abc import Iterable
 
 from imgpipe.batches.agenda import Agenda
+from imgpipe.batches.digests import file_digest
 from imgpipe.batches.files import Files
+from imgpipe.batches.held import remove
 from imgpipe.batches.placed import Placed
+from imgpipe.batches.statuses import status_at
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.publish import explained, make_folder, sync_folder, synced
 from imgpipe.temporaries import temporary_beside
@@ -91,7 +92,8 @@ def must_be_free(agenda: Agenda, backup: str, folder: str) -> None:
 def keep(source: str, kept: str) -> bool:
     """Keep a file under another path as well: by a hard link, or by a copy where that cannot be.
 
-    It is on the disk when this returns. Nothing is done if it is there already.
+    A folder is kept file by file. It is on the disk when this returns. Nothing is done if it is
+    there already.
 
     Returns
     -------
@@ -128,23 +130,36 @@ def keep(source: str, kept: str) -> bool:
 def _copy(source: str, kept: str) -> None:
     temporary = temporary_beside(kept)
     try:
-        shutil.copy2(source, temporary)
-        synced(temporary)
+        _linked(source, temporary)
         os.rename(temporary, kept)
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        remove(temporary)
+
+
+def _linked(source: str, kept: str) -> None:
+    """Make a hard link, or a copy where that cannot be; of a folder, those of its files."""
+    if os.path.isdir(source):
+        shutil.copytree(source, kept, copy_function=_linked)
+        for folder, _, _ in os.walk(kept):
+            sync_folder(folder)
+        return
+    try:
+        os.link(os.path.realpath(source), kept)
+    except OSError:
+        shutil.copy2(source, kept)
+        synced(kept)
 
 
 def _is_copy(source: str, kept: str, *, thorough: bool) -> bool:
-    """Whether `kept` is the file `source`, or looks like a copy of it."""
+    """Whether `kept` is the file or folder `source`, or looks like a copy of it."""
     try:
-        one, other = os.stat(source), os.stat(kept)
-        if os.path.samestat(one, other):
+        if os.path.samefile(source, kept):
             return True
-        if one.st_size != other.st_size:
+        one, other = status_at(source), status_at(kept)
+        if one.size != other.size:
             return False
-        same = one.st_mtime_ns == other.st_mtime_ns
-        return filecmp.cmp(source, kept, shallow=False) if thorough else same
+        if not thorough:
+            return one.mtime_ns == other.mtime_ns
+        return file_digest(source) == file_digest(kept)
     except OSError:
         return False

@@ -6,19 +6,18 @@ Beside its source an output appears first, and then its line. In place the line 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.digests import file_digest
-from imgpipe.batches.held import Finished, publish
+from imgpipe.batches.held import Finished, publish, remove
 from imgpipe.batches.inplace import keep
 from imgpipe.batches.journal import Journal
 from imgpipe.batches.preserving import preserve
 from imgpipe.batches.recorded import Record
-from imgpipe.batches.statuses import Status
+from imgpipe.batches.statuses import Status, status_at
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import explained
 
@@ -101,8 +100,7 @@ class Placing:
         files = [one.finished for output, one in going.items() if output not in refused]
         refused |= publish(files, lambda file: _changed(going[file.output]))
         for output in kept.keys() & refused.keys():
-            with contextlib.suppress(OSError):  # its source is where it was
-                os.unlink(kept[output])
+            remove(kept[output])  # its source is where it was
         return errors | refused
 
     def note(self, ready: Sequence[Ready]) -> None:
@@ -142,8 +140,8 @@ class Placing:
 def _changed(one: Ready) -> ImgpipeError | None:
     """Return the error of a source that somebody else has changed since it was read."""
     try:
-        found, was = os.stat(one.finished.target), one.status
-        if (found.st_size, found.st_mtime_ns, found.st_ino) == (was.size, was.mtime_ns, was.inode):
+        found, was = status_at(one.finished.target), one.status
+        if found._replace(ctime_ns=0) == was._replace(ctime_ns=0):  # a link to keep it changes that
             return None
     except OSError as error:
         return _cannot(one.finished, error)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable
 
 from imgpipe.batches.files import Folder
+from imgpipe.batches.statuses import status_at
 
 __all__ = ["FolderTimes", "preserve"]
 
@@ -25,7 +26,7 @@ def preserve(source: str, output: str) -> int:
     """
     with contextlib.suppress(OSError):
         shutil.copystat(source, output)
-    return os.stat(output).st_mtime_ns
+    return status_at(output).mtime_ns
 
 
 class FolderTimes:
