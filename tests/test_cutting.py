@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage, resolve
-from imgpipe.engine.cutting import Grid, cut, turns
+from imgpipe.engine.cutting import TASK_BYTES, Grid, cut, turns
 from imgpipe.engine.tiler import Tiler
 from imgpipe.filters import blur, crop, flip, invert, resize, rotate
 from imgpipe.geometry import Box
@@ -198,3 +198,22 @@ def test_chunks_that_are_placed_are_made_of_tiles_unless_these_are_large() -> No
     assert small == (256, 1280)
     assert max(large) < 2048
     assert whole[0] % 256
+
+
+@pytest.mark.parametrize(
+    ("chain", "size", "task_bytes", "chunks"),
+    [
+        ("smaller", (1500, 2000), TASK_BYTES, 1),
+        ("smaller", (1500, 2000), TASK_BYTES // 4, 4),  # there is little memory
+        ("smaller", (3000, 4000), TASK_BYTES, 16),
+        ("blur", (1500, 2000), TASK_BYTES, 16),  # its kernel leaves the cut to chunks
+    ],
+)
+def test_one_worker_makes_a_small_image_smaller_in_one_chunk(
+    chain: str, size: tuple[int, int], task_bytes: int, chunks: int
+) -> None:
+    info = image(*size)
+    stages = resolve(CHAINS[chain], info)
+    tiler = cut(info, stages, stages[-1].after, Grid(), task_bytes=task_bytes, whole=True)
+    assert len(tiler) == 1
+    assert len(list(tiler.chunks(tiler.box(0)))) == chunks
