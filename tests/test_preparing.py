@@ -318,17 +318,3 @@ def test_files_with_more_pages_than_their_outputs_hold_are_counted() -> None:
     assert line.startswith("warning in 2 outputs: has several frames, and files of JPEG hold one")
     assert line.endswith('-o FOLDER --name "{stem}-{page}.{ext}" all')
     assert sorted(tree("out")) == ["a.jpg", "b.jpg", "c.jpg"]
-
-
-def test_a_name_that_is_not_that_of_the_content_is_told_and_decides_the_format() -> None:
-    image("in/a.jpg")
-    os.rename("in/a.jpg", "in/a.png")
-    image("in/b.png")
-    with imgpipe.Batch("in", "invert", "out", executor="serial") as batch:
-        told = {os.path.basename(each.path): each.warnings for each in batch}
-    assert told == {
-        "a.png": ("in/a.png: is a file of JPEG; the format of the output is that of its name",),
-        "b.png": (),
-    }
-    assert imgpipe.info("out/a.png").shape == (2, 3, 3)
-    assert Path("out/a.png").read_bytes().startswith(b"\x89PNG")

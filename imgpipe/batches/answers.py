@@ -19,6 +19,7 @@ __all__ = [
     "Failed",
     "File",
     "Made",
+    "Misnamed",
     "Output",
     "Recipe",
     "Tail",
@@ -98,6 +99,8 @@ class Recipe:
         Whether an output is left out unless it has fewer bytes than its source.
     scratch : str or None
         The folder of scratch files; by default they are beside the outputs.
+    renames : bool
+        Whether outputs of a file that has the suffix of another format get the right one.
     stops_at_failure : bool
         Whether a worker asks for more after a file that failed, because the batch may stop then.
     """
@@ -109,6 +112,7 @@ class Recipe:
     chunk: tuple[int, int] | None = None
     if_smaller: bool = False
     scratch: str | None = None
+    renames: bool = False
     stops_at_failure: bool = False
 
     def of_page(self, page: int | None) -> Recipe:
@@ -159,6 +163,13 @@ class TooLarge(NamedTuple):
     reason: str
 
 
+class Misnamed(NamedTuple):
+    """The answer for a file whose outputs get the suffix of its content instead of its own."""
+
+    name: str
+    suffix: str
+
+
 class Failed(NamedTuple):
     """The answer for a file that could not be made.
 
@@ -183,7 +194,7 @@ class Failed(NamedTuple):
     pixels: int = 0
 
 
-Answer = Made | TooLarge | Failed
+Answer = Made | TooLarge | Misnamed | Failed
 _STEPS = {"seal": "encode", "measure": "filter", "merge": "filter"}
 """Steps of tasks that are part of others for people: a format that is encoded whole is sealed."""
 

@@ -144,6 +144,11 @@ class Choices:
             )
 
     @property
+    def renames(self) -> bool:
+        """Whether outputs get the suffix of the content of their source, where its own is wrong."""
+        return not self.in_place and self.naming.follows_source
+
+    @property
     def single(self) -> bool:
         """Whether there is one source, which names a file: other runs may share the folder."""
         return len(self.sources) == 1 and not self.lists and not is_tree(self.sources[0])

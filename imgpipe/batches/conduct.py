@@ -20,6 +20,7 @@ from imgpipe.batches.job import Job
 from imgpipe.batches.large import LargeWork, request_of
 from imgpipe.batches.ledger import Ledger
 from imgpipe.batches.looking import work
+from imgpipe.batches.misnaming import right_suffix
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.stopping import BatchControl
@@ -29,9 +30,10 @@ from imgpipe.engine.control import Control
 from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.order import Order, OrderName
 from imgpipe.engine.waitinglist import Outcome
-from imgpipe.errors import Cancelled
+from imgpipe.errors import Cancelled, ImgpipeError
 from imgpipe.events import Event, Finished, Report, Started
 from imgpipe.executors.choice import choose
+from imgpipe.formats.opening import origin_of
 from imgpipe.machine import PeakMemory
 from imgpipe.timeline.recording import Recording
 from imgpipe.timeline.verdict import verdict
@@ -293,6 +295,7 @@ class _Conduct:
             allowance=allowance,
             chunk=cast("tuple[int, int] | None", choices.options.chunk),
             if_smaller=choices.if_smaller,
+            renames=choices.renames,
             scratch=cast("str | None", choices.options.scratch),
             stops_at_failure=choices.fail_fast or choices.max_failures is not None,
         )
@@ -316,6 +319,8 @@ class _Conduct:
     def _request_of(self, job: Job) -> Request | None:
         """Return the request of a large file; None if its outputs cannot be begun."""
         if job.file is None:
+            if not self._is_rightly_named(job):
+                return None
             self._ledger.begin([job])
         if job.file is None or self._control.stopped:
             return None
@@ -336,6 +341,14 @@ class _Conduct:
             may_be_alone=lambda: self._may_be_alone(job),
         )
         return self._asked(one)
+
+    def _is_rightly_named(self, job: Job) -> bool:
+        """Whether a file is still to be made, once its outputs have the suffix of its content."""
+        suffix = ""
+        if self._choices.renames:
+            with contextlib.suppress(ImgpipeError):  # the attempt to make it tells
+                suffix = right_suffix(origin_of(job.path), job.due.outputs)
+        return not suffix or self._ledger.renamed(job, suffix)
 
     def _asked(self, one: _Large) -> Request:
         self._large[self._turns] = one

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from imgpipe.batches.agenda import Due
-from imgpipe.batches.answers import Failed, File, Made, TooLarge, failed
+from imgpipe.batches.answers import Failed, File, Made, Misnamed, TooLarge, failed
 from imgpipe.batches.feeding import Feed
 from imgpipe.batches.guessing import Guesses
 from imgpipe.batches.job import Job
@@ -110,6 +110,9 @@ class FileDesk:
             case TooLarge():
                 self._measured(job, answer.pixels)
                 self._is_large(job)
+            case Misnamed():
+                if self._ledger.renamed(job, answer.suffix):
+                    self._is_large(job)  # for the next turn it is opened elsewhere
             case Failed():
                 self._ledger.failed(job, answer)
 

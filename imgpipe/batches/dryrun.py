@@ -13,6 +13,7 @@ from imgpipe.batches.agenda import Due
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.foresight import Foreseen, Foresight
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
+from imgpipe.batches.misnaming import right_suffix, with_suffix
 from imgpipe.batches.preparing import Prepared, prepare
 from imgpipe.batches.wording import (
     amount,
@@ -22,6 +23,7 @@ from imgpipe.batches.wording import (
     passed_over_line,
 )
 from imgpipe.errors import ImgpipeError
+from imgpipe.formats.opening import origin_of
 
 __all__ = ["DryRun"]
 
@@ -88,8 +90,11 @@ class DryRun:
     def _due(self, prepared: Prepared, due: Due) -> Iterator[str]:
         """Yield the lines of a file."""
         path = due.found.path
-        paths = [prepared.path(output) for output in due.outputs]
         try:
+            if prepared.choices.renames and (suffix := right_suffix(origin_of(path), due.outputs)):
+                names = (with_suffix(one, due.found.name, suffix) for one in due.outputs)
+                due = due._replace(outputs=tuple(names))
+            paths = [prepared.path(output) for output in due.outputs]
             seen = self._foresight.of(path, paths, due.tails, due.page)
         except ImgpipeError as error:
             self._failed += 1

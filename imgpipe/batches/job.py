@@ -31,6 +31,8 @@ class Job:
         Whether its turn has come.
     attempts : int
         How often it was begun.
+    told : bool
+        Whether it was told that it is opened.
     """
 
     number: int
@@ -41,6 +43,7 @@ class Job:
     large: bool = False
     taken: bool = False
     attempts: int = 0
+    told: bool = False
 
     @property
     def path(self) -> str:

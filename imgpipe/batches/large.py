@@ -14,7 +14,8 @@ from imgpipe.batches.answers import Failed, File, Made, Recipe, failed, spent
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.happenings import Advanced, BatchObserver
 from imgpipe.batches.held import HeldPath
-from imgpipe.batches.making import chosen_of, tell_of_name, writing_to
+from imgpipe.batches.making import chosen_of, writing_to
+from imgpipe.batches.misnaming import tell_of_name
 from imgpipe.batches.saying import heard, listening
 from imgpipe.batches.statuses import Status, status_at
 from imgpipe.cascading import Step, cascaded
@@ -168,7 +169,8 @@ class LargeWork:
         recipe, origin = self._recipe, origin_of(self._file.name)
         source = open_source(origin, recipe.reading)
         self._pixels = source.info.pixels
-        tell_of_name(origin, recipe)
+        if not all(tail.writing.format for tail in recipe.tails):
+            tell_of_name(origin, [path.output for path in self._paths.values()])
         given = [tail.chain for tail in recipe.tails]
         source, self._chains = shrunk(source, origin, given, recipe.reading)
         return source

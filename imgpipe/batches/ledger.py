@@ -23,6 +23,7 @@ from imgpipe.batches.job import Job
 from imgpipe.batches.placing import Placing, Ready
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.recorded import Record
+from imgpipe.batches.renaming import Renaming
 from imgpipe.batches.results import BatchReport, Result, Stage, StoppedBy
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
 from imgpipe.errors import ImgpipeError, OutputError
@@ -81,6 +82,7 @@ class Ledger:
         assert prepared.journal is not None
         self._journal = prepared.journal
         self._placing = Placing(choices, self._journal)
+        self._renaming = Renaming(prepared)
         self._tolerance = Tolerance(choices.fail_fast, choices.max_failures)
         self._waiting: list[_Waiting] = []
         self._since = 0.0
@@ -114,7 +116,8 @@ class Ledger:
             with self._journalled():
                 self._journal.begin(lines)
         for job in jobs:
-            if job.file is not None:
+            if job.file is not None and not job.told:
+                job.told = True
                 self._tell(Opened(job.path, len(job.due.outputs)))
 
     def _room_for(self, output: str) -> Output:
@@ -138,6 +141,24 @@ class Ledger:
             above = os.path.dirname(above)
         if above in self._folders:
             os.stat(above)
+
+    def renamed(self, job: Job, suffix: str) -> bool:
+        """Give the outputs of a file another suffix; return whether they are still to be made."""
+        self.discard([job])
+        job.file = None
+        try:
+            agenda = self._renaming.agenda(job.due, suffix)
+        except ImgpipeError as error:
+            self.failed(job, Failed(job.path, "plan", error))
+            return False
+        for each in agenda.skipped:
+            path = self._prepared.path(each.output)
+            self._end(job, Result(job.path, path, "skipped", reason=each.reason))
+        if not agenda.due:
+            self._ended += 1
+            return False
+        (job.due,) = agenda.due
+        return True
 
     # --- the end ------------------------------------------------------------------------
 

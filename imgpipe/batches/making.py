@@ -21,6 +21,7 @@ from imgpipe.batches.answers import (
     Failed,
     File,
     Made,
+    Misnamed,
     Recipe,
     Tail,
     TooLarge,
@@ -37,11 +38,11 @@ from imgpipe.batches.held import (
     TooLargeError,
     remove,
 )
+from imgpipe.batches.misnaming import right_suffix, tell_of_name
 from imgpipe.batches.passing import Passing, Steps, make_room
 from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.saying import heard
 from imgpipe.batches.statuses import Status
-from imgpipe.batches.walk import image_suffixes
 from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage
@@ -90,7 +91,7 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[An
                     answers.append(maker.for_page(file.page).make(file, bench, syncing))
             except Cancelled:
                 break
-            pixels += answers[-1].pixels
+            pixels += getattr(answers[-1], "pixels", 0)
             failed = isinstance(answers[-1], Failed)
             if (failed and recipe.stops_at_failure) or _is_in_vain(answers[-1]):
                 break
@@ -114,6 +115,10 @@ def _if_synced(answer: Answer, lost: dict[str, ImgpipeError]) -> Answer:
                     remove(other.temporary)
                 return failed(answer.name, "write", error, answer.pixels)
     return answer
+
+
+class _MisnamedError(Exception):
+    """The outputs of a file have a suffix that is not that of its content."""
 
 
 class _Way(NamedTuple):
@@ -155,6 +160,8 @@ class _Maker:
             )
         except Cancelled:
             raise
+        except _MisnamedError as reason:
+            return Misnamed(file.name, str(reason))
         except TooLargeError as reason:
             return TooLarge(file.name, steps.pixels, str(reason))
         except ImgpipeError as found:
@@ -206,6 +213,11 @@ class _Maker:
         """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
         recipe = self.recipe
         origin.read(recipe.allowance // 2)
+        outputs = [path.output for path in paths.values()]
+        if recipe.renames and (suffix := right_suffix(origin, outputs)):
+            raise _MisnamedError(suffix)
+        if not all(tail.writing.format for tail in recipe.tails):
+            tell_of_name(origin, outputs)
         left = {
             n: path for n, path in paths.items() if not self._copied(n, origin, path, bench, steps)
         }
@@ -215,7 +227,6 @@ class _Maker:
             raise TooLargeError("the file is large, or a folder")
         source = open_source(origin, recipe.reading)
         steps.pixels = source.info.pixels
-        tell_of_name(origin, recipe)
         if len(recipe.tails) > 1:
             tell_of_frames(origin, recipe.reading)
         elif self._paged(recipe.tails[0], origin, left[0], steps):
@@ -383,16 +394,6 @@ def chosen_of(
         else:
             finished.append(one)
     return tuple(finished), tuple(left)
-
-
-def tell_of_name(origin: Origin, recipe: Recipe) -> None:
-    """Say that the name of a source, which decides the format of outputs, is not its content's."""
-    if all(tail.writing.format for tail in recipe.tails):
-        return
-    suffix, content = os.path.splitext(origin.name)[1].lower(), format_at(origin)
-    if suffix not in content.suffixes and suffix in image_suffixes():
-        text = "%s: is a file of %s; the format of the output is that of its name"
-        _log.warning(text, origin.name, content.name)
 
 
 def writing_to(path: HeldPath, writing: Writing) -> Writing:

@@ -119,6 +119,12 @@ class Naming:
         return any("page" in template.names for template in self._templates)
 
     @property
+    def follows_source(self) -> bool:
+        """Whether the format of an output is that of its source."""
+        ends = ("{ext}", "{name}")
+        return not self.formats and all(one.text.endswith(ends) for one in self._templates)
+
+    @property
     def is_numbered(self) -> bool:
         """Whether names depend on the other files."""
         return any("index" in template.names for template in self._templates)

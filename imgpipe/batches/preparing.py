@@ -18,6 +18,7 @@ from imgpipe.batches.files import Files, Found
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, read_journal
+from imgpipe.batches.misnaming import as_recorded
 from imgpipe.batches.placed import COPY, Placed
 from imgpipe.batches.preserving import FolderTimes
 from imgpipe.batches.recorded import MadeBy, Records
@@ -105,13 +106,14 @@ class Prepared(Context):
             If one of them cannot have an output.
         """
         placed = self.choices.naming.placed(Files(files), _Headers(self.choices))
-        standings = self._standings(self.journal.records if self.journal else Records())
+        standings = self.standings(self.journal.records if self.journal else Records())
         policy = self.choices.policy
         if policy == Policy():
             policy = Policy(resume=True)
         return agenda_of(placed, self.destination, policy, standings)
 
-    def _standings(self, records: Records) -> Standings:
+    def standings(self, records: Records) -> Standings:
+        """Return the comparisons of outputs with the journal."""
         choices = self.choices
         return Standings(
             records,
@@ -179,7 +181,7 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
         prepared.gathered = Gathered() if later else _gathered(choices, tell, records)
     prepared.lost += _lost(prepared.gathered)
     placed = _placed(prepared, records)
-    standings = None if records is None else prepared._standings(records)
+    standings = None if records is None else prepared.standings(records)
     with _without_collection():
         agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
     prepared.agenda = agenda
@@ -283,6 +285,8 @@ def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
     if gathered.others:
         copies = (Placed(found, found.below, COPY) for found in gathered.others)
         placed = [*placed, *copies]
+    if records is not None and choices.renames:
+        placed = as_recorded(placed, records)
     placed = prepared.destination.one_to_one(placed, naming.remedy)
     _check_options(choices, placed)
     return placed

@@ -1,0 +1,74 @@
+"""Misnaming: sources whose suffix is not that of their content, which their outputs get."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterable
+
+from imgpipe.batches.placed import Placed
+from imgpipe.batches.recorded import Records
+from imgpipe.batches.walk import image_suffixes
+from imgpipe.formats.opening import format_at
+from imgpipe.formats.origin import Origin
+
+__all__ = ["as_recorded", "right_suffix", "tell_of_name", "with_suffix"]
+
+_log = logging.getLogger("imgpipe")
+
+
+def right_suffix(origin: Origin, outputs: Iterable[str]) -> str:
+    """Return the suffix for outputs that have that of their source, which is wrong.
+
+    Parameters
+    ----------
+    origin : Origin
+        The source.
+    outputs : iterable of str
+        Its outputs.
+
+    Returns
+    -------
+    str
+        The suffix of its content; empty if the names are right, or were chosen.
+    """
+    own, content = os.path.splitext(origin.name)[1], format_at(origin)
+    if own.lower() in content.suffixes or content.write is None or content.marks:
+        return ""
+    chosen = own.lower() not in image_suffixes() or not all(one.endswith(own) for one in outputs)
+    return "" if chosen else content.suffixes[0]
+
+
+def with_suffix(output: str, source: str, suffix: str) -> str:
+    """Return the name of an output with another suffix than that of its source."""
+    return output.removesuffix(os.path.splitext(source)[1]) + suffix
+
+
+def as_recorded(placed: Collection[Placed], records: Records) -> Collection[Placed]:
+    """Return the sources with the outputs of an earlier run, where these got another suffix."""
+    known = {
+        record.source: os.path.splitext(record.output)[1]
+        for record in records.done.values()
+        if not record.output.endswith(record.source[record.source.rfind(".") :])
+    }
+    if not known:
+        return placed
+    return [
+        each._replace(output=with_suffix(each.output, each.found.name, known[each.found.below]))
+        if each.found.below in known and each.output not in records.done
+        else each
+        for each in placed
+    ]
+
+
+def tell_of_name(origin: Origin, outputs: Iterable[str]) -> None:
+    """Say that the suffix of a source is not that of its content, and what the output is."""
+    suffix, content = os.path.splitext(origin.name)[1].lower(), format_at(origin)
+    if suffix in content.suffixes or suffix not in image_suffixes():
+        return
+    for output in outputs:
+        if os.path.splitext(output)[1].lower() in content.suffixes:
+            _log.warning("%s: is a file of %s; so is %s", origin.name, content.name, output)
+            return
+    text = "%s: is a file of %s; the format of the output is that of its name"
+    _log.warning(text, origin.name, content.name)

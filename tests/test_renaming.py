@@ -1,0 +1,91 @@
+"""Renaming: the content of a source decides about the suffix of its output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import imgpipe
+from imgpipe.batches import making
+from imgpipe.batches.dryrun import DryRun
+from imgpipe.batching import choices_of
+from imgpipe.errors import UsageError
+from tests.batches import made, tree
+from tests.conftest import noise
+
+
+@pytest.fixture(params=["small", "large"])
+def photos(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A JPEG called ``a.png`` and a PNG, which one worker makes, or the crew."""
+    if request.param == "large":
+        monkeypatch.setattr(making, "MOST_PIXELS", 1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    imgpipe.write(noise((20, 30, 3), "uint8"), "in/a.jpg")
+    imgpipe.write(noise((20, 30, 3), "uint8"), "in/b.png")
+    os.rename("in/a.jpg", "in/a.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("chain", ["invert", None])
+def test_a_suffix_that_is_wrong_becomes_that_of_the_content(
+    chain: str | None, photos: Path
+) -> None:
+    batch = made("in", chain, "out")
+    assert batch.exit == 0
+    assert sorted(tree("out")) == ["a.jpg", "b.png"]
+    assert tree("out")["a.jpg"].startswith(b"\xff\xd8")
+    told = {os.path.basename(each.path): each.warnings for each in batch.results}
+    assert told["b.png"] == ()
+    assert "in/a.png: is a file of JPEG; so is out/a.jpg" in told["a.png"] or chain is None
+
+
+def test_a_resume_knows_the_new_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("in", "invert", "out")
+    before = tree("out")
+    with monkeypatch.context() as patch:
+        patch.setattr(making, "make_files", None)  # no image is opened
+        again = made("in", "invert", "out", resume=True)
+    assert (again.report.done, again.report.skipped) == (0, 2)
+    with pytest.raises(UsageError, match="2 of 2 outputs exist, 2 of them made by this same"):
+        made("in", "invert", "out")
+    os.remove("out/a.jpg")
+    assert made("in", "invert", "out", resume=True).report.done == 1
+    assert tree("out") == before
+
+
+def test_a_dry_run_tells_the_new_name(photos: Path) -> None:
+    choices = choices_of("in", "invert", "out", executor="serial", workers=1)
+    assert [line.partition(": ")[0] for line in DryRun(choices).lines()][:2] == [
+        "in/a.png -> out/a.jpg",
+        "in/b.png -> out/b.png",
+    ]
+
+
+def test_an_output_of_another_source_is_never_replaced(photos: Path) -> None:
+    imgpipe.write(noise((20, 30, 3), "uint8", seed=1), "in/a.jpg")
+    batch = made("in", "invert", "out")
+    assert (batch.report.done, batch.report.failed, batch.exit) == (2, 1, 3)
+    assert "another source has the output out/a.jpg; rename this source" in batch.failures["a.png"]
+    assert sorted(tree("out")) == ["a.jpg", "b.png"]
+
+
+def test_a_file_in_the_way_is_never_replaced(photos: Path) -> None:
+    Path("out").mkdir()
+    Path("out/a.jpg").write_text("mine")
+    batch = made("in", "invert", "out")
+    assert (batch.report.done, batch.report.failed) == (1, 1)
+    assert "1 of 1 outputs exist" in batch.failures["a.png"]
+    assert Path("out/a.jpg").read_text() == "mine"
+    assert made("in", "invert", "out", overwrite=True).report.done == 2
+
+
+def test_a_name_or_format_that_was_chosen_stays(photos: Path) -> None:
+    assert made("in", "invert", "out", name="{stem}-x.png").report.done == 2
+    assert made("in", "invert", "other", format="png").report.done == 2
+    assert sorted(tree("out")) == ["a-x.png", "b-x.png"]
+    assert sorted(tree("other")) == ["a.png", "b.png"]
+    assert made("in", "invert", "third", name="{stem}-x.{ext}").report.done == 2
+    assert sorted(tree("third")) == ["a-x.jpg", "b-x.png"]
