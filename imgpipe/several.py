@@ -19,8 +19,7 @@ from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.goals import Goal
-from imgpipe.engine.pipeline import plan_to_all, run_to_all
-from imgpipe.engine.plan import Plan
+from imgpipe.engine.pipeline import run_to_all
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.base import Source
@@ -42,7 +41,7 @@ from imgpipe.publish import resolved
 from imgpipe.running import run
 from imgpipe.shrinking import shrunk
 
-__all__ = ["plan_all", "run_all"]
+__all__ = ["run_all"]
 
 _LEFT_OUT = ("src", "filter", "dst", "halo", "dtype", "region")
 
@@ -120,17 +119,6 @@ def _beside(steps: list[Step], options: Options) -> Options:
 def _numbers(steps: list[Step]) -> list[int]:
     """Return the numbers of the outputs in the order in which they were opened."""
     return [number for step in steps for number in step.numbers]
-
-
-def plan_all(
-    src: SourceLike, outputs: Mapping[TargetLike, FilterLike], **options: Any
-) -> tuple[Plan, ...]:
-    """Return the plans of `run_all`: of each output, after those of thumbnails in memory."""
-    work = _work(src, outputs, options)
-    with _opened(work, Holding()) as steps:
-        limited = _beside(steps, work.options)
-        made = [plan_to_all(step.source, step.goals, limited) for step in steps]
-    return sum(made, ())
 
 
 class _Work(NamedTuple):

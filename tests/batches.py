@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +20,11 @@ from imgpipe.batches.happenings import (
 )
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batching import Batch
+from imgpipe.engine.batch import CallsRequest, Request, image_turns
+from imgpipe.engine.waitinglist import Outcome
+from imgpipe.options import Options
 
-__all__ = ["Made", "check_balances", "left_behind", "made", "tree"]
+__all__ = ["Made", "check_balances", "left_behind", "made", "make_images", "tree"]
 
 
 @dataclass
@@ -102,6 +107,14 @@ def _check_happenings(batch: Made) -> None:
     assert len(set(opened)) == len(opened), "a file was begun twice"
     outputs = Counter(each.path for each in batch.results if each.status == "done")
     assert outputs.keys() <= set(opened)
+
+
+def make_images(
+    requests: Iterable[Request | CallsRequest | None], options: Options, **given: Any
+) -> Iterator[Outcome]:
+    """Make images; yield the outcome of each as soon as it is known: see `image_turns`."""
+    with contextlib.closing(image_turns(requests, options, **given)) as turns:
+        yield from filter(None, turns)
 
 
 def tree(folder: Any) -> dict[str, bytes]:

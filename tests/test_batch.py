@@ -18,7 +18,7 @@ import pytest
 import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.control import Control
 from imgpipe.engine.order import ORDERS, Order
 from imgpipe.engine.plan import Goal
@@ -30,6 +30,7 @@ from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.options import Options
+from tests.batches import make_images
 from tests.conftest import noise
 
 CHAINS = ["blur:1", "autocontrast", "resize:40x | unsharp", "rotate:90", "invert"]

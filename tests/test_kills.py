@@ -24,7 +24,7 @@ import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import buffers
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.order import ORDERS, Order
 from imgpipe.engine.plan import Goal
 from imgpipe.events import Event, TaskDone
@@ -32,6 +32,7 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.base import Source
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.options import Options
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.leftovers import eventually, workers_here
 

@@ -17,11 +17,11 @@ from imgpipe.batches.happenings import Advanced
 from imgpipe.batches.held import publish
 from imgpipe.batches.large import LargeWork, request_of
 from imgpipe.batches.making import make_files
-from imgpipe.engine.batch import make_images
 from imgpipe.errors import Cancelled, CorruptError, InputError
 from imgpipe.events import Event, TaskDone, Written
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.options import Options
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.test_making import HERE, file, nothing_left, recipe
 

@@ -16,7 +16,7 @@ import tifffile
 import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.plan import Goal
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -30,6 +30,7 @@ from imgpipe.image import ImageInfo
 from imgpipe.options import Options
 from imgpipe.running import plan_run
 from imgpipe.testing import check_format
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.faraway import FarAwayExecutor
 

@@ -21,7 +21,7 @@ from imgpipe.batches.making import make_files
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.batch import CallsRequest, Request, make_images
+from imgpipe.engine.batch import CallsRequest, Request
 from imgpipe.engine.bench import Bench
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import CallJob
@@ -31,6 +31,7 @@ from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.options import Options
 from imgpipe.registry import FORMATS
 from imgpipe.temporaries import temporary_beside
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.test_calls import Pile
 

@@ -19,7 +19,7 @@ import imgpipe
 from imgpipe import exif
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.plan import Goal
 from imgpipe.exif import Exif, Field
 from imgpipe.filters import blur, crop, grayscale, invert, resize, rotate
@@ -32,6 +32,7 @@ from imgpipe.metadata import density_from_dpi
 from imgpipe.options import Options
 from imgpipe.registry import FORMATS
 from imgpipe.testing.files import put_in
+from tests.batches import make_images
 
 HEIGHT, WIDTH = 48, 40  # as the file stores them
 

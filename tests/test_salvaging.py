@@ -23,7 +23,7 @@ import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.cli import execute
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.plan import Goal
 from imgpipe.errors import CorruptError, InputError
 from imgpipe.filters import blur
@@ -34,6 +34,7 @@ from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.formats.tiff import reading, streams
 from imgpipe.image import Pixels
 from imgpipe.options import Options
+from tests.batches import make_images
 
 
 def smooth(height: int, width: int, channels: int = 3) -> Pixels:

@@ -21,10 +21,10 @@ from imgpipe.batches.large import LargeWork, request_of
 from imgpipe.batches.making import make_files
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
-from imgpipe.engine.batch import make_images
 from imgpipe.formats.ends import Reading, Writing
 from imgpipe.options import Options
 from imgpipe.temporaries import temporary_beside
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.test_making import HERE
 from tests.test_metadata_matrix import original

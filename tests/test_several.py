@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import imgpipe
+from imgpipe import several
 from imgpipe.cli import execute
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.filters import blur, invert, resize, thumbnail
 from imgpipe.formats.target import FileTarget
-from imgpipe.several import plan_all
+from imgpipe.options import Options
 from tests.test_thumbnails import jpeg, scene
 
 
@@ -102,20 +104,29 @@ def test_outputs_are_a_dict(photo: Path, outputs: object) -> None:
 
 def test_the_memory_is_planned_for_all_outputs(photo: Path, tmp_path: Path) -> None:
     chains = {tmp_path / f"{n}.png": blur(n) for n in (1, 2, 3)}
-    first, *others = plan_all(photo, chains, workers=1)
-    (alone,) = plan_all(photo, {tmp_path / "1.png": blur(1)}, workers=1)
-    assert len(others) == 2
-    assert first.memory > alone.memory
-    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+    planned = [one.planned_memory for one in imgpipe.run_all(photo, chains, workers=1)]
+    (alone,) = imgpipe.run_all(photo, {tmp_path / "1.png": blur(1)}, workers=1)
+    assert max(planned) > alone.planned_memory
 
 
-def test_thumbnails_in_memory_count_in_the_limit(photo: Path, tmp_path: Path) -> None:
+def test_thumbnails_in_memory_count_in_the_limit(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+    run_to_all = several.run_to_all
+
+    def limited(source: Any, goals: Any, options: Options, control: Any) -> Any:
+        limits.append(cast(int, options.max_memory))
+        return run_to_all(source, goals, options, control)
+
+    monkeypatch.setattr(several, "run_to_all", limited)
     outputs = {tmp_path / f"{size}.png": thumbnail(size) for size in (240, 120)}
-    root, *_ = plan_all(photo, outputs, workers=1, max_memory="400M")
-    (alone,) = plan_all(photo, {tmp_path / "a.png": thumbnail(240)}, workers=1, max_memory="400M")
+    imgpipe.run_all(photo, outputs, workers=1, max_memory="400M")
+    imgpipe.run_all(photo, {tmp_path / "a.png": thumbnail(240)}, workers=1, max_memory="400M")
+    *shared, alone = limits
     held = sum(rows * columns * 3 for rows, columns in ((240, 161), (120, 80)))
-    assert alone.budget - root.budget == pytest.approx(held, abs=1 << 20)
-    assert alone.budget > root.budget
+    assert len(shared) > 1
+    assert {alone - one for one in shared} == {held}
 
 
 class TestCommand:

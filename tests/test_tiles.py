@@ -24,7 +24,7 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import plan
-from imgpipe.engine.batch import Request, make_images
+from imgpipe.engine.batch import Request
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.feeds.tiles import TilesFeed
@@ -47,6 +47,7 @@ from imgpipe.options import Options
 from imgpipe.registry import FORMATS
 from imgpipe.running import plan_run
 from imgpipe.testing import check_format
+from tests.batches import make_images
 from tests.conftest import noise
 from tests.toy_tiles import FORMAT, TilesSource
 

@@ -47,20 +47,10 @@ from imgpipe.formats.base import Source, is_ours
 from imgpipe.machine import PeakMemory, held_memory, is_dedicated
 from imgpipe.options import Options
 
-__all__ = ["CallsRequest", "Request", "image_turns", "make_images"]
+__all__ = ["CallsRequest", "Request", "image_turns"]
 
 _LARGE = 1 << 62  # pixels: more than could be made without workers
 _Taken = Callable[[int], Cost]  # by so many workers
-
-
-def make_images(
-    requests: Iterable[Request | CallsRequest | None], options: Options, **given: Any
-) -> Iterator[Outcome]:
-    """Make images; yield the outcome of each as soon as it is known: see `image_turns`."""
-    with contextlib.closing(image_turns(requests, options, **given)) as turns:
-        for outcome in turns:
-            if outcome is not None:
-                yield outcome
 
 
 def image_turns(
