@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import imgpipe
 from imgpipe.batches import making
 from imgpipe.batches.dryrun import DryRun
+from imgpipe.batches.happenings import Ended
 from imgpipe.batching import choices_of
 from imgpipe.errors import UsageError
 from tests.batches import made, tree
@@ -70,6 +72,25 @@ def test_an_output_of_another_source_is_never_replaced(photos: Path) -> None:
     assert (batch.report.done, batch.report.failed, batch.exit) == (2, 1, 3)
     assert "another source has the output out/a.jpg; rename this source" in batch.failures["a.png"]
     assert sorted(tree("out")) == ["a.jpg", "b.png"]
+
+
+def test_a_watch_makes_a_file_again_that_has_changed(photos: Path) -> None:
+    stop = threading.Event()
+    ends: list[str] = []
+
+    def tell(happening: object) -> None:
+        if isinstance(happening, Ended) and happening.result.path.endswith("a.png"):
+            ends.append(f"{happening.result.status} {happening.result.output}")
+            if len(ends) == 2:
+                stop.set()
+            else:
+                imgpipe.write(noise((20, 31, 3), "uint8"), "new.jpg")
+                os.replace("new.jpg", "in/a.png")
+
+    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_happening=tell,
+                  executor="serial", workers=1)  # fmt: skip
+    assert ends == ["done out/a.jpg"] * 2
+    assert imgpipe.info("out/a.jpg").width == 31
 
 
 def test_a_file_in_the_way_is_never_replaced(photos: Path) -> None:

@@ -43,21 +43,20 @@ class Renaming:
         records = prepared.journal.records if prepared.journal else Records()
         for each in placed:
             before = records.done.get(each.output) if prepared.choices.policy.resume else None
-            others = before is not None and before.source != due.found.below
             folded = prepared.destination.distinguishes.folded(each.output)
-            if others or folded in self._taken:
+            owner = self._taken.setdefault(folded, before.source if before else due.found.below)
+            if owner != due.found.below:
                 raise UsageError(
                     f"{due.found.path}: the suffix of its content is {suffix}, and another source "
                     f"has the output {prepared.path(each.output)}; rename this source"
                 )
-            self._taken.add(folded)
         standings = prepared.standings(records)
         return agenda_of(placed, prepared.destination, prepared.choices.policy, standings)
 
     @cached_property
-    def _taken(self) -> set[str]:
-        """All outputs that were planned, as the output folder tells them apart."""
+    def _taken(self) -> dict[str, str]:
+        """The source of each output that was planned, as the output folder tells them apart."""
         agenda, fold = self._prepared.agenda, self._prepared.destination.distinguishes.folded
         due = itertools.chain(agenda.due, agenda.copies)
-        planned = {fold(output) for one in due for output in one.outputs}
-        return planned | {fold(one.output) for one in agenda.skipped}
+        planned = {fold(output): one.found.below for one in due for output in one.outputs}
+        return planned | {fold(one.output): one.found.below for one in agenda.skipped}
