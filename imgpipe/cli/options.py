@@ -14,6 +14,11 @@ __all__ = ["alpha_option", "chain_options", "common_options"]
 
 def common_options() -> list[click.Parameter]:
     """Return the options of every command that makes an image."""
+    return [*_files(), *_workers(), *_reading(), *_values(), *_resources(), *_telling()]
+
+
+def _files() -> list[click.Parameter]:
+    """Return the argument for the inputs, and the options of the output."""
     return [
         click.Argument(["inputs"], metavar="INPUT...", nargs=-1, type=click.Path(readable=False)),
         _option(
@@ -28,6 +33,12 @@ def common_options() -> list[click.Parameter]:
             type=MemberName(FORMATS),
             help="Format of the output, such as png. [default: that of the suffix]",
         ),
+    ]
+
+
+def _workers() -> list[click.Parameter]:
+    """Return the options of the workers."""
+    return [
         _option(
             "-j",
             "--jobs",
@@ -41,6 +52,12 @@ def common_options() -> list[click.Parameter]:
             help=f"Executor of the tasks: {', '.join(EXECUTORS.built_in)}, or the name of one that "
             "a package adds. [default: chosen for the image and the filters]",
         ),
+    ]
+
+
+def _reading() -> list[click.Parameter]:
+    """Return the options of the image to read, and of its metadata."""
+    return [
         alpha_option(),
         _option(
             "--page",
@@ -84,6 +101,12 @@ def common_options() -> list[click.Parameter]:
             help="Read the undamaged part of a damaged file; the rest is black, or transparent. "
             "A warning says how much is missing. The exit code is 0.",
         ),
+    ]
+
+
+def _values() -> list[click.Parameter]:
+    """Return the options of values that the output cannot hold."""
+    return [
         _option(
             "--background",
             metavar="COLOUR",
@@ -96,6 +119,12 @@ def common_options() -> list[click.Parameter]:
             help="Values that become black and white if the output cannot hold floats or signed "
             "integers: two numbers, measured or full.",
         ),
+    ]
+
+
+def _resources() -> list[click.Parameter]:
+    """Return the options of memory, time and libraries."""
+    return [
         _option(
             "--max-memory",
             type=Size(),
@@ -123,6 +152,12 @@ def common_options() -> list[click.Parameter]:
             "auto or opencv. [default: auto, any that is installed]",
         ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
+    ]
+
+
+def _telling() -> list[click.Parameter]:
+    """Return the options of plans, progress and reports."""
+    return [
         _option(
             "--timeline",
             type=click.Path(readable=False),

@@ -28,18 +28,10 @@ class BandsFeed(BufferedFeed):
 
     Parameters
     ----------
-    source : SequentialSource
-        The image.
-    parts : Parts
-        The tasks.
-    check : callable
-        Raises if the run is to end.
     count, size : int
         The number of bands under way at once, and the bytes of each.
-    shared : bool
-        Whether they must be visible to other processes.
-    keep : Placer, optional
-        Gets all rows that are read, for further passes.
+    source, parts, check, shared, keep
+        As for `BufferedFeed`.
     """
 
     def __init__(

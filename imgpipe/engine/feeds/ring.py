@@ -30,18 +30,10 @@ class RingFeed(BufferedFeed):
 
     Parameters
     ----------
-    source : SequentialSource
-        The image.
-    parts : Parts
-        The tasks.
-    check : callable
-        Raises if the run is to end.
     window : int
         The number of tasks under way at once.
-    shared : bool
-        Whether the rows must be visible to other processes.
-    keep : Placer, optional
-        Gets all rows that are read, for further passes.
+    source, parts, check, shared, keep
+        As for `BufferedFeed`.
     """
 
     def __init__(
