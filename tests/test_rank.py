@@ -135,7 +135,7 @@ def test_large_images_of_bytes_and_any_cut_of_them(
         calls.append(arguments)
         return rank_by_lanes(*arguments)
 
-    monkeypatch.setattr("imgpipe.filters.rank.rank_by_lanes", spy)
+    monkeypatch.setattr("imgpipe.kernels.ranks.rank_by_lanes", spy)
     side = 2 * radius + 1
     for one, percent in (
         (filters.median(radius), 50),

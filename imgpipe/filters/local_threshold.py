@@ -44,9 +44,11 @@ def adaptive_threshold(
     ``white if value > mean - offset * white else 0``, for each channel by itself; white is the
     maximum for integers and 1 for floats. The mean is taken over a square of ``2 * radius + 1``
     pixels on a side, or weighted by a Gaussian with a standard deviation of ``radius / 3``. For
-    integers the mean is rounded. The defaults suit a scanned or photographed page: letters are
-    darker than the mean by more than the offset and become black; the grain of the paper is not,
-    and becomes white.
+    integers the mean is rounded to a whole number, as by `box` or `blur`, so the result is exactly
+    ``white if value > mean - ceil(offset * white) else 0``.
+
+    The defaults suit a scanned or photographed page: letters are darker than the mean by more than
+    the offset and become black; the grain of the paper is not, and becomes white.
 
     Parameters
     ----------
@@ -84,5 +86,20 @@ def adaptive_threshold(
         return cast(Pixels, centre > np.subtract(local, offset, out=local))
     # Of whole numbers a value is above the mean less the offset if it is above that rounded down.
     levels = math.ceil(round(offset * full_scale(chunk.dtype), 6))
-    signed = np.dtype(f"i{2 * chunk.itemsize}")
-    return cast(Pixels, np.greater(centre, np.subtract(local, levels, dtype=signed)))
+    return _is_above(centre, local, levels)
+
+
+def _is_above(values: Pixels, means: Pixels, levels: int) -> Pixels:
+    """Whether whole `values` are above `means` less `levels`.
+
+    A distance that is not negative fits the unsigned type of the values. So for positive `levels`
+    the mean must be above the value by less than them; else the value must be above the mean by
+    more than ``-levels``.
+    """
+    unsigned = np.dtype(f"u{values.itemsize}")
+    larger = np.maximum(values, means)
+    smaller = values if levels > 0 else means
+    distance = np.subtract(larger, smaller, out=larger).view(unsigned)
+    if levels > 0:
+        return cast(Pixels, distance < unsigned.type(levels))
+    return cast(Pixels, distance > unsigned.type(-levels))

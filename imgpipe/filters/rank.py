@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
-
-import numpy as np
 
 from imgpipe.chains.decorator import filter
 from imgpipe.image import Pixels
-from imgpipe.kernels.counting import rank_by_counting
-from imgpipe.kernels.extremes import extreme
-from imgpipe.kernels.lanes import rank_by_lanes
-from imgpipe.kernels.networks import rank_by_network
+from imgpipe.kernels.ranks import ranked
 from imgpipe.parameters import Between
 
 __all__ = ["median", "percentile"]
-
-# Lanes are faster for bytes, from so many on, with these radii; if not, then networks up to this
-# radius, for values of so many bytes.
-_LANES = range(10, 26)
-_MANY = 190_000
-_NARROW = {1: 10, 2: 11, 4: 9, 8: 7}
 
 Radius = Annotated[int, Between(0, 100), "pixels on each side of the centre"]
 
@@ -31,7 +19,8 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     """Take the median around each pixel.
 
     Of each channel, over a square of ``2 * radius + 1`` pixels on a side: as many values are below
-    as above. It is one of the values, exactly. Where the square has a NaN, the result is NaN.
+    as above. It is ``sorted(square)[n // 2]`` of the ``n`` values, one of them exactly. Where the
+    square has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -52,7 +41,7 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     .. [2] A. Adams, Fast median filters using separable sorting networks, ACM Transactions on
        Graphics 40(4), 2021.
     """
-    return _ranked(chunk, radius, (2 * radius + 1) ** 2 // 2)
+    return ranked(chunk, radius, (2 * radius + 1) ** 2 // 2)
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)
@@ -91,17 +80,4 @@ def percentile(
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 5.3.
     """
     count = (2 * radius + 1) ** 2
-    return _ranked(chunk, radius, min(int(float(count) * percentile / 100), count - 1))
-
-
-def _ranked(chunk: Pixels, radius: int, rank: int) -> Pixels:
-    if rank in (0, (2 * radius + 1) ** 2 - 1):
-        return extreme(chunk, np.maximum if rank else np.minimum, radius, "square")
-    return _method(chunk, radius)(chunk, radius, rank)
-
-
-def _method(chunk: Pixels, radius: int) -> Callable[[Pixels, int, int], Pixels]:
-    """Return the function that is fastest; all of them find the same."""
-    if chunk.dtype == np.uint8 and radius in _LANES and chunk.size >= _MANY:
-        return rank_by_lanes
-    return rank_by_network if radius <= _NARROW.get(chunk.itemsize, 0) else rank_by_counting
+    return ranked(chunk, radius, min(int(float(count) * percentile / 100), count - 1))

@@ -62,9 +62,13 @@ def box(
 ) -> Pixels:
     """Box blur: the mean over a square.
 
-    The square has ``2 * radius + 1`` pixels on a side. A sum of 2, 4, 8 … pixels is
-    computed from two sums of half the length. From a radius of 10 on, integers use running sums,
-    whose cost does not depend on the radius.
+    The square has ``2 * radius + 1`` pixels on a side, so ``n = (2 * radius + 1) ** 2`` pixels.
+    Of integers the result is the whole number nearest to the exact mean: with the sum ``s`` it is
+    ``(2 * s + n) // (2 * n)``. No mean lies halfway between two whole numbers, because ``n`` is
+    odd.
+
+    A sum of 2, 4, 8 … pixels is computed from two sums of half the length. From a radius of 10 on,
+    integers use running sums, whose cost does not depend on the radius.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ def box(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even.
+        The same dtype.
 
     References
     ----------

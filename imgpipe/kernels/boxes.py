@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.kernels.blocks import blocks
 from imgpipe.kernels.separable import apply
@@ -30,6 +31,7 @@ _space = Workspace()
 _WIDE = 10
 
 
+@accelerated
 def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
     """Take the mean over a square around each pixel of a padded chunk.
 
@@ -43,8 +45,9 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
     Returns
     -------
     ndarray, shape (rows, columns, channels), of the dtype of ``chunk``
-        ``sum / (2 * radius + 1) ** 2``; of integers the exact mean, rounded to the nearest: the
-        area is odd, so that no mean lies halfway between two integers. float32 of float16.
+        ``s / n``, the sum over the ``n = (2 * radius + 1) ** 2`` pixels of the square divided by
+        their number. Of integers ``(2 * s + n) // (2 * n)``, the whole number nearest to the exact
+        mean: `n` is odd, so that no mean lies halfway between two. float32 of float16.
     """
     side, halo = 2 * radius + 1, (radius, radius)
     if chunk.dtype.kind == "f":

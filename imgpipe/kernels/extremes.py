@@ -32,6 +32,9 @@ _BLOCK = 192 * 1024
 def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) -> Pixels:
     """Take the extreme over a neighbourhood of each pixel of a padded chunk.
 
+    It is ``min(neighbourhood)`` or ``max(neighbourhood)``, one of the values themselves, so that
+    nothing is rounded.
+
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)

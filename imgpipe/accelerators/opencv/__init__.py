@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import cv2
 
-from imgpipe.accelerators.opencv import order
+from imgpipe.accelerators.opencv import order, sums
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
 
 NAME = "opencv"
 VERSION = cv2.__version__
-KERNELS = {"extreme": order.extreme}
+KERNELS = {"box_mean": sums.box_mean, "extreme": order.extreme, "ranked": order.ranked}

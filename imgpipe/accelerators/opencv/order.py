@@ -7,21 +7,52 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from imgpipe.accelerators.opencv.chunks import inner
+from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, inner, solid
 from imgpipe.image import Pixels
 
-__all__ = ["extreme"]
+__all__ = ["extreme", "ranked"]
 
-_ORDERED = (np.uint8, np.uint16, np.int16)
+_ORDERED = ("uint8", "uint16", "int16")
+
+# Largest radius at which OpenCV is faster. NumPy combines the results of smaller footprints,
+# OpenCV compares more pixels the larger the footprint is.
+_WIDEST = {"uint8": 10, "uint16": 12, "int16": 10}
+_WIDEST_DISK = 4
+
+# Radii of medians at which OpenCV is faster: it sorts small footprints, and counts the values of
+# large ones, for which they must be bytes.
+_SORTED = range(1, 3)
+_COUNTED = range(8, 128)
+_INTERLEAVED = (1, 3, 4)  # channels that its median takes in one call
 
 
 def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: str) -> Pixels | None:
     """Compute `imgpipe.kernels.extremes.extreme`."""
-    if chunk.dtype not in _ORDERED or radius == 0:
+    widest = _WIDEST.get(chunk.dtype.name, 0)
+    if shape == "disk":
+        widest = min(widest, _WIDEST_DISK)
+    if not 1 <= radius <= widest or chunk.shape[2] > MOST_CHANNELS:
         return None
     function = cv2.erode if better is np.minimum else cv2.dilate
-    made = function(chunk, _element(radius, shape), borderType=cv2.BORDER_REPLICATE)
-    return inner(made, chunk, radius)
+    return inner(function(solid(chunk), _element(radius, shape)), chunk, radius)
+
+
+def ranked(chunk: Pixels, radius: int, rank: int) -> Pixels | None:
+    """Compute `imgpipe.kernels.ranks.ranked`, where it is the median."""
+    side = 2 * radius + 1
+    radii = _SORTED if chunk.dtype.name in _ORDERED else ()
+    counted = chunk.dtype == np.uint8 and radius in _COUNTED
+    if rank != side * side // 2 or not (radius in radii or counted):
+        return None
+    if chunk.shape[2] in _INTERLEAVED:
+        return inner(cv2.medianBlur(solid(chunk), side), chunk, radius)
+    out = np.empty(
+        (chunk.shape[0] - side + 1, chunk.shape[1] - side + 1, chunk.shape[2]), chunk.dtype
+    )
+    for channel in range(chunk.shape[2]):
+        plane = np.ascontiguousarray(chunk[..., channel])
+        out[..., channel] = cv2.medianBlur(plane, side)[radius:-radius, radius:-radius]
+    return out
 
 
 @lru_cache(maxsize=16)
