@@ -58,7 +58,7 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
 
     @functools.wraps(kernel)
     def compute(chunk: Pixels, /, *args: P.args, **kwargs: P.kwargs) -> Pixels:
-        accelerator = _in_use.get()
+        accelerator = _in_use.get() if chunk.dtype.isnative else None
         function = None if accelerator is None else accelerator.KERNELS.get(name)
         found = None if function is None else function(chunk, *args, **kwargs)
         if accelerator is None or function is None or found is None:

@@ -57,13 +57,9 @@ def is_equal(
     with _lock:
         _read_once(path)
         if key not in _known:
-            halo = [
-                (before - after) // 2
-                for before, after in zip(chunk.shape, found.shape, strict=True)
-            ]
             equal = all(
                 _same(other(picture), kernel(picture))
-                for picture in pictures(chunk.dtype, (halo[0], halo[1]), chunk.shape[2])
+                for picture in pictures(chunk.dtype, _halo(chunk, found), chunk.shape[2])
             )
             _known[key] = equal
             _note(path, key, equal)
@@ -91,6 +87,12 @@ def pictures(dtype: np.dtype[Any], halo: tuple[int, int], channels: int) -> Iter
 
 def _same(one: Pixels | None, other: Pixels) -> bool:
     return one is not None and one.dtype == other.dtype and bool(np.array_equal(one, other))
+
+
+def _halo(chunk: Pixels, found: Pixels) -> tuple[int, int]:
+    """Return the halo of a chunk that has this result; there is none where pixels are moved."""
+    down, along = ((chunk.shape[axis] - found.shape[axis]) // 2 for axis in (0, 1))
+    return (0, 0) if min(down, along) < 0 else (down, along)
 
 
 def _text(params: object) -> str:

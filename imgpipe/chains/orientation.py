@@ -12,7 +12,7 @@ from imgpipe.chains.definition import Declared, Kernel
 from imgpipe.chains.element import Element
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Metadata, Pixels
-from imgpipe.items import in_order
+from imgpipe.items import moved
 
 __all__ = ["turning", "turns"]
 
@@ -98,8 +98,4 @@ def upright(chunk: Pixels, *, orientation: int) -> Pixels:
     ndarray
         The same dtype.
     """
-    if orientation in _FROM_BOTTOM:
-        chunk = chunk[::-1]
-    if orientation in _FROM_RIGHT:
-        chunk = chunk[:, ::-1]
-    return in_order(chunk.swapaxes(0, 1) if orientation in _TRANSPOSED else chunk)
+    return moved(chunk, turns(orientation))

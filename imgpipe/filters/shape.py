@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
-
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import Metadata, Pixels
-from imgpipe.items import in_order
+from imgpipe.items import moved
 from imgpipe.parameters import Between
 
 __all__ = ["crop", "flip", "rotate"]
@@ -139,7 +137,7 @@ def flip(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.6.
     """
-    return chunk[::-1] if direction == "vertical" else in_order(chunk[:, ::-1])
+    return chunk[::-1] if direction == "vertical" else moved(chunk, (False, True, False))
 
 
 def _turned_size(size: tuple[int, int], /, *, angle: int) -> tuple[int, int]:
@@ -196,4 +194,4 @@ def rotate(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 2.6.
     """
-    return in_order(np.rot90(chunk, angle // 90))
+    return moved(chunk, (angle != 90, angle != 270, angle != _HALF_TURN))

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import cv2
 
-from imgpipe.accelerators.opencv import order, sums
+from imgpipe.accelerators.opencv import moves, order, sums
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
 
 NAME = "opencv"
 VERSION = cv2.__version__
-KERNELS = {"box_mean": sums.box_mean, "extreme": order.extreme, "ranked": order.ranked}
+KERNELS = {
+    "box_mean": sums.box_mean,
+    "extreme": order.extreme,
+    "moved_bits": moves.moved_bits,
+    "ranked": order.ranked,
+}
