@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import imgpipe
 from imgpipe.batches import making
 from imgpipe.batches.dryrun import DryRun
-from imgpipe.batches.happenings import Ended
+from imgpipe.batches.happenings import BatchPlanned, Ended, Opened
+from imgpipe.batches.results import Result
 from imgpipe.batching import choices_of
 from imgpipe.errors import UsageError
 from tests.batches import made, tree
@@ -110,3 +112,90 @@ def test_a_name_or_format_that_was_chosen_stays(photos: Path) -> None:
     assert sorted(tree("other")) == ["a.png", "b.png"]
     assert made("in", "invert", "third", name="{stem}-x.{ext}").report.done == 2
     assert sorted(tree("third")) == ["a-x.jpg", "b-x.png"]
+
+
+def test_a_source_of_another_format_than_before_gets_the_suffix_of_that(photos: Path) -> None:
+    made("in", "invert", "out")
+    imgpipe.write(noise((20, 31, 3), "uint8"), "in/a.png")
+    assert made("in", "invert", "out", resume=True).report.done == 1
+    assert sorted(tree("out")) == ["a.jpg", "a.png", "b.png"]
+    assert tree("out")["a.png"].startswith(b"\x89PNG")
+    assert made("in", "invert", "out", resume=True).report.skipped == 2
+
+
+def test_a_format_that_was_chosen_before_is_not_that_of_the_next_run(photos: Path) -> None:
+    made("in", "invert", "out", format="webp")
+    made("in", "invert", "out", name="{stem}-x.tif")
+    assert made("in", "invert", "out", resume=True).report.done == 2
+    made("in", "invert", "out", name="{stem}-x.{ext}", resume=True)
+    kept = ["a-x.jpg", "a-x.tif", "a.jpg", "a.webp", "b-x.png", "b-x.tif", "b.png", "b.webp"]
+    assert sorted(tree("out")) == kept
+
+
+def test_a_source_is_never_replaced(photos: Path) -> None:
+    imgpipe.write(noise((20, 30, 3), "uint8", seed=1), "in/a-x.jpg")
+    before = tree("in")
+    files = ["in/a.png", "in/a-x.jpg"]
+    batch = made(files, "invert", "in", name="{stem}-x.{ext}", overwrite=True)
+    assert "in/a-x.jpg: this output is the source in/a-x.jpg" in batch.failures["a.png"]
+    assert tree("in").items() >= before.items()
+
+
+def test_a_dry_run_tells_of_an_output_of_another_source(photos: Path) -> None:
+    imgpipe.write(noise((20, 30, 3), "uint8", seed=1), "in/a.jpg")
+    dry = DryRun(choices_of("in", "invert", "out", executor="serial", workers=1))
+    (line,) = (line for line in dry.lines() if line.startswith("in/a.png"))
+    assert "another source has the output out/a.jpg" in line
+    assert dry.exit == 3
+
+
+def test_numbers_go_with_names_that_are_right(photos: Path) -> None:
+    made("in", "invert", "out", name="{index}.{ext}")
+    again = made("in", "invert", "out", name="{index}.{ext}", resume=True)
+    assert (again.report.done, again.report.skipped) == (0, 2)
+
+
+def test_an_output_that_is_made_again_keeps_its_name(photos: Path) -> None:
+    made("in", "invert", "out")
+    os.remove("out/a.jpg")
+    made("in", "invert", "out", resume=True)
+    again = made("in", "invert", "out", resume=True)
+    assert again.report.skipped == 2
+    assert not [each for each in again.happenings if isinstance(each, Opened)]
+
+
+def _watched(files: int, **given: Any) -> list[Result]:
+    """Return the ends of this many outputs in a watch."""
+    stop = threading.Event()
+    ends: list[Result] = []
+
+    def tell(happening: object) -> None:
+        if isinstance(happening, Ended):
+            ends.append(happening.result)
+        if len(ends) == files and isinstance(happening, Ended | BatchPlanned):
+            stop.set()
+
+    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_happening=tell,
+                  executor="serial", workers=1, **given)  # fmt: skip
+    return ends
+
+
+def test_a_watch_replaces_no_output_of_another_source(photos: Path) -> None:
+    imgpipe.write(noise((20, 30, 3), "uint8", seed=1), "in/a.jpg")
+    statuses = [each.status for each in _watched(3)]
+    assert sorted(statuses) == ["done", "done", "failed"]
+    assert sorted(tree("out")) == ["a.jpg", "b.png"]
+
+
+def test_a_file_that_arrives_later_replaces_no_output_of_a_wrong_suffix(photos: Path) -> None:
+    _watched(2)
+    before = tree("out")
+    imgpipe.write(noise((20, 30, 3), "uint8", seed=1), "in/a.jpg")
+    (end,) = _watched(1)
+    assert "its output out/a.jpg is that of a.png" in str(end.error)
+    assert tree("out") == before
+
+
+def test_a_watch_that_starts_again_opens_nothing(photos: Path) -> None:
+    _watched(2)
+    assert _watched(0) == []

@@ -9,10 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import cached_property
 from typing import NamedTuple
 
+from imgpipe.batches.files import Found
 from imgpipe.batches.placed import Placed, names_by_folder
 from imgpipe.errors import OutputError, UsageError
 
-__all__ = ["Destination", "Distinguishes"]
+__all__ = ["Destination", "Distinguishes", "Identity", "sources_by_identity"]
+
+Identity = tuple[int, int]
+"""Device and inode of a file, the same for all its names."""
 
 _SHOWN = 10  # groups in a message
 _FEW = 16  # outputs of a folder that are looked for one by one
@@ -127,15 +131,28 @@ class Destination:
         UsageError
             If so.
         """
-        if not existing:
-            return
-        sources = {}
-        for each in placed:
-            if (key := _identity(each.found.path)) is not None:
-                sources[key] = each.found.path
-        for output in sorted(existing):
+        if existing:
+            self.must_be_no_source(existing, sources_by_identity(each.found for each in placed))
+
+    def must_be_no_source(self, outputs: Collection[str], sources: Mapping[Identity, str]) -> None:
+        """Raise if an output is one of the sources.
+
+        Parameters
+        ----------
+        outputs : collection of str
+            The outputs, of which some may exist.
+        sources : mapping
+            What `sources_by_identity` returns for the sources.
+
+        Raises
+        ------
+        UsageError
+            If so.
+        """
+        for output in sorted(outputs):
             path = self.path(output)
-            if (key := _identity(path)) in sources:
+            key = _identity(path)
+            if key is not None and key in sources:
                 raise UsageError(
                     f"{path}: this output is the source {sources[key]}; choose another folder, or "
                     "use --in-place to replace sources"
@@ -268,7 +285,13 @@ def _distinct(group: list[Placed]) -> list[Placed]:
     return list(kept.values())
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def sources_by_identity(files: Iterable[Found]) -> dict[Identity, str]:
+    """Return the paths of files by what tells them apart, links or not."""
+    paths = (found.path for found in files)
+    return {key: path for path in paths if (key := _identity(path)) is not None}
+
+
+def _identity(path: str) -> Identity | None:
     try:
         status = os.stat(path)
     except OSError:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from imgpipe.batches.agenda import Due
+from imgpipe.batches.agenda import Agenda, Due
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.foresight import Foreseen, Foresight
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
-from imgpipe.batches.misnaming import right_suffix, with_suffix
+from imgpipe.batches.misnaming import right_suffix
 from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.renaming import Renaming
 from imgpipe.batches.wording import (
     amount,
     failure_line,
@@ -63,13 +64,12 @@ class DryRun:
             If the batch would be refused.
         """
         with prepare(self._choices, self._observe, dry=True) as prepared:
+            renaming = Renaming(prepared)
             for due in prepared.agenda.due:
-                yield from self._due(prepared, due)
+                yield from self._due(prepared, due, renaming)
             for due in prepared.agenda.copies:
                 yield self._told(prepared, due.found.path, due.outputs[0], "copy", due.why)
-            for skipped in prepared.agenda.skipped:
-                found, output, reason = skipped
-                yield self._told(prepared, found.path, output, "skip", reason)
+            yield from self._skipped(prepared, prepared.agenda)
             for lost in prepared.lost:
                 self._tell(Foretold(lost.path, lost.output, "fail", error=lost.error))
                 yield failure_line(lost)
@@ -87,13 +87,21 @@ class DryRun:
         else:
             self._tell(happening)
 
-    def _due(self, prepared: Prepared, due: Due) -> Iterator[str]:
+    def _skipped(self, prepared: Prepared, agenda: Agenda) -> Iterator[str]:
+        """Yield the lines of outputs that stay."""
+        for found, output, reason in agenda.skipped:
+            yield self._told(prepared, found.path, output, "skip", reason)
+
+    def _due(self, prepared: Prepared, due: Due, renaming: Renaming) -> Iterator[str]:
         """Yield the lines of a file."""
         path = due.found.path
         try:
             if prepared.choices.renames and (suffix := right_suffix(origin_of(path), due.outputs)):
-                names = (with_suffix(one, due.found.name, suffix) for one in due.outputs)
-                due = due._replace(outputs=tuple(names))
+                agenda = renaming.agenda(due, suffix)
+                yield from self._skipped(prepared, agenda)
+                if not agenda.due:
+                    return
+                (due,) = agenda.due
             paths = [prepared.path(output) for output in due.outputs]
             seen = self._foresight.of(path, paths, due.tails, due.page)
         except ImgpipeError as error:

@@ -20,6 +20,7 @@ from imgpipe.batches.answers import Failed, File, Made, Output, failed
 from imgpipe.batches.happenings import BatchObserver, Ended, Measured, Opened
 from imgpipe.batches.held import Finished, remove
 from imgpipe.batches.job import Job
+from imgpipe.batches.misnaming import is_renamed
 from imgpipe.batches.placing import Placing, Ready
 from imgpipe.batches.preparing import Prepared
 from imgpipe.batches.recorded import Record
@@ -350,6 +351,7 @@ class Ledger:
             out_mtime_ns=-1,
             time_ns=time.time_ns(),
             made_by=self._prepared.made_by[tail],
+            renamed=self._is_renamed(job, output),
         )
 
     def _ready(self, each: _Waiting, digest: str) -> Ready:
@@ -376,7 +378,11 @@ class Ledger:
             time_ns=time.time_ns(),
             made_by=self._prepared.made_by[job.due.tails[job.due.outputs.index(output)]],
             failed=str(error),
+            renamed=self._is_renamed(job, output),
         )
+
+    def _is_renamed(self, job: Job, output: str) -> bool:
+        return self._prepared.choices.renames and is_renamed(output, job.due.found.name)
 
     @contextlib.contextmanager
     def _journalled(self) -> Iterator[None]:

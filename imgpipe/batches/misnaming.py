@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from imgpipe.batches.placed import Placed
-from imgpipe.batches.recorded import Records
+from imgpipe.batches.recorded import Record, Records
+from imgpipe.batches.standing import unchanged
 from imgpipe.batches.walk import image_suffixes
 from imgpipe.formats.opening import format_at
 from imgpipe.formats.origin import Origin
 
-__all__ = ["as_recorded", "right_suffix", "tell_of_name", "with_suffix"]
+__all__ = ["as_recorded", "is_renamed", "right_suffix", "tell_of_name", "with_suffix"]
 
 _log = logging.getLogger("imgpipe")
 
@@ -44,21 +45,28 @@ def with_suffix(output: str, source: str, suffix: str) -> str:
     return output.removesuffix(os.path.splitext(source)[1]) + suffix
 
 
+def is_renamed(output: str, source: str) -> bool:
+    """Whether an output, which has the suffix of its source by rights, has another one."""
+    own = os.path.splitext(source)[1]
+    return own.lower() in image_suffixes() and not output.endswith(own)
+
+
 def as_recorded(placed: Collection[Placed], records: Records) -> Collection[Placed]:
-    """Return the sources with the outputs of an earlier run, where these got another suffix."""
-    known = {
-        record.source: os.path.splitext(record.output)[1]
-        for record in records.done.values()
-        if not record.output.endswith(record.source[record.source.rfind(".") :])
-    }
-    if not known:
-        return placed
-    return [
-        each._replace(output=with_suffix(each.output, each.found.name, known[each.found.below]))
-        if each.found.below in known and each.output not in records.done
-        else each
-        for each in placed
-    ]
+    """Return the sources with the outputs of an earlier run, where these got another suffix.
+
+    A source that has changed since may have changed its format too, and is not among them.
+    """
+    known = records.renamed
+    return [_recorded(each, known) for each in placed] if known else placed
+
+
+def _recorded(each: Placed, known: Mapping[str, Record]) -> Placed:
+    found = each.found
+    record = known.get(found.below)
+    if record is None or not unchanged(record, found.path):
+        return each
+    suffix = os.path.splitext(record.output)[1]
+    return each._replace(output=with_suffix(each.output, found.name, suffix))
 
 
 def tell_of_name(origin: Origin, outputs: Iterable[str]) -> None:

@@ -7,18 +7,21 @@ import gc
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import field, replace
+from functools import cached_property
 
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.destination import Destination
 from imgpipe.batches.digests import chain_digest, options_digest, versions
+from imgpipe.batches.earlier import EarlierOutputs
 from imgpipe.batches.files import Files, Found
 from imgpipe.batches.happenings import BatchObserver, BatchPlanned, BatchScanning, kind_of
 from imgpipe.batches.inplace import common_root, must_be_free, must_be_sources
 from imgpipe.batches.journal import Journal, read_journal
 from imgpipe.batches.misnaming import as_recorded
+from imgpipe.batches.owners import Owners, must_be_numbered
 from imgpipe.batches.placed import COPY, Placed
 from imgpipe.batches.preserving import FolderTimes
 from imgpipe.batches.recorded import MadeBy, Records
@@ -30,7 +33,7 @@ from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
 from imgpipe.contexts import Context
 from imgpipe.engine.sizing import must_have_memory
-from imgpipe.errors import ImgpipeError, InputError, UsageError
+from imgpipe.errors import ImgpipeError, InputError
 from imgpipe.formats.choosing import format_called, format_for
 from imgpipe.formats.opening import contents_of, open_source, origin_of
 from imgpipe.records import dataclass
@@ -67,6 +70,10 @@ class Prepared(Context):
         The journal, open; None if there is nothing to write into it.
     folder_times : FolderTimes or None
         To be set at the end, if the choices want it.
+    records : Records
+        The content of the journal.
+    later : bool
+        Whether the files come later, one by one.
     """
 
     choices: Choices
@@ -77,6 +84,8 @@ class Prepared(Context):
     lost: list[Result] = field(default_factory=list)
     journal: Journal | None = None
     folder_times: FolderTimes | None = None
+    records: Records = field(default_factory=Records)
+    later: bool = False
 
     def close(self, error: BaseException | None = None) -> None:
         """Close the journal."""
@@ -106,11 +115,21 @@ class Prepared(Context):
             If one of them cannot have an output.
         """
         placed = self.choices.naming.placed(Files(files), _Headers(self.choices))
-        standings = self.standings(self.journal.records if self.journal else Records())
+        if self.choices.renames:
+            placed = as_recorded(placed, self.records)
+        return agenda_of(placed, self.destination, self.policy, self.standings(self.records))
+
+    @property
+    def policy(self) -> Policy:
+        """What happens to outputs that exist."""
         policy = self.choices.policy
-        if policy == Policy():
-            policy = Policy(resume=True)
-        return agenda_of(placed, self.destination, policy, standings)
+        return Policy(resume=True) if self.later and policy == Policy() else policy
+
+    @cached_property
+    def owners(self) -> Owners:
+        """The source of each output that is planned, or that the journal knows."""
+        known = self.records.done if self.later or self.policy.resume else {}
+        return Owners.of(self.destination, known.values(), self.agenda)
 
     def standings(self, records: Records) -> Standings:
         """Return the comparisons of outputs with the journal."""
@@ -154,7 +173,7 @@ def prepare(
     OutputError
         If the journal cannot be written.
     """
-    prepared = Prepared(choices, Destination(choices.folder), _made_by(choices))
+    prepared = Prepared(choices, Destination(choices.folder), _made_by(choices), later=later)
     try:
         records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
@@ -197,6 +216,9 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
         prepared.journal = prepared.journal or _opened(prepared)
         prepared.journal.live = later
         prepared.journal.note_versions(prepared.made_by[0].versions, versions())
+        prepared.records = prepared.journal.records
+    elif records is not None:
+        prepared.records = records
     return records
 
 
@@ -219,7 +241,9 @@ def _gathered(choices: Choices, tell: BatchObserver, records: Records | None) ->
         base=choices.base,
         allow_empty=choices.allow_empty,
         on_count=count,
-        is_output=_Outputs(choices.folder, records.ours) if records and records.ours else None,
+        is_output=EarlierOutputs(choices.folder, records.ours)
+        if records and records.ours
+        else None,
     )
 
 
@@ -248,23 +272,6 @@ def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
     return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
 
 
-def _must_be_numbered(placed: Collection[Placed], records: Records | None) -> None:
-    """Raise if a file would get another number than before, which a resume takes for a new output.
-
-    Raises
-    ------
-    UsageError
-        If the journal does not hold the numbers of all files.
-    """
-    for each in placed:
-        record = records and (records.done.get(each.output) or records.left.get(each.output))
-        if not record or record.source != each.found.below:
-            raise UsageError(
-                f"{each.found.path}: {{index}} would be another number than in the journal, or is "
-                "not in it; --resume needs a name without {index}"
-            )
-
-
 def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
     """Return the sources with their outputs."""
     choices, gathered = prepared.choices, prepared.gathered
@@ -280,13 +287,13 @@ def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
         raise refused[0]
     if choices.in_place:
         must_be_sources(placed)
-    if naming.is_numbered and prepared.choices.policy.resume:
-        _must_be_numbered(placed, records)
     if gathered.others:
         copies = (Placed(found, found.below, COPY) for found in gathered.others)
         placed = [*placed, *copies]
     if records is not None and choices.renames:
         placed = as_recorded(placed, records)
+    if naming.is_numbered and prepared.choices.policy.resume:
+        must_be_numbered(placed, records)
     placed = prepared.destination.one_to_one(placed, naming.remedy)
     _check_options(choices, placed)
     return placed
@@ -373,23 +380,6 @@ def _planned(prepared: Prepared) -> BatchPlanned:
     for (source, made), count in agenda.suffixes.items():
         kinds[kind_of(f"x{source}", f"x{made}")] += count
     return BatchPlanned(prepared.sources, prepared.gathered.passed_over, len(agenda.skipped), kinds)
-
-
-class _Outputs:
-    """Tells the files that are outputs of earlier runs."""
-
-    def __init__(self, folder: str, ours: Container[str]) -> None:
-        self._root, self._ours = os.path.realpath(folder), ours
-        self._begins: dict[str, str | None] = {}  # the path of each folder below that of outputs
-
-    def __call__(self, found: Found) -> bool:
-        path = found.folder.path
-        if path not in self._begins:
-            below = os.path.relpath(os.path.realpath(path or os.curdir), self._root)
-            outside = below.split(os.sep, 1)[0] == os.pardir
-            self._begins[path] = None if outside else "" if below == os.curdir else below
-        begin = self._begins[path]
-        return begin is not None and os.path.join(begin, found.name) in self._ours
 
 
 @contextlib.contextmanager

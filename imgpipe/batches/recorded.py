@@ -58,6 +58,8 @@ class Record(NamedTuple):
         Of the bytes of the output; empty if it was not computed.
     left : str
         The reason why it was left out, such as ``not_smaller``; empty if it was not.
+    renamed : bool
+        Whether the output has the suffix of the content of its source, because its own is wrong.
     """
 
     output: str
@@ -73,6 +75,7 @@ class Record(NamedTuple):
     failed: str = ""
     out_digest: str = ""
     left: str = ""
+    renamed: bool = False
 
 
 @dataclass
@@ -91,6 +94,8 @@ class Records:
         The outputs that were ever begun, without those that were only left out.
     begun : dict
         Temporary file of each output that was begun, and neither finished nor failed.
+    renamed : dict
+        The last record of each source whose output got another suffix then, by its path.
     versions : dict
         Versions by their digest: those of imgpipe and of the codecs, by name.
     damaged : int
@@ -102,6 +107,7 @@ class Records:
     left: dict[str, Record] = field(default_factory=dict)
     ours: set[str] = field(default_factory=set)
     begun: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, Record] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
     damaged: int = 0
 
@@ -117,6 +123,10 @@ class Records:
         """Take note of the end of an output."""
         output = record.output
         self.begun.pop(output, None)
+        if record.renamed:
+            self.renamed[record.source] = record
+        elif self.renamed:
+            self.renamed.pop(record.source, None)
         if record.failed:
             self.failed[output] = record
             return
@@ -177,6 +187,7 @@ def fields_of(record: Record) -> dict[str, Any]:
         "ctime_ns": record.ctime_ns,
         "digest": record.digest,
         "time_ns": record.time_ns or time.time_ns(),
+        **({"renamed": True} if record.renamed else {}),
     }
     if record.failed:
         return {**fields, "message": record.failed}
@@ -201,4 +212,5 @@ def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
         str(fields.get("message", "")),
         str(fields.get("out_digest", "")),
         str(fields.get("reason", "")),
+        fields.get("renamed") is True,
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import cached_property
 
 from imgpipe.batches.agenda import Agenda, Due, agenda_of
+from imgpipe.batches.destination import Identity, sources_by_identity
 from imgpipe.batches.misnaming import with_suffix
 from imgpipe.batches.placed import Placed
 from imgpipe.batches.preparing import Prepared
-from imgpipe.batches.recorded import Records
 from imgpipe.errors import UsageError
 
 __all__ = ["Renaming"]
@@ -33,30 +32,30 @@ class Renaming:
         Raises
         ------
         UsageError
-            If another source has such an output, or something is in the way.
+            If another source has such an output, or something is in the way, such as a source.
         """
-        prepared, name = self._prepared, due.found.name
+        prepared, found = self._prepared, due.found
         placed = [
-            Placed(due.found, with_suffix(output, name, suffix), tail, due.page)
+            Placed(found, with_suffix(output, found.name, suffix), tail, due.page)
             for output, tail in zip(due.outputs, due.tails, strict=True)
         ]
-        records = prepared.journal.records if prepared.journal else Records()
+        owners, replaces = prepared.owners, prepared.later and prepared.choices.policy.overwrite
         for each in placed:
-            before = records.done.get(each.output) if prepared.choices.policy.resume else None
-            folded = prepared.destination.distinguishes.folded(each.output)
-            owner = self._taken.setdefault(folded, before.source if before else due.found.below)
-            if owner != due.found.below:
+            if owners.other(each.output, found) is not None and not replaces:
                 raise UsageError(
-                    f"{due.found.path}: the suffix of its content is {suffix}, and another source "
+                    f"{found.path}: the suffix of its content is {suffix}, and another source "
                     f"has the output {prepared.path(each.output)}; rename this source"
                 )
-        standings = prepared.standings(records)
-        return agenda_of(placed, prepared.destination, prepared.choices.policy, standings)
+        standings = prepared.standings(prepared.records)
+        policy = prepared.policy
+        agenda = agenda_of(placed, prepared.destination, policy, standings)
+        for one in agenda.due:
+            prepared.destination.must_be_no_source(one.outputs, self._sources)
+        for each in placed:
+            owners.take(each.output, found)
+        return agenda
 
     @cached_property
-    def _taken(self) -> dict[str, str]:
-        """The source of each output that was planned, as the output folder tells them apart."""
-        agenda, fold = self._prepared.agenda, self._prepared.destination.distinguishes.folded
-        due = itertools.chain(agenda.due, agenda.copies)
-        planned = {fold(output): one.found.below for one in due for output in one.outputs}
-        return planned | {fold(one.output): one.found.below for one in agenda.skipped}
+    def _sources(self) -> dict[Identity, str]:
+        """All sources of the batch, which no output may be."""
+        return sources_by_identity(self._prepared.gathered.files)

@@ -10,7 +10,7 @@ from imgpipe.batches.recorded import MadeBy, Record, Records
 from imgpipe.batches.statuses import Status, status_at
 from imgpipe.records import dataclass
 
-__all__ = ["STANDINGS", "Standing", "Standings"]
+__all__ = ["STANDINGS", "Standing", "Standings", "unchanged"]
 
 Standing = Literal[
     "current",
@@ -184,8 +184,12 @@ class Standings:
             return True
 
 
-def _is_same(record: Record, status: Status | None) -> bool:
+def unchanged(record: Record, source: str) -> bool:
     """Whether a source looks like that of a record, without a look at its bytes."""
+    return _is_same(record, _status(source))
+
+
+def _is_same(record: Record, status: Status | None) -> bool:
     return status is not None and (status.size, status.mtime_ns, status.ctime_ns) == (
         record.size, record.mtime_ns, record.ctime_ns,
     )  # fmt: skip

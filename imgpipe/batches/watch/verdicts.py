@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from imgpipe.batches.agenda import Due
 from imgpipe.batches.files import Files, Found
 from imgpipe.batches.preparing import Prepared
-from imgpipe.batches.recorded import Records
 from imgpipe.errors import ImgpipeError, OutputError
 
 __all__ = ["Judge", "Verdict"]
@@ -46,15 +44,7 @@ class Judge:
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
         self._overwrite = prepared.choices.policy.overwrite
-        self._owners: dict[str, str] = {}  # the source of an output, by the path of the output
-        for output, record in self._records.done.items():
-            self._owners[self._folded(output)] = record.source
-
-    @property
-    def _records(self) -> Records:
-        journal = self._prepared.journal
-        assert journal is not None
-        return journal.records
+        self._owners = prepared.owners
 
     def knows(self, found: Found) -> bool:
         """Whether the journal has anything about the outputs of a file."""
@@ -63,7 +53,7 @@ class Judge:
             return True
         try:
             placed = naming.placed(Files([found]), lambda *_: {})
-            return any(each.output in self._records for each in placed)
+            return any(each.output in self._prepared.records for each in placed)
         except ImgpipeError:
             return False
 
@@ -76,7 +66,7 @@ class Judge:
             return Verdict("refused", error=error)
         if agenda.due:
             for output in (output for due in agenda.due for output in due.outputs):
-                self._owners[self._folded(output)] = found.below
+                self._owners.take(output, found)
             return Verdict("due", tuple(agenda.due))
         failed = any(each.reason == "failed_before" for each in agenda.skipped)
         return Verdict("failed" if failed else "done")
@@ -84,16 +74,10 @@ class Judge:
     def _must_be_free(self, found: Found, outputs: Iterable[str]) -> None:
         """Raise if an output was made of another file."""
         for output in outputs:
-            owner = self._owners.get(self._folded(output), found.below)
-            if owner == found.below or self._overwrite:
-                continue
-            root = found.path[: -len(found.below)]
-            path = self._prepared.path(output)
-            if os.path.lexists(path) or os.path.lexists(os.path.join(root, owner)):
+            owner = self._owners.other(output, found)
+            if owner is not None and not self._overwrite:
                 raise OutputError(
-                    f"{found.path}: its output {path} is that of {owner}; give every source an "
-                    'output of its own with --name "{name}.{ext}", or replace it with --overwrite'
+                    f"{found.path}: its output {self._prepared.path(output)} is that of {owner}; "
+                    'give every source an output of its own with --name "{name}.{ext}", or replace '
+                    "it with --overwrite"
                 )
-
-    def _folded(self, output: str) -> str:
-        return self._prepared.destination.distinguishes.folded(output)
