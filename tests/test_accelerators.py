@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from imgpipe.acceleration import NONE, using
 from imgpipe.image import Pixels
 from imgpipe.items import moved
+from imgpipe.kernels.lookup import looked_up
+from imgpipe.kernels.mixing import luma, mix
+from imgpipe.kernels.thresholds import above
 from imgpipe.registry import ACCELERATORS
 
 pytest.importorskip("cv2")
@@ -23,11 +26,11 @@ TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "floa
 
 
 @st.composite
-def chunks(draw: st.DrawFn, *dtypes: str, halo: int = 0, most: int = 40) -> Pixels:
+def chunks(draw: st.DrawFn, *dtypes: str, halo: int = 0, channels: int = 0) -> Pixels:
     """Return a chunk with its halo: noise, extremes or close values, with strides of any kind."""
     dtype = np.dtype(draw(st.sampled_from(dtypes)))
-    rows, columns = (draw(st.integers(1, most)) + 2 * halo for _ in range(2))
-    shape = rows, columns, draw(st.integers(1, 5))
+    rows, columns = (draw(st.integers(1, 40)) + 2 * halo for _ in range(2))
+    shape = rows, columns, channels or draw(st.integers(1, 5))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     if dtype.kind == "f":
         values = random.normal(size=shape).astype(dtype)
@@ -74,3 +77,44 @@ class TestMoves:
     @pytest.mark.parametrize(("bits", "channels"), [("u1", 3), ("u1", 4), ("u2", 3), ("u8", 1)])
     def test_covered(self, order: tuple[bool, bool, bool], bits: str, channels: int) -> None:
         assert is_covered("moved_bits", np.zeros((5, 4, channels), bits), order)
+
+
+class TestTone:
+    @given(st.data(), st.sampled_from(["uint8", "uint16"]))
+    def test_tables(self, data: st.DataObject, dtype: str) -> None:
+        chunk = data.draw(chunks(dtype))
+        random = np.random.default_rng(chunk.size)
+        count = data.draw(st.sampled_from([1, chunk.shape[2]]))
+        levels = np.iinfo(dtype).max + 1
+        tables = random.integers(0, levels, (count, levels), dtype)
+        compare(lambda: looked_up(chunk, tables))
+
+    @given(st.data(), chunks("uint8", "int8", "uint16", "int16", "uint32", "int64", ">u2"))
+    def test_thresholds(self, data: st.DataObject, chunk: Pixels) -> None:
+        levels = st.sampled_from([int(chunk.min()), int(chunk.max()), np.iinfo(chunk.dtype).max])
+        level = data.draw(levels | st.integers(0, 127))
+        compare(lambda: above(chunk, level))
+
+    @given(chunks("uint8", "uint16", channels=3))
+    def test_luma(self, chunk: Pixels) -> None:
+        compare(lambda: luma(chunk))
+
+    def test_luma_of_every_colour_of_a_grid(self) -> None:
+        levels = np.arange(0, 256, 3, dtype=np.uint8)
+        colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+        compare(lambda: luma(colours))
+
+    @given(st.data(), chunks("uint8", "uint16"))
+    def test_matrices(self, data: st.DataObject, chunk: Pixels) -> None:
+        shape = data.draw(st.sampled_from([3, 3, 1, 4])), chunk.shape[2]
+        random = np.random.default_rng(chunk.size)
+        matrix = random.uniform(*data.draw(st.sampled_from([(0, 1), (-1, 1.3), (-9, 9)])), shape)
+        compare(lambda: mix(chunk, tuple(map(tuple, matrix.tolist()))))
+
+    def test_covered(self) -> None:
+        for dtype in ("uint8", "uint16"):
+            chunk, levels = np.zeros((2, 3, 3), dtype), np.iinfo(dtype).max + 1
+            assert is_covered("looked_up", chunk, np.zeros((3, levels), dtype))
+            assert is_covered("above", chunk, 7)
+            assert is_covered("luma", chunk)
+        assert is_covered("mixed", np.zeros((2, 3, 3), np.uint8), np.eye(3, dtype="f4"), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,33 @@ def test_gray_is_the_luma(size: tuple[int, int], dtype: str) -> None:
     array = picture((*size, 3), dtype)
     made = filters.grayscale()(array)
     assert made.dtype == dtype
-    if dtype in TOP:  # whole numbers: luma to 16 fractional bits, halves rounded up
+    if dtype in TOP:  # whole numbers: luma to 15 fractional bits, halves rounded up
         wide = array.astype(np.int64)
-        wanted = (19595 * wide[..., 0] + 38470 * wide[..., 1] + 7471 * wide[..., 2] + 32768) >> 16
+        wanted = (9798 * wide[..., 0] + 19235 * wide[..., 1] + 3735 * wide[..., 2] + 2**14) >> 15
         assert_array_equal(made, wanted.reshape(made.shape))
     else:
         assert_allclose(made.reshape(size), exact(array, LUMA[None])[..., 0], atol=1e-5)
 
 
-def test_gray_is_that_of_pillow() -> None:
+def test_gray_is_that_of_pillow_but_for_its_rounding() -> None:
     array = noise((211, 307, 3), "uint8")
     made = filters.grayscale()(array)
-    assert_array_equal(made[..., 0], np.asarray(Image.fromarray(array).convert("L")))
+    theirs = np.asarray(Image.fromarray(array).convert("L"))
+    assert_allclose(made[..., 0], theirs, atol=1)
+    assert np.mean(made[..., 0] != theirs) < 0.01
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("uint8", 0.51), ("uint16", 1.61)])
+def test_the_error_of_gray(dtype: str, most: float) -> None:
+    ends = np.array(list(itertools.product((0, TOP[dtype]), repeat=3)))
+    colours = np.vstack([ends, noise((5000, 3), dtype)]).astype(dtype)
+    made = filters.grayscale()(colours[None])[0, :, 0]
+    assert np.abs(made - colours @ np.array(LUMA)).max() <= most
+    assert_array_equal(filters.grayscale()(made[None, :, None])[0, :, 0], made)
+
+
+def test_what_is_gray_stays_as_it_is() -> None:
+    made = noise((5, 6, 1), "uint8")
     assert_array_equal(filters.grayscale()(made), made)
 
 

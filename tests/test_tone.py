@@ -11,7 +11,7 @@ from skimage import exposure
 from imgpipe import filters
 from imgpipe.chains.chain import Chain
 from imgpipe.errors import ParameterError
-from imgpipe.kernels.lookup import Lookup, pointwise
+from imgpipe.kernels.lookup import looked_up, pointwise
 from tests.conftest import noise
 
 LEVELS = {"uint8": 255, "uint16": 65535}
@@ -89,9 +89,9 @@ def test_tables_of_one_channel_or_of_each(shape: tuple[int, ...], dtype: str) ->
     wide = np.concatenate([array, array], axis=2)
     rows = np.concatenate([array, array], axis=1)
     for view in (array, wide[..., :channels], rows[:, : array.shape[1]], array[::1, ::1]):
-        assert_array_equal(Lookup(tables)(view), expected)
-        assert_array_equal(Lookup(tables[:1])(view), tables[0][array])
-    assert_array_equal(Lookup(tables)(array[::-1, ::-1]), expected[::-1, ::-1])
+        assert_array_equal(looked_up(view, tables), expected)
+        assert_array_equal(looked_up(view, tables[:1]), tables[0][array])
+    assert_array_equal(looked_up(array[::-1, ::-1], tables), expected[::-1, ::-1])
 
 
 def test_a_table_longer_than_one_block_is_looked_up_to_its_end() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
-from imgpipe.kernels.lookup import Lookup, flat_values
+from imgpipe.kernels.lookup import flat_values, looked_up
 from imgpipe.parameters import Between
 from imgpipe.records import dataclass
 from imgpipe.values import full_scale, settle, to_unsigned
@@ -138,7 +138,9 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.3.
     """
     if chunk.dtype.kind in "iu":
-        return _equalizing(measured, chunk.dtype.name)(to_unsigned(chunk)).view(chunk.dtype)
+        return looked_up(to_unsigned(chunk), _equalizing(measured, chunk.dtype.name)).view(
+            chunk.dtype
+        )
     shares, out = _shares(measured), np.empty_like(chunk)
     for channel, share in enumerate(shares):
         plane = chunk[..., channel]
@@ -155,14 +157,14 @@ def _shares(histogram: Histogram) -> Pixels:
 
 
 @lru_cache(maxsize=4)
-def _equalizing(histogram: Histogram, dtype: str) -> Lookup:
-    return _lookup(_shares(histogram) * full_scale(dtype), dtype)
+def _equalizing(histogram: Histogram, dtype: str) -> Pixels:
+    return _tables(_shares(histogram) * full_scale(dtype), dtype)
 
 
-def _lookup(values: Pixels, dtype: str) -> Lookup:
-    """Return the table of the results for all levels, to be viewed as `dtype`."""
+def _tables(values: Pixels, dtype: str) -> Pixels:
+    """Return the tables of the results for all levels, to be viewed as `dtype`."""
     rounded = np.rint(values).astype(dtype)
-    return Lookup(rounded.view(f"u{rounded.itemsize}"))
+    return rounded.view(f"u{rounded.itemsize}")
 
 
 # --- autocontrast -----------------------------------------------------------------------
@@ -230,19 +232,19 @@ def autocontrast(
     if chunk.dtype.kind == "f":
         return _stretched(chunk, ends)
     if chunk.itemsize <= _COUNTED:
-        return _stretching(ends, chunk.dtype.name)(to_unsigned(chunk)).view(chunk.dtype)
+        return looked_up(to_unsigned(chunk), _stretching(ends, chunk.dtype.name)).view(chunk.dtype)
     return _stretched_integers(chunk, ends)
 
 
 @lru_cache(maxsize=16)
-def _stretching(ends: Ends, dtype: str) -> Lookup:
+def _stretching(ends: Ends, dtype: str) -> Pixels:
     full, limits = full_scale(dtype), np.iinfo(dtype)
     levels = np.arange(limits.min, limits.max + 1)
     tables = [
         np.clip((levels - low) * full / (high - low), 0, full) if high > low else levels
         for low, high in ends
     ]
-    return _lookup(np.array(tables), dtype)
+    return _tables(np.array(tables), dtype)
 
 
 def _stretched(chunk: Pixels, ends: Ends) -> Pixels:

@@ -12,7 +12,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
-from imgpipe.kernels.lookup import Lookup, has_levels
+from imgpipe.kernels.lookup import has_levels, looked_up
 from imgpipe.parameters import Example, Through
 from imgpipe.values import full_scale
 
@@ -75,7 +75,8 @@ def lut(
             f"lut: a table is for uint8 or uint16, not for {chunk.dtype}; convert the image first, "
             "for example by astype:uint8 or astype:uint16"
         )
-    return _lookup(table, _version(table), chunk.dtype.name, chunk.shape[2])(chunk)
+    tables = _tables(table, _version(table), chunk.dtype.name, chunk.shape[2])
+    return looked_up(chunk, tables)
 
 
 def _version(table: str) -> tuple[int, int] | None:
@@ -87,7 +88,7 @@ def _version(table: str) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=16)
-def _lookup(table: str, version: tuple[int, int] | None, dtype: str, channels: int) -> Lookup:
+def _tables(table: str, version: tuple[int, int] | None, dtype: str, channels: int) -> Pixels:
     try:
         array = _entries(table)
     except ValueError as error:  # it was there when the filter was made
@@ -102,4 +103,4 @@ def _lookup(table: str, version: tuple[int, int] | None, dtype: str, channels: i
         )
     if array.max() > levels - 1:
         raise UsageError(f"lut: the table has {array.max():g}, which {dtype} cannot hold")
-    return Lookup(np.rint(array.T).astype(dtype))
+    return np.ascontiguousarray(np.rint(array.T).astype(dtype))

@@ -18,6 +18,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import pointwise
+from imgpipe.kernels.thresholds import above
 from imgpipe.parameters import Between, Example
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
@@ -369,5 +370,4 @@ def threshold(
     """
     if chunk.dtype.kind == "f":
         return cast(Pixels, chunk > value)
-    last = _levels_below(value, chunk.dtype.name, operator.le) - 1
-    return cast(Pixels, chunk > chunk.dtype.type(last))
+    return above(chunk, _levels_below(value, chunk.dtype.name, operator.le) - 1)

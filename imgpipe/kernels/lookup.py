@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.values import full_scale
 from imgpipe.workspace import Workspace
 
-__all__ = ["Lookup", "flat_values", "has_levels", "pointwise"]
+__all__ = ["flat_values", "has_levels", "looked_up", "pointwise"]
 
 _space = Workspace()
 
@@ -24,50 +25,55 @@ _space = Workspace()
 _BLOCK = 32 * 1024
 
 
-class Lookup:
-    """A table for all channels, or for each channel its own.
+@accelerated
+def looked_up(chunk: Pixels, tables: Pixels) -> Pixels:
+    """Return the entries for the values of a chunk: ``tables[channel, value]``.
 
     Parameters
     ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8 or uint16.
     tables : ndarray, shape (1 or channels, levels)
-        The result for each level; of the dtype of the images that it will be called with, uint8
-        or uint16.
+        The result for each level, of the dtype of the chunk: for all channels, or for each.
+
+    Returns
+    -------
+    ndarray, of the shape and dtype of `chunk`
     """
+    words = _words(tables.tobytes(), len(tables)) if tables.dtype == np.uint8 else list(tables)
+    out = np.empty(chunk.shape, chunk.dtype)
+    row = chunk[0].nbytes // 2
+    step = max(1, len(words) * _BLOCK // max(1, row))
+    for y in range(0, len(chunk), step):
+        target = out[y : y + step].reshape(-1)
+        _look_up(flat_values(chunk[y : y + step]), words, tables[-1], target)
+    return out
 
-    def __init__(self, tables: Pixels) -> None:
-        if (tables == tables[0]).all():
-            tables = tables[:1]
-        self._last = tables[-1]
-        self._words = [table.copy() for table in tables]
-        if tables.dtype == np.uint8:
-            count = len(tables)
-            period = count if count % 2 else count // 2
-            order = [(2 * k % count, (2 * k + 1) % count) for k in range(period)]
-            self._words = [_of_pairs(tables[first], tables[second]) for first, second in order]
 
-    def __call__(self, chunk: Pixels) -> Pixels:
-        """Return the entries for the values of `chunk`."""
-        out = np.empty(chunk.shape, chunk.dtype)
-        row = chunk[0].nbytes // 2
-        step = max(1, len(self._words) * _BLOCK // max(1, row))
-        for y in range(0, len(chunk), step):
-            self._look_up(flat_values(chunk[y : y + step]), out[y : y + step].reshape(-1))
-        return out
+def _look_up(source: Pixels, words: list[Pixels], last: Pixels, target: Pixels) -> None:
+    if source.dtype == np.uint8:
+        paired = source.size // 2 * 2
+        target[paired:] = last[source[paired:]]
+        source, target = source[:paired].view(np.uint16), target[:paired].view(np.uint16)
+    period = len(words)
+    for turn, table in enumerate(words):
+        levels, place = source[turn::period], target[turn::period]
+        index = _space.array("index", np.intp, levels.size)
+        np.copyto(index, levels)
+        found = place if period == 1 else _space.array("found", place.dtype, levels.size)
+        np.take(table, index, out=found, mode="wrap")  # none is out of range; wrap is fastest
+        if found is not place:
+            np.copyto(place, found)
 
-    def _look_up(self, source: Pixels, target: Pixels) -> None:
-        if source.dtype == np.uint8:
-            paired = source.size // 2 * 2
-            target[paired:] = self._last[source[paired:]]
-            source, target = source[:paired].view(np.uint16), target[:paired].view(np.uint16)
-        period = len(self._words)
-        for turn, table in enumerate(self._words):
-            words, place = source[turn::period], target[turn::period]
-            index = _space.array("index", np.intp, words.size)
-            np.copyto(index, words)
-            found = place if period == 1 else _space.array("found", place.dtype, words.size)
-            np.take(table, index, out=found, mode="wrap")  # none is out of range; wrap is fastest
-            if found is not place:
-                np.copyto(place, found)
+
+@lru_cache(maxsize=16)
+def _words(entries: bytes, count: int) -> list[Pixels]:
+    """Return the tables of the words of a row, in turn, of so many tables of bytes."""
+    tables = np.frombuffer(entries, np.uint8).reshape(count, -1)
+    if (tables == tables[0]).all():
+        count = 1
+    period = count if count % 2 else count // 2
+    return [_of_pairs(tables[2 * k % count], tables[(2 * k + 1) % count]) for k in range(period)]
 
 
 def has_levels(dtype: np.dtype[Any]) -> bool:
@@ -94,7 +100,7 @@ def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) ->
         For uint8 and uint16 the result in double precision, rounded half to even and saturated.
     """
     if has_levels(chunk.dtype):
-        return _tabulated(function, chunk.dtype.name, params)(chunk)
+        return looked_up(chunk, _tabulated(function, chunk.dtype.name, params))
     full = full_scale(chunk.dtype)
     working = np.result_type(chunk, np.float32) if chunk.dtype.kind == "f" else np.dtype(np.float64)
     out = np.empty(chunk.shape, working)
@@ -110,11 +116,11 @@ def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) ->
 
 
 @lru_cache(maxsize=64)
-def _tabulated(function: Callable[..., Pixels], dtype: str, params: tuple[float, ...]) -> Lookup:
+def _tabulated(function: Callable[..., Pixels], dtype: str, params: tuple[float, ...]) -> Pixels:
     full = full_scale(dtype)
     with np.errstate(all="ignore"):
         values = function(np.arange(full + 1) / full, *params) * full
-    return Lookup(np.rint(np.clip(values, 0, full)).astype(dtype)[None])
+    return np.rint(np.clip(values, 0, full)).astype(dtype)[None]
 
 
 def _of_pairs(first: Pixels, second: Pixels) -> Pixels:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import flat_values, has_levels
 from imgpipe.values import full_scale
 from imgpipe.workspace import Workspace
 
-__all__ = ["Matrix", "mix"]
+__all__ = ["Matrix", "luma", "mix", "mixed"]
 
 _space = Workspace()
 
@@ -24,6 +26,9 @@ _BLOCK = 16 * 1024
 
 # Fractional bits of the weights of integers: three weights are off by 0.02 levels of uint8.
 _BITS = 14
+
+# ITU-R BT.601-7, section 2.5.1, in units of 2**-15: together 1.
+_LUMA = np.array([9798, 19235, 3735]) / 2**15
 
 
 def mix(chunk: Pixels, matrix: Matrix) -> Pixels:
@@ -43,7 +48,7 @@ def mix(chunk: Pixels, matrix: Matrix) -> Pixels:
         rounded half to even, saturated. Of other types floats.
     """
     if has_levels(chunk.dtype):
-        return _mix_levels(chunk, _fixed_point(matrix, chunk.dtype.name))
+        return mixed(chunk, *_fixed_point(matrix, chunk.dtype.name))
     working = np.result_type(chunk, np.float32) if chunk.dtype.kind == "f" else np.dtype(np.float64)
     out = np.empty((*chunk.shape[:2], len(matrix)), working)
     step = max(1, _BLOCK // chunk.shape[1])
@@ -86,20 +91,57 @@ def _fixed_point(matrix: Matrix, dtype: str) -> _Weights:
     return _Weights(np.ascontiguousarray(columns, working), bool(above or rows.min() < 0))
 
 
-def _mix_levels(chunk: Pixels, weights: _Weights) -> Pixels:
-    (height, width, _), columns = chunk.shape, weights.columns
+@accelerated
+def mixed(chunk: Pixels, columns: Pixels, saturates: bool) -> Pixels:  # noqa: FBT001
+    """Return sums of weighted channels, rounded half to even.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, channels)
+        uint8 or uint16.
+    columns : ndarray, shape (channels, channels of the result) or (channels,)
+        Floats of so few digits that every sum is exact, in whatever order it is added up.
+    saturates : bool
+        Whether sums may be below 0 or above white.
+    """
+    out = np.empty((*chunk.shape[:2], *columns.shape[1:]), chunk.dtype)
+    for y, total in _sums(chunk, columns):
+        np.rint(total, out=total)
+        if saturates:
+            np.clip(total, 0, full_scale(chunk.dtype), out=total)
+        np.copyto(out[y].reshape(total.shape), total, casting="unsafe")
+    return out if out.ndim == chunk.ndim else out[..., None]
+
+
+@accelerated
+def luma(chunk: Pixels) -> Pixels:
+    """Return ``(9798 * red + 19235 * green + 3735 * blue + 2**14) >> 15``, in whole numbers.
+
+    The weights are those of ITU-R BT.601 in units of ``2**-15``; the sum is rounded half up.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows, columns, 3)
+        uint8 or uint16.
+    """
+    out = np.empty((*chunk.shape[:2], 1), chunk.dtype)
+    working = "float32" if chunk.dtype == np.uint8 else "float64"  # every sum is exact
+    for y, total in _sums(chunk, _LUMA.astype(working)):
+        np.add(total, total.dtype.type(0.5), out=total)
+        np.copyto(out[y].reshape(total.shape), total, casting="unsafe")
+    return out
+
+
+def _sums(chunk: Pixels, columns: Pixels) -> Iterator[tuple[slice, Pixels]]:
+    """Yield the matrix products of some rows at a time, end to end."""
     made = columns.shape[1:]  # nothing where there is one row: that product is faster
-    out = np.empty((height, width, *made), chunk.dtype)
-    step = max(1, _BLOCK // width)
-    for y in range(0, height, step):
-        part = flat_values(chunk[y : y + step]).reshape(-1, len(columns))
+    step = max(1, _BLOCK // chunk.shape[1])
+    for y in range(0, len(chunk), step):
+        rows = slice(y, y + step)
+        part = flat_values(chunk[rows]).reshape(-1, len(columns))
         given = _space.array("given", columns.dtype, part.size).reshape(part.shape)
         total = _space.array("total", columns.dtype, len(part) * math.prod(made))
         total = total.reshape(len(part), *made)
         np.copyto(given, part)
         np.matmul(given, columns, out=total)
-        np.rint(total, out=total)
-        if weights.saturates:
-            np.clip(total, 0, full_scale(chunk.dtype), out=total)
-        np.copyto(out[y : y + step].reshape(total.shape), total, casting="unsafe")
-    return out
+        yield rows, total

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import cv2
 
-from imgpipe.accelerators.opencv import moves, order, sums
+from imgpipe.accelerators.opencv import moves, order, sums, tone
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
 
 NAME = "opencv"
 VERSION = cv2.__version__
 KERNELS = {
+    "above": tone.above,
     "box_mean": sums.box_mean,
     "extreme": order.extreme,
+    "looked_up": tone.looked_up,
+    "luma": tone.luma,
+    "mixed": tone.mixed,
     "moved_bits": moves.moved_bits,
     "ranked": order.ranked,
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from imgpipe.image import Pixels
 
-__all__ = ["MOST_CHANNELS", "inner", "solid"]
+__all__ = ["MOST_CHANNELS", "beside_alpha", "inner", "solid"]
 
 MOST_CHANNELS = 128  # of an array that OpenCV takes
+_COLOURS = (np.uint8, np.uint16, np.float32)
 
 
 def inner(made: Pixels, chunk: Pixels, radius: int) -> Pixels:
@@ -23,7 +26,27 @@ def solid(chunk: Pixels) -> Pixels:
     size, channels = chunk.itemsize, chunk.shape[2]
     if chunk.strides[2] == size and chunk.strides[1] == size * channels:
         return chunk
+    four = beside_alpha(chunk)
+    if four is not None:
+        return cv2.cvtColor(four, cv2.COLOR_RGBA2RGB)
     out = np.empty(chunk.shape, chunk.dtype)
     for channel in range(channels):  # to copy the channels of every pixel at once is slow
         np.copyto(out[..., channel], chunk[..., channel])
     return out
+
+
+def beside_alpha(chunk: Pixels) -> Pixels | None:
+    """Return three channels with the fourth that lies behind each pixel in memory, if one does."""
+    size, base = chunk.itemsize, chunk.base
+    if chunk.dtype not in _COLOURS or chunk.shape[2] != 3 or chunk.strides[1:] != (4 * size, size):
+        return None
+    if not (isinstance(base, np.ndarray) and base.flags.forc and chunk.strides[0] > 0):
+        return None
+    last = chunk[-1:, -1:, -1:]
+    if _address(last) + 2 * size > _address(base) + base.nbytes:
+        return None
+    return as_strided(chunk, (*chunk.shape[:2], 4))
+
+
+def _address(array: Pixels) -> int:
+    return int(array.__array_interface__["data"][0])
