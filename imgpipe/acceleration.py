@@ -11,25 +11,39 @@ kernel anywhere in small adversarial pictures is not asked again, see `imgpipe.t
 from __future__ import annotations
 
 import functools
-import importlib.util
+import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Concatenate, ParamSpec, Protocol, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, cast
+
+import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.registry import ACCELERATORS
-from imgpipe.trials import is_equal
 
-__all__ = ["AUTO", "NONE", "Accelerator", "accelerated", "chosen", "using"]
+__all__ = [
+    "NONE",
+    "Accelerator",
+    "Loaded",
+    "accelerated",
+    "expect",
+    "expected",
+    "remark",
+    "remarks",
+    "using",
+]
 
-AUTO, NONE = "auto", "none"
-_VARIABLE = "IMGPIPE_ACCELERATOR"
+NONE = "none"
 
 P = ParamSpec("P")
 Kernel = Callable[Concatenate[Pixels, P], Pixels]
+
+_log = logging.getLogger("imgpipe")
+_MOST_KNOWN = 4096  # outcomes of trials that a process keeps
 
 
 class Accelerator(Protocol):
@@ -41,7 +55,8 @@ class Accelerator(Protocol):
         The library and its version. What was tried of another version does not count.
     KERNELS : dict of str to callable
         For the name of each kernel a function with the parameters of the kernel. It returns an
-        array with the bits of the kernel, or None if it does not cover a call.
+        array with the bits of the kernel, or None if it does not cover a call. It may look at the
+        type, the channels and the parameters for that, and not at the number of rows and columns.
     """
 
     NAME: str
@@ -49,7 +64,42 @@ class Accelerator(Protocol):
     KERNELS: Mapping[str, Callable[..., Pixels | None]]
 
 
-_in_use: ContextVar[Accelerator | None] = ContextVar("accelerator", default=None)
+class Loaded(NamedTuple):
+    """An accelerator in this process.
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+        The module.
+    title : str
+        The library and its version, for people.
+    kernels : dict of str to callable
+        Its functions.
+    known : dict
+        Whether it gives the bits of the kernel, for each kind of call that was tried.
+    """
+
+    accelerator: Accelerator
+    title: str
+    kernels: Mapping[str, Callable[..., Pixels | None]]
+    known: dict[Any, bool]
+
+
+_in_use: ContextVar[Loaded | None] = ContextVar("imgpipe_accelerator", default=None)
+_remarks: ContextVar[list[str] | None] = ContextVar("imgpipe_remarks", default=None)
+_loaded: dict[str, Loaded | None] = {}
+_told: set[str] = set()
+_lock = threading.RLock()
+_expected: list[str] = [NONE]
+
+
+def _after_fork() -> None:
+    """Have a lock that no thread holds which the fork has not."""
+    globals()["_lock"] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def accelerated(kernel: Kernel[P]) -> Kernel[P]:
@@ -58,66 +108,142 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
 
     @functools.wraps(kernel)
     def compute(chunk: Pixels, /, *args: P.args, **kwargs: P.kwargs) -> Pixels:
-        accelerator = _in_use.get() if chunk.dtype.isnative else None
-        function = None if accelerator is None else accelerator.KERNELS.get(name)
-        found = None if function is None else function(chunk, *args, **kwargs)
-        if accelerator is None or function is None or found is None:
+        loaded = _in_use.get()
+        function = None if loaded is None else loaded.kernels.get(name)
+        if loaded is None or function is None or chunk.ndim != 3 or not chunk.dtype.isnative:
             return kernel(chunk, *args, **kwargs)
-        with using(NONE):  # kernels that this one calls are not on trial
-            equal = is_equal(
-                f"{accelerator.NAME}-{accelerator.VERSION}",
-                name,
-                lambda picture: function(picture, *args, **kwargs),
-                lambda picture: kernel(picture, *args, **kwargs),
-                (chunk, found, (args, kwargs)),
-            )
-        return found if equal else kernel(chunk, *args, **kwargs)
+        call = name, chunk.dtype, chunk.shape[2], args, *kwargs.items()
+        try:
+            equal = loaded.known.get(call)
+        except TypeError:  # an array, which stands for any of its type and shape
+            call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(kwargs.items())
+            equal = loaded.known.get(call)
+        if equal is False:
+            return kernel(chunk, *args, **kwargs)
+        try:
+            found = function(chunk, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - NumPy needs nothing of it
+            _switch_off(loaded, call, f"fails ({type(error).__name__}: {error})")
+            found = None
+        if found is None:
+            return kernel(chunk, *args, **kwargs)
+        if equal is None:
+            with using(NONE):  # kernels that this one calls are not on trial
+                equal = _try(loaded, call, (function, kernel), (args, kwargs), (chunk, found))
+            # Anew: an accelerator may keep the array that it returns.
+            found = function(chunk, *args, **kwargs) if equal else None
+        return kernel(chunk, *args, **kwargs) if not equal or found is None else found
 
     return compute
 
 
-def chosen(asked: str | None) -> str:
-    """Return the name of the accelerator to use, or ``"none"``.
-
-    Parameters
-    ----------
-    asked : str or None
-        A name, ``"auto"`` for any that is installed, or ``"none"``; by default the value of the
-        environment variable IMGPIPE_ACCELERATOR, or else ``"auto"``.
-
-    Raises
-    ------
-    UsageError
-        If there is no such accelerator, or its library is not installed.
-    """
-    given = asked or os.environ.get(_VARIABLE) or AUTO
-    if given == NONE:
-        return NONE
-    if given == AUTO:
-        return next(filter(_is_installed, ACCELERATORS), NONE)
-    if given not in ACCELERATORS:
-        known = ", ".join((NONE, AUTO, *sorted(ACCELERATORS)))
-        where = "accelerator" if asked else f"the environment variable {_VARIABLE}"
-        raise UsageError(f"{where} must be one of {known}, not {given!r}")
-    if not _is_installed(given):
-        member = ACCELERATORS[given]
-        raise UsageError(
-            f"the accelerator {given!r} needs {', '.join(member.needs)}, which is not installed; "
-            f"install it with: pip install 'imgpipe[{member.extra}]'"
-        )
-    return given
-
-
 @contextmanager
 def using(name: str) -> Iterator[None]:
-    """Have the kernels of this thread computed by an accelerator, or by ``"none"``."""
-    found = None if name == NONE else cast(Accelerator, ACCELERATORS.load(name))
-    token = _in_use.set(found)
+    """Have the kernels of this thread computed by an accelerator, or by ``"none"``.
+
+    One that cannot be loaded is told once, and NumPy computes.
+    """
+    token = _in_use.set(None if name == NONE else _load(name))
     try:
         yield
     finally:
         _in_use.reset(token)
 
 
-def _is_installed(name: str) -> bool:
-    return all(importlib.util.find_spec(module) for module in ACCELERATORS[name].needs)
+@contextmanager
+def remarks() -> Iterator[list[str]]:
+    """Give the remarks about accelerators that are made in this context, for another process."""
+    found: list[str] = []
+    token = _remarks.set(found)
+    try:
+        yield found
+    finally:
+        _remarks.reset(token)
+
+
+def remark(text: str) -> None:
+    """Tell once in this process what an accelerator did, unless somebody collects it."""
+    collected = _remarks.get()
+    if collected is not None:
+        if text not in collected:
+            collected.append(text)
+        return
+    with _lock:
+        new = text not in _told
+        _told.add(text)
+    if new:
+        _log.warning("%s", text)
+
+
+def expect(name: str) -> None:
+    """Note the accelerator that the workers which are started next will need, or ``"none"``."""
+    _expected[:] = [name]
+
+
+def expected() -> str:
+    """Return the module of the accelerator that new workers will need; empty for none."""
+    (name,) = _expected
+    return "" if name == NONE or name not in ACCELERATORS else ACCELERATORS[name].module
+
+
+def _load(name: str) -> Loaded | None:
+    """Return an accelerator, or None if it cannot be loaded, which is tried once."""
+    held = _loaded.get(name)
+    if held is None and name in _loaded:
+        return None
+    try:
+        module = cast(Accelerator, ACCELERATORS.load(name))
+        if held is None or held.accelerator is not module:
+            held = Loaded(module, f"{module.NAME} {module.VERSION}", module.KERNELS, {})
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a library of C may fail in any way
+        reason = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        remark(f"the accelerator {name!r} cannot be loaded ({reason}); NumPy computes instead")
+        held = None
+    _loaded[name] = held
+    return held
+
+
+def _try(
+    loaded: Loaded,
+    call: tuple[Any, ...],
+    functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
+    parameters: tuple[tuple[Any, ...], dict[str, Any]],
+    example: tuple[Pixels, Pixels],
+) -> bool:
+    """Put a kind of call on trial, once in this process."""
+    from imgpipe.trials import is_equal  # noqa: PLC0415 - only for what is new
+
+    with _lock:
+        equal = loaded.known.get(call)
+        if equal is None:
+            equal, is_new = is_equal(loaded.accelerator, call, functions, parameters, example)
+            if is_new and not equal:
+                _switch_off(loaded, call, "differs from NumPy")
+            _note(loaded, call, equal=equal)
+    return equal
+
+
+def _switch_off(loaded: Loaded, call: tuple[Any, ...], reason: str) -> None:
+    _note(loaded, call, equal=False)
+    remark(
+        f"the accelerator {loaded.title} {reason} in the kernel {call[0]!r} of {call[1]}; NumPy "
+        "computes it instead"
+    )
+
+
+def _note(loaded: Loaded, call: tuple[Any, ...], *, equal: bool) -> None:
+    if len(loaded.known) >= _MOST_KNOWN:
+        loaded.known.clear()
+    loaded.known[call] = equal
+
+
+def _plain(value: Any) -> Any:
+    """Return parameters that can be a key: of arrays, their type and shape."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape
+    if isinstance(value, str | bytes):
+        return value
+    try:
+        return tuple(map(_plain, value))
+    except TypeError:
+        return value

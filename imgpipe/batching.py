@@ -121,7 +121,7 @@ class Batch(Context):
         As for `run`; they hold for every file.
     compression, save, strip, background, value_range
         As for `run`; they hold for every output.
-    workers, max_memory, executor, chunk, timeout, scratch, on_event
+    workers, max_memory, executor, chunk, timeout, scratch, accelerator, on_event
         As for `run`; they hold for all files together.
     progress : bool, default False
         Show the progress on standard error.
@@ -198,6 +198,7 @@ class Batch(Context):
         max_memory: int | str | None = None,
         executor: ExecutorLike = None,
         chunk: int | tuple[int, int] | None = None,
+        accelerator: str | None = None,
         timeout: float | None = None,
         scratch: PathLike | None = None,
         on_event: Observing | None = None,

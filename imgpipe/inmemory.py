@@ -85,7 +85,7 @@ def apply(
     nodata : float, optional
         The value of pixels without data, which stay as they are and do not mix into their
         neighbours; a NaN is one then too. By default all pixels have data.
-    max_memory, executor, chunk, timeout, scratch, on_event, progress : optional
+    max_memory, executor, chunk, timeout, scratch, accelerator, on_event, progress : optional
         As for `imgpipe.run`. The memory of the two arrays is not counted.
 
     Returns

@@ -17,7 +17,9 @@ __all__ = [
     "dedicated",
     "held_memory",
     "is_dedicated",
+    "is_own_process",
     "keep_freed_memory",
+    "mark_own_process",
     "memory_kills",
     "private_memory",
     "tree_memory",
@@ -30,6 +32,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEEP_BYTES = 256 << 20
 _dedicated: list[bool] = []
+_own: list[bool] = []
 _USUAL_BYTES = 60 << 20  # of Python with NumPy, where the system does not tell
 
 
@@ -129,6 +132,16 @@ def dedicated() -> Iterator[None]:
 def is_dedicated() -> bool:
     """Whether this process has no other work."""
     return bool(_dedicated)
+
+
+def mark_own_process() -> None:
+    """Note that this process was started by imgpipe: settings of libraries may be changed here."""
+    _own.append(True)
+
+
+def is_own_process() -> bool:
+    """Whether this process is imgpipe's: a worker, a fork server, or a command at work."""
+    return bool(_own or _dedicated)
 
 
 def keep_freed_memory() -> None:

@@ -75,7 +75,9 @@ def measure(
         Filters to run over the image first.
     halo, dtype : optional
         For bare functions in `filter`, as for `imgpipe.run`.
-    alpha, workers, max_memory, executor, on_event, max_pixels, chunk, timeout : optional
+    alpha, max_pixels, workers, max_memory, executor, on_event : optional
+        As for `imgpipe.run`.
+    chunk, timeout, accelerator : optional
         As for `imgpipe.run`.
     scratch, progress : optional
         As for `imgpipe.run`.

@@ -6,7 +6,8 @@ import os
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from imgpipe import acceleration, arguments
+from imgpipe import arguments
+from imgpipe.accelerators.choice import asked_for
 from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
 from imgpipe.formats.nameless import scratch_in
@@ -28,7 +29,7 @@ class Options:
     timeout: float | None = None
     progress: bool = False
     scratch: str | os.PathLike[str] | None = None
-    accelerator: str | None = None  # then the name of one, or "none"
+    accelerator: str | None = None  # then "none", "auto" or a name
 
     def __post_init__(self) -> None:
         if self.workers is not None:
@@ -44,7 +45,7 @@ class Options:
         arguments.flag(self.progress, "progress")
         if self.scratch is not None:
             self._set("scratch", arguments.folder(self.scratch, "scratch"))
-        self._set("accelerator", acceleration.chosen(self.accelerator))
+        self._set("accelerator", asked_for(self.accelerator))
 
     def scratch_beside(self, output: Any = None) -> AbstractContextManager[None]:
         """Return the context with the scratch files of a run in their folder."""

@@ -1,131 +1,262 @@
 """Trials of accelerated kernels: small adversarial pictures, and the record of the outcome.
 
 The record is a file in the user's cache, one line for each trial, so that every trial is made once
-for a version of the library. Without a cache, every process makes its own.
+for a version of the library, of imgpipe, of NumPy and of the processor. Without a cache, every
+process makes its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-import logging
 import os
-import platform
-import threading
+import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgpipe.image import Pixels
 
-__all__ = ["is_equal", "pictures"]
+__all__ = ["is_equal", "pictures", "record_path"]
 
-_log = logging.getLogger("imgpipe")
-_lock = threading.Lock()
-_known: dict[str, bool] = {}
-_read: set[Path] = set()
+_SAMPLES = 400_000  # of all pictures, halo included, unless few pictures have more
+_LEAST = 4  # pictures, however large the halo is
+_RECORD_BYTES = 1 << 20  # after which a record begins anew
 
 # Rows and columns without the halo; widths are no multiples of what a processor does at once.
-_SIZES = (1, 1), (2, 3), (3, 33), (16, 67), (31, 130)
+_SIZES = (16, 67), (3, 33), (31, 130), (2, 3), (1, 1)
+
+_VERSION = str(getattr(sys.modules["imgpipe"], "__version__", ""))
+_records: dict[str, dict[str, bool]] = {}
 
 
 def is_equal(
-    library: str,
-    name: str,
-    other: Callable[[Pixels], Pixels | None],
-    kernel: Callable[[Pixels], Pixels],
-    call: tuple[Pixels, Pixels, object],
-) -> bool:
-    """Whether an accelerator gives the bits of a kernel, as far as was tried.
+    accelerator: Any,
+    call: tuple[Any, ...],
+    functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
+    parameters: tuple[tuple[Any, ...], dict[str, Any]],
+    example: tuple[Pixels, Pixels],
+) -> tuple[bool, bool]:
+    """Whether an accelerator gives the bits of a kernel, and whether this was not on record.
 
     Parameters
     ----------
-    library : str
-        The accelerator and its version.
-    name : str
-        The name of the kernel.
-    other, kernel : callable
-        The function of the accelerator and that of NumPy, with the parameters of the call.
-    call : (ndarray, ndarray, object)
-        A chunk, the result of the accelerator for it, and the parameters.
+    accelerator : Accelerator
+        The accelerator.
+    call : tuple
+        Name of the kernel, type, channels and parameters, as they are told apart.
+    functions : (callable, callable)
+        That of the accelerator, and the kernel.
+    parameters : (tuple, dict)
+        Those of the call, by place and by name.
+    example : (ndarray, ndarray)
+        A chunk, and the result of the accelerator for it.
     """
-    chunk, found, params = call
-    path = _record(library)
-    key = f"{path.name} {name} {chunk.dtype.name} {chunk.shape[2]} {_text(params)}"
-    with _lock:
-        _read_once(path)
-        if key not in _known:
-            equal = all(
-                _same(other(picture), kernel(picture))
-                for picture in pictures(chunk.dtype, _halo(chunk, found), chunk.shape[2])
-            )
-            _known[key] = equal
-            _note(path, key, equal)
-            if not equal:
-                _log.warning(
-                    "%s computes %s of %s otherwise than NumPy does; NumPy computes it",
-                    library, name, chunk.dtype,
-                )  # fmt: skip
-        return _known[key]
+    (function, kernel), (args, kwargs) = functions, parameters
+    title = f"{accelerator.NAME} {accelerator.VERSION}"
+    path = record_path(accelerator.NAME)
+    key = " ".join((title, call[0], _text(call[1:]), _circumstances(accelerator, kernel)))
+    record = _record(path)
+    is_new = key not in record
+    if is_new:
+        chunk, found = example
+        halo = _halo(chunk.shape, found.shape)
+        equal = _agree(
+            lambda picture: function(picture, *args, **kwargs),
+            lambda picture: kernel(picture, *args, **kwargs),
+            pictures(chunk.dtype, halo, chunk.shape[2]),
+        )
+        record[key] = equal
+        _note(path, key, equal=equal)
+    return record[key], is_new
+
+
+def record_path(name: str) -> str:
+    """Return the file that the outcomes of an accelerator are kept in."""
+    home = os.path.expanduser("~")
+    usual = os.path.join(home, ".cache")
+    if sys.platform == "darwin":
+        usual = os.path.join(home, "Library", "Caches")
+    elif sys.platform == "win32":
+        usual = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+    asked = os.environ.get("XDG_CACHE_HOME", "")
+    return os.path.join(asked if os.path.isabs(asked) else usual, "imgpipe", "accelerators", name)
 
 
 def pictures(dtype: np.dtype[Any], halo: tuple[int, int], channels: int) -> Iterator[Pixels]:
-    """Yield pictures with a halo: noise, black and white, close values, and single pixels."""
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    random = np.random.default_rng(5)
-    for rows, columns in _SIZES:
-        shape = rows + 2 * halo[0], columns + 2 * halo[1], channels
-        yield random.integers(low, high, shape, dtype, endpoint=True)
-        yield np.where(random.random(shape) < 0.5, low, high).astype(dtype)
-        yield random.integers(high - 3, high, shape, dtype, endpoint=True)
-        single = np.full(shape, low, dtype)
-        single[shape[0] // 2, shape[1] // 2] = high
-        yield single
+    """Yield pictures with a halo that show where a kernel is computed otherwise.
+
+    Noise and single pixels show other weights, axes and channels; black and white show overflow;
+    levels that differ by one show another rounding, also close to both ends of the range; sizes
+    from one pixel on show borders, and the ends of rows where a processor takes several at once.
+    """
+    taken = 0
+    for number, (size, kind) in enumerate((size, kind) for size in _SIZES for kind in range(8)):
+        shape = size[0] + 2 * halo[0], size[1] + 2 * halo[1], channels
+        taken += shape[0] * shape[1] * channels
+        if number >= _LEAST and taken > _SAMPLES:
+            return
+        yield _picture(kind, shape, dtype, np.random.default_rng(number))
 
 
-def _same(one: Pixels | None, other: Pixels) -> bool:
-    return one is not None and one.dtype == other.dtype and bool(np.array_equal(one, other))
+def _picture(
+    kind: int, shape: tuple[int, int, int], dtype: np.dtype[Any], random: np.random.Generator
+) -> Pixels:
+    if dtype.kind == "f":  # any bits: not a number, infinite and nearly 0 too
+        whole = np.dtype(f"u{dtype.itemsize}")
+        return random.integers(0, np.iinfo(whole).max, shape, whole, endpoint=True).view(dtype)
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    middle = (low + high) // 2
+    if kind in (0, 1, 2, 3):  # noise of all levels; and of two, for sums close to a half
+        first, last = ((low, high), (high - 1, high), (middle, middle + 1), (low, low + 1))[kind]
+        return random.integers(first, last, shape, dtype, endpoint=True)
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    if kind == 4:
+        made = np.where(random.random(shape) < 0.5, dtype.type(low), dtype.type(high))
+    elif kind == 5:  # four fields, white and black
+        field = (rows < shape[0] // 2) != (columns < shape[1] // 2)
+        made = np.repeat(np.where(field, dtype.type(high), dtype.type(low))[..., None], shape[2], 2)
+    elif kind == 6:  # a slope of its own in each channel
+        slope = (np.arange(shape[2]) * 11 + (7 * rows + 3 * columns)[..., None]) % 251
+        made = slope + min(middle // 2, high - 250)
+    else:  # one pixel of each channel, at a place of its own
+        made = np.full(shape, low, dtype)
+        for channel in range(shape[2]):
+            y, x = shape[0] // 2 + channel, shape[1] // 2 + 2 * channel
+            made[y % shape[0], x % shape[1], channel] = high - channel
+    return np.asarray(made, dtype)
 
 
-def _halo(chunk: Pixels, found: Pixels) -> tuple[int, int]:
-    """Return the halo of a chunk that has this result; there is none where pixels are moved."""
-    down, along = ((chunk.shape[axis] - found.shape[axis]) // 2 for axis in (0, 1))
-    return (0, 0) if min(down, along) < 0 else (down, along)
+def _agree(
+    function: Callable[[Pixels], Pixels | None],
+    kernel: Callable[[Pixels], Pixels],
+    pictures: Iterator[Pixels],
+) -> bool:
+    """Whether the function has the bits of the kernel for all pictures, and for some at all."""
+    compared = 0
+    for number, picture in enumerate(pictures):
+        try:
+            wanted = kernel(picture)
+        except Exception:  # noqa: BLE001, S112 - not a picture for this kernel
+            continue
+        for laid in (picture, _laid_out(picture, number)):
+            before = laid.copy()
+            try:
+                found = function(laid)
+            except Exception:  # noqa: BLE001 - it would fail in a run too
+                return False
+            if not _same(laid, before):
+                return False
+            if found is not None:
+                compared += 1
+                if not _same(found, wanted):
+                    return False
+    return compared > 0
 
 
-def _text(params: object) -> str:
-    """Return parameters as text; arrays by their type and shape."""
-    if isinstance(params, np.ndarray):
-        return f"{params.dtype}{params.shape}"
+def _laid_out(picture: Pixels, number: int) -> Pixels:
+    """Return the same picture as a part of a larger one, in rows or in channels."""
+    rows, columns, channels = picture.shape
+    more = ((0, 5, 0), (1, 0, 1), (2, 3, 0))[number % 3]
+    held = np.full((rows + more[0], columns + more[1], channels + more[2]), 77, picture.dtype)
+    part = held[more[0] :, :columns, :channels]
+    part[...] = picture
+    return part
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    """Whether two arrays have the same bits."""
+    alike = one.dtype == other.dtype and one.shape == other.shape
+    return alike and one.tobytes() == other.tobytes()
+
+
+def _halo(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int]:
+    """Return the halo of a kernel that is seen by the sizes of a chunk and of its result."""
+    rows, columns = before[0] - after[0], before[1] - after[1]
+    if min(rows, columns) < 0:  # another geometry
+        return 0, 0
+    return -(-rows // 2), -(-columns // 2)
+
+
+# --- the record ----------------------------------------------------------------------------
+
+
+def _record(path: str) -> dict[str, bool]:
+    """Return the outcomes by key, which are read once."""
+    if path not in _records:
+        found = _records[path] = dict[str, bool]()
+        # Whatever is wrong with it, the trials are made again.
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            for line in file.read(_RECORD_BYTES).splitlines():
+                outcome, _, key = line.partition(" ")
+                if outcome in ("equal", "different"):
+                    found[key] = outcome == "equal" and found.get(key, True)
+    return _records[path]
+
+
+def _note(path: str, key: str, *, equal: bool) -> None:
+    line = f"\n{'equal' if equal else 'different'} {key}\n"  # whatever the last line is
+    with contextlib.suppress(OSError, ValueError):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "ab", buffering=0) as file:
+            if file.tell() > _RECORD_BYTES:
+                file.truncate(0)
+            file.write(line.encode())
+
+
+def _circumstances(accelerator: Any, kernel: Callable[..., Any]) -> str:
+    """Return a digest of all that may change the bits of either."""
+    theirs = str(getattr(accelerator, "__file__", None) or accelerator)
+    ours = kernel.__globals__ if hasattr(kernel, "__globals__") else {}
+    made_for = (
+        _processor(),
+        *(f"{key}={value}" for key, value in sorted(os.environ.items()) if _decides(key)),
+        *_sources(theirs),
+        *_sources(str(ours.get("__file__", ""))),
+    )
+    return hashlib.sha256("\n".join(made_for).encode(errors="replace")).hexdigest()[:16]
+
+
+def _decides(variable: str) -> bool:
+    return variable.startswith(("OPENCV_", "NPY_"))
+
+
+@functools.cache
+def _processor() -> str:
+    """Return the versions of the code, and the features of the processor that it runs on."""
+    found = np.show_config(mode="dicts")
+    features = [_VERSION, np.__version__, sys.platform, str(found.get("SIMD Extensions"))]
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        lines = file.read(8192).splitlines()  # the first processor, of maybe many
+        said = ("model name", "flags", "Features", "CPU part")
+        features += [next((one for one in lines if one.startswith(name)), "") for name in said]
+    return "\n".join(features)
+
+
+@functools.cache
+def _sources(path: str) -> tuple[str, ...]:
+    """Return the sizes and times of a module and of those beside it, if it is in a package."""
+    folder, found = os.path.dirname(path), list[str]()
+    with contextlib.suppress(OSError):
+        package = os.path.isfile(os.path.join(folder, "__init__.py"))
+        with os.scandir(folder) as entries:
+            for one in entries:
+                if one.name.endswith(".py") and (package or one.path == path):
+                    status = one.stat()
+                    found.append(f"{one.name} {status.st_size} {status.st_mtime_ns}")
+    return tuple(sorted(found))
+
+
+def _text(params: Any) -> str:
+    """Return parameters as text that is the same in every process."""
+    if isinstance(params, tuple | list):
+        return f"({','.join(map(_text, params))})"
     if isinstance(params, dict):
         return _text(sorted(params.items()))
-    if isinstance(params, list | tuple):
-        return f"({','.join(map(_text, params))})"
-    return repr(params)
-
-
-def _record(library: str) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    made_for = f"{np.__version__} {platform.machine()} {platform.processor()}"
-    digest = hashlib.sha256(made_for.encode()).hexdigest()[:8]
-    return Path(cache, "imgpipe", "accelerators", f"{library}-{digest}")
-
-
-def _read_once(path: Path) -> None:
-    if path in _read:
-        return
-    _read.add(path)
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-        for line in file:
-            outcome, _, key = line.rstrip("\n").partition(" ")
-            if outcome in ("equal", "different"):
-                _known[key] = outcome == "equal"
-
-
-def _note(path: Path, key: str, equal: bool) -> None:  # noqa: FBT001
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "ab", buffering=0) as file:
-            file.write(f"{'equal' if equal else 'different'} {key}\n".encode())
+    if isinstance(params, np.dtype):
+        return params.str
+    if callable(params) and not isinstance(params, np.ufunc):
+        return f"{params.__module__}.{params.__qualname__}"
+    return " ".join(repr(params).split())

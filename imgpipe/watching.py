@@ -26,7 +26,7 @@ _OPTIONS = frozenset({
     "suffixes", "resume", "overwrite", "checksum", "accept_version", "journal", "preserve",
     "if_smaller", "halo", "dtype", "alpha", "max_pixels", "autorotate", "page", "level", "nodata",
     "salvage", "compression", "save", "strip", "background", "value_range", "workers",
-    "max_memory", "executor", "chunk", "timeout", "scratch", "on_event",
+    "max_memory", "executor", "chunk", "timeout", "scratch", "accelerator", "on_event",
 })  # fmt: skip
 
 

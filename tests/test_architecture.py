@@ -6,12 +6,13 @@ import ast
 from pathlib import Path
 
 import imgpipe
-from imgpipe.registry import EXECUTORS, FILTERS, FORMATS
+from imgpipe.registry import ACCELERATORS, EXECUTORS, FILTERS, FORMATS
 
 PACKAGE = Path(imgpipe.__file__).parent
 
 VOCABULARY = {
     "acceleration",
+    "acceleratortable",
     "admission",
     "arguments",
     "borders",
@@ -73,7 +74,7 @@ WAYS_IN = {
 }
 MEMBERS = {
     ".".join(member.module.split(".")[1:3])
-    for registry in (FORMATS, EXECUTORS)
+    for registry in (FORMATS, EXECUTORS, ACCELERATORS)
     for member in registry.values()
     if member.module.startswith("imgpipe.")
 }
@@ -89,8 +90,8 @@ KNOWS = {
     "filters": {"vocabulary", "chains", "kernels"},
     "formats": {"vocabulary"},
     "executors": {"vocabulary"},
-    "options": {"vocabulary", "formats", "executors", "observers"},
-    "engine": {"vocabulary", "chains", "formats", "executors", "options"},
+    "options": {"vocabulary", "formats", "executors", "accelerators", "observers"},
+    "engine": {"vocabulary", "chains", "formats", "executors", "accelerators", "options"},
     "ways in": {
         "vocabulary",
         "observers",
@@ -98,6 +99,7 @@ KNOWS = {
         "filters",
         "formats",
         "executors",
+        "accelerators",
         "options",
         "engine",
     },

@@ -259,6 +259,7 @@ class TestOptions:
             "timeout",
             "scratch",
             "value_range",
+            "accelerator",
         }
         assert {name for name, value in engine.options.items() if value is None} == wanted
 

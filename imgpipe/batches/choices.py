@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Literal, get_args
 
 from imgpipe import arguments
+from imgpipe.acceleration import NONE
+from imgpipe.accelerators.choice import may_be_used
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe
 from imgpipe.batches.outputs import Naming
@@ -120,6 +122,9 @@ class Choices:
                 f"{len(self.recipe.tails)} chains for {self.naming.count} outputs of each file"
             )
         arguments.one_of(self.order, "order", ORDERS)
+        filters = [one.name for tail in self.recipe.tails for one in tail.chain]
+        if not may_be_used(self.options.accelerator, filters):
+            object.__setattr__(self, "options", replace(self.options, accelerator=NONE))
         if self.seed is not None and self.order != "random":
             raise UsageError("--seed is for the random order; add --order random")
         _check_limit(self.max_failures)

@@ -17,8 +17,9 @@ from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.saying import heard
 from imgpipe.chains.chain import Chain
 from imgpipe.engine.budget import default_budget
-from imgpipe.engine.costs import Footing, cost_of_processes
+from imgpipe.engine.costs import cost_of_processes
 from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.sizing import footing_of
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.choice import choose
 from imgpipe.formats.base import Sink, Source
@@ -26,7 +27,6 @@ from imgpipe.formats.fitting import fitted
 from imgpipe.formats.folder import FolderTarget
 from imgpipe.formats.opening import contents_of, format_to, open_source, origin_of
 from imgpipe.formats.target import MemoryTarget
-from imgpipe.machine import held_memory
 from imgpipe.shrinking import shrunk
 
 __all__ = ["Foreseen", "Foresight"]
@@ -88,7 +88,7 @@ class Foresight:
         self.limit = default_budget() if options.max_memory is None else options.max_memory
         self.workers = choice.workers
         self._recipe: Recipe = choices.recipe
-        self._footing = Footing(held_memory(), counted=True)
+        self._footing = footing_of(options)._replace(counted=True)
         self.processes = cost_of_processes(choice.traits, choice.workers, self._footing).processes
         self._given: dict[str, Any] = {
             "traits": choice.traits,

@@ -74,6 +74,7 @@ _GROUP_PIXELS = 8_000_000  # after which a call comes back
 _TRIES = 2  # at a file that changes while it is read
 
 _log = logging.getLogger("imgpipe")
+_Origin = HeldOrigin | HeldFolderOrigin
 
 
 def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[Answer]:
@@ -205,7 +206,7 @@ class _Maker:
 
     def _make(
         self,
-        origin: HeldOrigin | HeldFolderOrigin,
+        origin: _Origin,
         paths: dict[int, HeldPath],
         bench: Bench,
         steps: Steps,
@@ -229,7 +230,7 @@ class _Maker:
         steps.pixels = source.info.pixels
         if len(recipe.tails) > 1:
             tell_of_frames(origin, recipe.reading)
-        elif self._paged(recipe.tails[0], origin, left[0], steps):
+        elif self._paged(recipe.tails[0], origin, left[0], bench, steps):
             return
         self._pass(source, origin, left, bench, steps)
 
@@ -238,7 +239,7 @@ class _Maker:
     def _pass(
         self,
         source: Source,
-        origin: HeldOrigin | HeldFolderOrigin,
+        origin: _Origin,
         paths: dict[int, HeldPath],
         bench: Bench,
         steps: Steps,
@@ -318,7 +319,7 @@ class _Maker:
     def _copied(
         self,
         number: int,
-        origin: HeldOrigin | HeldFolderOrigin,
+        origin: _Origin,
         path: HeldPath,
         bench: Bench,
         steps: Steps,
@@ -337,7 +338,7 @@ class _Maker:
         return True
 
     def _paged(
-        self, tail: Tail, origin: HeldOrigin | HeldFolderOrigin, path: HeldPath, steps: Steps
+        self, tail: Tail, origin: _Origin, path: HeldPath, bench: Bench, steps: Steps
     ) -> bool:
         """Make all frames, if there are several and the output holds them."""
         reading, writing = self.recipe.reading, writing_to(path, tail.writing)
@@ -352,7 +353,9 @@ class _Maker:
             steps.pixels = pages.pixels
             steps.to("filter")
             memory = self.recipe.allowance - len(origin.data)
-            options = Options(1, memory, "serial", chunk=self.recipe.chunk)
+            options = Options(
+                1, memory, "serial", chunk=self.recipe.chunk, accelerator=bench.accelerator
+            )
             run_frames(pages, options, Control(samples_memory=False))
         except MemoryPlanError:
             raise TooLargeError("needs much memory") from None

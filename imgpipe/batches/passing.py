@@ -6,6 +6,7 @@ last images like this one is used again.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from imgpipe.acceleration import using
 from imgpipe.batches.answers import Recipe
 from imgpipe.batches.held import TooLargeError
 from imgpipe.chains.faint import told, watching
@@ -23,6 +25,7 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.plan import Plan, make_plans
+from imgpipe.engine.sizing import accelerator_for
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
 from imgpipe.engine.whereabouts import note_filters, reading
 from imgpipe.engine.worker import Encoded, encoded, worked
@@ -115,7 +118,9 @@ class Passing:
             image = _decoded(source)
         steps.to("filter")
         branches, filters = [], []
-        with watching() as sight:
+        all_stages = itertools.chain.from_iterable(every)
+        accelerator = accelerator_for(bench.accelerator, all_stages, source.info.pixels)
+        with watching() as sight, using(accelerator.name):
             for plan, stages, sink in zip(plans, every, sinks, strict=True):
                 complete = _measured(source.name, plan, stages, image, bench)
                 filters += [stage.filter for stage in complete]

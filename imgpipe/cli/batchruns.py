@@ -145,7 +145,7 @@ def choices_from(
         raise UsageError("standard input has no name; give -o a file, or name files as INPUT")
     executor = params["executor"] or ("serial" if _is_little(params, work) else None)
     if not params["dry_run"]:
-        fork_for_many(work.chains, executor)
+        fork_for_many(work.chains, executor, params["accelerator"])
         audience.begin_files()
     return Choices(
         sources=tuple(params["inputs"]),

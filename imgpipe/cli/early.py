@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ def fork_early(
     executor: str | None = None,
     *,
     light: bool = False,
+    accelerator: str | None = None,
 ) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
@@ -53,16 +55,22 @@ def fork_early(
     with contextlib.suppress(Exception):
         ours = executor in (None, "processes") and not light
         if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
+            _expect(chain, accelerator)
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()
 
 
-def fork_for_many(chains: Iterable[Iterable[Element]], executor: str | None = None) -> None:
+def fork_for_many(
+    chains: Iterable[Iterable[Element]],
+    executor: str | None = None,
+    accelerator: str | None = None,
+) -> None:
     """Fork the fork server for a batch, which always has workers, if all filters are ours."""
     with contextlib.suppress(Exception):
         ours = all(one.definition.ours for chain in chains for one in chain)
         if executor in (None, "processes") and ours:
+            _expect(itertools.chain.from_iterable(chains), accelerator)
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()
@@ -71,6 +79,13 @@ def fork_for_many(chains: Iterable[Iterable[Element]], executor: str | None = No
 def is_small(path: str) -> bool:
     """Whether a file is so small that one process does the work as quickly as several."""
     return os.path.isfile(path) and os.path.getsize(path) <= _WORTH_IT
+
+
+def _expect(filters: Iterable[Element], accelerator: str | None) -> None:
+    """Have the fork server load the accelerator that these filters may need."""
+    from imgpipe.accelerators.choice import expect_for  # noqa: PLC0415 - takes NumPy along
+
+    expect_for(accelerator, (one.name for one in filters))
 
 
 def _needs_workers(path: str, jobs: int | None) -> bool:

@@ -48,7 +48,8 @@ def make_image(
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
         light = chain is None and _is_for_threads(input_, output)
-        fork_early(chain or (), input_, jobs, options["executor"], light=light)
+        of_workers = {name: options[name] for name in ("executor", "accelerator")}
+        fork_early(chain or (), input_, jobs, **of_workers, light=light)
     control = Control(samples_memory=not quiet)  # nobody is told
     ends = standard_input(input_), standard_output(output)
     plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (

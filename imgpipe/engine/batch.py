@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from imgpipe.acceleration import NONE
+from imgpipe.accelerators.choice import Accelerating, expect_for
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
@@ -37,14 +37,22 @@ from imgpipe.engine.planning import Planned, weighed, within_reach
 from imgpipe.engine.requests import CallsRequest, Request
 from imgpipe.engine.run import Run
 from imgpipe.engine.series import Series
-from imgpipe.engine.sizing import choice_for, limit_of, readers_for, remedy_for, workers_that_fit
+from imgpipe.engine.sizing import (
+    accelerator_for,
+    choice_for,
+    footing_of,
+    limit_of,
+    readers_for,
+    remedy_for,
+    workers_that_fit,
+)
 from imgpipe.engine.waitinglist import Image, Opening, Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.choice import Choice, choose, started
 from imgpipe.formats.arrays import ArraySink
 from imgpipe.formats.base import Source, is_ours
-from imgpipe.machine import PeakMemory, held_memory, is_dedicated
+from imgpipe.machine import PeakMemory
 from imgpipe.options import Options
 
 __all__ = ["CallsRequest", "Request", "image_turns"]
@@ -84,9 +92,10 @@ def image_turns(
         Samples the memory of all processes.
     """
     choice, limit = choice_for(options), limit_of(options)
-    footing = Footing(held_memory(), is_dedicated())
+    footing = footing_of(options)
     fitting = partial(workers_that_fit, choice, footing)
     workers = fitting(granted(limit, footing)[0])
+    expect_for(options.accelerator)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
         apart = decode_apart and choice.traits.shares_memory
@@ -226,11 +235,11 @@ class _Openings:
             workers, reason = self._given["workers"], self._given["executor"]
             choice = Choice(self._executor, workers, reason, self._traits)
             plans = self._planned(source, within_reach(goals, self._traits), footing)
-            planned = Planned(plans, source, goals, choice, self._executor, footing)
+            planned = Planned(plans, source, goals, choice, self._executor, footing, Accelerating())
             found = self._frames_planned(frames, kinds, planned)
         finally:
             frames.abort()  # of the outputs that were opened for the plans
-        return Series(request, turn, frames, found, self._of_runs(request), self._apart)
+        return Series(request, turn, frames, found, self._of_runs(request, goals), self._apart)
 
     def _frames_planned(self, frames: Frames, kinds: list[Kind], planned: Planned) -> PlannedFrames:
         """Return plans of frames that fit beside calls, or at least without them."""
@@ -254,7 +263,7 @@ class _Openings:
             replace(
                 request.job(allowance),
                 timeout=self._options.timeout if supervised else None,
-                accelerator=self._options.accelerator or NONE,
+                accelerator=self._options.accelerator or "none",
             ),
             request.desk,
             Cost(per_worker=allowance) + processes,
@@ -298,7 +307,7 @@ class _Openings:
 
         plans = self._planned(source, goals, footing, taken)
         alone = self._alone(source, goals, footing, taken)
-        given = self._of_runs(request)
+        given = self._of_runs(request, goals)
         then: list[Run] = []
         for image, wanted in following:
             each = within_reach(wanted, self._traits)
@@ -307,13 +316,14 @@ class _Openings:
         cost = taken(self._given["workers"])
         return OwnedRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
 
-    def _of_runs(self, request: Request) -> dict[str, Any]:
+    def _of_runs(self, request: Request, goals: Iterable[Goal]) -> dict[str, Any]:
         """Return what all runs of a request are given."""
+        stages = itertools.chain.from_iterable(goal.stages for goal in goals)
         return {
             "traits": self._traits,
             "supervised": isinstance(self._executor, Supervised),
             "timeout": self._options.timeout,
-            "accelerator": self._options.accelerator,
+            "accelerator": accelerator_for(self._options.accelerator, stages).name,
             "control": request.control,
             "tell": request.tell,
         }

@@ -59,6 +59,8 @@ class Bench(NamedTuple):
         Whether calls are to end, beside what `note` says.
     check : callable
         Raises `Cancelled` if the item that is under way is to end, and its answer is not wanted.
+    accelerator : str
+        The accelerator that items may choose: ``"none"``, ``"auto"`` or a name.
     """
 
     note: Slot | None
@@ -66,6 +68,7 @@ class Bench(NamedTuple):
     watch: Stopwatch | None = None
     stopped: Callable[[], bool] | None = None
     check: Callable[[], None] = lambda: None
+    accelerator: str = "none"
 
     @property
     def called_back(self) -> bool:

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
+from imgpipe.acceleration import remark
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
@@ -171,6 +172,8 @@ class CallFlow:
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Hand on the answers of a call; items without one are tried again."""
         self._tell(task_done(0, task, receipt, worker))
+        for text in receipt.remarks:
+            remark(text)
         called_back = asked_back(self._out[task.index].note) or self._desk.stopped
         self._give_back(task)
         self.landed += 1

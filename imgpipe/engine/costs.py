@@ -34,6 +34,9 @@ _SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
 _WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
 _WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
 
+_ACCELERATOR_BYTES = 16 << 20  # of the library of an accelerator, which all processes share
+_ACCELERATOR_WORKER_BYTES = 4 << 20  # that each worker writes for itself when it loads it
+
 _READER_BYTES = 24 << 20  # of a process that only decodes, with the library for that
 
 _KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
@@ -55,12 +58,15 @@ class Footing(NamedTuple):
         Bytes that every worker takes for itself once it has loaded the functions.
     libraries : int
         Bytes of libraries that workers share, and this process has not loaded.
+    accelerated : bool
+        Whether an accelerator may be loaded.
     """
 
     held: int = 0
     counted: bool = False
     worker: int = 0
     libraries: int = 0
+    accelerated: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,9 @@ class Cost:
 def cost_of_processes(traits: Traits, workers: int, footing: Footing) -> Cost:
     """Return the memory of this process and its workers before any task."""
     taken = footing.held + _GROWTH_BYTES
+    if footing.accelerated:
+        loading = workers if traits.isolates else 1
+        taken += _ACCELERATOR_BYTES + loading * _ACCELERATOR_WORKER_BYTES
     if traits.isolates:
         worker = max(_WORKER_BYTES, footing.worker + _WORKER_GROWTH_BYTES)
         taken += _POOL_BYTES + _SERVER_BYTES + workers * worker + footing.libraries

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from imgpipe.acceleration import remark
 from imgpipe.chains.faint import both
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.feeds.base import Feed, Wake
@@ -220,6 +221,8 @@ class PassFlow:
             If its output cannot be written.
         """
         self.seen = both(self.seen, receipt.seen)
+        for text in receipt.remarks:
+            remark(text)
         self._tell(task_done(self._pass_index, task, receipt, worker))
         if task.kind == "merge":
             assert self._fold is not None

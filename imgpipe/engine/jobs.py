@@ -134,7 +134,7 @@ class CallJob:
     check : callable or None
         Raises `Cancelled` if the item under way is to end, likewise. It is not sent.
     accelerator : str
-        The accelerator of the kernels, or ``"none"``.
+        The accelerator that items may choose: ``"none"``, ``"auto"`` or a name.
     """
 
     name: str

@@ -219,7 +219,7 @@ def _staffed(
             "traits": traits_of(executor),
             "supervised": isinstance(executor, Supervised),
             "timeout": options.timeout,
-            "accelerator": options.accelerator,
+            "accelerator": planned.accelerator.name,
             "control": control,
         }
         lasting = executor is choice.executor

@@ -13,7 +13,6 @@ from functools import cache, partial, reduce
 from typing import Any
 
 from imgpipe.chains.element import Element
-from imgpipe.chains.formatting import described
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import Remedy, granted, no_plan
 from imgpipe.engine.copying import cost_of_copying
@@ -30,6 +29,7 @@ from imgpipe.engine.feeds.choice import (
 )
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.parts import Parts
+from imgpipe.engine.plantext import text_of
 from imgpipe.engine.route import Goal, Route, routes
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
@@ -81,6 +81,8 @@ class Plan:
         Processes or threads.
     executor : str
         Name of the executor, and why it was chosen.
+    accelerator : str
+        Name and version of the accelerator and the filters that it computes, or ``none``.
     scratch_bytes : int
         Size of the scratch file that the input is copied to, if the plan needs one.
     scratch_tile : (int, int)
@@ -124,6 +126,7 @@ class Plan:
     further: tuple[Plan, ...] = ()
     frames: int = 1
     at_once: int = 1
+    accelerator: str = "none"
 
     @property
     def memory(self) -> int:
@@ -140,34 +143,7 @@ class Plan:
         return str(self)
 
     def __str__(self) -> str:
-        rows, columns = self.tiler.chunk
-        feeds = {
-            "bands": "bands of rows in shared memory",
-            "ring": "rows in shared memory",
-            "direct": "workers read it themselves",
-            "tiles": "tiles, each decoded once by a worker",
-            "whole": "whole, in memory",
-            "inline": "sent along with each task",
-            "opened": "opened by one worker",
-        }
-        lines = {
-            "input": f"{self.source}: {_described(self.before)}",
-            "output": f"{self.destination}: {_described(self.after)}",
-            "frames": f"{self.frames}, {self.at_once} at once; this plan takes the most memory",
-            "chain": described(self.chain) or "(none)",
-            "read as": feeds[self.feed] + ", then from a scratch file" * self.kept,
-            "tasks": " and ".join(map(_tasks, filter(None, (self.tiler, self.encoding)))),
-            "chunks": f"{columns} x {rows} pixels",
-            "halo": f"{self.halo[1]} columns, {self.halo[0]} rows",
-            "window": f"{self.window} {'task' if self.window == 1 else 'tasks'} at once",
-            "workers": f"{self.workers} ({self.executor})",
-            "memory": f"at most {self.memory / 1e6:,.0f} MB of {self.budget / 1e6:,.0f} MB",
-            "passes": str(self.passes),
-            "scratch": str(self.disk),
-        }
-        if self.frames == 1:
-            del lines["frames"]
-        return "\n".join(f"{name + ':':9}{text}" for name, text in lines.items())
+        return text_of(self)
 
 
 def make_plans(
@@ -417,14 +393,3 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost=cost,
         budget=0,
     )
-
-
-def _tasks(tiler: Tiler) -> str:
-    rows, columns = tiler.task
-    size = f"{columns} x {rows} pixels" if tiler.task_columns else f"{rows} rows"
-    return f"{len(tiler)} of {size}"
-
-
-def _described(info: ImageInfo) -> str:
-    size = f"{info.width} x {info.height} x {info.channels} {info.dtype}"
-    return f"{size} ({info.pixels / 1e6:,.1f} megapixels)"

@@ -14,6 +14,8 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import NamedTuple, cast
 
+from imgpipe.acceleration import NONE, expect
+from imgpipe.accelerators.choice import Accelerating
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
@@ -24,6 +26,7 @@ from imgpipe.engine.cutting import context_of
 from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Plan, make_plans
+from imgpipe.engine.sizing import accelerator_for
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
@@ -60,6 +63,8 @@ class Planned(NamedTuple):
         The executor, if it was needed for the planning.
     footing : Footing
         Memory of the processes before the first task.
+    accelerator : Accelerating
+        The choice of the accelerator.
     """
 
     plans: tuple[Plan, ...]
@@ -68,6 +73,7 @@ class Planned(NamedTuple):
     choice: Choice
     executor: Executor | None
     footing: Footing
+    accelerator: Accelerating
 
 
 def chosen(
@@ -101,6 +107,8 @@ def planned_run(
     light = light and all(outside_python(goal.sink) for goal in goals)
     size = max(pixels, _pixels(source, goals))
     choice = chosen(options, stages, size, outside_python=light)
+    accelerator = accelerator_for(options.accelerator, stages, size)
+    expect(accelerator.name)
     source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
     bare = tuple(map(without_arrays, stages))
@@ -111,7 +119,12 @@ def planned_run(
             executor = held.enter_context(started(choice, choice.workers))
 
         def fitted(weight: tuple[int, int]) -> Fitted:
-            return _fitted(source, goals, options, choice, _footing(weight))
+            found, plans = _fitted(source, goals, options, choice, footing(weight))
+            return found, tuple(replace(plan, accelerator=str(accelerator)) for plan in plans)
+
+        def footing(weight: tuple[int, int]) -> Footing:
+            accelerated = accelerator.name != NONE
+            return Footing(held_memory(), is_dedicated(), *weight, accelerated)
 
         weight = weighed(functions, executor, control)
         if executor is not None and _is_too_heavy(executor, weight, fitted):
@@ -120,11 +133,7 @@ def planned_run(
         choice, plans = fitted(weight)
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
-        yield Planned(plans, source, goals, choice, executor, _footing(weight))
-
-
-def _footing(weight: tuple[int, int]) -> Footing:
-    return Footing(held_memory(), is_dedicated(), *weight)
+        yield Planned(plans, source, goals, choice, executor, footing(weight), accelerator)
 
 
 def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Source:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from imgpipe.acceleration import NONE
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import both
 from imgpipe.chains.stages import Stage, concern, without_arrays
@@ -92,7 +93,7 @@ class Run:
         traits: Traits,
         supervised: bool,
         timeout: float | None,
-        accelerator: str,
+        accelerator: str = NONE,
         control: Control,
         tell: Tell,
     ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
+from imgpipe.accelerators.choice import Accelerating, accelerating, asked_for, may_be_used
+from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import SPARE_BYTES, default_budget, granted, megabytes, too_large
 from imgpipe.engine.costs import Footing, cost_of_processes
 from imgpipe.executors.choice import Choice, choose
@@ -13,7 +15,9 @@ from imgpipe.machine import held_memory, is_dedicated
 from imgpipe.options import Options
 
 __all__ = [
+    "accelerator_for",
     "choice_for",
+    "footing_of",
     "limit_of",
     "must_have_memory",
     "readers_for",
@@ -30,6 +34,21 @@ def choice_for(options: Options) -> Choice:
     return choose(options.executor, options.workers, trusted=False, pixels=_LARGE)
 
 
+def footing_of(options: Options) -> Footing:
+    """Return the memory of the processes of a batch before the first file."""
+    accelerated = may_be_used(options.accelerator)
+    return Footing(held_memory(), is_dedicated(), accelerated=accelerated)
+
+
+def accelerator_for(
+    asked: str | None, stages: Iterable[Stage], pixels: float = _LARGE
+) -> Accelerating:
+    """Return the accelerator for these stages, of an image of so many pixels."""
+    ours = (stage for stage in stages if stage.filter.definition.ours)
+    work = [(stage.filter.name, str(stage.before.dtype)) for stage in ours]
+    return accelerating(asked_for(asked), work, pixels)
+
+
 def limit_of(options: Options) -> int:
     """Return the bytes that a batch may use."""
     assert not isinstance(options.max_memory, str)
@@ -44,7 +63,7 @@ def must_have_memory(options: Options) -> None:
     MemoryPlanError
         If not: no image at all could be made.
     """
-    footing = Footing(held_memory(), is_dedicated())
+    footing = footing_of(options)
     limit, beside = granted(limit_of(options), footing)
     needed = cost_of_processes(choice_for(options).traits, 1, footing).processes + _LEAST_BYTES
     if needed > limit:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgpipe.acceleration import using
+from imgpipe.acceleration import NONE, remarks, using
 from imgpipe.chains.faint import watching
 from imgpipe.chains.stages import (
     Entering,
@@ -82,6 +82,8 @@ class Receipt:
         The answers of a call.
     seen : tuple of int
         Observations about each filter, for `chains.faint`.
+    remarks : tuple of str
+        Remarks about accelerators.
     worker, thread : int
         Ids of the process and of the thread.
     started, ended, cpu : float
@@ -94,6 +96,7 @@ class Receipt:
     measured: Any = None
     answers: tuple[Any, ...] = ()
     seen: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
     worker: int = field(default_factory=os.getpid)
     thread: int = field(default_factory=threading.get_ident)
     started: float = 0.0
@@ -124,11 +127,13 @@ def run_task(task: Task) -> Receipt:
     let_go()
     sign(task.note)
     job, seen = job_of(task.job), tuple[int, ...]()
+    # What is wrong shows in the result.
     with (
         np.errstate(all="ignore"),
-        using(job.accelerator),
+        remarks() as remarked,
+        using(NONE if isinstance(job, CallJob) else job.accelerator),
         watching() as sight,
-    ):  # what is wrong shows in the result
+    ):
         if isinstance(job, CallJob):
             result = _called(task, job, watch)
         else:
@@ -137,6 +142,7 @@ def run_task(task: Task) -> Receipt:
     return Receipt(
         **result,
         seen=seen,
+        remarks=tuple(remarked),
         started=watch.started,
         ended=time.monotonic(),
         cpu=time.process_time(),
@@ -276,7 +282,7 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
 def _called(task: Task, job: CallJob, watch: Stopwatch) -> dict[str, Any]:
     """Call a function of imgpipe with the items of a task."""
     check = job.check or (lambda: None)
-    bench = Bench(task.note, job.timeout, watch, job.stopped, check)
+    bench = Bench(task.note, job.timeout, watch, job.stopped, check, job.accelerator)
     return {"answers": tuple(job.function(job.common, task.values, bench))}
 
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 import cv2
 
 from imgpipe.accelerators.opencv import moves, order, sums, tone
+from imgpipe.machine import is_own_process
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
+
+if is_own_process():  # in that of others these stay as they are
+    cv2.setNumThreads(1)  # the processors are shared out already
+    cv2.ocl.setUseOpenCL(False)
 
 NAME = "opencv"
 VERSION = cv2.__version__

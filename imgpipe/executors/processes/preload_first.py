@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 
+from imgpipe.machine import mark_own_process
+
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+mark_own_process()
 os.environ.pop("PYTHONSAFEPATH", None)  # was for this interpreter alone

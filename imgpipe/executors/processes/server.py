@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from imgpipe.acceleration import expected
 from imgpipe.executors.processes.tracker import fork_the_tracker, may_fork, revive_the_tracker
 from imgpipe.streams import keep_numbers_taken
 
@@ -143,6 +144,7 @@ def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
 def _preloaded() -> list[str]:
     """Return the modules that the fork server imports: what workers need of all loaded here."""
     needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
+    needed += filter(None, [expected()])  # an accelerator
     return [f"{_HERE}.preload_first", *needed, f"{_HERE}.startup", f"{_HERE}.preload_last"]
 
 

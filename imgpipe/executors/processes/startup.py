@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from imgpipe.executors.base import mark_worker
+from imgpipe.machine import mark_own_process
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -80,6 +81,7 @@ def prepare_worker(log: str) -> None:
     if said == NO_THREAD:
         os._exit(1)
     mark_worker()
+    mark_own_process()
 
 
 def begun() -> int:

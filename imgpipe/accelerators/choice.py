@@ -1,0 +1,172 @@
+"""Choice of the accelerator of a run, made without loading one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from imgpipe.acceleration import NONE, expect
+from imgpipe.acceleratortable import ACCELERATED
+from imgpipe.arguments import shown
+from imgpipe.errors import UsageError
+from imgpipe.registry import ACCELERATORS
+
+__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "expect_for", "may_be_used"]
+
+AUTO = "auto"
+_VARIABLE = "IMGPIPE_ACCELERATOR"
+
+_WORTH_LOADING = 4_000_000
+"""Pixels of which an accelerator saves the time that its import takes."""
+
+_lock = threading.Lock()
+_seen = [0.0]  # pixels of all images of this process that were too small
+
+
+class Accelerating(NamedTuple):
+    """The accelerator of a run.
+
+    Attributes
+    ----------
+    name : str
+        Its name, or ``"none"``.
+    filters : tuple of str
+        The filters of the chain that it computes.
+    """
+
+    name: str = NONE
+    filters: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.name == NONE:
+            return NONE
+        return f"{' '.join(filter(None, (self.name, _version(self.name))))} for " + ", ".join(
+            self.filters
+        )
+
+
+def asked_for(given: Any) -> str:
+    """Return ``"none"``, ``"auto"`` or the name of an accelerator that is installed.
+
+    Parameters
+    ----------
+    given : str or None
+        One of these; by default the value of the environment variable IMGPIPE_ACCELERATOR, or else
+        ``"auto"``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such accelerator, or its library is not installed.
+    """
+    asked = given if given is not None else os.environ.get(_VARIABLE) or AUTO
+    if asked in (NONE, AUTO):
+        return str(asked)
+    where = "accelerator" if given is not None else f"the environment variable {_VARIABLE}"
+    if not isinstance(asked, str) or asked not in ACCELERATORS:
+        known = ", ".join((NONE, AUTO, *sorted(ACCELERATORS)))
+        raise UsageError(f"{where} must be one of {known}, not {shown(asked)}")
+    if not _is_installed(asked):
+        member = ACCELERATORS[asked]
+        raise UsageError(
+            f"the accelerator {asked!r} needs {', '.join(member.needs)}, which is not installed; "
+            f"install it with: pip install 'imgpipe[{member.extra}]'"
+        )
+    return asked
+
+
+def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> Accelerating:
+    """Choose an accelerator for a chain.
+
+    One of another package is chosen only by its name: to look for such takes long.
+
+    Parameters
+    ----------
+    asked : str
+        What `asked_for` returned.
+    work : iterable of (str, str)
+        The name of each filter, and the type of the image that it gets.
+    pixels : float
+        Size of the image: one that is chosen by itself must save more than its import takes.
+    """
+    found = _fitting(asked, [*work])
+    if asked != AUTO or found.name == NONE or _is_loaded(found.name):
+        return found
+    with _lock:
+        _seen[0] = min(_seen[0] + pixels, _WORTH_LOADING)
+        return found if _seen[0] >= _WORTH_LOADING else Accelerating()
+
+
+def may_be_used(asked: str | None, filters: Iterable[str] | None = None) -> bool:
+    """Whether an accelerator may be chosen for these filters, or any; for some type and size."""
+    return _possible(asked, filters) != NONE
+
+
+def expect_for(asked: str | None, filters: Iterable[str] | None = None) -> None:
+    """Have the workers that are started next begin with the accelerator that they may need."""
+    expect(_possible(asked, filters))
+
+
+def _possible(asked: str | None, filters: Iterable[str] | None) -> str:
+    asked = asked_for(asked)
+    if filters is None:
+        return next(iter(_candidates(asked)), NONE)
+    return _fitting(asked, [(name, "") for name in filters]).name
+
+
+def _fitting(asked: str, work: list[tuple[str, str]]) -> Accelerating:
+    """Return the first accelerator that computes one of these filters; of any type if it is ""."""
+    for name in _candidates(asked) if work else ():
+        table = ACCELERATED.get(name)
+        filters = [
+            each
+            for each, dtype in work
+            if table is None or dtype in table.get(each, ()) or (not dtype and each in table)
+        ]
+        if filters:
+            return Accelerating(name, tuple(dict.fromkeys(filters)))
+    return Accelerating()
+
+
+def _candidates(asked: str) -> Iterable[str]:
+    if asked == NONE:
+        return ()
+    return filter(_is_installed, ACCELERATORS.built_in) if asked == AUTO else (asked,)
+
+
+_installed: set[str] = set()
+
+
+def _is_installed(name: str) -> bool:
+    if name not in _installed:
+        for module in ACCELERATORS[name].needs:
+            try:
+                if sys.modules.get(module) is None and importlib.util.find_spec(module) is None:
+                    return False
+            except (ImportError, ValueError):  # it is blocked, or half removed
+                return False
+        _installed.add(name)
+    return True
+
+
+def _is_loaded(name: str) -> bool:
+    needs = ACCELERATORS[name].needs
+    return bool(needs) and all(sys.modules.get(module) is not None for module in needs)
+
+
+def _version(name: str) -> str:
+    """Return the version of the library, as its file says; empty if it has none."""
+    for module in ACCELERATORS[name].needs:
+        with contextlib.suppress(ImportError, ValueError, OSError, AttributeError, TypeError):
+            spec = importlib.util.find_spec(module)
+            folder = os.path.dirname(str(spec.origin))  # type: ignore[union-attr]
+            with open(os.path.join(folder, "version.py"), encoding="utf-8") as file:
+                found = re.search(r"version\w* = [\"'](\d+(\.\d+)?(\.\d+)?)", file.read())
+                return found[1] if found else ""
+    return ""
