@@ -12,17 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpipe.acceleration import NONE, using
+from imgpipe.acceleration import NONE, remarks, using
 from imgpipe.image import Pixels
 from imgpipe.items import moved
+from imgpipe.kernels.gradients import derivative, magnitude
 from imgpipe.kernels.lookup import looked_up
 from imgpipe.kernels.mixing import luma, mix
+from imgpipe.kernels.neighbourhood import Weights, weighted_sum
 from imgpipe.kernels.thresholds import above
 from imgpipe.registry import ACCELERATORS
 
 pytest.importorskip("cv2")
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+
+
+LAPLACE = ((0, 1, 0), (1, -4, 1), (0, 1, 0))
+RELIEF = ((-1, -1, 0), (-1, 0, 1), (0, 1, 1))
 
 
 @st.composite
@@ -57,8 +63,10 @@ def compare(compute: Callable[[], Pixels]) -> None:
     with using(NONE):
         expected = compute()
     for name in ACCELERATORS:
-        with using(name), patch("imgpipe.trials.is_equal", return_value=(True, False)):
+        trial = patch("imgpipe.trials.is_equal", return_value=(True, False))
+        with using(name), trial, remarks() as faults:
             found = compute()
+        assert not faults
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected, equal_nan=found.dtype.kind == "f")
 
@@ -118,3 +126,41 @@ class TestTone:
             assert is_covered("above", chunk, 7)
             assert is_covered("luma", chunk)
         assert is_covered("mixed", np.zeros((2, 3, 3), np.uint8), np.eye(3, dtype="f4"), True)
+
+
+class TestEdges:
+    GAINS = st.sampled_from([1.0, -1.0, 0.5, 2.25, 16.0, 40.0, 1e6, 0.7, -3.3, 1e-3, 1 / 3])
+    ADDED = st.sampled_from([0.0, 127.5, -127.5, 255.0, 20 / 255 * 255, 0.123 * 255, -31.365])
+
+    @given(chunks("uint8", "uint16", halo=1), st.sampled_from([(1, 2), (3, 10), (1, 1)]), ADDED)
+    def test_derivatives(self, chunk: Pixels, weights: tuple[int, int], add: float) -> None:
+        compare(lambda: derivative(chunk, *weights, "x", add=add))
+        compare(lambda: derivative(chunk, *weights, "y", add=add))
+        compare(lambda: magnitude(chunk, *weights, add=add))
+
+    @given(chunks("uint8", "int16", halo=1), GAINS, ADDED, st.sampled_from([LAPLACE, RELIEF]))
+    def test_details(self, chunk: Pixels, gain: float, add: float, weights: Weights) -> None:
+        compare(lambda: weighted_sum(chunk, weights, gain=gain, add=add))
+
+    @given(
+        chunks("uint8", halo=2),
+        st.lists(st.lists(st.integers(-9, 9), min_size=5, max_size=5), min_size=1, max_size=5),
+        st.sampled_from([1.0, 16.0, 9.0, -7.3, 256.0, 1e-9]),
+        ADDED,
+    )
+    def test_convolutions(
+        self, chunk: Pixels, rows: list[list[int]], divisor: float, add: float
+    ) -> None:
+        odd = (len(rows) + 1) // 2 * 2 - 1
+        weights = tuple(tuple(map(float, row)) for row in rows[:odd])
+        compare(lambda: weighted_sum(chunk, weights, divisor=divisor, add=add))
+
+    @pytest.mark.parametrize("add", [127.5, 0.3])
+    def test_covered(self, add: float) -> None:
+        chunk = np.zeros((5, 6, 3), np.uint8)
+        kernels = ACCELERATORS.load("opencv").KERNELS
+        for weights in ((1, 2), (3, 10), (1, 1)):
+            assert kernels["derivative"](chunk, *weights, "x", add=add) is not None
+            assert kernels["magnitude"](chunk, *weights, add=add) is not None
+        assert kernels["weighted_sum"](chunk, LAPLACE, gain=0.7, add=add) is not None
+        assert kernels["weighted_sum"](chunk, RELIEF, divisor=9.0, add=add) is not None

@@ -13,23 +13,12 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
-from imgpipe.kernels.neighbourhood import (
-    Line,
-    Taps,
-    Weights,
-    by_rows,
-    real_type,
-    scaled,
-    working_type,
-)
+from imgpipe.kernels.neighbourhood import Line, Weights, real_type, weighted_sum
 from imgpipe.kernels.separable import apply
 from imgpipe.parameters import Between, Example, Through
 from imgpipe.values import full_scale
-from imgpipe.workspace import Workspace
 
 __all__ = ["convolve"]
-
-_space = Workspace()
 
 _MOST = 255  # weights along one side
 _LEAST_SCALE = 1e-9
@@ -116,27 +105,13 @@ def convolve(
     if factors is not None:
         down, along = (Line.of(factor, real_type(chunk.dtype)) for factor in factors)
         return apply(chunk, down, replace(along, divisor=scale, add=add), halo)
-    taps, working = _taps(weights), working_type(chunk.dtype, weights)
-
-    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        total = out if working == out.dtype else _space.array("total", working, out.size)
-        taps.sum(x, row, pixel, total)
-        if total is not out:
-            np.copyto(out, total)
-        if scale != 1:
-            np.divide(out, out.dtype.type(scale), out=out)
-        scaled(out, 1, add)
-
-    return by_rows(chunk, halo, working, compute)
+    return weighted_sum(chunk, weights, divisor=scale, add=add)
 
 
 @functools.lru_cache(maxsize=64)
 def _turned(kernel: str) -> Weights:
     """Return the weights of the samples around a pixel, from the top left."""
     return tuple(tuple(row) for row in parsed_matrix(kernel)[::-1, ::-1].tolist())
-
-
-_taps = functools.lru_cache(maxsize=64)(Taps.of)
 
 
 @functools.lru_cache(maxsize=64)

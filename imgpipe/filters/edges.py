@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
-
-import numpy as np
 
 from imgpipe.chains.decorator import filter
 from imgpipe.image import Pixels
-from imgpipe.kernels.neighbourhood import (
-    Taps,
-    Weights,
-    by_rows,
-    scaled,
-    working_type,
-)
+from imgpipe.kernels.gradients import derivative, magnitude
+from imgpipe.kernels.neighbourhood import weighted_sum
 from imgpipe.parameters import Between
 from imgpipe.values import full_scale
-from imgpipe.workspace import Workspace
 
 __all__ = [
     "emboss",
@@ -28,13 +19,14 @@ __all__ = [
     "sobel",
 ]
 
-_space = Workspace()
-
 Axis = Literal["magnitude", "x", "y"]
 
 _GAIN_HELP = "factor on the result"
 _AXIS_HELP = "strength of the edge, or the derivative along x or along y"
 _OFFSET_HELP = "added to the result, as a fraction of white"
+
+_LAPLACE = ((0, 1, 0), (1, -4, 1), (0, 1, 0))
+_RELIEF = ((-1, -1, 0), (-1, 0, 1), (0, 1, 1))
 
 
 @filter(halo=1)
@@ -72,7 +64,7 @@ def sobel(
     .. [1] I. Sobel, An isotropic 3x3 image gradient operator, in Machine Vision for
        Three-Dimensional Scenes, 1990.
     """
-    return _gradient(chunk, 1, 2, axis, offset)
+    return _edges(chunk, (1, 2), axis, offset)
 
 
 @filter(halo=1)
@@ -107,7 +99,7 @@ def scharr(
     ----------
     .. [1] H. Scharr, Optimal operators in digital image processing, thesis, Heidelberg, 2000.
     """
-    return _gradient(chunk, 3, 10, axis, offset)
+    return _edges(chunk, (3, 10), axis, offset)
 
 
 @filter(halo=1)
@@ -143,7 +135,7 @@ def prewitt(
     .. [1] J. M. S. Prewitt, Object enhancement and extraction, in Picture Processing and
        Psychopictorics, 1970.
     """
-    return _gradient(chunk, 1, 1, axis, offset)
+    return _edges(chunk, (1, 1), axis, offset)
 
 
 @filter(halo=1)
@@ -177,7 +169,7 @@ def laplace(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.6.
     """
-    return _weighted(chunk, ((0, 1, 0), (1, -4, 1), (0, 1, 0)), gain, offset)
+    return weighted_sum(chunk, _LAPLACE, gain=gain, add=offset * full_scale(chunk.dtype))
 
 
 @filter(halo=1)
@@ -213,82 +205,12 @@ def emboss(
     ----------
     .. [1] J. C. Russ, The Image Processing Handbook, CRC Press, 2011.
     """
-    return _weighted(chunk, ((-1, -1, 0), (-1, 0, 1), (0, 1, 1)), strength, offset)
+    return weighted_sum(chunk, _RELIEF, gain=strength, add=offset * full_scale(chunk.dtype))
 
 
-def _weighted(chunk: Pixels, weights: Weights, gain: float, offset: float) -> Pixels:
-    """Return a weighted sum over 3 x 3 pixels, times `gain`, plus `offset` of the full range."""
-    taps, working = Taps.of(weights), working_type(chunk.dtype, weights)
-
-    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        total = out if working == out.dtype else _space.array("total", working, out.size)
-        taps.sum(x, row, pixel, total)
-        if total is not out:
-            np.copyto(out, total)
-        scaled(out, gain, offset * full_scale(chunk.dtype))
-
-    return by_rows(chunk, (1, 1), working, compute)
-
-
-def _gradient(chunk: Pixels, side: int, centre: int, axis: Axis, offset: float | None) -> Pixels:
-    """Return derivatives smoothed with the weights (side, centre, side), or their magnitude."""
-    total = 2 * side + centre
-    if offset is None:
-        offset = 0.0 if axis == "magnitude" else 0.5
-    add = offset * full_scale(chunk.dtype)
-
-    def derivative(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        across, along = (row, pixel) if axis == "x" else (pixel, row)
-        np.copyto(out, _derivative(x, across, along, side, centre, out.size))
-        scaled(out, 1 / total, add)
-
-    def magnitude(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
-        other = _space.array("other", out.dtype, out.size)
-        np.copyto(out, _derivative(x, row, pixel, side, centre, out.size))
-        np.copyto(other, _derivative(x, pixel, row, side, centre, out.size))
-        if chunk.dtype.kind == "f":
-            _hypotenuse(out, other)
-            scaled(out, math.sqrt(0.5) / total, add)
-            return
-        np.multiply(out, out, out=out)
-        np.multiply(other, other, out=other)
-        np.add(out, other, out=out)
-        scaled(out, 0.5 / total**2, 0)
-        np.sqrt(out, out=out)
-        scaled(out, 1, add)
-
-    working = working_type(chunk.dtype, ((-total, total),))
-    return by_rows(chunk, (1, 1), working, magnitude if axis == "magnitude" else derivative)
-
-
-def _derivative(x: Pixels, across: int, along: int, side: int, centre: int, size: int) -> Pixels:
-    """Return the differences of samples that are two steps of `along` apart, smoothed across."""
-    smooth = _space.array("smooth", x.dtype, size + 2 * along)
-    spare = _space.array("spare", x.dtype, smooth.size)
-    np.add(x[: smooth.size], x[2 * across :][: smooth.size], out=smooth)
-    if side != 1:
-        np.multiply(smooth, x.dtype.type(side), out=smooth)
-    middle = x[across:][: smooth.size]
-    if centre != 1:
-        middle = np.multiply(middle, x.dtype.type(centre), out=spare)
-    np.add(smooth, middle, out=smooth)
-    return np.subtract(smooth[2 * along :], smooth[:size], out=spare[:size])
-
-
-def _hypotenuse(out: Pixels, other: Pixels) -> None:
-    """Write ``sqrt(out**2 + other**2)`` to `out`.
-
-    `numpy.hypot` is right for any magnitude, but slow. So it is called only where the sum of the
-    squares is too large, or too small for all its digits. That depends on the two values alone.
-    """
-    limits = np.finfo(out.dtype)
-    least = limits.smallest_normal / limits.eps**2
-    squares, spare = (_space.array(name, out.dtype, out.size) for name in ("squares", "spare"))
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        np.add(np.multiply(out, out, out=squares), np.multiply(other, other, out=spare), squares)
-        if out.size and not (squares.min() >= least and squares.max() <= limits.max):
-            unsafe = ~((squares >= least) & (squares <= limits.max)) & ((out != 0) | (other != 0))
-            np.hypot(out, other, out=out, where=unsafe)
-            np.sqrt(squares, out=out, where=~unsafe)
-            return
-        np.sqrt(squares, out=out)
+def _edges(chunk: Pixels, weights: tuple[int, int], axis: Axis, offset: float | None) -> Pixels:
+    """Return derivatives smoothed across with the weights (side, centre, side)."""
+    white = full_scale(chunk.dtype)
+    if axis == "magnitude":
+        return magnitude(chunk, *weights, add=(offset or 0.0) * white)
+    return derivative(chunk, *weights, axis, add=(0.5 if offset is None else offset) * white)

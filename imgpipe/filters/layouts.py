@@ -12,13 +12,13 @@ from imgpipe.errors import UsageError
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.inkprofiles import is_profiled, rgb_by_profile
 from imgpipe.kernels.inks import ink_of, rgb_of_inks
+from imgpipe.kernels.mixing import luma
 from imgpipe.parameters import Example, Through
 from imgpipe.values import full_scale, rescaled
 
 __all__ = ["flatten", "to_rgb"]
 
 _ROWS = 64  # at once: products are wider than pixels
-_LUMA = (19595, 38470, 7471)  # of 65536, as in `grayscale`
 
 
 def _without_alpha(info: ImageInfo, /) -> tuple[int, int | None, Colour]:
@@ -82,8 +82,7 @@ def _background(text: str, colour: Colour, channels: int, dtype: np.dtype[Any]) 
     elif colour == "cmyk":
         levels = np.array(ink_of(parts), np.uint8)
     else:
-        weighted = sum(weight * part for weight, part in zip(_LUMA, parts, strict=True))
-        levels = np.full(channels, (weighted + (1 << 15)) >> 16, np.uint8)
+        levels = np.full(channels, luma(np.array([[parts]], np.uint8)).item(), np.uint8)
     return rescaled(levels, dtype)
 
 

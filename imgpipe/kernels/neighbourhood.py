@@ -9,18 +9,29 @@ The taps of a sum are added in the same order for every sample, wherever a chunk
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.records import dataclass
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
 
-__all__ = ["Line", "Taps", "by_rows", "finished", "real_type", "scaled", "working_type"]
+__all__ = [
+    "Line",
+    "Taps",
+    "by_rows",
+    "finished",
+    "real_type",
+    "scaled",
+    "weighted_sum",
+    "working_type",
+]
 
 _space = Workspace()
 
@@ -69,6 +80,43 @@ def by_rows(
         compute(x, row, channels, done[: done.size - 2 * halo[1] * channels])
         settle(done.reshape(count, row)[:, : target.shape[1]], target[y : y + count])
     return out
+
+
+@accelerated
+def weighted_sum(
+    chunk: Pixels, weights: Weights, *, gain: float = 1.0, divisor: float = 1.0, add: float = 0.0
+) -> Pixels:
+    """Return ``gain * sum / divisor + add``, with a weighted sum over a rectangle.
+
+    The sum is exact for uint8 and whole weights, if ``255 * sum(abs(weights)) < 2**15``. It is
+    then divided, multiplied, and `add` is added, each in single precision, and the result is
+    rounded half to even.
+
+    Parameters
+    ----------
+    chunk : ndarray, shape (rows + 2 * down, columns + 2 * along, channels)
+        Any dtype.
+    weights : tuple of tuples of float, ``2 * down + 1`` rows and ``2 * along + 1`` columns
+        From the sample above and to the left.
+    gain, divisor, add : float
+        What is done to the sum.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, channels), of the dtype of `chunk`
+    """
+    taps, working = _taps(weights), working_type(chunk.dtype, weights)
+
+    def compute(x: Pixels, row: int, pixel: int, out: Pixels) -> None:
+        total = out if working == out.dtype else _space.array("total", working, out.size)
+        taps.sum(x, row, pixel, total)
+        if total is not out:
+            np.copyto(out, total)
+        if divisor != 1:
+            np.divide(out, out.dtype.type(divisor), out=out)
+        scaled(out, gain, add)
+
+    return by_rows(chunk, (len(weights) // 2, len(weights[0]) // 2), working, compute)
 
 
 def finished(values: Pixels, dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0) -> Pixels:
@@ -185,6 +233,9 @@ class Line:
             np.divide(done, done.dtype.type(self.divisor), out=done)
         scaled(done, 1, self.add)
         settle(done, out)
+
+
+_taps = functools.lru_cache(maxsize=64)(Taps.of)
 
 
 def _at(tap: tuple[int, int], row: int, pixel: int) -> int:

@@ -1,0 +1,151 @@
+"""Kernels of OpenCV that add up weighted neighbours of bytes: edges and small convolutions.
+
+Sums of whole numbers are exact. Where what is done to the sum is so simple that every step is exact
+in single precision, OpenCV does it at once. Else it looks up the result in a table of all sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, solid
+from imgpipe.image import Pixels
+from imgpipe.values import settle
+from imgpipe.workspace import Workspace
+
+__all__ = ["derivative", "magnitude", "weighted_sum"]
+
+_space = Workspace()
+
+Weights = tuple[tuple[float, ...], ...]
+Halo = tuple[int, int]
+
+_LONG_TABLES = 5  # version that takes tables of 65,536 entries
+_LARGEST = 25  # weights: NumPy is as fast with more
+_UNIT = 2**10  # numbers of so many units are exact below 2**14, with the 24 bits of float32
+_BLOCK = 192 * 1024  # sums at once
+_BLOCK_OF_FLOATS = 96 * 1024
+
+
+def weighted_sum(
+    chunk: Pixels, weights: Weights, *, gain: float = 1.0, divisor: float = 1.0, add: float = 0.0
+) -> Pixels | None:
+    """Compute `imgpipe.kernels.neighbourhood.weighted_sum` of bytes with few whole weights."""
+    array = np.array(weights)
+    sums = 255 * np.abs(array).sum()
+    if array.size > _LARGEST or not (np.rint(array) == array).all() or sums >= 2**15:
+        return None
+    halo = array.shape[0] // 2, array.shape[1] // 2
+
+    def sum_(part: Pixels, depth: int, factor: float, out: Pixels | None) -> Pixels:
+        return cv2.filter2D(part, depth, array * factor, dst=out, delta=_single(add, depth))
+
+    return _made(chunk, halo, sum_, sums, (gain, divisor, add))
+
+
+def derivative(chunk: Pixels, side: int, centre: int, axis: str, *, add: float) -> Pixels | None:
+    """Compute `imgpipe.kernels.gradients.derivative` of bytes."""
+    total = 2 * side + centre
+    difference, smooth = _kernels(side, centre)
+
+    def sum_(part: Pixels, depth: int, factor: float, out: Pixels | None) -> Pixels:
+        across = smooth * factor
+        along_x, along_y = (difference, across) if axis == "x" else (across, difference)
+        made: Pixels = cv2.sepFilter2D(
+            part, depth, along_x, along_y, dst=out, delta=_single(add, depth)
+        )
+        return made
+
+    return _made(chunk, (1, 1), sum_, 255 * total, (1 / total, 1.0, add))
+
+
+def _kernels(side: int, centre: int) -> tuple[Pixels, Pixels]:
+    return np.array([-1.0, 0, 1]), np.array([side, centre, side], float)
+
+
+def _single(add: float, depth: int) -> float:
+    """Return what OpenCV adds where it makes bytes at once."""
+    return float(np.float32(add)) if depth == cv2.CV_8U else 0.0
+
+
+def _made(
+    chunk: Pixels,
+    halo: Halo,
+    sum_: Callable[[Pixels, int, float, Pixels | None], Pixels],
+    largest: float,
+    finish: tuple[float, float, float],
+) -> Pixels | None:
+    """Return sums of a chunk, finished by a gain, a divisor and what is added."""
+    if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
+        return None
+    gain, divisor, add = finish
+    factor = gain / divisor
+    if _is_exact(factor, np.float32(add).item(), largest):
+        return _inner(sum_(solid(chunk), cv2.CV_8U, factor, None).reshape(chunk.shape), halo)
+    if int(cv2.__version__.partition(".")[0]) < _LONG_TABLES:
+        return None
+    table = _table(*finish)
+    out = np.empty(_inner(chunk, halo).shape, np.uint8)
+    step = max(1, _BLOCK // chunk[0].size)
+    for y in range(0, len(out), step):
+        part = solid(chunk[y : y + step + 2 * halo[0]])
+        sums = _space.array("sums", np.int16, part.size).reshape(part.shape)
+        sum_(part, cv2.CV_16S, 1.0, sums)
+        target = out[y : y + step]
+        target[...] = cv2.LUT(_inner(sums, halo).view(np.uint16), table).reshape(target.shape)
+    return out
+
+
+def _is_exact(factor: float, add: float, largest: float) -> bool:
+    """Whether every step towards ``factor * sum + add`` is exact in single precision."""
+    whole = (factor * _UNIT).is_integer() and (add * _UNIT).is_integer()
+    return whole and (largest * abs(factor) + abs(add)) * _UNIT < 2**24
+
+
+@lru_cache(maxsize=32)
+def _table(gain: float, divisor: float, add: float) -> Pixels:
+    """Return the bytes that become of all sums, in the order of unsigned integers."""
+    values = np.arange(2**16, dtype=np.uint16).view(np.int16).astype(np.float32)
+    np.divide(values, np.float32(divisor), out=values)
+    np.multiply(values, np.float32(gain), out=values)
+    np.add(values, np.float32(add), out=values)
+    table = np.empty(values.shape, np.uint8)
+    settle(values, table)
+    return table
+
+
+def magnitude(chunk: Pixels, side: int, centre: int, *, add: float) -> Pixels | None:
+    """Compute `imgpipe.kernels.gradients.magnitude` of bytes."""
+    if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
+        return None
+    difference, smooth = _kernels(side, centre)
+    factor = np.float32(0.5 / (2 * side + centre) ** 2)
+    out = np.empty(_inner(chunk, (1, 1)).shape, np.uint8)
+    step = max(1, _BLOCK_OF_FLOATS // chunk[0].size)
+    for y in range(0, len(out), step):
+        part = solid(chunk[y : y + step + 2])
+        x, other = (
+            _space.array(name, np.float32, part.size).reshape(part.shape) for name in ("x", "y")
+        )
+        cv2.sepFilter2D(part, cv2.CV_32F, difference, smooth, dst=x)
+        cv2.sepFilter2D(part, cv2.CV_32F, smooth, difference, dst=other)
+        cv2.multiply(x, x, dst=x)
+        cv2.accumulateSquare(other, x)
+        np.multiply(x, factor, out=x)
+        cv2.sqrt(x, dst=x)
+        if add:
+            np.add(x, np.float32(add), out=x)
+        if add < 0:
+            np.maximum(x, 0, out=x)  # the next step takes the magnitude
+        target = out[y : y + step]
+        target[...] = cv2.convertScaleAbs(_inner(x, (1, 1))).reshape(target.shape)
+    return out
+
+
+def _inner(padded: Pixels, halo: Halo) -> Pixels:
+    (rows, columns), (height, width) = halo, padded.shape[:2]
+    return padded[rows : height - rows, columns : width - columns]
