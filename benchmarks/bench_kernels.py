@@ -1,7 +1,8 @@
 """Compare filter kernels on one core, in memory: `make bench-kernels`.
 
 imgpipe's filters run chunk by chunk, exactly as its engine does it and with the chunks that its
-plan chooses; other libraries get the whole array at once. Rounds alternate between all of them.
+plan chooses, by NumPy alone and with OpenCV as the accelerator; other libraries get the whole array
+at once. Rounds alternate between all of them.
 Measured is processor time, which other processes disturb less than the clock.
 What is compared is in `kernels`, one family a file.
 """
@@ -29,6 +30,7 @@ import reporting
 from kernels import edges, geometry, ranks, smoothing, tone
 from kernels.base import TOOLS, Case, Kernel, Pixels, cv2, ndimage
 
+from imgpipe.acceleration import NONE, using
 from imgpipe.admission import admitted
 from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
@@ -41,6 +43,7 @@ from imgpipe.machine import keep_freed_memory
 
 FAMILIES = (smoothing, edges, ranks, tone, geometry)
 ONE_PROCESS = Traits(shares_memory=True, shares_files=True, isolates=False)
+OURS, ACCELERATED = "imgpipe", "with OpenCV"
 
 
 def cases() -> Iterator[Case]:
@@ -79,7 +82,7 @@ def main() -> None:
         for dtype in one.dtypes:
             found = compare(one, in_dtype(picture, dtype), chosen.rounds, chosen.seconds)
             for result in found:
-                print(f"{result.case:38} {dtype:8} {result.tool:8} {result.middle:8.2f} ms/MP  "
+                print(f"{result.case:38} {dtype:8} {result.tool:11} {result.middle:8.2f} ms/MP  "
                       f"max error {result.max_error:.2g}", flush=True)  # fmt: skip
             results += found
     megapixels = chosen.size**2 / 1e6
@@ -127,7 +130,9 @@ def compare(one: Case, pixels: Pixels, rounds: int, seconds: float) -> list[Resu
     """Run our kernel and all others in turn, round by round, and compare with the exact result."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     exact = one.exact(pixels.astype(np.float64), top)
-    contenders: dict[str, tuple[Kernel, Any]] = {"imgpipe": (chunked(one.filter, pixels), pixels)}
+    contenders: dict[str, tuple[Kernel, Any]] = {OURS: (chunked(one.filter, pixels), pixels)}
+    if cv2 is not None:
+        contenders[ACCELERATED] = chunked(one.filter, pixels, "opencv"), pixels
     for name, kernel in one.peers.items():
         tool = TOOLS[name]
         if tool.there and pixels.dtype.name in tool.dtypes:
@@ -156,7 +161,7 @@ def errors(made: Any, exact: Pixels) -> tuple[float, float]:
     return float(error.max()), float(error.mean())
 
 
-def chunked(one: Filter, pixels: Pixels) -> Kernel:
+def chunked(one: Filter, pixels: Pixels, accelerator: str = NONE) -> Kernel:
     """Return a function that runs a filter over an array as the engine does in one process."""
     source = RandomArray(admitted(pixels).info, pixels)
     stages = resolve(one, source.info)
@@ -169,11 +174,12 @@ def chunked(one: Filter, pixels: Pixels) -> Kernel:
 
     def run(_: Pixels) -> Pixels:
         (stage,) = stages
-        if one.definition.measure is not None:
-            stage = replace(stage, measured=measured(stage, plan.tiler, source))
-        for box_ in plan.tiler.boxes():
-            for chunk in plan.tiler.chunks(box_):
-                out[chunk.box.slices] = compute((stage,), chunk.box, source.read)
+        with using(accelerator):
+            if one.definition.measure is not None:
+                stage = replace(stage, measured=measured(stage, plan.tiler, source))
+            for box_ in plan.tiler.boxes():
+                for chunk in plan.tiler.chunks(box_):
+                    out[chunk.box.slices] = compute((stage,), chunk.box, source.read)
         return out
 
     return run
@@ -197,25 +203,33 @@ def result_table(results: list[Result]) -> str:
     for one in results:
         found.setdefault((one.case, one.dtype), {})[one.tool] = one
     rows = [
-        [
-            shortened(case),
-            dtype,
-            f"{tools['imgpipe'].middle:.1f}",
-            *(
-                f"{tools[t].middle / tools['imgpipe'].middle:.2f}" if t in tools else ""
-                for t in TOOLS
-            ),
-            *(f"{tools[t].max_error:.2g}" if t in tools else "" for t in ("imgpipe", *TOOLS)),
-        ]
+        [shortened(case), dtype, f"{tools[OURS].middle:.1f}", *accelerated_cells(tools)]
+        + [in_multiples(tools, tool, OURS) for tool in TOOLS]
+        + [f"{tools[t].max_error:.2g}" if t in tools else "" for t in (OURS, *TOOLS)]
         for (case, dtype), tools in found.items()
     ]
-    heads = ["filter", "dtype", "imgpipe ms/MP"]
-    heads += [f"{tool} takes" for tool in TOOLS] + [f"error {t}" for t in ("imgpipe", *TOOLS)]
+    heads = ["filter", "dtype", "imgpipe ms/MP", "with OpenCV ms/MP", "of OpenCV's own call"]
+    heads += [f"{tool} takes" for tool in TOOLS] + [f"error {t}" for t in (OURS, *TOOLS)]
     note = (
-        "Medians; other libraries in multiples of imgpipe's time. Largest errors in levels, for "
-        "floats on a scale from 0 to 1, against the result in double precision."
+        "Medians; other libraries in multiples of imgpipe's time with NumPy alone. `With OpenCV`: "
+        "imgpipe with OpenCV as its accelerator, and in multiples of OpenCV's own call on the whole "
+        "array. Largest errors in levels, for floats on a scale from 0 to 1, against the result in "
+        "double precision; with OpenCV they are the same."
     )
     return f"{reporting.table(heads, rows)}\n\n{note}"
+
+
+def accelerated_cells(tools: dict[str, Result]) -> list[str]:
+    """Return the time with OpenCV as the accelerator, and in multiples of OpenCV's own call."""
+    if ACCELERATED not in tools:
+        return ["", ""]
+    own = in_multiples(tools, ACCELERATED, "opencv")
+    return [f"{tools[ACCELERATED].middle:.2f}", own]
+
+
+def in_multiples(tools: dict[str, Result], tool: str, of: str) -> str:
+    """Return the time of one in multiples of that of another, if both were measured."""
+    return f"{tools[tool].middle / tools[of].middle:.2f}" if {tool, of} <= tools.keys() else ""
 
 
 def shortened(text: str) -> str:
