@@ -211,10 +211,10 @@ def result_table(results: list[Result]) -> str:
     heads = ["filter", "dtype", "imgpipe ms/MP", "with OpenCV ms/MP", "of OpenCV's own call"]
     heads += [f"{tool} takes" for tool in TOOLS] + [f"error {t}" for t in (OURS, *TOOLS)]
     note = (
-        "Medians; other libraries in multiples of imgpipe's time with NumPy alone. `With OpenCV`: "
-        "imgpipe with OpenCV as its accelerator, and in multiples of OpenCV's own call on the whole "
-        "array. Largest errors in levels, for floats on a scale from 0 to 1, against the result in "
-        "double precision; with OpenCV they are the same."
+        "Medians; other libraries in multiples of imgpipe's time with NumPy alone. With OpenCV: "
+        "imgpipe with OpenCV as its accelerator, also in multiples of OpenCV's own call on the "
+        "whole array. Largest errors in levels, for floats on a scale from 0 to 1, against the "
+        "result in double precision; with OpenCV they are the same."
     )
     return f"{reporting.table(heads, rows)}\n\n{note}"
 

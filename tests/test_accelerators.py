@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import imgpipe
 from imgpipe.acceleration import NONE, remarks, using
+from imgpipe.cli import execute
 from imgpipe.image import Pixels
 from imgpipe.items import moved
+from imgpipe.kernels.boxes import box_mean
+from imgpipe.kernels.extremes import extreme
 from imgpipe.kernels.gradients import derivative, magnitude
 from imgpipe.kernels.lookup import looked_up
 from imgpipe.kernels.mixing import luma, mix
 from imgpipe.kernels.neighbourhood import Weights, weighted_sum
+from imgpipe.kernels.ranks import ranked
 from imgpipe.kernels.thresholds import above
 from imgpipe.registry import ACCELERATORS
+from tests.conftest import noise
 
 pytest.importorskip("cv2")
 
+ORDERED = ("uint8", "uint16", "int16")
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 
@@ -58,22 +67,51 @@ def chunks(draw: st.DrawFn, *dtypes: str, halo: int = 0, channels: int = 0) -> P
     return view
 
 
+@contextmanager
+def trusting(name: str) -> Iterator[None]:
+    """Use an accelerator without trials; it must not fail."""
+    trial = patch("imgpipe.trials.is_equal", return_value=(True, False))
+    with using(name), trial, remarks() as faults:
+        yield
+    assert not faults
+
+
 def compare(compute: Callable[[], Pixels]) -> None:
     """Hold every accelerator against NumPy, without a trial that would hide a difference."""
     with using(NONE):
         expected = compute()
     for name in ACCELERATORS:
-        trial = patch("imgpipe.trials.is_equal", return_value=(True, False))
-        with using(name), trial, remarks() as faults:
+        with trusting(name):
             found = compute()
-        assert not faults
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected, equal_nan=found.dtype.kind == "f")
 
 
-def is_covered(name: str, *call: Any) -> bool:
+def is_covered(name: str, *call: Any, **keywords: Any) -> bool:
     """Whether OpenCV computes a kernel for these arguments."""
-    return ACCELERATORS.load("opencv").KERNELS[name](*call) is not None
+    return ACCELERATORS.load("opencv").KERNELS[name](*call, **keywords) is not None
+
+
+def same_files(command: str, kernel: str, folder: Path) -> None:
+    """Run a command over colours with alpha and over gray, with OpenCV and without."""
+    kernels = ACCELERATORS.load("opencv").KERNELS
+    for name, shape, dtype in (
+        ("colours.png", (50, 61, 4), "uint8"),
+        ("gray.tif", (61, 50, 1), "uint16"),
+    ):
+        picture = noise(shape, dtype)
+        picture[:, 20:, 3:] = 255  # partly opaque
+        imgpipe.write(picture, folder / name)
+        made = []
+        for accelerator in (NONE, "opencv"):
+            out = folder / f"{accelerator}-{name}"
+            line = [*command.split(), str(folder / name), "-o", str(out), "--chunk", "32"]
+            spy = Mock(wraps=kernels[kernel])
+            with patch.dict(kernels, {kernel: spy}):
+                assert execute([*line, "--executor", "serial", "--accelerator", accelerator]) == 0
+            assert spy.called == (accelerator != NONE)
+            made.append(out.read_bytes())
+        assert made[0] == made[1]
 
 
 class TestMoves:
@@ -164,3 +202,102 @@ class TestEdges:
             assert kernels["magnitude"](chunk, *weights, add=add) is not None
         assert kernels["weighted_sum"](chunk, LAPLACE, gain=0.7, add=add) is not None
         assert kernels["weighted_sum"](chunk, RELIEF, divisor=9.0, add=add) is not None
+
+
+class TestOrder:
+    @given(
+        st.data(),
+        st.sampled_from([np.minimum, np.maximum]),
+        st.sampled_from([("square", 13), ("cross", 13), ("disk", 5)]),
+    )
+    def test_extremes(self, data: st.DataObject, better: Any, shape: tuple[Any, int]) -> None:
+        name, widest = shape
+        radius = data.draw(st.integers(1, widest))
+        chunk = data.draw(chunks(*ORDERED, halo=radius))
+        compare(lambda: extreme(chunk, better, radius, name))
+
+    @given(st.data(), st.sampled_from([1, 1, 2, 2, 3, 8, 9]), st.sampled_from(ORDERED))
+    @settings(max_examples=40)
+    def test_medians_and_their_ends(self, data: st.DataObject, radius: int, dtype: str) -> None:
+        chunk = data.draw(chunks(dtype, halo=radius))
+        area = (2 * radius + 1) ** 2
+        rank = data.draw(st.sampled_from([area // 2] * 4 + [area // 2 - 1, 0, area - 1]))
+        compare(lambda: ranked(chunk, radius, rank))
+
+    @pytest.mark.parametrize(
+        ("dtype", "shape", "widest"),
+        [
+            *(("uint8", "square", 10), ("uint16", "square", 12), ("int16", "cross", 10)),
+            *(("uint8", "disk", 4), ("uint16", "disk", 4)),
+        ],
+    )
+    def test_extremes_that_opencv_computes(self, dtype: str, shape: str, widest: int) -> None:
+        for channels in (1, 3, 128):
+            chunk = np.zeros((30, 30, channels), dtype)
+            assert is_covered("extreme", chunk, np.minimum, widest, shape)
+            assert not is_covered("extreme", chunk, np.minimum, widest + 1, shape)
+        assert not is_covered("extreme", np.zeros((9, 9, 129), dtype), np.minimum, 1, shape)
+        assert not is_covered("extreme", np.zeros((9, 9, 1), np.int32), np.minimum, 1, shape)
+
+    @pytest.mark.parametrize(
+        ("dtype", "radii"),
+        [("uint8", {1, 2, 8, 9, 100}), ("uint16", {1, 2}), ("int16", {1, 2}), ("int8", set())],
+    )
+    def test_medians_that_opencv_computes(self, dtype: str, radii: set[int]) -> None:
+        for radius in (1, 2, 3, 7, 8, 9, 100):
+            chunk, middle = np.zeros((205, 205, 1), dtype), (2 * radius + 1) ** 2 // 2
+            assert is_covered("ranked", chunk, radius, middle) == (radius in radii)
+            assert not is_covered("ranked", chunk, radius, middle + 1)
+
+
+class TestSums:
+    @given(st.data(), st.sampled_from((*ORDERED, "int8")), st.sampled_from([1, 2, 3, 4, 5, 7, 8]))
+    def test_means_over_squares(self, data: st.DataObject, dtype: str, radius: int) -> None:
+        chunk = data.draw(chunks(dtype, halo=radius))
+        compare(lambda: box_mean(chunk, radius=radius))
+
+    @given(st.data(), st.sampled_from([("uint8", 81, 82), ("uint16", 90, 91), ("int16", 127, 128)]))
+    @settings(max_examples=10)
+    def test_means_over_large_squares(
+        self, data: st.DataObject, large: tuple[str, int, int]
+    ) -> None:
+        radius = data.draw(st.sampled_from(large[1:]))
+        chunk = data.draw(chunks(large[0], halo=radius))
+        compare(lambda: box_mean(chunk, radius=radius))
+
+    @pytest.mark.parametrize("radius", [1, 4, 5, 7, 8, 81, 82, 90, 127, 300])
+    @pytest.mark.parametrize("dtype", ORDERED)
+    def test_means_next_to_a_half(self, dtype: str, radius: int) -> None:
+        limits, side = np.iinfo(dtype), 2 * radius + 1
+        above = np.arange(side * side).reshape(side, side)
+        for extra in (side * side // 2, side * side // 2 + 1):
+            # Every square of a pattern that repeats after its side has the same sum.
+            pattern = np.tile((above < extra).astype(dtype), (2, 2 + 40 // side))
+            for value in (limits.min, limits.max // 3, limits.max - 2, limits.max - 1):
+                chunk = (pattern + np.array(value, dtype))[: side + 1, : side + 39, None]
+                whole = int(chunk[:side, :side].sum(dtype=np.int64))
+                mean = (2 * whole + side * side) // (2 * side * side)
+                with trusting("opencv"):
+                    found = box_mean(chunk, radius=radius)
+                assert np.unique(found).tolist() == [mean]
+
+    @pytest.mark.parametrize(("dtype", "widest"), [("uint8", 300), ("uint16", 90), ("int16", 127)])
+    def test_means_that_opencv_computes(self, dtype: str, widest: int) -> None:
+        chunk = np.zeros((2 * widest + 3, 2 * widest + 3, 1), dtype)
+        assert is_covered("box_mean", chunk, radius=1)
+        assert is_covered("box_mean", chunk, radius=widest)
+        assert not is_covered("box_mean", chunk, radius=widest + 1)
+
+
+class TestFiles:
+    """Files have the same bytes, whoever computes."""
+
+    @pytest.mark.parametrize(
+        ("command", "kernel"),
+        [
+            *(("median", "ranked"), ("box --radius 3", "box_mean"), ("erode", "extreme")),
+            *(("open --shape disk", "extreme"), ("adaptive_threshold", "box_mean")),
+        ],
+    )
+    def test_order_and_sums(self, command: str, kernel: str, tmp_path: Path) -> None:
+        same_files(command, kernel, tmp_path)
