@@ -8,11 +8,23 @@ from __future__ import annotations
 
 __all__ = ["ACCELERATED"]
 
-_COUNTED = ("uint8", "uint16", "int16")
+_ORDERED = ("uint8", "uint16", "int16")
+_SUMMED = (*_ORDERED, "int8")
 
 ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
     "opencv": {
-        "erode": _COUNTED,
-        "dilate": _COUNTED,
+        "adaptive_threshold": _SUMMED,
+        "blackhat": _ORDERED,
+        "box": _SUMMED,
+        "close": _ORDERED,
+        "dilate": _ORDERED,
+        "erode": _ORDERED,
+        "maximum": _ORDERED,
+        "median": _ORDERED,
+        "minimum": _ORDERED,
+        "morphological_gradient": _ORDERED,
+        "open": _ORDERED,
+        "percentile": _ORDERED,
+        "tophat": _ORDERED,
     },
 }
