@@ -129,9 +129,10 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
             return kernel(chunk, *args, **kwargs)
         if equal is None:
             with using(NONE):  # kernels that this one calls are not on trial
-                equal = _try(loaded, call, (function, kernel), (args, kwargs), (chunk, found))
-            # Anew: an accelerator may keep the array that it returns.
-            found = function(chunk, *args, **kwargs) if equal else None
+                known = _tried(loaded, call, (function, kernel), (args, kwargs), (chunk, found))
+            equal, is_new = known
+            if equal and is_new:  # an accelerator may use its array again
+                found = function(chunk, *args, **kwargs)
         return kernel(chunk, *args, **kwargs) if not equal or found is None else found
 
     return compute
@@ -203,24 +204,24 @@ def _load(name: str) -> Loaded | None:
     return held
 
 
-def _try(
+def _tried(
     loaded: Loaded,
     call: tuple[Any, ...],
     functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
     example: tuple[Pixels, Pixels],
-) -> bool:
-    """Put a kind of call on trial, once in this process."""
+) -> tuple[bool, bool]:
+    """Return whether a kind of call gives the bits of the kernel, and whether it was tried now."""
     from imgpipe.trials import is_equal  # noqa: PLC0415 - only for what is new
 
     with _lock:
-        equal = loaded.known.get(call)
+        equal, is_new = loaded.known.get(call), False
         if equal is None:
             equal, is_new = is_equal(loaded.accelerator, call, functions, parameters, example)
             if is_new and not equal:
                 _switch_off(loaded, call, "differs from NumPy")
             _note(loaded, call, equal=equal)
-    return equal
+    return equal, is_new
 
 
 def _switch_off(loaded: Loaded, call: tuple[Any, ...], reason: str) -> None:

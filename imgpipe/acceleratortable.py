@@ -8,23 +8,45 @@ from __future__ import annotations
 
 __all__ = ["ACCELERATED"]
 
-_ORDERED = ("uint8", "uint16", "int16")
-_SUMMED = (*_ORDERED, "int8")
+_BYTES = ("uint8",)
+_LEVELS = ("uint8", "uint16")
+_COUNTED = ("uint8", "uint16", "int16")
+_SMALL = ("uint8", "int8", "uint16", "int16")
+_ALL = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 
 ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
     "opencv": {
-        "adaptive_threshold": _SUMMED,
-        "blackhat": _ORDERED,
-        "box": _SUMMED,
-        "close": _ORDERED,
-        "dilate": _ORDERED,
-        "erode": _ORDERED,
-        "maximum": _ORDERED,
-        "median": _ORDERED,
-        "minimum": _ORDERED,
-        "morphological_gradient": _ORDERED,
-        "open": _ORDERED,
-        "percentile": _ORDERED,
-        "tophat": _ORDERED,
+        "adaptive_threshold": _SMALL,
+        "autocontrast": _SMALL,
+        "blackhat": _COUNTED,
+        "box": _SMALL,
+        "close": _COUNTED,
+        "convolve": _BYTES,
+        "dilate": _COUNTED,
+        "emboss": _BYTES,
+        "equalize": _SMALL,
+        "erode": _COUNTED,
+        "flip": _ALL,
+        "gamma": _LEVELS,
+        "grayscale": _LEVELS,
+        "laplace": _BYTES,
+        "levels": _LEVELS,
+        "linear": _LEVELS,
+        "lut": _LEVELS,
+        "maximum": _COUNTED,
+        "median": _COUNTED,
+        "minimum": _COUNTED,
+        "mix_channels": _BYTES,
+        "morphological_gradient": _COUNTED,
+        "open": _COUNTED,
+        "percentile": _COUNTED,
+        "prewitt": _BYTES,
+        "rotate": _ALL,
+        "scharr": _BYTES,
+        "sepia": _BYTES,
+        "sobel": _BYTES,
+        "threshold": _COUNTED,
+        "tint": _BYTES,
+        "tophat": _COUNTED,
     },
 }

@@ -194,6 +194,8 @@ class Report:
         Workers used.
     executor : str
         ``serial``, ``processes`` or the class the caller passed, and why.
+    accelerator : str
+        Name and version of the accelerator and the filters that it computes, or ``none``.
     peak_memory : int
         Highest sum of the proportional set sizes of all processes, in bytes, sampled;
         0 where the system does not tell.
@@ -231,6 +233,7 @@ class Report:
     pixels: int | None = None
     missing: float = 0.0
     skipped: str = ""
+    accelerator: str = "none"
 
     @property
     def megapixels_per_second(self) -> float:

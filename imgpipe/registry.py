@@ -179,6 +179,7 @@ ACCELERATORS = Registry(
         "opencv": Member(
             "imgpipe.accelerators.opencv",
             "OpenCV computes kernels of integers.",
+            name="OpenCV",
             needs=("cv2",),
             extra="fast",
         ),

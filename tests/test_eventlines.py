@@ -85,7 +85,7 @@ def test_a_batch_from_start_to_end(lines: EventLines, output: Output, clock: Clo
     assert begin == {
         "v": 1, "event": "start", "time": "2026-09-21T14:13:20.250Z", "imgpipe": "0.1",
         "argv": ["imgpipe", "blur", "photos"], "chain": "blur", "out": "web", "workers": 2,
-        "max_memory": 1 << 30, "pid": 4711,
+        "max_memory": 1 << 30, "pid": 4711, "accelerator": "none",
     }  # fmt: skip
     assert plan == {
         "v": 1, "event": "plan", "t": 0.41, "sources": 3, "passed_over": passed, "current": 1,

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from imgpipe.acceleration import NONE, expect
+from imgpipe.acceleration import NONE
 from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
 from imgpipe.registry import ACCELERATORS
 
-__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "expect_for", "may_be_used"]
+__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "possible"]
 
 AUTO = "auto"
 _VARIABLE = "IMGPIPE_ACCELERATOR"
@@ -75,8 +75,8 @@ def asked_for(given: Any) -> str:
     if not _is_installed(asked):
         member = ACCELERATORS[asked]
         raise UsageError(
-            f"the accelerator {asked!r} needs {', '.join(member.needs)}, which is not installed; "
-            f"install it with: pip install 'imgpipe[{member.extra}]'"
+            f"{where}: {asked!r} needs {', '.join(member.needs)}, which is not installed; install "
+            f"it with: pip install 'imgpipe[{member.extra}]'"
         )
     return asked
 
@@ -103,21 +103,15 @@ def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> 
         return found if _seen[0] >= _WORTH_LOADING else Accelerating()
 
 
-def may_be_used(asked: str | None, filters: Iterable[str] | None = None) -> bool:
-    """Whether an accelerator may be chosen for these filters, or any; for some type and size."""
-    return _possible(asked, filters) != NONE
+def possible(asked: str | None, filters: Iterable[str] | None = None) -> Accelerating:
+    """Return the accelerator that may be chosen for these filters, for some type and size.
 
-
-def expect_for(asked: str | None, filters: Iterable[str] | None = None) -> None:
-    """Have the workers that are started next begin with the accelerator that they may need."""
-    expect(_possible(asked, filters))
-
-
-def _possible(asked: str | None, filters: Iterable[str] | None) -> str:
+    Without filters, it is that for any.
+    """
     asked = asked_for(asked)
     if filters is None:
-        return next(iter(_candidates(asked)), NONE)
-    return _fitting(asked, [(name, "") for name in filters]).name
+        return Accelerating(next(iter(_candidates(asked)), NONE))
+    return _fitting(asked, [(name, "") for name in filters])
 
 
 def _fitting(asked: str, work: list[tuple[str, str]]) -> Accelerating:

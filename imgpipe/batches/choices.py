@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from imgpipe import arguments
 from imgpipe.acceleration import NONE
-from imgpipe.accelerators.choice import may_be_used
+from imgpipe.accelerators.choice import Accelerating, possible
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.answers import Recipe
 from imgpipe.batches.outputs import Naming
@@ -122,8 +122,7 @@ class Choices:
                 f"{len(self.recipe.tails)} chains for {self.naming.count} outputs of each file"
             )
         arguments.one_of(self.order, "order", ORDERS)
-        filters = [one.name for tail in self.recipe.tails for one in tail.chain]
-        if not may_be_used(self.options.accelerator, filters):
+        if self.accelerator.name == NONE:
             object.__setattr__(self, "options", replace(self.options, accelerator=NONE))
         if self.seed is not None and self.order != "random":
             raise UsageError("--seed is for the random order; add --order random")
@@ -134,6 +133,12 @@ class Choices:
             raise UsageError("no output folder; give -o FOLDER, or --in-place to replace sources")
         elif self.backup is not None:
             raise UsageError("--backup is for sources that are replaced; add --in-place")
+
+    @property
+    def accelerator(self) -> Accelerating:
+        """The accelerator that images of some type and size are made with."""
+        filters = [one.name for tail in self.recipe.tails for one in tail.chain]
+        return possible(self.options.accelerator, filters)
 
     def _check_in_place(self) -> None:
         naming = self.naming

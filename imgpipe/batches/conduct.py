@@ -194,6 +194,7 @@ class _Conduct:
             cpu_seconds=0.0,
             workers=self._workers,
             executor="",
+            accelerator=str(self._choices.accelerator),
             peak_memory=report.peak_memory,
             planned_memory=0,
             passes=1,

@@ -189,4 +189,5 @@ def started_of(choices: Choices) -> BatchStarted:
         workers=choice.workers,
         max_memory=default_budget() if options.max_memory is None else options.max_memory,
         pid=os.getpid(),
+        accelerator=str(choices.accelerator),
     )

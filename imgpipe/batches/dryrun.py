@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from imgpipe.acceleration import NONE
 from imgpipe.batches.agenda import Agenda, Due
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.foresight import Foreseen, Foresight
@@ -155,6 +156,8 @@ class DryRun:
         over = passed_over_line(prepared.gathered.passed_over)
         yield f"{made}{left}{fail}{over and '; ' + over}"
         if agenda.due:
+            if prepared.choices.accelerator.name != NONE:
+                yield f"accelerator: {prepared.choices.accelerator}"
             pixels = sum(self._pixels.values()) / 1e6
             limit = amount(self._foresight.limit)
             yield (

@@ -174,6 +174,7 @@ def start_fields(started: BatchStarted) -> dict[str, Any]:
         "imgpipe": started.version, "argv": [legible(each) for each in started.argv],
         "chain": legible(started.chain), **path_fields("out", started.out),
         "workers": started.workers, "max_memory": started.max_memory, "pid": started.pid,
+        "accelerator": started.accelerator,
     }  # fmt: skip
 
 

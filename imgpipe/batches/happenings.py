@@ -63,6 +63,8 @@ class BatchStarted:
         Limit, in bytes.
     pid : int
         The process.
+    accelerator : str
+        Name and version of the accelerator and the filters that it may compute, or ``none``.
     """
 
     time: float
@@ -73,6 +75,7 @@ class BatchStarted:
     workers: int
     max_memory: int
     pid: int
+    accelerator: str = "none"
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,10 @@ def is_small(path: str) -> bool:
 
 def _expect(filters: Iterable[Element], accelerator: str | None) -> None:
     """Have the fork server load the accelerator that these filters may need."""
-    from imgpipe.accelerators.choice import expect_for  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.acceleration import expect  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.accelerators.choice import possible  # noqa: PLC0415
 
-    expect_for(accelerator, (one.name for one in filters))
+    expect(possible(accelerator, [one.name for one in filters]).name)
 
 
 def _needs_workers(path: str, jobs: int | None) -> bool:

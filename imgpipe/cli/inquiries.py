@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.cli.chaincommands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.early import collect_garbage
@@ -20,7 +22,7 @@ from imgpipe.cli.options import alpha_option, chain_options
 from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
 from imgpipe.cli.valuetypes import ChainText
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.registry import FILTERS
+from imgpipe.registry import ACCELERATORS, FILTERS
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain
@@ -205,8 +207,24 @@ def _explained(definition: Definition) -> str:
     declared = f"halo: {_halo(definition)}; {border}alpha: {definition.alpha}"
     if definition.bare:
         declared = "a bare function: nothing is declared, its halo must be given"
-    text = "\n".join((_signature(definition), declared, "", docstring(definition.kernel)))
+    lines = _signature(definition), declared, *_accelerated(definition), ""
+    text = "\n".join((*lines, docstring(definition.kernel)))
     return _folded(text, terminal_width())
+
+
+def _accelerated(definition: Definition) -> list[str]:
+    """Return a paragraph for each accelerator of a filter, with the types that it computes."""
+    return [
+        f"\nAccelerated by {ACCELERATORS[name].name} for {_listed(table[definition.name])}; the "
+        "result is the same."
+        for name, table in ACCELERATED.items()
+        if definition.ours and definition.name in table
+    ]
+
+
+def _listed(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _signature(definition: Definition) -> str:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from imgpipe.accelerators.choice import Accelerating, expect_for
+from imgpipe.acceleration import expect
+from imgpipe.accelerators.choice import Accelerating, possible
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.sending import by_value
 from imgpipe.chains.stages import without_arrays
@@ -95,7 +96,7 @@ def image_turns(
     footing = footing_of(options)
     fitting = partial(workers_that_fit, choice, footing)
     workers = fitting(granted(limit, footing)[0])
-    expect_for(options.accelerator)
+    expect(possible(options.accelerator).name)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
         apart = decode_apart and choice.traits.shares_memory

@@ -6,7 +6,8 @@ import bisect
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
-from imgpipe.accelerators.choice import Accelerating, accelerating, asked_for, may_be_used
+from imgpipe.acceleration import NONE
+from imgpipe.accelerators.choice import Accelerating, accelerating, asked_for, possible
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import SPARE_BYTES, default_budget, granted, megabytes, too_large
 from imgpipe.engine.costs import Footing, cost_of_processes
@@ -36,7 +37,7 @@ def choice_for(options: Options) -> Choice:
 
 def footing_of(options: Options) -> Footing:
     """Return the memory of the processes of a batch before the first file."""
-    accelerated = may_be_used(options.accelerator)
+    accelerated = possible(options.accelerator).name != NONE
     return Footing(held_memory(), is_dedicated(), accelerated=accelerated)
 
 

@@ -77,6 +77,7 @@ class Tally:
             cpu_seconds=time.process_time() - cpu_began + theirs,
             workers=plan.workers,
             executor=plan.executor,
+            accelerator=plan.accelerator,
             peak_memory=0 if self._peak is None else self._peak.stop(),
             planned_memory=plan.memory,
             passes=plan.passes,

@@ -266,6 +266,7 @@ def _footer(started: BatchStarted | None, end: BatchEnded | BatchRefused) -> str
     facts = [] if started is None else [
         f"imgpipe {_text(started.version)}", _count(started.workers, "worker"),
         f"memory limit {_bytes(started.max_memory)}",
+        f"accelerator: {_text(started.accelerator)}",
     ]  # fmt: skip
     if isinstance(end, BatchEnded):
         if end.utilisation is not None:
