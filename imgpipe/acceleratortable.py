@@ -10,6 +10,7 @@ __all__ = ["ACCELERATED"]
 
 _BYTES = ("uint8",)
 _LEVELS = ("uint8", "uint16")
+_WORDS = ("uint16", "int16")
 _COUNTED = ("uint8", "uint16", "int16")
 _SMALL = ("uint8", "int8", "uint16", "int16")
 _ALL = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -17,22 +18,22 @@ _ALL = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float
 ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
     "opencv": {
         "adaptive_threshold": _SMALL,
-        "autocontrast": _SMALL,
+        "autocontrast": _WORDS,
         "blackhat": _COUNTED,
         "box": _SMALL,
         "close": _COUNTED,
         "convolve": _BYTES,
         "dilate": _COUNTED,
         "emboss": _BYTES,
-        "equalize": _SMALL,
+        "equalize": _WORDS,
         "erode": _COUNTED,
         "flip": _ALL,
-        "gamma": _LEVELS,
+        "gamma": ("uint16",),
         "grayscale": _LEVELS,
         "laplace": _BYTES,
-        "levels": _LEVELS,
-        "linear": _LEVELS,
-        "lut": _LEVELS,
+        "levels": ("uint16",),
+        "linear": ("uint16",),
+        "lut": ("uint16",),
         "maximum": _COUNTED,
         "median": _COUNTED,
         "minimum": _COUNTED,
@@ -45,7 +46,6 @@ ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
         "scharr": _BYTES,
         "sepia": _BYTES,
         "sobel": _BYTES,
-        "threshold": _COUNTED,
         "tint": _BYTES,
         "tophat": _COUNTED,
     },

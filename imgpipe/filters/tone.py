@@ -18,7 +18,6 @@ from imgpipe.chains.decorator import filter
 from imgpipe.errors import ParameterError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import pointwise
-from imgpipe.kernels.thresholds import above
 from imgpipe.parameters import Between, Example
 
 __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "threshold"]
@@ -370,4 +369,5 @@ def threshold(
     """
     if chunk.dtype.kind == "f":
         return cast(Pixels, chunk > value)
-    return above(chunk, _levels_below(value, chunk.dtype.name, operator.le) - 1)
+    last = _levels_below(value, chunk.dtype.name, operator.le) - 1
+    return cast(Pixels, chunk > chunk.dtype.type(last))

@@ -19,7 +19,6 @@ if is_own_process():  # in that of others these stay as they are
 NAME = "opencv"
 VERSION = cv2.__version__
 KERNELS = {
-    "above": tone.above,
     "box_mean": sums.box_mean,
     "derivative": edges.derivative,
     "extreme": order.extreme,

@@ -8,9 +8,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from imgpipe.image import Pixels
 
-__all__ = ["MOST_CHANNELS", "beside_alpha", "inner", "solid"]
+__all__ = ["MOST_CHANNELS", "beside_alpha", "has_long_tables", "inner", "solid"]
 
 MOST_CHANNELS = 128  # of an array that OpenCV takes
+_LONG_TABLES = 5  # version of OpenCV
 _COLOURS = (np.uint8, np.uint16, np.float32)
 
 
@@ -46,6 +47,11 @@ def beside_alpha(chunk: Pixels) -> Pixels | None:
     if _address(last) + 2 * size > _address(base) + base.nbytes:
         return None
     return as_strided(chunk, (*chunk.shape[:2], 4))
+
+
+def has_long_tables() -> bool:
+    """Whether this version looks up words of 16 bits."""
+    return int(cv2.__version__.partition(".")[0]) >= _LONG_TABLES
 
 
 def _address(array: Pixels) -> int:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, solid
+from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, has_long_tables, solid
 from imgpipe.image import Pixels
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
@@ -24,7 +24,6 @@ _space = Workspace()
 Weights = tuple[tuple[float, ...], ...]
 Halo = tuple[int, int]
 
-_LONG_TABLES = 5  # version that takes tables of 65,536 entries
 _LARGEST = 25  # weights: NumPy is as fast with more
 _UNIT = 2**10  # numbers of so many units are exact below 2**14, with the 24 bits of float32
 _BLOCK = 192 * 1024  # sums at once
@@ -86,7 +85,7 @@ def _made(
     factor = gain / divisor
     if _is_exact(factor, np.float32(add).item(), largest):
         return _inner(sum_(solid(chunk), cv2.CV_8U, factor, None).reshape(chunk.shape), halo)
-    if int(cv2.__version__.partition(".")[0]) < _LONG_TABLES:
+    if not has_long_tables():
         return None
     table = _table(*finish)
     out = np.empty(_inner(chunk, halo).shape, np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS
 from imgpipe.image import Pixels
 
 __all__ = ["moved_bits"]
@@ -13,8 +12,10 @@ __all__ = ["moved_bits"]
 # A type of OpenCV for each size of a value. No value is looked at.
 _TYPES = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.float64}
 
-# Bytes of a pixel that OpenCV transposes.
-_TRANSPOSABLE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+# Bytes of a pixel that OpenCV moves faster. NumPy is as fast where a pixel is one item to it.
+_REVERSED = (1, 2, 3, 4, 6, 12, 24)
+_TURNED = (1, 2, 3, 6, 12, 24)
+_TURNED_TWICE = (1, 2, 3)
 
 _AROUND = {(True, False): 0, (False, True): 1, (True, True): -1}  # what `cv2.flip` is told
 _QUARTERS = {
@@ -26,8 +27,10 @@ _QUARTERS = {
 def moved_bits(bits: Pixels, order: tuple[bool, bool, bool]) -> Pixels | None:
     """Compute `imgpipe.items.moved_bits`."""
     height, width, channels = bits.shape
-    size = bits.itemsize * channels
-    if channels > MOST_CHANNELS or (order[2] and size not in _TRANSPOSABLE):
+    faster: tuple[int, ...] = _TURNED if order[2] else _REVERSED
+    if all(order):  # in two steps
+        faster = _TURNED_TWICE
+    if bits.itemsize * channels not in faster:
         return None
     made = bits.view(_TYPES[bits.itemsize])
     if order in _QUARTERS:

@@ -1,40 +1,28 @@
-"""Kernels of OpenCV that look at one pixel at a time: tables, thresholds, sums of channels."""
+"""Kernels of OpenCV that look at one pixel at a time: tables, and sums of channels."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, beside_alpha, solid
+from imgpipe.accelerators.opencv.chunks import MOST_CHANNELS, beside_alpha, has_long_tables, solid
 from imgpipe.image import Pixels
 from imgpipe.workspace import Workspace
 
-__all__ = ["above", "looked_up", "luma", "mixed"]
+__all__ = ["looked_up", "luma", "mixed"]
 
 _space = Workspace()
 
 _BLOCK = 64 * 1024  # samples in floats at once
-_LONG_TABLES = 5  # version that takes tables of 65,536 entries
 _COLOURS_TO_COLOURS = (3, 3)  # NumPy's matrix product is as fast for other matrices
-_LEVELS = (np.uint8, np.uint16)
 
 
 def looked_up(chunk: Pixels, tables: Pixels) -> Pixels | None:
-    """Compute `imgpipe.kernels.lookup.looked_up`."""
-    long = chunk.dtype != np.uint8
-    if chunk.shape[2] > MOST_CHANNELS or (long and int(cv2.__version__[0]) < _LONG_TABLES):
+    """Compute `imgpipe.kernels.lookup.looked_up` of uint16; of bytes NumPy is about as fast."""
+    if chunk.dtype != np.uint16 or chunk.shape[2] > MOST_CHANNELS or not has_long_tables():
         return None
     entries = np.ascontiguousarray(tables.T)[None]
     made: Pixels = cv2.LUT(solid(chunk), entries)
-    return made.reshape(chunk.shape)
-
-
-def above(chunk: Pixels, level: int) -> Pixels | None:
-    """Compute `imgpipe.kernels.thresholds.above`."""
-    if chunk.dtype not in (*_LEVELS, np.int16):
-        return None
-    flat = solid(chunk).reshape(len(chunk), -1)
-    _, made = cv2.threshold(flat, level, np.iinfo(chunk.dtype).max, cv2.THRESH_BINARY)
     return made.reshape(chunk.shape)
 
 
