@@ -64,3 +64,9 @@ def test_the_summary_is_one_line() -> None:
     for name in "de":
         report.add(Result(f"{name}.png", f"out/{name}.png", "skipped", reason="exists"))
     assert ", 3 skipped (1 source older, 2 already there), " in str(report)
+
+
+def test_a_report_has_no_speed_while_the_batch_goes_on() -> None:
+    report = BatchReport()
+    report.add(done(pixels=4_000_000))
+    assert str(report) == "1 done, 4.0 MP"

@@ -88,7 +88,7 @@ class BatchReport:
     pixels, bytes_in, bytes_out : int
         Sums over all outputs that are done.
     seconds : float
-        Seconds from the start to the end.
+        Seconds from the start to the end; 0 while the batch goes on.
     stopped_by : str or None
         What stopped the batch before its end: ``fail_fast``, ``max_failures``, ``no_space``,
         ``output_lost`` or ``signal``.
@@ -181,8 +181,11 @@ class BatchReport:
         if not self.done:
             yield f"{self.seconds:.1f} s"
             return
-        speed = self.pixels / 1e6 / max(self.seconds, 1e-9)
-        yield f"{self.pixels / 1e6:,.1f} MP in {self.seconds:.1f} s ({speed:,.1f} MP/s)"
+        size = f"{self.pixels / 1e6:,.1f} MP"
+        if not self.seconds:  # the batch goes on
+            yield size
+            return
+        yield f"{size} in {self.seconds:.1f} s ({self.pixels / 1e6 / self.seconds:,.1f} MP/s)"
 
 
 def _let_go(error: BaseException) -> None:
