@@ -164,6 +164,13 @@ def test_an_output_that_is_made_again_keeps_its_name(photos: Path) -> None:
     assert not [each for each in again.happenings if isinstance(each, Opened)]
 
 
+def test_a_suffix_that_can_only_be_read_is_no_obstacle(photos: Path) -> None:
+    os.rename("in/a.png", "in/a.heic")
+    assert made("in", "invert", "out").report.done == 2
+    assert sorted(tree("out")) == ["a.jpg", "b.png"]
+    assert made("in", "invert", "out", resume=True).report.skipped == 2
+
+
 def _watched(files: int, **given: Any) -> list[Result]:
     """Return the ends of this many outputs in a watch."""
     stop = threading.Event()

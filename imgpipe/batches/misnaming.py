@@ -63,7 +63,8 @@ def as_recorded(placed: Collection[Placed], records: Records) -> Collection[Plac
 def _recorded(each: Placed, known: Mapping[str, Record]) -> Placed:
     found = each.found
     record = known.get(found.below)
-    if record is None or not unchanged(record, found.path):
+    own = os.path.splitext(found.name)[1]
+    if record is None or not each.output.endswith(own) or not unchanged(record, found.path):
         return each
     suffix = os.path.splitext(record.output)[1]
     return each._replace(output=with_suffix(each.output, found.name, suffix))

@@ -221,10 +221,20 @@ _WITH_SIZE = Template("{stem}-{size}.{ext}")
 def _writable(found: Found, own: str) -> str:
     """Return the suffix of an output of the same format."""
     if own.lower() in image_suffixes():
-        format_for(found.name)
+        try:
+            format_for(found.name)
+        except UsageError:  # it can only be read; its content may be of another format
+            with contextlib.suppress(UsageError):
+                return _suffix_of_content(found)
+            raise
         return own
     if own.lower() in SLIDES:
         return format_called("tiff").suffixes[0]
+    return _suffix_of_content(found)
+
+
+def _suffix_of_content(found: Found) -> str:
+    """Return the suffix of the format of a file, which is opened."""
     try:
         with open(found.path, "rb") as file:
             content = format_of(found.path, file.read(HEAD_BYTES))
