@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -32,14 +33,25 @@ settings.load_profile("imgpipe")
 CORPORA = os.environ.get("IMGPIPE_CORPORA", "")
 
 
-def pytest_configure() -> None:
+_CACHE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let programs that tests start be interrupted. A shell has its background jobs ignore it.
 
-    What is remembered from run to run stays in a folder of the tests.
+    What is remembered from run to run stays in a folder of the tests, which all their processes
+    share.
     """
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="imgpipe-tests-")
+    if not hasattr(config, "workerinput"):
+        config.stash[_CACHE] = tempfile.mkdtemp(prefix="imgpipe-tests-")
+        os.environ["XDG_CACHE_HOME"] = config.stash[_CACHE]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _CACHE in config.stash:
+        shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
 
 
 def pytest_report_header() -> str:

@@ -7,6 +7,7 @@ in the first worker, after it has loaded them and before its first task.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from imgpipe.acceleration import NONE, expect
+from imgpipe.acceleration import NONE, expect, expected
 from imgpipe.accelerators.choice import Accelerating
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
@@ -107,7 +108,9 @@ def planned_run(
     light = light and all(outside_python(goal.sink) for goal in goals)
     size = max(pixels, _pixels(source, goals))
     choice = chosen(options, stages, size, outside_python=light)
-    accelerator = accelerator_for(options.accelerator, stages, size)
+    ready = choice.traits.isolates and bool(expected())  # new workers have it loaded
+    accelerator = accelerator_for(options.accelerator, stages, math.inf if ready else size)
+    accelerated = ready or accelerator.name != NONE
     expect(accelerator.name)
     source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
@@ -123,7 +126,6 @@ def planned_run(
             return found, tuple(replace(plan, accelerator=str(accelerator)) for plan in plans)
 
         def footing(weight: tuple[int, int]) -> Footing:
-            accelerated = accelerator.name != NONE
             return Footing(held_memory(), is_dedicated(), *weight, accelerated)
 
         weight = weighed(functions, executor, control)
