@@ -40,7 +40,8 @@ _ACCELERATOR_WORKER_BYTES = 4 << 20  # that each worker writes for itself when i
 _READER_BYTES = 24 << 20  # of a process that only decodes, with the library for that
 
 _KERNEL_COPIES = 8  # copies of a chunk that a kernel may hold, in the type of its input
-_SAMPLE_BYTES = 16  # that a kernel of ours may hold for a sample of a small type
+_SAMPLE_BYTES = 12  # that a kernel of ours may hold for a sample of a small type
+_HIDDEN_SAMPLE_BYTES = 16  # the same where there is alpha, or pixels are without data
 _OWN_SAMPLE_BYTES = 48  # that other functions may hold: six copies of float64
 _ORIGIN_COPIES = 4  # copies of its input that a kernel of ours holds which changes the geometry
 
@@ -182,7 +183,8 @@ def _sample_bytes(stage: Stage) -> int:
         return max(_OWN_SAMPLE_BYTES, _KERNEL_COPIES * size)
     if definition.region is not None:
         return _ORIGIN_COPIES * size
-    return max(_SAMPLE_BYTES, _KERNEL_COPIES * size)
+    plain = stage.policy == "filter" and not stage.minds_absence
+    return max(_SAMPLE_BYTES if plain else _HIDDEN_SAMPLE_BYTES, _KERNEL_COPIES * size)
 
 
 def pixel_bytes(info: ImageInfo) -> int:

@@ -16,14 +16,27 @@ from imgpipe.engine.tiler import Tiler
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 
-__all__ = ["TASK_BYTES", "WIDE_BYTES", "Grid", "context_of", "cut", "pitch", "too_low", "turns"]
+__all__ = [
+    "CHUNK_BYTES",
+    "TASK_BYTES",
+    "WIDE_BYTES",
+    "Grid",
+    "context_of",
+    "cut",
+    "pitch",
+    "too_low",
+    "turns",
+]
+
+CHUNK_BYTES = 1_800_000
+"""Of a chunk for functions of ours, which cut it further: the larger, the fewer calls of Python."""
 
 TASK_BYTES = 4 << 20
 WIDE_BYTES = 8 << 20
 """Of a row of tiles, from which on a task is a part of it."""
 
 _LEAST_BYTES = 128 << 10  # of a task that is no stretch of rows: there would be too many of them
-_CHUNK_PIXELS = 200_000
+_CHUNK_PIXELS = 200_000  # at least, unless the task has fewer
 _CHUNK_ROWS = 192
 _REDUCED = (
     2  # times the side of a chunk of an image that becomes smaller: its kernel cuts it further
@@ -59,6 +72,7 @@ def cut(
     grid: Grid,
     *,
     task_bytes: int = TASK_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
     chunk: tuple[int, int] | None = None,
     context_rows: int = 0,
     whole: bool = False,
@@ -75,6 +89,8 @@ def cut(
         The blocks of both ends.
     task_bytes : int
         Bytes that the larger end of a task should have.
+    chunk_bytes : int
+        Bytes that a chunk may have; a small one may have more.
     chunk : (int, int), optional
         Rows and columns of a chunk, if they are given.
     context_rows : int
@@ -86,7 +102,7 @@ def cut(
         height, width = after.height, after.width
         if chunk is None:
             at_once = task_bytes >= TASK_BYTES and _kernels_cut(stages, height * width)
-            chunk = (height, width) if at_once else _chunk(stages, height, width)
+            chunk = (height, width) if at_once else _chunk(stages, height, width, chunk_bytes)
         return Tiler(info, stages, height, width, height, chunk, context_rows)
     blocks = _blocks(info, stages, after, grid.grain)
     rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
@@ -105,7 +121,7 @@ def cut(
     rows, columns = min(rows, after.height), min(columns, after.width)
     first = first[0] if rows > 1 else 0, first[1] if columns > 1 else 0
     if chunk is None:
-        chunk = _chunk(stages, rows, columns or after.width)
+        chunk = _chunk(stages, rows, columns or after.width, chunk_bytes)
         if columns and not grid.in_order:
             chunk = _of_units(chunk, grid.unit)
     return Tiler(info, stages, after.height, after.width, rows, chunk, context_rows, columns, first)
@@ -277,16 +293,33 @@ def _whole_blocks(length: float, step: int, size: int) -> int:
     return min(max(1, round(length / step)) * step, -(-size // step) * step)
 
 
-def _chunk(stages: tuple[Stage, ...], task_rows: int, task_columns: int) -> tuple[int, int]:
-    """Return rows and columns of a chunk that fits the cache, unless its halo is large."""
+def _chunk(
+    stages: tuple[Stage, ...], task_rows: int, task_columns: int, at_most: int
+) -> tuple[int, int]:
+    """Return rows and columns of a chunk of so many bytes, larger if its halo is large.
+
+    Chunks for functions that are not ours fit the cache.
+    """
     rows_halo, columns_halo = context_of(stages)
     side = max([1.0, *_lengths(stages)])
-    rows, pixels = (_CHUNK_ROWS, _CHUNK_PIXELS) if _all_ours(stages) else (_OWN_SIDE, _OWN_SIDE**2)
-    if side > 1 and _all_ours(stages):
-        rows, pixels = _REDUCED * rows, _REDUCED**2 * pixels
+    rows, pixels = _OWN_SIDE, _OWN_SIDE**2
+    if _all_ours(stages):
+        more = _REDUCED if side > 1 else 1
+        wide = max(map(_pixel_bytes, stages), default=1)
+        rows, pixels = more * _CHUNK_ROWS, max(more**2 * _CHUNK_PIXELS, at_most // wide)
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(task_columns, columns)
+
+
+def _pixel_bytes(stage: Stage) -> int:
+    """Return the bytes of a pixel in the types that a stage works in."""
+    size = max(stage.before.dtype.itemsize, stage.after.dtype.itemsize)
+    if stage.filter.definition.dtype == "float32":
+        size = max(size, 4)
+    if stage.policy == "premultiply":
+        size *= 4
+    return size * max(stage.before.channels, stage.after.channels)
 
 
 def _kernels_cut(stages: tuple[Stage, ...], pixels: int) -> bool:

@@ -17,7 +17,7 @@ from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import Remedy, granted, no_plan
 from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks, encoded_bytes
-from imgpipe.engine.cutting import TASK_BYTES, Grid, context_of, cut
+from imgpipe.engine.cutting import CHUNK_BYTES, TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.disk import Disk, disk_for
 from imgpipe.engine.feeds.choice import (
     Cut,
@@ -43,7 +43,8 @@ __all__ = ["Goal", "Plan", "make_plan", "make_plans"]
 
 _REDUNDANCY = 1.4  # of decoding, from which on tasks of their own decode tiles
 _BANDS_BYTES = 10 * TASK_BYTES  # of all bands, unless there are many workers
-_Size = tuple[int, int, int]  # workers, window, bytes of a task
+_Size = tuple[int, int, int, int]  # workers, window, bytes of a task and of a chunk
+_ShapesOf = Callable[[Route, int, int], "_Shapes"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,7 +197,7 @@ def make_plans(
     limit, beside = granted(max_memory, footing)
     budget = limit - taken
     usual = routes(source, goals, traits, opened=opened)
-    shapes: Callable[[Route, int], _Shapes] = cache(partial(_shapes, chunk=chunk))
+    shapes: _ShapesOf = cache(partial(_shapes, chunk=chunk))
     refused: list[tuple[int, Disk]] = []
     sizes = list(_candidates(workers, fewer=fewer))
     for tried, size in _attempts(usual, sizes, shapes):
@@ -227,14 +228,14 @@ def _candidates(workers: int, *, fewer: bool) -> Iterator[_Size]:
     least = 1 if fewer else workers
     for count in range(workers, least - 1, -1):
         for per_worker in (2, 1) if count > 1 or workers > 1 else (1,):
-            for divisor in (1, 4):
+            for sizes in ((TASK_BYTES, CHUNK_BYTES), (TASK_BYTES, 0), (TASK_BYTES // 4, 0)):
                 extra = 0 if workers == 1 else per_worker
-                yield count, per_worker * count + extra, TASK_BYTES // divisor
-    yield least, least, 1
+                yield count, per_worker * count + extra, *sizes
+    yield least, least, 1, 0
 
 
 def _attempts(
-    usual: list[Route], sizes: list[_Size], shapes: Callable[[Route, int], _Shapes]
+    usual: list[Route], sizes: list[_Size], shapes: _ShapesOf
 ) -> Iterator[tuple[list[Route], _Size]]:
     """Yield routes and sizes to be tried, from the fastest plan to the smallest.
 
@@ -248,7 +249,7 @@ def _attempts(
         if whole != usual:
             yield from ((whole, size) for size in ways)
         for size in ways:
-            if size[2] > 1 and _decode_again([shapes(route, size[2]) for route in usual]):
+            if size[2] > 1 and _decode_again([shapes(route, *size[2:]) for route in usual]):
                 yield tiled, size
         for size in ways:
             yield usual, size
@@ -286,14 +287,14 @@ def _together(plans: list[Plan], source: Source) -> list[Plan]:
     return [replace(shared[0], cost=cost), *shared[1:]]
 
 
-def _planned(route: Route, shapes: Callable[[Route, int], _Shapes], size: _Size) -> Plan:
+def _planned(route: Route, shapes: _ShapesOf, size: _Size) -> Plan:
     """Return a plan, and the plans of the passes after it, without the memory of processes."""
-    count, window, task_bytes = size
-    plan = _sized(route, shapes(route, task_bytes), window)
+    count, window, *sizes = size
+    plan = _sized(route, shapes(route, *sizes), window)
     if window * plan.band_bytes > _BANDS_BYTES:  # of large ones few are held ready
         fewer = max(count + 1, _BANDS_BYTES // plan.band_bytes)
-        plan = _sized(route, shapes(route, task_bytes), min(window, fewer))
-    further = tuple(_sized(one, shapes(one, task_bytes), window) for one in route.further)
+        plan = _sized(route, shapes(route, *sizes), min(window, fewer))
+    further = tuple(_sized(one, shapes(one, *sizes), window) for one in route.further)
     costs = [plan.cost, *(one.cost for one in further)]
     in_memory = Cost(shared=plan.disk.size if plan.disk.in_memory else 0)
     return replace(plan, further=further, cost=reduce(Cost.then, costs) + in_memory)
@@ -309,10 +310,15 @@ class _Shapes:
     uses: tuple[TileUse, ...] = ()  # of tiles, by the making and each measuring
 
 
-def _shapes(route: Route, task_bytes: int, *, chunk: tuple[int, int] | None) -> _Shapes:
-    """Return the cuts of the passes for tasks of so many bytes."""
+def _shapes(
+    route: Route, task_bytes: int, chunk_bytes: int, *, chunk: tuple[int, int] | None
+) -> _Shapes:
+    """Return the cuts of the passes for tasks and chunks of so many bytes."""
     source, stages, sink = route.source, route.stages, route.sink
-    shaped = partial(cut, task_bytes=task_bytes, chunk=chunk, whole=route.feed == "opened")
+    shaped = partial(
+        cut, task_bytes=task_bytes, chunk_bytes=chunk_bytes, chunk=chunk,
+        whole=route.feed == "opened",
+    )  # fmt: skip
     unit, context_rows, encoding = sink.unit, route.context_rows, None
     in_order = sink.kind == "ordered"
     if route.deferred:
