@@ -20,6 +20,7 @@ ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
         "adaptive_threshold": _SMALL,
         "autocontrast": _WORDS,
         "blackhat": _COUNTED,
+        "blur": _BYTES,
         "box": _SMALL,
         "close": _COUNTED,
         "convolve": _BYTES,

@@ -22,10 +22,13 @@ from imgpipe.image import Pixels
 from imgpipe.items import moved
 from imgpipe.kernels.boxes import box_mean
 from imgpipe.kernels.extremes import extreme
+from imgpipe.kernels.gaussian import gaussian, gaussian_radius
 from imgpipe.kernels.gradients import derivative, magnitude
+from imgpipe.kernels.lines import lines
 from imgpipe.kernels.lookup import looked_up
 from imgpipe.kernels.mixing import luma, mix
 from imgpipe.kernels.neighbourhood import Weights, weighted_sum
+from imgpipe.kernels.pyramid import pyramid
 from imgpipe.kernels.ranks import ranked
 from imgpipe.registry import ACCELERATORS
 from tests.conftest import noise
@@ -316,3 +319,36 @@ class TestFiles:
     def test_tables_and_turns_of_gray(self, tmp_path: Path) -> None:
         same_files("gamma --gamma 0.45", "looked_up", tmp_path, (GRAY,))
         same_files("rotate --angle 270", "moved_bits", tmp_path, (GRAY,))
+
+
+class TestGaussians:
+    SIGMAS = (0.3, 0.7, 1.3, 1.99, 2.0, 2.1, 2.5, 5.0, 9.0)
+
+    @given(st.data(), st.sampled_from(SIGMAS), st.tuples(st.integers(-9, 9), st.integers(-9, 9)))
+    def test_of_bytes(self, data: st.DataObject, sigma: float, origin: tuple[int, int]) -> None:
+        chunk = data.draw(chunks("uint8", halo=gaussian_radius(sigma, 4.0)))
+        compare(lambda: gaussian(chunk, sigma=sigma, origin=origin))
+
+    def test_of_many_rows(self) -> None:
+        chunk = np.random.default_rng(0).integers(0, 256, (317, 218, 3), np.uint8)
+        compare(lambda: lines(chunk, 6, 13, 2.0))
+        compare(lambda: pyramid(chunk, 30, (1, 2), 2, 7, 1.2))
+
+    @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+    def test_covered(self, channels: int) -> None:
+        chunk = np.zeros((20, 21, channels), np.uint8)
+        assert is_covered("lines", chunk, 4, 9, 1.5)
+        assert is_covered("pyramid", chunk, 8, (0, 1), 1, 3, 0.63)
+
+    @pytest.mark.parametrize(
+        ("command", "kernel"),
+        [
+            *(("blur", "pyramid"), ("blur --sigma 1", "lines"), ("blur --sigma 9", "pyramid")),
+            *(
+                ("unsharp --radius 4", "pyramid"),
+                ("adaptive_threshold --method gaussian", "pyramid"),
+            ),
+        ],
+    )
+    def test_files(self, command: str, kernel: str, tmp_path: Path) -> None:
+        same_files(command, kernel, tmp_path, (COLOURS,))

@@ -16,8 +16,8 @@ from tests.conftest import natural
 Pixels = NDArray[Any]
 
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
-# Below, between and at the changes of method; with and without octaves.
-SIGMAS = [0.3, 0.5, 0.7, 1.0, 1.3, 1.55, 2.0, 3.0, 4.3, 7.0, 10.0]
+# Along lines, and by one level and more of a pyramid, with and without smoothing.
+SIGMAS = [0.3, 0.5, 1.0, 1.3, 1.55, 1.99, 2.0, 2.1, 3.0, 4.3, 7.0, 10.0]
 LARGE_SIGMAS = [14.0, 30.0, 50.0]
 SHAPE = (97, 131, 3)
 
@@ -87,7 +87,7 @@ def sized(dtype: str, shape: tuple[int, ...]) -> Pixels:
 class TestAccuracy:
     @pytest.mark.parametrize("sigma", [*SIGMAS, *LARGE_SIGMAS])
     def test_of_photographs(self, sigma: float) -> None:
-        worst, mean = (1.3, 0.27) if sigma <= 10 else (2.0, 0.35)
+        worst, mean = (1.9, 0.34) if sigma <= 10 else (2.4, 0.45)
         for name, image in PHOTOGRAPHS.items():
             chunk = padded(image, radius_of(sigma))
             error = np.abs(gaussian(chunk, sigma=sigma) - exact(chunk, sigma))
@@ -99,8 +99,17 @@ class TestAccuracy:
         for name, image in synthetic().items():
             chunk = padded(image, radius_of(sigma))
             error = np.abs(gaussian(chunk, sigma=sigma) - exact(chunk, sigma))
-            small = 1.5 if name.startswith("checkerboard") else 1.3
-            assert error.max() <= (small if sigma <= 10 else 2.0), name
+            assert error.max() <= 2.5, name
+
+    @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.55, 1.99, 2.0, 2.1, 2.3, 2.5, 3.0, 7.0, 10.0])
+    def test_of_rows_and_columns_that_alternate(self, sigma: float) -> None:
+        r = radius_of(sigma)
+        for period in (2, 3, 3.25, 4, 5, 6, 7, 8):
+            bright = np.sin(2 * np.pi * np.arange(120) / period) > 0
+            rows = np.repeat((255 * bright).astype(np.uint8)[:, None, None], 24, axis=1)
+            for chunk in (padded(rows, r), padded(rows.transpose(1, 0, 2), r)):
+                made = gaussian(chunk, sigma=sigma, origin=(1, 2))
+                assert np.abs(made - exact(chunk, sigma)).max() <= 3.1, period
 
     @pytest.mark.parametrize("dtype", EXACT)
     @pytest.mark.parametrize(
@@ -142,7 +151,7 @@ class TestAccuracy:
         error = np.abs(
             gaussian(chunk, sigma=sigma, truncate=truncate) - exact(chunk, sigma, truncate)
         )
-        assert error.max() <= 1.6
+        assert error.max() <= (1.9 if truncate >= 3.5 or sigma < 2 else 0.5 + 1e-3)
 
     @pytest.mark.parametrize("sigma", [*SIGMAS, *LARGE_SIGMAS])
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -174,7 +183,8 @@ class TestTiledEqualsWhole:
         for y, x, rows, columns in CUTS:
             part = chunk[y : y + rows + 2 * r, x : x + columns + 2 * r]
             expected = whole[y : y + rows, x : x + columns]
-            np.testing.assert_array_equal(gaussian(part, sigma=sigma), expected)
+            made = gaussian(part, sigma=sigma, origin=(y, x))
+            np.testing.assert_array_equal(made, expected)
 
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("radius", [0, 1, 6, 12, 40, 64])
@@ -235,10 +245,3 @@ class TestBoxMean:
         for radius in (7, 8, 63, 64, 128, 129, 300):
             chunk = np.full((2 * radius + 2, 2 * radius + 2, 1), np.iinfo(dtype).max, dtype)
             assert (box_mean(chunk, radius=radius) == np.iinfo(dtype).max).all()
-
-
-def test_what_is_known_is_what_the_search_finds() -> None:
-    from imgpipe.kernels.gaussian_design import _KNOWN, _integer_design
-
-    for (sigma, radius), kernel in _KNOWN.items():
-        assert _integer_design(sigma, radius) == kernel

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, cast
 import numpy as np
 
 from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.boxes import box_mean
@@ -38,6 +39,7 @@ def adaptive_threshold(
         float, Between(-1, 1, of_white=True), "subtracted from the mean, as a fraction of white"
     ] = 0.08,
     method: Annotated[Method, "mean over a square, or weighted by a Gaussian"] = "mean",
+    place: Place,
 ) -> Pixels:
     """Make pixels white that are brighter than their neighbourhood.
 
@@ -81,7 +83,9 @@ def adaptive_threshold(
     if method == "mean":
         local = box_mean(chunk, radius=radius)
     else:
-        local = gaussian(chunk, sigma=radius / _SIGMAS, truncate=_TRUNCATE)
+        origin = place.padded.y0, place.padded.x0
+        sigma = radius / _SIGMAS
+        local = gaussian(chunk, sigma=sigma, truncate=_TRUNCATE, origin=origin)
     if chunk.dtype.kind == "f":
         return cast(Pixels, centre > np.subtract(local, offset, out=local))
     # Of whole numbers a value is above the mean less the offset if it is above that rounded down.

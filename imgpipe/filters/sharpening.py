@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from imgpipe.chains.decorator import filter
+from imgpipe.chains.definition import Place
 from imgpipe.image import Pixels
 from imgpipe.kernels.gaussian import exact_type, gaussian, gaussian_radius
 from imgpipe.kernels.neighbourhood import scaled
@@ -36,6 +37,7 @@ def unsharp(
     threshold: Annotated[
         float, Between(0, 1, of_white=True), "smaller details are not added; a fraction of white"
     ] = 0.0,
+    place: Place,
 ) -> Pixels:
     """Unsharp mask: sharpen by adding the details that a blur removes.
 
@@ -72,7 +74,8 @@ def unsharp(
     reach, real = gaussian_radius(radius, _TRUNCATE), exact_type(chunk.dtype)
     coarse = chunk.dtype == np.uint8 and radius > _FINE and abs(amount) <= 1
     working = chunk.dtype if coarse else real
-    blurred = gaussian(chunk, sigma=radius, truncate=_TRUNCATE, dtype=working)
+    origin = place.padded.y0, place.padded.x0
+    blurred = gaussian(chunk, sigma=radius, truncate=_TRUNCATE, dtype=working, origin=origin)
     inside = chunk[reach : len(chunk) - reach, reach : chunk.shape[1] - reach]
     out = np.empty(inside.shape, np.uint8 if chunk.dtype == np.uint8 else real)
     step = max(1, _BLOCK // (inside.shape[1] * inside.shape[2]))

@@ -1,7 +1,7 @@
 """Gaussian blur of a padded chunk.
 
-8-bit images are filtered in 16-bit integers, and wide Gaussians of them by way of every fourth row
-and column, where the place of the chunk is known. All others are exact sums in floating point.
+8-bit images are filtered in whole numbers of 16 bits: narrow Gaussians along lines, wide ones by
+way of every second row and column. All others are exact sums in floating point.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgpipe.image import Pixels
-from imgpipe.kernels.separable import Sweep, apply
+from imgpipe.kernels.lines import lines
+from imgpipe.kernels.pyramid import pyramid
+from imgpipe.kernels.separable import apply
 
 if TYPE_CHECKING:
     from imgpipe.kernels.cascade import Cascade
 
 __all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius", "gaussian_samples"]
-
-# From this sigma on, 8-bit images go by way of every fourth sample.
-_WIDE = 14.0
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
@@ -44,7 +43,7 @@ def gaussian(
     sigma: float,
     truncate: float = 4.0,
     dtype: np.dtype[Any] | None = None,
-    origin: tuple[int, int] | None = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Blur a padded chunk with a Gaussian and return its interior.
 
@@ -62,13 +61,16 @@ def gaussian(
     dtype : dtype, optional
         Type of the result; that of ``chunk`` by default.
     origin : (int, int), optional
-        Row and column of the first sample in the whole image: wide Gaussians of 8 bits are
-        faster where it is known.
+        Row and column of the first sample in the whole image. It counts if 8 bits become 8 bits,
+        where even and odd rows are computed each in their own way.
 
     Returns
     -------
     ndarray, shape (rows, columns, channels), of that dtype
-        uint8 is within about one level of the unrounded Gaussian. Other types are exact to 1e-6 of
+        uint8 is within 3 levels, usually 1, of the unrounded Gaussian: see
+        `imgpipe.kernels.lines` and `imgpipe.kernels.pyramid` for the whole numbers that are
+        computed. A Gaussian of at least 2 pixels that is cut off before 3.5 standard deviations is
+        exact, and rounded half to even. Other types are exact to 1e-6 of
         the largest absolute value within the footprint where they are computed in float32, see
         `exact_type`, else to 1e-10; then they are rounded half to even.
     """
@@ -76,23 +78,15 @@ def gaussian(
     dtype = dtype or chunk.dtype.newbyteorder("=")
     if radius == 0:
         return chunk.astype(dtype)
-    if dtype == np.uint8:
-        from imgpipe.kernels.half_design import half_rows  # noqa: PLC0415 - only for this
+    if dtype == chunk.dtype == np.uint8:
+        from imgpipe.kernels.gaussian_design import Lines, Pyramid, designed  # noqa: PLC0415
 
-        design = None if origin is None else half_rows(float(sigma), radius)
-        if design is not None and origin is not None:
-            from imgpipe.kernels.half_rows import blurred_by_half  # noqa: PLC0415 - only for this
-
-            return blurred_by_half(chunk, radius, origin[0], design)
-        from imgpipe.kernels.gaussian_design import LONG, chains  # noqa: PLC0415 - only for this
-
-        if origin is not None and sigma >= _WIDE and radius >= LONG * sigma:
-            from imgpipe.kernels.wide_gaussian import blurred_by_way  # noqa: PLC0415 - only for this
-
-            return blurred_by_way(chunk, radius, origin, _what_is_left(float(sigma), radius))
-        both = chains(float(sigma), radius)
-        if both is not None:
-            return apply(chunk, *both, (radius, radius), dtype)
+        design = designed(float(sigma), radius)
+        if isinstance(design, Lines):
+            return lines(chunk, radius, *design)
+        if isinstance(design, Pyramid):
+            y, x = ((start + radius) % 2**design.levels for start in origin)
+            return pyramid(chunk, radius, (y, x), *design)
     from imgpipe.kernels.magnitudes import summed  # noqa: PLC0415 - not for narrow blurs of 8 bits
 
     working = exact_type(dtype)
@@ -123,12 +117,3 @@ def gaussian_samples(sigma: float, radius: int, *, second: bool = False) -> Pixe
     g = np.exp(-0.5 * squares)
     g /= g[0] + 2 * math.fsum(g[1:])
     return g * (squares - 1) if second else g
-
-
-@functools.lru_cache(maxsize=64)
-def _what_is_left(sigma: float, radius: int) -> Sweep:
-    """Choose the blur, in both directions, between thinning out and filling in."""
-    from imgpipe.kernels.gaussian_design import coarse_chain  # noqa: PLC0415 - only for this
-    from imgpipe.kernels.wide_gaussian import left_over  # noqa: PLC0415 - only for this
-
-    return coarse_chain(*left_over(sigma, radius))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import cv2
 
-from imgpipe.accelerators.opencv import edges, moves, order, sums, tone
+from imgpipe.accelerators.opencv import edges, gaussian, moves, order, sums, tone
 from imgpipe.machine import is_own_process
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
@@ -22,11 +22,13 @@ KERNELS = {
     "box_mean": sums.box_mean,
     "derivative": edges.derivative,
     "extreme": order.extreme,
+    "lines": gaussian.lines,
     "looked_up": tone.looked_up,
     "luma": tone.luma,
     "magnitude": edges.magnitude,
     "mixed": tone.mixed,
     "moved_bits": moves.moved_bits,
+    "pyramid": gaussian.pyramid,
     "ranked": order.ranked,
     "weighted_sum": edges.weighted_sum,
 }
