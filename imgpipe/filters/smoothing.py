@@ -31,6 +31,13 @@ def blur(
     for float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
     float32. It is at most one level for uint16, and at most 3 levels, usually 1, for uint8.
 
+    For uint8 the result is defined in whole numbers. Below a sigma of 2 it is a weighted sum down
+    the columns, then one along the rows: whole weights that add up to 256, and
+    ``(sum + 128) >> 8``. From 2 on, every second row and column of the image is computed, or every
+    fourth, eighth and so on, by sums with the weights 1 4 6 4 1, ``(sum + 128) >> 8``; they are
+    blurred as above, and the others are filled in with the same weights, ``(sum + 32) >> 6``. From
+    2 on with a `truncate` below 3.5, and where alpha is not full, it is computed in floating point.
+
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
@@ -49,6 +56,8 @@ def blur(
     References
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.5.
+    .. [2] P. J. Burt, E. H. Adelson, The Laplacian pyramid as a compact image code, IEEE
+       Transactions on Communications 31(4), 1983.
     """
     origin = place.padded.y0, place.padded.x0
     return gaussian(chunk, sigma=sigma, truncate=truncate, origin=origin)
