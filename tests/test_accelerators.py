@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import imgpipe
 from imgpipe.acceleration import NONE, remarks, using
+from imgpipe.chains.transparency import colour_of, with_alpha
 from imgpipe.cli import execute
 from imgpipe.image import Pixels
 from imgpipe.items import moved
@@ -129,6 +130,22 @@ class TestMoves:
     @pytest.mark.parametrize(("bits", "channels"), [("u1", 1), ("u1", 3)])
     def test_covered(self, order: tuple[bool, bool, bool], bits: str, channels: int) -> None:
         assert is_covered("moved_bits", np.zeros((5, 4, channels), bits), order)
+
+
+class TestAlpha:
+    @given(chunks(*TYPES, "float16", ">u2") | chunks("uint8", "uint16", channels=4))
+    def test_colours_without_alpha(self, chunk: Pixels) -> None:
+        compare(lambda: colour_of(chunk))
+
+    @given(chunks(*TYPES, "float16", ">u2") | chunks("uint8", "uint16", channels=3))
+    def test_colours_with_alpha(self, chunk: Pixels) -> None:
+        compare(lambda: with_alpha(chunk, chunk[..., :1]))
+        compare(lambda: with_alpha(chunk, np.full_like(chunk[..., :1], chunk.max())))
+
+    def test_covered(self) -> None:
+        for dtype in ("uint8", "uint16"):
+            assert is_covered("colour_of", np.zeros((2, 3, 4), dtype))
+            assert is_covered("with_white", np.zeros((2, 3, 3), dtype))
 
 
 class TestTone:

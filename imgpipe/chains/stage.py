@@ -134,9 +134,8 @@ class Stage:
         """
         if self.measured is NOTHING:
             made = np.zeros((*box.shape, self.after.channels), self.after.dtype)
-            return (
-                marked(made, np.ones(box.shape, bool), self.after) if self.minds_absence else made
-            )
+            lost = np.ones(box.shape, bool)
+            return marked(made, lost, self.after) if self.minds_absence else made
         extra = self._engine_keywords(box, wanted)
         if self.minds_absence:
             return with_one_nan(self._applied_around_absent(padded, box, wanted, extra))
@@ -167,13 +166,15 @@ class Stage:
         if alpha.dtype.kind == "f":
             as_declared(alpha, self.after.dtype, self.filter.name)  # where a NaN is an error
         kept = rescaled(alpha, self.after.dtype)
-        if self.reach != (0, 0) and not alpha.any():
+        hides = self.reach != (0, 0) and not alpha.all()
+        if hides and not alpha.any():
             return np.zeros((*box.shape, self.after.channels), self.after.dtype)
         colour = self.as_worked(self._colour(padded, wanted))
         made = self._called(colour, box, self.after.channels - 1, extra)
-        if not alpha.all():
-            clean = finite_if_hidden if self.reach == (0, 0) else without_hidden
-            made = clean(made, alpha[..., 0] == 0)
+        if hides:
+            made = without_hidden(made, alpha[..., 0] == 0)
+        elif self.reach == (0, 0):
+            made = finite_if_hidden(made, alpha[..., 0])
         return with_alpha(self._declared(colour, made), kept)
 
     def _apply_to_mixtures(self, worked: Pixels, box: Box, extra: dict[str, Any]) -> Pixels:
@@ -332,7 +333,7 @@ class Stage:
         """
         seen = padded[self._seen(wanted).within(wanted)]
         if self.reach == (0, 0) or seen[..., -1].all():
-            return finite_if_hidden(colour_of(seen), seen[..., -1] == 0)
+            return finite_if_hidden(colour_of(seen), seen[..., -1])
         return self._filled(padded, wanted)
 
     def _filled(self, padded: Pixels, wanted: Box) -> Pixels:

@@ -6,11 +6,13 @@ however faint it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from imgpipe.acceleration import accelerated
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 from imgpipe.items import as_items
@@ -40,6 +42,7 @@ class _Nothing(Enum):
 NOTHING = _Nothing.NOTHING
 
 _ROWS = 32  # filled at once
+_COPIED = 128 * 1024  # bytes copied at once
 _FAINTEST = 1e-12  # of opaque: the least alpha of a mixture
 
 
@@ -50,21 +53,43 @@ def is_opaque(pixels: Pixels) -> Pixels:
     return opaque
 
 
+@accelerated
 def colour_of(pixels: Pixels) -> Pixels:
     """Return the channels before alpha, in an array of their own."""
     out = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)
-    for channel in range(out.shape[2]):  # to copy the channels of every pixel at once is slow
-        np.copyto(out[..., channel], pixels[..., channel])
+    for rows in _some_rows(out):
+        _copy_channels(pixels[rows], out[rows])
     return out
 
 
 def with_alpha(colour: Pixels, alpha: Pixels) -> Pixels:
     """Return `colour` and, behind it, `alpha`, shape (rows, columns, 1), of the same dtype."""
-    out = np.empty((*colour.shape[:2], colour.shape[2] + 1), colour.dtype)
-    for channel in range(colour.shape[2]):
-        np.copyto(out[..., channel], colour[..., channel])
+    out = with_white(colour)
     np.copyto(out[..., -1:], alpha)
     return out
+
+
+@accelerated
+def with_white(colour: Pixels) -> Pixels:
+    """Return `colour` and, behind it, an alpha of white."""
+    white = np.iinfo(colour.dtype).max if colour.dtype.kind in "iu" else 1
+    out = np.empty((*colour.shape[:2], colour.shape[2] + 1), colour.dtype)
+    for rows in _some_rows(out):
+        out[rows] = white
+        _copy_channels(colour[rows], out[rows])
+    return out
+
+
+def _copy_channels(source: Pixels, target: Pixels) -> None:
+    """Copy the channels that both have. To copy those of every pixel at once is slow."""
+    for channel in range(min(source.shape[2], target.shape[2])):
+        np.copyto(target[..., channel], source[..., channel])
+
+
+def _some_rows(pixels: Pixels) -> Iterator[slice]:
+    """Yield slices of rows that stay in the cache."""
+    step = max(1, _COPIED // max(1, pixels[0].nbytes))
+    return (slice(y, y + step) for y in range(0, len(pixels), step))
 
 
 def without_hidden(values: Pixels, hidden: Pixels) -> Pixels:
@@ -75,11 +100,11 @@ def without_hidden(values: Pixels, hidden: Pixels) -> Pixels:
     return out
 
 
-def finite_if_hidden(values: Pixels, hidden: Pixels) -> Pixels:
-    """Return `values`, pixels that are `hidden` made 0 where they hold a NaN or an infinity."""
+def finite_if_hidden(values: Pixels, alpha: Pixels) -> Pixels:
+    """Return `values`, 0 where there is a NaN or an infinity and `alpha`, (rows, columns), is 0."""
     if values.dtype.kind != "f":
         return values
-    lost = hidden & ~np.isfinite(values).all(axis=2)
+    lost = (alpha == 0) & ~np.isfinite(values).all(axis=2)
     return without_hidden(values, lost) if lost.any() else values
 
 

@@ -20,6 +20,7 @@ NAME = "opencv"
 VERSION = cv2.__version__
 KERNELS = {
     "box_mean": sums.box_mean,
+    "colour_of": moves.colour_of,
     "derivative": edges.derivative,
     "extreme": order.extreme,
     "lines": gaussian.lines,
@@ -31,4 +32,5 @@ KERNELS = {
     "pyramid": gaussian.pyramid,
     "ranked": order.ranked,
     "weighted_sum": edges.weighted_sum,
+    "with_white": moves.with_white,
 }
