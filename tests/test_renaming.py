@@ -46,6 +46,15 @@ def test_a_suffix_that_is_wrong_becomes_that_of_the_content(
     assert "in/a.png: is a file of JPEG; so is out/a.jpg" in told["a.png"] or chain is None
 
 
+def test_the_coded_pixels_are_copied(photos: Path) -> None:
+    """The bytes are those of a source that has the right name."""
+    made("in", None, "copied")
+    Path("right").mkdir()
+    os.rename("in/a.png", "right/a.jpg")
+    made("right", None, "copied again")
+    assert tree("copied")["a.jpg"] == tree("copied again")["a.jpg"]
+
+
 def test_a_resume_knows_the_new_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made("in", "invert", "out")
     before = tree("out")

@@ -112,7 +112,8 @@ class FileDesk:
                 self._is_large(job)
             case Misnamed():
                 if self._ledger.renamed(job, answer.suffix):
-                    self._is_large(job)  # for the next turn it is opened elsewhere
+                    job.taken = False
+                    self._ahead.appendleft(job)
             case Failed():
                 self._ledger.failed(job, answer)
 
