@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import sys
 import time
@@ -23,9 +24,10 @@ from imgpipe.image import Pixels
 __all__ = ["is_equal", "pictures", "record_path"]
 
 _SAMPLES = 400_000  # of all pictures, halo included, unless few pictures have more
-_LEAST = 4  # pictures, however large the halo is
-_KINDS = 8  # pictures, however slow the kernel is
-_SECONDS = 0.02
+_LEAST = 2  # pictures, however large the halo is
+_SECONDS = 0.02  # after which a trial ends
+_FEW = 4  # pictures, however slow the kernel is
+_KINDS = 8  # of pictures; no divisor of the number of sizes, and none of it
 _RECORD_BYTES = 1 << 20  # after which a record begins anew
 
 # Rows and columns without the halo; widths are no multiples of what a processor does at once.
@@ -96,14 +98,13 @@ def pictures(dtype: np.dtype[Any], halo: tuple[int, int], channels: int) -> Iter
     from one pixel on show borders, and the ends of rows where a processor takes several at once.
     """
     taken = 0
-    for number, (size, kind) in enumerate(
-        (size, kind) for size in _SIZES for kind in range(_KINDS)
-    ):
-        shape = size[0] + 2 * halo[0], size[1] + 2 * halo[1], channels
-        taken += shape[0] * shape[1] * channels
+    for number in range(len(_SIZES) * _KINDS):  # of every kind in every size
+        rows, columns = _SIZES[number % len(_SIZES)]
+        shape = rows + 2 * halo[0], columns + 2 * halo[1], channels
+        taken += math.prod(shape)
         if number >= _LEAST and taken > _SAMPLES:
             return
-        yield _picture(kind, shape, dtype, np.random.default_rng(number))
+        yield _picture(number % _KINDS, shape, dtype, np.random.default_rng(number))
 
 
 def _picture(
@@ -142,7 +143,7 @@ def _agree(
     """Whether the function has the bits of the kernel for all pictures, and for some at all."""
     compared, begun = 0, time.thread_time()
     for number, picture in enumerate(pictures):
-        if number >= _KINDS and time.thread_time() - begun > _SECONDS:
+        if number >= _FEW and time.thread_time() - begun > _SECONDS:
             break  # it is a slow kernel
         try:
             wanted = kernel(picture)
