@@ -128,7 +128,8 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
         if found is None:
             return kernel(chunk, *args, **kwargs)
         if equal is None:
-            with using(NONE):  # kernels that this one calls are not on trial
+            # Kernels that this one calls are not on trial; what is wrong shows in the result.
+            with using(NONE), np.errstate(all="ignore"):
                 known = _tried(loaded, call, (function, kernel), (args, kwargs), (chunk, found))
             equal, is_new = known
             if equal and is_new:  # an accelerator may use its array again

@@ -68,7 +68,6 @@ def make_image(
             signals.outcome(f"{report.destination} was complete already")
     if verbose:
         say(f"executor: {report.executor}")
-        say(f"accelerator: {report.accelerator}")
     if not quiet:
         say(str(report))
         for one in drawing:
