@@ -1,11 +1,12 @@
 """Acceleration: kernels that another library computes, where the result has the same bits.
 
-A kernel is a function of a padded chunk, written in NumPy. One that is `accelerated` asks the
-accelerator in use for the result first. An accelerator that does not cover the type or the
-parameters returns nothing, and NumPy computes. Nobody else has to know which of the two did it.
+A kernel is a function of a padded chunk, written in NumPy. A kernel that is `accelerated` first
+asks the accelerator in use for the result. If the accelerator does not cover the type or the
+parameters, it returns None, and NumPy computes. The rest of imgpipe does not know which of the two
+computed.
 
-The first result for a type and its parameters is a trial: an accelerator that differs from the
-kernel anywhere in small adversarial pictures is not asked again, see `imgpipe.trials`.
+The first result for a type and its parameters starts a trial on small adversarial pictures. If the
+accelerator differs from the kernel in one bit, it is not asked again; see `imgpipe.trials`.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ class Accelerator(Protocol):
     Attributes
     ----------
     NAME, VERSION : str
-        The library and its version. What was tried of another version does not count.
+        The library and its version. Trials of other versions do not count.
     KERNELS : dict of str to callable
         For the name of each kernel a function with the parameters of the kernel. It returns an
-        array with the bits of the kernel, or None if it does not cover a call. It may look at the
-        type, the channels and the parameters for that, and not at the number of rows and columns.
+        array with the bits of the kernel, or None if it does not cover a call. This may depend on
+        the type, the channels and the parameters, but not on the number of rows and columns.
     """
 
     NAME: str
@@ -94,7 +95,7 @@ _expected: list[str] = [NONE]
 
 
 def _after_fork() -> None:
-    """Have a lock that no thread holds which the fork has not."""
+    """Make a new lock: a thread that holds the old one does not exist in the fork."""
     globals()["_lock"] = threading.RLock()
 
 
@@ -115,7 +116,7 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
         call = name, chunk.dtype, chunk.shape[2], args, *kwargs.items()
         try:
             equal = loaded.known.get(call)
-        except TypeError:  # an array, which stands for any of its type and shape
+        except TypeError:  # an array; only its type and shape count
             call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(kwargs.items())
             equal = loaded.known.get(call)
         if equal is False:
@@ -141,9 +142,9 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
 
 @contextmanager
 def using(name: str) -> Iterator[None]:
-    """Have the kernels of this thread computed by an accelerator, or by ``"none"``.
+    """Let an accelerator compute the kernels of this thread; ``"none"`` for NumPy.
 
-    One that cannot be loaded is told once, and NumPy computes.
+    If it cannot be loaded, one warning says so, and NumPy computes.
     """
     token = _in_use.set(None if name == NONE else _load(name))
     try:
@@ -154,7 +155,7 @@ def using(name: str) -> Iterator[None]:
 
 @contextmanager
 def remarks() -> Iterator[list[str]]:
-    """Give the remarks about accelerators that are made in this context, for another process."""
+    """Collect the remarks about accelerators of this context, to send them to another process."""
     found: list[str] = []
     token = _remarks.set(found)
     try:
@@ -164,7 +165,7 @@ def remarks() -> Iterator[list[str]]:
 
 
 def remark(text: str) -> None:
-    """Tell once in this process what an accelerator did, unless somebody collects it."""
+    """Collect a remark about an accelerator, or log it, once in this process."""
     collected = _remarks.get()
     if collected is not None:
         if text not in collected:
@@ -178,7 +179,7 @@ def remark(text: str) -> None:
 
 
 def expect(name: str) -> None:
-    """Note the accelerator that the workers which are started next will need, or ``"none"``."""
+    """Note the accelerator that the next workers will need, or ``"none"``."""
     _expected[:] = [name]
 
 
@@ -189,7 +190,7 @@ def expected() -> str:
 
 
 def _load(name: str) -> Loaded | None:
-    """Return an accelerator, or None if it cannot be loaded, which is tried once."""
+    """Return an accelerator, or None if it cannot be loaded; a failure is not repeated."""
     held = _loaded.get(name)
     if held is None and name in _loaded:
         return None

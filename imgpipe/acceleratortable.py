@@ -1,7 +1,7 @@
 """Table of the filters that accelerators compute, by the types of the images.
 
-It tells whether an accelerator is worth loading, without loading it. A test holds it against what
-the accelerators do. One that is not in the table may compute anything.
+It tells whether an accelerator is worth loading, without loading it. A test compares it with
+the accelerators. An accelerator that is not in the table may compute any filter.
 """
 
 from __future__ import annotations

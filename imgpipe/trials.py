@@ -1,8 +1,8 @@
 """Trials of accelerated kernels: small adversarial pictures, and the record of the outcome.
 
-The record is a file in the user's cache, one line for each trial, so that every trial is made once
-for a version of the library, of imgpipe, of NumPy and of the processor. Without a cache, every
-process makes its own.
+The record is a file in the user's cache, with one line for each trial. So a trial is made once
+for a version of the library, of imgpipe and of NumPy, and a processor. If the file cannot be
+written, every process makes its own trials.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from imgpipe.image import Pixels
 __all__ = ["is_equal", "pictures", "record_path"]
 
 _SAMPLES = 400_000  # of all pictures, halo included, unless few pictures have more
-_LEAST = 2  # pictures, however large the halo is
+_LEAST = 2  # pictures at least, even with a large halo
 _SECONDS = 0.02  # after which a trial ends
-_FEW = 4  # pictures, however slow the kernel is
-_KINDS = 8  # of pictures; no divisor of the number of sizes, and none of it
+_FEW = 4  # pictures at least, even with a slow kernel
+_KINDS = 8  # of pictures; it shares no divisor with the number of sizes
 _RECORD_BYTES = 1 << 20  # after which a record begins anew
 
-# Rows and columns without the halo; widths are no multiples of what a processor does at once.
+# Rows and columns without the halo. No width is a multiple of the vector length of a processor.
 _SIZES = (16, 67), (3, 33), (31, 130), (2, 3), (1, 1)
 
 _VERSION = str(getattr(sys.modules["imgpipe"], "__version__", ""))
@@ -44,18 +44,18 @@ def is_equal(
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
     example: tuple[Pixels, Pixels],
 ) -> tuple[bool, bool]:
-    """Whether an accelerator gives the bits of a kernel, and whether this was not on record.
+    """Whether an accelerator gives the bits of a kernel, and whether this is a new outcome.
 
     Parameters
     ----------
     accelerator : Accelerator
         The accelerator.
     call : tuple
-        Name of the kernel, type, channels and parameters, as they are told apart.
+        Name of the kernel, type, channels and parameters: the key of the outcome.
     functions : (callable, callable)
-        That of the accelerator, and the kernel.
+        The function of the accelerator, and the kernel.
     parameters : (tuple, dict)
-        Those of the call, by place and by name.
+        The parameters of the call, by place and by name.
     example : (ndarray, ndarray)
         A chunk, and the result of the accelerator for it.
     """
@@ -79,7 +79,7 @@ def is_equal(
 
 
 def record_path(name: str) -> str:
-    """Return the file that the outcomes of an accelerator are kept in."""
+    """Return the file with the outcomes of an accelerator."""
     home = os.path.expanduser("~")
     usual = os.path.join(home, ".cache")
     if sys.platform == "darwin":
@@ -91,14 +91,14 @@ def record_path(name: str) -> str:
 
 
 def pictures(dtype: np.dtype[Any], halo: tuple[int, int], channels: int) -> Iterator[Pixels]:
-    """Yield pictures with a halo that show where a kernel is computed otherwise.
+    """Yield pictures with a halo that reveal differences of a kernel.
 
-    Noise and single pixels show other weights, axes and channels; black and white show overflow;
-    levels that differ by one show another rounding, also close to both ends of the range; sizes
-    from one pixel on show borders, and the ends of rows where a processor takes several at once.
+    Noise and single pixels reveal other weights, axes and channels. Black and white reveal
+    overflow. Levels that differ by one reveal another rounding, also close to both ends of the
+    range. Small and odd sizes reveal errors at borders and at the ends of rows.
     """
     taken = 0
-    for number in range(len(_SIZES) * _KINDS):  # of every kind in every size
+    for number in range(len(_SIZES) * _KINDS):  # each kind in each size
         rows, columns = _SIZES[number % len(_SIZES)]
         shape = rows + 2 * halo[0], columns + 2 * halo[1], channels
         taken += math.prod(shape)
@@ -140,11 +140,11 @@ def _agree(
     kernel: Callable[[Pixels], Pixels],
     pictures: Iterator[Pixels],
 ) -> bool:
-    """Whether the function has the bits of the kernel for all pictures, and for some at all."""
+    """Whether the function has the bits of the kernel for all pictures, and covers one at least."""
     compared, begun = 0, time.thread_time()
     for number, picture in enumerate(pictures):
         if number >= _FEW and time.thread_time() - begun > _SECONDS:
-            break  # it is a slow kernel
+            break  # the kernel is slow
         try:
             wanted = kernel(picture)
         except Exception:  # noqa: BLE001, S112 - not a picture for this kernel
@@ -181,7 +181,7 @@ def _same(one: Pixels, other: Pixels) -> bool:
 
 
 def _halo(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int]:
-    """Return the halo of a kernel that is seen by the sizes of a chunk and of its result."""
+    """Return the halo of a kernel, from the sizes of a chunk and of its result."""
     rows, columns = before[0] - after[0], before[1] - after[1]
     if min(rows, columns) < 0:  # another geometry
         return 0, 0
@@ -195,7 +195,7 @@ def _record(path: str) -> dict[str, bool]:
     """Return the outcomes by key, which are read once."""
     if path not in _records:
         found = _records[path] = dict[str, bool]()
-        # Whatever is wrong with it, the trials are made again.
+        # If the file is damaged, the trials are made again.
         with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
             for line in file.read(_RECORD_BYTES).splitlines():
                 outcome, _, key = line.partition(" ")
@@ -205,7 +205,7 @@ def _record(path: str) -> dict[str, bool]:
 
 
 def _note(path: str, key: str, *, equal: bool) -> None:
-    line = f"\n{'equal' if equal else 'different'} {key}\n"  # whatever the last line is
+    line = f"\n{'equal' if equal else 'different'} {key}\n"  # the last line may be incomplete
     with contextlib.suppress(OSError, ValueError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "ab", buffering=0) as file:
@@ -215,7 +215,7 @@ def _note(path: str, key: str, *, equal: bool) -> None:
 
 
 def _circumstances(accelerator: Any, kernel: Callable[..., Any]) -> str:
-    """Return a digest of all that may change the bits of either."""
+    """Return a digest of all that may change the bits of the function or the kernel."""
     theirs = str(getattr(accelerator, "__file__", None) or accelerator)
     ours = kernel.__globals__ if hasattr(kernel, "__globals__") else {}
     made_for = (

@@ -68,8 +68,8 @@ def test_outputs_that_exist_stop_the_batch_with_counts_and_ways_on(tree: Tree) -
     with pytest.raises(UsageError) as caught:
         tree.agenda()
     message = str(caught.value)
-    assert message.startswith("2 of 3 outputs exist, 1 of them made by this same command, such as ")
-    assert message.endswith("choose --resume, --update, --skip-existing or --overwrite")
+    assert message.startswith("2 of 3 outputs exist (1 made by this command), such as ")
+    assert message.endswith("add --resume, --update, --skip-existing or --overwrite")
 
 
 def test_nothing_in_the_way_needs_no_policy(tree: Tree) -> None:
@@ -89,7 +89,9 @@ def test_overwriting_makes_everything(tree: Tree) -> None:
 
 
 def test_resuming_refuses_what_no_run_has_made(tree: Tree) -> None:
-    with pytest.raises(UsageError, match=r"not in the journal, such as .*b\.png; add --overwrite"):
+    with pytest.raises(
+        UsageError, match=r"without a record in the journal, such as .*b\.png; to replace"
+    ):
         tree.agenda(resume=True)
 
 

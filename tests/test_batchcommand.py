@@ -107,7 +107,7 @@ class TestSources:
             ("-o out", "Missing argument 'INPUT...'"),
             ("photos -o out --in-place", "leave"),
             ("photos -o out --backup old", "--in-place"),
-            ("photos -o out --max-failures 0", "is neither a number"),
+            ("photos -o out --max-failures 0", "give a number (1 or more)"),
             ("photos -o out --resume --update", "contradict"),
             ("photos -o out --report report.txt", ".html, .json or .csv"),
             ("photos -o out --report photos/a.png/report.csv", "cannot write"),
@@ -192,7 +192,7 @@ class TestPages:
 
     def test_a_word_that_is_none(self, capfd: pytest.CaptureFixture[str]) -> None:
         assert execute(["convert", "stack.tif", "--page", "-1", "-o", "out/"]) == 2
-        assert "neither the number of a frame, from 0 on, nor all" in capfd.readouterr().err
+        assert "give the number of a frame (0 or more) or all, not " in capfd.readouterr().err
 
 
 class TestOutputs:
@@ -226,7 +226,7 @@ class TestOutputs:
         flip("photos/sub", "-o", "out", "-q")
         flip("photos/sub", "-o", "out", code=2)
         told = capsys.readouterr().err
-        assert "2 of 2 outputs exist, 2 of them made by this same command" in told
+        assert "2 of 2 outputs exist (2 made by this command)" in told
         for way in ("--resume", "--update", "--skip-existing", "--overwrite"):
             assert way in told
 

@@ -381,7 +381,7 @@ class TestOptions:
             ("blur in.png -o o.png -O compression=10", "or 0-9 for deflate, not 10"),
             ("blur in.png -o o.png -O compression", "is not OPTION=VALUE, such as compression=3"),
             ("blur in.png -o o.png -O quality=1", "PNG has no option 'quality'; its options: comp"),
-            ("blur in.png -o o.npy --compression 1", "NPY has no option 'compression'; its option"),
+            ("blur in.png -o o.npy --compression 1", "NPY has no option 'compression'; it has no"),
             ("blur in.png -o o.pgn --compression 1", "no format has the suffix '.pgn'"),
             ("blur in.png -o o.png -O compression=1 --compression 1", "compression is given twice"),
             ("blur in.png -o o.png --chunk x", "is not one whole number of pixels or two"),

@@ -82,7 +82,7 @@ SOURCE = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
         ("o.png", {"compression": 10}, "o.png: compression: must be deflate[:0-9] or none, or 0-9"),
         ("o.png", {"compression": "zstd"}, "or 0-9 for deflate, not 'zstd'"),
         ("o.png", {"quality": 3}, "o.png: PNG has no option 'quality'; its options: compression"),
-        ("o.npy", {"compression": 3}, "o.npy: NPY has no option 'compression'; its options: none"),
+        ("o.npy", {"compression": 3}, "o.npy: NPY has no option 'compression'; it has no options"),
         ("o.png", ["compression"], "save must be the options of the output format by name"),
     ],
 )

@@ -89,7 +89,7 @@ def test_every_output_has_an_event(capfd: pytest.CaptureFixture[str]) -> None:
     assert (there["width"], there["height"], there["source_pixels"]) == (150, 100, 60_000)
     assert found["out/broken.png"]["error"] == "FormatError"
     assert found["out/b/c.tif"]["width"] is None
-    assert shown.err == "2 to make (0.1 MP); 1 left as they are\n"
+    assert shown.err == "2 to make (0.1 MP); 1 skipped\n"
 
 
 def test_the_sums_are_told_once(capfd: pytest.CaptureFixture[str]) -> None:
@@ -118,18 +118,18 @@ def test_reasons_are_those_of_the_run_that_follows() -> None:
         "in/a.png -> out/a.png: output missing, 300 x 200, 0.1 MP",
         "in/new.png -> out/new.png: new, 300 x 200, 0.1 MP",
         "in/b/c.tif -> out/b/c.tif: current",
-        "2 to make (1 output missing, 1 new), 1 left as they are",
+        "2 to make (1 output missing, 1 new), 1 skipped",
     ]
     assert made("in", "blur", "out", resume=True).report.done == 2
-    assert dry(policy=Policy(resume=True))[0][-1] == "nothing to make, 3 left as they are"
+    assert dry(policy=Policy(resume=True))[0][-1] == "nothing to make, 3 skipped"
     assert "filter changed" in dry("blur:3", policy=Policy(resume=True))[0][0]
 
 
 def test_a_file_that_will_fail_is_told() -> None:
     Path("in/a.png").write_bytes(b"no image")
     lines, _, code = dry()
-    assert lines[0].startswith("in/a.png -> out/a.png: new, fails: in/a.png: is not an image")
-    assert "2 to make (2 new), 1 file cannot be made" in lines
+    assert lines[0].startswith("in/a.png -> out/a.png: new, will fail: in/a.png: is not an image")
+    assert "2 to make (2 new); 1 source will fail" in lines
     assert code == 3
 
 
@@ -141,7 +141,7 @@ def test_an_option_is_for_the_outputs_whose_format_has_it() -> None:
 
 def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_do() -> None:
     (line, *_), _, code = dry(max_memory="60M")
-    assert "fails: " in line
+    assert "will fail: " in line
     assert "--max-memory" in line
     assert code == 3
 

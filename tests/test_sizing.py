@@ -37,5 +37,7 @@ def test_fewer_workers_are_a_remedy_where_the_image_fits_then() -> None:
 
 def test_a_batch_has_memory_for_one_worker_and_a_small_image() -> None:
     must_have_memory(Options(max_memory="500M"))
-    with pytest.raises(MemoryPlanError, match=r"the batch: needs \d+ MB with one worker and small"):
+    with pytest.raises(
+        MemoryPlanError, match=r"the batch: needs \d+ MB even with one worker and small"
+    ):
         must_have_memory(Options(max_memory="1M"))

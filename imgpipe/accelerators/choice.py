@@ -23,10 +23,10 @@ AUTO = "auto"
 _VARIABLE = "IMGPIPE_ACCELERATOR"
 
 _WORTH_LOADING = 8_000_000
-"""Pixels of which an accelerator saves the time that its import takes: 25 ms."""
+"""Pixels for which an accelerator saves as much time as its import takes: 25 ms."""
 
 _lock = threading.Lock()
-_seen = [0.0]  # pixels of all images of this process that were too small
+_seen = [0.0]  # pixels of the images of this process so far
 
 
 class Accelerating(NamedTuple):
@@ -84,7 +84,7 @@ def asked_for(given: Any) -> str:
 def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> Accelerating:
     """Choose an accelerator for a chain.
 
-    One of another package is chosen only by its name: to look for such takes long.
+    An accelerator of another package is chosen only by its name: to search for it takes long.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> 
     work : iterable of (str, str)
         The name of each filter, and the type of the image that it gets.
     pixels : float
-        Size of the image: one that is chosen by itself must save more than its import takes.
+        Size of the image. ``"auto"`` loads an accelerator only if it saves more time than it costs.
     """
     found = _fitting(asked, [*work])
     if found.name == NONE or (asked == AUTO and not _is_worth_loading(found.name, pixels)):
@@ -102,9 +102,9 @@ def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> 
 
 
 def possible(asked: str | None, filters: Iterable[str] | None = None) -> Accelerating:
-    """Return the accelerator that may be chosen for these filters, for some type and size.
+    """Return the accelerator that may be chosen for these filters, for any type and size.
 
-    Without filters, it is that for any.
+    Without filters, any filter may be in the chain.
     """
     asked = asked_for(asked)
     if filters is None:
@@ -122,7 +122,7 @@ def _is_worth_loading(name: str, pixels: float) -> bool:
 
 
 def _fitting(asked: str, work: list[tuple[str, str]]) -> Accelerating:
-    """Return the first accelerator that computes one of these filters; of any type if it is ""."""
+    """Return the first accelerator that computes one of these filters; the type "" is any type."""
     for name in _candidates(asked) if work else ():
         table = ACCELERATED.get(name)
         filters = [

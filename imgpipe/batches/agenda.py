@@ -185,9 +185,10 @@ def agenda_of(
         current = {each.output for each in skipped if each.reason == "current"}
         destination.must_hold_no_source(placed, existing - current)
     if foreign:
+        count = "1 output exists" if len(foreign) == 1 else f"{len(foreign):,} outputs exist"
         raise UsageError(
-            f"{len(foreign):,} {'output exists' if len(foreign) == 1 else 'outputs exist'} but not "
-            f"in the journal, such as {foreign[0]}; add --overwrite to replace files of others too"
+            f"{count} without a record in the journal, such as {foreign[0]}; to replace your own "
+            "files too, add --overwrite"
         )
     return _agenda(chosen, skipped)
 
@@ -270,10 +271,10 @@ def _in_the_way(
     if standings is not None:
         current = sum(_is_current(each, destination, standings) for each in placed
                       if each.output in existing)  # fmt: skip
-        ours = f", {current:,} of them made by this same command" if current else ""
+        ours = f" ({current:,} made by this command)" if current else ""
     first = destination.path(min(existing))
     return (
-        f"{len(existing):,} of {len(placed):,} outputs exist{ours}, such as {first}; choose "
+        f"{len(existing):,} of {len(placed):,} outputs exist{ours}, such as {first}; add "
         "--resume, --update, --skip-existing or --overwrite"
     )
 

@@ -129,7 +129,7 @@ class DryRun:
         way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
         after = ", copied" if action == "copy" else ""
         if told.error is not None:
-            after = f", fails: {one_line(str(told.error))}"
+            after = f", will fail: {one_line(str(told.error))}"
         return f"{way}: {why.replace('_', ' ')}{after}"
 
     def _add(self, path: str, outputs: list[str], seen: Foreseen) -> None:
@@ -150,9 +150,9 @@ class DryRun:
         due = agenda.reasons.total()
         reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
         made = f"{due:,} to make ({reasons})" if due else "nothing to make"
-        left = f", {len(agenda.skipped):,} left as they are" if agenda.skipped else ""
-        noun = "file" if self._failed == 1 else "files"
-        fail = f", {self._failed:,} {noun} cannot be made" if self._failed else ""
+        left = f", {len(agenda.skipped):,} skipped" if agenda.skipped else ""
+        noun = "source" if self._failed == 1 else "sources"
+        fail = f"; {self._failed:,} {noun} will fail" if self._failed else ""
         over = passed_over_line(prepared.gathered.passed_over)
         yield f"{made}{left}{fail}{over and '; ' + over}"
         if agenda.due:

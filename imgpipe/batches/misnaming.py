@@ -77,7 +77,7 @@ def tell_of_name(origin: Origin, outputs: Iterable[str]) -> None:
         return
     for output in outputs:
         if os.path.splitext(output)[1].lower() in content.suffixes:
-            _log.warning("%s: is a file of %s; so is %s", origin.name, content.name, output)
+            _log.warning("%s: is a %s file; the output is %s", origin.name, content.name, output)
             return
-    text = "%s: is a file of %s; the format of the output is that of its name"
+    text = "%s: is a %s file; the name of the output selects another format"
     _log.warning(text, origin.name, content.name)

@@ -98,11 +98,11 @@ class ProgressLines:
 
 
 def plan_line(plan: BatchPlanned) -> str:
-    """Return what is to be made, what is left as it is, and what was passed over."""
+    """Return what is to be made, what is skipped, and what was passed over."""
     size = "" if plan.pixels is None else f" ({sum(plan.pixels.values()) / 1e6:,.1f} MP)"
     parts = [
         f"{sum(plan.to_do.values()):,} to make{size}",
-        f"{plan.current:,} left as they are" if plan.current else "",
+        f"{plan.current:,} skipped" if plan.current else "",
         passed_over_line(plan.passed_over),
     ]
     return "; ".join(filter(None, parts))

@@ -202,4 +202,4 @@ class _Gathering:
                     f"such as {next(iter(again)).path}"
                 )
         passed = passed_over_line(self._walk.passed_over)
-        return f"{where}{f' ({passed})' if passed else ''}; --allow-empty makes this no error"
+        return f"{where}{f' ({passed})' if passed else ''}; to allow this, add --allow-empty"

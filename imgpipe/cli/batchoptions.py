@@ -51,8 +51,8 @@ def _of_sources() -> list[click.Parameter]:
         BatchOption(["--max-depth"], _SOURCES, type=click.IntRange(min=0), metavar="N",
                     help="Levels of folders to search below INPUT; 0 for none. [default: all]"),
         _path("--base", _SOURCES, "An output keeps the path of its source below this folder. "
-              "[default: the folder given as INPUT, that before the first wildcard, that of a "
-              "file, and the current one for lists]", metavar="DIR"),
+              "[default: the folder INPUT; of a pattern, the folder before the first wildcard; "
+              "of a file, its folder; of a list, the current folder]", metavar="DIR"),
         _flag("--allow-empty", _SOURCES, "A folder without an image is not an error."),
     ]  # fmt: skip
 
@@ -71,11 +71,12 @@ def _of_outputs() -> list[click.Parameter]:
         _flag("--overwrite", _OUTPUTS, "Make all outputs; replace those that exist."),
         _flag("--checksum", _OUTPUTS, "Compare the contents of sources, and of outputs that were "
               "made with --checksum; not only sizes and times."),
-        _flag("--accept-version", _OUTPUTS, "Skip outputs of other versions of imgpipe too."),
+        _flag("--accept-version", _OUTPUTS, "Skip outputs that another version of "
+              "imgpipe made."),
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
                     default=True, help="With --resume: skip outputs that failed before."),
         _path("--journal", _OUTPUTS, "Record of the outputs that were made. [default: in the "
-              "folder .imgpipe of the outputs] Missing folders are made.", metavar="FILE"),
+              "folder .imgpipe of the outputs] Missing folders are created.", metavar="FILE"),
         _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),
         _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
         _flag("--copy-others", _OUTPUTS, "Also copy files that are not images."),
@@ -92,13 +93,12 @@ def _of_run() -> list[click.Parameter]:
                     "ones in turn."),
         BatchOption(["--seed"], _RUN, type=int, metavar="N", help="Seed of --order random."),
         _flag("--fail-fast", _RUN, "Stop at the first failure."),
-        BatchOption(["--max-failures"], _RUN, type=Most(), help="Stop after so many failures; "
-                    "a percentage counts from 20 images on."),
+        BatchOption(["--max-failures"], _RUN, type=Most(), help="Stop after N failures, or "
+                    "if N% of the images so far have failed (at least 20 images)."),
         _path("--failed-to", _RUN, "List the sources that failed; --files-from reads it. Missing "
-              "folders are made.",
-              metavar="LIST"),
-        _path("--report", _RUN, "Write a report: .html, .json or .csv. Missing folders are made.",
-              metavar="FILE"),
+              "folders are created.", metavar="LIST"),
+        _path("--report", _RUN, "Write a report: .html, .json or .csv. Missing folders are "
+              "created.", metavar="FILE"),
         _flag("--json", _RUN, "Write events as JSON lines to standard output."),
         BatchOption(["--progress"], _RUN, type=click.Choice(["auto", "bar", "lines", "none"]),
                     default="auto", help="Progress on standard error. auto: bars on a terminal, "

@@ -148,8 +148,9 @@ def _resources() -> list[click.Parameter]:
         _option(
             "--accelerator",
             metavar="NAME",
-            help="Library that computes filters in place of NumPy, with the same result: none, "
-            "auto or opencv. [default: auto, any that is installed]",
+            help="Library that computes filters in place of NumPy, with the same bits: opencv, or "
+            "one that a package adds. none: NumPy only. auto: OpenCV, if it is installed and the "
+            "images are large enough. [default: auto]",
         ),
         _option("--chunk", type=Pair(), hidden=True, help="Rows and columns of a chunk."),
     ]
@@ -164,13 +165,13 @@ def _telling() -> list[click.Parameter]:
             metavar="FILE",
             help="Write a timeline of the run, which shows the work of every worker and names the "
             "bottleneck: a .html page, or a .json trace for ui.perfetto.dev. Missing "
-            "folders are made.",
+            "folders are created.",
         ),
         _option(
             "-n", "--dry-run", is_flag=True, help="Print the plan only; read and write no pixels."
         ),
         _option(
-            "-q", "--quiet", is_flag=True, help="Print errors only: no progress bar, no report."
+            "-q", "--quiet", is_flag=True, help="Print errors only: no progress bar, no summary."
         ),
         _option(
             "-v", "--verbose", is_flag=True, help="Print the plan and the progress of the run."

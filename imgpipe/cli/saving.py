@@ -157,7 +157,8 @@ class Saving:
             raise self._refusal
         key = option_name.lstrip("-").replace("-", "_")
         if self.output is not None and Saving(None).has(key):
-            formats[0].option(key, self.output)
+            name = "the output" if self.output == STANDARD else self.output
+            formats[0].option(key, name)
 
     def _parsed(self, key: str, text: str) -> Any:
         if self.mixed and key not in (known := [each.key for each in self._listed()]):

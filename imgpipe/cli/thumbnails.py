@@ -92,8 +92,8 @@ class ThumbnailCommand(FilterCommand):
                 )
             if option.name == "output":
                 option.help = (
-                    "Output file, or a folder, which is made. In a folder the names are "
-                    "STEM.EXT, and STEM-SIZE.EXT for several sizes."
+                    "Output file, or folder, which is created if it is missing. In a folder the "
+                    "names are STEM.EXT, or STEM-SIZE.EXT for several sizes."
                 )
 
     @property

@@ -96,7 +96,7 @@ class WhichPage(_Type):
         if value == "all":
             return "all"
         if not re.fullmatch(r"\d{1,9}", str(value)):
-            self.fail(f"{value!r} is neither the number of a frame, from 0 on, nor all", param, ctx)
+            self.fail(f"give the number of a frame (0 or more) or all, not {value!r}", param, ctx)
         return int(value)
 
 
@@ -129,7 +129,7 @@ class Suffixes(_Type):
         words = (word.strip().lower().removeprefix(".") for word in str(value).split(","))
         found = tuple(f".{word}" for word in words if word)
         if not found:
-            self.fail("there is no suffix in it; give such as jpg,tif", param, ctx)
+            self.fail("there is no suffix in it; give suffixes such as jpg,tif", param, ctx)
         return found
 
 
@@ -144,7 +144,7 @@ class Most(_Type):
         """Return the number, or the percentage as text."""
         found = re.fullmatch(r" *(\d{1,9}) *(%?) *", str(value))
         if not found or not int(found[1]) or (found[2] and int(found[1]) > 100):
-            self.fail(f"{value!r} is neither a number from 1 on nor a percentage", param, ctx)
+            self.fail(f"give a number (1 or more) or a percentage, not {value!r}", param, ctx)
         return f"{found[1]}%" if found[2] else int(found[1])
 
 

@@ -111,7 +111,7 @@ def _watch_options() -> list[click.Parameter]:
     return [
         BatchOption(["--settle"], _SECTION, type=click.FloatRange(min=0), metavar="SECONDS",
                     default=2.0, show_default=True, help="Take a file when it has not changed "
-                    "for so long. A file that is renamed into INBOX is taken at once."),
+                    "for this time. A file that is renamed into INBOX is taken at once."),
         BatchOption(["--poll"], _SECTION, type=seconds, metavar="SECONDS", help="Scan at this "
                     "interval and use no events of the system. [default: 5, only if there are no "
                     "events, as on NFS]"),

@@ -68,7 +68,7 @@ def must_have_memory(options: Options) -> None:
     limit, beside = granted(limit_of(options), footing)
     needed = cost_of_processes(choice_for(options).traits, 1, footing).processes + _LEAST_BYTES
     if needed > limit:
-        needs = f"the batch: needs {megabytes(needed)} MB with one worker and small images"
+        needs = f"the batch: needs {megabytes(needed)} MB even with one worker and small images"
         raise too_large(needs, needed, limit, beside, enough=needed + _LEAST_BYTES)
 
 

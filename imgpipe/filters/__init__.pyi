@@ -946,9 +946,9 @@ class _Thumbnail(FilterFactory):
         size : Any
             Longest side in pixels, such as 800, or 800x600 to fit into.
         enlarge : bool
-            Enlarge an image that is smaller than that.
+            Enlarge an image that is smaller than this size.
         exact : bool
-            Do not shrink while decoding.
+            Decode all pixels of the file.
         keep_metadata : bool
             Keep all metadata, not only the ICC profile.
         """

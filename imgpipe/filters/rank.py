@@ -18,9 +18,9 @@ Radius = Annotated[int, Between(0, 100), "pixels on each side of the centre"]
 def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     """Take the median around each pixel.
 
-    Of each channel, over a square of ``2 * radius + 1`` pixels on a side: as many values are below
-    as above. It is ``sorted(square)[n // 2]`` of the ``n`` values, one of them exactly. Where the
-    square has a NaN, the result is NaN.
+    Each channel is filtered by itself, over a square of ``2 * radius + 1`` pixels on a side. The
+    result is ``sorted(square)[n // 2]`` for its ``n`` values. So it is one of the values, and no
+    value is computed. If the square has a NaN, the result is NaN.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     Returns
     -------
     ndarray
-        The same dtype; zero has no sign.
+        The same dtype; -0.0 becomes 0.0.
 
     References
     ----------
@@ -73,7 +73,7 @@ def percentile(
     Returns
     -------
     ndarray
-        The same dtype; zero has no sign.
+        The same dtype; -0.0 becomes 0.0.
 
     References
     ----------

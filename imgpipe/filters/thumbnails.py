@@ -108,20 +108,20 @@ def thumbnail(
         Example("800"),
         "longest side in pixels, such as 800, or 800x600 to fit into",
     ],
-    enlarge: Annotated[bool, "enlarge an image that is smaller than that"] = False,
-    exact: Annotated[bool, "do not shrink while decoding"] = False,
+    enlarge: Annotated[bool, "enlarge an image that is smaller than this size"] = False,
+    exact: Annotated[bool, "decode all pixels of the file"] = False,
     keep_metadata: Annotated[bool, "keep all metadata, not only the ICC profile"] = False,
 ) -> Pixels:
     """Make a small image that fits into a size.
 
-    The aspect ratio is kept. An image that is smaller already stays as it is, and is encoded like
-    the others. The image is turned upright. Of its metadata only the ICC profile is kept.
+    The aspect ratio is kept. A smaller image keeps its size, and is encoded like the others. The
+    image is turned upright. Of its metadata only the ICC profile is kept.
 
-    The pixels are those of `resize`. imgpipe may shrink the image while it decodes the file, if
-    this filter is the first one of a run: a JPEG to one to five eighths, a file with a pyramid to
-    one of its levels. It has 1.5 times the size of the thumbnail or more, so the pixels
-    stay near those of `resize`: docs/thumbnails.md has the measured difference. With `exact` it
-    decodes all pixels.
+    The pixels are those of `resize`. If this filter is the first one of a run, imgpipe may decode
+    a smaller version of the image: a JPEG at one to five eighths of its size, a file with a pyramid
+    at one of its levels. This version has at least 1.5 times the size of the thumbnail, so the
+    pixels are close to those of `resize`; docs/thumbnails.md has the measured difference. With
+    `exact` imgpipe decodes all pixels.
 
     Parameters
     ----------

@@ -190,5 +190,6 @@ class Format:
         for each in self.options:
             if each.name == key:
                 return each
-        has = ", ".join(each.name for each in self.options) or "none"
-        raise ParameterError(f"{name}: {self.name} has no option {key!r}; its options: {has}")
+        names = ", ".join(each.name for each in self.options)
+        has = f"its options: {names}" if names else "it has no options"
+        raise ParameterError(f"{name}: {self.name} has no option {key!r}; {has}")

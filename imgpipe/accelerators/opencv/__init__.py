@@ -12,7 +12,7 @@ from imgpipe.machine import is_own_process
 
 __all__ = ["KERNELS", "NAME", "VERSION"]
 
-if is_own_process():  # in that of others these stay as they are
+if is_own_process():  # in a program of the user they do not change
     cv2.setNumThreads(1)  # the processors are shared out already
     cv2.ocl.setUseOpenCL(False)
 
