@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import imgpipe
 from imgpipe import acceleration, trials
@@ -459,7 +460,8 @@ WAYS: dict[str, Callable[..., Any]] = {
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     imgpipe.write(noise((40, 50, 3), "uint8"), "in.png")
-    imgpipe.write(noise((40, 50, 3), "uint8"), "in.gif")
+    first, *others = (Image.fromarray(noise((40, 50, 3), "uint8", seed)) for seed in range(3))
+    first.save("in.gif", save_all=True, append_images=others)
 
 
 @pytest.mark.usefixtures("files")
