@@ -31,7 +31,8 @@ _LONG = 3.5
 
 # Errors that count as one: of the response to a unit step, and to a sine wave (a level is 0.0039).
 _STEP_ERROR, _SINE_ERROR = 0.0016, 0.0176
-# What an operation costs in such errors, and how far from the lowest error designs are looked at.
+# What an operation, or a weight, costs in such errors, and how far from the lowest error designs
+# are looked at.
 _OPERATION, _NEAR = 0.03, 0.6
 
 _OMEGA = np.linspace(0, math.pi, 129)
@@ -130,13 +131,15 @@ def _fits(sigma: float, most: int, target: _Reals, around: _Reals | None = None)
 
 
 def _best(fits: Iterator[_Fit]) -> _Fit:
-    """Return the fit of the lowest error, unless another one takes fewer operations."""
+    """Return the fit of the lowest error, unless another one takes less time."""
     found = list(fits)
     lowest = min(found).error
-    return min(
-        (fit for fit in found if fit.error <= lowest + _NEAR),
-        key=lambda fit: fit.error + _OPERATION * additions(whole_weights(*fit[1:])).operations,
-    )
+
+    def cost(fit: _Fit) -> float:
+        operations = additions(whole_weights(fit.taps, fit.spread)).operations
+        return fit.error + _OPERATION * (operations + fit.taps // 2)
+
+    return min((fit for fit in found if fit.error <= lowest + _NEAR), key=cost)
 
 
 def _error(off: _Reals) -> _Reals:

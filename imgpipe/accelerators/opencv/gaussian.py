@@ -12,9 +12,6 @@ from imgpipe.image import Pixels
 
 __all__ = ["lines", "pyramid"]
 
-# Rows that are blurred at once, so that both passes find them in the cache.
-_ROWS = 128
-
 _EXACT: dict[str, Any] = (
     {"hint": cv2.ALGO_HINT_ACCURATE} if hasattr(cv2, "ALGO_HINT_ACCURATE") else {}
 )
@@ -64,14 +61,9 @@ def _with_channels(made: Pixels, chunk: Pixels) -> Pixels:
 def _weighted(source: Pixels, taps: int, spread: float) -> Pixels:
     """Blur down the columns, then along the rows, each rounded; the halo is ``taps // 2``."""
     half = taps // 2
-    rows, columns = len(source) - 2 * half, source.shape[1] - 2 * half
-    out = np.empty((rows, columns, *source.shape[2:]), np.uint8)
-    for y in range(0, rows, _ROWS):
-        part = source[y : y + _ROWS + 2 * half]
-        down = cv2.GaussianBlur(part, (1, taps), spread, **_EXACT)[half : len(part) - half]
-        along = cv2.GaussianBlur(down, (taps, 1), spread, **_EXACT)
-        out[y : y + _ROWS] = along[:, half : half + columns]
-    return out
+    down = cv2.GaussianBlur(source, (1, taps), spread, **_EXACT)[half : len(source) - half]
+    along: Pixels = cv2.GaussianBlur(down, (taps, 1), spread, **_EXACT)
+    return along[:, half : along.shape[1] - half]
 
 
 def _blurred(
