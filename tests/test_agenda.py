@@ -68,7 +68,7 @@ def test_outputs_that_exist_stop_the_batch_with_counts_and_ways_on(tree: Tree) -
     with pytest.raises(UsageError) as caught:
         tree.agenda()
     message = str(caught.value)
-    assert message.startswith("2 of 3 outputs exist (1 made by this command), such as ")
+    assert message.startswith("2 of 3 outputs exist (1 of them current), such as ")
     assert message.endswith("add --resume, --update, --skip-existing or --overwrite")
 
 

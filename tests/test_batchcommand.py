@@ -226,7 +226,7 @@ class TestOutputs:
         flip("photos/sub", "-o", "out", "-q")
         flip("photos/sub", "-o", "out", code=2)
         told = capsys.readouterr().err
-        assert "2 of 2 outputs exist (2 made by this command)" in told
+        assert "2 of 2 outputs exist (2 of them current)" in told
         for way in ("--resume", "--update", "--skip-existing", "--overwrite"):
             assert way in told
 

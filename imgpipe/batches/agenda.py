@@ -271,7 +271,7 @@ def _in_the_way(
     if standings is not None:
         current = sum(_is_current(each, destination, standings) for each in placed
                       if each.output in existing)  # fmt: skip
-        ours = f" ({current:,} made by this command)" if current else ""
+        ours = f" ({current:,} of them current)" if current else ""
     first = destination.path(min(existing))
     return (
         f"{len(existing):,} of {len(placed):,} outputs exist{ours}, such as {first}; add "

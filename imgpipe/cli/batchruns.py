@@ -142,7 +142,9 @@ def choices_from(
     if params["region"] is not None:
         raise UsageError("--region is for one output; for many images put crop into the chain")
     if STANDARD in params["inputs"]:
-        raise UsageError("standard input has no name; give -o a file, or name files as INPUT")
+        raise UsageError(
+            "standard input has no name; give an output file (-o out.png), or files as INPUT"
+        )
     executor = params["executor"] or ("serial" if _is_little(params, work) else None)
     if not params["dry_run"]:
         fork_for_many(work.chains, executor, params["accelerator"])

@@ -1,4 +1,4 @@
-"""Refusals of a command, told as an event where events are wanted."""
+"""Refusals of a command, written as an event if events are wanted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["refusal_in_events"]
 
 @contextlib.contextmanager
 def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
-    """If `args` ask for events, tell an error of the block as the only event."""
+    """If `args` ask for events, write an error of the block as the only event."""
     words = list(args)  # the parser takes them one by one
     try:
         yield

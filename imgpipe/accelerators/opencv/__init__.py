@@ -1,6 +1,6 @@
 """OpenCV: kernels of integers at the speed of C.
 
-Chunks come with their halo, so that what OpenCV makes of borders is cut off.
+Chunks come with their halo. It is cut off, and with it what OpenCV computes at borders.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chunks as OpenCV takes them, and its results as kernels return them."""
+"""Conversion of chunks for OpenCV, and of its results for kernels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Kernels of OpenCV that add up weighted neighbours of bytes: edges and small convolutions.
 
-Sums of whole numbers are exact. Where what is done to the sum is so simple that every step is exact
-in single precision, OpenCV does it at once. Else it looks up the result in a table of all sums.
+Sums of whole numbers are exact. If every step from the sum to the result is exact in single
+precision, OpenCV does all steps in one call. If not, a table gives the result for every sum.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _kernels(side: int, centre: int) -> tuple[Pixels, Pixels]:
 
 
 def _single(add: float, depth: int) -> float:
-    """Return what OpenCV adds where it makes bytes at once."""
+    """Return the number that OpenCV adds if its results are bytes."""
     return float(np.float32(add)) if depth == cv2.CV_8U else 0.0
 
 
@@ -78,7 +78,7 @@ def _made(
     largest: float,
     finish: tuple[float, float, float],
 ) -> Pixels | None:
-    """Return sums of a chunk, finished by a gain, a divisor and what is added."""
+    """Return the results for a chunk: its sums, with a gain, a divisor and an addition."""
     if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
         return None
     gain, divisor, add = finish
@@ -107,7 +107,7 @@ def _is_exact(factor: float, add: float, largest: float) -> bool:
 
 @lru_cache(maxsize=32)
 def _table(gain: float, divisor: float, add: float) -> Pixels:
-    """Return the bytes that become of all sums, in the order of unsigned integers."""
+    """Return the results for all sums, in the order of the sums as unsigned integers."""
     values = np.arange(2**16, dtype=np.uint16).view(np.int16).astype(np.float32)
     np.divide(values, np.float32(divisor), out=values)
     np.multiply(values, np.float32(gain), out=values)
