@@ -30,7 +30,7 @@ ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
         "erode": _COUNTED,
         "flip": _ALL,
         "gamma": ("uint16",),
-        "grayscale": _LEVELS,
+        "grayscale": _BYTES,
         "laplace": _BYTES,
         "levels": ("uint16",),
         "linear": ("uint16",),

@@ -13,7 +13,6 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.matrices import given_matrix, matrix_text, parsed_matrix
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
-from imgpipe.kernels.lookup import has_levels
 from imgpipe.kernels.mixing import Matrix, luma, mix
 from imgpipe.parameters import Between, Example, Through
 
@@ -41,10 +40,10 @@ def _gray_channels(colours: int) -> int:
 def grayscale(chunk: Pixels) -> Pixels:
     """Reduce colours to gray, by luma.
 
-    ``0.299 * red + 0.587 * green + 0.114 * blue`` of the values as they are. For uint8 and uint16
-    it is computed in whole numbers, as ``(9798 * red + 19235 * green + 3735 * blue + 16384) //
-    32768``: within 0.51 of the exact luma for uint8, and within 1.61 for uint16. An image that is
-    gray stays as it is.
+    ``0.299 * red + 0.587 * green + 0.114 * blue`` of the values as they are. For uint8 it is
+    ``(9798 * red + 19235 * green + 3735 * blue + 16384) // 32768``, and for uint16 ``(19595 * red +
+    38470 * green + 7471 * blue + 32768) // 65536``. Both are within 1 of the exact luma. An image
+    that is gray stays as it is.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ def grayscale(chunk: Pixels) -> Pixels:
     """
     if chunk.shape[2] == 1:
         return chunk
-    return luma(chunk) if has_levels(chunk.dtype) else mix(chunk, (_LUMA,))
+    return luma(chunk) if chunk.dtype == np.uint8 else mix(chunk, (_LUMA,))
 
 
 def _between(strength: float, matrix: Matrix) -> Matrix:

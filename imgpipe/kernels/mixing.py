@@ -121,12 +121,11 @@ def luma(chunk: Pixels) -> Pixels:
 
     Parameters
     ----------
-    chunk : ndarray, shape (rows, columns, 3)
-        uint8 or uint16.
+    chunk : ndarray of uint8, shape (rows, columns, 3)
+        Of 16 bits, the weights would be off by more than a level.
     """
-    out = np.empty((*chunk.shape[:2], 1), chunk.dtype)
-    working = "float32" if chunk.dtype == np.uint8 else "float64"  # every sum is exact
-    for y, total in _sums(chunk, _LUMA.astype(working)):
+    out = np.empty((*chunk.shape[:2], 1), np.uint8)
+    for y, total in _sums(chunk, _LUMA):  # every sum is exact
         np.add(total, total.dtype.type(0.5), out=total)
         np.copyto(out[y].reshape(total.shape), total, casting="unsafe")
     return out
