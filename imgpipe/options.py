@@ -45,7 +45,7 @@ class Options:
         arguments.flag(self.progress, "progress")
         if self.scratch is not None:
             self._set("scratch", arguments.folder(self.scratch, "scratch"))
-        self._set("accelerator", asked_for(self.accelerator))
+        self._set("accelerator", asked_for(self.accelerator, cast("int | None", self.max_memory)))
 
     def scratch_beside(self, output: Any = None) -> AbstractContextManager[None]:
         """Return the context with the scratch files of a run in their folder."""

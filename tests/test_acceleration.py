@@ -30,6 +30,7 @@ from imgpipe.image import Pixels
 from imgpipe.kernels.boxes import box_mean
 from imgpipe.kernels.extremes import extreme
 from imgpipe.machine import is_own_process
+from imgpipe.options import Options
 from imgpipe.registry import ACCELERATORS, FILTERS
 from imgpipe.running import plan_run
 from imgpipe.testing.pictures import noise
@@ -307,7 +308,7 @@ class TestChoice:
     @pytest.fixture(autouse=True)
     def installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice, "_installed", {"opencv"})
-        monkeypatch.setattr(choice, "_is_loaded", lambda _: False)
+        monkeypatch.setattr(choice, "is_loaded", lambda _: False)
 
     def chosen(self, asked: str | None, *work: tuple[str, str], pixels: float = 1e8) -> str:
         return choice.accelerating(choice.asked_for(asked), work, pixels).name
@@ -325,6 +326,11 @@ class TestChoice:
             assert self.chosen(asked) == "none"
             assert self.chosen(asked, ("solarize", "uint8"), ("erode", "uint8")) == "opencv"
 
+    def test_is_none_where_memory_is_low_unless_it_is_named(self) -> None:
+        assert Options(max_memory="255M").accelerator == "none"
+        assert Options(max_memory="256M").accelerator == "auto"
+        assert Options(max_memory="100M", accelerator="opencv").accelerator == "opencv"
+
     def test_is_none_for_small_images_until_many_were_made(self) -> None:
         assert self.chosen("opencv", ("erode", "uint8"), pixels=100) == "opencv"
         assert self.chosen("auto", ("erode", "uint8"), pixels=512 * 512) == "none"
@@ -335,7 +341,7 @@ class TestChoice:
     def test_is_for_small_images_too_once_it_is_loaded(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(choice, "_is_loaded", lambda _: True)
+        monkeypatch.setattr(choice, "is_loaded", lambda _: True)
         assert self.chosen("auto", ("erode", "uint8"), pixels=1) == "opencv"
 
     def test_is_that_of_the_environment_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_the_remedies_that_a_failure_names_do(workers: int, tmp_path: Path) -> N
         (outcome,) = make_images([one], options)
         return outcome.error
 
-    limit = "100M" if workers == 1 else "180M"
+    limit = "100M" if workers == 1 else "150M"
     told = error(workers, limit)
     assert isinstance(told, MemoryPlanError)
     (total,) = map(int, re.findall(r"; the limit is (\d+) MB; ", str(told)))

@@ -20,13 +20,10 @@ import pytest
 import imgpipe
 from imgpipe.cli import execute
 from imgpipe.events import Event
-from imgpipe.formats.choosing import loaded
-from imgpipe.machine import PeakMemory
-from imgpipe.registry import FORMATS
 from tests.batches import left_behind, made, tree
 from tests.batchresults import odd_names
-from tests.conftest import natural, noise
-from tests.scripts import run_command
+from tests.conftest import noise
+from tests.scripts import run_command, run_script
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and names of Linux")
 
@@ -222,7 +219,6 @@ def measuring(log: str) -> Callable[[Any], Any]:
 
     def measure(chunk: Any) -> Any:
         import os
-        import time
 
         spent = time.process_time() - time.thread_time()
         with open(log, "a") as file:
@@ -250,22 +246,35 @@ def test_codecs_keep_no_other_thread_of_a_worker_busy(tmp_path: Path) -> None:
 
 
 def test_codecs_keep_one_thread_of_this_process_busy_and_start_none_that_stays(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """Every file is decoded, filtered and coded here."""
-    monkeypatch.setattr(PeakMemory, "_sample", lambda _: None)  # in a thread of its own
-    names = sorted(name for name in FORMATS.built_in if loaded(name).write)
-    threads, busy = set(os.listdir("/proc/self/task")), dict[str, float]()
-    for name in names:
-        os.mkdir(name)
-        imgpipe.write(natural((400, 500, 3)), f"{name}/a{FORMATS[name].suffixes[0]}")
-        spent, here = time.process_time(), time.thread_time()
-        lossy = {"quality": 60} if "quality" in {one.name for one in loaded(name).options} else {}
-        assert made(name, "invert", f"{name} out", save=lossy).report.done == 1
-        spent, here = time.process_time() - spent, time.thread_time() - here
-        busy[name] = (spent - here) / spent
+    """Every file is decoded, filtered and coded, in a process that has no other tests."""
+    script = """
+import json, os, time
+import imgpipe
+from imgpipe.formats.choosing import loaded
+from imgpipe.machine import PeakMemory
+from imgpipe.registry import FORMATS
+from imgpipe.testing.pictures import noise
+
+PeakMemory._sample = lambda _: None  # in a thread of its own
+names = sorted(name for name in FORMATS.built_in if loaded(name).write)
+threads, busy = set(os.listdir("/proc/self/task")), {}
+for name in names:
+    os.mkdir(name)
+    imgpipe.write(noise((400, 500, 3), "uint8"), f"{name}/a{FORMATS[name].suffixes[0]}")
+    spent, here = time.process_time(), time.thread_time()
+    lossy = {"quality": 60} if "quality" in {one.name for one in loaded(name).options} else {}
+    report = imgpipe.batch(name, "invert", f"{name} out", save=lossy, executor="serial", workers=1)
+    assert report.done == 1
+    spent, here = time.process_time() - spent, time.thread_time() - here
+    busy[name] = (spent - here) / spent
+left = len(set(os.listdir("/proc/self/task")) - threads)
+print(json.dumps([busy, left]))
+"""
+    busy, left = json.loads(run_script(script, tmp_path).stdout)
     assert max(busy.values()) < 0.1, busy
-    assert set(os.listdir("/proc/self/task")) == threads
+    assert left == 0
 
 
 # --- the timeline ---------------------------------------------------------------------------

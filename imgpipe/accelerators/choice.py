@@ -17,13 +17,16 @@ from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
 from imgpipe.registry import ACCELERATORS
 
-__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "possible"]
+__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "is_loaded", "possible"]
 
 AUTO = "auto"
 _VARIABLE = "IMGPIPE_ACCELERATOR"
 
 _WORTH_LOADING = 8_000_000
 """Pixels for which an accelerator saves as much time as its import takes: 25 ms."""
+
+_ROOM = 256_000_000
+"""Limit on the memory, in bytes, from which on an accelerator does not make others go without."""
 
 _lock = threading.Lock()
 _seen = [0.0]  # pixels of the images of this process so far
@@ -51,7 +54,7 @@ class Accelerating(NamedTuple):
         )
 
 
-def asked_for(given: Any) -> str:
+def asked_for(given: Any, memory: int | None = None) -> str:
     """Return ``"none"``, ``"auto"`` or the name of an accelerator that is installed.
 
     Parameters
@@ -59,6 +62,9 @@ def asked_for(given: Any) -> str:
     given : str or None
         One of these; by default the value of the environment variable IMGPIPE_ACCELERATOR, or else
         ``"auto"``.
+    memory : int or None
+        The limit on the memory, if there is one. If it is low, ``"auto"`` means ``"none"``: the
+        images need the memory more than the library.
 
     Raises
     ------
@@ -66,6 +72,8 @@ def asked_for(given: Any) -> str:
         If there is no such accelerator, or its library is not installed.
     """
     asked = given if given is not None else os.environ.get(_VARIABLE) or AUTO
+    if asked == AUTO and memory is not None and memory < _ROOM:
+        return NONE
     if asked in (NONE, AUTO):
         return str(asked)
     where = "accelerator" if given is not None else f"the environment variable {_VARIABLE}"
@@ -114,7 +122,7 @@ def possible(asked: str | None, filters: Iterable[str] | None = None) -> Acceler
 
 def _is_worth_loading(name: str, pixels: float) -> bool:
     """Whether images are large enough, or the library is loaded already."""
-    if _is_loaded(name):
+    if is_loaded(name):
         return True
     with _lock:
         _seen[0] = min(_seen[0] + pixels, _WORTH_LOADING)
@@ -156,7 +164,8 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _is_loaded(name: str) -> bool:
+def is_loaded(name: str) -> bool:
+    """Whether the libraries of an accelerator are loaded in this process."""
     needs = ACCELERATORS[name].needs
     return bool(needs) and all(sys.modules.get(module) is not None for module in needs)
 

@@ -147,7 +147,7 @@ def choices_from(
         )
     executor = params["executor"] or ("serial" if _is_little(params, work) else None)
     if not params["dry_run"]:
-        fork_for_many(work.chains, executor, params["accelerator"])
+        fork_for_many(work.chains, executor, params["accelerator"], params["max_memory"])
         audience.begin_files()
     return Choices(
         sources=tuple(params["inputs"]),

@@ -44,6 +44,7 @@ def fork_early(
     *,
     light: bool = False,
     accelerator: str | None = None,
+    max_memory: int | None = None,
 ) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
@@ -55,7 +56,7 @@ def fork_early(
     with contextlib.suppress(Exception):
         ours = executor in (None, "processes") and not light
         if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
-            _expect(chain, accelerator)
+            _expect(chain, accelerator, max_memory)
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()
@@ -65,12 +66,13 @@ def fork_for_many(
     chains: Iterable[Iterable[Element]],
     executor: str | None = None,
     accelerator: str | None = None,
+    max_memory: int | None = None,
 ) -> None:
     """Fork the fork server for a batch, which always has workers, if all filters are ours."""
     with contextlib.suppress(Exception):
         ours = all(one.definition.ours for chain in chains for one in chain)
         if executor in (None, "processes") and ours:
-            _expect(itertools.chain.from_iterable(chains), accelerator)
+            _expect(itertools.chain.from_iterable(chains), accelerator, max_memory)
             from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
             fork_now()
@@ -81,12 +83,13 @@ def is_small(path: str) -> bool:
     return os.path.isfile(path) and os.path.getsize(path) <= _WORTH_IT
 
 
-def _expect(filters: Iterable[Element], accelerator: str | None) -> None:
+def _expect(filters: Iterable[Element], accelerator: str | None, max_memory: int | None) -> None:
     """Have the fork server load the accelerator that these filters may need."""
     from imgpipe.acceleration import expect  # noqa: PLC0415 - takes NumPy along
-    from imgpipe.accelerators.choice import possible  # noqa: PLC0415
+    from imgpipe.accelerators.choice import asked_for, possible  # noqa: PLC0415
 
-    expect(possible(accelerator, [one.name for one in filters]).name)
+    asked = asked_for(accelerator, max_memory)
+    expect(possible(asked, [one.name for one in filters]).name)
 
 
 def _needs_workers(path: str, jobs: int | None) -> bool:

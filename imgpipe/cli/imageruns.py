@@ -48,7 +48,7 @@ def make_image(
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
         light = chain is None and _is_for_threads(input_, output)
-        of_workers = {name: options[name] for name in ("executor", "accelerator")}
+        of_workers = {name: options[name] for name in ("executor", "accelerator", "max_memory")}
         fork_early(chain or (), input_, jobs, **of_workers, light=light)
     control = Control(samples_memory=not quiet)  # nobody is told
     ends = standard_input(input_), standard_output(output)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from imgpipe.acceleration import NONE, expect, expected
-from imgpipe.accelerators.choice import Accelerating
+from imgpipe.accelerators.choice import AUTO, Accelerating, asked_for, is_loaded
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
@@ -110,7 +110,7 @@ def planned_run(
     choice = chosen(options, stages, size, outside_python=light)
     ready = choice.traits.isolates and bool(expected())  # new workers have it loaded
     accelerator = accelerator_for(options.accelerator, stages, math.inf if ready else size)
-    accelerated = ready or accelerator.name != NONE
+    accelerated = ready or (accelerator.name != NONE and not _is_held(accelerator, choice))
     expect(accelerator.name)
     source = _divided(source, stages, choice)
     goals = within_reach(goals, choice.traits)
@@ -122,7 +122,15 @@ def planned_run(
             executor = held.enter_context(started(choice, choice.workers))
 
         def fitted(weight: tuple[int, int]) -> Fitted:
-            found, plans = _fitted(source, goals, options, choice, footing(weight))
+            nonlocal accelerator, accelerated
+            try:
+                found, plans = _fitted(source, goals, options, choice, footing(weight))
+            except MemoryPlanError:
+                if ready or not accelerated or asked_for(options.accelerator) != AUTO:
+                    raise
+                accelerator, accelerated = Accelerating(), False  # NumPy needs less memory
+                expect(NONE)
+                found, plans = _fitted(source, goals, options, choice, footing(weight))
             return found, tuple(replace(plan, accelerator=str(accelerator)) for plan in plans)
 
         def footing(weight: tuple[int, int]) -> Footing:
@@ -136,6 +144,11 @@ def planned_run(
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
         yield Planned(plans, source, goals, choice, executor, footing(weight), accelerator)
+
+
+def _is_held(accelerator: Accelerating, choice: Choice) -> bool:
+    """Whether the library is in the memory of this process already, and needed nowhere else."""
+    return not choice.traits.isolates and is_loaded(accelerator.name)
 
 
 def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Source:
