@@ -31,12 +31,17 @@ def blur(
     for float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
     float32. It is at most one level for uint16, and at most 3 levels, usually 1, for uint8.
 
-    For uint8 the result is defined in whole numbers. Below a sigma of 2 it is a weighted sum down
-    the columns, then one along the rows: whole weights that add up to 256, and
-    ``(sum + 128) >> 8``. From 2 on, every second row and column of the image is computed, or every
-    fourth, eighth and so on, by sums with the weights 1 4 6 4 1, ``(sum + 128) >> 8``; they are
-    blurred as above, and the others are filled in with the same weights, ``(sum + 32) >> 6``. From
-    2 on with a `truncate` below 3.5, and where alpha is not full, it is computed in floating point.
+    For uint8 the result is defined in whole numbers. With a sigma below 2 there are two steps: a
+    weighted sum down the columns, then a weighted sum along the rows. The weights are whole and add
+    up to 256, and each sum becomes ``(sum + 128) >> 8``.
+
+    With a sigma of 2 or more there are three steps. First the image is halved: the new pixels are
+    sums of 5 x 5 pixels around even rows and columns, with the weights 1 4 6 4 1 both ways,
+    ``(sum + 128) >> 8``. Large sigmas halve it again. Then the small image is blurred by the two
+    steps above. Last it is doubled with the same weights, ``(sum + 32) >> 6``.
+
+    Floating point is used instead if sigma is at least 2 and `truncate` is below 3.5, and for
+    pixels near others that are not opaque.
 
     Parameters
     ----------
