@@ -18,7 +18,7 @@ from imgpipe.cli.filteroptions import FilterOption, filter_options
 from imgpipe.cli.imageruns import make_image
 from imgpipe.cli.messages import log_to_stderr
 from imgpipe.cli.pages import SETTINGS, write_examples
-from imgpipe.cli.refusals import refusal_in_events
+from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
 from imgpipe.cli.saving import SAVE, SaveOption, Saving, image_options
 from imgpipe.cli.scope import (
     STANDARD,
@@ -40,7 +40,7 @@ OF_BARE = frozenset({"halo", "dtype"})
 """Options that declare something of bare functions."""
 
 
-class ImageCommand(click.Command):
+class ImageCommand(RefusingInEvents):
     """A command that makes an image of an image by a chain."""
 
     saving: Saving | None = None  # options of the output format
@@ -65,17 +65,6 @@ class ImageCommand(click.Command):
         if not ctx.resilient_parsing:
             must_be_complete(ctx)
         return left
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Parse `args`; if events are wanted, tell a refusal as one of them."""
-        with refusal_in_events(args):
-            return super().make_context(info_name, args, parent, **extra)
 
     def saving_of(self, found: dict[str, Any]) -> Saving:
         """Return the options of the output format, given the values that are known so far."""

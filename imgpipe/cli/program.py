@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import click
 
 from imgpipe import __version__
 from imgpipe.cli.pages import SETTINGS, write_examples
-from imgpipe.cli.refusals import refusal_in_events
+from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
 from imgpipe.registry import FILTERS
 
 __all__ = ["program"]
@@ -26,19 +25,8 @@ _COMMANDS = {
 }
 
 
-class Program(click.Group):
+class Program(RefusingInEvents, click.Group):
     """Lists the registered filters as commands, and imports none of them to do so."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Parse the options before the command; if events are wanted, tell a refusal as one."""
-        with refusal_in_events(args):
-            return super().make_context(info_name, args, parent, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""

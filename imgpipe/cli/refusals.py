@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
 from imgpipe.errors import ImgpipeError, UsageError
 
-__all__ = ["refusal_in_events"]
+__all__ = ["RefusingInEvents", "refusal_in_events"]
+
+
+class RefusingInEvents(click.Command):
+    """A command that tells a refusal of its arguments as an event, if events are wanted."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse `args`; if events are wanted, tell a refusal as one of them."""
+        with refusal_in_events(args):
+            return super().make_context(info_name, args, parent, **extra)
 
 
 @contextlib.contextmanager
