@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -25,7 +26,7 @@ from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.batches.happenings import Ended
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.loading import load_registered
-from imgpipe.errors import UsageError
+from imgpipe.errors import MemoryPlanError, UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.boxes import box_mean
 from imgpipe.kernels.extremes import extreme
@@ -302,6 +303,14 @@ class TestRecord:
         assert trials.record_path("x") == "/home/me/Library/Caches/imgpipe/accelerators/x"
 
 
+def can(function: Callable[..., object], *args: object) -> bool:
+    """Whether the memory is enough."""
+    with contextlib.suppress(MemoryPlanError):
+        function(*args)
+        return True
+    return False
+
+
 class TestChoice:
     """The choice of an accelerator, without loading it. ``opencv`` counts as installed."""
 
@@ -330,6 +339,25 @@ class TestChoice:
         assert Options(max_memory="255M").accelerator == "none"
         assert Options(max_memory="256M").accelerator == "auto"
         assert Options(max_memory="100M", accelerator="opencv").accelerator == "opencv"
+
+    def test_is_none_where_the_image_needs_the_memory_unless_it_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in (("_ROOM", 0), ("_WORTH_LOADING", 0)):
+            monkeypatch.setattr(choice, name, value)
+        monkeypatch.setattr("imgpipe.engine.planning.is_loaded", lambda _: False)
+        path = tmp_path / "in.png"
+        imgpipe.write(noise((300, 400, 3), "uint8"), path)
+
+        def planned(memory: int, accelerator: str) -> str:
+            given = {"max_memory": memory, "accelerator": accelerator, "workers": 1}
+            return plan_run(path, "median:1", tmp_path / "o.png", **given).accelerator
+
+        fits = next(size for size in range(10**6, 10**8, 10**6) if can(planned, size, "none"))
+        assert planned(fits, "auto") == "none"
+        assert planned(fits + 30_000_000, "auto").startswith("opencv")
+        with pytest.raises(MemoryPlanError):
+            planned(fits, "opencv")
 
     def test_is_none_for_small_images_until_many_were_made(self) -> None:
         assert self.chosen("opencv", ("erode", "uint8"), pixels=100) == "opencv"

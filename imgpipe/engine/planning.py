@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from imgpipe.acceleration import NONE, expect, expected
-from imgpipe.accelerators.choice import AUTO, Accelerating, asked_for, is_loaded
+from imgpipe.accelerators.choice import AUTO, Accelerating, is_loaded
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
@@ -126,7 +126,7 @@ def planned_run(
             try:
                 found, plans = _fitted(source, goals, options, choice, footing(weight))
             except MemoryPlanError:
-                if ready or not accelerated or asked_for(options.accelerator) != AUTO:
+                if ready or not accelerated or options.accelerator != AUTO:
                     raise
                 accelerator, accelerated = Accelerating(), False  # NumPy needs less memory
                 expect(NONE)
