@@ -1,7 +1,8 @@
 """Records: dataclasses whose classes are made quickly.
 
 The standard library compiles six functions for each frozen dataclass: 0.4 ms, and a command begins
-with seventy of them. Here it compiles ``__init__``; the other methods are the same for all records.
+with seventy of them. Here ``__init__`` alone is compiled, when the first record is made; the other
+methods are the same for all records.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import functools
 import reprlib
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import MISSING, Field, FrozenInstanceError
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
@@ -36,14 +37,67 @@ else:
         def made(cls):
             # The standard library lets only frozen classes extend frozen ones.
             above = frozen and any(map(_is_frozen, cls.__mro__[1:]))
-            cls = dataclasses.dataclass(cls, eq=False, repr=False, frozen=above, kw_only=kw_only)
-            cls.__dataclass_params__.frozen = frozen
+            cls = dataclasses.dataclass(
+                cls, init=False, eq=False, repr=False, frozen=above, kw_only=kw_only
+            )
+            cls.__dataclass_params__.frozen, cls.__dataclass_params__.init = frozen, True
+            if "__init__" not in vars(cls):
+                cls.__init__ = _Init(cls)
             for name, method in shared.items():
                 if name not in vars(cls):
                     setattr(cls, name, method)
             return cls
 
         return made if cls is None else made(cls)
+
+
+class _Init:
+    """The ``__init__`` of a class of records, until its first use puts a function in its place."""
+
+    def __init__(self, cls: Any) -> None:
+        self._cls = cls
+
+    def __get__(self, record: Any, owner: Any = None) -> Any:
+        made: Any = _compiled(self._cls)
+        self._cls.__init__ = made
+        return made if record is None else made.__get__(record)
+
+
+def _compiled(cls: Any) -> Callable[..., None]:
+    """Return the ``__init__`` that the standard library would make."""
+    fields = dataclasses.fields(cls)
+    signature, named = ["self"], [_parameter(each) for each in fields if each.init and each.kw_only]
+    signature += [_parameter(each) for each in fields if each.init and not each.kw_only]
+    if named:
+        signature += ["*", *named]
+    put = "_put(self, {!r}, {})" if _is_frozen(cls) else "self.{} = {}"
+    body = [put.format(each.name, value) for each in fields if (value := _value(each))]
+    if hasattr(cls, "__post_init__"):
+        body.append("self.__post_init__()")
+    lines = "\n ".join(body or ["pass"])
+    known: dict[str, Any] = {"_absent": object(), "_put": object.__setattr__}
+    known |= {f"_default_{each.name}": each.default for each in fields}
+    known |= {f"_make_{each.name}": each.default_factory for each in fields}
+    exec(f"def __init__({', '.join(signature)}):\n {lines}", known)  # noqa: S102 - as there
+    init: Callable[..., None] = known["__init__"]
+    init.__qualname__, init.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
+    init.__annotations__ = {each.name: each.type for each in fields if each.init}
+    return init
+
+
+def _parameter(field: Field[Any]) -> str:
+    """Return the parameter of a field."""
+    if field.default_factory is not MISSING:
+        return f"{field.name}=_absent"
+    return field.name if field.default is MISSING else f"{field.name}=_default_{field.name}"
+
+
+def _value(field: Field[Any]) -> str:
+    """Return the value that a field gets; none for one that only ``__post_init__`` sets."""
+    name, made = field.name, f"_make_{field.name}()"
+    if field.default_factory is MISSING:
+        return name if field.init else ""
+    return f"{made} if {name} is _absent else {name}" if field.init else made
 
 
 def _is_frozen(cls: type[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, field
@@ -63,6 +64,15 @@ class TestRecord:
             )
         assert said[0] == said[1]
 
+    def test_has_the_same_signature(self, options: dict[str, Any]) -> None:
+        said = [made(one, **options) for one in (records.dataclass, dataclasses.dataclass)]
+        ours, theirs = (inspect.signature(cls).parameters for cls in said)
+        assert list(ours) == list(theirs)
+        assert [each.kind for each in ours.values()] == [each.kind for each in theirs.values()]
+        assert [each.annotation for each in ours.values()] == [
+            each.annotation for each in theirs.values()
+        ]
+
     def test_refuses_wrong_arguments(self, options: dict[str, Any]) -> None:
         cls = made(records.dataclass, **options)
         with pytest.raises(TypeError, match="first"):
@@ -94,10 +104,35 @@ def test_a_record_may_fill_in_a_field_itself() -> None:
     assert repr(Area(-3)).endswith("Area(width=3, pixels=9)")
 
 
+def test_each_record_gets_its_own_default() -> None:
+    cls = made(records.dataclass, frozen=True)
+    cls(1).third.append(5)
+    assert cls(1).third == []
+    assert cls(1, third=None).third is None
+
+
+def test_a_class_extends_one_of_which_no_record_was_made() -> None:
+    class Below(made(records.dataclass, frozen=True)):  # type: ignore[misc]
+        def __init__(self, first: int) -> None:
+            super().__init__(first, second=(first,))
+
+    assert [Below(1).second, Below(2).second] == [(1,), (2,)]
+
+
+def test_the_method_is_compiled_once() -> None:
+    cls = made(records.dataclass, frozen=True)
+    first = cls.__init__
+    assert cls.__init__ is first
+    assert first.__qualname__ == f"{cls.__qualname__}.__init__"
+
+
 def test_methods_of_the_class_itself_are_kept() -> None:
     @records.dataclass(frozen=True)
     class Plain:
         first: int
+
+        def __init__(self, first: int) -> None:
+            object.__setattr__(self, "first", 2 * first)
 
         def __repr__(self) -> str:
             return "plain"
@@ -109,6 +144,7 @@ def test_methods_of_the_class_itself_are_kept() -> None:
             return 7
 
     assert (repr(Plain(1)), Plain(1) == Plain(2), hash(Plain(3))) == ("plain", True, 7)
+    assert Plain(1).first == 2
 
 
 @records.dataclass(frozen=True)
