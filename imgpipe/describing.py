@@ -18,6 +18,7 @@ from imgpipe.formats.opening import SourceLike, format_at, open_source, origin_o
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = ["Description", "describe"]
@@ -136,9 +137,9 @@ class Description:
         colour = info.colour.upper() if info.colour in ("rgb", "cmyk") else info.colour
         alpha = "" if info.alpha is None else " and alpha"
         megapixels = f"{info.pixels / 1e6:,.1f} megapixels"
-        files = "" if self.files is None else f" in {self.files:,} files"
+        files = "" if self.files is None else f" in {counted(self.files, 'file')}"
         lines = {
-            "format": f"{self.format}, {self.size:,} bytes{files}",
+            "format": f"{self.format}, {counted(self.size, 'byte')}{files}",
             "size": f"{info.width} x {info.height} ({megapixels})",
             "values": f"{info.channels} x {info.dtype}, {colour}{alpha}",
             "no data": "" if info.nodata is None else f"{info.nodata:g}",
@@ -262,7 +263,7 @@ def _listed(metadata: Metadata) -> list[tuple[str, str]]:
 
 def _in_words(name: str, value: Any, metadata: Metadata) -> str:
     if isinstance(value, bytes):
-        return f"({len(value):,} bytes)"
+        return f"({counted(len(value), 'byte')})"
     if name == "pixels_per_metre":
         assert metadata.dpi is not None
         return " x ".join(f"{float(each):.6g}" for each in dict.fromkeys(metadata.dpi)) + " dpi"

@@ -208,7 +208,10 @@ class Parameter:
             return "one of " + ", ".join(self.choices)
         nouns: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false"}
         noun = nouns.get(self.kind, "text" if self.kind is str else "a value")
-        return f"{noun} {self.bounds}" if self.bounds else noun
+        if not self.bounds:
+            return noun
+        one_bound = math.inf in (-self.bounds.low, self.bounds.high)
+        return f"{noun}{',' * one_bound} {self.bounds}"
 
 
 def _as_fraction(level: float) -> str:

@@ -35,6 +35,7 @@ VOCABULARY = {
     "machine",
     "metadata",
     "parameters",
+    "plurals",
     "publish",
     "records",
     "refusals",

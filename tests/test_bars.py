@@ -132,7 +132,7 @@ def test_other_lines_stand_above_the_bars(bars: Bars, terminal: Terminal) -> Non
         bars(Ended(done(), 1_000_000))
         bars.say("imgpipe: warning: odd")
         assert terminal.screen[1] == "imgpipe: warning: odd"
-        assert terminal.screen[2].rstrip().endswith("| 0 of 1 files")
+        assert terminal.screen[2].rstrip().endswith("| 0 of 1 file")
 
 
 MODES: list[tuple[ProgressMode, bool, str, type]] = [

@@ -55,7 +55,7 @@ def test_other_files_are_passed_over_by_default(photos: Path) -> None:
 def test_other_files_do_not_replace_what_is_there(photos: Path) -> None:
     (photos.parent / "out/b").mkdir(parents=True)
     (photos.parent / "out/b/notes.txt").write_bytes(b"mine")
-    with pytest.raises(UsageError, match="1 of 2 outputs exist"):
+    with pytest.raises(UsageError, match="1 of 2 outputs exists: "):
         batch(photos, copy_others=True)
     report = batch(photos, copy_others=True, skip_existing=True).report
     assert (report.done, report.skipped) == (1, 1)

@@ -109,7 +109,7 @@ def test_a_file_in_the_way_is_never_replaced(photos: Path) -> None:
     Path("out/a.jpg").write_text("mine")
     batch = made("in", "invert", "out")
     assert (batch.report.done, batch.report.failed) == (1, 1)
-    assert "1 of 1 outputs exist" in batch.failures["a.png"]
+    assert "1 of 1 output exists: " in batch.failures["a.png"]
     assert Path("out/a.jpg").read_text() == "mine"
     assert made("in", "invert", "out", overwrite=True).report.done == 2
 

@@ -161,7 +161,7 @@ def test_a_format_of_another_package_has_options_help_and_completion(site: Path)
 
 def test_its_options_are_checked_and_named(site: Path) -> None:
     said = imgpipe_with(site, "invert", "in.npy", "-o", "o.tny", "--sigma", "2")
-    assert "sigma must be a number between 0 and 1, not 2" in said
+    assert "--sigma': must be a number between 0 and 1, not 2" in said
     said = imgpipe_with(site, "invert", "in.npy", "-o", "o.png", "--comment", "hello")
     assert "o.png: PNG has no option 'comment'; its options: compression" in said
     said = imgpipe_with(site, "invert", "in.npy", "-o", "o.tny", "-O", "quality=3")

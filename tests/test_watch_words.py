@@ -26,7 +26,7 @@ def test_failures_and_notices_are_told_at_once_and_outputs_are_not() -> None:
         ended([done(), failed()]),
     )  # fmt: skip
     assert lines[:3] == [
-        "watching inbox: 2 files are there; 1 passed over: 1 hidden",
+        "watching inbox: 2 files found; 1 passed over: 1 hidden",
         "inbox: looking\\nevery 5 s",
         "failed (read): b/z.png: is damaged",
     ]

@@ -16,6 +16,7 @@ from imgpipe.batches.placed import Placed, Renamed
 from imgpipe.batches.recorded import Records
 from imgpipe.batches.standing import Standing, Standings
 from imgpipe.errors import UsageError
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
@@ -52,12 +53,13 @@ class Policy:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        given = [name for name in ("resume", "update", "skip") if getattr(self, name)]
+        names = {"resume": "resume", "update": "update", "skip": "skip_existing"}
+        given = [name for field_, name in names.items() if getattr(self, field_)]
         if self.overwrite and given not in ([], ["resume"]):
             given.append("overwrite")
         if len(given) > 1:
-            shown = " and ".join("skip_existing" if one == "skip" else one for one in given)
-            raise UsageError(f"{shown} contradict each other; choose one of them")
+            *most, last = given
+            raise UsageError(f"give only one of {', '.join(most)} and {last}")
 
 
 class Due(NamedTuple):
@@ -185,10 +187,10 @@ def agenda_of(
         current = {each.output for each in skipped if each.reason == "current"}
         destination.must_hold_no_source(placed, existing - current)
     if foreign:
-        count = "1 output exists" if len(foreign) == 1 else f"{len(foreign):,} outputs exist"
+        exist, such_as = ("exists", ":") if len(foreign) == 1 else ("exist", ", such as")
         raise UsageError(
-            f"{count} without a record in the journal, such as {foreign[0]}; to replace your own "
-            "files too, add --overwrite"
+            f"{counted(len(foreign), 'output')} {exist} without a record in the journal{such_as} "
+            f"{foreign[0]}; to replace your own files too, add --overwrite"
         )
     return _agenda(chosen, skipped)
 
@@ -272,10 +274,10 @@ def _in_the_way(
         current = sum(_is_current(each, destination, standings) for each in placed
                       if each.output in existing)  # fmt: skip
         ours = f" ({current:,} of them current)" if current else ""
-    first = destination.path(min(existing))
+    exist, such_as = ("exists", ":") if len(existing) == 1 else ("exist", ", such as")
     return (
-        f"{len(existing):,} of {len(placed):,} outputs exist{ours}, such as {first}; add "
-        "--resume, --update, --skip-existing or --overwrite"
+        f"{len(existing):,} of {counted(len(placed), 'output')} {exist}{ours}{such_as} "
+        f"{destination.path(min(existing))}; add --resume, --update, --skip-existing or --overwrite"
     )
 
 

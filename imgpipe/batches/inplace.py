@@ -18,6 +18,7 @@ from imgpipe.batches.held import remove
 from imgpipe.batches.placed import Placed
 from imgpipe.batches.statuses import status_at
 from imgpipe.errors import OutputError, UsageError
+from imgpipe.plurals import counted
 from imgpipe.publish import explained, make_folder, sync_folder, synced
 from imgpipe.temporaries import temporary_beside
 
@@ -84,7 +85,7 @@ def must_be_free(agenda: Agenda, backup: str, folder: str) -> None:
     ]
     if taken:
         raise UsageError(
-            f"{len(taken):,} files to keep are in {backup} already, from another run, such as "
+            f"{backup}: has {counted(len(taken), 'file')} of these names from another run, such as "
             f"{taken[0]}; choose another folder"
         )
 

@@ -22,6 +22,7 @@ from imgpipe.batches.happenings import (
 from imgpipe.batches.pace import Pace
 from imgpipe.batches.warningtally import WarningTally
 from imgpipe.batches.wording import duration, passed_over_line, summary_line
+from imgpipe.plurals import counted
 
 __all__ = ["ProgressLines", "amounts", "counts", "plan_line"]
 
@@ -60,7 +61,7 @@ class ProgressLines:
         self._pace(happening)
         match happening:
             case BatchScanning() if not self._quiet and self._clock() >= self._due:
-                self.say(f"scanning: {happening.files:,} files")
+                self.say(f"scanning: {counted(happening.files, 'file')}")
                 self._wait_longer()
             case BatchPlanned():
                 self._interval, self._due = _FIRST, self._clock() + _FIRST
@@ -111,7 +112,7 @@ def plan_line(plan: BatchPlanned) -> str:
 def counts(pace: Pace) -> str:
     """Return how many files are over, and how many of them have failed."""
     failed = f", {pace.failed:,} failed" if pace.failed else ""
-    return f"{pace.over:,} of {pace.files:,} files{failed}"
+    return f"{pace.over:,} of {counted(pace.files, 'file')}{failed}"
 
 
 def amounts(pace: Pace, room: int | None = None) -> str:

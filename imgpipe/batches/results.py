@@ -10,6 +10,7 @@ from typing import Literal
 
 from imgpipe.batches.agenda import Reason
 from imgpipe.errors import BatchError, ImgpipeError
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = ["BatchReport", "Result", "Stage", "StoppedBy", "exit_code"]
@@ -155,7 +156,7 @@ class BatchReport:
         first = [str(each.error) for each in self.failures[:_SHOWN]]
         more = [f"and {self.failed - _SHOWN:,} more"] if self.failed > _SHOWN else []
         stopped = f"; stopped ({self.stopped_by}), {self.left:,} left" if self.stopped_by else ""
-        head = f"{self.failed:,} of {self.outputs:,} outputs failed{stopped}"
+        head = f"{self.failed:,} of {counted(self.outputs, 'output')} failed{stopped}"
         raise BatchError("\n".join([head, *(f"  {line}" for line in [*first, *more])]))
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgpipe.cli.valuetypes import Most, Suffixes
+from imgpipe.cli.valuetypes import Most, Suffixes, Whole
 
 __all__ = ["IN_PLACE", "BatchOption", "batch_options"]
 
@@ -48,7 +48,7 @@ def _of_sources() -> list[click.Parameter]:
         _flag("-H", "--hidden", _SOURCES, "Take hidden files and folders too."),
         _flag("-L", "--follow", _SOURCES, "Follow all links to files and folders."),
         _flag("-x", "--one-file-system", _SOURCES, "Stay on the file system of INPUT."),
-        BatchOption(["--max-depth"], _SOURCES, type=click.IntRange(min=0), metavar="N",
+        BatchOption(["--max-depth"], _SOURCES, type=Whole(0), metavar="N",
                     help="Levels of folders to search below INPUT; 0 for none. [default: all]"),
         _path("--base", _SOURCES, "An output keeps the path of its source below this folder. "
               "[default: the folder INPUT; of a pattern, the folder before the first wildcard; "

@@ -24,6 +24,7 @@ from imgpipe.cli import signals
 from imgpipe.cli.audience import Audience
 from imgpipe.cli.early import collect_garbage, fork_for_many, is_small
 from imgpipe.cli.messages import explain, printable
+from imgpipe.cli.refusals import naming_options
 from imgpipe.cli.scope import STANDARD
 from imgpipe.cli.standard import no_input
 from imgpipe.errors import MemoryPlanError, UsageError
@@ -135,6 +136,7 @@ def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:
     return run.exit
 
 
+@naming_options()
 def choices_from(
     params: Mapping[str, Any], work: Work, audience: Audiences, command: Sequence[str] = ()
 ) -> Choices:
@@ -249,9 +251,10 @@ def _rules(params: Mapping[str, Any]) -> Rules:
 
 
 def _policy(params: Mapping[str, Any]) -> Policy:
-    return Policy(
-        resume=params["resume"],
-        update=params["update"],
-        skip=params["skip_existing"] or params["ignore_existing"],
-        overwrite=params["overwrite"],
-    )
+    with naming_options("resume", "update", "skip_existing", "overwrite"):
+        return Policy(
+            resume=params["resume"],
+            update=params["update"],
+            skip=params["skip_existing"] or params["ignore_existing"],
+            overwrite=params["overwrite"],
+        )

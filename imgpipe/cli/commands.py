@@ -130,7 +130,7 @@ class ImageCommand(RefusingInEvents):
         """Begin to tell as much as the options want."""
         quiet, verbose = ctx.params["quiet"], ctx.params["verbose"]
         if quiet and verbose:
-            raise click.UsageError("--quiet and --verbose contradict each other", ctx)
+            raise click.UsageError("give only one of --quiet and --verbose", ctx)
         log_to_stderr(logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING)
 
     def chain(self, ctx: click.Context) -> Chain | None:

@@ -13,6 +13,7 @@ import click
 from imgpipe.cli import signals
 from imgpipe.cli.early import collect_garbage, fork_early
 from imgpipe.cli.messages import printable, say
+from imgpipe.cli.refusals import naming_options
 from imgpipe.cli.saving import standard_input, standard_output
 from imgpipe.errors import UsageError
 
@@ -55,7 +56,7 @@ def make_image(
     plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
         partial(plan_run, ends[0], chain, ends[1]), partial(run, ends[0], chain, ends[1])
     )  # fmt: skip
-    with dedicated(), signals.stopping(control.stop):
+    with naming_options(), dedicated(), signals.stopping(control.stop):
         if dry_run:
             click.echo(printable(str(plan(**options))))
             return

@@ -20,7 +20,7 @@ from imgpipe.cli.filteroptions import sees_border
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import alpha_option, chain_options
 from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
-from imgpipe.cli.valuetypes import ChainText
+from imgpipe.cli.valuetypes import ChainText, Seconds
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.registry import ACCELERATORS, FILTERS
 
@@ -52,7 +52,7 @@ class CheckCommand(ChainCommand):
                 alpha_option(),
                 click.Option(
                     ["--timeout"],
-                    type=click.FloatRange(min=0, min_open=True),
+                    type=Seconds(),
                     metavar="SECONDS",
                     help="Fail if the check takes longer. [default: no limit]",
                 ),

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from imgpipe.cli.valuetypes import ChainText, MemberName, Pair, Region, Size, WhichAlpha, WhichPage
+from imgpipe.cli.valuetypes import (
+    ChainText,
+    MemberName,
+    Pair,
+    Region,
+    Seconds,
+    Size,
+    WhichAlpha,
+    WhichPage,
+    Whole,
+)
 from imgpipe.registry import EXECUTORS, FORMATS
 
 __all__ = ["alpha_option", "chain_options", "common_options"]
@@ -42,7 +52,7 @@ def _workers() -> list[click.Parameter]:
         _option(
             "-j",
             "--jobs",
-            type=click.IntRange(min=1),
+            type=Whole(1),
             metavar="N",
             help="Worker processes. [default: one for each usable processor]",
         ),
@@ -69,7 +79,7 @@ def _reading() -> list[click.Parameter]:
         ),
         _option(
             "--level",
-            type=click.IntRange(min=0),
+            type=Whole(0),
             metavar="N",
             default=0,
             help="Level of the pyramid to read; 0 is the full resolution.",
@@ -134,7 +144,7 @@ def _resources() -> list[click.Parameter]:
         _option("--max-pixels", type=Size(), help="Larger images are errors. [default: 4G pixels]"),
         _option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(),
             metavar="SECONDS",
             help="Fail if a chunk takes longer. [default: no limit]",
         ),

@@ -1,8 +1,9 @@
-"""Refusals of a command, written as an event if events are wanted."""
+"""Refusals of a command: as an event if events are wanted, with options by their names."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,10 @@ import click
 
 from imgpipe.errors import ImgpipeError, UsageError
 
-__all__ = ["RefusingInEvents", "refusal_in_events"]
+__all__ = ["RefusingInEvents", "naming_options", "refusal_in_events"]
+
+_CHECKED_LATER = ("accelerator", "alpha", "background", "chunk", "nodata", "scratch", "value_range")
+"""Options of which imgpipe's functions check the values, and name them as in Python."""
 
 
 class RefusingInEvents(click.Command):
@@ -41,6 +45,30 @@ def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
 
             EventLines(1)(BatchRefused(2, _plain(error)))
         raise
+
+
+@contextlib.contextmanager
+def naming_options(*names: str) -> Iterator[None]:
+    """Name options as the command line does, in a refusal of the block.
+
+    Parameters
+    ----------
+    *names : str
+        Names in Python of options that the refusal lists. By default it is about the value of one.
+    """
+    listed = rf"\b({'|'.join(names)})\b"
+    of_value = rf"(?:^|(?<=: ))({'|'.join(_CHECKED_LATER)})(?= must | is |: )"
+    try:
+        yield
+    except UsageError as error:
+        text = re.sub(listed if names else of_value, _option, str(error))
+        if text == str(error):
+            raise
+        raise UsageError(text) from error
+
+
+def _option(name: re.Match[str]) -> str:
+    return "--" + name[1].replace("_", "-")
 
 
 def _plain(error: Exception) -> Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,13 @@ __all__ = [
     "Most",
     "Pair",
     "Region",
+    "Seconds",
     "Size",
     "Suffixes",
     "Value",
     "WhichAlpha",
     "WhichPage",
+    "Whole",
 ]
 
 
@@ -46,6 +50,42 @@ class Size(_Type):
             return parse_size(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Whole(_Type):
+    """A whole number, not below another one."""
+
+    name = "integer"
+
+    def __init__(self, at_least: int) -> None:
+        self._least = at_least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if not re.fullmatch(r"-?\d{1,19}", str(value)) or int(value) < self._least:
+            self.fail(f"must be a whole number, at least {self._least}, not {value!r}", param, ctx)
+        return int(value)
+
+
+class Seconds(_Type):
+    """A time in seconds."""
+
+    name = "seconds"
+
+    def __init__(self, *, may_be_zero: bool = False) -> None:
+        self._may_be_zero = may_be_zero
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number = math.nan
+        with contextlib.suppress(ValueError):
+            number = float(value)
+        if not (number > 0 or (number == 0 and self._may_be_zero)):
+            least = "at least 0" if self._may_be_zero else "larger than 0"
+            self.fail(f"must be a number of seconds, {least}, not {value!r}", param, ctx)
+        return number
 
 
 class Region(_Type):
@@ -190,7 +230,8 @@ class Value(_Type):
         try:
             return self._parameter.parse(value, self._owner)
         except ParameterError as error:
-            self.fail(str(error).removeprefix(f"{self._owner}: "), param, ctx)
+            text = str(error).removeprefix(f"{self._owner}: ")  # click names the option
+            self.fail(re.sub(rf"^{re.escape(self._parameter.name)}:? ", "", text), param, ctx)
 
 
 class ChainText(_Type):

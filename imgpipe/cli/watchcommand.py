@@ -12,6 +12,7 @@ from imgpipe.cli.chaincommands import RunCommand
 from imgpipe.cli.commands import glance
 from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import Saving
+from imgpipe.cli.valuetypes import Seconds
 from imgpipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,13 +107,12 @@ def _adapted(param: click.Parameter) -> click.Parameter:
 
 
 def _watch_options() -> list[click.Parameter]:
-    seconds = click.FloatRange(min=0, min_open=True)
     folder = click.Path(readable=False)
     return [
-        BatchOption(["--settle"], _SECTION, type=click.FloatRange(min=0), metavar="SECONDS",
+        BatchOption(["--settle"], _SECTION, type=Seconds(may_be_zero=True), metavar="SECONDS",
                     default=2.0, show_default=True, help="Take a file when it has not changed "
                     "for this time. A file that is renamed into INBOX is taken at once."),
-        BatchOption(["--poll"], _SECTION, type=seconds, metavar="SECONDS", help="Scan at this "
+        BatchOption(["--poll"], _SECTION, type=Seconds(), metavar="SECONDS", help="Scan at this "
                     "interval and use no events of the system. [default: 5, only if there are no "
                     "events, as on NFS]"),
         BatchOption(["--move-done"], _SECTION, type=folder, metavar="DIR", help="Move files there "

@@ -7,6 +7,7 @@ from typing import Any
 from imgpipe.chains.formatting import described
 from imgpipe.engine.tiler import Tiler
 from imgpipe.image import ImageInfo
+from imgpipe.plurals import counted
 
 __all__ = ["text_of"]
 
@@ -31,8 +32,8 @@ def text_of(plan: Any) -> str:
         "read as": feeds[plan.feed] + ", then from a scratch file" * plan.kept,
         "tasks": " and ".join(map(_tasks, filter(None, (plan.tiler, plan.encoding)))),
         "chunks": f"{columns} x {rows} pixels",
-        "halo": f"{plan.halo[1]} columns, {plan.halo[0]} rows",
-        "window": f"{plan.window} {'task' if plan.window == 1 else 'tasks'} at once",
+        "halo": f"{counted(plan.halo[1], 'column')}, {counted(plan.halo[0], 'row')}",
+        "window": f"{counted(plan.window, 'task')} at once",
         "workers": f"{plan.workers} ({plan.executor})",
         "accelerator": plan.accelerator,
         "memory": f"at most {plan.memory / 1e6:,.0f} MB of {plan.budget / 1e6:,.0f} MB",
@@ -46,7 +47,7 @@ def text_of(plan: Any) -> str:
 
 def _tasks(tiler: Tiler) -> str:
     rows, columns = tiler.task
-    size = f"{columns} x {rows} pixels" if tiler.task_columns else f"{rows} rows"
+    size = f"{columns} x {rows} pixels" if tiler.task_columns else counted(rows, "row")
     return f"{len(tiler)} of {size}"
 
 

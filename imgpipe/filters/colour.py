@@ -15,6 +15,7 @@ from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.mixing import Matrix, luma, mix
 from imgpipe.parameters import Between, Example, Through
+from imgpipe.plurals import counted
 
 __all__ = ["blend", "grayscale", "mix_channels", "sepia", "tint"]
 
@@ -190,8 +191,8 @@ def _rows_of(channels: int, matrix: str) -> int:
     rows = _matrix(matrix)
     if len(rows[0]) != channels:
         raise UsageError(
-            f"mix_channels: the matrix has {len(rows[0])} columns for an image of {channels} "
-            "channels beside alpha; it needs a column for each"
+            f"mix_channels: the matrix has {counted(len(rows[0]), 'column')} for an image of "
+            f"{counted(channels, 'channel')} without alpha; it needs a column for each"
         )
     return len(rows)
 
@@ -268,9 +269,9 @@ def blend(
     """
     if other.shape != chunk.shape or other.dtype != chunk.dtype:
         raise UsageError(
-            f"blend: the second image has {other.shape[2]} channels of {other.dtype}, but the "
-            f"first has {chunk.shape[2]} of {chunk.dtype}; both need the same type and number of "
-            f"channels, alpha included; convert one, for example by astype:{chunk.dtype}"
+            f"blend: the second image has {counted(other.shape[2], 'channel')} of {other.dtype}, "
+            f"but the first has {chunk.shape[2]} of {chunk.dtype}; both need the same type and "
+            f"number of channels, alpha included; convert one, for example by astype:{chunk.dtype}"
         )
     working = np.float32 if chunk.dtype.itemsize <= 2 else np.float64
     return cast(Pixels, chunk * working(1 - amount) + other * working(amount))

@@ -14,6 +14,7 @@ from imgpipe.inkprofiles import is_profiled, rgb_by_profile
 from imgpipe.kernels.inks import ink_of, rgb_of_inks
 from imgpipe.kernels.mixing import luma
 from imgpipe.parameters import Example, Through
+from imgpipe.plurals import counted
 from imgpipe.values import full_scale, rescaled
 
 __all__ = ["flatten", "to_rgb"]
@@ -121,7 +122,9 @@ def _lay_reals(part: Pixels, background: Pixels, out: Pixels) -> None:
 def _rgb(info: ImageInfo, /) -> tuple[int, int | None, Colour]:
     colours = info.channels - (info.alpha is not None)
     if colours not in (1, 3) and info.colour != "cmyk":
-        raise UsageError(f"to_rgb: needs a gray, RGB or CMYK image, not one of {colours} channels")
+        raise UsageError(
+            f"to_rgb: needs a gray, RGB or CMYK image, not {counted(colours, 'channel')}"
+        )
     return 3 + (info.alpha is not None), None if info.alpha is None else 3, "rgb"
 
 

@@ -14,6 +14,7 @@ from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
 from imgpipe.kernels.lookup import has_levels, looked_up
 from imgpipe.parameters import Example, Through
+from imgpipe.plurals import counted
 from imgpipe.values import full_scale
 
 __all__ = ["lut"]
@@ -99,7 +100,8 @@ def _tables(table: str, version: tuple[int, int] | None, dtype: str, channels: i
     if array.shape not in ((levels, 1), (levels, channels)):
         raise UsageError(
             f"lut: the table has {array.size} entries, in a shape of {array.shape}; an image of "
-            f"{channels} channels of {dtype} needs {levels}, or {levels} rows of {channels}"
+            f"{counted(channels, 'channel')} of {dtype} needs {levels}, or "
+            f"{levels} rows of {channels}"
         )
     if array.max() > levels - 1:
         raise UsageError(f"lut: the table has {array.max():g}, which {dtype} cannot hold")

@@ -18,6 +18,7 @@ from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format, Layout
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.inkprofiles import is_profiled
+from imgpipe.plurals import counted
 
 __all__ = ["Fitting", "fitted", "fitting", "left_out"]
 
@@ -222,7 +223,8 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
     given = str(info.channels)
     if info.channels in counts:  # of another meaning
         held, noun = _listed(tuple(map(str, format.layouts))), ""
-        given = f"{info.channels} channels of {'CMYK' if info.colour == 'cmyk' else info.colour}"
+        colour = "CMYK" if info.colour == "cmyk" else info.colour
+        given = f"{counted(info.channels, 'channel')} of {colour}"
     return UsageError(
         f"{name}: {format.name} supports {held}{noun and ' '}{noun}, not {given}; {advice}, "
         f"or {_advice(format)}"

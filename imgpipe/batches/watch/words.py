@@ -16,6 +16,7 @@ from imgpipe.batches.happenings import (
 from imgpipe.batches.results import Result
 from imgpipe.batches.warningtally import WarningTally
 from imgpipe.batches.wording import one_line, passed_over_line, summary_line
+from imgpipe.plurals import counted
 
 __all__ = ["WatchLines"]
 
@@ -46,7 +47,7 @@ class WatchLines:
         """Write what is to be said about `happening`."""
         match happening:
             case BatchPlanned() if not self._quiet:
-                there = f"watching {self._inbox}: {happening.sources:,} files are there"
+                there = f"watching {self._inbox}: {counted(happening.sources, 'file')} found"
                 passed = passed_over_line(happening.passed_over)
                 self.say("; ".join(filter(None, [there, passed])))
             case Ended():

@@ -21,6 +21,7 @@ from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
 from imgpipe.formats.remembering import LastFile
 from imgpipe.image import Metadata, check_pixels
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = ["GRAY", "MAX_DEFLATE_RATIO", "PALETTE", "RGB", "Header", "read_header"]
@@ -213,7 +214,7 @@ class _HeaderReader:
             what = "it is empty" if not head else "its first bytes are those of another format"
             raise FormatError(f"{self.name}: not a PNG: {what}")
         if len(head) < len(SIGNATURE):
-            raise self._corrupt(f"is truncated: it ends after {len(head)} bytes")
+            raise self._corrupt(f"is truncated: it ends after {counted(len(head), 'byte')}")
         as_text = head[:4] == SIGNATURE[:4] or head[0] == SIGNATURE[0] & 127
         hint = _SUSPECT_TRANSFER if as_text else ""
         raise self._corrupt(f"has a damaged PNG signature{hint}")

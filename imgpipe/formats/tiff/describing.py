@@ -17,6 +17,7 @@ from imgpipe.formats.tiff.pages import Opened
 from imgpipe.formats.tiff.support import must_be_supported
 from imgpipe.formats.tiff.ycbcr import YCbCr
 from imgpipe.image import Colour, ImageInfo, check_pixels
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def _meaning(
         model, colours = "other", samples
     if samples < colours:
         raise CorruptError(
-            f"{name}: the file is damaged: {samples} samples a pixel where {colours} are needed"
+            f"{name}: the file is damaged: {counted(samples, 'sample')} a pixel where "
+            f"{colours} are needed"
         )
     if photometric == _PALETTE:
         palette, model = _palette(page, layout, name), "rgb"

@@ -1,0 +1,14 @@
+"""Numbers with their nouns."""
+
+from __future__ import annotations
+
+from imgpipe.plurals import counted
+
+
+def test_one_is_singular_and_every_other_number_is_plural() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2, 12_000)] == [
+        "0 rows",
+        "1 row",
+        "2 rows",
+        "12,000 rows",
+    ]
