@@ -25,12 +25,13 @@ def test_what_images_share_out_adds_up_and_of_all_else_the_most_counts() -> None
 
 @given(cost=COSTS, workers=st.integers(1, 64), beside=st.integers(0, 10**9))
 def test_the_limit_that_a_refusal_names_would_do(cost: Cost, workers: int, beside: int) -> None:
-    text = str(Budget(granted=0, workers=workers, beside=beside).refusal("in.png", cost))
-    assert text.startswith("in.png: needs ")
-    (megabytes,) = re.findall(r"--max-memory (\d+)M", text)
-    (in_python,) = re.findall(r"max_memory='(-?\d+)M' in Python", text)
-    assert Budget(granted=int(megabytes) * MB, workers=workers).allows([cost])
-    assert Budget(granted=int(in_python) * MB + beside, workers=workers).allows([cost])
+    budget = Budget(granted=beside, workers=workers, beside=beside)
+    option = r"max_memory='(-?\d+)M'" if beside else r"--max-memory (\d+)M"
+    form = rf"in.png: needs (-?\d+) MB; the limit is 0 MB; raise it \({option}\)"
+    found = re.fullmatch(form, str(budget.refusal("in.png", cost)))
+    assert found is not None
+    assert found[1] == found[2]
+    enough = int(found[1]) * MB + beside
+    assert Budget(granted=enough, workers=workers).allows([cost])
     # A process holds a megabyte more or less in the next run; the limit is enough for it.
-    spare = int(megabytes) * MB - cost.total(workers)
-    assert 2 * MB <= spare < 3 * MB
+    assert 2 * MB <= enough - cost.total(workers) < 3 * MB

@@ -379,8 +379,9 @@ class _Openings:
                 return error.needed
             raise AssertionError(workers)  # a process takes more than nothing
 
-        def remedy(_: int) -> tuple[int, str]:
-            return remedy_for(needed, self._fitting, workers, self.budget.granted)
+        def remedy() -> tuple[str, str]:
+            budget = self.budget
+            return remedy_for(needed, self._fitting, workers, budget.granted, budget.beside)
 
         if self._of_calls:
             with contextlib.suppress(MemoryPlanError):

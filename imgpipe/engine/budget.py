@@ -19,6 +19,7 @@ __all__ = [
     "Remedy",
     "default_budget",
     "granted",
+    "limit_to_give",
     "megabytes",
     "no_plan",
     "too_large",
@@ -26,8 +27,8 @@ __all__ = [
 
 SPARE_BYTES = 2_000_000  # by which the memory of a process differs from run to run
 
-Remedy = Callable[[int], tuple[int, str]]
-"""Returns the bytes that do for an image, and more advice, given the bytes that it needs."""
+Remedy = Callable[[], tuple[str, str]]
+"""Returns the limit to give for an image, as its user writes it, and more advice."""
 
 
 def default_budget() -> int:
@@ -68,19 +69,21 @@ def no_plan(
     limit : (int, int)
         The bytes granted, and those of them that are beside the limit in Python.
     remedy : callable, optional
-        Returns the limit that would do, where a higher one also means more workers.
+        Returns the limit to give, where a higher one also means more workers.
     """
     needed, disk = min(tried, key=lambda one: one[0])
     found, advice = _largest_part(source, goals, needed, disk)
     on_disk = min(size - (disk.size if disk.in_memory else 0) for size, disk in tried)
+    beside = limit[1]
     if on_disk <= limit[0]:
-        advice = f", or give a folder on a disk for scratch files (--scratch){advice}"
-    needs = (
-        f"{source.name}: needs {megabytes(needed)} MB even with {few} and the smallest tasks, of "
-        f"which this process already holds {megabytes(held)} MB{found}"
-    )
-    enough, more = (needed, "") if remedy is None else remedy(needed)
-    return too_large(needs, needed, *limit, more + advice, enough=enough)
+        option = "scratch=" if beside else "--scratch"
+        advice = f", or give a folder on a disk for scratch files ({option}){advice}"
+    here = f"of which this process already holds {megabytes(held)} MB"
+    if beside:
+        here = f"beside the {megabytes(held)} MB that this process holds"
+    why = f" even with {few} and the smallest tasks, {here}{found}"
+    give, more = ("", "") if remedy is None else remedy()
+    return too_large(source.name, needed, *limit, why=why, give=give, advice=more + advice)
 
 
 def _largest_part(
@@ -91,35 +94,66 @@ def _largest_part(
     That is an image that is decoded or encoded as a whole, or scratch files in memory.
     """
     if disk.in_memory and disk.size > needed // 2:
-        found = f" and scratch files in {disk.folder}, which is in memory, take "
+        found = f"; scratch files in {disk.folder}, which is in memory, take "
         return f"{found}{megabytes(disk.size)} MB", ""
     whole = source.access == "whole"
     decoding = source.info.nbytes + source.decode_bytes if whole else 0
     sealing, output = max((getattr(one.sink, "seal_bytes", 0), one.destination) for one in goals)
     if decoding > max(needed // 2, sealing):
-        found = f" and decoding the whole image takes {megabytes(decoding)} MB"
+        found = f"; decoding the whole image takes {megabytes(decoding)} MB"
         return found, (
             ", or convert it with another program to a format that is read in parts, such as tiled "
             "TIFF"
         )
     if sealing > needed // 2:
-        found = f" and encoding {output} as a whole takes {megabytes(sealing)} MB"
+        found = f"; encoding {output} as a whole takes {megabytes(sealing)} MB"
         return found, ", or choose a format that is written in parts, such as TIFF or PNG"
     return "", ""
 
 
 def too_large(
-    needs: str, needed: int, limit: int, beside: int, advice: str = "", *, enough: int = 0
+    name: str,
+    needed: int,
+    limit: int,
+    beside: int,
+    *,
+    why: str = "",
+    give: str = "",
+    advice: str = "",
 ) -> MemoryPlanError:
-    """Return the error of an image that `needs` more than the limit, with the limit to give."""
-    enough = max(needed, enough) + SPARE_BYTES
+    """Return the error of an image that needs more than the limit, with the limit to give.
+
+    Parameters
+    ----------
+    name : str
+        The image.
+    needed : int
+        The bytes that all processes need.
+    limit, beside : int
+        The bytes granted, and those of them that are beside the limit in Python.
+    why : str, optional
+        More about the need.
+    give : str, optional
+        The limit to give, if it is not what is needed, as its user writes it.
+    advice : str, optional
+        Other remedies.
+    """
+    enough = needed + SPARE_BYTES
     error = MemoryPlanError(
-        f"{needs}; the limit is {megabytes(limit)} MB; "
-        f"raise it (--max-memory {megabytes(enough)}M, or "
-        f"max_memory='{megabytes(enough - beside)}M' in Python){advice}"
+        f"{name}: needs {megabytes(enough - beside)} MB{why}; "
+        f"the limit is {megabytes(limit - beside)} MB; "
+        f"raise it ({give or limit_to_give(enough, beside)}){advice}"
     )
     error.needed = needed
     return error
+
+
+def limit_to_give(size: int, beside: int, workers: int = 0) -> str:
+    """Return how a user gives a limit of `size` bytes, and perhaps a number of workers."""
+    if beside:  # in Python
+        more = f", workers={workers}" if workers else ""
+        return f"max_memory='{megabytes(size - beside)}M'{more}"
+    return f"--max-memory {megabytes(size)}M" + (f" -j {workers}" if workers else "")
 
 
 def megabytes(size: int) -> str:
@@ -151,6 +185,4 @@ class Budget:
 
     def refusal(self, name: str, cost: Cost) -> MemoryPlanError:
         """Return the error of an image of this cost, which is not allowed even alone."""
-        needed = cost.total(self.workers)
-        needs = f"{name}: needs {megabytes(needed)} MB"
-        return too_large(needs, needed, self.granted, self.beside)
+        return too_large(name, cost.total(self.workers), self.granted, self.beside)

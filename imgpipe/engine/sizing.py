@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from imgpipe.acceleration import NONE
 from imgpipe.accelerators.choice import Accelerating, accelerating, asked_for, possible
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.budget import SPARE_BYTES, default_budget, granted, megabytes, too_large
+from imgpipe.engine.budget import SPARE_BYTES, default_budget, granted, limit_to_give, too_large
 from imgpipe.engine.costs import Footing, cost_of_processes
 from imgpipe.executors.choice import Choice, choose
 from imgpipe.machine import held_memory, is_dedicated
@@ -68,8 +68,9 @@ def must_have_memory(options: Options) -> None:
     limit, beside = granted(limit_of(options), footing)
     needed = cost_of_processes(choice_for(options).traits, 1, footing).processes + _LEAST_BYTES
     if needed > limit:
-        needs = f"the batch: needs {megabytes(needed)} MB even with one worker and small images"
-        raise too_large(needs, needed, limit, beside, enough=needed + _LEAST_BYTES)
+        usual = needed + _LEAST_BYTES  # some images need more than the least
+        why = " even with one worker and small images"
+        raise too_large("the batch", usual, limit, beside, why=why)
 
 
 def workers_that_fit(choice: Choice, footing: Footing, total: int) -> int:
@@ -89,9 +90,13 @@ def readers_for(workers: int) -> int:
 
 
 def remedy_for(
-    needed: Callable[[int], int], fitting: Callable[[int], int], workers: int, limit: int
-) -> tuple[int, str]:
-    """Return the bytes that are enough, and the advice to use fewer workers where that does.
+    needed: Callable[[int], int],
+    fitting: Callable[[int], int],
+    workers: int,
+    limit: int,
+    beside: int = 0,
+) -> tuple[str, str]:
+    """Return the limit to give, and the advice to use fewer workers where that is enough.
 
     A higher limit may bring more workers, which need memory too.
 
@@ -105,14 +110,18 @@ def remedy_for(
         The workers with which the image does not fit.
     limit : int
         The bytes that the batch may use.
+    beside : int
+        Bytes of them that are beside the limit in Python.
     """
     least, count = needed(workers), workers
     enough = least
     while (more := fitting(enough + 2 * SPARE_BYTES)) > count:
         enough, count = max(enough, needed(more)), more
+    give = limit_to_give(enough + SPARE_BYTES, beside)
     if fewer := bisect.bisect_right(range(1, workers), limit - SPARE_BYTES, key=needed):
-        return enough, f", or use fewer workers (-j {fewer})"
+        option = f"workers={fewer}" if beside else f"-j {fewer}"
+        return give, f", or use fewer workers ({option})"
     if count > workers:
-        some = f"--max-memory {megabytes(least + SPARE_BYTES)}M -j {workers}"
-        return enough, f", or use fewer workers with less ({some})"
-    return enough, ""
+        same = limit_to_give(least + SPARE_BYTES, beside, workers)
+        return f"{same}, or {give} for more workers", ""
+    return give, ""
