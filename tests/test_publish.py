@@ -322,6 +322,16 @@ class TestTheDiskBeginsEarly:
         assert begun == [(4, 14)]
         out.abort()
 
+    def test_and_not_with_what_lies_between_large_parts(
+        self, begun: list[tuple[int, int]], tmp_path: Path
+    ) -> None:
+        out = target.FileTarget(tmp_path / "o.bin")
+        place = out.place(90)
+        assert place is not None
+        place.write([(10, b"abc"), (13, b"def"), (40, b"ghijk"), (60, b"lm"), (70, b"nop")])
+        assert begun == [(10, 16), (40, 45), (60, 73)]
+        out.abort()
+
 
 def test_what_is_written_is_never_more_readable_than_what_it_replaces(tmp_path: Path) -> None:
     path = tmp_path / "o.bin"

@@ -7,10 +7,11 @@ import itertools
 import os
 import struct
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -25,9 +26,12 @@ from imgpipe.filters import invert
 from imgpipe.formats import tiff
 from imgpipe.formats.compression import Compression
 from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.raw import RawLayout
 from imgpipe.formats.target import FileTarget, MemoryTarget
+from imgpipe.formats.tiff import sinks
 from imgpipe.formats.tiff.blocks import CLASSIC_BYTES, bound
 from imgpipe.formats.tiff.encoding import SegmentEncoder
+from imgpipe.formats.tiff.sinks import SegmentPlacer
 from imgpipe.formats.tiff.storage import Storage
 from imgpipe.formats.tiff.tags import Directory
 from imgpipe.geo import Geo
@@ -354,6 +358,54 @@ def test_workers_place_raw_tiles_beyond_four_gigabytes(
         assert file.pages[0].dataoffsets[-1] > 1 << 32
     source = open_source(tmp_path / "o.tif")
     np.testing.assert_array_equal(source.read(last), pixels)
+
+
+class Kept(NamedTuple):
+    """A place in memory, and the size of every write."""
+
+    data: bytearray
+    sizes: list[int]
+    name: str = "kept"
+
+    def write(self, parts: Any) -> None:
+        for position, data in parts:
+            view = memoryview(data).cast("B")
+            self.data[position : position + len(view)] = view
+            self.sizes.append(len(view))
+
+
+class TestRawTiles:
+    SHAPE, TILE = (150, 203, 3), (32, 48)
+
+    def placed(self, boxes: Iterable[imgpipe.Box], dtype: str = "uint16") -> tuple[Any, Any, Kept]:
+        pixels = noise(self.SHAPE, dtype)
+        kept = Kept(bytearray(7 + 5 * 5 * 32 * 48 * 3 * pixels.itemsize), [])
+        layout = RawLayout(7, self.SHAPE, np.dtype(dtype).newbyteorder("<"))
+        for box in boxes:
+            SegmentPlacer(kept, layout, self.TILE).place(box, pixels[box.slices])
+        tiles = np.frombuffer(kept.data, layout.dtype, offset=7).reshape(5, 5, *self.TILE, 3)
+        return pixels, tiles.swapaxes(1, 2).reshape(160, 240, 3), kept
+
+    @pytest.mark.parametrize("joined", [1000, 20_000, 1 << 20])
+    @pytest.mark.parametrize("cut", [(150, 203), (64, 96), (32, 48), (33, 20), (1, 203)])
+    def test_hold_the_pixels_of_any_boxes_and_zeros_around_the_image(
+        self, joined: int, cut: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sinks, "_JOINED_BYTES", joined)
+        pixels, made, _ = self.placed(imgpipe.Box.of(*self.SHAPE[:2]).cut(*cut))
+        np.testing.assert_array_equal(made[:150, :203], pixels)
+        assert not made[150:].any()
+        assert not made[:, 203:].any()
+
+    def test_side_by_side_are_written_together_and_large_ones_some_rows_at_a_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        box, tile = [imgpipe.Box(32, 0, 64, 203)], 32 * 48 * 6
+        assert self.placed(box)[2].sizes == [5 * tile]
+        monkeypatch.setattr(sinks, "_JOINED_BYTES", 2 * tile)
+        assert self.placed(box)[2].sizes == [2 * tile, 2 * tile, tile]
+        monkeypatch.setattr(sinks, "_JOINED_BYTES", tile // 2)
+        assert self.placed(box)[2].sizes == [tile // 2] * 10
 
 
 def test_an_incomplete_file_is_never_published(tmp_path: Path) -> None:

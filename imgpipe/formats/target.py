@@ -19,7 +19,7 @@ from imgpipe.publish import OutputFile, explained, start_writeback
 
 __all__ = ["FilePlace", "FileTarget", "MemoryTarget", "Place", "Target"]
 
-_WRITEBACK_BYTES = 1 << 20  # fewer are not worth the call
+_WRITEBACK_BYTES = 256 << 10  # fewer are not worth the call
 
 
 class Place(Protocol):
@@ -97,18 +97,26 @@ class FilePlace(NamedTuple):
 
     def write(self, parts: Iterable[tuple[int, Data]]) -> None:
         """Write bytes, each at its position."""
-        begin, end = sys.maxsize, 0
+        begin, end, size = sys.maxsize, 0, 0  # of what the disk has not begun to write
         with self._opened() as fd:
             for position, data in parts:
+                if position != end and self._begun(fd, begin, end, size):
+                    begin, end, size = sys.maxsize, 0, 0
                 stop = _write_at(fd, data, position)
-                begin, end = min(begin, position), max(end, stop)
-            if self.lasting and end - begin >= _WRITEBACK_BYTES:
-                start_writeback(fd, begin, end)
+                begin, end, size = min(begin, position), max(end, stop), size + stop - position
+            self._begun(fd, begin, end, size)
 
     def end(self, size: int) -> None:
         """Cut the file off after `size` bytes, or make it that long."""
         with self._opened() as fd:
             os.ftruncate(fd, size)
+
+    def _begun(self, fd: int, begin: int, end: int, size: int) -> bool:
+        """Have the disk begin to write, if there is enough; return whether there is."""
+        enough = size >= _WRITEBACK_BYTES
+        if enough and self.lasting:
+            start_writeback(fd, begin, end)
+        return enough
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:

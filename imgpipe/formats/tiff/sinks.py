@@ -15,12 +15,13 @@ from imgpipe.formats.raw import RawLayout
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place
 from imgpipe.formats.tiff.blocks import Block, TiffFile
-from imgpipe.formats.tiff.encoding import padded
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.records import dataclass
 
 __all__ = ["Building", "EncodedTiff", "RawTiff", "SegmentPlacer"]
+
+_JOINED_BYTES = 1 << 20  # of tiles that are written together: few calls, and they fit the cache
 
 
 class Building:
@@ -237,19 +238,56 @@ class SegmentPlacer:
 
     def _parts(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
         """Yield the tiles of a box, or its rows of tiles that are not all in it."""
-        (height, width, channels), (rows, columns) = self.layout.shape, self.tile
-        row_bytes = columns * self.layout.pixel_bytes
-        across = -(-width // columns)
-        for tile in box.snap(rows, columns).cut(rows, columns):
-            index = tile.y0 // rows * across + tile.x0 // columns
-            start = self.layout.offset + index * rows * row_bytes
-            there = tile.clip(height, width)
-            part = there.intersect(box)
-            held = pixels[part.within(box)].astype(self.layout.dtype, copy=False)
-            if part == there:
-                full = padded(held, (rows, columns, channels), "constant")
-                yield start, np.ascontiguousarray(full).data
-                continue
-            start += (part.x0 - tile.x0) * self.layout.pixel_bytes
-            for y, row in enumerate(held, part.y0 - tile.y0):
-                yield start + y * row_bytes, np.ascontiguousarray(row).data
+        (height, width, _), (rows, columns) = self.layout.shape, self.tile
+        for y in range(box.y0 // rows * rows, box.y1, rows):
+            y0, y1 = max(y, box.y0), min(y + rows, box.y1)
+            for x in range(box.x0 // columns * columns, box.x1, self._joined * columns):
+                x0, x1 = max(x, box.x0), min(x + self._joined * columns, box.x1)
+                part = pixels[y0 - box.y0 : y1 - box.y0, x0 - box.x0 : x1 - box.x0]
+                whole = x0 == x and (x1 % columns == 0 or x1 == width)
+                if whole and y0 == y and (y1 == y + rows or y1 == height):
+                    yield from self._tiles(y // rows, x // columns, part)
+                else:
+                    yield from self._lines(Box(y0, x0, y1, x1), part)
+
+    @property
+    def _joined(self) -> int:
+        """How many tiles are written together."""
+        rows, columns = self.tile
+        return max(1, _JOINED_BYTES // (rows * columns * self.layout.pixel_bytes))
+
+    def _tiles(self, row: int, column: int, pixels: Pixels) -> Iterator[tuple[int, Data]]:
+        """Yield tiles side by side, from one in a row and a column of tiles on, padded with zeros.
+
+        The pixels of a large tile are some rows at a time, so that they stay in the cache.
+        """
+        (rows, columns), (_, width, channels) = self.tile, self.layout.shape
+        index = row * -(-width // columns) + column
+        row_bytes, count = columns * self.layout.pixel_bytes, -(-pixels.shape[1] // columns)
+        step = rows if count > 1 else min(rows, max(1, _JOINED_BYTES // row_bytes))
+        full, rest = divmod(pixels.shape[1], columns)
+        for y in range(0, rows, step):
+            lines = min(step, rows - y)
+            part = pixels[y : y + lines]
+            height = len(part)
+            made = np.empty((count, lines, columns, channels), self.layout.dtype)
+            if height < lines or rest:
+                made[...] = 0
+            inside = part[:, : full * columns].reshape(height, full, columns, channels)
+            made[:full, :height] = inside.swapaxes(0, 1)
+            if rest:
+                made[full, :height, :rest] = part[:, full * columns :]
+            yield self.layout.offset + (index * rows + y) * row_bytes, made.data
+
+    def _lines(self, box: Box, pixels: Pixels) -> Iterator[tuple[int, Data]]:
+        """Yield the rows of the tiles in a box that holds a part of them."""
+        (rows, columns), width = self.tile, self.layout.shape[1]
+        across, pixel_bytes = -(-width // columns), self.layout.pixel_bytes
+        for part in box.snap(rows, columns).cut(rows, columns):
+            held = part.intersect(box)
+            index = part.y0 // rows * across + part.x0 // columns
+            start = ((index * rows + held.y0 - part.y0) * columns + held.x0 - part.x0) * pixel_bytes
+            lines = pixels[held.within(box)].astype(self.layout.dtype, copy=False)
+            for y, line in enumerate(lines):
+                place = self.layout.offset + start + y * columns * pixel_bytes
+                yield place, np.ascontiguousarray(line).data
