@@ -591,6 +591,15 @@ class TestEarlyFork:
         fork_early(imgpipe.filters.blur(), big, jobs)
         assert forked
 
+    def test_not_where_threads_will_do(self, forked: list[bool], big: str) -> None:
+        pytest.importorskip("cv2")
+        fork_early((), big, 2, light=True)
+        fork_early(imgpipe.filters.blur(), big, 2, light=True)
+        assert not forked
+        fork_early(imgpipe.filters.blur(), big, 2, light=True, accelerator="none")
+        fork_early(imgpipe.filters.blur(), big, 8, light=True)
+        assert len(forked) == 2
+
     def test_not_where_no_workers_are_needed(
         self, forked: list[bool], big: str, picture: Path
     ) -> None:

@@ -17,7 +17,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.engine import planning
 from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
-from imgpipe.filters import blur, crop, resize
+from imgpipe.filters import bilateral, blur, crop, grayscale, resize
 from imgpipe.options import Options
 from imgpipe.running import plan_run
 from tests.conftest import noise
@@ -209,6 +209,32 @@ def test_threads_do_where_only_codecs_have_work(
         tmp_path / src, imgpipe.Chain(chain), tmp_path / dst, **{"workers": 2, **options}
     )
     assert plan.executor.startswith(executor)
+
+
+@pytest.mark.parametrize(
+    ("dst", "chain", "options", "executor"),
+    [
+        ("b.jpg", [blur(sigma=1)], {}, "threads, because only codecs and opencv have work"),
+        ("b.jpg", [blur(sigma=1), grayscale()], {}, "threads"),
+        ("b.jpg", [blur(sigma=1)], {"workers": 5}, "processes"),  # which share one lock
+        ("b.jpg", [blur(sigma=1)], {"accelerator": "none"}, "processes"),
+        ("b.jpg", [blur(sigma=1)], {"executor": "processes"}, "processes"),
+        ("b.jpg", [blur(sigma=1)], {"timeout": 9}, "processes"),
+        ("b.jpg", [blur(sigma=1), bilateral()], {}, "processes"),  # NumPy has work
+        ("b.png", [blur(sigma=1)], {}, "processes"),
+    ],
+)
+def test_threads_do_in_the_command_where_an_accelerator_computes_all_filters(
+    dst: str, chain: list[Any], options: dict[str, Any], executor: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("cv2")
+    imgpipe.write(np.zeros((1500, 1500, 3), np.uint8), tmp_path / "a.png")
+    ends = tmp_path / "a.png", imgpipe.Chain(chain), tmp_path / dst
+    with machine.dedicated():
+        plan = plan_run(*ends, **{"workers": 2, **options})
+    assert plan.executor.startswith(executor)
+    assert plan.accelerator.startswith("opencv") == (options.get("accelerator") != "none")
+    assert plan_run(*ends, workers=2).executor.startswith("processes")  # in another program
 
 
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:

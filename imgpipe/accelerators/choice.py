@@ -8,16 +8,25 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from imgpipe.acceleration import NONE
 from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
+from imgpipe.machine import usable_processors
 from imgpipe.registry import ACCELERATORS
 
-__all__ = ["AUTO", "Accelerating", "accelerating", "asked_for", "is_loaded", "possible"]
+__all__ = [
+    "AUTO",
+    "Accelerating",
+    "accelerating",
+    "asked_for",
+    "is_loaded",
+    "possible",
+    "threads_will_do",
+]
 
 AUTO = "auto"
 _VARIABLE = "IMGPIPE_ACCELERATOR"
@@ -27,6 +36,9 @@ _WORTH_LOADING = 8_000_000
 
 _ROOM = 256_000_000
 """Limit on the memory, in bytes, from which on an accelerator does not make others go without."""
+
+_FEW_THREADS = 4
+"""Workers that do not wait for the interpreter's lock, if an accelerator computes the filters."""
 
 _lock = threading.Lock()
 _seen = [0.0]  # pixels of the images of this process so far
@@ -118,6 +130,24 @@ def possible(asked: str | None, filters: Iterable[str] | None = None) -> Acceler
     if filters is None:
         return Accelerating(next(filter(_is_installed, _candidates(asked)), NONE))
     return _fitting(asked, [(name, "") for name in filters])
+
+
+def threads_will_do(asked: str | None, names: Collection[str], workers: int | None) -> bool:
+    """Whether threads are as good as processes: there are few, and all work is outside Python.
+
+    Parameters
+    ----------
+    asked : str or None
+        The accelerator that the caller wants.
+    names : collection of str
+        The filters.
+    workers : int or None
+        The workers that the caller wants.
+    """
+    if not names:
+        return True
+    few = (workers or usable_processors()) <= _FEW_THREADS
+    return few and {*names} <= {*possible(asked, names).filters}
 
 
 def _is_worth_loading(name: str, pixels: float) -> bool:

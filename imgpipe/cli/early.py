@@ -49,17 +49,21 @@ def fork_early(
     """Fork the fork server if this looks like a run that needs workers.
 
     It has everything imported then. A file of the user's may have begun anything when it was
-    loaded, so workers for its functions come from a new interpreter. Threads will do for work that
-    is `light`.
+    loaded, so workers for its functions come from a new interpreter. Threads will do if the codecs
+    are `light` and an accelerator computes all filters.
     """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
-        ours = executor in (None, "processes") and not light
-        if ours and _needs_workers(path, jobs) and all(one.definition.ours for one in chain):
-            _expect(chain, accelerator, max_memory)
-            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
+        filters = [*chain]
+        ours = executor in (None, "processes") and all(one.definition.ours for one in filters)
+        if not ours or not _needs_workers(path, jobs):
+            return
+        if light and executor is None and _threads_will_do(filters, jobs, accelerator, max_memory):
+            return
+        _expect(filters, accelerator, max_memory)
+        from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
 
-            fork_now()
+        fork_now()
 
 
 def fork_for_many(
@@ -90,6 +94,15 @@ def _expect(filters: Iterable[Element], accelerator: str | None, max_memory: int
 
     asked = asked_for(accelerator, max_memory)
     expect(possible(asked, [one.name for one in filters]).name)
+
+
+def _threads_will_do(
+    filters: list[Element], jobs: int | None, accelerator: str | None, max_memory: int | None
+) -> bool:
+    from imgpipe.accelerators.choice import asked_for, threads_will_do  # noqa: PLC0415
+
+    names = [one.name for one in filters]
+    return threads_will_do(asked_for(accelerator, max_memory), names, jobs)
 
 
 def _needs_workers(path: str, jobs: int | None) -> bool:

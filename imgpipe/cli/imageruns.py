@@ -48,7 +48,7 @@ def make_image(
     keep_freed_memory()
     options["workers"] = jobs
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
-        light = chain is None and _is_for_threads(input_, output)
+        light = _is_for_threads(input_, output)
         of_workers = {name: options[name] for name in ("executor", "accelerator", "max_memory")}
         fork_early(chain or (), input_, jobs, **of_workers, light=light)
     control = Control(samples_memory=not quiet)  # nobody is told
@@ -96,7 +96,7 @@ def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
 
 
 def _is_for_threads(input_: str, output: str) -> bool:
-    """Whether a conversion seems to be one of those that are made by threads."""
+    """Whether the codecs of both ends seem to be those that threads are enough for."""
     ends = (os.path.splitext(path)[1].lower() for path in (input_, output))
     jpeg = ".jpg", ".jpeg"
     return next(ends) in (*jpeg, ".png") and next(ends) in jpeg

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from imgpipe.acceleration import NONE, expect, expected
-from imgpipe.accelerators.choice import AUTO, Accelerating, is_loaded
+from imgpipe.accelerators.choice import AUTO, Accelerating, is_loaded, threads_will_do
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
@@ -33,7 +33,7 @@ from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Divisible, Sink, Source, aside_of, outside_python
-from imgpipe.machine import held_memory, is_dedicated
+from imgpipe.machine import held_memory, is_dedicated, is_own_process
 from imgpipe.options import Options
 
 __all__ = ["Planned", "chosen", "planned_run", "weighed", "within_reach"]
@@ -78,7 +78,7 @@ class Planned(NamedTuple):
 
 
 def chosen(
-    options: Options, stages: tuple[Stage, ...], pixels: int, *, outside_python: bool = False
+    options: Options, stages: tuple[Stage, ...], pixels: int, *, outside_python: str = ""
 ) -> Choice:
     """Return the executor that these options and filters get, for an output of so many pixels."""
     definitions = [stage.filter.definition for stage in stages]
@@ -104,12 +104,12 @@ def planned_run(
 ) -> Iterator[Planned]:
     """Plan a run; `pixels` are those of all frames, where the image is one of several."""
     stages = sum((goal.stages for goal in goals), ())
-    light = not stages and source.access == "sequential"
-    light = light and all(outside_python(goal.sink) for goal in goals)
     size = max(pixels, _pixels(source, goals))
-    choice = chosen(options, stages, size, outside_python=light)
+    outside = _outside_python(source, goals, options)
+    choice = chosen(options, stages, size, outside_python=outside)
     ready = choice.traits.isolates and bool(expected())  # new workers have it loaded
-    accelerator = accelerator_for(options.accelerator, stages, math.inf if ready else size)
+    sure = ready or (outside and choice.executor == "threads")
+    accelerator = accelerator_for(options.accelerator, stages, math.inf if sure else size)
     accelerated = ready or (accelerator.name != NONE and not _is_held(accelerator, choice))
     expect(accelerator.name)
     source = _divided(source, stages, choice)
@@ -144,6 +144,21 @@ def planned_run(
         if executor not in (None, choice.executor) and isinstance(executor, Supervised):
             executor.limit(plans[0].workers)
         yield Planned(plans, source, goals, choice, executor, footing(weight), accelerator)
+
+
+def _outside_python(source: Source, goals: tuple[Goal, ...], options: Options) -> str:
+    """Return who has all the work, if they hardly hold the interpreter's lock; "" if not."""
+    if source.access != "sequential" or not all(outside_python(goal.sink) for goal in goals):
+        return ""
+    stages = sum((goal.stages for goal in goals), ())
+    if not stages:
+        return "codecs"
+    names = {stage.filter.name for stage in stages}
+    # In a program of the user, the library has threads of its own.
+    if not is_own_process() or not threads_will_do(options.accelerator, names, options.workers):
+        return ""
+    found = accelerator_for(options.accelerator, stages)  # the types of the images count too
+    return f"codecs and {found.name}" if names == {*found.filters} else ""
 
 
 def _is_held(accelerator: Accelerating, choice: Choice) -> bool:

@@ -55,7 +55,7 @@ def choose(
     trusted: bool,
     pixels: int,
     threads: bool = False,
-    outside_python: bool = False,
+    outside_python: str = "",
 ) -> Choice:
     """Choose an executor.
 
@@ -72,8 +72,8 @@ def choose(
         Size of the output: a small one is done before a pool would be ready.
     threads : bool
         Whether all filters ask for threads.
-    outside_python : bool
-        Whether workers hardly hold the interpreter's lock.
+    outside_python : str
+        Name of those who have all the work, if they hardly hold the interpreter's lock.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def choose(
     if asked is None:
         name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
         if outside_python and (name, trusted) == ("processes", True):
-            name, why = "threads", "because only codecs have work"
+            name, why = "threads", f"because only {outside_python} have work"
     else:
         name, why = asked, "as asked"
     traits = traits_of(_loaded(name))
