@@ -574,9 +574,11 @@ class TestCompletion:
 
 class TestEarlyFork:
     @pytest.fixture
-    def forked(self, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-        calls: list[bool] = []
-        monkeypatch.setattr("imgpipe.executors.processes.pool.fork_now", lambda: calls.append(True))
+    def forked(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+        """The codecs that each fork server was to load."""
+        calls: list[tuple[str, ...]] = []
+        fork = "imgpipe.executors.processes.pool.fork_now"
+        monkeypatch.setattr(fork, lambda codecs: calls.append(tuple(codecs)))
         monkeypatch.setattr("imgpipe.machine.usable_processors", lambda: 2)
         return calls
 
@@ -587,11 +589,13 @@ class TestEarlyFork:
         return str(path)
 
     @pytest.mark.parametrize("jobs", [None, 2, 11])
-    def test_for_a_big_file(self, forked: list[bool], big: str, jobs: int | None) -> None:
+    def test_for_a_big_file(
+        self, forked: list[tuple[str, ...]], big: str, jobs: int | None
+    ) -> None:
         fork_early(imgpipe.filters.blur(), big, jobs)
         assert forked
 
-    def test_not_where_threads_will_do(self, forked: list[bool], big: str) -> None:
+    def test_not_where_threads_will_do(self, forked: list[tuple[str, ...]], big: str) -> None:
         pytest.importorskip("cv2")
         fork_early((), big, 2, light=True)
         fork_early(imgpipe.filters.blur(), big, 2, light=True)
@@ -600,8 +604,29 @@ class TestEarlyFork:
         fork_early(imgpipe.filters.blur(), big, 8, light=True)
         assert len(forked) == 2
 
+    @pytest.mark.parametrize(
+        ("output", "format", "codecs"),
+        [
+            ("out.jpg", None, ("imagecodecs._jpeg8",)),
+            ("out.png", "jpeg", ("imagecodecs._jpeg8",)),
+            ("out.png", None, ()),
+            ("-", None, ()),
+            ("out.unknown", None, ()),
+        ],
+    )
+    def test_loads_the_codecs_of_the_output(
+        self,
+        forked: list[tuple[str, ...]],
+        big: str,
+        output: str,
+        format: str | None,
+        codecs: tuple[str, ...],
+    ) -> None:
+        fork_early(imgpipe.filters.blur(), big, 2, output=output, format=format)
+        assert forked == [codecs]
+
     def test_not_where_no_workers_are_needed(
-        self, forked: list[bool], big: str, picture: Path
+        self, forked: list[tuple[str, ...]], big: str, picture: Path
     ) -> None:
         fork_early(imgpipe.filters.blur(), big, 1)
         fork_early(imgpipe.filters.blur(), str(picture), None)
@@ -609,13 +634,13 @@ class TestEarlyFork:
         assert not forked
 
     def test_not_where_a_file_of_the_user_has_been_loaded(
-        self, forked: list[bool], big: str
+        self, forked: list[tuple[str, ...]], big: str
     ) -> None:
         fork_early(imgpipe.filters.blur() | imgpipe.filter(halo=0)(lambda chunk: chunk)(), big, 2)
         assert not forked
 
     def test_does_no_harm_when_it_fails(
-        self, forked: list[bool], big: str, monkeypatch: pytest.MonkeyPatch
+        self, forked: list[tuple[str, ...]], big: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delattr("imgpipe.executors.processes.pool.fork_now")
         fork_early(imgpipe.filters.blur(), big, 2)

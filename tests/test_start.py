@@ -48,6 +48,34 @@ def test_all_processes_of_a_command_are_forks_of_it(large: Path) -> None:
     assert np.load(large / "out.npy").min() == 255
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 14),
+    reason="helper processes are new interpreters",
+)
+def test_workers_load_no_library_of_their_own(large: Path) -> None:
+    """Each would need as long for it as for the first chunks."""
+    pytest.importorskip("cv2")
+    noise = np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8)
+    imgpipe.write(noise, large / "in.jpg")
+    before = (
+        "import gc, os, sys\n"
+        "import imgpipe.executors.processes.startup as startup\n"
+        "def done(task, do=startup._done):\n"
+        "    begun = set(sys.modules)\n"
+        "    result = do(task)\n"
+        "    said = ' '.join((str(gc.isenabled()), *(set(sys.modules) - begun)))\n"
+        "    os.write(1, f'{said}\\n'.encode())\n"
+        "    return result\n"
+        "startup._done = done\n"
+    )
+    args = "blur in.jpg -o out.jpg -q --accelerator opencv --executor processes -j 2"
+    printed = command(args, large, before=before)
+    said = [line.partition(" ") for line in printed.splitlines()]
+    assert {collects for collects, _, _ in said} == {"True"}
+    libraries = {"cv2", "hashlib", "imagecodecs", "imagecodecs._jpeg8", "imgpipe.trials"}
+    assert not libraries & {name for _, _, loaded in said for name in loaded.split()}
+
+
 def test_a_command_imports_nothing_that_it_does_not_need(large: Path) -> None:
     imgpipe.write(np.load(large / "in.npy"), large / "in.png")
     with (large / "in.png").open("ab") as file:

@@ -42,15 +42,18 @@ def fork_early(
     jobs: int | None,
     executor: str | None = None,
     *,
+    output: str = "",
+    format: str | None = None,
     light: bool = False,
     accelerator: str | None = None,
     max_memory: int | None = None,
 ) -> None:
     """Fork the fork server if this looks like a run that needs workers.
 
-    It has everything imported then. A file of the user's may have begun anything when it was
-    loaded, so workers for its functions come from a new interpreter. Threads will do if the codecs
-    are `light` and an accelerator computes all filters.
+    It has all imported then that workers need for `output`. Libraries of C are loaded there while
+    this process plans the run. A file of the user's may have begun anything when it was loaded, so
+    workers for its functions come from a new interpreter. Threads will do if the codecs are `light`
+    and an accelerator computes all filters.
     """
     # Whatever is wrong here is found, and told, once workers are really needed.
     with contextlib.suppress(Exception):
@@ -61,9 +64,7 @@ def fork_early(
         if light and executor is None and _threads_will_do(filters, jobs, accelerator, max_memory):
             return
         _expect(filters, accelerator, max_memory)
-        from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
-
-        fork_now()
+        _fork(_codecs_for(output, format))
 
 
 def fork_for_many(
@@ -77,14 +78,31 @@ def fork_for_many(
         ours = all(one.definition.ours for chain in chains for one in chain)
         if executor in (None, "processes") and ours:
             _expect(itertools.chain.from_iterable(chains), accelerator, max_memory)
-            from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
-
-            fork_now()
+            _fork()
 
 
 def is_small(path: str) -> bool:
     """Whether a file is so small that one process does the work as quickly as several."""
     return os.path.isfile(path) and os.path.getsize(path) <= _WORTH_IT
+
+
+def _fork(codecs: Iterable[str] = ()) -> None:
+    import imgpipe.engine.worker  # noqa: F401, PLC0415 - workers need it
+    from imgpipe.executors.processes.pool import fork_now  # noqa: PLC0415 - slow to import
+
+    fork_now(codecs)
+
+
+def _codecs_for(output: str, name: str | None) -> tuple[str, ...]:
+    """Return the modules that workers load to write `output`, as far as it is known."""
+    from imgpipe.errors import UsageError  # noqa: PLC0415
+    from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+
+    try:
+        found = choosing.format_for(output) if name is None else choosing.format_called(name)
+    except UsageError:
+        return ()
+    return found.codecs
 
 
 def _expect(filters: Iterable[Element], accelerator: str | None, max_memory: int | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,13 @@ from imgpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain
+    from imgpipe.events import Report
+    from imgpipe.formats.opening import SourceLike, TargetLike
     from imgpipe.timeline import Timeline
 
 __all__ = ["make_image", "timeline_at"]
+
+_OF_WORKERS = "executor", "accelerator", "max_memory", "format"
 
 
 def make_image(
@@ -38,24 +42,21 @@ def make_image(
     **options: Any,
 ) -> None:
     """Make one image; tell progress and the end of it."""
-    from imgpipe.converting import convert, plan_conversion  # noqa: PLC0415
+    if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
+        light = _is_for_threads(input_, output)
+        of_workers = {name: options[name] for name in _OF_WORKERS}
+        fork_early(chain or (), input_, jobs, **of_workers, output=output, light=light)
+
+    # What only this process needs is imported while the fork server loads the libraries of C.
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
-    from imgpipe.running import plan_run, run  # noqa: PLC0415
 
+    plan, make = _makers(chain, standard_input(input_), standard_output(output))
     collect_garbage()
     keep_freed_memory()
     options["workers"] = jobs
-    if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
-        light = _is_for_threads(input_, output)
-        of_workers = {name: options[name] for name in ("executor", "accelerator", "max_memory")}
-        fork_early(chain or (), input_, jobs, **of_workers, light=light)
     control = Control(samples_memory=not quiet)  # nobody is told
-    ends = standard_input(input_), standard_output(output)
-    plan, make = (partial(plan_conversion, *ends), partial(convert, *ends)) if chain is None else (
-        partial(plan_run, ends[0], chain, ends[1]), partial(run, ends[0], chain, ends[1])
-    )  # fmt: skip
     with naming_options(), dedicated(), signals.stopping(control.stop):
         if dry_run:
             click.echo(printable(str(plan(**options))))
@@ -73,6 +74,19 @@ def make_image(
         say(str(report))
         for one in drawing:
             say(f"{timeline}: {one.verdict.sentence}")
+
+
+def _makers(
+    chain: Chain | None, source: SourceLike, target: TargetLike
+) -> tuple[Callable[..., object], Callable[..., Report]]:
+    """Return the functions that plan and make the image."""
+    if chain is None:
+        from imgpipe.converting import convert, plan_conversion  # noqa: PLC0415
+
+        return partial(plan_conversion, source, target), partial(convert, source, target)
+    from imgpipe.running import plan_run, run  # noqa: PLC0415
+
+    return partial(plan_run, source, chain, target), partial(run, source, chain, target)
 
 
 @contextlib.contextmanager

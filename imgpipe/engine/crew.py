@@ -216,9 +216,9 @@ class Crew:
             return False
         active.started = True
         apart = flow.reads or (flow.aside and not self._alone)
-        if flow.reads and not self._at_once:
-            self._warm_up(flow)  # first: a reader may take long to import its library
         flow.start(self.wake if apart and not self._at_once else None)
+        if flow.reads and not self._at_once:
+            self._warm_up(flow)  # while the first rows are read, which all workers wait for
         return True
 
     @property

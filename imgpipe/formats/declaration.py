@@ -133,6 +133,9 @@ class Format:
         Modules that it needs and that are not installed with imgpipe.
     extra : str
         The package with them, for ``pip install``.
+    codecs : tuple of str
+        Modules that workers load when they first write, whatever the options. A command loads them
+        once for all workers.
     """
 
     name: str
@@ -161,6 +164,7 @@ class Format:
     marks: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     extra: str = ""
+    codecs: tuple[str, ...] = ()
 
     @property
     def read_only(self) -> bool:

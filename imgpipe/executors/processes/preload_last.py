@@ -14,6 +14,7 @@ from imgpipe.machine import keep_freed_memory
 
 keep_freed_memory()
 gc.freeze()  # or the first collection of every worker would copy all that is shared here
+gc.enable()  # a command collects no garbage while it imports
 # Workers inherit this, so that Ctrl-C never reaches one that is just being set up.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 # A server that does not hear of the ends of its workers cannot tell of them.

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -37,7 +37,7 @@ class Server:
     _current: Server | None = None
     _lock = threading.Lock()
 
-    def __init__(self, *, by_fork: bool) -> None:
+    def __init__(self, *, by_fork: bool, codecs: Iterable[str] = ()) -> None:
         self._users = 0
         keep_numbers_taken()
         by_fork = by_fork and may_fork()
@@ -45,14 +45,16 @@ class Server:
             with _signals_held_back():
                 fork_the_tracker()
         with launching():
-            self.context, self._forkserver = _context(by_fork=by_fork)
+            self.context, self._forkserver = _context(by_fork=by_fork, codecs=codecs)
 
     @classmethod
-    def acquire(cls, users: int = 1, *, by_fork: bool = False) -> Server:
+    def acquire(
+        cls, users: int = 1, *, by_fork: bool = False, codecs: Iterable[str] = ()
+    ) -> Server:
         """Return the server of this process; start it if there is none."""
         with cls._lock:
             if cls._current is None:
-                cls._current = Server(by_fork=by_fork)
+                cls._current = Server(by_fork=by_fork, codecs=codecs)
             cls._current._users += users
             return cls._current
 
@@ -114,13 +116,14 @@ if hasattr(os, "register_at_fork"):
 atexit.register(Server.stop_unused)
 
 
-def fork_now() -> None:
+def fork_now(codecs: Iterable[str] = ()) -> None:
     """Fork the fork server from this process, which has only just begun, for pools to come.
 
     It must have opened nothing yet that the workers should not have. Where it has more threads
-    than this one, the server becomes a new interpreter instead.
+    than this one, the server becomes a new interpreter instead. The server loads `codecs`, which
+    are modules, before it forks a worker.
     """
-    Server.acquire(users=0, by_fork=True)
+    Server.acquire(users=0, by_fork=True, codecs=codecs)
 
 
 @contextlib.contextmanager
@@ -133,18 +136,20 @@ def launching() -> Iterator[None]:
             yield
 
 
-def _context(*, by_fork: bool) -> tuple[BaseContext, Any]:
+def _context(*, by_fork: bool, codecs: Iterable[str]) -> tuple[BaseContext, Any]:
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn"), None
     from imgpipe.executors.processes.forkserver import own_fork_server  # noqa: PLC0415 - POSIX only
 
-    return own_fork_server(_preloaded(), by_fork=by_fork)
+    return own_fork_server(_preloaded(codecs), by_fork=by_fork)
 
 
-def _preloaded() -> list[str]:
+def _preloaded(codecs: Iterable[str] = ()) -> list[str]:
     """Return the modules that the fork server imports: what workers need of all loaded here."""
     needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
-    needed += filter(None, [expected()])  # an accelerator
+    if accelerator := expected():
+        needed += accelerator, "imgpipe.trials"
+    needed += codecs
     return [f"{_HERE}.preload_first", *needed, f"{_HERE}.startup", f"{_HERE}.preload_last"]
 
 

@@ -31,4 +31,5 @@ FORMAT = Format(
     salvages=True,
     splice=partial(respliced, others=False),
     metadata=("exif", "icc", "xmp", "iptc", "texts", "resolution"),
+    codecs=("imagecodecs._jpeg8",),
 )
