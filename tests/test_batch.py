@@ -138,7 +138,7 @@ def test_an_image_that_can_never_fit_fails_alone_and_says_what_would_do(
     found = {outcome.turn: outcome.error for outcome in make_images(requests, options)}
     assert (found[0], found[2]) == (None, None)
     assert isinstance(found[1], MemoryPlanError)
-    assert "--max-memory" in str(found[1])
+    assert "raise it (max_memory='" in str(found[1])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
