@@ -147,17 +147,19 @@ class Content:
         self._held = memoryview(b"")
         self.count = 0
 
-    def read(self, size: int) -> bytes | memoryview:
-        """Return the next `size` bytes.
+    def read(self, size: int) -> list[bytes | memoryview]:
+        """Return the next `size` bytes, in parts.
 
         Raises
         ------
         ShortError
             If there are less.
         """
-        parts, missing = [], size
+        parts: list[bytes | memoryview] = []
+        missing = size
         while missing > len(self._held):
-            parts.append(self._held)
+            if self._held:
+                parts.append(self._held)
             missing -= len(self._held)
             self.count += len(self._held)
             self._held = memoryview(next(self._contents, b""))
@@ -166,7 +168,7 @@ class Content:
         parts.append(self._held[:missing])
         self._held = self._held[missing:]
         self.count += missing
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts
 
     def finish(self) -> int:
         """Read to the end; return how many bytes were left."""

@@ -14,10 +14,11 @@ from imgpipe.formats.base import Check
 from imgpipe.formats.deflate import InflateError
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import image_data, salvaged_data
+from imgpipe.formats.png.envelope import Layout
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, Salvaged, ShortError
 from imgpipe.formats.png.small import decoded_at_once
-from imgpipe.formats.png.unfilter import BadFilterError, Layout, Unfilter
+from imgpipe.formats.png.unfilter import BadFilterError, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.records import dataclass
 
@@ -260,10 +261,12 @@ class PngRows:
             If the rows are not there or are damaged.
         """
         step = self._layout.block_rows
+        in_place = self._expand is None and out.flags.c_contiguous
         for start in range(0, len(out), step):
             target = out[start : start + step]
             try:
-                pixels = self._unfilter.next(len(target))
+                block = out[start - 1 : start + step] if in_place and start else None
+                pixels = self._unfilter.next(len(target), block)
             except BadFilterError as error:
                 row = self._row + error.args[0]
                 raise self._damaged(f"row {row} has a filter that does not exist") from None
@@ -271,10 +274,10 @@ class PngRows:
                 raise self._damaged(f"its pixel data ends after {self._place()}") from None
             except InflateError as error:
                 raise self._damaged(self._reason(error)) from None
-            if self._expand is None:
-                target[...] = pixels
-            else:
+            if self._expand is not None:
                 self._expand(pixels, target)
+            elif block is None:
+                target[...] = pixels
             self._row += len(target)
 
     @property

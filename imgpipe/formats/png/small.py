@@ -10,8 +10,9 @@ from isal import isal_zlib
 from imgpipe.formats.deflate import InflateError
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.png.chunks import image_data
+from imgpipe.formats.png.envelope import Envelope, Layout
 from imgpipe.formats.png.header import Header
-from imgpipe.formats.png.unfilter import PAETH, Layout, by_libpng
+from imgpipe.formats.png.unfilter import PAETH
 from imgpipe.image import Pixels
 
 __all__ = ["decoded_at_once"]
@@ -42,5 +43,5 @@ def decoded_at_once(origin: Origin, header: Header, out: Pixels) -> bool:
         return False
     if np.frombuffer(content, np.uint8)[:: size // header.height].max() > PAETH:
         return False
-    by_libpng((b"", content), out, Layout(header.width, header.samples, 1))
+    Envelope(Layout(header.width, header.samples, 1)).decode([content], out)
     return True
