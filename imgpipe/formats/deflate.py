@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from isal import igzip_lib, isal_zlib
@@ -47,6 +47,7 @@ __all__ = [
     "LAST_BLOCK",
     "PIECE",
     "ZLIB_HEADER",
+    "Buffer",
     "Deflate",
     "InflateError",
     "adler32_combine",
@@ -59,7 +60,8 @@ __all__ = [
     "stored_size",
 ]
 
-Deflate = Callable[[memoryview], list[bytes]]
+Buffer = bytes | memoryview
+Deflate = Callable[[memoryview], Sequence[Buffer]]
 
 # isal says that its error is an instance.
 InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
@@ -85,7 +87,7 @@ def stored_size(size: int) -> int:
     return size + 5 * -(-size // _STORED)
 
 
-def stored(data: memoryview) -> list[bytes]:
+def stored(data: memoryview) -> Sequence[Buffer]:
     """Return `data` in stored blocks."""
     parts = []
     for start in range(0, len(data), _STORED):
@@ -97,14 +99,14 @@ def stored(data: memoryview) -> list[bytes]:
 def by_zlib(level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> Deflate:
     """Return a function that deflates by zlib."""
 
-    def deflate(data: memoryview) -> list[bytes]:
+    def deflate(data: memoryview) -> Sequence[Buffer]:
         deflater = zlib.compressobj(level, zlib.DEFLATED, -15, zlib.DEF_MEM_LEVEL + 1, strategy)
         return [deflater.compress(data), deflater.flush(zlib.Z_SYNC_FLUSH)]
 
     return deflate
 
 
-def by_isal(data: memoryview, window_bits: int = 15) -> list[bytes]:
+def by_isal(data: memoryview, window_bits: int = 15) -> Sequence[Buffer]:
     """Deflate by ISA-L with the window of 32 KB, or another."""
     deflater = isal_zlib.compressobj(1, zlib.DEFLATED, -window_bits)
     parts = []
@@ -113,16 +115,16 @@ def by_isal(data: memoryview, window_bits: int = 15) -> list[bytes]:
     return parts
 
 
-def by_isal_near(data: memoryview) -> list[bytes]:
+def by_isal_near(data: memoryview) -> Sequence[Buffer]:
     """Deflate by ISA-L with a window of 4 KB: five rows of a tile of RGB."""
     return by_isal(data, _NEAR_BITS)
 
 
-def by_isal_narrow(data: memoryview) -> list[bytes]:
+def by_isal_narrow(data: memoryview) -> Sequence[Buffer]:
     """Deflate by ISA-L with a window of two bytes."""
     if not _is_reliable():
         return by_isal(data)
-    parts = []
+    parts: list[Buffer] = []
     for start in range(0, len(data), PIECE):
         parts += _joinable(data[start : start + PIECE])
     return parts
@@ -140,7 +142,7 @@ def _block(data: bytes | memoryview) -> bytes:
     return made
 
 
-def _joinable(data: memoryview) -> list[bytes]:
+def _joinable(data: memoryview) -> Sequence[Buffer]:
     """Deflate into blocks that are not the last, whatever it takes."""
     letters, repeats = _lead(data)
     block = _block(b"".join((letters * repeats, data)))
@@ -154,10 +156,10 @@ def _joinable(data: memoryview) -> list[bytes]:
         # An empty stored block is three zero bits, zeros up to the next byte, 0 and ~0. Those
         # zeros are there already, except where less than three bits are left in the byte.
         end = b"\0\0\xff\xff" if used <= 5 else b"\0\0\0\xff\xff"
-        return [header, bytes([between]), block[after + 1 :], end]
+        return [header, bytes([between]), memoryview(block)[after + 1 :], end]
     if len(data) > _STORED // 2:  # more than one block: it did not fit ISA-L's buffer
         half = len(data) // 2
-        return _joinable(data[:half]) + _joinable(data[half:])
+        return [*_joinable(data[:half]), *_joinable(data[half:])]
     return by_isal(data)
 
 

@@ -2,8 +2,8 @@
 
 ::
 
-    reading ──▶ unfilter ─┐                ┌─ rowfilters ◀── writing
-                          ├─ chunks, metadata ─┤
+    reading ──▶ unfilter ──▶ envelope ─┐                    ┌─ rowfilters ◀── writing
+                                       ├─ chunks, metadata ─┤
 
 Every PNG is read: 1 to 16 bits, gray, palette or colour, transparent or not, interlaced or
 not. Gray of less than 8 bits is scaled to 8, a palette becomes RGB, transparency becomes an

@@ -23,7 +23,7 @@ __all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches", "salvaged
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNK = 2**31 - 1
 
-_PIECE = 128 << 10  # the inflater copies what is left of a piece
+_PIECE = 256 << 10  # the inflater copies what is left of a piece
 
 
 def matches(head: bytes) -> bool:
@@ -42,7 +42,7 @@ def chunk(kind: bytes, content: bytes | memoryview) -> bytes:
 def image_data(
     file: BinaryIO, name: str, start: int, end: int, wanted: bytes = b"IDAT"
 ) -> Iterator[bytes]:
-    """Yield what the chunks from `start` to `end` hold, 64 to 128 KB at a time.
+    """Yield what the chunks from `start` to `end` hold, 128 to 256 KB at a time.
 
     They are of the type `wanted`: IDAT, or fdAT, whose content begins with its number.
 

@@ -15,17 +15,16 @@ import imagecodecs
 import numpy as np
 from isal import isal_zlib
 
-from imgpipe.formats.deflate import LAST_BLOCK, stored_size
+from imgpipe.formats.deflate import LAST_BLOCK, Buffer, stored_size
 from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.image import Pixels
 
-__all__ = ["SEGMENT", "Buffer", "Bytes", "Envelope", "Layout"]
+__all__ = ["SEGMENT", "Bytes", "Envelope", "Layout"]
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-Buffer = bytes | memoryview
 
 SEGMENT = 1 << 16  # pixels of a row that are decoded at once
-_BLOCK_BYTES = 192 << 10
+_BLOCK_BYTES = 384 << 10
 _STORED, _HEAD_OF_STORED = 65535, 5
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _NO_WINDOW = b"\x08\x1d"  # a zlib header of 256 bytes of history; stored blocks need none

@@ -14,15 +14,15 @@ from typing import Any
 
 from isal import isal_zlib
 
-from imgpipe.formats.deflate import InflateError
+from imgpipe.formats.deflate import Buffer, InflateError
 from imgpipe.refusals import begin
 
 __all__ = ["Ahead", "Content", "Inflated", "Salvaged", "ShortError"]
 
-_CONTENT_BYTES = 256 << 10
+_CONTENT_BYTES = 512 << 10
 _STEP_BYTES = 1 << 10  # of damaged data, which are looked at one by one
 _HEADER_BYTES = 2
-_AHEAD = 8  # contents that may wait, 2 MB
+_AHEAD = 4  # contents that may wait, 2 MB
 
 
 class ShortError(Exception):
@@ -147,7 +147,7 @@ class Content:
         self._held = memoryview(b"")
         self.count = 0
 
-    def read(self, size: int) -> list[bytes | memoryview]:
+    def read(self, size: int) -> list[Buffer]:
         """Return the next `size` bytes, in parts.
 
         Raises
@@ -155,7 +155,7 @@ class Content:
         ShortError
             If there are less.
         """
-        parts: list[bytes | memoryview] = []
+        parts: list[Buffer] = []
         missing = size
         while missing > len(self._held):
             if self._held:

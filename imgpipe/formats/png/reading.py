@@ -94,7 +94,7 @@ class PngSource:
     @property
     def decode_bytes(self) -> int:
         """Memory that a position needs: pieces of the file, rows that are inflated ahead."""
-        return (4 << 20) + 6 * self.info.row_bytes
+        return (5 << 20) + 6 * self.info.row_bytes
 
     def rows(self, *, ahead: bool = False) -> PngRows:
         """Return a new position at the first row."""

@@ -1,8 +1,8 @@
 """Row filters of PNG applied, tile by tile, in NumPy.
 
-A tile is copied behind a column of padding, one pixel wide. Then left, above and corner of
-all its bytes are the same memory, begun a little earlier: every step is one operation over
-contiguous bytes that stay in the cache.
+Left, above and corner of all the bytes of a tile are the same memory, begun a little earlier: every
+step is one operation over contiguous bytes that stay in the cache. The first pixel of a row has
+none to its left, so its prediction is written afterwards.
 
 References
 ----------
@@ -47,7 +47,7 @@ def filter_rows(rows: Pixels, above: Pixels, pixel: int, kinds: Bytes, out: Byte
     for tile in _tiles(rows, above, pixel):
         target = out[tile.rows, 1:][:, tile.columns]
         own = kinds[tile.rows]
-        for kind in np.flatnonzero(np.bincount(own)).tolist():
+        for kind in sorted(set(own.tolist())):
             if (own == kind).all():
                 tile.residuals(kind, target)
             else:
@@ -68,53 +68,66 @@ def choose_kinds(rows: Pixels, above: Pixels, pixel: int) -> Bytes:
 
 
 class _Tile:
-    """Bytes of some rows and columns, with what is left of, above and diagonal to them."""
+    """Bytes of whole rows, or of a part of one row.
 
-    def __init__(self, lines: Bytes, pixel: int, rows: slice, columns: slice) -> None:
+    Parameters
+    ----------
+    block : ndarray of uint8, shape (1 + rows, bytes of a row)
+        The rows, and the one above them first. Contiguous.
+    pixel : int
+        Bytes per pixel.
+    rows : slice
+        Where they are in the image.
+    columns : slice
+        The bytes of each row.
+    """
+
+    def __init__(self, block: Bytes, pixel: int, rows: slice, columns: slice) -> None:
         self.rows, self.columns = rows, columns
-        count, self._stride = len(lines) - 1, lines.shape[1]
-        self._shape = count, self._stride - pixel
-        flat, size = lines.reshape(-1), count * self._stride - pixel
-        start = self._stride + pixel
-        self._here = lines[1:, pixel:]
+        self._here, self._upper = block[1:, columns], block[:-1, columns]
+        self._shape, self._size = self._here.shape, self._here.size
+        self._edge = pixel if columns.start == 0 else 0
+        flat, stride, size = block.reshape(-1), block.shape[1], self._size - self._edge
+        start = stride + columns.start + self._edge
         self._left = flat[start - pixel :][:size]
-        self._above = flat[start - self._stride :][:size]
-        self._corner = flat[:size]
-        self._guess = _space.array("guess", np.uint8, count * self._stride)
-        self.spare = _space.array("spare", np.uint8, count * self._shape[1]).reshape(self._shape)
+        self._above = flat[start - stride :][:size]
+        self._corner = flat[start - stride - pixel :][:size]
+
+    @property
+    def spare(self) -> Bytes:
+        """Room for residuals."""
+        return _space.array("spare", np.uint8, self._size).reshape(self._shape)
 
     def residuals(self, kind: int, out: Bytes) -> None:
         """Write what filter `kind` leaves of the tile."""
         if kind == NONE:
             out[...] = self._here
             return
-        guess = self._guess[: len(self._corner)]
-        _PREDICTORS[kind](self._left, self._above, self._corner, guess)
-        np.subtract(self._here, self._guess.reshape(-1, self._stride)[:, : self._shape[1]], out=out)
+        edge, guess = self._edge, _space.array("guess", np.uint8, self._size)
+        _PREDICTORS[kind](self._left, self._above, self._corner, guess[edge:])
+        guess = guess.reshape(self._shape)
+        if edge:
+            guess[:, :edge] = 0 if kind == SUB else self._upper[:, :edge] >> (kind == AVERAGE)
+        np.subtract(self._here, guess, out=out)
 
 
 def _tiles(rows: Pixels, above: Pixels, pixel: int) -> Iterator[_Tile]:
-    item = rows.itemsize
-    in_file_order = rows.dtype.newbyteorder(">")
-    margin = pixel // item
-    columns = min(rows.shape[1], max(1, _TILE_BYTES // pixel) * margin)
-    step = max(1, _TILE_BYTES // (columns * item))
-    for y in range(0, len(rows), step):
-        upper = above if y == 0 else rows[y - 1]
-        part = rows[y : y + step]
-        for x in range(0, rows.shape[1], columns):
-            end = min(x + columns, rows.shape[1])
-            shape = len(part) + 1, margin + end - x
-            lines = _space.array("lines", np.uint8, shape[0] * shape[1] * item)
-            lines = lines.view(in_file_order).reshape(shape)
-            before = slice(x - margin, end) if x else slice(0, end)
-            start = 0 if x else margin
-            lines[:, :start] = 0
-            lines[0, start:] = upper[before]
-            lines[1:, start:] = part[:, before]
-            yield _Tile(
-                lines.view(np.uint8), pixel, slice(y, y + len(part)), slice(x * item, end * item)
-            )
+    lines, upper = _in_file_order(rows), _in_file_order(above[None])
+    count, line = lines.shape
+    width = min(line, max(1, _TILE_BYTES // pixel) * pixel)
+    step = max(1, _TILE_BYTES // line)
+    for y in range(0, count, step):
+        part = slice(y, min(y + step, count))
+        block = lines[y - 1 : part.stop] if y else np.concatenate((upper, lines[part]))
+        for x in range(0, line, width):
+            yield _Tile(block, pixel, part, slice(x, min(x + width, line)))
+
+
+def _in_file_order(rows: Pixels) -> Bytes:
+    """Return the bytes of rows, contiguous and the most significant first."""
+    ordered = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))
+    lines: Bytes = ordered.view(np.uint8)
+    return lines
 
 
 def _sub(left: Bytes, _above: Bytes, _corner: Bytes, out: Bytes) -> None:

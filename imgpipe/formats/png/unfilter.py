@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.formats.png.envelope import SEGMENT, Buffer, Bytes, Envelope, Layout
+from imgpipe.formats.deflate import Buffer
+from imgpipe.formats.png.envelope import SEGMENT, Bytes, Envelope, Layout
 from imgpipe.image import Pixels
 
 __all__ = ["PAETH", "BadFilterError", "Unfilter"]
