@@ -12,11 +12,12 @@ accelerator differs from the kernel in one bit, it is not asked again; see `imgp
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, cast
 
@@ -33,6 +34,7 @@ __all__ = [
     "accelerated",
     "expect",
     "expected",
+    "get_ready",
     "remark",
     "remarks",
     "using",
@@ -187,6 +189,14 @@ def expected() -> str:
     """Return the module of the accelerator that new workers will need; empty for none."""
     (name,) = _expected
     return "" if name == NONE or name not in ACCELERATORS else ACCELERATORS[name].module
+
+
+def get_ready(name: str) -> None:
+    """Import an accelerator and all that it takes to try it; a failure is told when it is used."""
+    if name != NONE:
+        with suppress(Exception, SystemExit):  # a library of C may fail in any way
+            ACCELERATORS.load(name)
+            importlib.import_module("imgpipe.trials")
 
 
 def _load(name: str) -> Loaded | None:

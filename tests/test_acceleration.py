@@ -20,7 +20,7 @@ from PIL import Image
 
 import imgpipe
 from imgpipe import acceleration, trials
-from imgpipe.acceleration import NONE, accelerated, using
+from imgpipe.acceleration import NONE, accelerated, get_ready, using
 from imgpipe.accelerators import choice
 from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.batches.happenings import Ended
@@ -204,6 +204,17 @@ class TestKernels:
                     doubled(CHUNK)
         (record,) = caplog.records
         assert "the accelerator 'fake' cannot be loaded" in record.message
+
+
+def test_getting_ready_says_nothing_of_one_that_cannot_be_loaded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with accelerator({}):
+        del ACCELERATORS._loaded["fake"]
+        get_ready("fake")
+        assert not caplog.records
+        with using("fake"):
+            assert "cannot be loaded" in caplog.text
 
 
 class TestPictures:

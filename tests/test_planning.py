@@ -237,6 +237,14 @@ def test_threads_do_in_the_command_where_an_accelerator_computes_all_filters(
     assert plan_run(*ends, workers=2).executor.startswith("processes")  # in another program
 
 
+def test_threads_do_for_an_image_that_is_decoded_as_a_whole(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    imgpipe.write(np.zeros((1500, 1500, 3), np.uint8), tmp_path / "a.jpg")
+    with machine.dedicated():
+        plan = plan_run(tmp_path / "a.jpg", blur(sigma=1), tmp_path / "b.jpg", workers=2)
+    assert plan.executor.startswith("threads")
+
+
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
     """Whatever the worker imports just then."""
     control = Control()

@@ -413,3 +413,14 @@ def test_workers_find_relative_paths_wherever_they_were_started(
     np.save("in.npy", array)
     imgpipe.run("in.npy", blur() | flip(), f"o{suffix}", executor=pool)
     np.testing.assert_array_equal(imgpipe.read(f"o{suffix}"), (blur() | flip())(array))
+
+
+def test_threads_get_ready_while_the_first_rows_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[object] = []
+    monkeypatch.setattr("imgpipe.engine.worker.warm_up", ready.append)
+    imgpipe.write(np.zeros((1000, 1000, 3), np.uint8), tmp_path / "in.png")
+    ends = tmp_path / "in.png", imgpipe.filters.invert(), tmp_path / "out.png"
+    imgpipe.run(*ends, executor="threads", workers=2)
+    assert len(ready) == 2

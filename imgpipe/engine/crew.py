@@ -33,7 +33,7 @@ from imgpipe.engine.tasks import Task
 from imgpipe.engine.underway import UnderWay
 from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
 from imgpipe.errors import Cancelled
-from imgpipe.executors.base import Supervised, traits_of, works_at_once
+from imgpipe.executors.base import Supervised, traits_of, warms_up, works_at_once
 
 __all__ = ["Crew", "Inbox"]
 
@@ -229,7 +229,7 @@ class Crew:
     def _warm_up(self, flow: Flow) -> None:
         """Have our own workers start, and get ready, while the first rows are read."""
         ref = flow.job_to_warm_up()
-        if isinstance(self._executor, Supervised) and ref is not None and not len(self._queue):
+        if warms_up(self._executor) and ref is not None and not len(self._queue):
             with contextlib.suppress(BrokenExecutor, RuntimeError):  # the queue deals with that
                 for _ in range(self._workers):
                     self._executor.submit(worker.warm_up, ref)

@@ -148,7 +148,9 @@ def planned_run(
 
 def _outside_python(source: Source, goals: tuple[Goal, ...], options: Options) -> str:
     """Return who has all the work, if they hardly hold the interpreter's lock; "" if not."""
-    if source.access != "sequential" or not all(outside_python(goal.sink) for goal in goals):
+    if source.access not in ("sequential", "whole") or not all(
+        outside_python(goal.sink) for goal in goals
+    ):
         return ""
     stages = sum((goal.stages for goal in goals), ())
     if not stages:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgpipe.acceleration import NONE, remarks, using
+from imgpipe.acceleration import NONE, get_ready, remarks, using
 from imgpipe.chains.faint import watching
 from imgpipe.chains.stages import (
     Entering,
@@ -157,7 +157,7 @@ def weigh(functions: bytes) -> tuple[int, int]:
 
 
 def warm_up(ref: JobRef) -> None:
-    """Do a small task of no use: kernels are designed, codecs loaded, memory touched.
+    """Do a small task of no use: kernels are designed, libraries loaded, memory touched.
 
     A worker has nothing else to do until the first rows are read. Only imgpipe's own functions are
     called: others may have side effects.
@@ -167,8 +167,10 @@ def warm_up(ref: JobRef) -> None:
         stage.filter.definition.ours for stage in job.all_stages
     ):
         return
+    get_ready(job.accelerator)
     for branch in job.branches:
-        with contextlib.suppress(Exception):  # whatever is wrong shows, and is told, in a task
+        # Whatever is wrong shows, and is told, in a task.
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
             _warm_up(branch)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "in_our_worker",
     "mark_worker",
     "traits_of",
+    "warms_up",
     "works_at_once",
 ]
 
@@ -127,6 +128,11 @@ def traits_of(executor: object) -> Traits:
 def works_at_once(executor: Executor) -> bool:
     """Whether `executor` does a task while it is being submitted, in the same thread."""
     return bool(getattr(executor, "at_once", False))
+
+
+def warms_up(executor: Executor) -> bool:
+    """Whether `executor` is one of ours, whose workers get ready while the first rows are read."""
+    return isinstance(executor, Supervised) or bool(getattr(executor, "warms_up", False))
 
 
 def mark_worker() -> None:

@@ -19,6 +19,7 @@ class ThreadExecutor(ThreadPoolExecutor):
     """
 
     traits = Traits(shares_memory=True, shares_files=True, isolates=False)
+    warms_up = True
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers, thread_name_prefix="imgpipe")

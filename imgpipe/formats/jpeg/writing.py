@@ -6,6 +6,7 @@ that one encoder wrote from top to bottom.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -124,12 +125,13 @@ class JpegSink:
         self._done, self._count = 0, -(-info.height // UNIT_ROWS)
         rows, columns = recipe.mcu
         interval = UNIT_ROWS // rows * -(-info.width // columns)
-        self._head = recipe.head(info.height, info.width, marks, interval)
+        # Not made here: the codec is loaded while the first rows are read.
+        self._head = functools.partial(recipe.head, info.height, info.width, marks, interval)
 
     def append(self, data: Data, facts: Facts) -> None:
         """Append the next restart interval."""
         # The header not before there is something to follow: a pipe waits for its reader.
-        self._target.write(restart(self._done - 1) if self._done else self._head, data)
+        self._target.write(restart(self._done - 1) if self._done else self._head(), data)
         self._done += 1
 
     def commit(self) -> int:
