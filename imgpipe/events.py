@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from imgpipe.geometry import Box
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = [
@@ -251,8 +252,7 @@ class Report:
                 f"than those of {self.source}"
             )
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
-        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
-        made_by = workers if self.workers else "copied as it is stored"
+        made_by = counted(self.workers, "worker") if self.workers else "copied as it is stored"
         frames = f"{self.frames} frames of " if self.frames > 1 else ""
         if (self.pixels or 0) not in (0, self.frames * self.height * self.width):
             frames += "up to "

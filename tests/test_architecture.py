@@ -166,7 +166,7 @@ def test_every_room_knows_only_the_rooms_below() -> None:
 def test_observers_know_only_events() -> None:
     """A page also knows how to write a file; none knows the engine, or another observer."""
     ends = {"contexts", "events"}
-    known = ends, ends | {"arguments", "errors", "geometry", "sidefile"}
+    known = ends, ends | {"arguments", "errors", "geometry", "plurals", "sidefile"}
     for name, imported in IMPORTS.items():
         own = name.partition(".")[0]
         if own in OBSERVERS - {"observers"}:  # which delivers the events to the others

@@ -5,6 +5,10 @@ from __future__ import annotations
 from imgpipe.plurals import counted
 
 
+def test_a_noun_that_ends_with_s_gets_another_ending() -> None:
+    assert [counted(number, "pass") for number in (1, 2)] == ["1 pass", "2 passes"]
+
+
 def test_one_is_singular_and_every_other_number_is_plural() -> None:
     assert [counted(number, "row") for number in (0, 1, 2, 12_000)] == [
         "0 rows",

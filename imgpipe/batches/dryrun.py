@@ -26,6 +26,7 @@ from imgpipe.batches.wording import (
 )
 from imgpipe.errors import ImgpipeError
 from imgpipe.formats.opening import origin_of
+from imgpipe.plurals import counted
 
 __all__ = ["DryRun"]
 
@@ -161,7 +162,7 @@ class DryRun:
             pixels = sum(self._pixels.values()) / 1e6
             limit = amount(self._foresight.limit)
             yield (
-                f"{pixels:,.1f} MP of sources in {self._passes:,} passes, with up to "
+                f"{pixels:,.1f} MP of sources in {counted(self._passes, 'pass')}, with up to "
                 f"{amount(self._peak())} of memory (limit {limit})"
             )
         for suffix, count in self._more_pages.items():

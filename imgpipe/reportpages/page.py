@@ -18,6 +18,7 @@ from importlib import resources
 from imgpipe.batches.happenings import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.wording import duration, legible, one_line, passed_over_line
+from imgpipe.plurals import counted
 from imgpipe.reportpages.choice import FAILURES, Choice, busy_seconds
 from imgpipe.reportpages.pictures import Picture, Pictures
 
@@ -123,7 +124,7 @@ class Page:
         if isinstance(end, BatchRefused):
             kind, said = "bad", f"ended by an error: {_text(str(end.error))}"
         elif end.report.failed and kind == "ok":
-            kind, said = "bad", f"finished, {_count(end.report.failed, 'output')} failed"
+            kind, said = "bad", f"finished, {counted(end.report.failed, 'output')} failed"
         resume = end.resume if isinstance(end, BatchEnded) else None
         chain = "Batch" if started is None else _text(started.chain)
         when, where = "", ""
@@ -145,7 +146,7 @@ def _tiles(report: BatchReport, sources: int) -> str:
     )
     speed = report.pixels / 1e6 / report.seconds if report.seconds else 0
     counts = [
-        ("done", f"{report.done:,}", f"of {_count(report.outputs, 'output')}"),
+        ("done", f"{report.done:,}", f"of {counted(report.outputs, 'output')}"),
         ("failed", f"{report.failed:,}", "bad" if report.failed else ""),
         ("skipped", f"{report.skipped:,}", skipped),
         *([("left", f"{report.left:,}", "not tried")] if report.left else []),
@@ -159,7 +160,7 @@ def _tiles(report: BatchReport, sources: int) -> str:
     )
     over = passed_over_line(report.passed_over)
     facts = [
-        _count(sources, "source") if sources else "",
+        counted(sources, "source") if sources else "",
         _text(over),
         f"peak memory {_bytes(report.peak_memory)}" if report.peak_memory else "",
     ]
@@ -264,7 +265,7 @@ def _sample(sample: list[Result], pictures: Mapping[str, Picture]) -> str:
 
 def _footer(started: BatchStarted | None, end: BatchEnded | BatchRefused) -> str:
     facts = [] if started is None else [
-        f"imgpipe {_text(started.version)}", _count(started.workers, "worker"),
+        f"imgpipe {_text(started.version)}", counted(started.workers, "worker"),
         f"memory limit {_bytes(started.max_memory)}",
         f"accelerator: {_text(started.accelerator)}",
     ]  # fmt: skip
@@ -331,10 +332,6 @@ def _shown(text: str) -> str:
 def _text(text: str) -> str:
     """Return `text` as a page can hold it."""
     return html.escape(_shown(text))
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bytes(size: int) -> str:

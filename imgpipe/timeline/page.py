@@ -7,6 +7,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from imgpipe.plurals import counted
 from imgpipe.timeline.bars import STAGES, Bar
 from imgpipe.timeline.recording import KINDS, Lane, Recording
 from imgpipe.timeline.verdict import Verdict
@@ -56,25 +57,21 @@ def _facts(recording: Recording, found: Verdict, outcome: str) -> str:
     unfinished = recording.runs - recording.finished
     facts = [
         f"{recording.seconds:,.2f} s",
-        _counted(recording.workers, "worker"),
-        _counted(recording.tasks, "task"),
+        counted(recording.workers, "worker"),
+        counted(recording.tasks, "task"),
         f"workers busy {100 * found.utilisation:.0f} % of the time",
     ]
     if outcome:
         facts.insert(0, outcome)
     elif recording.runs > 1:
-        facts.insert(0, _counted(recording.runs, "image"))
+        facts.insert(0, counted(recording.runs, "image"))
     if unfinished and not outcome:
         facts.append(
             "not finished" if recording.runs == 1 else f"{unfinished:,} of them not finished"
         )
     if recording.lost:
-        facts.append(f"workers lost {_counted(recording.lost, 'time')}")
+        facts.append(f"workers lost {counted(recording.lost, 'time')}")
     return " · ".join(facts)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(recording: Recording, lane: Lane) -> str:
