@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,7 +226,7 @@ def test_a_chunk_has_so_many_bytes_in_the_type_that_its_filter_works_in(
         ("smaller", (1500, 2000), TASK_BYTES, 1),
         ("smaller", (1500, 2000), TASK_BYTES // 4, 4),  # there is little memory
         ("smaller", (3000, 4000), TASK_BYTES, 16),
-        ("blur", (1500, 2000), TASK_BYTES, 8),  # its kernel leaves the cut to chunks
+        ("blur", (1500, 2000), TASK_BYTES, 3),  # its kernel leaves the cut to chunks
     ],
 )
 def test_one_worker_makes_a_small_image_smaller_in_one_chunk(
@@ -236,3 +237,16 @@ def test_one_worker_makes_a_small_image_smaller_in_one_chunk(
     tiler = cut(info, stages, stages[-1].after, Grid(), task_bytes=task_bytes, whole=True)
     assert len(tiler) == 1
     assert len(list(tiler.chunks(tiler.box(0)))) == chunks
+
+
+def test_a_chunk_of_an_image_that_one_worker_makes_has_more_rows() -> None:
+    def chunk(dtype: str = "uint8", **given: Any) -> tuple[int, int]:
+        info = image(3000, 2000, dtype=dtype)
+        return cut(info, resolve(CHAINS["blur"], info), info, Grid((32, 0)), **given).chunk
+
+    alone, of_a_task = chunk(whole=True), chunk(task_bytes=12 << 20)
+    assert alone[1] == of_a_task[1] == 2000
+    assert 2 * of_a_task[0] < alone[0] <= 2 * CHUNK_BYTES // 6000
+    assert chunk(whole=True, chunk_bytes=0)[1] < 2000  # where memory is scarce
+    assert chunk("float32", whole=True)[1] < 2000  # to fit the cache
+    assert chunk(whole=True, chunk=(7, 9)) == (7, 9)

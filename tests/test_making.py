@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 import imgpipe
-from imgpipe.batches import held, making
+from imgpipe.batches import held, making, passing
 from imgpipe.batches.answers import Failed, File, Made, Output, Recipe, Tail, TooLarge
 from imgpipe.batches.digests import file_digest
 from imgpipe.batches.held import publish
@@ -290,6 +290,39 @@ def test_what_does_not_fit_is_left_to_the_crew(
         assert isinstance(answer, TooLarge), answer
         assert answer.pixels in (0, 60_000)
     assert sorted(os.listdir(tmp_path)) == ["source.png"]
+
+
+def test_a_strip_of_whole_rows_is_one_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the last chunk of each strip would be low, and mostly halo."""
+    counted: list[int] = []
+
+    def worked(task: Any, job: Any) -> Any:
+        counted.extend(len([*branch.tiler.chunks(part.box)])
+                       for part in task.parts for branch in job.branches)  # fmt: skip
+        return passing_worked(task, job)
+
+    passing_worked = passing.worked
+    monkeypatch.setattr(passing, "worked", worked)
+    imgpipe.write(noise((900, 1500, 3), "uint8"), tmp_path / "in.png")
+    made(recipe("blur:1"), file(tmp_path / "in.png", tmp_path / "out.jpg"))
+    assert counted == [1, 1]
+
+
+def test_a_plan_leaves_room_for_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets: list[int] = []
+
+    def make_plans(*args: Any, **given: Any) -> Any:
+        budgets.append(given["max_memory"])
+        return planned(*args, **given)
+
+    planned = passing.make_plans
+    monkeypatch.setattr(passing, "make_plans", make_plans)
+    imgpipe.write(noise((300, 400, 3), "uint8"), tmp_path / "in.png")
+    given = recipe("blur:1", allowance=50_000_000)
+    made(given, *(file(tmp_path / "in.png", tmp_path / f"{n}.png") for n in range(3)))
+    assert budgets == [50_000_000 - (tmp_path / "in.png").stat().st_size]
 
 
 def test_a_call_ends_after_some_megapixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,20 +84,18 @@ class Passing:
             *(_shape(sink.info) for sink in sinks),
             *(len(stages) for stages in every),
         )  # fmt: skip
-        if key not in self._plans:
+        plans = self._plans.get(key)
+        if plans is None or plans[0].memory + held > self._recipe.allowance:
             goals = tuple(map(Goal, every, sinks, ("",) * len(sinks)))
             try:
                 plans = make_plans(
                     source, goals, traits=_HERE, workers=1, executor="", footing=Footing(),
-                    max_memory=self._recipe.allowance, chunk=self._recipe.chunk, opened=True,
+                    max_memory=self._recipe.allowance - held, chunk=self._recipe.chunk, opened=True,
                 )  # fmt: skip
             except MemoryPlanError:
                 raise TooLargeError("needs much memory") from None
             make_room(self._plans)
             self._plans[key] = plans
-        plans = self._plans[key]
-        if plans[0].memory + held > self._recipe.allowance:
-            raise TooLargeError("needs much memory")
         if any(aside_of(sink) or further_of(sink) for sink in sinks):
             raise TooLargeError("becomes a pyramid")
         return plans
@@ -219,11 +217,12 @@ def _in_one_piece(branch: Branch, image: Inline) -> tuple[Encoded, dict[str, flo
 
 
 def _strips(branch: Branch) -> Iterator[Box]:
-    """Yield the parts of an output that are made at once: small enough for a cache."""
-    after, rows = branch.after, branch.unit[0]
-    rows *= max(1, _STRIP_BYTES // (rows * after.row_bytes))
-    rows = max(rows, branch.tiler.chunk[0] // rows * rows)
-    return after.box.cut(rows, after.width)
+    """Yield the parts of an output that are made at once: a chunk, or small enough for a cache."""
+    after, unit, chunk = branch.after, branch.unit[0], branch.tiler.chunk
+    units = chunk[0] // unit
+    if not units or chunk[1] < after.width:
+        units = max(units, _STRIP_BYTES // (unit * after.row_bytes), 1)
+    return after.box.cut(units * unit, after.width)
 
 
 def _append(sink: Any, encoded: Any) -> None:

@@ -43,6 +43,7 @@ _REDUCED = (
 )
 _CUT_BY_KERNELS = 4_000_000  # most pixels of an image that becomes smaller in one chunk
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
+_ALONE = 2  # times the bytes of a chunk of an image that one worker makes
 _WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 
@@ -102,7 +103,7 @@ def cut(
         height, width = after.height, after.width
         if chunk is None:
             at_once = task_bytes >= TASK_BYTES and _kernels_cut(stages, height * width)
-            chunk = (height, width) if at_once else _chunk(stages, height, width, chunk_bytes)
+            chunk = (height, width) if at_once else _rows(stages, height, width, chunk_bytes)
         return Tiler(info, stages, height, width, height, chunk, context_rows)
     blocks = _blocks(info, stages, after, grid.grain)
     rows = _stretch(info, stages, after, grid.unit, blocks[0], task_bytes)
@@ -310,6 +311,19 @@ def _chunk(
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
     return rows, _even(task_columns, columns)
+
+
+def _rows(stages: tuple[Stage, ...], height: int, width: int, chunk_bytes: int) -> tuple[int, int]:
+    """Return rows and columns of a chunk of an image that one worker makes alone.
+
+    It has more whole rows than a chunk of a task: no other worker waits, and less of it is halo.
+    """
+    rows, columns = _chunk(stages, height, width, chunk_bytes)
+    reduces = max([1.0, *_lengths(stages)]) > 1
+    if columns == width and stages and _all_ours(stages) and not reduces:
+        pixels = _ALONE * chunk_bytes // max(map(_pixel_bytes, stages))
+        rows = max(rows, min(height, pixels // width))
+    return rows, columns
 
 
 def _pixel_bytes(stage: Stage) -> int:
