@@ -228,7 +228,9 @@ def nodata_meant(given: Nodata) -> Nodata:
     try:
         return float(given)
     except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"nodata is a number such as -9999, nan, or none, not {given!r}") from None
+        raise UsageError(
+            f"nodata must be a number such as -9999, nan, or none, not {given!r}"
+        ) from None
 
 
 def nodata_held(nodata: Nodata, dtype: np.dtype[Any]) -> float | None:

@@ -58,8 +58,8 @@ def hexadecimal(colour: Any) -> str:
     if len(levels) in (1, 3):
         return "#" + "".join(f"{level:02x}" for level in (levels * 3)[:3])
     raise ValueError(
-        "a colour is a name such as white, #rrggbb or #rgb such as #ff8000, or one or three "
-        f"numbers from 0 to 255 such as 255,128,0, not {colour!r}"
+        f"{colour!r} is not a colour; give a name such as white, #rrggbb, #rgb, or one or three "
+        "numbers from 0 to 255, such as 255,128,0"
     )
 
 

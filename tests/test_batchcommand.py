@@ -110,7 +110,7 @@ class TestSources:
             ("photos -o out --max-failures 0", "give a number (1 or more)"),
             ("photos -o out --resume --update", "give only one of --resume and --update"),
             ("photos -o out --skip-existing --overwrite", "--skip-existing and --overwrite"),
-            ("photos -o out --value-range 1", "error: --value-range is full, measured"),
+            ("photos -o out --value-range 1", "error: --value-range must be full, measured"),
             ("photos -o out --scratch no", "error: --scratch: "),
             ("photos -o out --report report.txt", ".html, .json or .csv"),
             ("photos -o out --report photos/a.png/report.csv", "cannot write"),

@@ -118,7 +118,7 @@ def test_colours_have_many_spellings(given: Any, made: str) -> None:
 
 @pytest.mark.parametrize("given", ["reddish", "#12345", 256, "1,2", (1, 2.5, 3), None, "-1", ""])
 def test_other_words_are_no_colours(given: Any) -> None:
-    with pytest.raises(ValueError, match="a colour is a name such as white"):
+    with pytest.raises(ValueError, match="is not a colour; give a name such as white"):
         hexadecimal(given)
 
 

@@ -285,6 +285,6 @@ def test_the_value_is_one_of_the_type(given: Any, dtype: str, held: float | None
 
 def test_other_words_are_refused() -> None:
     with pytest.raises(
-        UsageError, match="nodata is a number such as -9999, nan, or none, not 'sea'"
+        UsageError, match="nodata must be a number such as -9999, nan, or none, not 'sea'"
     ):
         Reading(nodata="sea")

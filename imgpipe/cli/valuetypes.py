@@ -169,7 +169,7 @@ class Suffixes(_Type):
         words = (word.strip().lower().removeprefix(".") for word in str(value).split(","))
         found = tuple(f".{word}" for word in words if word)
         if not found:
-            self.fail("there is no suffix in it; give suffixes such as jpg,tif", param, ctx)
+            self.fail(f"give suffixes such as jpg,tif, not {value!r}", param, ctx)
         return found
 
 
@@ -184,7 +184,9 @@ class Most(_Type):
         """Return the number, or the percentage as text."""
         found = re.fullmatch(r" *(\d{1,9}) *(%?) *", str(value))
         if not found or not int(found[1]) or (found[2] and int(found[1]) > 100):
-            self.fail(f"give a number (1 or more) or a percentage, not {value!r}", param, ctx)
+            self.fail(
+                f"give a number (1 or more) or a percentage (up to 100%), not {value!r}", param, ctx
+            )
         return f"{found[1]}%" if found[2] else int(found[1])
 
 

@@ -129,7 +129,7 @@ def sepia(
 
 def _hexadecimal(colour: Any) -> str:
     if not isinstance(colour, str) or not re.fullmatch("#([0-9a-fA-F]{3}){1,2}", colour):
-        raise ValueError(f"a colour is written #rrggbb or #rgb, such as #ff8000, not {colour!r}")
+        raise ValueError(f"{colour!r} is not a colour; write #rrggbb or #rgb, such as #ff8000")
     digits = colour[1:].lower()
     return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
 

@@ -171,7 +171,7 @@ def _range(given: Any) -> str:
         r"full|measured|[-+.\deE]+\.\.[-+.\deE]+", text
     ):
         raise UsageError(
-            "value_range is full, measured, or two numbers such as 0..4095, not "
+            "value_range must be full, measured, or two numbers such as 0..4095, not "
             f"{arguments.shown(given)}"
         )
     return text
