@@ -19,12 +19,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 import numpy as np
 
-from imgpipe.errors import UsageError
 from imgpipe.image import Pixels
+from imgpipe.libraries import described, import_accelerator
 from imgpipe.registry import ACCELERATORS
 
 __all__ = [
@@ -57,9 +57,12 @@ class Accelerator(Protocol):
     NAME, VERSION : str
         The library and its version. Trials of other versions do not count.
     KERNELS : dict of str to callable
-        For the name of each kernel a function with the parameters of the kernel. It returns an
+        For the name of each kernel a function with the parameters of the kernel. It returns a new
         array with the bits of the kernel, or None if it does not cover a call. This may depend on
-        the type, the channels and the parameters, but not on the number of rows and columns.
+        the type, the channels and the parameters, but not on the number of rows and columns. Of
+        parameters that are arrays, it may depend on the type and shape.
+    BUILD : str, optional
+        Whatever else identifies the library. Trials of other builds do not count.
     """
 
     NAME: str
@@ -90,7 +93,7 @@ class Loaded(NamedTuple):
 
 _in_use: ContextVar[Loaded | None] = ContextVar("imgpipe_accelerator", default=None)
 _remarks: ContextVar[list[str] | None] = ContextVar("imgpipe_remarks", default=None)
-_loaded: dict[str, Loaded | None] = {}
+_loaded: dict[str, Loaded | str] = {}  # or the reason why not
 _told: set[str] = set()
 _lock = threading.RLock()
 _expected: list[str] = [NONE]
@@ -121,23 +124,12 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
         except TypeError:  # an array; only its type and shape count
             call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(kwargs.items())
             equal = loaded.known.get(call)
-        if equal is False:
-            return kernel(chunk, *args, **kwargs)
-        try:
-            found = function(chunk, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - NumPy needs nothing of it
-            _switch_off(loaded, call, f"fails ({type(error).__name__}: {error})")
-            found = None
-        if found is None:
-            return kernel(chunk, *args, **kwargs)
+        found = None
         if equal is None:
-            # Kernels that this one calls are not on trial; what is wrong shows in the result.
-            with using(NONE), np.errstate(all="ignore"):
-                known = _tried(loaded, call, (function, kernel), (args, kwargs), (chunk, found))
-            equal, is_new = known
-            if equal and is_new:  # an accelerator may use its array again
-                found = function(chunk, *args, **kwargs)
-        return kernel(chunk, *args, **kwargs) if not equal or found is None else found
+            found = _first(loaded, call, (function, kernel), (args, kwargs), chunk)
+        elif equal:
+            found = _result(loaded, call, function, (args, kwargs), chunk)
+        return kernel(chunk, *args, **kwargs) if found is None else found
 
     return compute
 
@@ -186,54 +178,86 @@ def expect(name: str) -> None:
 
 
 def expected() -> str:
-    """Return the module of the accelerator that new workers will need; empty for none."""
+    """Return the accelerator that new workers will need; empty for none."""
     (name,) = _expected
-    return "" if name == NONE or name not in ACCELERATORS else ACCELERATORS[name].module
+    return name if name in ACCELERATORS and ACCELERATORS[name].module else ""
 
 
 def get_ready(name: str) -> None:
-    """Import an accelerator and all that it takes to try it; a failure is told when it is used."""
+    """Load an accelerator and all that it takes to try it; a failure is told when it is used."""
     if name != NONE:
-        with suppress(Exception, SystemExit):  # a library of C may fail in any way
-            ACCELERATORS.load(name)
+        with remarks(), suppress(Exception, SystemExit):
+            _load(name)
             importlib.import_module("imgpipe.trials")
 
 
 def _load(name: str) -> Loaded | None:
     """Return an accelerator, or None if it cannot be loaded; a failure is not repeated."""
     held = _loaded.get(name)
-    if held is None and name in _loaded:
+    if isinstance(held, str):
+        remark(held)
         return None
     try:
-        module = cast(Accelerator, ACCELERATORS.load(name))
+        with _lock:
+            module = import_accelerator(name) if held is None else ACCELERATORS.load(name)
         if held is None or held.accelerator is not module:
-            held = Loaded(module, f"{module.NAME} {module.VERSION}", module.KERNELS, {})
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a library of C may fail in any way
-        reason = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-        remark(f"the accelerator {name!r} cannot be loaded ({reason}); NumPy computes instead")
-        held = None
+            held = Loaded(module, f"{module.NAME} {module.VERSION}", _kernels(module), {})
+    except BaseException as error:  # a library may raise anything
+        reason = f"the accelerator {name!r} cannot be loaded ({described(error)})"
+        _loaded[name] = f"{reason}; NumPy computes instead"
+        if _is_wanted(error):
+            raise
+        return _load(name)
     _loaded[name] = held
     return held
 
 
-def _tried(
+def _kernels(module: Any) -> Mapping[str, Callable[..., Pixels | None]]:
+    if not isinstance(module.KERNELS, Mapping):
+        raise TypeError("KERNELS is not a mapping")
+    return module.KERNELS
+
+
+def _is_wanted(error: BaseException) -> bool:
+    """Whether somebody stops this process, and not the library."""
+    return isinstance(error, KeyboardInterrupt) or type(error).__module__.startswith("imgpipe.cli")
+
+
+def _first(
     loaded: Loaded,
     call: tuple[Any, ...],
     functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
-    example: tuple[Pixels, Pixels],
-) -> tuple[bool, bool]:
-    """Return whether a kind of call gives the bits of the kernel, and whether it was tried now."""
+    chunk: Pixels,
+) -> Pixels | None:
+    """Return the result of a kind of call that is new in this process, if it can be trusted."""
     from imgpipe.trials import is_equal  # noqa: PLC0415 - only for what is new
 
-    with _lock:
-        equal, is_new = loaded.known.get(call), False
+    # Kernels that this one calls are not on trial; what is wrong shows in the result.
+    with _lock, using(NONE), np.errstate(all="ignore"):
+        equal = loaded.known.get(call)
         if equal is None:
-            equal, is_new = is_equal(loaded.accelerator, call, functions, parameters, example)
-            if is_new and not equal:
-                _switch_off(loaded, call, "differs from NumPy")
+            equal, fault = is_equal(loaded.accelerator, call, functions, parameters, chunk)
+            if fault:
+                _switch_off(loaded, call, fault)
             _note(loaded, call, equal=equal)
-    return equal, is_new
+    return _result(loaded, call, functions[0], parameters, chunk) if equal else None
+
+
+def _result(
+    loaded: Loaded,
+    call: tuple[Any, ...],
+    function: Callable[..., Pixels | None],
+    parameters: tuple[tuple[Any, ...], dict[str, Any]],
+    chunk: Pixels,
+) -> Pixels | None:
+    """Return the result of a function; None if it has none or fails."""
+    args, kwargs = parameters
+    try:
+        return function(chunk, *args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - NumPy needs nothing of it
+        _switch_off(loaded, call, f"fails ({described(error)})")
+        return None
 
 
 def _switch_off(loaded: Loaded, call: tuple[Any, ...], reason: str) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "dedicated",
     "held_memory",
     "is_dedicated",
+    "is_helper",
     "is_own_process",
     "keep_freed_memory",
     "mark_own_process",
@@ -142,6 +143,11 @@ def mark_own_process() -> None:
 def is_own_process() -> bool:
     """Whether this process is imgpipe's: a worker, a fork server, or a command at work."""
     return bool(_own or _dedicated)
+
+
+def is_helper() -> bool:
+    """Whether this process was started by imgpipe: a worker or a fork server."""
+    return bool(_own)
 
 
 def keep_freed_memory() -> None:

@@ -1,8 +1,7 @@
-"""Trials of accelerated kernels: small adversarial pictures, and the record of the outcome.
+"""Trials of accelerated kernels, on small adversarial pictures.
 
-The record is a file in the user's cache, with one line for each trial. So a trial is made once
-for a version of the library, of imgpipe and of NumPy, and a processor. If the file cannot be
-written, every process makes its own trials.
+A trial is made once for a build of the library, a version of imgpipe and of NumPy, and a
+processor; `imgpipe.outcomes` keeps the outcome.
 """
 
 from __future__ import annotations
@@ -20,21 +19,22 @@ from typing import Any
 import numpy as np
 
 from imgpipe.image import Pixels
+from imgpipe.libraries import described
+from imgpipe.outcomes import record_of
 
-__all__ = ["is_equal", "pictures", "record_path"]
+__all__ = ["is_equal", "pictures"]
 
 _SAMPLES = 400_000  # of all pictures, halo included, unless few pictures have more
 _LEAST = 2  # pictures at least, even with a large halo
 _SECONDS = 0.02  # after which a trial ends
 _FEW = 4  # pictures at least, even with a slow kernel
 _KINDS = 8  # of pictures; it shares no divisor with the number of sizes
-_RECORD_BYTES = 1 << 20  # after which a record begins anew
+_DIFFERS, _FAILS = "differs from NumPy", "fails"
 
 # Rows and columns without the halo. No width is a multiple of the vector length of a processor.
 _SIZES = (16, 67), (3, 33), (31, 130), (2, 3), (1, 1)
 
 _VERSION = str(getattr(sys.modules["imgpipe"], "__version__", ""))
-_records: dict[str, dict[str, bool]] = {}
 
 
 def is_equal(
@@ -42,9 +42,9 @@ def is_equal(
     call: tuple[Any, ...],
     functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
-    example: tuple[Pixels, Pixels],
-) -> tuple[bool, bool]:
-    """Whether an accelerator gives the bits of a kernel, and whether this is a new outcome.
+    chunk: Pixels,
+) -> tuple[bool, str]:
+    """Whether an accelerator gives the bits of a kernel, and the fault that a new trial found.
 
     Parameters
     ----------
@@ -56,38 +56,43 @@ def is_equal(
         The function of the accelerator, and the kernel.
     parameters : (tuple, dict)
         The parameters of the call, by place and by name.
-    example : (ndarray, ndarray)
-        A chunk, and the result of the accelerator for it.
+    chunk : ndarray, shape (rows, columns, channels)
+        The chunk of the call.
+
+    Returns
+    -------
+    (bool, str)
+        The fault is empty if there is none, if the outcome was known, or if the accelerator does
+        not cover the call.
     """
     (function, kernel), (args, kwargs) = functions, parameters
     title = f"{accelerator.NAME} {accelerator.VERSION}"
-    path = record_path(accelerator.NAME)
     key = " ".join((title, call[0], _text(call[1:]), _circumstances(accelerator, kernel)))
-    record = _record(path)
-    is_new = key not in record
-    if is_new:
-        chunk, found = example
-        halo = _halo(chunk.shape, found.shape)
-        equal = _agree(
+    key = " ".join(key.split())
+    record = record_of(accelerator.NAME)
+    known = record.outcome(key)
+    if known is not None:
+        return known, ""
+    with record.trial(key) as may_begin:
+        if not may_begin:
+            record.note(key, equal=False)
+            return False, "has ended two processes"
+        try:
+            found = function(chunk.copy(), *args, **kwargs)  # it may change what it gets
+        except Exception as error:  # noqa: BLE001 - NumPy needs nothing of it
+            return False, f"{_FAILS} ({described(error)})"
+        if found is None:
+            return False, ""
+        if not _is_image(found):
+            return False, "gives no array of three axes"
+        fault = _fault(
             lambda picture: function(picture, *args, **kwargs),
             lambda picture: kernel(picture, *args, **kwargs),
-            pictures(chunk.dtype, halo, chunk.shape[2]),
+            pictures(chunk.dtype, _halo(chunk.shape, found.shape), chunk.shape[2]),
         )
-        record[key] = equal
-        _note(path, key, equal=equal)
-    return record[key], is_new
-
-
-def record_path(name: str) -> str:
-    """Return the file with the outcomes of an accelerator."""
-    home = os.path.expanduser("~")
-    usual = os.path.join(home, ".cache")
-    if sys.platform == "darwin":
-        usual = os.path.join(home, "Library", "Caches")
-    elif sys.platform == "win32":
-        usual = os.environ.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
-    asked = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(asked if os.path.isabs(asked) else usual, "imgpipe", "accelerators", name)
+        if not fault.startswith(_FAILS):  # it may be for want of memory
+            record.note(key, equal=not fault)
+        return not fault, fault
 
 
 def pictures(dtype: np.dtype[Any], halo: tuple[int, int], channels: int) -> Iterator[Pixels]:
@@ -135,13 +140,16 @@ def _picture(
     return np.asarray(made, dtype)
 
 
-def _agree(
+def _fault(
     function: Callable[[Pixels], Pixels | None],
     kernel: Callable[[Pixels], Pixels],
     pictures: Iterator[Pixels],
-) -> bool:
-    """Whether the function has the bits of the kernel for all pictures, and covers one at least."""
-    compared, begun = 0, time.thread_time()
+) -> str:
+    """Return what is wrong with a function, if it has not the bits of the kernel for pictures.
+
+    It must cover one picture at least, change none, and return arrays of its own.
+    """
+    begun, last = time.thread_time(), None
     for number, picture in enumerate(pictures):
         if number >= _FEW and time.thread_time() - begun > _SECONDS:
             break  # the kernel is slow
@@ -149,19 +157,35 @@ def _agree(
             wanted = kernel(picture)
         except Exception:  # noqa: BLE001, S112 - not a picture for this kernel
             continue
+        lent = np.may_share_memory(wanted, picture)
         for laid in (picture, _laid_out(picture, number)):
             before = laid.copy()
             try:
                 found = function(laid)
-            except Exception:  # noqa: BLE001 - it would fail in a run too
-                return False
-            if not _same(laid, before):
-                return False
-            if found is not None:
-                compared += 1
-                if not _same(found, wanted):
-                    return False
-    return compared > 0
+            except Exception as error:  # noqa: BLE001 - it would fail in a run too
+                return f"{_FAILS} ({described(error)})"
+            if fault := _fault_of(found, wanted, laid, before):
+                return fault
+            if found is None:
+                continue
+            if np.may_share_memory(found, laid) and not lent:
+                return "returns its input"
+            if last is not None and np.may_share_memory(found, last):
+                return "uses its array again"
+            last = found
+    return _DIFFERS if last is None else ""
+
+
+def _fault_of(found: Pixels | None, wanted: Pixels, given: Pixels, before: Pixels) -> str:
+    if not _same(given, before):
+        return "changes its input"
+    if found is not None and not (_is_image(found) and _same(found, wanted)):
+        return _DIFFERS
+    return ""
+
+
+def _is_image(found: Any) -> bool:
+    return isinstance(found, np.ndarray) and found.ndim == 3
 
 
 def _laid_out(picture: Pixels, number: int) -> Pixels:
@@ -188,30 +212,7 @@ def _halo(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, int]:
     return -(-rows // 2), -(-columns // 2)
 
 
-# --- the record ----------------------------------------------------------------------------
-
-
-def _record(path: str) -> dict[str, bool]:
-    """Return the outcomes by key, which are read once."""
-    if path not in _records:
-        found = _records[path] = dict[str, bool]()
-        # If the file is damaged, the trials are made again.
-        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-            for line in file.read(_RECORD_BYTES).splitlines():
-                outcome, _, key = line.partition(" ")
-                if outcome in ("equal", "different"):
-                    found[key] = outcome == "equal" and found.get(key, True)
-    return _records[path]
-
-
-def _note(path: str, key: str, *, equal: bool) -> None:
-    line = f"\n{'equal' if equal else 'different'} {key}\n"  # the last line may be incomplete
-    with contextlib.suppress(OSError, ValueError):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "ab", buffering=0) as file:
-            if file.tell() > _RECORD_BYTES:
-                file.truncate(0)
-            file.write(line.encode())
+# --- the key of an outcome -------------------------------------------------------------------
 
 
 def _circumstances(accelerator: Any, kernel: Callable[..., Any]) -> str:
@@ -220,6 +221,7 @@ def _circumstances(accelerator: Any, kernel: Callable[..., Any]) -> str:
     ours = kernel.__globals__ if hasattr(kernel, "__globals__") else {}
     made_for = (
         _processor(),
+        str(getattr(accelerator, "BUILD", "")),
         *(f"{key}={value}" for key, value in sorted(os.environ.items()) if _decides(key)),
         *_sources(theirs),
         *_sources(str(ours.get("__file__", ""))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import sys
@@ -15,6 +14,8 @@ from imgpipe.acceleration import NONE
 from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
+from imgpipe.libraries import is_imported as is_loaded
+from imgpipe.libraries import origin
 from imgpipe.machine import usable_processors
 from imgpipe.registry import ACCELERATORS
 
@@ -185,27 +186,17 @@ _installed: set[str] = set()
 def _is_installed(name: str) -> bool:
     if name not in _installed:
         for module in ACCELERATORS[name].needs:
-            try:
-                if sys.modules.get(module) is None and importlib.util.find_spec(module) is None:
-                    return False
-            except (ImportError, ValueError):  # it is blocked, or half removed
+            if sys.modules.get(module) is None and not origin(module):
                 return False
         _installed.add(name)
     return True
 
 
-def is_loaded(name: str) -> bool:
-    """Whether the libraries of an accelerator are loaded in this process."""
-    needs = ACCELERATORS[name].needs
-    return bool(needs) and all(sys.modules.get(module) is not None for module in needs)
-
-
 def _version(name: str) -> str:
     """Return the version of the library, as its file says; empty if it has none."""
     for module in ACCELERATORS[name].needs:
-        with contextlib.suppress(ImportError, ValueError, OSError, AttributeError, TypeError):
-            spec = importlib.util.find_spec(module)
-            folder = os.path.dirname(str(spec.origin))  # type: ignore[union-attr]
+        with contextlib.suppress(OSError, ValueError):
+            folder = os.path.dirname(origin(module))
             with open(os.path.join(folder, "version.py"), encoding="utf-8") as file:
                 found = re.search(r"version\w* = [\"'](\d+(\.\d+)?(\.\d+)?)", file.read())
                 return found[1] if found else ""

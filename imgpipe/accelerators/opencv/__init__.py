@@ -10,7 +10,7 @@ import cv2
 from imgpipe.accelerators.opencv import edges, gaussian, moves, order, sums, tone
 from imgpipe.machine import is_own_process
 
-__all__ = ["KERNELS", "NAME", "VERSION"]
+__all__ = ["BUILD", "KERNELS", "NAME", "VERSION"]
 
 if is_own_process():  # in a program of the user they do not change
     cv2.setNumThreads(1)  # the processors are shared out already
@@ -18,6 +18,7 @@ if is_own_process():  # in a program of the user they do not change
 
 NAME = "opencv"
 VERSION = cv2.__version__
+BUILD = cv2.getBuildInformation()
 KERNELS = {
     "box_mean": sums.box_mean,
     "colour_of": moves.colour_of,

@@ -6,6 +6,7 @@ precision, OpenCV does all steps in one call. If not, a table gives the result f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -26,6 +27,7 @@ Halo = tuple[int, int]
 
 _LARGEST = 25  # weights: NumPy is as fast with more
 _UNIT = 2**10  # numbers of so many units are exact below 2**14, with the 24 bits of float32
+_WIDEST_SHIFT = 64  # binary digits: no number is too large or too small for float32
 _BLOCK = 192 * 1024  # sums at once
 _BLOCK_OF_FLOATS = 96 * 1024
 
@@ -81,9 +83,8 @@ def _made(
     """Return the results for a chunk: its sums, with a gain, a divisor and an addition."""
     if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
         return None
-    gain, divisor, add = finish
-    factor = gain / divisor
-    if _is_exact(factor, np.float32(add).item(), largest):
+    if _is_exact(finish, largest):
+        factor = finish[0] / finish[1]
         return _inner(sum_(solid(chunk), cv2.CV_8U, factor, None).reshape(chunk.shape), halo)
     if not has_long_tables():
         return None
@@ -99,10 +100,18 @@ def _made(
     return out
 
 
-def _is_exact(factor: float, add: float, largest: float) -> bool:
-    """Whether every step towards ``factor * sum + add`` is exact in single precision."""
+def _is_exact(finish: tuple[float, float, float], largest: float) -> bool:
+    """Whether every step from a sum to the result is exact in single precision.
+
+    NumPy divides, multiplies, and adds. OpenCV multiplies by the quotient of both numbers.
+    """
+    gain, divisor, add = finish[0], finish[1], float(np.float32(finish[2]))
+    mantissa, exponent = math.frexp(divisor)
+    if abs(mantissa) != 0.5 or abs(exponent) > _WIDEST_SHIFT:
+        return False  # NumPy rounds the quotient of the sum
+    factor = gain / divisor
     whole = (factor * _UNIT).is_integer() and (add * _UNIT).is_integer()
-    return whole and (largest * abs(factor) + abs(add)) * _UNIT < 2**24
+    return whole and (max(largest, 1) * abs(factor) + abs(add)) * _UNIT < 2**24
 
 
 @lru_cache(maxsize=32)

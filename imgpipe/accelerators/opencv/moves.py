@@ -33,7 +33,7 @@ def moved_bits(bits: Pixels, order: tuple[bool, bool, bool]) -> Pixels | None:
     faster: tuple[int, ...] = _TURNED if order[2] else _REVERSED
     if all(order):  # in two steps
         faster = _TURNED_TWICE
-    if bits.itemsize * channels not in faster:
+    if not any(order) or bits.itemsize * channels not in faster:
         return None
     made = bits.view(_TYPES[bits.itemsize])
     if order in _QUARTERS:

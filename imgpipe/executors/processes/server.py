@@ -23,12 +23,13 @@ from imgpipe.acceleration import expected
 from imgpipe.executors.processes.tracker import fork_the_tracker, may_fork, revive_the_tracker
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["SAFE_PATH", "Server", "fork_now", "launching"]
+__all__ = ["EXPECTED", "SAFE_PATH", "Server", "fork_now", "launching"]
 
 _HERE = "imgpipe.executors.processes"
 _OF_USE = ("imgpipe.engine.worker", "imgpipe.filters.", "imgpipe.formats.", "imgpipe.kernels.")
 SAFE_PATH = "PYTHONSAFEPATH"
-"""A variable of the environment that is set while a process is started."""
+EXPECTED = "_IMGPIPE_EXPECTED"
+"""Variables of the environment that are set while a process is started."""
 
 
 class Server:
@@ -129,7 +130,8 @@ def fork_now(codecs: Iterable[str] = ()) -> None:
 @contextlib.contextmanager
 def launching() -> Iterator[None]:
     """Start processes that neither run the main module again nor are disturbed while they start."""
-    with _Launch.lock, _without_main(), _apart_from_the_folder():
+    accelerator = _variable(EXPECTED, expected())
+    with _Launch.lock, _without_main(), _apart_from_the_folder(), accelerator:
         with _signals_held_back():
             revive_the_tracker()  # before any worker, or each would start its own
         with _signals_held_back():  # anew: a tracker that is started lets SIGINT through again
@@ -147,10 +149,9 @@ def _context(*, by_fork: bool, codecs: Iterable[str]) -> tuple[BaseContext, Any]
 def _preloaded(codecs: Iterable[str] = ()) -> list[str]:
     """Return the modules that the fork server imports: what workers need of all loaded here."""
     needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
-    if accelerator := expected():
-        needed += accelerator, "imgpipe.trials"
     needed += codecs
-    return [f"{_HERE}.preload_first", *needed, f"{_HERE}.startup", f"{_HERE}.preload_last"]
+    first = [f"{_HERE}.preload_first", *needed, f"{_HERE}.preload_accelerator"]
+    return [*first, f"{_HERE}.startup", f"{_HERE}.preload_last"]
 
 
 @contextlib.contextmanager
@@ -159,15 +160,21 @@ def _apart_from_the_folder() -> Iterator[None]:
 
     A file called ``random.py`` there would be run by them, in place of the standard library's.
     """
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
+    with _variable(SAFE_PATH, "1"):
+        yield
+
+
+@contextlib.contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            os.environ.pop(SAFE_PATH, None)
+            os.environ.pop(name, None)
         else:
-            os.environ[SAFE_PATH] = before
+            os.environ[name] = before
 
 
 @contextlib.contextmanager
