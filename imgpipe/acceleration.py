@@ -198,15 +198,18 @@ def _load(name: str) -> Loaded | None:
         remark(held)
         return None
     try:
-        with _lock:
-            module = import_accelerator(name) if held is None else ACCELERATORS.load(name)
+        if held is not None:
+            module = ACCELERATORS.load(name)
+        else:
+            with _lock:
+                module = import_accelerator(name)
         if held is None or held.accelerator is not module:
             held = Loaded(module, f"{module.NAME} {module.VERSION}", _kernels(module), {})
     except BaseException as error:  # a library may raise anything
-        reason = f"the accelerator {name!r} cannot be loaded ({described(error)})"
-        _loaded[name] = f"{reason}; NumPy computes instead"
         if _is_wanted(error):
             raise
+        reason = f"the accelerator {name!r} cannot be loaded ({described(error)})"
+        _loaded[name] = f"{reason}; NumPy computes instead"
         return _load(name)
     _loaded[name] = held
     return held
