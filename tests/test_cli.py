@@ -23,6 +23,7 @@ from click.testing import CliRunner
 
 import imgpipe
 from imgpipe.cli import execute, signals
+from imgpipe.cli.commands import FilterCommand
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
 from imgpipe.cli.program import program
@@ -570,6 +571,19 @@ class TestCompletion:
     def test_script_for_the_shell(self) -> None:
         done = imgpipe_command(env={**os.environ, "_IMGPIPE_COMPLETE": "bash_source"})
         assert "complete -o nosort -F _imgpipe_completion imgpipe" in done.stdout
+
+
+def test_the_options_of_a_command_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    begin = FilterCommand.__init__
+
+    def noted(command: FilterCommand, name: str, summary: str) -> None:
+        made.append(name)
+        begin(command, name, summary)
+
+    monkeypatch.setattr(FilterCommand, "__init__", noted)
+    assert execute(["blur"]) == 2
+    assert made == ["blur"]
 
 
 class TestEarlyFork:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from imgpipe.events import TaskDone
 from imgpipe.executors.processes import ends, server, tracker
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
+from imgpipe.machine import dedicated
+from imgpipe.publish import OutputFile
 from imgpipe.running import plan_run
 from tests.conftest import noise
 from tests.leftovers import (
@@ -268,6 +271,32 @@ def test_no_more_workers_than_the_limit_get_tasks() -> None:
         pool.limit(2)
         given = [pool.submit(os.getpid) for _ in range(6)]
         assert {pool.label(one) for one in given} == {"worker 1", "worker 2"}
+
+
+def test_dismissed_workers_do_what_they_were_given_and_end() -> None:
+    with ProcessExecutor(2) as pool:
+        done = [pool.submit(os.getpid) for _ in range(6)]
+        processes = pool._processes()
+        pool.dismiss()
+        assert all(each.gone(30) for each in processes)
+        assert {future.result(30) for future in done} == {each.pid for each in processes}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_workers_end_before_the_output_is_published_unless_they_are_kept(
+    kept: bool, png: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def noted(cls: type[Any], name: str) -> None:
+        method = getattr(cls, name)
+        monkeypatch.setattr(cls, name, lambda one: (said.append(name), method(one))[1])
+
+    noted(ProcessExecutor, "dismiss")
+    noted(OutputFile, "commit")
+    with contextlib.nullcontext() if kept else dedicated():
+        imgpipe.run(png, blur(), png.parent / "out.png", executor="processes", workers=2)
+    assert said == (["commit"] if kept else ["dismiss", "commit"])
 
 
 def test_what_cannot_travel_is_told_by_the_future() -> None:

@@ -75,7 +75,9 @@ class Program(RefusingInEvents, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name.startswith("-") or self.get_command(ctx, name) or ctx.resilient_parsing:
+        if not name.startswith("-") and (found := self.get_command(ctx, name)):
+            return name, found, args[1:]  # it is made once, not again by the base class
+        if name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         import difflib  # noqa: PLC0415 - only for this
 

@@ -205,7 +205,12 @@ def _temporary(size: int) -> Made:
 
 
 def _anonymous(size: int) -> Made:
-    memory = mmap.mmap(-1, size)
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        memory = mmap.mmap(-1, size)
+    else:  # the system maps 512 pages at once, which it does for private memory alone
+        memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # the kernel may be built without
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return "", memory, lambda: _close_map(memory)
 
 

@@ -35,6 +35,7 @@ from imgpipe.executors.base import Supervised, traits_of
 from imgpipe.executors.choice import started
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink, Source
+from imgpipe.machine import is_dedicated
 from imgpipe.options import Options
 
 __all__ = [
@@ -162,7 +163,7 @@ def _made(
         plans = planned.plans
         staff = held.enter_context(_staffed(planned, options, control, watched=watched))
         outputs = outputs_of(plans, planned.goals)
-        run = Run(planned.source, outputs, tell=staff.tally, **staff.given)
+        run = Run(planned.source, outputs, tell=staff.tally, dismiss=staff.dismiss, **staff.given)
         found = _only(staff.crew_of(), run)
         sizes = found if all(output.makes for output in run.outputs) else [0]
         reports = [
@@ -193,11 +194,14 @@ class _Staff(NamedTuple):
         Takes the events.
     given : dict
         Executor, timeout and control of its images.
+    dismiss : callable
+        Lets the workers end, without waiting, if they are for this run alone.
     """
 
     crew_of: Callable[..., Crew]
     tally: Tally
     given: dict[str, Any]
+    dismiss: Callable[[], None]
 
 
 @contextlib.contextmanager
@@ -227,7 +231,11 @@ def _staffed(
         def crew_of(budget: Budget | None = None) -> Crew:
             return Crew(executor, workers, budget=budget, lasting=lasting)
 
-        yield _Staff(crew_of, tally, given)
+        def dismiss() -> None:
+            if is_dedicated() and not lasting and hasattr(executor, "dismiss"):
+                executor.dismiss()
+
+        yield _Staff(crew_of, tally, given, dismiss)
 
 
 def _only(crew: Crew, run: Image) -> Any:

@@ -80,6 +80,8 @@ class Run:
         Stops it.
     tell : callable
         Gets the events.
+    dismiss : callable
+        Called when no more tasks will come, and the outputs are yet to be published.
     """
 
     publishes = True  # and may have to wait for a disk
@@ -96,6 +98,7 @@ class Run:
         accelerator: str = NONE,
         control: Control,
         tell: Tell,
+        dismiss: Callable[[], None] = lambda: None,
     ) -> None:
         self.number = next(numbers)
         self.name = source.name
@@ -107,7 +110,7 @@ class Run:
             "timeout": timeout if supervised else None,
             "accelerator": accelerator,
         }
-        self._control = control
+        self._control, self._dismiss = control, dismiss
         self._tell: Tell = lambda event: tell(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
         self._pass_index = 0
@@ -341,6 +344,7 @@ class Run:
     def _published(self, tell: Tell, check: Callable[[], None]) -> list[int]:
         """Publish all outputs; return their sizes."""
         check()
+        self._dismiss()
         return [output.sink.commit() for output in self.outputs]
 
     def _copied(

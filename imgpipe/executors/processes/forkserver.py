@@ -294,9 +294,25 @@ def _ended(pid: int, seconds: float) -> bool:
                 return True
         except ChildProcessError:
             return True
-        if time.monotonic() >= until:
+        left = until - time.monotonic()
+        if left <= 0:
             return False
-        time.sleep(0.002)
+        _wait_for(pid, left)
+
+
+def _wait_for(pid: int, seconds: float) -> None:
+    """Wait until a process has ended, or a while, but no longer than `seconds`."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (OSError, AttributeError):  # an old kernel; or it has ended
+        time.sleep(min(seconds, 0.002))
+        return
+    try:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        waiting.poll(seconds * 1000)
+    finally:
+        os.close(handle)
 
 
 def _children(pid: int) -> list[int]:

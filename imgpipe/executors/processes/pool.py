@@ -147,6 +147,12 @@ class ProcessExecutor(Executor):
             self.prune()
             return [worker.submit(fn) for worker in self._workers.values()]
 
+    def dismiss(self) -> None:
+        """Let all workers end, and do not wait for that: no task will come any more."""
+        with self._lock:
+            for worker in self._workers.values():
+                worker.finish(cancel=False)
+
     def kill(self) -> None:
         """End all workers at once."""
         with self._lock:
