@@ -9,7 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from imgpipe.formats.origin import Origin
 from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
 from imgpipe.formats.tiff.metadata import SLIDES
+from imgpipe.formats.tiff.plain import plain_page
 from imgpipe.records import dataclass
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Opened(NamedTuple):
     Attributes
     ----------
     tags, full : TiffPage
-        Its tags, and those of the full resolution, as tifffile has them.
+        Its tags, and those of the full resolution, as tifffile has them; see `plain_page` too.
     walk : Walk
         The walk over the file.
     plane : int
@@ -74,6 +76,25 @@ class _Pages:
     frames: tuple[Frame, ...]
     associated: tuple[str, ...]
     private: bool = False
+    plain: bool = False
+
+
+class _File:
+    """An open file, which tifffile reads if it is asked to."""
+
+    def __init__(self, origin: Origin, file: BinaryIO) -> None:
+        self.file, self.walk = file, Walk(file, origin.name)
+        self._name = os.path.basename(origin.name)
+
+    @cached_property
+    def tiff(self) -> TiffFile:
+        """The file as tifffile reads it."""
+        from tifffile import TiffFile  # noqa: PLC0415 - slow, and only for pages that are not plain
+
+        # The others would have the library read all pages at once.
+        flags: dict[str, Any] = {"is_ndpi": self.walk.ndpi, "is_scanimage": False, "is_lsm": False}
+        self.file.seek(0)
+        return TiffFile(self.file, name=self._name, _multifile=False, **flags)
 
 
 def contents(origin: Origin) -> Contents:
@@ -84,8 +105,8 @@ def contents(origin: Origin) -> Contents:
     InputError
         If it cannot be read.
     """
-    with _opened(origin) as (walk, tiff, file):
-        pages = _pages(origin, walk, tiff, file)
+    with _opened(origin) as opened:
+        pages = _pages(origin, opened)
     levels = tuple((one.height, one.width) for one in pages.frames[0].levels)
     return Contents(len(pages.frames), None, levels, pages.associated, pages.private)
 
@@ -101,36 +122,32 @@ def opened_page(origin: Origin, page: int, level: int) -> Iterator[Opened]:
     InputError
         If the file cannot be read.
     """
-    with _opened(origin) as (walk, tiff, file):
-        pages = _pages(origin, walk, tiff, file)
+    with _opened(origin) as opened:
+        pages = _pages(origin, opened)
         frame = _numbered(pages.frames, page, "page", origin.name)
         found = _numbered(frame.levels, level, "level", origin.name)
-        tags = _tags(tiff, found, page)
-        full = tags if level == 0 else _tags(tiff, frame.levels[0], page)
-        yield Opened(tags, full, walk, found.plane)
+        plain = plain_page(opened.walk, found) if pages.plain else None
+        if plain is not None:
+            tags = full = cast("TiffPage", plain)  # it has all that is asked of one
+        else:
+            tags = _tags(opened.tiff, found, page)
+            full = tags if level == 0 else _tags(opened.tiff, frame.levels[0], page)
+        yield Opened(tags, full, opened.walk, found.plane)
 
 
 def _tags(tiff: TiffFile, directory: Directory, page: int) -> TiffPage:
-    from tifffile import TiffPage  # noqa: PLC0415 - slow, and only for TIFF
+    from tifffile import TiffPage  # noqa: PLC0415 - slow, and only for pages that are not plain
 
     tiff.filehandle.seek(directory.position)
     return TiffPage(tiff, index=page)
 
 
 @contextmanager
-def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile, BinaryIO]]:
+def _opened(origin: Origin) -> Iterator[_File]:
     """Lend an open file, its exceptions made ours and its log kept from the user."""
     with origin.open() as file, _log.quiet(), np.errstate(all="ignore"):  # or it warns of damage
         try:
-            walk = Walk(file, origin.name)
-            from tifffile import TiffFile  # noqa: PLC0415 - slow, and only for TIFF
-
-            name = os.path.basename(origin.name)
-            # The others would have the library read all pages at once.
-            flags: dict[str, Any] = {"is_ndpi": walk.ndpi, "is_scanimage": False, "is_lsm": False}
-            file.seek(0)
-            tiff = TiffFile(file, name=name, _multifile=False, **flags)
-            yield walk, tiff, file
+            yield _File(origin, file)
         except ImgpipeError:
             raise
         except _OF_DAMAGE as error:
@@ -143,12 +160,15 @@ def _opened(origin: Origin) -> Iterator[tuple[Walk, TiffFile, BinaryIO]]:
 _last = LastFile[_Pages]()
 
 
-def _pages(origin: Origin, walk: Walk, tiff: TiffFile, file: BinaryIO) -> _Pages:
-    return _last.of(origin, file, lambda _: _found(walk, tiff))
+def _pages(origin: Origin, opened: _File) -> _Pages:
+    return _last.of(origin, opened.file, lambda _: _found(opened))
 
 
-def _found(walk: Walk, tiff: TiffFile) -> _Pages:
-    chain = list(walk.chain())
+def _found(opened: _File) -> _Pages:
+    walk, chain = opened.walk, list(opened.walk.chain())
+    if len(chain) == 1 and plain_page(walk, chain[0]) is not None:
+        return _Pages((Frame((chain[0],)),), (), plain=True)
+    tiff = opened.tiff
     slide = any(getattr(tiff, f"is_{one}", False) for one in SLIDES)
     if slide and len(chain) > 1 and not tiff.is_indica:
         return _of_slide(tiff)
