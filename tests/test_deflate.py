@@ -83,6 +83,16 @@ def test_pieces_of_any_size_join(size: int) -> None:
         assert zlib.decompress(joined, -15) == piece.tobytes() * 2
 
 
+@pytest.mark.parametrize("spread", [0, 3, 200])
+@pytest.mark.parametrize("size", [0, 1, 30, deflate.PIECE, deflate.PIECE + 1, 600_000])
+def test_what_is_deflated_in_place_becomes_the_same(size: int, spread: float) -> None:
+    content = (np.random.default_rng(2).normal(0, spread, size).astype(int) & 255).astype("u1")
+    room = bytearray(deflate.ROOM) + content.tobytes()
+    found = b"".join(deflate.narrow_in_place(memoryview(room)))
+    assert found == b"".join(deflate.by_isal_narrow(content.data))
+    assert zlib.decompress(found + deflate.LAST_BLOCK, -15) == content.tobytes()
+
+
 def test_the_narrow_window_is_in_use() -> None:
     assert deflate._is_reliable()
 

@@ -46,6 +46,7 @@ from isal import igzip_lib, isal_zlib
 __all__ = [
     "LAST_BLOCK",
     "PIECE",
+    "ROOM",
     "ZLIB_HEADER",
     "Buffer",
     "Deflate",
@@ -55,6 +56,7 @@ __all__ = [
     "by_isal_narrow",
     "by_isal_near",
     "by_zlib",
+    "narrow_in_place",
     "narrow_size",
     "stored",
     "stored_size",
@@ -73,6 +75,7 @@ _STORED = 65535
 PIECE = 255 << 10  # the most kilobytes that ISA-L's buffer always holds as one block
 _HASHED = 4  # bytes; with fewer there is no history, and with more than 16 the fault
 _REPEATS = 8  # of the lead
+ROOM = 3 * 2 * _REPEATS  # bytes of the longest lead
 _WINDOW_BITS = 1
 _NEAR_BITS = 12
 _END_LOOP = 24  # the most bytes, and some, that are left to the loop for the end
@@ -126,7 +129,21 @@ def by_isal_narrow(data: memoryview) -> Sequence[Buffer]:
         return by_isal(data)
     parts: list[Buffer] = []
     for start in range(0, len(data), PIECE):
-        parts += _joinable(data[start : start + PIECE])
+        piece = bytearray().join((bytes(ROOM), data[start : start + PIECE]))
+        parts += _joinable(memoryview(piece))
+    return parts
+
+
+def narrow_in_place(room: memoryview) -> Sequence[Buffer]:
+    """Deflate all but the first `ROOM` bytes of `room` as `by_isal_narrow` does, without a copy.
+
+    The leads overwrite what comes before the pieces: afterwards `room` is of no use.
+    """
+    if not _is_reliable():
+        return by_isal(room[ROOM:])
+    parts: list[Buffer] = []
+    for start in range(0, len(room) - ROOM, PIECE):
+        parts += _joinable(room[start : start + ROOM + PIECE])
     return parts
 
 
@@ -142,10 +159,13 @@ def _block(data: bytes | memoryview) -> bytes:
     return made
 
 
-def _joinable(data: memoryview) -> Sequence[Buffer]:
-    """Deflate into blocks that are not the last, whatever it takes."""
+def _joinable(room: memoryview) -> Sequence[Buffer]:
+    """Deflate all but the first `ROOM` bytes into blocks, none the last, whatever it takes."""
+    data = room[ROOM:]
     letters, repeats = _lead(data)
-    block = _block(b"".join((letters * repeats, data)))
+    lead = letters * repeats
+    room[ROOM - len(lead) : ROOM] = lead
+    block = _block(room[ROOM - len(lead) :])
     lengths, header_bits = _header(block)
     used = _used_bits(block, lengths)
     if used:
@@ -159,7 +179,7 @@ def _joinable(data: memoryview) -> Sequence[Buffer]:
         return [header, bytes([between]), memoryview(block)[after + 1 :], end]
     if len(data) > _STORED // 2:  # more than one block: it did not fit ISA-L's buffer
         half = len(data) // 2
-        return [*_joinable(data[:half]), *_joinable(data[half:])]
+        return [*_joinable(room[: ROOM + half]), *_joinable(room[half:])]
     return by_isal(data)
 
 
@@ -255,7 +275,8 @@ def _canonical_code(lengths: bytes, symbol: int) -> int:
 def _is_reliable() -> bool:
     """Whether this build of ISA-L pads with zeros, as all known ones do."""
     pieces = [bytes(i * i * j >> 7 & 255 for i in range(500 + 7 * j)) for j in range(1, 9)]
-    joined = b"".join(part for piece in pieces for part in _joinable(memoryview(piece)))
+    rooms = (memoryview(bytearray(ROOM) + piece) for piece in pieces)
+    joined = b"".join(part for room in rooms for part in _joinable(room))
     try:
         return zlib.decompress(joined + LAST_BLOCK, -15) == b"".join(pieces)
     except zlib.error:

@@ -153,15 +153,13 @@ def _paeth(left: Bytes, above: Bytes, corner: Bytes, out: Bytes) -> None:
     distance below the larger one, the larger where it is as near to the smaller one, and
     the corner in between. Clipped to the range between them first, nothing leaves 8 bits.
     """
-    size = len(out)
-    low = np.minimum(left, above, out=_space.array("low", np.uint8, size))
-    high = np.maximum(left, above, out=_space.array("high", np.uint8, size))
+    low, high, half, near = _space.array("paeth", np.uint8, 4 * len(out)).reshape(4, -1)
+    np.minimum(left, above, out=low)
+    np.maximum(left, above, out=high)
     np.maximum(corner, low, out=out)
     np.minimum(out, high, out=out)
     over = np.subtract(out, low, out=low)
     under = np.subtract(high, out, out=high)
-    half = _space.array("half", np.uint8, size)
-    near = _space.array("near", np.uint8, size)
     np.right_shift(over, 1, out=half)
     np.less_equal(under, half, out=near.view(np.bool_))
     np.right_shift(under, 1, out=half)

@@ -155,8 +155,11 @@ class PngEncoder:
 
     def _encode(self, method: Recipe, rows: Pixels, above: Pixels) -> tuple[bytes, int]:
         kind, deflater = method
-        filtered = _filtered(kind, rows, above, self.pixel_bytes)
-        return b"".join(deflater(filtered)), isal_zlib.adler32(filtered)
+        room = _filtered(kind, rows, above, self.pixel_bytes)
+        adler = isal_zlib.adler32(room[deflate.ROOM :])
+        if deflater is deflate.by_isal_narrow:
+            return b"".join(deflate.narrow_in_place(room)), adler
+        return b"".join(deflater(room[deflate.ROOM :])), adler
 
     def _choose(self, rows: Pixels) -> tuple[list[Recipe], list[Recipe]]:
         """Return the methods that do best on a few rows, and the others."""
@@ -175,7 +178,7 @@ class PngEncoder:
     def _tried(self, method: Recipe, rows: Pixels, above: Pixels) -> int:
         """Return about how many bytes a method makes of rows."""
         kind, deflater = method
-        filtered = _filtered(kind, rows, above, self.pixel_bytes)
+        filtered = _filtered(kind, rows, above, self.pixel_bytes)[deflate.ROOM :]
         if deflater is deflate.by_isal_narrow:
             return deflate.narrow_size(filtered)
         return sum(map(len, deflater(filtered)))
@@ -210,14 +213,15 @@ def _sample(rows: Pixels, channels: int) -> Pixels:
 
 
 def _filtered(kind: int, rows: Pixels, above: Pixels, pixel: int) -> memoryview:
+    """Return filtered rows, after `deflate.ROOM` bytes."""
     line = 1 + rows.shape[1] * rows.itemsize
-    out = _space.array("filtered", np.uint8, len(rows) * line).reshape(len(rows), line)
+    room = _space.array("filtered", np.uint8, deflate.ROOM + len(rows) * line)
     if kind == ADAPTIVE:
         kinds = choose_kinds(rows, above, pixel)
     else:
         kinds = np.full(len(rows), kind, np.uint8)
-    filter_rows(rows, above, pixel, kinds, out)
-    return out.reshape(-1).data
+    filter_rows(rows, above, pixel, kinds, room[deflate.ROOM :].reshape(len(rows), line))
+    return room.data
 
 
 class PngSink:
