@@ -6,7 +6,7 @@ the accelerators. An accelerator that is not in the table may compute any filter
 
 from __future__ import annotations
 
-__all__ = ["ACCELERATED"]
+__all__ = ["ACCELERATED", "SINCE"]
 
 _BYTES = ("uint8",)
 _LEVELS = ("uint8", "uint16")
@@ -51,3 +51,10 @@ ACCELERATED: dict[str, dict[str, tuple[str, ...]]] = {
         "tophat": _COUNTED,
     },
 }
+
+SINCE: dict[str, dict[str, int]] = {
+    "opencv": dict.fromkeys(
+        ("autocontrast", "equalize", "gamma", "levels", "linear", "lut"), 5
+    ),  # tables of 16 bits
+}
+"""The first major version of the library that computes a filter, if others do not."""

@@ -34,7 +34,9 @@ from imgpipe.kernels.ranks import ranked
 from imgpipe.registry import ACCELERATORS
 from tests.conftest import noise
 
-pytest.importorskip("cv2")
+cv2 = pytest.importorskip("cv2")
+
+HAS_LONG_TABLES = int(cv2.__version__.partition(".")[0]) >= 5
 
 ORDERED = ("uint8", "uint16", "int16")
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -179,7 +181,8 @@ class TestTone:
 
     def test_covered(self) -> None:
         assert is_covered("luma", np.zeros((2, 3, 3), np.uint8))
-        assert is_covered("looked_up", np.zeros((2, 3, 3), "u2"), np.zeros((3, 65536), "u2"))
+        tables = np.zeros((3, 65536), "u2")
+        assert is_covered("looked_up", np.zeros((2, 3, 3), "u2"), tables) is HAS_LONG_TABLES
         assert is_covered("mixed", np.zeros((2, 3, 3), np.uint8), np.eye(3, dtype="f4"), True)
 
 
@@ -226,10 +229,13 @@ class TestEdges:
         chunk = np.zeros((5, 6, 3), np.uint8)
         kernels = ACCELERATORS.load("opencv").KERNELS
         for weights in ((1, 2), (3, 10), (1, 1)):
-            assert kernels["derivative"](chunk, *weights, "x", add=add) is not None
+            if HAS_LONG_TABLES:
+                assert kernels["derivative"](chunk, *weights, "x", add=add) is not None
             assert kernels["magnitude"](chunk, *weights, add=add) is not None
-        assert kernels["weighted_sum"](chunk, LAPLACE, gain=0.7, add=add) is not None
-        assert kernels["weighted_sum"](chunk, RELIEF, divisor=9.0, add=add) is not None
+        assert kernels["weighted_sum"](chunk, LAPLACE, gain=2.5, add=127.5) is not None
+        if HAS_LONG_TABLES:
+            assert kernels["weighted_sum"](chunk, LAPLACE, gain=0.7, add=add) is not None
+            assert kernels["weighted_sum"](chunk, RELIEF, divisor=9.0, add=add) is not None
 
 
 class TestOrder:
@@ -344,7 +350,8 @@ class TestFiles:
         same_files(command, kernel, tmp_path, (COLOURS,))
 
     def test_tables_and_turns_of_gray(self, tmp_path: Path) -> None:
-        same_files("gamma --gamma 0.45", "looked_up", tmp_path, (GRAY,))
+        if HAS_LONG_TABLES:
+            same_files("gamma --gamma 0.45", "looked_up", tmp_path, (GRAY,))
         same_files("rotate --angle 270", "moved_bits", tmp_path, (GRAY,))
 
 

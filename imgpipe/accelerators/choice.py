@@ -7,11 +7,11 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imgpipe.acceleration import NONE
-from imgpipe.acceleratortable import ACCELERATED
+from imgpipe.acceleratortable import ACCELERATED, SINCE
 from imgpipe.arguments import shown
 from imgpipe.errors import UsageError
 from imgpipe.libraries import is_imported as is_loaded
@@ -167,11 +167,22 @@ def _fitting(asked: str, work: list[tuple[str, str]]) -> Accelerating:
         filters = [
             each
             for each, dtype in work
-            if table is None or dtype in table.get(each, ()) or (not dtype and each in table)
+            if table is None or (_is_of(table, each, dtype) and _is_recent(name, each))
         ]
         if filters and _is_installed(name):
             return Accelerating(name, tuple(dict.fromkeys(filters)))
     return Accelerating()
+
+
+def _is_of(table: Mapping[str, Sequence[str]], filter_: str, dtype: str) -> bool:
+    return dtype in table.get(filter_, ()) or (not dtype and filter_ in table)
+
+
+def _is_recent(name: str, filter_: str) -> bool:
+    """Whether the version of the library that is installed computes a filter of the table."""
+    since = SINCE.get(name, {}).get(filter_, 0)
+    major = _version(name).partition(".")[0] if since else ""
+    return not since or (major.isdecimal() and int(major) >= since)
 
 
 def _candidates(asked: str) -> Iterable[str]:
@@ -196,7 +207,7 @@ def _version(name: str) -> str:
     """Return the version of the library, as its file says; empty if it has none."""
     for module in ACCELERATORS[name].needs:
         with contextlib.suppress(OSError, ValueError):
-            folder = os.path.dirname(origin(module))
+            folder = os.path.dirname(origin(module)) or os.devnull
             with open(os.path.join(folder, "version.py"), encoding="utf-8") as file:
                 found = re.search(r"version\w* = [\"'](\d+(\.\d+)?(\.\d+)?)", file.read())
                 return found[1] if found else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from imgpipe.acceleratortable import ACCELERATED
+from imgpipe.acceleratortable import ACCELERATED, SINCE
 from imgpipe.cli.chaincommands import ChainCommand, all_declared
 from imgpipe.cli.docstrings import docstring
 from imgpipe.cli.early import collect_garbage
@@ -215,11 +215,16 @@ def _explained(definition: Definition) -> str:
 def _accelerated(definition: Definition) -> list[str]:
     """Return a paragraph for each accelerator of a filter, with the types that it computes."""
     return [
-        f"\nAccelerated by {ACCELERATORS[name].name} for {_listed(table[definition.name])}; the "
+        f"\nAccelerated by {_library(name, definition)} for {_listed(table[definition.name])}; the "
         "result is the same."
         for name, table in ACCELERATED.items()
         if definition.ours and definition.name in table
     ]
+
+
+def _library(name: str, definition: Definition) -> str:
+    since = SINCE.get(name, {}).get(definition.name)
+    return f"{ACCELERATORS[name].name} {since} or newer" if since else ACCELERATORS[name].name
 
 
 def _listed(words: Sequence[str]) -> str:
