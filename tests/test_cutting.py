@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from typing import Any
 
@@ -83,6 +84,14 @@ def test_tiles_that_leave_in_order_are_in_order_in_every_cut(
     tiler = cut_of(chain, image(*size), Grid(unit, grain, in_order=True), bytes_)
     found = [part for box in tiler.boxes() for part in box.cut(*unit)]
     assert found == list(Box.of(tiler.height, tiler.width).cut(*unit))
+
+
+def test_tiles_of_a_large_image_make_larger_tasks_unless_memory_is_low() -> None:
+    tiles = Grid((256, 256), (256, 256))
+    assert cut(image(10_000, 10_000), (), image(10_000, 10_000), tiles).task == (1280, 2048)
+    assert cut(image(4000, 4000), (), image(4000, 4000), tiles).task == (1024, 1280)
+    low = cut(image(10_000, 10_000), (), image(10_000, 10_000), tiles, task_bytes=1 << 20)
+    assert math.prod(low.task) < 1 << 20
 
 
 def test_wide_rows_of_tiles_that_leave_in_order_are_several_tasks() -> None:

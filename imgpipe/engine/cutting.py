@@ -45,6 +45,8 @@ _CUT_BY_KERNELS = 4_000_000  # most pixels of an image that becomes smaller in o
 _OWN_SIDE = 384  # of chunks for functions that are not ours, whose copies may well be of float64
 _ALONE = 2  # times the bytes of a chunk of an image that one worker makes
 _WHOLE_ROWS = 4  # times the bytes of a task that whole rows of tiles may have
+_MANY_TASKS = 32  # that leave enough to do for all workers, if each is twice as large
+_WIDE = 1.2  # times its side, of such a task: more is read of blocks beside it than above it
 _HALOS_PER_CHUNK = 6  # six halos on a side: (1 + 2/6)**2, so 44 % of the pixels are redundant
 
 
@@ -112,7 +114,11 @@ def cut(
         area = _area(info, stages, after, blocks, task_bytes)
         down, across = (_merged(*pair) for pair in zip(blocks, grid.unit, strict=True))
         if not grid.in_order:
-            rows, columns = _sides(area, down.step, across.step, (after.height, after.width))
+            tiles = min(*grid.unit, *(block.step for block in blocks)) > 1
+            large = tiles and task_bytes >= TASK_BYTES
+            large = large and after.pixels >= 2 * _MANY_TASKS * area
+            area, wide = (2 * area, _WIDE) if large else (area, 1)
+            rows, columns = _sides(area, down.step, across.step, (after.height, after.width), wide)
             first = down.first, across.first
         elif rows * _widest(info, stages, after) > WIDE_BYTES // TASK_BYTES * task_bytes:
             rows = grid.unit[0]
@@ -280,13 +286,15 @@ def _area(
     return max(1, round(max(area, rows * columns * share)))
 
 
-def _sides(area: int, down: int, across: int, size: tuple[int, int]) -> tuple[int, int]:
+def _sides(
+    area: int, down: int, across: int, size: tuple[int, int], wide: float = 1
+) -> tuple[int, int]:
     """Return rows and columns of about a square, of whole blocks of `down` by `across`."""
     side = math.sqrt(area)
     if down > across:
         rows = _whole_blocks(max(side, area / size[1]), down, size[0])
         return rows, _whole_blocks(area / rows, across, size[1])
-    columns = _whole_blocks(max(side, area / size[0]), across, size[1])
+    columns = _whole_blocks(max(wide * side, area / size[0]), across, size[1])
     return _whole_blocks(area / columns, down, size[0]), columns
 
 
