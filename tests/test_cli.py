@@ -26,6 +26,7 @@ from imgpipe.cli import execute, signals
 from imgpipe.cli.commands import FilterCommand
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
+from imgpipe.cli.imageruns import _is_for_threads
 from imgpipe.cli.program import program
 from imgpipe.errors import Cancelled, CorruptError, DeclarationError, InputError, OutputError
 from imgpipe.events import Report
@@ -638,6 +639,25 @@ class TestEarlyFork:
     ) -> None:
         fork_early(imgpipe.filters.blur(), big, 2, output=output, format=format)
         assert forked == [codecs]
+
+    @pytest.mark.parametrize(
+        ("ends", "save", "light"),
+        [
+            (("a.jpg", "b.JPG"), {}, True),
+            (("a.png", "b.png"), {}, False),
+            (("a.tif", "b.tif"), {"compression": "none"}, True),
+            (("a.png", "b.tiff"), {"compression": "jpeg:80"}, True),
+            (("a.tif", "b.tif"), {"compression": "deflate"}, False),
+            (("a.tif", "b.tif"), {}, False),
+            (("a.tif", "b.jpg"), {}, False),
+        ],
+    )
+    def test_guesses_by_the_names_whether_threads_will_do(
+        self, ends: tuple[str, str], save: dict[str, str], light: bool
+    ) -> None:
+        assert _is_for_threads(*ends, save, filters=True) == light
+        unfiltered = light and ends[0] != "a.tif"
+        assert _is_for_threads(*ends, save, filters=False) == unfiltered
 
     def test_not_where_no_workers_are_needed(
         self, forked: list[tuple[str, ...]], big: str, picture: Path

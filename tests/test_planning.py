@@ -245,6 +245,29 @@ def test_threads_do_for_an_image_that_is_decoded_as_a_whole(tmp_path: Path) -> N
     assert plan.executor.startswith("threads")
 
 
+@pytest.mark.parametrize(
+    ("stored", "compression", "executor"),
+    [
+        ("none", "none", "threads"),
+        ("jpeg", "jpeg", "threads"),
+        ("none", "deflate", "processes"),
+        ("deflate", "none", "processes"),
+    ],
+)
+def test_threads_do_for_tiff_that_is_raw_or_has_jpeg(
+    stored: str, compression: str, executor: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("cv2")
+    src, dst = tmp_path / "a.tif", tmp_path / "b.tif"
+    imgpipe.write(np.zeros((1500, 1500, 3), np.uint8), src, compression=stored)
+    given: dict[str, Any] = {"workers": 2, "compression": compression}
+    with machine.dedicated():
+        filtered = plan_run(src, blur(sigma=1), dst, **given)
+        plain = plan_run(src, imgpipe.Chain(()), dst, **given)
+    assert filtered.executor.startswith(executor)
+    assert plain.executor.startswith("processes")
+
+
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
     """Whatever the worker imports just then."""
     control = Control()

@@ -43,7 +43,7 @@ def make_image(
 ) -> None:
     """Make one image; tell progress and the end of it."""
     if not dry_run and not (chain is None and _may_be_copied(input_, output, options)):
-        light = _is_for_threads(input_, output)
+        light = _is_for_threads(input_, output, options["save"], filters=chain is not None)
         of_workers = {name: options[name] for name in _OF_WORKERS}
         fork_early(chain or (), input_, jobs, **of_workers, output=output, light=light)
 
@@ -109,8 +109,11 @@ def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
     return same and not options["save"] and options["region"] is None
 
 
-def _is_for_threads(input_: str, output: str) -> bool:
+def _is_for_threads(input_: str, output: str, save: Any, *, filters: bool) -> bool:
     """Whether the codecs of both ends seem to be those that threads are enough for."""
-    ends = (os.path.splitext(path)[1].lower() for path in (input_, output))
-    jpeg = ".jpg", ".jpeg"
-    return next(ends) in (*jpeg, ".png") and next(ends) in jpeg
+    before, after = (os.path.splitext(path)[1].lower() for path in (input_, output))
+    jpeg, tiff = (".jpg", ".jpeg"), (".tif", ".tiff")
+    if before not in (*jpeg, ".png") and not (filters and before in tiff and after in tiff):
+        return False
+    method = str((save or {}).get("compression")).partition(":")[0]
+    return after in jpeg or (after in tiff and method in ("none", "jpeg"))

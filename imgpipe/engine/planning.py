@@ -148,13 +148,14 @@ def planned_run(
 
 def _outside_python(source: Source, goals: tuple[Goal, ...], options: Options) -> str:
     """Return who has all the work, if they hardly hold the interpreter's lock; "" if not."""
-    if source.access not in ("sequential", "whole") or not all(
-        outside_python(goal.sink) for goal in goals
-    ):
+    read_here = source.access in ("sequential", "whole")  # by one thread
+    if not (read_here or getattr(source, "outside_python", False)):
         return ""
     stages = sum((goal.stages for goal in goals), ())
+    if not all(outside_python(goal.sink) for goal in goals):
+        return ""
     if not stages:
-        return "codecs"
+        return "codecs" if read_here else ""
     names = {stage.filter.name for stage in stages}
     # In a program of the user, the library has threads of its own.
     if not is_own_process() or not threads_will_do(options.accelerator, names, options.workers):

@@ -365,11 +365,12 @@ def aside_of(sink: Sink) -> Aside | None:
 
 
 def outside_python(sink: Sink) -> bool:
-    """Whether the encoder of a sink hardly holds the interpreter's lock, so that threads will do.
+    """Whether what makes the bytes of a sink hardly holds the lock, so that threads will do.
 
-    Such encoders say it by their member `outside_python`.
+    Such encoders and placers say it by their member `outside_python`.
     """
-    return sink.kind == "ordered" and bool(getattr(sink.encoder, "outside_python", False))
+    made_by = sink.encoder if sink.kind == "ordered" else sink.placer
+    return bool(getattr(made_by, "outside_python", False))
 
 
 def further_of(sink: Sink) -> tuple[tuple[RandomSource, Sink], ...]:

@@ -74,6 +74,11 @@ class SegmentEncoder:
     context_rows: int = 0
 
     @property
+    def outside_python(self) -> bool:
+        """Whether it hardly holds the interpreter's lock: it makes JPEG, or leaves pixels raw."""
+        return self.recipe is not None or self.compression.method == "none"
+
+    @property
     def work_bytes(self) -> int:
         """Memory beside the unit and its bytes: padded, predicted, and what the codec takes."""
         return 3 * self._bytes(self.shape[0]) + (1 << 20)

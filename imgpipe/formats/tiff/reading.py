@@ -11,7 +11,7 @@ from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.cutoff import CutSource, stretches
 from imgpipe.formats.jpegs.markers import JpegError, UnsupportedError
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.tiff.decoding import codec_of, copies_of
+from imgpipe.formats.tiff.decoding import JPEG, codec_of, copies_of
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.layout import Given, Layout
 from imgpipe.formats.tiff.pages import opened_page
@@ -181,6 +181,12 @@ class TiffSource:
     def compressed(self) -> bool:
         """Whether a tile takes work to decode."""
         return not self.description.layout.is_raw
+
+    @property
+    def outside_python(self) -> bool:
+        """Whether reading hardly holds the interpreter's lock: raw pixels and JPEG."""
+        layout = self.description.layout
+        return layout.is_raw or layout.compression in JPEG
 
     @property
     def name(self) -> str:

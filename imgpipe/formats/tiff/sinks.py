@@ -218,6 +218,7 @@ class SegmentPlacer:
         Makes the next level of the pyramid.
     """
 
+    outside_python: ClassVar[bool] = True
     file: Place
     layout: RawLayout
     tile: tuple[int, int]
