@@ -22,6 +22,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import make_big
@@ -36,9 +37,11 @@ from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.plan import make_plan
+from imgpipe.engine.strip import Strip
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
+from imgpipe.geometry import Box
 from imgpipe.machine import keep_freed_memory
 
 FAMILIES = (smoothing, edges, ranks, tone, geometry)
@@ -165,12 +168,17 @@ def chunked(one: Filter, pixels: Pixels, accelerator: str = NONE) -> Kernel:
     """Return a function that runs a filter over an array as the engine does in one process."""
     source = RandomArray(admitted(pixels).info, pixels)
     stages = resolve(one, source.info)
-    out = np.empty(stages[-1].after.shape, stages[-1].after.dtype)
+    after = stages[-1].after
+    out = np.empty(after.shape, after.dtype)
     plan = make_plan(
-        source, stages, PlacedArraySink(stages[-1].after, out), destination="array",
+        source, stages, PlacedArraySink(after, out), destination="array",
         traits=ONE_PROCESS, workers=1, executor="serial", max_memory=None, chunk=None,
         footing=Footing(),
     )  # fmt: skip
+
+    room = plan.tiler.room
+    more = room[0] if room else 0
+    memory = np.empty((after.height + 2 * more, after.width, after.channels), after.dtype)
 
     def run(_: Pixels) -> Pixels:
         (stage,) = stages
@@ -178,11 +186,20 @@ def chunked(one: Filter, pixels: Pixels, accelerator: str = NONE) -> Kernel:
             if one.definition.measure is not None:
                 stage = replace(stage, measured=measured(stage, plan.tiler, source))
             for box_ in plan.tiler.boxes():
-                for chunk in plan.tiler.chunks(box_):
-                    out[chunk.box.slices] = compute((stage,), chunk.box, source.read)
-        return out
+                # A strip of its own for each task, as for a file that is encoded.
+                rows = memory[box_.y0 : box_.y1 + 2 * more, box_.x0 : box_.x1]
+                strip = Strip(box_, room, rows)
+                for chunk in plan.tiler.chunks(box_, apart=accelerator != NONE):
+                    strip.put(chunk, partial(_computed, (stage,), chunk, source))
+        return memory[more : more + after.height]
 
     return run
+
+
+def _computed(
+    stages: tuple[Stage, ...], box_: Box, source: RandomArray, into: Pixels | None
+) -> Pixels:
+    return compute(stages, box_, source.read, into=into)
 
 
 def measured(stage: Stage, tiler: Tiler, source: RandomArray) -> Any:
@@ -192,7 +209,7 @@ def measured(stage: Stage, tiler: Tiler, source: RandomArray) -> Any:
     found = None
     for box_ in tiler.boxes():
         for chunk in tiler.chunks(box_):
-            part = measure(stage, source.read(chunk.box))
+            part = measure(stage, source.read(chunk))
             found = part if found is None else merge(found, part)
     return found
 

@@ -109,7 +109,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def accelerated(kernel: Kernel[P]) -> Kernel[P]:
-    """Let the accelerator in use compute a kernel, a function of a padded chunk."""
+    """Let the accelerator in use compute a kernel, a function of a padded chunk.
+
+    The kernel may have a keyword `into`: an array with room for the padded chunk. The result may
+    be written to its inside, and is a view of that then; the halo may be overwritten. It is not
+    the memory of the chunk.
+    """
     name = kernel.__name__
 
     @functools.wraps(kernel)
@@ -118,20 +123,41 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
         function = None if loaded is None else loaded.kernels.get(name)
         if loaded is None or function is None or chunk.ndim != 3 or not chunk.dtype.isnative:
             return kernel(chunk, *args, **kwargs)
-        call = name, chunk.dtype, chunk.shape[2], args, *kwargs.items()
+        params = {key: value for key, value in kwargs.items() if key != "into"}
+        call = name, chunk.dtype, chunk.shape[2], args, *params.items()
         try:
             equal = loaded.known.get(call)
         except TypeError:  # an array; only its type and shape count
-            call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(kwargs.items())
+            call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(params.items())
             equal = loaded.known.get(call)
+        writes = "into" in (getattr(function, "__kwdefaults__", None) or ())
+        given: dict[str, Any] = kwargs if writes else params
         found = None
         if equal is None:
-            found = _first(loaded, call, (function, kernel), (args, kwargs), chunk)
-        elif equal:
-            found = _result(loaded, call, function, (args, kwargs), chunk)
+            tried = _writing(function) if writes else function
+            equal = _may_be_trusted(loaded, call, (tried, kernel), (args, params), chunk)
+        if equal:
+            found = _result(loaded, call, function, (args, given), chunk)
         return kernel(chunk, *args, **kwargs) if found is None else found
 
     return compute
+
+
+def _writing(function: Callable[..., Pixels | None]) -> Callable[..., Pixels | None]:
+    """Return a function that must give the same result in an array of its own and in a place."""
+
+    def both(chunk: Pixels, *args: Any, **params: Any) -> Pixels | None:
+        made = function(chunk, *args, **params)
+        if made is None:
+            return None
+        rows, columns, _ = chunk.shape
+        room = np.empty((rows, columns + 3, made.shape[2]), made.dtype)[:, 3:]
+        placed = function(chunk, *args, **params, into=room)
+        if placed is None or not np.array_equal(made, placed):
+            raise ValueError("another result in a place")
+        return placed
+
+    return both
 
 
 @contextmanager
@@ -226,14 +252,14 @@ def _is_wanted(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or type(error).__module__.startswith("imgpipe.cli")
 
 
-def _first(
+def _may_be_trusted(
     loaded: Loaded,
     call: tuple[Any, ...],
     functions: tuple[Callable[..., Pixels | None], Callable[..., Pixels]],
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
     chunk: Pixels,
-) -> Pixels | None:
-    """Return the result of a kind of call that is new in this process, if it can be trusted."""
+) -> bool:
+    """Whether the results of a kind of call that is new in this process have the bits of NumPy."""
     from imgpipe.trials import is_equal  # noqa: PLC0415 - only for what is new
 
     # Kernels that this one calls are not on trial; what is wrong shows in the result.
@@ -244,7 +270,7 @@ def _first(
             if fault:
                 _switch_off(loaded, call, fault)
             _note(loaded, call, equal=equal)
-    return _result(loaded, call, functions[0], parameters, chunk) if equal else None
+    return equal
 
 
 def _result(

@@ -98,6 +98,53 @@ def is_covered(name: str, *call: Any, **keywords: Any) -> bool:
     return ACCELERATORS.load("opencv").KERNELS[name](*call, **keywords) is not None
 
 
+PLACED: dict[str, tuple[int, Callable[..., Pixels]]] = {
+    "erode": (2, lambda c, into: extreme(c, np.minimum, 2, "disk", into=into)),
+    "median": (1, lambda c, into: ranked(c, 1, 4, into=into)),
+    "box": (2, lambda c, into: box_mean(c, radius=2, into=into)),
+    "wide box": (90, lambda c, into: box_mean(c, radius=90, into=into)),
+    "narrow blur": (4, lambda c, into: gaussian(c, sigma=1, into=into)),
+    "blur": (8, lambda c, into: gaussian(c, sigma=2, origin=(-7, 3), into=into)),
+    "sobel x": (1, lambda c, into: derivative(c, 1, 2, "x", add=127.5, into=into)),
+    "prewitt y": (1, lambda c, into: derivative(c, 1, 1, "y", add=0.0, into=into)),
+    "sobel": (1, lambda c, into: magnitude(c, 1, 2, add=0.0, into=into)),
+    "laplace": (1, lambda c, into: weighted_sum(c, LAPLACE, add=127.5, into=into)),
+    "luma": (0, lambda c, into: luma(c, into=into)),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+@settings(max_examples=12)
+@given(st.data())
+def test_a_result_in_a_place_has_the_same_bits(name: str, data: st.DataObject) -> None:
+    halo, kernel = PLACED[name]
+    channels = 3 if name == "luma" else 0
+    chunk = data.draw(chunks("uint8", "uint16", halo=halo, channels=channels))
+    if name == "luma":
+        chunk = chunk.astype(np.uint8)
+    before, made = chunk.copy(), 1 if name == "luma" else chunk.shape[2]
+    with using(NONE):
+        expected = kernel(chunk, None)
+    for accelerator in (NONE, *ACCELERATORS):
+        around = np.full((chunk.shape[0] + 2, chunk.shape[1] + 3, made), 77, chunk.dtype)
+        place = around[1:-1, 2:-1]
+        with trusting(accelerator):
+            found = kernel(chunk, place)
+        assert np.array_equal(found, expected)
+        assert np.array_equal(chunk, before)
+        place[...] = 77
+        assert (around == 77).all()
+
+
+def test_opencv_writes_in_place() -> None:
+    chunk = noise((50, 60, 3), "uint8")
+    for name, (halo, kernel) in PLACED.items():
+        if halo < 20:
+            place = np.zeros((50, 60, 1 if name == "luma" else 3), np.uint8)
+            with trusting("opencv"):
+                assert np.shares_memory(kernel(chunk, place), place), name
+
+
 COLOURS = ("colours.png", (50, 61, 4), "uint8")
 GRAY = ("gray.tif", (61, 50, 1), "uint16")
 

@@ -65,7 +65,7 @@ def test_every_pixel_is_in_one_task_and_no_task_cuts_a_unit(
         assert box.x0 % (unit[1] or tiler.width) == 0 or unit[1] == 1
         inside = np.zeros(seen.shape, int)
         for chunk in tiler.chunks(box):
-            inside[chunk.box.slices] += 1
+            inside[chunk.slices] += 1
         assert (inside == 1).sum() == inside.sum() == box.area
     assert (seen == 1).all()
 

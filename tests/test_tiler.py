@@ -34,7 +34,7 @@ def test_every_pixel_is_in_one_chunk_of_one_task(height, width, task_rows, chunk
     assert len(tasks) == len(cut)
     for task in tasks:
         for part in cut.chunks(task):
-            seen[part.box.slices] += 1
+            seen[part.slices] += 1
     assert (seen == 1).all()
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from imgpipe.admission import as_array
 from imgpipe.borders import Border, extend, wrapped_pieces
-from imgpipe.errors import FilterError, UsageError
+from imgpipe.chains.element import Element
+from imgpipe.errors import FilterError, ShapeError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["Read", "as_chunk", "extended"]
+__all__ = ["Read", "as_chunk", "extended", "trimmed"]
 
 Read = Callable[[Box], Pixels]
 """Gives the pixels of a box."""
@@ -54,3 +55,17 @@ def as_chunk(made: Any, name: str) -> Pixels:
             "(rows, columns) for one channel"
         )
     return array
+
+
+def trimmed(made: Pixels, box: Box, one: Element) -> Pixels:
+    """Cut the halo off the result of a kernel for `box`, which may have left it on."""
+    rows, columns = one.halo
+    if made.shape[:2] == box.shape:
+        return made
+    if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
+        return made[rows : rows + box.height, columns : columns + box.width]
+    raise ShapeError(
+        f"{one.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
+        f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
+        "return the chunk with its halo, or without it"
+    )

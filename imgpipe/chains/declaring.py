@@ -12,7 +12,7 @@ from imgpipe.admission import type_refusal
 from imgpipe.arguments import shown
 from imgpipe.borders import BORDERS
 from imgpipe.callables import name_of
-from imgpipe.chains.definition import Definition, Kernel, PairLike, Works
+from imgpipe.chains.definition import Definition, Kernel, PairLike, Works, is_ours
 from imgpipe.errors import DeclarationError
 from imgpipe.parameters import Parameter, is_whole, keywords_of, parameters_of
 
@@ -31,7 +31,15 @@ _WORDS = {
 
 _FILLED_IN = {"place", "measured", "white"}  # keywords of a kernel that the engine gives
 _HIDDEN = {"border", "halo", "dtype"}  # parameters of bare functions that cannot be given
-_WORKED_OUT = {"kernel", "parameters", "takes_place", "takes_white", "takes_about", "bare"}
+_WORKED_OUT = {
+    "kernel",
+    "parameters",
+    "takes_place",
+    "takes_white",
+    "takes_about",
+    "takes_into",
+    "bare",
+}
 
 
 def define(
@@ -64,17 +72,18 @@ def define(
         raise DeclarationError(f"{name}: unknown declaration {', '.join(sorted(unknown))}")
     keywords = keywords_of(kernel)
     about = "about" in keywords and "layout" in declared
+    into = "into" in keywords and is_ours(kernel)
+    given = {name for name, found in (("about", about), ("into", into)) if found}
     made = Definition(
         name,
         kernel,
         halo,
         **declared,
-        parameters=_parameters_of(kernel, frozenset({"about"} if about else ()))
-        if parameters is None
-        else parameters,
+        parameters=_parameters_of(kernel, frozenset(given)) if parameters is None else parameters,
         takes_place="place" in keywords,
         takes_white="white" in keywords,
         takes_about=about,
+        takes_into=into,
     )
     for wrong in (*_wrong_values(made), *_contradictions(made)):
         raise DeclarationError(f"{name}: {wrong}")

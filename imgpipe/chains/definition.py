@@ -33,6 +33,7 @@ __all__ = [
     "Place",
     "Works",
     "digest_of",
+    "is_ours",
 ]
 
 AlphaPolicy = Literal["keep", "premultiply", "filter"]
@@ -48,6 +49,11 @@ def digest_of(data: bytes) -> str:
     import hashlib  # noqa: PLC0415 - slow, and not needed where nothing travels
 
     return hashlib.sha256(data).hexdigest()[:16]
+
+
+def is_ours(kernel: Kernel) -> bool:
+    """Whether a function came with imgpipe."""
+    return module_of(kernel).startswith(_OURS)
 
 
 @dataclass(frozen=True)
@@ -131,12 +137,13 @@ class Definition:
     takes_place: bool = field(default=False, compare=False)
     takes_white: bool = field(default=False, compare=False)
     takes_about: bool = field(default=False, compare=False)
+    takes_into: bool = field(default=False, compare=False)  # ours alone
     bare: bool = field(default=False, compare=False)  # a function that declares nothing itself
 
     @property
     def ours(self) -> bool:
         """Whether the kernel came with imgpipe, and need not be watched."""
-        return module_of(self.kernel).startswith(_OURS)
+        return is_ours(self.kernel)
 
     @cached_property
     def function(self) -> Kernel:

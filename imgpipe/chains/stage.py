@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from imgpipe.borders import wrapped_pieces
 from imgpipe.chains.absence import divided, marked, without_data
-from imgpipe.chains.chunks import Read, as_chunk, extended
+from imgpipe.chains.chunks import Read, as_chunk, extended, trimmed
 from imgpipe.chains.definition import AlphaPolicy, Place
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import note
@@ -59,12 +60,12 @@ class Stage:
     measured: Any = None
     operands: tuple[Read, ...] = ()
 
-    @property
+    @cached_property
     def policy(self) -> AlphaPolicy:
         """The policy of the function for alpha: `filter` where there is none."""
         return "filter" if self.before.alpha is None else self.filter.definition.alpha
 
-    @property
+    @cached_property
     def minds_absence(self) -> bool:
         """Whether pixels without data have to be treated as hidden ones."""
         definition = self.filter.definition
@@ -74,7 +75,7 @@ class Stage:
             self.before.nodata is not None and known and definition.alpha != "filter" and not moves
         )
 
-    @property
+    @cached_property
     def reach(self) -> Halo:
         """Rows and columns beyond the halo to look for the colours of hidden pixels in."""
         keeps = self.policy == "keep" or (
@@ -85,7 +86,7 @@ class Stage:
         (rows, columns), (height, width) = self.filter.halo, self.filter.grid
         return rows + height - 1, columns + width - 1
 
-    @property
+    @cached_property
     def context(self) -> Halo:
         """Rows and columns that are read on each side of the result."""
         (rows, columns), reach = self.filter.halo, self.reach
@@ -126,8 +127,17 @@ class Stage:
             raise DeclarationError(f"{self.filter.name}: its region must be a Box, not {found!r}")
         return found
 
-    def apply(self, padded: Pixels, box: Box, wanted: Box) -> Pixels:
+    @cached_property
+    def takes_room(self) -> bool:
+        """Whether `apply` can have the place of its result."""
+        plain = self.before.alpha is None and not self.minds_absence and self.is_local
+        return plain and self.filter.definition.takes_into
+
+    def apply(self, padded: Pixels, box: Box, wanted: Box, into: Pixels | None = None) -> Pixels:
         """Return the pixels of `box`, given those of `wanted`, its `input_box`.
+
+        They may be a view of the inside of `into`, whose halo may be overwritten: an array with
+        room for the pixels of `wanted`, for a stage that `takes_room`.
 
         All NaN among them are `numpy.nan`. Which sign a sum of two has depends on where they are in
         memory, and so on where a chunk begins.
@@ -137,6 +147,8 @@ class Stage:
             lost = np.ones(box.shape, bool)
             return marked(made, lost, self.after) if self.minds_absence else made
         extra = self._engine_keywords(box, wanted)
+        if into is not None:
+            extra["into"] = into
         if self.minds_absence:
             return with_one_nan(self._applied_around_absent(padded, box, wanted, extra))
         return with_one_nan(self._applied(padded, box, wanted, extra))
@@ -162,7 +174,7 @@ class Stage:
                 f"{self.filter.name}: changes the size of the image, but does not declare alpha; "
                 'declare alpha="premultiply" for an average, or "filter" to get all channels'
             )
-        alpha = self._trim(padded[self._seen(wanted).within(wanted)][..., -1:], box)
+        alpha = trimmed(padded[self._seen(wanted).within(wanted)][..., -1:], box, self.filter)
         if alpha.dtype.kind == "f":
             as_declared(alpha, self.after.dtype, self.filter.name)  # where a NaN is an error
         kept = rescaled(alpha, self.after.dtype)
@@ -208,7 +220,7 @@ class Stage:
             extra = {**extra, "white": full_scale(worked.dtype)}
         colour = colour_of(worked)
         made = self._declared(colour, self._called(colour, box, self.after.channels - 1, extra))
-        return with_alpha(made, rescaled(self._trim(worked[..., -1:], box), made.dtype))
+        return with_alpha(made, rescaled(trimmed(worked[..., -1:], box, self.filter), made.dtype))
 
     # --- pixels without data ------------------------------------------------------------
 
@@ -245,7 +257,7 @@ class Stage:
             lost = lost if self.filter.definition.region is None else share < _HALF
         return marked(made, lost, self.after)
 
-    @property
+    @cached_property
     def _is_plain_without_absent(self) -> bool:
         """Whether chunks that see no pixel without data are made as if no image had any.
 
@@ -253,10 +265,11 @@ class Stage:
         """
         one = self.filter
         averages = one.definition.alpha != "keep" and self.before.alpha is None
-        return not one.operands and (not averages or self._is_local or one.definition.ours)
+        return not one.operands and (not averages or self.is_local or one.definition.ours)
 
-    @property
-    def _is_local(self) -> bool:
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether a pixel is made from those around it."""
         return self.filter.definition.region is None and self.filter.grid == (1, 1)
 
     def _absent(self, padded: Pixels, wanted: Box) -> Pixels | None:
@@ -292,7 +305,7 @@ class Stage:
         """
         one, channels = self.filter, self.after.channels
         worked = self.as_worked(without_hidden(padded, absent) if absent.any() else padded)
-        local = self._is_local
+        local = self.is_local
         known = local or one.definition.ours or bool(one.operands)
         full = np.ones(box.shape, np.float32)
         if known and (one.operands or not absent.any()):
@@ -370,7 +383,7 @@ class Stage:
         except BaseException as error:
             error.add_note(f"{FILTER_NOTE}{self.filter!r}")
             raise
-        made = self._trim(as_chunk(made, self.filter.name), box)
+        made = trimmed(as_chunk(made, self.filter.name), box, self.filter)
         if made.shape[2] != channels:
             raise ShapeError(
                 f"{self.filter.name}: returned {made.shape[2]} channels where {channels} "
@@ -415,16 +428,3 @@ class Stage:
         if self.policy == "premultiply":
             return self.premultiplied(self.as_worked(seen))
         return self.as_worked(self._filled(pixels, wanted))
-
-    def _trim(self, made: Pixels, box: Box) -> Pixels:
-        """Cut the halo off the result of a kernel, which may have left it on."""
-        rows, columns = self.filter.halo
-        if made.shape[:2] == box.shape:
-            return made
-        if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
-            return made[rows : rows + box.height, columns : columns + box.width]
-        raise ShapeError(
-            f"{self.filter.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
-            f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
-            "return the chunk with its halo, or without it"
-        )

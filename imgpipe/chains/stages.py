@@ -83,12 +83,18 @@ def seen(info: ImageInfo) -> ImageInfo:
 
 
 def compute(
-    stages: tuple[Stage, ...], box: Box, read: Read, entering: Entering = lambda _: None
+    stages: tuple[Stage, ...],
+    box: Box,
+    read: Read,
+    entering: Entering = lambda _: None,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Return the pixels of `box` after the last of `stages`, shape (rows, columns, channels).
 
     `read` gives the pixels of a box of the source. The result may be a view of those.
-    `entering` is told the number of each stage whose function is about to be called.
+    `entering` is told the number of each stage whose function is about to be called. `into` is the
+    place of the result with the halo of the last stage, which may be overwritten; the result may
+    be a view of its inside.
     """
     if not stages:
         return read(box)
@@ -100,7 +106,9 @@ def compute(
 
     padded = extended(before, wanted, stage.before, stage.filter.border)
     entering(len(earlier))
-    return stage.apply(padded, made, wanted)[box.within(made)]
+    if into is not None and not stage.takes_room:
+        into = None
+    return stage.apply(padded, made, wanted, into)[box.within(made)]
 
 
 def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:

@@ -138,7 +138,8 @@ def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
     """Return the memory of a worker for a task, input excepted; `makes` if it holds the output."""
     info, (rows, columns) = tiler.info, tiler.task
     after = tiler.stages[-1].after if tiler.stages else info
-    made = (rows + tiler.context_rows) * columns * pixel_bytes(after) if makes else 0
+    more = tiler.context_rows + 2 * (tiler.room or (0, 0))[0]
+    made = (rows + more) * columns * pixel_bytes(after) if makes else 0
     wide = max(info.channels, after.channels) * max(info.dtype.itemsize, after.dtype.itemsize)
     return Cost(per_worker=made + _worked_on(tiler) + _further(tiler) * wide)
 

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
 
 from imgpipe.chains.stages import Stage, input_box, reads
-from imgpipe.geometry import Box
+from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Chunk", "Tiler", "falling"]
+__all__ = ["Tiler", "falling"]
 
-
-class Chunk(NamedTuple):
-    """The output box of one call of a filter, and the input box that it needs."""
-
-    box: Box
-    needs: Box
+_SIDES = 64  # times the halo at least: the width of a task whose sides are chunks of their own
+_LOW = 8  # times the halo at least: the rows of a task that has room for halos
 
 
 @dataclass(frozen=True)
@@ -104,10 +99,49 @@ class Tiler:
         """Return the boxes that a task reads of each of its inputs."""
         return reads(self.stages, self.with_context(box))
 
-    def chunks(self, box: Box) -> Iterator[Chunk]:
-        """Yield the chunks of a task."""
-        for part in self.with_context(box).cut(*self.chunk):
-            yield Chunk(part, input_box(self.stages, part, self.info))
+    def chunks(self, box: Box, *, apart: bool = False) -> Iterator[Box]:
+        """Yield the output box of each chunk of a task, row by row.
+
+        With `apart`, pixels whose halo reaches beyond the image come last, in chunks of their own.
+        No other chunk needs pixels beyond the image then, so that its input need not be copied.
+        """
+        box = self.with_context(box)
+        inner = self._inner(box) if apart else box
+        yield from inner.cut(*self.chunk)
+        for side in (
+            Box(box.y0, box.x0, inner.y0, box.x1),
+            Box(inner.y0, box.x0, inner.y1, inner.x0),
+            Box(inner.y0, inner.x1, inner.y1, box.x1),
+            Box(inner.y1, box.x0, box.y1, box.x1),
+        ):
+            if not side.empty:
+                yield side
+
+    def _inner(self, box: Box) -> Box:
+        """Return the part of a box that needs no pixels beyond the image; all if that is little."""
+        rows, columns = self._halo
+        inner = box.intersect(Box(rows, columns, self.height - rows, self.width - columns))
+        if box.width < _SIDES * columns:
+            inner = Box(inner.y0, box.x0, inner.y1, box.x1)
+        if box.height < _LOW * rows:
+            inner = Box(box.y0, inner.x0, box.y1, inner.x1)
+        return inner
+
+    @cached_property
+    def _halo(self) -> Halo:
+        """Rows and columns on each side that a chunk is made from; 0 where pixels may move."""
+        if not all(one.filter.definition.ours and one.is_local for one in self.stages):
+            return 0, 0
+        contexts = [one.context for one in self.stages]
+        return sum(rows for rows, _ in contexts), sum(columns for _, columns in contexts)
+
+    @cached_property
+    def room(self) -> Halo | None:
+        """The halo of chunks that a filter may write to as well; None if it writes elsewhere."""
+        if not self.stages or not self.stages[-1].takes_room:
+            return None
+        halo = self.stages[-1].filter.halo
+        return halo if _LOW * halo[0] <= self.task_rows else None
 
     @property
     def _down(self) -> int:

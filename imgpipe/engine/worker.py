@@ -34,6 +34,7 @@ from imgpipe.chains.stages import (
 from imgpipe.engine.bench import Bench, Stopwatch, timeout
 from imgpipe.engine.buffers import Slot, let_go
 from imgpipe.engine.jobs import Branch, CallJob, Job, job_of
+from imgpipe.engine.strip import Strip
 from imgpipe.engine.tasks import Input, JobRef, Part, Task
 from imgpipe.engine.whereabouts import at_chunk, chunk_at, reading, sign
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
@@ -108,11 +109,17 @@ class Receipt:
 _space = Workspace()
 
 
+Make = Callable[[Pixels | None], Pixels]
+"""Makes the pixels of a chunk, in the place that is given if the filter can; see `Strip.put`."""
+
+
 @contextmanager
-def _strip(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Iterator[Pixels]:
-    """Lend an array that this thread keeps from task to task."""
+def _strip(box: Box, branch: Branch) -> Iterator[Strip]:
+    """Lend a strip in memory that this thread keeps from task to task."""
+    room, dtype = branch.tiler.room, branch.after.dtype
+    shape = Strip.shape(box, room, branch.after.channels)
     with _space.lent("strip", np.uint8, math.prod(shape) * dtype.itemsize) as held:
-        yield held.view(dtype).reshape(shape)
+        yield Strip(box, room, held.view(dtype).reshape(shape))
 
 
 def run_task(task: Task) -> Receipt:
@@ -183,11 +190,10 @@ def _warm_up(branch: Branch) -> None:
     )
     rows, columns = tiler.task
     rows = rows + tiler.context_rows if tiler.stages and not branch.places_chunks else 1
-    shape = rows, columns, after.channels
-    with _strip(shape, after.dtype) as strip:
-        strip[...] = 0
+    with _strip(Box.of(rows, columns), branch) as strip:
+        strip.array[...] = 0
         if branch.encoder is not None:
-            branch.encoder.encode(strip[:1, : branch.unit[1] or None], None)
+            branch.encoder.encode(strip.pixels[:1, : branch.unit[1] or None], None)
 
 
 def _make_chunks(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
@@ -199,22 +205,25 @@ def _made(task: Task, part: Part, job: Job, watch: Stopwatch) -> Encoded:
     branch = job.branches[part.branch]
     if branch.places_chunks:
         assert branch.placer is not None
-        for box, pixels in _chunks(task, part, job, watch):
+        for box, make in _chunks(task, part, job, watch):
+            pixels = make(None)
             with watch.span("write"):
                 branch.placer.place(box, pixels)
         return Encoded()
     held = branch.tiler.with_context(part.box)
     above = part.box.y0 - held.y0
     with contextlib.ExitStack() as lent:
-        strip = branch.placer.rows(held) if branch.placer is not None else None
-        if strip is None and not branch.tiler.stages:
+        given = branch.placer.rows(held) if branch.placer is not None else None
+        if given is None and not branch.tiler.stages:
             strip = _read(task, held, job, watch)  # nothing is computed, so no copy is needed
         else:
-            if strip is None:
-                shape = (*held.shape, branch.after.channels)
-                strip = lent.enter_context(_strip(shape, branch.after.dtype))
-            for box, pixels in _chunks(task, part, job, watch):
-                strip[box.within(held)] = pixels
+            if given is None:
+                making = lent.enter_context(_strip(held, branch))
+            else:
+                making = Strip(held, None, given)  # memory of the output: nothing beside is ours
+            for box, make in _chunks(task, part, job, watch, apart=job.accelerator != NONE):
+                making.put(box, make)
+            strip = making.pixels
         if branch.placer is not None:
             with watch.span("write"):
                 branch.placer.place(part.box, strip[above:])
@@ -238,7 +247,8 @@ def _measure(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
     stage, number = job.measured_stage, len(job.all_stages) - 1
     assert stage is not None
     found: list[Any] = []
-    for box, pixels in _chunks(task, task.parts[0], job, watch):
+    for box, make in _chunks(task, task.parts[0], job, watch):
+        pixels = make(None)
         with watch.span("measure"), _watched(task, job, box) as entering:
             entering(number)
             one = measure(stage, pixels)
@@ -323,21 +333,23 @@ _KINDS: dict[str, Callable[[Task, Job, Stopwatch], dict[str, Any]]] = {
 }
 
 
-def _chunks(task: Task, part: Part, job: Job, watch: Stopwatch) -> Iterator[tuple[Box, Pixels]]:
+def _chunks(
+    task: Task, part: Part, job: Job, watch: Stopwatch, *, apart: bool = False
+) -> Iterator[tuple[Box, Make]]:
+    """Yield the box of each chunk, and the function that makes its pixels."""
     tiler, first = job.branches[part.branch].tiler, job.first_stage(part.branch)
     assert task.image is not None
     with watch.span("read"), timeout(job.timeout), reading(task.note):
         asked = tiler.reads(part.box)
         read, *others = map(_reader, (task.image, *part.operands), asked)
     stages = with_operands(tiler.stages, others)
-    for chunk in tiler.chunks(part.box):
-        with watch.span("filter"), _watched(task, job, chunk.box) as entering:
+    for box in tiler.chunks(part.box, apart=apart):
 
-            def entered(stage: int, entering: Entering = entering) -> None:
-                entering(first + stage)
+        def make(into: Pixels | None, box: Box = box) -> Pixels:
+            with watch.span("filter"), _watched(task, job, box) as entering:
+                return compute(stages, box, read, lambda stage: entering(first + stage), into)
 
-            pixels = compute(stages, chunk.box, read, entered)
-        yield chunk.box, pixels
+        yield box, make
 
 
 def _reader(source: Input, asked: list[Box]) -> Read:

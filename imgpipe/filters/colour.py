@@ -38,7 +38,7 @@ def _gray_channels(colours: int) -> int:
 
 
 @filter(halo=0, channels=_gray_channels, colour="gray", never_brighter=True)
-def grayscale(chunk: Pixels) -> Pixels:
+def grayscale(chunk: Pixels, *, into: Pixels | None = None) -> Pixels:
     """Reduce colours to gray, by luma.
 
     ``0.299 * red + 0.587 * green + 0.114 * blue`` of the values as they are. For uint8 it is
@@ -62,7 +62,7 @@ def grayscale(chunk: Pixels) -> Pixels:
     """
     if chunk.shape[2] == 1:
         return chunk
-    return luma(chunk) if chunk.dtype == np.uint8 else mix(chunk, (_LUMA,))
+    return luma(chunk, into=into) if chunk.dtype == np.uint8 else mix(chunk, (_LUMA,))
 
 
 def _between(strength: float, matrix: Matrix) -> Matrix:

@@ -66,6 +66,7 @@ def convolve(
     offset: Annotated[
         float, Between(-1, 1, of_white=True), "added to the result, as a fraction of white"
     ] = 0.0,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Convolve with weights of your own.
 
@@ -105,7 +106,7 @@ def convolve(
     if factors is not None:
         down, along = (Line.of(factor, real_type(chunk.dtype)) for factor in factors)
         return apply(chunk, down, replace(along, divisor=scale, add=add), halo)
-    return weighted_sum(chunk, weights, divisor=scale, add=add)
+    return weighted_sum(chunk, weights, divisor=scale, add=add, into=into)
 
 
 @functools.lru_cache(maxsize=64)

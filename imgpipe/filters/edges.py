@@ -37,6 +37,7 @@ def sobel(
     offset: Annotated[
         float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Find edges with the Sobel operator.
 
@@ -64,7 +65,7 @@ def sobel(
     .. [1] I. Sobel, An isotropic 3x3 image gradient operator, in Machine Vision for
        Three-Dimensional Scenes, 1990.
     """
-    return _edges(chunk, (1, 2), axis, offset)
+    return _edges(chunk, (1, 2), axis, offset, into)
 
 
 @filter(halo=1)
@@ -75,6 +76,7 @@ def scharr(
     offset: Annotated[
         float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Find edges with the Scharr operator.
 
@@ -99,7 +101,7 @@ def scharr(
     ----------
     .. [1] H. Scharr, Optimal operators in digital image processing, thesis, Heidelberg, 2000.
     """
-    return _edges(chunk, (3, 10), axis, offset)
+    return _edges(chunk, (3, 10), axis, offset, into)
 
 
 @filter(halo=1)
@@ -110,6 +112,7 @@ def prewitt(
     offset: Annotated[
         float | None, Between(-1, 1, of_white=True), _OFFSET_HELP + "; 0.5 for x and y by default"
     ] = None,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Find edges with the Prewitt operator.
 
@@ -135,7 +138,7 @@ def prewitt(
     .. [1] J. M. S. Prewitt, Object enhancement and extraction, in Picture Processing and
        Psychopictorics, 1970.
     """
-    return _edges(chunk, (1, 1), axis, offset)
+    return _edges(chunk, (1, 1), axis, offset, into)
 
 
 @filter(halo=1)
@@ -144,6 +147,7 @@ def laplace(
     *,
     gain: Annotated[float, Between(-1e6, 1e6), _GAIN_HELP] = 1.0,
     offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Laplacian: the sum of the second differences along both axes.
 
@@ -169,7 +173,8 @@ def laplace(
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 3.6.
     """
-    return weighted_sum(chunk, _LAPLACE, gain=gain, add=offset * full_scale(chunk.dtype))
+    add = offset * full_scale(chunk.dtype)
+    return weighted_sum(chunk, _LAPLACE, gain=gain, add=add, into=into)
 
 
 @filter(halo=1)
@@ -180,6 +185,7 @@ def emboss(
         float, Between(-100, 100), "depth; negative values invert the relief"
     ] = 1.0,
     offset: Annotated[float, Between(-1, 1, of_white=True), _OFFSET_HELP] = 0.5,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Emboss: a relief of the image, lit from the top left.
 
@@ -205,12 +211,20 @@ def emboss(
     ----------
     .. [1] J. C. Russ, The Image Processing Handbook, CRC Press, 2011.
     """
-    return weighted_sum(chunk, _RELIEF, gain=strength, add=offset * full_scale(chunk.dtype))
+    add = offset * full_scale(chunk.dtype)
+    return weighted_sum(chunk, _RELIEF, gain=strength, add=add, into=into)
 
 
-def _edges(chunk: Pixels, weights: tuple[int, int], axis: Axis, offset: float | None) -> Pixels:
+def _edges(
+    chunk: Pixels,
+    weights: tuple[int, int],
+    axis: Axis,
+    offset: float | None,
+    into: Pixels | None,
+) -> Pixels:
     """Return derivatives smoothed across with the weights (side, centre, side)."""
     white = full_scale(chunk.dtype)
     if axis == "magnitude":
-        return magnitude(chunk, *weights, add=(offset or 0.0) * white)
-    return derivative(chunk, *weights, axis, add=(0.5 if offset is None else offset) * white)
+        return magnitude(chunk, *weights, add=(offset or 0.0) * white, into=into)
+    add = (0.5 if offset is None else offset) * white
+    return derivative(chunk, *weights, axis, add=add, into=into)

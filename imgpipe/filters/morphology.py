@@ -10,6 +10,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.image import Pixels
 from imgpipe.kernels.extremes import Neighbourhood, extreme
 from imgpipe.kernels.neighbourhood import real_type
+from imgpipe.kernels.room import without
 from imgpipe.parameters import Between
 from imgpipe.values import to_unsigned
 
@@ -33,7 +34,9 @@ Gain = Annotated[float, Between(0, 1e6), "factor on the result"]
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)
-def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+def minimum(
+    chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square", into: Pixels | None = None
+) -> Pixels:
     """Take the minimum around each pixel.
 
     ``min(value[y + j, x + i])`` over all ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
@@ -59,11 +62,13 @@ def minimum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     .. [1] M. van Herk, A fast algorithm for local minimum and maximum filters on rectangular and
        octagonal kernels, Pattern Recognition Letters 13(7), 1992.
     """
-    return extreme(chunk, np.minimum, radius, shape)
+    return extreme(chunk, np.minimum, radius, shape, into=into)
 
 
 @filter(halo=lambda radius: radius)
-def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+def maximum(
+    chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square", into: Pixels | None = None
+) -> Pixels:
     """Take the maximum around each pixel.
 
     ``max(value[y + j, x + i])`` over all ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
@@ -87,11 +92,13 @@ def maximum(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pi
     ----------
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 5.3.
     """
-    return extreme(chunk, np.maximum, radius, shape)
+    return extreme(chunk, np.maximum, radius, shape, into=into)
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)
-def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+def erode(
+    chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square", into: Pixels | None = None
+) -> Pixels:
     """Erode: the minimum around each pixel.
 
     `minimum`, by its name in morphology: ``min(value[y + j, x + i])`` over all ``(j, i)`` of the
@@ -116,11 +123,13 @@ def erode(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixe
     .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
     .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
-    return extreme(chunk, np.minimum, radius, shape)
+    return extreme(chunk, np.minimum, radius, shape, into=into)
 
 
 @filter(halo=lambda radius: radius)
-def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pixels:
+def dilate(
+    chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square", into: Pixels | None = None
+) -> Pixels:
     """Dilate: the maximum around each pixel.
 
     `maximum`, by its name in morphology: ``max(value[y + j, x + i])`` over all ``(j, i)`` of the
@@ -145,12 +154,12 @@ def dilate(chunk: Pixels, *, radius: Radius = 1, shape: Shape = "square") -> Pix
     .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
     .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
-    return extreme(chunk, np.maximum, radius, shape)
+    return extreme(chunk, np.maximum, radius, shape, into=into)
 
 
 @filter(halo=lambda radius: 2 * radius, never_brighter=True)
 def open(  # noqa: A001 - it is called opening
-    chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square"
+    chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square", into: Pixels | None = None
 ) -> Pixels:
     """Open: remove bright details smaller than the shape.
 
@@ -178,11 +187,13 @@ def open(  # noqa: A001 - it is called opening
     .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
     .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
-    return _opened(chunk, radius, shape)
+    return _opened(chunk, radius, shape, into)
 
 
 @filter(halo=lambda radius: 2 * radius)
-def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixels:
+def close(
+    chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square", into: Pixels | None = None
+) -> Pixels:
     """Close: fill dark details smaller than the shape.
 
     ``erode(dilate(value))``: a dilation, then an erosion of that; the result is never below the
@@ -207,7 +218,7 @@ def close(chunk: Pixels, *, radius: Reach = 1, shape: Shape = "square") -> Pixel
     .. [1] J. Serra, Image Analysis and Mathematical Morphology, Academic Press, 1982.
     .. [2] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 9.8.
     """
-    return _closed(chunk, radius, shape)
+    return _closed(chunk, radius, shape, into)
 
 
 @filter(halo=lambda radius: 2 * radius)
@@ -311,12 +322,14 @@ def morphological_gradient(
     return _difference(high, low, gain)
 
 
-def _opened(chunk: Pixels, radius: int, shape: Neighbourhood) -> Pixels:
-    return extreme(extreme(chunk, np.minimum, radius, shape), np.maximum, radius, shape)
+def _opened(chunk: Pixels, radius: int, shape: Neighbourhood, into: Pixels | None = None) -> Pixels:
+    least = extreme(chunk, np.minimum, radius, shape)
+    return extreme(least, np.maximum, radius, shape, into=without(into, radius))
 
 
-def _closed(chunk: Pixels, radius: int, shape: Neighbourhood) -> Pixels:
-    return extreme(extreme(chunk, np.maximum, radius, shape), np.minimum, radius, shape)
+def _closed(chunk: Pixels, radius: int, shape: Neighbourhood, into: Pixels | None = None) -> Pixels:
+    greatest = extreme(chunk, np.maximum, radius, shape)
+    return extreme(greatest, np.minimum, radius, shape, into=without(into, radius))
 
 
 def _difference(high: Pixels, low: Pixels, gain: float) -> Pixels:

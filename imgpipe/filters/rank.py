@@ -15,7 +15,7 @@ Radius = Annotated[int, Between(0, 100), "pixels on each side of the centre"]
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)
-def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
+def median(chunk: Pixels, *, radius: Radius = 1, into: Pixels | None = None) -> Pixels:
     """Take the median around each pixel.
 
     Each channel is filtered by itself, over a square of ``2 * radius + 1`` pixels on a side. The
@@ -41,7 +41,7 @@ def median(chunk: Pixels, *, radius: Radius = 1) -> Pixels:
     .. [2] A. Adams, Fast median filters using separable sorting networks, ACM Transactions on
        Graphics 40(4), 2021.
     """
-    return ranked(chunk, radius, (2 * radius + 1) ** 2 // 2)
+    return ranked(chunk, radius, (2 * radius + 1) ** 2 // 2, into=into)
 
 
 @filter(halo=lambda radius: radius, never_brighter=True)
@@ -52,6 +52,7 @@ def percentile(
         float, Between(0, 100), "the percentile: 0 minimum, 50 median, 100 maximum"
     ] = 50.0,
     radius: Radius = 1,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Take a percentile around each pixel.
 
@@ -80,4 +81,5 @@ def percentile(
     .. [1] R. C. Gonzalez, R. E. Woods, Digital Image Processing, 4th ed., section 5.3.
     """
     count = (2 * radius + 1) ** 2
-    return ranked(chunk, radius, min(int(float(count) * percentile / 100), count - 1))
+    rank = min(int(float(count) * percentile / 100), count - 1)
+    return ranked(chunk, radius, rank, into=into)

@@ -20,6 +20,7 @@ def blur(
     sigma: Annotated[float, Between(0.3, 500), "standard deviation in pixels"] = 2.0,
     truncate: Annotated[float, Between(1, 10), "radius in standard deviations"] = 4.0,
     place: Place,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Gaussian blur.
 
@@ -65,7 +66,7 @@ def blur(
        Transactions on Communications 31(4), 1983.
     """
     origin = place.padded.y0, place.padded.x0
-    return gaussian(chunk, sigma=sigma, truncate=truncate, origin=origin)
+    return gaussian(chunk, sigma=sigma, truncate=truncate, origin=origin, into=into)
 
 
 @filter(halo=lambda radius: radius, alpha="premultiply", never_brighter=True)
@@ -73,6 +74,7 @@ def box(
     chunk: Pixels,
     *,
     radius: Annotated[int, Between(0, 1000), "pixels on each side of the centre"] = 2,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Box blur: the mean over a square.
 
@@ -103,4 +105,4 @@ def box(
     """
     from imgpipe.kernels.boxes import box_mean  # noqa: PLC0415 - not for the blur
 
-    return box_mean(chunk, radius=radius)
+    return box_mean(chunk, radius=radius, into=into)

@@ -32,7 +32,7 @@ _WIDE = 10
 
 
 @accelerated
-def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
+def box_mean(chunk: Pixels, *, radius: int, into: Pixels | None = None) -> Pixels:
     """Take the mean over a square around each pixel of a padded chunk.
 
     Parameters
@@ -41,6 +41,8 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
         Any dtype.
     radius : int
         Pixels on each side of the centre.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def box_mean(chunk: Pixels, *, radius: int) -> Pixels:
         return (_mean_of_doubled if narrow else _running_mean)(chunk, side, side)
     down = _Sums(side, 1, _holds(chunk.dtype, side))
     along = _Sums(side, side**2, _holds(chunk.dtype, side**2))
-    return apply(chunk, down, along, halo)
+    return apply(chunk, down, along, halo, into=into)
 
 
 def _mean_of_floats(chunk: Pixels, radius: int) -> Pixels:

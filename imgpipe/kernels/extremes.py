@@ -16,6 +16,7 @@ import numpy as np
 
 from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
+from imgpipe.kernels.room import inside
 from imgpipe.workspace import Workspace
 
 __all__ = ["Neighbourhood", "extreme"]
@@ -29,7 +30,14 @@ _BLOCK = 192 * 1024
 
 
 @accelerated
-def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) -> Pixels:
+def extreme(
+    chunk: Pixels,
+    better: np.ufunc,
+    radius: int,
+    shape: Neighbourhood,
+    *,
+    into: Pixels | None = None,
+) -> Pixels:
     """Take the extreme over a neighbourhood of each pixel of a padded chunk.
 
     It is ``min(neighbourhood)`` or ``max(neighbourhood)``, one of the values themselves, so that
@@ -46,6 +54,8 @@ def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) 
     shape : {"square", "cross", "disk"}
         Pixels at most `radius` away along both axes; along one of them, and on the other not at
         all; or in a straight line.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -59,7 +69,7 @@ def extreme(chunk: Pixels, better: np.ufunc, radius: int, shape: Neighbourhood) 
         chunk.shape[2],
     )
     line = chunk.shape[1] * channels
-    out = np.empty((rows, columns, channels), chunk.dtype)
+    out = inside(into, (rows, columns, channels), chunk.dtype)
     step = max(2 * radius, _BLOCK // line)
     for y in range(0, rows, step):
         target = out[y : y + step].reshape(-1, columns * channels)

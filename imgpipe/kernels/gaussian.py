@@ -44,6 +44,7 @@ def gaussian(
     truncate: float = 4.0,
     dtype: np.dtype[Any] | None = None,
     origin: tuple[int, int] = (0, 0),
+    into: Pixels | None = None,
 ) -> Pixels:
     """Blur a padded chunk with a Gaussian and return its interior.
 
@@ -63,6 +64,8 @@ def gaussian(
     origin : (int, int), optional
         Row and column of the first sample in the whole image. It counts if 8 bits become 8 bits,
         where even and odd rows are computed each in their own way.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -83,10 +86,10 @@ def gaussian(
 
         design = designed(float(sigma), radius)
         if isinstance(design, Lines):
-            return lines(chunk, radius, *design)
+            return lines(chunk, radius, *design, into=into)
         if isinstance(design, Pyramid):
             y, x = ((start + radius) % 2**design.levels for start in origin)
-            return pyramid(chunk, radius, (y, x), *design)
+            return pyramid(chunk, radius, (y, x), *design, into=into)
     from imgpipe.kernels.magnitudes import summed  # noqa: PLC0415 - not for narrow blurs of 8 bits
 
     working = exact_type(dtype)

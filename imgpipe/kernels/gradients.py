@@ -19,7 +19,13 @@ _space = Workspace()
 
 @accelerated
 def derivative(
-    chunk: Pixels, side: int, centre: int, axis: Literal["x", "y"], *, add: float
+    chunk: Pixels,
+    side: int,
+    centre: int,
+    axis: Literal["x", "y"],
+    *,
+    add: float,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Return the derivative of a padded chunk along an axis, plus `add`.
 
@@ -39,6 +45,8 @@ def derivative(
         Along columns or along rows.
     add : float
         Added to the result.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -51,11 +59,13 @@ def derivative(
         np.copyto(out, _differences(x, across, along, side, centre, out.size))
         scaled(out, 1 / total, add)
 
-    return by_rows(chunk, (1, 1), working_type(chunk.dtype, ((-total, total),)), compute)
+    return by_rows(chunk, (1, 1), working_type(chunk.dtype, ((-total, total),)), compute, into)
 
 
 @accelerated
-def magnitude(chunk: Pixels, side: int, centre: int, *, add: float) -> Pixels:
+def magnitude(
+    chunk: Pixels, side: int, centre: int, *, add: float, into: Pixels | None = None
+) -> Pixels:
     """Return ``sqrt((dx**2 + dy**2) / 2) + add`` of a padded chunk.
 
     Both are derivatives as in `derivative`. Of uint8 the sum of the squares of their whole
@@ -71,6 +81,8 @@ def magnitude(chunk: Pixels, side: int, centre: int, *, add: float) -> Pixels:
         Weights across the axis of each derivative.
     add : float
         Added to the result.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -93,7 +105,7 @@ def magnitude(chunk: Pixels, side: int, centre: int, *, add: float) -> Pixels:
         np.sqrt(out, out=out)
         scaled(out, 1, add)
 
-    return by_rows(chunk, (1, 1), working_type(chunk.dtype, ((-total, total),)), compute)
+    return by_rows(chunk, (1, 1), working_type(chunk.dtype, ((-total, total),)), compute, into)
 
 
 def _differences(x: Pixels, across: int, along: int, side: int, centre: int, size: int) -> Pixels:

@@ -21,6 +21,7 @@ import numpy as np
 from imgpipe.acceleration import accelerated
 from imgpipe.geometry import equal, equal_at_most, pieces
 from imgpipe.image import Pixels
+from imgpipe.kernels.room import inside, without
 from imgpipe.workspace import Workspace
 
 __all__ = ["HALF", "SHIFT", "additions", "lines", "tiles", "weighted", "whole", "whole_weights"]
@@ -44,7 +45,9 @@ HALF, SHIFT = whole(128), whole(8)
 
 
 @accelerated
-def lines(chunk: Pixels, radius: int, taps: int, spread: float) -> Pixels:
+def lines(
+    chunk: Pixels, radius: int, taps: int, spread: float, *, into: Pixels | None = None
+) -> Pixels:
     """Blur a padded chunk of bytes, down the columns and then along the rows.
 
     Of each line, ``(w[0] p[i] + sum_k w[k] (p[i - k] + p[i + k]) + 128) >> 8``, with the weights of
@@ -59,14 +62,16 @@ def lines(chunk: Pixels, radius: int, taps: int, spread: float) -> Pixels:
         How many weights; an odd number.
     spread : float
         The standard deviation that the weights are made from.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
     ndarray of uint8, shape (rows, columns, channels)
     """
     spare = radius - taps // 2
-    inside = chunk[spare : len(chunk) - spare, spare : chunk.shape[1] - spare]
-    return weighted(inside, whole_weights(taps, spread))
+    seen = chunk[spare : len(chunk) - spare, spare : chunk.shape[1] - spare]
+    return weighted(seen, whole_weights(taps, spread), without(into, radius))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -103,7 +108,7 @@ def tiles(rows: int, columns: int, values: int) -> Iterator[tuple[slice, slice]]
             yield y, x
 
 
-def weighted(chunk: Pixels, weights: tuple[int, ...]) -> Pixels:
+def weighted(chunk: Pixels, weights: tuple[int, ...], place: Pixels | None = None) -> Pixels:
     """Sum along both axes, each sum rounded.
 
     Parameters
@@ -112,11 +117,13 @@ def weighted(chunk: Pixels, weights: tuple[int, ...]) -> Pixels:
         The halo is ``len(weights) - 1``.
     weights : tuple of int
         The centre first.
+    place : ndarray, optional
+        Takes the result.
     """
     halo = 2 * (len(weights) - 1)
     height, width, channels = chunk.shape
     rows, columns = height - halo, width - halo
-    out = np.empty((rows, columns, channels), np.uint8)
+    out = inside(place, (rows, columns, channels), chunk.dtype)
     plan = additions(weights)
     for y, x in tiles(rows, columns, channels):
         part = chunk[y.start : y.stop + halo, x.start : x.stop + halo]

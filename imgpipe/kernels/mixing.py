@@ -114,7 +114,7 @@ def mixed(chunk: Pixels, columns: Pixels, saturates: bool) -> Pixels:  # noqa: F
 
 
 @accelerated
-def luma(chunk: Pixels) -> Pixels:
+def luma(chunk: Pixels, *, into: Pixels | None = None) -> Pixels:
     """Return ``(9798 * red + 19235 * green + 3735 * blue + 2**14) >> 15``, in whole numbers.
 
     The weights are those of ITU-R BT.601 in units of ``2**-15``; the sum is rounded half up.
@@ -123,6 +123,8 @@ def luma(chunk: Pixels) -> Pixels:
     ----------
     chunk : ndarray of uint8, shape (rows, columns, 3)
         Of 16 bits, the weights would be off by more than a level.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
     """
     out = np.empty((*chunk.shape[:2], 1), np.uint8)
     for y, total in _sums(chunk, _LUMA):  # every sum is exact

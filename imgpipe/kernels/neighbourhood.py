@@ -18,6 +18,7 @@ import numpy as np
 
 from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
+from imgpipe.kernels.room import inside
 from imgpipe.records import dataclass
 from imgpipe.values import settle
 from imgpipe.workspace import Workspace
@@ -46,6 +47,7 @@ def by_rows(
     halo: tuple[int, int],
     working: np.dtype[Any],
     compute: Callable[[Pixels, int, int, Pixels], None],
+    into: Pixels | None = None,
 ) -> Pixels:
     """Compute the interior of a padded chunk, some rows at a time.
 
@@ -60,6 +62,8 @@ def by_rows(
         row further down is ``row`` samples away and one pixel to the right ``pixel`` samples.
         The result for the neighbourhood with its top left sample at ``x[i]`` goes to ``out[i]``,
         of the type that `real_type` names, not yet rounded.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def by_rows(
     """
     height, width, channels = chunk.shape
     rows, columns = height - 2 * halo[0], width - 2 * halo[1]
-    out = np.empty((rows, columns, channels), chunk.dtype)
+    out = inside(into, (rows, columns, channels), chunk.dtype)
     source, target = chunk.reshape(height, -1), out.reshape(rows, -1)
     row = source.shape[1]
     step = max(1, _BLOCK // row)
@@ -84,7 +88,13 @@ def by_rows(
 
 @accelerated
 def weighted_sum(
-    chunk: Pixels, weights: Weights, *, gain: float = 1.0, divisor: float = 1.0, add: float = 0.0
+    chunk: Pixels,
+    weights: Weights,
+    *,
+    gain: float = 1.0,
+    divisor: float = 1.0,
+    add: float = 0.0,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Return ``gain * sum / divisor + add``, with a weighted sum over a rectangle.
 
@@ -100,6 +110,8 @@ def weighted_sum(
         From the sample above and to the left.
     gain, divisor, add : float
         What is done to the sum.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -116,7 +128,7 @@ def weighted_sum(
             np.divide(out, out.dtype.type(divisor), out=out)
         scaled(out, gain, add)
 
-    return by_rows(chunk, (len(weights) // 2, len(weights[0]) // 2), working, compute)
+    return by_rows(chunk, (len(weights) // 2, len(weights[0]) // 2), working, compute, into)
 
 
 def finished(values: Pixels, dtype: np.dtype[Any], gain: float = 1.0, add: float = 0.0) -> Pixels:

@@ -29,6 +29,7 @@ import numpy as np
 from imgpipe.acceleration import accelerated
 from imgpipe.image import Pixels
 from imgpipe.kernels.lines import HALF, SHIFT, tiles, weighted, whole, whole_weights
+from imgpipe.kernels.room import inside, without
 from imgpipe.workspace import Workspace
 
 __all__ = ["pyramid", "reach"]
@@ -51,6 +52,8 @@ def pyramid(
     levels: int,
     taps: int,
     spread: float,
+    *,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Blur a padded chunk of bytes.
 
@@ -67,6 +70,8 @@ def pyramid(
         How many weights the blur has at the last level; an odd number.
     spread : float
         The standard deviation that the weights are made from.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
@@ -76,7 +81,7 @@ def pyramid(
     y, x = first
     box = y, x, y + rows, x + columns
     origin, weights = (y - radius, x - radius), whole_weights(taps, spread)
-    return _blurred(chunk, origin, box, levels, weights)
+    return _blurred(chunk, origin, box, levels, weights, without(into, radius))
 
 
 def _blurred(
@@ -85,11 +90,12 @@ def _blurred(
     box: tuple[int, int, int, int],
     levels: int,
     weights: tuple[int, ...],
+    place: Pixels | None = None,
 ) -> Pixels:
     """Blur the samples of a box at one level, where `source` begins at `origin`."""
     half = len(weights) - 1
     if not levels:
-        return weighted(_part(source, origin, box, half), weights)
+        return weighted(_part(source, origin, box, half), weights, place)
     # A row is filled in from the nearest kept rows: one even row, or the two around an odd one.
     top, left = ((start >> 1) - 1 + start % 2 for start in box[:2])
     bottom, right = (((stop - 1) >> 1) + 2 for stop in box[2:])
@@ -98,7 +104,7 @@ def _blurred(
     small = _down(_part(source, origin, above, 2))
     kept = top, left, bottom, right
     made = _blurred(small, (top - far, left - far), kept, levels - 1, weights)
-    return _up(made, (top, left), box)
+    return _up(made, (top, left), box, place)
 
 
 def _part(
@@ -146,10 +152,15 @@ def _binomial(x: Pixels, spare: Pixels, step: int) -> Pixels:
     return x[:size]
 
 
-def _up(source: Pixels, origin: tuple[int, int], box: tuple[int, int, int, int]) -> Pixels:
+def _up(
+    source: Pixels,
+    origin: tuple[int, int],
+    box: tuple[int, int, int, int],
+    place: Pixels | None,
+) -> Pixels:
     """Fill in the samples of a box; the ones at the next level begin at `origin`."""
     y0, x0, y1, x1 = box
-    out = np.empty((y1 - y0, x1 - x0, source.shape[2]), np.uint8)
+    out = inside(place, (y1 - y0, x1 - x0, source.shape[2]), source.dtype)
     odd, channels = y0 % 2, source.shape[2]
     for pairs, x in tiles((y1 - y0 + odd + 1) // 2, x1 - x0, channels):
         # There is no row or column before an odd one: what it would make is not used.

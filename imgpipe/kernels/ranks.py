@@ -23,7 +23,7 @@ _NARROW = {1: 10, 2: 11, 4: 9, 8: 7}
 
 
 @accelerated
-def ranked(chunk: Pixels, radius: int, rank: int) -> Pixels:
+def ranked(chunk: Pixels, radius: int, rank: int, *, into: Pixels | None = None) -> Pixels:
     """Take the value of a rank in the square around each pixel of a padded chunk.
 
     It is ``sorted(square)[rank]``, one of the values themselves, so that nothing is rounded.
@@ -37,13 +37,15 @@ def ranked(chunk: Pixels, radius: int, rank: int) -> Pixels:
     rank : int
         How many values of the square come before the one wanted: none for the minimum,
         ``(2 * radius + 1) ** 2 // 2`` for the median.
+    into : ndarray, optional
+        The place of the result; see `imgpipe.acceleration.accelerated`.
 
     Returns
     -------
     ndarray, shape (rows, columns, channels), of the dtype of `chunk`
     """
     if rank in (0, (2 * radius + 1) ** 2 - 1):
-        return extreme(chunk, np.maximum if rank else np.minimum, radius, "square")
+        return extreme(chunk, np.maximum if rank else np.minimum, radius, "square", into=into)
     return _method(chunk, radius)(chunk, radius, rank)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.kernels.blocks import blocks
+from imgpipe.kernels.room import inside
 from imgpipe.workspace import Workspace
 
 __all__ = ["Sweep", "apply"]
@@ -52,10 +53,12 @@ def apply(
     along: Sweep,
     halo: tuple[int, int],
     dtype: np.dtype[Any] | None = None,
+    into: Pixels | None = None,
 ) -> Pixels:
     """Filter a chunk of shape (rows, columns, channels) and return it without its halo.
 
-    The result is of the type of the chunk, or of another one.
+    The result is of the type of the chunk, or of another one. It may have a place in `into`, see
+    `imgpipe.acceleration.accelerated`.
     """
     height, width, channels = chunk.shape
     rows, columns = height - 2 * halo[0], width - 2 * halo[1]
@@ -70,7 +73,7 @@ def apply(
         done = down.run(_flat(part, down.dtype), part.shape[1]).reshape(part.shape)
         down.finish(done[:rows], middle[:, x])
 
-    out = np.empty((rows, columns, channels), dtype or chunk.dtype)
+    out = inside(into, (rows, columns, channels), dtype or chunk.dtype)
     target = out.reshape(rows, -1)
     for y in blocks(rows, source.shape[1], along.dtype):
         part = middle[y]

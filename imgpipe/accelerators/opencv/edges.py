@@ -33,7 +33,13 @@ _BLOCK_OF_FLOATS = 96 * 1024
 
 
 def weighted_sum(
-    chunk: Pixels, weights: Weights, *, gain: float = 1.0, divisor: float = 1.0, add: float = 0.0
+    chunk: Pixels,
+    weights: Weights,
+    *,
+    gain: float = 1.0,
+    divisor: float = 1.0,
+    add: float = 0.0,
+    into: Pixels | None = None,
 ) -> Pixels | None:
     """Compute `imgpipe.kernels.neighbourhood.weighted_sum` of bytes with few whole weights."""
     array = np.array(weights)
@@ -45,10 +51,18 @@ def weighted_sum(
     def sum_(part: Pixels, depth: int, factor: float, out: Pixels | None) -> Pixels:
         return cv2.filter2D(part, depth, array * factor, dst=out, delta=_single(add, depth))
 
-    return _made(chunk, halo, sum_, sums, (gain, divisor, add))
+    return _made(chunk, halo, sum_, sums, (gain, divisor, add), into)
 
 
-def derivative(chunk: Pixels, side: int, centre: int, axis: str, *, add: float) -> Pixels | None:
+def derivative(
+    chunk: Pixels,
+    side: int,
+    centre: int,
+    axis: str,
+    *,
+    add: float,
+    into: Pixels | None = None,
+) -> Pixels | None:
     """Compute `imgpipe.kernels.gradients.derivative` of bytes."""
     total = 2 * side + centre
     difference, smooth = _kernels(side, centre)
@@ -61,7 +75,7 @@ def derivative(chunk: Pixels, side: int, centre: int, axis: str, *, add: float) 
         )
         return made
 
-    return _made(chunk, (1, 1), sum_, 255 * total, (1 / total, 1.0, add))
+    return _made(chunk, (1, 1), sum_, 255 * total, (1 / total, 1.0, add), into)
 
 
 def _kernels(side: int, centre: int) -> tuple[Pixels, Pixels]:
@@ -79,17 +93,18 @@ def _made(
     sum_: Callable[[Pixels, int, float, Pixels | None], Pixels],
     largest: float,
     finish: tuple[float, float, float],
+    into: Pixels | None,
 ) -> Pixels | None:
     """Return the results for a chunk: its sums, with a gain, a divisor and an addition."""
     if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
         return None
     if _is_exact(finish, largest):
         factor = finish[0] / finish[1]
-        return _inner(sum_(solid(chunk), cv2.CV_8U, factor, None).reshape(chunk.shape), halo)
+        return _inner(sum_(solid(chunk), cv2.CV_8U, factor, into).reshape(chunk.shape), halo)
     if not has_long_tables():
         return None
     table = _table(*finish)
-    out = np.empty(_inner(chunk, halo).shape, np.uint8)
+    out = _inner(np.empty(chunk.shape, np.uint8) if into is None else into, halo)
     step = max(1, _BLOCK // chunk[0].size)
     for y in range(0, len(out), step):
         part = solid(chunk[y : y + step + 2 * halo[0]])
@@ -126,13 +141,15 @@ def _table(gain: float, divisor: float, add: float) -> Pixels:
     return table
 
 
-def magnitude(chunk: Pixels, side: int, centre: int, *, add: float) -> Pixels | None:
+def magnitude(
+    chunk: Pixels, side: int, centre: int, *, add: float, into: Pixels | None = None
+) -> Pixels | None:
     """Compute `imgpipe.kernels.gradients.magnitude` of bytes."""
     if chunk.dtype != np.uint8 or chunk.shape[2] > MOST_CHANNELS:
         return None
     difference, smooth = _kernels(side, centre)
     factor = np.float32(0.5 / (2 * side + centre) ** 2)
-    out = np.empty(_inner(chunk, (1, 1)).shape, np.uint8)
+    out = _inner(np.empty(chunk.shape, np.uint8) if into is None else into, (1, 1))
     step = max(1, _BLOCK_OF_FLOATS // chunk[0].size)
     for y in range(0, len(out), step):
         part = solid(chunk[y : y + step + 2])

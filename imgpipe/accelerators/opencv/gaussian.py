@@ -17,13 +17,16 @@ _EXACT: dict[str, Any] = (
 )
 
 
-def lines(chunk: Pixels, radius: int, taps: int, spread: float) -> Pixels | None:
+def lines(
+    chunk: Pixels, radius: int, taps: int, spread: float, *, into: Pixels | None = None
+) -> Pixels | None:
     """Compute `imgpipe.kernels.lines.lines`."""
     if not _is_covered(chunk):
         return None
     spare = radius - taps // 2
-    inside = chunk[spare : len(chunk) - spare, spare : chunk.shape[1] - spare]
-    return _with_channels(_weighted(_plain(inside), taps, spread), chunk)
+    inside = np.s_[spare : len(chunk) - spare, spare : chunk.shape[1] - spare]
+    place = None if into is None else into[inside]
+    return _with_channels(_weighted(_plain(chunk[inside]), taps, spread, place), chunk)
 
 
 def pyramid(
@@ -33,6 +36,8 @@ def pyramid(
     levels: int,
     taps: int,
     spread: float,
+    *,
+    into: Pixels | None = None,
 ) -> Pixels | None:
     """Compute `imgpipe.kernels.pyramid.pyramid`."""
     if not _is_covered(chunk):
@@ -40,7 +45,7 @@ def pyramid(
     rows, columns, _ = (size - 2 * radius for size in chunk.shape)
     y, x = first
     box = y, x, y + rows, x + columns
-    made = _blurred(_plain(chunk), (y - radius, x - radius), box, levels, (taps, spread))
+    made = _blurred(_plain(chunk), (y - radius, x - radius), box, levels, (taps, spread), into)
     return _with_channels(made, chunk)
 
 
@@ -55,14 +60,18 @@ def _plain(chunk: Pixels) -> Pixels:
 
 
 def _with_channels(made: Pixels, chunk: Pixels) -> Pixels:
-    return made if chunk.shape[2] > 1 else made[..., None]
+    return made.reshape(*made.shape[:2], chunk.shape[2])
 
 
-def _weighted(source: Pixels, taps: int, spread: float) -> Pixels:
-    """Blur down the columns, then along the rows, each rounded; the halo is ``taps // 2``."""
+def _weighted(source: Pixels, taps: int, spread: float, place: Pixels | None = None) -> Pixels:
+    """Blur down the columns, then along the rows, each rounded; the halo is ``taps // 2``.
+
+    The result may be put into `place`, which has the halo too.
+    """
     half = taps // 2
+    room = None if place is None else place[half : len(place) - half]
     down = cv2.GaussianBlur(source, (1, taps), spread, **_EXACT)[half : len(source) - half]
-    along: Pixels = cv2.GaussianBlur(down, (taps, 1), spread, **_EXACT)
+    along: Pixels = cv2.GaussianBlur(down, (taps, 1), spread, dst=room, **_EXACT)
     return along[:, half : along.shape[1] - half]
 
 
@@ -72,8 +81,9 @@ def _blurred(
     box: tuple[int, int, int, int],
     levels: int,
     weights: tuple[int, float],
+    into: Pixels | None = None,
 ) -> Pixels:
-    """Blur the samples of a box at one level, where `source` begins at `origin`."""
+    """Blur the samples of a box at one level, where `source` and `into` begin at `origin`."""
     y0, x0, y1, x1 = box
     half = weights[0] // 2
     if not levels:
@@ -86,7 +96,10 @@ def _blurred(
     small = cv2.pyrDown(_part(source, origin, above, 0))
     kept = top, left, bottom, right
     made = _blurred(small, (top - far, left - far), kept, levels - 1, weights)
-    return _part(cv2.pyrUp(made), (2 * top, 2 * left), box, 0)
+    room = None
+    if into is not None:
+        room = _part(into, origin, (2 * top, 2 * left, 2 * bottom, 2 * right), 0)
+    return _part(cv2.pyrUp(made, dst=room), (2 * top, 2 * left), box, 0)
 
 
 def _part(

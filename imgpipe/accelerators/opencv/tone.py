@@ -26,12 +26,13 @@ def looked_up(chunk: Pixels, tables: Pixels) -> Pixels | None:
     return made.reshape(chunk.shape)
 
 
-def luma(chunk: Pixels) -> Pixels | None:
+def luma(chunk: Pixels, *, into: Pixels | None = None) -> Pixels | None:
     """Compute `imgpipe.kernels.mixing.luma`."""
     four = beside_alpha(chunk)
     if four is not None:
-        return cv2.cvtColor(four, cv2.COLOR_RGBA2GRAY)[..., None]
-    return cv2.cvtColor(chunk, cv2.COLOR_RGB2GRAY)[..., None]
+        return cv2.cvtColor(four, cv2.COLOR_RGBA2GRAY, dst=into).reshape(*chunk.shape[:2], 1)
+    made: Pixels = cv2.cvtColor(chunk, cv2.COLOR_RGB2GRAY, dst=into)
+    return made.reshape(*chunk.shape[:2], 1)
 
 
 def mixed(chunk: Pixels, columns: Pixels, saturates: bool) -> Pixels | None:  # noqa: FBT001
