@@ -318,7 +318,7 @@ def _chunk(
         rows, pixels = more * _CHUNK_ROWS, max(more**2 * _CHUNK_PIXELS, at_most // wide)
     rows = _even(task_rows + 1, max(rows / side, _HALOS_PER_CHUNK * rows_halo))
     columns = max(pixels / side**2 / rows, _HALOS_PER_CHUNK * columns_halo, 1)
-    if columns > task_columns and _all_ours(stages):  # whole rows, and more of them
+    if stages and columns > task_columns == stages[-1].after.width and _all_ours(stages):
         rows = _even(task_rows + 1, max(rows, pixels / side**2 / task_columns))
     return rows, _even(task_columns, columns)
 
