@@ -233,6 +233,7 @@ def _staffed(
 
         def dismiss() -> None:
             if is_dedicated() and not lasting and hasattr(executor, "dismiss"):
+                tally.sample_last()  # while they hold memory
                 executor.dismiss()
 
         yield _Staff(crew_of, tally, given, dismiss)

@@ -43,8 +43,11 @@ class Tally:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._peak is not None:
-            self._peak.stop()
+        self.sample_last()
+
+    def sample_last(self) -> int:
+        """Take the last sample of the memory, unless that is done; return the highest."""
+        return 0 if self._peak is None else self._peak.stop()
 
     def __call__(self, event: Event) -> None:
         """Count `event` and pass it on."""
@@ -78,7 +81,7 @@ class Tally:
             workers=plan.workers,
             executor=plan.executor,
             accelerator=plan.accelerator,
-            peak_memory=0 if self._peak is None else self._peak.stop(),
+            peak_memory=self.sample_last(),
             planned_memory=plan.memory,
             passes=plan.passes,
             tasks=self._done,
