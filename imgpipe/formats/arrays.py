@@ -163,6 +163,7 @@ class Nowhere:
     kind: ClassVar[Literal["placed"]] = "placed"
     unit: ClassVar[tuple[int, int]] = (1, 1)
     seal_bytes: ClassVar[int] = 0
+    outside_python: ClassVar[bool] = False  # measurements are made by Python
 
     @property
     def placer(self) -> Placer:

@@ -367,10 +367,14 @@ def aside_of(sink: Sink) -> Aside | None:
 def outside_python(sink: Sink) -> bool:
     """Whether what makes the bytes of a sink hardly holds the lock, so that threads will do.
 
-    Such encoders and placers say it by their member `outside_python`.
+    Such encoders and placers say it by their member `outside_python`, a sink that has neither by
+    its own.
     """
-    made_by = sink.encoder if sink.kind == "ordered" else sink.placer
-    return bool(getattr(made_by, "outside_python", False))
+    told = getattr(sink, "outside_python", None)
+    if told is None:
+        made_by = sink.encoder if sink.kind == "ordered" else sink.placer
+        told = getattr(made_by, "outside_python", False)
+    return bool(told)
 
 
 def further_of(sink: Sink) -> tuple[tuple[RandomSource, Sink], ...]:
