@@ -8,7 +8,7 @@ ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start bench-batch big photos samples stubs clean
+.PHONY: demo test check docs bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start bench-batch big photos samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -22,6 +22,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
+	@echo "The documentation is docs/_build/html/index.html"
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m compileall -q imgpipe
@@ -71,7 +75,7 @@ photos: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/make_photos.py
 
 clean:
-	rm -rf $(VENV) out build dist benchmarks/results
+	rm -rf $(VENV) out build dist docs/_build benchmarks/results
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "imgpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }

@@ -1,0 +1,105 @@
+"""The pages of the documentation tell the truth: what they show is run, and gives what they show.
+
+Every page has a folder of its own with the files of `given`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgpipe
+from tests.pages import (
+    ROOT,
+    blocks_of,
+    commands_in,
+    is_output,
+    pages,
+    run_shell,
+    script_of,
+    write_files,
+)
+
+RUN = ("python", "pycon", "console", "sh")
+NOT_CODE = ("text", "toml", "json", "csv", "ini", "make", "mermaid")
+LANDSCAPE = ROOT / "sample_images" / "landscape.png"
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the files that the pages name."""
+    folder = tmp_path_factory.mktemp("given")
+    landscape = imgpipe.read(LANDSCAPE)
+    shutil.copy(LANDSCAPE, folder / "landscape.png")
+    photo = landscape[100:340, 100:420]
+    imgpipe.write(photo, folder / "big.png")
+    imgpipe.write(photo, folder / "photo.png")
+    imgpipe.write(photo, folder / "photo.jpg")
+    imgpipe.write(photo, folder / "scan.tif")
+    np.save(folder / "data.npy", photo[..., 0].astype(np.float32) / 255)
+    photos = folder / "photos"
+    (photos / "old").mkdir(parents=True)
+    for name in ("IMG_1.jpg", "IMG_2.jpg", "old/IMG_3.jpg"):
+        imgpipe.write(photo[:120, :160], photos / name)
+    return folder
+
+
+@pytest.fixture
+def folder(given: Path, tmp_path: Path) -> Path:
+    """Return a folder with copies of the given files."""
+    shutil.copytree(given, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def pages_with(*languages: str) -> list[str]:
+    return [page for page in pages() if any(b.language in languages for b in blocks_of(page))]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_block_of_a_page_is_run_or_no_code(page: str) -> None:
+    for block in blocks_of(page):
+        directive = block.language.startswith("{")
+        assert directive or block.language in RUN + NOT_CODE, f"{page}:{block.line}"
+
+
+@pytest.mark.parametrize("page", pages())
+def test_code_stands_between_fences(page: str) -> None:
+    """Indented lines would be shown as code, and not run."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.findall(r"^\n {4,}\S.*$", text, re.MULTILINE), page
+
+
+@pytest.mark.parametrize("page", pages_with("sh", "console"))
+def test_the_commands_of_a_page_do_what_it_shows(page: str, folder: Path) -> None:
+    write_files(page, folder)
+    for block in blocks_of(page):
+        if block.language == "sh" and block.runs:
+            done = run_shell(f"set -e\n{block.text}", folder)
+            assert done.returncode == 0, f"{page}:{block.line}\n{done.stdout}"
+        elif block.language == "console" and block.runs:
+            for command in commands_in(block):
+                got = run_shell(command.text, folder).stdout
+                place = f"{page}:{command.line}: {command.text}"
+                assert is_output(command.output, got), f"{place}\n{got}"
+
+
+@pytest.mark.parametrize("page", pages_with("python", "pycon"))
+def test_the_python_of_a_page_is_a_script_that_runs(page: str, folder: Path) -> None:
+    write_files(page, folder)
+    (folder / "script.py").write_text(script_of(page), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{page}\n{done.stdout}"
