@@ -31,6 +31,7 @@ __all__ = [
     "pages",
     "run_shell",
     "script_of",
+    "text_of",
     "write_files",
 ]
 
@@ -97,6 +98,11 @@ def pages() -> list[str]:
         if "_build" not in path.parts
     ]
     return ["README.md", *sorted(found)]
+
+
+def text_of(page: str) -> str:
+    """Return a page without its blocks."""
+    return FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
 
 
 def blocks_of(page: str) -> list[Block]:
