@@ -4,7 +4,8 @@ A block of a page is run according to its language:
 
 - ``python``: the blocks of a page are one script.
 - ``pycon``: an interactive session in that script, with its output, as `doctest` runs it.
-- ``console``: commands after ``$``, each with its output. ``...`` stands for any text.
+- ``console``: commands after ``$``, each with its output. ``...`` stands for any text. Times,
+  speeds, memory, workers and the sizes of new files may differ, so a page can show those of a run.
 - ``sh``: commands; each must succeed.
 
 A comment in front of a block makes an exception: ``<!-- not run: reason -->``, or
@@ -41,7 +42,7 @@ FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
-
+VARIES = re.compile(r"\d[\d.,]* (?=(?:s|MP/s|MB in|MB at most|workers?)\b)|workers?\b|\.\.\.")
 
 _HEAD = """
 def _session(text, line):
@@ -153,9 +154,14 @@ def commands_in(block: Block) -> list[Command]:
 
 
 def is_output(expected: str, got: str) -> bool:
-    """Say whether an output is the one of a page, where ``...`` stands for any text."""
-    parts = [re.escape(part) for part in _lines(expected).split("...")]
-    return re.fullmatch(".*".join(parts), _lines(got), re.DOTALL) is not None
+    """Say whether an output is the one of a page, but for what `VARIES` finds in it."""
+    text, at, pattern = _lines(expected), 0, ""
+    for found in VARIES.finditer(text):
+        any_of_its_kind = {"...": ".*", "worker": "workers?", "workers": "workers?"}
+        pattern += re.escape(text[at : found.start()])
+        pattern += any_of_its_kind.get(found[0], r"\d[\d.,]* ")
+        at = found.end()
+    return re.fullmatch(pattern + re.escape(text[at:]), _lines(got), re.DOTALL) is not None
 
 
 def run_shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
