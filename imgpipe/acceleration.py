@@ -248,7 +248,7 @@ def _kernels(module: Any) -> Mapping[str, Callable[..., Pixels | None]]:
 
 
 def _is_wanted(error: BaseException) -> bool:
-    """Whether somebody stops this process, and not the library."""
+    """Whether the error is a request to stop this process, and not a fault of the library."""
     return isinstance(error, KeyboardInterrupt) or type(error).__module__.startswith("imgpipe.cli")
 
 

@@ -37,7 +37,7 @@ def adapted(
     autorotate: bool = True,
     told: set[str] | None = None,
 ) -> tuple[Stage, ...]:
-    """Return the stages that make of an image what a target holds.
+    """Return the stages that convert an image for a target.
 
     A line in the log says what is lost by conversions that the target requires, and another one
     which metadata it cannot hold.
@@ -112,7 +112,7 @@ def tell_of_alpha(source: Source, reading: Reading, stages: tuple[Stage, ...], s
 
 
 def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
-    """Say a loss, if there is one that was not told yet."""
+    """Log a loss, unless it was logged before."""
     if lost and (told is None or lost not in told):
         _log.warning("%s: %s: %s", name, what, lost)
         if told is not None:

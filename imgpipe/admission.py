@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Alpha: TypeAlias = int | Literal["last", "none"] | None
-"""Which channel is alpha, as a caller says it; None says nothing, and then there is none."""
+"""Choice of the alpha channel by a caller; None is no choice, and then there is no alpha."""
 
 Nodata: TypeAlias = float | str | None
 """The value of pixels without data, as a caller says it: a number, ``nan`` or ``none``."""

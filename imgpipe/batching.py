@@ -247,7 +247,7 @@ class Batch(Context):
         self._course.control.stop()
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the batch now; what is done is kept."""
+        """End the batch now; finished outputs are kept."""
         self._results.close()
 
 
@@ -292,14 +292,14 @@ def batch(
 
 
 def choices_of(*sources: Any, **options: Any) -> Choices:
-    """Return what the arguments of `Batch` say."""
+    """Return the choices that the arguments of `Batch` make."""
     given = inspect.signature(Batch).bind(*sources, **options)
     given.apply_defaults()
     return _choices(given.arguments)
 
 
 def _choices(given: dict[str, Any]) -> Choices:
-    """Return what the arguments of `Batch` say."""
+    """Return the choices that the arguments of `Batch` make."""
     for name in _FLAGS:
         given[name] = arguments.flag(given[name], name)
     for name in ("base", "journal", "backup"):
@@ -371,7 +371,7 @@ def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
 
 
 def _observer(on_happening: BatchObserver | None, *, progress: bool) -> BatchObserver:
-    """Return one observer for all who want to see the batch."""
+    """Return one observer for all observers of the batch."""
     tells = arguments.functions(on_happening, "on_happening", "a happening")
     return Observers([*tells, *([shown("auto", sys.stderr)] if progress else [])])
 

@@ -61,7 +61,7 @@ class Handle:
 
     @property
     def progress(self) -> float:
-        """How much is done, from 0 to 1."""
+        """Share of the work that is done, from 0 to 1."""
         return 1.0 if self._report is not None else self._control.progress
 
     def done(self) -> bool:
@@ -165,7 +165,7 @@ def _wait_at_exit() -> None:
 
 
 def _end_all() -> None:
-    """Wait for all runs; tell of failures that nobody has heard of. Ctrl-C stops them."""
+    """Wait for all runs; log failures that were not raised. Ctrl-C stops them."""
     known: set[Handle] = set()
     try:
         while new := set(_handles) - known:

@@ -30,7 +30,7 @@ class _Dataset(NamedTuple):
 
 
 def checked(block: bytes) -> bytes:
-    """Return the records of a block, without what fills it up.
+    """Return the records of a block, without padding.
 
     Raises
     ------

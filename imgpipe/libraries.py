@@ -92,7 +92,7 @@ def _key(name: str, member: Member) -> str:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Send what is printed nowhere, in a process of imgpipe.
+    """Discard all output, in a process of imgpipe.
 
     In a command, only what Python code prints: the file descriptors may be in use by the result.
     """

@@ -274,7 +274,7 @@ class Metadata:
 def _tried(
     kind: _Kind, given: bytes | None, edit: str, *values: Any, warning: str = ""
 ) -> bytes | None:
-    """Return what the function `edit` makes of a block; None if there is none, or it is damaged."""
+    """Return the result of `edit` for a block; None if there is none, or it is damaged."""
     if given is None:
         return None
     function = getattr(_editor(kind), edit, None)

@@ -19,7 +19,7 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, for those who call `run_between`. The fields are the parameters of `run`."""
+    """Options of a run, for `run_between`. The fields are the parameters of `run`."""
 
     workers: int | None = None
     max_memory: int | str | None = None

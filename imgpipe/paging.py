@@ -90,7 +90,7 @@ def tell_of_frames(origin: Origin, reading: Reading) -> None:
 
 
 def _lost(timing: Timing | None, kept: tuple[str, ...]) -> str:
-    """Return in words what of the timing is lost; empty if nothing is."""
+    """Return the losses of timing in words; empty if there are none."""
     if timing is not None and "seconds" not in kept:
         return "the timing"
     return "the loop" if timing is not None and timing.loop and "loop" not in kept else ""
@@ -205,7 +205,7 @@ class Pages:
 
 
 def _key(source: Source, after: ImageInfo) -> Any:
-    """Return what the plan of a frame depends on, but for a megabyte of its decoder."""
+    """Return the properties that the plan of a frame depends on, within 1 MB of its decoder."""
     return (
         source.access,
         source.grain,
@@ -217,6 +217,6 @@ def _key(source: Source, after: ImageInfo) -> Any:
 
 
 def _size(kind: Kind) -> tuple[int, int]:
-    """Return how large a frame is, and its decoder."""
+    """Return the size of a frame, and of its decoder."""
     before, after = kind.source.info, kind.goal.sink.info
     return max(before.pixels, after.pixels), kind.source.decode_bytes

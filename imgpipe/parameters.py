@@ -287,7 +287,7 @@ def taken_by(
 def _names_taken(
     function: Callable[..., Any], positional: int
 ) -> tuple[tuple[str, ...] | None, frozenset[str]]:
-    """Return the names that `function` takes, None for any, and those that are filled."""
+    """Return the names that `function` takes, None for any, and the names already given."""
     signature = signature_of(function)
     entries = [] if signature is None else list(signature.parameters.values())
     filled = {e.name for e in entries[:positional] if e.kind is e.POSITIONAL_OR_KEYWORD}

@@ -26,7 +26,7 @@ _DELAY = 0.2  # seconds; a run that is over by then needs no bar
 
 
 class Bar(Context):
-    """Shows how far a run is, if there is a terminal to show it on.
+    """Shows the progress of a run, on a terminal or in a notebook.
 
     ::
 

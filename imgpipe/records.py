@@ -93,7 +93,7 @@ def _parameter(field: Field[Any]) -> str:
 
 
 def _value(field: Field[Any]) -> str:
-    """Return the value that a field gets; none for one that only ``__post_init__`` sets."""
+    """Return the value of a field; none for a field that only ``__post_init__`` sets."""
     name, made = field.name, f"_make_{field.name}()"
     if field.default_factory is MISSING:
         return name if field.init else ""

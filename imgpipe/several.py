@@ -195,7 +195,7 @@ def _writings(targets: list[TargetLike], given: Writing) -> list[Writing]:
 
 @contextlib.contextmanager
 def _opened(work: _Work, holding: Holding) -> Iterator[list[Step]]:
-    """Open the input and all outputs; leave nothing of those that were not published."""
+    """Open the input and all outputs; remove the outputs that were not published."""
     origin, reading = origin_of(work.src), work.reading
     tell_of_frames(origin, reading)
     targets, given = list(work.chains), list(work.chains.values())

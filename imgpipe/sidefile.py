@@ -71,7 +71,7 @@ class SideFile:
                 self._lose(error)
 
     def abort(self) -> None:
-        """Leave what was there before."""
+        """Keep the old file."""
         self._file.abort()
         self._unmake()
 

@@ -41,7 +41,7 @@ def of_the_function(error: BaseException) -> bool:
 
 
 def in_worker() -> bool:
-    """Whether this is a process that somebody else waits for."""
+    """Whether this process is a worker, whose parent waits for it."""
     from multiprocessing import parent_process  # noqa: PLC0415 - slow, and rarely needed
 
     return parent_process() is not None

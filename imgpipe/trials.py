@@ -145,7 +145,7 @@ def _fault(
     kernel: Callable[[Pixels], Pixels],
     pictures: Iterator[Pixels],
 ) -> str:
-    """Return what is wrong with a function, if it has not the bits of the kernel for pictures.
+    """Return the fault of a function whose results differ from the kernel's in any bit.
 
     It must cover one picture at least, change none, and return arrays of its own.
     """

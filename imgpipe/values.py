@@ -147,7 +147,7 @@ def has_nan(values: Pixels) -> bool:
 
 
 def with_one_nan(values: Pixels) -> Pixels:
-    """Return a chunk with `numpy.nan` for every NaN, whatever its sign and its payload."""
+    """Return a chunk with `numpy.nan` for every NaN of any sign and payload."""
     if values.dtype.kind != "f":
         return values
     if not has_nan(values):

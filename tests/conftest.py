@@ -1,4 +1,4 @@
-"""What the tests share: pictures, executors, and the folder of foreign test files."""
+"""Fixtures of all tests: pictures, executors, and the folder of foreign test files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run may leave behind: processes, and shared memory with a name. For tests on Linux."""
+"""Leftovers of a run: processes, and shared memory with a name. For tests on Linux."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SECONDS = 20.0
-"""How long the system may take to clear away what has ended, on a machine that is busy."""
+"""Longest time in which a busy system clears away ended processes, in seconds."""
 
 
 def eventually(is_so: Callable[[], bool]) -> bool:

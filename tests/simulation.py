@@ -146,7 +146,7 @@ class SimulatedExecutor(Executor):
 
     @property
     def wanted(self) -> int:
-        """How many tasks are out whose flow is not closed."""
+        """Number of tasks under way whose flow is not closed."""
         given = itertools.chain(*(one.given for one in self._workers.values()))
         return sum(not self.flows[task.flow].closed for future, task in given if not future.done())
 

@@ -1,4 +1,4 @@
-"""What an image in memory may be: the same answer from every way in."""
+"""Admission: every way in takes and refuses the same images in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may give: every parameter of every public function, with values of wrong kinds."""
+"""Arguments: every parameter of every public function, with values of wrong kinds."""
 
 from __future__ import annotations
 

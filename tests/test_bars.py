@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 
     @property
     def screen(self) -> list[str]:
-        """What stands on the terminal."""
+        """Text on the terminal."""
         cells: dict[tuple[int, int], str] = {}
         row = column = 0
         for part in re.findall(r"\x1b\[[A-Z]|.", self.getvalue(), re.DOTALL):

@@ -19,7 +19,7 @@ from tests.scripts import run_script
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts calls of the system")
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
-"""How many batches are ended."""
+"""Number of batches that are ended."""
 
 _CALLS = 220  # of the system, that such a batch makes
 

@@ -1,4 +1,4 @@
-"""Whatever can be called with an array can be a filter, with what it tells of itself or without."""
+"""Callables: any function of an array is a filter, with or without a name or a signature."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scale:
 
 
 class Dispatcher:
-    """What compilers such as numba make of a function: an object that wraps it."""
+    """Wrapper of a function, as compilers such as numba return it."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)

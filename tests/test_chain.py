@@ -119,7 +119,7 @@ def test_impossible_declarations_are_refused() -> None:
 
 
 class TestDeclaredFunctions:
-    """What is declared as a function is called with what it names, and its errors have a name."""
+    """A declared function gets the parameters that it names, and its errors name it."""
 
     def test_get_the_parameters_that_they_name(self) -> None:
         def doubled(size, /, *, reach):

@@ -1,4 +1,4 @@
-"""Which format a file is in: by content, by suffix, and loading one module only."""
+"""Choice of a format: by content, by suffix, and loading one module only."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def first_submissions(simulation: Simulation) -> list[int]:
 def test_every_task_is_done_once_and_given_in_order(
     images: list[Any], workers: int, order: Order, kind: type[SimulatedExecutor]
 ) -> None:
-    """That one lands once, after it was given, and before its flow is closed: flows assert it.
+    """A task lands once, after it was given, and before its flow is closed: flows assert it.
 
     The executor asserts that no more tasks are out than the window allows.
     """
@@ -120,7 +120,7 @@ def test_workers_that_others_end_cost_only_time(
 def test_what_fails_ends_its_own_image_only(
     images: list[Any], order: Order, data: st.DataObject
 ) -> None:
-    """Whatever it is: a task, a death, or somebody who wants the end."""
+    """A step may be a task, a death, or a request to stop."""
     simulation = Simulation(2, order=order)
     add_all(simulation, images)
     number = data.draw(st.integers(0, len(images) - 1))

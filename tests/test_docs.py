@@ -1,4 +1,4 @@
-"""What the documentation shows works: filters are checked, docstring examples run."""
+"""Documentation: the filters that it shows are checked, docstring examples run."""
 
 from __future__ import annotations
 

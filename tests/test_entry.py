@@ -1,4 +1,4 @@
-"""Whatever a caller may give as a filter means the same in every way in."""
+"""Entry: a value given as a filter means the same in every way in."""
 
 from __future__ import annotations
 

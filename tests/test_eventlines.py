@@ -47,7 +47,7 @@ class Output:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What a reader has got up to now. JSON is text in UTF-8."""
+        """Text that a reader has received up to now. JSON is text in UTF-8."""
         return [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
 
     def named(self, event: str) -> list[dict[str, Any]]:

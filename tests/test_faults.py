@@ -1,4 +1,4 @@
-"""When things go wrong: a worker that dies costs only time, and nothing outlives a run."""
+"""Faults: a worker that dies costs only time, and nothing outlives a run."""
 
 from __future__ import annotations
 

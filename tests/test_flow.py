@@ -184,7 +184,7 @@ def test_there_is_no_task_before_the_feed_has_its_image() -> None:
 
 
 def test_it_is_not_done_before_the_image_is_read_to_its_end() -> None:
-    """What follows the last row may be damaged."""
+    """The bytes after the last row may be damaged."""
     made = Made(60)
     task = made.flow.next_task()
     assert task is not None

@@ -29,7 +29,7 @@ PIXELS = noise((60, 40), "uint32")
 
 @imgpipe.filter(halo=0)
 def worker_id(chunk):
-    """Which process this is, in every pixel."""
+    """Identity of this process, in every pixel."""
     return np.full_like(chunk, os.getpid())
 
 

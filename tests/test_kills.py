@@ -45,7 +45,7 @@ pytestmark = [
 ]
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
-"""How many processes are killed, in each of the two tests."""
+"""Number of processes that are killed, in each of the two tests."""
 
 IMAGES = 30
 CHAINS = ["blur:1", "autocontrast", "resize:40x | unsharp", "rotate:90", "invert", "median:2"]

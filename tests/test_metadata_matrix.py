@@ -38,7 +38,7 @@ HEIGHT, WIDTH = 48, 40  # as the file stores them
 
 
 class Holds(NamedTuple):
-    """What files of a format can hold, or what is lost on the way there."""
+    """Metadata that files of a format can hold, or lose on the way there."""
 
     suffix: str
     exif: bool = True

@@ -1,4 +1,4 @@
-"""What each task makes for each branch, and the rows that it needs for that."""
+"""Parts: the boxes that each task makes for each branch, and the rows that it needs for them."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_the_limit_that_a_refusal_names_is_enough(tmp_path: Path) -> None:
 
 
 def test_one_worker_for_want_of_memory_works_in_this_process(tmp_path: Path) -> None:
-    """It needs no pool, and so less than one worker of a pool does."""
+    """A run without a pool needs less memory than one worker of a pool."""
     np.save(tmp_path / "in.npy", noise((3000, 2000, 3), "uint8"))
     ends = tmp_path / "in.npy", blur(), tmp_path / "o.png"
     alone = plan_run(*ends, workers=1)
@@ -269,7 +269,7 @@ def test_threads_do_for_tiff_that_is_raw_or_has_jpeg(
 
 
 def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
-    """Whatever the worker imports just then."""
+    """The stop does not wait for the imports of the worker."""
     control = Control()
     submitted = threading.Event()
 

@@ -42,7 +42,7 @@ from tests.leftovers import (
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
-"""How many random moments are tried, half of them with one pool for all runs."""
+"""Number of random moments that are tried, half of them with one pool for all runs."""
 
 PIXELS = np.tile(noise((40, 1000, 1), "uint8"), (350, 1, 1))
 BLURRED = blur()(PIXELS)
@@ -350,7 +350,7 @@ def test_a_tracker_that_is_killed_just_after_it_was_looked_at_is_only_time(
 
 
 def test_a_task_goes_to_the_worker_that_will_be_free_first() -> None:
-    """That has the fewest, and of several with as many the one that got its last one first."""
+    """That is the worker with the fewest tasks; of equals, the one that got its last task first."""
 
     class Busy:
         label = ""

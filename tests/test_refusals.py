@@ -1,4 +1,4 @@
-"""Where the system gives no thread, process, memory or file, one line says so and what to do."""
+"""Refusals by the system: no thread, process, memory or file; one line with the remedy."""
 
 from __future__ import annotations
 

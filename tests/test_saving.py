@@ -37,7 +37,7 @@ def taken_names() -> list[str]:
 
 
 class Parsed(Exception):  # noqa: N818
-    """What a command was about to run."""
+    """Arguments of the run that a command was about to start."""
 
 
 class Commands:

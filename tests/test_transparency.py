@@ -1,4 +1,4 @@
-"""What cannot be seen decides nothing: colour under alpha 0."""
+"""Transparency: colour under alpha 0 reaches no visible pixel."""
 
 from __future__ import annotations
 

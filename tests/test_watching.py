@@ -36,7 +36,7 @@ from tests.leftovers import descendants, eventually
 from tests.watching import image
 
 MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
-"""How often a watch is killed."""
+"""Number of times that a watch is killed."""
 
 
 def watch(home: Path, until: Callable[[], bool], **given: Any) -> tuple[Any, list[Happening]]:

@@ -1,4 +1,4 @@
-"""What a function does wrong becomes an error that its author understands, in any executor."""
+"""Worker: a fault of a function is an error that its author understands, in any executor."""
 
 from __future__ import annotations
 

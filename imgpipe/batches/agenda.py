@@ -22,7 +22,7 @@ from imgpipe.records import dataclass
 __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
 
 Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_before"]
-"""Why an output is left as it is."""
+"""Reason to leave an output as it is."""
 _LEFT = frozenset(get_args(Reason))
 _TRUE: dict[Standing, Reason] = {"current": "current", "not smaller": "not_smaller"}
 
@@ -33,7 +33,7 @@ _WINDOW_NS = 2_000_000_000  # the times of FAT are even seconds
 
 @dataclass(frozen=True)
 class Policy:
-    """What happens to outputs that exist; without any of them, the batch is refused.
+    """Rule for outputs that exist; without any rule, the batch is refused.
 
     Attributes
     ----------

@@ -81,7 +81,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that the files of a batch have in common.
+    """Instructions for all files of a batch.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ _PERCENT = 100
 
 @dataclass(frozen=True)
 class Choices:
-    """All that a batch is told.
+    """Arguments of a batch.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Choices:
     recipe : Recipe
         The way from a file to its outputs. Its tails have the order of the outputs of `naming`.
     naming : Naming
-        How outputs are called.
+        Names of the outputs.
     lists : tuple of iterables of str
         Names of further files or folders.
     rules : Rules
@@ -50,7 +50,7 @@ class Choices:
     allow_empty : bool
         Whether there may be no file at all.
     policy : Policy
-        What happens to outputs that exist.
+        Rule for outputs that exist.
     checksum : bool
         Whether the contents of sources are compared with the journal, and not only size and times.
         Those of outputs are recorded, and compared where they were recorded.

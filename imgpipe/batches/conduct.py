@@ -157,7 +157,7 @@ class _Conduct:
             self._report.utilisation, self._report.bottleneck = found.utilisation, found.bottleneck
 
     def close(self) -> None:
-        """Publish what is complete, and leave nothing of the rest."""
+        """Publish the complete outputs, and remove the others."""
         with uninterrupted():
             for one in self._large.values():
                 one.work.abort()
@@ -236,7 +236,7 @@ class _Conduct:
             self._tell(TimePassed())
 
     def _slow_down(self) -> None:
-        """Begin nothing more; end what may not go on."""
+        """Begin nothing more; end the work that may not go on."""
         hurries = self._control.hurries
         if not self._hurried:
             self._calls.call_back()

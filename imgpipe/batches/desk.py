@@ -135,7 +135,7 @@ class FileDesk:
 
     @property
     def done(self) -> bool:
-        """Whether all files have ended, but for large ones that were given out."""
+        """Whether all files have ended, except large ones that were given out."""
         return self.over and not self._out and not self._large
 
     @property
@@ -159,7 +159,7 @@ class FileDesk:
         return first
 
     def under_way(self) -> list[Job]:
-        """Return the files that workers have, and those that large ones wait for."""
+        """Return the files that workers have, and the large files that wait."""
         return [*self._out.values(), *self._large]
 
     def attach(self, wake: Callable[[], None]) -> None:

@@ -68,7 +68,7 @@ class Destination:
 
     @cached_property
     def distinguishes(self) -> Distinguishes:
-        """What its file system can tell apart; a file is made for a moment to find out."""
+        """Distinctions that its file system makes; a file is made for a moment to find out."""
         here = os.path.realpath(self.folder)
         while not os.path.isdir(here):
             here = os.path.dirname(here)
@@ -159,7 +159,7 @@ class Destination:
                 )
 
     def _remedy(self, groups: Sequence[Sequence[Placed]]) -> str:
-        """Return what helps where sources have the same path in their trees; empty elsewhere."""
+        """Return the remedy for sources with the same path in their trees; empty elsewhere."""
         fold = self.distinguishes.folded
         for group in groups:
             if len({fold(each.found.below) for each in group}) == len(group):
@@ -213,7 +213,7 @@ class Destination:
 
 
 def probed(folder: str) -> Distinguishes:
-    """Return what a folder can distinguish, by a file that is made in it for a moment.
+    """Return the distinctions that a folder makes; a file is made in it for a moment.
 
     Raises
     ------
@@ -275,7 +275,7 @@ def _all_above(folders: Iterable[str]) -> set[str]:
 
 
 def _distinct(group: list[Placed]) -> list[Placed]:
-    """Return `group` without what is made of the same file in the same way as one before it."""
+    """Return `group` without repetitions: the same output of the same file."""
     if len(group) == 1:
         return group
     kept: dict[object, Placed] = {}
@@ -286,7 +286,7 @@ def _distinct(group: list[Placed]) -> list[Placed]:
 
 
 def sources_by_identity(files: Iterable[Found]) -> dict[Identity, str]:
-    """Return the paths of files by what tells them apart, links or not."""
+    """Return the paths of files by their identity, links or not."""
     paths = (found.path for found in files)
     return {key: path for path in paths if (key := _identity(path)) is not None}
 

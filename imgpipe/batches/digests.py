@@ -68,7 +68,7 @@ def _add(digest: Any, path: str, check: Callable[[], None]) -> int:
 
 
 def chain_digest(filters: Iterable[Element]) -> str:
-    """Return a digest of filters, their values and the code of those that are not imgpipe's.
+    """Return a digest of filters, their values and the code of user filters.
 
     Comments, docstrings and the layout of the code have no part in it.
     """

@@ -36,7 +36,7 @@ _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
 class Foreseen(NamedTuple):
-    """What a header tells of a file.
+    """Facts about a file, from its header.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Foresight:
     def of(
         self, path: str, outputs: Sequence[str], tails: Sequence[int], page: int | None = None
     ) -> Foreseen:
-        """Return what the header of a file tells.
+        """Return the facts about a file, from its header.
 
         Parameters
         ----------

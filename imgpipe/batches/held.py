@@ -136,7 +136,7 @@ class HeldOrigin:
 
     @property
     def changed(self) -> bool:
-        """Whether the file is no longer what it was, or another file is in its place."""
+        """Whether the file has changed, or another file is in its place."""
         try:
             found = os.fstat(self._file.fileno()), os.stat(self.name)
         except OSError:
@@ -178,7 +178,7 @@ class HeldFolderOrigin(FolderOrigin):
 
     @property
     def changed(self) -> bool:
-        """Whether a file in it is no longer what it was."""
+        """Whether a file in it has changed."""
         try:
             return status_at(self.name) != self.status
         except OSError:
@@ -236,7 +236,7 @@ class HeldPath(os.PathLike[str]):
 
 
 class _Held:
-    """A target that stays when it is complete, until somebody publishes or drops it."""
+    """A target that waits when it is complete, until it is published or dropped."""
 
     complete = False
 

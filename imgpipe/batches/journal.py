@@ -118,7 +118,7 @@ class Journal(Context):
                 self.records.note_begun(output, temporary)
 
     def finished(self, records: list[Record]) -> None:
-        """Say how outputs have ended. On a full disk there is space for that."""
+        """Write the ends of outputs. On a full disk, space is reserved for them."""
         self._append([fields_of(record) for record in records], self._reserve)
         if self.live:
             for record in records:

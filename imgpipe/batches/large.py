@@ -176,7 +176,7 @@ class LargeWork:
         return source
 
     def _goals(self, source: Source) -> tuple[Goal, ...]:
-        """Open the outputs; return those that are made of the source itself."""
+        """Open the outputs; return the ones that are made from the source itself."""
         self._stage = "filter"
         recipe, told, sinks = self._recipe, set[str](), list[Sink]()
 
@@ -231,7 +231,7 @@ class LargeWork:
             self._advance(event)
 
     def _advance(self, event: Written) -> None:
-        """Tell how far an output is, in pixels of the source."""
+        """Report the progress of an output, in pixels of the source."""
         if event.output < len(self._outputs):
             path, pixels = self._outputs[event.output]
             share = event.pixels / pixels / len(self._outputs)
@@ -240,7 +240,7 @@ class LargeWork:
     # --- the end ------------------------------------------------------------------------
 
     def _changed(self) -> bool:
-        """Whether the source is no longer what it was when it was opened."""
+        """Whether the source has changed since it was opened."""
         if self._status is None:
             return False
         try:

@@ -204,7 +204,7 @@ class Ledger:
         self._fail(job, job.due.outputs, failure)
 
     def _fault(self, job: Job, failure: Failed) -> tuple[StoppedBy, str] | None:
-        """Return what stops the batch after a failure that is not the fault of its file."""
+        """Return the fault that stops the batch, if a failure is not the fault of its file."""
         root = None if self._waits else job.due.found.folder.root
         fault = fault_of(failure.stage, failure.number, root, self._prepared.folder)
         if (
@@ -228,7 +228,7 @@ class Ledger:
                 remove(output.temporary)
 
     def settle(self) -> None:
-        """Publish what waits, and note what could not be noted before: there may be space again."""
+        """Publish all waiting outputs, and write records again for which there was no space."""
         self.flush(now=True)
         if self._unnoted:
             with contextlib.suppress(OutputError):
@@ -236,7 +236,7 @@ class Ledger:
                 self._unnoted = []
 
     def flush(self, *, now: bool = False) -> None:
-        """Publish what waits, if that is many or waits for long."""
+        """Publish the waiting outputs, if they are many or have waited long."""
         due = len(self._waiting) >= _GROUP or self._clock() - self._since >= _SECONDS
         if not self._waiting or not (due or now):
             return

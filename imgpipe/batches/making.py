@@ -133,7 +133,7 @@ class _Way(NamedTuple):
 
 
 class _Maker:
-    """Makes files by a recipe, and keeps what may be of use for the next one."""
+    """Makes files by a recipe, and keeps plans and filters for the next file."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -141,7 +141,7 @@ class _Maker:
         self._passing = Passing(recipe)
 
     def for_page(self, page: int | None) -> _Maker:
-        """Return a maker that makes one frame, and shares what this one keeps."""
+        """Return a maker for one frame, which shares the plans of this one."""
         if page is None:
             return self
         other = copy.copy(self)
@@ -387,7 +387,7 @@ def may_copy(recipe: Recipe, tail: Tail, origin: Origin, output: str) -> bool:
 def chosen_of(
     paths: Iterable[HeldPath], status: Status, recipe: Recipe
 ) -> tuple[tuple[Finished, ...], tuple[str, ...]]:
-    """Return the outputs that are to appear, and those that are not smaller than the source."""
+    """Return the outputs to publish, and the outputs that are not smaller than the source."""
     finished, left = [], []
     for path in paths:
         one = path.held.finished

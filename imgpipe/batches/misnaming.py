@@ -71,7 +71,7 @@ def _recorded(each: Placed, known: Mapping[str, Record]) -> Placed:
 
 
 def tell_of_name(origin: Origin, outputs: Iterable[str]) -> None:
-    """Say that the suffix of a source is not that of its content, and what the output is."""
+    """Warn that the suffix of a source does not fit its content, and name the output."""
     suffix, content = os.path.splitext(origin.name)[1].lower(), format_at(origin)
     if suffix in content.suffixes or suffix not in image_suffixes():
         return

@@ -35,7 +35,7 @@ def _raised(_: Found, error: ImgpipeError) -> None:
 
 @dataclass(frozen=True)
 class Naming:
-    """How outputs are called.
+    """Names of outputs.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ class Owners:
 
     @classmethod
     def of(cls, destination: Destination, records: Iterable[Record], agenda: Agenda) -> Owners:
-        """Return the owners of what is planned, and of what records tell besides."""
+        """Return the owners of planned outputs, and of recorded ones."""
         made = ((record.output, record.source) for record in records)
         work = itertools.chain(agenda.due, agenda.copies)
         due = ((output, one.found.below) for one in work for output in one.outputs)

@@ -31,7 +31,7 @@ _STEP = 0.5  # seconds between two entries of the window
 
 
 class Pace:
-    """Counts what happens in a batch.
+    """Counts the happenings of a batch.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Pace:
                 self._timed[kind] += pixels
 
     def _look(self) -> None:
-        """Note what was worked off up to now, and forget what was long ago."""
+        """Note the work done up to now, and forget old notes."""
         if self._begun is None or (now := self._clock()) - self._window[-1][0] < _STEP:
             return
         self._window.append((now, self._worked.copy()))

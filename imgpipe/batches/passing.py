@@ -109,7 +109,7 @@ class Passing:
         bench: Bench,
         steps: Steps,
     ) -> None:
-        """Decode a source, and give each sink what it is to hold."""
+        """Decode a source, and write the pixels of each sink."""
         plans = self._planned(source, every, sinks, held)
         steps.to("read")
         with reading(bench.note):
@@ -233,11 +233,11 @@ def _append(sink: Any, encoded: Any) -> None:
 
 
 def _shape(info: ImageInfo) -> tuple[Any, ...]:
-    """Return what a plan depends on."""
+    """Return the properties that a plan depends on."""
     return info.height, info.width, info.channels, info.dtype, info.alpha, info.colour, info.nodata
 
 
 def make_room(kept: dict[Any, Any]) -> None:
-    """Have room for one more of what is kept."""
+    """Make room for one more entry."""
     if len(kept) >= _KEPT:
         del kept[next(iter(kept))]

@@ -138,7 +138,7 @@ class Placing:
 
 
 def _changed(one: Ready) -> ImgpipeError | None:
-    """Return the error of a source that somebody else has changed since it was read."""
+    """Return the error of a source that has changed since it was read."""
     try:
         found, was = status_at(one.finished.target), one.status
         if found._replace(ctime_ns=0) == was._replace(ctime_ns=0):  # a link to keep it changes that

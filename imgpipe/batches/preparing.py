@@ -41,7 +41,7 @@ from imgpipe.records import dataclass
 __all__ = ["COPIED", "Prepared", "prepare"]
 
 COPIED = MadeBy("copy", "", "")
-"""What makes the copies of files that are no images."""
+"""Digests for copies of files that are no images."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Prepared(Context):
         return self.destination.path(output)
 
     def agenda_for(self, files: Iterable[Found]) -> Agenda:
-        """Return the work for files that come later. The journal tells what is done already.
+        """Return the work for files that come later. Finished outputs are in the journal.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class Prepared(Context):
 
     @property
     def policy(self) -> Policy:
-        """What happens to outputs that exist."""
+        """Rule for outputs that exist."""
         policy = self.choices.policy
         return Policy(resume=True) if self.later and policy == Policy() else policy
 
@@ -151,7 +151,7 @@ def prepare(
     dry: bool = False,
     later: bool = False,
 ) -> Prepared:
-    """Find the sources, name the outputs, and decide what is to be made.
+    """Find the sources, name the outputs, and decide which ones to make.
 
     Nothing is written before all of that is known.
 
@@ -186,7 +186,7 @@ def prepare(
 
 
 def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -> Records | None:
-    """Complete what is prepared; return the content of the journal."""
+    """Complete the preparation; return the content of the journal."""
     choices = prepared.choices
     records: Records | None
     if choices.in_place:
@@ -313,7 +313,7 @@ def _check_options(choices: Choices, placed: Collection[Placed]) -> None:
 
 
 def _made_by(choices: Choices) -> tuple[MadeBy, ...]:
-    """Return what makes each output."""
+    """Return the digests of each output, and of copies."""
     recipe = choices.recipe
     reading = replace(recipe.reading, max_pixels=None)
     code = digest_of(repr(sorted(versions().items())).encode())

@@ -99,7 +99,7 @@ class ProgressLines:
 
 
 def plan_line(plan: BatchPlanned) -> str:
-    """Return what is to be made, what is skipped, and what was passed over."""
+    """Return the numbers of outputs to make, of skipped ones, and of files passed over."""
     size = "" if plan.pixels is None else f" ({sum(plan.pixels.values()) / 1e6:,.1f} MP)"
     parts = [
         f"{sum(plan.to_do.values()):,} to make{size}",

@@ -16,7 +16,7 @@ FORM = 1
 
 @dataclass(frozen=True)
 class MadeBy:
-    """All that decides about the bytes of an output, beside its source.
+    """Digests of all that decides the bytes of an output, except its source.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Records:
 def noted(
     fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], MadeBy]
 ) -> bool:
-    """Add what a line says to `records`; return whether it is known what it says.
+    """Add the record of a line to `records`; return whether it could be read.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ class BatchReport:
 
     @property
     def _skipped(self) -> str:
-        """Why outputs were skipped, with their numbers if there are several reasons."""
+        """Reasons of skipped outputs, with counts if there are several."""
         words = {why: "already there" if why == "exists" else why.replace("_", " ")
                  for why in self.reasons}  # fmt: skip
         if len(words) == 1:

@@ -17,9 +17,9 @@ _listener: _Listener | None = None
 
 
 class _Listener(logging.Handler):
-    """The only handler of imgpipe's warnings while somebody listens in a thread.
+    """The only handler of imgpipe's warnings while a thread collects them.
 
-    What other threads say goes on to the handlers before it.
+    Warnings of other threads go on to the handlers before it.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Listener(logging.Handler):
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Have somebody listen meanwhile, in whichever thread."""
+    """Collect warnings in the meantime, in any thread."""
     global _listener  # noqa: PLW0603 - the logger is as global
     with _lock:
         _listener = _listener or _Listener()
@@ -65,7 +65,7 @@ def listening() -> Iterator[None]:
 
 @contextlib.contextmanager
 def heard(said: list[str] | None = None) -> Iterator[list[str]]:
-    """Give the warnings of this thread, which nobody else gets; they are added to `said`."""
+    """Collect the warnings of this thread in `said`; they are not logged."""
     said = [] if said is None else said
     with listening():
         token = _said.set(said)

@@ -109,7 +109,7 @@ class Tolerance:
     most: int | str | None = None
 
     def verdict(self, failed: int, ended: int) -> StoppedBy | None:
-        """Return what stops a batch with so many failures among the files that have ended."""
+        """Return the reason to stop a batch with so many failures among the ended files."""
         if not failed:
             return None
         if self.fail_fast:
@@ -128,7 +128,7 @@ class Tolerance:
 def fault_of(
     stage: str, number: int, root: str | None, folder: str
 ) -> tuple[StoppedBy, str] | None:
-    """Return what stops the batch after a failure that is not the fault of its file.
+    """Return the fault that stops the batch, if a failure is not the fault of its file.
 
     Parameters
     ----------

@@ -273,7 +273,7 @@ class Walk:
             self.pass_over(entry.path, self._reason(entry.name))
 
     def _reason(self, name: str) -> str:
-        """Return why a file is passed over, whose suffix is not one of those that are taken."""
+        """Return the reason to pass over a file whose suffix is not taken."""
         is_image = name[name.rfind(".") :].lower() in self._images
         return "other_suffix" if is_image else "not_image"
 

@@ -34,7 +34,7 @@ class WarningTally:
         return lines
 
     def rest(self) -> list[str]:
-        """Return the lines that tell how often each warning came, and how many were not told."""
+        """Return lines with the count of each warning, and the number of warnings not shown."""
         told = list(self._counts.items())[:_TOLD]
         lines = [f"warning in {n:,} outputs: {one_line(text)}" for text, n in told if n > 1]
         untold = self._counts.total() - sum(n for _, n in told) + self._others

@@ -93,7 +93,7 @@ def more_pages_line(count: int, suffix: str) -> str:
 
 
 def passed_over_line(passed_over: Mapping[str, int]) -> str:
-    """Return what was passed over: ``312 passed over: 290 not images, 20 hidden``."""
+    """Return the counts of files passed over: ``312 passed over: 290 not images, 20 hidden``."""
     parts = [
         f"{count:,} {_REASONS.get(reason, (reason.replace('_', ' '),) * 2)[count != 1]}"
         for reason, count in sorted(passed_over.items(), key=lambda each: (-each[1], each[0]))

@@ -177,7 +177,7 @@ def as_chain(given: object) -> Chain:
 
 
 def _signature(parameters: tuple[Parameter, ...], border: Border) -> inspect.Signature:
-    """Return how a filter with these parameters is called.
+    """Return the signature of a filter with these parameters.
 
     Parameters
     ----------

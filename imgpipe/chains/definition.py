@@ -58,7 +58,7 @@ def is_ours(kernel: Kernel) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a chunk is, for kernels that ask with the keyword ``place``.
+    """Position of a chunk in the image, for kernels with the keyword ``place``.
 
     Attributes
     ----------

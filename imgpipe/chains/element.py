@@ -77,7 +77,7 @@ class Element:
 
     @property
     def operands(self) -> tuple[str, ...]:
-        """Names of the parameters that are further images; not of those that are left out."""
+        """Names of the parameters that are further images, except omitted ones."""
         optional = {p.name for p in self.definition.parameters if p.default is None}
         given = self.keywords
         names = self.definition.operands

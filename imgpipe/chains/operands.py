@@ -17,7 +17,7 @@ __all__ = ["as_text", "comparable", "with_further_images"]
 def with_further_images(
     params: Iterable[tuple[str, Any]], definition: Definition
 ) -> Iterator[tuple[str, Any]]:
-    """Yield the parameters of a filter, those that are further images as paths or arrays."""
+    """Yield the parameters of a filter; further images are paths or arrays."""
     for name, value in params:
         if name in definition.operands:
             yield name, _further_image(value, f"{definition.name}: {name}")

@@ -30,7 +30,7 @@ def by_value(sent: object, what: str) -> bytes:
         cloudpickle.register_pickle_by_value(main)  # nobody else can import it
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
-        """One that keeps the names of files, which errors of functions are to show."""
+        """Pickler that keeps the names of files, for the errors of functions."""
 
         def reducer_override(self, obj: Any) -> Any:
             if (function := function_within(obj)) is not None:

@@ -273,7 +273,7 @@ class Stage:
         return self.filter.definition.region is None and self.filter.grid == (1, 1)
 
     def _absent(self, padded: Pixels, wanted: Box) -> Pixels | None:
-        """Return which pixels are without data; none of those that a border made up as black."""
+        """Return a mask of the pixels without data, except black pixels of a border."""
         absent = without_data(padded, self.before)
         if absent is not None and self.filter.border == "constant":
             inside = np.zeros(wanted.shape, bool)

@@ -163,7 +163,7 @@ def filled(pixels: Pixels, visible: Pixels, reach: Halo) -> Pixels:
 
 
 def _nearest(wanted: Pixels, reach: int, axis: int) -> tuple[Pixels, Pixels]:
-    """Return how far along an axis the nearest place is that is `wanted`, and whether one is near.
+    """Return the distance to the nearest `wanted` place along an axis, and whether one is near.
 
     It is negative to the left or above. The first and the last `reach` places of the axis are left
     out of both.

@@ -52,7 +52,7 @@ def scan(text: str) -> Iterator[Token]:
 
 
 def _path_of_python(text: str) -> str:
-    """Return the path that `text` begins with, of a file that is there, whatever is in the path."""
+    """Return the path of an existing file that `text` begins with; it may have any characters."""
     ends = (found.end() for found in re.finditer(r"\.py(?=\s*:)", text))
     return next((text[:end] for end in ends if os.path.isfile(text[:end])), "")
 

@@ -134,7 +134,7 @@ class _Check:
             self._untried.append((kind.name, _last_line(refused[0])))
 
     def _taken(self, pictures: list[Picture]) -> tuple[list[Picture], list[ImgpipeError]]:
-        """Return the pictures that the function does not fail on, and how it failed on others.
+        """Return the pictures on which the function succeeds, and the failures on others.
 
         Raises
         ------
@@ -241,7 +241,7 @@ class _Check:
     def _differences(
         self, one: Filter, pictures: Iterable[Picture], cuts: Iterable[Cut]
     ) -> Iterator[Difference]:
-        """Yield how far every picture is from its pieces, cut by cut."""
+        """Yield the difference between every picture and its pieces, cut by cut."""
         for picture in pictures:
             made = whole(one, picture)
             for cut in cuts:
@@ -259,7 +259,7 @@ class _Check:
         return (rows, columns) if not (rows and columns) and rows != columns else max(rows, columns)
 
     def _reach(self) -> Halo:
-        """Return how far away a pixel is seen to count."""
+        """Return the largest distance at which a pixel is seen to count."""
         if self._far is None:
             self._far = 0, 0
             if self._integers and can_be_probed(self._one):

@@ -62,7 +62,7 @@ def reach_of(one: Filter, pictures: list[Picture], largest: int, patience: float
 
 
 def _around_a_dot(one: Filter, like: Picture, largest: int, axis: int, until: float) -> int:
-    """Return how far from a dot, along an axis, all that is farther still counts for the dot.
+    """Return the distance from a dot, along an axis, beyond which pixels still count for the dot.
 
     A function that acts on stars or specks looks around them, where nothing else may stand.
     """
@@ -100,7 +100,7 @@ def _around_a_dot(one: Filter, like: Picture, largest: int, axis: int, until: fl
 
 
 def share_of_a_corner(one: Filter, picture: Picture) -> tuple[float, int]:
-    """Change a corner; return the share of far pixels that change, and how far it reaches."""
+    """Change a corner; return the share of far pixels that change, and the reach of the change."""
     side = min(40, *(n // 4 for n in picture.pixels.shape[:2]))
     top = int(picture.pixels.max())
     dull = picture.pixels // 2 + np.asarray(top // 8).astype(picture.pixels.dtype)
@@ -135,7 +135,7 @@ def _bases(pictures: list[Picture], side: int) -> Iterator[Picture]:
 
 
 def _reach(one: Filter, base: Picture, made: Pixels, block: int) -> Halo:
-    """Change a square in the middle; return how far from it the output changes."""
+    """Change a square in the middle; return the largest distance at which the output changes."""
     start = (len(base.pixels) - block) // 2
     part = slice(start, start + block)
     other = base.pixels.copy()
@@ -145,6 +145,6 @@ def _reach(one: Filter, base: Picture, made: Pixels, block: int) -> Halo:
 
 
 def _beyond(changed: Pixels, part: slice) -> int:
-    """Return how far from a stretch of a line something changed."""
+    """Return the largest distance of a change from a stretch of a line."""
     at = np.flatnonzero(changed)
     return max(0, part.start - int(at[0]), int(at[-1]) - part.stop + 1) if at.size else 0

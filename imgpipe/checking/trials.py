@@ -52,7 +52,7 @@ _LAST_BITS = 256  # sums of some hundred floats, in another order, differ by no 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a picture as a whole and in pieces are apart.
+    """Difference between the results of a picture as a whole and in pieces.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ def equal(one: Any, other: Any) -> bool:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Make one of imgpipe's errors of whatever a function raises."""
+    """Turn any exception of a function into an error of imgpipe."""
     try:
         yield
     except ShapeError as error:
@@ -194,7 +194,7 @@ def _stretches(size: int, length: int, first: int) -> Iterator[tuple[int, int]]:
 
 
 def _distance(one: Pixels, other: Pixels) -> Pixels:
-    """Return how far apart two arrays are; NaN is as far as can be from anything else."""
+    """Return the distance of two arrays; NaN is infinitely far from any number."""
     with np.errstate(invalid="ignore"):
         off: Pixels = np.abs(one.astype(float) - other.astype(float))
     if one.dtype.kind == "f":
@@ -204,7 +204,7 @@ def _distance(one: Pixels, other: Pixels) -> Pixels:
 
 
 def _rounding(one: Filter, made: Pixels) -> float:
-    """Return by how much the sums of a filter may differ for the order they are added up in."""
+    """Return the rounding error that another order of addition may cause in a filter."""
     if made.dtype.kind != "f":
         return 0.0
     worked = made.dtype if one.definition.dtype == "keep" else np.dtype(np.float32)

@@ -131,7 +131,7 @@ class Audience(HoldingContext):
             observer(happening)
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the observers, then tell how to go on."""
+        """End the observers, then print the verdicts and the command that goes on."""
         super().close(error)
         for one in self.timelines:
             if error is None and not self._params["quiet"]:

@@ -51,7 +51,7 @@ def _names(last: str) -> Iterator[Offer]:
 
 
 def _values(name: str, given: str) -> Iterator[Offer]:
-    """Yield the parameters that may come next, and the values of one that has few."""
+    """Yield the parameters that may come next, and the values of a parameter with few."""
     from imgpipe.chains.grammar import definitions_in, offered  # noqa: PLC0415 - takes NumPy along
 
     try:

@@ -80,7 +80,7 @@ class ImageCommand(RefusingInEvents):
     def with_saving(
         self, ctx: click.Context, params: list[click.Parameter]
     ) -> list[click.Parameter]:
-        """Return `params`, and the options of the output format after the one that gives any."""
+        """Return `params`, with the options of the output format after the option ``-O``."""
         if self.saving is None:
             return params
         unknown = self.saving.output is None and not self.saving.mixed

@@ -52,7 +52,7 @@ def told() -> Iterator[None]:
 
 
 def _tell(reports: int, pipe: int) -> None:
-    """Wait for a report or for the end of all who could write one; never return."""
+    """Wait for a report, or for the end of all processes that could write one; never return."""
     try:
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.SIG_IGN)

@@ -16,14 +16,14 @@ __all__ = ["example"]
 
 
 def example(command: Sequence[str], definition: Definition) -> str:
-    """Return `command` with options of a filter added: those that must be given, else one."""
+    """Return `command` with options of a filter added: the required ones, else one."""
     import shlex  # noqa: PLC0415 - only for help
 
     return shlex.join([*command, *_words(definition)])
 
 
 def _words(definition: Definition) -> Iterator[str]:
-    """Yield options: those that must be given, else one that shows the effect."""
+    """Yield options: the required ones, else one that shows the effect."""
     named = [p for p in definition.parameters if p.example]
     required = [p for p in definition.parameters if p.required]
     optional = [p for p in (*named, *definition.parameters) if _value(p, definition)]

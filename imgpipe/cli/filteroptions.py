@@ -79,7 +79,7 @@ def option_words(parameter: Parameter, value: str) -> list[str]:
 
 
 def option_names(parameter: Parameter, prefix: str = "") -> str:
-    """Return how the option for `parameter` is declared."""
+    """Return the declarations of the option for `parameter`."""
     name = prefix + _dashed(parameter)
     return f"--{name}/--no-{name}" if parameter.kind is bool else f"--{name}"
 

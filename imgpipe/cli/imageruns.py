@@ -110,7 +110,7 @@ def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
 
 
 def _is_for_threads(input_: str, output: str, save: Any, *, filters: bool) -> bool:
-    """Whether the codecs of both ends seem to be those that threads are enough for."""
+    """Whether threads seem to be enough for the codecs of both ends."""
     before, after = (os.path.splitext(path)[1].lower() for path in (input_, output))
     jpeg, tiff = (".jpg", ".jpeg"), (".tif", ".tiff")
     if before not in (*jpeg, ".png") and not (filters and before in tiff and after in tiff):

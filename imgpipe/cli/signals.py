@@ -94,7 +94,7 @@ def ignore() -> None:
 
 
 def outcome(text: str) -> None:
-    """Say whether the output is complete, for those who end the process now."""
+    """Say whether the output is complete, before the process ends."""
     _state.outcome = text
 
 

@@ -18,7 +18,7 @@ from imgpipe.registry import FILTERS
 __all__ = ["PLACE", "stubs"]
 
 PLACE = Path(filters.__file__).with_name("__init__.pyi")
-"""Where the stubs are."""
+"""Path of the stubs."""
 
 _HEAD = '''"""The filters and their parameters. Written by ``python -m imgpipe.cli.stubs``."""
 
@@ -32,7 +32,7 @@ _WIDTH = 100
 
 
 def stubs() -> str:
-    """Return the text of the stubs: a class for each filter, which says how it is called."""
+    """Return the text of the stubs: a class for each filter, with its signature."""
     names = ["__all__ = [", *(f'    "{name}",' for name in filters.__all__), "]", ""]
     built_in = (name for name in FILTERS if FILTERS[name].module.startswith("imgpipe."))
     classes = (line for name in sorted(built_in) for line in _class(FILTERS.load(name)))

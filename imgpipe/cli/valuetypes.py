@@ -107,7 +107,7 @@ class Region(_Type):
 
 
 class WhichAlpha(_Type):
-    """Which channel is alpha: ``last``, ``none``, or its number."""
+    """Choice of the alpha channel: ``last``, ``none``, or its number."""
 
     name = "last|none"
 
@@ -226,7 +226,7 @@ class Value(_Type):
         self.name = "|".join(parameter.choices) or noun
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value; one that is not text is a default, and right as it is."""
+        """Return the value; a value that is not text is a default, and needs no conversion."""
         if not isinstance(value, str):
             return value
         try:

@@ -214,7 +214,7 @@ class _Openings:
     def _found(
         self, request: Request | CallsRequest, turn: int
     ) -> tuple[Opening, int | Series] | None:
-        """Return the opening of the first image of a request, and what its outcome belongs to."""
+        """Return the opening of the first image of a request, and the owner of its outcome."""
         if isinstance(request, CallsRequest):
             return partial(self._calls, request), turn
         try:
@@ -294,7 +294,7 @@ class _Openings:
         goals: tuple[Goal, ...],
         following: Sequence[tuple[Source, tuple[Goal, ...]]],
     ) -> Run:
-        """Plan an image, and those that come after it."""
+        """Plan an image, and its successors."""
         goals = within_reach(goals, self._traits)
         footing = self._footing_of(goals, request.control)
         every = itertools.chain(goals, *(each for _, each in following))
@@ -318,7 +318,7 @@ class _Openings:
         return OwnedRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
 
     def _of_runs(self, request: Request, goals: Iterable[Goal]) -> dict[str, Any]:
-        """Return what all runs of a request are given."""
+        """Return the arguments of all runs of a request."""
         stages = itertools.chain.from_iterable(goal.stages for goal in goals)
         return {
             "traits": self._traits,

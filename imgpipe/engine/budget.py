@@ -32,7 +32,7 @@ Remedy = Callable[[], tuple[str, str]]
 
 
 def default_budget() -> int:
-    """Return the memory that a run may use: half of what is available, at most 2 GB."""
+    """Return the memory that a run may use: half of the available memory, at most 2 GB."""
     return min(available_memory() // 2, 2_000_000_000)
 
 
@@ -51,7 +51,7 @@ def no_plan(
     limit: tuple[int, int],
     remedy: Remedy | None = None,
 ) -> MemoryPlanError:
-    """Return the error of an image of which no plan fits the limit, with what would.
+    """Return the error of an image for which no plan fits the limit, with a limit that fits.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def no_plan(
 def _largest_part(
     source: Source, goals: tuple[Goal, ...], needed: int, disk: Disk
 ) -> tuple[str, str]:
-    """Return what takes most of the memory that is needed, and advice; both empty for nothing.
+    """Return the largest part of the memory, and advice about it; both empty if no part stands out.
 
     That is an image that is decoded or encoded as a whole, or scratch files in memory.
     """
@@ -149,7 +149,7 @@ def too_large(
 
 
 def limit_to_give(size: int, beside: int, workers: int = 0) -> str:
-    """Return how a user gives a limit of `size` bytes, and perhaps a number of workers."""
+    """Return the option that gives a limit of `size` bytes, and perhaps a number of workers."""
     if beside:  # in Python
         more = f", workers={workers}" if workers else ""
         return f"max_memory='{megabytes(size - beside)}M'{more}"

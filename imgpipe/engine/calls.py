@@ -57,7 +57,7 @@ class Desk(Protocol):
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing may begin any more: what comes back without an answer gets none."""
+        """Whether nothing may begin any more: items without an answer get none."""
 
     def take(self) -> tuple[Any, ...]:
         """Return the items of the next call, none if there are none just now."""
@@ -209,7 +209,7 @@ class CallFlow:
         self._again.extend((item,) for item in left)
 
     def describe(self, task: Task) -> str:
-        """Return in words what a call works on."""
+        """Return a description of the work of a call."""
         return f"the work on {', '.join(item.name for item in task.values[:3])}"
 
     def close(self) -> None:

@@ -354,7 +354,7 @@ class Crew:
     # --- the end ------------------------------------------------------------------------
 
     def _stop(self, number: int) -> None:
-        """End an image because somebody wants that."""
+        """End an image on request."""
         if active := self._active.get(number):
             self._fail(active, Cancelled(f"{active.image.name}: stopped before it was complete"))
         elif image := self._waiting.get(number):

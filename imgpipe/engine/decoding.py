@@ -16,7 +16,7 @@ __all__ = ["TilesFlow"]
 
 
 class TilesFlow(PassFlow):
-    """The tasks of a pass, and those that decode its tiles.
+    """The tasks of a pass, and the tasks that decode its tiles.
 
     A task whose tiles are there goes first, so that their slots are soon free. If there is none,
     further tiles are decoded.
@@ -49,7 +49,7 @@ class TilesFlow(PassFlow):
         self._notes.append(task.note)
 
     def describe(self, task: Task) -> str:
-        """Return in words what a task works on, as far as is known."""
+        """Return a description of the work of a task, as far as is known."""
         return "decoding its tiles" if task.decoding is not None else super().describe(task)
 
     def _decoding(self) -> Task | None:

@@ -35,7 +35,7 @@ class Disk(NamedTuple):
 
 
 def disk_for(*sizes: int) -> Disk:
-    """Return what scratch files of these sizes take, in the folder of this run."""
+    """Return the space of scratch files of these sizes, in the folder of this run."""
     if not any(sizes):
         return Disk()
     folder = scratch_folder()

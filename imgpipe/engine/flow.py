@@ -76,7 +76,7 @@ class Flow(Protocol):
         """Take the receipt of a task."""
 
     def describe(self, task: Task) -> str:
-        """Return in words what a task works on, as far as is known."""
+        """Return a description of the work of a task, as far as is known."""
 
     def job_to_warm_up(self) -> JobRef | None:
         """Return the job that idle workers may get ready for."""
@@ -235,7 +235,7 @@ class PassFlow:
                 self._serve(served)
 
     def describe(self, task: Task) -> str:
-        """Return in words what a task works on, as far as is known."""
+        """Return a description of the work of a task, as far as is known."""
         return _described(task, self._job)
 
     def close(self) -> None:

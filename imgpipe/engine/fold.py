@@ -52,5 +52,5 @@ class Fold:
 
     @property
     def result(self) -> Any:
-        """The one that all have become."""
+        """The merged measurement."""
         return self._waiting[0]

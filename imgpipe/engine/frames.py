@@ -378,7 +378,7 @@ class _FrameRun(Run):
         self.frames.attach(self.number, stop)
 
     def flows(self) -> Generator[Flow, None, Any]:
-        """Yield the flows, and those that publish the file after the last frame."""
+        """Yield the flows, and after the last frame the flows that publish the file."""
         return (yield from run_within(self.frames.within, self._flows()))
 
     def _flows(self) -> Generator[Flow, None, Any]:

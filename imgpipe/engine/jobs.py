@@ -213,7 +213,7 @@ def _forget(ref: JobRef) -> None:
 
 
 def _pickled(job: Job | CallJob) -> bytes:
-    """Return `job` as bytes that a worker can load, whatever module its functions are from."""
+    """Return `job` as bytes that a worker can load; its functions may be of any module."""
     if job.ours:
         return pickle.dumps(job, protocol=pickle.HIGHEST_PROTOCOL)
     return by_value(job, "a filter")

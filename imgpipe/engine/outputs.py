@@ -59,7 +59,7 @@ def tasks_of(output: Output) -> int:
 
 
 def earlier_of(output: Output) -> int:
-    """Return the pixels of all passes for an output before the one that makes it."""
+    """Return the pixels of all passes for an output before its last one."""
     plan = output.plan
     measured = sum(tiler.height * tiler.width for tiler in plan.measuring.values())
     return measured + (plan.before.pixels if plan.scratch_bytes else 0)

@@ -27,12 +27,12 @@ _log = logging.getLogger("imgpipe")
 
 
 class OwnedRun(Run):
-    """A run whose outputs are nobody else's.
+    """A run of one file of a batch, which owns its outputs.
 
     Parameters
     ----------
     request : Request
-        What is wanted.
+        The images that are wanted.
     then : sequence of Run
         Runs over the images that come after the first one.
     beside : Cost

@@ -184,7 +184,7 @@ def _checked(control: Control | None) -> Control:
 
 
 class _Staff(NamedTuple):
-    """All that a planned run is made with.
+    """Means of a planned run.
 
     Attributes
     ----------

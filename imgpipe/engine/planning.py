@@ -147,7 +147,7 @@ def planned_run(
 
 
 def _outside_python(source: Source, goals: tuple[Goal, ...], options: Options) -> str:
-    """Return who has all the work, if they hardly hold the interpreter's lock; "" if not."""
+    """Return the libraries that do all work outside Python, such as codecs; "" if none do."""
     read_here = source.access in ("sequential", "whole")  # by one thread
     if not (read_here or getattr(source, "outside_python", False)):
         return ""

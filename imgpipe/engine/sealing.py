@@ -76,7 +76,7 @@ class SealFlow:
         self.done = True
 
     def describe(self, task: Task) -> str:
-        """Return in words what the task works on."""
+        """Return a description of the work of the task."""
         return "finishing the file"
 
     def close(self) -> None:

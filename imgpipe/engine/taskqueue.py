@@ -168,7 +168,7 @@ class TaskQueue:
                 yield Failed(task, error)
 
     def abandon(self, flow: int) -> None:
-        """Want nothing more of the tasks of a flow; most of those that have not begun never do."""
+        """Drop the tasks of a flow; most of the tasks that have not begun are cancelled."""
         self._abandoned.add(flow)
         self._again = deque(task for task in self._again if task.flow != flow)
         for key in [key for key in self._losses if key[0] == flow]:

@@ -59,12 +59,12 @@ class TileUse:
 
     @cached_property
     def uses(self) -> Numbers:
-        """How many tasks need each tile."""
+        """Number of tasks that need each tile."""
         return self._spans[2]
 
     @property
     def order(self) -> Numbers:
-        """The tiles in the order in which tasks need them; without those that none needs."""
+        """The tiles that tasks need, in the order in which they need them."""
         first, _, uses = self._spans
         order = np.argsort(first, kind="stable").astype(np.int32)
         return order[uses[order] > 0]
@@ -111,6 +111,6 @@ def _meet(begin: Any, end: Any, rows: int) -> bool:
 
 
 def redundancy(uses: list[TileUse]) -> float:
-    """Return how often a tile is decoded if the tasks of these passes decode all they need."""
+    """Return the mean number of times that the tasks of these passes decode a tile."""
     decoded: Any = sum(use.uses for use in uses)
     return float(decoded.sum() / max(1, np.count_nonzero(decoded)))

@@ -274,7 +274,7 @@ def _merge(task: Task, job: Job, watch: Stopwatch) -> dict[str, Any]:
 
 
 def _folded(job: Job, stage: Stage, values: tuple[Any, ...]) -> Any:
-    """Return the one that `values` become, merged in order."""
+    """Return `values` merged in order."""
     found, *others = values
     for more in others:
         with timeout(job.timeout), _explained(

@@ -80,7 +80,7 @@ class Supervised(Protocol):
     """An executor whose workers the engine may watch, kill and replace: our own process pool."""
 
     def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
-        """End the one worker that `lost` was given to, unless it has ended; return how it did.
+        """End the worker of `lost`, unless it has ended; return the reason of its end.
 
         The other tasks of that worker have failed afterwards. The other workers go on.
         """
@@ -89,13 +89,13 @@ class Supervised(Protocol):
         """Return the name, for people, of the worker that `future` was given to."""
 
     def look_after(self) -> None:
-        """Find dead workers that nobody has reported; called when nothing happens for long."""
+        """Find dead workers that were not reported; called when nothing happens for long."""
 
     def limit(self, workers: int) -> None:
         """Give tasks to no more than `workers` workers from now on."""
 
     def kill(self) -> None:
-        """End all workers at once, whatever they are doing."""
+        """End all workers at once, in the middle of their tasks."""
 
 
 def traits_of(executor: object) -> Traits:

@@ -113,7 +113,7 @@ def _after(block: bytearray, marker: re.Match[bytes]) -> int:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Return spans without those that overlap, in their order."""
+    """Return spans in order, without the ones that overlap another."""
     found: list[Span] = []
     for start, stop in sorted(spans):
         if found and start <= found[-1][1]:

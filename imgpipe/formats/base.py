@@ -163,7 +163,7 @@ class Divisible(Protocol):
 
 
 def decode_ms_of(source: Source) -> float:
-    """Return what it takes to decode a megapixel, in milliseconds of one core; 0 if not known.
+    """Return the time to decode a megapixel, in milliseconds of one core; 0 if not known.
 
     Sources of slow codecs say it by their member `decode_ms`. An image that several passes read is
     kept in a scratch file if that is cheaper.
@@ -365,7 +365,7 @@ def aside_of(sink: Sink) -> Aside | None:
 
 
 def outside_python(sink: Sink) -> bool:
-    """Whether what makes the bytes of a sink hardly holds the lock, so that threads will do.
+    """Whether the encoder of a sink hardly holds the lock, so that threads will do.
 
     Such encoders and placers say it by their member `outside_python`, a sink that has neither by
     its own.

@@ -193,7 +193,7 @@ _BYTES = [0xFF, 0xFF00, 0xFF0000, 0xFF000000]
 
 
 def _filled(table: Pixels, count: int = 256) -> Pixels:
-    """Return a palette of `count` entries, those that the file lacks black."""
+    """Return a palette of `count` entries, black where the file lacks them."""
     full = np.zeros((count, table.shape[1]), np.uint8)
     full[: len(table)] = table[:count]
     return full

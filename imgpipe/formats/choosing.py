@@ -174,7 +174,7 @@ def _best(score: Callable[[Member | Format], int], broken: list[str]) -> Format 
 
 
 def _added(broken: list[str]) -> list[Format]:
-    """Return the formats of other packages; add to `broken` the errors of those that fail."""
+    """Return the formats of other packages; add the errors of failed imports to `broken`."""
     found = []
     for name in FORMATS:
         if name not in FORMATS.built_in:

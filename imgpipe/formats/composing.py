@@ -27,13 +27,13 @@ class Composer(Protocol):
         """Return the encoder of a frame."""
 
     def part(self, number: int, info: ImageInfo, content: bytes) -> bytes:
-        """Return what stands in the animation for frame `number`, encoded as `content`."""
+        """Return the bytes of the animation for frame `number`, encoded as `content`."""
 
     def head(self, infos: tuple[ImageInfo, ...], size: int) -> bytes:
-        """Return what stands before the frames, which have `size` bytes together."""
+        """Return the bytes before the frames, which have `size` bytes together."""
 
     def tail(self, infos: tuple[ImageInfo, ...]) -> bytes:
-        """Return what stands after the frames."""
+        """Return the bytes after the frames."""
 
 
 class ComposedAlbum:
@@ -109,7 +109,7 @@ class _Frame:
         self._parts += map(bytes, parts)
 
     def amend(self, position: int, data: Data) -> None:
-        """Change nothing: what is written stays."""
+        """Change nothing: written bytes stay."""
         raise NotImplementedError("the bytes of a frame cannot be changed")
 
     def place(self, size: int) -> None:

@@ -17,7 +17,7 @@ def damage(
     words: str = "the file is damaged ({})",
     errors: type[Exception] | tuple[type[Exception], ...] = ValueError,
 ) -> Iterator[None]:
-    """Turn errors about the bytes of a file called `name` into one that says so.
+    """Turn errors about the bytes of the file `name` into one error that names it.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ def content_of(origin: Origin) -> bytes:
 
 
 def decoded(call: Callable[[], _T], name: str) -> _T:
-    """Return what a decoder returns for the file `name`.
+    """Return the result of a decoder for the file `name`.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def decoded(call: Callable[[], _T], name: str) -> _T:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an exception of a codec says, in one line that can be printed."""
+    """Return the message of an exception of a codec, in one printable line."""
     words = " ".join(str(error).split()).rstrip(".")
     shown = "".join(char if char.isprintable() else "?" for char in words)
     return shown or type(error).__name__

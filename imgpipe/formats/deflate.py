@@ -160,7 +160,7 @@ def _block(data: bytes | memoryview) -> bytes:
 
 
 def _joinable(room: memoryview) -> Sequence[Buffer]:
-    """Deflate all but the first `ROOM` bytes into blocks, none the last, whatever it takes."""
+    """Deflate all but the first `ROOM` bytes into blocks of which none is marked as the last."""
     data = room[ROOM:]
     letters, repeats = _lead(data)
     lead = letters * repeats
@@ -184,7 +184,7 @@ def _joinable(room: memoryview) -> Sequence[Buffer]:
 
 
 def _lead(data: memoryview) -> tuple[bytes, int]:
-    """Return three bytes that `data` does not begin with, and how often they go before it."""
+    """Return three bytes that `data` does not begin with, and the number of repetitions of each."""
     letters = bytes(byte for byte in range(5) if byte not in data[:2])[:3]
     size = 3 * _REPEATS + len(data)
     return letters, _REPEATS if size % 65536 >= _END_LOOP else 2 * _REPEATS

@@ -27,7 +27,7 @@ class WholeEncoder(Protocol):
 
     @property
     def work_bytes(self) -> int:
-        """Memory that `encode` needs beside the pixels, in bytes: its own, and what it returns."""
+        """Memory that `encode` needs beside the pixels, in bytes: its own, and its result."""
 
     def encode(self, pixels: Pixels) -> Data:
         """Return the file of an image.

@@ -178,6 +178,6 @@ def _range(given: Any) -> str:
 
 
 def _set(choices: Any, **values: Any) -> None:
-    """Set fields of a frozen object to what was meant."""
+    """Set fields of a frozen object to their final values."""
     for name, value in values.items():
         object.__setattr__(choices, name, value)

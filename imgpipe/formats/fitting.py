@@ -181,7 +181,7 @@ def _similar(layout: Layout, info: ImageInfo) -> bool:
 def _to_layout(
     info: ImageInfo, format: Format, name: str, background: str
 ) -> tuple[list[str], list[str]]:
-    """Return the elements that bring channels to a layout of the format, and what they lose."""
+    """Return the elements that bring channels to a layout of the format, and their losses."""
     if format.layouts is None or _layout(info, format) is not None:
         return [], []
     held = {(one.colour, one.alpha is not None) for one in format.layouts}
@@ -207,7 +207,7 @@ def _to_layout(
 
 
 def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
-    """Return the refusal of channels that nothing says how to bring into the format."""
+    """Return the refusal of channels that have no obvious conversion to the format."""
     assert format.layouts is not None
     wanted = {one.colour for one in format.layouts}
     if info.colour == "rgb" and info.alpha is None and wanted == {"gray"}:
@@ -232,7 +232,7 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
 
 
 def _reduced(info: ImageInfo, format: Format) -> list[str]:
-    """Return what an image loses in a format of few colours."""
+    """Return the losses of an image in a format of few colours."""
     if format.colours is None:
         return []
     lost = [] if info.colour == "gray" else [f"{format.colours} colours stay at most"]
@@ -245,7 +245,7 @@ def _reduced(info: ImageInfo, format: Format) -> list[str]:
 def _to_type(
     info: ImageInfo, format: Format, name: str, value_range: str | None
 ) -> tuple[tuple[str, ...], str]:
-    """Return the element that brings values to a type of the format, and what it loses."""
+    """Return the element that brings values to a type of the format, and its losses."""
     dtype = info.dtype
     if format.dtypes is None or str(dtype) in format.dtypes:
         return (), ""
@@ -299,7 +299,7 @@ def _of_type(dtype: np.dtype[Any], format: Format, name: str) -> UsageError:
 
 
 def _advice(format: Format) -> str:
-    """Return what else there is to do: choose an option or a format that holds more."""
+    """Return the alternative: an option or a format that holds more."""
     narrow = any(suffix in _HOLDS_ALL for suffix in format.suffixes)
     return "choose another compression" if narrow else f"write {_HOLDS_ALL}"
 

@@ -211,7 +211,7 @@ class FolderTarget:
 
 
 def put_in_place(working: str, target: str) -> None:
-    """Make a folder appear at its path; remove the one that was there.
+    """Move a folder to its path; remove the old folder there.
 
     Raises
     ------

@@ -111,7 +111,7 @@ def must_have_frame(page: int, level: int, frames: int, name: str) -> None:
 
 
 def must_have(noun: str, number: int, count: int, name: str) -> None:
-    """Refuse a page or a level beyond those that a file has.
+    """Refuse a page or a level that a file does not have.
 
     Raises
     ------

@@ -163,7 +163,7 @@ class Animation:
         )  # fmt: skip
 
     def head(self, infos: tuple[ImageInfo, ...], size: int) -> bytes:
-        """Return what stands before the frames."""
+        """Return the bytes before the frames."""
         sides = [max(info.width for info in infos), max(info.height for info in infos)]
         screen = b"".join(side.to_bytes(2, "little") for side in sides) + b"\x70\0\0"
         loop = 0 if self.timing is None else self.timing.loop
@@ -174,7 +174,7 @@ class Animation:
         return b"GIF89a" + screen + block + b"\3\1" + more.to_bytes(2, "little") + b"\0"
 
     def tail(self, infos: tuple[ImageInfo, ...]) -> bytes:
-        """Return what stands after the frames."""
+        """Return the bytes after the frames."""
         return _END
 
 
@@ -318,7 +318,7 @@ def _block(file: BinaryIO) -> bytes:
 
 
 def _skip(file: BinaryIO, block: bytes) -> None:
-    """Read blocks up to the empty one that ends them."""
+    """Read blocks up to the empty block at their end."""
     while block:
         block = _block(file)
 

@@ -29,7 +29,7 @@ __all__ = ["guarded", "guards"]
 
 @contextlib.contextmanager
 def guards(format: str, name: str) -> Iterator[None]:
-    """Turn exceptions that are not imgpipe's, raised by a reader of `format`, into one that is.
+    """Turn foreign exceptions of a reader of `format` into an error of imgpipe.
 
     Raises
     ------

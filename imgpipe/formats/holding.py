@@ -69,6 +69,6 @@ class Holding:
         return sizes
 
     def abort(self) -> None:
-        """Leave nothing behind of those that have not appeared."""
+        """Remove the outputs that have not appeared."""
         for target in self._held:
             target.abort()

@@ -65,7 +65,7 @@ class Image:
 
 
 def read_image(file: BinaryIO, size: int, name: str) -> Image:
-    """Return what an open file holds.
+    """Return the content of an open file.
 
     Raises
     ------
@@ -296,7 +296,7 @@ class _Description:
 
 
 def _colours(known: list[tuple[bytes, bytes]]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of metadata that say what colours mean, unless that is sRGB."""
+    """Yield the entries of metadata for the meaning of colours, unless it is sRGB."""
     for kind, content in known:
         if kind == b"colr" and content[:4] in (b"prof", b"rICC"):
             yield "icc", content[4:]
@@ -329,7 +329,7 @@ def _samples(known: dict[bytes, bytes]) -> tuple[int, bool]:
 
 
 def _seconds(moov: bytes) -> tuple[float, ...]:
-    """Return how long each frame of the first track of pictures is shown."""
+    """Return the duration of each frame of the first track of pictures."""
     for kind, track in spans_in(moov):
         if kind != b"trak":
             continue

@@ -109,7 +109,7 @@ def _sums(pixels: Pixels) -> Pixels:
 
 
 def _divided(total: Pixels, by: Any, base: Any = 0) -> Pixels:
-    """Return quotients of integers, rounded half to even; `base` is what is added to them later."""
+    """Return quotients of integers, rounded half to even; `base` is added to them later."""
     quotient: Pixels = total // by
     twice = 2 * (total - quotient * by)
     odd = (quotient + base) & 1

@@ -64,7 +64,7 @@ class Lineup:
 
 
 class _Frame:
-    """A frame, and what has come of it before its turn."""
+    """A frame, with the bytes that were made before its turn."""
 
     def __init__(self, line: Lineup, number: int, sink: Sink) -> None:
         self.number, self._line, self._sink = number, line, sink

@@ -203,7 +203,7 @@ def losses_of(source: Any) -> Losses | None:
 
 
 def tell_of_damage(source: Any, *, alone: bool = True) -> float:
-    """Log how much of an image is missing; return the share of its pixels.
+    """Log the missing share of an image; return it.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def _reason(image: Any) -> CorruptError | None:
 
 
 def _look(info: ImageInfo, blank: float | None) -> str:
-    """Return how missing pixels look."""
+    """Return the appearance of missing pixels in words."""
     if blank is not None:
         return "without data"
     if info.alpha is not None:

@@ -377,7 +377,7 @@ def _options(format: Format, save: Mapping[str, Any] | None, name: str) -> dict[
 
 
 def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
-    """Refuse an alpha that is not the one that the file has."""
+    """Refuse an alpha channel that is not that of the file."""
     if alpha is None or alpha_channel(alpha, info.channels, name) == info.alpha:
         return
     says = "there is no alpha" if info.alpha is None else f"channel {info.alpha} is alpha"

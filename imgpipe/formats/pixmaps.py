@@ -238,7 +238,7 @@ class _Position:
         self._next = box.y1
 
     def finish(self) -> None:
-        """Nothing is said of what follows the last row."""
+        """Do nothing: the bytes after the last row are not checked."""
 
     def close(self) -> None:
         """Nothing is held."""

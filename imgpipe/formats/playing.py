@@ -111,7 +111,7 @@ _kept: list[tuple[Any, int, Any]] = []
 
 
 def _taken(key: Any, page: int) -> Any:
-    """Return an animation that has not passed `page`, if there is one; nobody else has it then."""
+    """Return an animation that has not passed `page`, for the caller alone, if one is kept."""
     with _lock:
         found = _kept.pop() if _kept else None
     return found[2] if found is not None and found[0] == key and found[1] <= page else None

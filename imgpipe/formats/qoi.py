@@ -83,7 +83,7 @@ class Codec:
 
     @property
     def work_bytes(self) -> int:
-        """Memory of the codec: what pixels can become, at most, and the file."""
+        """Memory of the codec: the largest possible result, and the file."""
         return _FIXED_BYTES + self.info.pixels * (2 * self.info.channels + _ENCODER_BYTES)
 
     def decode_into(self, data: bytes, out: Pixels) -> None:

@@ -19,7 +19,7 @@ _terminal = -1
 
 @contextlib.contextmanager
 def codecs_quiet() -> Iterator[None]:
-    """Send what C code prints to standard error nowhere, for as long as the block lasts.
+    """Discard the output of C code on standard error, for as long as the block lasts.
 
     For calls of codecs that print. In a worker process nothing has to be done: standard error of
     its C code is the log of the pool. Elsewhere file descriptor 2 leads to the null device

@@ -152,7 +152,7 @@ class RawRows:
             out[...] = pixels
 
     def finish(self) -> None:
-        """Nothing is said of what follows the last row."""
+        """Do nothing: the bytes after the last row are not checked."""
 
     def close(self) -> None:
         """Let go of the origin."""
@@ -190,7 +190,7 @@ class RawSink:
         self.placer = RawPlacer(RawLayout(len(header), info.shape, info.dtype), place)
 
     def commit(self) -> int:
-        """Publish what was written; return its size in bytes."""
+        """Publish the written bytes; return their number."""
         return self._target.commit()
 
     def abort(self) -> None:
@@ -216,7 +216,7 @@ class RawStreamSink:
         self._target.write(data)
 
     def commit(self) -> int:
-        """Publish what was written; return its size in bytes."""
+        """Publish the written bytes; return their number."""
         return self._target.commit()
 
     def abort(self) -> None:

@@ -29,7 +29,7 @@ def identity_of(file: BinaryIO) -> Identity | None:
 
 
 class LastFile(Generic[_T]):
-    """What was found in a file, until another one is read, or it has changed."""
+    """Facts about a file, kept until another one is read, or the file has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class LastFile(Generic[_T]):
         self._found: list[_T] = []
 
     def of(self, origin: Origin, file: BinaryIO, find: Callable[[BinaryIO], _T]) -> _T:
-        """Return what `find` returns for an open file, or has returned for it.
+        """Return the result of `find` for an open file, new or remembered.
 
         Raises
         ------
@@ -52,12 +52,12 @@ class LastFile(Generic[_T]):
         return found
 
     def known(self, origin: Origin, file: BinaryIO) -> list[_T]:
-        """Return what is known of an open file: one entry, or none."""
+        """Return the remembered facts about an open file: one entry, or none."""
         with self._lock:
             return self._found if self._key == _key(origin, file) else []
 
     def keep(self, origin: Origin, file: BinaryIO, found: _T) -> None:
-        """Remember what was found in an open file, and forget the last one."""
+        """Remember the facts about an open file, and forget the last file."""
         with self._lock:
             self._key, self._found = _key(origin, file), [found]
 

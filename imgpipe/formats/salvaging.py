@@ -183,7 +183,7 @@ class _Position:
             self._error, self._resumed = error, image.info.height
 
     def read_into(self, out: Pixels) -> None:
-        """Fill `out` with the next rows, those that cannot be read with pixels without value."""
+        """Fill `out` with the next rows; rows that cannot be read get pixels without value."""
         first = self._next
         states = np.zeros(len(out), np.uint8)
         for at in range(len(out)):

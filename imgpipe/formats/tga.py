@@ -108,7 +108,7 @@ def _channels(kind: int, bits: int, entry: int, flags: int) -> int | None:
 
 
 def _table(colours: bytes, first: int, size: int, name: str) -> Pixels:
-    """Return 256 colours, those that the palette lacks black."""
+    """Return 256 colours, black where the palette lacks them."""
     if not colours or len(colours) % size:
         raise CorruptError(f"{name}: ends within its palette; get a fresh copy")
     found = np.frombuffer(colours, np.uint8).reshape(-1, size)[: 256 - min(first, 256)]

@@ -97,7 +97,7 @@ class _Sums:
         return self.length - 1
 
     def run(self, x: Pixels, unit: int) -> Pixels:
-        """Sum footprints of 1, 2, 4, ... neighbours, and those that make up ``length``."""
+        """Sum ``length`` neighbours, from sums of 1, 2, 4, ... neighbours."""
         here, there, total = (_space.array(name, self.dtype, x.size) for name in "abc")
         n = x.size - self.support * unit
         total = total[:n]

@@ -149,7 +149,7 @@ def _thinnest(orders: list[int], half: _Reals, best: Cascade) -> Cascade:
 
 
 def _orders(scale: float, count: int, tolerance: float) -> list[int]:
-    """Return how often each level adds neighbours: as often as the next level, coarser, asks.
+    """Return the number of additions of each level, as the next, coarser level asks.
 
     Of a wave that a Gaussian of standard deviation `scale` passes, ``w ~ 1 / scale``, n additions
     of neighbours at a distance of d let through ``(d / (pi scale))**n`` of what the coarser

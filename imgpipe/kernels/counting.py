@@ -235,7 +235,7 @@ def _seen(flat: Pixels, shape: tuple[int, ...], strides: tuple[int, ...]) -> Pix
 
 
 def _summed(x: Pixels, length: int, unit: int) -> Pixels:
-    """Sum `length` neighbours, an odd number: of 1, 2, 4, ... and those that make up the length."""
+    """Sum `length` neighbours, an odd number, from sums of 1, 2, 4, ... neighbours."""
     spare = cycle([_space.array(name, x.dtype, x.size) for name in "ab"])
     into = _space.array("c", x.dtype, x.size)[: x.size - (length - 1) * unit]
     total, footprint, power, covered = x[: into.size], x, 1, 1

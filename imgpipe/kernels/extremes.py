@@ -121,7 +121,7 @@ _OVER = {"square": _square, "cross": _cross, "disk": _disk}
 
 
 def _chords(radius: int) -> Iterator[tuple[int, int]]:
-    """Yield half the length of each row of a disk, and how far it is from the centre."""
+    """Yield half the length of each row of a disk, and its distance from the centre."""
     for away in range(radius, -1, -1):
         yield math.isqrt(radius * radius - away * away), away
 

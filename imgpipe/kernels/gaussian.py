@@ -24,7 +24,7 @@ __all__ = ["exact_type", "gaussian", "gaussian_line", "gaussian_radius", "gaussi
 
 
 def gaussian_radius(sigma: float, truncate: float) -> int:
-    """Return how far a Gaussian reaches that is cut off at ``truncate`` standard deviations."""
+    """Return the radius of a Gaussian that is cut off at ``truncate`` standard deviations."""
     return int(truncate * sigma + 0.5)
 
 

@@ -143,7 +143,7 @@ def _best(fits: Iterator[_Fit]) -> _Fit:
 
 
 def _error(off: _Reals) -> _Reals:
-    """Return how far responses are off: to a step, and to a sine."""
+    """Return the errors of the responses to a step and to a sine."""
     impulse = np.fft.fftshift(np.fft.irfft(off, axis=-1), axes=-1)
     step = np.abs(impulse.cumsum(axis=-1)).max(axis=(-1, -2))
     sine = np.abs(off).max(axis=(-1, -2))

@@ -138,7 +138,7 @@ def weighted(chunk: Pixels, weights: tuple[int, ...], place: Pixels | None = Non
 
 
 class Additions(NamedTuple):
-    """A way to sum: pairs at these distances, then weights of what lies at these distances."""
+    """A way to sum: pairs at some distances, then weighted samples at other distances."""
 
     pairs: tuple[int, ...]
     groups: tuple[_Group, ...]
@@ -169,7 +169,7 @@ class Additions(NamedTuple):
         return out
 
     def _group(self, group: _Group, x: Pixels, unit: int, out: Pixels) -> Pixels:
-        """Sum what has the same weight, in `out` unless it is there already."""
+        """Sum the samples of one weight, in `out` unless the sum is there already."""
         weight, value, distances = group
         terms = [
             x[(self.rest + side) * unit :][: out.size]
@@ -198,7 +198,7 @@ def additions(weights: tuple[int, ...]) -> Additions:
 def _products(
     line: list[int], pairs: tuple[int, ...]
 ) -> Iterator[tuple[int, tuple[int, ...], list[int]]]:
-    """Yield ways to write weights as a product, with what they cost."""
+    """Yield ways to write weights as a product, with their costs."""
     if len(line) % 2:
         yield len(pairs) + _cost(line[len(line) // 2 :]), pairs, line
     for distance in range(pairs[-1] if pairs else 1, _FARTHEST + 1):

@@ -72,7 +72,7 @@ def _mix_floats(part: Pixels, matrix: Matrix, out: Pixels) -> None:
 
 
 class _Weights(NamedTuple):
-    """Weights of a matrix product whose every sum is exact, in whatever order it is added up."""
+    """Weights of a matrix product whose sums are exact in any order of addition."""
 
     columns: Pixels
     saturates: bool

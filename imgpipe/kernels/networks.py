@@ -205,7 +205,7 @@ class _Builder:
         return self.merge(self.rows(start, middle), self.rows(middle, stop))
 
     def neighbours(self, values: Sorted) -> Sorted:
-        """Sort the values of a row: of 1, 2, 4, ... neighbours, and those that make up the side."""
+        """Sort the values of a row, from sorted groups of 1, 2, 4, ... neighbours."""
         width, power, covered = self.side, 1, 0
         parts = []
         while True:

@@ -55,7 +55,7 @@ class Page:
         self._sources = 0
 
     def begin(self, started: BatchStarted | None, plan: BatchPlanned | None) -> str:
-        """Return what stands before the rows."""
+        """Return the text before the rows."""
         self._started = started
         self._sources = 0 if plan is None else plan.sources
         title = "imgpipe batch" if started is None else f"imgpipe: {_text(started.chain)}"
@@ -84,7 +84,7 @@ class Page:
         return between + _data(values)
 
     def end(self, end: BatchEnded | BatchRefused, seconds: float) -> str:
-        """Return what stands behind the rows."""
+        """Return the text after the rows."""
         choice = self._choice
         choice.failures.sort(key=lambda each: each.path)
         pictures = {} if _in_a_hurry(end) else self._made()
@@ -103,7 +103,7 @@ class Page:
         return "\n".join(filter(None, parts))
 
     def _made(self) -> Mapping[str, Picture]:
-        """Return the pictures, none if somebody does not want to wait for them."""
+        """Return the pictures; none after a request to stop."""
         try:
             return self._pictures(self._wanted())
         except KeyboardInterrupt:
@@ -312,7 +312,7 @@ def _percent(before: int, after: int) -> str:
 
 
 def _note(result: Result) -> str:
-    """Return why an output was skipped or failed, or the warnings of one that is done."""
+    """Return the reason of a skipped or failed output, or the warnings of a finished one."""
     match result.status:
         case "skipped":
             return str(result.reason).replace("_", " ")

@@ -64,7 +64,7 @@ def small_pictures(paths: Sequence[str], seconds: float = _SECONDS) -> dict[str,
 
 
 def _answers(paths: list[str], seconds: float) -> list[Picture]:
-    """Return what a process tells of `paths`, up to its end."""
+    """Return the answers of a process for `paths`, up to its end."""
     asked = b"\0".join(os.fsencode(os.path.abspath(path)) for path in paths)
     try:
         process = subprocess.Popen(  # noqa: S603 - the program is this file

@@ -25,7 +25,7 @@ class JsonTable:
         self._between = "\n"
 
     def begin(self, started: BatchStarted | None, plan: BatchPlanned | None) -> str:
-        """Return what stands before the rows."""
+        """Return the text before the rows."""
         head = None if started is None else start_fields(started)
         return f'{{"v":1,"start":{_json(head)},\n"results":['
 
@@ -37,7 +37,7 @@ class JsonTable:
         return between + _json(fields)
 
     def end(self, end: BatchEnded | BatchRefused, seconds: float) -> str:
-        """Return what stands behind the rows."""
+        """Return the text after the rows."""
         fields = summary_fields(end, seconds)
         del fields["v"]
         return f'\n],\n"summary":{_json(fields)}}}\n'
@@ -50,7 +50,7 @@ class CommaTable:
     """
 
     def begin(self, started: BatchStarted | None, plan: BatchPlanned | None) -> str:
-        """Return what stands before the rows."""
+        """Return the text before the rows."""
         names = "path output status reason stage error message attempts pixels bytes_in bytes_out"
         return _comma(
             [*names.split(), *(f"seconds_{step}" for step in _STEPS), "warnings", "path_bytes",
@@ -84,7 +84,7 @@ class CommaTable:
         )
 
     def end(self, end: BatchEnded | BatchRefused, seconds: float) -> str:
-        """Return what stands behind the rows: nothing."""
+        """Return the text after the rows: nothing."""
         return ""
 
 

@@ -36,13 +36,13 @@ class Layout(Protocol):
     """A kind of report. All texts are written in UTF-8, one after the other."""
 
     def begin(self, started: BatchStarted | None, plan: BatchPlanned | None) -> str:
-        """Return what stands before the rows."""
+        """Return the text before the rows."""
 
     def row(self, result: Result) -> str:
         """Return the row of an output."""
 
     def end(self, end: BatchEnded | BatchRefused, seconds: float) -> str:
-        """Return what stands behind the rows."""
+        """Return the text after the rows."""
 
 
 class ReportFile(Context):

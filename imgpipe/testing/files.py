@@ -213,7 +213,7 @@ def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
 
 
 def must_salvage(path: Path, cuts: list[int], flips: list[int]) -> None:
-    """Claim that what is left of a damaged file is the same however it is read, or an `InputError`.
+    """Claim that every way to read a damaged file gives the same pixels, or an `InputError`.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ class FilterSuite(Suite):
         must(report, str(report))
 
     def test_travels(self) -> None:
-        """It arrives in another process as the same filter."""
+        """Pickling brings the same filter to another process."""
         one = self.subject
         array = Kind(self.dtypes[0], max(self.channels)).picture(_ROWS, _COLUMNS)
         arrived = pickle.loads(by_value(one, one.name))  # noqa: S301 - made here

@@ -138,7 +138,7 @@ class Recording:
 
     @property
     def workers(self) -> int:
-        """Number of workers, those that did nothing included."""
+        """Number of workers, including idle ones."""
         return max(self._declared, len(self._workers))
 
     @property

@@ -142,12 +142,12 @@ class WatchCourse:
             raise keeping.error
 
     def _told(self, happening: Happening) -> None:
-        """Tell a happening of the batch, and what has happened to the folder."""
+        """Report a happening of the batch, and the changes of the folder."""
         self._tell(happening)
         self._pulse()
 
     def _pulse(self) -> None:
-        """Tell what has happened to the folder, and give a sign of life when it is time."""
+        """Report the changes of the folder, and give a sign of life when it is time."""
         if self._stop.is_set():
             self.control.stop()
         inbox = self._inbox

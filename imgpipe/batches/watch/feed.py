@@ -87,7 +87,7 @@ class WatchFeed:
         self._wake_batch()
 
     def back(self) -> list[Returned | Over]:
-        """Return what has come back since the last call."""
+        """Return the answers since the last call."""
         return [self._back.popleft() for _ in range(len(self._back))]
 
     def call(self, wake: Callable[[], None]) -> None:

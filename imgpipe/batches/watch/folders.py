@@ -49,7 +49,7 @@ def must_be_apart(inbox: str, outbox: str, moves: dict[str, str]) -> None:
 
 
 def left_out(folders: list[str]) -> tuple[Identity, ...]:
-    """Make folders if they are missing; return what a walk needs to leave them out.
+    """Make missing folders; return the identities by which a walk leaves them out.
 
     Raises
     ------

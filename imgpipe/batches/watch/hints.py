@@ -180,7 +180,7 @@ def _started(folder: str, receive: Receive) -> Any:
 
 
 def _lives(observer: Any) -> bool:
-    """Whether an observer works: its thread, those that it has for a folder, and its reader."""
+    """Whether an observer works: its thread, the threads of its folders, and its reader."""
     if observer is None:
         return False
     threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]

@@ -40,7 +40,7 @@ _REST = 4  # times as long as a scan takes, until the next one
 
 @dataclass(frozen=True)
 class Ways:
-    """How a folder is watched.
+    """Settings of a watch.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Inbox:
         self._wake()
 
     def turn(self) -> float:
-        """Do what is to be done now; return the time when there is more to do."""
+        """Do the work that is due; return the time of the next work."""
         now = self._clock()
         self._take_back()
         if not self._is_there(now):
@@ -170,12 +170,12 @@ class Inbox:
         return min(scan, self._readiness.next_look(), now + _CHECK_SECONDS)
 
     def end(self) -> None:
-        """Take no more files; what the batch has ended is moved."""
+        """Take no more files; move the files that the batch has ended."""
         self._source.stop()
         self._take_back()
 
     def _take_back(self) -> None:
-        """Take note of what has come back from the batch."""
+        """Take note of the answers of the batch."""
         for message in self._feed.back():
             self._end(message)
 
@@ -332,7 +332,7 @@ class Inbox:
                            if path in self._readiness}  # fmt: skip
 
     def _end(self, message: Returned | Over) -> None:
-        """Take note of what has come back, and of the end of the file if it is the last of it."""
+        """Take note of an answer, and of the end of the file if it is its last one."""
         path = message.path
         busy = self._busy.get(path)
         if busy is None:

@@ -99,7 +99,7 @@ class Scanner:
 
 
 class _Counting(Walk):
-    """A walk that only counts what it passes over: it comes again every minute."""
+    """A walk that only counts the files that it passes over: it comes again every minute."""
 
     def pass_over(self, path: str, reason: str) -> None:
         """Count a file or folder that is passed over."""

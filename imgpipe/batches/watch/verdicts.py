@@ -14,7 +14,7 @@ __all__ = ["Judge", "Verdict"]
 
 
 class Verdict(NamedTuple):
-    """What is to be done about a file.
+    """Decision about a file.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Judge:
             return False
 
     def of(self, found: Found) -> Verdict:
-        """Return what is to be done about a file."""
+        """Return the decision about a file."""
         try:
             agenda = self._prepared.agenda_for([found])
             self._must_be_free(found, (output for due in agenda.due for output in due.outputs))

@@ -44,7 +44,7 @@ class WatchLines:
         self._counts = ""
 
     def __call__(self, happening: Happening) -> None:
-        """Write what is to be said about `happening`."""
+        """Write the lines about `happening`."""
         match happening:
             case BatchPlanned() if not self._quiet:
                 there = f"watching {self._inbox}: {counted(happening.sources, 'file')} found"
@@ -63,7 +63,7 @@ class WatchLines:
                     self.say(summary_line(happening.report))
 
     def _end(self, result: Result) -> None:
-        """Write how an output has ended."""
+        """Write the end of an output."""
         if self._verbose and result.status != "failed":
             self.say(one_line(f"{result.status}: {result.output}"))
         for line in self._tally.note(result):

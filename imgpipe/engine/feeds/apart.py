@@ -34,7 +34,7 @@ _positions: dict[int, RowsOf] = {}  # in the process that decodes
 def apart(
     source: SequentialSource | WholeSource, reader: Any, limit: float = _LIMIT_SECONDS
 ) -> SequentialApart | WholeApart:
-    """Return `source` as one that is decoded by a worker of `reader`.
+    """Return a source with the pixels of `source`, decoded by a worker of `reader`.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class ApartRows:
         _fill(self._source, out, lambda: None, _read, self._source.source, self._key, first)
 
     def finish(self) -> None:
-        """Have the other process check what follows the last row."""
+        """Have the other process check the bytes after the last row."""
         _asked(self._source, lambda: None, _finish, self._source.source, self._key, self._next)
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ def _fill(source: SequentialApart | WholeApart, out: Pixels, check: Check, *task
 
 
 def _asked(source: SequentialApart | WholeApart, check: Check, *task: Any) -> None:
-    """Have the process that decodes do a task. If somebody kills the process, a new one does it.
+    """Do a task in the process that decodes. If that process is killed, a new one does the task.
 
     Raises
     ------

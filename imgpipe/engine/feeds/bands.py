@@ -89,7 +89,7 @@ class InlineBandsFeed(BandsFeed):
 
     @staticmethod
     def cost(tiler: Tiler, window: int) -> Cost:
-        """Return the memory of the rows that are under way, and of those that a worker has."""
+        """Return the memory of the rows under way, and of the rows of a worker."""
         size = band_bytes(tiler)
         return Cost(shared=window * size, per_worker=size)
 

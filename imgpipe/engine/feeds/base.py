@@ -165,7 +165,7 @@ class ReadingFeed:
 
     @contextlib.contextmanager
     def _timed(self, box: Box) -> Iterator[None]:
-        """Note how long it takes to read `box`."""
+        """Note the time that reading `box` takes."""
         started = time.monotonic()
         yield
         self._spans.append((started, time.monotonic(), box))

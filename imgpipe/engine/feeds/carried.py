@@ -38,7 +38,7 @@ class CarriedFeed(ReadingFeed):
 
     @staticmethod
     def cost(tiler: Tiler, window: int) -> Cost:
-        """Return the memory of the boxes that are under way, and of those that a worker has."""
+        """Return the memory of the boxes under way, and of the boxes of a worker."""
         size = tiler.most_needed * pixel_bytes(tiler.info)
         return Cost(shared=window * size, per_worker=size)
 

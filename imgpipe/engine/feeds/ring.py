@@ -118,7 +118,7 @@ class RingFeed(BufferedFeed):
 
 
 def ring_rows(parts: Parts, info: ImageInfo, window: int) -> int:
-    """Return the rows of a ring: those that a task needs, and most of those that it will be given.
+    """Return the number of rows of a ring: those of a task, and most of those of the next ones.
 
     Those of the tasks that follow within the window are read meanwhile, up to some megabytes.
     """

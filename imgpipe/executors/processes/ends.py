@@ -48,7 +48,7 @@ def describe(process: Any, log: str, *, by_itself: bool, kills_before: int | Non
 
 
 def _from_outside(code: int, kills_before: int | None) -> bool:
-    """Whether a worker was ended by somebody else, and not for want of memory."""
+    """Whether a worker was ended by another program, and not for want of memory."""
     if code == _KILL:  # it is what the system sends when memory is short
         return kills_before is not None and memory_kills() == kills_before
     return code in _FROM_OUTSIDE
@@ -68,7 +68,7 @@ def _reason(code: int, log: str) -> str:
 
 
 def _place_in(log: str) -> str:
-    """Return the lines of the user's function in what `faulthandler` wrote, if there are any."""
+    """Return the lines of the user's function in the text of `faulthandler`, if there are any."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     for thread in reversed(log.split("(most recent call first):\n")[1:]):
         frames = itertools.takewhile(lambda line: line.startswith("  File "), thread.splitlines())

@@ -50,7 +50,7 @@ _daemonic = threading.RLock()
 
 
 class _Server(forkserver.ForkServer):
-    """The standard library's, but prepared for others who collect the ends of all children."""
+    """Fork server of the standard library, prepared for code that waits for all children."""
 
     _lock: Any
     _forkserver_pid: int | None
@@ -153,7 +153,7 @@ class _Popen(popen_forkserver.Popen):
         return self.returncode
 
     def forget(self) -> None:
-        """Close, in a fork of the parent, what the parent holds open for the process."""
+        """Close, in a fork of the parent, the files that the parent holds open for the process."""
         for fd in self._open:
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -180,7 +180,7 @@ def _close(*fds: int) -> None:
 
 
 class _Process(process.BaseProcess):
-    """A worker. It can be asked whether it ended by itself, and what is left of it."""
+    """A worker process, with the cause and the remains of its end."""
 
     _start_method = "forkserver"
     _popen: _Popen | None
@@ -214,7 +214,7 @@ class _Process(process.BaseProcess):
         return self._popen is None or self._popen.gone(seconds)
 
     def forget(self) -> None:
-        """Close, in a fork of the parent, what the parent holds open for it."""
+        """Close, in a fork of the parent, the files that the parent holds open for it."""
         if self._popen is not None:
             self._popen.forget()
 
@@ -251,7 +251,7 @@ class _Context(BaseContext):
 
 
 def stop(server: Any) -> None:
-    """End a fork server and whatever it still has forked.
+    """End a fork server and all its forks.
 
     The standard library would wait without limit for a worker that nobody knows of: one that was
     being started when an exception came.
@@ -275,7 +275,7 @@ def stop(server: Any) -> None:
 
 
 def forget(server: Any) -> None:
-    """Close, in a fork of this process, what tells a fork server that this process is there."""
+    """Close, in a fork of this process, the pipe by which a fork server notes its end."""
     if server._forkserver_alive_fd is not None:
         with contextlib.suppress(OSError):
             os.close(server._forkserver_alive_fd)
@@ -340,7 +340,7 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
 
 
 def _fork(server: _Server, preload: list[str]) -> None:
-    """Do what `ForkServer.ensure_running` does, but fork."""
+    """Like `ForkServer.ensure_running`, but with a fork."""
     resource_tracker.ensure_running()
     with server.folder_of_its_own(), socket.socket(socket.AF_UNIX) as listener:
         address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ _TELLING_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class _Surroundings:
-    """All that a new worker gets from this process."""
+    """State of this process that a new worker takes over."""
 
     folder: str
     path: tuple[str, ...]
@@ -55,7 +55,7 @@ class _Surroundings:
 
 @dataclass
 class _Kept:
-    """A pool that nobody uses, its surroundings when it was made, and its end."""
+    """A pool that no run uses, its surroundings when it was made, and its end."""
 
     pool: ProcessExecutor
     surroundings: _Surroundings
@@ -185,7 +185,7 @@ def _end_at_exit() -> None:
 
 
 def _taken() -> _Kept | None:
-    """Take what is kept, so that nobody else does."""
+    """Take the kept pool, so that no other thread does."""
     with _state.lock:
         kept, _state.kept = _state.kept, None
     if kept is not None:

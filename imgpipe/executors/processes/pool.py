@@ -102,7 +102,7 @@ class ProcessExecutor(Executor):
         return {process.pid for process in self._processes() if process.pid} | self._server.pids
 
     def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
-        """End the worker that `lost` was given to, unless it has ended; return how it did.
+        """End the worker of `lost`, unless it has ended; return the reason of its end.
 
         What else it had has failed afterwards. The other workers go on. A later task starts a
         new worker in its place. With `wanted` it is nobody's fault.
@@ -120,13 +120,13 @@ class ProcessExecutor(Executor):
         return self._given[future].label
 
     def look_after(self) -> None:
-        """Notice a death that nobody was told of: to be called when nothing happens for long."""
+        """Notice deaths that were not reported: to be called when nothing happens for long."""
         with self._lock:
             for worker in self._workers.values():
                 worker.look_after()
 
     def limit(self, workers: int) -> None:
-        """Have no more than `workers` workers from now on; end those that are too many."""
+        """Have at most `workers` workers from now on; end the surplus."""
         with self._lock:
             self._max_workers = workers
             surplus = [self._workers.pop(n) for n in list(self._workers) if n >= workers]
@@ -176,14 +176,14 @@ class ProcessExecutor(Executor):
             self._server.release()
 
     def forget(self) -> None:
-        """Close, in a fork of this process, what this process holds open for its workers."""
+        """Close, in a fork of this process, the files that it holds open for its workers."""
         self._lock = threading.RLock()  # a thread that the fork has not may have held it
         self._forgotten, self._workers = self._workers, {}
         for worker in self._forgotten.values():
             worker.forget()
 
     def _load(self, number: int) -> tuple[int, int]:
-        """Return how many tasks a worker has, and its rank among those that have as many."""
+        """Return the number of tasks of a worker, and its rank among workers with as many."""
         worker = self._workers.get(number)
         if worker is None or not worker.unfinished:
             return 0, number
@@ -195,7 +195,7 @@ class ProcessExecutor(Executor):
 
 
 def _finish(workers: list[Worker], *, cancel: bool, wait: bool = True) -> None:
-    """Have workers end once they have done what they were given; wait for that."""
+    """Have workers end after their last task; wait for that."""
     for worker in workers:
         worker.finish(cancel=cancel)
     if not wait:
@@ -232,7 +232,7 @@ def _end_left(left: weakref.ref[ProcessExecutor]) -> None:
 
 @contextlib.contextmanager
 def _typed() -> Iterator[None]:
-    """Say in plain words what the system refused."""
+    """Turn a refusal of the system into an error in plain words."""
     try:
         yield
     except (OSError, RuntimeError, MemoryError) as error:

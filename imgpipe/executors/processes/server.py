@@ -98,14 +98,14 @@ class Server:
 
 
 class _Launch:
-    """What is changed in this process while a new one is started."""
+    """State of this process that is changed while a new one is started."""
 
     lock = threading.RLock()
     main: types.ModuleType | None = None  # what was hidden
 
 
 def _after_fork() -> None:
-    """Set right what another thread was about when this process was forked."""
+    """Repair, in a fork, the state that another thread was changing."""
     _Launch.lock = threading.RLock()
     if _Launch.main is not None:
         sys.modules["__main__"], _Launch.main = _Launch.main, None
@@ -147,7 +147,7 @@ def _context(*, by_fork: bool, codecs: Iterable[str]) -> tuple[BaseContext, Any]
 
 
 def _preloaded(codecs: Iterable[str] = ()) -> list[str]:
-    """Return the modules that the fork server imports: what workers need of all loaded here."""
+    """Return the modules that the fork server imports: those loaded here that workers need."""
     needed = sorted(name for name in sys.modules if name.startswith(_OF_USE))
     needed += codecs
     first = [f"{_HERE}.preload_first", *needed, f"{_HERE}.preload_accelerator"]

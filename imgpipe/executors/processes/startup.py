@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_THREAD", "NUMBER_BYTES", "begun", "do_tasks", "prepare_worker", "started_in"]
 
 NO_THREAD = "the system gave a worker no thread"
-"""What a worker writes into the log if that is why it ends."""
+"""Line that a worker writes into the log if it ends for this reason."""
 
 NUMBER_BYTES = 8
 """Length of the number of a task, in front of the task and of its result."""
@@ -40,7 +40,7 @@ def do_tasks(link: Connection, log: str) -> None:
 
 
 def _done(task: bytes) -> bytes:
-    """Return what the function of a task returns or raises."""
+    """Return the result or the exception of the function of a task."""
     from multiprocessing.reduction import ForkingPickler  # noqa: PLC0415 - loaded already
 
     try:
@@ -109,7 +109,7 @@ def _end_with_parent() -> None:
 
 
 def _take_no_input() -> None:
-    """Have nothing on standard input: a program that a filter calls would eat what is the caller's.
+    """Make standard input empty: a program that a filter calls would read the caller's input.
 
     Such as the list of files of a loop in a shell.
     """
@@ -120,7 +120,7 @@ def _take_no_input() -> None:
 
 
 def _divert_stderr(log: str) -> None:
-    """Send what C code prints to `log`; what Python code prints still reaches the terminal."""
+    """Send the output of C code to `log`; the output of Python code still reaches the terminal."""
     try:
         terminal = os.dup(2)
     except OSError:  # it is closed

@@ -73,7 +73,7 @@ def fork_the_tracker() -> None:
 
 
 def _track(requests: int) -> NoReturn:
-    """Be the tracker until all who could write requests have ended."""
+    """Be the tracker until all processes that could write requests have ended."""
     try:
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.SIG_IGN)
@@ -88,7 +88,7 @@ def _track(requests: int) -> NoReturn:
 
 
 def revive_the_tracker() -> None:
-    """Start the tracker again if somebody ended it, and tell it what it had known.
+    """Start the tracker again if it was ended, and register everything that it knew.
 
     Otherwise it prints a traceback for every semaphore that is given back later.
     """

@@ -39,10 +39,10 @@ __all__ = ["JOIN_SECONDS", "OPEN_FILES", "Worker"]
 T = TypeVar("T")
 
 JOIN_SECONDS = 5.0
-"""How long a process may take to end."""
+"""Longest time that a process takes to end, in seconds."""
 
 OPEN_FILES = 8
-"""How many files this process holds open for a worker, and some to spare."""
+"""Number of files that this process holds open for a worker, and some to spare."""
 
 _AT_ONCE = 2  # tasks sent: one that is worked on, and one that is there when it is done
 _SURE_TO_FIT = 64 << 10  # bytes that can be sent without waiting for the worker to read them
@@ -83,7 +83,7 @@ class Worker:
 
     @property
     def unfinished(self) -> int:
-        """How many tasks it has."""
+        """Number of its tasks."""
         return len(self._given)
 
     @property
@@ -158,7 +158,7 @@ class Worker:
         return self._ended
 
     def finish(self, *, cancel: bool) -> None:
-        """Let the process end once it has done what it was given; cancel what it was not sent."""
+        """Let the process end after its last task; cancel the tasks that it was not sent."""
         with self._feeding:
             self._closing = True
             if self._link is None:
@@ -187,7 +187,7 @@ class Worker:
         self._log.close()
 
     def look_after(self) -> None:
-        """End it if the process is gone and nobody seems to notice.
+        """End it if the process is gone and the threads have not noticed.
 
         That is so where it was killed while it sent a result, and a child of it lives on.
         """
@@ -199,7 +199,7 @@ class Worker:
             self._late = True
 
     def forget(self) -> None:
-        """Close, in a fork of this process, what this process holds open for the worker.
+        """Close, in a fork of this process, the files that it holds open for the worker.
 
         Nothing is told to it, and no thread is joined: the fork has none.
         """
@@ -303,7 +303,7 @@ class Worker:
             self._link.close()
 
     def _settle(self, reason: str) -> None:
-        """Decide what is undecided."""
+        """Complete all futures that are still open."""
         for future in list(self._given):
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(BrokenProcessPool(reason))
@@ -321,7 +321,7 @@ class Worker:
         )
 
     def _written(self) -> str:
-        """Return what the process wrote into its log."""
+        """Return the text of the log of the process."""
         size = os.fstat(self._log.fileno()).st_size
         log = os.pread(self._log.fileno(), _LOG_BYTES, 0)
         if size > len(log):

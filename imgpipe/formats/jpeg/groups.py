@@ -45,7 +45,7 @@ class GroupSource:
         return 2 * self.index.group_bytes + 2 * self.index.stretch * self.info.row_bytes
 
     def divided(self) -> GroupSource:
-        """Return the same file in the smallest groups, for one that may be damaged."""
+        """Return the same file in the smallest groups, in case it is damaged."""
         index = replace(self.index, group_rows=self.index.stretch)
         return replace(self, index=index, salvage=True)
 

@@ -149,7 +149,7 @@ class WholeSource:
         return reduced(self.info, self.origin, self.header, size)
 
     def salvage_into(self, out: Pixels) -> None:
-        """Fill `out` with what the decoder makes of a damaged file.
+        """Fill `out` with the pixels that the decoder gives for a damaged file.
 
         Raises
         ------

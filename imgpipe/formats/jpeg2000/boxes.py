@@ -40,7 +40,7 @@ class Palette(NamedTuple):
 
 
 class Container(NamedTuple):
-    """What the boxes of a file say.
+    """Content of the boxes of a file.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Container(NamedTuple):
     head: bytes = b""
 
     def boxed(self, codestream: bytes, height: int, width: int) -> bytes:
-        """Return what the decoder gets for a codestream: a file, if it needs the headers."""
+        """Return the input of the decoder for a codestream: a file, if it needs the headers."""
         if not self.head:
             return codestream
         head = b"".join(
@@ -82,7 +82,7 @@ class Container(NamedTuple):
 
 
 def container_of(file: BinaryIO, size: int) -> Container:
-    """Return what an open file of so many bytes says around its codestream.
+    """Return the container of the codestream of an open file of `size` bytes.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def container_of(file: BinaryIO, size: int) -> Container:
 
 
 def _described(found: Container, head: bytes) -> Container:
-    """Return a container with what the box of headers says."""
+    """Return a container with the content of the box of headers."""
     needed, cmap = False, b""
     for kind, content in spans_in(head):
         if kind == b"colr" and found.colour is None and len(content) > 3:

@@ -46,7 +46,7 @@ class Size:
 
     @classmethod
     def of(cls, content: bytes) -> Size:
-        """Return what a segment says.
+        """Return the content of a segment.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Size:
 
     @property
     def tiles(self) -> tuple[int, int]:
-        """How many tiles are side by side, and how many above each other."""
+        """Number of tiles across and down."""
         across, down = (
             -(-(end - first) // tile)
             for end, first, tile in zip(self.end, self.first, self.tile, strict=True)

@@ -60,7 +60,7 @@ def _last(data: bytes, position: int) -> int | None:
 
 
 def shifted(file: BinaryIO, at: int, last: int) -> tuple[int, Iterator[bytes]]:
-    """Return by how much a copy shifts all coded bytes, and the copy, piece by piece.
+    """Return the shift of all coded bytes in a copy, and the copy, piece by piece.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def metadata_of(header: Header, parts: Parts, profile: bytes | None, name: str) 
 
 
 def _meaning(one: Colouring, *, floating: bool) -> dict[str, Any]:
-    """Return the entries of metadata that say what colours mean."""
+    """Return the entries of metadata for the meaning of colours."""
     if one.places:
         gamma = one.gamma or {LINEAR: 1.0, SRGB: _SRGB_GAMMA}.get(one.transfer)
         return {"gamma": gamma, "chromaticities": one.places if len(one.places) == 8 else None}
@@ -87,7 +87,7 @@ def _is_usual(places: tuple[float, ...]) -> bool:
 
 
 def with_loss(info: ImageInfo, name: str) -> Colouring:
-    """Return the meaning of the colours of a lossy file; say what is lost.
+    """Return the meaning of the colours of a lossy file; log the losses.
 
     Pixels become XYB, and imagecodecs takes them for sRGB on the way.
     """

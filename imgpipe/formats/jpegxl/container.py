@@ -43,7 +43,7 @@ class Parts(NamedTuple):
 
 
 def read_parts(file: BinaryIO, size: int, name: str, most: int = HEADER_BYTES) -> Parts:
-    """Return the parts of a file that tell what its image is; of its codestream `most` bytes.
+    """Return the parts of a file that describe its image; of its codestream `most` bytes.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def unpredicted(content: bytes) -> bytes:
 
 
 def guessed_header(icc: bytes, size: int) -> bytes:
-    """Return what the format expects of the header of a profile of `size` bytes."""
+    """Return the header that the format predicts for a profile of `size` bytes."""
     guess = bytearray(HEADER_BYTES)
     guess[:4] = size.to_bytes(4, "big")
     guess[8] = 4
@@ -163,7 +163,7 @@ def _obey(reading: _Reading, most: int) -> None:
 
 
 def _predict(reading: _Reading) -> None:
-    """Add differences to what the numbers before let expect."""
+    """Add differences to the predictions from the numbers before."""
     flags = reading.command()
     width, order = (flags & 3) + 1, flags >> 2 & 3
     if width == 3 or order == 3:

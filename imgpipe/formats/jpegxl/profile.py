@@ -85,7 +85,7 @@ def _codes() -> tuple[int, int]:
 
 
 def _content(icc: bytes) -> bytes:
-    """Return what is coded of a profile: its size, commands, and bytes."""
+    """Return the coded content of a profile: its size, commands, and bytes."""
     guess = guessed_header(icc, len(icc))
     head = bytes((a - b) & 0xFF for a, b in zip(icc, guess, strict=False))
     rest = icc[HEADER_BYTES:]

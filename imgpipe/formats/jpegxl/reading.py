@@ -97,7 +97,7 @@ def _profile(file: BinaryIO, size: int, header: Header, name: str) -> bytes | No
 
 
 def _must_be_known(header: Header, name: str) -> None:
-    """Refuse what imgpipe does not read, and say what it leaves out."""
+    """Refuse files that imgpipe does not read, and log omitted parts."""
     others = [kind for kind in header.extra if kind != ALPHA]
     if BLACK in others:
         raise FormatError(f"{name}: is CMYK, which imgpipe does not read in JPEG XL; convert it")

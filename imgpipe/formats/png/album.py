@@ -79,7 +79,7 @@ class PngAlbum:
         self.target.abort()
 
     def head(self, info: ImageInfo, number: int) -> bytes:
-        """Return what stands before the data of a frame."""
+        """Return the bytes before the data of a frame."""
         seconds = USUAL_SECONDS if self._timing is None else self._timing.seconds[number]
         control = struct.pack(
             ">IIIIIHHBB", self.next_number(), info.width, info.height, 0, 0, *_delay(seconds), 0, 0
@@ -106,7 +106,7 @@ class FrameSink(PngSink):
         self._bytes = 0
 
     def begin(self) -> bytes:
-        """Return what stands before the data."""
+        """Return the bytes before the data."""
         return self._album.head(self.info, self._number) + b"".join(self._data(ZLIB_HEADER))
 
     def append(self, data: Data, facts: Facts) -> None:

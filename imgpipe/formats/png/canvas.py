@@ -98,7 +98,7 @@ class DrawnSource:
             _keep(self.origin, self.page + 1, after)
 
     def _begin(self) -> tuple[int, Pixels | None]:
-        """Return the frame to begin with, and what is below it; None if nothing is."""
+        """Return the frame to begin with, and the canvas below it; None if there is none."""
         found = _taken(self.origin)
         if found is not None and found[0] <= self.page and found[1].shape == self.info.shape:
             return found
@@ -113,7 +113,7 @@ class DrawnSource:
         return 0, None
 
     def _draw(self, number: int, out: Pixels, check: Check) -> Pixels | None:
-        """Draw a frame; return what was below it, if that is to come back."""
+        """Draw a frame; return the canvas below it, if that is to come back."""
         frame = self.film.frames[number]
         header = frame.header(self.header)
         must_be_possible(header, frame, self.name)
@@ -133,7 +133,7 @@ class DrawnSource:
         return below
 
     def _clear(self, number: int, out: Pixels, below: Pixels | None) -> None:
-        """Do with a frame what is to be done when its time is over."""
+        """Apply the disposal of a frame when its time is over."""
         part = out[self.film.frames[number].place]
         if below is not None:
             part[...] = below
@@ -165,13 +165,13 @@ _last: list[tuple[weakref.ref[Any], int, Pixels]] = []
 
 
 def _keep(origin: Origin, number: int, canvas: Pixels) -> None:
-    """Keep what is below a frame, as long as its file is in use."""
+    """Keep the canvas below a frame, as long as its file is in use."""
     with _lock:
         _last[:] = [(weakref.ref(origin, _drop), number, canvas)]
 
 
 def _taken(origin: Origin) -> tuple[int, Pixels] | None:
-    """Return the number of a frame of this file, and what is below it; nobody else has it then."""
+    """Return the number of a frame of this file, and the canvas below it, for the caller alone."""
     with _lock:
         found = _last.pop() if _last and _last[0][0]() is origin else None
     return found and (found[1], found[2])

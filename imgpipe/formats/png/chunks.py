@@ -42,7 +42,7 @@ def chunk(kind: bytes, content: bytes | memoryview) -> bytes:
 def image_data(
     file: BinaryIO, name: str, start: int, end: int, wanted: bytes = b"IDAT"
 ) -> Iterator[bytes]:
-    """Yield what the chunks from `start` to `end` hold, 128 to 256 KB at a time.
+    """Yield the data of the chunks from `start` to `end`, 128 to 256 KB at a time.
 
     They are of the type `wanted`: IDAT, or fdAT, whose content begins with its number.
 
@@ -83,7 +83,7 @@ def image_data(
 def salvaged_data(
     file: BinaryIO, start: int, end: int, wanted: bytes = b"IDAT"
 ) -> Iterator[tuple[bytes, bool]]:
-    """Yield what the chunks of a damaged file hold, and whether their checksum is wrong.
+    """Yield the data of the chunks of a damaged file, and whether their checksum is wrong.
 
     It ends where no such chunk follows. A chunk that is cut off counts as right.
     """

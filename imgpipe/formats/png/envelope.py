@@ -33,7 +33,7 @@ _END = chunk(b"IEND", b"")
 
 
 class Layout:
-    """How a row of the file lies in memory.
+    """Layout of a row of the file in memory.
 
     Parameters
     ----------

@@ -123,7 +123,7 @@ class Film:
         return (frame.height, frame.width) == (self.height, self.width)
 
     def disposal(self, number: int) -> int:
-        """Return what is done with a frame: nothing is below the first one to come back."""
+        """Return the disposal of a frame: nothing is below the first one to come back."""
         dispose = self.frames[number].dispose
         return BACKGROUND if number == 0 and dispose == PREVIOUS else dispose
 
@@ -198,7 +198,7 @@ def _film(file: BinaryIO) -> Film:
 
 
 def _declared(file: BinaryIO) -> tuple[int, int]:
-    """Return the number of frames, and how often they are shown; (1, 0) of a still image."""
+    """Return the number of frames, and of repetitions; (1, 0) for a still image."""
     for kind, start, length in _chunks(file):
         if kind == b"IDAT":
             break
@@ -287,7 +287,7 @@ def _number(file: BinaryIO, start: int) -> int:
 
 
 def _checked(file: BinaryIO, kind: bytes, start: int, length: int) -> bytes | None:
-    """Return what a short chunk holds; None if its checksum is wrong."""
+    """Return the content of a short chunk; None if its checksum is wrong."""
     file.seek(start)
     content = file.read(min(length, 64) + 4)
     crc = isal_zlib.crc32(content[:-4], isal_zlib.crc32(kind))

@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Header:
-    """Everything a file says before and beside its pixels.
+    """Content of a file except its pixels.
 
     Attributes
     ----------
@@ -240,7 +240,7 @@ class _HeaderReader:
             position = end
 
     def _wrong(self, head: bytes, position: int, end: int) -> str:
-        """Return what is wrong with the chunk that begins with `head`; nothing if it is there."""
+        """Return the fault of the chunk that begins with `head`; empty if there is none."""
         kind = head[4:]
         if len(head) < 8:
             return f"is truncated: it ends at byte {self.size:,}, before its end mark (IEND)"
@@ -254,7 +254,7 @@ class _HeaderReader:
         return ""
 
     def _content(self, kind: bytes, start: int, length: int) -> bytes:
-        """Return what a critical chunk holds."""
+        """Return the content of a critical chunk."""
         content = self._checked(kind, start, length)
         if content is None:
             raise self._corrupt(f"is damaged: the checksum of its chunk {kind.decode()} is wrong")
@@ -299,7 +299,7 @@ class _HeaderReader:
             self._must_be_whole(kind, start, length)
 
     def _critical(self, kind: bytes, start: int, length: int) -> None:
-        """Refuse what cannot be there, unless it is damage behind the pixel data."""
+        """Refuse chunks that are out of place, unless they are damage behind the pixel data."""
         whole = length <= _MAX_ANCILLARY and self._checked(kind, start, length) is not None
         if self.data_bytes and not (whole and kind != b"IHDR"):
             why = "the pixel data stands before it" if whole else "its checksum is wrong"
@@ -315,7 +315,7 @@ class _HeaderReader:
             raise self._corrupt(f"is damaged: its chunk {kind.decode()} is not known")
 
     def _must_be_whole(self, kind: bytes, start: int, length: int) -> None:
-        """Warn of damage in a chunk that is not used: its name may be what is damaged."""
+        """Warn of damage in a chunk that is not used: the damage may be in its name."""
         if self._checked(kind, start, length) is None:
             self._ignored(kind, "its checksum is wrong")
 

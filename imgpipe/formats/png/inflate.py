@@ -186,7 +186,7 @@ class Ahead(Iterator[bytes]):
         begin(self._thread)
 
     def __next__(self) -> bytes:
-        """Return the next content, or raise what came instead of it."""
+        """Return the next content, or raise the exception that came instead."""
         made = self._made.get()
         if isinstance(made, bytes):
             return made

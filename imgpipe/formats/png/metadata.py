@@ -62,7 +62,7 @@ class MetadataReader:
             _log.warning("%s: ignored the chunk %s: %s", self._name, kind.decode(), error)
 
     def result(self) -> Metadata:
-        """Return what was found."""
+        """Return the metadata found."""
         texts = [text for text in self._texts if not self._is_block(text)]
         return Metadata(**self._found, texts=tuple(texts)).completed(self._name)
 
@@ -221,7 +221,7 @@ METADATA_CHUNKS = frozenset(_READERS) | frozenset(_TEXT_READERS)
 
 
 def metadata_chunks(metadata: Metadata, colour: Colour) -> Iterator[tuple[bytes, bytes]]:
-    """Yield type and content of the chunks that say what `metadata` says, in their order.
+    """Yield type and content of the chunks for `metadata`, in their order.
 
     A profile is left out where it was made for another colour model, and sRGB where there
     is a profile, which is more exact and may not stand beside it.

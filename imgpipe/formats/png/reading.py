@@ -334,7 +334,7 @@ class PngRows:
 
 
 def _expander(header: Header) -> Callable[[Pixels, Pixels], None] | None:
-    """Return what makes pixels of samples, or None where they are the same."""
+    """Return the function from samples to pixels, or None where they are the same."""
     if header.colour_type == PALETTE or (header.colour_type == GRAY and header.depth < 8):
         return _Lookup(header)
     if header.transparency is not None:

@@ -99,7 +99,7 @@ class _Tile:
         return _space.array("spare", np.uint8, self._size).reshape(self._shape)
 
     def residuals(self, kind: int, out: Bytes) -> None:
-        """Write what filter `kind` leaves of the tile."""
+        """Write the residuals of filter `kind` for the tile."""
         if kind == NONE:
             out[...] = self._here
             return

@@ -102,7 +102,7 @@ def open_sink(
 
 @dataclass(frozen=True)
 class PngEncoder:
-    """What a worker does to a strip of rows.
+    """Encoder of a strip of rows, in a worker.
 
     Attributes
     ----------
@@ -240,7 +240,7 @@ class PngSink:
         self._begun = False
 
     def begin(self) -> bytes:
-        """Return what stands before the strips."""
+        """Return the bytes before the strips."""
         return head_of(self.info) + chunk(b"IDAT", deflate.ZLIB_HEADER)
 
     def append(self, data: Data, facts: Facts) -> None:
@@ -259,7 +259,7 @@ class PngSink:
         self.count(facts)
 
     def write_head(self) -> None:
-        """Write what stands before the strips, once."""
+        """Write the bytes before the strips, once."""
         if not self._begun:  # not before there is something to follow: a pipe waits for its reader
             self._begun = True
             self._target.write(self.begin())
@@ -288,7 +288,7 @@ class PngSink:
 
 
 def head_of(info: ImageInfo) -> bytes:
-    """Return what stands before the pixel data of an image."""
+    """Return the bytes before the pixel data of an image."""
     depth, colour_type = 8 * info.dtype.itemsize, _COLOUR_TYPES[info.channels]
     header = struct.pack(">IIBBBBB", info.width, info.height, depth, colour_type, 0, 0, 0)
     colour: Colour = "rgb" if info.channels > 2 else "gray"

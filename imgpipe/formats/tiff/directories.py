@@ -171,7 +171,7 @@ class Walk:
             position = table.following
 
     def below(self, directory: Directory) -> list[Directory]:
-        """Return the directories below one; those that cannot be read are left out."""
+        """Return the directories below one, without unreadable ones."""
         found = []
         for position in directory.inner[:_MOST_SUBDIRECTORIES]:
             with contextlib.suppress(CorruptError):
@@ -179,7 +179,7 @@ class Walk:
         return found
 
     def fields(self, position: int) -> dict[int, Field]:
-        """Return the tags of a directory as they are; those that cannot be read are left out."""
+        """Return the tags of a directory as they are, without unreadable ones."""
         try:
             entries = self.table(position).entries
         except CorruptError:

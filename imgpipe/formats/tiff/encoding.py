@@ -80,7 +80,7 @@ class SegmentEncoder:
 
     @property
     def work_bytes(self) -> int:
-        """Memory beside the unit and its bytes: padded, predicted, and what the codec takes."""
+        """Memory beside the unit and its bytes: the padded and predicted copies, and the codec."""
         return 3 * self._bytes(self.shape[0]) + (1 << 20)
 
     def bound(self, rows: int) -> int:

@@ -52,7 +52,7 @@ def decoded(data: bytes | bytearray, rows: int, row_bytes: int) -> bytes:
 
 
 def _samples(row_bytes: int) -> int:
-    """Return the bytes that become one pixel, whatever they mean: the fewer pixels, the better."""
+    """Return the number of bytes that pass as one pixel: the fewer pixels, the better."""
     return next(samples for samples in (4, 3, 1) if row_bytes % samples == 0)
 
 

@@ -246,7 +246,7 @@ def _numbered(found: tuple[_T, ...], number: int, noun: str, name: str) -> _T:
 
 
 class _Quiet(logging.Filter):
-    """A filter that drops what a library logs in threads that ask for it."""
+    """A logging filter that drops the records of a library, in threads that ask for it."""
 
     def __init__(self, logger: str) -> None:
         super().__init__()
@@ -259,7 +259,7 @@ class _Quiet(logging.Filter):
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Drop what this thread logs."""
+        """Drop the log records of this thread."""
         me = threading.get_ident()
         self._threads[me] = self._threads.get(me, 0) + 1
         try:

@@ -118,7 +118,7 @@ def plain_page(walk: Walk, directory: Directory) -> PlainPage | None:
 
 
 def _tag(walk: Walk, code: int, entry: Entry) -> PlainTag | None:
-    """Return a tag, None if it is none of those that a plain page may have."""
+    """Return a tag, None if a plain page may not have it."""
     kind, count = entry.kind, entry.values
     if code in _NUMBERS:
         known = kind in (_SHORT, _LONG) and count == 1

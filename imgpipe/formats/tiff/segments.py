@@ -122,7 +122,7 @@ class Segments:
             out[first : first + step] = expansion.expanded(rows, self._palette)
 
     def finish(self) -> None:
-        """Check the end of the data; nothing is known of what follows a segment."""
+        """Do nothing: the bytes after a segment cannot be checked."""
 
     def close(self) -> None:
         """Let go of everything but the file."""

@@ -253,7 +253,7 @@ class SegmentPlacer:
 
     @property
     def _joined(self) -> int:
-        """How many tiles are written together."""
+        """Number of tiles that are written together."""
         rows, columns = self.tile
         return max(1, _JOINED_BYTES // (rows * columns * self.layout.pixel_bytes))
 

@@ -71,7 +71,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
 
 
 class _Kept:
-    """What is left of an open file."""
+    """Parts of an open file that are kept."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._size = file, size_of(file)

@@ -77,12 +77,12 @@ class Storage:
 
     @property
     def across(self) -> int:
-        """How many tiles are side by side; 1 for strips."""
+        """Number of tiles across; 1 for strips."""
         return -(-self.info.width // self.tile[1]) if self.tile[1] else 1
 
     @property
     def count(self) -> int:
-        """How many tiles or strips there are."""
+        """Number of tiles or strips."""
         return self.across * -(-self.info.height // self.unit[0])
 
     @property
@@ -134,7 +134,7 @@ class Storage:
         return self, *(replace(self, info=info) for info in smaller)
 
     def tags(self, offsets: Pixels, sizes: Pixels, *, big: bool, reduced: bool) -> dict[int, Tag]:
-        """Return the tags that tell how the pixels are stored.
+        """Return the tags for the storage of the pixels.
 
         Parameters
         ----------

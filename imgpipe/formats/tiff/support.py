@@ -38,7 +38,7 @@ def must_be_supported(page: TiffPage, name: str) -> None:
 
 
 def _of_pixels(page: TiffPage) -> Iterator[str]:
-    """Yield what is wrong with the pixels, and the remedy."""
+    """Yield the faults of the pixels, and the remedies."""
     bits: Any = page.bitspersample
     colours = _COLOURS.get(int(page.photometric))
     if colours is not None:
@@ -56,7 +56,7 @@ def _of_pixels(page: TiffPage) -> Iterator[str]:
 
 
 def _of_coding(page: TiffPage) -> Iterator[str]:
-    """Yield what is wrong with the compression, and the remedy."""
+    """Yield the faults of the compression, and the remedies."""
     compression, codec = page.compression, decoding.codec_of(int(page.compression))
     label = getattr(compression, "name", "")
     label = f"{label} ({int(compression)})" if label else str(int(compression))

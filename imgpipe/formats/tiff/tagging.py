@@ -91,7 +91,7 @@ def _number(value: float) -> str:
 
 
 def _add_exif(made: Directory, block: bytes) -> None:
-    """Add the fields of an EXIF block; what is not one adds nothing."""
+    """Add the fields of an EXIF block; other bytes add nothing."""
     try:
         found = exif.parse(block)
     except ValueError:

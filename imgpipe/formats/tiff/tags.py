@@ -139,7 +139,7 @@ class Directory:
 
 
 class _Behind:
-    """All that follows a directory."""
+    """Bytes that follow a directory."""
 
     def __init__(self, position: int) -> None:
         self.parts: list[bytes] = []

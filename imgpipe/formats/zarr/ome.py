@@ -66,7 +66,7 @@ def _transformations(scale: tuple[float, float], level: int) -> list[dict[str, A
 
 
 def channels_of(info: ImageInfo) -> dict[str, Any]:
-    """Return how viewers show the channels of an RGB image of integers."""
+    """Return the display settings of the channels of an RGB image of integers."""
     if info.colour != "rgb" or info.dtype.kind not in "iu":
         return {}
     limits = np.iinfo(info.dtype)

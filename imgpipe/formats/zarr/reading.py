@@ -80,7 +80,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the declarations of an image say."""
+    """Content of the declarations of an image."""
 
     array: Array
     attributes: dict[str, Any]
