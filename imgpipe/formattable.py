@@ -28,8 +28,10 @@ class OptionHelp(NamedTuple):
 class Member(NamedTuple):
     """The place of a member, its summary of one line, and the marks of a format.
 
-    The last eight are of formats alone; `imgpipe.formats.declaration.Format` explains them.
-    Of a format that another package adds they are not known before it is loaded.
+    `suffixes` to `options` are of formats alone; `imgpipe.formats.declaration.Format` explains
+    them. Of a format that another package adds they are not known before it is loaded. `family`
+    is of filters alone: the heading under which help lists them. Filters of other packages have
+    none.
     """
 
     module: str
@@ -43,6 +45,7 @@ class Member(NamedTuple):
     extra: str = ""
     read_only: bool = False
     options: tuple[OptionHelp, ...] = ()
+    family: str = ""
 
 
 FORMAT_TABLE = {

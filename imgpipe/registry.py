@@ -26,9 +26,14 @@ __all__ = [
     "FORMATS",
     "Member",
     "OptionHelp",
+    "OF_OTHER_PACKAGES",
     "Registry",
+    "filters_by_family",
     "format_name",
 ]
+
+OF_OTHER_PACKAGES = "Other packages"
+"""The family of filters that other packages add."""
 
 
 class Registry(Mapping[str, Member]):
@@ -136,19 +141,13 @@ def _entry_points(folder: str) -> str:
     return ""
 
 
-def _built_in(package: str, table: dict[str, tuple[str, str]]) -> dict[str, Member]:
-    return {
-        name: Member(f"imgpipe.{package}.{module}", summary, name)
-        for name, (module, summary) in table.items()
-    }
-
-
 FILTERS = Registry(
     "filter",
-    _built_in(
-        "filters",
-        FILTER_TABLE,
-    ),
+    {
+        name: Member(f"imgpipe.filters.{module}", summary, name, family=family)
+        for family, filters in FILTER_TABLE.items()
+        for name, (module, summary) in filters.items()
+    },
     group="imgpipe.filters",
 )
 
@@ -186,6 +185,14 @@ ACCELERATORS = Registry(
     },
     group="imgpipe.accelerators",
 )
+
+
+def filters_by_family() -> dict[str, list[str]]:
+    """Return the names of all filters by family, those of other packages last."""
+    found: dict[str, list[str]] = {family: [] for family in FILTER_TABLE}
+    for name, member in FILTERS.items():
+        found.setdefault(member.family or OF_OTHER_PACKAGES, []).append(name)
+    return found
 
 
 def format_name(given: str) -> str:

@@ -186,10 +186,10 @@ def test_no_room_knows_a_member_of_an_open_set() -> None:
     assert not wrong
 
 
-def test_families_of_filters_know_no_other_family() -> None:
-    families = {member.module.removeprefix("imgpipe.") for member in FILTERS.values()}
-    assert families <= set(MODULES)
-    assert not [(one, other) for one, other in PAIRS if {one, other} <= families]
+def test_modules_of_filters_know_no_other_one() -> None:
+    modules = {member.module.removeprefix("imgpipe.") for member in FILTERS.values()}
+    assert modules <= set(MODULES)
+    assert not [(one, other) for one, other in PAIRS if {one, other} <= modules]
 
 
 def test_there_is_no_circle() -> None:

@@ -14,7 +14,7 @@ from imgpipe.chains.chain import Chain, FilterFactory, as_chain
 from imgpipe.chains.decorator import filter
 from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
 from imgpipe.iteration import iter_chunks
-from imgpipe.registry import FILTERS, Member, Registry
+from imgpipe.registry import FILTERS, OF_OTHER_PACKAGES, Member, Registry, filters_by_family
 from tests.conftest import noise
 
 
@@ -259,6 +259,19 @@ def test_the_table_that_help_is_printed_from_is_true(name: str) -> None:
     assert factory.definition.summary == FILTERS[name].summary
     assert getattr(filters, name) is factory
     assert name in dir(filters)
+
+
+def test_every_filter_has_a_family() -> None:
+    families = filters_by_family()
+    assert 8 <= len(families) <= 12
+    assert sorted(sum(families.values(), [])) == sorted(FILTERS)
+    assert all(FILTERS[name].family == each for each, names in families.items() for name in names)
+    assert all(len(names) > 1 for names in families.values())
+
+
+def test_filters_of_other_packages_are_a_family_of_their_own() -> None:
+    with FILTERS.with_member("another", filters.blur):
+        assert list(filters_by_family().items())[-1] == (OF_OTHER_PACKAGES, ["another"])
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -1,4 +1,4 @@
-"""Filters: one family per file, each written exactly as a user writes theirs.
+"""Filters: those of one kind per file, each written exactly as a user writes theirs.
 
 ``from imgpipe.filters import *`` gives imgpipe's own, but for `open`, which would hide that of
 Python: that one is imported by name. Filters of other packages are too.
