@@ -14,6 +14,7 @@ copyright = "the imgpipe developers"  # noqa: A001 - the name that Sphinx asks f
 version = release = version_of("imgpipe")
 
 extensions = [
+    "filterpages",
     "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",

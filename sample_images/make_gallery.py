@@ -1,81 +1,121 @@
-"""Make the gallery of filters, from a sample picture: `python sample_images/make_gallery.py`."""
+"""Make the gallery of filters, by family: `python sample_images/make_gallery.py`.
+
+In each tile the left half is a picture before the filter, and the right half the same picture
+after it. A filter that moves pixels has both pictures beside each other. The examples are those of
+the documentation, docs/_ext/examples.toml.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-import imgpipe
-from imgpipe.chains.grammar import parse_chain
+from imgpipe.registry import FILTERS, filters_by_family
 
 HERE = Path(__file__).parent
-TILE, LABEL, GAP, COLUMNS = (176, 132), 18, 6, 6
+sys.path.insert(0, str(HERE.parent / "docs" / "_ext"))
 
-# What each filter is shown with, where its defaults do not show it well; written as in a chain.
-SHOWN = {
-    "blur": "blur:3",
-    "box": "box:4",
-    "median": "median:3",
-    "minimum": "minimum:2",
-    "maximum": "maximum:2",
-    "percentile": "percentile:20,3",
-    "open": "open:3",
-    "close": "close:3",
-    "tophat": "tophat:6,gain=3",
-    "blackhat": "blackhat:6,gain=3",
-    "unsharp": "unsharp:2,2",
-    "convolve": 'convolve:"1 1 1 1 1 1 1 1 1",scale=9',
-    "gamma": "gamma:0.5",
-    "levels": "levels:0.1,0.7",
-    "linear": "linear:1.4,-0.1",
-    "posterize": "posterize:2",
-    "solarize": "solarize",
-    "tint": 'tint:"#3070c0"',
-    "mix_channels": 'mix_channels:"0 0 1; 0 1 0; 1 0 0"',
-    "bilateral": "bilateral",
-    "laplace": "laplace:gain=3",
-    "morphological_gradient": "morphological_gradient:gain=2",
-    "prewitt": "prewitt | linear:4",
-    "scharr": "scharr | linear:4",
-    "sobel": "sobel | linear:4",
-    "adaptive_threshold": "grayscale | adaptive_threshold",
-    "otsu": "grayscale | otsu",
-    "threshold": "grayscale | threshold:0.4",
-    "crop": "crop:200,160,352,264",
-    "resize": "resize:25%,nearest | resize:400%,nearest",
-    "rotate": "rotate:180",
-}
-# They need a second file, are there under another name, or show the same picture.
-LEFT_OUT = {"astype", "blend", "lut", "erode", "dilate"}
+from filterexamples import Example, changed, examples, workshop  # noqa: E402
+from filterpictures import TILE, tile_of_example  # noqa: E402
+
+COLUMNS, GAP, HEADING, LABEL = 7, 12, 40, 60
+WIDTH, HEIGHT = TILE[0] + GAP, TILE[1] + LABEL
+LARGE, MEDIUM, SMALL = (ImageFont.load_default(size) for size in (22, 15, 13))
+BLACK, GRAY = "#1a1a1a", "#666666"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Families that stand beside each other.
+
+    Attributes
+    ----------
+    families : list of (str, list of str)
+        Their names, and those of their filters.
+    """
+
+    families: list[tuple[str, list[str]]]
+
+    @property
+    def length(self) -> int:
+        """The number of tiles."""
+        return sum(len(names) for _, names in self.families)
 
 
 def main() -> None:
     """Write gallery.png."""
-    picture = np.asarray(Image.open(HERE / "landscape.png").convert("RGB"))
-    names = ["original", *sorted(set(imgpipe.filters.__dir__()) - LEFT_OUT)]
-    rows = -(-len(names) // COLUMNS)
-    width, height = TILE[0] + GAP, TILE[1] + LABEL + GAP
-    sheet = Image.new("RGB", (COLUMNS * width + GAP, rows * height + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for at, name in enumerate(names):
-        x, y = GAP + at % COLUMNS * width, GAP + at // COLUMNS * height
-        sheet.paste(tile(picture, name), (x, y))
-        text = "original" if name == "original" else SHOWN.get(name, name)
-        draw.text((x + 2, y + TILE[1] + 2), text[:30], "black", font)
-    sheet.quantize(256).save(HERE / "gallery.png", optimize=True)
+    rows = list(rows_of(built_in()))
+    size = COLUMNS * WIDTH + GAP, len(rows) * (HEADING + HEIGHT) + GAP
+    sheet = Image.new("RGB", size, "white")
+    shown = examples()
+    with workshop():
+        for at, row in enumerate(rows):
+            x, y = GAP, GAP // 2 + at * (HEADING + HEIGHT)
+            for family, names in row.families:
+                width = len(names) * WIDTH - GAP
+                draw = ImageDraw.Draw(sheet)
+                draw.text((x, y + 6), family, BLACK, LARGE)
+                draw.line((x, y + HEADING - 6, x + width, y + HEADING - 6), "#cccccc")
+                for name in names:
+                    add_tile(sheet, shown[name], x, y + HEADING)
+                    x += WIDTH
+    sheet.save(HERE / "gallery.png", optimize=True)
 
 
-def tile(picture: NDArray[np.uint8], name: str) -> Image.Image:
-    """Return what a filter makes of the picture, as large as a tile."""
-    made = picture
-    if name != "original":
-        made = parse_chain(SHOWN.get(name, name))(picture)
-    if made.ndim == 3 and made.shape[2] == 1:
-        made = made[..., 0]
-    return Image.fromarray(made).convert("RGB").resize(TILE, Image.Resampling.LANCZOS)
+def built_in() -> dict[str, list[str]]:
+    """Return the names of the filters of imgpipe, by family."""
+    found = {
+        family: [name for name in names if name in FILTERS.built_in]
+        for family, names in filters_by_family().items()
+    }
+    return {family: names for family, names in found.items() if names}
+
+
+def rows_of(families: dict[str, list[str]]) -> Iterator[Row]:
+    """Yield rows of families, each in the first row that has a place for all of its tiles."""
+    rows = list[Row]()
+    for family, names in families.items():
+        for row in rows:
+            if row.length + len(names) <= COLUMNS:
+                row.families.append((family, names))
+                break
+        else:
+            rows.append(Row([(family, names)]))
+    yield from rows
+
+
+def add_tile(sheet: Image.Image, example: Example, x: int, y: int) -> None:
+    """Paste the tile of an example, with the name of the filter and its parameters below it."""
+    sheet.paste(tile_of_example(example), (x, y))
+    draw = ImageDraw.Draw(sheet)
+    draw.text((x, y + TILE[1] + 2), example.name, BLACK, MEDIUM)
+    for line, text in enumerate(wrapped(parameters(example))):
+        draw.text((x, y + TILE[1] + 21 + 15 * line), text, GRAY, SMALL)
+
+
+def parameters(example: Example) -> list[str]:
+    """Return the parameters of the filter of an example, as they are written in a chain."""
+    own = next(one for one in example.chain.filters if one.name == example.name)
+    return [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in changed(own).items()
+    ]
+
+
+def wrapped(words: list[str]) -> list[str]:
+    """Return words in lines that are not wider than a tile."""
+    lines = list[str]()
+    for word in words:
+        longer = f"{lines[-1]}, {word}" if lines else word
+        if lines and SMALL.getlength(longer) <= TILE[0]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 if __name__ == "__main__":

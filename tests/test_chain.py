@@ -264,7 +264,7 @@ def test_the_table_that_help_is_printed_from_is_true(name: str) -> None:
 def test_every_filter_has_a_family() -> None:
     families = filters_by_family()
     assert 8 <= len(families) <= 12
-    assert sorted(sum(families.values(), [])) == sorted(FILTERS)
+    assert sorted(itertools.chain(*families.values())) == sorted(FILTERS)
     assert all(FILTERS[name].family == each for each, names in families.items() for name in names)
     assert all(len(names) > 1 for names in families.values())
 
