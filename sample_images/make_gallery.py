@@ -49,8 +49,7 @@ class Row:
 def main() -> None:
     """Write gallery.png."""
     rows = list(rows_of(built_in()))
-    size = COLUMNS * WIDTH + GAP, len(rows) * (HEADING + HEIGHT) + GAP
-    sheet = Image.new("RGB", size, "white")
+    sheet = Image.new("RGB", size_of(rows), "white")
     shown = examples()
     with workshop():
         for at, row in enumerate(rows):
@@ -64,6 +63,11 @@ def main() -> None:
                     add_tile(sheet, shown[name], x, y + HEADING)
                     x += WIDTH
     sheet.save(HERE / "gallery.png", optimize=True)
+
+
+def size_of(rows: list[Row]) -> tuple[int, int]:
+    """Return the width and the height of the gallery."""
+    return COLUMNS * WIDTH + GAP, len(rows) * (HEADING + HEIGHT) + GAP
 
 
 def built_in() -> dict[str, list[str]]:

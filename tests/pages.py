@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parent.parent
+_MADE = ("docs/_build/", "docs/filters/")
 FENCE = re.compile(
     r"(?:^ *<!-- (?P<note>not run|file): (?P<said>[^\n]+) -->\n\n?)?"
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)(?P=fence) *$",
@@ -93,12 +94,8 @@ class Command:
 
 def pages() -> list[str]:
     """Return the paths of all pages that are written by hand."""
-    found = [
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "docs").rglob("*.md")
-        if "_build" not in path.parts
-    ]
-    return ["README.md", *sorted(found)]
+    found = (path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+    return ["README.md", *sorted(each for each in found if not each.startswith(_MADE))]
 
 
 def text_of(page: str) -> str:

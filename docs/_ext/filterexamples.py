@@ -25,6 +25,7 @@ __all__ = ["Example", "as_call", "changed", "examples", "workshop"]
 
 Pixels = NDArray[Any]
 
+
 @dataclass(frozen=True)
 class Example:
     """An example of a filter.
@@ -107,7 +108,8 @@ def changed(one: Filter) -> dict[str, Any]:
 
 def as_call(one: Filter) -> str:
     """Return the call that makes a filter."""
-    return f"{one.name}({', '.join(f'{name}={_literal(value)}' for name, value in changed(one).items())})"
+    given = (f"{name}={_literal(value)}" for name, value in changed(one).items())
+    return f"{one.name}({', '.join(given)})"
 
 
 def _literal(value: Any) -> str:

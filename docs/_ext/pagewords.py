@@ -25,6 +25,12 @@ _ALPHA = {
 }
 
 
+_BORDERS = (
+    "`--border` chooses `symmetric`, `reflect`, `wrap` or `constant`, in Python `border=`; the "
+    "names are those of `numpy.pad`."
+)
+
+
 def docstring_of(definition: Definition) -> NumpyDocString:
     """Return the sections of the docstring of a filter."""
     return NumpyDocString(definition.kernel.__doc__ or "")
@@ -43,11 +49,7 @@ def properties(definition: Definition, example: Filter) -> Iterator[tuple[str, s
     yield "Alpha", _alpha(definition)
     yield "Halo", _halo(definition, example)
     if sees_border(definition):
-        yield (
-            "Border",
-            f"`{definition.border}` by default. `--border` chooses `symmetric`, `reflect`, `wrap` "
-            "or `constant`, in Python `border=`; the names are those of `numpy.pad`.",
-        )
+        yield "Border", f"`{definition.border}` by default. {_BORDERS}"
     yield "Reading", _reading(definition)
     if definition.operands:
         yield "Further images", ", ".join(f"`{name}`" for name in definition.operands)

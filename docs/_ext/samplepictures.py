@@ -162,7 +162,7 @@ def _plates() -> Pixels:
 
 def _twelve_bits() -> Pixels:
     """Return 16 bits of which a camera used twelve."""
-    return _fitted(imgpipe.read(SAMPLES / "relief.png")[..., 0] >> 4)
+    return _fitted(imgpipe.read(SAMPLES / "relief.png")[:, ::-1, 0] >> 4)
 
 
 PICTURES: dict[str, Callable[[], Pixels]] = {

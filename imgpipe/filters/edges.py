@@ -80,17 +80,19 @@ def scharr(
 ) -> Pixels:
     """Find edges with the Scharr operator.
 
-    As `sobel`, with the weights ``(3, 10, 3) / 16``: the result is nearly the same at every angle.
+    ``sqrt((dx**2 + dy**2) / 2)``, where ``dx`` is ``value[x + 1] - value[x - 1]`` averaged over
+    three rows with the weights ``(3, 10, 3) / 16``, and ``dy`` the same with rows and columns
+    exchanged. With these weights edges of every angle have nearly the same strength.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     axis : {"magnitude", "x", "y"}
-        The magnitude, or the derivative along ``x`` or ``y`` alone.
+        The magnitude, or ``dx`` or ``dy`` alone.
     offset : float, optional
         Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
-        for the derivatives.
+        for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
 
     Returns
     -------
@@ -116,17 +118,18 @@ def prewitt(
 ) -> Pixels:
     """Find edges with the Prewitt operator.
 
-    As `sobel`, with the weights ``(1, 1, 1) / 3``.
+    ``sqrt((dx**2 + dy**2) / 2)``, where ``dx`` is ``value[x + 1] - value[x - 1]`` averaged over
+    three rows with the same weight for each, and ``dy`` the same with rows and columns exchanged.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     axis : {"magnitude", "x", "y"}
-        The magnitude, or the derivative along ``x`` or ``y`` alone.
+        The magnitude, or ``dx`` or ``dy`` alone.
     offset : float, optional
         Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
-        for the derivatives.
+        for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
 
     Returns
     -------
@@ -189,9 +192,8 @@ def emboss(
 ) -> Pixels:
     """Emboss: a relief of the image, lit from the top left.
 
-    The three neighbours to the right, below and to the lower right, less the three to the left,
-    above and to the upper left, times `strength`, plus ``offset * maximum``, where the maximum is
-    that of the dtype, and 1 for floats.
+    ``strength * (right + below + lower_right - left - above - upper_left) + offset * maximum`` of
+    the neighbours of a pixel, where the maximum is that of the dtype, and 1 for floats.
 
     Parameters
     ----------

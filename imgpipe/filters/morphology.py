@@ -81,7 +81,8 @@ def maximum(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
 
     Returns
     -------
@@ -101,8 +102,8 @@ def erode(
 ) -> Pixels:
     """Erode: the minimum around each pixel.
 
-    `minimum`, by its name in morphology: ``min(value[y + j, x + i])`` over all ``(j, i)`` of the
-    shape.
+    The same as `minimum`, under its name in morphology: ``min(value[y + j, x + i])`` over all
+    ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
 
     Parameters
     ----------
@@ -111,7 +112,8 @@ def erode(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
 
     Returns
     -------
@@ -132,8 +134,8 @@ def dilate(
 ) -> Pixels:
     """Dilate: the maximum around each pixel.
 
-    `maximum`, by its name in morphology: ``max(value[y + j, x + i])`` over all ``(j, i)`` of the
-    shape.
+    The same as `maximum`, under its name in morphology: ``max(value[y + j, x + i])`` over all
+    ``(j, i)`` of the shape, whose centre is ``(0, 0)``.
 
     Parameters
     ----------
@@ -142,7 +144,8 @@ def dilate(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
 
     Returns
     -------
@@ -175,7 +178,8 @@ def open(  # noqa: A001 - it is called opening
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
 
     Returns
     -------
@@ -206,7 +210,8 @@ def close(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
 
     Returns
     -------
@@ -238,7 +243,8 @@ def tophat(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
     gain : float
         Factor of the result, 0 to 1e6.
 
@@ -271,7 +277,8 @@ def blackhat(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
     gain : float
         Factor of the result, 0 to 1e6.
 
@@ -304,7 +311,8 @@ def morphological_gradient(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        As for `minimum`.
+        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
+        whose centres are at most `radius` away in a straight line.
     gain : float
         Factor of the result, 0 to 1e6.
 

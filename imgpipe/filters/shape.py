@@ -121,6 +121,9 @@ def flip(
 ) -> Pixels:
     """Mirror the image top to bottom or left to right.
 
+    ``result[y, x] = value[height - 1 - y, x]`` for ``vertical``, and ``value[y, width - 1 - x]``
+    for ``horizontal``. No pixel changes its value.
+
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)

@@ -1,0 +1,184 @@
+"""Pages of the filters: what they show is run, and what they say of other libraries holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgpipe
+from imgpipe.cli import execute
+from imgpipe.registry import FILTERS
+from tests.pages import ROOT
+
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+
+import filterpages
+from equivalence import LIBRARIES, comparisons
+from filterexamples import examples, workshop
+from pagewords import as_markdown, parameter_rows, properties, signature
+
+EXAMPLES, COMPARISONS = examples(), comparisons()
+PAIRS = [
+    (name, library)
+    for name, comparison in COMPARISONS.items()
+    for library, found in comparison.equivalents.items()
+    if found.code
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_the_workshop() -> Iterator[None]:
+    with workshop():
+        yield
+
+
+def test_every_filter_has_an_example_and_a_word_on_every_library() -> None:
+    assert sorted(EXAMPLES) == sorted(COMPARISONS) == sorted(FILTERS.built_in)
+    assert all(sorted(one.equivalents) == sorted(LIBRARIES) for one in COMPARISONS.values())
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_command_and_the_python_make_the_same_picture(name: str) -> None:
+    example = EXAMPLES[name]
+    made = example.made()
+    assert execute(example.words[1:]) == 0
+    np.testing.assert_array_equal(imgpipe.read(example.output), made)
+    before = imgpipe.read(example.file)
+    assert before.shape != made.shape or (before != made).mean() > 0.02
+
+
+@pytest.mark.parametrize(("name", "library"), PAIRS)
+def test_another_library_gives_the_same_within_the_stated_difference(
+    name: str, library: str
+) -> None:
+    comparison = COMPARISONS[name]
+    assert comparison.difference(library).largest <= comparison.equivalents[library].largest
+
+
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_a_large_difference_is_explained(name: str) -> None:
+    one = COMPARISONS[name]
+    for found in one.equivalents.values():
+        assert found.largest <= 2 or found.note or one.note
+
+
+def test_a_comparison_finds_a_difference() -> None:
+    gray = COMPARISONS["grayscale"]
+    assert gray.difference("skimage").largest > 1
+    assert gray.difference("skimage").mean < gray.difference("skimage").largest
+    assert "from skimage import color" in gray.listing("skimage")
+    assert gray.listing("opencv").startswith("import cv2\n\nresult = cv2.cvtColor(image")
+
+
+def page_of(name: str) -> str:
+    return filterpages.page(EXAMPLES[name], COMPARISONS[name])
+
+
+def test_a_page_has_all_that_a_reader_looks_for() -> None:
+    text = page_of("blur")
+    for part in (
+        "# blur\n\nGaussian blur.",
+        "![cat.png](pictures/cat.png)",
+        "imgpipe blur cat.png -o out.png --sigma 5",
+        'imgpipe.run("cat.png", blur(sigma=5), "out.png")',
+        'imgpipe.filters.blur(sigma=2.0, truncate=4.0, *, border="edge")',
+        "| `sigma` | `--sigma` | `2.0` | Standard deviation in pixels, 0.3 to 500.",
+        "`exp(-(x**2 + y**2) / (2 * sigma**2))`",
+        "[Smoothing](index.md#smoothing)",
+        "[OpenCV](../accelerators.md), for uint8; the result has the same bits.",
+        "from scipy import ndimage",
+        "1. R. C. Gonzalez",
+    ):
+        assert part in text
+
+
+def words_of(name: str) -> dict[str, str]:
+    example = EXAMPLES[name]
+    own = next(one for one in example.chain.filters if one.name == name)
+    return dict(properties(own.definition, own))
+
+
+def test_properties_are_those_of_the_definition() -> None:
+    assert words_of("blur")["Halo"] == (
+        "It depends on `sigma` and `truncate`: 20 pixels on each side in the example above."
+    )
+    assert words_of("sobel")["Halo"] == "1 pixel on each side."
+    assert "4 columns" in words_of("convolve")["Halo"]
+    assert words_of("gamma")["Halo"] == "None: every pixel is computed by itself."
+    assert "Border" not in words_of("gamma")
+    assert words_of("blur")["Border"].startswith("`edge` by default.")
+    assert "visible pixel" in words_of("sobel")["Alpha"]
+    assert "visible pixel" not in words_of("gamma")["Alpha"]
+    assert "result has none" in words_of("flatten")["Alpha"]
+    assert words_of("astype")["Alpha"].startswith("Alpha is converted")
+    assert words_of("equalize")["Reading"].startswith("The image is read twice:")
+    assert words_of("astype")["Reading"].startswith("The image is read twice if `range`")
+    assert words_of("crop")["Reading"] == "Once, row by row."
+    assert "scratch file" in words_of("rotate")["Reading"]
+    assert words_of("blend")["Further images"] == "`other`"
+    assert words_of("blend")["Accelerator"] == "None: NumPy computes it."
+
+
+@pytest.mark.parametrize("name", FILTERS.built_in)
+def test_every_parameter_is_explained(name: str) -> None:
+    definition = FILTERS.load(name).definition
+    for row in parameter_rows(definition):
+        assert len(row[3]) > 15
+        assert row[3].endswith(".")
+    assert signature(definition).startswith(f"imgpipe.filters.{name}(")
+
+
+def test_docstrings_become_markdown() -> None:
+    text = (
+        "As `blur` of ``erode |\ndilate``, in `numpy.pad`, see docs/thumbnails.md::\n\n    a = 1\n"
+    )
+    assert as_markdown(text) == (
+        "As [blur](blur.md) of `erode | dilate`, in `numpy.pad`, see "
+        "[thumbnails](../thumbnails.md):\n\n```text\na = 1\n```\n"
+    )
+
+
+def test_the_index_has_every_filter_below_its_family() -> None:
+    text = filterpages.index()
+    for name in FILTERS.built_in:
+        heading = text.index(f"## {FILTERS[name].family}\n")
+        assert text.index(f"[{name}]({name}.md)") > heading
+
+
+# ------------------------------------------------------------------------------------- gallery
+
+
+@pytest.fixture(scope="module")
+def gallery() -> ModuleType:
+    path = ROOT / "sample_images" / "make_gallery.py"
+    spec = importlib.util.spec_from_file_location("make_gallery", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # as its dataclass asks for
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_labels_of_the_gallery_fit_below_their_tiles(gallery: ModuleType) -> None:
+    for name, example in EXAMPLES.items():
+        lines = gallery.wrapped(gallery.parameters(example))
+        assert gallery.MEDIUM.getlength(name) <= gallery.TILE[0]
+        assert all(gallery.SMALL.getlength(line) <= gallery.TILE[0] for line in lines)
+        assert len(lines) <= 2
+
+
+def test_the_gallery_shows_every_filter_in_true_colour(gallery: ModuleType) -> None:
+    rows = list(gallery.rows_of(gallery.built_in()))
+    assert sum(row.length for row in rows) == len(FILTERS.built_in)
+    assert all(row.length <= gallery.COLUMNS for row in rows)
+    path = ROOT / "sample_images" / "gallery.png"
+    with Image.open(path) as picture:
+        assert (picture.mode, picture.size) == ("RGB", gallery.size_of(rows))
+    assert path.stat().st_size < 1_500_000
