@@ -75,7 +75,7 @@ photos: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/make_photos.py
 
 clean:
-	rm -rf $(VENV) out build dist docs/_build benchmarks/results
+	rm -rf $(VENV) out build dist docs/_build docs/filters benchmarks/results
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "imgpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }

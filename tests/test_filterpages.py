@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 import imgpipe
+from imgpipe.borders import BORDERS
 from imgpipe.cli import execute
 from imgpipe.registry import FILTERS
 from tests.pages import ROOT
@@ -19,7 +22,7 @@ from tests.pages import ROOT
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
 
 import filterpages
-from equivalence import LIBRARIES, comparisons
+from equivalence import BORDER_NAMES, LIBRARIES, comparisons
 from filterexamples import examples, workshop
 from pagewords import as_markdown, parameter_rows, properties, signature
 
@@ -131,6 +134,8 @@ def test_every_parameter_is_explained(name: str) -> None:
     for row in parameter_rows(definition):
         assert len(row[3]) > 15
         assert row[3].endswith(".")
+        parameter = next(each for each in definition.parameters if f"`{each.name}`" == row[0])
+        assert all(choice in row[3] for choice in parameter.choices)
     assert signature(definition).startswith(f"imgpipe.filters.{name}(")
 
 
@@ -138,10 +143,11 @@ def test_docstrings_become_markdown() -> None:
     text = (
         "As `blur` of ``erode |\ndilate``, in `numpy.pad`, see docs/thumbnails.md::\n\n    a = 1\n"
     )
-    assert as_markdown(text) == (
+    assert as_markdown(text, FILTERS.load("box").definition) == (
         "As [blur](blur.md) of `erode | dilate`, in `numpy.pad`, see "
         "[thumbnails](../thumbnails.md):\n\n```text\na = 1\n```\n"
     )
+    assert as_markdown("if `threshold`", FILTERS.load("unsharp").definition) == "if `threshold`"
 
 
 def test_the_index_has_every_filter_below_its_family() -> None:
@@ -149,6 +155,22 @@ def test_the_index_has_every_filter_below_its_family() -> None:
     for name in FILTERS.built_in:
         heading = text.index(f"## {FILTERS[name].family}\n")
         assert text.index(f"[{name}]({name}.md)") > heading
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_the_names_of_borders_in_other_libraries(border: str) -> None:
+    beyond, scipy, opencv = BORDER_NAMES[border]
+    row = np.arange(1, 5, dtype=np.uint8)
+    letters = "0abcd"
+    left, _, right = ([letters.index(each) for each in part.split()] for part in beyond.split("|"))
+    assert [*left, *row, *right] == np.pad(row, 2, border).tolist()
+    assert cv2.copyMakeBorder(row[None], 0, 0, 2, 2, getattr(cv2, opencv))[0].tolist() == [
+        *left,
+        *row,
+        *right,
+    ]
+    shifted = ndimage.correlate1d(row, [1, 0, 0, 0, 0], mode=scipy)
+    assert shifted[:2].tolist() == left
 
 
 # ------------------------------------------------------------------------------------- gallery

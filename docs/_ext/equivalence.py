@@ -28,7 +28,7 @@ from skimage import data
 
 from imgpipe import filters
 
-__all__ = ["LIBRARIES", "Comparison", "Difference", "Equivalent", "comparisons"]
+__all__ = ["BORDER_NAMES", "LIBRARIES", "Comparison", "Difference", "Equivalent", "comparisons"]
 
 Pixels = NDArray[Any]
 
@@ -38,6 +38,15 @@ LIBRARIES = {
     "opencv": "OpenCV",
     "pillow": "Pillow",
 }
+
+BORDER_NAMES = {
+    "edge": ("a a | a b c d | d d", "nearest", "BORDER_REPLICATE"),
+    "symmetric": ("b a | a b c d | d c", "reflect", "BORDER_REFLECT"),
+    "reflect": ("c b | a b c d | c b", "mirror", "BORDER_REFLECT_101"),
+    "wrap": ("c d | a b c d | a b", "wrap", "BORDER_WRAP"),
+    "constant": ("0 0 | a b c d | 0 0", "constant", "BORDER_CONSTANT"),
+}
+"""For each border the pixels beyond ``a b c d``, and its names in SciPy and in OpenCV."""
 
 _MODULES = {
     "scipy": ("ndimage",),

@@ -25,6 +25,8 @@ __all__ = ["Example", "as_call", "changed", "examples", "workshop"]
 
 Pixels = NDArray[Any]
 
+_LONG = 76  # columns of a listing
+
 
 @dataclass(frozen=True)
 class Example:
@@ -95,7 +97,7 @@ class Example:
         names = ", ".join(sorted({one.name for one in self.chain.filters}))
         call = " | ".join(map(as_call, self.chain.filters))
         run = f'imgpipe.run("{self.file}", {call}, "{self.output}")'
-        if len(run) > 88:
+        if len(run) > _LONG:
             run = f'imgpipe.run(\n    "{self.file}",\n    {call},\n    "{self.output}",\n)'
         return f"import imgpipe\nfrom imgpipe.filters import {names}\n\n{run}"
 

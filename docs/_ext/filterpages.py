@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from equivalence import LIBRARIES, Comparison, comparisons
+import numpy as np
+from equivalence import BORDER_NAMES, LIBRARIES, Comparison, comparisons
 from filterexamples import Example, examples, workshop
 from filterpictures import Pictures
 from pagewords import as_markdown, cell, docstring_of, parameter_rows, properties, signature
@@ -58,7 +59,7 @@ def index() -> str:
             parts.append(f"## {family}\n\n```{{list-table}}\n:widths: 22 28 50\n\n{rows}\n```\n")
             entries = "\n".join(own)
             parts.append(f"```{{toctree}}\n:hidden:\n:caption: {family}\n\n{entries}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, _borders()])
 
 
 _INDEX_HEAD = """# Filters
@@ -71,6 +72,29 @@ picture after it. A filter that moves pixels has both beside each other.
 
 Differences to other libraries were measured with {versions}, on 8-bit pictures of 160 x 120
 pixels.
+"""
+
+
+def _borders() -> str:
+    """Return the section about borders."""
+    rows = "\n".join(
+        f"* - `{name}`\n  - `{beyond}`\n  - `{scipy}`\n  - `cv2.{opencv}`"
+        for name, (beyond, scipy, opencv) in BORDER_NAMES.items()
+    )
+    return f"""## Borders
+
+The option `--border` gives the values of the pixels beyond the image. Its names are those of
+`numpy.pad`; other libraries use the same words for other values.
+
+```{{list-table}}
+:header-rows: 1
+
+* - border
+  - beyond `a b c d`
+  - SciPy, `skimage.filters`
+  - OpenCV
+{rows}
+```
 """
 
 
@@ -145,14 +169,15 @@ def _parameters(definition: Definition) -> str:
 
 def _definition(definition: Definition) -> str:
     sections = docstring_of(definition)
-    text = as_markdown("\n".join(sections["Extended Summary"]))
+    text = as_markdown("\n".join(sections["Extended Summary"]), definition)
     (result,) = sections["Returns"]
     made = result.type or result.name
     shape = made.partition(", ")[2]
     given = next(each for each in sections["Parameters"] if each.name == "chunk")
+    words = as_markdown(" ".join(result.desc), definition)
     rows = [
-        f"- Input: {as_markdown(' '.join(given.desc))}",
-        f"- Result: {shape + '. ' if shape else ''}{as_markdown(' '.join(result.desc))}",
+        f"- Input: {as_markdown(' '.join(given.desc), definition)}",
+        f"- Result: {shape + '. ' if shape else ''}{words}",
     ]
     return f"## Formula and accuracy\n\n{text}\n\n" + "\n".join(rows) + "\n"
 
@@ -178,12 +203,15 @@ def _references(definition: Definition) -> str:
 
 def _equivalents(comparison: Comparison) -> str:
     rows = "\n".join(_difference_row(comparison, library) for library in LIBRARIES)
-    tabs = "\n".join(_tab(comparison, library) for library in LIBRARIES)
+    tabs = "\n".join(
+        _tab(comparison, library) for library, found in comparison.equivalents.items() if found.code
+    )
+    white = np.iinfo(comparison.expected().dtype).max
     notes = [comparison.note, _compared(comparison.inside)]
     return f"""## In other libraries
 
-The same as `{comparison.call}`, for {_IMAGES[comparison.image]}. Differences are in levels.
-{" ".join(filter(None, notes))}
+The same as `{comparison.call}`, for {_IMAGES[comparison.image]}.
+Differences are in levels; white is {white}. {" ".join(filter(None, notes))}
 
 ```{{list-table}}
 :widths: 22 14 14 50
@@ -235,11 +263,11 @@ def _short(mean: float) -> str:
 
 
 def _tab(comparison: Comparison, library: str) -> str:
-    found = comparison.equivalents[library]
-    text = f"```python\n{comparison.listing(library)}\n```" if found.code else "None."
     return f""":::{{tab-item}} {LIBRARIES[library]}
 :sync: {library}
 
-{text}
+```python
+{comparison.listing(library)}
+```
 :::
 """

@@ -25,9 +25,11 @@ _ALPHA = {
 }
 
 
+_ANY = 1e6  # a bound that no one meets
+
 _BORDERS = (
-    "`--border` chooses `symmetric`, `reflect`, `wrap` or `constant`, in Python `border=`; the "
-    "names are those of `numpy.pad`."
+    "`--border` chooses `symmetric`, `reflect`, `wrap` or `constant`, in Python `border=`. "
+    "[Borders](index.md#borders) shows their values and their names in other libraries."
 )
 
 
@@ -141,7 +143,7 @@ def parameter_rows(definition: Definition) -> list[tuple[str, str, str, str]]:
             f"`{each.name}`",
             _option(each),
             "must be given" if each.required else f"`{_value(each.default)}`",
-            as_markdown(texts[each.name]) + _bounds(each, texts[each.name]),
+            as_markdown(texts[each.name], definition) + _values(each, texts[each.name]),
         )
         for each in definition.parameters
     ]
@@ -151,22 +153,25 @@ def _option(parameter: Parameter) -> str:
     return f"`{option_words(parameter, 'false' if parameter.default is True else 'true')[0]}`"
 
 
-def _bounds(parameter: Parameter, text: str) -> str:
-    """Return a sentence about the bounds of a number, if the text does not give them."""
-    if parameter.choices and parameter.kind is not str:
+def _values(parameter: Parameter, text: str) -> str:
+    """Return a sentence about the values of a parameter, if the text does not give them."""
+    if parameter.choices:
+        missing = any(choice not in text for choice in parameter.choices)
+        return f" One of {', '.join(f'`{each}`' for each in parameter.choices)}." if missing else ""
+    bounds = parameter.bounds
+    if bounds is None or bounds.high >= _ANY or re.search(r"\d(\.\d+)? to \d", text):
         return ""
-    if parameter.bounds is None or re.search(r"\d(\.\d+)? to \d", text):
-        return ""
-    return f" It is {parameter.bounds}."
+    return f" It is {bounds}."
 
 
 # ------------------------------------------------------------------------------------ Markdown
 
 
-def as_markdown(text: str) -> str:
-    """Return the text of a docstring in Markdown, with links to other filters."""
+def as_markdown(text: str, definition: Definition) -> str:
+    """Return text of the docstring of a filter in Markdown, with links to other filters."""
+    own = {definition.name, *(each.name for each in definition.parameters)}
     text = re.sub(r"``(.+?)``", _code, text, flags=re.DOTALL)
-    text = re.sub(r"`([\w.]+)`", lambda found: _linked(found[1]), text)
+    text = re.sub(r"`([\w.]+)`", lambda found: _linked(found[1], own), text)
     text = text.replace("docs/thumbnails.md", "[thumbnails](../thumbnails.md)")
     text = re.sub(r"::\n\n((?:    .*\n?)+)", _fenced, text)
     return text.replace("\0", "`")
@@ -176,8 +181,8 @@ def _code(found: re.Match[str]) -> str:
     return f"\0{' '.join(found[1].split())}\0"
 
 
-def _linked(name: str) -> str:
-    return f"[{name}]({name}.md)" if name in FILTERS else f"`{name}`"
+def _linked(name: str, own: set[str]) -> str:
+    return f"[{name}]({name}.md)" if name in FILTERS and name not in own else f"`{name}`"
 
 
 def _fenced(found: re.Match[str]) -> str:

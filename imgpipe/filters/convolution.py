@@ -42,17 +42,20 @@ def _written(kernel: Any) -> str:
     return matrix_text(array)
 
 
-def _reach(kernel: str, scale: float) -> tuple[int, int]:
+def _reach(kernel: str) -> tuple[int, int]:
+    weights = _turned(kernel)
+    return len(weights) // 2, len(weights[0]) // 2
+
+
+def _is_divisor(scale: float) -> None:
     if abs(scale) < _LEAST_SCALE:
         raise ParameterError(
             f"convolve: scale must not be 0, nor within {_LEAST_SCALE:g} of it: the sum is divided "
             "by it"
         )
-    weights = _turned(kernel)
-    return len(weights) // 2, len(weights[0]) // 2
 
 
-@filter(halo=_reach)
+@filter(halo=_reach, validate=_is_divisor)
 def convolve(
     chunk: Pixels,
     *,

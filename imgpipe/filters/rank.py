@@ -58,7 +58,7 @@ def percentile(
 
     Each channel is filtered by itself, over a square of ``2 * radius + 1`` pixels on a side. Its
     ``n`` values are sorted. The result is the value at index ``int(n * percentile / 100)``, or
-    the last value for 100. There is no interpolation, as in `scipy.ndimage.percentile_filter`.
+    the last value for 100. As in `scipy.ndimage.percentile_filter`, there is no interpolation.
     A percentile of 0 is the minimum, 50 the median and 100 the maximum. If the square has a NaN,
     the result is NaN.
 
