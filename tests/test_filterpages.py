@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import cv2
@@ -99,6 +101,16 @@ def test_a_page_has_all_that_a_reader_looks_for() -> None:
         "1. R. C. Gonzalez",
     ):
         assert part in text
+
+
+def test_pages_are_written_once_and_removed_with_their_filter(tmp_path: Path) -> None:
+    filterpages.write_pages(tmp_path, ["gamma", "crop"])
+    for picture in ("dark", "gamma", "gamma-tile", "portrait", "crop", "crop-tile"):
+        assert imgpipe.info(tmp_path / "pictures" / f"{picture}.png").shape[2] == 3
+    os.utime(tmp_path / "crop.md", (1, 1))
+    filterpages.write_pages(tmp_path, ["crop"])
+    assert sorted(path.name for path in tmp_path.glob("*.md")) == ["crop.md", "index.md"]
+    assert (tmp_path / "crop.md").stat().st_mtime == 1
 
 
 def words_of(name: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ parameters, its formula, its properties, and its equivalents in other libraries.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,17 @@ def setup(app: Sphinx) -> dict[str, Any]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def write_pages(folder: Path) -> None:
-    """Write the index, the pages and their pictures into a folder; remove what is left over."""
+def write_pages(folder: Path, names: Iterable[str] = FILTERS.built_in) -> None:
+    """Write the index, the pages of filters and their pictures into a folder.
+
+    Pages that would not change are left alone, so that Sphinx does not read them again. Those of
+    filters that are no more are removed.
+    """
     shown, compared = examples(), comparisons()
     pages = {"index.md": index()}
     with workshop():
         pictures = Pictures(folder / "pictures")
-        for name in FILTERS.built_in:
+        for name in names:
             pictures.write(shown[name])
             pages[f"{name}.md"] = page(shown[name], compared[name])
     for file, text in pages.items():
