@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -148,7 +150,18 @@ def test_every_parameter_is_explained(name: str) -> None:
         assert row[3].endswith(".")
         parameter = next(each for each in definition.parameters if f"`{each.name}`" == row[0])
         assert all(choice in row[3] for choice in parameter.choices)
-    assert signature(definition).startswith(f"imgpipe.filters.{name}(")
+
+
+@pytest.mark.parametrize("name", FILTERS.built_in)
+def test_a_filter_is_called_as_its_page_says(name: str) -> None:
+    factory = FILTERS.load(name)
+    written = signature(factory.definition).removeprefix("imgpipe.filters.")
+    names: dict[str, Any] = {}
+    exec(f"def {written}: pass", names)
+    shown = inspect.signature(names[name]).parameters.values()
+    assert [(one.name, one.kind, one.default) for one in shown] == [
+        (one.name, one.kind, one.default) for one in inspect.signature(factory).parameters.values()
+    ]
 
 
 def test_docstrings_become_markdown() -> None:

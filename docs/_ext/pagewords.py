@@ -117,14 +117,17 @@ def _listed(words: tuple[str, ...]) -> str:
 
 
 def signature(definition: Definition) -> str:
-    """Return how a filter is called."""
-    taken = [_entry(each) for each in definition.parameters]
+    """Return how a filter is called, with its defaults."""
+    taken = list[str]()
+    optional = False
+    for each in definition.parameters:
+        if each.required and optional and "*" not in taken:
+            taken.append("*")  # none of those that follow is taken by position
+        optional |= not each.required
+        taken.append(each.name if each.required else f"{each.name}={_value(each.default)}")
+    taken += [] if "*" in taken else ["*"]
     border = f'border="{definition.border}"'
-    return f"imgpipe.filters.{definition.name}({', '.join([*taken, '*', border])})"
-
-
-def _entry(parameter: Parameter) -> str:
-    return parameter.name if parameter.required else f"{parameter.name}={_value(parameter.default)}"
+    return f"imgpipe.filters.{definition.name}({', '.join([*taken, border])})"
 
 
 def _value(value: Any) -> str:
