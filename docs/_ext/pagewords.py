@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from numpydoc.docscrape import NumpyDocString
@@ -71,7 +71,9 @@ def _alpha(definition: Definition) -> str:
 
 def _halo(definition: Definition, example: Filter) -> str:
     if definition.region is not None:
-        return "The input pixels that a part of the result is made from."
+        if definition.alpha == "filter":
+            return "None: pixels move, and keep their values."
+        return "As many pixels around each position as the interpolation needs."
     if not sees_border(definition):
         return "None: every pixel is computed by itself."
     rows, columns = example.halo
@@ -79,7 +81,7 @@ def _halo(definition: Definition, example: Filter) -> str:
     size = re.sub(r"^1 pixels", "1 pixel", size)
     if not callable(definition.halo):
         return f"{size} on each side."
-    names = " and ".join(f"`{name}`" for name in keywords_of(definition.halo))
+    names = _listed([f"`{name}`" for name in keywords_of(definition.halo)])
     return f"It depends on {names}: {size} on each side in the example above."
 
 
@@ -89,13 +91,9 @@ def _reading(definition: Definition) -> str:
         return f"The image is read twice{only}: once to measure all of it, once for the result."
     if definition.region is None or definition.in_order is True:
         return "Once, row by row."
-    order = "Once, but not row by row"
-    if callable(definition.in_order):
-        order += " if the direction is `vertical`"
-    return (
-        f"{order}. A file that can only be read from top to bottom is decoded into a scratch file "
-        "first."
-    )
+    way = "not row by row: a file that can only be read from top to bottom is decoded into a"
+    when = "Once. If the direction is `vertical`," if callable(definition.in_order) else "Once, but"
+    return f"{when} {way} scratch file first."
 
 
 def _accelerated(definition: Definition) -> str:
@@ -108,7 +106,7 @@ def _accelerated(definition: Definition) -> str:
     return " ".join(found) or "None: NumPy computes it."
 
 
-def _listed(words: tuple[str, ...]) -> str:
+def _listed(words: Sequence[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
 

@@ -67,10 +67,14 @@ def crop(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    x, y : int
-        The first column and row of the part.
-    width, height : int
-        Its size in pixels. It must lie inside the image.
+    x : int
+        First column of the part.
+    y : int
+        First row of the part.
+    width : int
+        Number of columns. The part must lie inside the image.
+    height : int
+        Number of rows.
 
     Returns
     -------

@@ -203,13 +203,16 @@ def levels(
     ----------
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
-    in_black, in_white : float, optional
-        Values from 0 to 1 that become `out_black` and `out_white`: 0 and 1 if they are left out.
-        They must differ.
+    in_black : float, optional
+        Value that becomes `out_black`, 0 to 1; 0 if it is left out.
+    in_white : float, optional
+        Value that becomes `out_white`, 0 to 1; 1 if it is left out. It must not be `in_black`.
     gamma : float, optional
         Above 1 brightens the mid tones, below 1 darkens them; 0.01 to 100. 1 if it is left out.
-    out_black, out_white : float, optional
-        The ends of the result, 0 to 1: 0 and 1 if they are left out.
+    out_black : float, optional
+        Darkest value of the result, 0 to 1; 0 if it is left out.
+    out_white : float, optional
+        Brightest value of the result, 0 to 1; 1 if it is left out.
 
     Returns
     -------
