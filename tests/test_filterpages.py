@@ -146,7 +146,7 @@ def test_properties_are_those_of_the_definition() -> None:
 def test_every_parameter_is_explained(name: str) -> None:
     definition = FILTERS.load(name).definition
     for row in parameter_rows(definition):
-        assert len(row[3]) > 15
+        assert len(row[3]) > 10
         assert row[3].endswith(".")
         parameter = next(each for each in definition.parameters if f"`{each.name}`" == row[0])
         assert all(choice in row[3] for choice in parameter.choices)
