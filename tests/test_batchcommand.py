@@ -18,6 +18,7 @@ from click.shell_completion import ShellComplete
 
 import imgpipe
 from imgpipe.cli import execute, signals
+from imgpipe.cli.batchoptions import MANY_IMAGES
 from imgpipe.cli.program import program
 from tests.batchresults import odd_names
 from tests.browser import browser
@@ -551,9 +552,9 @@ def test_the_shell_completes_options_of_many_images(begun: str, offers: list[str
 def test_help_has_sections_for_many_images(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert execute([command, "--help"]) == 0
+    assert execute([command, "--help-all"]) == 0
     text = capsys.readouterr().out
-    places = [text.index(f"\n{title}:") for title in ("Run", "Many images", "Many outputs")]
+    places = [text.index(f"\n{title}:") for title in ("Engine", *MANY_IMAGES)]
     assert places == sorted(places)
     assert "--ignore-existing" not in text
     assert "INPUT..." in text

@@ -23,6 +23,7 @@ from click.testing import CliRunner
 
 import imgpipe
 from imgpipe.cli import execute, signals
+from imgpipe.cli.batchoptions import MANY_IMAGES
 from imgpipe.cli.commands import FilterCommand
 from imgpipe.cli.early import fork_early, one_thread_each
 from imgpipe.cli.examples import example
@@ -33,7 +34,7 @@ from imgpipe.events import Report
 from imgpipe.filters import blur, grayscale, invert
 from imgpipe.geometry import Box
 from imgpipe.parameters import Between, Example
-from imgpipe.registry import FILTERS, Member
+from imgpipe.registry import FILTERS, Member, filters_by_family
 
 COMMANDS = ["run", "convert", "watch", "info", "check", "filters", "formats", *FILTERS]
 
@@ -125,6 +126,40 @@ class TestHelp:
             assert f"{name} " in shown.output
             assert member.summary in " ".join(shown.output.split())
 
+    def test_lists_commands_then_filters_by_family(self) -> None:
+        shown = CliRunner().invoke(program, ["--help"]).output
+        titles = re.findall(r"^ *(\w[\w ,]*).*:$", shown, re.MULTILINE)
+        families = [*filters_by_family()]
+        assert [each.strip() for each in titles] == [
+            *("Commands", "Filters", *families, "Options", "Examples")
+        ]
+        for family, names in filters_by_family().items():
+            part = shown.split(f"  {family}:\n")[1].split("\n\n")[0]
+            assert re.findall(r"^    (\w+)", part, re.MULTILINE) == names
+
+    @pytest.mark.parametrize("page", ["--help", "--help-all"])
+    def test_sections_have_the_same_order_everywhere(self, page: str) -> None:
+        order = [
+            *("Usage", "Filter", "Input", "Format", "Output", "Options of the output format"),
+            *("Engine", *MANY_IMAGES, "Watch", "More options", "Help", "Examples"),
+        ]
+        short_only = {"info", "check", "filters", "formats"} if page == "--help-all" else set()
+        for name in sorted({*COMMANDS} - short_only):
+            shown = CliRunner().invoke(program, [name, page]).output
+            titles = re.findall(r"^(\w[\w :]*?)(?: \(.*\))?:(?:$| imgpipe)", shown, re.MULTILINE)
+            assert titles == sorted(titles, key=order.index), name
+            assert {"Usage", "Help", "Examples"} <= {*titles}, name
+
+    @pytest.mark.parametrize("name", ["blur", "run", "convert", "thumbnail", "watch"])
+    def test_short_page_explains_few_options_and_names_all(self, name: str) -> None:
+        short, full = (CliRunner().invoke(program, [name, p]).output for p in ("-h", "--help-all"))
+        assert len(short.splitlines()) < 0.6 * len(full.splitlines())
+        explained = r"^  (?:-\w, )?(--[\w-]+)"
+        for option in re.findall(explained, full, re.MULTILINE):
+            assert re.search(rf"{option}\b(?!-)", short), option
+        assert {"--output", "--format", "--jobs"} <= {*re.findall(explained, short, re.MULTILINE)}
+        assert "More options" not in full
+
     @pytest.mark.parametrize("args", [["--help"], ["-h"], *([c, "--help"] for c in COMMANDS)])
     def test_every_page_has_an_example(self, args: list[str]) -> None:
         shown = CliRunner().invoke(program, args)
@@ -139,7 +174,7 @@ class TestHelp:
         monkeypatch.chdir(tmp_path)
         Path("curve.txt").write_text("\n".join(map(str, range(256))))
         shown = CliRunner().invoke(program, [name, "--help"])
-        example = shown.output.strip().splitlines()[-1]
+        example = shown.output.strip().splitlines()[-2]
         assert execute(shlex.split(example)[1:]) == 0
         assert engine.asked[0][::2] == ("photo.png", "out.png")
         defaults = {each.name: each.default for each in FILTERS.load(name).definition.parameters}
@@ -530,7 +565,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("line", "expected"),
         [
-            ("imgpipe ", [f"plain,{name}" for name in [*sorted(FILTERS), *COMMANDS[:7]]]),
+            ("imgpipe ", [f"plain,{name}" for name in [*COMMANDS[:7], *FILTERS]]),
             ("imgpipe gr", ["plain,grayscale"]),
             ("imgpipe blur --si", ["plain,--sigma"]),
             ("imgpipe flip --direction ", ["plain,vertical", "plain,horizontal"]),

@@ -119,7 +119,7 @@ class TestRun:
     ) -> None:
         chain = f"{own}:emboss"
         for words, says in [
-            (["--needed", "x"], "'--needed': needed must be a whole number, not 'x'"),
+            (["--needed", "x"], "'--needed': must be a whole number, not 'x'"),
             (["--stren", "2"], "No such option '--stren'"),
         ]:
             assert execute(["run", chain, "in.npy", "-o", "o.npy", *words]) == 2

@@ -247,10 +247,10 @@ class TestHelp:
 
     def test_has_sections(self) -> None:
         assert "--sigma" in self.section("Filter", "blur")
-        assert "--page" in self.section("Input", "blur")
+        assert "INPUT..." in self.section("Input", "blur")
         assert "-o, --output" in self.section("Output", "blur")
-        assert "--jobs" in self.section("Run", "blur")
-        assert "INPUT" not in self.section("Run", "blur")
+        assert "--jobs" in self.section("Engine", "blur")
+        assert "INPUT" not in self.section("Engine", "blur")
 
 
 @pytest.mark.parametrize("command", ["run", "convert"])
@@ -261,7 +261,7 @@ def test_help_without_a_filter_loads_no_format(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "-O, --save OPTION=VALUE" in done.stdout
+    assert "--save" in done.stdout
 
 
 def test_an_option_of_the_format_may_stand_before_the_chain(tmp_path: Path) -> None:

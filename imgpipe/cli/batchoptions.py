@@ -8,9 +8,11 @@ import click
 
 from imgpipe.cli.valuetypes import Most, Suffixes, Whole
 
-__all__ = ["IN_PLACE", "BatchOption", "batch_options"]
+__all__ = ["IN_PLACE", "MANY_IMAGES", "BatchOption", "batch_options"]
 
-_SOURCES, _OUTPUTS, _RUN = "Many images", "Many outputs", "Run of many images"
+MANY_IMAGES = "Many images: input", "Many images: output", "Many images: engine"
+"""Sections of the help for the options of a batch."""
+_SOURCES, _OUTPUTS, _RUN = MANY_IMAGES
 
 IN_PLACE = "in_place"
 """Name of the option that needs no output."""

@@ -16,8 +16,9 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.filteroptions import FilterOption, filter_options
 from imgpipe.cli.messages import HELP_WITH
 from imgpipe.cli.options import chain_options
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import image_options
+from imgpipe.cli.sections import HELP_ALL, Sectioned, all_wanted, write_options
 from imgpipe.cli.valuetypes import Pair
 from imgpipe.geometry import Halo
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainCommand", "RunCommand", "all_declared"]
 
+_OF_CHAIN = 'Filters to run, such as "blur:sigma=2 | grayscale" or my_filter.py:emboss.'
 _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
 
 
-class ChainCommand(click.Command):
+class ChainCommand(Sectioned):
     """A command that is told in words which filters it is about.
 
     Where it is one filter only, its parameters are options of the command as well.
@@ -86,12 +88,26 @@ class ChainCommand(click.Command):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the description of the filter, if it is one, and of the command."""
         if self.one is not None:
-            self.help = self.about(self.one)
+            self.help = self.about(self.one, short=not all_wanted(ctx))
         super().format_help_text(ctx, formatter)
 
-    def about(self, definition: Definition) -> str:
+    def about(self, definition: Definition, *, short: bool) -> str:
         """Return the description of a filter, and of the command."""
-        return f"{description(definition.kernel)}\n\n{self.help}".strip()
+        return f"{description(definition.kernel, short=short)}\n\n{self.help}".strip()
+
+    def shown(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the arguments and options for help: those of a bare function where it may be."""
+        known = {"chain"} if self.one is not None else set[str]()
+        if self.one is not None and not self.one.bare:
+            known |= OF_BARE - self._replaced
+        return [each for each in self.get_params(ctx) if each.name not in known]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in sections."""
+        params = self.shown(ctx)
+        own = [each for each in params if isinstance(each, FilterOption)]
+        others = [each for each in params if each not in own]
+        write_options(ctx, formatter, own, others, all_too=True)
 
     def _look_ahead(self, ctx: click.Context, args: list[str]) -> None:
         """Find out the options of the chain, if it is one filter."""
@@ -103,7 +119,7 @@ class ChainCommand(click.Command):
         if text.startswith("-"):  # an option that is not known here; else "--" was before it
             return
         help_option = self.get_help_option(ctx)
-        help_wanted = help_option is not None and help_option.name in found
+        help_wanted = HELP_ALL in found or (help_option is not None and help_option.name in found)
         will_run = not help_wanted and not ctx.resilient_parsing
         from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415 - takes NumPy along
 
@@ -138,6 +154,7 @@ class RunCommand(ImageCommand, ChainCommand):
     """The command that runs any chain."""
 
     chain = ChainCommand.chain
+    shown = ChainCommand.shown
 
     @property
     def is_open(self) -> bool:
@@ -147,20 +164,21 @@ class RunCommand(ImageCommand, ChainCommand):
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
-            params=[*chain_options(), *image_options()],
+            params=[*chain_options(_OF_CHAIN), *image_options()],
             short_help=summary,
-            help="Run CHAIN over an image in one pass. A chain is one filter, or several filters "
-            "separated by |. A filter is a name from imgpipe filters, or your own function, "
-            "written FILE.py:FUNCTION or MODULE:FUNCTION. Decorate your function with "
-            "@imgpipe.filter; a function without it is a bare function and needs --halo. Values "
-            "follow a colon: blur:sigma=2,border=wrap. Quote a text value that contains a blank or "
-            "one of | : , =. A chain of one filter also takes its values as options.",
+            help="Run a chain of filters over an image in one pass.\n\n"
+            'A chain is one filter, or several filters separated by |: "blur:sigma=2 | grayscale". '
+            "The values of a filter follow a colon: blur:sigma=2,border=wrap. A chain of one "
+            "filter also takes them as options: blur --sigma 2. Quote a text value that contains a "
+            "blank or one of | : , =.\n\n"
+            "A filter is a name from `imgpipe filters`, or your own function: FILE.py:FUNCTION or "
+            "MODULE:FUNCTION. Decorate it with @imgpipe.filter. A function without this decorator "
+            "is called a bare function, and needs --halo.",
         )
 
-    def about(self, definition: Definition) -> str:
+    def about(self, definition: Definition, *, short: bool) -> str:
         """Return the description of the filter, and the needs of a bare function."""
-        text = description(definition.kernel) or str(self.help)
+        text = description(definition.kernel, short=short) or str(self.help)
         if all_declared(self.text):
             return text
         return (

@@ -17,7 +17,7 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.filteroptions import FilterOption, filter_options
 from imgpipe.cli.imageruns import make_image
 from imgpipe.cli.messages import log_to_stderr
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import write_examples
 from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
 from imgpipe.cli.saving import SAVE, SaveOption, Saving, image_options
 from imgpipe.cli.scope import (
@@ -28,6 +28,7 @@ from imgpipe.cli.scope import (
     seems_batch,
     without_batch,
 )
+from imgpipe.cli.sections import Sectioned, all_wanted, write_options
 from imgpipe.cli.standard import no_input
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ OF_BARE = frozenset({"halo", "dtype"})
 """Options that declare something of bare functions."""
 
 
-class ImageCommand(RefusingInEvents):
+class ImageCommand(RefusingInEvents, Sectioned):
     """A command that makes an image of an image by a chain."""
 
     saving: Saving | None = None  # options of the output format
@@ -91,10 +92,8 @@ class ImageCommand(RefusingInEvents):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in sections."""
-        from imgpipe.cli.sections import write_options  # noqa: PLC0415 - only for help
-
-        params = [each for each in self.get_params(ctx) if not isinstance(each, SaveOption)]
-        own = [each for each in params if each.name in OF_BARE or isinstance(each, FilterOption)]
+        params = [each for each in self.shown(ctx) if not isinstance(each, SaveOption)]
+        own = [each for each in params if isinstance(each, FilterOption)]
         others = [each for each in params if each not in own]
         saving = self.saving or Saving(None)
         of_format: tuple[str, list[tuple[str, str]]]
@@ -103,7 +102,15 @@ class ImageCommand(RefusingInEvents):
         else:
             made = (each.get_help_record(ctx) for each in saving.options(params))
             of_format = saving.title, [record for record in made if record is not None]
-        write_options(ctx, formatter, own, others, of_format)
+        write_options(ctx, formatter, own, others, of_format, all_too=all_wanted(ctx))
+
+    def shown(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the arguments and options for help."""
+        return self.get_params(ctx)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the line of usage, the output among them."""
+        return [*super().collect_usage_pieces(ctx), "-o OUTPUT"]
 
     def invoke(self, ctx: click.Context) -> None:
         """Make the image, or all of them."""
@@ -152,9 +159,7 @@ class FilterCommand(ImageCommand):
     """The command of a registered filter, whose options are read from its signature."""
 
     def __init__(self, name: str, summary: str) -> None:
-        super().__init__(
-            name, context_settings=SETTINGS, params=image_options(), short_help=summary
-        )
+        super().__init__(name, params=image_options(), short_help=summary)
 
     @cached_property
     def factory(self) -> FilterFactory:
@@ -181,12 +186,13 @@ class FilterCommand(ImageCommand):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the description of the filter, from its docstring."""
-        self.help = description(self.factory.definition.kernel) or self.short_help
+        kernel = self.factory.definition.kernel
+        self.help = description(kernel, short=not all_wanted(ctx)) or self.short_help
         super().format_help_text(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples, for a folder and for a file."""
-        ends = ("photos/", "-o", "out/"), ("photo.png", "-o", "out.png")
+        """Write examples, for a file and for a folder."""
+        ends = ("photo.png", "-o", "out.png"), ("photos/", "-o", "out/")
         definition = self.factory.definition
         made = (example(["imgpipe", str(self.name), *each], definition) for each in ends)
         write_examples(formatter, *made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from imgpipe.cli.commands import ImageCommand
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import image_options
 
 __all__ = ["ConvertCommand"]
@@ -17,12 +17,12 @@ class ConvertCommand(ImageCommand):
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
             params=[*image_options(), _if_smaller()],
             short_help=summary,
-            help="Write images in another format, without a filter. If the format stays the same "
-            "and no option asks for other pixels or another encoding, the coded pixels are copied, "
-            "so that nothing is lost; with --strip, without the metadata.",
+            help="Write an image in another format, without a filter.\n\n"
+            "If the format stays the same, and no option changes pixels or their encoding, the "
+            "encoded pixels are copied, so nothing is lost. So --strip alone removes metadata "
+            "without loss.",
         )
 
     @property
@@ -49,5 +49,5 @@ def _if_smaller() -> click.Option:
     return click.Option(
         ["--if-smaller"],
         is_flag=True,
-        help="Write the output only if it has fewer bytes than the input; else say so.",
+        help="Write the output only if its file is smaller than that of the input.",
     )

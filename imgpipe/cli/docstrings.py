@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = ["description", "docstring", "parameter_texts"]
 
+_SHORT = 2  # paragraphs: the summary, and the formula
 _HEADING = re.compile(r"^(\w[\w ]*)\n-{3,} *$", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w[^:\n]*)(?::.*)?\n((?:[ \t]+\S.*(?:\n|\Z))+)", re.MULTILINE)
 
@@ -19,9 +20,13 @@ def docstring(function: Callable[..., Any]) -> str:
     return docstring_of(function)
 
 
-def description(function: Callable[..., Any]) -> str:
-    """Return the description of `function`: all text before the first section."""
-    return _plain(_HEADING.split(docstring(function))[0]).strip()
+def description(function: Callable[..., Any], *, short: bool = False) -> str:
+    """Return the description of `function`: all text before the first section.
+
+    The `short` one is its first two paragraphs.
+    """
+    paragraphs = _plain(_HEADING.split(docstring(function))[0]).strip().split("\n\n")
+    return "\n\n".join(paragraphs[:_SHORT] if short else paragraphs)
 
 
 def parameter_texts(function: Callable[..., Any]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpipe.cli.filteroptions import option_names
-from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
+from imgpipe.cli.pages import columns_of, terminal_width, write_examples
+from imgpipe.cli.sections import Argument, Sectioned
 from imgpipe.cli.valuetypes import MemberName
 from imgpipe.errors import UsageError
 from imgpipe.registry import FORMATS
@@ -22,16 +23,16 @@ __all__ = ["FormatsCommand"]
 _OPTIONS = 22  # columns for the names of options; most suffixes need a line of their own
 
 
-class FormatsCommand(click.Command):
+class FormatsCommand(Sectioned):
     """The command that lists all formats, or shows one."""
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
-            params=[click.Argument(["format"], required=False, type=MemberName(FORMATS))],
+            params=[_format()],
             short_help=summary,
-            help="List the image formats with their contents and options, or show one FORMAT.",
+            help="List the image formats, with the types of values and the channels that each "
+            "holds, and its options.",
         )
 
     def invoke(self, ctx: click.Context) -> None:
@@ -53,6 +54,16 @@ class FormatsCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
         write_examples(formatter, "imgpipe formats", "imgpipe formats png")
+
+
+def _format() -> click.Argument:
+    return Argument(
+        ["format"],
+        "Show only this format: a name or a suffix, such as png or tif.",
+        section="Format",
+        required=False,
+        type=MemberName(FORMATS),
+    )
 
 
 def _rows(one: Format) -> Iterator[tuple[str, str]]:

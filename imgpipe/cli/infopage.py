@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from imgpipe.cli.messages import explain, printable
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import standard_input
+from imgpipe.cli.sections import Argument, Sectioned
 from imgpipe.errors import ImgpipeError
 
 if TYPE_CHECKING:
@@ -18,15 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["InfoCommand"]
 
 
-class InfoCommand(click.Command):
+class InfoCommand(Sectioned):
     """The command that describes image files."""
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
             params=[
-                click.Argument(["files"], nargs=-1, required=True, type=click.Path(readable=False)),
+                Argument(
+                    ["files"],
+                    "Image files, or - for standard input.",
+                    metavar="FILES...",
+                    nargs=-1,
+                    required=True,
+                    type=click.Path(readable=False),
+                ),
                 click.Option(
                     ["--salvage"],
                     is_flag=True,
@@ -35,9 +42,9 @@ class InfoCommand(click.Command):
                 click.Option(["--json"], is_flag=True, help="Print a list of JSON objects."),
             ],
             short_help=summary,
-            help="Describe image files: size, values, colours, tiles, compression, frames, levels, "
-            "metadata, and the way in which imgpipe reads them. No pixel is read. If a "
-            "file cannot be described, the exit code is 1; all other files are described.",
+            help="Describe image files: size, type of values, colours, tiles, compression, frames, "
+            "levels, metadata, and how imgpipe reads them. No pixel is decoded.\n\n"
+            "If a file cannot be described, the others still are, and the exit code is 1.",
         )
 
     def invoke(self, ctx: click.Context) -> None:

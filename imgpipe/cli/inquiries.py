@@ -19,10 +19,11 @@ from imgpipe.cli.examples import example
 from imgpipe.cli.filteroptions import sees_border
 from imgpipe.cli.messages import printable, say
 from imgpipe.cli.options import alpha_option, chain_options
-from imgpipe.cli.pages import SETTINGS, columns_of, terminal_width, write_examples
+from imgpipe.cli.pages import columns_of, terminal_width, write_examples
+from imgpipe.cli.sections import Argument, Sectioned
 from imgpipe.cli.valuetypes import ChainText, Seconds
 from imgpipe.errors import ParameterError, UsageError
-from imgpipe.registry import ACCELERATORS, FILTERS
+from imgpipe.registry import ACCELERATORS, filters_by_family
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from imgpipe.parameters import Parameter
 
 __all__ = ["CheckCommand", "FiltersCommand"]
+
+_OF_FILTER = "Filter to check, such as my_filter.py:emboss."
 
 
 class CheckCommand(ChainCommand):
@@ -40,14 +43,19 @@ class CheckCommand(ChainCommand):
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
             params=[
-                *chain_options(metavar="FILTER"),
-                click.Argument(["image"], type=click.Path(readable=False), required=False),
+                *chain_options(_OF_FILTER, "FILTER"),
+                Argument(
+                    ["image"],
+                    "One more picture to try.",
+                    type=click.Path(readable=False),
+                    required=False,
+                ),
                 click.Option(
                     ["--seams"],
                     type=click.Path(readable=False),
-                    help="Write an image of the differing pixels to this file.",
+                    metavar="FILE",
+                    help="Write an image that is white where the results differ.",
                 ),
                 alpha_option(),
                 click.Option(
@@ -58,10 +66,10 @@ class CheckCommand(ChainCommand):
                 ),
             ],
             short_help=summary,
-            help="Run FILTER over whole pictures and over pieces of them, and compare the results. "
-            "If they differ, print where, and the smallest halo that gives no difference. IMAGE is "
-            "one more picture to try. FILTER may be a bare function. Exit code 0 if there is no "
-            "difference, else 1.",
+            help="Check that a filter gives the same result in pieces as on whole pictures.\n\n"
+            "If the results differ, print where, and the smallest halo with which they are the "
+            "same. The exit code is 0 if they are the same, else 1. The function need not be "
+            "decorated with @imgpipe.filter.",
         )
 
     def invoke(self, ctx: click.Context) -> None:
@@ -135,40 +143,38 @@ class CheckCommand(ChainCommand):
         )
 
 
-class FiltersCommand(click.Command):
+class FiltersCommand(Sectioned):
     """The command that lists all filters, or explains one."""
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(
             name,
-            context_settings=SETTINGS,
-            params=[click.Argument(["filter"], required=False, type=ChainText())],
+            params=[
+                Argument(
+                    ["filter"],
+                    "Explain this filter: a name, or your own function.",
+                    required=False,
+                    type=ChainText(),
+                )
+            ],
             short_help=summary,
-            help="List every filter with its parameters and halo, or explain FILTER.",
+            help="List the filters by family, each with its parameters and halo.",
         )
 
     def invoke(self, ctx: click.Context) -> None:
         """Print the list, or the page of one filter."""
-        from imgpipe.chains.loading import load_registered  # noqa: PLC0415 - takes NumPy along
-
         name = ctx.params["filter"]
         if name is not None:
             from imgpipe.chains.grammar import definitions_in  # noqa: PLC0415
 
             click.echo("\n\n".join(map(_explained, definitions_in(name, halo=0))))
             return
-        rows = []
-        for each in sorted(FILTERS):
-            try:
-                definition = load_registered(each).definition
-            except UsageError as error:
-                rows.append((each, f"cannot be used: {error}"))
-                continue
-            rows.append(
-                (_signature(definition), f"{definition.summary} (halo {_halo(definition)})")
-            )
-        width = terminal_width()
-        click.echo("\n".join(line for row in rows for line in columns_of(*row, width)))
+        width, lines = terminal_width(), list[str]()
+        for family, names in filters_by_family().items():
+            lines += ["", f"{family}:"]
+            for each in names:
+                lines += (f"  {line}" for line in columns_of(*_row(each), width - 2))
+        click.echo("\n".join(lines[1:]))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
@@ -178,6 +184,17 @@ class FiltersCommand(click.Command):
             "imgpipe filters blur",
             "imgpipe filters my_filter.py:emboss",
         )
+
+
+def _row(name: str) -> tuple[str, str]:
+    """Return the signature of a filter, and its summary."""
+    from imgpipe.chains.loading import load_registered  # noqa: PLC0415 - takes NumPy along
+
+    try:
+        definition = load_registered(name).definition
+    except UsageError as error:
+        return name, f"cannot be used: {error}"
+    return _signature(definition), f"{definition.summary} (halo {_halo(definition)})"
 
 
 def _folded(text: str, width: int) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "HELP_WITH",
     "explain",
     "explain_output",
+    "help_of",
     "log_through",
     "log_to_stderr",
     "printable",
@@ -46,7 +47,7 @@ def explain(error: Exception) -> int:
     _log.debug("where it happened", exc_info=error)
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
-        more = f"\nTry '{_help_of(context)}' for help." if context else ""
+        more = f"\nTry '{help_of(context)}' for help." if context else ""
         say(f"imgpipe: error: {error.format_message()}{more}")
         return error.exit_code
     if isinstance(error, InputError | OutputError):  # of a file, whose name may have several lines
@@ -75,12 +76,12 @@ def explain_output(error: OSError) -> int:
     return 1
 
 
-def _help_of(context: click.Context) -> str:
+def help_of(context: click.Context, option: str = "--help") -> str:
     """Return the command that shows the help of `context`."""
     import shlex  # noqa: PLC0415 - only for errors
 
     word = context.meta.get(HELP_WITH)
-    return " ".join([context.command_path, *([shlex.quote(word)] if word else []), "--help"])
+    return " ".join([context.command_path, *([shlex.quote(word)] if word else []), option])
 
 
 def log_to_stderr(level: int) -> None:

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import zip_longest
 
 import click
 
-__all__ = ["SETTINGS", "columns_of", "terminal_width", "write_examples"]
+__all__ = ["SETTINGS", "Context", "columns_of", "terminal_width", "write_examples"]
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 _USUAL_WIDTH, _LEFT_COLUMN = 100, 48
+
+
+class Page(click.HelpFormatter):
+    """A page of help that breaks no name of an option at its hyphens."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write terms, and their explanations beside them."""
+        import textwrap  # noqa: PLC0415 - only for help
+
+        rows, indent = list(rows), " " * self.current_indent
+        column = min(max((len(term) for term, _ in rows), default=0), col_max) + col_spacing
+        gap = f"{indent}{'':{column}}"
+        for term, text in rows:
+            lines = textwrap.wrap(text, max(10, self.width - len(gap)), break_on_hyphens=False)
+            beside = len(term) <= column - col_spacing and lines
+            first = f"{indent}{term:{column}}{lines.pop(0)}" if beside else f"{indent}{term}"
+            self.write("".join(f"{line}\n" for line in [first, *(gap + line for line in lines)]))
+
+
+class Context(click.Context):
+    """A command with such pages of help."""
+
+    formatter_class = Page
 
 
 def write_examples(formatter: click.HelpFormatter, *examples: str) -> None:

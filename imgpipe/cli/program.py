@@ -8,9 +8,9 @@ from collections.abc import Callable
 import click
 
 from imgpipe import __version__
-from imgpipe.cli.pages import SETTINGS, write_examples
+from imgpipe.cli.pages import SETTINGS, Context, write_examples
 from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
-from imgpipe.registry import FILTERS
+from imgpipe.registry import FILTERS, filters_by_family
 
 __all__ = ["program"]
 
@@ -28,9 +28,11 @@ _COMMANDS = {
 class Program(RefusingInEvents, click.Group):
     """Lists the registered filters as commands, and imports none of them to do so."""
 
+    context_class = Context
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return [*sorted(FILTERS), *_COMMANDS]
+        return [*_COMMANDS, *(name for names in filters_by_family().values() for name in names)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name."""
@@ -89,12 +91,20 @@ class Program(RefusingInEvents, click.Group):
             message += f"; did you mean {close[0]!r}?"
         raise click.UsageError(message, ctx)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands in two lists."""
-        with formatter.section("Filters"):
-            formatter.write_dl([(name, FILTERS[name].summary) for name in sorted(FILTERS)])
+        """Write the commands, then the filters by family."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+        width = max(map(len, FILTERS))
+        with formatter.section("Filters (imgpipe FILTER --help explains one)"):
+            for family, names in filters_by_family().items():
+                with formatter.section(family):
+                    formatter.write_dl([(f"{n:{width}}", FILTERS[n].summary) for n in names])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""

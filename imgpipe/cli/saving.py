@@ -20,6 +20,7 @@ from imgpipe.cli.batchoptions import batch_options
 from imgpipe.cli.filteroptions import names_of, option_names
 from imgpipe.cli.options import common_options
 from imgpipe.cli.scope import STANDARD, seems_batch
+from imgpipe.cli.sections import help_all
 from imgpipe.cli.valuetypes import Value
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.registry import FORMATS, OptionHelp
@@ -284,8 +285,8 @@ def image_options() -> list[click.Parameter]:
         "repeated.",
     )
     params = common_options()
-    place = [param.name for param in params].index("timeout")
-    return [*params[:place], option, *params[place:], *batch_options()]
+    place = [param.name for param in params].index("jobs")
+    return [*params[:place], option, *params[place:], *batch_options(), help_all()]
 
 
 def standard_input(path: str) -> str | BinaryIO:

@@ -142,6 +142,6 @@ class ThumbnailCommand(FilterCommand):
         """Write examples."""
         write_examples(
             formatter,
-            "imgpipe thumbnail photos/ -o web/ --size 400,800,1600 --format avif,webp,jpg",
             "imgpipe thumbnail photo.png -o out.png --size 800",
+            "imgpipe thumbnail photos/ -o web/ --size 400,800,1600 --format avif,webp,jpg",
         )

@@ -12,6 +12,7 @@ from imgpipe.cli.chaincommands import RunCommand
 from imgpipe.cli.commands import glance
 from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import Saving
+from imgpipe.cli.sections import Argument
 from imgpipe.cli.valuetypes import Seconds
 from imgpipe.errors import UsageError
 
@@ -31,7 +32,7 @@ _NOT_HERE = frozenset({
     "region", "report", "retry_failed", "seed", "skip_existing", "timeline", "update",
 })  # fmt: skip
 _HELP = {
-    "output": "Folder of the outputs. It must not overlap with INBOX.",
+    "output": "Folder of the outputs; not INBOX or a folder in it.",
     "resume": "Try failed files again at the start. [default: only when they change]",
     "overwrite": "Replace outputs that exist and are not in the journal.",
     "json": "Write events as JSON lines to standard output, with a heartbeat every minute.",
@@ -44,11 +45,10 @@ class WatchCommand(RunCommand):
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(name, summary)
         self.help = (
-            "Run CHAIN over all images in the folder INBOX and the folders below it, then over new "
-            "images that arrive there, until a signal ends it. A file is taken when it has not "
-            "changed for a while. An output keeps the path of its file below INBOX. After a "
-            "restart only files that are not done are processed. CHAIN is as for imgpipe run, or "
-            f"{CONVERT} for no filter."
+            "Run a chain of filters over all images in a folder and the folders below it, then "
+            "over each new image that arrives there, until Ctrl-C or a signal ends it.\n\n"
+            "A file is taken when it has not changed for a while. An output keeps the path of its "
+            "file below INBOX. After a restart only the files that are not done are processed."
         )
         self.params = [*map(_adapted, self.params), *_watch_options()]
 
@@ -76,7 +76,7 @@ class WatchCommand(RunCommand):
             return None
         return super().chain(ctx)
 
-    def about(self, definition: Definition) -> str:
+    def about(self, definition: Definition, *, short: bool) -> str:
         """Return the description of the command."""
         return str(self.help)
 
@@ -99,7 +99,11 @@ class WatchCommand(RunCommand):
 def _adapted(param: click.Parameter) -> click.Parameter:
     """Return a parameter of ``run`` as one of ``watch``."""
     if param.name == "inputs":
-        return click.Argument(["inputs"], metavar="INBOX", type=click.Path(readable=False))
+        return Argument(
+            ["inputs"], "Folder to watch.", metavar="INBOX", type=click.Path(readable=False)
+        )
+    if isinstance(param, Argument):
+        param.text += f" {CONVERT}: no filter."
     if isinstance(param, click.Option):
         param.hidden = param.hidden or param.name in _NOT_HERE
         param.help = _HELP.get(str(param.name), param.help)
