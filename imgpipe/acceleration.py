@@ -62,7 +62,7 @@ class Accelerator(Protocol):
         the type, the channels and the parameters, but not on the number of rows and columns. Of
         parameters that are arrays, it may depend on the type and shape.
     BUILD : str, optional
-        Whatever else identifies the library. Trials of other builds do not count.
+        Other marks that identify the library. Trials of other builds do not count.
     """
 
     NAME: str

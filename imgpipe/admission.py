@@ -104,7 +104,7 @@ def admitted(
     given : ndarray or anything that `numpy.asarray` understands
         The image.
     alpha : int, "last", "none" or None
-        Which channel is alpha: the last one or none.
+        The alpha channel: the last one or none.
     name : str
         Its name in messages.
     nodata : float, "none" or None
@@ -172,7 +172,7 @@ def type_refusal(dtype: np.dtype[Any]) -> str:
 
 
 def shape_refusal(shape: tuple[int, ...]) -> str:
-    """Return why no image has `shape`; else nothing."""
+    """Return the reason why no image has `shape`; empty if one may."""
     if len(shape) in (2, 3) and 0 not in shape:
         return ""
     return (

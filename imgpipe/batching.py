@@ -338,7 +338,7 @@ _MADE_HERE = "sources", "options"
 
 
 def _of(kind: type[Any], given: dict[str, Any], leave: Sequence[str] = ()) -> dict[str, Any]:
-    """Return those of the arguments that are fields of `kind`."""
+    """Return the arguments that are fields of `kind`."""
     names = {each.name for each in fields(kind)} - set(leave)
     return {name: given[name] for name in names if name in given}
 

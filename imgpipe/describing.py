@@ -66,7 +66,7 @@ class Description:
         The frames of a file without timing, upright; None for one that cannot be read, and nothing
         for those after the first thousand. Frames of an animation are alike.
     access : {"random", "sequential", "whole"}
-        How imgpipe reads it.
+        The way in which imgpipe reads it.
     grain : (int, int)
         Rows and columns of its tiles as they are stored, 0 columns for strips; (1, 0) or (1, 1)
         where there are none.

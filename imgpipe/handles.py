@@ -254,5 +254,5 @@ def _meant(*args: Any, **options: Any) -> dict[str, Any]:
 
 
 def _of(choices: type[Options | Reading | Writing], given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments that are fields of `choices`."""
+    """Return the arguments that are fields of `choices`."""
     return {each.name: given[each.name] for each in fields(choices) if each.name in given}

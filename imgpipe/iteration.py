@@ -68,7 +68,7 @@ def iter_chunks(
     Yields
     ------
     box : Box
-        Where the chunk is, without its halo.
+        Place of the chunk in the image, without its halo.
     pixels : ndarray, shape (box.height + 2 * halo, box.width + 2 * halo, channels)
         Its pixels, in the dtype of the file; an array of your own.
 

@@ -32,7 +32,7 @@ def import_accelerator(name: str) -> Any:
     Raises
     ------
     Exception
-        Whatever the import raises; `UsageError` if it has ended two processes.
+        Any exception of the import; `UsageError` if it has ended two processes.
     """
     member = ACCELERATORS[name]
     if is_imported(name) or not member.module:

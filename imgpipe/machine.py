@@ -38,7 +38,7 @@ _USUAL_BYTES = 60 << 20  # of Python with NumPy, where the system does not tell
 
 
 def usable_processors() -> int:
-    """Return how many processors this process may use: affinity, then control-group quota."""
+    """Return the number of processors that this process may use: affinity, then group quota."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
@@ -72,9 +72,9 @@ def tree_memory(pids: set[int]) -> int:
 
 
 def memory_kills() -> int | None:
-    """Return how many processes the system has ended for want of memory; None if not told.
+    """Return the number of processes that the system has ended for want of memory, if known.
 
-    That is the sum over the system and over the control group of this process.
+    It is the sum over the system and over the control group of this process.
     """
     found = []
     for path in (("/proc/vmstat",), (_own_cgroup(), "memory.events")):

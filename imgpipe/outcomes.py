@@ -81,7 +81,7 @@ class Record:
     def trial(self, key: str) -> Iterator[bool]:
         """Note that a trial begins; give False if it is not to be made.
 
-        That is the case if it has ended two processes.
+        A trial that has ended two processes is not made again.
         """
         with self._locked() as locked:
             if not locked:

@@ -273,7 +273,7 @@ def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
 def taken_by(
     function: Callable[..., Any], params: Mapping[str, Any], positional: int
 ) -> dict[str, Any]:
-    """Return those of `params` that `function` takes by name, after so many arguments without."""
+    """Return the `params` that `function` takes by name, after `positional` arguments without."""
     try:
         named, filled = _names_taken(function, positional)
     except TypeError:  # no key of a dict

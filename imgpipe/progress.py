@@ -36,7 +36,7 @@ class Bar(Context):
     Parameters
     ----------
     file : text file, optional
-        Where to draw; standard error by default. Nothing is drawn where it is no terminal.
+        The file to draw on, standard error by default. Nothing is drawn unless it is a terminal.
     hidden : bool, default False
         Draw nothing at all.
     always : bool, default False

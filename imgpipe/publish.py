@@ -51,7 +51,7 @@ class OutputFile:
     Parameters
     ----------
     path : path-like
-        Where the file is to appear. A symbolic link is followed to its target; a device
+        Path of the file. A symbolic link is followed to its target; a device
         or a pipe is written to and never replaced.
     temporary : str
         Path of the temporary file, where others have chosen it: they lock it, and remove it.
@@ -343,7 +343,7 @@ def _mount_of(folder: str) -> str:
 
 
 def _mount(fd: int) -> str:
-    """Return which mount the file at `fd` was opened through, nothing where it is not told."""
+    """Return the mount through which the file at `fd` was opened; empty if it is not known."""
     lines = text_of(f"/proc/self/fdinfo/{fd}").splitlines()
     return next((line for line in lines if line.startswith("mnt_id:")), "")
 

@@ -21,7 +21,7 @@ class SideFile:
     Parameters
     ----------
     path : path-like
-        Where the file is to appear. Its folder is made if it is missing: it may be the one of
+        Path of the file. Its folder is made if it is missing: it may be the one of
         outputs that the run makes.
 
     Raises

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import imgpipe
@@ -206,6 +208,27 @@ def test_no_file_is_longer_than_can_be_read() -> None:
         if (lines := len(path.read_text().splitlines())) > 430
     }
     assert not long
+
+
+def docstrings(path: Path) -> Iterator[str]:
+    """Yield the docstrings of a file: of the module, of classes, functions and values."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(body := getattr(node, "body", None), list):
+            texts = (each.value for each in body if isinstance(each, ast.Expr))
+            constants = (text.value for text in texts if isinstance(text, ast.Constant))
+            yield from (text for text in constants if isinstance(text, str))
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb_and_not_with_a_clause() -> None:
+    clause = r"(what|whatever|how|where|which|who|whoever|whose|why|that|those)\b"
+    begins = re.compile(rf"\s*(return |yield )?{clause}", re.IGNORECASE)
+    wrong = [
+        f"{name}: {text.splitlines()[0]}"
+        for name, path in MODULES.items()
+        for text in docstrings(path)
+        if begins.match(text)
+    ]
+    assert not wrong
 
 
 def test_no_module_of_leftovers() -> None:

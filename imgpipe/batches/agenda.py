@@ -104,11 +104,11 @@ class Agenda:
     Attributes
     ----------
     due : collection of Due
-        What is to be made.
+        Outputs that are to be made.
     copies : list of Due
         Files that are no images, and are to be copied.
     skipped : list of Skipped
-        What is left as it is.
+        Outputs that are left as they are.
     reasons : Counter
         Number of outputs by the reason why they are to be made.
     suffixes : Counter
@@ -151,7 +151,7 @@ def agenda_of(
     destination : Destination
         The output folder.
     policy : Policy
-        What happens to outputs that exist.
+        Rule for outputs that exist.
     standings : Standings, optional
         Compares outputs with the journal; None if there is none.
 
@@ -229,7 +229,7 @@ def _why(
     *,
     exists: bool,
 ) -> Standing | Reason:
-    """Return why an output is made, or is not."""
+    """Return the reason to make an output, or to leave it."""
     if policy.skip and exists:
         return "exists"
     path, source = destination.path(each.output), each.found.path
@@ -246,7 +246,7 @@ def _why(
 
 
 def _why_foreign(path: str, source: str, policy: Policy) -> Standing | Reason:
-    """Return why an output that no journal knows is made, or is not."""
+    """Return the reason to make or to leave an output that no journal knows."""
     if policy.overwrite:
         return "new"
     if policy.update:

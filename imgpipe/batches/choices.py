@@ -59,7 +59,7 @@ class Choices:
     retry_failed : bool
         Whether what failed before is tried again.
     journal : str or None
-        Where the journal is; None for the output folder.
+        Folder of the journal; None for the output folder.
     in_place : bool
         Whether the outputs replace their sources.
     backup : str or None

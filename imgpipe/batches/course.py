@@ -40,7 +40,7 @@ class Course:
     Parameters
     ----------
     choices : Choices
-        What it is told.
+        Its arguments.
     tell : callable
         Is told of all that happens.
     control : BatchControl, optional

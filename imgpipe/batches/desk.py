@@ -43,7 +43,7 @@ class FileDesk:
     control : BatchControl
         Says when nothing new may start.
     workers : int
-        How many there are.
+        Their number.
     in_order : bool
         Whether a large file waits for its turn among the others.
     calls : bool

@@ -37,7 +37,7 @@ class DryRun:
     Parameters
     ----------
     choices : Choices
-        What the batch is told.
+        Arguments of the batch.
     tell : callable
         Is told of the walk, of each output, and of the plan at the end, when all headers are read.
 

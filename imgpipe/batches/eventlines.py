@@ -55,7 +55,7 @@ class EventLines(Context):
     Parameters
     ----------
     descriptor : int
-        Where to write: the number of an open file. It is not closed.
+        The number of an open file, for the lines. It is not closed.
     clock : function
         Returns seconds.
     progress : bool

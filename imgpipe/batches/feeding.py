@@ -21,7 +21,7 @@ class Feed(Protocol):
         """Whether there is no file, now and later."""
 
     def __len__(self) -> int:
-        """Return how many files are known to come."""
+        """Return the number of files that are known to come."""
 
     def next(self) -> Due | None:
         """Return the next file; None if there is none just now."""

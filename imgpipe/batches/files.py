@@ -133,7 +133,7 @@ def suffix_of(name: str) -> str:
 
 
 def suffixes_of(names: Sequence[str]) -> Counter[str]:
-    """Return how many names have each suffix, see `suffix_of`; there is at least one name."""
+    """Return the number of names with each suffix, see `suffix_of`; there is at least one name."""
     suffix = suffix_of(names[0])
     if suffix and all(map(str.endswith, names, itertools.repeat(suffix))) and not any_hidden(names):
         return Counter({suffix: len(names)})  # as in most folders: this is quick

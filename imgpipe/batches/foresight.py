@@ -69,7 +69,7 @@ class Foresight:
     Parameters
     ----------
     choices : Choices
-        What the batch is told.
+        Arguments of the batch.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Foresight:
 
     @staticmethod
     def _frames(frames: int, tail: Tail, output: str) -> int:
-        """Return how many frames of a file are made."""
+        """Return the number of frames of a file that are made."""
         return 1 if format_to(output, tail.writing.format).album is None else frames
 
     def _cost(

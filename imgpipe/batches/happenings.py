@@ -172,7 +172,7 @@ class Opened:
     path : str
         The source.
     outputs : int
-        How many outputs will end.
+        Number of outputs that will end.
     """
 
     path: str
@@ -297,9 +297,9 @@ class BatchRefused:
     exit : int
         The exit code.
     error : Exception
-        What is wrong.
+        The error.
     report : BatchReport
-        What was done before.
+        The results before the refusal.
     """
 
     exit: int

@@ -30,7 +30,7 @@ class Job:
     taken : bool
         Whether its turn has come.
     attempts : int
-        How often it was begun.
+        Number of attempts up to now.
     told : bool
         Whether it was told that it is opened.
     """

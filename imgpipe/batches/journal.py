@@ -46,7 +46,7 @@ class Journal(Context):
     folder : str
         The output folder; it is made if it is missing.
     path : str, optional
-        Where the journal is; by default in a folder of its own in `folder`.
+        Folder of the journal; by default one of its own in `folder`.
     alone : bool
         Whether no other run may use the folder at the same time.
 
@@ -60,7 +60,7 @@ class Journal(Context):
     Attributes
     ----------
     records : Records
-        What it held when it was opened.
+        Its content when it was opened.
     live : bool
         Whether `records` follows the lines that are added.
     locked : bool

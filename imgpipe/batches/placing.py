@@ -51,7 +51,7 @@ class Placing:
     Parameters
     ----------
     choices : Choices
-        What the batch was told.
+        Arguments of the batch.
     journal : Journal
         Its journal.
     """

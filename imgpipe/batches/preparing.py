@@ -53,15 +53,15 @@ class Prepared(Context):
     Attributes
     ----------
     choices : Choices
-        What it was told.
+        Its arguments.
     destination : Destination
         The output folder.
     gathered : Gathered
         The sources.
     agenda : Agenda
-        What is to be made, and what is left.
+        Outputs that are to be made, and outputs that are left.
     made_by : tuple of MadeBy
-        What makes each output of a file, for the journal. The last one is that of files that are
+        Digests of each output of a file, for the journal. The last one is for files that are
         copied.
     lost : list of Result
         Failures that are known before the work begins: names that do not exist, folders that
@@ -158,7 +158,7 @@ def prepare(
     Parameters
     ----------
     choices : Choices
-        What the batch was told.
+        Arguments of the batch.
     tell : callable
         Is told of the walk and of the plan.
     dry : bool

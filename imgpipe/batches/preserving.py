@@ -17,7 +17,7 @@ def preserve(source: str, output: str) -> int:
     """Give an output the times, the mode and the extended attributes of its source.
 
     It is done to the temporary, when all its bytes are written: renaming it changes none of these.
-    What the file system of the output cannot hold is left out.
+    Attributes that the file system of the output cannot hold are left out.
 
     Returns
     -------

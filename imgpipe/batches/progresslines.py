@@ -40,7 +40,7 @@ class ProgressLines:
     Parameters
     ----------
     file : text file
-        Where to write.
+        The file for the lines.
     clock : function
         Returns seconds.
     quiet : bool, default False
@@ -110,7 +110,7 @@ def plan_line(plan: BatchPlanned) -> str:
 
 
 def counts(pace: Pace) -> str:
-    """Return how many files are over, and how many of them have failed."""
+    """Return the number of ended files, and of failed ones among them."""
     failed = f", {pace.failed:,} failed" if pace.failed else ""
     return f"{pace.over:,} of {counted(pace.files, 'file')}{failed}"
 
@@ -118,7 +118,7 @@ def counts(pace: Pace) -> str:
 def amounts(pace: Pace, room: int | None = None) -> str:
     """Return megapixels, speed and remaining time, as far as they are known.
 
-    Where there is not `room` for all of it, the speed is left out first, and then the total.
+    If there is not enough `room`, the speed is left out first, and then the total.
     """
     total = pace.megapixels
     about = "about " if pace.sampled else ""

@@ -51,7 +51,7 @@ class Record(NamedTuple):
     time_ns : int
         When the line was written.
     made_by : MadeBy
-        What made it.
+        Digests of its filters, options and versions.
     failed : str
         The reason of a failure; empty if there was none.
     out_digest : str
@@ -156,7 +156,7 @@ def noted(
     fields : dict
         The fields of the line.
     records : Records
-        What the lines before it say.
+        The records of the lines before it.
     known : dict
         Each `MadeBy` once, by its fields.
     """

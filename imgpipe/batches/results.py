@@ -33,17 +33,17 @@ class Result:
     output : str
         Path of the output; empty if the source failed before it got one.
     status : {"done", "failed", "skipped"}
-        How it ended.
+        Its end.
     reason : str or None
         Why it was skipped: ``current``, ``exists``, ``source_older``, ``not_smaller`` or
         ``failed_before``.
     stage : str or None
-        Where it failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.
+        The stage that failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.
     error : ImgpipeError or None
         The failure. It has no traceback, which would keep the image in memory; where a filter
         failed, its message holds the traceback as text.
     attempts : int
-        How often it was tried.
+        Number of attempts.
     pixels : int
         Pixels of the source.
     bytes_in, bytes_out : int
@@ -91,7 +91,7 @@ class BatchReport:
     seconds : float
         Seconds from the start to the end; 0 while the batch goes on.
     stopped_by : str or None
-        What stopped the batch before its end: ``fail_fast``, ``max_failures``, ``no_space``,
+        Cause of a stop before the end: ``fail_fast``, ``max_failures``, ``no_space``,
         ``output_lost`` or ``signal``.
     stopped_because : str
         The same in words, where there is more to say.

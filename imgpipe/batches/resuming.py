@@ -21,8 +21,8 @@ def resume_command(command: Sequence[str], policy: Policy) -> str:
     command : sequence of str
         The arguments of the command that was stopped, without the program.
     policy : Policy
-        What it was told to do with existing outputs. `update` and `skip` leave what is done as it
-        is, so the same command goes on; with others, ``--resume`` is added.
+        Its rule for existing outputs. `update` and `skip` leave finished outputs as they are, so
+        the same command goes on; with other rules, ``--resume`` is added.
     """
     if not command:
         return ""

@@ -29,7 +29,7 @@ def shown(
         Bars, lines, or failures and the summary alone. Bars need a terminal that can move its
         cursor; there are lines elsewhere, whatever was asked for.
     file : text file
-        Where to show it, as standard error.
+        The file to show it on, as standard error.
     clock : function
         Returns seconds.
     environment : mapping

@@ -39,7 +39,7 @@ class Standings:
     records : Records
         The content of the journal.
     made_by : tuple of MadeBy
-        What would make each output of a file now.
+        Present digests of each output of a file.
     checksum : bool
         Whether the bytes of sources are compared, and not only their sizes and times; those of
         outputs too, if the record has their digest.

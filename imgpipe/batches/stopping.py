@@ -30,7 +30,7 @@ class BatchControl:
     Attributes
     ----------
     stopped_by : str or None
-        What stopped the batch.
+        The reason why the batch stopped, for programs.
     reason : str
         The same in words, for people; empty where `stopped_by` says it all.
     signal : str or None
@@ -144,7 +144,7 @@ def fault_of(
     Returns
     -------
     (str, str) or None
-        What stops it, for programs and in words; None if it is the fault of the file.
+        The reason to stop, for programs and in words; None if it is the fault of the file.
     """
     if not os.path.isdir(folder):
         return "output_lost", f"the output folder {folder} is gone"

@@ -125,7 +125,7 @@ def _shortened(message: str) -> str:
 
 
 def outcome_line(report: BatchReport) -> str:
-    """Return how many outputs ended in which way."""
+    """Return the numbers of outputs that are done, skipped, failed or left."""
     counts = {"done": report.done, "skipped": report.skipped, "failed": report.failed,
               "left": report.left}  # fmt: skip
     return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "nothing to do"

@@ -19,7 +19,7 @@ _LEAST = 1e-12  # of the whole weight: what rounding may leave of nothing
 
 
 def without_data(pixels: Pixels, info: ImageInfo) -> Pixels | None:
-    """Return which pixels of a chunk are without data, shape (rows, columns); None if none is."""
+    """Return a mask of the pixels without data, shape (rows, columns); None if there are none."""
     assert info.nodata is not None
     colours = pixels if info.alpha is None else pixels[..., : info.alpha]
     planes = [colours[..., channel] for channel in range(colours.shape[2])]

@@ -84,7 +84,7 @@ class Element:
         return tuple(n for n in names if not (n in optional and given[n] is None))
 
     def channels_after(self, given: int) -> int:
-        """Return how many channels it makes of `given`."""
+        """Return the number of channels that it makes of `given`."""
         declared = self.definition.channels
         if declared is None:
             return given

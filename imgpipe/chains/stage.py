@@ -119,7 +119,7 @@ class Stage:
         return [inside for inside, _ in wrapped_pieces(wanted, *size)]
 
     def origin(self, box: Box) -> Box:
-        """Return where the pixels of `box` after this stage were before it, without the halo."""
+        """Return the box before this stage of the pixels of `box` after it, without the halo."""
         if self.filter.definition.region is None:
             return box
         found = self.filter.declared("region", box, (self.before.height, self.before.width))
@@ -207,7 +207,7 @@ class Stage:
         return made
 
     def _surely_opaque(self, worked: Pixels, box: Box) -> Pixels:
-        """Return where all that a pixel is made from is opaque, as far as is known."""
+        """Return a mask of the pixels made from opaque ones only, as far as is known."""
         one = self.filter
         known = one.definition.ours and one.definition.region is None and not one.operands
         if not known or one.grid != (1, 1):
@@ -282,7 +282,7 @@ class Stage:
         return absent
 
     def _absent_in(self, other: Pixels, shape: tuple[int, ...]) -> Pixels | bool:
-        """Return where a further image is without data, if it is as the first one."""
+        """Return a mask of the pixels without data in a further image like the first one."""
         alike = other.shape[:2] == shape and other.shape[2] == self.before.channels
         absent = without_data(other, self.before) if alike else None
         return False if absent is None else absent

@@ -47,7 +47,7 @@ _FAINTEST = 1e-12  # of opaque: the least alpha of a mixture
 
 
 def is_opaque(pixels: Pixels) -> Pixels:
-    """Return which pixels have the greatest alpha, that of white."""
+    """Return a mask of the opaque pixels: their alpha is the greatest, as of white."""
     dtype = pixels.dtype
     opaque: Pixels = pixels[..., -1] == (np.iinfo(dtype).max if dtype.kind in "iu" else 1)
     return opaque
@@ -136,7 +136,7 @@ def filled(pixels: Pixels, visible: Pixels, reach: Halo) -> Pixels:
     pixels : ndarray, shape (rows + 2 * reach[0], columns + 2 * reach[1], channels)
         The chunk, alpha included.
     visible : ndarray of bool, shape (rows + 2 * reach[0], columns + 2 * reach[1])
-        Which of them are visible.
+        Whether each of them is visible.
     reach : (int, int)
         Rows and columns to look at on each side.
 

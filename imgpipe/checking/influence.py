@@ -33,7 +33,7 @@ def can_be_probed(one: Filter) -> bool:
 
 
 def reach_of(one: Filter, pictures: list[Picture], largest: int, patience: float) -> Halo:
-    """Return how many rows and columns away a pixel still counts, as far as is found.
+    """Return the distance in rows and columns at which a pixel still counts, as far as is found.
 
     Parameters
     ----------

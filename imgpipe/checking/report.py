@@ -24,27 +24,27 @@ class CheckReport:
     halo : (int, int) or None
         Its halo, rows and columns; None for a bare function.
     pictures, cuts : int
-        How many pictures were tried, and in how many cuts each at most.
+        Number of pictures that were tried, and largest number of cuts of one.
     kinds : tuple of str
         The kinds of images that were tried.
     untried : tuple of (str, str)
-        The kinds that the function does not take, and how it fails on them.
+        The kinds that the function does not take, and its failures on them.
     refused : int
-        How many pictures more were left out, because the function fails on them as a whole.
+        Number of further pictures left out, because the function fails on them as a whole.
     reason : str
-        Why the first of these was refused.
+        The reason why the first of these was refused.
     difference : float
         The largest difference between a picture as a whole and in pieces; infinite where the
         function fails on a piece.
     where : str
-        In which picture and where in it; empty where there is none.
+        The picture, and the place in it; empty where there is no difference.
     smallest_halo : int, (int, int) or None
         The smallest halo without a difference, a pair where one side of it is 0; None where none
         was found, or none was looked for.
     findings : tuple of str
         The faults, and the declarations that mend them.
     seams : ndarray of bool, shape (rows, columns), or None
-        Where the picture of the largest difference differs.
+        Places that differ, in the picture of the largest difference.
     """
 
     name: str

@@ -63,11 +63,11 @@ class Difference:
     rounding : bool
         Whether it is no more than floats differ by when they are added up in another order.
     where : str
-        Where it is.
+        Its place.
     seams : ndarray of bool, shape (rows, columns), or None
         All places that differ.
     failure : str
-        How the function failed on a piece, if it did.
+        The failure of the function on a piece, if it failed.
     """
 
     size: float

@@ -91,7 +91,7 @@ def _largest_part(
 ) -> tuple[str, str]:
     """Return the largest part of the memory, and advice about it; both empty if no part stands out.
 
-    That is an image that is decoded or encoded as a whole, or scratch files in memory.
+    The part is an image that is decoded or encoded as a whole, or scratch files in memory.
     """
     if disk.in_memory and disk.size > needed // 2:
         found = f"; scratch files in {disk.folder}, which is in memory, take "

@@ -21,7 +21,7 @@ class Control:
     Attributes
     ----------
     progress : float
-        How much is done, from 0 to 1.
+        Share of the work that is done, from 0 to 1.
     call_back : callable
         Has calls end after the items that are under way. Only the loop of the crew may do that.
     """

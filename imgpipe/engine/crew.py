@@ -141,7 +141,7 @@ class Crew:
         Raises
         ------
         BaseException
-            Whatever stops the loop itself, such as `KeyboardInterrupt`; no image goes on then.
+            An error that stops the loop itself, such as `KeyboardInterrupt`; all images end.
         """
         attach = partial(_attach, self._inbox)
         self._waiting = WaitingList(images, self._order, attach, self._workers)

@@ -111,7 +111,7 @@ class PlannedFrames:
     Attributes
     ----------
     plan : Plan
-        That of the kind that takes the most memory, with all that is in memory at once.
+        The plan of the kind that takes the most memory, with all frames that are in memory at once.
     plans : dict
         The plan of each kind.
     small : frozenset
@@ -205,7 +205,7 @@ def _plan_of(kind: Kind, goals: tuple[Goal, ...], given: dict[str, Any]) -> Plan
 
 
 def _at_once(cost: Cost, workers: int, limit: int) -> int:
-    """Return how many frames of this cost are made at once."""
+    """Return the number of frames of this cost that are made at once."""
     most = _PER_WORKER * workers
     return next((n for n in range(most, 1, -1) if _many(cost, n).total(workers) <= limit), 1)
 

@@ -36,7 +36,7 @@ class Lease:
     Parameters
     ----------
     window : int
-        How many tasks may be under way at once.
+        Largest number of tasks under way at once.
     payloads : tuple of int
         Bytes of the encoded output of a task, for each branch; 0 for none.
     notes : bool
@@ -44,7 +44,7 @@ class Lease:
     held : CleanupStack
         Frees the memory.
     decoding : int
-        How many tasks may decode tiles at once.
+        Largest number of tasks that decode tiles at once.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Ordered:
     sink : OrderedSink
         Gets them.
     bound : int
-        How many parts may wait at once.
+        Largest number of parts that wait at once.
     tell : callable
         Gets the events.
     output : int

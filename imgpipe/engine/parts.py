@@ -22,7 +22,7 @@ class Parts(Sequence[tuple[Part, ...]]):
     Parameters
     ----------
     tilers : tuple of Tiler
-        How each branch is cut.
+        The cut of each branch.
     """
 
     def __init__(self, tilers: tuple[Tiler, ...]) -> None:

@@ -23,7 +23,7 @@ class Series:
     Parameters
     ----------
     request : Request
-        What is wanted.
+        The request.
     turn : int
         The turn of the request.
     frames : Frames
@@ -31,7 +31,7 @@ class Series:
     planned : PlannedFrames
         Their plans.
     given : dict
-        What all runs are given.
+        Arguments of all runs.
     apart : callable
         Returns the source of a frame as it is to be decoded.
     """

@@ -16,7 +16,7 @@ class Stitcher(Generic[T]):
     Parameters
     ----------
     bound : int
-        How many results may wait at once; the window of tasks is never wider.
+        Largest number of results that wait at once; the window of tasks is never wider.
     """
 
     def __init__(self, bound: int) -> None:

@@ -70,9 +70,9 @@ class Ended(NamedTuple):
     task : Task
         The call.
     error : Exception or None
-        What it raised; None if its worker died of it.
+        Its exception; None if its worker died of it.
     end : End or None
-        How its worker ended.
+        The end of its worker.
     item : int or None
         The number of the item that was under way, if that is known.
     reads : bool
@@ -133,7 +133,7 @@ class TaskQueue:
         return len(self._out) < self._window
 
     def out(self, flow: int) -> int:
-        """Return how many tasks of a flow are out, wanted or not."""
+        """Return the number of tasks of a flow under way, abandoned ones included."""
         return sum(task.flow == flow for task in (*self._out.values(), *self._again))
 
     def submit(self, task: Task) -> Iterator[Message]:
@@ -340,9 +340,9 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
     what : str
         The work, for messages.
     losses : Counter
-        How often it has ended workers, by cause.
+        Number of workers that it has ended, by cause.
     end : End
-        How the worker ended.
+        The end of the worker.
     reads : bool
         Whether it was reading an image.
     """

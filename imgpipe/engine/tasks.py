@@ -176,7 +176,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     branch : int
-        Which branch of the job.
+        Number of the branch in the job.
     turn : int
         Its turn within the branch.
     box : Box

@@ -157,7 +157,7 @@ class Tiler:
 
 
 def _count(size: int, step: int, first: int) -> int:
-    """Return how many pieces make up `size`: one of `first` if it is not 0, then all of `step`."""
+    """Return the number of pieces of `size`: one of `first` if it is not 0, then all of `step`."""
     return 1 + len(range(first or step, size, step))
 
 

@@ -100,7 +100,7 @@ class WaitingList:
         self.failed: deque[Outcome] = deque()
 
     def __len__(self) -> int:
-        """Return how many images wait."""
+        """Return the number of images that wait."""
         return len(self._waiting)
 
     @property

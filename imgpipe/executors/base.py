@@ -39,7 +39,7 @@ class Traits:
     same_host : bool
         Its workers run on this machine: their process ids mean something here.
     processors : int
-        How many workers can be busy at once, 0 if that is not known.
+        Number of workers that can be busy at once, 0 if it is not known.
     """
 
     shares_memory: bool

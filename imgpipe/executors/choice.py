@@ -33,7 +33,7 @@ class Choice:
     Attributes
     ----------
     executor : Executor or str
-        The one that was passed, or the name of one to be made.
+        The executor of the caller, or the name of one to be made.
     workers : int
         Its number of workers.
     reason : str

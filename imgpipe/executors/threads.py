@@ -15,7 +15,7 @@ class ThreadExecutor(ThreadPoolExecutor):
     Parameters
     ----------
     workers : int
-        How many.
+        Their number.
     """
 
     traits = Traits(shares_memory=True, shares_files=True, isolates=False)

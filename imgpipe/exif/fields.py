@@ -291,7 +291,7 @@ def _parts(number: Fraction) -> tuple[int, int]:
 
 
 def _sizes_before(exif: Exif) -> tuple[int, ...]:
-    """Return where each of the four directories begins."""
+    """Return the positions of the four directories."""
     extra = [bool(exif.detail or exif.interop) + bool(exif.gps), bool(exif.interop), 0, 0]
     at, places = 8, []
     for fields, more in zip((exif.main, exif.detail, exif.gps, exif.interop), extra, strict=True):

@@ -50,7 +50,7 @@ def without_previews(block: bytes) -> bytes:
 
 
 def _pictures(block: bytes, kept: list[tuple[ByteOrder, Directory]]) -> Iterator[Span]:
-    """Yield where the directories of pictures are, and all that they point to."""
+    """Yield the spans of the directories of pictures, and of all that they point to."""
     seen = {one.at for _, one in kept}
     waiting = [(order, one, True) for order, one in kept]
     while waiting and len(seen) < _MOST:
@@ -71,7 +71,7 @@ def _pictures(block: bytes, kept: list[tuple[ByteOrder, Directory]]) -> Iterator
 
 
 def _streams(block: bytearray) -> Iterator[Span]:
-    """Yield where JPEG streams are. Some cameras spoil the first byte of a stream."""
+    """Yield the spans of JPEG streams. Some cameras spoil the first byte of a stream."""
     at, dead = 0, set[int]()
     while found := _START.search(block, at):
         at = found.end()
@@ -108,7 +108,7 @@ def _end_of_pixels(block: bytearray, at: int) -> int:
 
 
 def _after(block: bytearray, marker: re.Match[bytes]) -> int:
-    """Return where the segment with this marker ends."""
+    """Return the end of the segment with this marker."""
     return marker.end() + int.from_bytes(block[marker.end() : marker.end() + 2], "big")
 
 

@@ -31,7 +31,7 @@ Ends = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How often each level occurs in each channel.
+    """Number of values at each level, for each channel.
 
     It can be hashed, so that tables for all chunks are worked out once.
 

@@ -328,7 +328,7 @@ def solarize(
 
 @lru_cache(maxsize=64)
 def _levels_below(value: float, dtype: str, is_below: Callable[[float, float], bool]) -> int:
-    """Return how many levels from 0 to the maximum are below `value`, or not above it."""
+    """Return the number of levels from 0 to the maximum that are below `value`, or not above it."""
     full = int(np.iinfo(dtype).max)
     low, high = 0, full + 1
     while low < high:

@@ -174,7 +174,7 @@ def decode_ms_of(source: Source) -> float:
 def scratch_bytes_of(end: Source | Sink) -> int:
     """Return the size of the scratch files that a source or a sink makes, in bytes.
 
-    Those that make some say it by their member `scratch_bytes`.
+    Sinks that make some have a member `scratch_bytes`.
     """
     return int(getattr(end, "scratch_bytes", 0))
 

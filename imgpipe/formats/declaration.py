@@ -127,7 +127,7 @@ class Format:
         ``narrowed(format, **options)`` returns the declaration of files that are written with such
         options, where they hold fewer types or layouts.
     marks : tuple of str
-        Where an image is a folder: names of files, one of which is in it. `read` and `write` get a
+        If an image is a folder: names of files, one of which is in it. `read` and `write` get a
         `folder.FolderOrigin` and a `folder.FolderTarget` then.
     needs : tuple of str
         Modules that it needs and that are not installed with imgpipe.

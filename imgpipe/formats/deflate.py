@@ -86,7 +86,7 @@ _REVERSED = [[int(f"{code:0{n}b}"[::-1], 2) for code in range(1 << n)] for n in 
 
 
 def stored_size(size: int) -> int:
-    """Return how many bytes `size` bytes take in stored blocks."""
+    """Return the size of `size` bytes in stored blocks."""
     return size + 5 * -(-size // _STORED)
 
 
@@ -191,7 +191,7 @@ def _lead(data: memoryview) -> tuple[bytes, int]:
 
 
 def _used_bits(block: bytes, lengths: bytes) -> int:
-    """Return how many bits of its last byte a deflate stream of one block uses.
+    """Return the number of bits of its last byte that a deflate stream of one block uses.
 
     It ends with the code of the end-of-block symbol, whose last one-bit is the last one-bit
     of the stream; what follows that within the code is zeros, and so is the padding.

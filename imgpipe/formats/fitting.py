@@ -46,7 +46,7 @@ class Fitting(NamedTuple):
     elements : tuple of str
         Elements of a chain, in order; none if the image fits.
     lost : str
-        What is lost by them, in words; empty if nothing is.
+        Their losses, in words; empty if there are none.
     """
 
     elements: tuple[str, ...] = ()

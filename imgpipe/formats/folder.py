@@ -225,7 +225,7 @@ def put_in_place(working: str, target: str) -> None:
 
 
 def _exchanged(working: str, target: str) -> str:
-    """Let two folders change places, at once where the system can; return where the old one is."""
+    """Exchange two folders, at once where the system can; return the path of the old one."""
     with contextlib.suppress(AttributeError):
         call = ctypes.CDLL(None, use_errno=True).renameat2
         old, new = os.fsencode(target), os.fsencode(working)

@@ -23,9 +23,9 @@ class Timing:
     Attributes
     ----------
     seconds : tuple of float
-        How long each frame is shown.
+        Duration of each frame.
     loop : int
-        How often the animation runs; 0 for ever.
+        Number of repetitions of the animation; 0 for ever.
     """
 
     seconds: tuple[float, ...]

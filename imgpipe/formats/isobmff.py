@@ -48,7 +48,7 @@ class Image:
     orientation : int
         Position of the first row and column, as EXIF counts.
     seconds : tuple of float
-        How long each frame of an animation is shown; none of a single image.
+        Duration of each frame of an animation; empty for a single image.
     metadata : Metadata
         Metadata of the image, its orientation left out.
     """

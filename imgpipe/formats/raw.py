@@ -66,7 +66,7 @@ class RawLayout:
         return self.shape[2] * self.dtype.itemsize
 
     def position(self, y: int, x: int) -> int:
-        """Return where the pixel at row `y`, column `x` is."""
+        """Return the position of the pixel at row `y`, column `x`, in bytes."""
         return self.offset + (y * self.shape[1] + x) * self.pixel_bytes
 
     def read(self, file: BinaryIO, box: Box, name: str) -> Pixels:

@@ -196,7 +196,7 @@ class MemoryTarget:
 
 
 def _write_at(fd: int, data: Data, position: int) -> int:
-    """Write `data` at `position`, and return where it ends."""
+    """Write `data` at `position`, and return the position of its end."""
     view = memoryview(data).cast("B")
     while view:
         if hasattr(os, "pwrite"):

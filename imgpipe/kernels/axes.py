@@ -52,7 +52,7 @@ class Axis:
     missing: int = 0
 
     def centres(self, places: Pixels) -> Pixels:
-        """Return where the middle of output pixels is, in pixels of the input."""
+        """Return the positions of the middles of output pixels, in pixels of the input."""
         middle: Pixels = (places + 0.5) * self.step
         return middle + self.missing / self.share if self.missing else middle
 

@@ -91,7 +91,7 @@ def _groups(axis: Axis, start: int, stop: int, bits: int, dtype: type[Any], unit
 
 
 def _size(axis: Axis) -> int:
-    """Return how many output pixels have a footprint together; more of them waste more products."""
+    """Return the number of output pixels with a common footprint; more waste more products."""
     return 12 if axis.step < 2.5 else 8
 
 

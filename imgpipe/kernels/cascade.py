@@ -118,7 +118,7 @@ def cascade(half: _Reals, scale: float, dtype: np.dtype[Any]) -> Cascade:
         Weights of the filter from its middle to its end, which has no more than single samples
         beyond it; about 1 in total.
     scale : float
-        How wide the filter is: the standard deviation of a Gaussian.
+        Width of the filter: the standard deviation of a Gaussian.
     dtype : dtype
         float32 or float64, what to compute in.
     """

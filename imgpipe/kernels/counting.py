@@ -40,7 +40,7 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
     radius : int
         Pixels on each side of the centre, at most 127.
     rank : int
-        How many values of the footprint come before the one wanted.
+        Number of values of the footprint before the wanted one.
 
     Returns
     -------
@@ -115,7 +115,7 @@ class _Block:
         return (start + stop) // 2
 
     def tried(self, levels: list[int]) -> list[int]:
-        """Tell footprints apart by levels; return how many have their value at or beyond each."""
+        """Compare footprints with levels; return the number with their value at or beyond each."""
         at = np.array(levels, self.levels.dtype)[:, None, None]
         beyond = self.beyond(self.counts(at))
         np.maximum(self.first, np.maximum.reduce(beyond * at), out=self.first)
@@ -126,7 +126,7 @@ class _Block:
         return np.less_equal(counts, self.rank)
 
     def counts(self, levels: Pixels) -> Pixels:
-        """Return how many pixels of each footprint are below each of some levels."""
+        """Return the number of pixels of each footprint below each of some levels."""
         many, (rows, columns) = len(levels), self.shape
         inside = _space.array("inside", bool, many * self.levels.size)
         np.less(self.levels, levels[:, 0], out=inside.reshape(many, -1))
@@ -158,9 +158,9 @@ class _Values(_Block):
     Attributes
     ----------
     order, ordered : ndarray
-        Where the pixels are, in the order of their values; and these.
+        Positions of the pixels, in the order of their values; and these values.
     missing : ndarray
-        For each footprint, how many of its pixels from `first` on come before its value.
+        For each footprint, the number of its pixels from `first` on before its value.
     """
 
     def __init__(self, part: Pixels, radius: int, rank: int) -> None:

@@ -58,7 +58,7 @@ def gaussian(
     sigma : float
         Standard deviation in pixels.
     truncate : float
-        Where the Gaussian is cut off, in standard deviations.
+        Distance at which the Gaussian is cut off, in standard deviations.
     dtype : dtype, optional
         Type of the result; that of ``chunk`` by default.
     origin : (int, int), optional

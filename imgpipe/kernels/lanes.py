@@ -46,7 +46,7 @@ def rank_by_lanes(chunk: Pixels, radius: int, rank: int) -> Pixels:
     radius : int
         Pixels on each side of the centre, at most 127.
     rank : int
-        How many values of the footprint come before the one wanted.
+        Number of values of the footprint before the wanted one.
 
     Returns
     -------
@@ -95,7 +95,7 @@ class _Group:
         For each footprint of each tile, column by column, the highest level tried that its value
         is at or beyond.
     reached : ndarray, shape (intervals + 1, lanes)
-        How many footprints of each tile have their value at or beyond the ends of intervals.
+        Number of footprints of each tile with their value at or beyond the ends of intervals.
     """
 
     def __init__(self, tiles: Pixels, radius: int, rank: int, reached: Pixels) -> None:
@@ -132,7 +132,7 @@ class _Group:
         self.reached[2 * interval + 1, lane] = found[turn, lane]
 
     def tried_at(self, level: Pixels) -> Pixels:
-        """Tell footprints apart by a level in each lane; return how many have values beyond."""
+        """Compare footprints with a level in each lane; return the number with values beyond."""
         # Written out for a row, for NumPy's loops are as long as the part that two operands share.
         np.less(self.pixels, np.tile(level, (self.pixels.shape[1], 1)), out=self.inside)
         _sum(self.inside.view(np.uint8), self.side, self.down)

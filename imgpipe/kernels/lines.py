@@ -59,7 +59,7 @@ def lines(
     radius : int
         The halo, at least ``taps // 2``.
     taps : int
-        How many weights; an odd number.
+        Number of weights, odd.
     spread : float
         The standard deviation that the weights are made from.
     into : ndarray, optional

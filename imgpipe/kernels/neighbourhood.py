@@ -109,7 +109,7 @@ def weighted_sum(
     weights : tuple of tuples of float, ``2 * down + 1`` rows and ``2 * along + 1`` columns
         From the sample above and to the left.
     gain, divisor, add : float
-        What is done to the sum.
+        The sum is divided by `divisor`, multiplied by `gain`, and `add` is added.
     into : ndarray, optional
         The place of the result; see `imgpipe.acceleration.accelerated`.
 
@@ -159,7 +159,7 @@ def scaled(done: Pixels, gain: float, add: float) -> None:
 def working_type(dtype: np.dtype[Any], weights: Weights) -> np.dtype[Any]:
     """Return the smallest type that a weighted sum can be computed in.
 
-    Where an integer type is returned the sum is exact. So it is in float32 for integers of 8 and
+    If an integer type is returned, the sum is exact. So it is in float32 for integers of 8 and
     16 bits while it stays below ``2**24``.
     """
     if dtype == np.uint8 and all(float(w).is_integer() for row in weights for w in row):

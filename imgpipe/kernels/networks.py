@@ -72,7 +72,7 @@ class Program:
     results : tuple of Lane
         The value wanted, for each row of a group.
     places : int
-        How many arrays it takes; the first ones are the rows of a group.
+        Number of arrays that it takes; the first ones are the rows of a group.
     """
 
     steps: tuple[Step, ...]
@@ -90,7 +90,7 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
     radius : int
         Pixels on each side of the centre, at least 1.
     rank : int
-        How many values of the footprint come before the one wanted.
+        Number of values of the footprint before the wanted one.
 
     Returns
     -------

@@ -40,7 +40,7 @@ _FOUR, _SIX = whole(4), whole(6)
 
 
 def reach(levels: int, taps: int) -> int:
-    """Return how many samples a result needs on each side."""
+    """Return the number of samples that a result needs on each side."""
     return (taps // 2 + 4 << levels) - 4
 
 
@@ -65,9 +65,9 @@ def pyramid(
     first : (int, int)
         Row and column of the first sample of the result in the image, modulo ``2 ** levels``.
     levels : int
-        How often every second row and column is taken.
+        Number of times that every second row and column is taken.
     taps : int
-        How many weights the blur has at the last level; an odd number.
+        Number of weights of the blur at the last level, odd.
     spread : float
         The standard deviation that the weights are made from.
     into : ndarray, optional

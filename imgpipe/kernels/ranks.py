@@ -35,7 +35,7 @@ def ranked(chunk: Pixels, radius: int, rank: int, *, into: Pixels | None = None)
     radius : int
         Pixels on each side of the centre.
     rank : int
-        How many values of the square come before the one wanted: none for the minimum,
+        Number of values of the square before the wanted one: 0 for the minimum,
         ``(2 * radius + 1) ** 2 // 2`` for the median.
     into : ndarray, optional
         The place of the result; see `imgpipe.acceleration.accelerated`.

@@ -32,7 +32,7 @@ class Bar(NamedTuple):
     stages : tuple of float
         Seconds in each of `STAGES`, of all together. Their sum is the busy time.
     number : int
-        How many there are.
+        Number of units of work in the bar.
     kind, run, task : int
         Numbers of the kind, of the run, and of the task within its pass; of the first.
     box : Box

@@ -34,7 +34,7 @@ class Lane:
     name : str
         Its name, such as ``worker 1``.
     bars : Bars
-        What it did, thinned.
+        Its work, thinned.
     tasks : int
         Tasks, reads or writes of it.
     stages : list of float

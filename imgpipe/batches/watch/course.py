@@ -46,9 +46,9 @@ class WatchCourse:
     Parameters
     ----------
     choices : Choices
-        What is made of each file. Its only source is the folder that is watched.
+        Arguments of the batch. Their only source is the watched folder.
     ways : Ways
-        How it is watched.
+        Settings of the watch.
     tell : callable
         Is told of all that happens.
     control : BatchControl, optional

@@ -84,7 +84,7 @@ class NoHints:
         self._reason = reason
 
     def start(self, folder: str, receive: Receive) -> str:
-        """Return why there are none."""
+        """Return the reason why there are none."""
         return self._reason
 
     def covers(self, folders: int) -> bool:
@@ -103,7 +103,7 @@ class WatchdogHints:
         self._listener: _Listener | None = None
 
     def start(self, folder: str, receive: Receive) -> str | None:
-        """Begin to give hints; return why there are none, or None."""
+        """Begin to give hints; return the reason why there are none, or None."""
         self.stop()
         if kind := silent_type(folder):
             return f"the file system ({kind}) does not tell of all changes"
@@ -188,7 +188,7 @@ def _lives(observer: Any) -> bool:
 
 
 def _watched_folders() -> int | None:
-    """Return how many folders of this process have events; None if that is not known."""
+    """Return the number of folders of this process with events; None if it is not known."""
     try:
         numbers = os.listdir("/proc/self/fdinfo")
     except OSError:

@@ -83,7 +83,7 @@ class Inbox:
     hints : Hints
         Gives hints.
     ways : Ways
-        How it is watched.
+        Settings of the watch.
     clock : callable
         Returns seconds.
 

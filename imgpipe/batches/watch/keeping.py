@@ -30,7 +30,7 @@ class Keeping(Context):
     Attributes
     ----------
     error : BaseException or None
-        What ended it.
+        The error that ended it.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class Readiness:
     Parameters
     ----------
     settle : float
-        How long a file must be quiet, in seconds.
+        Time for which a file must be quiet, in seconds.
     clock : callable
         Returns seconds.
     stamp : callable

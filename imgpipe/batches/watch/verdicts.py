@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
         Make it; nothing, because its outputs are as they should be, or because it has failed and
         has not changed since; nothing, because it cannot have its outputs.
     due : tuple of Due
-        What is to be made: one after another if each frame has outputs of its own.
+        Outputs that are to be made: one after another if each frame has outputs of its own.
     error : ImgpipeError or None
         Why it is refused.
     """

@@ -27,7 +27,7 @@ class WatchLines:
     Parameters
     ----------
     file : text file
-        Where to write.
+        The file for the lines.
     inbox : str
         The folder that is watched.
     quiet : bool

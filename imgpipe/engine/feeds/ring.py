@@ -120,7 +120,7 @@ class RingFeed(BufferedFeed):
 def ring_rows(parts: Parts, info: ImageInfo, window: int) -> int:
     """Return the number of rows of a ring: those of a task, and most of those of the next ones.
 
-    Those of the tasks that follow within the window are read meanwhile, up to some megabytes.
+    The rows of later tasks within the window are read meanwhile, up to some megabytes.
     """
     needs = parts.bands(info.width)
     last = len(needs) - 1

@@ -42,7 +42,7 @@ class _Surroundings:
 
     @classmethod
     def now(cls) -> _Surroundings:
-        """Return those of this moment."""
+        """Return the surroundings of this moment."""
         folder, processors = "", frozenset[int]()
         with contextlib.suppress(OSError):  # the folder is gone
             folder = os.getcwd()

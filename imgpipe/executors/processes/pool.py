@@ -42,7 +42,7 @@ class ProcessExecutor(Executor):
     Parameters
     ----------
     workers : int
-        How many.
+        Their number.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class ProcessExecutor(Executor):
         self._at_exit = util.Finalize(None, _end_left, (weakref.ref(self),), exitpriority=_EARLY)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand a task to the worker that has the fewest, and was given its last one first.
+        """Hand a task to the worker with the fewest tasks; of equals, the one served longest ago.
 
-        Where that cannot be, because the worker died, the future tells.
+        If the worker has died, the future has the error.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class ProcessExecutor(Executor):
     def rebuild(self, lost: Future[Any], *, wanted: bool = False) -> End:
         """End the worker of `lost`, unless it has ended; return the reason of its end.
 
-        What else it had has failed afterwards. The other workers go on. A later task starts a
+        Its other tasks have failed afterwards. The other workers go on. A later task starts a
         new worker in its place. With `wanted` it is nobody's fault.
         """
         with uninterrupted(), self._lock:

@@ -85,7 +85,7 @@ def prepare_worker(log: str) -> None:
 
 
 def begun() -> int:
-    """Return when this worker began, in nanoseconds; 0 if it is none."""
+    """Return the time at which this worker began, in nanoseconds; 0 if this is no worker."""
     return _begun[0] if _begun else 0
 
 

@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork"):
 def may_fork() -> bool:
     """Whether helper processes may be forks: no other thread is there, C libraries included.
 
-    Those of later versions of Python are other than these, and will be new interpreters there.
+    Later versions of Python have other helper processes, which are new interpreters.
     """
     if not sys.platform.startswith("linux") or sys.version_info >= (3, 14):
         return False

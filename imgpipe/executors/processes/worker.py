@@ -189,7 +189,7 @@ class Worker:
     def look_after(self) -> None:
         """End it if the process is gone and the threads have not noticed.
 
-        That is so where it was killed while it sent a result, and a child of it lives on.
+        This happens if it was killed while it sent a result, and a child of it lives on.
         """
         if self._process is None or self._ended is not None or not _gone(self._process, 0):
             self._late = False

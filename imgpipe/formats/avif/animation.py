@@ -72,7 +72,7 @@ class AvifAlbum:
     count : int
         Frames.
     seconds : tuple of float
-        How long each frame is shown.
+        Duration of each frame.
     quality, effort : int
         The options.
     """

@@ -47,7 +47,7 @@ def open_sink(
     Parameters
     ----------
     target : Target
-        Where it is to appear.
+        Target of the file.
     info : ImageInfo
         The image: 8 bits; gray, RGB or CMYK.
     quality : int

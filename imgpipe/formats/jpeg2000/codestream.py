@@ -96,7 +96,7 @@ class Size:
     def only(self, column: int, row: int) -> Size:
         """Return the size of an image of one of the tiles, at the same place.
 
-        Whatever is anchored at the origin of the grid, such as code-blocks, stays as it is.
+        Parts anchored at the origin of the grid, such as code-blocks, stay as they are.
         """
         at = self.first[0] + column * self.tile[0], self.first[1] + row * self.tile[1]
         end = min(at[0] + self.tile[0], self.end[0]), min(at[1] + self.tile[1], self.end[1])

@@ -70,7 +70,7 @@ class Segment(NamedTuple):
     content : bytes
         The bytes after the length.
     position : int
-        Where its first byte is.
+        Position of its first byte.
     """
 
     marker: int

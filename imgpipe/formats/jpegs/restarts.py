@@ -153,7 +153,7 @@ def index_of(file: BinaryIO) -> Index | None:
 
 
 def _places(file: BinaryIO, header: Header, intervals: int) -> tuple[int, ...]:
-    """Return where every so many intervals begin, and where the last one ends; none if damaged."""
+    """Return the positions of every so many intervals, and the end; none if damaged."""
     count = -(-math.prod(header.mcus) // header.interval)
     found, done, position = [header.start], 0, header.start
     file.seek(position)

@@ -97,7 +97,7 @@ class Numbers:
     reader : BitReader
         A position in front of their description.
     contexts : int
-        How many contexts there are.
+        Number of contexts.
     """
 
     def __init__(self, reader: BitReader, contexts: int) -> None:
@@ -186,7 +186,7 @@ def _read_map(reader: BitReader, contexts: int) -> list[int]:
 
 
 def _read_counts(reader: BitReader, most: int) -> list[int]:
-    """Return how many of 4096 each symbol has."""
+    """Return the frequencies of all symbols, in 4096ths."""
     if reader.flag():
         symbols = [_short(reader) for _ in range(1 + reader.bits(1))]
         counts = [0] * (1 + max(symbols))

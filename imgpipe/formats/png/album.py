@@ -52,7 +52,7 @@ class PngAlbum:
     count : int
         Frames that will come.
     timing : Timing or None
-        How long they are shown.
+        Their duration.
     compression : int
         0 to 9.
     """

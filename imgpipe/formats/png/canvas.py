@@ -47,7 +47,7 @@ class DrawnSource:
     origin : Origin
         The file.
     header : Header
-        What is known of it.
+        Its header.
     info : ImageInfo
         The canvas.
     film : Film

@@ -60,7 +60,7 @@ class Envelope:
     Parameters
     ----------
     layout : Layout
-        What a row is made of.
+        Layout of a row.
     """
 
     def __init__(self, layout: Layout) -> None:

@@ -54,9 +54,9 @@ class Frame:
     y, x, height, width : int
         Its place on the canvas.
     seconds : float
-        How long it is shown.
+        Its duration.
     dispose : int
-        What is done with it then: 0 nothing, 1 it is cleared, 2 what was below it comes back.
+        Its disposal: 0 nothing, 1 it is cleared, 2 the canvas below it comes back.
     blend : int
         0 if it replaces what is below it, 1 if it is laid over it.
     kind : bytes
@@ -107,7 +107,7 @@ class Film:
     declared : int
         Frames that there should be.
     loop : int
-        How often it runs; 0 for ever.
+        Number of repetitions; 0 for ever.
     frames : tuple of Frame
         Frames that are there.
     """

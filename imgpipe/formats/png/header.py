@@ -76,7 +76,7 @@ class Header:
     frames : int
         Frames of an animation, as declared; 1 for a still image.
     metadata : Metadata
-        What imgpipe keeps of the other chunks.
+        Metadata from the other chunks.
     """
 
     height: int
@@ -102,7 +102,7 @@ class Header:
         return (width * self.samples * self.depth + 7) // 8
 
     def passes(self) -> list[tuple[slice, slice]]:
-        """Return which rows and columns come in which pass."""
+        """Return the rows and columns of each pass."""
         if not self.interlaced:
             return [(slice(0, self.height, 1), slice(0, self.width, 1))]
         return [

@@ -171,7 +171,7 @@ class Content:
         return parts
 
     def finish(self) -> int:
-        """Read to the end; return how many bytes were left."""
+        """Read to the end; return the number of bytes that were left."""
         return len(self._held) + sum(map(len, self._contents))
 
 

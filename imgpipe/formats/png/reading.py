@@ -207,7 +207,7 @@ class PngRows:
     origin : Origin
         The file.
     header : Header
-        What is known of it.
+        Its header.
     told : set of str
         Warnings that the file has been given, so that each is given once for all passes.
     ahead : bool

@@ -77,7 +77,7 @@ class _Tile:
     pixel : int
         Bytes per pixel.
     rows : slice
-        Where they are in the image.
+        Their position in the image.
     columns : slice
         The bytes of each row.
     """
@@ -149,7 +149,7 @@ def _average(left: Bytes, above: Bytes, _corner: Bytes, out: Bytes) -> None:
 def _paeth(left: Bytes, above: Bytes, corner: Bytes, out: Bytes) -> None:
     """Take whichever of left, above and corner is nearest to ``left + above - corner``.
 
-    That is the smaller of left and above where the corner is at most a third of their
+    It is the smaller of left and above where the corner is at most a third of their
     distance below the larger one, the larger where it is as near to the smaller one, and
     the corner in between. Clipped to the range between them first, nothing leaves 8 bits.
     """

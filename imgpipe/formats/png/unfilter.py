@@ -35,7 +35,7 @@ class Unfilter:
     Parameters
     ----------
     layout : Layout
-        What a row is made of.
+        Layout of a row.
     read : callable
         Gives the next so many bytes of filtered rows.
     height : int, optional

@@ -85,9 +85,9 @@ def open_sink(
     Parameters
     ----------
     target : Target
-        Where it is to appear.
+        Target of the file.
     info : ImageInfo
-        What is going to be written: 8 or 16 bits, one to four channels, where two are gray
+        The image: 8 or 16 bits, one to four channels, where two are gray
         and alpha and four are RGB and alpha.
     compression : Compression
         Deflate, from 0, none, to 9, smallest and slowest.

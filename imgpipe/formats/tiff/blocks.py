@@ -30,7 +30,7 @@ class Block:
     Parameters
     ----------
     position : int
-        Where it begins in the file.
+        Its position in the file.
     levels : tuple of Storage
         The image, and the levels of its pyramid.
     described : Directory

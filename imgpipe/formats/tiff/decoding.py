@@ -97,7 +97,7 @@ def codec_of(compression: int) -> str | None:
 
 
 def copies_of(compression: int) -> float:
-    """Return how many copies of a segment its codec holds beside data and result, about."""
+    """Return the approximate number of copies of a segment that its codec holds."""
     return _COPIES.get(codec_of(compression) or "", 0)
 
 

@@ -130,7 +130,7 @@ def _layout(page: TiffPage, name: str) -> Layout:
 
 
 def _tables(page: TiffPage) -> tuple[Numbers, Numbers]:
-    """Return where the offsets and the sizes of the segments are."""
+    """Return the positions of the offsets and the sizes of the segments."""
     stream = oldjpeg.stream_of(page) if int(page.compression) == _OLD_JPEG else None
     if stream is not None:
         return Given(stream[:1]), Given(stream[1:])

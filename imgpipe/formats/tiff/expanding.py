@@ -31,7 +31,7 @@ class Expansion:
     premultiplied : bool
         Whether colours are stored multiplied by alpha, the last sample.
     ycbcr : YCbCr or None
-        What samples mean that are not RGB but YCbCr.
+        Meaning of samples that are YCbCr instead of RGB.
     """
 
     dtype: np.dtype[Any]

@@ -210,7 +210,7 @@ def _of_slide(tiff: TiffFile) -> _Pages:
 
 
 def _sorted(walk: Walk, chain: list[Directory], *, slide: bool) -> _Pages:
-    """Return which directories are frames, levels of them, and neither."""
+    """Return the directories of frames, of their levels, and of other pictures."""
     frames: list[list[Directory]] = []
     associated: list[Directory] = []
     for one in chain:

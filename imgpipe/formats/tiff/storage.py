@@ -43,7 +43,7 @@ class Storage:
     compression : Compression
         Their compression.
     subsampling : str
-        That of the colours of JPEG data.
+        Subsampling of the colours of JPEG data.
     """
 
     info: ImageInfo

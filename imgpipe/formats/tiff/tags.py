@@ -39,7 +39,7 @@ class Tag(NamedTuple):
     kind : int
         Type of its numbers, as TIFF counts them.
     length : int
-        How many there are.
+        Number of values.
     data : bytes
         The numbers, in little-endian byte order.
     """

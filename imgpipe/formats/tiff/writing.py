@@ -85,7 +85,7 @@ def open_sink(
     Parameters
     ----------
     target : Target
-        Where it is to appear.
+        Target of the file.
     info : ImageInfo
         The image.
     compression : Compression
@@ -93,7 +93,7 @@ def open_sink(
     tile : int, (int, int) or "strips", optional
         Rows and columns of a tile; 256, or 512 with `cog`.
     subsampling : str
-        That of the colours of JPEG data.
+        Subsampling of the colours of JPEG data.
     pyramid : bool
         Whether to add levels, each with half the pixels of the one before along both sides, until
         one fits a tile. They are SubIFDs of the image.

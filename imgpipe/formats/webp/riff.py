@@ -36,9 +36,9 @@ class Header:
     animated : bool
         Whether it is an animation.
     loop : int
-        How often it runs; 0 for ever.
+        Number of repetitions; 0 for ever.
     milliseconds : tuple of int
-        How long each frame is shown.
+        Duration of each frame.
     blocks : dict
         ICC profile, EXIF and XMP, as far as they are there.
     extended : bool

@@ -291,7 +291,7 @@ def _no_level(origin: FolderOrigin, level: int, count: int) -> UsageError:
 
 
 def _axes(found: _Found, name: str) -> Axes:
-    """Return which axes are rows, columns and channels.
+    """Return the axes of rows, columns and channels.
 
     Raises
     ------

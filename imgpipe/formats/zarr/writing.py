@@ -72,7 +72,7 @@ def open_sink(
     Parameters
     ----------
     target : FolderTarget
-        Where it is to appear.
+        Target of the folder.
     info : ImageInfo
         The image.
     compression : Compression
