@@ -6,7 +6,6 @@ import doctest
 import importlib
 import pkgutil
 import re
-import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -21,7 +20,9 @@ from skimage import exposure, filters, morphology
 
 import imgpipe
 from imgpipe.chains.chain import FilterFactory
+from imgpipe.filtertable import FILTER_TABLE
 from imgpipe.formats import choosing
+from imgpipe.formattable import FORMAT_TABLE
 from imgpipe.registry import FORMATS, Member, Registry
 
 ROOT = Path(__file__).parent.parent
@@ -110,28 +111,29 @@ def test_local_entropy_is_the_same_in_pieces(photo: np.ndarray) -> None:
         assert np.array_equal(made, one(part))
 
 
-@pytest.mark.slow
-def test_the_readme_is_a_script_that_runs(photo: np.ndarray, tmp_path: Path) -> None:
-    imgpipe.write(photo, tmp_path / "big.png")
-    np.save(tmp_path / "dark.npy", photo // 3)
-    (tmp_path / "photos").mkdir()
-    imgpipe.write(photo, tmp_path / "photos" / "a.jpg")
-    given = "import numpy as np, imgpipe\narray = imgpipe.read('big.png')\n"
-    checks = """
-out = imgpipe.read("out.png")
-assert imgpipe.info("out/a.jpg").shape == array.shape and report.done == 1
-assert imgpipe.check(emboss) and imgpipe.check(vignette) and imgpipe.check(mosaic)
-imgpipe.run("big.png", less_dark_frame(dark="dark.npy"), "less.png", workers=2)
-less = less_dark_frame(dark=np.load("dark.npy"))
-assert (imgpipe.read("less.png") == less(array)).all()
-assert (imgpipe.apply(array, less, workers=2) == array - array // 3).all()
-print(histogram.sum() == array.size, box.y1, pixels.shape)
-"""
-    (tmp_path / "script.py").write_text("\n".join([given, *blocks("README.md"), checks]))
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("True 211 (227, 323, 3)\n", "")
+def rows_under(heading: str) -> list[list[str]]:
+    """Return the rows of the table below a heading of the README, without that of its titles."""
+    section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    found = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in found[2:]]
+
+
+def test_the_readme_names_every_filter_by_family() -> None:
+    named = {family: re.findall(r"`(\w+)`", names) for family, names in rows_under("Filters")}
+    assert named == {family: list(filters) for family, filters in FILTER_TABLE.items()}
+    assert list(named) == list(FILTER_TABLE)
+    assert f" {sum(map(len, named.values()))} filters" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_names_every_format() -> None:
+    cells = [re.sub(r"\[(.*)\]\(.*\)", r"\1", row[0]) for row in rows_under("Formats")]
+    named = {name.removesuffix(" 3") for cell in cells for name in cell.split(", ")}
+    assert named - {"OME-Zarr"} == {format.name for format in FORMAT_TABLE.values()}
+
+
+def test_links_of_the_readme_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 MODULES = [name for _, name, _ in pkgutil.walk_packages(imgpipe.__path__, "imgpipe.")]
