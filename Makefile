@@ -64,7 +64,7 @@ bench-batch: $(VENV)/.installed-bench
 stubs: $(VENV)/.installed
 	$(BIN)/python -m imgpipe.cli.stubs
 
-samples: $(VENV)/.installed
+samples: $(VENV)/.installed-docs
 	$(BIN)/python sample_images/make_samples.py
 	$(BIN)/python sample_images/make_gallery.py
 
