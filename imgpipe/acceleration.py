@@ -210,7 +210,7 @@ def expected() -> str:
 
 
 def get_ready(name: str) -> None:
-    """Load an accelerator and all that it takes to try it; a failure is told when it is used."""
+    """Load an accelerator and the modules of its trials; a failure is reported at its use."""
     if name != NONE:
         with remarks(), suppress(Exception, SystemExit):
             _load(name)

@@ -93,7 +93,7 @@ def stages_to(
     told: set[str],
     source: Source,
 ) -> tuple[tuple[Stage, ...], ImageInfo]:
-    """Return the filters for an open image, and the image that they make of it."""
+    """Return the filters for an open image, and the properties of their result."""
     info = reading.declared(source.info)
     stages = adapted(chain, info, dst, writing, autorotate=reading.autorotate, told=told)
     after = stages[-1].after if stages else info

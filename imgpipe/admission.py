@@ -195,7 +195,7 @@ def may_be_alpha(given: object) -> bool:
 
 
 def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
-    """Return the channel that is alpha in an image of so many channels, if there is one.
+    """Return the number of the alpha channel of an image with `channels` channels, if there is one.
 
     Raises
     ------

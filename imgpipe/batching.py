@@ -233,7 +233,7 @@ class Batch(Context):
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a command that did this, once it is over."""
+        """The exit code of a command for this batch, after its end."""
         return self._course.exit
 
     def __iter__(self) -> Iterator[Result]:

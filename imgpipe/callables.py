@@ -83,7 +83,7 @@ def annotations_of(function: Any) -> dict[str, Any]:
 
 
 def source_of(function: Any) -> str:
-    """Return text that changes with the code of a function, and with the values it holds on to.
+    """Return text that changes with the code of a function, and with its closed-over values.
 
     It is the same in every process: no address is part of it.
     """

@@ -121,7 +121,7 @@ def cascaded(
 def _parent(
     small: dict[Any, SequentialArray], key: Any, size: tuple[int, int]
 ) -> SequentialArray | None:
-    """Return the smallest thumbnail that is large enough to make another one of it."""
+    """Return the smallest thumbnail that is large enough for another one."""
     enough = [
         image
         for one, image in small.items()

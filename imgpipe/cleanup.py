@@ -32,7 +32,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 class CleanupStack(contextlib.ExitStack):
-    """An `ExitStack` that lets go of all it holds before an interrupt takes effect."""
+    """An `ExitStack` that closes all its contexts before an interrupt takes effect."""
 
     def __exit__(
         self,

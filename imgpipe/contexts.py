@@ -10,7 +10,7 @@ __all__ = ["Context", "HoldingContext"]
 
 
 class Context:
-    """A context that is closed at its end, and told of the error that has ended it."""
+    """A context that is closed at its end, with the error that has ended it."""
 
     def __enter__(self) -> Self:
         return self

@@ -227,7 +227,7 @@ def _frames(contents: Contents) -> str:
 
 
 def _kinds(pages: tuple[ImageInfo | None, ...]) -> str:
-    """Return in words which pages have which size and type, if they differ."""
+    """Return the sizes and types of the pages in words, if they differ."""
     known = [None if page is None else tuple(_size(page).values()) for page in pages]
     runs = [(kind, len(list(same))) for kind, same in itertools.groupby(known)]
     if len(runs) < 2:

@@ -81,7 +81,7 @@ class ChainError(UsageError):
 
 
 class DeclarationError(UsageError):
-    """A filter declares something that is impossible or that it does not keep."""
+    """A declaration of a filter is impossible, or its function does not keep it."""
 
 
 class InputError(ImgpipeError):

@@ -209,7 +209,7 @@ def spent(seconds: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 
 
 def failed(name: str, stage: str, error: ImgpipeError, pixels: int) -> Failed:
-    """Return the answer for a file that failed at about this stage, which its error corrects."""
+    """Return the answer for a file that failed; its error may name a more exact stage."""
     if isinstance(error, FilterError):
         stage = "filter"
     elif isinstance(error, MemoryPlanError):

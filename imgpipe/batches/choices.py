@@ -160,7 +160,7 @@ class Choices:
 
     @property
     def single(self) -> bool:
-        """Whether there is one source, which names a file: other runs may share the folder."""
+        """Whether the only source is a file: other runs may share the output folder."""
         return len(self.sources) == 1 and not self.lists and not is_tree(self.sources[0])
 
 

@@ -23,7 +23,7 @@ _FEW = 16  # outputs of a folder that are looked for one by one
 
 
 class Distinguishes(NamedTuple):
-    """The names that a file system can tell apart.
+    """Differences between names that a file system keeps.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class Destination:
                 )
 
     def _existing(self, below: str, names: Sequence[str]) -> Iterator[str]:
-        """Yield the outputs in one folder that something is in the way of."""
+        """Yield the outputs in one folder whose paths are taken."""
         folder = self.path(below)
         if not os.path.isdir(folder):
             return
@@ -258,13 +258,13 @@ def _count(folders: Mapping[str, Collection[str]]) -> int:
 
 
 def _have_folders(folders: Mapping[str, set[str]]) -> bool:
-    """Whether a name in one of the folders is that of another folder, or of one above it."""
+    """Whether a name in one of the folders is that of another folder, or of its parent."""
     above = (folder.rpartition(os.sep) for folder in _all_above(folders))
     return any(name in folders.get(outer, ()) for outer, _, name in above)
 
 
 def _all_above(folders: Iterable[str]) -> set[str]:
-    """Return folders and all folders that they are in, below that of the outputs."""
+    """Return folders and all their parents, below the output folder."""
     found: set[str] = set()
     for folder in folders:
         above = folder

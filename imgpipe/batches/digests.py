@@ -80,7 +80,7 @@ def chain_digest(filters: Iterable[Element]) -> str:
 
 
 def code_digest(path: str) -> str:
-    """Return a digest of a Python file and of the modules in its folder that it imports.
+    """Return a digest of a Python file, and of the modules in its folder that it imports.
 
     Raises
     ------

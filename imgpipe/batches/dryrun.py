@@ -32,7 +32,7 @@ __all__ = ["DryRun"]
 
 
 class DryRun:
-    """A batch that is only told of.
+    """A batch whose plan is reported, and nothing is written.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class DryRun:
 
 
 def _facts(seen: Foreseen, height: int, width: int) -> str:
-    """Return the size of an output, and of its source where that is another one."""
+    """Return the size of an output, and of its source if it differs."""
     size = f"{width} x {height}"
     if (height, width) != (seen.height, seen.width):
         size += f" from {seen.width} x {seen.height}"

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class FailedList(Context):
-    """An observer that writes each source that failed, once.
+    """An observer that writes a list of failed sources, each once.
 
     The list appears when the context ends; it is empty where nothing failed. A batch that is
     refused has no list.

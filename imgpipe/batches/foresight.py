@@ -173,7 +173,7 @@ class Foresight:
         return plan.memory - plan.cost.processes, plan.passes, sizes
 
     def _plan(self, source: Source, goals: tuple[Goal, ...]) -> Plan:
-        """Return the plan for one worker, or for all where that is not enough."""
+        """Return the plan for one worker, or for all workers if one is not enough."""
         largest = max(source.info.pixels, *(goal.sink.info.pixels for goal in goals))
         if largest <= MOST_PIXELS:
             try:

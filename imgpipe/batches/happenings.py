@@ -214,12 +214,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class TimePassed:
-    """Nothing happened. Needed about twice a second, so that clocks go on."""
+    """A sign of life, about twice a second, so that clocks go on."""
 
 
 @dataclass(frozen=True)
 class Noticed:
-    """Something happened to a folder that is watched, or to a file in it, that ends no output.
+    """A watched folder, or a file in it, has changed; no output has ended.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ class Finished(NamedTuple):
 
 
 class _Bytes(io.BytesIO):
-    """The bytes of a file that is open as well, for readers that want its number."""
+    """The bytes of an open file, for readers that need its file descriptor."""
 
     number = -1
 

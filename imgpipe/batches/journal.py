@@ -103,7 +103,7 @@ class Journal(Context):
         return path or os.path.join(folder, JOURNAL_FOLDER, JOURNAL_NAME)
 
     def begin(self, outputs: dict[str, str]) -> None:
-        """Say which outputs are being made, and in which temporary files."""
+        """Write the outputs that are begun, and their temporary files."""
         self._append([
             {
                 "v": FORM,
@@ -125,7 +125,7 @@ class Journal(Context):
                 self.records.note(record)
 
     def note_versions(self, digest: str, names: dict[str, str]) -> None:
-        """Say which versions a digest stands for, unless it is known."""
+        """Write the versions behind a digest, unless it was written before."""
         if self.records.versions.get(digest) != names:
             self.records.versions[digest] = names
             self._append([{"v": FORM, "event": "versions", "versions": digest, "of": names}])
@@ -198,7 +198,7 @@ class Journal(Context):
         os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
     def _end_torn_line(self) -> None:
-        """End the last line, if a crash tore it, so that the next one stands for itself."""
+        """End the last line if a crash cut it off, so that the next line is complete."""
         with self._held():
             size = os.fstat(self._fd).st_size
             if size and os.pread(self._fd, 1, size - 1) != b"\n":

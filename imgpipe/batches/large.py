@@ -43,7 +43,7 @@ def request_of(
     watch: Callable[[Event], None] = lambda _: None,
     **how: Any,
 ) -> LargeWork:
-    """Return the work on a file that one worker cannot make.
+    """Return the request for a file that one worker cannot make.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ _Origin = HeldOrigin | HeldFolderOrigin
 
 
 def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[Answer]:
-    """Make files one by one, until they are many pixels; return an answer for each of them.
+    """Make files one by one, up to a number of pixels; return an answer for each of them.
 
     The function of a call. The outputs are on the disk, and only have to be published.
     """
@@ -119,7 +119,7 @@ def _if_synced(answer: Answer, lost: dict[str, ImgpipeError]) -> Answer:
 
 
 class _MisnamedError(Exception):
-    """The outputs of a file have a suffix that is not that of its content."""
+    """The suffix of the outputs of a file does not fit its content."""
 
 
 class _Way(NamedTuple):
@@ -400,7 +400,7 @@ def chosen_of(
 
 
 def writing_to(path: HeldPath, writing: Writing) -> Writing:
-    """Return the choices about an output, with those options that its format has."""
+    """Return the choices about an output, with the options of its format."""
     if not writing.options:
         return writing
     chosen = format_to(path, writing.format)

@@ -19,7 +19,7 @@ _log = logging.getLogger("imgpipe")
 
 
 def right_suffix(origin: Origin, outputs: Iterable[str]) -> str:
-    """Return the suffix for outputs that have that of their source, which is wrong.
+    """Return the right suffix for outputs that have the wrong suffix of their source.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def with_suffix(output: str, source: str, suffix: str) -> str:
 
 
 def is_renamed(output: str, source: str) -> bool:
-    """Whether an output, which has the suffix of its source by rights, has another one."""
+    """Whether an output has another suffix than its source."""
     own = os.path.splitext(source)[1]
     return own.lower() in image_suffixes() and not output.endswith(own)
 

@@ -182,7 +182,7 @@ class Pace:
             self._window.popleft()
 
     def _lately(self) -> tuple[float, Counter[str]]:
-        """Return seconds of the window, and the pixels that were worked off in it, by kind."""
+        """Return the seconds of the window, and the pixels done in it, by kind."""
         if not self._window:
             return 0.0, Counter()
         since, before = self._window[0]

@@ -78,7 +78,7 @@ class Passing:
     def _planned(
         self, source: Source, every: list[tuple[Stage, ...]], sinks: list[Sink], held: int
     ) -> tuple[Plan, ...]:
-        """Return the plan for each output as one worker makes it."""
+        """Return the plan for each output, for one worker."""
         key = (
             source.access, source.decode_bytes >> 20, _shape(source.info),
             *(_shape(sink.info) for sink in sinks),

@@ -16,7 +16,7 @@ _WILD = re.compile(r"[*?[]")
 
 
 class Pattern:
-    """A pattern that a walker follows one name at a time, so that it enters no folder in vain.
+    """A pattern that is matched one name at a time, so that a walk enters no folder in vain.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Pattern:
         return Pattern(self._text, ignore_case=True)
 
     def _widened(self, states: set[int]) -> States:
-        """Return `states`, and those that ``**`` adds because it matches no folder, too."""
+        """Return `states`, and the states after ``**``, which may match no folder."""
         for at, match in enumerate(self._matches):
             if match is None and at in states:
                 states.add(at + 1)

@@ -41,7 +41,7 @@ _placed = partial(tuple.__new__, Placed)  # without a call of Python for each of
 
 
 class Renamed(MadeLater[Placed]):
-    """Files with outputs that have the name of the file but for the suffix.
+    """Files whose outputs have the same name with another suffix.
 
     Parameters
     ----------

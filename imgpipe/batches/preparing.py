@@ -127,7 +127,7 @@ class Prepared(Context):
 
     @cached_property
     def owners(self) -> Owners:
-        """The source of each output that is planned, or that the journal knows."""
+        """The source of each planned or recorded output."""
         known = self.records.done if self.later or self.policy.resume else {}
         return Owners.of(self.destination, known.values(), self.agenda)
 
@@ -354,7 +354,7 @@ def _records(prepared: Prepared, *, dry: bool) -> Records | None:
 
 
 def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
-    """Say which versions made outputs that are made again for that reason."""
+    """Log the versions of outputs that are made again because of another version."""
     count = prepared.agenda.reasons["version changed"]
     if not count or records is None:
         return

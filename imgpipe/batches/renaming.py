@@ -15,7 +15,7 @@ __all__ = ["Renaming"]
 
 
 class Renaming:
-    """The new names of outputs, of which each is still that of one source.
+    """The new names of outputs, each still of one source.
 
     Parameters
     ----------

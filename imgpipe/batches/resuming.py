@@ -34,7 +34,7 @@ def resume_command(command: Sequence[str], policy: Policy) -> str:
 
 
 def shell_text(words: Sequence[str]) -> str:
-    """Return words as one line of printable text that a shell reads back as the same words.
+    """Return words as one printable line that a shell splits into the same words.
 
     Words with control characters, or with bytes that are no text, take the form ``$'...'`` of bash,
     zsh and ksh.

@@ -110,7 +110,7 @@ class Standings:
     def _beside(
         self, record: Record, path: str, there: Status | None, source: str, now: MadeBy
     ) -> Standing:
-        """Return the standing of an output that is there beside its source, if it is."""
+        """Return the standing of an output beside its source, if there is one."""
         if there is None:
             return "output missing"
         if self._altered(record, path, there):
@@ -147,7 +147,7 @@ class Standings:
     def _in_place(
         self, record: Record | None, path: str, there: Status | None, now: MadeBy
     ) -> Standing:
-        """Return the standing of an output that has replaced its source, if it has.
+        """Return the standing of an output that has replaced its source, if there is one.
 
         Its record was written before it took that place. Other versions do not matter: what it was
         made of is gone.

@@ -81,7 +81,7 @@ class Rules:
 
 
 class _Place(NamedTuple):
-    """A folder that is to be read, and all that decides about its entries."""
+    """A folder that is to be read, and the rules for its entries."""
 
     folder: Folder
     states: States
@@ -301,7 +301,7 @@ class Walk:
             taken.append(entry.name)
 
     def _entered(self, step: _Step) -> _Place | None:
-        """Return the place that a folder is, None if the rules do not let the walk enter it."""
+        """Return the place of a folder, None if the rules forbid the walk to enter it."""
         entry, place, rules = step.entry, step.place, self.rules
         reason = ""
         above = place.above

@@ -58,7 +58,7 @@ def as_chunk(made: Any, name: str) -> Pixels:
 
 
 def trimmed(made: Pixels, box: Box, one: Element) -> Pixels:
-    """Cut the halo off the result of a kernel for `box`, which may have left it on."""
+    """Cut the halo off the result of a kernel for `box`, if the kernel left it on."""
     rows, columns = one.halo
     if made.shape[:2] == box.shape:
         return made

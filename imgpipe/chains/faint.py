@@ -61,7 +61,7 @@ def watching() -> Iterator[Sight]:
 
 
 def note(one: Element, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> None:
-    """Take note of a result that becomes `dtype`, if anybody watches and it matters."""
+    """Take note of a result that becomes `dtype`, if it is watched and may be faint."""
     sight, definition = _sight.get(), one.definition
     matters = dtype.kind in "iu" and definition.dtype == "keep" and not definition.ours
     if sight is not None and matters:

@@ -151,7 +151,7 @@ def _pointing_at(token: Token, text: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _placing(token: Token, text: str) -> Iterator[None]:
-    """Turn any error about the user's text into one that points at `token`."""
+    """Turn any error about the user's text into a `ChainError` that points at `token`."""
     try:
         yield
     except ChainError:

@@ -41,7 +41,7 @@ class BareFunction:
     place: str
 
     def declared(self, halo: PairLike | None, dtype: Works | None = None) -> FilterFactory:
-        """Return the filter that it is with this halo.
+        """Return the function as a filter with this halo.
 
         Raises
         ------

@@ -59,7 +59,7 @@ def _number(value: float) -> str:
 
 
 def _read(text: str, noun: str, example: str) -> Pixels:
-    """Return the numbers that `text` is, or that are in the file of that name."""
+    """Return the numbers in `text`, or in the file `text`."""
     try:
         return parsed_matrix(text)
     except ValueError:

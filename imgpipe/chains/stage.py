@@ -101,7 +101,7 @@ class Stage:
         return not moves and not wraps
 
     def input_box(self, box: Box) -> Box:
-        """Return the box before this stage that `box` after it is made from, not clipped."""
+        """Return the input box of `box`, not clipped to the image."""
         return self.origin(self.aligned(box)).grow(self.context)
 
     def aligned(self, box: Box) -> Box:
@@ -269,7 +269,7 @@ class Stage:
 
     @cached_property
     def is_local(self) -> bool:
-        """Whether a pixel is made from those around it."""
+        """Whether a pixel depends on its neighbourhood only."""
         return self.filter.definition.region is None and self.filter.grid == (1, 1)
 
     def _absent(self, padded: Pixels, wanted: Box) -> Pixels | None:
@@ -288,7 +288,7 @@ class Stage:
         return False if absent is None else absent
 
     def _present(self, padded: Pixels, absent: Pixels, wanted: Box) -> Pixels:
-        """Return the pixels that the function sees, those without data made like others near by."""
+        """Return the pixels for the function; those without data get the values of near ones."""
         if not absent.any():
             return padded[self._seen(wanted).within(wanted)]
         if self.reach == (0, 0):
@@ -340,7 +340,7 @@ class Stage:
         return wanted.grow((-rows, -columns))
 
     def _colour(self, padded: Pixels, wanted: Box) -> Pixels:
-        """Return the colours that the function sees, hidden ones made those of visible pixels.
+        """Return the colours for the function; hidden pixels get those of visible ones.
 
         A function that looks at one pixel only sees hidden colours too.
         """
@@ -350,7 +350,7 @@ class Stage:
         return self._filled(padded, wanted)
 
     def _filled(self, padded: Pixels, wanted: Box) -> Pixels:
-        """Return the colours of an image, hidden ones made those of visible pixels."""
+        """Return the colours of an image; hidden pixels get those of visible ones."""
         held = wanted
         if self.filter.border == "constant":  # beyond the image there is no alpha: 0 is meant
             held = wanted.clip(self.before.height, self.before.width)

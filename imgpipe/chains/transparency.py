@@ -122,7 +122,7 @@ def visible_pixels(pixels: Pixels) -> Pixels:
 
 
 def filled(pixels: Pixels, visible: Pixels, reach: Halo) -> Pixels:
-    """Return the colours of a chunk, hidden ones made those of visible pixels near by.
+    """Return the colours of a chunk; hidden pixels get those of visible ones near by.
 
     A hidden pixel gets the colour of the nearest pixel in its row that is visible; where there is
     none within reach, what the nearest pixel in its column gets; else 0. Of two that are equally

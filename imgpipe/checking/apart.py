@@ -92,7 +92,7 @@ def check_apart(
 
 
 def _follow(future: Future[CheckReport], slot: Slot, name: str, on_event: Observer) -> None:
-    """Tell, as long as it lasts, how many comparisons the other process has made."""
+    """Report the number of comparisons of the other process until it ends."""
     counts = _counts(slot)
     while not wait([future], timeout=_LOOK_SECONDS).done:
         done, total = map(int, counts)

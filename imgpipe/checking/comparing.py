@@ -333,7 +333,7 @@ class _Check:
         )
 
     def _of_measuring(self) -> Iterator[str]:
-        """Yield the faults of the measurement of a filter that has one."""
+        """Yield the faults of the measurement of a filter, if it measures."""
         if not self._one.measures:
             return
         for picture in self._integers + self._samples:

@@ -38,7 +38,7 @@ class Picture:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is narrow and long, so that far influences can be looked for cheaply."""
+        """Whether it is narrow and long, for a cheap search for far influences."""
         rows, columns = self.pixels.shape[:2]
         return bool(max(rows, columns) > _SIDE)
 

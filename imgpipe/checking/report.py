@@ -90,7 +90,7 @@ class CheckReport:
         return f"no difference was found in {tried}{self._could_be_less()}"
 
     def _tried(self) -> Iterator[str]:
-        """Yield lines that say which kinds of images were tried, and which were not."""
+        """Yield lines about the kinds of images that were tried, and that were not."""
         if self.kinds:
             yield f"tried: {', '.join(self.kinds)}"
         for why in dict.fromkeys(why for _, why in self.untried):

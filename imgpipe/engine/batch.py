@@ -123,7 +123,7 @@ def image_turns(
 
 
 class _Readers:
-    """Processes that only decode, which are started for the first image that needs them."""
+    """Processes that only decode, started for the first image that needs them."""
 
     def __init__(self, count: int, held: CleanupStack) -> None:
         self.count, self._held = count, held
@@ -330,7 +330,7 @@ class _Openings:
         }
 
     def _apart(self, source: Source) -> Source:
-        """Return an image that a process of its own decodes, if that may crash."""
+        """Return a source that another process decodes, if its decoder may crash."""
         if not self._readers.count or source.access == "random" or not can_be_opened(source):
             return source
         return source if is_ours(source) else apart(source, self._readers.get())

@@ -112,7 +112,7 @@ class Buffers:
 
 
 def slot_of(array: Pixels) -> Slot | None:
-    """Return the shared memory of this process that a contiguous array is in, if it is in any."""
+    """Return the shared memory of this process that holds a contiguous array, if any does."""
     if array.flags.c_contiguous:
         at = _address(array)
         for whole, start in list(_owned.values()):
@@ -230,7 +230,7 @@ def _close_segment(segment: Any) -> None:
 
 
 class _Mapping:
-    """A file in memory, and which one it was."""
+    """A mapped file, and its identity."""
 
     def __init__(self, path: str, file: tuple[int, int]) -> None:
         self._path, self._file = path, file
@@ -292,7 +292,7 @@ def _attach(slot: Slot) -> Any:
 
 
 def let_go() -> None:
-    """Unmap the memory of others that is over, which a worker has attached."""
+    """Unmap ended memory of other processes that a worker has attached."""
     if any(not _is_own(token) for token in list(_attached)):
         with _attaching:
             _unmap()

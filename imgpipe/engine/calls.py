@@ -138,7 +138,7 @@ class CallFlow:
         self.waits, self.landed = False, 0
 
     def call_back(self) -> None:
-        """Have the calls that are out end after the items that are under way."""
+        """Have the calls under way end after their present items."""
         for slots in self._out.values():
             call_back(slots.note)
 
@@ -189,7 +189,7 @@ class CallFlow:
             self._desk.land(item, answer, worker)
 
     def ended(self, message: Ended) -> None:
-        """Try the items of a call that has not come back one by one, but for one to be given up."""
+        """Try the items of a lost call one by one, except one that is given up."""
         items, error = message.task.values, message.error
         self._give_back(message.task)
         if error is not None:
@@ -301,7 +301,7 @@ class Calls:
         self.control.attach(stop)
 
     def lost(self, reason: str, tasks: int) -> None:
-        """Tell that a worker died that had some of the calls."""
+        """Report the death of a worker that had some of the calls."""
         self.tell(WorkerLost(time=time.monotonic(), run=self.number, reason=reason, tasks=tasks))
 
     def close(self) -> None:

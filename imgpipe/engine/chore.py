@@ -63,11 +63,11 @@ class Chore:
 
     @property
     def done(self) -> bool:
-        """Whether the work is done, and all events of it are told."""
+        """Whether the work is done, and all its events are reported."""
         return self._ended and self._error is None and not self._events
 
     def start(self, wake: Wake | None) -> None:
-        """Do the work, or with `wake` have a thread do it, which calls that in the end."""
+        """Do the work, or with `wake` in a thread, which calls `wake` at its end."""
         if wake is None:
             self.result = self._context.run(self._work, self._tell, self._check)
             self._ended = True

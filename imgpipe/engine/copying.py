@@ -33,7 +33,7 @@ def copied_to_scratch(
     tile: tuple[int, int] = (0, 0),
     folder: str | None = None,
 ) -> Scratch:
-    """Return a scratch file that holds the pixels of `source`, in tiles of this size if it has one.
+    """Return a scratch file with the pixels of `source`, in tiles of `tile` if that is given.
 
     `tell` is called with every box that has been copied, `check` more often; both may raise to
     stop it.

@@ -113,7 +113,7 @@ class Cost:
         )
 
     def total(self, workers: int) -> int:
-        """Return all of it, with so many workers."""
+        """Return the memory of a run with `workers` workers."""
         return self.shared + workers * self.per_worker + self.processes
 
 
@@ -145,7 +145,7 @@ def cost_of_tasks(tiler: Tiler, *, makes: bool) -> Cost:
 
 
 def encoded_bytes(sink: OrderedSink, tiler: Tiler) -> tuple[int, int]:
-    """Return the most bytes that a task of `tiler` can become, and those of one unit of it."""
+    """Return the largest size of an encoded task of `tiler`, and of one unit, in bytes."""
     rows, columns = sink.unit
     side_by_side = -(-tiler.width // (columns or tiler.width))
     unit = -(-sink.encoder.bound(rows) // side_by_side)

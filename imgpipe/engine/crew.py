@@ -405,5 +405,5 @@ def _told_of(task: Task, by_flow: dict[int, UnderWay]) -> tuple[str, str]:
 
 
 def _attach(inbox: Inbox, image: Image) -> None:
-    """Have an image that is to end tell the loop."""
+    """Have the control of an image wake the loop."""
     image.attach(partial(inbox.put, _Stop(image.number)))

@@ -156,7 +156,7 @@ def turns(stages: tuple[Stage, ...]) -> bool:
 
 
 def _widest(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
-    """Return the bytes of a row of the output, or of the source rows for it if those are more."""
+    """Return the bytes of a row of the output, or of its source rows if they are more."""
     return max(after.row_bytes, pitch(info, stages, after))
 
 
@@ -167,7 +167,7 @@ def pitch(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo) -> int:
 
 
 def context_of(stages: tuple[Stage, ...]) -> Halo:
-    """Return rows and columns around a pixel of the output that it is made from."""
+    """Return the rows and columns of the source around a pixel that it depends on."""
     if not stages:
         return 0, 0
     after, lengths = stages[-1].after, _lengths(stages)
@@ -353,7 +353,7 @@ def _kernels_cut(stages: tuple[Stage, ...], pixels: int) -> bool:
 
 
 def _of_units(chunk: tuple[int, int], unit: tuple[int, int]) -> tuple[int, int]:
-    """Return a chunk of whole units, so that it can be placed by itself, unless those are large."""
+    """Return a chunk of whole units, which can be placed by itself, unless units are large."""
     rows, columns = (-(-side // step) * step for side, step in zip(chunk, unit, strict=True))
     return (rows, columns) if rows * columns <= 2 * chunk[0] * chunk[1] else chunk
 

@@ -56,7 +56,7 @@ class Flow(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it reads an image just now, or will, and so is worth a thread of its own."""
+        """Whether it reads an image, now or later, and so is worth a thread of its own."""
 
     @property
     def aside(self) -> bool:
@@ -91,7 +91,7 @@ def next_number() -> int:
 
 
 def task_done(pass_index: int, task: Task, receipt: Receipt, worker: Worker) -> TaskDone:
-    """Return the event that tells of a task that has landed."""
+    """Return the event of a landed task."""
     now = time.monotonic()
     return TaskDone(
         time=now,

@@ -344,7 +344,7 @@ class FramesRun:
         return run
 
     def _told(self, number: int, event: Event) -> None:
-        """Tell an event of a frame as one of the whole run."""
+        """Report an event of a frame as one of the whole run."""
         planned = self._planned
         if isinstance(event, Started):
             if self._started:

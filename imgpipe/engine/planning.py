@@ -80,7 +80,7 @@ class Planned(NamedTuple):
 def chosen(
     options: Options, stages: tuple[Stage, ...], pixels: int, *, outside_python: str = ""
 ) -> Choice:
-    """Return the executor that these options and filters get, for an output of so many pixels."""
+    """Return the executor for these options and filters, and an output of `pixels` pixels."""
     definitions = [stage.filter.definition for stage in stages]
     timed = options.timeout is not None
     return choose(
@@ -240,7 +240,7 @@ def weighed(functions: bytes, executor: Executor | None, control: Control) -> tu
 def _is_too_heavy(
     executor: Executor, weight: tuple[int, int], fitted: Callable[[tuple[int, int]], Fitted]
 ) -> bool:
-    """Whether more workers would fit if those of earlier runs were replaced by new ones."""
+    """Whether more workers would fit if new ones replaced those of earlier runs."""
     if not any(getattr(executor, "held", (0, 0))):
         return False
 

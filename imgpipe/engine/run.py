@@ -145,7 +145,7 @@ class Run:
         self._control.attach(stop)
 
     def lost(self, reason: str, tasks: int) -> None:
-        """Tell that a worker died that had some of its tasks."""
+        """Report the death of a worker that had some of its tasks."""
         self._tell(WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks))
 
     def close(self) -> None:
@@ -327,7 +327,7 @@ class Run:
         return Placed(output.sink, tell, number or 0)
 
     def _told_beside(self, event: Event) -> None:
-        """Tell an event of a further pass, which makes no more pixels of the output."""
+        """Report an event of a further pass, which makes no more pixels of the output."""
         if not isinstance(event, Written):
             self._tell(event)
 

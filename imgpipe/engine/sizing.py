@@ -57,7 +57,7 @@ def limit_of(options: Options) -> int:
 
 
 def must_have_memory(options: Options) -> None:
-    """Check that one worker would have a little memory to work with.
+    """Check that one worker has a little memory to work with.
 
     Raises
     ------

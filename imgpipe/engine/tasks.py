@@ -88,7 +88,7 @@ class Direct(NamedTuple):
 
 
 class Ring(NamedTuple):
-    """Rows of an image in shared memory, each in the place of one so many rows above.
+    """Rows of an image in a ring of shared memory.
 
     Attributes
     ----------

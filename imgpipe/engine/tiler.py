@@ -168,7 +168,7 @@ def _span(size: int, step: int, first: int, index: int) -> tuple[int, int]:
 
 
 def falling(rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return stretches of rows that hold these, and never go up from one to the next.
+    """Return stretches that hold the given ones; none begins or ends above the one before.
 
     Rows that a later stretch needs again are part of all in between.
     """

@@ -70,7 +70,7 @@ class TileUse:
         return order[uses[order] > 0]
 
     def most_rows(self, ahead: int) -> int:
-        """Return the most rows of tiles, with those between, that are needed at once.
+        """Return the largest number of rows of tiles needed at once, with the rows between.
 
         They are needed by a task and by so many after it, in any column of tiles: tasks side by
         side take and leave different columns.

@@ -42,7 +42,7 @@ class Image(Protocol):
         """Set the function to call when the image is to end."""
 
     def lost(self, reason: str, tasks: int) -> None:
-        """Note that a worker died that had some of its tasks."""
+        """Note the death of a worker that had some of its tasks."""
 
     def close(self) -> None:
         """Let go of all that it holds, whether its flows were begun or not."""
@@ -109,7 +109,7 @@ class WaitingList:
         return self._openings is None and not self._waiting
 
     def first(self) -> Image | None:
-        """Return the image that is to begin next, None if there is none just now."""
+        """Return the image that begins next, None if there is none at present."""
         new = False
         while self._openings is not None and len(self._waiting) < self._ahead:
             before = len(self.failed)

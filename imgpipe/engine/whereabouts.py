@@ -57,7 +57,7 @@ def chunk_at(box: Box) -> str:
 
 @contextmanager
 def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
-    """Give a function that notes which stage the chunk of `box` is at, while it is.
+    """Give a function that notes the present stage of the chunk of `box`.
 
     One more than the last stage stands for the merging of what that measures.
     """
@@ -76,7 +76,7 @@ def at_chunk(slot: Slot | None, box: Box) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def at_item(slot: Slot | None, number: int) -> Iterator[None]:
-    """Note which item of a call is under way, while it is."""
+    """Note the item of a call that is under way."""
     if slot is None:
         yield
         return
@@ -94,7 +94,7 @@ def item_noted(slot: Slot | None) -> int | None:
 
 @contextmanager
 def reading(slot: Slot | None) -> Iterator[None]:
-    """Note that the image is read, while it is."""
+    """Note that the image is being read."""
     if slot is None:
         yield
         return
@@ -126,7 +126,7 @@ def filter_noted(slot: Slot | None) -> str:
 
 
 def forget(slot: Slot | None) -> None:
-    """Begin a slot anew, which was used for another task, or the same one by another worker."""
+    """Clear a slot of an earlier task, or of the same task in another worker."""
     if slot is not None:
         note = slot.array((1,), _FIELDS)
         note["stage"], note["item"], note["worker"], note["back"] = _NOWHERE, _NOWHERE, 0, 0
@@ -140,7 +140,7 @@ def call_back(slot: Slot | None) -> None:
 
 
 def asked_back(slot: Slot | None) -> bool:
-    """Whether the worker of a call has been asked for the items that it has not begun."""
+    """Whether the worker of a call was asked to give back the items that it has not begun."""
     return slot is not None and bool(slot.array((1,), _FIELDS)["back"][0])
 
 

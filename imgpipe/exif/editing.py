@@ -137,7 +137,7 @@ def with_new_density(block: bytes, wanted: Density) -> bytes:
 
 
 def with_texts(block: bytes | None, texts: Iterable[Text]) -> bytes | None:
-    """Return the block with texts that EXIF has tags for, unless it says something there."""
+    """Return the block with the texts that EXIF has tags for, except tags with other text."""
     order: ByteOrder = ">" if block is None else directory_of(block)[0]
     fields: dict[int, Field] = {}
     for each in texts:
@@ -278,7 +278,7 @@ def _add(made: bytearray, one: Directory, fields: dict[int, Field], order: ByteO
 
 
 def _appended(made: bytearray, data: bytes) -> int:
-    """Append bytes to a block, and return the position of the first one, which is even."""
+    """Append bytes to a block at an even position; return that position."""
     made += b"\0" * (len(made) % 2)
     made += data
     return len(made) - len(data)

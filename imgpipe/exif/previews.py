@@ -124,7 +124,7 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
 
 
 def _wipe(made: bytearray, spans: list[Span], tables: list[Span]) -> None:
-    """Overwrite bytes, but not those of the tables that are kept."""
+    """Overwrite bytes, except the tables that are kept."""
     saved = [(first, bytes(made[first:last])) for first, last in tables]
     for start, stop in spans:
         end = min(stop, len(made))

@@ -153,7 +153,7 @@ class SequentialSource(Protocol):
 
 @runtime_checkable
 class Divisible(Protocol):
-    """A sequential source of a file that may hold parts which can be decoded in any order."""
+    """A sequential source whose file may hold parts that can be decoded in any order."""
 
     def in_groups(self) -> RandomSource | None:
         """Return the same image in such parts; None if it has none.
@@ -378,7 +378,7 @@ def outside_python(sink: Sink) -> bool:
 
 
 def further_of(sink: Sink) -> tuple[tuple[RandomSource, Sink], ...]:
-    """Return the passes that a sink asks for after its own, which few sinks do.
+    """Return the further passes of a sink after its own; few sinks have any.
 
     They are its member `further`: sources, such as scratch files that the workers have filled
     meanwhile, and sinks of the same file. These are neither committed nor sealed.

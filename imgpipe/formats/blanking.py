@@ -104,7 +104,7 @@ class _Blanked(io.RawIOBase):
 
 
 def joined(spans: Pixels) -> Pixels:
-    """Return spans in order, those that touch or overlap as one.
+    """Return spans in order; touching and overlapping ones are joined.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def joined(spans: Pixels) -> Pixels:
 
 
 def meeting(spans: Pixels, others: Pixels) -> bool:
-    """Whether any span overlaps one of others, which `joined` has returned."""
+    """Whether any span overlaps one of `others`, a result of `joined`."""
     spans = spans[spans[:, 1] > spans[:, 0]]
     first = np.searchsorted(others[:, 1], spans[:, 0], "right")
     there = first < len(others)

@@ -19,7 +19,7 @@ __all__ = ["CutSource", "stretches"]
 
 @dataclass(frozen=True, eq=False)
 class CutSource(Wrapper[RandomSource]):
-    """An image in a file that was cut off, so that it is known which rows are missing.
+    """An image in a cut-off file, whose missing rows are known.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ __all__ = ["HeldTarget", "Holding"]
 
 
 class HeldTarget:
-    """A target that `commit` completes, and that only `publish` makes appear.
+    """A target that `commit` completes, and only `publish` publishes.
 
     Parameters
     ----------

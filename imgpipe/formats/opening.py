@@ -101,7 +101,7 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
 
 
 def _anywhere(origin: Origin) -> Origin:
-    """Return an origin that workers can open, so that parts are read in the same way always."""
+    """Return an origin that workers can open, so that parts are always read in the same way."""
     if getattr(origin, "reference", origin) is not None:
         return origin
     from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed

@@ -40,7 +40,7 @@ def decode(
 
 
 class RowsOf:
-    """A position in a sequential source that passes rows over, and reads parts that overlap.
+    """A position in a sequential source that skips rows, and reads overlapping parts.
 
     Parameters
     ----------

@@ -146,7 +146,7 @@ class SalvagedBlocks(_Salvaged[Tiles]):
 
 
 class SalvagedTiles(SalvagedBlocks):
-    """The same of tiles that can be decoded one by one."""
+    """A salvaged image of tiles that can be decoded one by one."""
 
     @property
     def compressed(self) -> bool:

@@ -37,7 +37,7 @@ def solid(chunk: Pixels) -> Pixels:
 
 
 def beside_alpha(chunk: Pixels) -> Pixels | None:
-    """Return three channels with the fourth that lies behind each pixel in memory, if one does."""
+    """Return three channels together with a fourth, if one follows each pixel in memory."""
     size, base = chunk.itemsize, chunk.base
     if chunk.dtype not in _COLOURS or chunk.shape[2] != 3 or chunk.strides[1:] != (4 * size, size):
         return None

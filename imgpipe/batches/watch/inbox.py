@@ -272,7 +272,7 @@ class Inbox:
         self._rest(before)
 
     def _rest(self, before: float) -> None:
-        """Let some time pass before the next scan, by the time that this one took."""
+        """Wait before the next scan, depending on the time of this one."""
         self._marked.clear()
         self._hinted.clear()
         now = self._clock()

@@ -32,7 +32,7 @@ class _Mount(NamedTuple):
 
 
 def silent_type(folder: str, table: str | None = None) -> str | None:
-    """Return the type of the file system of a folder if it does not tell of all changes.
+    """Return the type of the file system of a folder if it does not report all changes.
 
     Parameters
     ----------

@@ -220,12 +220,12 @@ class _Process(process.BaseProcess):
 
     @property
     def told(self) -> bool:
-        """Whether its server told how it ended."""
+        """Whether its server reported its end."""
         return self._popen is not None and self.exitcode is not None and self._popen.told
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether it has ended, as far as its server told, and not from here."""
+        """Whether it has ended by itself, according to its server."""
         return self.told and not self.condemned
 
 

@@ -118,7 +118,7 @@ atexit.register(Server.stop_unused)
 
 
 def fork_now(codecs: Iterable[str] = ()) -> None:
-    """Fork the fork server from this process, which has only just begun, for pools to come.
+    """Fork the fork server for later pools from this process, which has just begun.
 
     It must have opened nothing yet that the workers should not have. Where it has more threads
     than this one, the server becomes a new interpreter instead. The server loads `codecs`, which

@@ -108,7 +108,7 @@ def revive_the_tracker() -> None:
 
 
 def _tell_the_tracker() -> None:
-    """Tell a new tracker of all semaphores that there are."""
+    """Register all existing semaphores with a new tracker."""
     from multiprocessing.synchronize import SemLock  # noqa: PLC0415 - hardly ever needed
 
     for one in gc.get_objects():

@@ -135,7 +135,7 @@ class Worker:
         return future
 
     def strike(self) -> None:
-        """Kill the process, and leave it to `end` to wait for that."""
+        """Kill the process; `end` waits for its end."""
         if self._process is not None:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 self._process.kill()
@@ -169,7 +169,7 @@ class Worker:
             self._feed()
 
     def drain(self) -> None:
-        """Wait until it has done all that it was given, after `finish`."""
+        """Wait, after `finish`, until all its tasks are done."""
         while futures.wait(list(self._given), _LOOK_SECONDS).not_done:
             self.look_after()
 

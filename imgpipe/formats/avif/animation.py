@@ -118,7 +118,7 @@ class AvifAlbum:
 
 @dataclass(frozen=True)
 class FilmEncoder:
-    """Encoder of all frames, of which it is given the last."""
+    """Encoder of all frames, called with the last one."""
 
     info: ImageInfo
     saving: Saving

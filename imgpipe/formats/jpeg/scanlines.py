@@ -103,7 +103,7 @@ class ScanlineSource:
         return ScanlineRows(self)
 
     def in_groups(self) -> GroupSource | None:
-        """Return the same file for workers that decode parts of it; None if it has none."""
+        """Return the same file for workers that decode its groups; None if it has none."""
         return in_groups(self.info, self.origin)
 
 

@@ -86,7 +86,7 @@ def _check_markers(file: BinaryIO, header: Header, check: Check) -> None:
 
 
 def _check_count(header: Header, interval: int, restarts: int) -> None:
-    """Refuse data of one scan that has not all restart markers."""
+    """Refuse data of one scan in which restart markers are missing."""
     if interval and header.at_once:
         needed = -(-math.prod(header.mcus) // interval) - 1
         if restarts != needed:

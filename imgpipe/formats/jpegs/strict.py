@@ -220,7 +220,7 @@ def _read_head(
 def _decoded(
     data: bytes | bytearray | memoryview, header: Header, pixels: Pixels, *, surplus: bool
 ) -> Pixels:
-    """Fill `pixels`, which may be fewer than those of the image: the decoder reduces it then."""
+    """Fill `pixels`; if they are fewer than those of the image, the decoder reduces it."""
     import simplejpeg  # noqa: PLC0415 - only where there is JPEG data
 
     height, width, channels = pixels.shape

@@ -40,7 +40,7 @@ class BitReader:
         return bool(self.bits(1))
 
     def u32(self, *ways: tuple[int, int]) -> int:
-        """Return a number that is spelled in one of four ways: an offset, and bits to add."""
+        """Return a number in one of four codings: an offset, and bits to add."""
         offset, count = ways[self.bits(2)]
         return offset + self.bits(count)
 

@@ -265,7 +265,7 @@ def _depth(reader: BitReader) -> tuple[int, bool]:
 
 
 def _extra_channel(reader: BitReader) -> tuple[int, bool]:
-    """Return the type of a channel, and whether it is alpha that colours were multiplied by."""
+    """Return the type of a channel, and whether it is premultiplied alpha."""
     if reader.flag():
         return ALPHA, False
     kind = reader.enum()

@@ -83,7 +83,7 @@ class Envelope:
         imagecodecs.png_decode(self._file, out=out if self._layout.channels > 1 else out[..., 0])
 
     def _make(self, rows: int) -> None:
-        """Make the file for so many rows, but for them and the checksums."""
+        """Make the file for `rows` rows, without the rows and the checksums."""
         layout = self._layout
         size = rows * (1 + layout.row_bytes)
         data_bytes = len(_NO_WINDOW) + stored_size(size) + len(LAST_BLOCK) + 4

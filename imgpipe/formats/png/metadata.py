@@ -291,7 +291,7 @@ def _density_chunks(m: Metadata) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _packet_chunks(xmp: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield XMP as text that is not compressed, so that tools that know nothing of PNG find it."""
+    """Yield XMP as uncompressed text, so that tools that do not know PNG find it."""
     try:
         xmp.decode()
     except ValueError:

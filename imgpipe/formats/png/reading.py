@@ -371,7 +371,7 @@ class _Lookup:
 
 
 class _Key:
-    """An alpha channel that is 0 where the pixel has one certain colour."""
+    """An alpha channel that is 0 for pixels of one colour."""
 
     def __init__(self, header: Header) -> None:
         colour = np.frombuffer(header.transparency or b"", ">u2")
