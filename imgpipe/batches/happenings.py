@@ -5,7 +5,7 @@ An observer of a batch is a function of one happening. They come in this order::
     BatchStarted
     BatchScanning, any number
     BatchPlanned
-    Measured, Opened, Advanced, Ended, TimePassed, in any order
+    Foretold (of a dry run), Measured, Opened, Advanced, Ended, TimePassed, in any order
     BatchEnded
 
 `BatchRefused` may come at any time instead of the rest. Where a folder is watched, there are
@@ -31,6 +31,7 @@ __all__ = [
     "BatchScanning",
     "BatchStarted",
     "Ended",
+    "Foretold",
     "Happening",
     "Heartbeat",
     "Measured",

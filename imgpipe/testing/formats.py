@@ -174,7 +174,7 @@ class FormatSuite(Suite):
             must_equal(made, expected, f"{self.subject.name} from {type(origin).__name__}")
 
     def test_damaged_files_are_told(self) -> None:
-        """Truncated, empty and damaged files are `InputError`s that name the file."""
+        """A truncated, empty or damaged file is an `InputError` that names the file."""
         with self._registered() as folder:
             path = self._file(folder)
             size = sum(map(len, parts_of(path).values()))
