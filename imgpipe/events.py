@@ -292,6 +292,8 @@ class Compared:
 
 
 Event = Started | TaskDone | SpanDone | Written | WorkerLost | Finished | Compared
+"""Any event of a run."""
 Observer = Callable[[Event], None]
+"""A function of one event."""
 Observing = Observer | Sequence[Observer]
 """The type of `on_event`: an observer, or several."""

@@ -1,4 +1,4 @@
-"""Names between single backticks in docstrings: links, where the name is in the reference.
+"""Names in docstrings: those between single backticks are links, if they are in the reference.
 
 Most names in docstrings are parameters, and have no page of their own; they are shown as code. A
 name with a dot that begins with ``imgpipe.`` must be in the reference: if it is not, the build
@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.domains.python import PyXRefRole
 
 _LINKED = re.compile(r"imgpipe\.[\w.]+|[A-Z]\w+(\.\w+)?|run")
-"""Names that may be links. Words in small letters are parameters, even if a function has the name."""
+"""Names that may be links. Words in small letters are parameters, even if they name a function."""
 
 
 class _Name(PyXRefRole):
@@ -36,11 +36,18 @@ def _as_code(
     app: Sphinx, env: Any, node: nodes.Element, contnode: nodes.TextElement
 ) -> nodes.TextElement | None:
     """Show a name that is not in the reference as code."""
-    return contnode if node.get("unsure") else None
+    return nodes.literal("", contnode.astext()) if node.get("unsure") else None
+
+
+def _is_left_out(app: Sphinx, kind: str, name: str, member: Any, *_: Any) -> bool | None:
+    """Leave out the fields of named tuples: the docstring of the class describes them."""
+    return True if (getattr(member, "__doc__", "") or "").startswith("Alias for field") else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the role."""
+    """Add the role, and what autodoc leaves out."""
+    app.setup_extension("sphinx.ext.autodoc")
     app.add_role("name", _Name())
     app.connect("missing-reference", _as_code)
+    app.connect("autodoc-skip-member", _is_left_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

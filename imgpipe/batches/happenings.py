@@ -323,6 +323,7 @@ Happening = (
     | BatchEnded
     | BatchRefused
 )
+"""Any happening of a batch."""
 BatchObserver = Callable[[Happening], object]
 """A function of one happening. It is called in the parent process, by one thread."""
 

@@ -42,8 +42,11 @@ __all__ = [
 ]
 
 Access = Literal["random", "sequential", "whole"]
+"""The order in which a source gives its pixels: any, from top to bottom, or all at once."""
 Data = bytes | memoryview
+"""Bytes of a file."""
 Facts = tuple[int, ...]
+"""Numbers that an encoder returns with the bytes of a unit, such as a checksum, for the sink."""
 Check = Callable[[], None]
 """Long work calls this now and then; it raises if the work is to stop."""
 
@@ -240,6 +243,7 @@ class Reducible(Protocol):
 
 
 Source = RandomSource | SequentialSource | WholeSource
+"""The pixels of an open image."""
 
 
 @runtime_checkable
@@ -349,6 +353,7 @@ class PlacedSink(Protocol):
 
 
 Sink = OrderedSink | PlacedSink
+"""An output under construction."""
 
 
 class Aside(Protocol):

@@ -56,8 +56,11 @@ class Layout(NamedTuple):
 
 
 GRAY, GRAY_ALPHA = Layout(1, "gray"), Layout(2, "gray", 1)
+"""The usual layouts of gray images."""
 RGB, RGBA = Layout(3, "rgb"), Layout(4, "rgb", 3)
+"""The usual layouts of images in colour."""
 CMYK = Layout(4, "cmyk")
+"""The usual layout of images for print."""
 
 
 @dataclass(frozen=True)
