@@ -64,8 +64,22 @@ def index() -> str:
             parts.append(f"## {family}\n\n```{{list-table}}\n:widths: 22 28 50\n\n{rows}\n```\n")
             entries = "\n".join(own)
             parts.append(f"```{{toctree}}\n:hidden:\n:caption: {family}\n\n{entries}\n```\n")
-    return "\n".join([*parts, _borders()])
+    return "\n".join([*parts, _borders(), _INDEX_END])
 
+
+_INDEX_END = """## All filters
+
+- [Values](../values.md): types, exactness, transparent pixels, pixels without data.
+- [Accelerators](../accelerators.md): libraries that compute filters faster, with the same bits.
+
+```{toctree}
+:hidden:
+:caption: All filters
+
+../values
+../accelerators
+```
+"""
 
 _INDEX_HEAD = """# Filters
 
