@@ -260,9 +260,9 @@ def _may_be_trusted(
     chunk: Pixels,
 ) -> bool:
     """Whether the results of a kind of call that is new in this process have the bits of NumPy."""
-    from imgpipe.trials import is_equal  # noqa: PLC0415 - only for what is new
+    from imgpipe.trials import is_equal  # noqa: PLC0415 - only for new kinds of calls
 
-    # Kernels that this one calls are not on trial; what is wrong shows in the result.
+    # Kernels that this one calls are not on trial; their faults show in the result.
     with _lock, using(NONE), np.errstate(all="ignore"):
         equal = loaded.known.get(call)
         if equal is None:

@@ -147,7 +147,7 @@ def as_array(given: Any, name: str) -> Pixels:
         array = np.asarray(given)
     except MemoryError:
         raise
-    except Exception as error:  # whatever an object's own __array__ raises
+    except Exception as error:  # __array__ of an object may raise anything
         reason = str(error).partition("\n")[0]
         way_out = (
             "give rows of the same length, all of numbers"
@@ -258,7 +258,7 @@ def _refusal(given: Any) -> str:
             "bytes, which have no rows and columns; give an array, or the path of a file "
             "as text to imgpipe.read"
         )
-    masked = sys.modules.get("numpy.ma")  # takes time to import, if nobody has
+    masked = sys.modules.get("numpy.ma")  # slow to import, unless it is loaded
     if masked is not None and isinstance(given, masked.MaskedArray):
         return "a masked array, whose mask would be lost; fill it first: array.filled(value)"
     if hasattr(given, "toarray") and not hasattr(given, "__array__"):

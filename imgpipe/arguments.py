@@ -252,7 +252,7 @@ def function(given: Any, name: str, takes: str) -> Callable[..., Any]:
     """
     if not callable(given):
         raise UsageError(f"{name} must be a function of {takes}, not {shown(given)}")
-    return given  # type: ignore[no-any-return] # whatever can be called
+    return given  # type: ignore[no-any-return] # any callable
 
 
 def functions(given: Any, name: str, takes: str) -> tuple[Callable[..., Any], ...]:

@@ -134,8 +134,8 @@ class _Exit:
     """The calls that Python makes before it ends."""
 
     lock = threading.Lock()
-    process = 0  # the one in which it was told
-    over = False  # nobody comes any more to tell of failures
+    process = 0  # the process in which it was registered
+    over = False  # failures are no longer reported
 
 
 _exit = _Exit()

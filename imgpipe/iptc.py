@@ -17,7 +17,7 @@ __all__ = ["checked", "of_photoshop", "to_photoshop", "without_previews"]
 _TAG = 0x1C
 _EXTENDED = 0x8000  # a length that is the number of bytes of the length
 _PREVIEWS = (200, 201, 202)  # of record 2
-_APPLICATION, _PIXELS = 2, (7, 8, 9)  # records: what is known of the picture; another picture
+_APPLICATION, _PIXELS = 2, (7, 8, 9)  # records: facts about the picture; another picture
 
 _RESOURCE = b"8BIM"
 _IPTC = 0x0404

@@ -42,7 +42,7 @@ class Observers:
                 observer(event)
             except Cancelled:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is not the run's fault
+            except Exception as error:  # noqa: BLE001 - no error of an observer ends the run
                 self._listening = tuple(each for each in self._listening if each is not observer)
                 _log.warning("the observer %s is switched off: %s", _name(observer), _told(error))
                 _log.debug("where the observer failed", exc_info=error)

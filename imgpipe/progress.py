@@ -51,7 +51,7 @@ class Bar(Context):
         terminal = bool(getattr(self._file, "isatty", bool)())
         self._shown = not hidden and self._file is not None and (always or terminal)
         self._bar: Any = None
-        self._earlier = self._declared = 0  # pixels of passes before the one that writes
+        self._earlier = self._declared = 0  # pixels of the passes before the writing one
         self._written: dict[int, int] = {}  # pixels of each output
         self._total = 0
 

@@ -83,7 +83,7 @@ class OutputFile:
                 else:
                     sweep(os.path.dirname(self._target))
                     self._create_beside()
-            else:  # /dev/stdout leads to what has no path of its own
+            else:  # /dev/stdout leads to a file without a path
                 self._target = self.working_path = self.name
 
     def write(self, *parts: bytes | memoryview) -> None:
@@ -284,7 +284,7 @@ def reserved(fd: int, size: int) -> None:
     if hasattr(os, "posix_fallocate") and _supported(os.posix_fallocate, fd, 0, size):
         return
     if not _supported(os.truncate, fd, size):
-        os.lseek(fd, size - 1, os.SEEK_SET)  # FAT fills what is left out with zeros
+        os.lseek(fd, size - 1, os.SEEK_SET)  # FAT fills the gap with zeros
         os.write(fd, b"\0")
         os.lseek(fd, 0, os.SEEK_SET)
 

@@ -70,7 +70,7 @@ def refusal(error: BaseException) -> str:
 def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield `error`, then each error that led to the one before."""
     reason: BaseException | None = error
-    seen = set[int]()  # an error can be the cause of the one in whose context it was raised
+    seen = set[int]()  # causes of errors may form a circle
     while reason is not None and id(reason) not in seen:
         yield reason
         seen.add(id(reason))

@@ -31,7 +31,7 @@ def keep_numbers_taken() -> None:
                 if opened == number:
                     _filled_in.add(number)
                     os.set_inheritable(number, True)
-                else:  # somebody else was faster
+                else:  # another thread was faster
                     os.close(opened)
 
 

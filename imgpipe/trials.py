@@ -78,7 +78,7 @@ def is_equal(
             record.note(key, equal=False)
             return False, "has ended two processes"
         try:
-            found = function(chunk.copy(), *args, **kwargs)  # it may change what it gets
+            found = function(chunk.copy(), *args, **kwargs)  # it may change its input
         except Exception as error:  # noqa: BLE001 - NumPy needs nothing of it
             return False, f"{_FAILS} ({described(error)})"
         if found is None:

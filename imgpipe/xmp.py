@@ -130,7 +130,7 @@ def _changed(packet: bytes, values: Mapping[Name, str | None], *, pictures: bool
     edits = _parsed(encoded, values, pictures=pictures)
     parts, at = [], 0
     for edit in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
-        if edit.start >= at:  # else it is part of what was removed
+        if edit.start >= at:  # else it is in a removed part
             parts += [encoded[at : edit.start], edit.new]
             at = edit.stop
     return b"".join([*parts, encoded[at:]])

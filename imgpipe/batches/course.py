@@ -64,7 +64,7 @@ class Course:
         self.control = control or BatchControl()
         self._choices, self._observer = choices, tell
         self._began = time.monotonic()
-        self._due = self._before = 0  # outputs to be made, and those that were over before
+        self._due = self._before = 0  # outputs to be made, and outputs ended before
 
     def results(self) -> Generator[Result, None, None]:
         """Yield the end of each output as soon as it is known.

@@ -142,7 +142,7 @@ class Journal(Context):
     def close(self, error: BaseException | None = None) -> None:
         """Have all lines on the disk, close the journal, and let other runs use the folder."""
         if self._unsynced and self._fd >= 0:
-            with contextlib.suppress(OutputError):  # what it may lack is made again
+            with contextlib.suppress(OutputError):  # outputs without a line are made again
                 self.sync()
         if self._reserve is not None:
             self._reserve.close()

@@ -126,7 +126,7 @@ class Ledger:
         path = self._prepared.path(output)
         target = os.path.realpath(path) if os.path.islink(path) else path
         folder = os.path.dirname(target)
-        if folder not in self._folders or self._waits:  # meanwhile somebody may have removed it
+        if folder not in self._folders or self._waits:  # it may have been removed
             if not self._waits:
                 self._must_be_there(folder)
             self._unsynced.update(folder_made(folder))

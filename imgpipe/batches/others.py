@@ -76,7 +76,7 @@ def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) 
             if prepared.choices.preserve:
                 preserve(source, path)
             written = os.stat(path)
-        except OSError as error:  # somebody has taken it away
+        except OSError as error:  # it has been removed
             raise OutputError(f"{path}: cannot write: {explained(error, path)}") from error
     return Record(
         output, due.found.below, before.st_size, before.st_mtime_ns, before.st_ctime_ns,

@@ -15,7 +15,7 @@ from imgpipe.values import as_declared, full_scale, has_nan
 
 __all__ = ["divided", "marked", "nodata_after", "with_data", "without_data"]
 
-_LEAST = 1e-12  # of the whole weight: what rounding may leave of nothing
+_LEAST = 1e-12  # of the whole weight: rounding may leave that much of 0
 
 
 def without_data(pixels: Pixels, info: ImageInfo) -> Pixels | None:

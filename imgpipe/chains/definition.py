@@ -191,7 +191,7 @@ class Declared:
 
 _OURS = ("imgpipe.filters.", "imgpipe.chains.")
 _MAIN = "__main__"
-_MAINS = (_MAIN, "__mp_main__")  # the second is what the first is called in a spawned process
+_MAINS = (_MAIN, "__mp_main__")  # the name of the first in a spawned process
 
 
 def _travels_by_value(module: str, pickling: types.FrameType | None) -> bool:

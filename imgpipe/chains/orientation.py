@@ -16,7 +16,7 @@ from imgpipe.items import moved
 
 __all__ = ["turning", "turns"]
 
-# What is done to the stored pixels, in this order.
+# Steps that turn the stored pixels upright, in this order.
 _FROM_BOTTOM = (3, 4, 6, 7)
 _FROM_RIGHT = (2, 3, 7, 8)
 _TRANSPOSED = (5, 6, 7, 8)

@@ -25,9 +25,9 @@ def by_value(sent: object, what: str) -> bytes:
     """
     import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
 
-    main = sys.modules.get("__mp_main__")  # what the main module is called in a spawned process
+    main = sys.modules.get("__mp_main__")  # the main module of a spawned process
     if main is not None and main.__name__ not in cloudpickle.list_registry_pickle_by_value():
-        cloudpickle.register_pickle_by_value(main)  # nobody else can import it
+        cloudpickle.register_pickle_by_value(main)  # no other process can import it
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         """Pickler that keeps the names of files, for the errors of functions."""

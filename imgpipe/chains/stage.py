@@ -332,7 +332,7 @@ class Stage:
             share = np.where(whole, 1, share)
         return made, share
 
-    # --- what the function is given -----------------------------------------------------
+    # --- arguments of the function ------------------------------------------------------
 
     def _seen(self, wanted: Box) -> Box:
         """Return the part of its `input_box` that the function sees."""

@@ -275,7 +275,7 @@ def _after(one: Element, info: ImageInfo) -> ImageInfo:
     metadata = carried(one, info, size, colour)
     nodata = nodata_after(info.nodata, dtype)
     if definition.alpha == "filter" and dtype != info.dtype:
-        nodata = None  # what the function made of it is not known
+        nodata = None  # the function may have changed it
     return ImageInfo(*size, channels, dtype, alpha, colour, metadata, nodata)
 
 

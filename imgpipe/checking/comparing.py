@@ -287,11 +287,11 @@ class _Check:
                     found = self._differences(one, [picture], cuts)
                     if any(each.size and not each.rounding for each in found):
                         return False
-            except ImgpipeError:  # a function may refuse, in any way, what is too small
+            except ImgpipeError:  # a function may refuse small pictures, in any way
                 return False
             return True
 
-        reach = self._reach()  # less than that is not enough, whatever the pieces show
+        reach = self._reach()  # a smaller halo is not enough, even if the pieces agree
         low, high = max(reach) - 1, max(reach)
         while not same((high, high)):
             if high >= largest:

@@ -58,7 +58,7 @@ class Audience(HoldingContext):
         self._resume: str | None = None
         self._signal_told = False
         self.planned = False
-        self._untold: tuple[type, ...] = ()  # to people, who see the lines of a dry run
+        self._untold: tuple[type, ...] = ()  # happenings not shown to people
         if params["quiet"] or params["dry_run"]:
             self._untold += (BatchEnded,)
         if params["dry_run"] and not params["json"]:

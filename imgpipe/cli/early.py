@@ -55,7 +55,7 @@ def fork_early(
     workers for its functions come from a new interpreter. Threads will do if the codecs are `light`
     and an accelerator computes all filters.
     """
-    # Whatever is wrong here is found, and told, once workers are really needed.
+    # Errors here are found again, and reported, once workers are really needed.
     with contextlib.suppress(Exception):
         filters = [*chain]
         ours = executor in (None, "processes") and all(one.definition.ours for one in filters)

@@ -47,7 +47,7 @@ def make_image(
         of_workers = {name: options[name] for name in _OF_WORKERS}
         fork_early(chain or (), input_, jobs, **of_workers, output=output, light=light)
 
-    # What only this process needs is imported while the fork server loads the libraries of C.
+    # Imports of this process alone come while the fork server loads the libraries of C.
     from imgpipe.engine.control import Control  # noqa: PLC0415 - takes NumPy along
     from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
     from imgpipe.progress import Bar  # noqa: PLC0415
@@ -56,7 +56,7 @@ def make_image(
     collect_garbage()
     keep_freed_memory()
     options["workers"] = jobs
-    control = Control(samples_memory=not quiet)  # nobody is told
+    control = Control(samples_memory=not quiet)  # the memory is not shown
     with naming_options(), dedicated(), signals.stopping(control.stop):
         if dry_run:
             click.echo(printable(str(plan(**options))))

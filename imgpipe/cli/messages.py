@@ -31,7 +31,7 @@ _log = logging.getLogger("imgpipe")
 
 def say(text: str) -> None:
     """Print `text` on standard error."""
-    with contextlib.suppress(OSError, ValueError):  # nobody may be there to hear it
+    with contextlib.suppress(OSError, ValueError):  # the reader may be gone
         print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -83,7 +83,7 @@ def install() -> None:
     _set(_handle)
     if hasattr(signal, "SIGCHLD"):
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-            # Whoever waits for a child process, a filter perhaps, would not get its exit code.
+            # Code that waits for a child process, such as a filter, would not get its exit code.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_NUMBERS, signal.SIGCHLD, signal.SIGALRM})
 

@@ -38,7 +38,7 @@ _ALIGNMENT = 4096
 _KEPT = 5
 _names = itertools.count()
 _attached: dict[str, Any] = {}
-_owned: dict[str, tuple[Slot, int]] = {}  # what others may attach, all of it, and its address
+_owned: dict[str, tuple[Slot, int]] = {}  # memory that others may attach, and its address
 _attaching = threading.Lock()
 
 
@@ -215,7 +215,7 @@ def _anonymous(size: int) -> Made:
 
 
 def _close_map(memory: mmap.mmap) -> None:
-    # A view that somebody still holds keeps the mapping alive; it goes with the view.
+    # A view that is still held keeps the mapping alive; it goes with the view.
     with contextlib.suppress(BufferError):
         memory.close()
 
@@ -301,7 +301,7 @@ def let_go() -> None:
 def _unmap() -> None:
     others = {key: memory for key, memory in _attached.items() if not _is_own(key)}
     over = [key for key, memory in others.items() if memory.over]
-    # A flow has four kinds of slots; of segments nobody can tell, so the last few are kept.
+    # A flow has four kinds of slots; the end of a segment is not seen, so the last few are kept.
     segments = [key for key, memory in others.items() if isinstance(memory, _Segment)]
     for key in (*over, *segments[:-_KEPT]):
         del _attached[key]

@@ -34,7 +34,7 @@ from imgpipe.records import dataclass
 
 __all__ = ["CallFlow", "Calls", "Desk", "Item"]
 
-_PER_WORKER = 2  # calls at once: one that is worked on, and one that waits for its worker
+_PER_WORKER = 2  # calls at once: one under way, and one that waits for its worker
 
 
 class Item(Protocol):

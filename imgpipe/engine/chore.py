@@ -58,7 +58,7 @@ class Chore:
         self._error: BaseException | None = None
         self._ended = self._stopped = False
         self._thread: threading.Thread | None = None
-        # It knows the folder of scratch files, and who hears warnings about the image.
+        # It knows the folder of scratch files, and the listener of warnings about the image.
         self._context = contextvars.copy_context()
 
     @property

@@ -28,11 +28,11 @@ __all__ = [
 
 # Memory of processes beside that of the plan. Measured as sums of proportional set
 # sizes, libraries included, by runs over small images.
-_GROWTH_BYTES = 16 << 20  # of this process: its reader, and what it imports for the run
+_GROWTH_BYTES = 16 << 20  # of this process: its reader, and its imports for the run
 _POOL_BYTES = 8 << 20  # of this process, for having workers
 _SERVER_BYTES = 30 << 20  # of the fork server and the resource tracker
 _WORKER_BYTES = 10 << 20  # of a worker that has loaded nothing but imgpipe
-_WORKER_GROWTH_BYTES = 4 << 20  # of one that has loaded more, once it begins
+_WORKER_GROWTH_BYTES = 4 << 20  # of a worker that has loaded more, once it begins
 
 _ACCELERATOR_BYTES = 16 << 20  # of the library of an accelerator, which all processes share
 _ACCELERATOR_WORKER_BYTES = 4 << 20  # that each worker writes for itself when it loads it

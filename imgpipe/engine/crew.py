@@ -37,7 +37,7 @@ from imgpipe.executors.base import Supervised, traits_of, warms_up, works_at_onc
 
 __all__ = ["Crew", "Inbox"]
 
-_PER_WORKER = 2  # tasks out at once: one that is worked on, and one that waits for its worker
+_PER_WORKER = 2  # tasks out at once: one under way, and one that waits for its worker
 _LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
 _MOST_AT_ONCE = 32  # images, each of which has a few files open

@@ -44,7 +44,7 @@ from imgpipe.records import dataclass
 __all__ = ["Frames", "FramesRun", "Kind", "PlannedFrames", "planned_frames"]
 
 _SMALL_BYTES = 16 << 20  # of a frame that is the work of one worker
-_PER_WORKER = 2  # small frames at once: one that is made, and one that is opened or written
+_PER_WORKER = 2  # small frames at once: one is made while another is opened or written
 
 Tell = Callable[[Event], None]
 Key = Any

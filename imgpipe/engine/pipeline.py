@@ -213,7 +213,7 @@ def _staffed(
     for plan in planned.plans:
         _log.info("plan\n%s", plan)
     with CleanupStack() as held:
-        with uninterrupted():  # whatever has been started is held
+        with uninterrupted():  # everything started is held
             executor = executor or held.enter_context(started(choice, workers))
             observer = held.enter_context(options.observed())
             watched = watched or bool(options.on_event) or options.progress

@@ -366,7 +366,7 @@ def _sized(route: Route, shapes: _Shapes, window: int) -> Plan:
         cost = cost.then(fed(one) + cost_of_tasks(one.tiler, makes=False))
     if route.copied:
         cost += cost_of_copying(source)
-    # One task seals, in this process where an ordered sink fills one that is out of reach.
+    # One task seals, in this process if an ordered sink fills one out of the workers' reach.
     cost = cost.then(Cost(shared=getattr(sink, "seal_bytes", 0)))
     disk = disk_for(
         source.info.nbytes if route.copied or route.kept else 0,

@@ -39,7 +39,7 @@ from imgpipe.options import Options
 __all__ = ["Planned", "chosen", "planned_run", "weighed", "within_reach"]
 
 _LOOK_SECONDS = 1.0
-_MANY_WORKERS = 4  # fewer are kept busy by one that decodes
+_MANY_WORKERS = 4  # one decoder keeps fewer workers busy
 _FEW_ROWS = 16
 _known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionary()
 """Digests of the functions that the workers of an executor have loaded."""

@@ -23,7 +23,7 @@ _WRITING = 0.25
 _READING = 0.1
 
 _LEAST_MS = 20.0  # to be saved: small images are not worth a file
-_CACHED_SHARE = 2  # of the free memory: what fits is read from there, and not from the disk
+_CACHED_SHARE = 2  # of the free memory: a file that fits is read from the cache of the system
 _FREE_SHARE = 2  # of the free disk, at most
 
 

@@ -24,8 +24,8 @@ from imgpipe.refusals import refused
 __all__ = ["Done", "Ended", "Failed", "Lost", "Message", "Settled", "TaskQueue", "blamed"]
 
 # How often the worker of a task may be lost.
-_ATTEMPTS = 3  # by what it does itself
-_FROM_OUTSIDE = 20  # by a signal from somebody else
+_ATTEMPTS = 3  # after deaths of its own making
+_FROM_OUTSIDE = 20  # after signals from other programs
 _STARTS = 20  # before it began with the task
 _UNEXPLAINED = 50  # while it was not at this task
 
@@ -119,7 +119,7 @@ class TaskQueue:
         self._at_once = works_at_once(executor)
         self._settled, self._describe = settled, describe
         self._out: dict[Future[Receipt], Task] = {}
-        self._again: deque[Task] = deque()  # what was lost, and goes out again at once
+        self._again: deque[Task] = deque()  # lost tasks, which go out again at once
         self._abandoned: set[int] = set()
         self._losses: defaultdict[Key, Counter[str]] = defaultdict(Counter)
 

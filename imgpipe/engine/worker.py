@@ -134,7 +134,7 @@ def run_task(task: Task) -> Receipt:
     let_go()
     sign(task.note)
     job, seen = job_of(task.job), tuple[int, ...]()
-    # What is wrong shows in the result.
+    # A fault shows in the result.
     with (
         np.errstate(all="ignore"),
         remarks() as remarked,
@@ -176,7 +176,7 @@ def warm_up(ref: JobRef) -> None:
         return
     get_ready(job.accelerator)
     for branch in job.branches:
-        # Whatever is wrong shows, and is told, in a task.
+        # Any error shows, and is reported, in a task.
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
             _warm_up(branch)
 

@@ -33,9 +33,9 @@ _PLUGIN = "PIL.GifImagePlugin", "GifImageFile"
 _EXTENSION, _IMAGE, _END = b"!", b",", b";"
 _CONTROL, _APPLICATION, _COMMENT = 0xF9, 0xFF, 0xFE
 _LOOPS = b"NETSCAPE2.0"
-_SHOWN = (_LOOPS, b"ANIMEXTS1.0", b"ICCRGBG1012")  # applications that decide what is seen
+_SHOWN = (_LOOPS, b"ANIMEXTS1.0", b"ICCRGBG1012")  # applications that change the look
 _TABLE, _TABLE_BITS, _TRANSPARENT = 0x80, 0x07, 0x01
-_KEEP, _CLEAR = 1 << 2, 2 << 2  # what is done with a frame when its time is over
+_KEEP, _CLEAR = 1 << 2, 2 << 2  # disposal of a frame
 _COLOURS = 256
 _OPAQUE = 128  # alpha from which a pixel is not transparent
 

@@ -141,7 +141,7 @@ def _weighted(pixels: Pixels, alpha: int) -> Pixels:
     dtype = pixels.dtype
     weights: Pixels = pixels[..., alpha : alpha + 1].astype(_working(dtype))
     total = _sums(weights)
-    seen = np.where(weights == 0, 0, pixels)  # what is hidden may be NaN
+    seen = np.where(weights == 0, 0, pixels)  # hidden values may be NaN
     colours = _sums(seen.astype(weights.dtype) * weights)
     some = np.where(total == 0, 1, total)
     if weights.dtype.kind == "i":

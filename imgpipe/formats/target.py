@@ -97,7 +97,7 @@ class FilePlace(NamedTuple):
 
     def write(self, parts: Iterable[tuple[int, Data]]) -> None:
         """Write bytes, each at its position."""
-        begin, end, size = sys.maxsize, 0, 0  # of what the disk has not begun to write
+        begin, end, size = sys.maxsize, 0, 0  # of bytes that the disk has not begun to write
         with self._opened() as fd:
             for position, data in parts:
                 if position != end and self._begun(fd, begin, end, size):

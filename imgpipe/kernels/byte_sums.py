@@ -26,8 +26,8 @@ __all__ = ["resampled_bytes"]
 
 _space = Workspace()
 
-# Weights add up to 1.6 without their signs. So sums down are less than 256 * 1.6 * 2**15. From what
-# remains of them, 3 bits after the point, 128 is taken away; then sums along are less than
+# Weights add up to 1.6 without their signs. So sums down are less than 256 * 1.6 * 2**15. From the
+# rest of them, with 3 bits after the point, 128 is taken away; then sums along are less than
 # 128 * 1.6 * 1.6 * 2**(3 + 12).
 _BITS_DOWN, _BITS_BETWEEN, _BITS_ALONG = 15, 3, 12
 _MIDDLE = 128

@@ -31,8 +31,8 @@ _LONG = 3.5
 
 # Errors that count as one: of the response to a unit step, and to a sine wave (a level is 0.0039).
 _STEP_ERROR, _SINE_ERROR = 0.0016, 0.0176
-# What an operation, or a weight, costs in such errors, and how far from the lowest error designs
-# are looked at.
+# Cost of an operation, or of a weight, in such errors; and the largest distance of a design from
+# the lowest error.
 _OPERATION, _NEAR = 0.03, 0.6
 
 _OMEGA = np.linspace(0, math.pi, 129)

@@ -163,7 +163,7 @@ def _up(
     out = inside(place, (y1 - y0, x1 - x0, source.shape[2]), source.dtype)
     odd, channels = y0 % 2, source.shape[2]
     for pairs, x in tiles((y1 - y0 + odd + 1) // 2, x1 - x0, channels):
-        # There is no row or column before an odd one: what it would make is not used.
+        # There is no row or column before an odd one: its result is not used.
         top, left = pairs.start - odd, (x0 + x.start) // 2 - 1 - origin[1]
         bottom, right = pairs.stop + 2 - odd, (x0 + x.stop - 1) // 2 + 2 - origin[1]
         part = source[max(top, 0) : bottom, max(left, 0) : right]

@@ -108,7 +108,7 @@ class Page:
             return self._pictures(self._wanted())
         except KeyboardInterrupt:
             return {}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page is there without
+        except Exception as error:  # noqa: BLE001 - the page is made without pictures
             _log.warning("the report has no pictures: %s", error)
             return {}
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 __all__ = ["Picture", "Pictures", "small_pictures"]
 
 _SECONDS = 10.0  # for all pictures
-_MEMORY = 1 << 30  # bytes of address space beyond what the libraries take
+_MEMORY = 1 << 30  # bytes of address space beyond that of the libraries
 _SIDE = 224  # pixels of the longer side
 _BYTES = 15_000  # of a picture: as a data URI, which takes 4/3 of it, it stays below 20 KB
 _PIXELS = 40_000_000  # of a source that has to be decoded whole
@@ -139,7 +139,7 @@ def _picture(path: bytes) -> Picture:
             return Picture(*size, b"")
         try:
             small = ImageOps.exif_transpose(_displayed(image))
-        except Exception:  # noqa: BLE001 - whatever is wrong with the file
+        except Exception:  # noqa: BLE001 - a damaged file may raise anything
             return Picture(*size, b"")
         small.thumbnail((_SIDE, _SIDE))
         return Picture(*size, _encoded(small))

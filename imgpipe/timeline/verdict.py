@@ -15,7 +15,7 @@ _NOUNS = {
     "write": "Writing",
     "other": "Overhead",
 }
-_ENOUGH = 0.5  # of the time; lanes that are busy for less hold nobody up
+_ENOUGH = 0.5  # of the time; lanes that are busy for less hold nothing up
 _NEAR = 0.05  # workers that are busy this much less than the reader are as busy
 
 

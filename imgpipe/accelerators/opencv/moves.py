@@ -18,7 +18,7 @@ _REVERSED = (1, 2, 3, 4, 6, 12, 24)
 _TURNED = (1, 2, 3, 6, 12, 24)
 _TURNED_TWICE = (1, 2, 3)
 
-_AROUND = {(True, False): 0, (False, True): 1, (True, True): -1}  # what `cv2.flip` is told
+_AROUND = {(True, False): 0, (False, True): 1, (True, True): -1}  # codes of `cv2.flip`
 _QUARTERS = {
     (True, False, True): cv2.ROTATE_90_CLOCKWISE,
     (False, True, True): cv2.ROTATE_90_COUNTERCLOCKWISE,

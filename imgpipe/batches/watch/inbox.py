@@ -113,10 +113,10 @@ class Inbox:
         self._scanner, self._judge, self._feed = scanner, judge, feed
         self._source, self._ways, self._clock = hints, ways, clock
         self._readiness = Readiness(ways.settle, clock)
-        self._found: dict[str, Found] = {}  # of what is not known to be complete
+        self._found: dict[str, Found] = {}  # files not known to be complete
         self._busy: dict[str, _Busy] = {}
         self._handled: dict[str, Stamp] = {}
-        self._failed: set[str] = set()  # of what is handled
+        self._failed: set[str] = set()  # among the handled files
         self._received: deque[Hint | Lost] = deque()
         self._marked: set[str] = set()
         self._hinted: set[str] = set()

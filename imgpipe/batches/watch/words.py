@@ -81,5 +81,5 @@ class WatchLines:
 
     def say(self, line: str) -> None:
         """Write a line."""
-        with contextlib.suppress(OSError, ValueError):  # nobody may be there to hear it
+        with contextlib.suppress(OSError, ValueError):  # the reader may be gone
             print(line, file=self._file, flush=True)

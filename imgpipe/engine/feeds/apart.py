@@ -25,7 +25,7 @@ __all__ = ["ApartRows", "SequentialApart", "WholeApart", "apart"]
 
 _LIMIT_SECONDS = 120.0  # for a few megabytes of pixels
 _LOOK_SECONDS = 0.5
-_TRIES = 20  # where the process is ended by somebody else
+_TRIES = 20  # if other programs end the process
 
 _keys = itertools.count()
 _positions: dict[int, RowsOf] = {}  # in the process that decodes

@@ -108,7 +108,7 @@ class _Popen(popen_forkserver.Popen):
     """The standard library's, but connected to our server and blind to the main module."""
 
     _fds: list[int]
-    _handle: int | None = None  # of the process itself, whatever became of the server
+    _handle: int | None = None  # of the process itself, which may outlive the server
     told = True  # whether the server told how the process ended
 
     def _launch(self, process_obj: Any) -> None:
@@ -372,7 +372,7 @@ def _serve(listener: int, alive: int, preload: list[str], address: str) -> NoRet
         forkserver.main(listener, alive, preload)
     finally:
         remove_socket(address)
-        os._exit(0)  # nothing of what the parent wants done at its end
+        os._exit(0)  # without the exit handlers of the parent
 
 
 def remove_socket(address: str | None) -> None:

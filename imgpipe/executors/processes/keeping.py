@@ -206,7 +206,7 @@ def _rested(kept: _Kept) -> bool:
     for future in kept.resting:
         try:
             found.append(future.result(_TELLING_SECONDS))
-        except Exception:  # noqa: BLE001 - whatever is wrong with a worker, a new one has it not
+        except Exception:  # noqa: BLE001 - a new worker has no such fault
             return False
     kept.pool.prune()
     kept.pool.held = tuple(max((one.held[kind] for one in found), default=0) for kind in (0, 1))  # type: ignore[assignment]

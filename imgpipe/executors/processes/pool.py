@@ -66,7 +66,7 @@ class ProcessExecutor(Executor):
         allow_open_files(OPEN_FILES * workers)
         with _typed():
             self._server = Server.acquire()
-        # A child process of `multiprocessing` waits at its end for children that nobody ended.
+        # A child process of `multiprocessing` waits at its end for children that still run.
         _pools.add(self)
         self._at_exit = util.Finalize(None, _end_left, (weakref.ref(self),), exitpriority=_EARLY)
 
@@ -213,7 +213,7 @@ _forgotten: list[ProcessExecutor] = []
 
 def _after_fork() -> None:
     """Let go of all pools in a fork of this process: its own end must not depend on the fork's."""
-    _forgotten.extend(_pools)  # for good, since the end of what is in them would be told to others
+    _forgotten.extend(_pools)  # for good: their end would be reported to other processes
     for pool in _forgotten:
         pool.forget()
     _pools.clear()

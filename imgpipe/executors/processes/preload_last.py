@@ -15,11 +15,11 @@ from imgpipe.machine import keep_freed_memory
 keep_freed_memory()
 gc.freeze()  # or the first collection of every worker would copy all that is shared here
 gc.enable()  # a command collects no garbage while it imports
-# Workers inherit this, so that Ctrl-C never reaches one that is just being set up.
+# Workers inherit this, so that Ctrl-C never reaches a worker during its set-up.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 # A server that does not hear of the ends of its workers cannot tell of them.
 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM})
-sys.excepthook = lambda *_: None  # what ends the server or the start of a worker is told by others
+sys.excepthook = lambda *_: None  # the parent reports these errors
 
 
 def _end() -> None:

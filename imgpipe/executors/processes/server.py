@@ -101,7 +101,7 @@ class _Launch:
     """State of this process that is changed while a new one is started."""
 
     lock = threading.RLock()
-    main: types.ModuleType | None = None  # what was hidden
+    main: types.ModuleType | None = None  # the hidden main module
 
 
 def _after_fork() -> None:

@@ -47,7 +47,7 @@ def may_fork() -> bool:
         return False
     try:
         return len(os.listdir("/proc/self/task")) == 1
-    except OSError:  # nobody tells
+    except OSError:  # the system does not say
         return False
 
 
@@ -84,7 +84,7 @@ def _track(requests: int) -> NoReturn:
                     os.close(number)
         resource_tracker.main(requests)
     finally:
-        os._exit(0)  # nothing of what the parent wants done at its end
+        os._exit(0)  # without the exit handlers of the parent
 
 
 def revive_the_tracker() -> None:

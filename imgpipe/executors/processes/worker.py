@@ -44,7 +44,7 @@ JOIN_SECONDS = 5.0
 OPEN_FILES = 8
 """Number of files that this process holds open for a worker, and some to spare."""
 
-_AT_ONCE = 2  # tasks sent: one that is worked on, and one that is there when it is done
+_AT_ONCE = 2  # tasks sent: one under way, and the next one
 _SURE_TO_FIT = 64 << 10  # bytes that can be sent without waiting for the worker to read them
 _DYING_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
@@ -66,7 +66,7 @@ class Worker:
         self.label = label
         self._server = server
         self._log = tempfile.TemporaryFile(prefix="imgpipe-worker-")  # noqa: SIM115 - see `end`
-        weakref.finalize(self, self._log.close).atexit = False  # where nobody waits for the end
+        weakref.finalize(self, self._log.close).atexit = False  # if its end is not awaited
         self._kills_before = memory_kills()
         self._process: Any = None
         self._link: connection.Connection | None = None

@@ -51,7 +51,7 @@ def open_source(
     check_pixels(image.height, image.width, name, max_pixels)
     frames = max(1, len(image.seconds))
     must_have_frame(page, level, frames, name)
-    # Of a sequence the other decoder reads a track, and trusts what the items beside it declare.
+    # The other decoder reads a track of a sequence, and trusts the items beside the track.
     animated = frames > 1 or head_of(origin, _BRAND.stop)[_BRAND] == b"avis"
     if image.bits > 8 and animated:
         raise FormatError(f"{name}: is a sequence of {image.bits} bits; convert it to 8 first")
@@ -87,7 +87,7 @@ class Decoder:
 
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""
-        # Without an array of its own, the decoder checks what the file declares against the file.
+        # Without `out=`, the decoder checks the declarations of the file against its data.
         fill(out, imagecodecs.avif_decode(data, index=0, numthreads=1))
 
 

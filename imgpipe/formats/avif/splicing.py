@@ -35,7 +35,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
     CorruptError
         If it is damaged.
     """
-    del metadata  # what is kept stays where it is
+    del metadata  # kept bytes stay where they are
     with origin.open() as file:
         content = bytearray(file.read())
     with damage(origin.name, errors=(ValueError, IndexError)):

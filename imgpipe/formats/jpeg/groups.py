@@ -101,6 +101,6 @@ def in_groups(info: ImageInfo, origin: Origin, *, inverted: bool = False) -> Gro
     with anywhere.open(0) as file:
         try:
             index = index_of(file)
-        except JpegError:  # whoever reads it will tell
+        except JpegError:  # reading it reports the error
             return None
     return None if index is None else GroupSource(info, anywhere, index, inverted)

@@ -6,7 +6,7 @@ from imgpipe.formats.jpegxl.bits import BitReader
 
 __all__ = ["PrefixCode", "read_sizes"]
 
-_FULL = 1 << 15  # what the codes of all symbols share
+_FULL = 1 << 15  # the sum over the codes of all symbols
 _ORDER = (1, 2, 3, 4, 0, 5, 17, 6, 16, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 _LENGTHS = {(2, 0): 0, (2, 1): 4, (2, 2): 3, (3, 3): 2, (4, 7): 1, (4, 15): 5}
 _LONGEST = 15

@@ -29,7 +29,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
     CorruptError
         If it is damaged.
     """
-    del metadata  # what is kept is in the codestream
+    del metadata  # kept metadata is in the codestream
     with origin.open() as file:
         if file.read(len(SIGNATURE)) == SIGNATURE:
             yield from pieces_of(origin)

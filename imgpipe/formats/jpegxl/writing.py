@@ -26,7 +26,7 @@ _EFFORT, _EFFORT_OF_LOSS = 1, 3
 _PIECE = 1 << 20  # samples that are made linear at once
 
 # Memory of the encoder, the returned file included; see benchmarks/codec_memory.py. It works on
-# blocks of 2048 x 2048 pixels, so what it takes for a pixel counts within the first block only.
+# blocks of 2048 x 2048 pixels, so the memory of a pixel counts within the first block only.
 _BLOCK_PIXELS = 1 << 22
 _FAST_BYTES = {1: 0, 2: 6, 4: 32}  # for a sample of a block, by the bytes of a sample; at effort 1
 _SLOW_BYTES = 34

@@ -28,7 +28,7 @@ from imgpipe.records import dataclass
 __all__ = ["DrawnSource", "stands_alone"]
 
 _KEPT_BYTES = 64 << 20
-_COPIES = 3  # of the canvas: the one that is kept, a frame, and what was below it
+_COPIES = 3  # of the canvas: the kept one, a frame, and the canvas below it
 _PIECE_PIXELS = 1 << 16
 
 

@@ -23,7 +23,7 @@ __all__ = ["MAX_CHUNK", "SIGNATURE", "chunk", "image_data", "matches", "salvaged
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNK = 2**31 - 1
 
-_PIECE = 256 << 10  # the inflater copies what is left of a piece
+_PIECE = 256 << 10  # the inflater copies the rest of a piece
 
 
 def matches(head: bytes) -> bool:

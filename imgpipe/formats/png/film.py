@@ -38,7 +38,7 @@ __all__ = [
     "film_of",
 ]
 
-NONE, BACKGROUND, PREVIOUS = 0, 1, 2  # what is done with a frame when its time is over
+NONE, BACKGROUND, PREVIOUS = 0, 1, 2  # disposals of a frame
 SOURCE, OVER = 0, 1  # whether a frame replaces the pixels below it, or is laid over them
 
 _STILL = "still image of %d x %d"

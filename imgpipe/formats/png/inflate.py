@@ -53,13 +53,13 @@ class Inflated:
         stream = isal_zlib.decompressobj()
         while not stream.eof:
             piece = stream.unconsumed_tail or next(self._pieces, b"")
-            # Without input, what the stream still holds comes out.
+            # Without input, the rest of the stream comes out.
             content = stream.decompress(piece, _CONTENT_BYTES)
             if content:
                 yield content
             elif not piece and not stream.eof:
                 raise ShortError
-        # What follows the stream has checksums too, so it is read to its end.
+        # The bytes after the stream have checksums too, so they are read to the end.
         self.surplus = len(stream.unused_data) + sum(map(len, self._pieces))
 
 

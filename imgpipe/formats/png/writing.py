@@ -69,7 +69,7 @@ ADAPTIVE = -1
 
 _UNIT_BYTES = 8 * deflate.PIECE  # of the rows of a strip: changing it changes the bytes of files
 _THOROUGH = 4  # from this compression on, two methods are tried on everything
-_DRAWING = 6  # what becomes this much smaller is no photograph
+_DRAWING = 6  # an image that shrinks by this factor is no photograph
 _FEW_BYTES, _FEW_DRAWING = 16 << 10, 3  # of a strip: a choice by samples takes as long as a trial
 _SAMPLE_ROWS = 8
 _PATCH_PIXELS = 200

@@ -195,7 +195,7 @@ def _undone(layout: Layout, samples: Pixels) -> Pixels:
     predictor = layout.predictor
     if predictor in _FLOATS:
         raw = np.ascontiguousarray(samples).view(layout.dtype)
-        # The bytes are in the order of their weight, whatever that of the file is.
+        # The bytes are in the order of their weight, in files of any byte order.
         return imagecodecs.floatpred_decode(raw, axis=-2, dist=_FLOATS[predictor])
     native = samples.astype(layout.dtype, copy=False)
     if predictor in _DISTANCES:

@@ -40,7 +40,7 @@ __all__ = ["SegmentEncoder", "padded", "predicted"]
 
 Padding = Literal["constant", "edge"]
 
-_DRAWING = 6  # what becomes this much smaller is no photograph
+_DRAWING = 6  # an image that shrinks by this factor is no photograph
 _STREAM_BYTES = 16  # around the blocks of a stream
 _LIBDEFLATE = 4  # the least effort that tries it
 

@@ -225,7 +225,7 @@ def _sorted(walk: Walk, chain: list[Directory], *, slide: bool) -> _Pages:
             _add(below, frames, associated)
         else:
             _add([one, *below], frames, associated)
-    if not frames:  # whatever the first says of itself, there is no other
+    if not frames:  # the first one counts, because there is no other
         frames, associated = [[associated[0]]], associated[1:]
     levels = (sorted(frame, key=lambda one: -one.height * one.width) for frame in frames)
     private = slide or any(not one.mask for one in associated)

@@ -86,7 +86,7 @@ def _held(description: Description, most: int, file: BinaryIO, name: str) -> int
             raise CorruptError(f"{name}: the file is damaged: {error}; get a fresh copy") from error
     if layout.is_raw:
         return _decode_bytes(description, most)
-    kept = layout.across * layout.planes - 1  # segments, beside the one that is being decoded
+    kept = layout.across * layout.planes - 1  # segments, beside the one under way
     return kept * layout.segment_bytes + _decode_bytes(description, most)
 
 
@@ -331,7 +331,7 @@ def _decode_bytes(description: Description, largest: int) -> int:
     if layout.is_raw and not description.expansion.is_needed:
         return _LIBRARY_BYTES + tables
     expanded = _EXPANDING_BYTES if description.expansion.is_needed else 0
-    copies = 2.25 + copies_of(layout.compression)  # data, result, and what malloc keeps
+    copies = 2.25 + copies_of(layout.compression)  # data, result, and memory that malloc keeps
     decoded = int(copies * layout.segment_bytes)
     return _LIBRARY_BYTES + tables + largest + decoded + expanded
 

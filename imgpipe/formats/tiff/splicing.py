@@ -60,7 +60,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
     NotCopiedError
         If that is not possible without decoding.
     """
-    del metadata  # what is kept stays where it is
+    del metadata  # kept bytes stay where they are
     try:
         with origin.open(0) as file:
             made = _Kept(file, origin.name).blanked(origin)

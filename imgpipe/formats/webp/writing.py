@@ -35,7 +35,7 @@ __all__ = ["Encoder", "open_album", "open_sink"]
 _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _LOSSLESS_LEVELS = (0, 20, 25, 30, 50, 75, 100)  # a second effort, as libwebp's presets pair them
 _ALPHA_IS_USED = 0x10  # in the fifth byte of lossless pixels
-_REPLACES = 0b10  # a frame takes the place of what was there, and is not mixed with it
+_REPLACES = 0b10  # a frame replaces the canvas, and is not mixed with it
 
 # Memory of the encoder for a pixel, the returned file included; see benchmarks/codec_memory.py.
 _LOSSY_BYTES = 6
