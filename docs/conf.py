@@ -47,6 +47,7 @@ html_theme_options = {
 html_copy_source = False
 html_show_sourcelink = False
 
+toc_object_entries_show_parents = "hide"
 nitpicky = True
 nitpick_ignore = [
     ("py:class", "collections.abc.Callable"),  # in the value of a type alias

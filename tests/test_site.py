@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import imgpipe
-from tests.pages import ROOT
+from tests.pages import ROOT, blocks_of, pages
 
 sphinx_inventory = pytest.importorskip("sphinx.util.inventory")
 
@@ -82,9 +82,9 @@ def is_outside(target: str) -> bool:
 
 def test_every_page_is_in_the_site(site: Path) -> None:
     sources = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")]
-    pages = [path for path in sources if path.parts[0] != "_build"]
-    assert len(pages) > 30
-    assert not [page for page in pages if not (site / page.with_suffix(".html")).is_file()]
+    written = [path for path in sources if path.parts[0] != "_build"]
+    assert len(written) > 30
+    assert not [page for page in written if not (site / page.with_suffix(".html")).is_file()]
 
 
 def test_every_page_can_be_reached_from_the_first(site: Path) -> None:
@@ -137,6 +137,19 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
         found = importlib.import_module(f"imgpipe.{module}")
         names += [f"imgpipe.{module}.{name}" for name in found.__all__]
     missing = [name for name in names if name not in known and not is_elsewhere(name)]
+    assert not missing
+
+
+def test_every_name_that_a_page_imports_is_in_the_reference(site: Path) -> None:
+    known, missing = names_in(site), []
+    for page in pages():
+        for block in blocks_of(page):
+            if block.language in ("python", "pycon"):
+                for module, names in re.findall(
+                    r"from (imgpipe[\w.]*) import ([\w, ]+)", block.text
+                ):
+                    found = [f"{module}.{name.strip()}" for name in names.split(",")]
+                    missing += [f"{page}: {name}" for name in found if name not in known]
     assert not missing
 
 
