@@ -34,7 +34,7 @@ def filmed(form: Format, frames: list[Any], timing: Timing | None, **options: An
 
 
 def about(array: Any, known: Metadata | None = None) -> ImageInfo:
-    """Return what an array is, by its channels."""
+    """Return the kind of an image, by its channels."""
     colour, alpha = guess_colour(array.shape[2])
     return ImageInfo(*array.shape, array.dtype, alpha, colour, known or Metadata())
 
@@ -62,7 +62,7 @@ def read_back(form: Format, content: bytes, page: int = 0) -> Any:
 
 
 def contents_of(form: Format, content: bytes) -> Contents:
-    """Return what is in a file."""
+    """Return the contents of a file."""
     assert form.contents is not None
     return form.contents(MemoryOrigin(content))
 

@@ -112,7 +112,7 @@ def _check_happenings(batch: Made) -> None:
 def make_images(
     requests: Iterable[Request | CallsRequest | None], options: Options, **given: Any
 ) -> Iterator[Outcome]:
-    """Make images; yield the outcome of each as soon as it is known: see `image_turns`."""
+    """Make images; yield each outcome as soon as it is known: see `image_turns`."""
     with contextlib.closing(image_turns(requests, options, **given)) as turns:
         yield from filter(None, turns)
 

@@ -13,7 +13,7 @@ __all__ = ["Clock", "done", "ended", "failed", "odd_names", "planned", "skipped"
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that goes on call."""
 
     def __init__(self) -> None:
         self.now = 100.0

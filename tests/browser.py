@@ -68,7 +68,7 @@ class Page:
         self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def value(self, expression: str) -> Any:
-        """Return the value of an expression of JavaScript, that of a promise once it is known."""
+        """Return the value of an expression of JavaScript; a promise is awaited."""
         given = {"expression": expression, "returnByValue": True, "awaitPromise": True}
         found = self.call("Runtime.evaluate", **given)
         assert "exceptionDetails" not in found, found["exceptionDetails"]

@@ -69,7 +69,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 class PicklingExecutor(Executor):
-    """Does what an executor on another machine would: everything goes through pickle."""
+    """Stands in for an executor on another machine: everything goes through pickle."""
 
     shares_memory = False
     isolates = True
@@ -106,7 +106,7 @@ def memory_is_freed_as_usual() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
-    """Undo what a command does with the log, so that tests may follow in any order."""
+    """Undo the changes that a command makes to the log, so that tests may follow in any order."""
     log = logging.getLogger("imgpipe")
     level, handlers = log.level, log.handlers[:]
     yield
@@ -143,12 +143,12 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
-    """A picture of odd size, (211, 307, 3), with what a photograph has in it."""
+    """A picture of odd size, (211, 307, 3), with the features of a photograph."""
     return natural((211, 307, 3))
 
 
 def natural(shape: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Return what has the statistics of a photograph, and changes with no version of a package.
+    """Return an image with the statistics of a photograph, the same for any version of a package.
 
     Clouds whose amplitudes fall with the frequency, colours that go together, a dozen hard edges,
     and a little noise.

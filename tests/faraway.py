@@ -113,7 +113,7 @@ def _hide_by_mounts(folders: list[str]) -> bool:
 
 
 def _hide_by_refusal(folders: list[str]) -> None:
-    """Have Python refuse to open what is in `folders`."""
+    """Have Python refuse to open files in `folders`."""
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("open", "os.listdir") and str(arguments[0]).startswith(tuple(folders)):
@@ -125,7 +125,7 @@ def _hide_by_refusal(folders: list[str]) -> None:
 def _serve(hidden: str) -> None:
     """Do tasks from standard input until it is closed."""
     tasks, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what tasks print is no result
+    os.dup2(2, 1)  # output of tasks is no result
     folders = [folder for folder in (hidden, "/dev/shm", "/proc") if Path(folder).is_dir()]
     by_mounts = _hide_by_mounts(folders)
     if not by_mounts:

@@ -95,7 +95,7 @@ def put(path: Path, content: Content) -> None:
 
 
 def content_of(path: Path) -> Content:
-    """Return what `put` writes."""
+    """Return the bytes that `put` writes."""
     if path.is_file():
         return path.read_bytes()
     parts = sorted(each for each in path.rglob("*") if each.is_file())
@@ -287,7 +287,7 @@ def _splice(rng: np.random.Generator, data: bytes, other: bytes) -> bytes:
 
 
 def _field(rng: np.random.Generator, data: bytes, _: bytes) -> bytes:
-    """Set what may be a size or a length to an extreme value."""
+    """Set bytes that may be a size or a length to an extreme value."""
     kind = ["<H", ">H", "<I", ">I", "B", "<Q", ">Q"][int(rng.integers(7))]
     size = struct.calcsize(kind)
     at = _place(rng, data)
@@ -318,7 +318,7 @@ _MUTATIONS = (_flips, _flips, _bytes, _cut, _splice, _field, _field, _nudge, _wi
 
 
 def _mutated_folder(rng: np.random.Generator, parts: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a folder with one of its files mutated, or gone; half the time one that declares."""
+    """Return a folder with one file mutated or removed; half the time a declaration."""
     names = sorted(parts)
     declaring = [name for name in names if name.endswith(".json")]
     chosen = declaring if declaring and rng.integers(2) else names
@@ -372,7 +372,7 @@ def cases(name: str, seed: int, count: int) -> Iterator[Content]:
 
 
 def salvage(name: str, data: bytes | str) -> Outcome:
-    """Read what can be read of a file."""
+    """Read the readable parts of a file."""
     return read(name, data, salvaged=True)
 
 
@@ -393,7 +393,7 @@ def read(name: str, data: bytes | str, *, salvaged: bool = False) -> Outcome:
         outcome = Outcome("error" if _is_clear(name, text) else "unclear error", text)
     except ImgpipeError as error:
         outcome = Outcome("error of another kind", repr(error))
-    except BaseException as error:  # noqa: BLE001 - whatever it is
+    except BaseException as error:  # noqa: BLE001 - any error is an outcome
         outcome = Outcome("plain exception", f"{_where(error)}: {error!r}")
     grown = (_peak() - before) >> 20
     return Outcome("too much memory", f"{grown} MB") if grown > MEGABYTES else outcome
@@ -469,7 +469,7 @@ class Reader:
     def read(
         self, name: str, data: Content, seconds: float = SECONDS, *, salvaged: bool = False
     ) -> Outcome:
-        """Return the outcome of a file or a folder, or of what is left of it."""
+        """Return the outcome of a file or a folder, or of its readable parts."""
         given = data if isinstance(data, bytes) else self._written(name, data)
         future = self._pool.submit(salvage if salvaged else read, name, given)
         try:
@@ -498,7 +498,7 @@ class Reader:
 
 
 def main() -> int:
-    """Try as many files as are asked for; print and keep those that end badly."""
+    """Try the wanted number of files; print and keep the ones that end badly."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2000, help="files of each format")
     parser.add_argument("--seed", type=int, default=0)
@@ -525,6 +525,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from tests.fuzz import main  # workers import what they run
+    from tests.fuzz import main  # workers import the function that they run
 
     sys.exit(main())

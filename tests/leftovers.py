@@ -36,7 +36,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def is_living(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not collected."""
+    """Whether a process runs; one that only waits for its parent does not."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -81,5 +81,5 @@ def unused_segments() -> set[str]:
 
 
 def nothing_new_in_shared_memory(before: set[str]) -> bool:
-    """Whether no segment is left, beside those of `before`, that nobody uses."""
+    """Whether no unused segment is left, except those of `before`."""
     return eventually(lambda: unused_segments() <= before)

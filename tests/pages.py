@@ -151,7 +151,7 @@ def commands_in(block: Block) -> list[Command]:
 
 
 def is_output(expected: str, got: str) -> bool:
-    """Say whether an output is the one of a page, but for what `VARIES` finds in it."""
+    """Say whether an output is that of a page, except for matches of `VARIES`."""
     text, at, pattern = _lines(expected), 0, ""
     for found in VARIES.finditer(text):
         any_of_its_kind = {"...": ".*", "worker": "workers?", "workers": "workers?"}

@@ -42,7 +42,7 @@ WANTED = End("the end of another run", wanted=True)
 
 
 class World:
-    """The time, and what is to happen."""
+    """The time, and the things to come."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -84,7 +84,7 @@ class World:
 
 @dataclass
 class _SimulatedWorker:
-    """A worker: it does what it was given one after the other, until it dies."""
+    """A worker: it does its tasks one after the other, until it dies."""
 
     pid: int
     label: str
@@ -93,7 +93,7 @@ class _SimulatedWorker:
 
 
 class SimulatedExecutor(Executor):
-    """An executor whose workers nobody may replace.
+    """An executor whose workers cannot be replaced.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class SimulatedExecutor(Executor):
             self._end(dying, how)
 
     def _load(self, number: int) -> tuple[int, int]:
-        """Return the rank of a worker, as that of our own pool."""
+        """Return the rank of a worker, as our own pool does."""
         given = self._workers[number].given if number in self._workers else ()
         unfinished = sum(not future.done() for future, _ in given)
         return unfinished, self._turns[number] if unfinished else number
@@ -634,7 +634,7 @@ class Simulation:
         assert not len(self.crew._queue)
 
     def forget(self) -> None:
-        """Undo the circles of what is simulated, which refers to its executor."""
+        """Undo the circles of simulated objects, which refer to their executor."""
         self.images.clear()
         self.world._events.clear()
         for held in (self.executor._workers, self.executor._given, self.executor.flows):

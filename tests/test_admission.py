@@ -256,7 +256,7 @@ def in_floats_or_levels(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def attempt(do: Callable[[], Any]) -> Any:
-    """Return what is made, or the words that refuse it."""
+    """Return the result, or the words of the refusal."""
     try:
         with np.errstate(all="ignore"):  # as in a run
             return do()

@@ -20,7 +20,7 @@ MADE_BY = MadeBy("chain", "options", "versions")
 
 
 class Tree:
-    """Sources a to e; outputs of a (recorded) and b (by somebody else) exist."""
+    """Sources a to e; outputs of a (recorded) and b (of unknown origin) exist."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

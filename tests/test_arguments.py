@@ -196,12 +196,12 @@ def test_what_cannot_be_meant_is_refused_in_a_line_that_names_it(
 
 
 def _outcome(name: str, parameter: str, value: Any, folder: Path) -> str:
-    """Return what is wrong with how a value is refused."""
+    """Return the fault of the refusal of a value."""
     try:
         WRONG[name][0](**{**right(name, folder), parameter: value})
     except UsageError as error:
         return f"more than a line: {error}" if "\n" in str(error) else ""
-    except Exception as error:  # noqa: BLE001 - that is what is looked for
+    except Exception as error:  # noqa: BLE001 - the test looks for any error
         return repr(error)
     return "it is taken"
 
@@ -224,7 +224,7 @@ def test_numbers_of_numpy_and_sizes_as_text_can_be_meant(tmp_path: Path) -> None
     budgets = [
         plan_run(source, invert(), out, max_memory=limit).budget for limit in ("512M", 512_000_000)
     ]
-    assert abs(budgets[0] - budgets[1]) < 10_000_000  # what the process holds varies a little
+    assert abs(budgets[0] - budgets[1]) < 10_000_000  # the memory of the process varies a little
     with pytest.raises(imgpipe.errors.MemoryPlanError):
         imgpipe.run(source, invert(), out, max_memory="1k")
 

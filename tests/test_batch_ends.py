@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Go to a folder with four small images and one that is cut into chunks."""
+    """Go to a folder with four small images and a large one."""
     monkeypatch.chdir(tmp_path)
     os.mkdir("in")
     for number in range(4):

@@ -72,7 +72,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Digests of the outputs of a batch that nobody ends."""
+    """Digests of the outputs of an uninterrupted batch."""
     out = tmp_path_factory.mktemp("whole")
     assert made(photos, "blur:1", out).report.done == 40
     return digests(out)

@@ -58,7 +58,7 @@ def test_memory_that_is_not_there_is_an_error_and_no_crash() -> None:
 
 
 def attached(slot: Slot) -> set[str]:
-    """Return what a worker holds once it has attached `slot`."""
+    """Return the memory that a worker holds once it has attached `slot`."""
     slot.bytes()
     return set(buffers._attached)
 
@@ -105,7 +105,7 @@ def sum_after_letting_go(slot: Slot, count: int) -> int:
 def test_a_process_that_was_forked_attaches_anew_and_frees_nothing_of_its_parent() -> None:
     memory = Buffers(1, 1000, shared=True)
     fill(memory.slots[0], 3)
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:  # which inherits what is attached
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:  # which inherits attached memory
         assert pool.submit(sum_after_letting_go, memory.slots[0], 1000).result() == 3000
     child = get_context("fork").Process(target=memory.close)
     child.start()

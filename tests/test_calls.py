@@ -174,7 +174,7 @@ LARGE = Cost(shared=80)
 
 
 def test_calls_make_way_for_an_image_that_needs_their_memory() -> None:
-    """It begins once the items that workers are at have ended, and the calls go on after it."""
+    """The image begins when the present items have ended, and the calls go on after it."""
     simulation = Simulation(2, budget=Budget(granted=100, workers=2))
     desk = calls(simulation, *[1] * 20, cost=CALLS)
     image = simulation.image([1.0] * 4, cost=LARGE)

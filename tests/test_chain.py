@@ -132,7 +132,7 @@ class TestDeclaredFunctions:
 
         assert stretched(3).declared("output", (4, 5)) == (12, 5)
         box, params = stretched(3).declared("region", "box", (4, 5))
-        assert (box, params) == ("box", {"reach": 3})  # size is what is given by position
+        assert (box, params) == ("box", {"reach": 3})  # size is given by position
 
     @pytest.mark.parametrize("what", ["halo", "align", "channels", "output", "region", "metadata"])
     def test_that_fail_are_named(self, what: str) -> None:

@@ -80,7 +80,7 @@ def distances(chunk: Pixels) -> Pixels:
 
 
 def filled(chunk: Pixels) -> Pixels:
-    """Do what `ndimage.binary_fill_holes` does, a hundred times as fast."""
+    """Fill holes as `ndimage.binary_fill_holes` does, a hundred times as fast."""
     mask = chunk[..., 0] > 128
     parts, _ = ndimage.label(~mask)
     outside = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
@@ -88,7 +88,7 @@ def filled(chunk: Pixels) -> Pixels:
 
 
 def in_wide_white_areas(chunk: Pixels) -> Pixels:
-    """Make black whatever is not in the midst of 41 x 41 pixels of white."""
+    """Make all pixels black that are not in the middle of 41 x 41 white ones."""
     return ndimage.uniform_filter(chunk.astype(int), (41, 41, 1)) > 250
 
 
@@ -99,7 +99,7 @@ def of_white_pixels(chunk: Pixels) -> Pixels:
 
 
 def lone_stars(chunk: Pixels) -> Pixels:
-    """Make white what is bright, if nothing is exactly seven rows or columns away."""
+    """Make bright pixels white, if nothing is exactly seven rows or columns away."""
     ring = np.ones((15, 15, 1), bool)
     ring[1:-1, 1:-1] = False
     around = ndimage.maximum_filter(chunk, footprint=ring)

@@ -95,7 +95,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("kind", ["pool", "executor"])
 def test_workers_of_others_have_workers(kind: str, method: str, tmp_path: Path) -> None:
-    """Those of `multiprocessing.Pool` are daemonic, and may have no children otherwise."""
+    """Workers of `multiprocessing.Pool` are daemonic, and may usually have no children."""
     done = run_script(SCRIPT, tmp_path, kind, method)
     assert done.stdout == "done\n"
     assert done.stderr == ""

@@ -79,7 +79,7 @@ def odd_filter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Engine:
-    """Stands in for the engine: notes what it is asked to do, and does as it is told."""
+    """Stands in for the engine: notes its calls, and answers as it is told."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []

@@ -36,7 +36,7 @@ def exact(array: NDArray[Any], matrix: NDArray[Any]) -> NDArray[Any]:
 
 
 def assert_near(made: NDArray[Any], wanted: NDArray[Any]) -> None:
-    """Check integers for the rounding of an exact sum, and floats for that of their type."""
+    """Check integers for the rounding of an exact sum, floats for the rounding of their type."""
     if made.dtype.kind == "u":
         assert np.abs(made - wanted.clip(0, TOP[made.dtype.name])).max() <= 0.53
     else:

@@ -28,7 +28,7 @@ from tests.faraway import FarAwayExecutor
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Thirty small pictures; those whose number ends in 3 are broken."""
+    """Thirty small pictures; each whose number ends in 3 is broken."""
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(30):
@@ -175,7 +175,7 @@ def test_a_file_that_is_copied_in_this_process_ends_with_the_batch(
     assert len(pieces) > 30
 
 
-# --- failures that are nobody's fault -------------------------------------------------------
+# --- failures that are no fault of a file ---------------------------------------------------
 
 
 def breaking(number: int, after: int) -> Any:
@@ -262,7 +262,7 @@ def test_an_output_folder_that_goes_away_is_not_made_again(
 def test_a_folder_of_outputs_that_goes_away_stops_the_batch_and_a_resume_makes_it_again(
     group: int, next_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its files are lost, so the count of what is done would not be true any more."""
+    """Its files are lost, so the number of finished outputs would not be true any more."""
     monkeypatch.setattr(ledger, "_GROUP", group)
     for number, folder in enumerate(["a"] * 12 + [next_folder] * 4):
         (tmp_path / "in" / folder).mkdir(parents=True, exist_ok=True)
@@ -351,7 +351,7 @@ def test_a_file_that_kills_hangs_or_raises_fails_alone(tmp_path: Path) -> None:
     assert not left_behind(tmp_path / "out")
 
 
-# --- what is known ahead --------------------------------------------------------------------
+# --- facts known ahead ----------------------------------------------------------------------
 
 
 def test_headers_of_files_of_some_size_are_read_ahead(tmp_path: Path) -> None:

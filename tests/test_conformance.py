@@ -36,7 +36,7 @@ RGB = ("grayscale", "sepia", "tint", "to_rgb", "mix_channels")
 
 
 def required(name: str, shape: tuple[int, int, int], dtype: str) -> dict[str, Any]:
-    """Return values for what has no default."""
+    """Return values for the parameters without a default."""
     levels = 256 if dtype in ("uint8", *FLOATS) else 65536
     return {
         "astype": {"dtype": dtype},
@@ -106,7 +106,7 @@ class TestFilters(FilterSuite):
         self.channels = tuple(n for n in self.channels if not refuses(name, "uint8", n))
 
     def test_sees_no_hidden_colour(self) -> None:
-        """It is tried with parameters of all kinds in `test_transparency`."""
+        """Parameters of all kinds are tried in `test_transparency`."""
 
     def test_halo_is_honest(self) -> None:
         if self.filter.name in ("blur", "box", "invert", "autocontrast"):  # it takes a second

@@ -30,7 +30,7 @@ def white(dtype: str) -> int:
 
 
 def values_of(dtype: str) -> NDArray[Any]:
-    """The ends of a type, what is near them and near 0, and values between."""
+    """The ends of a type, values near them and near 0, and values between."""
     if dtype in FLOATS:
         return np.array([[0, 1, 0.5, 0.25, 2 / 3, -0.5, 1.5, 1000, -1000]], dtype)
     low, top = int(np.iinfo(dtype).min), white(dtype)
@@ -39,7 +39,7 @@ def values_of(dtype: str) -> NDArray[Any]:
 
 
 def assert_is(made: NDArray[Any], exact: list[Fraction], dtype: str, *, by_floats: bool) -> None:
-    """Assert that values are what is exact, as near as the type of the result allows."""
+    """Assert that values are as near to the exact ones as the type of the result allows."""
     assert made.dtype == dtype
     for value, wanted in zip(made[0], exact, strict=True):
         found = Fraction(*value.item().as_integer_ratio())
@@ -64,7 +64,7 @@ def test_every_type_becomes_every_other(given: str, dtype: str) -> None:
     floats = given in FLOATS
     full = exactly(array, lambda value: value * Fraction(top, white(given)))
     assert_is(astype(dtype)(array), full, dtype, by_floats=floats)
-    small = array[abs(array.astype(float)) < 60000][None]  # what float16 holds
+    small = array[abs(array.astype(float)) < 60000][None]  # the range of float16
     assert_is(astype(dtype, "keep")(small), exactly(small, Fraction), dtype, by_floats=floats)
     low, high = array.min().item(), array.max().item()
     first, last = (Fraction(*end.as_integer_ratio()) for end in (low, high))

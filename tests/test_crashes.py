@@ -32,7 +32,7 @@ sys.exit(main())
 
 
 def crashed(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """Return how a command ended, and wait for every process that holds its standard error."""
+    """Return the end of a command; wait for every process that holds its standard error."""
     words = ["invert", str(folder / "in.png"), "-o", str(folder / "out.png"), *(more or ONE), name]
     command = [sys.executable, "-c", COMMAND, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)

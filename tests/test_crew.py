@@ -427,7 +427,7 @@ def test_images_are_admitted_while_their_memory_fits(
 
 
 def watch(image: SimulatedImage, held: set[int], simulation: Simulation, budget: Budget) -> None:
-    """Assert, whenever an image begins, that it fits beside those that have begun."""
+    """Assert, whenever an image begins, that it fits beside the images under way."""
     flows, close = image.flows, image.close
 
     def begin() -> Iterator[Any]:
@@ -497,7 +497,7 @@ def test_failures_of_endlessly_many_images_are_told_as_they_come() -> None:
 
 
 def test_images_are_opened_only_when_they_can_begin() -> None:
-    """As many more as there are workers are, to know what they take."""
+    """As many further images as workers are opened, to know their memory."""
     simulation = Simulation(2, budget=Budget(granted=30, workers=2))
 
     def openings() -> Iterator[Opening]:

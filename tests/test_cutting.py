@@ -122,7 +122,7 @@ def test_a_smaller_task_is_of_whole_units_too() -> None:
 
 
 class Tiles:
-    """A source in tiles that are decoded whole; it counts how often each of them is."""
+    """A source in tiles that are decoded whole; it counts the decodings of each."""
 
     grain = 64, 96
 

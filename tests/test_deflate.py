@@ -130,7 +130,7 @@ def narrow_pieces() -> bytes:
 
 
 def short_pieces() -> bytes:
-    """Return pieces of 240 bytes, each with a match at its third, whatever the window is.
+    """Return pieces of 240 bytes, each with a match at its third byte, for any window.
 
     The hash table of such a piece has few buckets, so the wrong one is often the one in use.
     """
@@ -140,7 +140,7 @@ def short_pieces() -> bytes:
 
 
 def wide_pieces() -> bytes:
-    """Return pieces of 64 bytes that repeat their beginning: the bucket of it is in use."""
+    """Return pieces of 64 bytes that repeat their beginning, so that its bucket is in use."""
     source = random.Random(2)
     return b"".join(
         start + start[1:9] + start[:9] + source.randbytes(23)

@@ -111,7 +111,7 @@ def test_local_entropy_is_the_same_in_pieces(photo: np.ndarray) -> None:
 
 
 def rows_under(heading: str) -> list[list[str]]:
-    """Return the rows of the table below a heading of the README, without that of its titles."""
+    """Return the rows of the table below a heading of the README, without its titles."""
     section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in found[2:]]

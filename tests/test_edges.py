@@ -49,7 +49,7 @@ def by_planes(function: Callable[[Pixels], Pixels], array: Pixels) -> Pixels:
 
 
 def assert_same(made: Pixels, exact: Pixels, dtype: str) -> None:
-    """The same but for the last bits of floats, and for what these do to a rounded half."""
+    """The same, except the last bits of floats, and their effect on a rounded half."""
     assert made.dtype == dtype
     if made.dtype.kind == "f":
         assert_allclose(made, exact, atol=1e-5 if dtype == "float32" else 1e-13)

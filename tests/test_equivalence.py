@@ -45,7 +45,7 @@ def asymmetric(chunk, *, weight: float = 0.25):
 
 @filter(halo=0)
 def vignette(chunk, *, place):
-    """Depends on where it is, and says so."""
+    """A kernel that depends on its place, and declares that."""
     y = np.arange(place.box.y0, place.box.y1)[:, None, None] / place.height
     x = np.arange(place.box.x0, place.box.x1)[None, :, None] / place.width
     return chunk * (1 - 0.5 * ((y - 0.5) ** 2 + (x - 0.5) ** 2))
@@ -110,7 +110,7 @@ def test_every_border_and_type(make: object, border: str, dtype: str, tmp_path: 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_nan_of_any_sign_becomes_the_same_bits(dtype: str) -> None:
-    """A sum of two NaN has the sign of either, by their places in memory: of inf - inf it is -."""
+    """The sign of a sum of two NaN depends on their places in memory; inf - inf makes -NaN."""
     kinds = np.array([0.5, np.nan, -np.nan, np.inf, -np.inf], dtype)
     array = np.random.default_rng(2).choice(kinds, (45, 61, 3), p=[0.92, 0.02, 0.02, 0.02, 0.02])
     own = filter(lambda c: np.copysign(c, -1), halo=0)

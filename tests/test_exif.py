@@ -249,7 +249,7 @@ def test_what_is_not_exif_is_named(block: bytes) -> None:
 
 
 def test_no_damage_is_too_much() -> None:
-    """Loops, offsets beyond the end and wrong counts change nothing but what is damaged."""
+    """Loops, offsets beyond the end and wrong counts change nothing but the damaged fields."""
     chance = random.Random(7)
     valid = with_preview("<", jpeg(side=8))
     for _ in range(400):

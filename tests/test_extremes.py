@@ -18,14 +18,14 @@ INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "in
 LARGEST = {"float16": 60000.0, "float32": 1e30, "float64": 1e300}
 SHAPE = (9, 11, 3)
 
-# What says that it cannot take a type, and what to do.
+# Filters that refuse a type, with the remedy.
 REFUSES = {
     "adaptive_threshold": {"uint64", "int64"},
     "equalize": {"uint32", "uint64", "int32", "int64"},
     "otsu": {"uint32", "uint64", "int32", "int64"},
     "lut": {"uint32", "uint64", "int8", "int16", "int32", "int64", *LARGEST},
 }
-# What does not mean the same for integers as for floats from 0 to 1.
+# Filters with another meaning for integers than for floats from 0 to 1.
 OF_THEIR_OWN = {
     *("adaptive_threshold", "astype", "equalize", "invert", "lut", "otsu", "posterize"),
 }
@@ -79,7 +79,7 @@ def made_for(name: str, array: NDArray[Any]) -> Filter:
 def test_integers_become_what_floats_do(name: str) -> None:
     for dtype in INTEGERS:
         low, top = ends_of(dtype)
-        # What is rounded to a level may fall to either side of a half; a double has 53 bits.
+        # A value rounded to a level may fall to either side of a half; a double has 53 bits.
         within = (3 if name == "blur" else 1.51) if dtype == "uint8" else 1 + top / 2**50
         for picture, array in patterned(dtype).items():
             made = made_for(name, array)(array)

@@ -25,7 +25,7 @@ Warned = Callable[[], list[str]]
 
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> Warned:
-    """Return what tells the warnings that were given so far."""
+    """Return a function that returns the warnings up to now."""
     caplog.set_level(logging.WARNING, "imgpipe")
     return lambda: [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
 

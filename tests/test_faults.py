@@ -332,7 +332,7 @@ def test_nothing_outlives_a_command_that_is_ended(
         if what != signal.SIGKILL:
             assert [p.name for p in out.parent.iterdir()] == ["o.png"]
     assert nothing_new_in_shared_memory(segments)
-    imgpipe.run(picture, invert(), out, workers=1)  # sweeps what SIGKILL left
+    imgpipe.run(picture, invert(), out, workers=1)  # sweeps the files that SIGKILL left
     assert [p.name for p in out.parent.iterdir()] == ["o.png"]
 
 

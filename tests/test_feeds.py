@@ -99,7 +99,7 @@ def must_be_right(image: Input, asked: list[Box]) -> None:
 def test_each_task_gets_the_pixels_that_it_needs(
     way: str, chain: str, rows: int, window: int, threaded: bool, seed: int
 ) -> None:
-    """Whichever task lands first, and while those under way still hold theirs."""
+    """Tasks land in any order, while others under way hold their pixels."""
     parts, draw = parts_of(chain, rows, 17 if way == "ring" else 0), random.Random(seed)
     feed, ready = feed_of(way, parts, window), threading.Semaphore(0)
     threaded = threaded and feed.reads

@@ -39,7 +39,7 @@ def tiler(rows: int) -> Tiler:
 
 
 class Given:
-    """A feed that gives one image after the other, when it is told that they are ready."""
+    """A feed that gives one input after the other, as they become ready."""
 
     def __init__(self, count: int) -> None:
         self.ready, self.left = count, count
@@ -54,7 +54,7 @@ class Given:
     def start(self, wake: object) -> None: ...
 
     def take(self) -> Inline | None:
-        if self.left == 0:  # what follows the last row
+        if self.left == 0:  # the bytes after the last row
             self.left = -1
         if not self.ready:
             return None
@@ -89,7 +89,7 @@ class Gathered:
 
 
 class Made:
-    """A flow of one or more branches, and what is around it."""
+    """A flow of one or more branches, and its surroundings."""
 
     def __init__(
         self, *rows: int, window: int = 3, ready: int | None = None, fold: Fold | None = None

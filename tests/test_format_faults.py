@@ -46,7 +46,7 @@ def source(name: str, tmp_path: Path) -> Path:
 
 
 def old(name: str) -> Content:
-    """Return what was at the output before."""
+    """Return the old content of the output."""
     return {FORMATS[name].marks[0]: OLD} if FORMATS[name].marks else OLD
 
 
@@ -199,7 +199,7 @@ def test_a_header_that_lies_about_the_size(name: str, source: Path) -> None:
     assert os.listdir(source.parent) == [source.name]
 
 
-UNKNOWN: dict[str, Callable[[Any], Content]] = {  # compressions that nobody knows
+UNKNOWN: dict[str, Callable[[Any], Content]] = {  # unknown compressions
     "png": in_ihdr(26, b"\x07"),
     "jpeg": replaced(b"\xff\xc0", b"\xff\xc3"),
     "tiff": tag(259, 12345),
@@ -272,7 +272,7 @@ def test_a_full_disk(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_two_runs_to_the_same_output_at_once(name: str, tmp_path: Path) -> None:
-    """Each writes a file of its own; the last to end is what stays."""
+    """Each writes a file of its own; the last one to end stays."""
     array, out = picture(name), path_in(tmp_path, name, "out")
     np.save(tmp_path / "one.npy", array)
     np.save(tmp_path / "two.npy", array[::-1])

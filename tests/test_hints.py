@@ -31,7 +31,7 @@ def told(tmp_path: Path) -> Iterator[Queue[Hint | Lost]]:
 
 
 def until(told: Queue[Hint | Lost], wanted: Hint | Lost) -> list[Hint | Lost]:
-    """Return the hints up to the one that is wanted."""
+    """Return the hints up to the wanted one."""
     found = [told.get(timeout=30)]
     while found[-1] != wanted:
         found.append(told.get(timeout=30))
@@ -60,7 +60,7 @@ def test_new_folders_have_hints_as_well(tmp_path: Path, told: Queue[Hint | Lost]
 
 
 def test_reading_a_file_is_no_hint(tmp_path: Path, told: Queue[Hint | Lost]) -> None:
-    """A worker that reads a file must not make it look as if somebody wrote it."""
+    """A worker that reads a file must not make the file seem to be written."""
     path = tmp_path / "in" / "a.png"
     path.write_text("x")
     until(told, Hint(str(path)))
@@ -71,7 +71,7 @@ def test_reading_a_file_is_no_hint(tmp_path: Path, told: Queue[Hint | Lost]) -> 
 
 
 def test_a_warning_of_watchdog_is_a_loss(told: Queue[Hint | Lost]) -> None:
-    """It has no other word for a queue that overflows."""
+    """The library has no other sign for a queue that overflows."""
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
     until(told, Lost())
 

@@ -136,7 +136,7 @@ def test_autocontrast_is_that_of_pillow_but_rounded(
     array = photo // 2 + 40
     expected = np.asarray(ImageOps.autocontrast(Image.fromarray(array), cutoff)).astype(int)
     made = filters.autocontrast(cutoff=cutoff)(array)
-    assert set(np.unique(made - expected)) <= {0, 1}  # Pillow cuts off what follows the point
+    assert set(np.unique(made - expected)) <= {0, 1}  # Pillow cuts off the fraction
 
 
 def test_a_cutoff_means_the_same_for_every_type(photo: NDArray[np.uint8]) -> None:

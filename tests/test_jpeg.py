@@ -403,7 +403,7 @@ def test_metadata_is_replaced_and_pixels_stay(kind: str, tmp_path: Path) -> None
 
 
 def test_further_pictures_are_left_out_of_a_stripped_copy(tmp_path: Path) -> None:
-    """They follow the image, and have metadata of their own."""
+    """Such pictures follow the image, and have metadata of their own."""
     path, preview = tmp_path / "a.jpg", tmp_path / "preview.jpg"
     for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
         first = saved(path, 50, 40, 3, **options).read_bytes()

@@ -78,7 +78,7 @@ class Killer:
         return self._left == 0
 
     def watch(self, event: Event) -> None:
-        """Be told of an event of any of the runs."""
+        """Take an event of any of the runs."""
         if isinstance(event, TaskDone):
             self._landed.release()
 

@@ -38,7 +38,7 @@ def answered(work: LargeWork, options: Options = SERIAL) -> Made | Failed | Larg
 
 
 def test_the_digest_of_a_file_ends_when_its_work_is_stopped(tmp_path: Path) -> None:
-    """It is taken last, when the output is there already."""
+    """The digest is taken last, when the output is there already."""
     source, out = tmp_path / "source.png", tmp_path / "out.tif"
     imgpipe.write(noise((30, 20, 3), "uint8"), source)
 

@@ -16,7 +16,7 @@ INFO = ImageInfo(4, 5, 1, np.dtype(np.uint8), None, "gray")
 
 
 class Frame:
-    """A sink that notes what is done with it."""
+    """A sink that notes its calls."""
 
     kind = "ordered"
     unit = (1, 0)

@@ -66,7 +66,7 @@ def test_floats_are_compared_as_scikit_image_does(
         array.astype(float), 2 * radius + 1, method, 0.02, SCIPY_BORDERS[border]
     )
     one = filters.adaptive_threshold(radius=radius, offset=0.02, method=method, border=border)
-    # A float32 mean is off by a few in the last place, and so may be what lies as near to it.
+    # A float32 mean is off by a few units in the last place, so values that near may differ.
     clear = np.abs(array - local) > 1e-5
     assert clear.mean() > 0.98
     assert_array_equal(one(array)[clear], (array > local)[clear])

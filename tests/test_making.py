@@ -54,7 +54,7 @@ def recipe(*chains: Any, **given: Any) -> Recipe:
 
 
 def made(recipe: Recipe, *files: File) -> list[Any]:
-    """Make files, and publish what is finished."""
+    """Make files, and publish finished outputs."""
     answers = make_files(recipe, files, HERE)
     assert len(answers) == len(files)
     assert not publish([one for each in answers if isinstance(each, Made)
@@ -139,7 +139,7 @@ def _write_pages(path: Path) -> None:
                      photometric="minisblack")  # fmt: skip
 
 
-# --- what an answer says --------------------------------------------------------------------
+# --- content of answers ---------------------------------------------------------------------
 
 
 def test_an_answer_has_status_digest_and_seconds_of_a_file(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_file_that_is_written_to_or_replaced_has_changed(tmp_path: Path) -> No
     origin.close()
 
 
-# --- what a worker leaves to others ---------------------------------------------------------
+# --- files that a worker leaves to the crew -------------------------------------------------
 
 
 def test_what_does_not_fit_is_left_to_the_crew(

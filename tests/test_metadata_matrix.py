@@ -78,7 +78,7 @@ def usable(name: str) -> bool:
 NAMES = [name for name in TABLE if usable(name)]
 
 
-# ------------------------------------------------------------------ what is carried
+# ---------------------------------------------------------------- carried metadata
 
 
 def picture(seed: int) -> bytes:
@@ -180,7 +180,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def content(path: Path) -> bytes:
-    """Return the bytes of a file; those of a folder with what its JSON holds in base 64."""
+    """Return the bytes of a file or a folder, with the content of base 64 in its JSON."""
     if path.is_file():
         return path.read_bytes()
     parts = b"".join(each.read_bytes() for each in sorted(path.rglob("*")) if each.is_file())
@@ -192,7 +192,7 @@ PAIRS = [(one, other) for one in NAMES for other in NAMES]
 
 
 def checked(path: Path, source: str, target: str, size: tuple[int, int]) -> None:
-    """Check what a filter has left of the metadata of `original`, upright and without previews."""
+    """Check the metadata after a filter against `original`, upright and without previews."""
     first, last = TABLE[source], TABLE[target]
     stored = imgpipe.info(path, autorotate=False)
     found = stored.metadata
@@ -279,7 +279,7 @@ def test_other_readers_find_it(name: str, files: dict[str, Path], tmp_path: Path
 
 @pytest.mark.parametrize("name", NAMES)
 def test_large_entries(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A profile is kept whatever its size; what a format cannot hold is left out with a line."""
+    """A profile of any size is kept, or left out with a line if the format cannot hold it."""
     holds, path = TABLE[name], tmp_path / f"out{TABLE[name].suffix}"
     imgpipe.run(original(tmp_path, large=True), invert(), path, executor="serial")
     found = imgpipe.info(path).metadata

@@ -117,7 +117,7 @@ def test_the_plan_tells_the_folder_and_counts_what_is_in_memory(
 def test_a_refusal_says_that_scratch_on_a_disk_would_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And that it is the whole image in memory, not the scratch files, that needs least there."""
+    """The line also says that the whole image in memory, not the scratch files, needs least."""
     path = tmp_path / "in.png"
     imgpipe.write(np.zeros((4000, 8000, 3), np.uint8), path)
 

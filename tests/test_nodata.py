@@ -195,7 +195,7 @@ def test_workers_make_the_same(tmp_path: Path) -> None:
         assert np.array_equal(imgpipe.read(tmp_path / "out.npy"), expected, equal_nan=True)
 
 
-# --- what a file says, and what the caller says -----------------------------------------
+# --- the value of a file, and the value of the caller -----------------------------------
 
 
 def test_the_value_is_read_from_a_tiff_and_written_to_it(tmp_path: Path) -> None:

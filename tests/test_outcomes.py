@@ -28,7 +28,7 @@ def events(path: Path) -> list[str]:
 
 
 def die_in_a_trial(path: Path) -> None:
-    """Leave what a process leaves that dies in a trial."""
+    """Leave the note of a process that dies in a trial."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as file:
         file.write(f"\nbegun {KEY}\n")

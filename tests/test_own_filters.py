@@ -396,7 +396,7 @@ BROKEN = {
 
 
 def completed(*words: str) -> list[str]:
-    """Return what bash is told when the last of `words` is completed."""
+    """Return the answer to bash when the last of `words` is completed."""
     args = {"COMP_WORDS": "\n".join(["imgpipe", *words]), "COMP_CWORD": str(len(words))}
     env = {**os.environ, "_IMGPIPE_COMPLETE": "bash_complete", **args}
     command = [sys.executable, "-m", "imgpipe"]

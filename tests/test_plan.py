@@ -39,7 +39,7 @@ CHAINS = {
 
 
 class RowsOf20:
-    """An encoder whose unit is 2 MB of rows, as that of PNG."""
+    """An encoder whose unit is 2 MB of rows, as for PNG."""
 
     context_rows, work_bytes = 1, 0
 
@@ -303,7 +303,7 @@ def wide() -> np.ndarray:
 def test_bytes_of_a_wide_image_are_the_same_whatever_makes_it(
     wide: np.ndarray, tmp_path: Path
 ) -> None:
-    """Though a row of it is made from one row, from twelve, or from a column."""
+    """A row of the image is made from one row, from twelve, or from a column."""
     np.save(tmp_path / "plain.npy", 255 - wide)
     np.save(tmp_path / "float.npy", (255 - wide) / 255)
     np.save(tmp_path / "turned.npy", np.rot90(255 - wide, -1))

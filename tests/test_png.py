@@ -766,7 +766,7 @@ def test_every_flipped_byte_is_told(path: Path, caplog: pytest.LogCaptureFixture
             with contextlib.suppress(InputError):
                 opened(path, max_pixels=1 << 20)
                 made = decoded(path)
-                colours = made.shape[2]  # transparency may have been what was damaged
+                colours = made.shape[2]  # the damage may be in the transparency
                 assert np.array_equal(made, pixels[..., :colours]), f"byte {position}"
                 assert caplog.text, f"byte {position}"
 

@@ -95,7 +95,7 @@ def png(made: Path, tmp_path: Path) -> Path:
 
 
 def blurred(png: Path, number: int, pool: ProcessExecutor, **options: object) -> bool:
-    """Whether a run over `pool` makes what it should."""
+    """Whether a run over `pool` makes the right pixels."""
     out = png.with_name(f"out{number}.png")
     imgpipe.run(png, blur(), out, executor=pool, **options)
     return bool((imgpipe.read(out) == BLURRED).all())
@@ -171,7 +171,7 @@ def test_a_cancelled_run_leaves_the_workers_to_the_others(png: Path, tmp_path: P
 
 
 def test_a_pool_that_is_shut_down_under_a_run_is_told(png: Path, tmp_path: Path) -> None:
-    """After the pass that measures; the one that makes the image gets no workers any more."""
+    """It is shut down after the pass that measures, so the next pass has no workers."""
     pool = ProcessExecutor(2)
 
     def shut_down(event: object) -> None:

@@ -183,7 +183,7 @@ class TestABarThatIsAskedFor:
     def drawn(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> Callable[[], str]:
-        """Return what tells what was drawn since it was last asked."""
+        """Return a function that returns the drawing since its last call."""
         monkeypatch.setattr(progress, "_DELAY", 0)
         return lambda: capsys.readouterr().err
 

@@ -34,7 +34,7 @@ def summed(whole: Pixels, weights: list[int], half: int, shift: int) -> Pixels:
 
 
 def stated(image: Pixels, levels: int, taps: int, spread: float) -> Pixels:
-    """The formula, written out for a whole image; what is near its ends is junk."""
+    """The formula, written out for a whole image; values near its ends are junk."""
     whole = image.astype(int)
     if not levels:
         side = whole_weights(taps, spread)

@@ -84,7 +84,7 @@ def test_counting_in_several_blocks_and_in_windows_larger_than_a_byte_counts(dty
 
 
 def pictures() -> dict[str, np.ndarray[Any, Any]]:
-    """Noise over the whole range, and what makes tiles differ: steps, slopes, flat parts, ends."""
+    """Noise over the whole range, and features that differ by tile: steps, slopes, flat parts."""
     y, x = np.mgrid[:83, :71].astype(np.uint8)
     steps = image((12, 9, 2), "uint8").repeat(7, axis=0).repeat(8, axis=1)[:83, :71]
     slope = np.stack([3 * x + 5 * y, 7 * x], axis=-1)

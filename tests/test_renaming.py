@@ -47,7 +47,7 @@ def test_a_suffix_that_is_wrong_becomes_that_of_the_content(
 
 
 def test_the_coded_pixels_are_copied(photos: Path) -> None:
-    """The bytes are those of a source that has the right name."""
+    """The bytes are the same as for a source with the right name."""
     made("in", None, "copied")
     Path("right").mkdir()
     os.rename("in/a.png", "right/a.jpg")

@@ -103,7 +103,7 @@ def test_the_plan_tells_of_the_scratch_file(tmp_path: Path) -> None:
 
 
 def test_what_decides() -> None:
-    """The time of the decoder, free memory, free disk, and what the first pass reads."""
+    """The choice depends on the time of the decoder, free memory, free disk, and the first pass."""
 
     def worth(chain: str, *more: str, ms: float = 1000.0) -> bool:
         goals = []
@@ -117,7 +117,7 @@ def test_what_decides() -> None:
     assert not worth("blur:1")
     assert not worth("autocontrast", ms=1.0)
     assert worth("crop:9,9,90,90 | autocontrast")
-    assert not worth("crop:9,9,90,90 | autocontrast", "blur:1")  # reads rows that nobody kept
+    assert not worth("crop:9,9,90,90 | autocontrast", "blur:1")  # reads rows that were not kept
     assert worth("autocontrast", "blur:1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rereading, "available_memory", lambda: INFO.nbytes)

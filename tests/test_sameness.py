@@ -32,7 +32,7 @@ from tests.test_metadata_matrix import original
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what is made of it: the chain of each output by its name."""
+    """A file, and its outputs: the chain of each by its name."""
 
     source: Callable[[Path], Path]
     outputs: dict[str, Any]
@@ -169,7 +169,7 @@ def alone(source: Path, case: Case, folder: Path, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each case, a folder with what comes of it: alone, by one worker and by two crews."""
+    """For each case, a folder with its outputs: alone, by one worker and by two crews."""
     places: dict[str, Path] = {}
     works: dict[str, list[LargeWork]] = {"serial": [], "crew": []}
     for number, (name, case) in enumerate(CASES.items()):

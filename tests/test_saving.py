@@ -29,7 +29,7 @@ from imgpipe.registry import FORMATS
 
 
 def taken_names() -> list[str]:
-    """Return the name of every option that a command has besides those of filters."""
+    """Return the name of every option of a command that is not of a filter."""
     params = [*RunCommand("run", "").params, *FilterCommand("blur", "").params]
     names = {name.lstrip("-").replace("-", "_") for param in params for name in names_of(param)}
     formats = {option.name for one in usable([]).values() for option in one.options}
@@ -41,7 +41,7 @@ class Parsed(Exception):  # noqa: N818
 
 
 class Commands:
-    """``imgpipe fade`` and ``imgpipe run``, which tell what they were about to run.
+    """``imgpipe fade`` and ``imgpipe run``, which return the arguments of their run.
 
     The filter has a parameter of the given name.
     """

@@ -36,7 +36,7 @@ def laplacian(array: Pixels, sigma: float, truncate: float, mode: str) -> Pixels
 
 
 def assert_near(made: Pixels, exact: Pixels, dtype: str) -> None:
-    """Equal after rounding to the type, but for what lies next to a rounding edge."""
+    """Equal after rounding to the type, except values next to a rounding edge."""
     if dtype == "float16":
         assert made.dtype == dtype
         np.testing.assert_allclose(made, exact, atol=1e-6, rtol=6e-4)

@@ -19,7 +19,7 @@ def sent(function: Any) -> Any:
 
 
 def of_file(path: Path, source: str) -> dict[str, Any]:
-    """Return what a file defines, as of a module that no other process can import."""
+    """Return the definitions of a file, as of a module that no other process can import."""
     path.write_text(source)
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(source, str(path), "exec"), names)

@@ -23,7 +23,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def command(args: str, folder: Path, *, before: str = "", after: str = "") -> str:
-    """Run a command between other code; return what it prints."""
+    """Run a command between other code; return its output."""
     code = f"{before}\n{COMMAND}{after}\nsys.exit(code)"
     done = subprocess.run(
         [sys.executable, "-c", code, *args.split()],

@@ -58,7 +58,7 @@ def test_pages_are_frames_of_any_size_and_type(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", [True, False])
 def test_smaller_versions_are_levels(tmp_path: Path, *, below: bool) -> None:
-    """They may be directories below that of the image, or follow it."""
+    """Their directories may be below that of the image, or follow it."""
     path = tmp_path / "a.tif"
     image = noise((101, 203), "uint8")
     with tifffile.TiffWriter(path) as file:

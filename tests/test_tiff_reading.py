@@ -65,7 +65,7 @@ def info_of(path: Path) -> ImageInfo:
 
 
 def pixels(path: Path) -> Array:
-    """Return the image of a file, of which a box is read too, and rows where it is in memory."""
+    """Return the image of a file; a box of it is read too, and rows if it is in memory."""
     source = open_source(FileOrigin(str(path)))
     if source.access == "sequential":
         return taken_out(source, path.name)

@@ -215,7 +215,7 @@ def test_the_plan_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def decoded_again(path: Path, caplog: pytest.LogCaptureFixture) -> str:
-    """Return why; pixels and secrecy are those of a copy."""
+    """Return the reason; pixels and secrecy are those of a copy."""
     caplog.clear()
     before = imgpipe.read(path)
     out = stripped(path, copied=False)

@@ -207,7 +207,7 @@ INTEGERS = ["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "in
 
 
 def ends(dtype):
-    """The ends of a type of integers, what is next to them and to 0, and the middle."""
+    """The ends of a type of integers, the values next to them and to 0, and the middle."""
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     numbers = [low, low + 1, 0, 1, high // 2, high // 2 + 1, high - 1, high]
     return np.array([*numbers, *([-1, -2, low // 2] if low else [])], dtype)[None]

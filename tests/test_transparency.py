@@ -90,7 +90,7 @@ def test_hidden_colours_decide_nothing_that_is_seen(name: str, data: st.DataObje
 
 @filter(halo=(1, 3))
 def largest(chunk):
-    """Of one row and three columns on each side; a user's filter, which says nothing of alpha."""
+    """Maximum within one row and three columns; a user's filter without a rule for alpha."""
     assert chunk.shape[2] == 3
     windows = np.lib.stride_tricks.sliding_window_view(chunk, (3, 7), axis=(0, 1))
     return windows.max(axis=(3, 4))
@@ -221,7 +221,7 @@ EDGES = [
 
 
 def one_colour(dtype: str) -> Iterator[tuple[Pixels, Pixels]]:
-    """Yield a colour, and an image that has no other one where it is visible."""
+    """Yield a colour, and an image whose visible pixels all have it."""
     rows, columns = 61, 67
     for name in ("half", "half of them", "here and there"):
         visible = MASKS[name](rows, columns)

@@ -14,7 +14,7 @@ from tests import turns
 
 @pytest.fixture(autouse=True)
 def other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave those alone that the tests themselves wait for."""
+    """Use other files than the tests themselves wait for."""
     for name in ("_GATE", "_MACHINE"):
         path = tmp_path / name
         path.touch()

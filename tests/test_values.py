@@ -139,7 +139,7 @@ def test_small_integers_survive_the_way_through_floats(dtype: str) -> None:
     back = rescaled(rescaled(values, np.dtype(wide)), np.dtype(dtype))
     if values.itemsize <= 4:
         assert_array_equal(back, values)
-    else:  # what 53 bits can say
+    else:  # within 53 bits
         apart = [abs(int(a) - int(b)) for a, b in zip(back[0], values[0], strict=True)]
         assert max(apart) <= 2**11
 

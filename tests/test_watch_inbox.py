@@ -382,7 +382,7 @@ def test_a_file_that_was_done_before_a_crash_is_moved_after_it(moving: Watched) 
     image(moving.inbox / "a.png")
     moving.hint("a.png")
     moving.settle()
-    moving.make("a.png")  # the line is in the journal, and nobody was told
+    moving.make("a.png")  # the line is in the journal, without a happening
     moving.stop()
     moving.start()
     assert moving.settle() == []

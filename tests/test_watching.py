@@ -267,7 +267,7 @@ def _watch_quickly(home: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the tests fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_watch_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    """The trees after kills and restarts are those of a watch that was left alone."""
+    """The trees after kills and restarts are those of an uninterrupted watch."""
     home, alone = tmp_path / "home", tmp_path / "alone"
     chance, number, kills = random.Random(11), 0, 0
     for place in (home, alone):

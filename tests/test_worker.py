@@ -310,7 +310,7 @@ def test_many_runs_at_once_in_the_threads_of_one_worker(make: Any, hasty: None) 
 
 
 class Interrupted(dict[str, Any]):
-    """A mapping that other threads come in between when it is gone through."""
+    """A mapping that other threads change during iteration."""
 
     def __iter__(self) -> Any:
         for key in list(self.keys()):

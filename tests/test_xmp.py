@@ -131,7 +131,7 @@ def test_other_byte_orders_become_utf_8() -> None:
     ],
 )
 def test_damaged_packets_are_named(damaged: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the parser says what it wants
+    with pytest.raises(ValueError):  # noqa: PT011 - the message is that of the parser
         xmp.checked(damaged)
     with pytest.raises(ValueError):  # noqa: PT011
         xmp.without_previews(damaged)

@@ -18,7 +18,7 @@ _MACHINE = Path(__file__).with_name("conftest.py")
 
 @contextlib.contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
-    """Wait for the turn of a test, which has the machine for itself if it is `alone`."""
+    """Wait for the turn of a test; a test that is `alone` has the machine for itself."""
     with contextlib.ExitStack() as machine:
         with _locked(_GATE, fcntl.LOCK_EX):
             machine.enter_context(_locked(_MACHINE, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))

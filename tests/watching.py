@@ -32,7 +32,7 @@ _LONG_AFTER = 1 << 62  # ns: nothing has changed while it was recorded
 
 
 class FakeHints:
-    """Hints that a test gives; `reason` says why there are none, and `places` how many."""
+    """Hints that a test gives; `reason` is the reason if there are none, `places` their number."""
 
     def __init__(self, reason: str | None = None, places: int = 1_000_000) -> None:
         self.reason, self.places, self.starts = reason, places, 0
@@ -51,7 +51,7 @@ class FakeHints:
 
 
 class Watched:
-    """An inbox with an outbox, and a batch that does what it is told."""
+    """An inbox with an outbox, and a batch under the control of the test."""
 
     def __init__(self, home: Path, hints: FakeHints | None = None, **given: Any) -> None:
         self.clock, self.hints = Clock(), hints or FakeHints()
