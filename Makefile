@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 CORPORA := $(wildcard ../shared/corpora)
 ifneq ($(CORPORA),)
 export IMGPIPE_CORPORA := $(abspath $(CORPORA))
 endif
 
-.PHONY: demo test check docs bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start bench-batch big photos samples stubs clean
+.PHONY: demo test test-lowest check package docs bench bench-kernels bench-own bench-chain bench-bytes bench-formats bench-memory bench-start bench-batch big photos samples stubs clean
 
 demo: $(VENV)/.installed
 	@mkdir -p out
@@ -18,10 +19,18 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTFLAGS)
 
+# with the oldest releases that pyproject.toml allows, in an environment of their own
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m lowest $(TESTFLAGS)
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+package: $(VENV)/.installed-test
+	$(BIN)/python -m build --no-isolation --outdir dist
+	@echo "The packages are in dist"
 
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
@@ -75,7 +84,7 @@ photos: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/make_photos.py
 
 clean:
-	rm -rf $(VENV) out build dist docs/_build docs/filters benchmarks/results
+	rm -rf $(VENV) $(LOWEST) out build dist docs/_build docs/filters benchmarks/results
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "imgpipe needs Python 3.11 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
@@ -86,6 +95,14 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	$(BIN)/python -m compileall -q imgpipe
+	@touch $@
+
+$(LOWEST)/.installed: pyproject.toml tests/lowest.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "the oldest releases need Python 3.11: make test-lowest PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) tests/lowest.py > $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check -r $(LOWEST)/requirements.txt -e .
+	$(LOWEST)/bin/python -m compileall -q imgpipe
 	@touch $@
 
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python

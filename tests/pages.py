@@ -161,18 +161,19 @@ def is_output(expected: str, got: str) -> bool:
     return re.fullmatch(pattern + re.escape(text[at:]), _lines(got), re.DOTALL) is not None
 
 
-def run_shell(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as in a terminal of 100 columns; its output and its errors are one text."""
+def run_shell(
+    text: str, folder: Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as in a terminal of 100 columns; its output and its errors are one text.
+
+    Without `env` it finds the programs of this environment, and imgpipe in the source tree.
+    """
     tools = Path(sys.executable).parent
+    here = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         ["bash", "-c", text],
         cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "COLUMNS": "100",
-        },
+        env={**(env or os.environ | here), "COLUMNS": "100"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
