@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.pages import ROOT, blocks_of, commands_in, is_output, run_shell
+from tests.pages import ROOT, Block, blocks_of, commands_in, is_output, run_shell, write_files
 from tests.test_pages import folder, given
 
 __all__ = ["folder", "given"]  # the files that pages name
@@ -55,7 +55,11 @@ def test_the_page_shows_all_files_that_have_code() -> None:
 
 
 @pytest.mark.slow
-def test_the_installed_package_does_what_its_page_shows(
-    site: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ...
+def test_the_installed_package_does_what_its_page_shows(site: Path, folder: Path) -> None:
+    write_files(PAGE, folder)
+    shutil.rmtree(folder / "imgpipe_example")  # only what is installed counts
+    for block in blocks_of(PAGE):
+        for command in commands_in(block) if block.language == "console" else ():
+            with_package = f'export PYTHONPATH="{site}:$PYTHONPATH"\n{command.text}'
+            got = run_shell(with_package, folder).stdout
+            assert is_output(command.output, got), f"{PAGE}:{command.line}\n{got}"

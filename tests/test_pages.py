@@ -30,9 +30,9 @@ from tests.pages import (
 
 RUN = ("python", "pycon", "console", "sh")
 NOT_YET = {  # pages whose examples are not run yet
-    *("docs/batch.md", "docs/conformance.md", "docs/damage.md", "docs/formats.md"),
+    *("docs/batch.md", "docs/damage.md", "docs/formats.md"),
     *("docs/frames.md", "docs/memory.md", "docs/thumbnails.md", "docs/tiff.md"),
-    *("docs/timeline.md", "docs/use-what-you-have.md", "docs/values.md", "docs/watch.md"),
+    *("docs/timeline.md", "docs/values.md", "docs/watch.md"),
     "docs/zarr.md",
 }
 NOT_CODE = ("text", "toml", "json", "csv", "ini", "make", "mermaid")
