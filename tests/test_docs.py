@@ -20,6 +20,7 @@ from skimage import exposure, filters, morphology
 
 import imgpipe
 from imgpipe.chains.chain import FilterFactory
+from imgpipe.filtertable import FILTER_TABLE
 from imgpipe.formats import choosing
 from imgpipe.formattable import FORMAT_TABLE
 from imgpipe.registry import FORMATS, Member, Registry
@@ -115,6 +116,13 @@ def rows_under(heading: str) -> list[list[str]]:
     section = (ROOT / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
     found = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row] for row in found[2:]]
+
+
+def test_the_readme_names_every_filter_by_family() -> None:
+    named = {family: re.findall(r"`(\w+)`", names) for family, names in rows_under("Filters")}
+    assert named == {family: list(filters) for family, filters in FILTER_TABLE.items()}
+    assert list(named) == list(FILTER_TABLE)
+    assert f" {sum(map(len, named.values()))} filters" in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_names_every_format() -> None:
