@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import imgpipe
+from tests.browser import browser
 from tests.pages import ROOT, blocks_of, pages
 
 sphinx_inventory = pytest.importorskip("sphinx.util.inventory")
@@ -128,6 +129,16 @@ def test_no_page_loads_anything_from_a_network(site: Path) -> None:
     for file in site.rglob("*.css"):
         text = file.read_text(encoding="utf-8")
         assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", text), file
+
+
+@pytest.mark.parametrize("page", ["index", "formats", "filters/index", "reference/running"])
+def test_a_page_works_in_a_browser_and_on_a_phone(site: Path, tmp_path: Path, page: str) -> None:
+    """It asks for files alone, its scripts do not fail, and it need not be moved sideways."""
+    with browser(tmp_path) as shown:
+        shown.open(site / f"{page}.html", width=400)
+        assert not [each for each in shown.requests if not each.startswith(("file:", "data:"))]
+        assert not shown.errors
+        assert shown.value("document.documentElement.scrollWidth") <= 400
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
