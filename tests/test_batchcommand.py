@@ -108,7 +108,7 @@ class TestSources:
             ("-o out", "Missing argument 'INPUT...'"),
             ("photos -o out --in-place", "leave"),
             ("photos -o out --backup old", "--in-place"),
-            ("photos -o out --max-failures 0", "give a number (1 or more)"),
+            ("photos -o out --max-failures 0", "must be a number (1 or more)"),
             ("photos -o out --resume --update", "give only one of --resume and --update"),
             ("photos -o out --skip-existing --overwrite", "--skip-existing and --overwrite"),
             ("photos -o out --value-range 1", "error: --value-range must be full, measured"),
@@ -196,7 +196,7 @@ class TestPages:
 
     def test_a_word_that_is_none(self, capfd: pytest.CaptureFixture[str]) -> None:
         assert execute(["convert", "stack.tif", "--page", "-1", "-o", "out/"]) == 2
-        assert "give the number of a frame (0 or more) or all, not " in capfd.readouterr().err
+        assert "must be the number of a frame (0 or more) or all, not " in capfd.readouterr().err
 
 
 class TestOutputs:

@@ -146,4 +146,4 @@ def test_the_command_says_which_executors_there_are(tmp_path: Path) -> None:
     imgpipe.write(PIXELS, tmp_path / "in.png")
     command = [sys.executable, "-m", "imgpipe", "blur", "in.png", "-o", "out.png"]
     done = run_command([*command, "--executor", "dusk"], tmp_path, code=2)
-    assert "'dusk' is none of serial, threads, processes" in done.stderr
+    assert "must be one of serial, threads, processes, not 'dusk'" in done.stderr

@@ -427,10 +427,10 @@ def test_another_level_is_read(slide: Path) -> None:
 
 
 def test_a_level_that_is_not_there_is_an_error_with_the_count(slide: Path) -> None:
-    with pytest.raises(UsageError, match="no level 2, levels 0 to 1"):
+    with pytest.raises(UsageError, match="no pyramid level 2, levels 0 to 1"):
         imgpipe.read(slide, level=2)
     imgpipe.write(PAGES[0], slide.with_name("a.png"))
-    with pytest.raises(UsageError, match="no level 1, only level 0"):
+    with pytest.raises(UsageError, match="no pyramid level 1, only level 0"):
         imgpipe.read(slide.with_name("a.png"), level=1)
 
 

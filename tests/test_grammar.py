@@ -138,7 +138,7 @@ class TestErrors:
             ("blur:2,sigma=3", 7, "sigma is given twice"),
             ("blur:sigma=2,sigma=3", 13, "sigma is given twice"),
             ("crop:1,2", 0, "needs a value for width, height"),
-            ("blur:2 3", 7, "separator is missing"),
+            ("blur:2 3", 7, "is missing before this word"),
             ("blur:2:3", 6, "unexpected ':'"),
             ("blur=2", 4, "unexpected '='"),
             ('blur:"2', 5, "this quote is not closed"),
@@ -147,11 +147,11 @@ class TestErrors:
             ("blend:it's.png", 8, "quote inside a word"),
             ("nowhere.py:emboss", 0, "there is no such file"),
             ("./nowhere:emboss", 0, "there is no such file"),
-            ("nowhere.py", 10, "which function of it? write nowhere.py:function"),
-            ('"no where.py":', 14, 'write "no where.py":function'),
+            ("nowhere.py", 10, "name one of its functions: nowhere.py:function"),
+            ('"no where.py":', 14, 'name one of its functions: "no where.py":function'),
             ("no.where:emboss", 0, "there is no module 'no.where'"),
             ("os.path:join", 0, "@imgpipe.filter(halo=N)"),
-            ("imgpipe.filters:zzz", 0, "there is no filter 'zzz' in it"),
+            ("imgpipe.filters:zzz", 0, "it has no filter or function 'zzz'"),
         ],
     )
     def test_points_at_the_character(self, text: str, position: int, says: str) -> None:
@@ -239,8 +239,8 @@ class TestFilesOfTheUser:
         ("name", "says"),
         [
             ("bare", "bare is a bare function without a declared halo"),
-            ("embos", "there is no filter 'embos' in it; did you mean 'emboss'?"),
-            ("number", "there is no filter 'number' in it"),
+            ("embos", "it has no filter or function 'embos'; did you mean 'emboss'?"),
+            ("number", "it has no filter or function 'number'"),
             ("ready", "ready has its values already"),
         ],
     )
@@ -306,7 +306,7 @@ class TestModulesWithoutADot:
         assert np.array_equal(found(array), array[::-1])
 
     def test_its_function_is_asked_for(self) -> None:
-        with pytest.raises(ChainError, match="which function of it"):
+        with pytest.raises(ChainError, match="name one of its functions"):
             parse_chain("module_of_a_test")
 
     def test_a_registered_name_wins(self, tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ class TestBlanksInPaths:
             parse_chain("blur | no folder/a b.py:emboss")
         with pytest.raises(ChainError, match=r"blur a.py: there is no such file; .*put \| between"):
             parse_chain("blur a.py:emboss")
-        with pytest.raises(ChainError, match=r"a separator is missing before this word"):
+        with pytest.raises(ChainError, match=r"is missing before this word"):
             parse_chain("blur grayscale")
 
 

@@ -91,7 +91,7 @@ def test_a_value_that_leaves_the_folder_is_refused() -> None:
     [
         ("{stm}.{ext}", "did you mean {stem}"),
         ("{colour}-{stem}.{ext}", "there are: dir, parent"),
-        ("{stem}.{ext", "is a brace"),
+        ("{stem}.{ext", "a brace has no partner"),
         ("{stem:04}.{ext}", "a number of digits"),
         ("{index:>4}-{stem}.{ext}", "a number of digits"),
         ("{stem!r}.{ext}", "means nothing here"),

@@ -300,7 +300,7 @@ class TestHelpOfABareFunction:
         self, own: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert execute(["run", f"{own}:bear", "--help"]) == 2
-        assert "there is no filter 'bear' in it" in said(capsys)
+        assert "it has no filter or function 'bear'" in said(capsys)
 
 
 def test_check_needs_no_further_images(own: Path) -> None:

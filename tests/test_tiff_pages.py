@@ -52,7 +52,7 @@ def test_pages_are_frames_of_any_size_and_type(tmp_path: Path) -> None:
         assert_array_equal(np.squeeze(source.read(source.info.box)), image)  # type: ignore[union-attr]
     with pytest.raises(UsageError, match=r"a\.tif: has no page 3, pages 0 to 2; .*--page"):
         open_source(origin(path), None, 3)
-    with pytest.raises(UsageError, match=r"has no level 1, only level 0; .*--level"):
+    with pytest.raises(UsageError, match=r"has no pyramid level 1, only level 0; .*--level"):
         open_source(origin(path), None, 0, 1)
 
 

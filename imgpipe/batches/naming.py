@@ -121,8 +121,11 @@ class Template:
 def _parsed(text: str) -> list[_Field]:
     try:
         parsed = list(string.Formatter().parse(text))
-    except ValueError as error:
-        raise UsageError(f"name {text!r}: {error}; {{{{ is a brace") from None
+    except ValueError:
+        raise UsageError(
+            f"name {text!r}: a brace has no partner; write {{stem}} for a variable, and {{{{ or "
+            "}} for the character itself"
+        ) from None
     for _, _, _, conversion in parsed:
         if conversion:
             raise UsageError(f"name {text!r}: !{conversion} means nothing here")

@@ -13,6 +13,7 @@ from imgpipe.chains.element import Element
 from imgpipe.errors import FilterError, ShapeError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
+from imgpipe.plurals import counted
 
 __all__ = ["Read", "as_chunk", "extended", "trimmed"]
 
@@ -55,6 +56,22 @@ def as_chunk(made: Any, name: str) -> Pixels:
             "(rows, columns) for one channel"
         )
     return array
+
+
+def must_have(made: Pixels, channels: int, name: str) -> None:
+    """Check that a result has as many channels as the filter `name` declares.
+
+    Raises
+    ------
+    ShapeError
+        If not.
+    """
+    number = made.shape[2]
+    if number != channels:
+        raise ShapeError(
+            f"{name}: returned {counted(number, 'channel')} in place of {channels}; declare the "
+            "number of channels: @imgpipe.filter(channels=...)"
+        )
 
 
 def trimmed(made: Pixels, box: Box, one: Element) -> Pixels:

@@ -62,7 +62,7 @@ def chain_from(
     for name, value in (("halo", halo), ("dtype", dtype)):
         if value is not None and not any(one.definition.bare for one in chain):
             raise UsageError(
-                f"{name} is only for bare functions; all filters here declare their own"
+                f"{name} is only for bare functions; every filter of this chain declares its own"
             )
     return chain
 

@@ -194,7 +194,7 @@ class _Parser:
         while self._took("|"):
             found.append(self._element())
         if self._here.kind == "word":
-            self._fail("a separator is missing before this word; or put text with blanks in quotes")
+            self._fail("| , : or = is missing before this word; or put text with blanks in quotes")
         if self._here.kind != "end":
             self._fail(f"unexpected {self._here.text!r}; put text that contains it in quotes")
         return found
@@ -216,7 +216,7 @@ class _Parser:
         with _placing(name, self._text):
             if name.text in FILTERS or not (is_file(name.text) or is_module(name.text)):
                 return load_registered(name.text)
-            found = f"{name.text}: which function of it? write {as_word(name.text)}:function"
+            found = f"{name.text}: name one of its functions: {as_word(name.text)}:function"
             if not self._took(":"):
                 self._fail(found)
             return found_in(name.text, self._word(found).text)

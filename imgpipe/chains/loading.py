@@ -123,7 +123,7 @@ def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
     close = difflib.get_close_matches(wrong.lower(), names, 1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; {otherwise or 'there are: ' + (', '.join(names) or 'none')}"
+    return f"; {otherwise or 'there are: ' + ', '.join(names)}" if names else ""
 
 
 def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFunction:
@@ -138,7 +138,7 @@ def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFu
     if callable(found):
         return BareFunction(found, name, shown)
     known = _filters_in(module)
-    raise UsageError(f"{shown}: there is no filter {name!r} in it{hint(name, known)}")
+    raise UsageError(f"{shown}: it has no filter or function {name!r}{hint(name, known)}")
 
 
 def _filters_in(module: ModuleType) -> dict[str, FilterFactory]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from imgpipe.borders import wrapped_pieces
 from imgpipe.chains.absence import divided, marked, without_data
-from imgpipe.chains.chunks import Read, as_chunk, extended, trimmed
+from imgpipe.chains.chunks import Read, as_chunk, extended, must_have, trimmed
 from imgpipe.chains.definition import AlphaPolicy, Place
 from imgpipe.chains.element import Element
 from imgpipe.chains.faint import note
@@ -26,7 +26,7 @@ from imgpipe.chains.transparency import (
     with_alpha,
     without_hidden,
 )
-from imgpipe.errors import DeclarationError, ShapeError
+from imgpipe.errors import DeclarationError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass
@@ -384,11 +384,7 @@ class Stage:
             error.add_note(f"{FILTER_NOTE}{self.filter!r}")
             raise
         made = trimmed(as_chunk(made, self.filter.name), box, self.filter)
-        if made.shape[2] != channels:
-            raise ShapeError(
-                f"{self.filter.name}: returned {made.shape[2]} channels where {channels} "
-                "were declared; declare channels="
-            )
+        must_have(made, channels, self.filter.name)
         return made
 
     def _declared(self, given: Pixels, made: Pixels) -> Pixels:

@@ -39,12 +39,14 @@ def batch_options() -> list[click.Parameter]:
 
 def _of_sources() -> list[click.Parameter]:
     return [
-        _path("--files-from", _SOURCES, "Take the names in this list, one per line; - is "
-              "standard input. May be repeated.", multiple=True, metavar="LIST"),
-        _flag("-0", "--null", _SOURCES, "Names in lists end with a zero byte, not a newline."),
-        _text("--include", _SOURCES, "PATTERN", "Take only files that match. May be repeated."),
-        _text("--exclude", _SOURCES, "PATTERN", "Leave out files that match. A pattern is for the "
-              "name, or with a / for the path below INPUT. May be repeated."),
+        _path("--files-from", _SOURCES, "Read the names of inputs from this list, one per "
+              "line; - is standard input. May be repeated.", multiple=True, metavar="LIST"),
+        _flag("-0", "--null", _SOURCES, "Names in lists end with a zero byte, not a "
+              "newline: find -print0."),
+        _text("--include", _SOURCES, "PATTERN", 'Take only files whose name matches, such as '
+              '"*.tif". With a /, a pattern is for the path below INPUT. May be repeated.'),
+        _text("--exclude", _SOURCES, "PATTERN", "Leave out files whose name matches, likewise. "
+              "May be repeated."),
         BatchOption(["--ext"], _SOURCES, type=Suffixes(), help="Take files with "
                     "these suffixes. [default: those of all formats]"),
         _flag("-H", "--hidden", _SOURCES, "Take hidden files and folders too."),
@@ -52,10 +54,11 @@ def _of_sources() -> list[click.Parameter]:
         _flag("-x", "--one-file-system", _SOURCES, "Stay on the file system of INPUT."),
         BatchOption(["--max-depth"], _SOURCES, type=Whole(0), metavar="N",
                     help="Levels of folders to search below INPUT; 0 for none. [default: all]"),
-        _path("--base", _SOURCES, "An output keeps the path of its source below this folder. "
-              "[default: the folder INPUT; of a pattern, the folder before the first wildcard; "
-              "of a file, its folder; of a list, the current folder]", metavar="DIR"),
-        _flag("--allow-empty", _SOURCES, "A folder without an image is not an error."),
+        _path("--base", _SOURCES, "Folder below which the path of a source is kept in the output "
+              "folder. [default: INPUT, if it is a folder; for a pattern, the folder before the "
+              "first wildcard; for a file, its folder; for a list, the current folder]",
+              metavar="DIR"),
+        _flag("--allow-empty", _SOURCES, "Do not fail if there is no image."),
     ]  # fmt: skip
 
 
@@ -66,18 +69,18 @@ def _of_outputs() -> list[click.Parameter]:
                     "{index} {page}."),
         _flag("--resume", _OUTPUTS, "Make outputs that are missing, out of date or failed before. "
               "Skip all others."),
-        _flag("--update", _OUTPUTS, "As --resume; but outputs that are not in the journal are made "
-              "if they are older than their source."),
+        _flag("--update", _OUTPUTS, "Like --resume. An output that is not in the journal is made "
+              "again if it is older than its source."),
         _flag("--skip-existing", _OUTPUTS, "Make only outputs that are missing."),
         BatchOption(["--ignore-existing"], _OUTPUTS, is_flag=True, hidden=True),
         _flag("--overwrite", _OUTPUTS, "Make all outputs; replace those that exist."),
-        _flag("--checksum", _OUTPUTS, "Compare the contents of sources, and of outputs that were "
-              "made with --checksum; not only sizes and times."),
-        _flag("--accept-version", _OUTPUTS, "Skip outputs that another version of "
-              "imgpipe made."),
+        _flag("--checksum", _OUTPUTS, "Compare contents, not only sizes and times: those of "
+              "sources, and of outputs that were made with --checksum."),
+        _flag("--accept-version", _OUTPUTS, "Do not make outputs again because another "
+              "version of imgpipe made them."),
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
-                    default=True, help="With --resume: skip outputs that failed before."),
-        _path("--journal", _OUTPUTS, "Record of the outputs that were made. [default: in the "
+                    default=True, help="With --resume: do not try again what failed before."),
+        _path("--journal", _OUTPUTS, "File that records the outputs. [default: in the "
               "folder .imgpipe of the outputs] Missing folders are created.", metavar="FILE"),
         _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),
         _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
@@ -93,12 +96,13 @@ def _of_run() -> list[click.Parameter]:
         BatchOption(["--order"], _RUN, type=click.Choice(orders), default=orders[0],
                     show_default=True, help="Order of the images. round-robin: large and small "
                     "ones in turn."),
-        BatchOption(["--seed"], _RUN, type=int, metavar="N", help="Seed of --order random."),
+        BatchOption(["--seed"], _RUN, type=Whole(), metavar="N",
+                    help="Seed of --order random: a whole number, for the same order again."),
         _flag("--fail-fast", _RUN, "Stop at the first failure."),
         BatchOption(["--max-failures"], _RUN, type=Most(), help="Stop after N failures, or "
                     "if N% of the images so far have failed (at least 20 images)."),
-        _path("--failed-to", _RUN, "List the sources that failed; --files-from reads it. Missing "
-              "folders are created.", metavar="LIST"),
+        _path("--failed-to", _RUN, "Write a list of the sources that failed, for --files-from. "
+              "Missing folders are created.", metavar="LIST"),
         _path("--report", _RUN, "Write a report: .html, .json or .csv. Missing folders are "
               "created.", metavar="FILE"),
         _flag("--json", _RUN, "Write events as JSON lines to standard output."),

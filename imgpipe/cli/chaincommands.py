@@ -60,9 +60,7 @@ class ChainCommand(Sectioned):
                 else "for several filters; give values in the text of the chain, as in blur:sigma=2"
             )
             message = f"No such option {error.option_name!r} {where}"
-            raise click.NoSuchOption(
-                error.option_name, message, error.possibilities, ctx
-            ) from error
+            raise click.NoSuchOption(error.option_name, message, ctx=ctx) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of the command."""
@@ -139,7 +137,8 @@ class ChainCommand(Sectioned):
             for name in OF_BARE - self._replaced:
                 if found.get(name):
                     raise click.UsageError(
-                        f"--{name} is only for bare functions; all filters here declare their own"
+                        f"--{name} is only for bare functions; every filter of this chain "
+                        "declares its own"
                     )
 
 

@@ -30,6 +30,7 @@ from imgpipe.cli.scope import (
 )
 from imgpipe.cli.sections import Sectioned, all_wanted, write_options
 from imgpipe.cli.standard import no_input
+from imgpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from imgpipe.chains.chain import Chain, FilterFactory
@@ -160,6 +161,16 @@ class FilterCommand(ImageCommand):
 
     def __init__(self, name: str, summary: str) -> None:
         super().__init__(name, params=image_options(), short_help=summary)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Make the image, or all of them."""
+        try:
+            super().invoke(ctx)
+        except UsageError as error:
+            if self.name != "threshold" or not ctx.params.get("level"):
+                raise
+            text = f"{error}; --level is a level of the image pyramid, and --value the threshold"
+            raise UsageError(text) from error
 
     @cached_property
     def factory(self) -> FilterFactory:

@@ -86,8 +86,8 @@ def _output() -> list[click.Parameter]:
             "-o",
             "--output",
             type=click.Path(readable=False),
-            help="Output file; its suffix selects the format. For many images: a folder, such as "
-            "out/. - is standard output.",
+            help="Output file; its suffix selects the format. Give a folder, such as out/, for "
+            "many images, or - for standard output.",
         ),
         _option(
             "--format",
@@ -134,8 +134,8 @@ def _workers() -> list[click.Parameter]:
         _option(
             "--executor",
             type=MemberName(EXECUTORS),
-            help=f"What runs the tasks: {', '.join(EXECUTORS.built_in)}, or an executor of another "
-            "package. [default: chosen for the image and the filters]",
+            help=f"Way to run the tasks: {', '.join(EXECUTORS.built_in)}, or an executor of "
+            "another package. [default: chosen for the image and the filters]",
         ),
     ]
 

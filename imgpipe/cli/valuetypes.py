@@ -53,17 +53,19 @@ class Size(_Type):
 
 
 class Whole(_Type):
-    """A whole number, not below another one."""
+    """A whole number, not below another one, if that is given."""
 
     name = "integer"
 
-    def __init__(self, at_least: int) -> None:
+    def __init__(self, at_least: int | None = None) -> None:
         self._least = at_least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
-        if not re.fullmatch(r"-?\d{1,19}", str(value)) or int(value) < self._least:
-            self.fail(f"must be a whole number, at least {self._least}, not {value!r}", param, ctx)
+        is_whole, least = re.fullmatch(r"-?\d{1,19}", str(value)), self._least
+        if not is_whole or (least is not None and int(value) < least):
+            bound = "" if least is None else f", at least {least}"
+            self.fail(f"must be a whole number{bound}, not {value!r}", param, ctx)
         return int(value)
 
 
@@ -99,7 +101,8 @@ class Region(_Type):
         x, y, width, height = map(int, found.groups()) if found else (0, 0, 0, 0)
         if not width or not height:
             self.fail(
-                f"{value!r} is not x,y,width,height in whole pixels, such as 100,50,640,480",
+                "must be left,top,width,height in whole pixels, such as 100,50,640,480, not "
+                f"{value!r}",
                 param,
                 ctx,
             )
@@ -118,9 +121,7 @@ class WhichAlpha(_Type):
         if value in ("last", "none"):
             return str(value)
         if not re.fullmatch(r"-?\d{1,9}", str(value)):
-            self.fail(
-                f"{value!r} is neither last nor none, nor the number of a channel", param, ctx
-            )
+            self.fail(f"must be last, none, or the number of a channel, not {value!r}", param, ctx)
         return int(value)
 
 
@@ -136,7 +137,9 @@ class WhichPage(_Type):
         if value == "all":
             return "all"
         if not re.fullmatch(r"\d{1,9}", str(value)):
-            self.fail(f"give the number of a frame (0 or more) or all, not {value!r}", param, ctx)
+            self.fail(
+                f"must be the number of a frame (0 or more) or all, not {value!r}", param, ctx
+            )
         return int(value)
 
 
@@ -152,7 +155,9 @@ class Pair(_Type):
         found = re.fullmatch(r"(\d+)(?:,(\d+))?", str(value))
         if not found:
             self.fail(
-                f"{value!r} is not one whole number of pixels or two (rows,columns)", param, ctx
+                f"must be one whole number of pixels, or two (rows,columns), not {value!r}",
+                param,
+                ctx,
             )
         return int(found[1]), int(found[2] or found[1])
 
@@ -169,7 +174,7 @@ class Suffixes(_Type):
         words = (word.strip().lower().removeprefix(".") for word in str(value).split(","))
         found = tuple(f".{word}" for word in words if word)
         if not found:
-            self.fail(f"give suffixes such as jpg,tif, not {value!r}", param, ctx)
+            self.fail(f"must be suffixes such as jpg,tif, not {value!r}", param, ctx)
         return found
 
 
@@ -185,7 +190,9 @@ class Most(_Type):
         found = re.fullmatch(r" *(\d{1,9}) *(%?) *", str(value))
         if not found or not int(found[1]) or (found[2] and int(found[1]) > 100):
             self.fail(
-                f"give a number (1 or more) or a percentage (up to 100%), not {value!r}", param, ctx
+                f"must be a number (1 or more) or a percentage (up to 100%), not {value!r}",
+                param,
+                ctx,
             )
         return f"{found[1]}%" if found[2] else int(found[1])
 
@@ -202,7 +209,7 @@ class MemberName(_Type):
         """Return the name."""
         name = format_name(value) if self._registry is FORMATS else str(value)
         if name not in self._registry:
-            self.fail(f"{value!r} is none of {', '.join(self._registry)}", param, ctx)
+            self.fail(f"must be one of {', '.join(self._registry)}, not {value!r}", param, ctx)
         return name
 
     def shell_complete(

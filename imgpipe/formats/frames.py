@@ -123,4 +123,5 @@ def must_have(noun: str, number: int, count: int, name: str) -> None:
     has = f"{noun}s 0 to {count - 1}; choose one of these by"
     if count == 1:
         has = f"only {noun} 0; leave out"
-    raise UsageError(f"{name}: has no {noun} {number}, {has} --{noun} ({noun}= in Python)")
+    kind = "pyramid level" if noun == "level" else noun
+    raise UsageError(f"{name}: has no {kind} {number}, {has} --{noun} ({noun}= in Python)")

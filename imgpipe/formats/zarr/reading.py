@@ -287,7 +287,9 @@ def _level(origin: FolderOrigin, image: Multiscale, dataset: Dataset) -> Array:
 
 def _no_level(origin: FolderOrigin, level: int, count: int) -> UsageError:
     has = "only level 0" if count == 1 else f"levels 0 to {count - 1}"
-    return UsageError(f"{origin.name}: has no level {level}, {has}; choose one of these (--level)")
+    return UsageError(
+        f"{origin.name}: has no pyramid level {level}, {has}; choose one of these (--level)"
+    )
 
 
 def _axes(found: _Found, name: str) -> Axes:
