@@ -43,7 +43,9 @@ FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)(?P=fence) *$",
     re.MULTILINE | re.DOTALL,
 )
-VARIES = re.compile(r"\d[\d.,]* (?=(?:s|MP/s|MB in|MB at most|workers?)\b)|workers?\b|\.\.\.")
+VARIES = re.compile(
+    r"\d[\d.,]* (?=(?:s|MP/s|MB (?:in|of|at most|even)|workers?)\b|MB;)|workers?\b|\.\.\."
+)
 
 _HEAD = """
 def _session(text, line):

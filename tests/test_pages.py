@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 import imgpipe
+from imgpipe.image import Pixels
 from tests.pages import (
     ROOT,
     blocks_of,
@@ -51,6 +53,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     imgpipe.write(photo, folder / "photo.jpg")
     imgpipe.write(photo, folder / "scan.tif")
     np.save(folder / "data.npy", photo[..., 0].astype(np.float32) / 255)
+    _further_kinds(landscape, photo, folder)
     photos = folder / "photos"
     (folder / "sample_images").mkdir()
     shutil.copy(LANDSCAPE, folder / "sample_images")
@@ -58,6 +61,23 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("IMG_1.jpg", "IMG_2.jpg", "old/IMG_3.jpg"):
         imgpipe.write(photo[:120, :160], photos / name)
     return folder
+
+
+def _further_kinds(landscape: Pixels, photo: Pixels, folder: Path) -> None:
+    """Make images with frames, with a profile, with alpha, without data, and below black."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(landscape).save(folder / "slide.tif", icc_profile=profile, dpi=(300, 300))
+    first, *others = [Image.fromarray(photo[at : at + 120, :160]) for at in (0, 50, 100)]
+    first.save(folder / "stack.tif", save_all=True, append_images=others)
+    first.save(folder / "clip.gif", save_all=True, append_images=others, duration=100, loop=0)
+    rgba = np.dstack([photo, photo[..., 1]])
+    imgpipe.write(rgba, folder / "rgba.png")
+    np.save(folder / "rgba.npy", rgba)
+    green = photo[..., 1].astype(np.float32)
+    elevations = np.where(green > 40, green * 10, np.float32(-9999))
+    imgpipe.write(elevations, folder / "elevations.tif", nodata=-9999)
+    np.save(folder / "elevations.npy", elevations)
+    np.save(folder / "ct.npy", photo[..., 0].astype(np.int16) * 4 - 500)
 
 
 @pytest.fixture
