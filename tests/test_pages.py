@@ -31,12 +31,6 @@ from tests.pages import (
 )
 
 RUN = ("python", "pycon", "console", "sh")
-NOT_YET = {  # pages whose examples are not run yet
-    *("docs/batch.md", "docs/damage.md", "docs/formats.md"),
-    *("docs/frames.md", "docs/memory.md", "docs/thumbnails.md", "docs/tiff.md"),
-    *("docs/timeline.md", "docs/values.md", "docs/watch.md"),
-    "docs/zarr.md",
-}
 NOT_CODE = ("text", "toml", "json", "csv", "ini", "make", "mermaid")
 LANDSCAPE = ROOT / "sample_images" / "landscape.png"
 
@@ -88,8 +82,7 @@ def folder(given: Path, tmp_path: Path) -> Path:
 
 
 def pages_with(*languages: str) -> list[str]:
-    found = [page for page in pages() if any(b.language in languages for b in blocks_of(page))]
-    return [page for page in found if page not in NOT_YET]
+    return [page for page in pages() if any(b.language in languages for b in blocks_of(page))]
 
 
 def test_an_output_may_differ_in_its_times_and_sizes_only() -> None:
