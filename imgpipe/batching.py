@@ -61,7 +61,7 @@ class Batch(Context):
         path below the folder that was given, or below the part of a pattern before its first
         wildcard.
     filter : Filter, Chain, str, callable, dict or None
-        What is done with each image, as for `run`; None converts it. A dict makes several outputs
+        The filters for each image, as for `run`; None converts it. A dict makes several outputs
         of each file, which is decoded once: its keys are names as for `name`, its values filters.
     destination : path, optional
         The folder of the outputs; None with `in_place`.
@@ -85,7 +85,7 @@ class Batch(Context):
     allow_empty : bool, default False
         Whether a folder or pattern without images is no error.
     resume, update, skip_existing, overwrite : bool, default False
-        What happens to outputs that exist; without any of these, the batch is refused. `resume`
+        The rule for outputs that exist; without any of these, the batch is refused. `resume`
         makes what is missing, out of date or failed, by the journal in the output folder, and
         refuses outputs that are not in it. `update` does the same, but makes an output that is not
         in the journal if it is older than its source. `skip_existing` makes what is missing,
@@ -97,7 +97,7 @@ class Batch(Context):
     retry_failed : bool, default True
         With `resume` or `update`: try again what failed before.
     journal : path, optional
-        Where the journal is; by default in the output folder.
+        The folder of the journal; by default a folder in the output folder.
     in_place : bool, default False
         Replace the sources.
     backup : path, optional

@@ -18,7 +18,7 @@
     ├── WorkerError         workers died, again and again
     ├── BatchError          files of a batch failed
     ├── MemoryPlanError     the job does not fit the memory it was given
-    └── Cancelled           somebody stopped the run
+    └── Cancelled           the run was stopped on request
 
 A message names the event, the file and the remedy.
 """

@@ -35,7 +35,7 @@ _log = logging.getLogger("imgpipe")
 class Handle:
     """A run that goes on in a thread of its own. Made by `submit`.
 
-    Python waits for it before it ends. A run that fails, and whose handle nobody asks for the
+    Python waits for it before it ends. A run that fails, and whose handle is not asked for the
     result, says so in the log.
     """
 

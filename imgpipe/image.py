@@ -40,7 +40,7 @@ class ImageInfo:
     channels : int
         Channels, alpha included. Pixels are always (rows, columns, channels).
     dtype : numpy.dtype
-        Type of one value, in the byte order of this machine whatever that of the file is.
+        Type of one value, in the byte order of this machine, also for files in the other one.
     alpha : int or None
         Index of the channel that is alpha; imgpipe keeps it the last one.
     colour : {"gray", "rgb", "cmyk", "other"}

@@ -41,7 +41,7 @@ def iter_chunks(
 ) -> Iterator[tuple[Box, Pixels]]:
     """Iterate over an image file in chunks, row of chunks by row of chunks.
 
-    No more than a row of chunks is in memory, whatever the size of the image.
+    No more than a row of chunks is in memory, for an image of any size.
 
     Parameters
     ----------

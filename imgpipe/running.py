@@ -98,7 +98,7 @@ def run(
         side of a pixel, 0 for none.
     dtype : {"keep", "float32"}, optional
         For bare functions: the type that the function gets. ``keep`` is the type of the image;
-        ``float32`` is values from 0 to 1, whatever the type of the image.
+        ``float32`` is values from 0 to 1, for an image of any type.
     alpha : int, "last" or "none", optional
         The alpha channel, the last one or none, of a file that does not declare alpha itself, such
         as ``.npy``. By default such a file has no alpha.

@@ -1,7 +1,7 @@
 """Standard streams: replacement of closed ones, so that no file gets their numbers.
 
 A file that is opened gets the lowest free number. Where that of standard error is free, it would
-get whatever C code prints there.
+get the output of C code.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def watch(
 ) -> BatchReport:
     """Run a filter or a chain over the files that are in a folder, and over those that arrive.
 
-    A file is taken when nobody has written to it for a while. The journal in the output folder
+    A file is taken when it has not been written to for a while. The journal in the output folder
     tells after a restart which files are done. A file that fails is not tried again until it
     changes.
 
@@ -55,7 +55,7 @@ def watch(
     inbox : path
         The folder to watch, with all folders in it.
     filter : Filter, Chain, str, callable, dict or None
-        What is done with each image, as for `Batch`.
+        The filters for each image, as for `Batch`.
     destination : path
         The folder of the outputs, which must be apart from `inbox`.
     settle : float, default 2
@@ -89,7 +89,7 @@ def watch(
     UsageError
         If an argument is wrong, or the folders overlap; nothing was written.
     ImgpipeError
-        If no file can be made, for want of memory or of workers. What is done is kept.
+        If no file can be made, for want of memory or of workers. Finished outputs are kept.
 
     Examples
     --------

@@ -44,7 +44,7 @@ class Policy:
     skip : bool
         Make what is missing.
     overwrite : bool
-        Make everything; with `resume`, also what somebody else has made.
+        Make everything; with `resume`, also replace files that no journal knows.
     """
 
     resume: bool = False

@@ -79,7 +79,7 @@ class Choices:
     max_failures : int, str or None
         The number of failures, or the share such as ``"5%"``, that stops it.
     options : Options
-        Workers, memory and the like.
+        Workers, memory and other options of a run.
     command : tuple of str
         The arguments of the command line, for messages.
 

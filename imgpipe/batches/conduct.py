@@ -81,7 +81,7 @@ def conduct(
     Raises
     ------
     ImgpipeError
-        If no file can be made, for want of memory or of workers. What is done is kept.
+        If no file can be made, for want of memory or of workers. Finished outputs are kept.
     """
     choices = prepared.choices
     if feed is None:

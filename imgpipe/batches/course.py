@@ -74,7 +74,7 @@ class Course:
         UsageError
             If the batch is refused; nothing was written.
         ImgpipeError
-            If no file can be made, for want of memory or of workers. What is done is kept.
+            If no file can be made, for want of memory or of workers. Finished outputs are kept.
         """
         self._began = time.monotonic()
         try:

@@ -1,4 +1,4 @@
-"""Faults: errors of the system that all files of a batch will meet, whatever is in them."""
+"""Faults: errors of the system that every file of a batch would meet."""
 
 from __future__ import annotations
 

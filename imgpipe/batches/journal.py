@@ -2,7 +2,7 @@
 
 The order on the disk is: a ``begin`` line, the data of the output, its rename, a ``done`` line.
 After a crash an output with a ``done`` line is complete, one with a ``begin`` line only is made
-again, and one with neither belongs to somebody else. Paths are relative, so a tree that was moved
+again, and one with neither is not of this batch. Paths are relative, so a tree that was moved
 can go on.
 """
 
@@ -255,7 +255,7 @@ def _locks(fd: int, *, wait: bool) -> bool:
     Raises
     ------
     BlockingIOError
-        If somebody else holds it, and one is not to `wait`.
+        If another process holds it, and `wait` is false.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -65,7 +65,7 @@ class Ledger:
     Attributes
     ----------
     results : deque of Result
-        The ends of outputs, until somebody takes them.
+        The ends of outputs, until they are taken.
     """
 
     def __init__(

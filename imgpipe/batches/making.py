@@ -175,7 +175,7 @@ class _Maker:
         return failed(file.name, steps.name, error, steps.pixels)
 
     def _attempt(self, file: File, bench: Bench, syncing: Syncing, steps: Steps) -> Made | None:
-        """Make a file; return None if it changed meanwhile."""
+        """Make a file; return None if it changed at the same time."""
         begin = HeldFolderOrigin if os.path.isdir(file.name) else HeldOrigin
         paths = {number: HeldPath(*output) for number, output in file.numbered.items()}
         with contextlib.ExitStack() as undone, contextlib.closing(begin(file.name)) as origin:

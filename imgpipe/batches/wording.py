@@ -112,7 +112,7 @@ def failure_line(result: Result) -> str:
 
 
 def _shortened(message: str) -> str:
-    """Return a message in one line, without the frames of a traceback but for the innermost."""
+    """Return a message in one line, with only the innermost frame of a traceback."""
     head, *rest = message.split("\n")
     places = _FRAME.findall(message)
     if not places:

@@ -1,6 +1,6 @@
 """Faint images: floats from 0 to 1 that become integers, almost black by mistake.
 
-Functions of scikit-image and others return 0 to 1 whatever the image is. Whether a function does
+Functions of scikit-image and others return 0 to 1 for any image. Whether a function does
 shows only over the whole image: every task tells its own findings, and the run tells all, once.
 """
 

@@ -15,8 +15,8 @@ r"""Grammar: from the text of a chain, as ``imgpipe run`` takes it, to its filte
 
 Blanks between words mean nothing. Inside quotes, ``\`` before the quote or another ``\`` stands
 for that character; any other ``\`` is itself, as it is outside quotes. A word that begins with
-a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. The path of a file
-that is there needs no quotes, whatever is in it. Values without a parameter follow the order of
+a single letter and ``:\`` or ``:/`` is a Windows path, and keeps its colon. The path of an
+existing file needs no quotes, with any characters. Values without a parameter follow the order of
 the signature; ``border`` is a parameter of every filter, and is always given by name. So are
 ``halo`` and ``dtype`` of a bare function, one that declares nothing itself; a parameter of its
 own of such a name cannot be given.

@@ -353,7 +353,7 @@ class _Check:
         self._total += more
 
     def _tell(self) -> None:
-        """Count a comparison, and tell whoever follows."""
+        """Count a comparison, and report it to the observer."""
         self._done += 1
         if self._on_event is not None:
             self._total = max(self._done, self._total)

@@ -6,7 +6,7 @@ A slot travels to a worker as a reference. The memory comes from the first of th
 2. `multiprocessing.shared_memory`, where there is no memfd;
 3. a mapped temporary file.
 
-It is allocated before it is used, so that too little of it is an error and not a SIGBUS.
+It is allocated before it is used, so that a lack of memory is an error and not a SIGBUS.
 Inside one process (``shared=False``) it is plain anonymous memory.
 """
 
@@ -221,7 +221,7 @@ def _close_map(memory: mmap.mmap) -> None:
 
 
 def _close_segment(segment: Any) -> None:
-    """Close a segment; a view that somebody still holds keeps it mapped, and goes with the view."""
+    """Close a segment; a view that is still held keeps it mapped until the view ends."""
     with contextlib.suppress(BufferError):
         segment.close()
         return

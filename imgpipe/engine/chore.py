@@ -1,6 +1,6 @@
 """Chore: work that this process does itself, between two passes of an image.
 
-Copying to a scratch file and publishing the output are such. Where other images go on meanwhile, a
+Examples are copying to a scratch file and publishing the output. If other images are under way, a
 chore has a thread of its own.
 """
 

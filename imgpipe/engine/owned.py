@@ -1,4 +1,4 @@
-"""Owned: the run of one file of a batch, whose outputs are nobody else's.
+"""Owned: the run of one file of a batch, which owns its outputs.
 
 The first image may be followed by others, which are made of what came of it.
 """

@@ -63,7 +63,7 @@ def run_between(
 ) -> Report:
     """Make one output of an image: a crew with a single image.
 
-    Unless it is `watched`, nobody wants to know the memory that it takes, and the report says 0.
+    Its memory is sampled only if it is `watched`; otherwise the report says 0.
     """
     goals = (Goal(stages, sink, destination),)
     _, (report,) = _made(source, goals, options, control, watched=watched)

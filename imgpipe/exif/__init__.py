@@ -1,7 +1,7 @@
 """EXIF blocks: their fields, and the changes that keep them true when the image changes.
 
 A block begins with the header of a TIFF file, in either byte order. It may be damaged or hostile:
-what cannot be read is ignored, and nothing is read or written twice.
+unreadable parts are ignored, and nothing is read or written twice.
 """
 
 from imgpipe.exif.editing import (

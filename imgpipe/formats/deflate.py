@@ -2,11 +2,10 @@
 
 Residuals of a photograph are noise. Deflate compresses them by its Huffman codes alone, and
 the far matches that a fast compressor takes cost more than the literals they replace: with a
-window of two bytes, ISA-L writes files 10 % smaller, in the same time. Such a window only its
-one-shot function offers, and that marks its only block as the last one. So the mark is
-cleared, and an empty stored block appended, for which it must be known in which bit of the
-last byte the data ends. That follows from the code of the end-of-block symbol, which the
-header of the block tells.
+window of two bytes, ISA-L writes files 10 % smaller, in the same time. Only its one-shot
+function offers such a window, and that function marks its only block as the last one. So the
+mark is cleared, and an empty stored block is appended. For that, the last bit of the data must
+be known. It follows from the code of the end-of-block symbol in the header of the block.
 
 Same bytes in every process
 ---------------------------

@@ -35,7 +35,7 @@ class WholeEncoder(Protocol):
         Parameters
         ----------
         pixels : ndarray, shape (height, width, channels)
-            The image, C-contiguous. It may be changed: nobody needs it afterwards.
+            The image, C-contiguous. It may be changed: it is not used afterwards.
 
         Raises
         ------

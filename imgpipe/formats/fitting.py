@@ -1,8 +1,8 @@
 """Fitting of an image to what a format holds: the one place that decides about conversions.
 
-Nothing is converted that fits. What can be said in one way only is converted: colours behind alpha
-where there is no alpha, inks where there is no CMYK, more bits than there are. What would be
-arbitrary is refused, with the element of a chain that decides it.
+An image that fits is not converted. Conversions without a choice are made: colours behind alpha
+where there is no alpha, inks where there is no CMYK, more bits than there are. A conversion with a
+choice is refused, and the message names the element of a chain that makes it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BLOCKS = {
     "geo": "the georeference",
 }
 _OF_SCREENS = [density_from_dpi(dpi, dpi) for dpi in (72, 96)]
-"""Resolutions that programs write where nobody chose one."""
+"""Resolutions that programs write by default."""
 
 
 class Fitting(NamedTuple):

@@ -1,4 +1,4 @@
-"""Guarding of decoders of other packages: whatever exception they raise names file and format."""
+"""Guarding of decoders of other packages: all their exceptions name file and format."""
 
 from __future__ import annotations
 

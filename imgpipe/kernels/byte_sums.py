@@ -1,6 +1,6 @@
 """Byte sums: weighted sums of uint8 by products of matrices, exact in any order.
 
-Samples are integers around 0, and so are the weights, but for a power of two. As long as sums stay
+Samples are integers around 0, and so are the weights, up to a power of two. As long as sums stay
 below 2**24 units, float32 holds all of them, and below 2**53 float64 does. So the bytes depend
 neither on the order in which the BLAS of NumPy adds, nor on its number of threads.
 

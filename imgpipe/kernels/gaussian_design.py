@@ -2,8 +2,9 @@
 
 A design is one or two numbers more than a Gaussian has: the number of weights and the standard
 deviation that they are made from, see `imgpipe.kernels.lines`. A pyramid also blurs while it takes
-every second sample and fills them in again. Both weights, ``1 4 6 4 1``, have a variance of 1, so
-that of the variance of a Gaussian a quarter of what is beyond 2 is left for half as many samples.
+every second sample and fills them in again. Both steps have the weights ``1 4 6 4 1``, of
+variance 1. So the blur of every second sample needs a quarter of the variance of the Gaussian
+beyond 2.
 Its even and odd samples have responses of their own, and each must be close to the Gaussian's.
 """
 

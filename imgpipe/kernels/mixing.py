@@ -100,7 +100,7 @@ def mixed(chunk: Pixels, columns: Pixels, saturates: bool) -> Pixels:  # noqa: F
     chunk : ndarray, shape (rows, columns, channels)
         uint8 or uint16.
     columns : ndarray, shape (channels, channels of the result) or (channels,)
-        Floats of so few digits that every sum is exact, in whatever order it is added up.
+        Floats of so few digits that every sum is exact, in any order of addition.
     saturates : bool
         Whether sums may be below 0 or above white.
     """

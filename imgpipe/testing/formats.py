@@ -271,7 +271,7 @@ class FormatSuite(Suite):
 
     @contextlib.contextmanager
     def _registered(self) -> Iterator[Path]:
-        """Give a folder; the format can be used by its suffix meanwhile."""
+        """Give a folder; the format can be used by its suffix until the end."""
         with contextlib.ExitStack() as held:
             if isinstance(self.format, Format):
                 held.enter_context(FORMATS.with_member(self.format.name, self.format))

@@ -1,6 +1,6 @@
 """OpenCV: kernels of integers at the speed of C.
 
-Chunks come with their halo. It is cut off, and with it what OpenCV computes at borders.
+Chunks come with their halo. The halo of a result is cut off, with the borders of OpenCV.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Course of a watch: from its start until somebody stops it."""
+"""Course of a watch: from its start to its stop."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class WatchCourse:
         UsageError
             If the watch is refused; nothing was written.
         ImgpipeError
-            If no file can be made, for want of memory or of workers. What is done is kept.
+            If no file can be made, for want of memory or of workers. Finished outputs are kept.
         """
         self._began = self._beat = self._clock()
         try:

@@ -14,7 +14,7 @@ from imgpipe.batches.watch.stamps import Stamp, stamp_of
 __all__ = ["UNFINISHED", "Readiness", "is_unfinished"]
 
 UNFINISHED = (".part", ".partial", ".filepart", ".crdownload", ".tmp", "~")
-"""The ends of the names of files that somebody still writes."""
+"""The ends of the names of files that are still being written."""
 
 
 class _Quiet(NamedTuple):

@@ -1,13 +1,13 @@
 """Fork server: a process with all modules imported, from which workers are forked.
 
-The one in `multiprocessing` is shared by the whole process: its preloads may be somebody else's,
-and it lives until the process ends. This one starts with the first pool and ends with the last.
+The one in `multiprocessing` is shared by the whole process: other code may have chosen its
+preloads, and it lives until the process ends. This one starts with the first pool and ends with the last.
 
 It is a new interpreter, or a fork of this process where that is sure to have no other thread: the
 command line asks for it before it opens anything, and saves importing everything twice.
 
 It may be killed at any time. The next worker then comes from a new one; the workers of the old one
-are ended by handles of their own, because nobody tells any more what became of them.
+are ended by handles of their own, because no server reports their ends any more.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ class _Context(BaseContext):
 def stop(server: Any) -> None:
     """End a fork server and all its forks.
 
-    The standard library would wait without limit for a worker that nobody knows of: one that was
+    The standard library would wait without limit for an unknown worker: one that was
     being started when an exception came.
     """
     with server._lock:

@@ -105,7 +105,7 @@ class ProcessExecutor(Executor):
         """End the worker of `lost`, unless it has ended; return the reason of its end.
 
         Its other tasks have failed afterwards. The other workers go on. A later task starts a
-        new worker in its place. With `wanted` it is nobody's fault.
+        new worker in its place. With `wanted` its end is no failure.
         """
         with uninterrupted(), self._lock:
             worker = self._given[lost]

@@ -286,7 +286,7 @@ class Worker:
         self._sender.put(message)
 
     def _hang_up(self) -> None:
-        """End the connection, whoever waits for it."""
+        """End the connection, also for threads that wait for it."""
         if self._link is not None:
             with (
                 contextlib.suppress(OSError),

@@ -41,7 +41,7 @@ class GroupSource:
 
     @property
     def decode_bytes(self) -> int:
-        """Memory beside the pixels: coded bytes, twice, and rows that are decoded in vain."""
+        """Memory beside the pixels: coded bytes, twice, and decoded rows that are not used."""
         return 2 * self.index.group_bytes + 2 * self.index.stretch * self.info.row_bytes
 
     def divided(self) -> GroupSource:

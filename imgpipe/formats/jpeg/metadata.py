@@ -1,6 +1,6 @@
 """Metadata segments of JPEG to and from `imgpipe.image.Metadata`.
 
-Damage here costs the segment and a warning, never the image.
+A damaged segment of metadata is left out with a warning; the image is read all the same.
 """
 
 from __future__ import annotations

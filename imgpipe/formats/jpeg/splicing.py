@@ -38,7 +38,7 @@ def spliced(data: bytes, marks: bytes) -> bytes:
     data : bytes
         From the SOI marker to the EOI marker.
     marks : bytes
-        Segments that take the place of all its own, but for Adobe's.
+        Segments that replace all of its own, except Adobe's.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class Recipe:
     def encode(self, pixels: Pixels) -> bytes:
         """Return pixels, shape (rows, columns, channels), as JPEG data from SOI to EOI.
 
-        CMYK is coded as it is given, whatever its polarity.
+        CMYK is coded as it is given, in either polarity.
         """
         held = np.ascontiguousarray(pixels)
         if self.channels == 4:  # imagecodecs chooses the subsampling of CMYK itself

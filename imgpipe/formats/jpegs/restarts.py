@@ -22,7 +22,7 @@ __all__ = ["Index", "index_of"]
 
 _GROUP_ROWS = 256
 _GROUP_BYTES = 16 << 20  # of pixels that are decoded at once, unless they are very few rows
-_GROUP_STRETCHES = 4  # fewer would be half decoded in vain
+_GROUP_STRETCHES = 4  # half of the rows of fewer would be decoded without use
 _PIECE_BYTES = 4 << 20
 _END = bytes((0xFF, EOI))
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")

@@ -274,7 +274,7 @@ def _decoded_in_rows(data: bytes | bytearray | memoryview, header: Header, out: 
 
 
 def _without_marks(data: bytes | bytearray | memoryview, header: Header) -> bytes:
-    """Return the data without APPn and COM segments, but for Adobe's."""
+    """Return the data without APPn and COM segments, except Adobe's."""
     parts, at = [], 0
     for each in header.marks:
         if each.marker != APP14:

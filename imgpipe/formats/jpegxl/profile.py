@@ -1,8 +1,8 @@
 """ICC profiles within a JPEG XL codestream (ISO/IEC 18181-1, annex E).
 
-A profile is written byte by byte: the predictions of the format are left unused but for the first
-128 bytes, and all codes have eight bits. So it takes as many bytes as it has, which nobody notices
-beside pixels. Those of other programs, which are predicted, are read too.
+A profile is written byte by byte: predictions of the format are used for its first 128 bytes only,
+and all codes have eight bits. So it is not compressed, which hardly matters beside the pixels.
+Profiles that other programs have compressed by prediction are read too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pixel data inflated: by the thread that asks for it, or by another one ahead of it.
 
-Inflating and unfiltering each take the better part of what reading a PNG takes, so where a core
-is free the two go on side by side.
+Inflating and unfiltering are most of the work of reading a PNG, so they run side by side if a core
+is free.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Metadata chunks of PNG to and from `imgpipe.image.Metadata`.
 
-What is damaged here costs the chunk and a warning, never the image.
+A damaged chunk of metadata is left out with a warning; the image is read all the same.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def _average(left: Bytes, above: Bytes, _corner: Bytes, out: Bytes) -> None:
 
 
 def _paeth(left: Bytes, above: Bytes, corner: Bytes, out: Bytes) -> None:
-    """Take whichever of left, above and corner is nearest to ``left + above - corner``.
+    """Take the one of left, above and corner that is nearest to ``left + above - corner``.
 
     It is the smaller of left and above where the corner is at most a third of their
     distance below the larger one, the larger where it is as near to the smaller one, and

@@ -3,8 +3,8 @@
 Each strip of rows is filtered and deflated on its own and ends on a byte boundary, so that
 the strips joined are one deflate stream; every strip is an IDAT chunk.
 
-What a compression costs and gains on 8-bit RGB photographs, one core: time and size relative to
-what Pillow does by default (400 ms per megapixel where this was measured). "Blurred" is by a
+Cost and gain of each compression on 8-bit RGB photographs, one core: time and size relative to the
+default of Pillow (400 ms per megapixel on the measured machine). "Blurred" is by a
 Gaussian of sigma 2, "narrow" the window of two bytes that `deflate` explains.
 
 =============  =====================================  =====  ===========  =======

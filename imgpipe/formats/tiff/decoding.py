@@ -69,7 +69,7 @@ DEFLATE = (8, 32946, 50013)
 _COPIES: dict[str, float] = {"jpeg2k": 4, "lzw": 2.5, "jpegxl": 2, "webp": 1}
 
 OF_RGB = ("jpeg", "webp", "jpegxl")
-"""Codecs that give RGB whatever they store."""
+"""Codecs that give RGB for any stored colours."""
 
 _SURPLUS_BYTES = 256 << 10
 _END_OF_IMAGE = b"\xff\xd9"

@@ -1,6 +1,6 @@
 """Encoding of tiles and strips: padded, predicted and compressed by the workers.
 
-What a compression costs and gains on tiles of an 8-bit RGB photograph, 256 pixels on a side, with
+Cost and gain of each compression on tiles of an 8-bit RGB photograph, 256 pixels on a side, with
 the difference of neighbours, one core (``python benchmarks/bench_tiff.py``):
 
 =====================  ==============================================  =========  ============

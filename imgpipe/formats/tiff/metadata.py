@@ -1,6 +1,6 @@
 """Metadata of a page, in terms that no format owns.
 
-What is damaged here costs the entry and a warning, never the image.
+A damaged entry of metadata is left out with a warning; the image is read all the same.
 """
 
 from __future__ import annotations
