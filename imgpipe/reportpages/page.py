@@ -1,7 +1,8 @@
 """Report for people: a page that opens from disk and asks for nothing else.
 
 The rows of the table are written as they come, as data of a script. The rest of the page comes
-after them, and is there without scripts too. Names of files are text everywhere, and never part of the page.
+after them, and is there without scripts too. Names of files are text everywhere, and never part
+of the page.
 """
 
 from __future__ import annotations

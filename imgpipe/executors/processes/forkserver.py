@@ -1,7 +1,8 @@
 """Fork server: a process with all modules imported, from which workers are forked.
 
 The one in `multiprocessing` is shared by the whole process: other code may have chosen its
-preloads, and it lives until the process ends. This one starts with the first pool and ends with the last.
+preloads, and it lives until the process ends. This one starts with the first pool and ends with
+the last.
 
 It is a new interpreter, or a fork of this process where that is sure to have no other thread: the
 command line asks for it before it opens anything, and saves importing everything twice.
