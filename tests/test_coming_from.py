@@ -67,18 +67,23 @@ COMMANDS = sorted({code(row[1]) for title in TABLES if title not in GIVEN for ro
 ROWS = [(title, *row) for title in GIVEN for row in TABLES[title]]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the current folder, with the files that the page names."""
-    imgpipe.write(PHOTO[::-1], tmp_path / "other.png")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the files that the page names."""
+    folder = tmp_path_factory.mktemp("folder")
+    imgpipe.write(PHOTO[::-1], folder / "other.png")
     for name in ("photo.png", "photo.jpg", "scan.tif", "photos/a.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        imgpipe.write(PHOTO, tmp_path / name)
-    imgpipe.write(np.dstack([PHOTO, GRAY]), tmp_path / "logo.png")
+        (folder / name).parent.mkdir(exist_ok=True)
+        imgpipe.write(PHOTO, folder / name)
+    imgpipe.write(np.dstack([PHOTO, GRAY]), folder / "logo.png")
     frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
-    frames[0].save(tmp_path / "stack.tif", save_all=True, append_images=frames[1:])
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    frames[0].save(folder / "stack.tif", save_all=True, append_images=frames[1:])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
 
 
 def test_every_section_has_a_table() -> None:
@@ -87,7 +92,6 @@ def test_every_section_has_a_table() -> None:
     assert len(ROWS) > 60
 
 
-@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(command: str) -> None:
     name, *arguments = shlex.split(command)
@@ -95,7 +99,6 @@ def test_a_command_of_the_page_runs(command: str) -> None:
     assert (name, done.exit_code) == ("imgpipe", 0), done.output
 
 
-@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("library", "theirs", "ours", "said"), ROWS)
 def test_results_are_as_near_as_the_page_says(
     library: str, theirs: str, ours: str, said: str
