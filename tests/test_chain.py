@@ -13,7 +13,13 @@ from numpy.testing import assert_array_equal
 from imgpipe import filters
 from imgpipe.chains.chain import Chain, FilterFactory, as_chain
 from imgpipe.chains.decorator import filter
-from imgpipe.errors import DeclarationError, FilterError, ParameterError, UsageError
+from imgpipe.errors import (
+    DeclarationError,
+    FilterError,
+    ParameterError,
+    ShapeError,
+    UsageError,
+)
 from imgpipe.iteration import iter_chunks
 from imgpipe.registry import FILTERS, OF_OTHER_PACKAGES, Member, Registry, filters_by_family
 from tests.conftest import noise
@@ -371,3 +377,9 @@ def test_what_is_declared_may_follow_from_parameters() -> None:
         numbered(size=3)
     with pytest.raises(DeclarationError, match="measure_if says when to measure"):
         filter(halo=0, measure_if=lambda: True)(lambda chunk: chunk)
+
+
+def test_a_result_with_another_number_of_channels_is_refused() -> None:
+    first = filter(halo=0)(lambda chunk: chunk[..., :1])
+    with pytest.raises(ShapeError, match="returned 1 channel in place of 3; declare the number"):
+        first()(np.zeros((4, 5, 3), np.uint8))

@@ -233,6 +233,19 @@ class TestHelp:
         ]:
             assert_matches(line, shown)
 
+    def test_keeps_the_lines_of_code_in_a_docstring(self) -> None:
+        shown = CliRunner().invoke(program, ["sepia", "--help"]).output
+        assert "where `sepia` is:\n\n      red   = 0.393 * red" in shown
+        assert "\n      blue  = 0.272 * red + 0.534 * green + 0.131 * blue\n" in shown
+
+    def test_explains_the_formula_and_leaves_the_rest_to_the_full_page(self) -> None:
+        short, full = (
+            CliRunner().invoke(program, ["blur", p]).output for p in ("-h", "--help-all")
+        )
+        assert "Each channel is convolved with" in short
+        assert "For uint8 the result is defined in whole numbers." in full
+        assert "For uint8 the result" not in short
+
     def test_offers_a_border_where_there_may_be_one(self) -> None:
         without = {
             *("astype", "autocontrast", "blend", "crop", "equalize", "flatten", "flip", "gamma"),
@@ -432,6 +445,9 @@ class TestOptions:
             ("blur in.png -o o.npy --compression 1", "NPY has no option 'compression'; it has no"),
             ("blur in.png -o o.pgn --compression 1", "no format has the suffix '.pgn'"),
             ("blur in.png -o o.png -O compression=1 --compression 1", "compression is given twice"),
+            ("blur in.png -o o.png -j x", "must be a whole number, at least 1, not 'x'"),
+            ("blur in.png -o out/ --seed x", "'--seed': must be a whole number, not 'x'"),
+            ("formats bla", "'FORMAT': must be one of png, jpeg"),
             ("blur in.png -o o.png --chunk x", "must be one whole number of pixels, or two"),
             ("run blur in.png -o o.png --halo -1", "'--halo': must be one whole number"),
             ("blur in.png -o o.png -q -v", "give only one of --quiet and --verbose"),
@@ -455,6 +471,21 @@ class TestOptions:
 
 
 class TestRun:
+    @pytest.mark.parametrize(
+        ("args", "says"),
+        [
+            ("threshold IN -o OUT --level 128", "has no pyramid level 128, only level 0"),
+            ("threshold IN -o OUT --level 128", "and --value the threshold"),
+            ("invert IN -o OUT --value-range 1..0", "--value-range must have the smaller number"),
+        ],
+    )
+    def test_that_are_often_mistaken_are_told_apart(
+        self, picture: Path, capsys: pytest.CaptureFixture[str], args: str, says: str
+    ) -> None:
+        paths = {"IN": str(picture), "OUT": str(picture.with_name("out.npy"))}
+        assert execute([paths.get(word, word) for word in args.split()]) == 2
+        assert says in capsys.readouterr().err
+
     def test_parses_the_chain(self, engine: Engine) -> None:
         assert execute(["run", "blur:3 | grayscale", "in.png", "-o", "out.png", "-j", "2"]) == 0
         assert engine.asked == [("in.png", blur(3) | grayscale(), "out.png")]

@@ -23,9 +23,16 @@ def docstring(function: Callable[..., Any]) -> str:
 def description(function: Callable[..., Any], *, short: bool = False) -> str:
     """Return the description of `function`: all text before the first section.
 
-    The `short` one is its first two paragraphs.
+    The `short` one is its first two paragraphs. Blocks of code keep their lines, as click does
+    with a paragraph after a backspace.
     """
-    paragraphs = _plain(_HEADING.split(docstring(function))[0]).strip().split("\n\n")
+    text = _plain(_HEADING.split(docstring(function))[0]).strip()
+    paragraphs: list[str] = []
+    for part in re.split(r"\n\n+", text):
+        if part.startswith(" ") and paragraphs and paragraphs[-1].endswith("::"):
+            paragraphs[-1] = f"{paragraphs[-1][:-1]}\n\n\b\n{part}"
+        else:
+            paragraphs.append(part)
     return "\n\n".join(paragraphs[:_SHORT] if short else paragraphs)
 
 

@@ -166,10 +166,10 @@ def open(  # noqa: A001 - it is called opening
 ) -> Pixels:
     """Open: remove bright details smaller than the shape.
 
-    ``dilate(erode(value))``: an erosion, then a dilation of that. The border extends the
-    image once, before the erosion, so the result is never above the image. The chain ``erode |
-    dilate`` gives another result near the border ``edge`` and ``constant``, because there the
-    second filter extends the result of the first.
+    ``dilate(erode(value))``: an erosion, then a dilation of its result. The image is extended
+    once, before the erosion, so the result is never above the image. The chain ``erode | dilate``
+    also extends the result of the erosion. So with the borders ``edge`` and ``constant`` it gives
+    other pixels at the edges of the image.
 
     Parameters
     ----------
@@ -200,8 +200,8 @@ def close(
 ) -> Pixels:
     """Close: fill dark details smaller than the shape.
 
-    ``erode(dilate(value))``: a dilation, then an erosion of that; the result is never below the
-    image. For the border see `open`.
+    ``erode(dilate(value))``: a dilation, then an erosion of its result. The image is extended
+    once, before the dilation, so the result is never below the image.
 
     Parameters
     ----------

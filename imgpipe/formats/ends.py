@@ -174,6 +174,18 @@ def _range(given: Any) -> str:
             "value_range must be full, measured, or two numbers such as 0..4095, not "
             f"{arguments.shown(given)}"
         )
+    return _in_order(text)
+
+
+def _in_order(text: str) -> str:
+    """Return a range, of which the first number must be the smaller one."""
+    low, dots, high = text.partition("..")
+    try:
+        is_wrong = bool(dots) and float(low) >= float(high)
+    except ValueError:
+        return text  # `astype` tells
+    if is_wrong:
+        raise UsageError(f"value_range must have the smaller number first, not {text!r}")
     return text
 
 
