@@ -197,6 +197,7 @@ class TestAlpha:
             assert is_covered("with_white", np.zeros((2, 3, 3), dtype))
 
 
+@pytest.mark.lowest
 class TestTone:
     @given(st.data(), st.sampled_from(["uint8", "uint16"]))
     def test_tables(self, data: st.DataObject, dtype: str) -> None:
@@ -370,6 +371,7 @@ class TestSums:
         assert not is_covered("box_mean", chunk, radius=widest + 1)
 
 
+@pytest.mark.lowest
 class TestFiles:
     """Files have the same bytes, whoever computes."""
 
@@ -402,6 +404,7 @@ class TestFiles:
         same_files("rotate --angle 270", "moved_bits", tmp_path, (GRAY,))
 
 
+@pytest.mark.lowest
 class TestGaussians:
     SIGMAS = (0.3, 0.7, 1.3, 1.99, 2.0, 2.1, 2.5, 5.0, 9.0)
 

@@ -14,6 +14,8 @@ from imgpipe.batches.showing import ProgressMode, shown
 from imgpipe.errors import UsageError
 from tests.batchresults import Clock, done, ended, failed, planned, started
 
+pytestmark = pytest.mark.lowest
+
 
 class Terminal(io.StringIO):
     encoding = "utf-8"

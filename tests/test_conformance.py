@@ -162,6 +162,7 @@ def from_command_line(one: Filter) -> Chain:
     return asked[0]
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", FORMATS)
 class TestFormats(FormatSuite):
     @pytest.fixture(autouse=True)
@@ -181,6 +182,7 @@ def sample(name: str) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=30)
 @given(data=st.data())

@@ -14,7 +14,10 @@ import pytest
 from imgpipe.batches.watch import hints
 from imgpipe.batches.watch.hints import Hint, Lost, WatchdogHints, hints_for
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the events of Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the events of Linux"),
+    pytest.mark.lowest,
+]
 
 
 @pytest.fixture

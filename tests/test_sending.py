@@ -13,6 +13,8 @@ import pytest
 from imgpipe.chains.sending import by_value
 from imgpipe.errors import UsageError
 
+pytestmark = pytest.mark.lowest
+
 
 def sent(function: Any) -> Any:
     return pickle.loads(by_value(function, "it"))

@@ -28,6 +28,8 @@ from imgpipe.image import ImageInfo
 from imgpipe.testing.files import taken_out
 from tests.conftest import CORPORA, noise
 
+pytestmark = pytest.mark.lowest
+
 Array = NDArray[Any]
 
 LIBTIFF = sorted(Path(CORPORA or "/nowhere").glob("libtiffpic/**/*.tif"))

@@ -36,6 +36,8 @@ with warnings.catch_warnings():
     ome_zarr_models = pytest.importorskip("ome_zarr_models")
     zarr = pytest.importorskip("zarr")
 
+pytestmark = pytest.mark.lowest
+
 TYPES = ("uint8", "int8", "uint16", "int32", "uint64", "float16", "float32", "float64")
 WAYS: tuple[dict[str, Any], ...] = (
     {},
