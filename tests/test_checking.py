@@ -16,6 +16,7 @@ from skimage import measure
 
 import imgpipe
 from imgpipe.checking.apart import check_apart
+from imgpipe.checking.trials import equal
 from imgpipe.cli import execute
 from imgpipe.cli.program import program
 from imgpipe.errors import FilterError, UsageError
@@ -527,6 +528,28 @@ class TestCommand:
         assert execute(["check", f"{own}:fine", "--seams", str(seams)]) == 0
         assert "not written, as there is no difference to show" in capsys.readouterr().err
         assert not seams.exists()
+
+
+def test_a_measurement_may_hold_several_arrays() -> None:
+    def sums(chunk: Pixels) -> tuple[Pixels, int]:
+        return chunk.sum(axis=(0, 1), dtype=int), chunk.shape[0] * chunk.shape[1]
+
+    def added(one: tuple[Pixels, int], other: tuple[Pixels, int]) -> tuple[Pixels, int]:
+        return one[0] + other[0], one[1] + other[1]
+
+    @imgpipe.filter(halo=0, measure=sums, merge=added)
+    def centred(chunk: Pixels, *, measured: tuple[Pixels, int]) -> Pixels:
+        return chunk - measured[0] // measured[1]
+
+    report = imgpipe.check(centred)
+    assert not re.search("measure function", str(report)), str(report)
+
+
+def test_results_are_compared_to_their_innermost_arrays() -> None:
+    one, other = np.array([1.0, np.nan]), np.array([1.0, 2.0])
+    assert equal({"a": (one, [3])}, {"a": (one.copy(), [3])})
+    assert not equal({"a": (one, [3])}, {"a": (other, [3])})
+    assert not equal((one,), (one, one))
 
 
 def test_a_measurement_that_depends_on_the_cut_is_found() -> None:

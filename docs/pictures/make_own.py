@@ -1,34 +1,38 @@
 """Pictures of the filters on the pages about your own filters and about plug-ins.
 
-``python docs/pictures/make_own.py``, with scipy. It runs the Python of the page, and the example
+``python -m docs.pictures.make_own``, with scipy. It runs the Python of the page, and the example
 package from its folder.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 import imgpipe
+from tests.pages import blocks_of, write_files
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 LANDSCAPE = imgpipe.read(ROOT / "sample_images" / "landscape.png")
+PAGE = "docs/own-filters.md"
 GAP = 8  # pixels of white between two pictures
 
 
 def filters_of_the_page() -> dict[str, Any]:
-    """Run the definitions of filters on the page, and return them by name."""
-    text = (HERE.parent / "own-filters.md").read_text(encoding="utf-8")
+    """Run the Python of the page in this folder, and return its names."""
+    write_files(PAGE, Path())
+    sys.path.insert(0, os.getcwd())
     names: dict[str, Any] = {"__name__": "__main__"}
-    for block in re.findall(r"(?<!-->\n)^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        exec(block, names)
+    for block in blocks_of(PAGE):
+        if block.runs and block.language == "python":
+            exec(block.text, names)
     return names
 
 
@@ -39,8 +43,13 @@ def beside(*pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(parts[:-1], axis=1)
 
 
+def gaussian(chunk: np.ndarray) -> np.ndarray:
+    """Blur by SciPy."""
+    return ndimage.gaussian_filter(chunk, (6, 6, 0))
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     part = LANDSCAPE[120:336, 180:432]
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:  # the page writes files
@@ -51,6 +60,11 @@ def main() -> None:
         os.chdir(before)
     made = [own[name]()(part) for name in ("emboss", "vignette", "mosaic", "local_range")]
     imgpipe.write(beside(*made), HERE / "own-filters.png", compression=9)
+
+    part = LANDSCAPE[20:236, 60:410]
+    blurs = [imgpipe.filter(gaussian, halo=halo)() for halo in (0, 24)]
+    made = [imgpipe.apply(part, one, chunk=(54, 70), executor="serial") for one in blurs]
+    imgpipe.write(beside(*made), HERE / "seams.png", compression=9)
 
     sys.path.insert(0, str(ROOT / "examples" / "imgpipe-example"))
     from imgpipe_example.painting import kuwahara

@@ -129,7 +129,11 @@ def measured_alike(one: Filter, picture: Picture) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two results are the same, NaN and all."""
+    """Whether two results are the same, NaN and all; those in tuples, lists and dicts too."""
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     try:
         one, other = np.asarray(one), np.asarray(other)
         return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f"))
