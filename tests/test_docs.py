@@ -131,6 +131,11 @@ def test_the_readme_names_every_format() -> None:
     assert named - {"OME-Zarr"} == {member.name for member in FORMAT_TABLE.values()}
 
 
+def test_links_of_the_readme_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 MODULES = [name for _, name, _ in pkgutil.walk_packages(imgpipe.__path__, "imgpipe.")]
 
 
