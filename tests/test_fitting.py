@@ -224,7 +224,7 @@ class TestRun:
         with pytest.raises(UsageError, match="value_range must be full, measured, or two numbers"):
             Writing(value_range="some")
         image = noise((3, 4, 3), "uint8")
-        with pytest.raises(UsageError, match="first number must be less"):
+        with pytest.raises(UsageError, match="must have the smaller number first"):
             imgpipe.write(image, tmp_path / "a.png", value_range=(3, 1))
         with pytest.raises(UsageError, match="3 beside alpha cannot be 'cmyk'"):
             imgpipe.write(image, tmp_path / "a.jpg", colour="cmyk")
