@@ -20,8 +20,8 @@ from imgpipe.chains.stages import resolve
 from imgpipe.engine.cutting import Grid, cut
 from imgpipe.engine.strip import Strip
 from imgpipe.engine.tiler import Tiler
-from imgpipe.filters import blur, box, erode, flip, median
-from imgpipe.geometry import Box
+from imgpipe.filters import blur, box, convolve, erode, flip, median, sobel
+from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.registry import ACCELERATORS
 from tests.conftest import noise
@@ -29,19 +29,33 @@ from tests.conftest import noise
 sizes = st.integers(1, 90)
 
 
-def tiler_of(height: int, width: int, radius: int, chunk: tuple[int, int], rows: int) -> Tiler:
+def tiler_of(
+    height: int, width: int, radius: int | Halo, chunk: tuple[int, int], rows: int
+) -> Tiler:
     info = ImageInfo(height, width, 2, np.dtype("uint8"), None, "other")
-    stages = resolve(erode(radius=radius), info)
+    if isinstance(radius, int):
+        chain: Filter = erode(radius=radius)
+    else:
+        chain = convolve(np.ones([2 * each + 1 for each in radius]))
+    stages = resolve(chain, info)
     tiler = cut(info, stages, stages[-1].after, Grid(), chunk=chunk)
     return replace(tiler, task_rows=rows)
 
 
 @settings(max_examples=40)
-@given(sizes, st.integers(1, 300), st.integers(1, 4), st.tuples(sizes, sizes), sizes, st.booleans())
+@given(
+    sizes,
+    st.integers(1, 300),
+    st.sampled_from([(1, 0), (2, 0), (0, 1), (1, 1), (3, 4)]),
+    st.tuples(sizes, sizes),
+    sizes,
+    st.booleans(),
+)
 def test_a_filter_may_write_over_the_halo_of_its_chunk(
-    height, width, radius, chunk, rows, apart
+    height, width, halo, chunk, rows, apart
 ) -> None:
-    tiler = tiler_of(height, width, radius, chunk, rows)
+    tiler = tiler_of(height, width, halo, chunk, rows)
+    y, x = halo
     image = noise((height, width, 2), "uint8")
     for task in tiler.boxes():
         memory = np.full((Strip.shape(task, tiler.room, 2)), 7, np.uint8)
@@ -51,9 +65,9 @@ def test_a_filter_may_write_over_the_halo_of_its_chunk(
             def make(room: Pixels | None, part: Box = part, number: int = number) -> Pixels:
                 if room is None or number % 3 == 2:  # this one writes elsewhere
                     return image[part.slices]
-                assert room.shape[:2] == part.grow((radius, radius)).shape
+                assert room.shape[:2] == part.grow(halo).shape
                 room[...] = 99
-                inside = room[radius:-radius, radius:-radius]
+                inside = room[y : y + part.height, x : x + part.width]
                 inside[...] = image[part.slices]
                 return inside
 
@@ -66,8 +80,9 @@ def test_a_filter_may_write_over_the_halo_of_its_chunk(
 def test_only_chunks_at_the_sides_need_pixels_beyond_the_image(height, width, radius, rows) -> None:
     tiler = tiler_of(height, width, radius, (height, width), rows)
     for task in tiler.boxes():
-        first, *others = tiler.chunks(task, apart=True)
-        needs = first.grow((radius, radius))
+        chunks = sorted(tiler.chunks(task, apart=True), key=lambda part: part.area)
+        *others, inner = chunks
+        needs = inner.grow((radius, radius))
         if task.width >= 64 * radius:
             assert needs.x0 >= 0
             assert needs.x1 <= width
@@ -93,6 +108,9 @@ def test_chunks_of_filters_that_move_pixels_are_whole() -> None:
         blur(border="wrap"),
         blur(sigma=1, border="symmetric"),
         erode() | blur(),
+        convolve("1; 2; 1", scale=4),
+        convolve("1 2 1", scale=4),
+        sobel() | convolve("1; 2; 1", scale=4),
     ],
 )
 def test_results_are_written_in_place_with_the_same_bits(chain: Filter, tmp_path: Path) -> None:
@@ -111,7 +129,7 @@ def test_results_are_written_in_place_with_the_same_bits(chain: Filter, tmp_path
 
         return spy
 
-    names = "extreme", "ranked", "box_mean", "pyramid", "lines"
+    names = "extreme", "ranked", "box_mean", "pyramid", "lines", "weighted_sum"
     spies = {name: spied(kernels[name]) for name in names}
     with patch.dict(ACCELERATORS.load("opencv").KERNELS, spies):
         for accelerator in ("opencv", NONE):

@@ -48,7 +48,9 @@ class Strip(NamedTuple):
     def put(self, chunk: Box, make: Callable[[Pixels | None], Pixels]) -> None:
         """Put the pixels of `chunk`, a part of the box, in their place.
 
-        Chunks come row by row; those at the sides, whose halo is beyond the strip, come last.
+        A chunk comes before all that its halo reaches below it or to the right of it, except if it
+        has no room: its filter writes elsewhere then.
+
         `make` returns the pixels. It gets the place of the chunk with its halo, or None if there is
         none. If it writes to the inside of that, it returns a view of it.
         """

@@ -102,14 +102,17 @@ class Tiler:
     def chunks(self, box: Box, *, apart: bool = False) -> Iterator[Box]:
         """Yield the output box of each chunk of a task, row by row.
 
-        With `apart`, pixels whose halo reaches beyond the image come last, in chunks of their own.
-        No other chunk needs pixels beyond the image then, so that its input need not be copied.
+        With `apart`, pixels whose halo reaches beyond the image come in chunks of their own: those
+        at the top first, and those at the other sides last. No other chunk needs pixels beyond the
+        image then, so that its input need not be copied.
         """
         box = self.with_context(box)
         inner = self._inner(box) if apart else box
+        top = Box(box.y0, box.x0, inner.y0, box.x1)
+        if not top.empty:
+            yield top
         yield from inner.cut(*self.chunk)
         for side in (
-            Box(box.y0, box.x0, inner.y0, box.x1),
             Box(inner.y0, box.x0, inner.y1, inner.x0),
             Box(inner.y0, inner.x1, inner.y1, box.x1),
             Box(inner.y1, box.x0, box.y1, box.x1),
