@@ -182,7 +182,6 @@ def sample(name: str) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.lowest
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=30)
 @given(data=st.data())

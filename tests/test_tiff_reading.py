@@ -28,8 +28,6 @@ from imgpipe.image import ImageInfo
 from imgpipe.testing.files import taken_out
 from tests.conftest import CORPORA, noise
 
-pytestmark = pytest.mark.lowest
-
 Array = NDArray[Any]
 
 LIBTIFF = sorted(Path(CORPORA or "/nowhere").glob("libtiffpic/**/*.tif"))
@@ -90,6 +88,7 @@ def in_rows(source: TiffStream) -> Array:
     return out
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("tiled", [True, False])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("compression", BYTES)
@@ -114,6 +113,7 @@ def test_every_type_compressed_as_bytes(
         assert_array_equal(made, array)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("compression", IMAGES)
 def test_tiles_and_strips_that_are_images(tmp_path: Path, compression: str) -> None:
     options = {"webp": {"lossless": True}}
@@ -224,6 +224,7 @@ def test_colour_times_alpha_is_divided(tmp_path: Path, planar: str) -> None:
 RAMP = (np.mgrid[:70, :101].sum(0)[..., None] // (1, 2, 4)).astype(np.uint8)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_jpeg_tiles_are_those_of_tifffile(tmp_path: Path, planar: str) -> None:
     for sampling in ((1, 1), (2, 2)) if planar == "contig" else (None,):
