@@ -19,9 +19,9 @@ _COMMANDS = {
     "convert": "Write an image in another format.",
     "watch": "Run a chain over images as they arrive in a folder.",
     "info": "Describe image files.",
-    "check": "Check that a filter gives the same in pieces; find its halo.",
+    "check": "Check that a filter gives the same result in chunks; find its halo.",
     "filters": "List all filters with their parameters, or explain one.",
-    "formats": "List the image formats with their options, or show one.",
+    "formats": "List all image formats with their options, or explain one.",
 }
 
 
@@ -121,7 +121,7 @@ class Program(RefusingInEvents, click.Group):
 program = Program(
     "imgpipe",
     context_settings=SETTINGS,
-    help="Run NumPy over images of any size, with every core and a bounded amount of memory. The "
+    help="Apply filters to images of any size, on all cores and within a memory limit. The "
     "output is the same, byte for byte, for any number of workers.",
 )
 click.version_option(__version__, message="imgpipe %(version)s")(program)
