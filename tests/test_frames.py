@@ -228,7 +228,7 @@ def test_frames_at_once_stay_within_the_plan(tmp_path: Path) -> None:
     assert "7, 6 at once; this plan takes the most memory" in str(plan)
     assert plan.memory > alone.memory
     held = planned(max_memory="1G").budget - 10**9  # which the limit does not count
-    tight = planned(max_memory=plan.memory - held - 10_000_000)
+    tight = planned(max_memory=plan.memory // 2 - held)
     assert 1 < tight.at_once < 6
     assert tight.memory <= tight.budget
 

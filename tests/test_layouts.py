@@ -90,7 +90,7 @@ def test_to_rgb_takes_gray_rgb_and_inks() -> None:
     gray = noise((5, 6, 2), "uint16")
     made = to_rgb()(gray, alpha=1)
     assert np.array_equal(made, gray[..., [0, 0, 0, 1]])
-    with pytest.raises(UsageError, match="needs a gray, RGB or CMYK image, not one of 4"):
+    with pytest.raises(UsageError, match="needs a gray, RGB or CMYK image, not 4 channels"):
         to_rgb()(noise((5, 6, 4), "uint8"))
 
 

@@ -20,7 +20,7 @@ from imgpipe import arguments
 from imgpipe.cleanup import uninterrupted
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.processes.resting import Rest, rest
-from imgpipe.executors.processes.server import SAFE_PATH
+from imgpipe.executors.processes.server import OF_A_LAUNCH
 from imgpipe.machine import is_dedicated
 from imgpipe.records import dataclass
 from imgpipe.refusals import python_is_ending
@@ -49,7 +49,8 @@ class _Surroundings:
         if hasattr(os, "sched_getaffinity"):
             processors = frozenset(os.sched_getaffinity(0))
         environment = dict(os.environ)
-        environment.pop(SAFE_PATH, None)  # another thread may be starting a process
+        for name in OF_A_LAUNCH:  # another thread may be starting a process
+            environment.pop(name, None)
         return cls(folder, tuple(sys.path), environment, processors)
 
 

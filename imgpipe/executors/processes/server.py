@@ -23,12 +23,14 @@ from imgpipe.acceleration import expected
 from imgpipe.executors.processes.tracker import fork_the_tracker, may_fork, revive_the_tracker
 from imgpipe.streams import keep_numbers_taken
 
-__all__ = ["EXPECTED", "SAFE_PATH", "Server", "fork_now", "launching"]
+__all__ = ["EXPECTED", "OF_A_LAUNCH", "Server", "fork_now", "launching"]
 
 _HERE = "imgpipe.executors.processes"
 _OF_USE = ("imgpipe.engine.worker", "imgpipe.filters.", "imgpipe.formats.", "imgpipe.kernels.")
-SAFE_PATH = "PYTHONSAFEPATH"
 EXPECTED = "_IMGPIPE_EXPECTED"
+_SAFE_PATH = "PYTHONSAFEPATH"
+OF_A_LAUNCH = (EXPECTED, _SAFE_PATH)
+"""The variables that are set while a process starts."""
 """Variables of the environment that are set while a process is started."""
 
 
@@ -160,7 +162,7 @@ def _apart_from_the_folder() -> Iterator[None]:
 
     A file called ``random.py`` there would be run by them, in place of the standard library's.
     """
-    with _variable(SAFE_PATH, "1"):
+    with _variable(_SAFE_PATH, "1"):
         yield
 
 
