@@ -105,3 +105,25 @@ def test_a_command_that_was_begun_with_sigterm_blocked_can_be_terminated(tmp_pat
     assert process.returncode == 128 + signal.SIGTERM
     assert session_ends(process.pid)
     assert not (tmp_path / "out.png").exists()
+
+
+def test_a_command_ends_although_a_thread_of_it_never_does(tmp_path: Path) -> None:
+    """A library that never returns holds its thread, for which everything else waits."""
+    code = (
+        "import imgpipe.cli.signals as signals, imgpipe.cli\n"
+        "signals._PATIENCE, signals._LONGEST = 0.1, 0.3\n"
+        "imgpipe.cli.main()\n"
+    )
+    options = ["--executor", "threads", "-j", "2", "-q"]
+    command = ["run", "own.py:hang", "in.png", "-o", "out.png", *options]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *command],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "hangs\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "interrupted; ended while a worker went on" in process.stderr.read()
+    assert not (tmp_path / "out.png").exists()

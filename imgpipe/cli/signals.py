@@ -5,7 +5,8 @@ process at once.
 
 During a run the engine is asked to stop, and does so between two tasks. An exception out of
 nowhere could hit between the start of a worker and the note of it, or leave a lock of the import
-system held for good. It is the last resort, for an engine that does not listen.
+system held for good. It is raised only if the engine does not stop. If even that has no effect,
+because a thread never returns from a library, the process ends at once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from imgpipe.errors import Cancelled
 
@@ -35,6 +37,8 @@ __all__ = [
 _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal went away"}
 _NUMBERS = [getattr(signal, name) for name in _WORDS if hasattr(signal, name)]
 _PATIENCE = 3.0  # seconds that the engine has to stop by itself
+_LONGEST = 10.0  # seconds until the process ends whatever it does
+_STUCK = "ended while a worker went on; the next run removes what was left over"
 _TWICE = "ended at once; what was finished is recorded, and the next run removes what was left over"
 
 
@@ -67,6 +71,7 @@ class Signalled(BaseException):
 class _State:
     stop: Callable[[], object] | None = None  # it stops the run that is going on
     received = 0
+    since = 0.0  # time of the first signal
     twice = False  # whether a second signal ends the process
     outcome = "nothing was written"
 
@@ -160,6 +165,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if _state.received and not _state.twice:  # the end is near, and not to be disturbed
         return
     second, _state.received = bool(_state.received), number
+    _state.since = time.monotonic()
     if _state.stop is not None and not second:
         if not _state.twice:
             _insist_after(_PATIENCE)
@@ -167,10 +173,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
         return
     if second:
         _state.outcome = _TWICE
-    line = f"imgpipe: {Signalled(number)}\n"
+    _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    line = f"imgpipe: {Signalled(_state.received)}\n"
     with contextlib.suppress(OSError):
         os.write(2, line.encode(errors="replace"))
-    os._exit(Signalled(number).exit_code)
+    os._exit(Signalled(_state.received).exit_code)
 
 
 def _insist_after(seconds: float) -> None:
@@ -181,6 +191,9 @@ def _insist_after(seconds: float) -> None:
 
 
 def _insist(number: int, frame: FrameType | None) -> None:
+    if time.monotonic() - _state.since > _LONGEST:
+        _state.outcome = _STUCK
+        _end_at_once()
     importing = frame is not None and frame.f_code.co_filename.startswith("<frozen importlib")
     if not importing and not _cleaning_up():
         raise Signalled(_state.received)
