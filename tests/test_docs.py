@@ -34,6 +34,12 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+def format_of_the_page() -> str:
+    """Return the Python block that defines a format."""
+    (found,) = (block for block in blocks("docs/formats.md") if "FORMAT = Format(" in block)
+    return found
+
+
 def filters_of(page: str) -> dict[str, FilterFactory]:
     """Run the Python blocks of a page, one after the other, and return the filters they make."""
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -149,7 +155,7 @@ def test_the_format_of_the_page_reads_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = types.ModuleType("format_of_the_page")
-    exec(blocks("docs/formats.md")[0], module.__dict__)
+    exec(format_of_the_page(), module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     member = Member(module.__name__, "Plain.", suffixes=(".plain",), magic=(b"PLAIN ",))
     registry = Registry("format", {**FORMATS.built_in, "plain": member})

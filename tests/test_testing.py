@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,10 +23,10 @@ from imgpipe.formats.raw import RawSource
 from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite, check_format
 from imgpipe.testing.suite import Suite, must_equal
 from tests.conftest import FarAwayExecutor
-from tests.test_docs import blocks
+from tests.test_docs import blocks, format_of_the_page
 
 OF_THE_PAGES: dict[str, Any] = {"__name__": "__main__"}
-for block in (blocks("docs/formats.md")[0], *blocks("docs/conformance.md")):
+for block in (format_of_the_page(), blocks("docs/conformance.md")[0]):
     exec(block, OF_THE_PAGES)
 
 
@@ -34,7 +34,9 @@ class TestEmboss(OF_THE_PAGES["TestEmboss"]):  # type: ignore[misc]
     executor = "threads"
 
 
-class TestPlain(OF_THE_PAGES["TestPlain"]):  # type: ignore[misc]
+class TestPlain(FormatSuite):
+    format = OF_THE_PAGES["FORMAT"]
+    save: ClassVar[dict[str, Any]] = {"maximum": 255}
     executor = "threads"
 
 
