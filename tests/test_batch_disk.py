@@ -65,7 +65,8 @@ def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
     assert str(out) in batch.report.stopped_because
     assert batch.report.failed == 0
     assert batch.report.done + batch.report.left == 90
-    assert steps[steps.index("failed") :].count("tried") <= 2
+    # Each thread may begin one more before the other's failure is known.
+    assert steps[steps.index("failed") :].count("tried") <= 4
     kept = tree(out)
     assert len(kept) == batch.report.done > 20
     assert not left_behind(out)
