@@ -87,7 +87,8 @@ imgpipe has {number} filters, in families. A page for each shows an example, the
 formula and the accuracy, and the same call in other libraries.
 
 In a picture of this list, the left half is the picture before the filter, and the right half the
-picture after it. A filter that moves pixels has both beside each other.
+picture after it. A filter that moves pixels has both beside each other. The photographs come with
+scikit-image (`skimage.data`) or are samples of imgpipe.
 
 Differences to other libraries were measured with {versions}, on 8-bit pictures of 160 x 120
 pixels.
