@@ -347,6 +347,7 @@ try:
     while True:
         imgpipe.run(sys.argv[1], blur(sigma=3), sys.argv[2], workers=2)
 except KeyboardInterrupt:
+    imgpipe.shutdown()  # an interrupt just after a run leaves its idle workers for the next one
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children]
     assert all("resource_tracker" in command for command in commands), commands
