@@ -48,9 +48,9 @@ def growth(source: str, out: str, jobs: str, first: str, last: str) -> dict[str,
 
 def plan(source: str, out: str) -> dict[str, float]:
     """Return the seconds of the work before the first file is opened, and the memory."""
-    from imgpipe.batches.answers import Recipe, Tail
     from imgpipe.batches.choices import Choices
-    from imgpipe.batches.preparing import prepare
+    from imgpipe.batches.preparation import prepare
+    from imgpipe.batches.work.answers import Recipe, Tail
     from imgpipe.chains.chain import Chain
 
     recipe = Recipe((Tail(Chain((blur(sigma=2),))),))

@@ -12,17 +12,17 @@ from typing import Any, Self
 from imgpipe import arguments
 from imgpipe.admission import Alpha, Nodata
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.answers import Recipe, Tail
+from imgpipe.batches.batchrun import Course
 from imgpipe.batches.choices import Choices, Order
-from imgpipe.batches.course import Course
-from imgpipe.batches.happenings import BatchObserver
-from imgpipe.batches.naming import Template
-from imgpipe.batches.outputs import Naming
-from imgpipe.batches.patterns import Pattern
+from imgpipe.batches.events import BatchObserver
+from imgpipe.batches.inputs.patterns import Pattern
+from imgpipe.batches.inputs.walk import Rules
+from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.template import Template
+from imgpipe.batches.progress.display import shown
 from imgpipe.batches.results import BatchReport, Result
-from imgpipe.batches.showing import shown
 from imgpipe.batches.stopping import BatchControl
-from imgpipe.batches.walk import Rules
+from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
@@ -126,7 +126,7 @@ class Batch(Context):
     progress : bool, default False
         Show the progress on standard error.
     on_happening : callable, optional
-        Gets all that happens in the batch, as in `imgpipe.batches.happenings`. Like those of
+        Gets all that happens in the batch, as in `imgpipe.batches.events`. Like those of
         `on_event`, it is switched off if it raises an exception, but for
         `imgpipe.errors.Cancelled`, which ends the batch.
 

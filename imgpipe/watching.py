@@ -8,11 +8,11 @@ import threading
 from typing import Any
 
 from imgpipe import arguments
-from imgpipe.batches.happenings import BatchObserver, Happening
+from imgpipe.batches.events import BatchObserver, Happening
 from imgpipe.batches.results import BatchReport
-from imgpipe.batches.watch.course import WatchCourse
 from imgpipe.batches.watch.inbox import Ways
-from imgpipe.batches.watch.words import WatchLines
+from imgpipe.batches.watch.watchlines import WatchLines
+from imgpipe.batches.watch.watchrun import WatchCourse
 from imgpipe.batching import choices_of
 from imgpipe.chains.entry import FilterLike
 from imgpipe.errors import UsageError
@@ -72,7 +72,7 @@ def watch(
     progress : bool, default False
         Write what happens to standard error.
     on_happening : callable, optional
-        Gets all that happens, as in `imgpipe.batches.happenings`.
+        Gets all that happens, as in `imgpipe.batches.events`.
     **options
         As for `Batch`: `name`, `format`, `hidden`, `follow`, `one_file_system`, `max_depth`,
         `include`, `exclude`, `suffixes`, `overwrite`, `checksum`, `accept_version`, `journal`,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from imgpipe.batches.happenings import (
+from imgpipe.batches.events import (
     BatchEnded,
     BatchPlanned,
     BatchRefused,

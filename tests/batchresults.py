@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from imgpipe.batches.happenings import BatchEnded, BatchPlanned, BatchStarted, Ended, kind_of
+from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchStarted, Ended, kind_of
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.errors import CorruptError
 

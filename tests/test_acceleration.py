@@ -23,7 +23,7 @@ from imgpipe import acceleration, outcomes, trials
 from imgpipe.acceleration import NONE, accelerated, get_ready, using
 from imgpipe.accelerators import choice
 from imgpipe.acceleratortable import ACCELERATED
-from imgpipe.batches.happenings import Ended
+from imgpipe.batches.events import Ended
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.loading import load_registered
 from imgpipe.errors import MemoryPlanError, UsageError

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
-from imgpipe.batches.destination import Destination
-from imgpipe.batches.digests import file_digest
-from imgpipe.batches.files import Folder, Found
-from imgpipe.batches.placed import Placed
-from imgpipe.batches.recorded import MadeBy, Record, Records
-from imgpipe.batches.standing import Standings
+from imgpipe.batches.inputs.files import Folder, Found
+from imgpipe.batches.journal.digests import file_digest
+from imgpipe.batches.journal.freshness import Standings
+from imgpipe.batches.journal.records import MadeBy, Record, Records
+from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 
 MADE_BY = MadeBy("chain", "options", "versions")

@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from imgpipe.batches.bars import Bars
-from imgpipe.batches.happenings import BatchPlanned, BatchRefused, BatchScanning, Ended
-from imgpipe.batches.progresslines import ProgressLines
-from imgpipe.batches.showing import ProgressMode, shown
+from imgpipe.batches.events import BatchPlanned, BatchRefused, BatchScanning, Ended
+from imgpipe.batches.progress.bars import Bars
+from imgpipe.batches.progress.display import ProgressMode, shown
+from imgpipe.batches.progress.progresslines import ProgressLines
 from imgpipe.errors import UsageError
 from tests.batchresults import Clock, done, ended, failed, planned, started
 

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches import ledger, making
-from imgpipe.batches.answers import Answer, Failed, File, failed
 from imgpipe.batches.faults import fault_in
-from imgpipe.batches.held import Syncing
-from imgpipe.batches.journal import Journal
+from imgpipe.batches.journal.journal import Journal
+from imgpipe.batches.publishing import ledger
+from imgpipe.batches.work import smallfiles
+from imgpipe.batches.work.answers import Answer, Failed, File, failed
+from imgpipe.batches.work.heldfiles import Syncing
 from imgpipe.engine.bench import Bench
 from imgpipe.errors import OutputError
 from tests.batches import left_behind, made, tree
@@ -52,14 +53,14 @@ def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
     for number in range(90):
         np.save(source / f"{number}.npy", np.full((500, 1000, 1), number, "uint8"))
     calls: dict[Syncing, list[Answer]] = {}  # by an object that each call has for itself
-    attempt = making._Maker.make
+    attempt = smallfiles._Maker.make
 
     def make(maker: Any, file: File, bench: Bench, syncing: Syncing) -> Answer:
         answer = attempt(maker, file, bench, syncing)
         calls.setdefault(syncing, []).append(answer)
         return answer
 
-    monkeypatch.setattr(making._Maker, "make", make)
+    monkeypatch.setattr(smallfiles._Maker, "make", make)
     batch = made(source, "invert", out, executor="threads", workers=2)
     assert (batch.report.stopped_by, batch.exit) == ("no_space", 1)
     assert str(out) in batch.report.stopped_because

@@ -168,7 +168,7 @@ def test_a_command_that_resumes_what_is_done_opens_no_image(
     for name in ("a", "b/c"):
         image(f"in/{name}.png")
     with monkeypatch.context() as patch:  # long after the sources were written
-        patch.setattr("imgpipe.batches.ledger.time.time_ns", lambda: 1 << 62)
+        patch.setattr("imgpipe.batches.publishing.ledger.time.time_ns", lambda: 1 << 62)
         assert execute(["invert", "in", "-o", "out", *HERE]) == 0
     opened: list[str] = []
     _opened.append(opened)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches.happenings import Opened
+from imgpipe.batches.events import Opened
 from imgpipe.errors import BatchError, CorruptError, UsageError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise

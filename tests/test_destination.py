@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.destination import Destination, Distinguishes, probed
-from imgpipe.batches.files import Folder, Found
-from imgpipe.batches.placed import Placed
+from imgpipe.batches.inputs.files import Folder, Found
+from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.destination import Destination, Distinguishes, probed
 from imgpipe.errors import OutputError, UsageError
 
 REMEDY = '--name "{name}.{ext}" keeps them apart'

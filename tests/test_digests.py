@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import imgpipe
-from imgpipe.batches.digests import (
+from imgpipe.batches.journal.digests import (
     chain_digest,
     code_digest,
     file_digest,

@@ -13,12 +13,12 @@ import tifffile
 
 import imgpipe
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.dryrun import DryRun
-from imgpipe.batches.happenings import BatchPlanned, Happening
-from imgpipe.batches.naming import Template
-from imgpipe.batches.outputs import Naming
+from imgpipe.batches.events import BatchPlanned, Happening
+from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.template import Template
+from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute

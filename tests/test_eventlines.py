@@ -14,8 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from imgpipe.batches.eventlines import EventLines
-from imgpipe.batches.happenings import (
+from imgpipe.batches.events import (
     BatchPlanned,
     BatchRefused,
     Ended,
@@ -24,6 +23,7 @@ from imgpipe.batches.happenings import (
     Opened,
     TimePassed,
 )
+from imgpipe.batches.progress.eventlines import EventLines
 from imgpipe.errors import CorruptError, OutputError, UsageError
 from tests.batchresults import (
     Clock,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.failedlist import FailedList
-from imgpipe.batches.happenings import Ended
-from imgpipe.batches.listing import names_in
+from imgpipe.batches.events import Ended
+from imgpipe.batches.inputs.namelists import names_in
+from imgpipe.batches.progress.failedlist import FailedList
 from imgpipe.errors import OutputError, UsageError
 from tests.batchresults import done, failed, odd_names, skipped
 

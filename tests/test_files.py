@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgpipe.batches.files import Files, Folder, Found, suffixes_of
+from imgpipe.batches.inputs.files import Files, Folder, Found, suffixes_of
 
 TOP, DEEP = Folder("photos", ""), Folder("photos/deep", "deep")
 FOUND = [Found(TOP, "a.png"), Found(DEEP, "b.jpg"), Found(DEEP, "c.JPG"), Found(TOP, "d.png")]

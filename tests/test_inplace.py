@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches import placing
-from imgpipe.batches.inplace import keep
+from imgpipe.batches.publishing import placement
+from imgpipe.batches.publishing.inplace import keep
 from imgpipe.errors import OutputError, UsageError
 from tests.batches import Made, left_behind, made, tree
 from tests.conftest import noise
@@ -87,14 +87,14 @@ def test_images_that_are_folders_are_replaced_and_kept(
 def test_a_folder_that_changes_while_it_is_made_is_not_replaced(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, place = photos / "e.zarr", placing.publish
+    image, place = photos / "e.zarr", placement.publish
     imgpipe.write(np.zeros((5, 5, 1), "uint8"), image)
 
     def publish(*given: Any) -> Any:
         (image / "note").write_text("mine")
         return place(*given)
 
-    monkeypatch.setattr(placing, "publish", publish)
+    monkeypatch.setattr(placement, "publish", publish)
     batch = in_place(photos, backup=tmp_path / "kept")
     assert "changed while it was made" in batch.failures["e.zarr"]
     assert (image / "note").read_text() == "mine"
@@ -124,14 +124,14 @@ def test_a_crash_around_the_rename_makes_nothing_twice(
         (whole / name).parent.mkdir(parents=True, exist_ok=True)
         (whole / name).write_bytes(data)
     in_place(whole)
-    actual = getattr(placing, call)
+    actual = getattr(placement, call)
 
     def crash_after_one(files: Any, *rest: Any) -> Any:
         if call == "publish":
             actual(files[:1], *rest)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(placing, call, crash_after_one)
+    monkeypatch.setattr(placement, call, crash_after_one)
     with pytest.raises(KeyboardInterrupt):
         in_place(photos, backup=tmp_path / "kept", preserve=preserve)
     monkeypatch.undo()
@@ -143,14 +143,14 @@ def test_a_crash_around_the_rename_makes_nothing_twice(
 def test_a_source_that_changes_before_it_is_replaced_is_left(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = placing.Placing.described
+    described = placement.Placing.described
 
     def change(self: Any, source: str, finished: Any) -> Any:
         if source.endswith("a.png"):
             Path(source).write_bytes(b"edited meanwhile")
         return described(self, source, finished)
 
-    monkeypatch.setattr(placing.Placing, "described", change)
+    monkeypatch.setattr(placement.Placing, "described", change)
     batch = in_place(photos)
     assert "changed while it was made" in batch.failures["a.png"]
     assert (photos / "a.png").read_bytes() == b"edited meanwhile"
@@ -160,7 +160,7 @@ def test_a_source_that_changes_before_it_is_replaced_is_left(
 def test_a_source_that_changes_while_the_disk_is_busy_is_left_and_not_kept(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
-    actual = placing.keep
+    actual = placement.keep
 
     def change(source: str, kept: str) -> bool:
         found = actual(source, kept)
@@ -170,7 +170,7 @@ def test_a_source_that_changes_while_the_disk_is_busy_is_left_and_not_kept(
             Path(source).write_bytes(b"edited meanwhile")
         return found
 
-    monkeypatch.setattr(placing, "keep", change)
+    monkeypatch.setattr(placement, "keep", change)
     batch = in_place(photos, backup=tmp_path / "kept")
     assert "changed while it was made" in batch.failures["a.png"]
     assert (photos / "a.png").read_bytes() == b"edited meanwhile"

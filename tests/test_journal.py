@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches import journal as journals
-from imgpipe.batches.journal import Journal, read_journal
-from imgpipe.batches.lines import checked, path_fields, path_in, sealed
-from imgpipe.batches.recorded import MadeBy, Record
+from imgpipe.batches.journal import journal as journals
+from imgpipe.batches.journal.journal import Journal, read_journal
+from imgpipe.batches.journal.jsonlines import checked, path_fields, path_in, sealed
+from imgpipe.batches.journal.records import MadeBy, Record
 from imgpipe.errors import OutputError, UsageError
 
 MADE_BY = MadeBy("chain", "options", "versions")
@@ -122,7 +122,7 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(tmp_path: Path) -> N
 
 def test_a_lock_is_gone_when_its_process_is_gone(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from imgpipe.batches.journal import Journal\n"
+        "import os, signal, sys; from imgpipe.batches.journal.journal import Journal\n"
         "Journal(sys.argv[1]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
@@ -142,8 +142,8 @@ def test_a_file_system_without_locks_is_no_obstacle(
 
 def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
     code = (
-        "import sys; from imgpipe.batches.journal import *\n"
-        "from imgpipe.batches.recorded import *\n"
+        "import sys; from imgpipe.batches.journal.journal import *\n"
+        "from imgpipe.batches.journal.records import *\n"
         "j = Journal(sys.argv[1], alone=False)\n"
         "for i in range(200):\n"
         "    name = f'{sys.argv[2]}-{i}' * 20\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imgpipe.batches.happenings import Advanced, BatchPlanned, Ended, Measured, Opened, TimePassed
-from imgpipe.batches.pace import Pace
+from imgpipe.batches.events import Advanced, BatchPlanned, Ended, Measured, Opened, TimePassed
+from imgpipe.batches.progress.pace import Pace
 from tests.batchresults import Clock, done, failed, skipped
 
 MP = 1_000_000

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from imgpipe.batches.patterns import Pattern, has_wildcards, split_pattern
+from imgpipe.batches.inputs.patterns import Pattern, has_wildcards, split_pattern
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from imgpipe.batches.happenings import BatchPlanned, BatchScanning, Ended, TimePassed
-from imgpipe.batches.progresslines import ProgressLines
+from imgpipe.batches.events import BatchPlanned, BatchScanning, Ended, TimePassed
+from imgpipe.batches.progress.progresslines import ProgressLines
 from tests.batchresults import Clock, done, ended, failed, odd_names, planned, skipped, started
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import imgpipe
-from imgpipe.batches import making
 from imgpipe.batches.dryrun import DryRun
-from imgpipe.batches.happenings import BatchPlanned, Ended, Opened
+from imgpipe.batches.events import BatchPlanned, Ended, Opened
 from imgpipe.batches.results import Result
+from imgpipe.batches.work import smallfiles
 from imgpipe.batching import choices_of
 from imgpipe.errors import UsageError
 from tests.batches import made, tree
@@ -24,7 +24,7 @@ from tests.conftest import noise
 def photos(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A JPEG called ``a.png`` and a PNG, which one worker makes, or the crew."""
     if request.param == "large":
-        monkeypatch.setattr(making, "MOST_PIXELS", 1)
+        monkeypatch.setattr(smallfiles, "MOST_PIXELS", 1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     imgpipe.write(noise((20, 30, 3), "uint8"), "in/a.jpg")
@@ -59,7 +59,7 @@ def test_a_resume_knows_the_new_name(photos: Path, monkeypatch: pytest.MonkeyPat
     made("in", "invert", "out")
     before = tree("out")
     with monkeypatch.context() as patch:
-        patch.setattr(making, "make_files", None)  # no image is opened
+        patch.setattr(smallfiles, "make_files", None)  # no image is opened
         again = made("in", "invert", "out", resume=True)
     assert (again.report.done, again.report.skipped) == (0, 2)
     with pytest.raises(UsageError, match="2 of them current"):

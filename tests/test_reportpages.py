@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgpipe.batches.happenings import BatchRefused, Ended
+from imgpipe.batches.events import BatchRefused, Ended
 from imgpipe.batches.results import Result
 from imgpipe.errors import FilterTimeout, OutputError, UsageError
 from imgpipe.reportpages.pictures import Picture

@@ -14,11 +14,11 @@ import tifffile
 from PIL import Image
 
 import imgpipe
-from imgpipe.batches.answers import File, Made, Output, Recipe, Tail, TooLarge
-from imgpipe.batches.digests import file_digest
-from imgpipe.batches.held import publish
-from imgpipe.batches.large import LargeWork, request_of
-from imgpipe.batches.making import make_files
+from imgpipe.batches.journal.digests import file_digest
+from imgpipe.batches.work.answers import File, Made, Output, Recipe, Tail, TooLarge
+from imgpipe.batches.work.heldfiles import publish
+from imgpipe.batches.work.largefiles import LargeWork, request_of
+from imgpipe.batches.work.smallfiles import make_files
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.formats.ends import Reading, Writing
@@ -26,8 +26,8 @@ from imgpipe.options import Options
 from imgpipe.temporaries import temporary_beside
 from tests.batches import make_images
 from tests.conftest import noise
-from tests.test_making import HERE
 from tests.test_metadata_matrix import original
+from tests.test_smallfiles import HERE
 
 
 @dataclass(frozen=True)

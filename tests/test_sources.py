@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.listing import names_in
-from imgpipe.batches.sources import Gathered, gather, is_tree
-from imgpipe.batches.walk import Rules
+from imgpipe.batches.inputs.namelists import names_in
+from imgpipe.batches.inputs.sources import Gathered, gather, is_tree
+from imgpipe.batches.inputs.walk import Rules
 from imgpipe.errors import UsageError
 
 

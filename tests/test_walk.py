@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.files import Folder
-from imgpipe.batches.patterns import Pattern
-from imgpipe.batches.walk import Rules, Walk
+from imgpipe.batches.inputs.files import Folder
+from imgpipe.batches.inputs.patterns import Pattern
+from imgpipe.batches.inputs.walk import Rules, Walk
 
 
 def touch(root: Path, *names: str) -> None:
@@ -202,7 +202,7 @@ def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 def test_progress_is_told_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgpipe.batches.walk._SAY_EVERY", 2)
+    monkeypatch.setattr("imgpipe.batches.inputs.walk._SAY_EVERY", 2)
     touch(tmp_path, "a/1.png", "b/2.png", "b/3.png", "c/4.png", "c/5.png")
     told: list[int] = []
     Walk(on_count=told.append).through(Folder(str(tmp_path), ""))

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.naming import Template
-from imgpipe.batches.outputs import Naming
+from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.template import Template
 from imgpipe.batches.results import Result
 from imgpipe.batches.watch.hints import Lost
 from imgpipe.batches.watch.readiness import UNFINISHED
@@ -309,7 +309,7 @@ def test_a_restart_looks_into_no_file_that_is_done(
     watched.settle()
     watched.make("a.png")
     watched.stop()
-    monkeypatch.setattr("imgpipe.batches.digests.open", None, raising=False)
+    monkeypatch.setattr("imgpipe.batches.journal.digests.open", None, raising=False)
     watched.start()
     assert watched.turn(60) == watched.turn(2) == []
 

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 import imgpipe
-from imgpipe.batches.happenings import (
+from imgpipe.batches.events import (
     BatchEnded,
     BatchPlanned,
     BatchStarted,
@@ -28,7 +28,7 @@ from imgpipe.batches.happenings import (
     Heartbeat,
     TimePassed,
 )
-from imgpipe.batches.watch.scanning import Scan, Scanner
+from imgpipe.batches.watch.scan import Scan, Scanner
 from imgpipe.cli.program import program
 from imgpipe.errors import UsageError
 from tests.batches import left_behind, tree
@@ -125,7 +125,7 @@ def test_no_thread_outlives_a_watch_whose_scan_fails(
 def test_the_sign_of_life_comes_once_a_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgpipe.batches.watch.course.HEARTBEAT_SECONDS", 1e-3)
+    monkeypatch.setattr("imgpipe.batches.watch.watchrun.HEARTBEAT_SECONDS", 1e-3)
     image(tmp_path / "in" / "a.png")
     _, happenings = watch(tmp_path, (tmp_path / "out" / "a.png").exists)
     beats = [each for each in happenings if isinstance(each, Heartbeat)]
@@ -255,9 +255,10 @@ def killed(home: Path, moment: int) -> bool:
 
 
 def _watch_quickly(home: Path) -> None:
-    from imgpipe.batches import conduct, ledger
+    from imgpipe.batches.publishing import ledger
+    from imgpipe.batches.work import loop
 
-    conduct._TICK = conduct._BEAT = 0.02
+    loop._TICK = loop._BEAT = 0.02
     ledger._SECONDS = 0.0
     moves = {"move_done": home / "done", "move_failed": home / "failed"}
     watch(home, lambda: not any((home / "in").rglob("*.png")), **moves)

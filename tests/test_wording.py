@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from imgpipe.batches.progress.wording import (
+    duration,
+    failure_line,
+    legible,
+    one_line,
+    passed_over_line,
+)
 from imgpipe.batches.results import Result
-from imgpipe.batches.wording import duration, failure_line, legible, one_line, passed_over_line
 from imgpipe.errors import FilterError
 
 

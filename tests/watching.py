@@ -11,17 +11,17 @@ import numpy as np
 
 import imgpipe
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.happenings import Noticed
-from imgpipe.batches.preparing import Prepared, prepare
+from imgpipe.batches.events import Noticed
+from imgpipe.batches.inputs.walk import Rules
+from imgpipe.batches.preparation import Prepared, prepare
 from imgpipe.batches.results import Result
-from imgpipe.batches.walk import Rules
-from imgpipe.batches.watch.feed import WatchFeed
 from imgpipe.batches.watch.hints import Hint, Lost
 from imgpipe.batches.watch.inbox import Inbox, Ways
-from imgpipe.batches.watch.scanning import Scanner
+from imgpipe.batches.watch.scan import Scanner
 from imgpipe.batches.watch.verdicts import Judge
+from imgpipe.batches.watch.watchfeed import WatchFeed
+from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.errors import CorruptError
 from tests.batchresults import Clock
@@ -126,8 +126,8 @@ class Watched:
         self.feed.ended(Result(path, str(target), status, error=error))
 
     def _record(self, path: str, output: str, target: Path, failed: str) -> Any:
-        from imgpipe.batches.digests import file_digest
-        from imgpipe.batches.recorded import Record
+        from imgpipe.batches.journal.digests import file_digest
+        from imgpipe.batches.journal.records import Record
 
         source = os.stat(path)
         there = target.stat() if target.exists() else None

@@ -10,11 +10,11 @@ from functools import partial
 from itertools import repeat
 from typing import Literal, NamedTuple, cast, get_args
 
-from imgpipe.batches.destination import Destination
-from imgpipe.batches.files import Found, MadeLater, suffix_of
-from imgpipe.batches.placed import Placed, Renamed
-from imgpipe.batches.recorded import Records
-from imgpipe.batches.standing import Standing, Standings
+from imgpipe.batches.inputs.files import Found, MadeLater, suffix_of
+from imgpipe.batches.journal.freshness import Standing, Standings
+from imgpipe.batches.journal.records import Records
+from imgpipe.batches.naming.assignments import Placed, Renamed
+from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 from imgpipe.plurals import counted
 from imgpipe.records import dataclass

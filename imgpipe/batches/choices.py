@@ -1,4 +1,4 @@
-"""Choices: all that a batch is told, checked before anything is looked at."""
+"""Choices: all arguments of a batch, checked before any file is opened."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from imgpipe import arguments
 from imgpipe.acceleration import NONE
 from imgpipe.accelerators.choice import Accelerating, possible
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.answers import Recipe
-from imgpipe.batches.outputs import Naming
-from imgpipe.batches.sources import is_tree
-from imgpipe.batches.walk import Rules
+from imgpipe.batches.inputs.sources import is_tree
+from imgpipe.batches.inputs.walk import Rules
+from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.work.answers import Recipe
 from imgpipe.errors import UsageError
 from imgpipe.options import Options
 from imgpipe.records import dataclass

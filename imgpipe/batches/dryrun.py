@@ -1,4 +1,4 @@
-"""Dry run: all that a batch would do, and why, in lines. Nothing is written."""
+"""Dry run: the agenda of a batch with its reasons, in lines. Nothing is written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from imgpipe.acceleration import NONE
 from imgpipe.batches.agenda import Agenda, Due
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.foresight import Foreseen, Foresight
-from imgpipe.batches.happenings import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
-from imgpipe.batches.misnaming import right_suffix
-from imgpipe.batches.preparing import Prepared, prepare
-from imgpipe.batches.renaming import Renaming
-from imgpipe.batches.wording import (
+from imgpipe.batches.events import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
+from imgpipe.batches.forecast import Foreseen, Foresight
+from imgpipe.batches.naming.renaming import Renaming
+from imgpipe.batches.naming.suffixes import right_suffix
+from imgpipe.batches.preparation import Prepared, prepare
+from imgpipe.batches.progress.wording import (
     amount,
     failure_line,
     more_pages_line,

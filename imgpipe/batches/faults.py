@@ -1,4 +1,4 @@
-"""Faults: errors of the system that every file of a batch would meet."""
+"""Faults: errors of the system that affect every file of a batch, such as a full disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopping: the ends of a batch before its end.
+"""Stopping: the end of a batch by a signal, its caller, a fault, or too many failures.
 
 A signal, or a caller who goes away, stops it: nothing new starts, small files that are being made
 have two seconds, large ones end at once. So does a failure that is no file's fault, such as a full

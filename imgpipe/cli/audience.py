@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-from imgpipe.batches.eventlines import EventLines
-from imgpipe.batches.happenings import (
+from imgpipe.batches.events import (
     BatchEnded,
     BatchObserver,
     BatchPlanned,
     Ended,
     Happening,
 )
+from imgpipe.batches.progress.display import ProgressMode, shown
+from imgpipe.batches.progress.eventlines import EventLines
+from imgpipe.batches.progress.wording import one_line, outcome_line
 from imgpipe.batches.results import Result
-from imgpipe.batches.showing import ProgressMode, shown
-from imgpipe.batches.wording import one_line, outcome_line
 from imgpipe.cli import signals
 from imgpipe.cli.messages import log_through, printable, say
 from imgpipe.cli.scope import STANDARD
@@ -98,7 +98,7 @@ class Audience(HoldingContext):
     def _begin_files(self) -> None:
         params = self._params
         if path := self._path("failed_to"):
-            from imgpipe.batches.failedlist import FailedList  # noqa: PLC0415 - rarely wanted
+            from imgpipe.batches.progress.failedlist import FailedList  # noqa: PLC0415 - rarely wanted
 
             self._add(FailedList(path, null=params["null"]))
         if path := self._path("report"):

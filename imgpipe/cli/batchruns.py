@@ -10,15 +10,15 @@ from typing import Any, NamedTuple, Protocol
 import click
 
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.answers import Recipe, Tail
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.happenings import BatchEnded, BatchRefused
-from imgpipe.batches.listing import names_in
-from imgpipe.batches.naming import Template
-from imgpipe.batches.outputs import Naming
-from imgpipe.batches.patterns import Pattern
+from imgpipe.batches.events import BatchEnded, BatchRefused
+from imgpipe.batches.inputs.namelists import names_in
+from imgpipe.batches.inputs.patterns import Pattern
+from imgpipe.batches.inputs.walk import Rules, image_suffixes
+from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.template import Template
 from imgpipe.batches.results import BatchReport
-from imgpipe.batches.walk import Rules, image_suffixes
+from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.chains.chain import Chain
 from imgpipe.cli import signals
 from imgpipe.cli.audience import Audience
@@ -93,7 +93,7 @@ def run_batch(
 
 
 def _made(choices: Choices, audience: Audience) -> int:
-    from imgpipe.batches.course import Course  # noqa: PLC0415 - takes the engine along
+    from imgpipe.batches.batchrun import Course  # noqa: PLC0415 - takes the engine along
     from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
 
     collect_garbage()
@@ -117,7 +117,7 @@ def _made(choices: Choices, audience: Audience) -> int:
 
 
 def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:
-    from imgpipe.batches.course import started_of  # noqa: PLC0415 - takes the engine along
+    from imgpipe.batches.batchrun import started_of  # noqa: PLC0415 - takes the engine along
     from imgpipe.batches.dryrun import DryRun  # noqa: PLC0415
     from imgpipe.machine import dedicated  # noqa: PLC0415
 

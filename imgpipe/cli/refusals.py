@@ -40,8 +40,8 @@ def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
         yield
     except (click.ClickException, ImgpipeError, OSError) as error:
         if "--json" in words[: words.index("--") if "--" in words else None]:
-            from imgpipe.batches.eventlines import EventLines  # noqa: PLC0415 - rarely needed
-            from imgpipe.batches.happenings import BatchRefused  # noqa: PLC0415
+            from imgpipe.batches.events import BatchRefused  # noqa: PLC0415
+            from imgpipe.batches.progress.eventlines import EventLines  # noqa: PLC0415 - rarely needed
 
             EventLines(1)(BatchRefused(2, _plain(error)))
         raise

@@ -107,6 +107,6 @@ def _is_folder(output: str) -> bool:
 def _is_tree(source: str) -> bool:
     if os.path.isfile(source) or source == STANDARD:
         return False
-    from imgpipe.batches.sources import is_tree  # noqa: PLC0415 - rarely needed
+    from imgpipe.batches.inputs.sources import is_tree  # noqa: PLC0415 - rarely needed
 
     return is_tree(source)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from imgpipe.batches.eventlines import EventLines
-from imgpipe.batches.happenings import BatchObserver, Happening
-from imgpipe.batches.watch.course import WatchCourse
+from imgpipe.batches.events import BatchObserver, Happening
+from imgpipe.batches.progress.eventlines import EventLines
 from imgpipe.batches.watch.inbox import Ways
-from imgpipe.batches.watch.words import WatchLines
+from imgpipe.batches.watch.watchlines import WatchLines
+from imgpipe.batches.watch.watchrun import WatchCourse
 from imgpipe.cli import signals
 from imgpipe.cli.batchruns import Work, choices_from
 from imgpipe.cli.early import collect_garbage

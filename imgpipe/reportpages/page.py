@@ -16,9 +16,9 @@ import shlex
 from collections.abc import Mapping
 from importlib import resources
 
-from imgpipe.batches.happenings import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
+from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
+from imgpipe.batches.progress.wording import duration, legible, one_line, passed_over_line
 from imgpipe.batches.results import BatchReport, Result
-from imgpipe.batches.wording import duration, legible, one_line, passed_over_line
 from imgpipe.plurals import counted
 from imgpipe.reportpages.choice import FAILURES, Choice, busy_seconds
 from imgpipe.reportpages.pictures import Picture, Pictures

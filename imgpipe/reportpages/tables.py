@@ -7,11 +7,11 @@ import io
 import json
 from typing import Any
 
-from imgpipe.batches.eventlines import start_fields, summary_fields, terminal_fields
-from imgpipe.batches.happenings import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
-from imgpipe.batches.lines import path_fields
+from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
+from imgpipe.batches.journal.jsonlines import path_fields
+from imgpipe.batches.progress.eventlines import start_fields, summary_fields, terminal_fields
+from imgpipe.batches.progress.wording import legible
 from imgpipe.batches.results import Result
-from imgpipe.batches.wording import legible
 
 __all__ = ["CommaTable", "JsonTable"]
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from imgpipe.batches.happenings import (
+from imgpipe.batches.events import (
     BatchEnded,
     BatchPlanned,
     BatchRefused,

@@ -1,1 +1,1 @@
-"""Watching: files are made as they arrive in a folder."""
+"""Watching: files are made when they arrive in a folder."""

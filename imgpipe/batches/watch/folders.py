@@ -1,4 +1,4 @@
-"""Folders of a watch: refused where one would feed another."""
+"""Folders of a watch: refusal of folders whose files would arrive in one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hints: events of the file system, which say where something has changed.
+"""Hints: events of the file system, with the place of a change.
 
 They come from watchdog, which is not required. An event may be lost, and a folder may have none:
 hints say where to look first, not what is there.

@@ -1,4 +1,4 @@
-"""Inbox: the folder that is watched, and what is known about the files in it.
+"""Inbox: the watched folder, and the state of its files.
 
 Hints mark folders, and only a scan finds files. All of it is scanned at the start, when hints were
 lost, when a folder is new, and every minute. A file that is complete goes to the batch, unless the
@@ -12,17 +12,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from imgpipe.batches.files import Found
-from imgpipe.batches.happenings import Noticed
+from imgpipe.batches.events import Noticed
+from imgpipe.batches.inputs.files import Found
+from imgpipe.batches.inputs.walk import is_image_folder
 from imgpipe.batches.results import Result
-from imgpipe.batches.walk import is_image_folder
-from imgpipe.batches.watch.feed import Over, Returned, WatchFeed
 from imgpipe.batches.watch.hints import Hint, Hints, Lost
-from imgpipe.batches.watch.moving import move
+from imgpipe.batches.watch.moves import move
 from imgpipe.batches.watch.readiness import Readiness
-from imgpipe.batches.watch.scanning import Scan, Scanner
+from imgpipe.batches.watch.scan import Scan, Scanner
 from imgpipe.batches.watch.stamps import Stamp, stamp_of
 from imgpipe.batches.watch.verdicts import Judge
+from imgpipe.batches.watch.watchfeed import Over, Returned, WatchFeed
 from imgpipe.errors import OutputError
 from imgpipe.records import dataclass
 

@@ -1,4 +1,4 @@
-"""Mounts: whether the file system of a folder tells of all changes.
+"""Mounts: file systems that do not report all changes.
 
 The kernel sees what is changed through it. What other computers change on a network file system,
 and most of what programs behind FUSE change, it does not see.

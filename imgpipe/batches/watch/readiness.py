@@ -1,4 +1,4 @@
-"""Readiness: whether a file that has arrived is complete.
+"""Readiness: decision that an arrived file is complete.
 
 A file is complete when it has had no event, and has not changed, for a while; at once if it was
 renamed into its place. One that is not complete is looked at again, and is never dropped.

@@ -1,4 +1,4 @@
-"""Stamps: the properties of a file that tell whether it has changed."""
+"""Stamps: properties of a file that change with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts: what is to be done about a file that has arrived. The journal decides."""
+"""Verdicts: decisions about arrived files. The journal decides."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from imgpipe.batches.agenda import Due
-from imgpipe.batches.files import Files, Found
-from imgpipe.batches.preparing import Prepared
+from imgpipe.batches.inputs.files import Files, Found
+from imgpipe.batches.preparation import Prepared
 from imgpipe.errors import ImgpipeError, OutputError
 
 __all__ = ["Judge", "Verdict"]

@@ -1,0 +1,1 @@
+"""Inputs: the files that folders, patterns and lists name."""

@@ -1,0 +1,1 @@
+"""Naming: the paths of outputs, and their conflicts."""

@@ -1,0 +1,1 @@
+"""Publishing: finished outputs in their places, and their lines in the journal."""

@@ -1,0 +1,183 @@
+"""Watch run: a watch from its start to its stop."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from imgpipe.batches.batchrun import started_of
+from imgpipe.batches.choices import Choices
+from imgpipe.batches.events import (
+    BatchEnded,
+    BatchObserver,
+    BatchPlanned,
+    BatchRefused,
+    Ended,
+    Happening,
+    Heartbeat,
+)
+from imgpipe.batches.preparation import Prepared, prepare
+from imgpipe.batches.results import BatchReport, Result, exit_code
+from imgpipe.batches.stopping import BatchControl
+from imgpipe.batches.watch.folders import left_out, must_be_apart
+from imgpipe.batches.watch.hints import Hints, hints_for
+from imgpipe.batches.watch.inbox import Inbox, Ways
+from imgpipe.batches.watch.scan import Scanner
+from imgpipe.batches.watch.verdicts import Judge
+from imgpipe.batches.watch.watcher import Keeping
+from imgpipe.batches.watch.watchfeed import WatchFeed
+from imgpipe.batches.work.loop import conduct
+from imgpipe.errors import MemoryPlanError, UsageError
+
+__all__ = ["HEARTBEAT_SECONDS", "WatchCourse"]
+
+HEARTBEAT_SECONDS = 60.0
+"""Seconds between two signs of life."""
+
+_MOST_FAILURES = 1000  # that the report keeps
+
+
+class WatchCourse:
+    """The course of a watch.
+
+    Parameters
+    ----------
+    choices : Choices
+        Arguments of the batch. Their only source is the watched folder.
+    ways : Ways
+        Settings of the watch.
+    tell : callable
+        Is told of all that happens.
+    control : BatchControl, optional
+        Stops it.
+    stop : threading.Event, optional
+        Stops it as well, when it is set.
+    hints : Hints, optional
+        Gives the hints.
+    clock : callable
+        Returns seconds.
+
+    Attributes
+    ----------
+    report : BatchReport
+        Facts about it so far, with the latest failures.
+    exit : int
+        The exit code, once it is over: 0 unless a full disk or the like has stopped it.
+    """
+
+    def __init__(
+        self,
+        choices: Choices,
+        ways: Ways,
+        tell: BatchObserver = lambda _: None,
+        control: BatchControl | None = None,
+        stop: threading.Event | None = None,
+        hints: Hints | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.report, self.exit = BatchReport(), 0
+        self.control = control or BatchControl()
+        self._choices, self._ways, self._tell = choices, ways, tell
+        self._stop, self._clock = threading.Event() if stop is None else stop, clock
+        self._hints = hints or hints_for(ways.poll)
+        self._began = self._beat = clock()
+        self._inbox: Inbox | None = None
+
+    def run(self) -> None:
+        """Watch until it is stopped.
+
+        Raises
+        ------
+        UsageError
+            If the watch is refused; nothing was written.
+        ImgpipeError
+            If no file can be made, for want of memory or of workers. Finished outputs are kept.
+        """
+        self._began = self._beat = self._clock()
+        try:
+            self._tell(started_of(self._choices))
+            with self._prepared() as prepared:
+                self._watch(prepared)
+        except BaseException as error:
+            self._refuse(error)
+            raise
+        self._end()
+
+    def _prepared(self) -> Prepared:
+        """Return the output folder, ready for files that are to come."""
+        choices = self._choices
+        (inbox,) = choices.sources
+        if choices.naming.is_numbered:
+            raise UsageError("{index} in a name needs all files at once; a watch cannot have it")
+        ways = {"move_done": self._ways.move_done, "move_failed": self._ways.move_failed}
+        moves = {name: folder for name, folder in ways.items() if folder is not None}
+        must_be_apart(inbox, choices.folder, moves)
+        outputs = left_out(list(moves.values()))
+        rules = replace(choices.rules, outputs=(*choices.rules.outputs, *outputs))
+        return prepare(replace(choices, rules=rules), later=True)
+
+    def _watch(self, prepared: Prepared) -> None:
+        (source,) = self._choices.sources
+        feed = WatchFeed()
+        scanner = Scanner(source, prepared.choices.rules)
+        inbox = Inbox(scanner, Judge(prepared), feed, self._hints, self._ways, self._clock)
+        with contextlib.ExitStack() as held:
+            held.callback(inbox.end)
+            passed_over = inbox.begin()
+            self._inbox = inbox
+            self.report.passed_over.update(passed_over)
+            waiting = inbox.waiting
+            to_do = {"": waiting * len(prepared.choices.recipe.tails)}
+            keeping = held.enter_context(Keeping(inbox, self.control.stop, self._clock))
+            self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - waiting, to_do))
+            for result in conduct(prepared, self._told, self.control, self.report, feed):
+                feed.ended(result)
+                del self.report.failures[:-_MOST_FAILURES]
+        self._pulse()
+        self.report.left = inbox.waiting + inbox.running
+        if keeping.error is not None:
+            raise keeping.error
+
+    def _told(self, happening: Happening) -> None:
+        """Report a happening of the batch, and the changes of the folder."""
+        self._tell(happening)
+        self._pulse()
+
+    def _pulse(self) -> None:
+        """Report the changes of the folder, and give a sign of life when it is time."""
+        if self._stop.is_set():
+            self.control.stop()
+        inbox = self._inbox
+        assert inbox is not None
+        while inbox.notices:
+            notice = inbox.notices.popleft()
+            if isinstance(notice, Result):
+                self.report.add(notice)
+                self._tell(Ended(notice))
+            else:
+                self._tell(notice)
+        if self._clock() >= self._beat:
+            self._beat += HEARTBEAT_SECONDS
+            report = self.report
+            self._tell(
+                Heartbeat(
+                    inbox.waiting, inbox.running, report.done, report.failed, inbox.present,
+                    inbox.polling,
+                )
+            )  # fmt: skip
+
+    def _end(self) -> None:
+        report, control = self.report, self.control
+        report.stopped_by, report.stopped_because = control.stopped_by, control.reason
+        report.seconds = self._clock() - self._began
+        self.exit = 0 if report.stopped_by == "signal" else exit_code(report)
+        self._tell(BatchEnded(self.exit, report, interrupted=control.signal))
+
+    def _refuse(self, error: BaseException) -> None:
+        self.report.seconds = self._clock() - self._began
+        wrong = isinstance(error, UsageError | MemoryPlanError)
+        self.exit = getattr(error, "exit_code", 2 if wrong else 1)
+        self._tell(BatchRefused(self.exit, error, self.report))

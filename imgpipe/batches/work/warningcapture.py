@@ -1,0 +1,75 @@
+"""Capture of warnings about one file: they go into its answer instead of the log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+__all__ = ["heard", "listening"]
+
+_logger = logging.getLogger("imgpipe")
+_lock = threading.Lock()
+_said: ContextVar[list[str] | None] = ContextVar("imgpipe_said", default=None)
+_listener: _Listener | None = None
+
+
+class _Listener(logging.Handler):
+    """The only handler of imgpipe's warnings while a thread collects them.
+
+    Warnings of other threads go on to the handlers before it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users = 0
+        self._before, self._propagates = _logger.handlers, _logger.propagate
+        _logger.handlers, _logger.propagate = [self], False
+
+    def end(self) -> None:
+        """Have the handlers before it in place again."""
+        _logger.handlers, _logger.propagate = self._before, self._propagates
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        said = _said.get()
+        if said is not None:
+            if record.levelno >= logging.WARNING:
+                said.append(record.getMessage())
+            return
+        for handler in self._before:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+        if self._propagates and _logger.parent is not None:
+            _logger.parent.callHandlers(record)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Collect warnings in the meantime, in any thread."""
+    global _listener  # noqa: PLW0603 - the logger is as global
+    with _lock:
+        _listener = _listener or _Listener()
+        _listener.users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _listener.users -= 1
+            if not _listener.users:
+                _listener.end()
+                _listener = None
+
+
+@contextlib.contextmanager
+def heard(said: list[str] | None = None) -> Iterator[list[str]]:
+    """Collect the warnings of this thread in `said`; they are not logged."""
+    said = [] if said is None else said
+    with listening():
+        token = _said.set(said)
+        try:
+            yield said
+        finally:
+            _said.reset(token)
