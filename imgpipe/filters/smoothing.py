@@ -83,8 +83,9 @@ def box(
     ``(2 * s + n) // (2 * n)``. No mean lies halfway between two whole numbers, because ``n`` is
     odd.
 
-    A sum of 2, 4, 8 … pixels is computed from two sums of half the length. From a radius of 10 on,
-    integers use running sums, whose cost does not depend on the radius.
+    A sum of 2, 4, 8 … pixels is computed from two sums of half the length. So the time of floats
+    grows with the logarithm of the radius. From a radius of 10 on, integers use running sums, whose
+    time does not depend on the radius.
 
     Parameters
     ----------
