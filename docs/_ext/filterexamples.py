@@ -138,7 +138,7 @@ def workshop() -> Iterator[None]:
     """Work in a folder of its own, with the files of all examples."""
     with TemporaryDirectory() as folder, chdir(folder):
         np.savetxt("heat.txt", heat(), fmt="%d")
-        for file in {each.file for each in examples().values()} | {"right.png"}:
+        for file in {each.file for each in examples().values()} | {"sky.png"}:
             _write(file)
         yield
 

@@ -16,6 +16,7 @@ from equivalence import BORDER_NAMES, LIBRARIES, Comparison, comparisons
 from filterexamples import Example, examples, workshop
 from filterpictures import Pictures
 from pagewords import as_markdown, cell, docstring_of, parameter_rows, properties, signature
+from samplepictures import SAMPLES
 from sphinx.application import Sphinx
 
 from imgpipe.chains.definition import Definition
@@ -64,7 +65,7 @@ def index() -> str:
             parts.append(f"## {family}\n\n```{{list-table}}\n:widths: 22 28 50\n\n{rows}\n```\n")
             entries = "\n".join(own)
             parts.append(f"```{{toctree}}\n:hidden:\n:caption: {family}\n\n{entries}\n```\n")
-    return "\n".join([*parts, _borders(), _INDEX_END])
+    return "\n".join([*parts, _borders(), _origins(), _INDEX_END])
 
 
 _INDEX_END = """## All filters
@@ -87,8 +88,8 @@ imgpipe has {number} filters, in families. A page for each shows an example, the
 formula and the accuracy, and the same call in other libraries.
 
 In a picture of this list, the left half is the picture before the filter, and the right half the
-picture after it. A filter that moves pixels has both beside each other. The photographs come with
-scikit-image (`skimage.data`) or are samples of imgpipe.
+picture after it. A filter that moves pixels has both beside each other. The origin of the
+photographs is [below](#origin-of-the-pictures).
 
 Differences to other libraries were measured with {versions}, on 8-bit pictures of 160 x 120
 pixels.
@@ -116,6 +117,12 @@ The option `--border` gives the values of the pixels beyond the image. Its names
 {rows}
 ```
 """
+
+
+def _origins() -> str:
+    """Return the section about the photographs, which stands beside the samples too."""
+    text = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    return "## Origin of the pictures\n\n" + text.partition("## Photographs\n\n")[2]
 
 
 def _index_row(name: str) -> str:

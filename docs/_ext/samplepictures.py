@@ -1,6 +1,7 @@
 """Pictures for the pages of the filters: crops of sample pictures, some with a fault to mend.
 
-The photographs are those of scikit-image and the sample pictures of imgpipe. Every picture is an
+The photographs come with scikit-image; sample_images/README.md names the origin and the licence of
+each. The other pictures are samples of imgpipe, or made here. Every picture is an
 array of shape (rows, columns) or (rows, columns, channels), about 336 pixels wide; those whose
 single pixels matter are half as wide.
 """
@@ -14,13 +15,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 import imgpipe
 from imgpipe import filters
 
-__all__ = ["PICTURES", "heat", "picture", "shown"]
+__all__ = ["PICTURES", "SAMPLES", "heat", "picture", "shown"]
 
 Pixels = NDArray[Any]
 
@@ -146,9 +147,47 @@ def _camera() -> Pixels:
     return _cut(data.camera(), 60, 100)
 
 
-def _motorcycle(side: int) -> Pixels:
-    name = ("motorcycle_left.png", "motorcycle_right.png")[side]
-    return _fitted(np.asarray(Image.open(Path(data.__file__).with_name(name)).convert("RGB")))
+def _relief() -> Pixels:
+    """Return a surface with craters, a part of which lies in the shade: 8 bits."""
+    return _fitted((imgpipe.read(SAMPLES / "relief.png")[..., 0] >> 8).astype(np.uint8))
+
+
+def _craters() -> Pixels:
+    """Return a near part of this surface in mist: with little contrast."""
+    surface = imgpipe.read(SAMPLES / "relief.png")[40:230, 40:294, 0] / 65535
+    return _fitted(np.rint(255 * (0.3 + 0.35 * surface)).astype(np.uint8))
+
+
+def _pills() -> Pixels:
+    """Return round pills on a table, with light from the left."""
+    rows, columns = np.indices((HEIGHT, WIDTH)) + 0.5
+    distance = np.hypot(rows % 56 - 28, columns % 56 - 28)
+    table = 150 - 0.35 * columns + 4 * np.sin(rows / 9) * np.sin(columns / 31)
+    shadow = 1 - 0.4 * np.clip((25 - np.hypot(rows % 56 - 30, columns % 56 - 31)) / 4, 0, 1)
+    pill = table + 70 - 25 * (distance / 18) ** 2
+    lit = np.where(np.abs(rows % 56 - 28) < 2, pill - 22, pill)  # the groove
+    inside = np.clip(18.5 - distance, 0, 1)
+    made = inside * lit + (1 - inside) * table * shadow
+    return _with_noise(np.clip(np.rint(made), 0, 255).astype(np.uint8), 2)
+
+
+def _page() -> Pixels:
+    """Return a printed page with a shadow over its lower left corner."""
+    sheet = Image.new("L", (WIDTH, HEIGHT), 255)
+    font = ImageFont.load_default(28)
+    ImageDraw.Draw(sheet).multiline_text((14, 6), _TEXT, 0, font, spacing=6)
+    rows, columns = np.indices((HEIGHT, WIDTH))
+    light = 60 + 150 * np.clip((HEIGHT - rows + 0.8 * columns) / 380, 0, 1)
+    printed = 0.35 + 0.65 * np.asarray(sheet) / 255
+    return _with_noise(np.rint(light * printed).astype(np.uint8), 3)
+
+
+_TEXT = """A point is that which
+has no part. A line is
+length without breadth.
+The ends of a line are
+points. A straight line
+lies evenly with them."""  # Euclid, Elements, book I
 
 
 def _plates() -> Pixels:
@@ -170,24 +209,23 @@ PICTURES: dict[str, Callable[[], Pixels]] = {
     "camera": _camera,
     "cat": lambda: _cut(data.chelsea(), 0, 40),
     "coffee": lambda: _fitted(data.coffee()),
-    "coins": lambda: _cut(data.coins(), 0, 20),
     "emblem": _emblem,
     "cell": lambda: _cut(data.cell(), 250, 200),
     "handwriting": lambda: _cut(data.text(), 0, 80, 172, 229),
     "horse": _horse,
     "ink": _plates,
     "landscape": _landscape,
-    "left": lambda: _motorcycle(0),
-    "right": lambda: _motorcycle(1),
-    "moon": lambda: _cut(data.moon(), 20, 60),
-    "page": lambda: _cut(data.page(), 0, 0, 190, 254),
+    "craters": _craters,
+    "relief": _relief,
+    "page": _page,
+    "pills": _pills,
     "portrait": _portrait,
     "raw": _twelve_bits,
     "retina": lambda: _fitted(data.retina()[300:1100, 100:1166]),
     "rocket": lambda: _fitted(data.rocket()),
     "small": lambda: _fitted(data.astronaut()[:384], 84, 63),
+    "sky": lambda: _fitted(data.hubble_deep_field()),
     "stars": lambda: _near(data.hubble_deep_field(), 60, 180),
-    "tissue": lambda: _cut(data.immunohistochemistry(), 0, 0),
     # With a fault.
     "dark": lambda: np.rint(_fitted(data.coffee()) * 0.25).astype(np.uint8),
     "faded": lambda: np.rint(_landscape() * 0.4 + 90).astype(np.uint8),
