@@ -37,7 +37,7 @@ from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.plan import make_plan
-from imgpipe.engine.strip import Strip
+from imgpipe.engine.taskpixels import Strip
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray

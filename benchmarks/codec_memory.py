@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.formats.choosing import loaded
 from imgpipe.formats.declaration import RGB, Format, Layout
 from imgpipe.formats.fitting import fitted
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
 from imgpipe.formats.target import MemoryTarget

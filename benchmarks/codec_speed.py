@@ -17,7 +17,7 @@ import numpy as np
 from codec_memory import encoder
 
 from imgpipe import read
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.image import ImageInfo
 

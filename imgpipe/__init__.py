@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from imgpipe.converting import convert
     from imgpipe.errors import ImgpipeError
     from imgpipe.events import Report
-    from imgpipe.executors.processes.keeping import keep_workers, shutdown
+    from imgpipe.executors.processes.keptpool import keep_workers, shutdown
     from imgpipe.geometry import Box
     from imgpipe.handles import Handle, submit
     from imgpipe.image import ImageInfo
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from imgpipe.measuring import measure
     from imgpipe.parameters import Between, Example, Through
     from imgpipe.running import run
-    from imgpipe.several import run_all
+    from imgpipe.severaloutputs import run_all
     from imgpipe.timeline import Timeline
     from imgpipe.watching import watch
 

@@ -1,4 +1,4 @@
-"""Adapting: the stages of a chain, followed by the conversions that the target requires.
+"""Adaptation of a chain to its target: conversions at its end.
 
 Every way in that writes a file uses it, so that conversions are stages like all others: tiled and
 whole they give the same pixels.
@@ -13,9 +13,9 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.chains.stages import Stage, resolve
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.fitting import fitting, left_out
 from imgpipe.formats.opening import TargetLike, format_as, name_of
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.image import ImageInfo
 
 __all__ = ["adapted", "stages_to", "tell_of_alpha"]

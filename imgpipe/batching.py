@@ -30,7 +30,7 @@ from imgpipe.contexts import Context
 from imgpipe.errors import UsageError
 from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
-from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.geometry import Halo
 from imgpipe.observers import Observers
 from imgpipe.options import Options

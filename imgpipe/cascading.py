@@ -18,12 +18,12 @@ import numpy as np
 
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.goals import Goal
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.filters.thumbnails import after_reduction
 from imgpipe.formats.arrays import ArraySink, SequentialArray
 from imgpipe.formats.base import Source
-from imgpipe.formats.ends import Reading
-from imgpipe.shrinking import TIMES, first_thumbnail
+from imgpipe.formats.readwrite import Reading
+from imgpipe.reduceddecoding import TIMES, first_thumbnail
 
 __all__ = ["Step", "cascaded"]
 

@@ -19,8 +19,7 @@ from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.base import Data, Source
-from imgpipe.formats.ends import Reading, Writing
-from imgpipe.formats.holding import Holding
+from imgpipe.formats.heldtargets import Holding
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -31,6 +30,7 @@ from imgpipe.formats.opening import (
     origin_of,
 )
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.formats.soundness import must_be_sound
 from imgpipe.formats.target import Target
 from imgpipe.options import Options

@@ -11,11 +11,11 @@ from imgpipe.chains.stages import seen
 from imgpipe.errors import InputError
 from imgpipe.formats.base import Source
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.opening import SourceLike, format_at, open_source, origin_of
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.readwrite import Reading
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 from imgpipe.plurals import counted

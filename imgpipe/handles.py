@@ -18,8 +18,8 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
-from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.opening import must_take, name_of
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.options import Options
 from imgpipe.refusals import begin
 from imgpipe.running import run

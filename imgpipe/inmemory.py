@@ -24,7 +24,6 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import (
     SourceLike,
@@ -33,6 +32,7 @@ from imgpipe.formats.opening import (
     open_sink,
     open_source,
 )
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Colour, ImageInfo, Pixels

@@ -14,12 +14,12 @@ from imgpipe.admission import admitted
 from imgpipe.borders import BORDERS, Border
 from imgpipe.chains.stages import Read, Stage, compute, extended, resolve
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.copying import copied_to_scratch
+from imgpipe.engine.scratchcopy import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.readwrite import Reading
 from imgpipe.formats.rows import RowsOf
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import ImageInfo, Pixels

@@ -2,7 +2,7 @@
 
 A library of C may print while it is imported, end the process, or never return. What it prints in
 a process of imgpipe goes nowhere. An import that ends a process is noted like a trial (see
-`imgpipe.outcomes`), so that it is not repeated for ever.
+`imgpipe.trialrecords`), so that it is not repeated for ever.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 from imgpipe.errors import UsageError
 from imgpipe.machine import is_helper, is_own_process
-from imgpipe.outcomes import record_of
 from imgpipe.registry import ACCELERATORS, Member
+from imgpipe.trialrecords import record_of
 
 __all__ = ["described", "import_accelerator", "is_imported", "origin"]
 

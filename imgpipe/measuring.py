@@ -19,8 +19,8 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import SequentialArray
 from imgpipe.formats.base import Source
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.readwrite import Reading
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
 from imgpipe.options import Options

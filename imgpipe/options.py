@@ -10,7 +10,7 @@ from imgpipe import arguments
 from imgpipe.accelerators.choice import asked_for
 from imgpipe.events import Observer, Observing
 from imgpipe.executors.choice import ExecutorLike, must_be_known
-from imgpipe.formats.nameless import scratch_in
+from imgpipe.formats.unnamedfiles import scratch_in
 from imgpipe.observers import observed
 from imgpipe.records import dataclass
 

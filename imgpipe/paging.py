@@ -1,4 +1,4 @@
-"""Paging: all frames of a file on their way into one output."""
+"""Frames of a file, all of them on their way into one output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.frames import Kind
-from imgpipe.engine.goals import Goal
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.frames import USUAL_SECONDS, Album, Contents, Timing
 from imgpipe.formats.opening import (
     TargetLike,
@@ -24,6 +23,7 @@ from imgpipe.formats.opening import (
     open_source,
 )
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 

@@ -163,7 +163,7 @@ EXECUTORS = Registry(
             "imgpipe.executors.threads", "Threads of this process.", "ThreadExecutor"
         ),
         "processes": Member(
-            "imgpipe.executors.processes.keeping",
+            "imgpipe.executors.processes.keptpool",
             "Processes of this machine; one that dies is replaced.",
             "processes",
         ),

@@ -22,7 +22,6 @@ from imgpipe.engine.plan import Plan
 from imgpipe.events import Observing, Report
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.ends import Reading, Writing
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -32,10 +31,11 @@ from imgpipe.formats.opening import (
     open_source,
     origin_of,
 )
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.geometry import Box, Halo
 from imgpipe.options import Options
 from imgpipe.paging import Pages, pages_of
-from imgpipe.shrinking import shrunk
+from imgpipe.reduceddecoding import shrunk
 
 __all__ = ["plan_run", "run", "run_as"]
 

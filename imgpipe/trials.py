@@ -1,7 +1,7 @@
 """Trials of accelerated kernels, on small adversarial pictures.
 
 A trial is made once for a build of the library, a version of imgpipe and of NumPy, and a
-processor; `imgpipe.outcomes` keeps the outcome.
+processor; `imgpipe.trialrecords` keeps the outcome.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 
 from imgpipe.image import Pixels
 from imgpipe.libraries import described
-from imgpipe.outcomes import record_of
+from imgpipe.trialrecords import record_of
 
 __all__ = ["is_equal", "pictures"]
 

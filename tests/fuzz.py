@@ -37,13 +37,13 @@ if __name__ == "__main__":
 import imgpipe
 from imgpipe.errors import ImgpipeError, InputError
 from imgpipe.executors.processes.pool import ProcessExecutor
-from imgpipe.formats.choosing import loaded
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.folder import FolderOrigin
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.formats.frames import Contents
 from imgpipe.formats.losses import tell_of_damage
 from imgpipe.formats.opening import contents_of, open_source
 from imgpipe.formats.origin import MemoryOrigin
+from imgpipe.formats.readwrite import Reading
 from imgpipe.formats.rows import decode
 from imgpipe.registry import FORMATS
 from tests.codestreams import YCC, indexed, subsampled

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from imgpipe.engine import whereabouts, worker
+from imgpipe.engine import worker, workernotes
 from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.engine.calls import CallFlow, Calls
 from imgpipe.engine.control import Control
@@ -261,7 +261,7 @@ class SimulatedSerial(SimulatedExecutor):
 
 def _sign(note: Slot | None, pid: int) -> None:
     if note is not None:
-        note.array((1,), whereabouts._FIELDS)["worker"] = pid
+        note.array((1,), workernotes._FIELDS)["worker"] = pid
 
 
 class SimulatedFlow:
@@ -304,7 +304,7 @@ class SimulatedFlow:
         self._ready = len(seconds) if reading is None else 0
         self._made = 0
         self._out: set[int] = set()
-        self._notes = Buffers(1, whereabouts.NOTE_BYTES * len(seconds), shared=False)
+        self._notes = Buffers(1, workernotes.NOTE_BYTES * len(seconds), shared=False)
         executor.flows[self.number] = self
 
     @property
@@ -344,7 +344,7 @@ class SimulatedFlow:
         index, self._made = self._made, self._made + 1
         self._out.add(index)
         slot = self._notes.slots[0]
-        size = whereabouts.NOTE_BYTES
+        size = workernotes.NOTE_BYTES
         note = Slot(slot.token, slot.path, slot.file, index, index * size, size)
         return Task("chunks", self.number, index, JobRef("", None, 0), note=note)
 
@@ -496,7 +496,7 @@ class SimulatedDesk:
 
     def seconds_of(self, task: Task) -> float:
         """Return the seconds of a call; 0 if it is asked back before."""
-        self._took[task.index] = 0 if whereabouts.asked_back(task.note) else len(task.values)
+        self._took[task.index] = 0 if workernotes.asked_back(task.note) else len(task.values)
         return float(self._took[task.index])
 
     def death_of(self, task: Task, attempt: int) -> End | None:
@@ -505,7 +505,7 @@ class SimulatedDesk:
             how, attempts = self._dying.get(item.number, (None, 0))
             if how is not None and self.attempts[item.number] <= attempts:
                 if task.note is not None and not how.stillborn:
-                    task.note.array((1,), whereabouts._FIELDS)["item"] = at
+                    task.note.array((1,), workernotes._FIELDS)["item"] = at
                 return how
         return None
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 import imgpipe
-from imgpipe import acceleration, outcomes, trials
+from imgpipe import acceleration, trialrecords, trials
 from imgpipe.acceleration import NONE, accelerated, get_ready, using
 from imgpipe.accelerators import choice
 from imgpipe.acceleratortable import ACCELERATED
@@ -52,7 +52,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin as a new process does."""
     monkeypatch.setattr(acceleration, "_loaded", {})
     monkeypatch.setattr(acceleration, "_told", set())
-    monkeypatch.setattr(outcomes, "_records", {})
+    monkeypatch.setattr(trialrecords, "_records", {})
     monkeypatch.setattr(choice, "_seen", [0.0])
 
 
@@ -332,13 +332,13 @@ class TestRecord:
         assert self.outcome(Counting()) > 20
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
         monkeypatch.setenv("HOME", "/nowhere")
-        assert outcomes.record_path("fake") == "/nowhere/.cache/imgpipe/accelerators/fake"
+        assert trialrecords.record_path("fake") == "/nowhere/.cache/imgpipe/accelerators/fake"
 
     def test_is_where_the_system_keeps_such_files(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("XDG_CACHE_HOME")
         monkeypatch.setenv("HOME", "/home/me")
         monkeypatch.setattr(sys, "platform", "darwin")
-        assert outcomes.record_path("x") == "/home/me/Library/Caches/imgpipe/accelerators/x"
+        assert trialrecords.record_path("x") == "/home/me/Library/Caches/imgpipe/accelerators/x"
 
 
 def can(function: Callable[..., object], *args: object) -> bool:

@@ -26,9 +26,9 @@ from imgpipe.errors import Cancelled, CorruptError, InputError, MemoryPlanError,
 from imgpipe.events import Event, Started, TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.base import Source
-from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.origin import FileOrigin
+from imgpipe.formats.wholedecoding import DecodedSource
 from imgpipe.options import Options
 from tests.batches import make_images
 from tests.conftest import noise

@@ -22,7 +22,7 @@ from imgpipe.batches.publishing import ledger
 from imgpipe.batches.work import smallfiles
 from imgpipe.batches.work.answers import Answer, Failed, File, failed
 from imgpipe.batches.work.heldfiles import Syncing
-from imgpipe.engine.bench import Bench
+from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import OutputError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise

@@ -252,7 +252,7 @@ def test_codecs_keep_one_thread_of_this_process_busy_and_start_none_that_stays(
     script = """
 import json, os, time
 import imgpipe
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.machine import PeakMemory
 from imgpipe.registry import FORMATS
 from imgpipe.testing.pictures import noise

@@ -237,7 +237,7 @@ def test_a_bare_function_has_a_text_that_means_it(function: Any, text: str) -> N
 
 def test_a_ufunc_of_a_function_is_sent_by_value() -> None:
     one = imgpipe.filter(np.frompyfunc(lambda v: v + 1, 1, 1), halo=0)()
-    from imgpipe.chains.sending import by_value
+    from imgpipe.chains.serialization import by_value
 
     assert_array_equal(pickle.loads(by_value(one, "it"))(IMAGE // 2), IMAGE // 2 + 1)
 

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgpipe.engine import whereabouts
-from imgpipe.engine.bench import Bench
+from imgpipe.engine import workernotes
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.buffers import Buffers
 from imgpipe.engine.calls import Calls
@@ -24,6 +23,7 @@ from imgpipe.engine.crew import Crew
 from imgpipe.engine.flow import Worker
 from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.order import ORDERS, Order
+from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import traits_of
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -345,24 +345,24 @@ def test_in_processes_kills_and_hangs_cost_only_the_items_that_do_it() -> None:
 
 
 def test_a_note_names_the_filter_that_an_item_is_at() -> None:
-    buffers = Buffers(1, whereabouts.NOTE_BYTES, shared=False)
+    buffers = Buffers(1, workernotes.NOTE_BYTES, shared=False)
     (slot,) = buffers.slots
-    whereabouts.forget(slot)
-    whereabouts.note_filters(slot, ["blur(sigma=2)", "mine('é\n')", "x" * 300])
-    assert whereabouts.filter_noted(slot) == ""
+    workernotes.forget(slot)
+    workernotes.note_filters(slot, ["blur(sigma=2)", "mine('é\n')", "x" * 300])
+    assert workernotes.filter_noted(slot) == ""
     for stage, name in enumerate(["blur(sigma=2)", "mine('é ')", "", ""]):
-        with whereabouts.at_chunk(slot, Box(0, 0, 1, 1)) as entering:
+        with workernotes.at_chunk(slot, Box(0, 0, 1, 1)) as entering:
             entering(stage)
-            assert whereabouts.filter_noted(slot) == name
-    assert whereabouts.filter_noted(slot) == ""
+            assert workernotes.filter_noted(slot) == name
+    assert workernotes.filter_noted(slot) == ""
 
 
 def test_a_note_names_the_item_and_is_forgotten_with_the_task() -> None:
-    buffers = Buffers(1, whereabouts.NOTE_BYTES, shared=False)
+    buffers = Buffers(1, workernotes.NOTE_BYTES, shared=False)
     (slot,) = buffers.slots
-    whereabouts.forget(slot)
-    assert whereabouts.item_noted(slot) is None
+    workernotes.forget(slot)
+    assert workernotes.item_noted(slot) is None
     with Bench(slot, None).at(3):
-        assert whereabouts.item_noted(slot) == 3
-    assert whereabouts.item_noted(slot) is None
+        assert workernotes.item_noted(slot) == 3
+    assert workernotes.item_noted(slot) is None
     buffers.close()

@@ -15,7 +15,7 @@ from scipy import ndimage, signal
 from skimage import measure
 
 import imgpipe
-from imgpipe.checking.apart import check_apart
+from imgpipe.checking.isolated import check_apart
 from imgpipe.checking.trials import equal
 from imgpipe.cli import execute
 from imgpipe.cli.program import program

@@ -22,7 +22,7 @@ from imgpipe.chains.formatting import format_chain
 from imgpipe.cli import execute
 from imgpipe.cli.filteroptions import option_words
 from imgpipe.errors import CorruptError, ParameterError, UsageError
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.parameters import Parameter
 from imgpipe.registry import EXECUTORS, FILTERS, FORMATS
 from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite

@@ -18,7 +18,7 @@ from PIL import Image
 
 import imgpipe
 from imgpipe.errors import UsageError
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.registry import FORMATS
 from imgpipe.testing.pictures import ramps
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpipe.engine import activeimage, taskqueue, waitinglist
 from imgpipe.engine import crew as crew_module
-from imgpipe.engine import taskqueue, underway, waitinglist
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.order import ORDERS, Order
@@ -684,7 +684,7 @@ def test_an_interrupt_at_any_line_ends_all() -> None:
 
 def interrupted(seen: list[tuple[str, int]], at: int) -> bool:
     """Make some images, and note the lines; return whether the line number `at` ended that."""
-    ours = {module.__file__ for module in (crew_module, taskqueue, underway, waitinglist)}
+    ours = {module.__file__ for module in (crew_module, taskqueue, activeimage, waitinglist)}
     simulation = Simulation(2, budget=Budget(granted=25, workers=2))
     simulation.image([1.0, 2.0], [1.0], cost=Cost(10), dying={0: (FAULT, 1)})
     simulation.image([1.0, 1.0], cost=Cost(10), failing={1: FilterError("bad")})

@@ -15,8 +15,8 @@ from imgpipe.cli.saving import help_of
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.filters import invert
 from imgpipe.formats import png
-from imgpipe.formats.choosing import loaded
 from imgpipe.formats.declaration import Format
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.parameters import Parameter
 from imgpipe.registry import FORMATS
 

@@ -17,7 +17,7 @@ from imgpipe.batches.journal.digests import (
 )
 from imgpipe.chains.entry import chain_from
 from imgpipe.filters import blur, grayscale
-from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.readwrite import Reading, Writing
 
 FILTER = '''"""A module."""
 import imgpipe

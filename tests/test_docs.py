@@ -21,7 +21,7 @@ from skimage import exposure, filters, morphology
 import imgpipe
 from imgpipe.chains.chain import FilterFactory
 from imgpipe.filtertable import FILTER_TABLE
-from imgpipe.formats import choosing
+from imgpipe.formats import formatchoice
 from imgpipe.formattable import FORMAT_TABLE
 from imgpipe.registry import FORMATS, Member, Registry
 
@@ -159,7 +159,7 @@ def test_the_format_of_the_page_reads_and_writes(
     monkeypatch.setitem(sys.modules, module.__name__, module)
     member = Member(module.__name__, "Plain.", suffixes=(".plain",), magic=(b"PLAIN ",))
     registry = Registry("format", {**FORMATS.built_in, "plain": member})
-    monkeypatch.setattr(choosing, "FORMATS", registry)
+    monkeypatch.setattr(formatchoice, "FORMATS", registry)
     picture = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
     imgpipe.write(picture, tmp_path / "a.plain", save={"maximum": 255})
     np.testing.assert_array_equal(imgpipe.read(tmp_path / "a.plain"), picture)

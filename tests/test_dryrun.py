@@ -23,7 +23,7 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
 from imgpipe.cli import execute
 from imgpipe.errors import UsageError
-from imgpipe.formats.ends import Writing
+from imgpipe.formats.readwrite import Writing
 from imgpipe.options import Options
 from tests.batches import made
 

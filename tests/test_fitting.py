@@ -15,8 +15,8 @@ from imgpipe.errors import UsageError
 from imgpipe.exif import with_texts
 from imgpipe.filters import astype, blur, flatten, invert, to_rgb
 from imgpipe.formats.declaration import CMYK, GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
-from imgpipe.formats.ends import Writing
 from imgpipe.formats.fitting import fitted, fitting, left_out
+from imgpipe.formats.readwrite import Writing
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata, Text, density_from_dpi
 from tests.conftest import noise

@@ -18,7 +18,7 @@ import pytest
 import imgpipe
 from imgpipe.errors import FilterError, InputError, OutputError, UsageError
 from imgpipe.filters import blur, invert
-from imgpipe.formats import choosing, folder
+from imgpipe.formats import folder, formatchoice
 from imgpipe.formats.declaration import Format
 from imgpipe.formats.folder import FolderOrigin, FolderPlace, FolderTarget
 from imgpipe.geometry import Box
@@ -97,7 +97,9 @@ FORMAT = Format("Toy", (".toy",), read=open_source, write=open_sink, dtypes=("ui
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the format of this file in the table."""
     line = Member(__name__, "Toy.", name="Toy", suffixes=(".toy",), marks=MARKS)
-    monkeypatch.setattr(choosing, "FORMATS", Registry("format", {**FORMATS.built_in, "toy": line}))
+    monkeypatch.setattr(
+        formatchoice, "FORMATS", Registry("format", {**FORMATS.built_in, "toy": line})
+    )
 
 
 @pytest.mark.parametrize("options", [{"executor": "serial"}, {"workers": 2, "chunk": 16}])

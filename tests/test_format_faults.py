@@ -22,7 +22,7 @@ from imgpipe.chains.chain import Chain
 from imgpipe.cli import execute
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.formats import codecs
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.registry import FORMATS
 from imgpipe.testing.files import parts_of
 from tests.conftest import noise

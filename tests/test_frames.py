@@ -19,7 +19,7 @@ from imgpipe.engine.control import Control
 from imgpipe.errors import CorruptError, UsageError
 from imgpipe.events import Event, Finished, Started, TaskDone, Written
 from imgpipe.filters import blur, invert
-from imgpipe.formats.choosing import format_for
+from imgpipe.formats.formatchoice import format_for
 from imgpipe.formats.frames import Timing
 from imgpipe.image import Pixels
 from imgpipe.running import plan_run

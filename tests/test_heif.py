@@ -11,7 +11,7 @@ from PIL import Image
 
 import imgpipe
 from imgpipe.errors import CorruptError, LimitError, UsageError
-from imgpipe.formats import choosing
+from imgpipe.formats import formatchoice
 from imgpipe.formats.heif import FORMAT, open_source
 from imgpipe.formats.origin import MemoryOrigin
 from tests.animations import read_back, source_of
@@ -69,7 +69,7 @@ def test_what_is_damaged_or_too_large_is_refused() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(formatchoice.importlib.util, "find_spec", lambda name: None)
     content = io.BytesIO(heif(PHOTO))
     with pytest.raises(imgpipe.errors.FormatError, match=r"pip install 'imgpipe\[heif\]'"):
         imgpipe.read(content)

@@ -21,7 +21,7 @@ from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.exif import oriented
 from imgpipe.filters.smoothing import blur
 from imgpipe.formats.jpeg import open_sink, reading, scanlines
-from imgpipe.formats.jpeg.mapped import MappedSource
+from imgpipe.formats.jpeg.mappedrows import MappedSource
 from imgpipe.formats.jpeg.splicing import _coded, respliced
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.encoding import Recipe

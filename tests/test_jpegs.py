@@ -15,7 +15,7 @@ from imgpipe.formats.jpegs import encoding, markers, restarts, strict
 from imgpipe.formats.jpegs.encoding import Recipe
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.formats.jpegs.scanlines import Scanlines
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.unnamedfiles import NamelessFile
 from imgpipe.testing.pictures import noise
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")

@@ -24,7 +24,7 @@ from imgpipe.engine.plan import Goal
 from imgpipe.exif import Exif, Field
 from imgpipe.filters import blur, crop, grayscale, invert, resize, rotate
 from imgpipe.formats.base import Source
-from imgpipe.formats.choosing import loaded
+from imgpipe.formats.formatchoice import loaded
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.png.chunks import SIGNATURE, chunk
 from imgpipe.image import ImageInfo, Metadata, Text

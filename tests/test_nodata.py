@@ -10,8 +10,8 @@ import pytest
 
 import imgpipe
 from imgpipe.admission import nodata_held
-from imgpipe.chains.absence import nodata_after, without_data
 from imgpipe.chains.decorator import filter
+from imgpipe.chains.nodata import nodata_after, without_data
 from imgpipe.chains.stages import resolve
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.filters import (
@@ -32,7 +32,7 @@ from imgpipe.filters import (
     sobel,
     unsharp,
 )
-from imgpipe.formats.ends import Reading
+from imgpipe.formats.readwrite import Reading
 from imgpipe.image import ImageInfo, Pixels
 
 NONE = -9999

@@ -13,7 +13,7 @@ import pytest
 import imgpipe
 from imgpipe.errors import ImgpipeError
 from imgpipe.filters import invert
-from imgpipe.formats import choosing
+from imgpipe.formats import formatchoice
 from imgpipe.registry import FORMATS, Registry
 
 SOURCE = '''
@@ -116,7 +116,7 @@ def broken_format(
     (info / "entry_points.txt").write_text("[imgpipe.formats]\nodd = odd_format\n")
     (tmp_path / "site" / "odd_format.py").write_text(BROKEN_FORMATS[request.param])
     registry = Registry("format", dict(FORMATS.built_in), "imgpipe.formats")
-    monkeypatch.setattr(choosing, "FORMATS", registry)
+    monkeypatch.setattr(formatchoice, "FORMATS", registry)
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "odd_format", raising=False)
     np.save(tmp_path / "in.npy", np.full((4, 5, 3), 100, np.uint8))

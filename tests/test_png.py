@@ -38,7 +38,7 @@ from imgpipe.errors import (
     UsageError,
 )
 from imgpipe.formats import png
-from imgpipe.formats.choosing import HEAD_BYTES, format_of
+from imgpipe.formats.formatchoice import HEAD_BYTES, format_of
 from imgpipe.formats.opening import open_sink
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.png import rowfilters, writing

@@ -25,7 +25,7 @@ from imgpipe.chains.decorator import filter
 from imgpipe.engine import taskqueue
 from imgpipe.errors import Cancelled, FilterTimeout, WorkerError
 from imgpipe.events import TaskDone
-from imgpipe.executors.processes import ends, server, tracker
+from imgpipe.executors.processes import exitreasons, server, tracker
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur
 from imgpipe.machine import dedicated
@@ -259,8 +259,8 @@ def test_an_end_from_outside_is_told_from_one_by_its_own_fault(end, word, outsid
 def test_a_kill_while_memory_is_short_is_not_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     with ProcessExecutor(1) as pool:
         pid = pool.submit(os.getpid).result(60)
-        before = ends.memory_kills()
-        monkeypatch.setattr(ends, "memory_kills", lambda: (before or 0) + 1)
+        before = exitreasons.memory_kills()
+        monkeypatch.setattr(exitreasons, "memory_kills", lambda: (before or 0) + 1)
         lost = pool.submit(os.kill, pid, signal.SIGKILL)
         assert isinstance(lost.exception(60), BrokenExecutor)
         assert not pool.rebuild(lost).outside

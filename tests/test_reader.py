@@ -12,13 +12,13 @@ import pytest
 
 import imgpipe
 from imgpipe.chains.chain import Chain
-from imgpipe.engine import copying
+from imgpipe.engine import scratchcopy
 from imgpipe.engine.control import Control
 from imgpipe.errors import Cancelled, CorruptError
 from imgpipe.filters import blend, blur, crop, flip
 from imgpipe.formats import npy, rows
 from imgpipe.formats.origin import FileOrigin
-from imgpipe.formats.png import reading, small
+from imgpipe.formats.png import reading, smallfiles
 from tests.conftest import PicklingExecutor, noise
 from tests.test_png import END, data_of, header, png_file
 
@@ -47,7 +47,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the pieces that are read of a file, which are made small."""
     for module in (reading, npy):
         monkeypatch.setattr(module, "_PIECE_BYTES", 1000)
-    for module in (rows, copying):
+    for module in (rows, scratchcopy):
         monkeypatch.setattr(module, "COPY_BYTES", 1000)
     return []
 
@@ -68,7 +68,7 @@ def at_piece(
 
             return reading
 
-        monkeypatch.setattr(small, "_MOST_BYTES", 0)  # else a small file is decoded at once
+        monkeypatch.setattr(smallfiles, "_MOST_BYTES", 0)  # else a small file is decoded at once
         monkeypatch.setattr(reading.PngRows, "read_into", watched(reading.PngRows.read_into))
         monkeypatch.setattr(npy, "read_fully", watched(npy.read_fully))
 

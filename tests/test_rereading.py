@@ -15,9 +15,9 @@ import pytest
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import rereading
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.pipeline import plan_between, run_between
 from imgpipe.engine.rereading import worth_keeping
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.errors import CorruptError
 from imgpipe.executors.base import traits_of
 from imgpipe.formats.arrays import ArrayRows, ArraySink, Nowhere, SequentialArray

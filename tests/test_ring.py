@@ -15,8 +15,8 @@ import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import cutting, plan, route
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.pipeline import run_to_all
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur, crop, resize
 from imgpipe.formats.arrays import ArraySink

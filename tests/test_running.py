@@ -37,7 +37,7 @@ from imgpipe.filters import (
 )
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.opening import open_sink
-from imgpipe.formats.png import small
+from imgpipe.formats.png import smallfiles
 from imgpipe.formats.png.reading import PngRows
 from imgpipe.image import ImageInfo, Metadata
 from imgpipe.options import Options
@@ -355,7 +355,7 @@ def test_a_source_is_closed_when_it_cannot_be_copied(
     closed = []
     close = PngRows.close
     monkeypatch.setattr(PngRows, "close", lambda self: (closed.append(True), close(self)))
-    monkeypatch.setattr(small, "_MOST_BYTES", 0)  # else a small file is decoded at once
+    monkeypatch.setattr(smallfiles, "_MOST_BYTES", 0)  # else a small file is decoded at once
     data = bytearray(png.read_bytes())
     data[-1000] ^= 0xFF
     png.write_bytes(data)

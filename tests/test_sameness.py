@@ -21,7 +21,7 @@ from imgpipe.batches.work.largefiles import LargeWork, request_of
 from imgpipe.batches.work.smallfiles import make_files
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
-from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.options import Options
 from imgpipe.temporaries import temporary_beside
 from tests.batches import make_images

@@ -6,8 +6,8 @@ import pytest
 
 from imgpipe.batches.saveoptions import must_suit, options_for
 from imgpipe.errors import UsageError
-from imgpipe.formats.choosing import format_called
-from imgpipe.formats.ends import Writing
+from imgpipe.formats.formatchoice import format_called
+from imgpipe.formats.readwrite import Writing
 
 JPEG, PNG = format_called("jpeg"), format_called("png")
 

@@ -24,7 +24,7 @@ from imgpipe.cli.filteroptions import FilterOption, names_of
 from imgpipe.cli.program import program
 from imgpipe.errors import UsageError
 from imgpipe.filters import invert
-from imgpipe.formats.choosing import usable
+from imgpipe.formats.formatchoice import usable
 from imgpipe.registry import FORMATS
 
 

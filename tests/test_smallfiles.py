@@ -22,12 +22,12 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.batch import CallsRequest, Request
-from imgpipe.engine.bench import Bench
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import CallJob
+from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import CorruptError, FilterError, InputError, OutputError
-from imgpipe.formats.nameless import scratch_folder
 from imgpipe.formats.opening import open_sink, open_source
+from imgpipe.formats.unnamedfiles import scratch_folder
 from imgpipe.options import Options
 from imgpipe.registry import FORMATS
 from imgpipe.temporaries import temporary_beside

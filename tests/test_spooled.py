@@ -12,8 +12,8 @@ import pytest
 
 from imgpipe.errors import OutputError
 from imgpipe.formats import spooled
+from imgpipe.formats.binarystreams import StreamTarget
 from imgpipe.formats.spooled import SpooledTarget, amendable
-from imgpipe.formats.streamed import StreamTarget
 from imgpipe.formats.target import FileTarget, MemoryTarget
 
 

@@ -14,8 +14,8 @@ import pytest
 from imgpipe.engine.buffers import Buffers, Slot
 from imgpipe.engine.taskqueue import Done, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import JobRef, Task
-from imgpipe.engine.whereabouts import NOTE_BYTES, sign
 from imgpipe.engine.worker import Receipt
+from imgpipe.engine.workernotes import NOTE_BYTES, sign
 from imgpipe.errors import FilterError, WorkerError
 from imgpipe.executors.base import End
 

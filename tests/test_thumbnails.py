@@ -14,10 +14,10 @@ from imgpipe.chains.chain import Chain
 from imgpipe.errors import CorruptError, ParameterError
 from imgpipe.filters import blur, thumbnail
 from imgpipe.filters.thumbnails import thumbnail_size
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source, origin_of
+from imgpipe.formats.readwrite import Reading
 from imgpipe.kernels.axes import Axis
-from imgpipe.shrinking import shrunk
+from imgpipe.reduceddecoding import shrunk
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -20,7 +20,7 @@ import imgpipe
 from imgpipe.errors import ImgpipeError
 from imgpipe.formats.opening import open_sink
 from imgpipe.formats.origin import MemoryOrigin
-from imgpipe.formats.tiff import contents, open_source, pages, plain
+from imgpipe.formats.tiff import contents, open_source, pages, plainpages
 from imgpipe.image import ImageInfo, Metadata
 from imgpipe.metadata import density_from_dpi
 from imgpipe.testing.files import put_in
@@ -114,7 +114,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Any:
         seen = []
 
         def noted(*given: Any) -> Any:
-            seen.append(plain.plain_page(*given))
+            seen.append(plainpages.plain_page(*given))
             return seen[-1]
 
         with monkeypatch.context() as patch:

@@ -20,9 +20,9 @@ import pytest
 import imgpipe
 from imgpipe.errors import CorruptError, FormatError, InputError, ParameterError, UsageError
 from imgpipe.filters import blur
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.levels import halved
 from imgpipe.formats.opening import contents_of, open_sink, open_source, origin_of
+from imgpipe.formats.readwrite import Reading
 from imgpipe.formats.zarr.shards import crc32c
 from imgpipe.geo import Geo
 from imgpipe.geometry import Box

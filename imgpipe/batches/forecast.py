@@ -16,10 +16,10 @@ from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.batches.work.smallfiles import MOST_PIXELS, may_copy
 from imgpipe.batches.work.warningcapture import heard
 from imgpipe.chains.chain import Chain
+from imgpipe.engine.batchsizing import footing_of
 from imgpipe.engine.budget import default_budget
 from imgpipe.engine.costs import cost_of_processes
 from imgpipe.engine.plan import Goal, Plan, make_plans
-from imgpipe.engine.sizing import footing_of
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.choice import choose
 from imgpipe.formats.base import Sink, Source
@@ -27,7 +27,7 @@ from imgpipe.formats.fitting import fitted
 from imgpipe.formats.folder import FolderTarget
 from imgpipe.formats.opening import contents_of, format_to, open_source, origin_of
 from imgpipe.formats.target import MemoryTarget
-from imgpipe.shrinking import shrunk
+from imgpipe.reduceddecoding import shrunk
 
 __all__ = ["Foreseen", "Foresight"]
 

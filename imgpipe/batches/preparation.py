@@ -32,9 +32,9 @@ from imgpipe.batches.saveoptions import must_suit
 from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import resolve
 from imgpipe.contexts import Context
-from imgpipe.engine.sizing import must_have_memory
+from imgpipe.engine.batchsizing import must_have_memory
 from imgpipe.errors import ImgpipeError, InputError
-from imgpipe.formats.choosing import format_called, format_for
+from imgpipe.formats.formatchoice import format_called, format_for
 from imgpipe.formats.opening import contents_of, open_source, origin_of
 from imgpipe.records import dataclass
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.ends import Writing
+from imgpipe.formats.readwrite import Writing
 
 __all__ = ["must_suit", "options_for"]
 

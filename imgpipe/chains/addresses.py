@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import NamedTuple
 
 from imgpipe.callables import module_of, name_of
-from imgpipe.chains.declaring import define_bare
+from imgpipe.chains.declarations import define_bare
 from imgpipe.chains.definition import Declared, Definition
 from imgpipe.chains.modules import file_of
-from imgpipe.chains.sending import places_of
+from imgpipe.chains.serialization import places_of
 from imgpipe.errors import UsageError
 from imgpipe.registry import FILTERS
 

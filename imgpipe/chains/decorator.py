@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from imgpipe.chains.chain import FilterFactory
-from imgpipe.chains.declaring import define
+from imgpipe.chains.declarations import define
 from imgpipe.chains.definition import Kernel, PairLike
 from imgpipe.errors import DeclarationError
 

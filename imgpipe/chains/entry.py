@@ -11,7 +11,7 @@ import numpy as np
 from imgpipe import arguments
 from imgpipe.callables import name_of
 from imgpipe.chains.chain import Chain, FilterFactory, as_chain
-from imgpipe.chains.declaring import WORKS
+from imgpipe.chains.declarations import WORKS
 from imgpipe.chains.definition import PairLike, Works
 from imgpipe.errors import UsageError
 

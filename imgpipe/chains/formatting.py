@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from imgpipe.callables import module_of
 from imgpipe.chains.addresses import address_of
 from imgpipe.chains.element import Element
-from imgpipe.chains.words import as_word
+from imgpipe.chains.tokens import as_word
 from imgpipe.errors import ParameterError, UsageError
 from imgpipe.parameters import Parameter
 

@@ -46,7 +46,7 @@ from typing import Any, NoReturn
 
 from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain, Filter, FilterFactory
-from imgpipe.chains.declaring import WORKS
+from imgpipe.chains.declarations import WORKS
 from imgpipe.chains.definition import Definition, PairLike, Works
 from imgpipe.chains.loading import (
     BareFunction,
@@ -55,7 +55,7 @@ from imgpipe.chains.loading import (
     load_registered,
 )
 from imgpipe.chains.modules import is_file, is_module
-from imgpipe.chains.words import Token, as_word, scan
+from imgpipe.chains.tokens import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.geometry import Halo
 from imgpipe.parameters import Parameter

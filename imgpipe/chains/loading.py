@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from imgpipe.chains.chain import Chain, FilterFactory
-from imgpipe.chains.declaring import define_bare
+from imgpipe.chains.declarations import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
 from imgpipe.chains.modules import imported, is_file, module_of_file, telling_of
 from imgpipe.errors import UsageError

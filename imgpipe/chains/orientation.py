@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgpipe.chains.declaring import define
+from imgpipe.chains.declarations import define
 from imgpipe.chains.definition import Declared, Kernel
 from imgpipe.chains.element import Element
 from imgpipe.geometry import Box

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from imgpipe.borders import wrapped_pieces
-from imgpipe.chains.absence import divided, marked, without_data
 from imgpipe.chains.chunks import Read, as_chunk, extended, must_have, trimmed
 from imgpipe.chains.definition import AlphaPolicy, Place
 from imgpipe.chains.element import Element
-from imgpipe.chains.faint import note
+from imgpipe.chains.faintimages import note
+from imgpipe.chains.nodata import divided, marked, without_data
 from imgpipe.chains.transparency import (
     NOTHING,
     colour_of,

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import Admitted, Alpha, Nodata, admitted, native
-from imgpipe.chains.absence import nodata_after, with_data
-from imgpipe.chains.carrying import carried
 from imgpipe.chains.chunks import Read, extended
 from imgpipe.chains.element import Element
-from imgpipe.chains.faint import told, watching
+from imgpipe.chains.faintimages import told, watching
+from imgpipe.chains.metadatarule import carried
+from imgpipe.chains.nodata import nodata_after, with_data
 from imgpipe.chains.orientation import turning
 from imgpipe.chains.stage import Stage
 from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels

@@ -11,7 +11,7 @@ from imgpipe.chains.chain import Chain, Filter, FilterFactory
 from imgpipe.chains.definition import Works
 from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.chains.grammar import all_declared, definitions_in
-from imgpipe.checking.comparing import checked
+from imgpipe.checking.comparison import checked
 from imgpipe.checking.report import CheckReport
 from imgpipe.errors import UsageError
 from imgpipe.events import Observing

@@ -10,8 +10,8 @@ import numpy as np
 
 from imgpipe.admission import Alpha, admitted
 from imgpipe.chains.stages import seen
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.readwrite import Reading
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.inmemory import read

@@ -28,7 +28,7 @@ from imgpipe.cli.refusals import naming_options
 from imgpipe.cli.scope import STANDARD
 from imgpipe.cli.standard import no_input
 from imgpipe.errors import MemoryPlanError, UsageError
-from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.options import Options
 from imgpipe.timeline import Timeline
 
@@ -232,7 +232,7 @@ def _save_of(format: str | None, work: Work) -> dict[str, Any]:
     """Return the options for outputs of a format; all of them where it is not known."""
     if format is None or len(work.formats) == 1:
         return dict(work.save)
-    from imgpipe.formats.choosing import format_called  # noqa: PLC0415 - only for several formats
+    from imgpipe.formats.formatchoice import format_called  # noqa: PLC0415 - only for several formats
 
     names = {each.name for each in format_called(format).options}
     return {key: value for key, value in work.save.items() if key in names}

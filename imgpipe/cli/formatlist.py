@@ -37,7 +37,7 @@ class FormatsCommand(Sectioned):
 
     def invoke(self, ctx: click.Context) -> None:
         """Print the formats."""
-        from imgpipe.formats.choosing import loaded  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.formats.formatchoice import loaded  # noqa: PLC0415 - takes NumPy along
 
         asked = ctx.params["format"]
         rows: list[tuple[str, str]] = []

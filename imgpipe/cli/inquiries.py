@@ -77,7 +77,7 @@ class CheckCommand(ChainCommand):
         image, seams = ctx.params.pop("image"), ctx.params.pop("seams")
         timeout, alpha = ctx.params.pop("timeout"), ctx.params.pop("alpha")
         from imgpipe.chains.chain import Filter  # noqa: PLC0415
-        from imgpipe.checking.apart import check_apart  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.checking.isolated import check_apart  # noqa: PLC0415 - takes NumPy along
         from imgpipe.inmemory import write  # noqa: PLC0415
         from imgpipe.progress import Bar  # noqa: PLC0415
 

@@ -18,27 +18,10 @@ from typing import Any
 from imgpipe.acceleration import expect
 from imgpipe.accelerators.choice import Accelerating, possible
 from imgpipe.chains.definition import digest_of
-from imgpipe.chains.sending import by_value
+from imgpipe.chains.serialization import by_value
 from imgpipe.chains.stages import without_arrays
 from imgpipe.cleanup import CleanupStack
-from imgpipe.engine.budget import Budget, granted
-from imgpipe.engine.calls import Calls
-from imgpipe.engine.control import Control
-from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_readers
-from imgpipe.engine.crew import Crew
-from imgpipe.engine.feeds.apart import apart
-from imgpipe.engine.feeds.opened import can_be_opened
-from imgpipe.engine.frames import Frames, Kind, PlannedFrames, planned_frames
-from imgpipe.engine.jobs import must_travel
-from imgpipe.engine.order import Order
-from imgpipe.engine.outputs import Output, outputs_of
-from imgpipe.engine.owned import OwnedRun, aborted
-from imgpipe.engine.plan import Goal, Plan, make_plans
-from imgpipe.engine.planning import Planned, weighed, within_reach
-from imgpipe.engine.requests import CallsRequest, Request
-from imgpipe.engine.run import Run
-from imgpipe.engine.series import Series
-from imgpipe.engine.sizing import (
+from imgpipe.engine.batchsizing import (
     accelerator_for,
     choice_for,
     footing_of,
@@ -47,6 +30,23 @@ from imgpipe.engine.sizing import (
     remedy_for,
     workers_that_fit,
 )
+from imgpipe.engine.budget import Budget, granted
+from imgpipe.engine.calls import Calls
+from imgpipe.engine.control import Control
+from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_readers
+from imgpipe.engine.crew import Crew
+from imgpipe.engine.feeds.isolated import apart
+from imgpipe.engine.feeds.opened import can_be_opened
+from imgpipe.engine.filerun import OwnedRun, aborted
+from imgpipe.engine.frames import Frames, Kind, PlannedFrames, planned_frames
+from imgpipe.engine.frameseries import Series
+from imgpipe.engine.jobs import must_travel
+from imgpipe.engine.order import Order
+from imgpipe.engine.outputs import Output, outputs_of
+from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.planning import Planned, weighed, within_reach
+from imgpipe.engine.requests import CallsRequest, Request
+from imgpipe.engine.run import Run
 from imgpipe.engine.waitinglist import Image, Opening, Outcome
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, traits_of

@@ -7,7 +7,7 @@ from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
 from imgpipe.engine.disk import Disk
-from imgpipe.engine.goals import Goal
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory

@@ -25,8 +25,8 @@ from imgpipe.engine.lease import Lease, TaskSlots
 from imgpipe.engine.run import numbers
 from imgpipe.engine.taskqueue import Ended, blamed
 from imgpipe.engine.tasks import JobRef, Task
-from imgpipe.engine.whereabouts import asked_back, call_back
 from imgpipe.engine.worker import Receipt
+from imgpipe.engine.workernotes import asked_back, call_back
 from imgpipe.errors import ImgpipeError, WorkerError
 from imgpipe.events import Event, WorkerLost
 from imgpipe.executors.base import Traits

@@ -22,16 +22,16 @@ from typing import Any, NamedTuple, Protocol
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine import worker
+from imgpipe.engine.activeimage import UnderWay
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.flow import Flow, Worker
 from imgpipe.engine.gate import Gate
-from imgpipe.engine.labels import Labels
 from imgpipe.engine.order import Order
 from imgpipe.engine.taskqueue import Done, Ended, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import Task
-from imgpipe.engine.underway import UnderWay
 from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
+from imgpipe.engine.workerlabels import Labels
 from imgpipe.errors import Cancelled
 from imgpipe.executors.base import Supervised, traits_of, warms_up, works_at_once
 

@@ -1,4 +1,4 @@
-"""Cutting: the shapes of the tasks and chunks that make up the output of a chain.
+"""Cutting: the shapes of the tasks and chunks of an output.
 
 A task is a stretch of whole rows where rows leave from top to bottom, and where both ends keep
 whole rows together. It is about a square where either end has blocks of several columns, where the

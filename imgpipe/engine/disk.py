@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from imgpipe.formats.nameless import scratch_folder
+from imgpipe.formats.unnamedfiles import scratch_folder
 from imgpipe.machine import lies_in_memory
 
 __all__ = ["Disk", "disk_for"]

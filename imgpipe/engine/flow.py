@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from imgpipe.acceleration import remark
-from imgpipe.chains.faint import both
+from imgpipe.chains.faintimages import both
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.feeds.base import Feed, Wake
 from imgpipe.engine.feeds.carried import carried
@@ -22,8 +22,8 @@ from imgpipe.engine.lease import Lease, TaskSlots
 from imgpipe.engine.outlets import Outlet
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Direct, Input, JobRef, Part, Task
-from imgpipe.engine.whereabouts import chunk_at, last_noted
 from imgpipe.engine.worker import Receipt
+from imgpipe.engine.workernotes import chunk_at, last_noted
 from imgpipe.events import Event, SpanDone, TaskDone
 from imgpipe.formats.base import RandomSource
 

@@ -18,9 +18,10 @@ from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, NamedTuple, Protocol, cast
 
-from imgpipe.chains.faint import told
+from imgpipe.chains.faintimages import told
 from imgpipe.engine.budget import Budget, granted
 from imgpipe.engine.chore import Chore
+from imgpipe.engine.contextruns import run_within
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.feeds.opened import can_be_opened
@@ -31,11 +32,10 @@ from imgpipe.engine.plan import Goal, Plan, make_plans
 from imgpipe.engine.planning import Planned, within_reach
 from imgpipe.engine.run import Run, numbers
 from imgpipe.engine.waitinglist import Opening
-from imgpipe.engine.within import run_within
 from imgpipe.errors import MemoryPlanError
 from imgpipe.events import Event, Started, Written
 from imgpipe.formats.base import Source
-from imgpipe.formats.lineup import Lineup
+from imgpipe.formats.framequeue import Lineup
 from imgpipe.formats.losses import nothing_left
 from imgpipe.formats.rows import decode
 from imgpipe.options import Options

@@ -1,4 +1,4 @@
-"""Gate: begins images while their memory fits beside that of the images under way.
+"""Gate: lets images begin when their memory fits beside that of the active images.
 
 Images begin in their order. Calls are under way as long as a batch, so an image that only fits
 without them would never begin. They make way for it: those that are out come back, and the next
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from imgpipe.engine.activeimage import UnderWay
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.underway import UnderWay
 from imgpipe.engine.waitinglist import Image
 from imgpipe.errors import MemoryPlanError
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from imgpipe.acceleration import NONE
-from imgpipe.chains.sending import by_value
+from imgpipe.chains.serialization import by_value
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.buffers import Buffers

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.buffers import Buffers, Slot
-from imgpipe.engine.whereabouts import NOTE_BYTES
+from imgpipe.engine.workernotes import NOTE_BYTES
 
 __all__ = ["Lease", "TaskSlots"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imgpipe.chains.stages import Stage
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.plan import Plan
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink
 from imgpipe.records import dataclass

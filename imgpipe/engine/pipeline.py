@@ -15,20 +15,20 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
-from imgpipe.chains.faint import told
+from imgpipe.chains.faintimages import told
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.control import Control
 from imgpipe.engine.crew import Crew
+from imgpipe.engine.eventtally import Tally
 from imgpipe.engine.frames import Frames, FramesRun, PlannedFrames, planned_frames
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.outputs import outputs_of
 from imgpipe.engine.plan import Plan
 from imgpipe.engine.planning import Planned, planned_run
 from imgpipe.engine.run import Run
-from imgpipe.engine.tally import Tally
 from imgpipe.engine.waitinglist import Image
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.errors import UsageError
 from imgpipe.events import Finished, Report
 from imgpipe.executors.base import Supervised, traits_of

@@ -15,7 +15,6 @@ from typing import Any
 from imgpipe.chains.element import Element
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.budget import Remedy, granted, no_plan
-from imgpipe.engine.copying import cost_of_copying
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_tasks, encoded_bytes
 from imgpipe.engine.cutting import CHUNK_BYTES, TASK_BYTES, Grid, context_of, cut
 from imgpipe.engine.disk import Disk, disk_for
@@ -31,6 +30,7 @@ from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.plantext import text_of
 from imgpipe.engine.route import Goal, Route, routes
+from imgpipe.engine.scratchcopy import cost_of_copying
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
 from imgpipe.executors.base import Traits

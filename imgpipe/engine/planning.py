@@ -21,13 +21,13 @@ from imgpipe.chains.definition import digest_of
 from imgpipe.chains.stages import Stage, input_box, without_arrays
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine import worker
+from imgpipe.engine.batchsizing import accelerator_for
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.cutting import context_of
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Plan, make_plans
-from imgpipe.engine.sizing import accelerator_for
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
@@ -284,7 +284,7 @@ def _reachable(sink: Sink, traits: Traits) -> Sink:
     far = traits.isolates and not traits.shares_files
     placed = sink.kind == "placed" and not isinstance(sink, Nowhere)
     if far and (placed or aside_of(sink) is not None):
-        from imgpipe.formats.rerouted import Rerouted  # noqa: PLC0415 - only for this
+        from imgpipe.formats.reroutedsinks import Rerouted  # noqa: PLC0415 - only for this
 
         return Rerouted(sink)
     return sink

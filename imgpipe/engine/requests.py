@@ -11,8 +11,8 @@ from typing import Any
 from imgpipe.engine.calls import Desk
 from imgpipe.engine.control import Control
 from imgpipe.engine.frames import Frames
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import CallJob
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.events import Event
 from imgpipe.formats.base import Source
 from imgpipe.records import dataclass

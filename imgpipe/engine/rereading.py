@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgpipe.chains.stages import input_box
-from imgpipe.engine.goals import Goal
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Source, decode_ms_of
-from imgpipe.formats.nameless import scratch_folder
+from imgpipe.formats.unnamedfiles import scratch_folder
 from imgpipe.geometry import Box
 from imgpipe.machine import available_memory, lies_in_memory
 

@@ -14,9 +14,9 @@ import numpy as np
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.cutting import TASK_BYTES, WIDE_BYTES, Grid, pitch, too_low, turns
 from imgpipe.engine.feeds.choice import FeedName
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.rereading import worth_keeping
 from imgpipe.engine.tileuse import in_tiles
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source, further_of

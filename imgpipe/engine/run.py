@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from imgpipe.acceleration import NONE
 from imgpipe.chains.element import Element
-from imgpipe.chains.faint import both
+from imgpipe.chains.faintimages import both
 from imgpipe.chains.stages import Stage, concern, without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.chore import Chore
 from imgpipe.engine.control import Control
-from imgpipe.engine.copying import copied_to_scratch
 from imgpipe.engine.costs import Cost
-from imgpipe.engine.decoding import TilesFlow
 from imgpipe.engine.feeds.choice import feed_for
 from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.feeds.whole import HeldImage
@@ -36,8 +34,10 @@ from imgpipe.engine.operands import opened_operand, operands_of
 from imgpipe.engine.outlets import Deferred, Measured, Ordered, Outlet, Placed
 from imgpipe.engine.outputs import Output, earlier_of, tasks_of
 from imgpipe.engine.parts import Parts
+from imgpipe.engine.scratchcopy import copied_to_scratch
 from imgpipe.engine.sealing import SealFlow
-from imgpipe.engine.upright import upright
+from imgpipe.engine.tiledecoding import TilesFlow
+from imgpipe.engine.uprightsource import upright
 from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import RandomSource, Source, aside_of, further_of

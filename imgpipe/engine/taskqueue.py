@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.tasks import Task
-from imgpipe.engine.whereabouts import filter_noted, forget, item_noted, signed_by, was_reading
 from imgpipe.engine.worker import Receipt, run_task
+from imgpipe.engine.workernotes import filter_noted, forget, item_noted, signed_by, was_reading
 from imgpipe.errors import CorruptError, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import End, Supervised, works_at_once
 from imgpipe.refusals import refused

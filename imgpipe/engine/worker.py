@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgpipe.acceleration import NONE, get_ready, remarks, using
-from imgpipe.chains.faint import watching
+from imgpipe.chains.faintimages import watching
 from imgpipe.chains.stages import (
     Entering,
     Read,
@@ -31,12 +31,12 @@ from imgpipe.chains.stages import (
     merged,
     with_operands,
 )
-from imgpipe.engine.bench import Bench, Stopwatch, timeout
 from imgpipe.engine.buffers import Slot, let_go
 from imgpipe.engine.jobs import Branch, CallJob, Job, job_of
-from imgpipe.engine.strip import Strip
+from imgpipe.engine.taskpixels import Strip
 from imgpipe.engine.tasks import Input, JobRef, Part, Task
-from imgpipe.engine.whereabouts import at_chunk, chunk_at, reading, sign
+from imgpipe.engine.workernotes import at_chunk, chunk_at, reading, sign
+from imgpipe.engine.workertimer import Bench, Stopwatch, timeout
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.formats.base import Facts
 from imgpipe.geometry import Box

@@ -19,11 +19,11 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError, UsageError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.pillowframes import FrameDecoder
 from imgpipe.formats.pixmaps import Bits, Packing, PixmapSink, Rows, Samples, pixmap_source
-from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import DecodedSource
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Density, Metadata, density_from_metres
 from imgpipe.records import dataclass

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from imgpipe.errors import CorruptError
-from imgpipe.formats.decoded import reason_of
+from imgpipe.formats.wholedecoding import reason_of
 
 __all__ = ["damage"]
 

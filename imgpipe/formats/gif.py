@@ -13,16 +13,16 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from imgpipe.formats.base import Data
-from imgpipe.formats.composing import ComposedAlbum
+from imgpipe.formats.composition import ComposedAlbum
 from imgpipe.formats.damage import damage
 from imgpipe.formats.declaration import GRAY, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource
-from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.frames import USUAL_SECONDS, Contents, Timing, must_be_alike, must_have_frame
+from imgpipe.formats.lastfile import LastFile
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.playing import played
-from imgpipe.formats.remembering import LastFile
+from imgpipe.formats.pillowframes import played
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import DecodedSource
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass

@@ -11,9 +11,9 @@ import numpy as np
 
 from imgpipe.formats.damage import damage
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.isobmff import read_image
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.wholedecoding import DecodedSource, fill
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imgpipe.errors import CorruptError
-from imgpipe.formats.nameless import NamelessFile, no_room
+from imgpipe.formats.unnamedfiles import NamelessFile, no_room
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 

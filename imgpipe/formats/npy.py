@@ -17,12 +17,12 @@ from numpy.lib import format as npy
 from imgpipe.admission import Alpha, alpha_channel, native, shape_refusal, type_refusal
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Sink, Source
-from imgpipe.formats.cutoff import CutSource
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.raw import RawLayout, raw_sink, raw_source, read_fully
 from imgpipe.formats.target import Target
+from imgpipe.formats.truncated import CutSource
+from imgpipe.formats.wholedecoding import reason_of
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.records import dataclass
 

@@ -13,7 +13,9 @@ from imgpipe import arguments
 from imgpipe.admission import Alpha, alpha_channel
 from imgpipe.errors import InputError, OutputError, UsageError
 from imgpipe.formats.base import Data, Sink, Source
-from imgpipe.formats.choosing import (
+from imgpipe.formats.declaration import Format, NotCopiedError
+from imgpipe.formats.fitting import fitted
+from imgpipe.formats.formatchoice import (
     FOR_DEVICES,
     HEAD_BYTES,
     format_called,
@@ -22,11 +24,8 @@ from imgpipe.formats.choosing import (
     format_of_folder,
     loaded,
 )
-from imgpipe.formats.declaration import Format, NotCopiedError
-from imgpipe.formats.ends import Reading, Writing
-from imgpipe.formats.fitting import fitted
 from imgpipe.formats.frames import Album, Contents, Timing, must_have_frame
-from imgpipe.formats.guarding import guarded, guards
+from imgpipe.formats.guardedsources import guarded, guards
 from imgpipe.formats.origin import (
     FileOrigin,
     MemoryOrigin,
@@ -35,6 +34,7 @@ from imgpipe.formats.origin import (
     pieces_of,
     stream_name,
 )
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target
 from imgpipe.image import ImageInfo
 
@@ -104,7 +104,7 @@ def _anywhere(origin: Origin) -> Origin:
     """Return an origin that workers can open, so that parts are always read in the same way."""
     if getattr(origin, "reference", origin) is not None:
         return origin
-    from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
+    from imgpipe.formats.binarystreams import SpooledOrigin  # noqa: PLC0415 - rarely needed
 
     with origin.open() as file:
         spooled = SpooledOrigin(file)
@@ -113,7 +113,7 @@ def _anywhere(origin: Origin) -> Origin:
 
 
 def _salvaged(source: Source, origin: Origin, reading: Reading) -> Source:
-    from imgpipe.formats.salvaging import salvaged  # noqa: PLC0415 - rarely needed
+    from imgpipe.formats.salvage import salvaged  # noqa: PLC0415 - rarely needed
 
     page = None
     with contextlib.suppress(InputError):
@@ -200,7 +200,7 @@ def open_sink(
     """Return the sink for an image file `dst`, in the format that its suffix names.
 
     A stream whose name has no suffix gets a PNG. `save` are the options of the format, and
-    `format` is the name of another one. `hold` may hold the output back: see `holding`.
+    `format` is the name of another one. `hold` may hold the output back: see `heldtargets`.
 
     Raises
     ------
@@ -315,7 +315,7 @@ def origin_of(src: Any) -> Origin:
         from imgpipe.formats.folder import FolderOrigin  # noqa: PLC0415 - rarely needed
 
         return FolderOrigin(name)
-    from imgpipe.formats.streamed import SpooledOrigin  # noqa: PLC0415 - rarely needed
+    from imgpipe.formats.binarystreams import SpooledOrigin  # noqa: PLC0415 - rarely needed
 
     return SpooledOrigin(src)
 
@@ -326,7 +326,7 @@ def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
             raise OutputError(f"{name}: is closed; give an open binary file")
         return MemoryTarget(dst, name)
     if _is_writable(dst):
-        from imgpipe.formats.streamed import StreamTarget  # noqa: PLC0415 - rarely needed
+        from imgpipe.formats.binarystreams import StreamTarget  # noqa: PLC0415 - rarely needed
 
         return StreamTarget(dst)
     if (given := getattr(dst, "target", None)) is not None:

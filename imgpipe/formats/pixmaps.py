@@ -12,11 +12,11 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Data
-from imgpipe.formats.cutoff import CutSource
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.raw import read_fully
 from imgpipe.formats.spooled import SpooledTarget
 from imgpipe.formats.target import Place, Target
+from imgpipe.formats.truncated import CutSource
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass

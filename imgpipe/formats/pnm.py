@@ -20,10 +20,10 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.pixmaps import Bits, Packing, PixmapSink, Rows, Samples, pixmap_source
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import DecodedSource
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.records import dataclass
 

@@ -11,10 +11,10 @@ from imgpipe.errors import CorruptError, UsageError
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_decode, must_encode
 from imgpipe.formats.declaration import RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource, fill
-from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import DecodedSource, fill
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass

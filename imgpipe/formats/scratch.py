@@ -12,10 +12,10 @@ from typing import BinaryIO, ClassVar, Literal
 import numpy as np
 
 from imgpipe.formats.base import Data
-from imgpipe.formats.nameless import NamelessFile, no_room, scratch_folder
 from imgpipe.formats.origin import FileOrigin
 from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource, read_fully
 from imgpipe.formats.target import FilePlace
+from imgpipe.formats.unnamedfiles import NamelessFile, no_room, scratch_folder
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.publish import reserved

@@ -10,9 +10,9 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check, Source
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import contents_of, format_at, open_source
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.readwrite import Reading
 
 __all__ = ["must_be_sound"]
 

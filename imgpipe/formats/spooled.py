@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from imgpipe.formats.base import Data
-from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.target import FilePlace, Target
+from imgpipe.formats.unnamedfiles import NamelessFile, no_room
 
 __all__ = ["SpooledTarget", "amendable"]
 

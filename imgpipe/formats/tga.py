@@ -19,11 +19,11 @@ import numpy as np
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
-from imgpipe.formats.decoded import DecodedSource
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.pillowframes import FrameDecoder
 from imgpipe.formats.pixmaps import PixmapSink, Rows, Samples, pixmap_source
-from imgpipe.formats.playing import FrameDecoder
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import DecodedSource
 from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
 
 __all__ = ["FORMAT", "open_sink", "open_source"]

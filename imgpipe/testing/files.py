@@ -23,8 +23,8 @@ from imgpipe.formats.base import (
     aside_of,
     further_of,
 )
-from imgpipe.formats.ends import Reading
 from imgpipe.formats.opening import open_source
+from imgpipe.formats.readwrite import Reading
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.inmemory import read

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from imgpipe.borders import BORDERS
-from imgpipe.chains.absence import nodata_after
 from imgpipe.chains.chain import Filter, FilterFactory
 from imgpipe.chains.formatting import format_chain
 from imgpipe.chains.grammar import parse_chain
-from imgpipe.chains.sending import by_value
+from imgpipe.chains.nodata import nodata_after
+from imgpipe.chains.serialization import by_value
 from imgpipe.checking import check
 from imgpipe.errors import UsageError
 from imgpipe.image import Pixels

@@ -18,10 +18,10 @@ from imgpipe.chains.decorator import filter
 from imgpipe.chains.definition import Place
 from imgpipe.errors import FilterError, FormatError, LimitError
 from imgpipe.formats.base import Sink
-from imgpipe.formats.choosing import HEAD_BYTES, format_of, loaded
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format, Layout
 from imgpipe.formats.fitting import fitted
 from imgpipe.formats.folder import FolderTarget
+from imgpipe.formats.formatchoice import HEAD_BYTES, format_of, loaded
 from imgpipe.formats.opening import format_at, origin_of
 from imgpipe.formats.origin import MemoryOrigin, Origin
 from imgpipe.formats.target import FileTarget, MemoryTarget, Target

@@ -13,7 +13,7 @@ from imgpipe.batches.inputs.walk import SLIDES, image_suffixes
 from imgpipe.batches.naming.assignments import Placed, Renamed
 from imgpipe.batches.naming.template import Template
 from imgpipe.errors import FormatError, ImgpipeError, UsageError
-from imgpipe.formats.choosing import HEAD_BYTES, format_called, format_for, format_of
+from imgpipe.formats.formatchoice import HEAD_BYTES, format_called, format_for, format_of
 from imgpipe.records import dataclass
 
 __all__ = ["Naming", "natural"]

@@ -10,7 +10,7 @@ from imgpipe.batches.journal.filestatus import Status
 from imgpipe.batches.work.heldfiles import Finished
 from imgpipe.chains.chain import Chain
 from imgpipe.errors import FilterError, ImgpipeError, InputError, MemoryPlanError, OutputError
-from imgpipe.formats.ends import Reading, Writing
+from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.records import dataclass
 from imgpipe.refusals import causes
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from imgpipe.batches.work.answers import Answer, File, Made, Recipe
 from imgpipe.batches.work.smallfiles import looked_at, make_files
 from imgpipe.batches.work.warningcapture import heard
-from imgpipe.engine.bench import Bench
-from imgpipe.engine.whereabouts import reading
+from imgpipe.engine.workernotes import reading
+from imgpipe.engine.workertimer import Bench
 
 __all__ = ["Look", "Seen", "work"]
 

@@ -21,15 +21,15 @@ from imgpipe.batches.work.warningcapture import heard, listening
 from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.engine.batch import Request
-from imgpipe.engine.goals import Goal
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.errors import ImgpipeError, InputError, WorkerError
 from imgpipe.events import Event, SpanDone, TaskDone, Written
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source, origin_of
 from imgpipe.options import Options
 from imgpipe.paging import Pages, pages_of, tell_of_frames
+from imgpipe.reduceddecoding import shrunk
 from imgpipe.refusals import refused
-from imgpipe.shrinking import shrunk
 
 __all__ = ["LargeWork", "request_of"]
 

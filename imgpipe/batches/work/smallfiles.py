@@ -47,23 +47,23 @@ from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage
 from imgpipe.converting import copied, copy_of
-from imgpipe.engine.bench import Bench
 from imgpipe.engine.control import Control
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.pipeline import run_frames
+from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import Cancelled, ImgpipeError, InputError, MemoryPlanError, WorkerError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
-from imgpipe.formats.ends import Writing
 from imgpipe.formats.fitting import fitted
-from imgpipe.formats.nameless import scratch_in
 from imgpipe.formats.opening import format_at, format_to, open_source, origin_of
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.readwrite import Writing
+from imgpipe.formats.unnamedfiles import scratch_in
 from imgpipe.image import ImageInfo
 from imgpipe.options import Options
 from imgpipe.paging import pages_of, tell_of_frames
+from imgpipe.reduceddecoding import shrunk
 from imgpipe.refusals import refused
-from imgpipe.shrinking import shrunk
 
 __all__ = ["MOST_PIXELS", "chosen_of", "looked_at", "make_files", "writing_to"]
 

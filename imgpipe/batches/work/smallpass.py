@@ -18,17 +18,17 @@ import numpy as np
 from imgpipe.acceleration import using
 from imgpipe.batches.work.answers import Recipe
 from imgpipe.batches.work.heldfiles import TooLargeError
-from imgpipe.chains.faint import told, watching
+from imgpipe.chains.faintimages import told, watching
 from imgpipe.chains.stages import Stage, compute, concern
-from imgpipe.engine.bench import Bench
+from imgpipe.engine.batchsizing import accelerator_for
 from imgpipe.engine.costs import Footing
-from imgpipe.engine.goals import Goal
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.plan import Plan, make_plans
-from imgpipe.engine.sizing import accelerator_for
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
-from imgpipe.engine.whereabouts import note_filters, reading
+from imgpipe.engine.wantedoutputs import Goal
 from imgpipe.engine.worker import Encoded, encoded, worked
+from imgpipe.engine.workernotes import note_filters, reading
+from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source, aside_of, further_of

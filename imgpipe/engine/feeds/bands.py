@@ -1,4 +1,4 @@
-"""Bands: rows in shared memory, read from top to bottom into a rolling set of slots.
+"""Bands feed: rows in shared memory, from top to bottom, in a rolling set of slots.
 
 Each slot holds the rows of its task and the halo, so that a worker sees one array. Rows that two
 neighbours have in common are copied from one slot to the other.

@@ -1,4 +1,4 @@
-"""Buffered: the base of feeds that read rows into memory for the workers."""
+"""Buffered feed: the base of feeds that read rows into memory for the workers."""
 
 from __future__ import annotations
 

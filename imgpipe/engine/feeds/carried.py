@@ -1,4 +1,4 @@
-"""Carried: pixels within each task, for workers that share neither memory nor files."""
+"""Carried feed: pixels within each task, for workers that share neither memory nor files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choice: the feed that a plan asks for."""
+"""Choice of the feed of a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Direct: reading of the image by the workers themselves."""
+"""Direct feed: the workers read the image themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opened: an image that one worker opens and decodes itself.
+"""Opened feed: one worker opens and decodes the image.
 
 So a small file is one task, in the same queue as the chunks of large ones. A decoder that crashes
 or hangs takes a worker, and not the run.

@@ -1,4 +1,4 @@
-"""Ring: rows in shared memory, read from top to bottom, each in the place of one far above.
+"""Ring feed: rows in shared memory, from top to bottom; new rows replace those far above.
 
 Tasks side by side read the same rows, so that rows of tiles of a wide image take the memory of
 little more than one of them. A row gives way to another when all tasks that need it have landed.

@@ -1,4 +1,4 @@
-"""Tiles: compressed tiles that workers decode once, as tasks of their own.
+"""Tiles feed: compressed tiles, each decoded once, by a task of its own.
 
 They go into a ring of rows in shared memory, so that the input of a task is one array. A task
 begins when its tiles are there. Another tile takes the place of one that no task needs any more.

@@ -1,4 +1,4 @@
-"""Whole: the whole image in shared memory, decoded at once."""
+"""Whole feed: the whole image in shared memory, decoded at once."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from imgpipe.executors.base import End
-from imgpipe.executors.processes.ends import describe
+from imgpipe.executors.processes.exitreasons import describe
 from imgpipe.executors.processes.server import Server, launching
 from imgpipe.executors.processes.startup import NUMBER_BYTES, do_tasks
 from imgpipe.machine import memory_kills

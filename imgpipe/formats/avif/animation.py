@@ -19,11 +19,11 @@ from imgpipe.formats.avif.writing import (
 )
 from imgpipe.formats.base import Data, PlacedSink
 from imgpipe.formats.boxes import spans
-from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.frames import USUAL_SECONDS, Timing, must_be_alike
 from imgpipe.formats.raw import RawLayout, RawPlacer, RawSource
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place, Target
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass
 

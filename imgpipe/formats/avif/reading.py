@@ -8,12 +8,12 @@ import numpy as np
 from imgpipe.errors import FormatError
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.damage import damage
-from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
 from imgpipe.formats.isobmff import Image, read_image
+from imgpipe.formats.lastfile import LastFile
 from imgpipe.formats.origin import Origin, head_of, size_of
-from imgpipe.formats.playing import played
-from imgpipe.formats.remembering import LastFile
+from imgpipe.formats.pillowframes import played
+from imgpipe.formats.wholedecoding import DecodedSource, fill
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
 

@@ -16,9 +16,9 @@ from imgpipe.errors import UsageError
 from imgpipe.formats.avif.describing import Description, described
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_encode
-from imgpipe.formats.described import exif_of
-from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
 from imgpipe.parameters import Between

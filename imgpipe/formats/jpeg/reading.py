@@ -14,9 +14,8 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check, Source
-from imgpipe.formats.decoded import content_of, decoded, fill
 from imgpipe.formats.jpeg.groups import in_groups
-from imgpipe.formats.jpeg.mapped import MappedSource
+from imgpipe.formats.jpeg.mappedrows import MappedSource
 from imgpipe.formats.jpeg.metadata import has_gain_map, read_metadata
 from imgpipe.formats.jpeg.reduced import ReducedSource, decode_strictly, reduced
 from imgpipe.formats.jpeg.scanlines import SMALL, ScanlineSource
@@ -24,6 +23,7 @@ from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError, UnsupportedError, read_header
 from imgpipe.formats.jpegs.scanlines import is_there
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.wholedecoding import content_of, decoded, fill
 from imgpipe.image import Colour, ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from imgpipe.errors import CorruptError
 from imgpipe.formats.base import Check
-from imgpipe.formats.decoded import content_of
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.wholedecoding import content_of
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.records import dataclass
 

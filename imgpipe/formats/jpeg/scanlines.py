@@ -11,11 +11,11 @@ from imgpipe.formats.jpeg.groups import GroupSource, in_groups
 from imgpipe.formats.jpeg.reduced import ReducedSource, reduced
 from imgpipe.formats.jpeg.splicing import bare as without_metadata
 from imgpipe.formats.jpegs import strict
-from imgpipe.formats.jpegs.leftover import last_byte, likely_last_byte, shifted
+from imgpipe.formats.jpegs.leftoverbytes import last_byte, likely_last_byte, shifted
 from imgpipe.formats.jpegs.markers import Header, JpegError
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, TOO_EARLY, Scanlines, band_rows
-from imgpipe.formats.nameless import NamelessFile, no_room, scratch_folder
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.unnamedfiles import NamelessFile, no_room, scratch_folder
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.machine import lies_in_memory
 from imgpipe.records import dataclass

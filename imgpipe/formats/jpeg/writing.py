@@ -13,12 +13,12 @@ import numpy as np
 
 from imgpipe.errors import UsageError
 from imgpipe.formats.base import Data, Facts
-from imgpipe.formats.encoded import EncodedSink
 from imgpipe.formats.jpeg.metadata import metadata_segments
 from imgpipe.formats.jpeg.progressive import ProgressiveEncoder
 from imgpipe.formats.jpegs.encoding import END, UNIT_ROWS, Recipe, Subsampling, restart
 from imgpipe.formats.jpegs.markers import MAX_SIDE
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between
 from imgpipe.records import dataclass

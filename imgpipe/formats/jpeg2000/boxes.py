@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 from imgpipe.formats.boxes import box, spans, spans_in
-from imgpipe.formats.described import exif_of
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.metadata import Metadata
 

@@ -14,10 +14,10 @@ from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.base import Check
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.damage import damage
-from imgpipe.formats.decoded import DecodedSource, decoded, fill
 from imgpipe.formats.jpeg2000.boxes import Container, container_of
 from imgpipe.formats.jpeg2000.codestream import END, Header, Size, TileParts, header_of, tile_parts
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.wholedecoding import DecodedSource, decoded, fill
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Metadata

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from imgpipe.formats.base import Data
 from imgpipe.formats.boxes import box, spans_in, spliced_boxes
 from imgpipe.formats.damage import damage
-from imgpipe.formats.described import exif_of
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.formats.jpeg2000.boxes import EXIF, SIGNATURE
 from imgpipe.formats.origin import Origin, pieces_of, size_of
 from imgpipe.metadata import Metadata

@@ -15,7 +15,6 @@ from imgpipe.arguments import shown
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.formats.base import Data, Facts
 from imgpipe.formats.codecs import must_encode
-from imgpipe.formats.decoded import CODEC_ERRORS
 from imgpipe.formats.jpeg2000.boxes import head_of_file
 from imgpipe.formats.jpeg2000.codestream import (
     COD,
@@ -29,6 +28,7 @@ from imgpipe.formats.jpeg2000.codestream import (
     segments,
 )
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholedecoding import CODEC_ERRORS
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between, Through
 from imgpipe.records import dataclass

@@ -13,7 +13,7 @@ import importlib.util
 import re
 from typing import Any
 
-from imgpipe.formats.jpegs.leftover import read_so_far, readers
+from imgpipe.formats.jpegs.leftoverbytes import read_so_far, readers
 from imgpipe.formats.jpegs.markers import JpegError
 from imgpipe.image import Pixels
 

@@ -32,7 +32,7 @@ from imgpipe.formats.jpegs.markers import (
     segments,
 )
 from imgpipe.formats.jpegs.scanlines import Scanlines, is_there
-from imgpipe.formats.nameless import NamelessFile
+from imgpipe.formats.unnamedfiles import NamelessFile
 from imgpipe.image import Pixels
 
 __all__ = ["check_kind", "check_scans", "decode", "decode_header", "is_reducible", "joined"]

@@ -11,12 +11,12 @@ import numpy as np
 from imgpipe.errors import FormatError
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.damage import damage
-from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.jpegxl.colours import metadata_of
 from imgpipe.formats.jpegxl.container import read_parts
 from imgpipe.formats.jpegxl.header import ALPHA, BLACK, GRAY, Header, read_header
 from imgpipe.formats.jpegxl.profile import read_profile
 from imgpipe.formats.origin import Origin, size_of
+from imgpipe.formats.wholedecoding import DecodedSource, fill
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.records import dataclass
 

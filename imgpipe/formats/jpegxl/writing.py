@@ -10,12 +10,12 @@ import numpy as np
 
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_encode
-from imgpipe.formats.described import exif_of
-from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.formats.jpegxl.colours import colouring_of, with_loss
 from imgpipe.formats.jpegxl.container import codestream_of, contained
 from imgpipe.formats.jpegxl.header import Colouring, with_header
 from imgpipe.formats.target import Target
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.parameters import Between
 from imgpipe.records import dataclass

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from imgpipe.formats.declaration import GRAY, GRAY_ALPHA, RGB, RGBA, Format
 from imgpipe.formats.png.album import open_album
+from imgpipe.formats.png.animation import contents
 from imgpipe.formats.png.chunks import MAX_CHUNK
-from imgpipe.formats.png.film import contents
 from imgpipe.formats.png.opening import open_source
 from imgpipe.formats.png.soundness import must_be_intact
 from imgpipe.formats.png.splicing import spliced

@@ -19,7 +19,7 @@ import numpy as np
 
 from imgpipe.formats.base import Check
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.png.film import BACKGROUND, PREVIOUS, SOURCE, Film, must_be_possible
+from imgpipe.formats.png.animation import BACKGROUND, PREVIOUS, SOURCE, Film, must_be_possible
 from imgpipe.formats.png.header import Header
 from imgpipe.formats.png.reading import decoded_into, info_of
 from imgpipe.image import ImageInfo, Pixels

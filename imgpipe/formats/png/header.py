@@ -16,10 +16,10 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from imgpipe.errors import CorruptError, FormatError, InputError
+from imgpipe.formats.lastfile import LastFile
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.png.chunks import MAX_CHUNK, SIGNATURE, matches
 from imgpipe.formats.png.metadata import METADATA_CHUNKS, MetadataReader
-from imgpipe.formats.remembering import LastFile
 from imgpipe.image import Metadata, check_pixels
 from imgpipe.plurals import counted
 from imgpipe.records import dataclass

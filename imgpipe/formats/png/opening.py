@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from imgpipe.formats.frames import must_have_frame
 from imgpipe.formats.origin import Origin
+from imgpipe.formats.png.animation import film_of, missing, must_be_possible
 from imgpipe.formats.png.canvas import DrawnSource, stands_alone
-from imgpipe.formats.png.film import film_of, missing, must_be_possible
 from imgpipe.formats.png.header import Header, read_header
 from imgpipe.formats.png.reading import InterlacedSource, PngSource, info_of, still_source
 

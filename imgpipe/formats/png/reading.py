@@ -17,7 +17,7 @@ from imgpipe.formats.png.chunks import image_data, salvaged_data
 from imgpipe.formats.png.envelope import Layout
 from imgpipe.formats.png.header import GRAY, PALETTE, RGB, Header
 from imgpipe.formats.png.inflate import Ahead, Content, Inflated, Salvaged, ShortError
-from imgpipe.formats.png.small import decoded_at_once
+from imgpipe.formats.png.smallfiles import decoded_at_once
 from imgpipe.formats.png.unfilter import BadFilterError, Unfilter
 from imgpipe.image import Colour, ImageInfo, Pixels
 from imgpipe.records import dataclass

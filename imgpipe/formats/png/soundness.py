@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from imgpipe.formats.base import Check
+from imgpipe.formats.png.animation import film_of
 from imgpipe.formats.png.chunks import image_data
-from imgpipe.formats.png.film import film_of
 
 __all__ = ["must_be_intact"]
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from imgpipe.formats.base import Data
 from imgpipe.formats.target import Target
+from imgpipe.formats.tiff.metadatatags import NODATA
 from imgpipe.formats.tiff.storage import Storage
-from imgpipe.formats.tiff.tagging import NODATA
 from imgpipe.formats.tiff.tags import Directory, file_header, pointer
 
 __all__ = ["CLASSIC_BYTES", "Block", "TiffFile", "bound"]

@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import UnsupportedError
-from imgpipe.formats.quiet import codecs_quiet
+from imgpipe.formats.quietcodecs import codecs_quiet
 from imgpipe.formats.tiff import lzw, oldjpeg, ycbcr
 from imgpipe.formats.tiff.layout import Layout
 from imgpipe.image import Pixels

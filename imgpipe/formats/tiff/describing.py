@@ -10,7 +10,7 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.tiff import decoding, lzw, oldjpeg
-from imgpipe.formats.tiff.expanding import Expansion
+from imgpipe.formats.tiff.expansion import Expansion
 from imgpipe.formats.tiff.layout import Given, InFile, Layout, McuStarts, Numbers
 from imgpipe.formats.tiff.metadata import metadata_of, nodata_of
 from imgpipe.formats.tiff.pages import Opened

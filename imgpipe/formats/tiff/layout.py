@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from imgpipe.formats.lastfile import Identity
 from imgpipe.formats.raw import read_fully
-from imgpipe.formats.remembering import Identity
 from imgpipe.formats.tiff import ycbcr
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 
-from imgpipe.formats.quiet import codecs_quiet
+from imgpipe.formats.quietcodecs import codecs_quiet
 
 __all__ = ["decoded", "fits"]
 

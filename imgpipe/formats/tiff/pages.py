@@ -16,11 +16,11 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, ImgpipeError
 from imgpipe.formats.frames import Contents, must_have
+from imgpipe.formats.lastfile import LastFile
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.remembering import LastFile
 from imgpipe.formats.tiff.directories import Directory, Walk, is_level
 from imgpipe.formats.tiff.metadata import SLIDES
-from imgpipe.formats.tiff.plain import plain_page
+from imgpipe.formats.tiff.plainpages import plain_page
 from imgpipe.records import dataclass
 
 if TYPE_CHECKING:

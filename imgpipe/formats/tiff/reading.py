@@ -8,7 +8,6 @@ from typing import Any, BinaryIO, ClassVar, Literal
 import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
-from imgpipe.formats.cutoff import CutSource, stretches
 from imgpipe.formats.jpegs.markers import JpegError, UnsupportedError
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.tiff.decoding import JPEG, codec_of, copies_of
@@ -17,6 +16,7 @@ from imgpipe.formats.tiff.layout import Given, Layout
 from imgpipe.formats.tiff.pages import opened_page
 from imgpipe.formats.tiff.segments import SURPLUS_BYTES, Segments
 from imgpipe.formats.tiff.streams import LARGE_BYTES, StreamedSegments, memory_of, stream_of
+from imgpipe.formats.truncated import CutSource, stretches
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata

@@ -8,8 +8,8 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError
 from imgpipe.formats.jpegs.markers import UnsupportedError
+from imgpipe.formats.lastfile import identity_of
 from imgpipe.formats.raw import read_fully
-from imgpipe.formats.remembering import identity_of
 from imgpipe.formats.tiff.decoding import DecodeError, decoded
 from imgpipe.formats.tiff.describing import Description
 from imgpipe.formats.tiff.layout import Segment, Tables

@@ -10,11 +10,11 @@ import numpy as np
 
 from imgpipe.formats.base import Data, Facts, RandomSource, Sink
 from imgpipe.formats.levels import Reducer
-from imgpipe.formats.nameless import NamelessFile
 from imgpipe.formats.raw import RawLayout
 from imgpipe.formats.scratch import Scratch
 from imgpipe.formats.target import Place
 from imgpipe.formats.tiff.blocks import Block, TiffFile
+from imgpipe.formats.unnamedfiles import NamelessFile
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 from imgpipe.records import dataclass

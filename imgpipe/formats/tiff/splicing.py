@@ -1,4 +1,4 @@
-"""TIFF files without metadata, their coded pixels as they are.
+"""Copies of TIFF files: the coded pixels as they are, without metadata.
 
 Pixels are found by their position in the file, so nothing moves. A list of what stays is made: the
 tags of pixels and colours with their values, tiles and strips. All other bytes become zeros, also
@@ -20,10 +20,10 @@ from imgpipe.formats.base import Data
 from imgpipe.formats.blanking import BlankedOrigin, joined, meeting
 from imgpipe.formats.declaration import NotCopiedError
 from imgpipe.formats.origin import Origin, pieces_of, size_of
+from imgpipe.formats.tiff.codedplaces import pixel_spans
 from imgpipe.formats.tiff.describing import Description, described
 from imgpipe.formats.tiff.directories import Entry, Walk
 from imgpipe.formats.tiff.pages import contents, opened_page
-from imgpipe.formats.tiff.storing import pixel_spans
 from imgpipe.metadata import Metadata
 
 __all__ = ["spliced"]

@@ -10,11 +10,11 @@ from isal import isal_zlib
 from imgpipe.formats.jpegs import strict
 from imgpipe.formats.jpegs.markers import JpegError, read_header
 from imgpipe.formats.jpegs.scanlines import LIBRARY_BYTES, Scanlines, band_rows, is_there
-from imgpipe.formats.nameless import NamelessFile, no_room
 from imgpipe.formats.tiff.decoding import DEFLATE, JPEG, OLD_JPEG, DecodeError, rows_of
 from imgpipe.formats.tiff.describing import Description
 from imgpipe.formats.tiff.layout import Layout, Segment
 from imgpipe.formats.tiff.segments import Segments
+from imgpipe.formats.unnamedfiles import NamelessFile, no_room
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 

@@ -18,9 +18,9 @@ from imgpipe.formats.jpegs.encoding import Subsampling
 from imgpipe.formats.spooled import amendable
 from imgpipe.formats.target import Target
 from imgpipe.formats.tiff.blocks import CLASSIC_BYTES, TiffFile, bound
+from imgpipe.formats.tiff.metadatatags import described
 from imgpipe.formats.tiff.sinks import Building, EncodedTiff, RawTiff
 from imgpipe.formats.tiff.storage import Storage
-from imgpipe.formats.tiff.tagging import described
 from imgpipe.image import ImageInfo
 from imgpipe.parameters import Through, is_whole
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from imgpipe.formats.codecs import must_decode
 from imgpipe.formats.damage import damage
-from imgpipe.formats.decoded import DecodedSource, fill
 from imgpipe.formats.frames import Contents, Timing, must_have_frame
+from imgpipe.formats.lastfile import LastFile
 from imgpipe.formats.origin import Origin, size_of
-from imgpipe.formats.playing import played
-from imgpipe.formats.remembering import LastFile
+from imgpipe.formats.pillowframes import played
 from imgpipe.formats.webp.riff import Header, read_header
+from imgpipe.formats.wholedecoding import DecodedSource, fill
 from imgpipe.image import ImageInfo, Pixels, check_pixels
 from imgpipe.metadata import Metadata
 from imgpipe.records import dataclass

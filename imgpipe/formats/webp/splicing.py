@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from imgpipe.formats.base import Data
 from imgpipe.formats.damage import damage
-from imgpipe.formats.described import exif_of
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.webp.riff import (
     ALPHA,

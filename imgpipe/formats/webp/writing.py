@@ -9,9 +9,8 @@ import imagecodecs
 
 from imgpipe.formats.base import Data
 from imgpipe.formats.codecs import must_encode
-from imgpipe.formats.composing import ComposedAlbum
-from imgpipe.formats.described import exif_of
-from imgpipe.formats.encoded import EncodedSink
+from imgpipe.formats.composition import ComposedAlbum
+from imgpipe.formats.exifmetadata import exif_of
 from imgpipe.formats.frames import USUAL_SECONDS, Album, Timing, must_be_alike
 from imgpipe.formats.target import Target
 from imgpipe.formats.webp.riff import (
@@ -25,6 +24,7 @@ from imgpipe.formats.webp.riff import (
     last_chunks,
     three,
 )
+from imgpipe.formats.wholeencoding import EncodedSink
 from imgpipe.image import ImageInfo, Pixels
 from imgpipe.metadata import Metadata
 from imgpipe.parameters import Between

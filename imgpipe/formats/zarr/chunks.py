@@ -11,11 +11,11 @@ import numpy as np
 
 from imgpipe.errors import CorruptError, FormatError, InputError
 from imgpipe.formats.damage import damage
-from imgpipe.formats.decoded import reason_of
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.origin import FileOrigin, size_of
+from imgpipe.formats.wholedecoding import reason_of
 from imgpipe.formats.zarr.codecs import CODEC_ERRORS
-from imgpipe.formats.zarr.declared import MARK, Array
+from imgpipe.formats.zarr.declarations import MARK, Array
 from imgpipe.formats.zarr.shards import Sharding
 from imgpipe.image import Pixels
 

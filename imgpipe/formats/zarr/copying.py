@@ -20,7 +20,7 @@ from imgpipe.formats.declaration import NotCopiedError
 from imgpipe.formats.folder import FolderOrigin, Piece
 from imgpipe.formats.origin import pieces_of
 from imgpipe.formats.zarr.chunks import must_be_complete
-from imgpipe.formats.zarr.declared import (
+from imgpipe.formats.zarr.declarations import (
     MARK,
     Array,
     array_of,
@@ -29,7 +29,7 @@ from imgpipe.formats.zarr.declared import (
     of_damage,
 )
 from imgpipe.formats.zarr.ome import channels_of
-from imgpipe.formats.zarr.own import OWN, own_of
+from imgpipe.formats.zarr.ownattribute import OWN, own_of
 from imgpipe.formats.zarr.reading import ZarrSource, open_source
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata

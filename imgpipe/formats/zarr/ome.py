@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.formats.zarr.own import OWN, own_of
+from imgpipe.formats.zarr.ownattribute import OWN, own_of
 from imgpipe.image import ImageInfo
 
 __all__ = ["channels_of", "group_of"]

@@ -14,7 +14,7 @@ from imgpipe.errors import FormatError, UsageError
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.frames import Contents, must_have
 from imgpipe.formats.zarr.chunks import open_by_zarr, read_region
-from imgpipe.formats.zarr.declared import (
+from imgpipe.formats.zarr.declarations import (
     Array,
     Dataset,
     Multiscale,
@@ -24,7 +24,7 @@ from imgpipe.formats.zarr.declared import (
     multiscale_of,
     of_damage,
 )
-from imgpipe.formats.zarr.own import OWN, metadata_of
+from imgpipe.formats.zarr.ownattribute import OWN, metadata_of
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels, check_pixels, guess_colour
 from imgpipe.metadata import Colour, Density, Metadata, density_from_dpi
