@@ -96,10 +96,12 @@ def _fork(codecs: Iterable[str] = ()) -> None:
 def _codecs_for(output: str, name: str | None) -> tuple[str, ...]:
     """Return the modules that workers load to write `output`, as far as it is known."""
     from imgpipe.errors import UsageError  # noqa: PLC0415
-    from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+    from imgpipe.formats import formatchoice  # noqa: PLC0415 - takes NumPy along
 
     try:
-        found = choosing.format_for(output) if name is None else choosing.format_called(name)
+        found = (
+            formatchoice.format_for(output) if name is None else formatchoice.format_called(name)
+        )
     except UsageError:
         return ()
     return found.codecs

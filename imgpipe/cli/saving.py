@@ -72,16 +72,16 @@ class Saving:
 
     @cached_property
     def _formats(self) -> Sequence[Format]:
-        from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.formats import formatchoice  # noqa: PLC0415 - takes NumPy along
 
         if self.output is None:
-            return list(choosing.usable([]).values())
+            return list(formatchoice.usable([]).values())
         try:
             if self.format is not None:
-                return [choosing.format_called(self.format)]
+                return [formatchoice.format_called(self.format)]
             if self.output == STANDARD:
-                return [choosing.loaded(choosing.FOR_DEVICES)]
-            return [choosing.format_for(self.output)]
+                return [formatchoice.loaded(choosing.FOR_DEVICES)]
+            return [formatchoice.format_for(self.output)]
         except UsageError as error:
             self._refusal = error
             return []
@@ -223,10 +223,10 @@ def _all_help() -> Iterator[tuple[str, tuple[OptionHelp, ...]]]:
         if name in FORMATS.built_in:
             yield member.name, member.options
             continue
-        from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.formats import formatchoice  # noqa: PLC0415 - takes NumPy along
 
         with contextlib.suppress(UsageError):
-            added = choosing.loaded(name)
+            added = formatchoice.loaded(name)
             yield added.name, tuple(map(help_of, added.options))
 
 

@@ -60,9 +60,9 @@ class _SavingAll(Saving):
 
     @property
     def _formats(self) -> list[Format]:
-        from imgpipe.formats import choosing  # noqa: PLC0415 - takes NumPy along
+        from imgpipe.formats import formatchoice  # noqa: PLC0415 - takes NumPy along
 
-        return [choosing.format_called(name) for name in self._names]
+        return [formatchoice.format_called(name) for name in self._names]
 
     def explain(self, option_name: str) -> None:
         """Say that no format has such an option, if other formats have it."""
