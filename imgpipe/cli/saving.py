@@ -80,7 +80,7 @@ class Saving:
             if self.format is not None:
                 return [formatchoice.format_called(self.format)]
             if self.output == STANDARD:
-                return [formatchoice.loaded(choosing.FOR_DEVICES)]
+                return [formatchoice.loaded(formatchoice.FOR_DEVICES)]
             return [formatchoice.format_for(self.output)]
         except UsageError as error:
             self._refusal = error
