@@ -116,14 +116,24 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def outcome(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
     """Return a function that runs a command of imgpipe, once for all rows that have it."""
+    folder = copy_of(given, tmp_path_factory)
 
     @cache
     def run(command: str) -> Outcome:
-        folder = tmp_path_factory.mktemp("ours") / "given"
-        shutil.copytree(given, folder)
-        return Outcome(run_ours(command, folder), images_made(given, folder))
+        text = run_ours(command, folder)
+        return Outcome(text, images_made(given, folder))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def folder(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the given folder, in which the code of the rows runs."""
+    return copy_of(given, tmp_path_factory)
+
+
+def copy_of(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(given, tmp_path_factory.mktemp("copy"), dirs_exist_ok=True)
 
 
 def test_every_section_has_its_table() -> None:
@@ -147,12 +157,10 @@ def test_a_command_of_the_page_runs(command: str, outcome: Callable[[str], Outco
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.theirs)
 def test_commands_are_as_near_as_the_page_says(
-    row: Row, given: Path, tmp_path: Path, outcome: Callable[[str], Outcome]
+    row: Row, given: Path, folder: Path, outcome: Callable[[str], Outcome]
 ) -> None:
     if not is_there(row.section):
         pytest.skip(f"{PROGRAMS[row.section][1]} is not on the PATH")
-    folder = tmp_path / "given"
-    shutil.copytree(given, folder)
     done = run_shell(row.theirs, folder)
     assert done.returncode == 0, done.stdout
     ours = outcome(row.ours)
@@ -167,23 +175,22 @@ def test_commands_are_as_near_as_the_page_says(
 
 @pytest.mark.parametrize("row", EXPRESSIONS, ids=lambda row: row.theirs)
 def test_results_are_as_near_as_the_page_says(
-    row: Row, given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: Row, given: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {**LIBRARIES[row.section](), "imgpipe": imgpipe, "np": np, "Path": Path}
     ours = row.ours
     if not ours.startswith("imgpipe."):
         source = "gray" if re.search(r"\bgray\b", row.theirs) else "image"
         ours = f"imgpipe.apply({source}, {ours!r}, executor='serial')"
+    monkeypatch.chdir(folder)
     results = []
-    for code, folder in ((row.theirs, tmp_path / "theirs"), (ours, tmp_path / "ours")):
-        if writes := re.search(r"\bout\b|\bweb\b", code) is not None:
-            shutil.copytree(given, folder)
-        monkeypatch.chdir(folder if writes else given)
+    for each in (row.theirs, ours):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            value = eval(code, names)
-        results.append(images_made(given, folder) if writes else [value])
-    compare(*results, row.said)
+            value = eval(each, names)
+        results.append(images_made(given, folder) or [value])
+    expected, made = results
+    compare(expected, made, row.said)
 
 
 # ----------------------------------------------------------------------------------- running
@@ -211,15 +218,19 @@ def run_ours(command: str, folder: Path) -> str:
 
 
 def images_made(given: Path, folder: Path) -> list[np.ndarray]:
-    """Return the images of a folder that are new, or others than those that were given."""
+    """Return the images of a copy of the given folder that are new or changed, and restore it."""
     found = []
-    for path in sorted(folder.rglob("*.*")):
+    for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if not hidden and path.suffix != ".mat" and path.is_file():
-            old = given / name
-            if not old.exists() or old.read_bytes() != path.read_bytes():
-                found.append(imgpipe.read(path))
+        old = given / name
+        new = not old.exists()
+        if path.is_dir() or not (new or old.read_bytes() != path.read_bytes()):
+            continue
+        if path.suffix != ".mat" and not any(part.startswith(".") for part in name.parts):
+            found.append(imgpipe.read(path))
+        path.unlink()
+        if not new:
+            shutil.copy(old, path)
     return found
 
 
@@ -256,14 +267,13 @@ def is_as_said(said: str, edges: float, largest: float, mean: float) -> bool:
 def levels(result: Any) -> np.ndarray:
     """Return a result of any library as levels of 0 to 255, shape (rows, columns, channels)."""
     array = np.asarray(result.numpy() if isinstance(result, pyvips.Image) else result)
-    if array.ndim == 0:
-        return array.astype(float).reshape(1, 1, 1)
-    if array.dtype.kind in "bf" and array.max() <= 1.001:
-        array = 255.0 * array
     if array.dtype == np.uint16:
-        return (array / 257).reshape(*array.shape[:2], -1)
-    rounded = np.rint(array.astype(float)).clip(0, 255)
-    return rounded.reshape(*array.shape[:2], -1)
+        array = array / 257
+    elif array.dtype.kind in "bf" and array.max() <= 1.001:
+        array = np.rint(255.0 * array)
+    else:
+        array = np.rint(array.astype(float)).clip(0, 255)
+    return array.reshape(*(array.shape[:2] or (1, 1)), -1)
 
 
 def test_a_difference_has_to_be_as_written() -> None:
