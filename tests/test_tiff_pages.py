@@ -159,6 +159,9 @@ def test_a_stream_of_restart_intervals_is_tiles(tmp_path: Path) -> None:
     assert np.abs(source.read(source.info.box).astype(int) - image).max() < 8  # type: ignore[union-attr]
 
 
+_MAKE = b"Hamamatsu\0"
+
+
 def write_ndpi(path: Path, image: np.ndarray[Any, Any]) -> None:
     """Write a page as Hamamatsu does: offsets of 64 bits, and a list of restart markers."""
     from imgpipe.formats.jpegs.encoding import Recipe, restart
@@ -179,7 +182,7 @@ def write_ndpi(path: Path, image: np.ndarray[Any, Any]) -> None:
         (258, 3, 3, list_at + 4 * len(starts)),
         (259, 3, 1, 7),
         (262, 3, 1, 6),
-        (271, 2, 4, int.from_bytes(b"Ham\0", "little")),
+        (271, 2, len(_MAKE), list_at + 4 * len(starts) + 6),  # strings never stand in their entry
         (273, 4, 1, data_at),
         (277, 3, 1, 3),
         (278, 4, 1, len(image)),
@@ -188,9 +191,9 @@ def write_ndpi(path: Path, image: np.ndarray[Any, Any]) -> None:
         (65421, 11, 1, int.from_bytes(struct.pack("<f", 20.0), "little")),
         (65426, 4, len(starts), list_at),
     ]
-    at = list_at + 4 * len(starts) + 6
+    at = list_at + 4 * len(starts) + 6 + len(_MAKE)
     file = bytearray(b"II*\0" + struct.pack("<Q", at)) + body
-    file += struct.pack(f"<{len(starts)}I", *starts) + struct.pack("<3H", 8, 8, 8)
+    file += struct.pack(f"<{len(starts)}I", *starts) + struct.pack("<3H", 8, 8, 8) + _MAKE
     file += struct.pack("<H", len(tags))
     file += b"".join(struct.pack("<HHII", *tag) for tag in tags)
     file += bytes(8) + bytes(4 * len(tags))

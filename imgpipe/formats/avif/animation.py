@@ -149,17 +149,17 @@ class FilmEncoder:
 def _timeless(file: io.BytesIO) -> Data:
     """Return a file without the time at which it was made: the same frames make the same bytes."""
     content = file.getbuffer()
-
-    def clear(start: int, end: int) -> None:
-        for span in spans(file, start, end):
-            if span.kind in _TIMED:
-                size = 16 if content[span.start] else 8  # by the version of the box
-                content[span.start + 4 : span.start + 4 + size] = bytes(size)
-            elif span.kind in _AROUND:
-                clear(span.start, span.end)
-
-    clear(0, len(content))
+    _clear_times(file, content, 0, len(content))
     return content
+
+
+def _clear_times(file: io.BytesIO, content: memoryview, start: int, end: int) -> None:
+    for span in spans(file, start, end):
+        if span.kind in _TIMED:
+            size = 16 if content[span.start] else 8  # by the version of the box
+            content[span.start + 4 : span.start + 4 + size] = bytes(size)
+        elif span.kind in _AROUND:
+            _clear_times(file, content, span.start, span.end)
 
 
 class _Frame:
