@@ -15,7 +15,14 @@ from PIL import ImageCms
 
 import imgpipe
 from imgpipe import exif
-from imgpipe.errors import CorruptError, FormatError, LimitError, ParameterError, UsageError
+from imgpipe.errors import (
+    CorruptError,
+    FormatError,
+    LimitError,
+    OutputError,
+    ParameterError,
+    UsageError,
+)
 from imgpipe.formats.boxes import box
 from imgpipe.formats.jpegxl import open_sink, open_source
 from imgpipe.formats.jpegxl.bits import BitReader
@@ -61,6 +68,53 @@ def test_without_a_quality_every_value_is_kept(dtype: str, channels: int, effort
     theirs = imagecodecs.jpegxl_decode(content)
     np.testing.assert_array_equal(theirs.reshape(array.shape), array)
     np.testing.assert_array_equal(read_back(written(array, quality=50, lossless=True)), array)
+
+
+def test_floats_that_libjxl_refuses_are_kept_at_another_effort(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As libjxl 0.12 does with floats of both signs, and 0.11 does not."""
+    array, tried = noise((33, 47, 1), "float32"), refused_below(8, monkeypatch)
+    np.testing.assert_array_equal(read_back(written(array)), array)
+    assert tried == [1, 8]
+    with pytest.raises(OutputError, match="cannot be encoded .*choose another format"):
+        written(array.astype(np.uint16))
+    assert tried == [1, 8, 1]
+
+
+def test_floats_that_libjxl_refuses_at_every_effort_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = refused_below(10, monkeypatch)
+    with pytest.raises(OutputError, match="libjxl.* does not keep floats of both signs"):
+        written(noise((2, 2, 1), "float32"), effort=3)
+    assert tried == [3, 8, 9]
+
+
+def refused_below(least: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the encoder fail below an effort; return a list, which gets every effort tried."""
+    tried, encode = list[int](), imagecodecs.jpegxl_encode
+
+    def encode_or_fail(*args: Any, effort: int, **options: Any) -> Any:
+        tried.append(effort)
+        if effort < least:
+            raise imagecodecs.JpegxlError("JxlEncoderProcessOutput", -1)
+        return encode(*args, effort=effort, **options)
+
+    monkeypatch.setattr(imagecodecs, "jpegxl_encode", encode_or_fail)
+    return tried
+
+
+def test_two_floats_of_both_signs_are_kept_or_refused() -> None:
+    """libjxl 0.11 keeps them, 0.12 does not."""
+    array = np.array([[[-1e-6], [0.25]]], np.float32)
+    try:
+        content = written(array)
+    except OutputError as error:
+        assert "libjxl 0.11" not in imagecodecs.jpegxl_version()
+        assert "floats of both signs" in str(error)
+    else:
+        np.testing.assert_array_equal(read_back(content), array)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -301,7 +301,7 @@ def test_workers_end_before_the_output_is_published_unless_they_are_kept(
 
 def test_what_cannot_travel_is_told_by_the_future() -> None:
     with ProcessExecutor(1) as pool:
-        assert "pickle" in str(pool.submit(lambda: 1).exception(60))
+        assert "local object" in str(pool.submit(lambda: 1).exception(60))
         assert "pickle" in str(pool.submit(threading.Lock).exception(60))
         assert isinstance(pool.submit(_raise_unreadable).exception(60), TypeError)
         assert isinstance(pool.submit(sys.exit, 3).exception(60), SystemExit)

@@ -33,7 +33,9 @@ def limited(real, error):
 
 if what == "thread":
     error = RuntimeError("can't start new thread")
-    threading._start_new_thread = limited(threading._start_new_thread, error)
+    newer = hasattr(threading, "_start_joinable_thread")  # Python 3.13
+    name = "_start_joinable_thread" if newer else "_start_new_thread"
+    setattr(threading, name, limited(getattr(threading, name), error))
 else:
     error = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
     os.fork = limited(os.fork, error)

@@ -164,7 +164,8 @@ def test_signed_integers_keep_their_order_as_unsigned_ones(dtype: str) -> None:
 def test_box_is_the_exact_mean_of_any_integers(dtype: str, radius: int) -> None:
     rng, limits = np.random.default_rng(1), np.iinfo(dtype)
     array = rng.integers(limits.min, limits.max, (27, 9), dtype, endpoint=True)
-    array[:, :4] = np.where(np.indices((27, 4)).sum(axis=0) % 2, limits.min, limits.max)
+    odd = np.indices((27, 4)).sum(axis=0) % 2
+    array[:, :4] = np.array([limits.max, limits.min], dtype)[odd]
     made = filters.box(radius=radius)(array)
     wide = np.pad(array, radius, mode="edge").astype(object)
     side = 2 * radius + 1

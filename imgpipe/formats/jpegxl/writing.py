@@ -23,12 +23,13 @@ from imgpipe.records import dataclass
 __all__ = ["Encoder", "open_sink"]
 
 _EFFORT, _EFFORT_OF_LOSS = 1, 3
+_OTHER_EFFORTS = (8, 9)  # libjxl 0.12 keeps floats with them that it refuses at a lower one
 _PIECE = 1 << 20  # samples that are made linear at once
 
 # Memory of the encoder, the returned file included; see benchmarks/codec_memory.py. It works on
 # blocks of 2048 x 2048 pixels, so the memory of a pixel counts within the first block only.
 _BLOCK_PIXELS = 1 << 22
-_FAST_BYTES = {1: 0, 2: 6, 4: 32}  # for a sample of a block, by the bytes of a sample; at effort 1
+_FAST_BYTES = {1: 0, 2: 6}  # for a sample of a block, by the bytes of a sample; at effort 1
 _SLOW_BYTES = 34
 _LOSSY_BYTES, _LOSSY_PIXEL_BYTES = 10, 50
 _FILE_BYTES = {1: 3, 2: 4, 4: 5}  # for every sample
@@ -80,7 +81,8 @@ class Encoder:
         if self.quality is not None:
             each = _LOSSY_PIXEL_BYTES + _LOSSY_BYTES * info.channels
         else:
-            each = info.channels * (_FAST_BYTES[size] if self.effort == _EFFORT else _SLOW_BYTES)
+            fast = self.effort == _EFFORT and size in _FAST_BYTES
+            each = info.channels * (_FAST_BYTES[size] if fast else _SLOW_BYTES)
         block = each * min(info.pixels, _BLOCK_PIXELS)
         return _FIXED_BYTES + block + _FILE_BYTES[size] * info.pixels * info.channels
 
@@ -89,17 +91,40 @@ class Encoder:
         info, known = self.info, self.info.metadata
         if self.quality is not None and pixels.dtype == np.uint16:
             _make_linear(pixels, info.alpha)  # as imagecodecs takes 16 bits
-        made = imagecodecs.jpegxl_encode(
-            pixels[..., 0] if info.channels == 1 else pixels,
-            level=self.quality,
-            lossless=self.quality is None,
-            effort=self.effort,
-            numthreads=1,
-        )
-        codestream, level = codestream_of(made)
+        codestream, level = codestream_of(self._coded(pixels))
         profile = known.icc if self.quality is None else None
         parts = with_header(codestream, known.orientation, self.colouring, profile)
         return b"".join(contained(parts, level, known.exif, known.xmp))
+
+    def _coded(self, pixels: Pixels) -> bytes:
+        """Return the file of libjxl, at the first effort that keeps the floats of an image.
+
+        libjxl predicts a float as the integer that its bits are. From 0.12 on it gives up where the
+        difference is too large for 32 bits, as between floats of both signs. From effort 8 on it
+        does so in images of few pixels alone.
+        """
+        floats = self.quality is None and pixels.dtype.kind == "f"
+        others = [each for each in _OTHER_EFFORTS if each > self.effort] if floats else []
+        for effort in (self.effort, *others):
+            try:
+                return self._encoded(pixels, effort)
+            except imagecodecs.JpegxlError:
+                if not floats:
+                    raise
+        raise ValueError(
+            f"{imagecodecs.jpegxl_version()} does not keep floats of both signs, "
+            "or of very different sizes, in an image of so few pixels"
+        )
+
+    def _encoded(self, pixels: Pixels, effort: int) -> bytes:
+        made: bytes = imagecodecs.jpegxl_encode(
+            pixels[..., 0] if self.info.channels == 1 else pixels,
+            level=self.quality,
+            lossless=self.quality is None,
+            effort=effort,
+            numthreads=1,
+        )
+        return made
 
 
 def _make_linear(pixels: Pixels, alpha: int | None) -> None:
