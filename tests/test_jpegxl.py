@@ -77,7 +77,7 @@ def test_floats_that_libjxl_refuses_are_kept_at_another_effort(
     array, tried = noise((33, 47, 1), "float32"), refused_below(8, monkeypatch)
     np.testing.assert_array_equal(read_back(written(array)), array)
     assert tried == [1, 8]
-    with pytest.raises(OutputError, match="cannot be encoded .*choose another format"):
+    with pytest.raises(OutputError, match="choose another format"):
         written(array.astype(np.uint16))
     assert tried == [1, 8, 1]
 
@@ -86,7 +86,7 @@ def test_floats_that_libjxl_refuses_at_every_effort_are_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tried = refused_below(10, monkeypatch)
-    with pytest.raises(OutputError, match="libjxl.* does not keep floats of both signs"):
+    with pytest.raises(OutputError, match="does not keep floats of both signs"):
         written(noise((2, 2, 1), "float32"), effort=3)
     assert tried == [3, 8, 9]
 
@@ -105,16 +105,21 @@ def refused_below(least: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
-def test_two_floats_of_both_signs_are_kept_or_refused() -> None:
-    """libjxl 0.11 keeps them, 0.12 does not."""
+def test_two_floats_of_both_signs_are_kept_by_libjxl_0_11() -> None:
+    """A newer one keeps them, or says that it does not."""
     array = np.array([[[-1e-6], [0.25]]], np.float32)
+    older = "libjxl 0.11" in imagecodecs.jpegxl_version()
+    refused = pytest.raises(OutputError, match="floats of both signs")
+    with contextlib.nullcontext() if older or _keeps(array) else refused:
+        np.testing.assert_array_equal(read_back(written(array)), array)
+
+
+def _keeps(array: Any) -> bool:
     try:
-        content = written(array)
-    except OutputError as error:
-        assert "libjxl 0.11" not in imagecodecs.jpegxl_version()
-        assert "floats of both signs" in str(error)
-    else:
-        np.testing.assert_array_equal(read_back(content), array)
+        imagecodecs.jpegxl_encode(array[..., 0], lossless=True, effort=1)
+    except imagecodecs.JpegxlError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
