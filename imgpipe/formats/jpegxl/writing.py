@@ -96,7 +96,7 @@ class Encoder:
         parts = with_header(codestream, known.orientation, self.colouring, profile)
         return b"".join(contained(parts, level, known.exif, known.xmp))
 
-    def _coded(self, pixels: Pixels) -> bytes:
+    def _coded(self, pixels: Pixels) -> bytes | bytearray:
         """Return the file of libjxl, at the first effort that keeps the floats of an image.
 
         libjxl predicts a float as the integer that its bits are. From 0.12 on it gives up where the
@@ -116,15 +116,14 @@ class Encoder:
             "or of very different sizes, in an image of so few pixels"
         )
 
-    def _encoded(self, pixels: Pixels, effort: int) -> bytes:
-        made: bytes = imagecodecs.jpegxl_encode(
+    def _encoded(self, pixels: Pixels, effort: int) -> bytes | bytearray:
+        return imagecodecs.jpegxl_encode(
             pixels[..., 0] if self.info.channels == 1 else pixels,
             level=self.quality,
             lossless=self.quality is None,
             effort=effort,
             numthreads=1,
         )
-        return made
 
 
 def _make_linear(pixels: Pixels, alpha: int | None) -> None:
