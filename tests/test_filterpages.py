@@ -75,6 +75,29 @@ def test_a_large_difference_is_explained(name: str) -> None:
         assert found.largest <= 2 or found.note or one.note
 
 
+def test_the_default_borders_of_scipy_and_opencv_are_those_that_the_pages_name() -> None:
+    text = page_of("box")
+    assert '`mode="reflect"`, is `border="symmetric"`' in text
+    assert 'of OpenCV is `border="reflect"`' in text
+    assert "SciPy, `mode" not in page_of("gamma")
+    image = np.random.default_rng(1).integers(0, 256, (9, 9, 1), np.uint8)
+    scipy = ndimage.uniform_filter(image[..., 0], 5, output=float)
+    for border, theirs in (
+        ("symmetric", np.rint(scipy)),
+        ("reflect", cv2.blur(image, (5, 5))),
+    ):
+        ours = imgpipe.filters.box(2, border=border)(image)[..., 0]
+        assert np.abs(ours - theirs).max() <= 1
+        assert np.abs(imgpipe.filters.box(2)(image)[..., 0] - theirs).max() > 1
+
+
+def test_a_page_says_what_the_image_of_other_libraries_is() -> None:
+    assert "blue, green, red" in page_of("grayscale")
+    assert "blue, green, red" not in page_of("sobel")
+    assert "a Pillow image" in page_of("grayscale")
+    assert "a Pillow image" not in page_of("bilateral")
+
+
 def test_a_comparison_finds_a_difference() -> None:
     gray = COMPARISONS["grayscale"]
     assert gray.difference("skimage").largest > 1

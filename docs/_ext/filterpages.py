@@ -15,11 +15,19 @@ import numpy as np
 from equivalence import BORDER_NAMES, LIBRARIES, Comparison, comparisons
 from filterexamples import Example, examples, workshop
 from filterpictures import Pictures
-from pagewords import as_markdown, cell, docstring_of, parameter_rows, properties, signature
+from pagewords import (
+    as_markdown,
+    cell,
+    docstring_of,
+    parameter_rows,
+    properties,
+    signature,
+)
 from samplepictures import SAMPLES
 from sphinx.application import Sphinx
 
 from imgpipe.chains.definition import Definition
+from imgpipe.cli.filteroptions import sees_border
 from imgpipe.registry import FILTERS, filters_by_family
 
 __all__ = ["setup", "write_pages"]
@@ -145,7 +153,7 @@ def page(example: Example, comparison: Comparison) -> str:
         _parameters(definition),
         _definition(definition),
         _properties(definition, example),
-        _equivalents(comparison),
+        _equivalents(comparison, definition),
         _references(definition),
     ]
     return "\n".join(parts)
@@ -228,17 +236,23 @@ def _references(definition: Definition) -> str:
 # --------------------------------------------------------------------------------- equivalents
 
 
-def _equivalents(comparison: Comparison) -> str:
+def _equivalents(comparison: Comparison, definition: Definition) -> str:
     rows = "\n".join(_difference_row(comparison, library) for library in LIBRARIES)
     tabs = "\n".join(
         _tab(comparison, library) for library, found in comparison.equivalents.items() if found.code
     )
     white = np.iinfo(comparison.expected().dtype).max
-    notes = [comparison.note, _compared(comparison.inside)]
+    notes = filter(None, [comparison.note, _compared(comparison.inside)])
+    codes = {name: found.code for name, found in comparison.equivalents.items()}
+    words = [
+        _RESULT,
+        *_inputs(comparison.image, codes),
+        *([_BORDER] if sees_border(definition) else []),
+    ]
     return f"""## In other libraries
 
 The same as `{comparison.call}`, for {_IMAGES[comparison.image]}.
-Differences are in levels; white is {white}. {" ".join(filter(None, notes))}
+Differences are in levels; white is {white}. {" ".join(notes)}
 
 ```{{list-table}}
 :widths: 22 14 14 50
@@ -247,7 +261,7 @@ Differences are in levels; white is {white}. {" ".join(filter(None, notes))}
 * - library
   - largest difference
   - mean difference
-  -
+  - note
 {rows}
 ```
 
@@ -256,8 +270,29 @@ Differences are in levels; white is {white}. {" ".join(filter(None, notes))}
 
 {tabs}
 ::::
+
+{" ".join(words)}
+
+The commands of ImageMagick and libvips: [coming from another program](../coming-from.md).
 """
 
+
+def _inputs(image: str, codes: dict[str, str]) -> list[str]:
+    """Return sentences about the `image` of libraries that do not take the array as it is."""
+    said = []
+    if codes["opencv"] and image != "gray":
+        said.append("Channels are red, green, blue; those of `cv2.imread` are blue, green, red.")
+    if codes["pillow"]:
+        said.append("In the code for Pillow `image` is a Pillow image.")
+    return said
+
+
+_RESULT = "A `result` is rounded to whole levels and clipped first; true is white."
+
+_BORDER = (
+    'The border is `edge`. The default of SciPy, `mode="reflect"`, is `border="symmetric"` here, '
+    'and that of most filters of OpenCV is `border="reflect"` ([borders](index.md#borders)).'
+)
 
 _IMAGES = {
     "photo": "an `image` with 8 bits, shape (rows, columns, 3)",
