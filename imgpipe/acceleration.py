@@ -81,6 +81,8 @@ class Loaded(NamedTuple):
         The library and its version, for people.
     kernels : dict of str to callable
         Its functions.
+    placing : frozenset of str
+        The names of those that have the keyword `into`.
     known : dict
         Whether it gives the bits of the kernel, for each kind of call that was tried.
     """
@@ -88,6 +90,7 @@ class Loaded(NamedTuple):
     accelerator: Accelerator
     title: str
     kernels: Mapping[str, Callable[..., Pixels | None]]
+    placing: frozenset[str]
     known: dict[Any, bool]
 
 
@@ -130,7 +133,7 @@ def accelerated(kernel: Kernel[P]) -> Kernel[P]:
         except TypeError:  # an array; only its type and shape count
             call = name, chunk.dtype, chunk.shape[2], _plain(args), *_plain(params.items())
             equal = loaded.known.get(call)
-        writes = "into" in (getattr(function, "__kwdefaults__", None) or ())
+        writes = name in loaded.placing
         given: dict[str, Any] = kwargs if writes else params
         found = None
         if equal is None:
@@ -230,7 +233,8 @@ def _load(name: str) -> Loaded | None:
             with _lock:
                 module = import_accelerator(name)
         if held is None or held.accelerator is not module:
-            held = Loaded(module, f"{module.NAME} {module.VERSION}", _kernels(module), {})
+            kernels, title = _kernels(module), f"{module.NAME} {module.VERSION}"
+            held = Loaded(module, title, kernels, _placing(kernels), {})
     except BaseException as error:  # a library may raise anything
         if _is_wanted(error):
             raise
@@ -245,6 +249,15 @@ def _kernels(module: Any) -> Mapping[str, Callable[..., Pixels | None]]:
     if not isinstance(module.KERNELS, Mapping):
         raise TypeError("KERNELS is not a mapping")
     return module.KERNELS
+
+
+def _placing(kernels: Mapping[str, Callable[..., Pixels | None]]) -> frozenset[str]:
+    """Return the names of the functions that have the keyword `into`."""
+    return frozenset(
+        name
+        for name, function in kernels.items()
+        if "into" in (getattr(function, "__kwdefaults__", None) or ())
+    )
 
 
 def _is_wanted(error: BaseException) -> bool:

@@ -31,12 +31,12 @@ from imgpipe.formats.opening import (
 )
 from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.readwrite import Reading, Writing
-from imgpipe.formats.soundness import must_be_sound
+from imgpipe.formats.soundness import Extent, must_be_sound
 from imgpipe.formats.target import Target
 from imgpipe.options import Options
 from imgpipe.running import plan_run, run, run_as
 
-__all__ = ["Copy", "convert", "copied", "copy_of", "plan_conversion"]
+__all__ = ["Copied", "Copy", "convert", "copied", "copy_of", "plan_conversion"]
 
 _log = logging.getLogger(__name__)
 _TURNED = (
@@ -136,10 +136,28 @@ def copy_of(origin: Origin, dst: TargetLike, reading: Reading, writing: Writing)
     return found and Copy(origin, reading, *found)
 
 
+class Copied(NamedTuple):
+    """A copy that was made.
+
+    Attributes
+    ----------
+    kept : bool
+        Whether it is smaller than the size that was given, and so was not left out.
+    size : int
+        Its bytes.
+    extent : Extent
+        Its frames.
+    """
+
+    kept: bool
+    size: int
+    extent: Extent
+
+
 def copied(
     copy: Copy, memory: int, check: Callable[[], None] = lambda: None, most: int | None = None
-) -> tuple[bool, int]:
-    """Make a copy; return whether it is smaller than `most`, and its size in bytes.
+) -> Copied:
+    """Make a copy, if it is smaller than `most`.
 
     Parameters
     ----------
@@ -158,7 +176,7 @@ def copied(
         If the input is damaged, or the output cannot be written.
     """
     try:
-        must_be_sound(copy.origin, copy.source, copy.reading, memory, check)
+        extent = must_be_sound(copy.origin, copy.source, copy.reading, memory, check)
         for piece in copy.content:
             check()
             copy.target.write(piece)
@@ -173,7 +191,7 @@ def copied(
     orientation = copy.source.info.metadata.orientation
     if fits and orientation != 1:
         _log.warning(_TURNED, copy.source.name, orientation)
-    return fits, size
+    return Copied(fits, size, extent)
 
 
 def _given(src: SourceLike, dst: TargetLike, options: dict[str, Any]) -> dict[str, Any]:
@@ -244,8 +262,9 @@ def _if_smaller(origin: Origin, dst: TargetLike, given: dict[str, Any], limit: i
 
 def _copied(copy: Copy, dst: TargetLike, given: dict[str, Any], most: int | None = None) -> Report:
     began, cpu = time.monotonic(), time.process_time()
-    info, control = copy.source.info, given.get("control") or Control()
-    fits, size = copied(copy, _limit(given.get("max_memory")), control.check, most)
+    control = given.get("control") or Control()
+    made = copied(copy, _limit(given.get("max_memory")), control.check, most)
+    info, frames = made.extent.largest, made.extent.frames
     return Report(
         source=copy.source.name,
         destination=name_of(dst),
@@ -253,7 +272,7 @@ def _copied(copy: Copy, dst: TargetLike, given: dict[str, Any], most: int | None
         width=info.width,
         channels=info.channels,
         dtype=str(info.dtype),
-        size=size,
+        size=made.size,
         seconds=time.monotonic() - began,
         cpu_seconds=time.process_time() - cpu,
         workers=0,
@@ -263,5 +282,7 @@ def _copied(copy: Copy, dst: TargetLike, given: dict[str, Any], most: int | None
         passes=0,
         tasks=0,
         lost=0,
-        skipped="" if fits else "not_smaller",
+        frames=frames,
+        pixels=made.extent.pixels if frames > 1 else None,
+        skipped="" if made.kept else "not_smaller",
     )

@@ -118,6 +118,8 @@ class Pages:
         The number of frames.
     pixels : int
         Pixels of all frames that are made.
+    source_pixels : int
+        Pixels of the frames that these are made of.
 
     Raises
     ------
@@ -147,6 +149,7 @@ class Pages:
                 known[source.info] = made(source)
         self._made = [known[source.info] for source in self._sources.values()]
         self.pixels = sum(after.pixels for _, after in self._made)
+        self.source_pixels = sum(source.info.pixels for source in self._sources.values())
         self._keys = [
             _key(source, after)
             for source, (_, after) in zip(self._sources.values(), self._made, strict=True)

@@ -124,6 +124,20 @@ class TestKernels:
             doubled(CHUNK, tables=np.ones(4))
             assert function.calls > tried + 20
 
+    def test_are_asked_once_whether_they_take_a_place(self) -> None:
+        asked = list[str]()
+
+        class Placing(Counting):
+            @property
+            def __kwdefaults__(self) -> dict[str, Any] | None:  # type: ignore[override]
+                asked.append("")
+                return None
+
+        with accelerator({"doubled": Placing()}), using("fake"):
+            doubled(CHUNK)
+            doubled(CHUNK)
+        assert len(asked) == 1
+
     def test_of_foreign_byte_order_are_numpys(self) -> None:
         function = Counting()
         with accelerator({"doubled": function}), using("fake"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 import imgpipe
@@ -40,6 +41,18 @@ def test_the_same_format_is_a_copy(tmp_path: Path, suffix: str) -> None:
     assert report.workers == 0
     assert "copied as it is stored" in str(report)
     assert (tmp_path / f"b.{suffix}").read_bytes() == (tmp_path / f"a.{suffix}").read_bytes()
+
+
+def test_a_copy_counts_all_frames(tmp_path: Path) -> None:
+    pages, copy = tmp_path / "pages.tif", tmp_path / "copy.tif"
+    for size in (20, 33, 10):
+        tifffile.imwrite(pages, PIXELS[:size], append=size != 20)
+    report = imgpipe.convert(pages, copy)
+    assert (report.frames, report.pixels) == (3, 63 * 50)
+    assert (report.height, report.width) == (33, 50)
+    assert "3 frames of up to 50 x 33" in str(report)
+    (result,) = imgpipe.batch([pages], None, tmp_path / "out", workers=1).results
+    assert result.pixels == 63 * 50
 
 
 def test_a_copy_keeps_the_orientation_and_says_so(

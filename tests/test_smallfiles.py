@@ -128,6 +128,9 @@ def test_all_frames_are_made_and_coded_pixels_copied_as_by_conversion(tmp_path: 
     (animated,) = made(recipe("invert"), file(pages, tmp_path / "out.tif"))
     assert isinstance(animated, Made), animated
     assert len(tifffile.imread(tmp_path / "out.tif")) == 2
+    (half,) = made(recipe("crop:0,0,15,20"), file(pages, tmp_path / "half.tif"))
+    assert isinstance(half, Made), half
+    assert half.pixels == animated.pixels == 2 * 600  # those of the source
     (copied,) = made(recipe(Chain(()), copies=True), file(still, tmp_path / "copy.jpg"))
     assert isinstance(copied, Made), copied
     assert (tmp_path / "copy.jpg").read_bytes() == still.read_bytes()

@@ -45,7 +45,7 @@ class Result:
     attempts : int
         Number of attempts.
     pixels : int
-        Pixels of the source; of an output with several frames, pixels of all its frames.
+        Pixels of the source, and of all its frames that are made.
     bytes_in, bytes_out : int
         Bytes of the source and of the output.
     seconds : dict

@@ -73,6 +73,7 @@ class _Check:
         self._refusals: list[ImgpipeError] = []
         self._kinds: list[str] = []
         self._untried: list[tuple[str, str]] = []
+        self._failing = False
         self._far: Halo | None = None
         self._on_event, self._done, self._total = on_event, 0, 0
 
@@ -90,6 +91,7 @@ class _Check:
             untried=tuple(self._untried),
             refused=len(self._refusals),
             reason=_last_line(self._refusals[0]) if self._refusals else "",
+            failing=self._failing,
         )
         if not self._known:
             smallest = self._needed(self._smallest_halo(self._integers or self._samples))
@@ -149,6 +151,7 @@ class _Check:
                 first, again = whole(self._one, picture), whole(self._one, picture)
             except (FilterError, UsageError) as error:
                 refusals.append(error)
+                self._failing |= isinstance(error, FilterError)
                 continue
             if not equal(first, again):
                 raise DeclarationError(
@@ -222,7 +225,7 @@ class _Check:
             )
             return
         if worst.failure:
-            yield f"{prefix}it fails on a piece of {worst.where}: {worst.failure}"
+            yield f"{prefix}the function fails on a chunk of {worst.where}: {worst.failure}"
         else:
             yield f"{prefix}the largest difference is {worst.size:g}, at {worst.where}{spared}"
         if of_samples and self._integers and smallest is None:

@@ -8,6 +8,7 @@ from textwrap import shorten as shortened
 
 from imgpipe.geometry import Halo
 from imgpipe.image import Pixels
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
 __all__ = ["CheckReport", "as_pair"]
@@ -15,7 +16,7 @@ __all__ = ["CheckReport", "as_pair"]
 
 @dataclass(frozen=True, repr=False)
 class CheckReport:
-    """The result of `check`. True where nothing speaks against the filter.
+    """The result of `check`. True if nothing speaks against the filter, as far as it was tried.
 
     Attributes
     ----------
@@ -33,9 +34,12 @@ class CheckReport:
         Number of further pictures left out, because the function fails on them as a whole.
     reason : str
         The reason why the first of these was refused.
+    failing : bool
+        Whether the function itself failed on a picture that was left out, so that nothing is known
+        about such pictures.
     difference : float
-        The largest difference between a picture as a whole and in pieces; infinite where the
-        function fails on a piece.
+        The largest difference between a whole picture and its chunks; infinite where the function
+        fails on a chunk.
     where : str
         The picture, and the place in it; empty where there is no difference.
     smallest_halo : int, (int, int) or None
@@ -55,6 +59,7 @@ class CheckReport:
     untried: tuple[tuple[str, str], ...] = ()
     refused: int = 0
     reason: str = ""
+    failing: bool = False
     difference: float = 0.0
     where: str = ""
     smallest_halo: int | Halo | None = None
@@ -76,37 +81,46 @@ class CheckReport:
         return "\n  ".join((f"{self.name}: {self._verdict()}", *self.findings, *self._tried()))
 
     def _verdict(self) -> str:
-        tried = f"{self.pictures} pictures, each whole and in up to {self.cuts} cuts"
         if self.difference:
-            return f"not the same in pieces ({tried})"
+            return "whole pictures and chunks give different results"
         if not self.ok:
-            return "something is wrong"
+            return "the function has a fault"
+        same = "no difference was found between whole pictures and chunks"
         if self.halo is None:
             smallest = self.smallest_halo
-            return (
-                f"no difference was found with a halo of {smallest} in {tried}: "
-                f"declare halo={smallest}"
-            )
-        return f"no difference was found in {tried}{self._could_be_less()}"
+            return f"{same} with a halo of {smallest}: declare halo={smallest}"
+        return same
 
     def _tried(self) -> Iterator[str]:
-        """Yield lines about the kinds of images that were tried, and that were not."""
+        """Yield lines about the pictures that were tried, and that were not."""
+        if (less := self._smaller()) is not None:
+            yield f"a halo of {less} gives no difference either, and takes less time"
+        if self.pictures:
+            number = counted(self.pictures, "picture")
+            yield f"tried: {number}, each cut into chunks in up to {self.cuts} ways"
         if self.kinds:
-            yield f"tried: {', '.join(self.kinds)}"
+            yield f"kinds of image: {', '.join(self.kinds)}"
         for why in dict.fromkeys(why for _, why in self.untried):
-            refused = ", ".join(kind for kind, its in self.untried if its == why)
-            yield f"not tried: {refused} ({shortened(why, 200, placeholder='...')})"
+            left_out = ", ".join(kind for kind, its in self.untried if its == why)
+            yield f"not tried: {left_out} ({shortened(why, 200, placeholder='...')})"
         if self.refused:
-            yield f"{self.refused} more pictures were left out: it fails on them ({self.reason})"
+            more = counted(self.refused, "more picture")
+            yield f"not tried: {more}, on which the function fails ({self.reason})"
+        if self.failing and self.ok:
+            yield (
+                "so the check is incomplete, unless the function is not meant for images that "
+                "were not tried"
+            )
 
-    def _could_be_less(self) -> str:
+    def _smaller(self) -> int | Halo | None:
+        """Return a halo that is smaller than the declared one, if it is enough."""
         smallest = self.smallest_halo
-        if smallest is None or self.halo is None:
-            return ""
+        if smallest is None or self.halo is None or self.findings:
+            return None
         less = as_pair(smallest)
         if less == self.halo or less[0] > self.halo[0] or less[1] > self.halo[1]:
-            return ""
-        return f"; also none with a halo of {smallest}, which takes less time"
+            return None
+        return smallest
 
 
 def as_pair(halo: int | Halo) -> Halo:

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["CheckCommand", "FiltersCommand"]
 
 _OF_FILTER = "Filter to check, such as my_filter.py:emboss."
+_INCOMPLETE = 3  # exit code of a check that found no difference, but could not try all pictures
 
 
 class CheckCommand(ChainCommand):
-    """The command that compares a filter over whole pictures with the same in pieces."""
+    """The command that compares the results of a filter for whole pictures and for chunks."""
 
     bare_halo = (0, 0)
 
@@ -66,10 +67,11 @@ class CheckCommand(ChainCommand):
                 ),
             ],
             short_help=summary,
-            help="Check that a filter gives the same result in pieces as on whole pictures.\n\n"
+            help="Check that a filter gives the same result for chunks as for whole pictures.\n\n"
             "If the results differ, print where, and the smallest halo with which they are the "
-            "same. The exit code is 0 if they are the same, else 1. The function need not be "
-            "decorated with @imgpipe.filter.",
+            "same. The exit code is 0 if they are the same, and 1 if they differ. It is 3 if they "
+            "are the same, but the function failed on other pictures, such as all gray ones: these "
+            "could not be tried. The function need not be decorated with @imgpipe.filter.",
         )
 
     def invoke(self, ctx: click.Context) -> None:
@@ -90,14 +92,14 @@ class CheckCommand(ChainCommand):
             raise UsageError("check the filters of a chain one at a time")
         with Bar() as bar:
             found = check_apart(chain, image, timeout, alpha=alpha, known=known, on_event=bar)
-        click.echo(printable(str(found)))
+        click.echo("\n".join(_wrapped(printable(str(found)).splitlines())))
         if seams is not None and found.seams is not None:
             write(found.seams.astype("uint8") * 255, seams)
             say(f"{seams}: white where it differs")
         elif seams is not None:
             say(f"{seams}: not written, as there is no difference to show")
-        if not found.ok:
-            ctx.exit(1)
+        if found.failing or not found.ok:
+            ctx.exit(1 if not found.ok else _INCOMPLETE)
 
     def chain(self, ctx: click.Context) -> Chain:
         """Return the chain; the further images of its filter need not be given."""
@@ -184,6 +186,23 @@ class FiltersCommand(Sectioned):
             "imgpipe filters blur",
             "imgpipe filters my_filter.py:emboss",
         )
+
+
+def _wrapped(lines: Sequence[str]) -> list[str]:
+    """Return the lines of a report, those that are too wide for the terminal in several."""
+    width = terminal_width()
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            width,
+            subsequent_indent="  " if not line.startswith(" ") else "    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        or [""]
+    ]
 
 
 def _row(name: str) -> tuple[str, str]:

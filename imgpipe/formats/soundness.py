@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,17 +14,34 @@ from imgpipe.formats.base import Check, Source
 from imgpipe.formats.opening import contents_of, format_at, open_source
 from imgpipe.formats.origin import Origin
 from imgpipe.formats.readwrite import Reading
+from imgpipe.image import ImageInfo
 
-__all__ = ["must_be_sound"]
+__all__ = ["Extent", "must_be_sound"]
 
 _log = logging.getLogger(__name__)
 _BAND_BYTES = 4 << 20
 
 
+class Extent(NamedTuple):
+    """Frames of a file.
+
+    Attributes
+    ----------
+    frames, pixels : int
+        The number of frames, and the pixels of all of them.
+    largest : ImageInfo
+        The frame with the most pixels.
+    """
+
+    frames: int
+    pixels: int
+    largest: ImageInfo
+
+
 def must_be_sound(
     origin: Origin, source: Source, reading: Reading, limit: int, check: Check = lambda: None
-) -> None:
-    """Refuse a damaged file.
+) -> Extent:
+    """Refuse a damaged file; return its frames.
 
     Frames are decoded one after the other, up to the number of pixels that the format declares,
     and their pixels are dropped. If there are more, the format checks what it can without decoding.
@@ -48,12 +66,14 @@ def must_be_sound(
     """
     chosen = format_at(origin)
     try:
-        if _decoded(origin, source, reading, limit, check):
-            return
+        extent, all_of_them = _decoded(origin, source, reading, limit, check)
+        if all_of_them:
+            return extent
         if chosen.intact is not None:
             chosen.intact(source, check)
         elif chosen.checked_pixels is None:
             _log.warning("%s: copied without a check, which needs more memory", origin.name)
+        return extent
     except CorruptError as error:
         if not chosen.salvages:
             raise
@@ -61,22 +81,26 @@ def must_be_sound(
         raise CorruptError(f"{error}, {advice}") from None
 
 
-def _decoded(origin: Origin, source: Source, reading: Reading, limit: int, check: Check) -> bool:
-    """Decode frames as far as they are few and small; return whether these are all."""
+def _decoded(
+    origin: Origin, source: Source, reading: Reading, limit: int, check: Check
+) -> tuple[Extent, bool]:
+    """Decode frames as far as they are few and small; return all, and whether all are decoded."""
     chosen, pixels, all_of_them = format_at(origin), 0, True
     most = math.inf if chosen.checked_pixels is None else chosen.checked_pixels
-    for page in range(contents_of(origin).frames):
+    frames, largest = contents_of(origin).frames, source.info
+    for page in range(frames):
         if page:
             source = open_source(origin, replace(reading, page=page))
+        largest = max(largest, source.info, key=lambda info: info.pixels)
         pixels += source.info.pixels
         if pixels <= most and _needed(source) <= limit:
             _decode(source, check)
             continue
         all_of_them = False
-        if not chosen.pages:
-            break
+        if not chosen.pages:  # the frames of an animation are alike
+            return Extent(frames, frames * largest.pixels, largest), False
         check()  # each page has places of its own, which are checked when it is opened
-    return all_of_them
+    return Extent(frames, pixels, largest), all_of_them
 
 
 def _needed(source: Source) -> int:

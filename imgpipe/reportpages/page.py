@@ -152,7 +152,7 @@ def _tiles(report: BatchReport, sources: int) -> str:
         ("skipped", f"{report.skipped:,}", skipped),
         *([("left", f"{report.left:,}", "not tried")] if report.left else []),
         ("time", duration(report.seconds), f"{speed:,.1f} MP/s"),
-        ("pixels written", f"{report.pixels / 1e6:,.1f} MP", ""),
+        ("source pixels", f"{report.pixels / 1e6:,.1f} MP", ""),
     ]
     tiles = "".join(
         f'<div class="tile {"bad" if note == "bad" else ""}"><b>{value}</b><span>{name}</span>'

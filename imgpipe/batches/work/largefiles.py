@@ -160,7 +160,7 @@ class LargeWork:
         made = partial(stages_to, tail.chain, path, recipe.reading, writing, set())
         pages = pages_of(origin, path, recipe.reading, writing, made)
         if pages is not None:
-            self._stage, self._pixels = "filter", pages.pixels
+            self._stage, self._pixels = "filter", pages.source_pixels
             self._outputs = [(path.output, pages.pixels)]
         return pages
 

@@ -333,7 +333,7 @@ class _Maker:
             return False
         steps.pixels = copy.source.info.pixels
         steps.to("read")
-        copied(copy, self.recipe.allowance // 2, bench.check)
+        steps.pixels = copied(copy, self.recipe.allowance // 2, bench.check).extent.pixels
         steps.to("write")
         return True
 
@@ -350,7 +350,7 @@ class _Maker:
             _must_be_a_file(format_to(path, writing.format))
             if pages.pixels > MOST_PIXELS and not pages.animated:
                 raise TooLargeError("has many pixels")  # which several workers make
-            steps.pixels = pages.pixels
+            steps.pixels = pages.source_pixels
             steps.to("filter")
             memory = self.recipe.allowance - len(origin.data)
             options = Options(
