@@ -18,7 +18,7 @@ from imgpipe.formats.origin import Origin, size_of
 from imgpipe.formats.readwrite import Reading
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
-from imgpipe.plurals import counted
+from imgpipe.plurals import area, counted
 from imgpipe.records import dataclass
 
 __all__ = ["Description", "describe"]
@@ -38,9 +38,9 @@ _NAMES = {
     "light_levels": "light levels",
 }
 _ACCESS = {
-    "random": "workers read any part of it",
-    "sequential": "one reader decodes its rows from top to bottom",
-    "whole": "it is decoded at once, in memory",
+    "random": "in parts: each worker reads the parts that it needs",
+    "sequential": "row by row, from top to bottom",
+    "whole": "as a whole, into memory",
 }
 
 
@@ -136,11 +136,10 @@ class Description:
         info, contents = self.info, self.contents
         colour = info.colour.upper() if info.colour in ("rgb", "cmyk") else info.colour
         alpha = "" if info.alpha is None else " and alpha"
-        megapixels = f"{info.pixels / 1e6:,.1f} megapixels"
         files = "" if self.files is None else f" in {counted(self.files, 'file')}"
         lines = {
             "format": f"{self.format}, {counted(self.size, 'byte')}{files}",
-            "size": f"{info.width} x {info.height} ({megapixels})",
+            "size": f"{info.width} x {info.height} ({area(info.pixels)})",
             "values": f"{info.channels} x {info.dtype}, {colour}{alpha}",
             "no data": "" if info.nodata is None else f"{info.nodata:g}",
             "blocks": self.blocks,

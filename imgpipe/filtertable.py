@@ -70,7 +70,7 @@ FILTER_TABLE: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Colour and channels": {
-        "grayscale": ("colour", "Reduce colours to gray, by luma."),
+        "grayscale": ("colour", "Reduce colours to gray, with a weight for red, green and blue."),
         "sepia": ("colour", "Give the image the brown of an old photograph."),
         "tint": ("colour", "Tint the image with a colour."),
         "mix_channels": ("colour", "Mix the channels with a matrix of your own."),

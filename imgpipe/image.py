@@ -10,6 +10,7 @@ import numpy as np
 from imgpipe.errors import LimitError
 from imgpipe.geometry import Box
 from imgpipe.metadata import Colour, Metadata, Text
+from imgpipe.plurals import area
 from imgpipe.records import dataclass
 
 __all__ = [
@@ -111,7 +112,7 @@ def check_pixels(height: int, width: int, name: str, max_pixels: int | None) -> 
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if height * width > limit:
         raise LimitError(
-            f"{name}: declares {width} x {height} = {height * width / 1e6:,.1f} megapixels, "
-            f"more than the limit of {limit / 1e6:,g}; if the file is to be trusted, "
-            f"raise the limit (--max-pixels {height * width}, or max_pixels= in Python)"
+            f"{name}: has {width} x {height} = {area(height * width)}, but the limit is "
+            f"{area(limit)}; if you trust the file, raise the limit "
+            f"(--max-pixels {height * width}, or max_pixels= in Python)"
         )

@@ -59,7 +59,7 @@ class OutputFile:
     Raises
     ------
     OutputError
-        If the destination is a directory, or cannot be written or replaced.
+        If the destination is a folder, or cannot be written or replaced.
     """
 
     def __init__(self, path: str | os.PathLike[str], temporary: str = "") -> None:
@@ -225,7 +225,7 @@ _OTHERS = (
 _REASONS = {
     errno.ENOENT: "there is no folder {folder}; create it first",
     errno.ENOTDIR: "there is no folder {folder}; create it first",
-    errno.EISDIR: "it is a directory; give the path of a file",
+    errno.EISDIR: "it is a folder; give the path of a file",
     errno.EACCES: "permission denied; choose another place or change its permissions",
     errno.EPERM: "permission denied; choose another place or change its permissions",
     errno.EROFS: "the disk may only be read; choose another place",
@@ -306,7 +306,7 @@ def _existing(name: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, "is a directory")
+        raise OSError(errno.EISDIR, "is a folder")
     return found
 
 

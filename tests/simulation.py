@@ -33,7 +33,7 @@ NEVER = float("inf")
 _PATIENCE = 1000.0  # simulated seconds without an event, after which a crew is stuck
 
 FAULT = End("signal SIGSEGV")
-TIMEOUT = End("timeout (0:00:01)")
+TIMEOUT = End("timeout of 1 second")
 OUTSIDE = End("signal SIGKILL", outside=True)
 STILLBORN = End("exit code 1", stillborn=True)
 UNKNOWN = End("the end of the fork server")

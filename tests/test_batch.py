@@ -138,7 +138,7 @@ def test_an_image_that_can_never_fit_fails_alone_and_says_what_would_do(
     found = {outcome.turn: outcome.error for outcome in make_images(requests, options)}
     assert (found[0], found[2]) == (None, None)
     assert isinstance(found[1], MemoryPlanError)
-    assert "raise it (max_memory='" in str(found[1])
+    assert "raise the limit (max_memory='" in str(found[1])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -155,7 +155,7 @@ def test_the_remedies_that_a_failure_names_do(workers: int, tmp_path: Path) -> N
     limit = "100M" if workers == 1 else "150M"
     told = error(workers, limit)
     assert isinstance(told, MemoryPlanError)
-    assert re.findall(r"; the limit is (\d+) MB; ", str(told)) == [limit[:-1]]
+    assert re.findall(r": the memory limit is (\d+) MB, ", str(told)) == [limit[:-1]]
     (enough,) = re.findall(r"max_memory='(\d+M)'", str(told))
     assert error(workers, enough) is None
     if workers > 1:

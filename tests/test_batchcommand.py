@@ -143,7 +143,7 @@ def test_a_limit_on_memory_that_fits_no_image_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     flip("photos", "-o", "out", "--max-memory", "1M", code=2)
-    assert "; the limit is 1 MB; raise it (--max-memory " in capsys.readouterr().err
+    assert "the batch: the memory limit is 1 MB, but " in capsys.readouterr().err
     assert outputs() == []
 
 

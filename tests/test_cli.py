@@ -429,8 +429,15 @@ class TestOptions:
             ("resize in.png -o o.png --size a", "'--size': 'a' is not a size"),
             ("blur in.png -o o.tif --tile 17", "'--tile': must be N or ROWSxCOLUMNS"),
             ("crop in.png -o o.png --width 0", "'--width': must be a whole number, at least 1"),
-            ("blur in.png -o o.png --sigm 2", "--sigm"),
-            ("blur in.png -o o.png --border mirror", "'mirror' is not one of"),
+            ("blur in.png -o o.png --sigm 2", "no option --sigm; did you mean --sigma?"),
+            (
+                "blur in.png -o o.png --radius 2",
+                "no option --radius; the options of the filter: --sigma, --truncate, --border",
+            ),
+            (
+                "blur in.png -o o.png --border mirror",
+                "wrap, constant, not 'mirror'",
+            ),
             ("blur in.png -o o.png --region 1,2,3", "must be left,top,width,height"),
             ("blur in.png -o o.png --region 1,2,0,3", "must be left,top,width,height"),
             ("blur in.png -o o.png --region=-1,2,1,3", "must be left,top,width,height"),

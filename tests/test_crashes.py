@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 def test_it_is_told_in_one_line(name: str, says: str, folder: Path) -> None:
     done = crashed(folder, name)
     assert done.returncode == -getattr(signal, name)
-    assert done.stderr.startswith(f"imgpipe: error: the process crashed ({says})")
+    assert done.stderr.startswith(f"imgpipe: error: a library in C crashed this process ({says})")
     assert done.stderr.count("\n") == 1
     assert (folder / "out.png").read_bytes() == b"old"
     again = [sys.executable, "-m", "imgpipe", "invert", "in.png", "-o", "out.png", "-j", "1"]

@@ -208,7 +208,7 @@ def test_a_task_that_takes_too_long_is_not_tried_again() -> None:
     simulation.image([1.0] * 4)
     late, other = simulation.run()
     assert isinstance(late.error, FilterTimeout)
-    assert "image 1: task 1 did not finish in time (0:00:01)" in str(late.error)
+    assert "image 1: task 1 did not finish within its timeout of 1 second" in str(late.error)
     assert simulation.executor.attempts[image.made[0].number, 1] == 1
     assert other.error is None
 
@@ -452,8 +452,8 @@ def test_an_image_that_can_never_fit_fails_alone_with_the_limit_that_would_do() 
     small, large, other = simulation.run()
     assert small.error is None
     assert other.error is None
-    assert "image 2: needs 92 MB; the limit is 80 MB" in str(large.error)
-    assert "raise it (max_memory='92M')" in str(large.error)
+    assert "image 2: the memory limit is 80 MB, but 92 MB are needed" in str(large.error)
+    assert "raise the limit (max_memory='92M')" in str(large.error)
     enough = Budget(granted=110 * million, workers=2)
     assert enough.allows([simulation.images[1].cost])
 

@@ -136,7 +136,7 @@ def test_what_is_no_folder_of_the_format_is_not_replaced(tmp_path: Path) -> None
         with pytest.raises(OutputError, match=f"{name}: exists and is no folder of this format"):
             imgpipe.write(PHOTO, tmp_path / name)
     assert (tmp_path / "mine.toy" / "thesis.txt").read_text() == "years of work"
-    with pytest.raises(InputError, match=r"mine\.toy: is a directory; give the path of an image"):
+    with pytest.raises(InputError, match=r"mine\.toy: is a folder; give the path of an image"):
         imgpipe.read(tmp_path / "mine.toy")
     with pytest.raises(OutputError, match=r"there is no folder .*absent; create it first"):
         imgpipe.write(PHOTO, tmp_path / "absent" / "a.toy")

@@ -131,7 +131,7 @@ def test_a_decoder_that_crashes_or_hangs_fails_its_image(
     ("how", "told"),
     [
         ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last by signal SIGSEGV"),
-        ("hang", r"^bad\.tif: reading it did not finish in time"),
+        ("hang", r"^bad\.tif: reading it did not finish within its timeout"),
     ],
 )
 def test_a_decoder_in_a_worker_is_not_taken_for_a_filter(

@@ -55,7 +55,7 @@ def test_a_file_can_be_opened_from_another_folder(
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
-    for name, says in (("absent", "there is no such file"), (".", "is a directory")):
+    for name, says in (("absent", "there is no such file"), (".", "is a folder")):
         with pytest.raises(InputError, match=f"{name}: {says}"):
             FileOrigin(os.path.join(tmp_path, name)).open()
 

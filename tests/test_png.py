@@ -527,7 +527,7 @@ def damaged(path: Path, match: str, kind: type[ImgpipeError] = CorruptError) -> 
 
 def test_the_path_is_checked(tmp_path: Path) -> None:
     damaged(tmp_path / "absent.png", "there is no such file", InputError)
-    damaged(tmp_path, "is a directory", InputError)
+    damaged(tmp_path, "is a folder", InputError)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
         damaged(tmp_path / "pipe.png", "is a pipe or a device", InputError)

@@ -203,6 +203,22 @@ class TestFormatOfTheOutput:
         imgpipe.run(tmp_path / "in.png", invert(), out, format=spelling)
         assert (np.load(out).squeeze() == 255 - image).all()
 
+    def test_a_suffix_of_another_format_is_a_warning(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "in.png")
+        for name, chosen, warned in (
+            ("out.png", "jpg", True),
+            ("out.jpeg", "jpg", False),
+            ("out.data", "jpg", False),
+            ("copy.tif", "png", True),  # whose coded pixels are copied
+        ):
+            words = [str(tmp_path / "in.png"), "-o", str(tmp_path / name), "--format", chosen]
+            assert execute(["convert", *words]) == 0
+            said = capsys.readouterr().err
+            assert said.count("its suffix is that of") == warned, said
+        assert "copy.tif: is written as PNG, as --format" in said
+
     def test_a_suffix_names_a_format(self, tmp_path: Path) -> None:
         imgpipe.write(np.zeros((3, 4), np.uint8), tmp_path / "out", format="tif")
         assert imgpipe.info(tmp_path / "out").width == 4

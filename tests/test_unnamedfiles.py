@@ -129,7 +129,7 @@ def test_a_refusal_says_that_scratch_on_a_disk_would_do(
     assert planned("60M").disk.size
     monkeypatch.setattr(disk, "lies_in_memory", lambda folder: folder == str(tmp_path))
     with pytest.raises(
-        MemoryPlanError, match=r"raise it \(max_memory='\d+M'\), or give a folder on a disk"
+        MemoryPlanError, match=r"raise the limit \(max_memory='\d+M'\), or give a folder on a disk"
     ) as caught:
         planned("60M")
     told = str(caught.value)

@@ -344,7 +344,7 @@ def test_a_file_that_kills_hangs_or_raises_fails_alone(tmp_path: Path) -> None:
     assert (kinds["1.png"], kinds["3.png"]) == (WorkerError, FilterTimeout)
     assert "of its own" in batch.failures["5.png"]
     assert "dangerous() ended 3 workers in a row" in batch.failures["1.png"]
-    assert "dangerous() did not finish in time" in batch.failures["3.png"]
+    assert "dangerous() did not finish within its timeout" in batch.failures["3.png"]
     attempts = {os.path.basename(each.path): each.attempts for each in batch.report.failures}
     assert (attempts["1.png"], attempts["3.png"], attempts["5.png"]) == (3, 1, 1)
     assert {each.stage for each in batch.report.failures} == {"filter"}
@@ -390,12 +390,12 @@ def test_a_file_that_can_never_fit_fails_alone_and_says_what_would_do(tmp_path: 
     assert (batch.report.done, batch.exit) == (4, 3)
     (failure,) = batch.report.failures
     assert isinstance(failure.error, MemoryPlanError)
-    assert "raise it (max_memory='" in str(failure.error)
+    assert "raise the limit (max_memory='" in str(failure.error)
     assert failure.attempts == 1
 
 
 def test_too_little_memory_for_any_file_is_refused(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(imgpipe.errors.MemoryPlanError, match=r"raise it \(max_memory='"):
+    with pytest.raises(imgpipe.errors.MemoryPlanError, match=r"raise the limit \(max_memory='"):
         imgpipe.batch(photos, "blur:1", tmp_path / "out", workers=1, max_memory="1M")
     assert not (tmp_path / "out").exists()
 

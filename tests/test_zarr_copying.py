@@ -16,6 +16,7 @@ from PIL import Image
 import imgpipe
 from imgpipe.errors import CorruptError
 from imgpipe.formats import opening
+from imgpipe.formats.soundness import Extent
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (150, 100, 3), np.uint8)
 
@@ -141,7 +142,7 @@ def test_an_empty_chunk_does_not_become_a_missing_one(image: Path, monkeypatch: 
 def test_files_that_are_cut_off_are_noticed_without_decoding(
     save: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("imgpipe.formats.soundness._decoded", lambda *_: False)
+    monkeypatch.setattr("imgpipe.formats.soundness._decoded", lambda *_: (None, False))
     path = tmp_path / "a.zarr"
     imgpipe.write(PIXELS, path, save=save)
     convert(path)

@@ -26,7 +26,7 @@ from imgpipe.batches.progress.wording import (
 )
 from imgpipe.errors import ImgpipeError
 from imgpipe.formats.opening import origin_of
-from imgpipe.plurals import counted
+from imgpipe.plurals import area, counted
 
 __all__ = ["DryRun"]
 
@@ -159,10 +159,10 @@ class DryRun:
         if agenda.due:
             if prepared.choices.accelerator.name != NONE:
                 yield f"accelerator: {prepared.choices.accelerator}"
-            pixels = sum(self._pixels.values()) / 1e6
+            pixels = area(sum(self._pixels.values()), "MP")
             limit = amount(self._foresight.limit)
             yield (
-                f"{pixels:,.1f} MP of sources in {counted(self._passes, 'pass')}, with up to "
+                f"{pixels} of sources in {counted(self._passes, 'pass')}, with up to "
                 f"{amount(self._peak())} of memory (limit {limit})"
             )
         for suffix, count in self._more_pages.items():
@@ -175,4 +175,4 @@ def _facts(seen: Foreseen, height: int, width: int) -> str:
     if (height, width) != (seen.height, seen.width):
         size += f" from {seen.width} x {seen.height}"
     passes = f", {seen.passes} passes" if seen.passes > 1 else ""
-    return f"{size}, {seen.pixels / 1e6:,.1f} MP{passes}"
+    return f"{size}, {area(seen.pixels, 'MP')}{passes}"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from imgpipe.batches.agenda import Reason
 from imgpipe.errors import BatchError, ImgpipeError
-from imgpipe.plurals import counted
+from imgpipe.plurals import area, counted
 from imgpipe.records import dataclass
 
 __all__ = ["BatchReport", "Result", "Stage", "StoppedBy", "exit_code"]
@@ -182,7 +182,7 @@ class BatchReport:
         if not self.done:
             yield f"{self.seconds:.1f} s"
             return
-        size = f"{self.pixels / 1e6:,.1f} MP"
+        size = area(self.pixels, "MP")
         if not self.seconds:  # the batch goes on
             yield size
             return

@@ -84,10 +84,10 @@ def check_apart(
             reason = executor.rebuild(future).reason  # type: ignore[attr-defined]
     how, *where = reason.splitlines()
     if how.startswith("timeout"):
-        said = f"the check did not finish in time{how.removeprefix('timeout')}"
-        where.append("Allow more (--timeout), or mend the function")
+        said = f"the check did not finish within its {how}"
+        where.append("Allow more time (--timeout), or fix the function")
         raise FilterTimeout("\n".join((f"{filter.name}: {said}", *where)))
-    said = f"its function ended the process that checked it, by {how}"
+    said = f"the function crashed (it ended its process by {how})"
     raise WorkerError("\n".join((f"{filter.name}: {said}", *where)))
 
 

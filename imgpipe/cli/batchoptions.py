@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imgpipe.cli.valuetypes import Most, Suffixes, Whole
+from imgpipe.cli.valuetypes import Most, OneOf, Suffixes, Whole
 
 __all__ = ["IN_PLACE", "MANY_IMAGES", "BatchOption", "batch_options"]
 
@@ -93,7 +93,7 @@ def _of_outputs() -> list[click.Parameter]:
 def _of_run() -> list[click.Parameter]:
     orders = ["round-robin", "fifo", "largest-first", "random"]
     return [
-        BatchOption(["--order"], _RUN, type=click.Choice(orders), default=orders[0],
+        BatchOption(["--order"], _RUN, type=OneOf(orders), default=orders[0],
                     show_default=True, help="Order of the images. round-robin: large and small "
                     "ones in turn."),
         BatchOption(["--seed"], _RUN, type=Whole(), metavar="N",
@@ -106,7 +106,7 @@ def _of_run() -> list[click.Parameter]:
         _path("--report", _RUN, "Write a report: .html, .json or .csv. Missing folders are "
               "created.", metavar="FILE"),
         _flag("--json", _RUN, "Write events as JSON lines to standard output."),
-        BatchOption(["--progress"], _RUN, type=click.Choice(["auto", "bar", "lines", "none"]),
+        BatchOption(["--progress"], _RUN, type=OneOf(["auto", "bar", "lines", "none"]),
                     default="auto", help="Progress on standard error. auto: bars on a terminal, "
                     "else lines. [default: auto]"),
     ]  # fmt: skip

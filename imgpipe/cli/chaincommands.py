@@ -19,6 +19,7 @@ from imgpipe.cli.options import chain_options
 from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import image_options
 from imgpipe.cli.sections import HELP_ALL, Sectioned, all_wanted, write_options
+from imgpipe.cli.unknown import MisplacedOption
 from imgpipe.cli.valuetypes import Pair
 from imgpipe.geometry import Halo
 
@@ -55,12 +56,12 @@ class ChainCommand(Sectioned):
             if not self.text or self.one is not None:
                 raise
             where = (
-                "before the filter; an option of the filter itself goes after it"
+                "before the filter; write an option of the filter after it"
                 if self.text.startswith("-")
-                else "for several filters; give values in the text of the chain, as in blur:sigma=2"
+                else "for several filters; write values into the chain, as in blur:sigma=2"
             )
-            message = f"No such option {error.option_name!r} {where}"
-            raise click.NoSuchOption(error.option_name, message, ctx=ctx) from error
+            message = f"there is no option {error.option_name} {where}"
+            raise MisplacedOption(error.option_name, message, ctx=ctx) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the options of the filter, then those of the command."""

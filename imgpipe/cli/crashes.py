@@ -18,8 +18,8 @@ __all__ = ["told"]
 _MARK = b"Fatal Python error: "
 _REPORT_BYTES = 4096
 _LINE = (
-    b"imgpipe: error: the process crashed (%s), perhaps in a decoder that was given a damaged "
-    b"file; nothing was written\n"
+    b"imgpipe: error: a library in C crashed this process (%s), probably because the input is "
+    b"damaged; nothing was written; get a fresh copy of the input\n"
 )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgpipe.cli.docstrings import parameter_texts
-from imgpipe.cli.valuetypes import Value
+from imgpipe.cli.valuetypes import OneOf, Value
 
 if TYPE_CHECKING:
     from imgpipe.chains.definition import Definition
@@ -41,7 +41,7 @@ def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> 
 
     border = FilterOption(
         ["--border"],
-        type=click.Choice(BORDERS),
+        type=OneOf(BORDERS),
         default=definition.border,
         show_default=True,
         hidden=not sees_border(definition),
@@ -104,7 +104,7 @@ def _filter_option(
         return _named(FilterOption(names, help=text, **settings), parameter)
     kind: click.ParamType[Any] = Value(parameter, definition.name)
     if parameter.choices and parameter.kind is str:
-        kind = click.Choice(parameter.choices)
+        kind = OneOf(parameter.choices)
     elif parameter.name in definition.operands:
         kind = click.Path(readable=False)
     words = f"{text}{bounds}".strip()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from imgpipe.cli.unknown import unknown
 from imgpipe.errors import ImgpipeError, InputError, OutputError, UsageError
 from imgpipe.refusals import refusal
 
@@ -19,6 +20,7 @@ __all__ = [
     "help_of",
     "log_through",
     "log_to_stderr",
+    "message_of",
     "printable",
     "say",
 ]
@@ -48,7 +50,7 @@ def explain(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         more = f"\nTry '{help_of(context)}' for help." if context else ""
-        say(f"imgpipe: error: {error.format_message()}{more}")
+        say(f"imgpipe: error: {message_of(error)}{more}")
         return error.exit_code
     if isinstance(error, InputError | OutputError):  # of a file, whose name may have several lines
         say("imgpipe: error: " + str(error).replace("\n", "\\n"))
@@ -67,6 +69,11 @@ def explain(error: Exception) -> int:
         "with the output of the same command and --verbose"
     )
     return 70
+
+
+def message_of(error: click.ClickException) -> str:
+    """Return the message of an error of click."""
+    return unknown(error) if isinstance(error, click.NoSuchOption) else error.format_message()
 
 
 def explain_output(error: OSError) -> int:

@@ -10,6 +10,7 @@ from imgpipe.cli.sections import Argument
 from imgpipe.cli.valuetypes import (
     ChainText,
     MemberName,
+    OneOf,
     Pair,
     Region,
     Seconds,
@@ -221,7 +222,7 @@ def chain_options(text: str, metavar: str = "CHAIN") -> list[click.Parameter]:
         ),
         _option(
             "--dtype",
-            type=click.Choice(["keep", "float32"]),
+            type=OneOf(["keep", "float32"]),
             help="Only for a function without @imgpipe.filter: the type of its pixels. keep: that "
             "of the image. float32: floats from 0 to 1. [default: keep]",
         ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from imgpipe.cli.messages import message_of
 from imgpipe.errors import ImgpipeError, UsageError
 
 __all__ = ["RefusingInEvents", "naming_options", "refusal_in_events"]
@@ -73,4 +74,4 @@ def _option(name: re.Match[str]) -> str:
 
 def _plain(error: Exception) -> Exception:
     """Return an error of the command line as one of imgpipe's tree."""
-    return UsageError(error.format_message()) if isinstance(error, click.ClickException) else error
+    return UsageError(message_of(error)) if isinstance(error, click.ClickException) else error

@@ -23,6 +23,7 @@ __all__ = [
     "ChainText",
     "MemberName",
     "Most",
+    "OneOf",
     "Pair",
     "Region",
     "Seconds",
@@ -37,6 +38,17 @@ __all__ = [
 
 class _Type(click.ParamType):  # type: ignore[type-arg] # it takes none at run time before 8.4
     name = "value"
+
+
+class OneOf(click.Choice):  # type: ignore[type-arg] # it takes none at run time before 8.2
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"must be one of {', '.join(self.choices)}, not {value!r}", param, ctx)
 
 
 class Size(_Type):

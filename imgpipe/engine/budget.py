@@ -78,10 +78,10 @@ def no_plan(
     if on_disk <= limit[0]:
         option = "scratch=" if beside else "--scratch"
         advice = f", or give a folder on a disk for scratch files ({option}){advice}"
-    here = f"of which this process already holds {megabytes(held)} MB"
+    here = f" (imgpipe itself takes {megabytes(held)} MB)"
     if beside:
-        here = f"beside the {megabytes(held)} MB that this process holds"
-    why = f" even with {few} and the smallest tasks, {here}{found}"
+        here = f" (beside the {megabytes(held)} MB that this process holds already)"
+    why = f", even with {few} and the smallest tasks{here}{found}"
     give, more = ("", "") if remedy is None else remedy()
     return too_large(source.name, needed, *limit, why=why, give=give, advice=more + advice)
 
@@ -140,9 +140,9 @@ def too_large(
     """
     enough = needed + SPARE_BYTES
     error = MemoryPlanError(
-        f"{name}: needs {megabytes(enough - beside)} MB{why}; "
-        f"the limit is {megabytes(limit - beside)} MB; "
-        f"raise it ({give or limit_to_give(enough, beside)}){advice}"
+        f"{name}: the memory limit is {megabytes(limit - beside)} MB, but "
+        f"{megabytes(enough - beside)} MB are needed{why}; "
+        f"raise the limit ({give or limit_to_give(enough, beside)}){advice}"
     )
     error.needed = needed
     return error

@@ -7,7 +7,7 @@ from typing import Any
 from imgpipe.chains.formatting import described
 from imgpipe.engine.tiler import Tiler
 from imgpipe.image import ImageInfo
-from imgpipe.plurals import counted
+from imgpipe.plurals import area, counted
 
 __all__ = ["text_of"]
 
@@ -16,27 +16,27 @@ def text_of(plan: Any) -> str:
     """Return a `Plan` as lines, each with a name and a value."""
     rows, columns = plan.tiler.chunk
     feeds = {
-        "bands": "bands of rows in shared memory",
-        "ring": "rows in shared memory",
-        "direct": "workers read it themselves",
-        "tiles": "tiles, each decoded once by a worker",
-        "whole": "whole, in memory",
-        "inline": "sent along with each task",
-        "opened": "opened by one worker",
+        "bands": "rows from top to bottom, into memory that the workers share",
+        "ring": "rows from top to bottom, into memory that the workers share",
+        "direct": "parts of the image: each worker reads the parts that it needs",
+        "tiles": "tiles: each is decoded once, by a worker",
+        "whole": "the whole image, into memory",
+        "inline": "parts of the image, sent along with each task",
+        "opened": "the whole file, by one worker",
     }
     lines = {
         "input": f"{plan.source}: {_described(plan.before)}",
         "output": f"{plan.destination}: {_described(plan.after)}",
         "frames": f"{plan.frames}, {plan.at_once} at once; this plan takes the most memory",
         "chain": described(plan.chain) or "(none)",
-        "read as": feeds[plan.feed] + ", then from a scratch file" * plan.kept,
+        "read as": feeds[plan.feed] + "; later passes read a scratch file" * plan.kept,
         "tasks": " and ".join(map(_tasks, filter(None, (plan.tiler, plan.encoding)))),
         "chunks": f"{columns} x {rows} pixels",
         "halo": f"{counted(plan.halo[1], 'column')}, {counted(plan.halo[0], 'row')}",
-        "window": f"{counted(plan.window, 'task')} at once",
+        "at once": counted(plan.window, "task"),
         "workers": f"{plan.workers} ({plan.executor})",
         "accelerator": plan.accelerator,
-        "memory": f"at most {plan.memory / 1e6:,.0f} MB of {plan.budget / 1e6:,.0f} MB",
+        "memory": f"at most {plan.memory / 1e6:,.0f} MB (limit: {plan.budget / 1e6:,.0f} MB)",
         "passes": str(plan.passes),
         "scratch": str(plan.disk),
     }
@@ -48,9 +48,9 @@ def text_of(plan: Any) -> str:
 def _tasks(tiler: Tiler) -> str:
     rows, columns = tiler.task
     size = f"{columns} x {rows} pixels" if tiler.task_columns else counted(rows, "row")
-    return f"{len(tiler)} of {size}"
+    return f"{len(tiler):,}, {'each of ' * (len(tiler) > 1)}{size}"
 
 
 def _described(info: ImageInfo) -> str:
     size = f"{info.width} x {info.height} x {info.channels} {info.dtype}"
-    return f"{size} ({info.pixels / 1e6:,.1f} megapixels)"
+    return f"{size} ({area(info.pixels)})"

@@ -352,7 +352,7 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
             (CorruptError, "get a fresh copy") if reads else (FilterTimeout, "fix the function")
         )
         return kind(
-            f"{what} did not finish in time{end.reason.removeprefix('timeout')}\n"
+            f"{what} did not finish within its {end.reason}\n"
             f"Allow more time (--timeout, or timeout=), or {cure}"
         )
     losses["outside" if end.outside else "fault"] += 1
@@ -360,7 +360,10 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
         kind, cure = (
             (CorruptError, "Get a fresh copy, or convert it with another program")
             if reads
-            else (WorkerError, "The filter crashes, or there is too little memory")
+            else (
+                WorkerError,
+                "The filter crashes, or the system has too little memory",
+            )
         )
         return kind(
             f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n{cure}"

@@ -134,8 +134,8 @@ def _found(count: int, *, trusted: bool, pixels: int, threads: bool) -> tuple[st
     if not trusted:
         return "processes", "so that a function that crashes or hangs can be ended"
     if count > 1 and pixels >= _WORTH_A_POOL:
-        return "processes", "for all processors"
-    return "serial", "for one worker" if count == 1 else "for an image too small to share out"
+        return "processes", "because the image is large"
+    return "serial", "for one worker" if count == 1 else "because the image is small"
 
 
 @contextlib.contextmanager

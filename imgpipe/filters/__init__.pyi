@@ -494,7 +494,7 @@ class _Grayscale(FilterFactory):
         *,
         border: Border = 'edge',
     ) -> Filter:
-        """Reduce colours to gray, by luma."""
+        """Reduce colours to gray, with a weight for red, green and blue."""
 
 grayscale: _Grayscale
 

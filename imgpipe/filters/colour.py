@@ -39,9 +39,10 @@ def _gray_channels(colours: int) -> int:
 
 @filter(halo=0, channels=_gray_channels, colour="gray", never_brighter=True)
 def grayscale(chunk: Pixels, *, into: Pixels | None = None) -> Pixels:
-    """Reduce colours to gray, by luma.
+    """Reduce colours to gray, with a weight for red, green and blue.
 
-    ``0.299 * red + 0.587 * green + 0.114 * blue`` of the values as they are. For uint8 it is
+    The gray value is the luma of a pixel: ``0.299 * red + 0.587 * green + 0.114 * blue`` of the
+    values as they are. For uint8 it is
     ``(9798 * red + 19235 * green + 3735 * blue + 16384) // 32768``, and for uint16 ``(19595 * red +
     38470 * green + 7471 * blue + 32768) // 65536``. Both are within 1 of the exact luma. An image
     that is gray stays as it is.
@@ -144,7 +145,7 @@ def tint(
     """Tint the image with a colour.
 
     ``(1 - strength) * value + strength * luma * colour`` for red, green and blue, with `colour`
-    from 0 to 1, and `luma` as in `grayscale`. A gray image becomes RGB.
+    from 0 to 1, and `luma` the gray value that `grayscale` makes. A gray image becomes RGB.
 
     Parameters
     ----------

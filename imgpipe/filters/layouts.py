@@ -41,8 +41,8 @@ def flatten(
     """Lay the image over a background of one colour.
 
     ``alpha * value + (1 - alpha) * background`` with alpha from 0 to 1. The result has no alpha.
-    An image without alpha stays as it is. A gray image gets the luma of the background, a CMYK
-    image its inks.
+    An image without alpha stays as it is. A gray image gets the gray value of the background, as
+    `grayscale` makes it; a CMYK image gets its inks.
 
     Parameters
     ----------

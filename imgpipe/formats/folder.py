@@ -27,7 +27,7 @@ class FolderOrigin(FileOrigin):
 
     def open(self, buffering: int = -1) -> BinaryIO:
         """Refuse: a folder has no bytes."""
-        raise InputError(f"{self.name}: is a directory; give the path of an image file")
+        raise InputError(f"{self.name}: is a folder; give the path of an image file")
 
     def names(self) -> frozenset[str]:
         """Return the names of the files and folders in the folder.

@@ -29,6 +29,7 @@ __all__ = [
     "format_of",
     "format_of_folder",
     "loaded",
+    "other_of_suffix",
     "usable",
 ]
 
@@ -150,6 +151,17 @@ def loaded(name: str) -> Format:
         raise UsageError(f"the format {name!r} is incomplete: {where} declares no FORMAT")
     _must_have(found)
     return found
+
+
+def other_of_suffix(name: str, chosen: Format) -> str | None:
+    """Return the name of the format that the suffix of a file names, if it is not the chosen one.
+
+    None as well if the suffix is of no format that is part of imgpipe.
+    """
+    if _named(chosen, name):
+        return None
+    found = max(FORMATS.built_in.values(), key=lambda one: _named(one, name))
+    return found.name if _named(found, name) else None
 
 
 def usable(broken: list[str]) -> dict[str, Format]:

@@ -23,6 +23,7 @@ from imgpipe.formats.formatchoice import (
     format_of,
     format_of_folder,
     loaded,
+    other_of_suffix,
 )
 from imgpipe.formats.frames import Album, Contents, Timing, must_have_frame
 from imgpipe.formats.guardedsources import guarded, guards
@@ -58,6 +59,11 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+_MISNAMED = (
+    "%s: is written as %s, as --format (format= in Python) says, but its suffix is that of %s; "
+    "other programs may refuse it, unless it is named %s"
+)
 
 SourceLike: TypeAlias = str | os.PathLike[str] | BinaryIO | Origin
 """An image file that is to be read: its path, its bytes in memory, or a stream of them."""
@@ -321,6 +327,8 @@ def origin_of(src: Any) -> Origin:
 
 
 def _target(dst: Any, name: str, chosen: Format) -> Target | FolderTarget:
+    if (other := other_of_suffix(name, chosen)) is not None:
+        _log.warning(_MISNAMED, name, chosen.name, other, chosen.suffixes[0])
     if isinstance(dst, io.BytesIO):
         if dst.closed:
             raise OutputError(f"{name}: is closed; give an open binary file")

@@ -73,7 +73,7 @@ class FileOrigin:
         try:
             mode = os.stat(self.path).st_mode
             if stat.S_ISDIR(mode):
-                raise InputError(f"{name}: is a directory; give the path of an image file")
+                raise InputError(f"{name}: is a folder; give the path of an image file")
             if not stat.S_ISREG(mode):
                 raise InputError(f"{name}: is a pipe or a device; give the path of an image file")
             return open(self.path, "rb", buffering)
@@ -144,7 +144,7 @@ def stream_name(stream: Any) -> str:
 def _absolute(path: str) -> str:
     try:
         return os.path.abspath(path)
-    except OSError:  # the working directory is gone, and with it all that is named relative to it
+    except OSError:  # the working folder is gone, and with it all that is named relative to it
         return path
 
 

@@ -73,12 +73,12 @@ def must_be_sound(
             chosen.intact(source, check)
         elif chosen.checked_pixels is None:
             _log.warning("%s: copied without a check, which needs more memory", origin.name)
-        return extent
     except CorruptError as error:
         if not chosen.salvages:
             raise
         advice = "or add --salvage (salvage=True) to decode what is left"
         raise CorruptError(f"{error}, {advice}") from None
+    return extent
 
 
 def _decoded(

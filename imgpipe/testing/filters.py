@@ -1,4 +1,4 @@
-"""Conformance of filters: the same result in pieces, in workers, and from their text."""
+"""Conformance of filters: the same result in chunks, in workers, and from their text."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite
 
 
 class TestKuwahara(FilterSuite):
-    """The filter is the same in pieces, in workers, and with alpha."""
+    """The filter is the same in chunks, in workers, and with alpha."""
 
     filter = kuwahara(radius=2)
 

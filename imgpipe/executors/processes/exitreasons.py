@@ -11,6 +11,7 @@ from typing import Any
 from imgpipe.executors.base import End
 from imgpipe.executors.processes.startup import NO_THREAD, started_in
 from imgpipe.machine import memory_kills
+from imgpipe.plurals import duration
 
 __all__ = ["describe"]
 
@@ -60,7 +61,7 @@ def _reason(code: int, log: str) -> str:
     where = _place_in(log)
     limit = re.findall(r"Timeout \(([0-9:.]+)\)", log)
     if limit:
-        return f"timeout ({limit[-1]}){where}"
+        return f"timeout of {duration(limit[-1])}{where}"
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)

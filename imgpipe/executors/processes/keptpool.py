@@ -1,7 +1,7 @@
 """Kept pool: the workers of a run stay some seconds for the next run.
 
 Workers that are kept have to do what new ones would do. So a pool is not used again once the
-working directory, `sys.path`, the environment or the processors of this process are others, or a
+working folder, `sys.path`, the environment or the processors of this process are others, or a
 file has changed that a worker loaded a module of the user's from. A fork of this process forgets
 the pool. A command keeps none, and neither does a child process of `multiprocessing`.
 """

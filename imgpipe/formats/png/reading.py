@@ -389,4 +389,4 @@ def _details(header: Header) -> dict[str, str]:
     """Return the storage of the samples in words."""
     palette = ", palette" if header.colour_type == PALETTE else ""
     interlaced = {"because": "it is interlaced"} if header.interlaced else {}
-    return {"stored": f"{header.depth} bits a sample{palette}", **interlaced}
+    return {"stored": f"{header.depth} bits per value{palette}", **interlaced}

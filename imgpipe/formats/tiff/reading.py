@@ -344,5 +344,5 @@ def _details(layout: Layout) -> dict[str, str]:
     codec = codec_of(layout.compression) or "none"
     return {
         "compression": codec + predictor.get(layout.predictor, ""),
-        "stored": f"{layout.bits} bits a sample, {order}{planes}",
+        "stored": f"{layout.bits} bits per value, {order}{planes}",
     }

@@ -1,0 +1,29 @@
+"""Unknown options: the nearest one that there is, or those of the filter."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["MisplacedOption", "unknown"]
+
+_NEAR = 0.7  # of 1; "--sigm" is nearer to "--sigma"
+
+
+class MisplacedOption(click.NoSuchOption):
+    """An option that there is at another place. Its message names the place."""
+
+
+def unknown(error: click.NoSuchOption) -> str:
+    """Return the message about an option that a command does not have."""
+    if isinstance(error, MisplacedOption) or error.ctx is None:
+        return error.format_message()
+    import difflib  # noqa: PLC0415 - only for errors
+
+    name, command = error.option_name, error.ctx.command
+    shown = [each for each in command.get_params(error.ctx) if not getattr(each, "hidden", False)]
+    names = [name for each in shown for name in each.opts if name.startswith("--")]
+    if near := difflib.get_close_matches(name, names, 1, _NEAR):
+        return f"there is no option {name}; did you mean {near[0]}?"
+    own = [each.opts[0] for each in shown if hasattr(each, "parameter")]
+    has = f"; the options of the filter: {', '.join(own)}" if own else ""
+    return f"there is no option {name}{has}"
