@@ -27,7 +27,8 @@ def test_what_images_share_out_adds_up_and_of_all_else_the_most_counts() -> None
 def test_the_limit_that_a_refusal_names_would_do(cost: Cost, workers: int, beside: int) -> None:
     budget = Budget(granted=beside, workers=workers, beside=beside)
     option = r"max_memory='(-?\d+)M'" if beside else r"--max-memory (\d+)M"
-    form = rf"in.png: the memory limit is 0 MB, but (-?\d+) MB are needed; raise the limit \({option}\)"
+    needed = r"in.png: the memory limit is 0 MB, but (-?\d+) MB are needed"
+    form = rf"{needed}; raise the limit \({option}\)"
     found = re.fullmatch(form, str(budget.refusal("in.png", cost)))
     assert found is not None
     assert found[1] == found[2]

@@ -142,7 +142,11 @@ def test_an_empty_chunk_does_not_become_a_missing_one(image: Path, monkeypatch: 
 def test_files_that_are_cut_off_are_noticed_without_decoding(
     save: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("imgpipe.formats.soundness._decoded", lambda *_: (None, False))
+
+    def nothing_decoded(_: Any, source: Any, *__: Any) -> tuple[Extent, bool]:
+        return Extent(1, source.info.pixels, source.info), False
+
+    monkeypatch.setattr("imgpipe.formats.soundness._decoded", nothing_decoded)
     path = tmp_path / "a.zarr"
     imgpipe.write(PIXELS, path, save=save)
     convert(path)
