@@ -37,7 +37,7 @@ from imgpipe.chains.chain import Filter
 from imgpipe.chains.stages import Stage, compute, measure, resolve
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.plan import make_plan
-from imgpipe.engine.taskpixels import Strip
+from imgpipe.engine.taskpixels import TaskPixels
 from imgpipe.engine.tiler import Tiler
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import PlacedArraySink, RandomArray
@@ -188,7 +188,7 @@ def chunked(one: Filter, pixels: Pixels, accelerator: str = NONE) -> Kernel:
             for box_ in plan.tiler.boxes():
                 # A strip of its own for each task, as for a file that is encoded.
                 rows = memory[box_.y0 : box_.y1 + 2 * more, box_.x0 : box_.x1]
-                strip = Strip(box_, room, rows)
+                strip = TaskPixels(box_, room, rows)
                 for chunk in plan.tiler.chunks(box_, apart=accelerator != NONE):
                     strip.put(chunk, partial(_computed, (stage,), chunk, source))
         return memory[more : more + after.height]

@@ -18,7 +18,7 @@ from imgpipe.formats.opening import TargetLike, format_as, name_of
 from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.image import ImageInfo
 
-__all__ = ["adapted", "stages_to", "tell_of_alpha"]
+__all__ = ["adapted", "stages_to", "warn_of_alpha"]
 
 _log = logging.getLogger("imgpipe")
 _ALPHA_UNSAID = (
@@ -104,7 +104,7 @@ def stages_to(
     return stages, after
 
 
-def tell_of_alpha(source: Source, reading: Reading, stages: tuple[Stage, ...], sink: Sink) -> None:
+def warn_of_alpha(source: Source, reading: Reading, stages: tuple[Stage, ...], sink: Sink) -> None:
     """Warn where the last channel becomes alpha, and the filters did not know."""
     after = stages[-1].after if stages else source.info
     if reading.alpha is None and sink.info.alpha != after.alpha and _change_alpha(stages):

@@ -12,14 +12,14 @@ from typing import Any, Self
 from imgpipe import arguments
 from imgpipe.admission import Alpha, Nodata
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.batchrun import Course
+from imgpipe.batches.batchrun import BatchRun
 from imgpipe.batches.choices import Choices, Order
 from imgpipe.batches.events import BatchObserver
 from imgpipe.batches.inputs.patterns import Pattern
 from imgpipe.batches.inputs.walk import Rules
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.naming.template import Template
-from imgpipe.batches.progress.display import shown
+from imgpipe.batches.progress.display import display_for
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.batches.work.answers import Recipe, Tail
@@ -125,8 +125,8 @@ class Batch(Context):
         As for `run`; they hold for all files together.
     progress : bool, default False
         Show the progress on standard error.
-    on_happening : callable, optional
-        Gets all that happens in the batch, as in `imgpipe.batches.events`. Like those of
+    on_batch_event : callable, optional
+        Gets every event of the batch, see `imgpipe.batches.events`. Like those of
         `on_event`, it is switched off if it raises an exception, but for
         `imgpipe.errors.Cancelled`, which ends the batch.
 
@@ -203,10 +203,10 @@ class Batch(Context):
         scratch: PathLike | None = None,
         on_event: Observing | None = None,
         progress: bool = False,
-        on_happening: BatchObserver | None = None,
+        on_batch_event: BatchObserver | None = None,
     ) -> None:
         given = dict(locals())
-        self._begin(_choices(given), _observer(on_happening, progress=progress))
+        self._begin(_choices(given), _observer(on_batch_event, progress=progress))
 
     @classmethod
     def of(
@@ -223,7 +223,7 @@ class Batch(Context):
     def _begin(
         self, choices: Choices, tell: BatchObserver, control: BatchControl | None = None
     ) -> None:
-        self._course = Course(choices, tell, control)
+        self._course = BatchRun(choices, tell, control)
         self._results = self._course.results()
 
     @property
@@ -343,7 +343,7 @@ def _of(kind: type[Any], given: dict[str, Any], leave: Sequence[str] = ()) -> di
     return {name: given[name] for name in names if name in given}
 
 
-def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
+def _outputs(given: dict[str, Any]) -> tuple[OutputNames, tuple[Tail, ...]]:
     """Return the names of the outputs of a file, and the way to each."""
     wanted, name = given["filter"], given["name"]
     formats = () if given["format"] is None else arguments.texts(given["format"], "format")
@@ -361,19 +361,19 @@ def _outputs(given: dict[str, Any]) -> tuple[Naming, tuple[Tail, ...]]:
         if not wanted:
             raise UsageError("filter has no filters; give None to convert files")
         templates = tuple(Template(arguments.text(one, "a key of filter")) for one in wanted)
-        named = Naming(formats=formats, templates=templates)
+        named = OutputNames(formats=formats, templates=templates)
         only_format = formats[0] if formats else None
         return named, tuple(tail(chain(one), only_format) for one in wanted.values())
     only = chain(wanted)
     template = None if name is None else Template(arguments.text(name, "name"))
-    named = Naming(template, formats, filters="-".join(each.name for each in only))
+    named = OutputNames(template, formats, filters="-".join(each.name for each in only))
     return named, tuple(tail(only, each) for each in formats or (None,))
 
 
-def _observer(on_happening: BatchObserver | None, *, progress: bool) -> BatchObserver:
+def _observer(on_batch_event: BatchObserver | None, *, progress: bool) -> BatchObserver:
     """Return one observer for all observers of the batch."""
-    tells = arguments.functions(on_happening, "on_happening", "a happening")
-    return Observers([*tells, *([shown("auto", sys.stderr)] if progress else [])])
+    tells = arguments.functions(on_batch_event, "on_batch_event", "an event")
+    return Observers([*tells, *([display_for("auto", sys.stderr)] if progress else [])])
 
 
 def _listed(given: Any) -> Iterator[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from imgpipe.chains.chain import Chain, Filter
 from imgpipe.chains.stages import resolve
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.filters.thumbnails import after_reduction
 from imgpipe.formats.arrays import ArraySink, SequentialArray
 from imgpipe.formats.base import Source
@@ -29,7 +29,7 @@ __all__ = ["Step", "cascaded"]
 
 _MOST_BYTES = 32 << 20  # of all thumbnails in memory; the limit on it changes no pixels
 
-Opened = Callable[[int, Chain, Source], Goal | None]
+Opened = Callable[[int, Chain, Source], WantedOutput | None]
 """Returns the goal of an output, given its number, the rest of its chain, and its image.
 
 None if the output is not to be made just now. The others are the same without it.
@@ -43,14 +43,14 @@ class Step(NamedTuple):
     ----------
     source : Source
         The image.
-    goals : tuple of Goal
+    goals : tuple of WantedOutput
         The outputs.
     numbers : tuple of int
         The number of each output; none if these are thumbnails in memory.
     """
 
     source: Source
-    goals: tuple[Goal, ...]
+    goals: tuple[WantedOutput, ...]
     numbers: tuple[int, ...]
 
 
@@ -87,7 +87,7 @@ def cascaded(
         return None
 
     steps: list[Step] = []
-    roots: list[Goal] = []
+    roots: list[WantedOutput] = []
     small: dict[Any, SequentialArray] = {}
     for key in sorted(made, key=lambda one: -made[one][-1].after.pixels):
         stages = made[key]
@@ -100,7 +100,7 @@ def cascaded(
             stages = resolve([again], reading.declared(before), autorotate=False)
             after = stages[-1].after
         pixels = np.empty(after.shape, after.dtype)
-        goal = Goal(stages, ArraySink(after, pixels), "memory")
+        goal = WantedOutput(stages, ArraySink(after, pixels), "memory")
         if parent is None:
             roots.append(goal)
         else:

@@ -19,7 +19,7 @@ from imgpipe.engine.control import Control
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.base import Data, Source
-from imgpipe.formats.heldtargets import Holding
+from imgpipe.formats.heldtargets import HeldTargets
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -238,7 +238,7 @@ def _size_of(origin: Origin, dst: TargetLike, given: dict[str, Any]) -> int:
 
 def _if_smaller(origin: Origin, dst: TargetLike, given: dict[str, Any], limit: int) -> Report:
     """Convert `origin`, and keep the output if it has fewer bytes than `limit`."""
-    holding = Holding()
+    holding = HeldTargets()
     writing = replace(_choices(Writing, given), hold=holding)
     beside = {name: given.get(name) for name in ("region", "control")}
     try:

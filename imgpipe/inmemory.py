@@ -24,7 +24,7 @@ from imgpipe.events import Observing
 from imgpipe.executors.choice import ExecutorLike
 from imgpipe.formats.arrays import ArraySink, PlacedArraySink, RandomArray, SequentialArray
 from imgpipe.formats.base import Sink, Source
-from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.losses import warn_of_damage
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -170,7 +170,7 @@ def read(
         raise UsageError(f"{source.name}: {box} is not inside the image, {whole}")
     stored = input_box(stages, box, source.info)
     pixels = _stored(source, stored)
-    tell_of_damage(source)
+    warn_of_damage(source)
     return compute(stages, box, lambda part: pixels[part.within(stored)])
 
 

@@ -17,7 +17,7 @@ from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.scratchcopy import copied_to_scratch
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source
-from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.losses import warn_of_damage
 from imgpipe.formats.opening import open_source
 from imgpipe.formats.readwrite import Reading
 from imgpipe.formats.rows import RowsOf
@@ -118,7 +118,7 @@ def _chunks(
         read = partial(compute, stages, read=_reader(source, held))
         for box in info.box.cut(*size):
             yield box, np.array(extended(read, box.grow(halo), info, border))
-    tell_of_damage(given)
+    warn_of_damage(given)
 
 
 def _reader(source: Source, held: CleanupStack) -> Read:

@@ -11,7 +11,7 @@ from typing import Any
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.frames import Kind
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.frames import USUAL_SECONDS, Album, Contents, Timing
 from imgpipe.formats.opening import (
@@ -27,7 +27,7 @@ from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.image import ImageInfo
 from imgpipe.metadata import Metadata
 
-__all__ = ["Pages", "pages_of", "tell_of_frames"]
+__all__ = ["Pages", "pages_of", "warn_of_frames"]
 
 _log = logging.getLogger(__name__)
 _NONE = Metadata()
@@ -82,7 +82,7 @@ def pages_of(
     return Pages(origin, contents, dst, reading, writing, made)
 
 
-def tell_of_frames(origin: Origin, reading: Reading) -> None:
+def warn_of_frames(origin: Origin, reading: Reading) -> None:
     """Say that several outputs are made of one frame only, if there are more."""
     frames = contents_of(origin).frames if reading.page is None else 1
     if frames > 1:
@@ -180,7 +180,7 @@ class Pages:
         """Return the kind of a frame."""
         return self._keys[number]
 
-    def opened(self, number: int) -> tuple[Source, Goal, Any]:
+    def opened(self, number: int) -> tuple[Source, WantedOutput, Any]:
         """Open a frame, in the order of their numbers from 0; return its kind too."""
         return self._sources.pop(number), self._goal(number), self._keys[number]
 
@@ -199,12 +199,12 @@ class Pages:
             if album is not None:
                 album.abort()
 
-    def _goal(self, number: int) -> Goal:
+    def _goal(self, number: int) -> WantedOutput:
         stages, after = self._made[number]
         if self._album is None:
             infos = [after for _, after in self._made]
             self._album = open_album(self._dst, infos, self._timing, self._writing)
-        return Goal(stages, self._album.frame(after), name_of(self._dst))
+        return WantedOutput(stages, self._album.frame(after), name_of(self._dst))
 
 
 def _key(source: Source, after: ImageInfo) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from imgpipe import arguments
-from imgpipe.adapting import stages_to, tell_of_alpha
+from imgpipe.adapting import stages_to, warn_of_alpha
 from imgpipe.admission import Alpha, Nodata
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.definition import Works
@@ -291,7 +291,7 @@ def _opened(
     source, (chain,) = shrunk(open_source(origin, reading), origin, [chain], reading)
     stages, after = stages_to(chain, dst, reading, writing, set(), source)
     sink = open_sink(dst, after, writing.options, format=writing.format, hold=writing.hold)
-    tell_of_alpha(source, reading, stages, sink)
+    warn_of_alpha(source, reading, stages, sink)
     try:
         yield source, stages, sink
     finally:

@@ -19,11 +19,11 @@ from imgpipe.chains.entry import FilterLike, chain_from
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.control import Control
 from imgpipe.engine.pipeline import run_to_all
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import UsageError
 from imgpipe.events import Report
 from imgpipe.formats.base import Source
-from imgpipe.formats.heldtargets import Holding
+from imgpipe.formats.heldtargets import HeldTargets
 from imgpipe.formats.opening import (
     SourceLike,
     TargetLike,
@@ -36,7 +36,7 @@ from imgpipe.formats.opening import (
 )
 from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.options import Options
-from imgpipe.paging import tell_of_frames
+from imgpipe.paging import warn_of_frames
 from imgpipe.publish import resolved
 from imgpipe.reduceddecoding import shrunk
 from imgpipe.running import run
@@ -81,7 +81,7 @@ def run_all(
         As for `run`.
     """
     work = _work(src, outputs, options)
-    holding = Holding()
+    holding = HeldTargets()
     reports: dict[int, Report] = {}
     began, cpu, peak = time.monotonic(), 0.0, 0
     with _opened(work, holding) as steps:
@@ -194,23 +194,23 @@ def _writings(targets: list[TargetLike], given: Writing) -> list[Writing]:
 
 
 @contextlib.contextmanager
-def _opened(work: _Work, holding: Holding) -> Iterator[list[Step]]:
+def _opened(work: _Work, holding: HeldTargets) -> Iterator[list[Step]]:
     """Open the input and all outputs; remove the outputs that were not published."""
     origin, reading = origin_of(work.src), work.reading
-    tell_of_frames(origin, reading)
+    warn_of_frames(origin, reading)
     targets, given = list(work.chains), list(work.chains.values())
     source, chains = shrunk(open_source(origin, reading), origin, given, reading)
     told: set[str] = set()
     with CleanupStack() as held, work.options.scratch_beside(targets[0]):
         held.callback(holding.abort)
 
-        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal:
+        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> WantedOutput:
             dst, writing = targets[number], work.writings[number]
             how = replace(reading, autorotate=reading.autorotate and turn)
             stages, after = stages_to(chain, dst, how, writing, told, image)
             sink = open_sink(dst, after, writing.options, format=writing.format, hold=holding)
             held.callback(sink.abort)
-            return Goal(stages, sink, name_of(dst))
+            return WantedOutput(stages, sink, name_of(dst))
 
         steps = cascaded(source, given, chains, reading, opened)
         if steps is None:

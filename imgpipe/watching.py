@@ -8,11 +8,11 @@ import threading
 from typing import Any
 
 from imgpipe import arguments
-from imgpipe.batches.events import BatchObserver, Happening
+from imgpipe.batches.events import BatchEvent, BatchObserver
 from imgpipe.batches.results import BatchReport
-from imgpipe.batches.watch.inbox import Ways
+from imgpipe.batches.watch.inbox import WatchSettings
 from imgpipe.batches.watch.watchlines import WatchLines
-from imgpipe.batches.watch.watchrun import WatchCourse
+from imgpipe.batches.watch.watchrun import WatchRun
 from imgpipe.batching import choices_of
 from imgpipe.chains.entry import FilterLike
 from imgpipe.errors import UsageError
@@ -41,7 +41,7 @@ def watch(
     move_failed: PathLike | None = None,
     stop: threading.Event | None = None,
     progress: bool = False,
-    on_happening: BatchObserver | None = None,
+    on_batch_event: BatchObserver | None = None,
     **options: Any,
 ) -> BatchReport:
     """Run a filter or a chain over the files that are in a folder, and over those that arrive.
@@ -71,8 +71,8 @@ def watch(
         Ends the watch when it is set: what is being made is finished if that is soon.
     progress : bool, default False
         Write what happens to standard error.
-    on_happening : callable, optional
-        Gets all that happens, as in `imgpipe.batches.events`.
+    on_batch_event : callable, optional
+        Gets every event of the watch, see `imgpipe.batches.events`.
     **options
         As for `Batch`: `name`, `format`, `hidden`, `follow`, `one_file_system`, `max_depth`,
         `include`, `exclude`, `suffixes`, `overwrite`, `checksum`, `accept_version`, `journal`,
@@ -98,7 +98,7 @@ def watch(
     """
     if unknown := sorted(options.keys() - _OPTIONS):
         raise UsageError(f"{unknown[0]} is not an option of watch")
-    ways = Ways(
+    ways = WatchSettings(
         settle=_seconds(settle, "settle", least=0.0),
         poll=None if poll is None else _seconds(poll, "poll", least=0.01),
         move_done=None if move_done is None else arguments.path(move_done, "move_done"),
@@ -111,15 +111,15 @@ def watch(
     choices = choices_of(
         folder, filter, destination, resume=True, retry_failed=retry, allow_empty=True, **options
     )
-    tells = list(arguments.functions(on_happening, "on_happening", "a happening"))
+    tells = list(arguments.functions(on_batch_event, "on_batch_event", "an event"))
     if arguments.flag(progress, "progress"):
         tells.append(WatchLines(sys.stderr, folder))
 
-    def tell(happening: Happening) -> None:
+    def tell(event: BatchEvent) -> None:
         for one in tells:
-            one(happening)
+            one(event)
 
-    course = WatchCourse(choices, ways, tell, stop=stop)
+    course = WatchRun(choices, ways, tell, stop=stop)
     course.run()
     return course.report
 

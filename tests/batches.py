@@ -11,12 +11,12 @@ from typing import Any
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchRefused,
     BatchStarted,
-    Ended,
-    Happening,
-    Opened,
+    OutputEnded,
+    SourceStarted,
 )
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batching import Batch
@@ -37,7 +37,7 @@ class Made:
         Its report.
     results : list of Result
         All its results.
-    happenings : list of Happening
+    events : list of BatchEvent
         All that it told.
     exit : int
         Its exit code.
@@ -45,13 +45,13 @@ class Made:
 
     report: BatchReport
     results: list[Result]
-    happenings: list[Happening] = field(default_factory=list)
+    events: list[BatchEvent] = field(default_factory=list)
     exit: int = 0
 
     @property
     def ended(self) -> BatchEnded:
         """The end of the batch."""
-        last = self.happenings[-1]
+        last = self.events[-1]
         assert isinstance(last, BatchEnded)
         return last
 
@@ -66,11 +66,11 @@ def made(*args: Any, **given: Any) -> Made:
 
     The arguments are those of `imgpipe.Batch`.
     """
-    happenings: list[Happening] = []
+    events: list[BatchEvent] = []
     given = {"executor": "serial", "workers": 1} | given
-    with Batch(*args, on_happening=happenings.append, **given) as batch:
+    with Batch(*args, on_batch_event=events.append, **given) as batch:
         results = list(batch)
-    found = Made(batch.report, results, happenings, batch.exit_code)
+    found = Made(batch.report, results, events, batch.exit_code)
     check_balances(found)
     return found
 
@@ -87,23 +87,23 @@ def check_balances(batch: Made) -> None:
     assert all(map(os.path.exists, done)), "an output that is done is not there"
     assert [each for each in results if each.status == "failed"] == report.failures
     assert all(each.stage and each.error is not None for each in report.failures)
-    _check_happenings(batch)
+    _check_events(batch)
 
 
-def _check_happenings(batch: Made) -> None:
-    """Check the order of happenings, and that each file that was seen is in one of the counts."""
-    first, *_, last = batch.happenings
+def _check_events(batch: Made) -> None:
+    """Check the order of events, and that each file that was seen is in one of the counts."""
+    first, *_, last = batch.events
     assert isinstance(first, BatchStarted)
     assert isinstance(last, BatchEnded | BatchRefused)
-    told = [each.result for each in batch.happenings if isinstance(each, Ended)]
+    told = [each.result for each in batch.events if isinstance(each, OutputEnded)]
     assert told == batch.results
-    (plan,) = [each for each in batch.happenings if isinstance(each, BatchPlanned)]
+    (plan,) = [each for each in batch.events if isinstance(each, BatchPlanned)]
     report = batch.report
     known = sum(not each.output for each in report.failures)  # names that led to no source
     ends = report.done + report.failed + report.skipped + report.left - known
     assert ends == plan.current + sum(plan.to_do.values())
     assert dict(plan.passed_over) == dict(report.passed_over)
-    opened = [each.path for each in batch.happenings if isinstance(each, Opened)]
+    opened = [each.path for each in batch.events if isinstance(each, SourceStarted)]
     assert len(set(opened)) == len(opened), "a file was begun twice"
     outputs = Counter(each.path for each in batch.results if each.status == "done")
     assert outputs.keys() <= set(opened)

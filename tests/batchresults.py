@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchStarted, Ended, kind_of
+from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchStarted, OutputEnded, kind_of
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.errors import CorruptError
 
@@ -87,5 +87,5 @@ def told(observer: Any, results: list[Result], **facts: Any) -> None:
     observer(started())
     observer(planned(results))
     for each in results:
-        observer(Ended(each, each.pixels))
+        observer(OutputEnded(each, each.pixels))
     observer(ended(results, **facts))

@@ -40,7 +40,7 @@ from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.folder import FolderOrigin
 from imgpipe.formats.formatchoice import loaded
 from imgpipe.formats.frames import Contents
-from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.losses import warn_of_damage
 from imgpipe.formats.opening import contents_of, open_source
 from imgpipe.formats.origin import MemoryOrigin
 from imgpipe.formats.readwrite import Reading
@@ -407,7 +407,7 @@ def _read(origin: MemoryOrigin | FolderOrigin, reading: Reading) -> Outcome:
             source.read(source.info.box)
         else:
             decode(source, np.empty(source.info.shape, source.info.dtype))
-        tell_of_damage(source)
+        warn_of_damage(source)
     return Outcome("image")
 
 

@@ -23,7 +23,7 @@ from imgpipe import acceleration, trialrecords, trials
 from imgpipe.acceleration import NONE, accelerated, get_ready, using
 from imgpipe.accelerators import choice
 from imgpipe.acceleratortable import ACCELERATED
-from imgpipe.batches.events import Ended
+from imgpipe.batches.events import OutputEnded
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.loading import load_registered
 from imgpipe.errors import MemoryPlanError, UsageError
@@ -701,15 +701,15 @@ def test_workers_give_opencv_one_thread(files: None) -> None:
 def test_a_watch_uses_it(files: None) -> None:
     calls, stop = list[str](), threading.Event()
 
-    def tell(happening: object) -> None:
-        if isinstance(happening, Ended):
+    def tell(event: object) -> None:
+        if isinstance(event, OutputEnded):
             stop.set()
 
     Path("inbox").mkdir()
     os.rename("in.png", "inbox/in.png")
     with accelerator(eroding(calls)):
         imgpipe.watch(
-            "inbox", "erode", "out", settle=0, poll=0.05, stop=stop, on_happening=tell,
+            "inbox", "erode", "out", settle=0, poll=0.05, stop=stop, on_batch_event=tell,
             executor="serial", accelerator="fake",
         )  # fmt: skip
     assert len(calls) > 20

@@ -10,13 +10,13 @@ import pytest
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.inputs.files import Folder, Found
 from imgpipe.batches.journal.digests import file_digest
-from imgpipe.batches.journal.freshness import Standings
-from imgpipe.batches.journal.records import MadeBy, Record, Records
-from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.journal.freshness import FreshnessCheck
+from imgpipe.batches.journal.records import Provenance, Record, Records
+from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 
-MADE_BY = MadeBy("chain", "options", "versions")
+MADE_BY = Provenance("chain", "options", "versions")
 
 
 class Tree:
@@ -29,7 +29,7 @@ class Tree:
         folder = Folder(str(root / "in"), "")
         for name in "abc":
             (root / "in" / f"{name}.jpg").write_bytes(name.encode())
-        self.placed = [Placed(Found(folder, f"{name}.jpg"), f"{name}.png") for name in "abc"]
+        self.placed = [Assignment(Found(folder, f"{name}.jpg"), f"{name}.png") for name in "abc"]
         for name in "ab":
             (root / "out" / f"{name}.png").write_bytes(b"output")
         self.records = Records()
@@ -45,8 +45,10 @@ class Tree:
             out.st_ctime_ns, MADE_BY,
         )  # fmt: skip
 
-    def agenda(self, made_by: MadeBy = MADE_BY, *, journal: bool = True, **policy: bool) -> Agenda:
-        standings = Standings(self.records, (made_by,)) if journal else None
+    def agenda(
+        self, made_by: Provenance = MADE_BY, *, journal: bool = True, **policy: bool
+    ) -> Agenda:
+        standings = FreshnessCheck(self.records, (made_by,)) if journal else None
         destination = Destination(str(self.root / "out"))
         return agenda_of(self.placed, destination, Policy(**policy), standings)
 

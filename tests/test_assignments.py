@@ -8,8 +8,8 @@ import pytest
 
 from imgpipe.batches.agenda import Policy, agenda_of
 from imgpipe.batches.inputs.files import Files, Folder, Found
-from imgpipe.batches.naming.assignments import Placed, Renamed, names_by_folder
-from imgpipe.batches.naming.destination import Destination, Distinguishes
+from imgpipe.batches.naming.assignments import Assignment, RenamedAssignments, names_by_folder
+from imgpipe.batches.naming.destination import Destination, NameRules
 from imgpipe.errors import UsageError
 
 TOP, DEEP, OTHER = Folder("in", ""), Folder("in/d", "d"), Folder("more/d", "d")
@@ -20,29 +20,31 @@ REMEDY = "the remedy"
 
 
 def test_an_output_is_called_like_its_file() -> None:
-    renamed = Renamed(Files(FOUND), SAME)
+    renamed = RenamedAssignments(Files(FOUND), SAME)
     outputs = ["a.b.jpg", "d/a.JPG", "d/c.png"]
-    assert list(renamed) == [Placed(*pair) for pair in zip(FOUND, outputs, strict=True)]
+    assert list(renamed) == [Assignment(*pair) for pair in zip(FOUND, outputs, strict=True)]
     assert len(renamed) == 3
 
 
 def test_its_suffix_may_be_another_one() -> None:
-    renamed = Renamed(Files(FOUND), SAME | {".jpg": (".webp",), ".JPG": (".webp",)})
+    renamed = RenamedAssignments(Files(FOUND), SAME | {".jpg": (".webp",), ".JPG": (".webp",)})
     assert list(renamed.outputs) == [("a.b.webp",), ("d/a.webp",), ("d/c.png",)]
 
 
 def test_a_file_may_have_several_outputs() -> None:
-    renamed = Renamed(Files(FOUND), TWO)
+    renamed = RenamedAssignments(Files(FOUND), TWO)
     assert [each.output for each in renamed][2:4] == ["d/a.webp", "d/a.avif"]
     assert [each.tail for each in renamed] == [0, 1, 0, 1, 0, 1]
     assert len(renamed) == 6
 
 
 def test_outputs_of_a_folder_stand_together_whatever_way_they_came() -> None:
-    renamed = Renamed(Files(FOUND), SAME)
+    renamed = RenamedAssignments(Files(FOUND), SAME)
     assert names_by_folder(renamed) == {"": ["a.b.jpg"], "d": ["a.JPG", "c.png"]}
     assert names_by_folder(list(renamed)) == names_by_folder(renamed)
-    assert names_by_folder(Renamed(Files(FOUND[:1]), TWO)) == {"": ["a.b.webp", "a.b.avif"]}
+    assert names_by_folder(RenamedAssignments(Files(FOUND[:1]), TWO)) == {
+        "": ["a.b.webp", "a.b.avif"]
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,8 @@ def test_outputs_of_a_folder_stand_together_whatever_way_they_came() -> None:
 def test_two_files_that_collide_are_refused_in_both_forms(
     one: Found, other: Found, tmp_path: Path
 ) -> None:
-    destination = Destination(str(tmp_path), lambda _: Distinguishes(case=False, forms=False))
-    renamed = Renamed(Files([one, other]), {".png": (".png",), "": ("",)})
+    destination = Destination(str(tmp_path), lambda _: NameRules(case=False, forms=False))
+    renamed = RenamedAssignments(Files([one, other]), {".png": (".png",), "": ("",)})
     for placed in (renamed, list(renamed)):
         with pytest.raises(UsageError, match="nothing was written"):
             destination.one_to_one(placed, REMEDY)
@@ -68,7 +70,7 @@ def test_two_files_that_collide_are_refused_in_both_forms(
 
 @pytest.mark.parametrize("suffixes", [SAME | {".jpg": (".webp",)}, TWO])
 def test_what_is_new_is_due(suffixes: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
-    renamed = Renamed(Files(FOUND), suffixes)
+    renamed = RenamedAssignments(Files(FOUND), suffixes)
     quick = agenda_of(renamed, Destination(str(tmp_path / "out")), Policy())
     slow = agenda_of(list(renamed), Destination(str(tmp_path / "out")), Policy())
     assert list(quick.due) == list(slow.due)

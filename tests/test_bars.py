@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from imgpipe.batches.events import BatchPlanned, BatchRefused, BatchScanning, Ended
+from imgpipe.batches.events import BatchPlanned, BatchRefused, BatchScanning, OutputEnded
 from imgpipe.batches.progress.bars import Bars
-from imgpipe.batches.progress.display import ProgressMode, shown
+from imgpipe.batches.progress.display import ProgressMode, display_for
 from imgpipe.batches.progress.progresslines import ProgressLines
 from imgpipe.errors import UsageError
 from tests.batchresults import Clock, done, ended, failed, planned, started
@@ -66,7 +66,7 @@ def test_there_are_two_bars_files_and_megapixels(
         bars(started())
         bars(BatchPlanned(4, {}, 0, {".jpg .jpg": 4}, {".jpg .jpg": 10_000_000}))
         clock.now += 6
-        bars(Ended(done("0.jpg"), 8_000_000))
+        bars(OutputEnded(done("0.jpg"), 8_000_000))
         head, files, pixels = terminal.screen
         assert head == "4 to make (10.0 MP)"
         assert re.fullmatch(r" 25% \|.*\| 1 of 4 files *", files)
@@ -78,9 +78,9 @@ def test_megapixels_of_a_sample_are_about_right(
 ) -> None:
     with bars:
         bars(planned([done(), done()]))
-        bars(Ended(done(), 8_000_000))
+        bars(OutputEnded(done(), 8_000_000))
         clock.now += 1
-        bars(Ended(done(), 8_000_000))
+        bars(OutputEnded(done(), 8_000_000))
         assert terminal.screen[-1].endswith("16.0 of about 16.0 MP, 16.0 MP/s")
 
 
@@ -91,7 +91,7 @@ def test_at_the_end_failures_and_the_summary_are_left(
     bars(planned(results))
     for each in results:
         clock.now += 1
-        bars(Ended(each, 1_000_000))
+        bars(OutputEnded(each, 1_000_000))
     bars(ended(results, resume="imgpipe … --resume"))
     assert terminal.screen == [
         "3 to make",
@@ -124,14 +124,14 @@ def test_bars_are_not_drawn_for_every_file(bars: Bars, terminal: Terminal, clock
         bars(planned(results))
         for each in results:
             clock.now += 0.01
-            bars(Ended(each, 1000))
+            bars(OutputEnded(each, 1000))
         assert terminal.getvalue().count(" of 1,000 files") <= 101
 
 
 def test_other_lines_stand_above_the_bars(bars: Bars, terminal: Terminal) -> None:
     with bars:
         bars(planned([done()]))
-        bars(Ended(done(), 1_000_000))
+        bars(OutputEnded(done(), 1_000_000))
         bars.say("imgpipe: warning: odd")
         assert terminal.screen[1] == "imgpipe: warning: odd"
         assert terminal.screen[2].rstrip().endswith("| 0 of 1 file")
@@ -153,4 +153,4 @@ def test_bars_need_a_terminal_that_moves_its_cursor(
     mode: ProgressMode, terminal: bool, kind: str, expected: type
 ) -> None:
     file = Terminal() if terminal else io.StringIO()
-    assert type(shown(mode, file, Clock(), {"TERM": kind})) is expected
+    assert type(display_for(mode, file, Clock(), {"TERM": kind})) is expected

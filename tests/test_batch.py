@@ -21,7 +21,7 @@ from imgpipe.chains.stages import resolve
 from imgpipe.engine.batch import Request
 from imgpipe.engine.control import Control
 from imgpipe.engine.order import ORDERS, Order
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.errors import Cancelled, CorruptError, InputError, MemoryPlanError, WorkerError
 from imgpipe.events import Event, Started, TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -52,9 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def request(src: Path, text: str, dst: Path, **given: Any) -> Request:
-    def goals(source: Source) -> tuple[Goal, ...]:
+    def goals(source: Source) -> tuple[WantedOutput, ...]:
         stages = resolve(chain_from(text), source.info)
-        return (Goal(stages, open_sink(dst, stages[-1].after), str(dst)),)
+        return (WantedOutput(stages, open_sink(dst, stages[-1].after), str(dst)),)
 
     return Request(lambda: open_source(src), goals, **given)
 
@@ -104,7 +104,7 @@ def test_what_goes_wrong_with_one_image_is_its_outcome_alone(
     own = replace(
         request(folder / "3.png", "invert", tmp_path / "c.png"),
         goals=lambda source: (
-            Goal(
+            WantedOutput(
                 resolve(chain_from(kill, halo=0), source.info),
                 open_sink(tmp_path / "c.png", source.info),
                 "c.png",

@@ -22,7 +22,7 @@ from imgpipe.batches.publishing import ledger
 from imgpipe.batches.work import smallfiles
 from imgpipe.batches.work.answers import Answer, Failed, File, failed
 from imgpipe.batches.work.heldfiles import Syncing
-from imgpipe.engine.workertimer import Bench
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.errors import OutputError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
@@ -55,7 +55,7 @@ def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
     calls: dict[Syncing, list[Answer]] = {}  # by an object that each call has for itself
     attempt = smallfiles._Maker.make
 
-    def make(maker: Any, file: File, bench: Bench, syncing: Syncing) -> Answer:
+    def make(maker: Any, file: File, bench: CallContext, syncing: Syncing) -> Answer:
         answer = attempt(maker, file, bench, syncing)
         calls.setdefault(syncing, []).append(answer)
         return answer

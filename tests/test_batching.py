@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches.events import Opened
+from imgpipe.batches.events import SourceStarted
 from imgpipe.errors import BatchError, CorruptError, UsageError
 from tests.batches import left_behind, made, tree
 from tests.conftest import noise
@@ -133,10 +133,10 @@ def test_an_output_that_is_not_smaller_is_not_tried_again(in_place: bool, tmp_pa
     assert made(source, None, out, **options).report.reasons == {"not_smaller": 1}
     again = made(source, None, out, resume=True, **options)
     assert again.report.reasons == {"not_smaller": 1}
-    assert not any(isinstance(each, Opened) for each in again.happenings)
+    assert not any(isinstance(each, SourceStarted) for each in again.events)
     imgpipe.write(noise((20, 30, 1), "uint8"), source / "zeros.png")
     changed = made(source, None, out, resume=True, **options)
-    assert any(isinstance(each, Opened) for each in changed.happenings)
+    assert any(isinstance(each, SourceStarted) for each in changed.events)
 
 
 def test_leaving_the_loop_ends_the_batch(photos: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_convert_writes_another_format(photos: Path, tmp_path: Path) -> None:
         ({"include": None}, "include must be text, or a list of texts, not None"),
         ({"suffixes": [1]}, "suffixes must be text, not 1"),
         ({"resume": "yes"}, "resume must be True or False"),
-        ({"on_happening": 3}, "on_happening must be a function"),
+        ({"on_batch_event": 3}, "on_batch_event must be a function"),
     ],
 )
 def test_an_argument_of_another_type_is_refused_before_the_work(

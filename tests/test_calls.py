@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from imgpipe.engine import workernotes
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.buffers import Buffers
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.engine.calls import Calls
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
@@ -23,7 +24,6 @@ from imgpipe.engine.crew import Crew
 from imgpipe.engine.flow import Worker
 from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.order import ORDERS, Order
-from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import Cancelled, FilterTimeout, ImgpipeError, WorkerError
 from imgpipe.executors.base import traits_of
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -277,7 +277,7 @@ class Work(NamedTuple):
     kind: str = "fine"
 
 
-def work(common: int, items: tuple[Work, ...], bench: Bench) -> list[int]:
+def work(common: int, items: tuple[Work, ...], bench: CallContext) -> list[int]:
     """Answer with a number for each item; some items are of a bad kind."""
     answers = []
     for number, item in enumerate(items):
@@ -362,7 +362,7 @@ def test_a_note_names_the_item_and_is_forgotten_with_the_task() -> None:
     (slot,) = buffers.slots
     workernotes.forget(slot)
     assert workernotes.item_noted(slot) is None
-    with Bench(slot, None).at(3):
+    with CallContext(slot, None).at(3):
         assert workernotes.item_noted(slot) == 3
     assert workernotes.item_noted(slot) is None
     buffers.close()

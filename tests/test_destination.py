@@ -8,24 +8,26 @@ from pathlib import Path
 import pytest
 
 from imgpipe.batches.inputs.files import Folder, Found
-from imgpipe.batches.naming.assignments import Placed
-from imgpipe.batches.naming.destination import Destination, Distinguishes, probed
+from imgpipe.batches.naming.assignments import Assignment
+from imgpipe.batches.naming.destination import Destination, NameRules, probed
 from imgpipe.errors import OutputError, UsageError
 
 REMEDY = '--name "{name}.{ext}" keeps them apart'
-EVERYTHING = Distinguishes(case=True, forms=True)
-NOTHING = Distinguishes(case=False, forms=False)
+EVERYTHING = NameRules(case=True, forms=True)
+NOTHING = NameRules(case=False, forms=False)
 
 
-def called(*outputs: str) -> list[Placed]:
+def called(*outputs: str) -> list[Assignment]:
     return placed(*((f"{number}.png", output) for number, output in enumerate(outputs)))
 
 
-def placed(*pairs: tuple[str, str]) -> list[Placed]:
-    return [Placed(Found(Folder(os.path.dirname(s), ""), os.path.basename(s)), o) for s, o in pairs]
+def placed(*pairs: tuple[str, str]) -> list[Assignment]:
+    return [
+        Assignment(Found(Folder(os.path.dirname(s), ""), os.path.basename(s)), o) for s, o in pairs
+    ]
 
 
-def no_probe(folder: str) -> Distinguishes:
+def no_probe(folder: str) -> NameRules:
     raise AssertionError("nothing had to be found out")
 
 
@@ -61,7 +63,7 @@ def test_names_are_told_apart_as_the_destination_does(
 
 def test_the_remedy_is_one_that_helps(tmp_path: Path) -> None:
     def told(destination: Destination, *paths: str) -> str:
-        both = [Placed(Found(Folder(f"1/{at}", at), name), "x.png")
+        both = [Assignment(Found(Folder(f"1/{at}", at), name), "x.png")
                 for at, name in map(os.path.split, paths)]  # fmt: skip
         with pytest.raises(UsageError) as caught:
             destination.one_to_one(both, REMEDY)
@@ -71,7 +73,7 @@ def test_the_remedy_is_one_that_helps(tmp_path: Path) -> None:
     assert told(clear, "a/x.png", "b/x.png") == told(blind, "x.jpg", "X.png") == REMEDY
     assert told(clear, "x.png", "X.png") == REMEDY
     assert "out cannot tell these names apart; rename" in told(blind, "x.png", "X.png")
-    trees = [Placed(Found(Folder(at, ""), "x.png"), "x.png") for at in ("1", "2")]
+    trees = [Assignment(Found(Folder(at, ""), "x.png"), "x.png") for at in ("1", "2")]
     with pytest.raises(UsageError, match=r"--base DIR, a folder above all sources, gives each"):
         clear.one_to_one(trees, REMEDY)
 
@@ -79,7 +81,7 @@ def test_the_remedy_is_one_that_helps(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_yet_is_like_the_one_above(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def probe(folder: str) -> Distinguishes:
+    def probe(folder: str) -> NameRules:
         asked.append(folder)
         return EVERYTHING
 

@@ -17,9 +17,9 @@ from imgpipe.batches.inputs.files import Folder, Found
 from imgpipe.batches.journal.filestatus import Status
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.batches.work.answers import Failed, File, Made, Output, TooLarge
-from imgpipe.batches.work.dispatcher import FileDesk
+from imgpipe.batches.work.dispatcher import FileDispatcher
 from imgpipe.batches.work.feed import AgendaFeed
-from imgpipe.batches.work.headers import Look, Seen
+from imgpipe.batches.work.headers import HeaderAnswer, HeaderItem
 from imgpipe.batches.work.job import Job
 from imgpipe.engine.flow import Worker
 from imgpipe.errors import CorruptError, WorkerError
@@ -62,19 +62,19 @@ def due(folder: Path, sizes: Iterable[int], suffix: str = "jpg") -> list[Due]:
     return found
 
 
-def desk_of(files: list[Due], workers: int = 2, **given: Any) -> tuple[FileDesk, Book]:
+def desk_of(files: list[Due], workers: int = 2, **given: Any) -> tuple[FileDispatcher, Book]:
     book = Book()
     feed = AgendaFeed(files, given.pop("order", "round-robin"), given.pop("seed", None))
-    desk = FileDesk(feed, book, given.pop("control", BatchControl()), workers, **given)  # type: ignore[arg-type]
+    desk = FileDispatcher(feed, book, given.pop("control", BatchControl()), workers, **given)  # type: ignore[arg-type]
     return desk, book
 
 
-def finish(desk: FileDesk, items: Iterable[Any], pixels: int = MEGA) -> None:
+def finish(desk: FileDispatcher, items: Iterable[Any], pixels: int = MEGA) -> None:
     """Answer for items, as workers do."""
     for item in items:
         answer: Any = Made(item.name, Status(1, 0, 0, 0), "", pixels, (), (), ())
-        if isinstance(item, Look):
-            answer = Seen(item.name, pixels, large=pixels > 16 * MEGA)
+        if isinstance(item, HeaderItem):
+            answer = HeaderAnswer(item.name, pixels, large=pixels > 16 * MEGA)
         desk.land(item, answer, SOMEBODY)
 
 
@@ -82,11 +82,11 @@ def names(items: Iterable[Any]) -> list[int]:
     return [int(Path(item.name).stem) for item in items]
 
 
-def taken(desk: FileDesk, pixels: int = MEGA) -> list[list[int]]:
+def taken(desk: FileDispatcher, pixels: int = MEGA) -> list[list[int]]:
     """Take all groups, and return the numbers of their files."""
     groups = []
     while items := desk.take():
-        if not isinstance(items[0], Look):
+        if not isinstance(items[0], HeaderItem):
             groups.append(names(items))
         finish(desk, items, pixels)
     return groups
@@ -154,8 +154,8 @@ def test_orders(tmp_path: Path) -> None:
 def test_files_of_some_size_are_looked_at_before_they_are_made(tmp_path: Path) -> None:
     desk, book = desk_of(due(tmp_path, [2_000_000] * 10 + [10]))
     first = desk.take()
-    assert isinstance(first[0], Look)
-    while isinstance(items := desk.take(), tuple) and isinstance(items[0], Look):
+    assert isinstance(first[0], HeaderItem)
+    while isinstance(items := desk.take(), tuple) and isinstance(items[0], HeaderItem):
         finish(desk, items, 3 * MEGA)
     finish(desk, first, 3 * MEGA)
     assert list(book.sizes.values()) == [3 * MEGA] * 10

@@ -15,8 +15,8 @@ import imgpipe
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.dryrun import DryRun
-from imgpipe.batches.events import BatchPlanned, Happening
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.events import BatchEvent, BatchPlanned
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.naming.template import Template
 from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.chains.chain import Chain
@@ -45,7 +45,7 @@ def dry(*chains: str, **given: Any) -> tuple[list[str], BatchPlanned, int]:
     options = Options(executor="serial", max_memory=given.pop("max_memory", "2G"))
     recipe = Recipe(tails, copies=given.pop("copies", False))
     folder = "" if given.get("in_place") else "out"
-    told: list[Happening] = []
+    told: list[BatchEvent] = []
     run = DryRun(Choices(("in",), folder, recipe, options=options, **given), told.append)
     lines = list(run.lines())
     *_, plan = told
@@ -149,7 +149,7 @@ def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_
 
 def test_passes_and_several_outputs_of_a_file() -> None:
     templates = tuple(map(Template, ("{stem}-n.png", "{stem}-s.png")))
-    lines, plan, _ = dry("equalize", "resize:10x", naming=Naming(templates=templates))
+    lines, plan, _ = dry("equalize", "resize:10x", naming=OutputNames(templates=templates))
     assert lines[0] == "in/a.png -> out/a-n.png: new, 300 x 200, 0.1 MP, 2 passes"
     assert lines[1] == "in/a.png -> out/a-s.png: new, 10 x 7 from 300 x 200, 0.1 MP, 2 passes"
     assert sum((plan.pixels or {}).values()) == 120_000
@@ -165,7 +165,7 @@ def test_more_pages_than_an_output_holds() -> None:
     with tifffile.TiffWriter("in/b/c.tif") as file:
         for _ in range(3):
             file.write(np.zeros((4, 5, 3), np.uint8), contiguous=False)
-    lines, _, _ = dry("", copies=True, naming=Naming(formats=("jpeg",)))
+    lines, _, _ = dry("", copies=True, naming=OutputNames(formats=("jpeg",)))
     assert lines[-1] == (
         '1 file has more pages than .jpg files hold: --name "{stem}-{page}.{ext}" makes all'
     )

@@ -17,11 +17,11 @@ import pytest
 from imgpipe.batches.events import (
     BatchPlanned,
     BatchRefused,
-    Ended,
     Heartbeat,
-    Noticed,
-    Opened,
-    TimePassed,
+    OutputEnded,
+    SourceStarted,
+    Tick,
+    WatchNotice,
 )
 from imgpipe.batches.progress.eventlines import EventLines
 from imgpipe.errors import CorruptError, OutputError, UsageError
@@ -78,7 +78,7 @@ def test_a_batch_from_start_to_end(lines: EventLines, output: Output, clock: Clo
     passed = {"not_image": 290, "hidden": 20}
     lines(planned(results, passed_over=passed, pixels={".jpg .jpg": 1_500_000}, peak_memory=19))
     for each in results:
-        lines(Ended(each, 1_500_000))
+        lines(OutputEnded(each, 1_500_000))
     clock.now += 2
     lines(ended(results, exit=3, utilisation=0.94449, bottleneck="encode", resume="imgpipe …"))
     begin, plan, first, second, third, summary = output.events
@@ -116,7 +116,7 @@ def test_every_event_is_there_at_once(lines: EventLines, output: Output) -> None
     lines(started())
     lines(planned([done()]))
     assert [each["event"] for each in output.events] == ["start", "plan"]
-    lines(Ended(done()))
+    lines(OutputEnded(done()))
     assert output.events[-1]["event"] == "done"
 
 
@@ -126,15 +126,15 @@ def test_progress_comes_at_most_once_a_second(
     results = [done(f"{number}.jpg") for number in range(1000)]
     lines(started())
     lines(planned(results))
-    lines(Opened("big.jpg"))
+    lines(SourceStarted("big.jpg"))
     for each in results:
         clock.now += 0.01
-        lines(Ended(each, 2_000_000))
+        lines(OutputEnded(each, 2_000_000))
     times = [each["t"] for each in output.named("progress")]
     assert len(times) in {9, 10}
     assert all(later - earlier >= 1 for earlier, later in pairwise(times))
     clock.now += 1
-    lines(TimePassed())
+    lines(Tick())
     assert output.events[-1] == {
         "v": 1, "event": "progress", "t": 11.0, "done": 1000, "failed": 0, "skipped": 0,
         "files": 1000, "megapixels_done": 2000.0, "rate_mp_s": 181.818, "remaining_s": 0.0,
@@ -155,8 +155,8 @@ def test_names_of_any_bytes(lines: EventLines, output: Output) -> None:
     result = done(name, name, warnings=(f"{name}: odd",))
     lines(started(argv=("imgpipe", name), out=name, chain="{mine:caf\udce9}"))
     lines(planned([result]))
-    lines(Ended(result))
-    lines(Ended(failed(name)))
+    lines(OutputEnded(result))
+    lines(OutputEnded(failed(name)))
     begin, _, good, bad = output.events
     assert begin["argv"][1] == begin["out"] == good["path"] == "caf\ufffd.jpg"
     for each in (begin["out_bytes"], good["path_bytes"], good["output_bytes"], bad["path_bytes"]):
@@ -169,10 +169,10 @@ def test_running_sources_have_their_bytes_too(
     lines: EventLines, output: Output, clock: Clock
 ) -> None:
     lines(planned([done(), done()]))
-    lines(Opened("a.jpg"))
-    lines(Opened("caf\udce9.jpg"))
+    lines(SourceStarted("a.jpg"))
+    lines(SourceStarted("caf\udce9.jpg"))
     clock.now += 1
-    lines(TimePassed())
+    lines(Tick())
     last = output.events[-1]
     assert last["running"] == ["a.jpg", "caf\ufffd.jpg"]
     assert last["running_bytes"] == [None, base64.b64encode(b"caf\xe9.jpg").decode()]
@@ -215,7 +215,7 @@ def test_the_summary_is_the_last_line_whatever_happens(
     with suppress(type(error)), EventLines(output.descriptor, clock) as lines:
         lines(started())
         lines(BatchPlanned(1, {"hidden": 2}, 0, {".jpg .jpg": 2}))
-        lines(Ended(done()))
+        lines(OutputEnded(done()))
         raise error
     last = output.events[-1]
     assert (last["event"], last["exit"], last["done"]) == ("summary", code, 1)
@@ -226,7 +226,7 @@ def test_nothing_follows_the_summary(lines: EventLines, output: Output, clock: C
     with lines:
         told(lines, [done()])
         clock.now += 5
-        lines(TimePassed())
+        lines(Tick())
         lines(BatchRefused(1, CorruptError("late")))
     assert [each["event"] for each in output.events][-1] == "summary"
     assert len(output.named("summary")) == 1
@@ -242,7 +242,7 @@ def test_without_its_reader_the_run_goes_on_and_says_so_once(
         lines(planned([done()]))
         assert len(read.read1().splitlines()) == 2
     for _ in range(10):
-        lines(Ended(done()))
+        lines(OutputEnded(done()))
     lines(ended([]))
     os.close(writer)
     assert caplog.messages == ["the events end here, the run goes on: their reader went away"]
@@ -265,7 +265,7 @@ def test_a_pipe_that_does_not_wait_gets_all(clock: Clock) -> None:
     lines(planned(results))
     thread.start()
     for each in results:
-        lines(Ended(each))
+        lines(OutputEnded(each))
     os.close(writer)
     thread.join()
     assert len([json.loads(line) for line in got[0].splitlines()]) == 11
@@ -277,8 +277,8 @@ def test_a_watch_has_signs_of_life_and_no_progress(output: Output, clock: Clock)
         lines(each)
     for _ in range(3):
         clock.now += 10
-        lines(TimePassed())
-    lines(Noticed("inbox_missing", "caf\udce9", "caf\udce9: is not there"))
+        lines(Tick())
+    lines(WatchNotice("inbox_missing", "caf\udce9", "caf\udce9: is not there"))
     lines(Heartbeat(waiting=1, running=0, done=2, failed=3, present=False, polling=True))
     lines(ended([]))
     notice, beat = output.events[2:4]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.events import Ended
+from imgpipe.batches.events import OutputEnded
 from imgpipe.batches.inputs.namelists import names_in
 from imgpipe.batches.progress.failedlist import FailedList
 from imgpipe.errors import OutputError, UsageError
@@ -16,10 +16,10 @@ from tests.batchresults import done, failed, odd_names, skipped
 
 def write(path: Path, names: list[str], *, null: bool = False) -> list[str]:
     with FailedList(path, null=null) as listed:
-        listed(Ended(done("fine.jpg")))
-        listed(Ended(skipped("left.jpg")))
+        listed(OutputEnded(done("fine.jpg")))
+        listed(OutputEnded(skipped("left.jpg")))
         for name in names:
-            listed(Ended(failed(name)))
+            listed(OutputEnded(failed(name)))
         assert not path.exists()
     return list(names_in(str(path), null=null))
 
@@ -55,7 +55,7 @@ def test_without_failures_the_list_is_empty(tmp_path: Path) -> None:
 def test_the_list_is_there_after_an_interrupt(tmp_path: Path) -> None:
     path = tmp_path / "list"
     listed = FailedList(path)
-    listed(Ended(failed("a")))
+    listed(OutputEnded(failed("a")))
     listed.close(KeyboardInterrupt())
     assert path.read_text() == "a\n"
     assert os.listdir(tmp_path) == ["list"]

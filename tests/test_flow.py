@@ -18,7 +18,7 @@ from imgpipe.engine.flow import PassFlow, Worker
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.lease import Lease
-from imgpipe.engine.outlets import Measured
+from imgpipe.engine.outlets import MeasuredOutlet
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
@@ -110,7 +110,7 @@ class Made:
             ref=REF,
             feed=self.feed,
             parts=self.parts,
-            outlets=self.outlets if fold is None else (Measured(fold, window),),
+            outlets=self.outlets if fold is None else (MeasuredOutlet(fold, window),),
             operands=((),) * len(rows),
             inline=False,
             lease=Lease(window, (0,) * len(rows), notes=False, held=self.held),

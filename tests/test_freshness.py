@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from imgpipe.batches.journal.digests import file_digest
-from imgpipe.batches.journal.freshness import STANDINGS, Standings
-from imgpipe.batches.journal.records import MadeBy, Record, Records
+from imgpipe.batches.journal.freshness import FRESHNESS, FreshnessCheck
+from imgpipe.batches.journal.records import Provenance, Record, Records
 
-MADE_BY = MadeBy("chain", "options", "versions")
+MADE_BY = Provenance("chain", "options", "versions")
 LATER_NS = 3_000_000_000
 
 
@@ -34,12 +34,12 @@ class Files:
         self.records = Records(done={"a.png": self.record}, ours={"a.png"})
         self.read: list[str] = []
 
-    def standing(self, made_by: MadeBy = MADE_BY, **choices: bool) -> str:
+    def standing(self, made_by: Provenance = MADE_BY, **choices: bool) -> str:
         def digest(path: str) -> str:
             self.read.append(path)
             return file_digest(path)
 
-        standings = Standings(self.records, (made_by,), digest=digest, **choices)
+        standings = FreshnessCheck(self.records, (made_by,), digest=digest, **choices)
         return standings.of("a.png", str(self.output), str(self.source))
 
 
@@ -76,7 +76,7 @@ def test_the_reason_for_each_change(standing: str, files: Files) -> None:
     assert files.standing() == "current"
     CHANGES[standing](files)
     assert files.standing() == standing
-    assert standing in STANDINGS
+    assert standing in FRESHNESS
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_reason_for_each_change(standing: str, files: Files) -> None:
     ],
 )
 def test_the_reason_for_each_change_of_the_command(
-    made_by: MadeBy, standing: str, files: Files
+    made_by: Provenance, standing: str, files: Files
 ) -> None:
     assert files.standing(made_by) == standing
 

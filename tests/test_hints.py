@@ -12,7 +12,7 @@ from queue import Queue
 import pytest
 
 from imgpipe.batches.watch import hints
-from imgpipe.batches.watch.hints import Hint, Lost, WatchdogHints, hints_for
+from imgpipe.batches.watch.hints import Hint, HintsLost, WatchdogHints, hints_for
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the events of Linux"),
@@ -21,11 +21,11 @@ pytestmark = [
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[Queue[Hint | Lost]]:
+def told(tmp_path: Path) -> Iterator[Queue[Hint | HintsLost]]:
     """The hints about a folder."""
     pytest.importorskip("watchdog")
     (tmp_path / "in").mkdir()
-    found: Queue[Hint | Lost] = Queue()
+    found: Queue[Hint | HintsLost] = Queue()
     source = WatchdogHints()
     assert source.start(str(tmp_path / "in"), found.put) is None
     yield found
@@ -33,7 +33,7 @@ def told(tmp_path: Path) -> Iterator[Queue[Hint | Lost]]:
     assert logging.getLogger("watchdog").propagate, "the warnings of others are heard again"
 
 
-def until(told: Queue[Hint | Lost], wanted: Hint | Lost) -> list[Hint | Lost]:
+def until(told: Queue[Hint | HintsLost], wanted: Hint | HintsLost) -> list[Hint | HintsLost]:
     """Return the hints up to the wanted one."""
     found = [told.get(timeout=30)]
     while found[-1] != wanted:
@@ -42,7 +42,7 @@ def until(told: Queue[Hint | Lost], wanted: Hint | Lost) -> list[Hint | Lost]:
 
 
 def test_a_file_that_is_written_and_one_that_is_renamed(
-    tmp_path: Path, told: Queue[Hint | Lost]
+    tmp_path: Path, told: Queue[Hint | HintsLost]
 ) -> None:
     path = str(tmp_path / "in" / "a.png")
     Path(path).write_text("x")
@@ -53,7 +53,7 @@ def test_a_file_that_is_written_and_one_that_is_renamed(
         until(told, Hint(path, renamed=True))
 
 
-def test_new_folders_have_hints_as_well(tmp_path: Path, told: Queue[Hint | Lost]) -> None:
+def test_new_folders_have_hints_as_well(tmp_path: Path, told: Queue[Hint | HintsLost]) -> None:
     for number in range(30):  # watchdog warns of some that it meets twice
         folder = tmp_path / "in" / str(number) / "b"
         folder.mkdir(parents=True)
@@ -62,7 +62,7 @@ def test_new_folders_have_hints_as_well(tmp_path: Path, told: Queue[Hint | Lost]
     until(told, Hint(str(folder / "c.png")))
 
 
-def test_reading_a_file_is_no_hint(tmp_path: Path, told: Queue[Hint | Lost]) -> None:
+def test_reading_a_file_is_no_hint(tmp_path: Path, told: Queue[Hint | HintsLost]) -> None:
     """A worker that reads a file must not make the file seem to be written."""
     path = tmp_path / "in" / "a.png"
     path.write_text("x")
@@ -73,14 +73,14 @@ def test_reading_a_file_is_no_hint(tmp_path: Path, told: Queue[Hint | Lost]) -> 
     assert after.count(Hint(str(path))) <= 1  # the first one told of its creation
 
 
-def test_a_warning_of_watchdog_is_a_loss(told: Queue[Hint | Lost]) -> None:
+def test_a_warning_of_watchdog_is_a_loss(told: Queue[Hint | HintsLost]) -> None:
     """The library has no other sign for a queue that overflows."""
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed")
-    until(told, Lost())
+    until(told, HintsLost())
 
 
 def test_it_is_known_for_how_many_folders_there_are_events(
-    tmp_path: Path, told: Queue[Hint | Lost]
+    tmp_path: Path, told: Queue[Hint | HintsLost]
 ) -> None:
     source = WatchdogHints()
     assert not source.covers(1), "it has not begun"

@@ -143,14 +143,14 @@ def test_a_crash_around_the_rename_makes_nothing_twice(
 def test_a_source_that_changes_before_it_is_replaced_is_left(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    described = placement.Placing.described
+    described = placement.Placement.described
 
     def change(self: Any, source: str, finished: Any) -> Any:
         if source.endswith("a.png"):
             Path(source).write_bytes(b"edited meanwhile")
         return described(self, source, finished)
 
-    monkeypatch.setattr(placement.Placing, "described", change)
+    monkeypatch.setattr(placement.Placement, "described", change)
     batch = in_place(photos)
     assert "changed while it was made" in batch.failures["a.png"]
     assert (photos / "a.png").read_bytes() == b"edited meanwhile"

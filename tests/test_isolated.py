@@ -17,7 +17,7 @@ import imgpipe
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.buffers import Buffers, slot_of
-from imgpipe.engine.feeds.isolated import apart
+from imgpipe.engine.feeds.isolated import isolated_source
 from imgpipe.engine.pipeline import run_between
 from imgpipe.errors import CorruptError
 from imgpipe.executors.processes.pool import ProcessExecutor
@@ -105,7 +105,7 @@ def test_a_decoder_apart_gives_the_same_pixels(
 ) -> None:
     array = noise((600, 80, 3), "uint8")
     imgpipe.write(array, tmp_path / "in.png")
-    source = apart(open_source(tmp_path / "in.png"), reader)  # type: ignore[arg-type]
+    source = isolated_source(open_source(tmp_path / "in.png"), reader)  # type: ignore[arg-type]
     given = pool if executor == "processes" else executor
     np.testing.assert_array_equal(made(source, executor=given), blur(sigma=1)(array))
 
@@ -123,8 +123,8 @@ def test_a_decoder_that_crashes_or_hangs_fails_its_image(
 ) -> None:
     given = pool if executor == "processes" else executor
     with pytest.raises(CorruptError, match=told):
-        made(apart(Failing(how), reader, 1.0 if how == "hang" else 60.0), executor=given)
-    np.testing.assert_array_equal(made(apart(Failing("not"), reader), executor=given), 7)
+        made(isolated_source(Failing(how), reader, 1.0 if how == "hang" else 60.0), executor=given)
+    np.testing.assert_array_equal(made(isolated_source(Failing("not"), reader), executor=given), 7)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_decoder_that_somebody_kills_begins_again(
 ) -> None:
     array = noise((600, 80, 3), "uint8")
     imgpipe.write(array, tmp_path / "in.png")
-    rows = apart(open_source(tmp_path / "in.png"), reader).rows()  # type: ignore[arg-type,union-attr]
+    rows = isolated_source(open_source(tmp_path / "in.png"), reader).rows()  # type: ignore[arg-type,union-attr]
     out = np.empty_like(array)
     for y in range(0, 600, 100):
         rows.read_into(out[y : y + 100])
@@ -164,7 +164,7 @@ def test_a_whole_image_that_another_process_decodes_is_the_same(
     source = open_source(tmp_path / "in.npy")
     assert source.access == "whole"
     out = np.empty(source.info.shape, source.info.dtype)
-    there = apart(source, reader)
+    there = isolated_source(source, reader)
     there.decode_into(out)  # type: ignore[union-attr]
     np.testing.assert_array_equal(out, np.load(tmp_path / "in.npy"))
 

@@ -14,10 +14,10 @@ import pytest
 from imgpipe.batches.journal import journal as journals
 from imgpipe.batches.journal.journal import Journal, read_journal
 from imgpipe.batches.journal.jsonlines import checked, path_fields, path_in, sealed
-from imgpipe.batches.journal.records import MadeBy, Record
+from imgpipe.batches.journal.records import Provenance, Record
 from imgpipe.errors import OutputError, UsageError
 
-MADE_BY = MadeBy("chain", "options", "versions")
+MADE_BY = Provenance("chain", "options", "versions")
 ONE = Record("a/x.png", "a/x.jpg", 10, 20, 30, "digest", 40, 50, 60, MADE_BY)
 ODD = os.fsdecode(b"caf\xe9/\xff.png")
 

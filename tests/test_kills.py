@@ -26,7 +26,7 @@ from imgpipe.chains.stages import resolve
 from imgpipe.engine import buffers
 from imgpipe.engine.batch import Request
 from imgpipe.engine.order import ORDERS, Order
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.events import Event, TaskDone
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.formats.base import Source
@@ -130,9 +130,9 @@ def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def request(src: Path, text: str, dst: Path, killer: Killer) -> Request:
-    def goals(source: Source) -> tuple[Goal, ...]:
+    def goals(source: Source) -> tuple[WantedOutput, ...]:
         stages = resolve(chain_from(text), source.info)
-        return (Goal(stages, open_sink(dst, stages[-1].after), str(dst)),)
+        return (WantedOutput(stages, open_sink(dst, stages[-1].after), str(dst)),)
 
     return Request(lambda: open_source(src), goals, tell=killer.watch)
 

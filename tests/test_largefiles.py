@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import imgpipe
-from imgpipe.batches.events import Advanced
+from imgpipe.batches.events import OutputAdvanced
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.work.answers import Failed, Made, Recipe
 from imgpipe.batches.work.heldfiles import publish
@@ -67,7 +67,7 @@ def test_an_answer_is_that_of_a_small_file_with_its_advance(tmp_path: Path) -> N
     assert answer.status == (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
     assert (answer.digest, answer.pixels) == (file_digest(str(source)), 60_000)
     assert {name for name, _ in answer.seconds} >= {"read", "filter", "write"}
-    assert told[-1] == Advanced(str(source), str(out), 60_000)
+    assert told[-1] == OutputAdvanced(str(source), str(out), 60_000)
     assert any(isinstance(event, TaskDone) for event in events)
     assert not out.exists()
     assert not publish(answer.finished)

@@ -17,7 +17,7 @@ import imgpipe
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.batch import Request
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.errors import FilterError, UsageError
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import invert
@@ -163,10 +163,10 @@ def test_many_images_have_the_levels_that_each_has_alone(
     save = {"tile": (64, 64), "pyramid": True}
 
     def request(src: Path) -> Request:
-        def goals(source: Source) -> tuple[Goal, ...]:
+        def goals(source: Source) -> tuple[WantedOutput, ...]:
             stages = resolve(chain_from("blur:1"), source.info)
             dst = src.with_suffix(".tif")
-            return (Goal(stages, open_sink(dst, stages[-1].after, save), str(dst)),)
+            return (WantedOutput(stages, open_sink(dst, stages[-1].after, save), str(dst)),)
 
         return Request(lambda: open_source(src), goals)
 

@@ -20,7 +20,7 @@ from imgpipe import exif
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.batch import Request
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.exif import Exif, Field
 from imgpipe.filters import blur, crop, grayscale, invert, resize, rotate
 from imgpipe.formats.base import Source
@@ -374,9 +374,9 @@ def test_many_images_at_once_are_each_as_alone(files: dict[str, Path], tmp_path:
     def request(name: str) -> Request:
         path = tmp_path / f"{name}.png"
 
-        def goals(source: Source) -> tuple[Goal, ...]:
+        def goals(source: Source) -> tuple[WantedOutput, ...]:
             stages = resolve(blur(1), source.info)
-            return (Goal(stages, open_sink(path, stages[-1].after), str(path)),)
+            return (WantedOutput(stages, open_sink(path, stages[-1].after), str(path)),)
 
         return Request(lambda: open_source(files[name]), goals)
 

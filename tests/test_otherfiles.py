@@ -65,14 +65,14 @@ def test_a_file_that_cannot_be_copied_fails_alone(photos: Path) -> None:
     os.rename(photos / "b/notes.txt", photos / "b/gone.txt")
     os.symlink(photos / "nothing", photos / "b/dangling.txt")
 
-    def vanish(happening: Any) -> None:
-        if type(happening).__name__ == "BatchPlanned":
+    def vanish(event: Any) -> None:
+        if type(event).__name__ == "BatchPlanned":
             (photos / "b/gone.txt").unlink()
 
     from imgpipe.batching import Batch
 
     with Batch(str(photos), None, str(photos.parent / "out"), copy_others=True,
-               executor="serial", on_happening=vanish) as run:  # fmt: skip
+               executor="serial", on_batch_event=vanish) as run:  # fmt: skip
         results = {os.path.basename(each.path): each for each in run}
     assert results["gone.txt"].status == "failed"
     assert "cannot be read" in str(results["gone.txt"].error)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgpipe.engine.fold import Fold
-from imgpipe.engine.outlets import Deferred, Measured, Ordered, Placed
+from imgpipe.engine.outlets import DeferredOutlet, MeasuredOutlet, OrderedOutlet, PlacedOutlet
 from imgpipe.engine.tasks import Part
 from imgpipe.engine.worker import Encoded, Receipt
 from imgpipe.errors import OutputError
@@ -47,7 +47,7 @@ def encoded(*units: bytes) -> Receipt:
 @given(ORDERS)
 def test_encoded_units_leave_from_top_to_bottom(order: list[int]) -> None:
     sink, events = Sink(), list[Event]()
-    outlet = Ordered(sink, COUNT, events.append)  # type: ignore[arg-type]
+    outlet = OrderedOutlet(sink, COUNT, events.append)  # type: ignore[arg-type]
     served: list[int] = []
     for turn in order:
         receipt = encoded(b"a%d" % turn, b"bb%d" % turn)
@@ -61,13 +61,13 @@ def test_encoded_units_leave_from_top_to_bottom(order: list[int]) -> None:
 
 
 def test_a_part_whose_turn_has_not_come_is_not_served() -> None:
-    outlet = Ordered(Sink(), 2, lambda _: None)  # type: ignore[arg-type]
+    outlet = OrderedOutlet(Sink(), 2, lambda _: None)  # type: ignore[arg-type]
     assert list(outlet.land(part(1), encoded(b"b"), 1)) == []
     assert [one.turn for one in outlet.land(part(0), encoded(b"a"), 1)] == [0, 1]
 
 
 def test_a_sink_that_cannot_be_written_is_an_error() -> None:
-    outlet = Ordered(Sink(), 2, lambda _: None)  # type: ignore[arg-type]
+    outlet = OrderedOutlet(Sink(), 2, lambda _: None)  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="full"):
         list(outlet.land(part(0), encoded(b"full"), 1))
 
@@ -77,7 +77,7 @@ def test_pixels_that_are_in_place_are_counted(order: list[int]) -> None:
     info = ImageInfo(10 * COUNT, 5, 3, np.dtype("uint16"))
     events: list[Event] = []
     sink = PlacedArraySink(info, np.zeros(info.shape, info.dtype))
-    for outlet in (Placed(sink, events.append), Deferred()):
+    for outlet in (PlacedOutlet(sink, events.append), DeferredOutlet()):
         for turn in order:
             assert list(outlet.land(part(turn), Receipt(), 0)) == [part(turn)]
     assert [event.size for event in events if isinstance(event, Written)] == [
@@ -88,7 +88,7 @@ def test_pixels_that_are_in_place_are_counted(order: list[int]) -> None:
 @given(ORDERS)
 def test_measurements_are_folded_in_the_order_of_the_image(order: list[int]) -> None:
     fold, served = Fold(COUNT), []
-    outlet = Measured(fold, COUNT)
+    outlet = MeasuredOutlet(fold, COUNT)
     for turn in order:
         served += [ready.turn for ready in outlet.land(part(turn), Receipt(measured=turn), 0)]
     assert served == list(range(COUNT))

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from imgpipe.batches.events import Advanced, BatchPlanned, Ended, Measured, Opened, TimePassed
+from imgpipe.batches.events import (
+    BatchPlanned,
+    HeaderRead,
+    OutputAdvanced,
+    OutputEnded,
+    SourceStarted,
+    Tick,
+)
 from imgpipe.batches.progress.pace import Pace
 from tests.batchresults import Clock, done, failed, skipped
 
@@ -26,8 +33,10 @@ def plan(jpegs: int, avifs: int = 0, current: int = 0, pixels: dict[str, int] | 
     return BatchPlanned(jpegs + avifs + current, {}, current, to_do, pixels)
 
 
-def jpeg(number: int, seconds: float = 1.0) -> Ended:
-    return Ended(done(f"{number}.jpg", f"{number}.jpg", seconds={"read": seconds, "wait": 99}), MP)
+def jpeg(number: int, seconds: float = 1.0) -> OutputEnded:
+    return OutputEnded(
+        done(f"{number}.jpg", f"{number}.jpg", seconds={"read": seconds, "wait": 99}), MP
+    )
 
 
 def test_nothing_is_said_in_the_first_five_seconds(pace: Pace, clock: Clock) -> None:
@@ -45,7 +54,7 @@ def test_what_is_skipped_or_fails_is_over_and_says_nothing_of_the_speed(
 ) -> None:
     pace(plan(20, current=1000))
     for _ in range(1000):
-        pace(Ended(skipped()))
+        pace(OutputEnded(skipped()))
     assert (pace.over, pace.files) == (1000, 1020)
     for number in range(10):
         clock.now += 1
@@ -53,10 +62,10 @@ def test_what_is_skipped_or_fails_is_over_and_says_nothing_of_the_speed(
     before = pace.remaining
     assert before == pytest.approx(10)
     for number in range(5):
-        pace(Ended(failed(f"{number}.jpg"), MP))
+        pace(OutputEnded(failed(f"{number}.jpg"), MP))
     assert pace.remaining == pytest.approx(5)
-    pace(Opened("5.jpg"))
-    pace(Ended(skipped("5.jpg", "not_smaller"), MP))
+    pace(SourceStarted("5.jpg"))
+    pace(OutputEnded(skipped("5.jpg", "not_smaller"), MP))
     assert pace.remaining == pytest.approx(4)
     assert (pace.done, pace.failed, pace.skipped) == (10, 5, 1001)
 
@@ -73,7 +82,7 @@ def test_a_few_large_files_at_the_end_count_by_their_pixels(pace: Pace, clock: C
 def test_an_expensive_kind_counts_by_its_cost(pace: Pace, clock: Clock) -> None:
     pace(plan(11, avifs=11))
     clock.now += 9
-    pace(Ended(done("0.jpg", "0.avif", seconds={"encode": 9.0}), MP))
+    pace(OutputEnded(done("0.jpg", "0.avif", seconds={"encode": 9.0}), MP))
     for number in range(10):
         clock.now += 1
         pace(jpeg(number))
@@ -96,43 +105,43 @@ def test_a_sample_stands_for_headers_that_are_not_known(pace: Pace, clock: Clock
     pace(plan(100))
     assert pace.megapixels is None
     assert pace.sampled
-    pace(Measured("0.jpg", "0.jpg", 3 * MP))
-    pace(Measured("1.jpg", "1.jpg", 5 * MP))
+    pace(HeaderRead("0.jpg", "0.jpg", 3 * MP))
+    pace(HeaderRead("1.jpg", "1.jpg", 5 * MP))
     assert pace.megapixels == 400
     clock.now += 6
-    pace(Ended(done("0.jpg", "0.jpg"), 3 * MP))
+    pace(OutputEnded(done("0.jpg", "0.jpg"), 3 * MP))
     assert pace.megapixels == 400
     assert pace.remaining == pytest.approx(397 * 2)
 
 
 def test_a_large_image_counts_while_it_goes_on(pace: Pace, clock: Clock) -> None:
     pace(plan(1, pixels={".jpg .jpg": 100 * MP}))
-    pace(Opened("big.jpg"))
+    pace(SourceStarted("big.jpg"))
     for part in range(1, 11):
         clock.now += 1
-        pace(Advanced("big.jpg", "big.jpg", part * 5 * MP))
+        pace(OutputAdvanced("big.jpg", "big.jpg", part * 5 * MP))
     assert pace.megapixels_done == 50
     assert pace.remaining == pytest.approx(10)
-    pace(Ended(done("big.jpg", "big.jpg"), 100 * MP))
+    pace(OutputEnded(done("big.jpg", "big.jpg"), 100 * MP))
     assert (pace.megapixels_done, pace.remaining) == (100, 0)
     assert pace.rate == 10
 
 
 def test_a_large_image_of_a_sample_is_not_counted_twice(pace: Pace, clock: Clock) -> None:
     pace(plan(2))
-    pace(Measured("big.jpg", "big.jpg", 100 * MP))
+    pace(HeaderRead("big.jpg", "big.jpg", 100 * MP))
     clock.now += 10
-    pace(Advanced("big.jpg", "big.jpg", 50 * MP))
+    pace(OutputAdvanced("big.jpg", "big.jpg", 50 * MP))
     assert (pace.megapixels_done, pace.megapixels) == (50, 200)
     assert pace.remaining == pytest.approx(30)
 
 
 def test_running_sources_end_with_their_last_output(pace: Pace) -> None:
     pace(plan(2))
-    pace(Opened("a.jpg", outputs=2))
-    pace(Ended(done("a.jpg", "a-1.jpg")))
+    pace(SourceStarted("a.jpg", outputs=2))
+    pace(OutputEnded(done("a.jpg", "a-1.jpg")))
     assert list(pace.running) == ["a.jpg"]
-    pace(Ended(done("a.jpg", "a-2.jpg")))
+    pace(OutputEnded(done("a.jpg", "a-2.jpg")))
     assert not pace.running
 
 
@@ -142,13 +151,13 @@ def test_no_work_for_a_while_is_no_end_of_the_estimate(pace: Pace, clock: Clock)
     pace(jpeg(0))
     for _ in range(100):
         clock.now += 1
-        pace(TimePassed())
+        pace(Tick())
     assert pace.remaining == pytest.approx(110)
 
 
 def test_icons_tell_nothing_of_a_mosaic(pace: Pace, clock: Clock) -> None:
     pace(plan(3, pixels={".jpg .jpg": 100 * MP}))
-    pace(Ended(done("icon.jpg", "icon.jpg", seconds={"read": 1.0}), 1_000))
+    pace(OutputEnded(done("icon.jpg", "icon.jpg", seconds={"read": 1.0}), 1_000))
     clock.now += 6
     assert pace.remaining is None
     pace(jpeg(0))

@@ -15,7 +15,7 @@ import imgpipe
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.costs import Cost, Footing
-from imgpipe.engine.plan import Goal, Plan, make_plan, make_plans
+from imgpipe.engine.plan import Plan, WantedOutput, make_plan, make_plans
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.filters import astype, blur, grayscale, invert, resize, rotate
@@ -278,7 +278,7 @@ def test_an_image_that_is_decoded_or_encoded_as_a_whole_is_refused_with_numbers_
 
 def test_outputs_of_one_image_share_its_decoder() -> None:
     info = ImageInfo(3000, 2000, 3, np.dtype("uint8"), None, "rgb")
-    goals = tuple(Goal((), RowsOf20(info), name) for name in "ab")  # type: ignore[arg-type]
+    goals = tuple(WantedOutput((), RowsOf20(info), name) for name in "ab")  # type: ignore[arg-type]
     given: dict[str, Any] = {
         "traits": POOL, "workers": 2, "executor": "for a test", "max_memory": 4000 * MB,
         "chunk": None, "footing": Footing(),

@@ -20,12 +20,12 @@ import imgpipe
 from imgpipe.batches import preparation
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.events import BatchPlanned, Happening
+from imgpipe.batches.events import BatchEvent, BatchPlanned
 from imgpipe.batches.inputs.files import Folder, Found
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.journal.jsonlines import sealed
 from imgpipe.batches.journal.records import Record
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.naming.template import Template
 from imgpipe.batches.preparation import Prepared, prepare
 from imgpipe.batches.progress.warningtally import WarningTally
@@ -59,7 +59,7 @@ def outputs(prepared: Prepared) -> dict[str, str]:
 def test_a_batch_is_told_of_its_plan() -> None:
     image("in/a.png")
     image("in/b/c.JPG")
-    told: list[Happening] = []
+    told: list[BatchEvent] = []
     with prepare(choices(), told.append) as prepared:
         assert outputs(prepared) == {"a.png": "new", "b/c.JPG": "new"}
         assert prepared.journal is not None
@@ -72,7 +72,7 @@ def test_nothing_is_written_by_a_dry_run_or_a_refused_batch() -> None:
     with prepare(choices(), dry=True) as prepared:
         assert prepared.journal is None
     with pytest.raises(UsageError, match="several sources"):
-        prepare(choices(naming=Naming(formats=("webp",))))
+        prepare(choices(naming=OutputNames(formats=("webp",))))
     assert not Path("out").exists()
 
 
@@ -91,7 +91,7 @@ def test_cycles_are_collected_while_observers_are_told_and_afterwards() -> None:
 def test_outputs_never_become_sources() -> None:
     image("in/a.jpg")
     image("in/out/b.jpg")
-    naming = Naming(formats=("webp",))
+    naming = OutputNames(formats=("webp",))
     told = choices(folder="in/out", naming=naming)
     with prepare(told) as prepared:
         assert outputs(prepared) == {"a.webp": "new"}
@@ -130,7 +130,7 @@ def test_of_several_outputs_only_those_that_are_missing_are_made() -> None:
     image("in/a.png")
     told = choices(
         chains=("", "resize:2x"),
-        naming=Naming(templates=(Template("{stem}.png"), Template("{stem}-2.webp"))),
+        naming=OutputNames(templates=(Template("{stem}.png"), Template("{stem}-2.webp"))),
         policy=Policy(resume=True),
     )
     with prepare(told) as prepared:
@@ -224,7 +224,7 @@ def test_one_page_that_was_asked_for_has_its_number_in_the_name() -> None:
 
 def test_a_resume_needs_the_numbers_of_the_journal() -> None:
     image("in/b.png")
-    naming = Naming(Template("{index}-{stem}.{ext}"))
+    naming = OutputNames(Template("{index}-{stem}.{ext}"))
     with prepare(choices(naming=naming)) as prepared:
         record(prepared, "1-b.png")
     resume = choices(naming=naming, policy=Policy(resume=True))

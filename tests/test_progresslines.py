@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from imgpipe.batches.events import BatchPlanned, BatchScanning, Ended, TimePassed
+from imgpipe.batches.events import BatchPlanned, BatchScanning, OutputEnded, Tick
 from imgpipe.batches.progress.progresslines import ProgressLines
 from tests.batchresults import Clock, done, ended, failed, odd_names, planned, skipped, started
 
@@ -31,10 +31,10 @@ def test_a_batch_from_start_to_end(lines: ProgressLines, file: io.StringIO, cloc
     passed = {"not_image": 290, "link_outside": 2, "hidden": 20}
     lines(started())
     lines(BatchPlanned(20, passed, 1, {".jpg .jpg": 20}, {".jpg .jpg": 60_000_000}))
-    lines(Ended(skipped()))
+    lines(OutputEnded(skipped()))
     for each in results:
         clock.now += 1
-        lines(Ended(each, 3_000_000))
+        lines(OutputEnded(each, 3_000_000))
     lines(ended([*results, skipped()], resume="imgpipe blur photos -o web --resume"))
     first, *others = file.getvalue().splitlines()
     assert first == (
@@ -55,7 +55,7 @@ def test_intervals_grow_up_to_a_minute(
     times = []
     for second in range(600):
         before = file.tell()
-        lines(TimePassed())
+        lines(Tick())
         if file.tell() > before:
             times.append(second)
         clock.now += 1
@@ -72,7 +72,7 @@ def test_ten_thousand_files_give_a_hundred_lines(
     lines(planned(results))
     for each in results:
         clock.now += seconds
-        lines(Ended(each, 1_000_000))
+        lines(OutputEnded(each, 1_000_000))
     lines(ended(results, exit=3))
     told = file.getvalue()
     assert len(told.splitlines()) <= 100 + 10
@@ -83,7 +83,7 @@ def test_ten_thousand_files_give_a_hundred_lines(
 def test_a_failure_is_told_at_once_in_one_line(lines: ProgressLines, file: io.StringIO) -> None:
     lines(planned([]))
     before = file.tell()
-    lines(Ended(failed("b/z.png", "chunk IDAT: crc differs\nThe file is damaged.")))
+    lines(OutputEnded(failed("b/z.png", "chunk IDAT: crc differs\nThe file is damaged.")))
     assert file.getvalue()[before:] == (
         "failed (read): b/z.png: chunk IDAT: crc differs. The file is damaged.\n"
     )
@@ -93,7 +93,7 @@ def test_a_failure_is_told_at_once_in_one_line(lines: ProgressLines, file: io.St
 def test_no_name_breaks_a_line(lines: ProgressLines, file: io.StringIO, name: str) -> None:
     lines(planned([]))
     before = file.tell()
-    lines(Ended(failed(name)))
+    lines(OutputEnded(failed(name)))
     told = file.getvalue()[before:]
     assert told.endswith("is damaged\n")
     assert told[:-1].isprintable()
@@ -106,7 +106,7 @@ def test_equal_warnings_are_counted(lines: ProgressLines, file: io.StringIO) -> 
     ]
     lines(planned(results))
     for each in results:
-        lines(Ended(each))
+        lines(OutputEnded(each))
     lines(ended(results))
     warnings = [line for line in file.getvalue().splitlines() if "warning" in line]
     assert warnings == [
@@ -121,7 +121,7 @@ def test_of_many_different_warnings_some_are_told(lines: ProgressLines, file: io
     results = [done(warnings=(f"tag {number}",)) for number in range(5000)]
     lines(planned(results))
     for each in results:
-        lines(Ended(each))
+        lines(OutputEnded(each))
     lines(ended(results))
     told = file.getvalue().splitlines()
     assert sum("warning: " in line for line in told) == 8
@@ -145,8 +145,8 @@ def test_quiet_lines_are_failures_and_the_summary(file: io.StringIO, clock: Cloc
     lines(BatchScanning(9))
     lines(planned([done(), failed()]))
     clock.now += 100
-    lines(Ended(done()))
-    lines(Ended(failed()))
+    lines(OutputEnded(done()))
+    lines(OutputEnded(failed()))
     lines(ended([done(), failed()]))
     first, second = file.getvalue().splitlines()
     assert first.startswith("failed (read)")

@@ -11,7 +11,7 @@ import pytest
 
 import imgpipe
 from imgpipe.batches.dryrun import DryRun
-from imgpipe.batches.events import BatchPlanned, Ended, Opened
+from imgpipe.batches.events import BatchPlanned, OutputEnded, SourceStarted
 from imgpipe.batches.results import Result
 from imgpipe.batches.work import smallfiles
 from imgpipe.batching import choices_of
@@ -89,16 +89,16 @@ def test_a_watch_makes_a_file_again_that_has_changed(photos: Path) -> None:
     stop = threading.Event()
     ends: list[str] = []
 
-    def tell(happening: object) -> None:
-        if isinstance(happening, Ended) and happening.result.path.endswith("a.png"):
-            ends.append(f"{happening.result.status} {happening.result.output}")
+    def tell(event: object) -> None:
+        if isinstance(event, OutputEnded) and event.result.path.endswith("a.png"):
+            ends.append(f"{event.result.status} {event.result.output}")
             if len(ends) == 2:
                 stop.set()
             else:
                 imgpipe.write(noise((20, 31, 3), "uint8"), "new.jpg")
                 os.replace("new.jpg", "in/a.png")
 
-    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_happening=tell,
+    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_batch_event=tell,
                   executor="serial", workers=1)  # fmt: skip
     assert ends == ["done out/a.jpg"] * 2
     assert imgpipe.info("out/a.jpg").width == 31
@@ -170,7 +170,7 @@ def test_an_output_that_is_made_again_keeps_its_name(photos: Path) -> None:
     made("in", "invert", "out", resume=True)
     again = made("in", "invert", "out", resume=True)
     assert again.report.skipped == 2
-    assert not [each for each in again.happenings if isinstance(each, Opened)]
+    assert not [each for each in again.events if isinstance(each, SourceStarted)]
 
 
 def test_a_suffix_that_can_only_be_read_is_no_obstacle(photos: Path) -> None:
@@ -185,13 +185,13 @@ def _watched(files: int, **given: Any) -> list[Result]:
     stop = threading.Event()
     ends: list[Result] = []
 
-    def tell(happening: object) -> None:
-        if isinstance(happening, Ended):
-            ends.append(happening.result)
-        if len(ends) == files and isinstance(happening, Ended | BatchPlanned):
+    def tell(event: object) -> None:
+        if isinstance(event, OutputEnded):
+            ends.append(event.result)
+        if len(ends) == files and isinstance(event, OutputEnded | BatchPlanned):
             stop.set()
 
-    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_happening=tell,
+    imgpipe.watch("in", "invert", "out", settle=0, poll=0.05, stop=stop, on_batch_event=tell,
                   executor="serial", workers=1, **given)  # fmt: skip
     return ends
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgpipe.batches.events import BatchRefused, Ended
+from imgpipe.batches.events import BatchRefused, OutputEnded
 from imgpipe.batches.results import Result
 from imgpipe.errors import FilterTimeout, OutputError, UsageError
 from imgpipe.reportpages.pictures import Picture
@@ -86,7 +86,7 @@ class TestEveryReport:
         report = ReportFile(path, pictures=no_pictures)
         report(started())
         report(planned([done()]))
-        report(Ended(done("a/x.jpg")))
+        report(OutputEnded(done("a/x.jpg")))
         report.close(error)
         assert "a/x.jpg" in path.read_text()
         assert os.listdir(tmp_path) == [path.name]
@@ -109,7 +109,9 @@ class TestEveryReport:
             for count in (500, 5_000):
                 tracemalloc.start()
                 for number in range(count):
-                    report(Ended(done(f"folder/{number}.jpg", seconds={"read": 1.0 + number})))
+                    report(
+                        OutputEnded(done(f"folder/{number}.jpg", seconds={"read": 1.0 + number}))
+                    )
                 peaks.append(tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
         assert peaks[1] < peaks[0] + 200_000
@@ -129,7 +131,7 @@ class TestEveryReport:
             with monkeypatch.context() as patch:
                 patch.setattr(os, "write", refuse)
                 for _ in range(1000):
-                    report(Ended(done()))
+                    report(OutputEnded(done()))
             report(ended([done()]))
         assert path.read_text() == "of yesterday"
         assert os.listdir(tmp_path) == [path.name]
@@ -164,7 +166,7 @@ class TestJson:
         path = tmp_path / "r.json"
         report = ReportFile(path)
         report(planned([done()]))
-        report(Ended(done()))
+        report(OutputEnded(done()))
         report.close(ValueError("a bug"))
         summary = json.loads(path.read_text())["summary"]
         assert (summary["error"], summary["message"], summary["done"]) == ("ValueError", "a bug", 1)
@@ -351,7 +353,7 @@ class TestPageInABrowser:
                 name = f"folder/{number:06}.jpg"
                 bad = number == 77_777
                 result = failed(name) if bad else done(name, bytes_in=number)
-                report(Ended(result))
+                report(OutputEnded(result))
             report(ended([done()]))
         assert path.stat().st_size < 12 << 20
         browser.open(path)

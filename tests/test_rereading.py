@@ -17,7 +17,7 @@ from imgpipe.chains.stages import resolve
 from imgpipe.engine import rereading
 from imgpipe.engine.pipeline import plan_between, run_between
 from imgpipe.engine.rereading import worth_keeping
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import CorruptError
 from imgpipe.executors.base import traits_of
 from imgpipe.formats.arrays import ArrayRows, ArraySink, Nowhere, SequentialArray
@@ -110,7 +110,7 @@ def test_what_decides() -> None:
         for text in (chain, *more):
             stages = resolve(chain_from(text), INFO)
             sink: Any = SimpleNamespace(info=stages[-1].after)
-            goals.append(Goal(stages, sink, "array"))
+            goals.append(WantedOutput(stages, sink, "array"))
         return worth_keeping(Slow(INFO, PIXELS, decode_ms=ms), tuple(goals))
 
     assert worth("autocontrast")

@@ -16,7 +16,7 @@ from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine import cutting, plan, route
 from imgpipe.engine.pipeline import run_to_all
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.filters import autocontrast, blur, crop, resize
 from imgpipe.formats.arrays import ArraySink
@@ -90,8 +90,8 @@ def test_several_outputs_share_the_rows_of_a_ring(
     made = np.empty(small[-1].after.shape, np.uint8)
     out = tmp_path / "out.tif"
     goals = (
-        Goal(small, ArraySink(small[-1].after, made), "array"),
-        Goal(blurred, open_sink(out, blurred[-1].after, {"tile": 32}), "out.tif"),
+        WantedOutput(small, ArraySink(small[-1].after, made), "array"),
+        WantedOutput(blurred, open_sink(out, blurred[-1].after, {"tile": 32}), "out.tif"),
     )
     run_to_all(source, goals, Options(executor=pool))
     np.testing.assert_array_equal(made, CHAINS["smaller"](array))

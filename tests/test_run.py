@@ -18,7 +18,7 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.crew import Crew
 from imgpipe.engine.outputs import outputs_of
 from imgpipe.engine.pipeline import run_to_all
-from imgpipe.engine.plan import Goal, make_plans
+from imgpipe.engine.plan import WantedOutput, make_plans
 from imgpipe.engine.run import Run
 from imgpipe.errors import CorruptError
 from imgpipe.events import Event, SpanDone, Started, TaskDone, Written
@@ -44,12 +44,12 @@ def image(tmp_path: Path) -> Path:
     return tmp_path / "in.png"
 
 
-def goals(image: Path, chains: dict[str, str]) -> tuple[Goal, ...]:
+def goals(image: Path, chains: dict[str, str]) -> tuple[WantedOutput, ...]:
     info, found = imgpipe.info(image), []
     for name, text in chains.items():
         stages = resolve(chain_from(text), info)
         dst = image.with_name(name)
-        found.append(Goal(stages, open_sink(dst, stages[-1].after), str(dst)))
+        found.append(WantedOutput(stages, open_sink(dst, stages[-1].after), str(dst)))
     return tuple(found)
 
 
@@ -115,7 +115,9 @@ def opened(image: Path, pool: ProcessExecutor, text: str, tell: Any) -> tuple[Ru
     name = image.with_suffix(".made.png")
     info = imgpipe.info(image)
     stages = resolve(chain_from(text) if text else Chain(()), info)
-    wanted = (Goal(stages, open_sink(name, stages[-1].after if stages else info), str(name)),)
+    wanted = (
+        WantedOutput(stages, open_sink(name, stages[-1].after if stages else info), str(name)),
+    )
     given: dict[str, Any] = {
         "traits": traits_of(pool), "workers": 2, "executor": "for a test", "max_memory": None,
         "chunk": None, "footing": Footing(),

@@ -24,7 +24,7 @@ from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.cli import execute
 from imgpipe.engine.batch import Request
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.errors import CorruptError, InputError
 from imgpipe.filters import blur
 from imgpipe.formats.base import Source
@@ -381,9 +381,9 @@ def test_every_image_of_a_batch_is_salvaged_for_itself(
         case.damage(path)
         out = tmp_path / f"{path.name}.npy"
 
-        def goals(source: Source) -> tuple[Goal, ...]:
+        def goals(source: Source) -> tuple[WantedOutput, ...]:
             stages = resolve(chain_from(blur()), source.info)
-            return (Goal(stages, open_sink(out, stages[-1].after), str(out)),)
+            return (WantedOutput(stages, open_sink(out, stages[-1].after), str(out)),)
 
         return Request(lambda: open_source(path, Reading(salvage=True)), goals)
 

@@ -22,9 +22,9 @@ from imgpipe.chains.chain import Chain
 from imgpipe.chains.entry import chain_from
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.batch import CallsRequest, Request
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.engine.jobs import CallJob
-from imgpipe.engine.wantedoutputs import Goal
-from imgpipe.engine.workertimer import Bench
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import CorruptError, FilterError, InputError, OutputError
 from imgpipe.formats.opening import open_sink, open_source
 from imgpipe.formats.unnamedfiles import scratch_folder
@@ -35,7 +35,7 @@ from tests.batches import make_images
 from tests.conftest import noise
 from tests.test_calls import Pile
 
-HERE = Bench(None, None)
+HERE = CallContext(None, None)
 WRITTEN = [
     member.suffixes[0]
     for name, member in FORMATS.built_in.items()
@@ -389,9 +389,9 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
     common = Recipe((Tail(chain_from(dying, 0)),))
     job = CallJob("files", make_files, common, ours=False)
 
-    def goals(source: Any) -> tuple[Goal, ...]:
+    def goals(source: Any) -> tuple[WantedOutput, ...]:
         stages = resolve(chain_from("blur:1"), source.info)
-        return (Goal(stages, open_sink(out / "large.png", stages[-1].after), "large.png"),)
+        return (WantedOutput(stages, open_sink(out / "large.png", stages[-1].after), "large.png"),)
 
     requests: list[Any] = [
         CallsRequest(lambda _: job, desk, 64 << 20),

@@ -18,7 +18,7 @@ from imgpipe.chains.chain import Filter
 from imgpipe.chains.definition import Kernel
 from imgpipe.chains.stages import resolve
 from imgpipe.engine.cutting import Grid, cut
-from imgpipe.engine.taskpixels import Strip
+from imgpipe.engine.taskpixels import TaskPixels
 from imgpipe.engine.tiler import Tiler
 from imgpipe.filters import blur, box, convolve, erode, flip, median, sobel
 from imgpipe.geometry import Box, Halo
@@ -58,8 +58,8 @@ def test_a_filter_may_write_over_the_halo_of_its_chunk(
     y, x = halo
     image = noise((height, width, 2), "uint8")
     for task in tiler.boxes():
-        memory = np.full((Strip.shape(task, tiler.room, 2)), 7, np.uint8)
-        strip = Strip(task, tiler.room, memory)
+        memory = np.full((TaskPixels.shape(task, tiler.room, 2)), 7, np.uint8)
+        strip = TaskPixels(task, tiler.room, memory)
         for number, part in enumerate(tiler.chunks(task, apart=apart)):
 
             def make(room: Pixels | None, part: Box = part, number: int = number) -> Pixels:

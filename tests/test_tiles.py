@@ -30,7 +30,7 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.feeds.tiles import TilesFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.pipeline import run_between, run_to_all
-from imgpipe.engine.plan import Goal
+from imgpipe.engine.plan import WantedOutput
 from imgpipe.engine.tasks import Decoding
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse
@@ -222,7 +222,7 @@ def test_several_outputs_share_the_decoded_tiles(
     for chain in chains:
         stages = resolve(chain_from(chain), source.info)
         made.append(np.empty(stages[-1].after.shape, np.uint8))
-        goals.append(Goal(stages, ArraySink(stages[-1].after, made[-1]), "array"))
+        goals.append(WantedOutput(stages, ArraySink(stages[-1].after, made[-1]), "array"))
     kinds = Counter[str]()
     options = Options(executor=pool, on_event=lambda e: kinds.update([getattr(e, "kind", "")]))
     run_to_all(source, tuple(goals), options)
@@ -309,7 +309,7 @@ def test_images_of_tiles_share_a_crew(files: dict[str, Path], pool: ProcessExecu
 
     def request(at: int) -> Request:
         info = sources[at].info
-        goal = Goal(resolve(chain_from(chain), info), ArraySink(info, made[at]), "array")
+        goal = WantedOutput(resolve(chain_from(chain), info), ArraySink(info, made[at]), "array")
         control = stopped if at == 2 else Control()
         tell = (lambda _: stopped.stop()) if at == 2 else (lambda _: None)
         return Request(lambda: sources[at], lambda _: (goal,), control, tell)

@@ -12,10 +12,10 @@ import pytest
 import tifffile
 
 from imgpipe.batches.agenda import Policy
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.naming.template import Template
 from imgpipe.batches.results import Result
-from imgpipe.batches.watch.hints import Lost
+from imgpipe.batches.watch.hints import HintsLost
 from imgpipe.batches.watch.readiness import UNFINISHED
 from tests.watching import FakeHints, Watched, image
 
@@ -147,7 +147,7 @@ def test_lost_events_are_made_good_by_a_scan(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     for number in range(20):
         image(watched.inbox / f"new{number % 4}" / f"{number}.png")
-    watched.hints.receive(Lost())
+    watched.hints.receive(HintsLost())
     assert len(watched.settle()) == 20
 
 
@@ -167,7 +167,7 @@ def test_files_in_new_folders_are_found_whatever_order_events_have(tmp_path: Pat
         watched.hint(name)
         if chance.random() < 0.02:
             watched.turn(0.01)
-    watched.hints.receive(Lost())
+    watched.hints.receive(HintsLost())
     watched.settle()
     for _ in range(3):
         watched.turn(60)
@@ -214,14 +214,14 @@ def pages(path: Path, value: int = 0) -> None:
 
 
 def test_every_page_of_a_file_is_made(tmp_path: Path) -> None:
-    watched = Watched(tmp_path, naming=Naming(Template("{stem}-{page}.png"), ("png",)))
+    watched = Watched(tmp_path, naming=OutputNames(Template("{stem}-{page}.png"), ("png",)))
     pages(watched.inbox / "a.tif")
     watched.hint("a.tif")
     assert watched.settle() == ["a.tif"] * 3
 
 
 def test_pages_that_wait_while_their_file_changes_are_made_of_the_new_one(tmp_path: Path) -> None:
-    watched = Watched(tmp_path, naming=Naming(Template("{stem}-{page}.png"), ("png",)))
+    watched = Watched(tmp_path, naming=OutputNames(Template("{stem}-{page}.png"), ("png",)))
     path = watched.inbox / "a.tif"
     pages(path)
     watched.hint("a.tif")
@@ -341,7 +341,7 @@ def test_an_output_that_somebody_puts_there_meanwhile_is_not_replaced(tmp_path: 
 
 
 def test_two_files_for_one_output_are_no_loss(tmp_path: Path) -> None:
-    watched = Watched(tmp_path, naming=Naming(formats=("webp",)))
+    watched = Watched(tmp_path, naming=OutputNames(formats=("webp",)))
     image(watched.inbox / "a.png")
     watched.hint("a.png")
     assert watched.settle() == ["a.png"]
@@ -382,7 +382,7 @@ def test_a_file_that_was_done_before_a_crash_is_moved_after_it(moving: Watched) 
     image(moving.inbox / "a.png")
     moving.hint("a.png")
     moving.settle()
-    moving.make("a.png")  # the line is in the journal, without a happening
+    moving.make("a.png")  # the line is in the journal, without an event
     moving.stop()
     moving.start()
     assert moving.settle() == []

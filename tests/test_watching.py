@@ -21,12 +21,12 @@ from click.testing import CliRunner
 import imgpipe
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchStarted,
-    Ended,
-    Happening,
     Heartbeat,
-    TimePassed,
+    OutputEnded,
+    Tick,
 )
 from imgpipe.batches.watch.scan import Scan, Scanner
 from imgpipe.cli.program import program
@@ -39,22 +39,22 @@ MOMENTS = int(os.environ.get("IMGPIPE_MOMENTS", "8"))
 """Number of times that a watch is killed."""
 
 
-def watch(home: Path, until: Callable[[], bool], **given: Any) -> tuple[Any, list[Happening]]:
+def watch(home: Path, until: Callable[[], bool], **given: Any) -> tuple[Any, list[BatchEvent]]:
     """Watch `home`/in until something is so; return the report and all that happened."""
-    stop, happenings = threading.Event(), list[Happening]()
+    stop, events = threading.Event(), list[BatchEvent]()
 
-    def tell(happening: Happening) -> None:
-        happenings.append(happening)
-        if isinstance(happening, TimePassed) and until():
+    def tell(event: BatchEvent) -> None:
+        events.append(event)
+        if isinstance(event, Tick) and until():
             stop.set()
 
     (home / "in").mkdir(exist_ok=True)
     given = {"executor": "serial", "workers": 1, "settle": 0.05, "poll": 0.05} | given
     report = imgpipe.watch(
-        home / "in", given.pop("filter", "invert"), home / "out", stop=stop, on_happening=tell,
+        home / "in", given.pop("filter", "invert"), home / "out", stop=stop, on_batch_event=tell,
         **given,
     )  # fmt: skip
-    return report, happenings
+    return report, events
 
 
 def test_files_are_made_as_they_arrive(tmp_path: Path) -> None:
@@ -70,15 +70,15 @@ def test_files_are_made_as_they_arrive(tmp_path: Path) -> None:
             arrived = True
         return (tmp_path / "out" / "deep" / "b.png").exists()
 
-    report, happenings = watch(tmp_path, until)
+    report, events = watch(tmp_path, until)
     assert (report.done, report.failed, report.left) == (2, 1, 0)
-    first, *_, last = happenings
+    first, *_, last = events
     assert isinstance(first, BatchStarted)
-    (plan,) = [each for each in happenings if isinstance(each, BatchPlanned)]
+    (plan,) = [each for each in events if isinstance(each, BatchPlanned)]
     assert (plan.sources, dict(plan.passed_over)) == (2, {"not_image": 1})
     assert isinstance(last, BatchEnded)
     assert last.exit == 0
-    ended = [each.result for each in happenings if isinstance(each, Ended)]
+    ended = [each.result for each in events if isinstance(each, OutputEnded)]
     assert sorted(each.status for each in ended) == ["done", "done", "failed"]
     imgpipe.run(tmp_path / "in" / "a.png", "invert", tmp_path / "alone.png")
     assert tree(tmp_path / "out")["a.png"] == (tmp_path / "alone.png").read_bytes()
@@ -127,8 +127,8 @@ def test_the_sign_of_life_comes_once_a_minute(
 ) -> None:
     monkeypatch.setattr("imgpipe.batches.watch.watchrun.HEARTBEAT_SECONDS", 1e-3)
     image(tmp_path / "in" / "a.png")
-    _, happenings = watch(tmp_path, (tmp_path / "out" / "a.png").exists)
-    beats = [each for each in happenings if isinstance(each, Heartbeat)]
+    _, events = watch(tmp_path, (tmp_path / "out" / "a.png").exists)
+    beats = [each for each in events if isinstance(each, Heartbeat)]
     assert beats[-1] == Heartbeat(
         waiting=0, running=0, done=1, failed=0, present=True, polling=True
     )

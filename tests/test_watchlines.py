@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 
-from imgpipe.batches.events import Ended, Happening, Heartbeat, Noticed
+from imgpipe.batches.events import BatchEvent, Heartbeat, OutputEnded, WatchNotice
 from imgpipe.batches.watch.watchlines import WatchLines
 from tests.batchresults import done, ended, failed, planned, started
 
 BEAT = Heartbeat(waiting=2, running=1, done=3, failed=0, present=True, polling=False)
 
 
-def said(*happenings: Happening, **given: bool) -> list[str]:
+def said(*events: BatchEvent, **given: bool) -> list[str]:
     file = io.StringIO()
     lines = WatchLines(file, "inbox", **given)
-    for each in happenings:
+    for each in events:
         lines(each)
     return file.getvalue().splitlines()
 
@@ -22,7 +22,8 @@ def said(*happenings: Happening, **given: bool) -> list[str]:
 def test_failures_and_notices_are_told_at_once_and_outputs_are_not() -> None:
     lines = said(
         started(), planned([], sources=2, passed_over={"hidden": 1}),
-        Noticed("polling", "inbox", "inbox: looking\nevery 5 s"), Ended(done()), Ended(failed()),
+        WatchNotice("polling", "inbox", "inbox: looking\nevery 5 s"),
+        OutputEnded(done()), OutputEnded(failed()),
         ended([done(), failed()]),
     )  # fmt: skip
     assert lines[:3] == [
@@ -34,7 +35,7 @@ def test_failures_and_notices_are_told_at_once_and_outputs_are_not() -> None:
 
 
 def test_outputs_are_told_if_somebody_wants_to_see_them() -> None:
-    assert said(Ended(done()), verbose=True) == ["done: web/a/x.jpg"]
+    assert said(OutputEnded(done()), verbose=True) == ["done: web/a/x.jpg"]
 
 
 def test_counts_are_told_once_until_they_change() -> None:
@@ -45,5 +46,5 @@ def test_counts_are_told_once_until_they_change() -> None:
 
 
 def test_quiet_are_all_but_failures_and_notices() -> None:
-    told = said(planned([]), BEAT, Ended(failed()), ended([failed()]), quiet=True)
+    told = said(planned([]), BEAT, OutputEnded(failed()), ended([failed()]), quiet=True)
     assert told == ["failed (read): b/z.png: is damaged"]

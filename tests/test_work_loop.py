@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches.events import Ended, Measured
+from imgpipe.batches.events import HeaderRead, OutputEnded
 from imgpipe.batches.publishing import ledger
 from imgpipe.batches.work import smallfiles
 from imgpipe.batches.work.answers import failed
@@ -124,7 +124,7 @@ def test_an_observer_that_fails_is_switched_off(
         seen.append(event)
         raise ValueError("of its own")
 
-    with Batch(photos, "blur:1", tmp_path / "out", on_event=observer, on_happening=observer,
+    with Batch(photos, "blur:1", tmp_path / "out", on_event=observer, on_batch_event=observer,
                executor="serial", workers=1) as batch:  # fmt: skip
         assert len(list(batch)) == 30
     assert len(seen) == 2
@@ -132,18 +132,18 @@ def test_an_observer_that_fails_is_switched_off(
 
 
 def test_an_interrupt_ends_the_batch_and_comes_through(photos: Path, tmp_path: Path) -> None:
-    happenings: list[Any] = []
+    events: list[Any] = []
 
-    def observer(happening: Any) -> None:
-        happenings.append(happening)
-        if isinstance(happening, Ended):
+    def observer(event: Any) -> None:
+        events.append(event)
+        if isinstance(event, OutputEnded):
             raise KeyboardInterrupt
 
-    batch = Batch(photos, "blur:1", tmp_path / "out", on_happening=observer, executor="serial",
+    batch = Batch(photos, "blur:1", tmp_path / "out", on_batch_event=observer, executor="serial",
                   workers=1)  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
         list(batch)
-    assert (happenings[-1].exit, happenings[-1].interrupted) == (130, "SIGINT")
+    assert (events[-1].exit, events[-1].interrupted) == (130, "SIGINT")
     all_ended(batch)
     assert not left_behind(tmp_path / "out")
     again = made(photos, "blur:1", tmp_path / "out", resume=True)
@@ -243,13 +243,13 @@ def test_an_output_folder_that_goes_away_is_not_made_again(
         folder.mkdir(parents=True)
         imgpipe.write(noise((20, 30, 3), "uint8", seed=number), folder / "a.png")
 
-    def tell(happening: Any) -> None:
-        if isinstance(happening, Ended) and (tmp_path / "out").exists():
+    def tell(event: Any) -> None:
+        if isinstance(event, OutputEnded) and (tmp_path / "out").exists():
             shutil.rmtree(tmp_path / "out")
 
     batch = Batch(
         tmp_path / "in", "blur:1", tmp_path / "out", executor="serial", workers=1,
-        on_happening=tell,
+        on_batch_event=tell,
     )  # fmt: skip
     with batch:
         list(batch)
@@ -361,7 +361,7 @@ def test_headers_of_files_of_some_size_are_read_ahead(tmp_path: Path) -> None:
     for number in range(4):
         np.save(source / f"{number}.npy", noise((700, 500, 3), "uint8"))
     batch = made(source, "invert", tmp_path / "out")
-    measured = [each for each in batch.happenings if isinstance(each, Measured)]
+    measured = [each for each in batch.events if isinstance(each, HeaderRead)]
     assert sorted(each.pixels for each in measured) == [350_000] * 4
     assert {each.output for each in measured} == {each.output for each in batch.results}
 

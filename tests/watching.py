@@ -12,12 +12,12 @@ import numpy as np
 import imgpipe
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.events import Noticed
+from imgpipe.batches.events import WatchNotice
 from imgpipe.batches.inputs.walk import Rules
 from imgpipe.batches.preparation import Prepared, prepare
 from imgpipe.batches.results import Result
-from imgpipe.batches.watch.hints import Hint, Lost
-from imgpipe.batches.watch.inbox import Inbox, Ways
+from imgpipe.batches.watch.hints import Hint, HintsLost
+from imgpipe.batches.watch.inbox import Inbox, WatchSettings
 from imgpipe.batches.watch.scan import Scanner
 from imgpipe.batches.watch.verdicts import Judge
 from imgpipe.batches.watch.watchfeed import WatchFeed
@@ -36,9 +36,9 @@ class FakeHints:
 
     def __init__(self, reason: str | None = None, places: int = 1_000_000) -> None:
         self.reason, self.places, self.starts = reason, places, 0
-        self.receive: Callable[[Hint | Lost], None] = lambda _: None
+        self.receive: Callable[[Hint | HintsLost], None] = lambda _: None
 
-    def start(self, folder: str, receive: Callable[[Hint | Lost], None]) -> str | None:
+    def start(self, folder: str, receive: Callable[[Hint | HintsLost], None]) -> str | None:
         self.starts += 1
         self.receive = receive
         return self.reason
@@ -83,7 +83,7 @@ class Watched:
         rules = Rules(hidden=hidden, outputs=tuple((each.st_dev, each.st_ino) for each in outputs))
         self.box = Inbox(
             Scanner(str(self.inbox), rules), Judge(self.prepared), self.feed, self.hints,
-            Ways(**ways), self.clock,
+            WatchSettings(**ways), self.clock,
         )  # fmt: skip
         self.box.begin()
 
@@ -139,7 +139,9 @@ class Watched:
 
     def notices(self) -> list[str]:
         """Return the kinds of the notices since the last call, and failures."""
-        found = [each.kind if isinstance(each, Noticed) else "failed" for each in self.box.notices]
+        found = [
+            each.kind if isinstance(each, WatchNotice) else "failed" for each in self.box.notices
+        ]
         self.box.notices.clear()
         return found
 

@@ -11,9 +11,9 @@ from itertools import repeat
 from typing import Literal, NamedTuple, cast, get_args
 
 from imgpipe.batches.inputs.files import Found, MadeLater, suffix_of
-from imgpipe.batches.journal.freshness import Standing, Standings
+from imgpipe.batches.journal.freshness import Freshness, FreshnessCheck
 from imgpipe.batches.journal.records import Records
-from imgpipe.batches.naming.assignments import Placed, Renamed
+from imgpipe.batches.naming.assignments import Assignment, RenamedAssignments
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 from imgpipe.plurals import counted
@@ -24,7 +24,7 @@ __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
 Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_before"]
 """Reason to leave an output as it is."""
 _LEFT = frozenset(get_args(Reason))
-_TRUE: dict[Standing, Reason] = {"current": "current", "not smaller": "not_smaller"}
+_TRUE: dict[Freshness, Reason] = {"current": "current", "not smaller": "not_smaller"}
 
 _TAILS = {number: (number,) for number in range(-1, 16)}  # each tuple once
 
@@ -81,7 +81,7 @@ class Due(NamedTuple):
 
     found: Found
     outputs: tuple[str, ...]
-    why: Standing
+    why: Freshness
     tails: tuple[int, ...] = (0,)
     page: int | None = None
 
@@ -118,14 +118,14 @@ class Agenda:
     due: Collection[Due] = ()
     copies: list[Due] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    reasons: Counter[Standing] = field(default_factory=Counter)
+    reasons: Counter[Freshness] = field(default_factory=Counter)
     suffixes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class _New(MadeLater[Due]):
     """Files of which nothing is there yet."""
 
-    def __init__(self, of: Renamed) -> None:
+    def __init__(self, of: RenamedAssignments) -> None:
         self._of = of
 
     def __len__(self) -> int:
@@ -137,22 +137,22 @@ class _New(MadeLater[Due]):
 
 
 def agenda_of(
-    placed: Collection[Placed],
+    placed: Collection[Assignment],
     destination: Destination,
     policy: Policy,
-    standings: Standings | None = None,
+    standings: FreshnessCheck | None = None,
 ) -> Agenda:
     """Return the work of a batch.
 
     Parameters
     ----------
-    placed : collection of Placed
+    placed : collection of Assignment
         Sources with their outputs, of which no two are the same; those of a source stand together.
     destination : Destination
         The output folder.
     policy : Policy
         Rule for outputs that exist.
-    standings : Standings, optional
+    standings : FreshnessCheck, optional
         Compares outputs with the journal; None if there is none.
 
     Raises
@@ -166,10 +166,10 @@ def agenda_of(
         destination.must_hold_no_source(placed, existing)
         raise UsageError(_in_the_way(placed, existing, destination, standings))
     records = standings.records if standings is not None else Records()
-    if isinstance(placed, Renamed) and not (existing or records):
+    if isinstance(placed, RenamedAssignments) and not (existing or records):
         return _all_new(placed)
     skipped: list[Skipped] = []
-    chosen: list[tuple[Placed, Standing]] = []
+    chosen: list[tuple[Assignment, Freshness]] = []
     foreign: list[str] = []
     for each in placed:
         there = each.output in existing
@@ -182,7 +182,7 @@ def agenda_of(
         elif why in _LEFT:
             skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
         else:
-            chosen.append((each, cast(Standing, why)))
+            chosen.append((each, cast(Freshness, why)))
     if beside:
         current = {each.output for each in skipped if each.reason == "current"}
         destination.must_hold_no_source(placed, existing - current)
@@ -195,7 +195,7 @@ def agenda_of(
     return _agenda(chosen, skipped)
 
 
-def _all_new(placed: Renamed) -> Agenda:
+def _all_new(placed: RenamedAssignments) -> Agenda:
     """Return the agenda where nothing is there yet: this is quick."""
     agenda = Agenda(_New(placed), reasons=Counter({"new": len(placed)} if placed else {}))
     for old, count in placed.files.suffixes.items():
@@ -204,7 +204,7 @@ def _all_new(placed: Renamed) -> Agenda:
     return agenda
 
 
-def _agenda(chosen: Iterable[tuple[Placed, Standing]], skipped: list[Skipped]) -> Agenda:
+def _agenda(chosen: Iterable[tuple[Assignment, Freshness]], skipped: list[Skipped]) -> Agenda:
     """Return the agenda with outputs that are to be made; those of one source stand together."""
     due, copies = list[Due](), list[Due]()
     agenda = Agenda(due, copies, skipped)
@@ -222,22 +222,22 @@ def _agenda(chosen: Iterable[tuple[Placed, Standing]], skipped: list[Skipped]) -
 
 
 def _why(
-    each: Placed,
+    each: Assignment,
     destination: Destination,
     policy: Policy,
-    standings: Standings | None,
+    standings: FreshnessCheck | None,
     *,
     exists: bool,
-) -> Standing | Reason:
+) -> Freshness | Reason:
     """Return the reason to make an output, or to leave it."""
     if policy.skip and exists:
         return "exists"
     path, source = destination.path(each.output), each.found.path
     if standings is None or (exists and not standings.knows(each.output)):
-        return _why_foreign(path, source, policy)
+        return _foreign_reason(path, source, policy)
     standing = standings.of(each.output, path, source, each.tail)
     if standing == "foreign":
-        return _why_foreign(path, source, policy)
+        return _foreign_reason(path, source, policy)
     if standing in _TRUE:
         return "new" if policy.overwrite and not policy.resume else _TRUE[standing]
     if standing == "failed before" and not standings.retry_failed:
@@ -245,7 +245,7 @@ def _why(
     return standing
 
 
-def _why_foreign(path: str, source: str, policy: Policy) -> Standing | Reason:
+def _foreign_reason(path: str, source: str, policy: Policy) -> Freshness | Reason:
     """Return the reason to make or to leave an output that no journal knows."""
     if policy.overwrite:
         return "new"
@@ -263,10 +263,10 @@ def _is_newer(output: str, source: str) -> bool:
 
 
 def _in_the_way(
-    placed: Collection[Placed],
+    placed: Collection[Assignment],
     existing: set[str],
     destination: Destination,
-    standings: Standings | None,
+    standings: FreshnessCheck | None,
 ) -> str:
     """Return the message about outputs that exist."""
     ours = ""
@@ -281,6 +281,6 @@ def _in_the_way(
     )
 
 
-def _is_current(each: Placed, destination: Destination, standings: Standings) -> bool:
+def _is_current(each: Assignment, destination: Destination, standings: FreshnessCheck) -> bool:
     path = destination.path(each.output)
     return standings.of(each.output, path, each.found.path, each.tail) == "current"

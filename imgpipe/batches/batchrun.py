@@ -11,12 +11,12 @@ from imgpipe import __version__
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchObserver,
     BatchRefused,
     BatchStarted,
-    Ended,
-    Happening,
-    Opened,
+    OutputEnded,
+    SourceStarted,
 )
 from imgpipe.batches.preparation import Prepared, prepare
 from imgpipe.batches.progress.resumecommand import resume_command
@@ -24,17 +24,17 @@ from imgpipe.batches.publishing.otherfiles import copied
 from imgpipe.batches.results import BatchReport, Result, exit_code
 from imgpipe.batches.stopping import BatchControl, fault_of
 from imgpipe.batches.work.answers import failed
-from imgpipe.batches.work.loop import conduct
+from imgpipe.batches.work.loop import make_outputs
 from imgpipe.engine.budget import default_budget
 from imgpipe.errors import Cancelled, MemoryPlanError, UsageError
 from imgpipe.executors.choice import choose
 
-__all__ = ["Course", "started_of"]
+__all__ = ["BatchRun", "started_of"]
 
 _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
-class Course:
+class BatchRun:
     """The course of a batch.
 
     Parameters
@@ -42,7 +42,7 @@ class Course:
     choices : Choices
         Its arguments.
     tell : callable
-        Is told of all that happens.
+        Gets every event.
     control : BatchControl, optional
         Stops it.
 
@@ -94,7 +94,7 @@ class Course:
         try:
             yield from self._known(prepared)
             if agenda.due:
-                yield from conduct(prepared, self._tell, self.control, self.report)
+                yield from make_outputs(prepared, self._tell, self.control, self.report)
             yield from self._copied(prepared)
             if prepared.folder_times is not None:
                 prepared.folder_times.set()
@@ -107,9 +107,9 @@ class Course:
             raise
         self._end()
 
-    def _tell(self, happening: Happening) -> None:
+    def _tell(self, event: BatchEvent) -> None:
         try:
-            self._observer(happening)
+            self._observer(event)
         except Cancelled:
             self.control.stop()
 
@@ -122,7 +122,7 @@ class Course:
         for result in (*skipped, *prepared.lost):
             self.report.add(result)
             self._before = self.report.outputs
-            self._tell(Ended(result))
+            self._tell(OutputEnded(result))
             yield result
 
     def _copied(self, prepared: Prepared) -> Iterator[Result]:
@@ -131,7 +131,7 @@ class Course:
         for due in prepared.agenda.copies:
             if control.stopped:
                 return
-            self._tell(Opened(due.found.path))
+            self._tell(SourceStarted(due.found.path))
             result = copied(due, prepared, lambda: control.stopped)
             if result is None:
                 return
@@ -142,7 +142,7 @@ class Course:
                     control.halt(*fault)
                     return
             self.report.add(result)
-            self._tell(Ended(result))
+            self._tell(OutputEnded(result))
             yield result
             if result.error is not None and prepared.choices.fail_fast:
                 control.halt("fail_fast")
@@ -176,7 +176,7 @@ class Course:
 
 
 def started_of(choices: Choices) -> BatchStarted:
-    """Return the first happening of a batch."""
+    """Return the first event of a batch."""
     options = choices.options
     choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
     assert not isinstance(options.max_memory, str)

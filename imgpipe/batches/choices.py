@@ -12,7 +12,7 @@ from imgpipe.accelerators.choice import Accelerating, possible
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.inputs.sources import is_tree
 from imgpipe.batches.inputs.walk import Rules
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.work.answers import Recipe
 from imgpipe.errors import UsageError
 from imgpipe.options import Options
@@ -39,7 +39,7 @@ class Choices:
         The output folder; empty if the sources are replaced.
     recipe : Recipe
         The way from a file to its outputs. Its tails have the order of the outputs of `naming`.
-    naming : Naming
+    naming : OutputNames
         Names of the outputs.
     lists : tuple of iterables of str
         Names of further files or folders.
@@ -92,7 +92,7 @@ class Choices:
     sources: tuple[str, ...]
     folder: str
     recipe: Recipe
-    naming: Naming = Naming()
+    naming: OutputNames = OutputNames()
     lists: tuple[Iterable[str], ...] = ()
     rules: Rules = Rules()
     base: str | None = None

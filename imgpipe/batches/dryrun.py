@@ -12,8 +12,8 @@ from typing import Any
 from imgpipe.acceleration import NONE
 from imgpipe.batches.agenda import Agenda, Due
 from imgpipe.batches.choices import Choices
-from imgpipe.batches.events import BatchObserver, BatchPlanned, Foretold, Happening, kind_of
-from imgpipe.batches.forecast import Foreseen, Foresight
+from imgpipe.batches.events import BatchEvent, BatchObserver, BatchPlanned, OutputPlanned, kind_of
+from imgpipe.batches.forecast import Forecast, Forecaster
 from imgpipe.batches.naming.renaming import Renaming
 from imgpipe.batches.naming.suffixes import right_suffix
 from imgpipe.batches.preparation import Prepared, prepare
@@ -50,7 +50,7 @@ class DryRun:
     def __init__(self, choices: Choices, tell: BatchObserver = lambda _: None) -> None:
         self._choices, self._tell = choices, tell
         self._plan: BatchPlanned | None = None
-        self._foresight = Foresight(choices)
+        self._foresight = Forecaster(choices)
         self._pixels: Counter[str] = Counter()
         self._memory: list[int] = []  # of the files that take most
         self._passes = self._failed = 0
@@ -73,7 +73,7 @@ class DryRun:
                 yield self._told(prepared, due.found.path, due.outputs[0], "copy", due.why)
             yield from self._skipped(prepared, prepared.agenda)
             for lost in prepared.lost:
-                self._tell(Foretold(lost.path, lost.output, "fail", error=lost.error))
+                self._tell(OutputPlanned(lost.path, lost.output, "fail", error=lost.error))
                 yield failure_line(lost)
             self._failed += len(prepared.lost)
             yield from self._sums(prepared)
@@ -82,12 +82,12 @@ class DryRun:
             pixels, memory = dict(self._pixels), self._peak()
             self._tell(replace(self._plan, pixels=pixels, peak_memory=memory))
 
-    def _observe(self, happening: Happening) -> None:
+    def _observe(self, event: BatchEvent) -> None:
         """Hold the plan back, until its sums are known."""
-        if isinstance(happening, BatchPlanned):
-            self._plan = happening
+        if isinstance(event, BatchPlanned):
+            self._plan = event
         else:
-            self._tell(happening)
+            self._tell(event)
 
     def _skipped(self, prepared: Prepared, agenda: Agenda) -> Iterator[str]:
         """Yield the lines of outputs that stay."""
@@ -125,7 +125,7 @@ class DryRun:
     ) -> str:
         """Tell the end of an output; return it as a line."""
         target = prepared.path(output)
-        told = Foretold(path, target, action, why, **facts)
+        told = OutputPlanned(path, target, action, why, **facts)
         self._tell(told)
         way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
         after = ", copied" if action == "copy" else ""
@@ -133,7 +133,7 @@ class DryRun:
             after = f", will fail: {one_line(str(told.error))}"
         return f"{way}: {why.replace('_', ' ')}{after}"
 
-    def _add(self, path: str, outputs: list[str], seen: Foreseen) -> None:
+    def _add(self, path: str, outputs: list[str], seen: Forecast) -> None:
         for output in outputs:
             self._pixels[kind_of(path, output)] += seen.pixels // len(outputs)
         self._passes += seen.passes
@@ -169,7 +169,7 @@ class DryRun:
             yield more_pages_line(count, suffix)
 
 
-def _facts(seen: Foreseen, height: int, width: int) -> str:
+def _facts(seen: Forecast, height: int, width: int) -> str:
     """Return the size of an output, and of its source if it differs."""
     size = f"{width} x {height}"
     if (height, width) != (seen.height, seen.width):

@@ -1,15 +1,16 @@
 """Events of a batch: records of its progress for programs, people and reports.
 
-An observer of a batch is a function of one happening. They come in this order::
+An observer of a batch is a function of one event. They come in this order::
 
     BatchStarted
     BatchScanning, any number
     BatchPlanned
-    Foretold (of a dry run), Measured, Opened, Advanced, Ended, TimePassed, in any order
+    OutputPlanned (of a dry run), HeaderRead, SourceStarted, OutputAdvanced, OutputEnded, Tick,
+    in any order
     BatchEnded
 
 `BatchRefused` may come at any time instead of the rest. Where a folder is watched, there are
-`Noticed` and `Heartbeat` as well.
+`WatchNotice` and `Heartbeat` as well.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from imgpipe.errors import ImgpipeError
 from imgpipe.records import dataclass
 
 __all__ = [
-    "Advanced",
     "BatchEnded",
+    "BatchEvent",
     "BatchObserver",
     "BatchPlanned",
     "BatchRefused",
     "BatchScanning",
     "BatchStarted",
-    "Ended",
-    "Foretold",
-    "Happening",
+    "HeaderRead",
     "Heartbeat",
-    "Measured",
-    "Noticed",
-    "Opened",
-    "TimePassed",
+    "OutputAdvanced",
+    "OutputEnded",
+    "OutputPlanned",
+    "SourceStarted",
+    "Tick",
+    "WatchNotice",
     "kind_of",
 ]
 
@@ -97,7 +98,7 @@ class BatchPlanned:
     passed_over : mapping
         Number of files and folders that were passed over, by reason.
     current : int
-        Outputs that are left as they are. An `Ended` follows for each of them.
+        Outputs that are left as they are. An `OutputEnded` follows for each of them.
     to_do : mapping
         Number of outputs that are to be made, by kind (see `kind_of`).
     pixels : mapping or None
@@ -115,8 +116,8 @@ class BatchPlanned:
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """A dry run tells the end of an output.
+class OutputPlanned:
+    """A dry run predicts the end of an output.
 
     Attributes
     ----------
@@ -148,7 +149,7 @@ class Foretold:
 
 
 @dataclass(frozen=True)
-class Measured:
+class HeaderRead:
     """The header of the source of an output was read ahead, where the plan has no pixels.
 
     Attributes
@@ -156,7 +157,7 @@ class Measured:
     path, output : str
         As in the result that is to come.
     pixels : int
-        As in `Ended`.
+        As in `OutputEnded`.
     """
 
     path: str
@@ -165,7 +166,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Opened:
+class SourceStarted:
     """Work on a source began.
 
     Attributes
@@ -181,15 +182,15 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Advanced:
-    """A large image went on.
+class OutputAdvanced:
+    """Some more pixels of a large image are done.
 
     Attributes
     ----------
     path, output : str
         As in the result that is to come.
     pixels : int
-        All pixels of the source that are worked off up to now, for this output.
+        Pixels of the source that are done up to now, for this output.
     """
 
     path: str
@@ -198,7 +199,7 @@ class Advanced:
 
 
 @dataclass(frozen=True)
-class Ended:
+class OutputEnded:
     """An output is done, skipped or has failed.
 
     Attributes
@@ -214,12 +215,12 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class TimePassed:
-    """A sign of life, about twice a second, so that clocks go on."""
+class Tick:
+    """Half a second has passed: displays of time go on."""
 
 
 @dataclass(frozen=True)
-class Noticed:
+class WatchNotice:
     """A watched folder, or a file in it, has changed; no output has ended.
 
     Attributes
@@ -308,24 +309,24 @@ class BatchRefused:
     report: BatchReport = field(default_factory=BatchReport)
 
 
-Happening = (
+BatchEvent = (
     BatchStarted
     | BatchScanning
     | BatchPlanned
-    | Foretold
-    | Measured
-    | Opened
-    | Advanced
-    | Ended
-    | TimePassed
-    | Noticed
+    | OutputPlanned
+    | HeaderRead
+    | SourceStarted
+    | OutputAdvanced
+    | OutputEnded
+    | Tick
+    | WatchNotice
     | Heartbeat
     | BatchEnded
     | BatchRefused
 )
-"""Any happening of a batch."""
-BatchObserver = Callable[[Happening], object]
-"""A function of one happening. It is called in the parent process, by one thread."""
+"""Any event of a batch."""
+BatchObserver = Callable[[BatchEvent], object]
+"""A function of one event. It is called in the parent process, by one thread."""
 
 
 def kind_of(path: str, output: str) -> str:

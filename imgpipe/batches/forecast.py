@@ -14,12 +14,12 @@ from imgpipe.batches.choices import Choices
 from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.work.answers import Recipe, Tail
 from imgpipe.batches.work.smallfiles import MOST_PIXELS, may_copy
-from imgpipe.batches.work.warningcapture import heard
+from imgpipe.batches.work.warningcapture import captured_warnings
 from imgpipe.chains.chain import Chain
 from imgpipe.engine.batchsizing import footing_of
 from imgpipe.engine.budget import default_budget
 from imgpipe.engine.costs import cost_of_processes
-from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.plan import Plan, WantedOutput, make_plans
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.choice import choose
 from imgpipe.formats.base import Sink, Source
@@ -29,13 +29,13 @@ from imgpipe.formats.opening import contents_of, format_to, open_source, origin_
 from imgpipe.formats.target import MemoryTarget
 from imgpipe.reduceddecoding import shrunk
 
-__all__ = ["Foreseen", "Foresight"]
+__all__ = ["Forecast", "Forecaster"]
 
 _Sizes = tuple[tuple[int, int], ...]
 _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
-class Foreseen(NamedTuple):
+class Forecast(NamedTuple):
     """Facts about a file, from its header.
 
     Attributes
@@ -63,7 +63,7 @@ class Foreseen(NamedTuple):
     more_pages: int = 0
 
 
-class Foresight:
+class Forecaster:
     """Foresees the work on the files of a batch.
 
     Parameters
@@ -101,7 +101,7 @@ class Foresight:
 
     def of(
         self, path: str, outputs: Sequence[str], tails: Sequence[int], page: int | None = None
-    ) -> Foreseen:
+    ) -> Forecast:
         """Return the facts about a file, from its header.
 
         Parameters
@@ -133,7 +133,7 @@ class Foresight:
             small, chains = shrunk(source, origin, [tail.chain for tail in ways], recipe.reading)
             memory, passes, sizes = self._cost(small, ways, chains, outputs)
         pixels = info.pixels * made
-        return Foreseen(info.height, info.width, sizes, pixels, memory, passes, frames - made)
+        return Forecast(info.height, info.width, sizes, pixels, memory, passes, frames - made)
 
     @staticmethod
     def _frames(frames: int, tail: Tail, output: str) -> int:
@@ -158,7 +158,7 @@ class Foresight:
     def _planned(
         self, source: Source, tails: Sequence[Tail], chains: Sequence[Chain], outputs: Sequence[str]
     ) -> tuple[int, int, _Sizes]:
-        goals: list[Goal] = []
+        goals: list[WantedOutput] = []
         with tempfile.TemporaryDirectory(prefix="imgpipe-") as folder:
             try:
                 for number, output in enumerate(outputs):
@@ -172,7 +172,7 @@ class Foresight:
         sizes = tuple((info.height, info.width) for info in infos)
         return plan.memory - plan.cost.processes, plan.passes, sizes
 
-    def _plan(self, source: Source, goals: tuple[Goal, ...]) -> Plan:
+    def _plan(self, source: Source, goals: tuple[WantedOutput, ...]) -> Plan:
         """Return the plan for one worker, or for all workers if one is not enough."""
         largest = max(source.info.pixels, *(goal.sink.info.pixels for goal in goals))
         if largest <= MOST_PIXELS:
@@ -182,13 +182,15 @@ class Foresight:
                 pass
         return make_plans(source, goals, workers=self.workers, **self._given)[0]
 
-    def _goal(self, tail: Tail, chain: Chain, source: Source, output: str, place: str) -> Goal:
+    def _goal(
+        self, tail: Tail, chain: Chain, source: Source, output: str, place: str
+    ) -> WantedOutput:
         """Return the goal for an output that is in memory, or a folder at `place`."""
         chosen = format_to(output, tail.writing.format)
         assert chosen.write is not None
         options = options_for(chosen, tail.writing, output)
         writing = replace(tail.writing, save=options, compression=None)
-        with heard():
+        with captured_warnings():
             reading = self._recipe.reading
             stages, after = stages_to(chain, output, reading, writing, set(), source)
         target: Any = (
@@ -197,4 +199,4 @@ class Foresight:
             else MemoryTarget(io.BytesIO(), output)
         )
         sink: Sink = chosen.write(target, fitted(after, chosen, output), **options)
-        return Goal(stages, sink, output)
+        return WantedOutput(stages, sink, output)

@@ -18,10 +18,10 @@ from imgpipe.batches.inputs.earlieroutputs import EarlierOutputs
 from imgpipe.batches.inputs.files import Files, Found
 from imgpipe.batches.inputs.sources import Gathered, gather
 from imgpipe.batches.journal.digests import chain_digest, options_digest, versions
-from imgpipe.batches.journal.freshness import Standings
+from imgpipe.batches.journal.freshness import FreshnessCheck
 from imgpipe.batches.journal.journal import Journal, read_journal
-from imgpipe.batches.journal.records import MadeBy, Records
-from imgpipe.batches.naming.assignments import COPY, Placed
+from imgpipe.batches.journal.records import Provenance, Records
+from imgpipe.batches.naming.assignments import COPY, Assignment
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.batches.naming.owners import Owners, must_be_numbered
 from imgpipe.batches.naming.suffixes import as_recorded
@@ -40,7 +40,7 @@ from imgpipe.records import dataclass
 
 __all__ = ["COPIED", "Prepared", "prepare"]
 
-COPIED = MadeBy("copy", "", "")
+COPIED = Provenance("copy", "", "")
 """Digests for copies of files that are no images."""
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Prepared(Context):
         The sources.
     agenda : Agenda
         Outputs that are to be made, and outputs that are left.
-    made_by : tuple of MadeBy
+    made_by : tuple of Provenance
         Digests of each output of a file, for the journal. The last one is for files that are
         copied.
     lost : list of Result
@@ -78,7 +78,7 @@ class Prepared(Context):
 
     choices: Choices
     destination: Destination
-    made_by: tuple[MadeBy, ...]
+    made_by: tuple[Provenance, ...]
     gathered: Gathered = field(default_factory=Gathered)
     agenda: Agenda = field(default_factory=Agenda)
     lost: list[Result] = field(default_factory=list)
@@ -131,10 +131,10 @@ class Prepared(Context):
         known = self.records.done if self.later or self.policy.resume else {}
         return Owners.of(self.destination, known.values(), self.agenda)
 
-    def standings(self, records: Records) -> Standings:
+    def standings(self, records: Records) -> FreshnessCheck:
         """Return the comparisons of outputs with the journal."""
         choices = self.choices
-        return Standings(
+        return FreshnessCheck(
             records,
             self.made_by,
             checksum=choices.checksum,
@@ -272,7 +272,7 @@ def _failure(path: str, stage: str, error: ImgpipeError) -> Result:
     return Result(path, "", "failed", stage="open" if stage == "open" else "plan", error=error)
 
 
-def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
+def _placed(prepared: Prepared, records: Records | None) -> Collection[Assignment]:
     """Return the sources with their outputs."""
     choices, gathered = prepared.choices, prepared.gathered
     refused: list[ImgpipeError] = []
@@ -288,7 +288,7 @@ def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
     if choices.in_place:
         must_be_sources(placed)
     if gathered.others:
-        copies = (Placed(found, found.below, COPY) for found in gathered.others)
+        copies = (Assignment(found, found.below, COPY) for found in gathered.others)
         placed = [*placed, *copies]
     if records is not None and choices.renames:
         placed = as_recorded(placed, records)
@@ -299,7 +299,7 @@ def _placed(prepared: Prepared, records: Records | None) -> Collection[Placed]:
     return placed
 
 
-def _check_options(choices: Choices, placed: Collection[Placed]) -> None:
+def _check_options(choices: Choices, placed: Collection[Assignment]) -> None:
     """Raise if an option does not suit the formats of the outputs."""
     for number, tail in enumerate(choices.recipe.tails):
         if not tail.writing.options:
@@ -312,13 +312,13 @@ def _check_options(choices: Choices, placed: Collection[Placed]) -> None:
         must_suit(tail.writing, formats)
 
 
-def _made_by(choices: Choices) -> tuple[MadeBy, ...]:
+def _made_by(choices: Choices) -> tuple[Provenance, ...]:
     """Return the digests of each output, and of copies."""
     recipe = choices.recipe
     reading = replace(recipe.reading, max_pixels=None)
     code = digest_of(repr(sorted(versions().items())).encode())
     made = (
-        MadeBy(
+        Provenance(
             chain_digest(tail.chain),
             options_digest(
                 reading,

@@ -17,15 +17,15 @@ import numpy as np
 from imgpipe.chains.element import Element
 from imgpipe.image import Pixels
 
-__all__ = ["Sight", "both", "note", "told", "watching"]
+__all__ = ["Findings", "merged_findings", "note", "warnings_of", "watching"]
 
 _LIT, _BEYOND, _BRIGHT, _BELOW = 1, 2, 4, 8
 _ONE = 1.001  # sums of weights that are 1 in all may come to a little more
 
-_sight: ContextVar[Sight | None] = ContextVar("imgpipe_sight", default=None)
+_sight: ContextVar[Findings | None] = ContextVar("imgpipe_sight", default=None)
 
 
-class Sight:
+class Findings:
     """Findings about each filter, while nothing else is watched in this thread.
 
     Attributes
@@ -50,9 +50,9 @@ class Sight:
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Sight]:
+def watching() -> Iterator[Findings]:
     """Give the findings about the functions that are called in this context."""
-    sight = Sight(outermost=_sight.get() is None)
+    sight = Findings(outermost=_sight.get() is None)
     token = _sight.set(sight)
     try:
         yield sight
@@ -68,12 +68,12 @@ def note(one: Element, given: Pixels, made: Pixels, dtype: np.dtype[Any]) -> Non
         sight.add(one, given, made)
 
 
-def both(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+def merged_findings(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     """Return the findings in two parts of an image, of the same filters or the first of them."""
     return tuple(a | b for a, b in zip_longest(one, other, fillvalue=0))
 
 
-def told(filters: Iterable[Element], seen: tuple[int, ...]) -> Iterator[str]:
+def warnings_of(filters: Iterable[Element], seen: tuple[int, ...]) -> Iterator[str]:
     """Yield the warnings about an image of which all was seen."""
     for one, flags in zip(filters, seen, strict=False):
         if flags & ~_BELOW == _LIT | _BRIGHT:

@@ -9,7 +9,7 @@ from typing import Any
 from imgpipe.chains.chain import Chain, FilterFactory
 from imgpipe.chains.declarations import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
-from imgpipe.chains.modules import imported, is_file, module_of_file, telling_of
+from imgpipe.chains.modules import imported, is_file, module_of_file, naming_module_in_errors
 from imgpipe.errors import UsageError
 from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
@@ -97,7 +97,7 @@ def found_in(place: str, name: str) -> FilterFactory | BareFunction:
     """
     if is_file(place):
         return _member(module_of_file(place), name, place)
-    with telling_of(place):
+    with naming_module_in_errors(place):
         return _member(imported(place), name, place)
 
 
@@ -111,7 +111,7 @@ def filters_of(place: str) -> dict[str, FilterFactory]:
     """
     if place.endswith(".py"):
         return _filters_in(module_of_file(place))
-    with telling_of(place):
+    with naming_module_in_errors(place):
         return _filters_in(imported(place))
 
 

@@ -16,7 +16,14 @@ from types import ModuleType
 from imgpipe.chains.definition import digest_of
 from imgpipe.errors import UsageError
 
-__all__ = ["file_of", "imported", "is_file", "is_module", "module_of_file", "telling_of"]
+__all__ = [
+    "file_of",
+    "imported",
+    "is_file",
+    "is_module",
+    "module_of_file",
+    "naming_module_in_errors",
+]
 
 _Stamp = tuple[int, int]
 _from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
@@ -50,7 +57,7 @@ def imported(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def telling_of(module: str) -> Iterator[None]:
+def naming_module_in_errors(module: str) -> Iterator[None]:
     """Turn an error while `module` is loaded into one that names it."""
     try:
         yield
@@ -64,7 +71,7 @@ def telling_of(module: str) -> Iterator[None]:
             "give the path of its file (folder/my_filter.py:function)"
         ) from error
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{module}: fails to load: {_told(error)}") from error
+        raise UsageError(f"{module}: fails to load: {_description_of(error)}") from error
 
 
 def module_of_file(shown: str) -> ModuleType:
@@ -118,7 +125,7 @@ def _load(loader: SourceFileLoader, source: bytes, shown: str) -> ModuleType:
         if before is not None:
             sys.modules[name] = before
         if isinstance(error, (Exception, SystemExit)):
-            raise UsageError(f"{shown}: fails to load: {_told(error, path)}") from error
+            raise UsageError(f"{shown}: fails to load: {_description_of(error, path)}") from error
         raise
     return module
 
@@ -129,7 +136,7 @@ def _search(folder: str) -> None:
         sys.path.append(folder)
 
 
-def _told(error: BaseException, path: str = "") -> str:
+def _description_of(error: BaseException, path: str = "") -> str:
     """Return type and message of `error`, and the line of the file at `path` it comes from."""
     if isinstance(error, SyntaxError):
         return str(error)

@@ -18,7 +18,7 @@ import numpy as np
 from imgpipe.admission import Admitted, Alpha, Nodata, admitted, native
 from imgpipe.chains.chunks import Read, extended
 from imgpipe.chains.element import Element
-from imgpipe.chains.faintimages import told, watching
+from imgpipe.chains.faintimages import warnings_of, watching
 from imgpipe.chains.metadatarule import carried
 from imgpipe.chains.nodata import nodata_after, with_data
 from imgpipe.chains.orientation import turning
@@ -147,7 +147,7 @@ def run_whole(chain: Sequence[Element], array: Any, alpha: Alpha, nodata: Nodata
     after = stages[-1].after if stages else image.info
     with watching() as sight:
         made = compute(stages, after.box, image.read)
-    for warning in told(chain, sight.of(chain)) if sight.outermost else ():
+    for warning in warnings_of(chain, sight.of(chain)) if sight.outermost else ():
         _log.warning("%s", warning)
     made = np.array(made, order="C")  # never a view of the caller's array
     return made[:, :, 0] if image.flat and made.shape[2] == 1 else made

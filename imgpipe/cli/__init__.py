@@ -38,7 +38,7 @@ def main() -> int:
     atexit.register(lambda: _end(code))  # first, and so the last that is called
     try:
         fill_in_streams()
-        with crashes.told():
+        with crashes.reporting_crashes():
             signals.install()
             code = execute(sys.argv[1:])
     except signals.Signalled as stop:

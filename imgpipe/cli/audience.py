@@ -11,12 +11,12 @@ from typing import Any, Self
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchObserver,
     BatchPlanned,
-    Ended,
-    Happening,
+    OutputEnded,
 )
-from imgpipe.batches.progress.display import ProgressMode, shown
+from imgpipe.batches.progress.display import ProgressMode, display_for
 from imgpipe.batches.progress.eventlines import EventLines
 from imgpipe.batches.progress.wording import one_line, outcome_line
 from imgpipe.batches.results import Result
@@ -58,7 +58,7 @@ class Audience(HoldingContext):
         self._resume: str | None = None
         self._signal_told = False
         self.planned = False
-        self._untold: tuple[type, ...] = ()  # happenings not shown to people
+        self._untold: tuple[type, ...] = ()  # events not shown to people
         if params["quiet"] or params["dry_run"]:
             self._untold += (BatchEnded,)
         if params["dry_run"] and not params["json"]:
@@ -75,7 +75,7 @@ class Audience(HoldingContext):
         if self._params["json"]:
             lines = held.enter_context(EventLines(held.enter_context(events_only())))
             self._observers.append(lines)
-        people = shown(self._mode(), sys.stderr)
+        people = display_for(self._mode(), sys.stderr)
         if isinstance(people, contextlib.AbstractContextManager):
             held.enter_context(people)
         self._say: Callable[[str], object] = people.say
@@ -110,25 +110,25 @@ class Audience(HoldingContext):
             title = one_line(" → ".join(filter(None, ends)))
             self.timelines.append(self._held.enter_context(Timeline(path, title=title)))
 
-    def __call__(self, happening: Happening) -> None:
-        """Tell `happening` to all."""
+    def __call__(self, event: BatchEvent) -> None:
+        """Tell `event` to all."""
         if self.planned and not self._signal_told and signals.received():
             self._signal_told = True
             self._say(_STOPPING)
-        self.planned |= isinstance(happening, BatchPlanned)
-        seen = happening
-        if isinstance(happening, BatchEnded):
-            if happening.report.left or not self._params["quiet"]:
-                self._resume = happening.resume
-            seen = replace(happening, resume=None)  # it is the last line of all
+        self.planned |= isinstance(event, BatchPlanned)
+        seen = event
+        if isinstance(event, BatchEnded):
+            if event.report.left or not self._params["quiet"]:
+                self._resume = event.resume
+            seen = replace(event, resume=None)  # it is the last line of all
             for timeline in self.timelines:
-                timeline.outcome = outcome_line(happening.report)
-        if not isinstance(happening, self._untold):
+                timeline.outcome = outcome_line(event.report)
+        if not isinstance(event, self._untold):
             self._people(seen)
-            if self._params["verbose"] and isinstance(happening, Ended):
-                self._tell_all_of(happening.result)
+            if self._params["verbose"] and isinstance(event, OutputEnded):
+                self._tell_all_of(event.result)
         for observer in self._observers:
-            observer(happening)
+            observer(event)
 
     def close(self, error: BaseException | None = None) -> None:
         """End the observers, then print the verdicts and the command that goes on."""

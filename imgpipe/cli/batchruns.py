@@ -15,7 +15,7 @@ from imgpipe.batches.events import BatchEnded, BatchRefused
 from imgpipe.batches.inputs.namelists import names_in
 from imgpipe.batches.inputs.patterns import Pattern
 from imgpipe.batches.inputs.walk import Rules, image_suffixes
-from imgpipe.batches.naming.outputnames import Naming
+from imgpipe.batches.naming.outputnames import OutputNames
 from imgpipe.batches.naming.template import Template
 from imgpipe.batches.results import BatchReport
 from imgpipe.batches.work.answers import Recipe, Tail
@@ -93,12 +93,12 @@ def run_batch(
 
 
 def _made(choices: Choices, audience: Audience) -> int:
-    from imgpipe.batches.batchrun import Course  # noqa: PLC0415 - takes the engine along
+    from imgpipe.batches.batchrun import BatchRun  # noqa: PLC0415 - takes the engine along
     from imgpipe.machine import dedicated, keep_freed_memory  # noqa: PLC0415
 
     collect_garbage()
     keep_freed_memory()
-    course = Course(choices, audience)
+    course = BatchRun(choices, audience)
 
     def stop(signal: str) -> None:
         if not audience.planned:  # nothing is written yet
@@ -155,7 +155,7 @@ def choices_from(
         sources=tuple(params["inputs"]),
         folder=_folder(params),
         recipe=_recipe(params, work),
-        naming=Naming(
+        naming=OutputNames(
             template=None if params["name"] is None else Template(params["name"]),
             formats=work.formats,
             sizes=work.sizes,

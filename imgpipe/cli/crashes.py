@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Iterator
 
-__all__ = ["told"]
+__all__ = ["reporting_crashes"]
 
 _MARK = b"Fatal Python error: "
 _REPORT_BYTES = 4096
@@ -24,7 +24,7 @@ _LINE = (
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def reporting_crashes() -> Iterator[None]:
     """Tell a crash of this process in one line, for as long as the block lasts."""
     if not hasattr(os, "fork"):
         yield

@@ -8,15 +8,15 @@ import click
 
 from imgpipe.cli.sections import Argument
 from imgpipe.cli.valuetypes import (
+    AlphaChoice,
     ChainText,
     MemberName,
     OneOf,
+    PageChoice,
     Pair,
     Region,
     Seconds,
     Size,
-    WhichAlpha,
-    WhichPage,
     Whole,
 )
 from imgpipe.registry import EXECUTORS, FORMATS
@@ -42,7 +42,7 @@ def _input() -> list[click.Parameter]:
         alpha_option(),
         _option(
             "--page",
-            type=WhichPage(),
+            type=PageChoice(),
             metavar="N|all",
             help="Process this frame only: a page of a TIFF file, or a frame of an animation. The "
             "first is 0. all: write every frame to a file of its own; --name must contain {page}. "
@@ -203,7 +203,7 @@ def alpha_option() -> click.Option:
     """Return the option for the alpha channel of the input."""
     return _option(
         "--alpha",
-        type=WhichAlpha(),
+        type=AlphaChoice(),
         help="Channel that holds alpha (transparency) in files that do not say so themselves, such "
         "as .npy: last, none, or its number. [default: none]",
     )

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from imgpipe.parameters import Parameter
 
 __all__ = [
+    "AlphaChoice",
     "ChainText",
     "MemberName",
     "Most",
     "OneOf",
+    "PageChoice",
     "Pair",
     "Region",
     "Seconds",
     "Size",
     "Suffixes",
     "Value",
-    "WhichAlpha",
-    "WhichPage",
     "Whole",
 ]
 
@@ -121,7 +121,7 @@ class Region(_Type):
         return Box(y, x, y + height, x + width)
 
 
-class WhichAlpha(_Type):
+class AlphaChoice(_Type):
     """Choice of the alpha channel: ``last``, ``none``, or its number."""
 
     name = "last|none"
@@ -137,7 +137,7 @@ class WhichAlpha(_Type):
         return int(value)
 
 
-class WhichPage(_Type):
+class PageChoice(_Type):
     """The number of a frame, or ``all``."""
 
     name = "N|all"

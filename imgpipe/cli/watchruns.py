@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from imgpipe.batches.events import BatchObserver, Happening
+from imgpipe.batches.events import BatchEvent, BatchObserver
 from imgpipe.batches.progress.eventlines import EventLines
-from imgpipe.batches.watch.inbox import Ways
+from imgpipe.batches.watch.inbox import WatchSettings
 from imgpipe.batches.watch.watchlines import WatchLines
-from imgpipe.batches.watch.watchrun import WatchCourse
+from imgpipe.batches.watch.watchrun import WatchRun
 from imgpipe.cli import signals
 from imgpipe.cli.batchruns import Work, choices_from
 from imgpipe.cli.early import collect_garbage
@@ -38,12 +38,14 @@ def run_watch(
     """
     inbox = params["inputs"]
     given = {"inputs": (inbox,), "resume": True, "retry_failed": params["resume"]}
-    ways = Ways(params["settle"], params["poll"], params["move_done"], params["move_failed"])
+    ways = WatchSettings(
+        params["settle"], params["poll"], params["move_done"], params["move_failed"]
+    )
     with no_input(), _Audience(params, inbox) as audience:
         choices = choices_from({**params, **given}, work(), audience, command)
         collect_garbage()
         keep_freed_memory()
-        course = WatchCourse(choices, ways, audience)
+        course = WatchRun(choices, ways, audience)
         with dedicated(), signals.ending(course.control.stop):
             course.run()
             signals.outcome("what was finished is recorded")
@@ -70,9 +72,9 @@ class _Audience(HoldingContext):
         self._held.enter_context(log_through(self._people.say))
         return self
 
-    def __call__(self, happening: Happening) -> None:
+    def __call__(self, event: BatchEvent) -> None:
         for observer in self._observers:
-            observer(happening)
+            observer(event)
 
     def begin_files(self) -> None:
         """There are no files of a report."""

@@ -9,10 +9,10 @@ from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.flow import Flow
 from imgpipe.engine.waitinglist import Image, Outcome
 
-__all__ = ["UnderWay"]
+__all__ = ["ActiveImage"]
 
 
-class UnderWay:
+class ActiveImage:
     """An image that is being made.
 
     Parameters

@@ -35,15 +35,15 @@ from imgpipe.engine.calls import Calls
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost, Footing, cost_of_processes, cost_of_readers
 from imgpipe.engine.crew import Crew
-from imgpipe.engine.feeds.isolated import apart
+from imgpipe.engine.feeds.isolated import isolated_source
 from imgpipe.engine.feeds.opened import can_be_opened
-from imgpipe.engine.filerun import OwnedRun, aborted
+from imgpipe.engine.filerun import FileRun, aborted
 from imgpipe.engine.frames import Frames, Kind, PlannedFrames, planned_frames
-from imgpipe.engine.frameseries import Series
+from imgpipe.engine.frameseries import FrameSeries
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.order import Order
 from imgpipe.engine.outputs import Output, outputs_of
-from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.plan import Plan, WantedOutput, make_plans
 from imgpipe.engine.planning import Planned, weighed, within_reach
 from imgpipe.engine.requests import CallsRequest, Request
 from imgpipe.engine.run import Run
@@ -99,8 +99,8 @@ def image_turns(
     expect(possible(options.accelerator).name)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
-        apart = decode_apart and choice.traits.shares_memory
-        readers = _Readers(readers_for(workers) if apart else 0, held)
+        isolated_source = decode_apart and choice.traits.shares_memory
+        readers = _Readers(readers_for(workers) if isolated_source else 0, held)
         openings = _Openings(
             executor, workers, choice.reason, readers, options, limit, footing, fitting
         )
@@ -157,8 +157,8 @@ class _Openings:
         self._weights: dict[str, tuple[int, int]] = {}
         self._footing, self._limit = footing, limit
         self._of_calls = 0  # bytes that calls take
-        self._series: list[Series] = []
-        self._turns: dict[int, int | Series] = {}  # of images: the request that they belong to
+        self._series: list[FrameSeries] = []
+        self._turns: dict[int, int | FrameSeries] = {}  # of images: the request that they belong to
         self._given: dict[str, Any] = {
             "traits": self._traits,
             "workers": workers,
@@ -174,7 +174,7 @@ class _Openings:
         waiting: Iterator[Request | CallsRequest | None] | None = iter(requests)
         turn = begun = 0
         while waiting is not None or self._series:
-            found: tuple[Opening, int | Series] | None = self._next_frame()
+            found: tuple[Opening, int | FrameSeries] | None = self._next_frame()
             if found is None and waiting is not None:
                 try:
                     request = next(waiting)
@@ -204,7 +204,7 @@ class _Openings:
         for series in self._series:
             series.close()
 
-    def _next_frame(self) -> tuple[Opening, Series] | None:
+    def _next_frame(self) -> tuple[Opening, FrameSeries] | None:
         """Return the opening of a frame of a file that was begun; None if all have to wait."""
         for series in self._series:
             if (opening := series.next()) is not None:
@@ -213,7 +213,7 @@ class _Openings:
 
     def _found(
         self, request: Request | CallsRequest, turn: int
-    ) -> tuple[Opening, int | Series] | None:
+    ) -> tuple[Opening, int | FrameSeries] | None:
         """Return the opening of the first image of a request, and the owner of its outcome."""
         if isinstance(request, CallsRequest):
             return partial(self._calls, request), turn
@@ -227,7 +227,7 @@ class _Openings:
             return partial(_raised, error), turn
         return self._next_frame()
 
-    def _series_of(self, request: Request, turn: int, frames: Frames) -> Series:
+    def _series_of(self, request: Request, turn: int, frames: Frames) -> FrameSeries:
         """Return the frames of a file, planned."""
         try:
             kinds = frames.kinds()
@@ -240,7 +240,7 @@ class _Openings:
             found = self._frames_planned(frames, kinds, planned)
         finally:
             frames.abort()  # of the outputs that were opened for the plans
-        return Series(request, turn, frames, found, self._of_runs(request, goals), self._apart)
+        return FrameSeries(request, turn, frames, found, self._of_runs(request, goals), self._apart)
 
     def _frames_planned(self, frames: Frames, kinds: list[Kind], planned: Planned) -> PlannedFrames:
         """Return plans of frames that fit beside calls, or at least without them."""
@@ -278,7 +278,7 @@ class _Openings:
         with self._options.scratch_beside(), request.within():
             source = request.source()
             goals = request.goals(source)
-            following: Sequence[tuple[Source, tuple[Goal, ...]]] = ()
+            following: Sequence[tuple[Source, tuple[WantedOutput, ...]]] = ()
             try:
                 following = request.then()
                 return self._opened_here(request, source, goals, following)
@@ -291,8 +291,8 @@ class _Openings:
         self,
         request: Request,
         source: Source,
-        goals: tuple[Goal, ...],
-        following: Sequence[tuple[Source, tuple[Goal, ...]]],
+        goals: tuple[WantedOutput, ...],
+        following: Sequence[tuple[Source, tuple[WantedOutput, ...]]],
     ) -> Run:
         """Plan an image, and its successors."""
         goals = within_reach(goals, self._traits)
@@ -303,8 +303,10 @@ class _Openings:
         read = self._apart(source)
 
         def taken(workers: int) -> Cost:
-            apart = cost_of_readers(readers_for(workers)) if read is not source else Cost()
-            return arrays + apart
+            isolated_source = (
+                cost_of_readers(readers_for(workers)) if read is not source else Cost()
+            )
+            return arrays + isolated_source
 
         plans = self._planned(source, goals, footing, taken)
         alone = self._alone(source, goals, footing, taken)
@@ -315,9 +317,9 @@ class _Openings:
             outputs = outputs_of(self._planned(image, each, footing, taken), each)
             then.append(Run(image, outputs, **given))
         cost = taken(self._given["workers"])
-        return OwnedRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
+        return FileRun(request, then, cost, read, outputs_of(plans, goals), alone, **given)
 
-    def _of_runs(self, request: Request, goals: Iterable[Goal]) -> dict[str, Any]:
+    def _of_runs(self, request: Request, goals: Iterable[WantedOutput]) -> dict[str, Any]:
         """Return the arguments of all runs of a request."""
         stages = itertools.chain.from_iterable(goal.stages for goal in goals)
         return {
@@ -333,16 +335,16 @@ class _Openings:
         """Return a source that another process decodes, if its decoder may crash."""
         if not self._readers.count or source.access == "random" or not can_be_opened(source):
             return source
-        return source if is_ours(source) else apart(source, self._readers.get())
+        return source if is_ours(source) else isolated_source(source, self._readers.get())
 
-    def _footing_of(self, goals: tuple[Goal, ...], control: Control) -> Footing:
+    def _footing_of(self, goals: tuple[WantedOutput, ...], control: Control) -> Footing:
         """Return the footing with the functions of these outputs."""
         stages = itertools.chain.from_iterable(goal.stages for goal in goals)
         sent = must_travel(tuple(map(without_arrays, stages))) if self._traits.isolates else b""
         return self._heavier(sent, control)
 
     def _alone(
-        self, source: Source, goals: tuple[Goal, ...], footing: Footing, taken: _Taken
+        self, source: Source, goals: tuple[WantedOutput, ...], footing: Footing, taken: _Taken
     ) -> tuple[Output, ...]:
         """Return the outputs as one worker makes them all; none if the image does not fit."""
         near = self._traits.shares_files and can_be_opened(source)
@@ -357,7 +359,7 @@ class _Openings:
     def _planned(
         self,
         source: Source,
-        goals: tuple[Goal, ...],
+        goals: tuple[WantedOutput, ...],
         footing: Footing,
         taken: _Taken = lambda _: Cost(),
         **how: Any,

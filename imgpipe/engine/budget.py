@@ -7,7 +7,7 @@ from functools import reduce
 
 from imgpipe.engine.costs import Cost, Footing
 from imgpipe.engine.disk import Disk
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import MemoryPlanError
 from imgpipe.formats.base import Source
 from imgpipe.machine import available_memory
@@ -44,7 +44,7 @@ def granted(max_memory: int | None, footing: Footing) -> tuple[int, int]:
 
 def no_plan(
     source: Source,
-    goals: tuple[Goal, ...],
+    goals: tuple[WantedOutput, ...],
     tried: Sequence[tuple[int, Disk]],
     few: str,
     held: int,
@@ -57,7 +57,7 @@ def no_plan(
     ----------
     source : Source
         The image.
-    goals : tuple of Goal
+    goals : tuple of WantedOutput
         The outputs.
     tried : sequence of (int, Disk)
         The memory of the plans that were tried, and of all else at the same time; their scratch
@@ -87,7 +87,7 @@ def no_plan(
 
 
 def _largest_part(
-    source: Source, goals: tuple[Goal, ...], needed: int, disk: Disk
+    source: Source, goals: tuple[WantedOutput, ...], needed: int, disk: Disk
 ) -> tuple[str, str]:
     """Return the largest part of the memory, and advice about it; both empty if no part stands out.
 

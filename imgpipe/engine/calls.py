@@ -1,8 +1,8 @@
 """Calls: many small items as few tasks, each a call of a function of imgpipe's.
 
-A `Calls` is an image for the crew, with one flow. Its tasks are groups of items, and the answer of
-each item goes to a `Desk`. A call that ends its worker costs only the item that was under way one
-of its attempts: all items of the group that have no answer are tried one by one.
+A `Calls` is an image for the crew, with one flow. Its tasks are groups of items, and a `Dispatcher`
+gets the answer of each item. If a call ends its worker, only the item under way loses one of its
+attempts: all items of the group without an answer are tried one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from imgpipe.events import Event, WorkerLost
 from imgpipe.executors.base import Traits
 from imgpipe.records import dataclass
 
-__all__ = ["CallFlow", "Calls", "Desk", "Item"]
+__all__ = ["CallFlow", "Calls", "Dispatcher", "Item"]
 
 _PER_WORKER = 2  # calls at once: one under way, and one that waits for its worker
 
@@ -45,7 +45,7 @@ class Item(Protocol):
         """The item, for messages."""
 
 
-class Desk(Protocol):
+class Dispatcher(Protocol):
     """The place where items come from and answers go. The loop of the crew calls it.
 
     An exception of it ends all calls.
@@ -78,7 +78,7 @@ class CallFlow:
         Their common part.
     ref : JobRef
         Its way to the workers.
-    desk : Desk
+    desk : Dispatcher
         Gives the items.
     lease : Lease
         Memory for the notes of calls under way.
@@ -102,7 +102,7 @@ class CallFlow:
         *,
         job: CallJob,
         ref: JobRef,
-        desk: Desk,
+        desk: Dispatcher,
         lease: Lease,
         tell: Callable[[Event], None],
         held: CleanupStack,
@@ -143,7 +143,7 @@ class CallFlow:
             call_back(slots.note)
 
     def start(self, wake: Wake | None) -> None:
-        """Nothing has to be begun."""
+        """Do nothing: calls need no preparation."""
 
     def job_to_warm_up(self) -> None:
         """Return nothing: the first call warms up as well."""
@@ -240,7 +240,7 @@ class Calls:
     ----------
     job : CallJob
         The function, and what is common to all calls.
-    desk : Desk
+    desk : Dispatcher
         Gives the items and takes the answers.
     cost : Cost
         The memory of the calls: that of the largest for each worker.
@@ -257,7 +257,7 @@ class Calls:
     """
 
     job: CallJob
-    desk: Desk
+    desk: Dispatcher
     cost: Cost
     workers: int
     traits: Traits

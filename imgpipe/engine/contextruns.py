@@ -8,10 +8,10 @@ from typing import Any
 
 from imgpipe.engine.flow import Flow
 
-__all__ = ["run_within"]
+__all__ = ["run_in_context"]
 
 
-def run_within(
+def run_in_context(
     context: Callable[[], AbstractContextManager[Any]], flows: Generator[Flow, None, Any]
 ) -> Generator[Flow, None, Any]:
     """Yield the flows of an image, and return their result; enter a context for each step."""

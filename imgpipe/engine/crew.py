@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine import worker
-from imgpipe.engine.activeimage import UnderWay
+from imgpipe.engine.activeimage import ActiveImage
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.flow import Flow, Worker
@@ -31,7 +31,7 @@ from imgpipe.engine.order import Order
 from imgpipe.engine.taskqueue import Done, Ended, Failed, Lost, Message, Settled, TaskQueue
 from imgpipe.engine.tasks import Task
 from imgpipe.engine.waitinglist import Image, Opening, Outcome, WaitingList
-from imgpipe.engine.workerlabels import Labels
+from imgpipe.engine.workerlabels import WorkerLabels
 from imgpipe.errors import Cancelled
 from imgpipe.executors.base import Supervised, traits_of, warms_up, works_at_once
 
@@ -106,8 +106,8 @@ class Crew:
         self._inbox: Inbox = inbox or queue.SimpleQueue()
         self._clock = clock
         self._at_once = works_at_once(executor)
-        self._active: dict[int, UnderWay] = {}
-        by_flow = self._by_flow = dict[int, UnderWay]()
+        self._active: dict[int, ActiveImage] = {}
+        by_flow = self._by_flow = dict[int, ActiveImage]()
         # None of these refers to the crew: the executor has to go as soon as the crew has.
         inbox = self._inbox
         self.wake: Callable[[], None] = lambda: inbox.put(_Woken())
@@ -115,7 +115,7 @@ class Crew:
         window = 1 if self._at_once else _PER_WORKER * workers
         self._queue = TaskQueue(executor, window, inbox.put, lambda task: _told_of(task, by_flow))
         self._outcomes: deque[Outcome] = deque()
-        self._labels = Labels()
+        self._labels = WorkerLabels()
         self._looks_at = 0.0
 
     def make(self, images: Iterable[Opening | None]) -> Generator[Outcome, None, None]:
@@ -183,7 +183,7 @@ class Crew:
     def _begin(self, image: Image) -> None:
         self._gate.let_in(image)
         with uninterrupted():
-            active = self._active[image.number] = UnderWay(self._waiting.take(image), image)
+            active = self._active[image.number] = ActiveImage(self._waiting.take(image), image)
         self._next_flow(active)
 
     def _drop(self, image: Image, error: Exception) -> None:
@@ -194,7 +194,7 @@ class Crew:
             image.close()
             self._outcomes.append(Outcome(turn, error=error))
 
-    def _next_flow(self, active: UnderWay) -> None:
+    def _next_flow(self, active: ActiveImage) -> None:
         """Have an image begin its next flow, or end."""
         try:
             flow = active.advance()
@@ -206,7 +206,7 @@ class Crew:
         else:
             self._by_flow[flow.number] = active
 
-    def _start(self, active: UnderWay) -> bool:
+    def _start(self, active: ActiveImage) -> bool:
         """Start the flow of an image, unless as many flows read as there is room for."""
         flow = active.flow
         assert flow is not None
@@ -234,7 +234,7 @@ class Crew:
                 for _ in range(self._workers):
                     self._executor.submit(worker.warm_up, ref)
 
-    def _fail(self, active: UnderWay, error: Exception) -> None:
+    def _fail(self, active: ActiveImage, error: Exception) -> None:
         """End an image; its workers may need a moment to come back."""
         if active.error is not None:
             return
@@ -245,12 +245,12 @@ class Crew:
         if (self._alone and not self._lasting) or not self._queue.out(active.flow.number):
             self._finish(active)
 
-    def _end_flow(self, active: UnderWay) -> None:
+    def _end_flow(self, active: ActiveImage) -> None:
         if active.flow is not None:
             self._by_flow.pop(active.flow.number, None)
         active.end_flow()
 
-    def _finish(self, active: UnderWay) -> None:
+    def _finish(self, active: ActiveImage) -> None:
         """End an image, and add its outcome."""
         with uninterrupted():
             if active.flow is not None:
@@ -281,7 +281,7 @@ class Crew:
                 break
         return False
 
-    def _ask(self, active: UnderWay) -> Task | None:
+    def _ask(self, active: ActiveImage) -> Task | None:
         """Return the next task of an image; go on to its next flow where one is done."""
         while active.error is None and active.flow is not None:
             try:
@@ -396,7 +396,7 @@ class Crew:
             self._outcomes.clear()
 
 
-def _told_of(task: Task, by_flow: dict[int, UnderWay]) -> tuple[str, str]:
+def _told_of(task: Task, by_flow: dict[int, ActiveImage]) -> tuple[str, str]:
     """Return the name of the image of `task`, and a description of its work."""
     active = by_flow.get(task.flow)
     if active is None or active.flow is None:

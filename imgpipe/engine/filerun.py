@@ -11,22 +11,22 @@ from collections.abc import Callable, Generator, Sequence
 from functools import reduce
 from typing import Any
 
-from imgpipe.chains.faintimages import told
+from imgpipe.chains.faintimages import warnings_of
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.chore import Chore
-from imgpipe.engine.contextruns import run_within
+from imgpipe.engine.contextruns import run_in_context
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.flow import Flow
 from imgpipe.engine.requests import Request
 from imgpipe.engine.run import Run
 from imgpipe.formats.base import Sink
 
-__all__ = ["OwnedRun", "aborted"]
+__all__ = ["FileRun", "aborted"]
 
 _log = logging.getLogger("imgpipe")
 
 
-class OwnedRun(Run):
+class FileRun(Run):
     """A run of one file of a batch, which owns its outputs.
 
     Parameters
@@ -59,7 +59,7 @@ class OwnedRun(Run):
 
     def flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows of all images; return the sizes of the first outputs."""
-        return (yield from run_within(self._request.within, self._flows()))
+        return (yield from run_in_context(self._request.within, self._flows()))
 
     def _flows(self) -> Generator[Flow, None, Any]:
         sizes = yield from super().flows()
@@ -75,7 +75,7 @@ class OwnedRun(Run):
         return Chore(lambda _tell, _check: work(), self._tell, self._control.check)
 
     def _tell_of_filters(self, run: Run) -> None:
-        for warning in told(run.filters, run.seen):
+        for warning in warnings_of(run.filters, run.seen):
             _log.warning("%s: %s", self.name, warning)
 
     def close(self) -> None:

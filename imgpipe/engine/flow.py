@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from imgpipe.acceleration import remark
-from imgpipe.chains.faintimages import both
+from imgpipe.chains.faintimages import merged_findings
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.feeds.base import Feed, Wake
 from imgpipe.engine.feeds.carried import carried
@@ -220,7 +220,7 @@ class PassFlow:
         OutputError
             If its output cannot be written.
         """
-        self.seen = both(self.seen, receipt.seen)
+        self.seen = merged_findings(self.seen, receipt.seen)
         for text in receipt.remarks:
             remark(text)
         self._tell(task_done(self._pass_index, task, receipt, worker))

@@ -18,17 +18,17 @@ from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, NamedTuple, Protocol, cast
 
-from imgpipe.chains.faintimages import told
+from imgpipe.chains.faintimages import warnings_of
 from imgpipe.engine.budget import Budget, granted
 from imgpipe.engine.chore import Chore
-from imgpipe.engine.contextruns import run_within
+from imgpipe.engine.contextruns import run_in_context
 from imgpipe.engine.control import Control
 from imgpipe.engine.costs import Cost
 from imgpipe.engine.feeds.opened import can_be_opened
 from imgpipe.engine.feeds.whole import Decoded
 from imgpipe.engine.flow import Flow
 from imgpipe.engine.outputs import earlier_of, outputs_of, tasks_of
-from imgpipe.engine.plan import Goal, Plan, make_plans
+from imgpipe.engine.plan import Plan, WantedOutput, make_plans
 from imgpipe.engine.planning import Planned, within_reach
 from imgpipe.engine.run import Run, numbers
 from imgpipe.engine.waitinglist import Opening
@@ -59,7 +59,7 @@ class Kind(NamedTuple):
         Tells kinds apart.
     source : Source
         One of them.
-    goal : Goal
+    goal : WantedOutput
         Its output.
     frames : int
         The number of them.
@@ -67,7 +67,7 @@ class Kind(NamedTuple):
 
     key: Key
     source: Source
-    goal: Goal
+    goal: WantedOutput
     frames: int
 
     @property
@@ -94,7 +94,7 @@ class Frames(Protocol):
     def key(self, number: int) -> Key:
         """Return the kind of a frame."""
 
-    def opened(self, number: int) -> tuple[Source, Goal, Key]:
+    def opened(self, number: int) -> tuple[Source, WantedOutput, Key]:
         """Open a frame, in the order of their numbers from 0; return its kind too."""
 
     def commit(self) -> int:
@@ -191,7 +191,7 @@ def _planned(
     )
 
 
-def _plan_of(kind: Kind, goals: tuple[Goal, ...], given: dict[str, Any]) -> Plan:
+def _plan_of(kind: Kind, goals: tuple[WantedOutput, ...], given: dict[str, Any]) -> Plan:
     """Return the plan of a kind. One worker opens a small frame that depends on no other."""
     source = kind.source
     alone = kind.small and source.access != "whole" and can_be_opened(source)
@@ -312,7 +312,7 @@ class FramesRun:
     def ended(self, run: Run) -> Chore | None:
         """Take note of the end of a frame; return the work that is left after the last one."""
         self.missing += run.missing
-        new = told(run.filters, run.seen)
+        new = warnings_of(run.filters, run.seen)
         self.warnings.extend(each for each in new if each not in self.warnings)
         self._left -= 1
         ending = self._ending
@@ -379,7 +379,7 @@ class _FrameRun(Run):
 
     def flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows, and after the last frame the flows that publish the file."""
-        return (yield from run_within(self.frames.within, self._flows()))
+        return (yield from run_in_context(self.frames.within, self._flows()))
 
     def _flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows. Frames that depend on others are decoded in their order, here."""

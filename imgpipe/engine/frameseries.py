@@ -12,12 +12,12 @@ from imgpipe.engine.requests import Request
 from imgpipe.engine.waitinglist import Image, Opening, Outcome
 from imgpipe.formats.base import Source
 
-__all__ = ["Series"]
+__all__ = ["FrameSeries"]
 
 _log = logging.getLogger("imgpipe")
 
 
-class Series:
+class FrameSeries:
     """The frames of one file.
 
     Parameters

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from imgpipe.engine.activeimage import UnderWay
+from imgpipe.engine.activeimage import ActiveImage
 from imgpipe.engine.budget import Budget
 from imgpipe.engine.calls import CallFlow
 from imgpipe.engine.costs import Cost
@@ -41,7 +41,7 @@ class Gate:
             return None
         return self._budget.refusal(image.name, image.cost)
 
-    def admits(self, image: Image, active: Collection[UnderWay]) -> bool:
+    def admits(self, image: Image, active: Collection[ActiveImage]) -> bool:
         """Whether an image may begin beside the images under way."""
         if self._budget is None:
             return True
@@ -60,7 +60,7 @@ class Gate:
                     flow.make_way()
         return self._budget.allows([*_costs(active), image.cost])
 
-    def look(self, active: Collection[UnderWay]) -> None:
+    def look(self, active: Collection[ActiveImage]) -> None:
         """Have calls go on that made way for an image, if there is memory for them again."""
         waiting = [flow for flow in _flows(active) if flow.waits]
         if not waiting or self._budget is None:
@@ -75,7 +75,7 @@ class Gate:
             self._guest = None
 
 
-def _costs(active: Collection[UnderWay]) -> list[Cost]:
+def _costs(active: Collection[ActiveImage]) -> list[Cost]:
     """Return the memory of the images under way; calls that rest have only their processes."""
     return [
         replace(one.image.cost, per_worker=0)
@@ -85,5 +85,5 @@ def _costs(active: Collection[UnderWay]) -> list[Cost]:
     ]
 
 
-def _flows(active: Collection[UnderWay]) -> list[CallFlow]:
+def _flows(active: Collection[ActiveImage]) -> list[CallFlow]:
     return [one.flow for one in active if isinstance(one.flow, CallFlow)]

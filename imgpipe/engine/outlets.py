@@ -13,7 +13,7 @@ from imgpipe.engine.worker import Encoded, Receipt
 from imgpipe.events import Event, SpanDone, Written
 from imgpipe.formats.base import OrderedSink, PlacedSink
 
-__all__ = ["Deferred", "Measured", "Ordered", "Outlet", "Placed"]
+__all__ = ["DeferredOutlet", "MeasuredOutlet", "OrderedOutlet", "Outlet", "PlacedOutlet"]
 
 Tell = Callable[[Event], None]
 
@@ -31,7 +31,7 @@ class Outlet(Protocol):
         """
 
 
-class Ordered:
+class OrderedOutlet:
     """Outlet to an ordered sink: encoded bytes leave from top to bottom.
 
     Parameters
@@ -72,7 +72,7 @@ class Ordered:
         self._tell(Written(time=now, output=self._output, pixels=self._pixels, size=self._size))
 
 
-class Placed:
+class PlacedOutlet:
     """Outlet of a placed sink: pixels are in their place already, and are only counted."""
 
     def __init__(self, sink: PlacedSink, tell: Tell, output: int = 0) -> None:
@@ -89,7 +89,7 @@ class Placed:
         yield part
 
 
-class Deferred:
+class DeferredOutlet:
     """Outlet of a deferred encoding: another flow encodes the pixels, from a scratch file."""
 
     def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
@@ -97,7 +97,7 @@ class Deferred:
         yield part
 
 
-class Measured:
+class MeasuredOutlet:
     """Outlet of a pass of measuring: measurements are folded in the order of the image."""
 
     def __init__(self, fold: Fold, bound: int) -> None:

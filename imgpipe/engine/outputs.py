@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from imgpipe.chains.stages import Stage
 from imgpipe.engine.plan import Plan
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Sink
 from imgpipe.records import dataclass
@@ -44,7 +44,7 @@ class Output:
         return not isinstance(self.sink, Nowhere)
 
 
-def outputs_of(plans: tuple[Plan, ...], goals: tuple[Goal, ...]) -> tuple[Output, ...]:
+def outputs_of(plans: tuple[Plan, ...], goals: tuple[WantedOutput, ...]) -> tuple[Output, ...]:
     """Return the outputs of a run, from its goals and their plans."""
     pairs = zip(plans, goals, strict=True)
     return tuple(Output(plan, goal.stages, goal.sink) for plan, goal in pairs)

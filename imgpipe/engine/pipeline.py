@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
-from imgpipe.chains.faintimages import told
+from imgpipe.chains.faintimages import warnings_of
 from imgpipe.chains.stages import Stage
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.budget import Budget
@@ -28,7 +28,7 @@ from imgpipe.engine.plan import Plan
 from imgpipe.engine.planning import Planned, planned_run
 from imgpipe.engine.run import Run
 from imgpipe.engine.waitinglist import Image
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import UsageError
 from imgpipe.events import Finished, Report
 from imgpipe.executors.base import Supervised, traits_of
@@ -65,13 +65,16 @@ def run_between(
 
     Its memory is sampled only if it is `watched`; otherwise the report says 0.
     """
-    goals = (Goal(stages, sink, destination),)
+    goals = (WantedOutput(stages, sink, destination),)
     _, (report,) = _made(source, goals, options, control, watched=watched)
     return report
 
 
 def run_to_all(
-    source: Source, goals: tuple[Goal, ...], options: Options, control: Control | None = None
+    source: Source,
+    goals: tuple[WantedOutput, ...],
+    options: Options,
+    control: Control | None = None,
 ) -> list[Report]:
     """Make several outputs of an image, which is read once for all of them."""
     _, reports = _made(source, goals, options, control)
@@ -80,7 +83,7 @@ def run_to_all(
 
 def measure_between(source: Source, stages: tuple[Stage, ...], options: Options) -> Any:
     """Return the measurement of the last of `stages`; no image is made."""
-    goals = (Goal(stages, Nowhere(stages[-1].after), "nowhere"),)
+    goals = (WantedOutput(stages, Nowhere(stages[-1].after), "nowhere"),)
     found, _ = _made(source, goals, options, None, watched=False)
     return found
 
@@ -89,10 +92,12 @@ def plan_between(
     source: Source, stages: tuple[Stage, ...], sink: Sink, destination: str, options: Options
 ) -> Plan:
     """Return the plan of `run_between` with the same arguments."""
-    return plan_to_all(source, (Goal(stages, sink, destination),), options)[0]
+    return plan_to_all(source, (WantedOutput(stages, sink, destination),), options)[0]
 
 
-def plan_to_all(source: Source, goals: tuple[Goal, ...], options: Options) -> tuple[Plan, ...]:
+def plan_to_all(
+    source: Source, goals: tuple[WantedOutput, ...], options: Options
+) -> tuple[Plan, ...]:
     """Return the plans of `run_to_all`; the first has the memory of all of them."""
     with planned_run(source, goals, options, Control()) as planned:
         return planned.plans
@@ -150,7 +155,7 @@ def _make_all(crew: Crew, run: FramesRun) -> None:
 
 def _made(
     source: Source,
-    goals: tuple[Goal, ...],
+    goals: tuple[WantedOutput, ...],
     options: Options,
     control: Control | None,
     *,
@@ -171,7 +176,7 @@ def _made(
             for plan, size in zip(plans, sizes, strict=True)
         ]
         staff.tally(Finished(time=time.monotonic(), run=run.number, report=reports[0]))
-        for warning in told(run.filters, run.seen):
+        for warning in warnings_of(run.filters, run.seen):
             _log.warning("%s: %s", source.name, warning)
     return found, reports
 

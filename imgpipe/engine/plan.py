@@ -29,7 +29,7 @@ from imgpipe.engine.feeds.choice import (
 from imgpipe.engine.feeds.direct import DirectFeed
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.plantext import text_of
-from imgpipe.engine.route import Goal, Route, routes
+from imgpipe.engine.route import Route, WantedOutput, routes
 from imgpipe.engine.scratchcopy import cost_of_copying
 from imgpipe.engine.tiler import Tiler
 from imgpipe.engine.tileuse import TileUse, in_tiles, redundancy
@@ -39,7 +39,7 @@ from imgpipe.geometry import Halo
 from imgpipe.image import ImageInfo
 from imgpipe.records import dataclass
 
-__all__ = ["Goal", "Plan", "make_plan", "make_plans"]
+__all__ = ["Plan", "WantedOutput", "make_plan", "make_plans"]
 
 _REDUNDANCY = 1.4  # of decoding, from which on tasks of their own decode tiles
 _BANDS_BYTES = 10 * TASK_BYTES  # of all bands, unless there are many workers
@@ -149,7 +149,7 @@ class Plan:
 
 def make_plans(
     source: Source,
-    goals: tuple[Goal, ...],
+    goals: tuple[WantedOutput, ...],
     *,
     traits: Traits,
     workers: int,
@@ -170,7 +170,7 @@ def make_plans(
     ----------
     source : Source
         The image.
-    goals : tuple of Goal
+    goals : tuple of WantedOutput
         The outputs.
     traits, workers, executor : Traits, int, str
         The executor, its workers, and why it was chosen.
@@ -219,7 +219,7 @@ def make_plan(
     source: Source, stages: tuple[Stage, ...], sink: Sink, *, destination: str, **given: Any
 ) -> Plan:
     """Return the plan for an image with one output; see `make_plans`."""
-    (plan,) = make_plans(source, (Goal(stages, sink, destination),), **given)
+    (plan,) = make_plans(source, (WantedOutput(stages, sink, destination),), **given)
     return plan
 
 

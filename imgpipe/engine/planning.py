@@ -27,7 +27,7 @@ from imgpipe.engine.costs import Footing
 from imgpipe.engine.cutting import context_of
 from imgpipe.engine.jobs import must_travel
 from imgpipe.engine.plan import Plan, make_plans
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Supervised, Traits, in_our_worker
 from imgpipe.executors.choice import Choice, choose, is_kept, started
@@ -56,7 +56,7 @@ class Planned(NamedTuple):
         The plan of each output.
     source : Source
         The image.
-    goals : tuple of Goal
+    goals : tuple of WantedOutput
         The outputs.
     choice : Choice
         The choice of the executor.
@@ -70,7 +70,7 @@ class Planned(NamedTuple):
 
     plans: tuple[Plan, ...]
     source: Source
-    goals: tuple[Goal, ...]
+    goals: tuple[WantedOutput, ...]
     choice: Choice
     executor: Executor | None
     footing: Footing
@@ -96,7 +96,7 @@ def chosen(
 @contextlib.contextmanager
 def planned_run(
     source: Source,
-    goals: tuple[Goal, ...],
+    goals: tuple[WantedOutput, ...],
     options: Options,
     control: Control,
     *,
@@ -146,7 +146,7 @@ def planned_run(
         yield Planned(plans, source, goals, choice, executor, footing(weight), accelerator)
 
 
-def _outside_python(source: Source, goals: tuple[Goal, ...], options: Options) -> str:
+def _outside_python(source: Source, goals: tuple[WantedOutput, ...], options: Options) -> str:
     """Return the libraries that do all work outside Python, such as codecs; "" if none do."""
     read_here = source.access in ("sequential", "whole")  # by one thread
     if not (read_here or getattr(source, "outside_python", False)):
@@ -182,7 +182,7 @@ def _divided(source: Source, stages: tuple[Stage, ...], choice: Choice) -> Sourc
     return source.in_groups() or source
 
 
-def _pixels(source: Source, goals: tuple[Goal, ...]) -> int:
+def _pixels(source: Source, goals: tuple[WantedOutput, ...]) -> int:
     """Return the pixels to be worked on: those of the larger end."""
     after = [goal.sink.info for goal in goals]
     read = (
@@ -194,7 +194,7 @@ def _pixels(source: Source, goals: tuple[Goal, ...]) -> int:
 
 def _fitted(
     source: Source,
-    goals: tuple[Goal, ...],
+    goals: tuple[WantedOutput, ...],
     options: Options,
     choice: Choice,
     footing: Footing,
@@ -274,7 +274,7 @@ def _measured(functions: bytes, executor: Executor, control: Control) -> tuple[i
     return 0, 0
 
 
-def within_reach(goals: tuple[Goal, ...], traits: Traits) -> tuple[Goal, ...]:
+def within_reach(goals: tuple[WantedOutput, ...], traits: Traits) -> tuple[WantedOutput, ...]:
     """Return the same outputs with sinks that all workers can serve."""
     return tuple(goal._replace(sink=_reachable(goal.sink, traits)) for goal in goals)
 

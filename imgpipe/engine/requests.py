@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import Any
 
-from imgpipe.engine.calls import Desk
+from imgpipe.engine.calls import Dispatcher
 from imgpipe.engine.control import Control
 from imgpipe.engine.frames import Frames
 from imgpipe.engine.jobs import CallJob
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.events import Event
 from imgpipe.formats.base import Source
 from imgpipe.records import dataclass
@@ -50,12 +50,12 @@ class Request:
     """
 
     source: Callable[[], Source]
-    goals: Callable[[Source], tuple[Goal, ...]]
+    goals: Callable[[Source], tuple[WantedOutput, ...]]
     control: Control = field(default_factory=Control)
     tell: Callable[[Event], None] = lambda _: None
     may_be_alone: Callable[[], bool] | None = None
     frames: Callable[[], Frames | None] = lambda: None
-    then: Callable[[], Sequence[tuple[Source, tuple[Goal, ...]]]] = tuple
+    then: Callable[[], Sequence[tuple[Source, tuple[WantedOutput, ...]]]] = tuple
     last: Callable[[], None] | None = None
     within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
 
@@ -69,7 +69,7 @@ class CallsRequest:
     job : callable
         Returns the function, and what is common to all calls, for the bytes of memory that a call
         may take. The options of the batch have the timeout.
-    desk : Desk
+    desk : Dispatcher
         Gives the items and takes the answers.
     allowance : int
         The most memory that a call can use, in bytes. It gets no more than its share of half of
@@ -81,7 +81,7 @@ class CallsRequest:
     """
 
     job: Callable[[int], CallJob]
-    desk: Desk
+    desk: Dispatcher
     allowance: int
     control: Control = field(default_factory=Control)
     tell: Callable[[Event], None] = lambda _: None

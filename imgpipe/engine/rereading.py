@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imgpipe.chains.stages import input_box
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.formats.arrays import Nowhere
 from imgpipe.formats.base import Source, decode_ms_of
 from imgpipe.formats.unnamedfiles import scratch_folder
@@ -27,7 +27,7 @@ _CACHED_SHARE = 2  # of the free memory: a file that fits is read from the cache
 _FREE_SHARE = 2  # of the free disk, at most
 
 
-def worth_keeping(source: Source, goals: tuple[Goal, ...]) -> bool:
+def worth_keeping(source: Source, goals: tuple[WantedOutput, ...]) -> bool:
     """Whether a scratch file is cheaper than decoding `source` for every pass."""
     passes = list(_passes(source, goals))
     info, again = source.info, len(passes) - 1
@@ -44,7 +44,7 @@ def worth_keeping(source: Source, goals: tuple[Goal, ...]) -> bool:
     return not lies_in_memory(folder) and info.nbytes <= free // _FREE_SHARE
 
 
-def _passes(source: Source, goals: tuple[Goal, ...]) -> Iterator[Box]:
+def _passes(source: Source, goals: tuple[WantedOutput, ...]) -> Iterator[Box]:
     """Yield the part of the source that each pass reads, in order."""
     for goal in goals:
         for at, stage in enumerate(goal.stages):

@@ -16,13 +16,13 @@ from imgpipe.engine.cutting import TASK_BYTES, WIDE_BYTES, Grid, pitch, too_low,
 from imgpipe.engine.feeds.choice import FeedName
 from imgpipe.engine.rereading import worth_keeping
 from imgpipe.engine.tileuse import in_tiles
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.executors.base import Traits
 from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.base import Source, further_of
 from imgpipe.image import ImageInfo
 
-__all__ = ["Goal", "Route", "routes"]
+__all__ = ["Route", "WantedOutput", "routes"]
 
 _DEFERRED_BYTES = 17 << 20  # of rows of input that may go into a unit
 _DEFERRED_SHARE = 4  # times its own size, at least
@@ -38,7 +38,7 @@ class Route:
     ----------
     source : Source
         The image.
-    goal : Goal
+    goal : WantedOutput
         The output.
     traits : Traits
         The executor.
@@ -58,7 +58,7 @@ class Route:
     def __init__(
         self,
         source: Source,
-        goal: Goal,
+        goal: WantedOutput,
         traits: Traits,
         way: tuple[FeedName, bool],
         *,
@@ -78,7 +78,7 @@ class Route:
         self.context_rows = sink.encoder.context_rows if sink.kind == "ordered" else 0
         self.further = tuple(
             Route(
-                again, Goal((), level, goal.destination), traits,
+                again, WantedOutput((), level, goal.destination), traits,
                 ("direct" if traits.shares_files else "inline", False), turned=False,
             )
             for again, level in further_of(sink)
@@ -103,7 +103,7 @@ class Route:
         """Return the route that holds a stream in memory instead of a scratch file."""
         if not self.copied or self.source.access != "sequential" or not self._shares_memory:
             return self
-        goal = Goal(self.stages, self.sink, "")
+        goal = WantedOutput(self.stages, self.sink, "")
         return Route(self.source, goal, self._traits, ("whole", False), turned=False)
 
     def in_tiles_if_possible(self) -> Route:
@@ -137,7 +137,9 @@ class Route:
         return narrow or too_low(source.info, self.stages, sink.info, sink.unit)
 
 
-def routes(source: Source, goals: tuple[Goal, ...], traits: Traits, *, opened: bool) -> list[Route]:
+def routes(
+    source: Source, goals: tuple[WantedOutput, ...], traits: Traits, *, opened: bool
+) -> list[Route]:
     """Return the way of the pixels to each output; they all come in the same way."""
     way: tuple[FeedName, bool] = ("opened", False)
     if not opened:
@@ -165,7 +167,7 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
     return ("bands", False) if in_order else ("direct", True)
 
 
-def _has_large_rows(source: Source, goal: Goal) -> bool:
+def _has_large_rows(source: Source, goal: WantedOutput) -> bool:
     """Whether a row of tiles is too large for one task, so that tasks are parts of it."""
     sink = goal.sink
     rows = min(sink.unit[0], sink.info.height)

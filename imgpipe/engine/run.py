@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from imgpipe.acceleration import NONE
 from imgpipe.chains.element import Element
-from imgpipe.chains.faintimages import both
+from imgpipe.chains.faintimages import merged_findings
 from imgpipe.chains.stages import Stage, concern, without_arrays
 from imgpipe.cleanup import CleanupStack, uninterrupted
 from imgpipe.engine.chore import Chore
@@ -31,7 +31,13 @@ from imgpipe.engine.fold import Fold
 from imgpipe.engine.jobs import Branch, Job, published
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.operands import opened_operand, operands_of
-from imgpipe.engine.outlets import Deferred, Measured, Ordered, Outlet, Placed
+from imgpipe.engine.outlets import (
+    DeferredOutlet,
+    MeasuredOutlet,
+    OrderedOutlet,
+    Outlet,
+    PlacedOutlet,
+)
 from imgpipe.engine.outputs import Output, earlier_of, tasks_of
 from imgpipe.engine.parts import Parts
 from imgpipe.engine.scratchcopy import copied_to_scratch
@@ -41,7 +47,7 @@ from imgpipe.engine.uprightsource import upright
 from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import RandomSource, Source, aside_of, further_of
-from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.losses import warn_of_damage
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
@@ -170,12 +176,12 @@ class Run:
             for number, output in enumerate(self.outputs):
                 found = yield from self._measuring(number, output)
             if not all(output.makes for output in self.outputs):
-                self.missing = tell_of_damage(self._given_source, alone=self.publishes)
+                self.missing = warn_of_damage(self._given_source, alone=self.publishes)
                 return found
             yield from self._making(held)
             yield from self._encoding()
             yield from self._further()
-            self.missing = tell_of_damage(self._given_source, alone=self.publishes)
+            self.missing = warn_of_damage(self._given_source, alone=self.publishes)
             publishing = Chore(
                 self._published, self._tell, self._control.check, aside=self.publishes
             )
@@ -207,7 +213,7 @@ class Run:
             flow = self._flow("measure", job, [output], [number], fold)
             yield flow
             before = sum(len(one.stages) for one in self.outputs[:number])
-            self.seen = both(self.seen, (0,) * before + flow.seen)
+            self.seen = merged_findings(self.seen, (0,) * before + flow.seen)
             found = fold.result
             if warning := concern(stage.filter, found):
                 _log.warning("%s: %s", self.name, warning)
@@ -224,7 +230,7 @@ class Run:
         flow = self._flow("chunks", job, list(self.outputs), list(range(len(self.outputs))), None)
         yield flow
         self._held_image.close()
-        self.seen = both(self.seen, flow.seen)
+        self.seen = merged_findings(self.seen, flow.seen)
         if any(output.sink.kind == "placed" for output in self.outputs):
             yield self._sealing(job)
 
@@ -317,14 +323,14 @@ class Run:
 
     def _outlet(self, output: Output, fold: Fold | None, window: int) -> Outlet:
         if fold is not None:
-            return Measured(fold, window)
+            return MeasuredOutlet(fold, window)
         if output.scratch is not None:
-            return Deferred()
+            return DeferredOutlet()
         number = next((at for at, one in enumerate(self.outputs) if one.sink is output.sink), None)
         tell = self._tell if number is not None else self._told_beside
         if output.sink.kind == "ordered":
-            return Ordered(output.sink, window, tell, number or 0)
-        return Placed(output.sink, tell, number or 0)
+            return OrderedOutlet(output.sink, window, tell, number or 0)
+        return PlacedOutlet(output.sink, tell, number or 0)
 
     def _told_beside(self, event: Event) -> None:
         """Report an event of a further pass, which makes no more pixels of the output."""

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
 
-__all__ = ["Strip"]
+__all__ = ["TaskPixels"]
 
 
-class Strip(NamedTuple):
+class TaskPixels(NamedTuple):
     """The pixels of a box, with more rows above and below that may be written over.
 
     Attributes

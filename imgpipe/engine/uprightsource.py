@@ -16,11 +16,11 @@ __all__ = ["upright"]
 def upright(source: RandomSource) -> RandomSource:
     """Return `source` as it is to be seen."""
     stages = resolve((), source.info)
-    return _Upright(source, stages) if stages else source
+    return _UprightSource(source, stages) if stages else source
 
 
 @dataclass(frozen=True)
-class _Upright:
+class _UprightSource:
     """A source whose pixels are turned when they are read."""
 
     source: RandomSource

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from imgpipe.chains.stages import Stage
 from imgpipe.formats.base import Sink
 
-__all__ = ["Goal"]
+__all__ = ["WantedOutput"]
 
 
-class Goal(NamedTuple):
+class WantedOutput(NamedTuple):
     """An output that is wanted of an image.
 
     Attributes

@@ -32,11 +32,11 @@ from imgpipe.chains.stages import (
     with_operands,
 )
 from imgpipe.engine.buffers import Slot, let_go
+from imgpipe.engine.callcontext import CallContext, Stopwatch, timeout
 from imgpipe.engine.jobs import Branch, CallJob, Job, job_of
-from imgpipe.engine.taskpixels import Strip
+from imgpipe.engine.taskpixels import TaskPixels
 from imgpipe.engine.tasks import Input, JobRef, Part, Task
 from imgpipe.engine.workernotes import at_chunk, chunk_at, reading, sign
-from imgpipe.engine.workertimer import Bench, Stopwatch, timeout
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError
 from imgpipe.formats.base import Facts
 from imgpipe.geometry import Box
@@ -110,16 +110,16 @@ _space = Workspace()
 
 
 Make = Callable[[Pixels | None], Pixels]
-"""Makes the pixels of a chunk, in the place that is given if the filter can; see `Strip.put`."""
+"""Makes the pixels of a chunk, in the given place if the filter can: see `TaskPixels.put`."""
 
 
 @contextmanager
-def _strip(box: Box, branch: Branch) -> Iterator[Strip]:
+def _strip(box: Box, branch: Branch) -> Iterator[TaskPixels]:
     """Lend a strip in memory that this thread keeps from task to task."""
     room, dtype = branch.tiler.room, branch.after.dtype
-    shape = Strip.shape(box, room, branch.after.channels)
+    shape = TaskPixels.shape(box, room, branch.after.channels)
     with _space.lent("strip", np.uint8, math.prod(shape) * dtype.itemsize) as held:
-        yield Strip(box, room, held.view(dtype).reshape(shape))
+        yield TaskPixels(box, room, held.view(dtype).reshape(shape))
 
 
 def run_task(task: Task) -> Receipt:
@@ -220,7 +220,9 @@ def _made(task: Task, part: Part, job: Job, watch: Stopwatch) -> Encoded:
             if given is None:
                 making = lent.enter_context(_strip(held, branch))
             else:
-                making = Strip(held, None, given)  # memory of the output: nothing beside is ours
+                making = TaskPixels(
+                    held, None, given
+                )  # memory of the output: nothing beside is ours
             for box, make in _chunks(task, part, job, watch, apart=job.accelerator != NONE):
                 making.put(box, make)
             strip = making.pixels
@@ -294,7 +296,7 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
 def _called(task: Task, job: CallJob, watch: Stopwatch) -> dict[str, Any]:
     """Call a function of imgpipe with the items of a task."""
     check = job.check or (lambda: None)
-    bench = Bench(task.note, job.timeout, watch, job.stopped, check, job.accelerator)
+    bench = CallContext(task.note, job.timeout, watch, job.stopped, check, job.accelerator)
     return {"answers": tuple(job.function(job.common, task.values, bench))}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from imgpipe.engine.worker import Receipt
 
-__all__ = ["Labels"]
+__all__ = ["WorkerLabels"]
 
 
-class Labels:
+class WorkerLabels:
     """Gives every worker, a thread of some process, its label."""
 
     def __init__(self) -> None:

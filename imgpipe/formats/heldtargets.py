@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-__all__ = ["HeldTarget", "Holding"]
+__all__ = ["HeldTarget", "HeldTargets"]
 
 
 class HeldTarget:
@@ -30,12 +30,12 @@ class HeldTarget:
         return int(self._target.size if flush is None else flush())
 
     def abort(self) -> None:
-        """Leave nothing behind, unless it is complete: then `Holding` decides."""
+        """Leave nothing behind, unless it is complete: then `HeldTargets` decides."""
         if not self._complete:
             self._target.abort()
 
 
-class Holding:
+class HeldTargets:
     """Targets of outputs that appear together or not at all."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from imgpipe.formats.unnamedfiles import NamelessFile, no_room
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
 
-__all__ = ["Damage", "Losses", "emptied", "losses_of", "nothing_left", "tell_of_damage"]
+__all__ = ["Damage", "Losses", "emptied", "losses_of", "nothing_left", "warn_of_damage"]
 
 _log = logging.getLogger(__name__)
 _LOST, _DOUBTFUL = 1, 2
@@ -202,7 +202,7 @@ def losses_of(source: Any) -> Losses | None:
     return found
 
 
-def tell_of_damage(source: Any, *, alone: bool = True) -> float:
+def warn_of_damage(source: Any, *, alone: bool = True) -> float:
     """Log the missing share of an image; return it.
 
     Raises

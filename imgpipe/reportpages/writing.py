@@ -13,11 +13,11 @@ from typing import Protocol
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchRefused,
     BatchStarted,
-    Ended,
-    Happening,
+    OutputEnded,
 )
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.contexts import Context
@@ -98,20 +98,20 @@ class ReportFile(Context):
             self._add_end(BatchRefused(1, error or Cancelled("ended early"), self._report))
         self._file.finish()
 
-    def __call__(self, happening: Happening) -> None:
-        """Take note of `happening`."""
-        match happening:
+    def __call__(self, event: BatchEvent) -> None:
+        """Take note of `event`."""
+        match event:
             case BatchStarted():
-                self._started = happening
+                self._started = event
             case BatchPlanned() if not self._planned:
                 self._planned = True
-                self._report.passed_over.update(dict(happening.passed_over))
-                self._add(self._layout.begin(self._started, happening))
-            case Ended(result=result) if self._planned and self._end is None:
+                self._report.passed_over.update(dict(event.passed_over))
+                self._add(self._layout.begin(self._started, event))
+            case OutputEnded(result=result) if self._planned and self._end is None:
                 self._report.add(result)
                 self._add(self._layout.row(result))
             case BatchEnded() | BatchRefused() if self._planned and self._end is None:
-                self._add_end(happening)
+                self._add_end(event)
 
     def _add_end(self, end: BatchEnded | BatchRefused) -> None:
         self._add(self._layout.end(end, round(self._clock() - self._begun, 3)))

@@ -7,12 +7,12 @@ from typing import Literal, get_args
 
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.journal.filestatus import Status, status_at
-from imgpipe.batches.journal.records import MadeBy, Record, Records
+from imgpipe.batches.journal.records import Provenance, Record, Records
 from imgpipe.records import dataclass
 
-__all__ = ["STANDINGS", "Standing", "Standings", "unchanged"]
+__all__ = ["FRESHNESS", "Freshness", "FreshnessCheck", "unchanged"]
 
-Standing = Literal[
+Freshness = Literal[
     "current",
     "new",
     "source changed",
@@ -25,20 +25,20 @@ Standing = Literal[
     "not smaller",
     "foreign",
 ]
-STANDINGS: tuple[Standing, ...] = get_args(Standing)
+FRESHNESS: tuple[Freshness, ...] = get_args(Freshness)
 
 _RACY_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
-class Standings:
+class FreshnessCheck:
     """Compares outputs with their records.
 
     Attributes
     ----------
     records : Records
         The content of the journal.
-    made_by : tuple of MadeBy
+    made_by : tuple of Provenance
         Present digests of each output of a file.
     checksum : bool
         Whether the bytes of sources are compared, and not only their sizes and times; those of
@@ -54,7 +54,7 @@ class Standings:
     """
 
     records: Records
-    made_by: tuple[MadeBy, ...]
+    made_by: tuple[Provenance, ...]
     checksum: bool = False
     accept_version: bool = False
     retry_failed: bool = True
@@ -66,7 +66,7 @@ class Standings:
         records = self.records
         return self.in_place or output in records.ours or output in records.left
 
-    def of(self, output: str, path: str, source: str, tail: int = 0) -> Standing:
+    def of(self, output: str, path: str, source: str, tail: int = 0) -> Freshness:
         """Return the standing of an output.
 
         Parameters
@@ -91,8 +91,8 @@ class Standings:
         return self._recorded(output, path, there, source, self.made_by[tail])
 
     def _recorded(
-        self, output: str, path: str, there: Status | None, source: str, now: MadeBy
-    ) -> Standing:
+        self, output: str, path: str, there: Status | None, source: str, now: Provenance
+    ) -> Freshness:
         """Return the standing of an output by its last records."""
         records = self.records
         left = records.left.get(output)
@@ -108,8 +108,8 @@ class Standings:
         return "new" if left is None else self._made_of(left, source, now)
 
     def _beside(
-        self, record: Record, path: str, there: Status | None, source: str, now: MadeBy
-    ) -> Standing:
+        self, record: Record, path: str, there: Status | None, source: str, now: Provenance
+    ) -> Freshness:
         """Return the standing of an output beside its source, if there is one."""
         if there is None:
             return "output missing"
@@ -132,7 +132,7 @@ class Standings:
         except OSError:
             return False
 
-    def _made_of(self, record: Record, source: str, now: MadeBy) -> Standing:
+    def _made_of(self, record: Record, source: str, now: Provenance) -> Freshness:
         was = record.made_by
         if self._changed(record, source):
             return "source changed"
@@ -145,8 +145,8 @@ class Standings:
         return "current"
 
     def _in_place(
-        self, record: Record | None, path: str, there: Status | None, now: MadeBy
-    ) -> Standing:
+        self, record: Record | None, path: str, there: Status | None, now: Provenance
+    ) -> Freshness:
         """Return the standing of an output that has replaced its source, if there is one.
 
         Its record was written before it took that place. Other versions do not matter: what it was

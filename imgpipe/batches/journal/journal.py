@@ -17,7 +17,7 @@ from typing import Any
 
 from imgpipe.batches.inputs.walk import JOURNAL_FOLDER
 from imgpipe.batches.journal.jsonlines import all_checked, path_fields, sealed
-from imgpipe.batches.journal.records import FORM, MadeBy, Record, Records, fields_of, noted
+from imgpipe.batches.journal.records import FORM, Provenance, Record, Records, add_line, fields_of
 from imgpipe.batches.journal.reserve import Reserve
 from imgpipe.contexts import Context
 from imgpipe.errors import OutputError, UsageError
@@ -240,11 +240,11 @@ def read_journal(path: str) -> Records:
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except FileNotFoundError:
         return records
-    known: dict[tuple[str, str, str], MadeBy] = {}
+    known: dict[tuple[str, str, str], Provenance] = {}
     with file:
         while lines := file.readlines(_BLOCK):
             for line, fields in zip(lines, all_checked(lines), strict=True):
-                if line.strip() and not (fields and noted(fields, records, known)):
+                if line.strip() and not (fields and add_line(fields, records, known)):
                     records.damaged += line.endswith(b"\n")
     return records
 

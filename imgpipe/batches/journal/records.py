@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from imgpipe.batches.journal.jsonlines import path_fields, path_in
 
-__all__ = ["FORM", "MadeBy", "Record", "Records", "fields_of", "noted"]
+__all__ = ["FORM", "Provenance", "Record", "Records", "add_line", "fields_of"]
 
 FORM = 1
 """The number of the form of the lines."""
 
 
 @dataclass(frozen=True)
-class MadeBy:
+class Provenance:
     """Digests of all that decides the bytes of an output, except its source.
 
     Attributes
@@ -50,7 +50,7 @@ class Record(NamedTuple):
         Of the output; -1 unless it is finished.
     time_ns : int
         When the line was written.
-    made_by : MadeBy
+    made_by : Provenance
         Digests of its filters, options and versions.
     failed : str
         The reason of a failure; empty if there was none.
@@ -71,7 +71,7 @@ class Record(NamedTuple):
     out_size: int
     out_mtime_ns: int
     time_ns: int
-    made_by: MadeBy
+    made_by: Provenance
     failed: str = ""
     out_digest: str = ""
     left: str = ""
@@ -146,8 +146,8 @@ class Records:
         self.ours.add(output)
 
 
-def noted(
-    fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], MadeBy]
+def add_line(
+    fields: dict[str, Any], records: Records, known: dict[tuple[str, str, str], Provenance]
 ) -> bool:
     """Add the record of a line to `records`; return whether it could be read.
 
@@ -158,7 +158,7 @@ def noted(
     records : Records
         The records of the lines before it.
     known : dict
-        Each `MadeBy` once, by its fields.
+        Each `Provenance` once, by its fields.
     """
     try:
         match fields["event"]:
@@ -168,7 +168,7 @@ def noted(
                 records.note_begun(path_in(fields, "output"), path_in(fields, "temporary"))
             case "done" | "failed" | "skipped":
                 key = fields["chain"], fields["options"], fields["versions"]
-                records.note(_record(fields, known.setdefault(key, MadeBy(*key))))
+                records.note(_record(fields, known.setdefault(key, Provenance(*key))))
     except (KeyError, TypeError, ValueError):
         return False
     return True
@@ -197,7 +197,7 @@ def fields_of(record: Record) -> dict[str, Any]:
     return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
 
 
-def _record(fields: dict[str, Any], made_by: MadeBy) -> Record:
+def _record(fields: dict[str, Any], made_by: Provenance) -> Record:
     return Record(
         path_in(fields, "output"),
         path_in(fields, "path"),

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from imgpipe.batches.inputs.files import Files, Found, MadeLater
 
-__all__ = ["COPY", "Placed", "Renamed", "names_by_folder"]
+__all__ = ["COPY", "Assignment", "RenamedAssignments", "names_by_folder"]
 
 COPY = -1
 """The number of the output of a file that is copied, among those of a source."""
 
 
-class Placed(NamedTuple):
+class Assignment(NamedTuple):
     """A source and one of its outputs.
 
     Attributes
@@ -37,10 +37,10 @@ class Placed(NamedTuple):
     page: int | None = None
 
 
-_placed = partial(tuple.__new__, Placed)  # without a call of Python for each of many files
+_placed = partial(tuple.__new__, Assignment)  # without a call of Python for each of many files
 
 
-class Renamed(MadeLater[Placed]):
+class RenamedAssignments(MadeLater[Assignment]):
     """Files whose outputs have the same name with another suffix.
 
     Parameters
@@ -68,7 +68,7 @@ class Renamed(MadeLater[Placed]):
     def __len__(self) -> int:
         return len(self.files) * len(self.tails)
 
-    def __iter__(self) -> Iterator[Placed]:
+    def __iter__(self) -> Iterator[Assignment]:
         for found, outputs in zip(self.files, self.outputs, strict=True):
             yield from map(_placed, zip(repeat(found), outputs, self.tails, repeat(None)))
 
@@ -101,9 +101,9 @@ def _renamed(name: str, suffixes: Mapping[str, str]) -> str:
     return name[:dot] + suffixes[name[dot:]]
 
 
-def names_by_folder(placed: Collection[Placed]) -> Mapping[str, Sequence[str]]:
+def names_by_folder(placed: Collection[Assignment]) -> Mapping[str, Sequence[str]]:
     """Return the names of the outputs in each folder."""
-    if isinstance(placed, Renamed):
+    if isinstance(placed, RenamedAssignments):
         return placed.by_folder
     folders: dict[str, list[str]] = {}
     for each in placed:

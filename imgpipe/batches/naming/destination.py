@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from imgpipe.batches.inputs.files import Found
-from imgpipe.batches.naming.assignments import Placed, names_by_folder
+from imgpipe.batches.naming.assignments import Assignment, names_by_folder
 from imgpipe.errors import OutputError, UsageError
 
-__all__ = ["Destination", "Distinguishes", "Identity", "sources_by_identity"]
+__all__ = ["Destination", "Identity", "NameRules", "sources_by_identity"]
 
 Identity = tuple[int, int]
 """Device and inode of a file, the same for all its names."""
@@ -22,7 +22,7 @@ _SHOWN = 10  # groups in a message
 _FEW = 16  # outputs of a folder that are looked for one by one
 
 
-class Distinguishes(NamedTuple):
+class NameRules(NamedTuple):
     """Differences between names that a file system keeps.
 
     Attributes
@@ -43,7 +43,7 @@ class Distinguishes(NamedTuple):
         return path if self.case else path.casefold()
 
 
-_LEAST = Distinguishes(case=False, forms=False)
+_LEAST = NameRules(case=False, forms=False)
 
 
 class Destination:
@@ -57,7 +57,7 @@ class Destination:
         Tells what a folder that exists can distinguish.
     """
 
-    def __init__(self, folder: str, probe: Callable[[str], Distinguishes] | None = None) -> None:
+    def __init__(self, folder: str, probe: Callable[[str], NameRules] | None = None) -> None:
         self.folder = folder
         self._begin = os.path.join(folder, "")
         self._probe = probe or probed
@@ -67,19 +67,19 @@ class Destination:
         return self._begin + output
 
     @cached_property
-    def distinguishes(self) -> Distinguishes:
+    def distinguishes(self) -> NameRules:
         """Distinctions that its file system makes; a file is made for a moment to find out."""
         here = os.path.realpath(self.folder)
         while not os.path.isdir(here):
             here = os.path.dirname(here)
         return self._probe(here)
 
-    def one_to_one(self, placed: Collection[Placed], remedy: str) -> Collection[Placed]:
+    def one_to_one(self, placed: Collection[Assignment], remedy: str) -> Collection[Assignment]:
         """Return `placed`, with the same file twice only once, if no two sources share an output.
 
         Parameters
         ----------
-        placed : collection of Placed
+        placed : collection of Assignment
             Sources with their outputs.
         remedy : str
             The end of the message of an error.
@@ -98,7 +98,7 @@ class Destination:
             return placed
         if self.distinguishes == (True, True) and _count(folders) == len(placed):
             return placed
-        groups: dict[str, list[Placed]] = {}
+        groups: dict[str, list[Assignment]] = {}
         for each in placed:
             groups.setdefault(self.distinguishes.folded(each.output), []).append(each)
         kept = {key: _distinct(group) for key, group in groups.items()}
@@ -107,7 +107,7 @@ class Destination:
             raise UsageError(_collisions(shared, self._remedy(shared) or remedy))
         return [group[0] for group in kept.values()]
 
-    def existing(self, placed: Collection[Placed]) -> set[str]:
+    def existing(self, placed: Collection[Assignment]) -> set[str]:
         """Return the outputs that something is in the way of.
 
         Raises
@@ -123,7 +123,7 @@ class Destination:
             each for below, several in folders.items() for each in self._existing(below, several)
         }
 
-    def must_hold_no_source(self, placed: Iterable[Placed], existing: set[str]) -> None:
+    def must_hold_no_source(self, placed: Iterable[Assignment], existing: set[str]) -> None:
         """Raise if an output is one of the sources.
 
         Raises
@@ -158,7 +158,7 @@ class Destination:
                     "use --in-place to replace sources"
                 )
 
-    def _remedy(self, groups: Sequence[Sequence[Placed]]) -> str:
+    def _remedy(self, groups: Sequence[Sequence[Assignment]]) -> str:
         """Return the remedy for sources with the same path in their trees; empty elsewhere."""
         fold = self.distinguishes.folded
         for group in groups:
@@ -172,7 +172,7 @@ class Destination:
             )
         return ""
 
-    def _must_be_no_folders(self, placed: Collection[Placed], folders: Iterable[str]) -> None:
+    def _must_be_no_folders(self, placed: Collection[Assignment], folders: Iterable[str]) -> None:
         """Raise if an output is the folder of another one."""
         fold = self.distinguishes.folded
         above = set(map(fold, _all_above(folders)))
@@ -212,7 +212,7 @@ class Destination:
                 yield os.path.join(below, name)
 
 
-def probed(folder: str) -> Distinguishes:
+def probed(folder: str) -> NameRules:
     """Return the distinctions that a folder makes; a file is made in it for a moment.
 
     Raises
@@ -223,7 +223,7 @@ def probed(folder: str) -> Distinguishes:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".imgpipe-A\u00c4-") as file:
             head, name = os.path.split(file.name)
-            return Distinguishes(
+            return NameRules(
                 case=not os.path.lexists(os.path.join(head, name.swapcase())),
                 forms=not os.path.lexists(os.path.join(head, unicodedata.normalize("NFD", name))),
             )
@@ -274,11 +274,11 @@ def _all_above(folders: Iterable[str]) -> set[str]:
     return found
 
 
-def _distinct(group: list[Placed]) -> list[Placed]:
+def _distinct(group: list[Assignment]) -> list[Assignment]:
     """Return `group` without repetitions: the same output of the same file."""
     if len(group) == 1:
         return group
-    kept: dict[object, Placed] = {}
+    kept: dict[object, Assignment] = {}
     for each in group:
         path = each.found.path
         kept.setdefault((_identity(path) or path, each.tail, each.page), each)
@@ -299,7 +299,7 @@ def _identity(path: str) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def _collisions(groups: list[list[Placed]], remedy: str) -> str:
+def _collisions(groups: list[list[Assignment]], remedy: str) -> str:
     for group in groups:
         if len({each.found.path for each in group}) == 1:
             return (

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from imgpipe.batches.inputs.files import Files, Folder, Found, suffix_of
 from imgpipe.batches.inputs.walk import SLIDES, image_suffixes
-from imgpipe.batches.naming.assignments import Placed, Renamed
+from imgpipe.batches.naming.assignments import Assignment, RenamedAssignments
 from imgpipe.batches.naming.template import Template
 from imgpipe.errors import FormatError, ImgpipeError, UsageError
 from imgpipe.formats.formatchoice import HEAD_BYTES, format_called, format_for, format_of
 from imgpipe.records import dataclass
 
-__all__ = ["Naming", "natural"]
+__all__ = ["OutputNames", "natural"]
 
 _NOWHERE = Folder("", "")
 _PARTS = re.compile(r"(\d+)")
@@ -34,7 +34,7 @@ def _raised(_: Found, error: ImgpipeError) -> None:
 
 
 @dataclass(frozen=True)
-class Naming:
+class OutputNames:
     """Names of outputs.
 
     Attributes
@@ -131,7 +131,7 @@ class Naming:
 
     def placed(
         self, files: Files, header: Header, refused: Refused = _raised
-    ) -> Collection[Placed]:
+    ) -> Collection[Assignment]:
         """Return each file with each of its outputs, one after the other.
 
         Parameters
@@ -148,7 +148,7 @@ class Naming:
             return list(self._by_templates(files, header, refused))
         known = self._known(files.suffixes)
         if known.keys() == files.suffixes.keys():
-            return Renamed(files, known)
+            return RenamedAssignments(files, known)
         return list(self._by_source(files, known, refused))
 
     def _known(self, suffixes: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -160,7 +160,7 @@ class Naming:
                     known[suffix] = self._suffixes(Found(_NOWHERE, f"x{suffix}"))
         return known
 
-    def _by_templates(self, files: Files, header: Header, refused: Refused) -> Iterator[Placed]:
+    def _by_templates(self, files: Files, header: Header, refused: Refused) -> Iterator[Assignment]:
         """Yield the files with the outputs that templates name."""
         numbers: Mapping[Found, int] = {}
         if self.is_numbered:
@@ -172,7 +172,7 @@ class Naming:
             except ImgpipeError as error:
                 refused(found, error)
 
-    def _by_template(self, found: Found, index: int, header: Header) -> Iterator[Placed]:
+    def _by_template(self, found: Found, index: int, header: Header) -> Iterator[Assignment]:
         """Yield a file with its outputs."""
         several = self.templates or (self.template or _WITH_SIZE,)
         suffixes = self._suffixes(found) if any("ext" in each.names for each in several) else ("",)
@@ -181,7 +181,7 @@ class Naming:
         if not self.needs_header:
             for tail, (template, suffix, size) in enumerate(ways):
                 named = {**values, "ext": suffix[1:], "size": size}
-                yield Placed(found, template.fill(found, named), tail)
+                yield Assignment(found, template.fill(found, named), tail)
             return
         headers = [header(found, tail) for tail in range(len(ways))]
         paged = self.is_paged and headers[0].get("frames", 1) > 1
@@ -189,11 +189,11 @@ class Naming:
             for tail, (template, suffix, size) in enumerate(ways):
                 named = {**values, **headers[tail], "ext": suffix[1:], "size": size}
                 named |= {} if page is None else {"page": page}
-                yield Placed(found, template.fill(found, named), tail, page)
+                yield Assignment(found, template.fill(found, named), tail, page)
 
     def _by_source(
         self, files: Files, known: Mapping[str, tuple[str, ...]], refused: Refused
-    ) -> Iterator[Placed]:
+    ) -> Iterator[Assignment]:
         """Yield the files with the outputs that are called like them."""
         for found in files:
             suffix = suffix_of(found.name)
@@ -204,7 +204,7 @@ class Naming:
                 refused(found, error)
             else:
                 for tail, each in enumerate(suffixes):
-                    yield Placed(found, stem + each, tail)
+                    yield Assignment(found, stem + each, tail)
 
     def _suffixes(self, found: Found) -> tuple[str, ...]:
         """Return the suffixes of the outputs of a file: its own, where that is of the format."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from imgpipe.batches.agenda import Agenda
 from imgpipe.batches.inputs.files import Found
 from imgpipe.batches.journal.records import Record, Records
-from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 
@@ -55,7 +55,7 @@ class Owners:
         return owner if there or os.path.lexists(os.path.join(root, owner)) else None
 
 
-def must_be_numbered(placed: Collection[Placed], records: Records | None) -> None:
+def must_be_numbered(placed: Collection[Assignment], records: Records | None) -> None:
     """Raise if a file would get another number than before, which a resume takes for a new output.
 
     Raises

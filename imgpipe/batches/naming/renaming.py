@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from imgpipe.batches.agenda import Agenda, Due, agenda_of
-from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.batches.naming.destination import Identity, sources_by_identity
 from imgpipe.batches.naming.suffixes import with_suffix
 from imgpipe.batches.preparation import Prepared
@@ -36,7 +36,7 @@ class Renaming:
         """
         prepared, found = self._prepared, due.found
         placed = [
-            Placed(found, with_suffix(output, found.name, suffix), tail, due.page)
+            Assignment(found, with_suffix(output, found.name, suffix), tail, due.page)
             for output, tail in zip(due.outputs, due.tails, strict=True)
         ]
         owners, replaces = prepared.owners, prepared.later and prepared.choices.policy.overwrite

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 from imgpipe.batches.inputs.walk import image_suffixes
 from imgpipe.batches.journal.freshness import unchanged
 from imgpipe.batches.journal.records import Record, Records
-from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.formats.opening import format_at
 from imgpipe.formats.origin import Origin
 
-__all__ = ["as_recorded", "is_renamed", "right_suffix", "tell_of_name", "with_suffix"]
+__all__ = ["as_recorded", "is_renamed", "right_suffix", "warn_of_suffix", "with_suffix"]
 
 _log = logging.getLogger("imgpipe")
 
@@ -51,7 +51,7 @@ def is_renamed(output: str, source: str) -> bool:
     return own.lower() in image_suffixes() and not output.endswith(own)
 
 
-def as_recorded(placed: Collection[Placed], records: Records) -> Collection[Placed]:
+def as_recorded(placed: Collection[Assignment], records: Records) -> Collection[Assignment]:
     """Return the sources with the outputs of an earlier run, where these got another suffix.
 
     A source that has changed since may have changed its format too, and is not among them.
@@ -60,7 +60,7 @@ def as_recorded(placed: Collection[Placed], records: Records) -> Collection[Plac
     return [_recorded(each, known) for each in placed] if known else placed
 
 
-def _recorded(each: Placed, known: Mapping[str, Record]) -> Placed:
+def _recorded(each: Assignment, known: Mapping[str, Record]) -> Assignment:
     found = each.found
     record = known.get(found.below)
     own = os.path.splitext(found.name)[1]
@@ -70,7 +70,7 @@ def _recorded(each: Placed, known: Mapping[str, Record]) -> Placed:
     return each._replace(output=with_suffix(each.output, found.name, suffix))
 
 
-def tell_of_name(origin: Origin, outputs: Iterable[str]) -> None:
+def warn_of_suffix(origin: Origin, outputs: Iterable[str]) -> None:
     """Warn that the suffix of a source does not fit its content, and name the output."""
     suffix, content = os.path.splitext(origin.name)[1].lower(), format_at(origin)
     if suffix in content.suffixes or suffix not in image_suffixes():

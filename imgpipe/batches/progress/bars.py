@@ -11,11 +11,11 @@ from typing import Any, TextIO
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchRefused,
     BatchScanning,
-    Ended,
-    Happening,
+    OutputEnded,
 )
 from imgpipe.batches.progress.pace import Pace
 from imgpipe.batches.progress.progresslines import amounts, counts, plan_line
@@ -55,21 +55,21 @@ class Bars(Context):
         self._begun = clock()
         self._drawn = -math.inf
 
-    def __call__(self, happening: Happening) -> None:
-        """Take note of `happening`."""
-        self._pace(happening)
-        match happening:
+    def __call__(self, event: BatchEvent) -> None:
+        """Take note of `event`."""
+        self._pace(event)
+        match event:
             case BatchScanning() if self._clock() - self._begun >= _SCANNING:
-                self._scan(happening.files)
+                self._scan(event.files)
             case BatchPlanned():
                 self.close()
-                self.say(plan_line(happening))
+                self.say(plan_line(event))
                 self._bars = [self._bar(_FORMAT, 0), self._bar(_FORMAT, 1)]
-            case Ended(result=result):
+            case OutputEnded(result=result):
                 for line in self._tally.note(result):
                     self.say(line)
             case BatchEnded():
-                self._finish(happening)
+                self._finish(event)
             case BatchRefused():
                 self.close()
         if len(self._bars) == 2 and self._clock() - self._drawn >= _REDRAW:

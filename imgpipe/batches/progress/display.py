@@ -10,12 +10,12 @@ from typing import Literal, TextIO
 from imgpipe.batches.progress.bars import Bars
 from imgpipe.batches.progress.progresslines import ProgressLines
 
-__all__ = ["ProgressMode", "shown"]
+__all__ = ["ProgressMode", "display_for"]
 
 ProgressMode = Literal["auto", "bar", "lines", "none"]
 
 
-def shown(
+def display_for(
     mode: ProgressMode,
     file: TextIO,
     clock: Callable[[], float] = time.monotonic,

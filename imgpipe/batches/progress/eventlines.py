@@ -24,14 +24,14 @@ from typing import Any
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchRefused,
     BatchStarted,
-    Ended,
-    Foretold,
-    Happening,
     Heartbeat,
-    Noticed,
+    OutputEnded,
+    OutputPlanned,
+    WatchNotice,
 )
 from imgpipe.batches.journal.jsonlines import path_fields
 from imgpipe.batches.progress.pace import Pace
@@ -50,7 +50,7 @@ _RUNNING = 8  # sources that an event of progress names
 class EventLines(Context):
     """An observer that writes events.
 
-    As a context it writes the summary where no happening has ended the batch.
+    As a context it writes the summary where no event has ended the batch.
 
     Parameters
     ----------
@@ -83,28 +83,28 @@ class EventLines(Context):
         if not self._ended:
             self(BatchRefused(_exit_code(error), error or Cancelled("ended early"), self._report))
 
-    def __call__(self, happening: Happening) -> None:
-        """Write the events of `happening`."""
+    def __call__(self, event: BatchEvent) -> None:
+        """Write the lines of `event`."""
         if self._ended:
             return
-        self._pace(happening)
-        match happening:
+        self._pace(event)
+        match event:
             case BatchStarted():
-                self._start = start_fields(happening)
+                self._start = start_fields(event)
             case BatchPlanned():
-                self._plan(happening)
-            case Foretold():
+                self._plan(event)
+            case OutputPlanned():
                 self._begin()
-                self._write(_foretold_fields(happening, self._seconds()))
-            case Ended():
-                self._report.add(happening.result)
+                self._write(_foretold_fields(event, self._seconds()))
+            case OutputEnded():
+                self._report.add(event.result)
                 self._report.failures.clear()  # they may be many, and only their number is told
-                self._write(terminal_fields(happening.result, self._seconds()))
-            case Noticed() | Heartbeat():
-                self._write(_watch_fields(happening, self._seconds()))
+                self._write(terminal_fields(event.result, self._seconds()))
+            case WatchNotice() | Heartbeat():
+                self._write(_watch_fields(event, self._seconds()))
             case BatchEnded() | BatchRefused():
                 self._ended = True
-                self._write(summary_fields(happening, self._seconds()))
+                self._write(summary_fields(event, self._seconds()))
                 return
         due = self._clock() - self._told >= _EVERY
         if self._planned and self._progresses and due:
@@ -199,7 +199,7 @@ def terminal_fields(result: Result, seconds: float | None = None) -> dict[str, A
     return head | {"stage": result.stage, **failure, "attempts": result.attempts}
 
 
-def _foretold_fields(told: Foretold, seconds: float) -> dict[str, Any]:
+def _foretold_fields(told: OutputPlanned, seconds: float) -> dict[str, Any]:
     """Return the event ``foretold`` of a dry run."""
     return {
         "v": 1, "event": "foretold", "t": seconds,
@@ -243,17 +243,17 @@ def _utc(seconds: float) -> str:
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _watch_fields(happening: Noticed | Heartbeat, seconds: float) -> dict[str, Any]:
+def _watch_fields(event: WatchNotice | Heartbeat, seconds: float) -> dict[str, Any]:
     """Return the event of a folder that is watched."""
-    if isinstance(happening, Noticed):
+    if isinstance(event, WatchNotice):
         return {
-            "v": 1, "event": "notice", "t": seconds, "kind": happening.kind,
-            **path_fields("path", happening.path), "message": legible(happening.message),
+            "v": 1, "event": "notice", "t": seconds, "kind": event.kind,
+            **path_fields("path", event.path), "message": legible(event.message),
         }  # fmt: skip
     return {
         "v": 1, "event": "heartbeat", "t": seconds, "time": _utc(time.time()),
-        "waiting": happening.waiting, "running": happening.running, "done": happening.done,
-        "failed": happening.failed, "present": happening.present, "polling": happening.polling,
+        "waiting": event.waiting, "running": event.running, "done": event.done,
+        "failed": event.failed, "present": event.present, "polling": event.polling,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from imgpipe.batches.events import Ended, Happening
+from imgpipe.batches.events import BatchEvent, OutputEnded
 from imgpipe.batches.inputs.walk import image_suffixes
 from imgpipe.batches.progress.wording import one_line
 from imgpipe.contexts import Context
@@ -52,10 +52,10 @@ class FailedList(Context):
         else:
             self._file.finish()
 
-    def __call__(self, happening: Happening) -> None:
-        """Take note of `happening`."""
-        match happening:
-            case Ended(result=result) if result.status == "failed":
+    def __call__(self, event: BatchEvent) -> None:
+        """Take note of `event`."""
+        match event:
+            case OutputEnded(result=result) if result.status == "failed":
                 if result.path in self._listed:
                     return
                 self._listed.add(result.path)

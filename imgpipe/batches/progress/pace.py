@@ -13,12 +13,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from imgpipe.batches.events import (
-    Advanced,
+    BatchEvent,
     BatchPlanned,
-    Ended,
-    Happening,
-    Measured,
-    Opened,
+    HeaderRead,
+    OutputAdvanced,
+    OutputEnded,
+    SourceStarted,
     kind_of,
 )
 
@@ -31,7 +31,7 @@ _STEP = 0.5  # seconds between two entries of the window
 
 
 class Pace:
-    """Counts the happenings of a batch.
+    """Counts the events of a batch.
 
     Parameters
     ----------
@@ -71,28 +71,28 @@ class Pace:
         self._timed: Counter[str] = Counter()  # pixels on which they were spent
         self._window: deque[tuple[float, Counter[str]]] = deque()
 
-    def __call__(self, happening: Happening) -> None:
-        """Take note of `happening`."""
-        match happening:
+    def __call__(self, event: BatchEvent) -> None:
+        """Take note of `event`."""
+        match event:
             case BatchPlanned():
                 self._begun = self._clock()
-                self._planned = happening.pixels
-                self.sampled = happening.pixels is None
-                self._to_do = Counter(dict(happening.to_do))
-                self.files = happening.current + self._to_do.total()
+                self._planned = event.pixels
+                self.sampled = event.pixels is None
+                self._to_do = Counter(dict(event.to_do))
+                self.files = event.current + self._to_do.total()
                 self._window.append((self._begun, Counter()))
-            case Measured():
-                self._measure(kind_of(happening.path, happening.output), happening)
-            case Opened():
-                self.running[happening.path] = happening.outputs
-            case Advanced():
-                kind = kind_of(happening.path, happening.output)
-                more = happening.pixels - self._advanced.get(happening.output, 0)
-                self._advanced[happening.output] = happening.pixels
+            case HeaderRead():
+                self._measure(kind_of(event.path, event.output), event)
+            case SourceStarted():
+                self.running[event.path] = event.outputs
+            case OutputAdvanced():
+                kind = kind_of(event.path, event.output)
+                more = event.pixels - self._advanced.get(event.output, 0)
+                self._advanced[event.output] = event.pixels
                 self._open[kind] += more
                 self._worked[kind] += more
-            case Ended():
-                self._end(happening)
+            case OutputEnded():
+                self._end(event)
         self._look()
 
     @property
@@ -135,14 +135,14 @@ class Pace:
         to_do = sum(self._cost(kind) * pixels for kind, pixels in left.items())
         return to_do * seconds / work if _TELLING * work > to_do else None
 
-    def _measure(self, kind: str, happening: Measured) -> None:
-        self._sample[kind] += happening.pixels
+    def _measure(self, kind: str, event: HeaderRead) -> None:
+        self._sample[kind] += event.pixels
         self._sample_size[kind] += 1
-        self._waiting[happening.output] = happening.pixels
-        self._waiting_pixels[kind] += happening.pixels
+        self._waiting[event.output] = event.pixels
+        self._waiting_pixels[kind] += event.pixels
         self._waiting_count[kind] += 1
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, ended: OutputEnded) -> None:
         result = ended.result
         setattr(self, result.status, getattr(self, result.status) + 1)
         running = self.running.pop(result.path, 0)

@@ -14,10 +14,10 @@ from typing import TextIO
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
     BatchScanning,
-    Ended,
-    Happening,
+    OutputEnded,
 )
 from imgpipe.batches.progress.pace import Pace
 from imgpipe.batches.progress.warningtally import WarningTally
@@ -56,22 +56,22 @@ class ProgressLines:
         self._interval, self._told = _FIRST, 0
         self._due = clock() + _SCANNING
 
-    def __call__(self, happening: Happening) -> None:
-        """Take note of `happening`."""
-        self._pace(happening)
-        match happening:
+    def __call__(self, event: BatchEvent) -> None:
+        """Take note of `event`."""
+        self._pace(event)
+        match event:
             case BatchScanning() if not self._quiet and self._clock() >= self._due:
-                self.say(f"scanning: {counted(happening.files, 'file')}")
+                self.say(f"scanning: {counted(event.files, 'file')}")
                 self._wait_longer()
             case BatchPlanned():
                 self._interval, self._due = _FIRST, self._clock() + _FIRST
                 if not self._quiet:
-                    self.say(plan_line(happening))
-            case Ended(result=result):
+                    self.say(plan_line(event))
+            case OutputEnded(result=result):
                 for line in self._tally.note(result):
                     self.say(line)
             case BatchEnded():
-                self._finish(happening)
+                self._finish(event)
                 return
         if self._pace.files and not self._quiet and self._clock() >= self._due:
             self.say(f"{counts(self._pace)}, {amounts(self._pace)}")

@@ -15,7 +15,7 @@ from imgpipe.batches.agenda import Agenda
 from imgpipe.batches.inputs.files import Files
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.journal.filestatus import status_at
-from imgpipe.batches.naming.assignments import Placed
+from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.batches.work.heldfiles import remove
 from imgpipe.errors import OutputError, UsageError
 from imgpipe.plurals import counted
@@ -50,7 +50,7 @@ def common_root(files: Files, base: str | None) -> str:
     return next(iter(roots.values()), os.curdir)
 
 
-def must_be_sources(placed: Iterable[Placed]) -> None:
+def must_be_sources(placed: Iterable[Assignment]) -> None:
     """Raise if an output has another name than its source.
 
     Raises

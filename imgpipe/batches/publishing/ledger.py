@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from imgpipe.batches.events import BatchObserver, Ended, Measured, Opened
+from imgpipe.batches.events import BatchObserver, HeaderRead, OutputEnded, SourceStarted
 from imgpipe.batches.journal.records import Record
 from imgpipe.batches.naming.renaming import Renaming
 from imgpipe.batches.naming.suffixes import is_renamed
 from imgpipe.batches.preparation import Prepared
-from imgpipe.batches.publishing.placement import Placing, Ready
+from imgpipe.batches.publishing.placement import Placement, Ready
 from imgpipe.batches.results import BatchReport, Result, Stage, StoppedBy
 from imgpipe.batches.stopping import BatchControl, Tolerance, fault_of
 from imgpipe.batches.work.answers import Failed, File, Made, Output, failed
@@ -56,7 +56,7 @@ class Ledger:
     report : BatchReport
         Counts the results.
     tell : callable
-        Is told of what happens.
+        Gets the events.
     control : BatchControl
         Is told to stop.
     clock : callable
@@ -82,7 +82,7 @@ class Ledger:
         self._control, self._clock = control, clock
         assert prepared.journal is not None
         self._journal = prepared.journal
-        self._placing = Placing(choices, self._journal)
+        self._placing = Placement(choices, self._journal)
         self._renaming = Renaming(prepared)
         self._tolerance = Tolerance(choices.fail_fast, choices.max_failures)
         self._waiting: list[_Waiting] = []
@@ -119,7 +119,7 @@ class Ledger:
         for job in jobs:
             if job.file is not None and not job.told:
                 job.told = True
-                self._tell(Opened(job.path, len(job.due.outputs)))
+                self._tell(SourceStarted(job.path, len(job.due.outputs)))
 
     def _room_for(self, output: str) -> Output:
         """Return an output whose folder is there, and swept once."""
@@ -166,7 +166,7 @@ class Ledger:
     def measured(self, job: Job) -> None:
         """Note that the header of a file was read."""
         for output in job.due.outputs:
-            self._tell(Measured(job.path, self._prepared.path(output), _share(job, job.pixels)))
+            self._tell(HeaderRead(job.path, self._prepared.path(output), _share(job, job.pixels)))
 
     def made(self, job: Job, made: Made) -> None:
         """Take the outputs of a file, to be published soon."""
@@ -312,7 +312,7 @@ class Ledger:
     def _end(self, job: Job, result: Result) -> None:
         self._report.add(result)
         self.results.append(result)
-        self._tell(Ended(result, _share(job, job.pixels)))
+        self._tell(OutputEnded(result, _share(job, job.pixels)))
 
     # --- records ------------------------------------------------------------------------
 

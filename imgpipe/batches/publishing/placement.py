@@ -21,7 +21,7 @@ from imgpipe.batches.work.heldfiles import Finished, publish, remove
 from imgpipe.errors import ImgpipeError, InputError, OutputError
 from imgpipe.publish import explained
 
-__all__ = ["Placing", "Ready"]
+__all__ = ["Placement", "Ready"]
 
 
 class Ready(NamedTuple):
@@ -45,7 +45,7 @@ class Ready(NamedTuple):
     record: Record
 
 
-class Placing:
+class Placement:
     """Puts the outputs of a batch in their places.
 
     Parameters

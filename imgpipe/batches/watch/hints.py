@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from imgpipe.batches.watch.mounts import silent_type
 from imgpipe.temporaries import text_of
 
-__all__ = ["Hint", "Hints", "Lost", "NoHints", "WatchdogHints", "hints_for"]
+__all__ = ["Hint", "Hints", "HintsLost", "NoHints", "WatchdogHints", "hints_for"]
 
 
 class Hint(NamedTuple):
@@ -38,11 +38,11 @@ class Hint(NamedTuple):
     folder: bool = False
 
 
-class Lost(NamedTuple):
+class HintsLost(NamedTuple):
     """Hints may have been lost."""
 
 
-Receive = Callable[[Hint | Lost], None]
+Receive = Callable[[Hint | HintsLost], None]
 
 
 class Hints(Protocol):
@@ -209,7 +209,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a warning."""
-        self._receive(Lost())
+        self._receive(HintsLost())
 
     def close(self) -> None:
         """Take no more."""

@@ -12,21 +12,21 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from imgpipe.batches.events import Noticed
+from imgpipe.batches.events import WatchNotice
 from imgpipe.batches.inputs.files import Found
 from imgpipe.batches.inputs.walk import is_image_folder
 from imgpipe.batches.results import Result
-from imgpipe.batches.watch.hints import Hint, Hints, Lost
+from imgpipe.batches.watch.hints import Hint, Hints, HintsLost
 from imgpipe.batches.watch.moves import move
 from imgpipe.batches.watch.readiness import Readiness
 from imgpipe.batches.watch.scan import Scan, Scanner
 from imgpipe.batches.watch.stamps import Stamp, stamp_of
 from imgpipe.batches.watch.verdicts import Judge
-from imgpipe.batches.watch.watchfeed import Over, Returned, WatchFeed
+from imgpipe.batches.watch.watchfeed import FileEnded, FileReturned, WatchFeed
 from imgpipe.errors import OutputError
 from imgpipe.records import dataclass
 
-__all__ = ["POLL_SECONDS", "Inbox", "Ways"]
+__all__ = ["POLL_SECONDS", "Inbox", "WatchSettings"]
 
 POLL_SECONDS = 5.0
 """Seconds between scans where there are no events."""
@@ -39,7 +39,7 @@ _REST = 4  # times as long as a scan takes, until the next one
 
 
 @dataclass(frozen=True)
-class Ways:
+class WatchSettings:
     """Settings of a watch.
 
     Attributes
@@ -82,14 +82,14 @@ class Inbox:
         Gets what is to be made.
     hints : Hints
         Gives hints.
-    ways : Ways
+    ways : WatchSettings
         Settings of the watch.
     clock : callable
         Returns seconds.
 
     Attributes
     ----------
-    notices : deque of Noticed or Result
+    notices : deque of WatchNotice or Result
         Notices, and failures of files that the batch does not get.
     polling : bool
         Whether the folder is scanned at short intervals.
@@ -105,10 +105,10 @@ class Inbox:
         judge: Judge,
         feed: WatchFeed,
         hints: Hints,
-        ways: Ways,
+        ways: WatchSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.notices: deque[Noticed | Result] = deque()
+        self.notices: deque[WatchNotice | Result] = deque()
         self.polling, self.present, self.seen = False, True, 0
         self._scanner, self._judge, self._feed = scanner, judge, feed
         self._source, self._ways, self._clock = hints, ways, clock
@@ -117,7 +117,7 @@ class Inbox:
         self._busy: dict[str, _Busy] = {}
         self._handled: dict[str, Stamp] = {}
         self._failed: set[str] = set()  # among the handled files
-        self._received: deque[Hint | Lost] = deque()
+        self._received: deque[Hint | HintsLost] = deque()
         self._marked: set[str] = set()
         self._hinted: set[str] = set()
         self._unknown: set[str] = set()  # folders that the walk does not enter
@@ -148,7 +148,7 @@ class Inbox:
         self._start_hints()
         return self._scan_everything().passed_over
 
-    def receive(self, hint: Hint | Lost) -> None:
+    def receive(self, hint: Hint | HintsLost) -> None:
         """Take a hint, from any thread."""
         self._received.append(hint)
         self._wake()
@@ -223,7 +223,7 @@ class Inbox:
 
     def _notice(self, kind: str, text: str) -> None:
         inbox = self._scanner.inbox
-        self.notices.append(Noticed(kind, inbox, f"{inbox}: {text}"))
+        self.notices.append(WatchNotice(kind, inbox, f"{inbox}: {text}"))
 
     # --- hints and scans ----------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class Inbox:
         """Mark the folders that hints are about."""
         for _ in range(len(self._received)):
             hint = self._received.popleft()
-            if isinstance(hint, Lost):
+            if isinstance(hint, HintsLost):
                 self._next_whole = now
                 continue
             folder, path = self._scanner.place_of(hint.path)
@@ -331,13 +331,13 @@ class Inbox:
             self._found = {path: found for path, found in self._found.items()
                            if path in self._readiness}  # fmt: skip
 
-    def _end(self, message: Returned | Over) -> None:
+    def _end(self, message: FileReturned | FileEnded) -> None:
         """Take note of an answer, and of the end of the file if it is its last one."""
         path = message.path
         busy = self._busy.get(path)
         if busy is None:
             return
-        if isinstance(message, Returned):
+        if isinstance(message, FileReturned):
             busy.left -= message.outputs
             busy.returned = True
         else:
@@ -366,7 +366,7 @@ class Inbox:
         try:
             move(path, found.below, folder)
         except OutputError as error:
-            self.notices.append(Noticed("move_failed", path, str(error)))
+            self.notices.append(WatchNotice("move_failed", path, str(error)))
         else:
             del self._handled[path]
             self._failed.discard(path)

@@ -10,12 +10,12 @@ from typing import Self
 from imgpipe.batches.watch.inbox import Inbox
 from imgpipe.contexts import Context
 
-__all__ = ["Keeping"]
+__all__ = ["Watcher"]
 
 _PAUSE = 0.02  # seconds between two turns, so that events of the same moment come together
 
 
-class Keeping(Context):
+class Watcher(Context):
     """A thread that gives an inbox its turns. As a context, it ends.
 
     Parameters

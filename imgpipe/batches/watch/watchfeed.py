@@ -13,17 +13,17 @@ from imgpipe.batches.agenda import Due
 from imgpipe.batches.results import Result
 from imgpipe.batches.watch.stamps import Stamp, stamp_of
 
-__all__ = ["Over", "Returned", "WatchFeed"]
+__all__ = ["FileEnded", "FileReturned", "WatchFeed"]
 
 
-class Returned(NamedTuple):
+class FileReturned(NamedTuple):
     """Outputs of a file that changed or went away while it waited for its turn."""
 
     path: str
     outputs: int
 
 
-class Over(NamedTuple):
+class FileEnded(NamedTuple):
     """An output of a file that is done or skipped, or has failed."""
 
     path: str
@@ -42,7 +42,7 @@ class WatchFeed:
     def __init__(self, stamp: Callable[[str], Stamp | None] = stamp_of) -> None:
         self._stamp = stamp
         self._waiting: deque[tuple[Due, Stamp]] = deque()
-        self._back: deque[Returned | Over] = deque()
+        self._back: deque[FileReturned | FileEnded] = deque()
         self._wake_batch: Callable[[], None] = lambda: None
         self._wake_watch: Callable[[], None] = lambda: None
         self._closed = False
@@ -64,7 +64,7 @@ class WatchFeed:
             found = self._stamp(due.found.path)
             if found is not None and not found.differs(stamp):
                 return due
-            self._send(Returned(due.found.path, len(due.outputs)))
+            self._send(FileReturned(due.found.path, len(due.outputs)))
         return None
 
     def attach(self, wake: Callable[[], None]) -> None:
@@ -73,9 +73,9 @@ class WatchFeed:
 
     def ended(self, result: Result) -> None:
         """Take note of the end of an output."""
-        self._send(Over(result.path, result.status == "failed"))
+        self._send(FileEnded(result.path, result.status == "failed"))
 
-    def _send(self, message: Returned | Over) -> None:
+    def _send(self, message: FileReturned | FileEnded) -> None:
         self._back.append(message)
         self._wake_watch()
 
@@ -86,7 +86,7 @@ class WatchFeed:
         self._waiting.append((due, stamp))
         self._wake_batch()
 
-    def back(self) -> list[Returned | Over]:
+    def back(self) -> list[FileReturned | FileEnded]:
         """Return the answers since the last call."""
         return [self._back.popleft() for _ in range(len(self._back))]
 

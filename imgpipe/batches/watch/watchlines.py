@@ -7,11 +7,11 @@ from typing import TextIO
 
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchPlanned,
-    Ended,
-    Happening,
     Heartbeat,
-    Noticed,
+    OutputEnded,
+    WatchNotice,
 )
 from imgpipe.batches.progress.warningtally import WarningTally
 from imgpipe.batches.progress.wording import one_line, passed_over_line, summary_line
@@ -43,24 +43,24 @@ class WatchLines:
         self._tally = WarningTally()
         self._counts = ""
 
-    def __call__(self, happening: Happening) -> None:
-        """Write the lines about `happening`."""
-        match happening:
+    def __call__(self, event: BatchEvent) -> None:
+        """Write the lines about `event`."""
+        match event:
             case BatchPlanned() if not self._quiet:
-                there = f"watching {self._inbox}: {counted(happening.sources, 'file')} found"
-                passed = passed_over_line(happening.passed_over)
+                there = f"watching {self._inbox}: {counted(event.sources, 'file')} found"
+                passed = passed_over_line(event.passed_over)
                 self.say("; ".join(filter(None, [there, passed])))
-            case Ended():
-                self._end(happening.result)
-            case Noticed():
-                self.say(one_line(happening.message))
+            case OutputEnded():
+                self._end(event.result)
+            case WatchNotice():
+                self.say(one_line(event.message))
             case Heartbeat() if not self._quiet:
-                self._beat(happening)
+                self._beat(event)
             case BatchEnded():
                 for line in self._tally.rest():
                     self.say(line)
                 if not self._quiet:
-                    self.say(summary_line(happening.report))
+                    self.say(summary_line(event.report))
 
     def _end(self, result: Result) -> None:
         """Write the end of an output."""

@@ -12,27 +12,27 @@ from imgpipe.batches.batchrun import started_of
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.events import (
     BatchEnded,
+    BatchEvent,
     BatchObserver,
     BatchPlanned,
     BatchRefused,
-    Ended,
-    Happening,
     Heartbeat,
+    OutputEnded,
 )
 from imgpipe.batches.preparation import Prepared, prepare
 from imgpipe.batches.results import BatchReport, Result, exit_code
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.batches.watch.folders import left_out, must_be_apart
 from imgpipe.batches.watch.hints import Hints, hints_for
-from imgpipe.batches.watch.inbox import Inbox, Ways
+from imgpipe.batches.watch.inbox import Inbox, WatchSettings
 from imgpipe.batches.watch.scan import Scanner
 from imgpipe.batches.watch.verdicts import Judge
-from imgpipe.batches.watch.watcher import Keeping
+from imgpipe.batches.watch.watcher import Watcher
 from imgpipe.batches.watch.watchfeed import WatchFeed
-from imgpipe.batches.work.loop import conduct
+from imgpipe.batches.work.loop import make_outputs
 from imgpipe.errors import MemoryPlanError, UsageError
 
-__all__ = ["HEARTBEAT_SECONDS", "WatchCourse"]
+__all__ = ["HEARTBEAT_SECONDS", "WatchRun"]
 
 HEARTBEAT_SECONDS = 60.0
 """Seconds between two signs of life."""
@@ -40,17 +40,17 @@ HEARTBEAT_SECONDS = 60.0
 _MOST_FAILURES = 1000  # that the report keeps
 
 
-class WatchCourse:
+class WatchRun:
     """The course of a watch.
 
     Parameters
     ----------
     choices : Choices
         Arguments of the batch. Their only source is the watched folder.
-    ways : Ways
+    ways : WatchSettings
         Settings of the watch.
     tell : callable
-        Is told of all that happens.
+        Gets every event.
     control : BatchControl, optional
         Stops it.
     stop : threading.Event, optional
@@ -71,7 +71,7 @@ class WatchCourse:
     def __init__(
         self,
         choices: Choices,
-        ways: Ways,
+        ways: WatchSettings,
         tell: BatchObserver = lambda _: None,
         control: BatchControl | None = None,
         stop: threading.Event | None = None,
@@ -131,9 +131,9 @@ class WatchCourse:
             self.report.passed_over.update(passed_over)
             waiting = inbox.waiting
             to_do = {"": waiting * len(prepared.choices.recipe.tails)}
-            keeping = held.enter_context(Keeping(inbox, self.control.stop, self._clock))
+            keeping = held.enter_context(Watcher(inbox, self.control.stop, self._clock))
             self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - waiting, to_do))
-            for result in conduct(prepared, self._told, self.control, self.report, feed):
+            for result in make_outputs(prepared, self._told, self.control, self.report, feed):
                 feed.ended(result)
                 del self.report.failures[:-_MOST_FAILURES]
         self._pulse()
@@ -141,9 +141,9 @@ class WatchCourse:
         if keeping.error is not None:
             raise keeping.error
 
-    def _told(self, happening: Happening) -> None:
-        """Report a happening of the batch, and the changes of the folder."""
-        self._tell(happening)
+    def _told(self, event: BatchEvent) -> None:
+        """Report an event of the batch, and the changes of the folder."""
+        self._tell(event)
         self._pulse()
 
     def _pulse(self) -> None:
@@ -156,7 +156,7 @@ class WatchCourse:
             notice = inbox.notices.popleft()
             if isinstance(notice, Result):
                 self.report.add(notice)
-                self._tell(Ended(notice))
+                self._tell(OutputEnded(notice))
             else:
                 self._tell(notice)
         if self._clock() >= self._beat:

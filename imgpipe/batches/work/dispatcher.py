@@ -15,14 +15,14 @@ from imgpipe.batches.agenda import Due
 from imgpipe.batches.publishing.ledger import Ledger
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.batches.work.answers import Failed, File, Made, Misnamed, TooLarge, failed
-from imgpipe.batches.work.estimates import Guesses
+from imgpipe.batches.work.estimates import PixelEstimates
 from imgpipe.batches.work.feed import Feed
-from imgpipe.batches.work.headers import Look, Seen
+from imgpipe.batches.work.headers import HeaderAnswer, HeaderItem
 from imgpipe.batches.work.job import Job
 from imgpipe.engine.flow import Worker
 from imgpipe.errors import CorruptError, ImgpipeError, WorkerError
 
-__all__ = ["FileDesk"]
+__all__ = ["FileDispatcher"]
 
 _AHEAD = 1024  # files whose sizes are known before their turn
 _LOOKED_AT = 1_000_000  # bytes from which on a file may be a large image
@@ -31,7 +31,7 @@ _MOST_FILES = 64  # of a group
 _GROUP_PIXELS = 8_000_000  # after which a call comes back
 
 
-class FileDesk:
+class FileDispatcher:
     """The desk of a batch.
 
     Parameters
@@ -62,7 +62,7 @@ class FileDesk:
     ) -> None:
         self._feed, self._ledger, self._control = feed, ledger, control
         self._workers, self._in_order, self._calls = workers, in_order, calls
-        self._guesses = Guesses()
+        self._guesses = PixelEstimates()
         self._numbers = 0
         self._ahead: deque[Job] = deque()
         self._to_look: deque[Job] = deque()
@@ -83,7 +83,7 @@ class FileDesk:
         """Whether nothing may begin any more."""
         return self._control.stopped
 
-    def take(self) -> tuple[Look, ...] | tuple[File, ...]:
+    def take(self) -> tuple[HeaderItem, ...] | tuple[File, ...]:
         """Return the items of the next call, none if there are none just now."""
         self._fill()
         if looks := self._take_looks():
@@ -99,7 +99,7 @@ class FileDesk:
 
     def land(self, item: Any, answer: Any, worker: Worker) -> None:
         """Take the answer for a file."""
-        if isinstance(item, Look):
+        if isinstance(item, HeaderItem):
             self._look_landed(self._looks.pop(id(item)), answer)
             return
         job = self._out.pop(id(item))
@@ -119,7 +119,7 @@ class FileDesk:
 
     def give_up(self, item: Any, error: Exception, attempts: int) -> None:
         """Note that a file has ended its workers, or that there is no answer for it."""
-        looked = isinstance(item, Look)
+        looked = isinstance(item, HeaderItem)
         job = (self._looks if looked else self._out).pop(id(item))
         if looked and job.taken:  # the attempt to make it tells
             return
@@ -188,7 +188,7 @@ class FileDesk:
         while self._ahead and (self._ahead[0].taken or self._ahead[0].large):
             self._ahead.popleft()
 
-    def _take_looks(self) -> tuple[Look, ...]:
+    def _take_looks(self) -> tuple[HeaderItem, ...]:
         """Return the headers of the next look; none as long as they are few."""
         while self._to_look and self._to_look[0].taken:
             self._to_look.popleft()
@@ -197,7 +197,7 @@ class FileDesk:
             return ()
         number = min(_LOOKS, len(self._to_look) // (2 * self._workers) + 1)
         jobs = [self._to_look.popleft() for _ in range(number)]
-        looks = tuple(Look(job.path) for job in jobs)
+        looks = tuple(HeaderItem(job.path) for job in jobs)
         self._looks |= {id(look): job for look, job in zip(looks, jobs, strict=True)}
         return looks
 
@@ -218,7 +218,7 @@ class FileDesk:
 
     # --- large files --------------------------------------------------------------------
 
-    def _look_landed(self, job: Job, seen: Seen) -> None:
+    def _look_landed(self, job: Job, seen: HeaderAnswer) -> None:
         if job.taken and id(job.file) not in self._out:  # it has ended
             return
         self._measured(job, seen.pixels)

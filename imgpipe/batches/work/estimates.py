@@ -7,13 +7,13 @@ from collections import Counter
 
 from imgpipe.batches.work.job import Job
 
-__all__ = ["Guesses"]
+__all__ = ["PixelEstimates"]
 
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp", ".avif", ".heic", ".jxl", ".jp2"})
 _OF_LOSSY, _OF_OTHERS = 4.0, 0.5  # pixels for each byte, as long as no file is known
 
 
-class Guesses:
+class PixelEstimates:
     """The pixels that files have for each byte, by suffix."""
 
     def __init__(self) -> None:

@@ -9,21 +9,21 @@ import contextlib
 from typing import NamedTuple
 
 from imgpipe.batches.work.answers import Answer, File, Made, Recipe
-from imgpipe.batches.work.smallfiles import looked_at, make_files
-from imgpipe.batches.work.warningcapture import heard
+from imgpipe.batches.work.smallfiles import header_size, make_files
+from imgpipe.batches.work.warningcapture import captured_warnings
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.engine.workernotes import reading
-from imgpipe.engine.workertimer import Bench
 
-__all__ = ["Look", "Seen", "work"]
+__all__ = ["HeaderAnswer", "HeaderItem", "work"]
 
 
-class Look(NamedTuple):
+class HeaderItem(NamedTuple):
     """A file whose header is to be read."""
 
     name: str
 
 
-class Seen(NamedTuple):
+class HeaderAnswer(NamedTuple):
     """The answer for a header.
 
     Attributes
@@ -42,13 +42,13 @@ class Seen(NamedTuple):
 
 
 def work(
-    recipe: Recipe, items: tuple[File, ...] | tuple[Look, ...], bench: Bench
-) -> list[Answer] | list[Seen]:
+    recipe: Recipe, items: tuple[File, ...] | tuple[HeaderItem, ...], bench: CallContext
+) -> list[Answer] | list[HeaderAnswer]:
     """Make files, or look at them; return an answer for each, or for the first ones.
 
     The function of a call.
     """
-    if isinstance(items[0], Look):
+    if isinstance(items[0], HeaderItem):
         return _look_at(recipe, items, bench)
     made = make_files(recipe, items, bench)
     for answer in made:
@@ -57,8 +57,10 @@ def work(
     return made
 
 
-def _look_at(recipe: Recipe, items: tuple[Look, ...], bench: Bench) -> list[Seen]:
-    seen: list[Seen] = []
+def _look_at(
+    recipe: Recipe, items: tuple[HeaderItem, ...], bench: CallContext
+) -> list[HeaderAnswer]:
+    seen: list[HeaderAnswer] = []
     for number, item in enumerate(items):
         if bench.called_back:
             break
@@ -67,7 +69,7 @@ def _look_at(recipe: Recipe, items: tuple[Look, ...], bench: Bench) -> list[Seen
     return seen
 
 
-def _looked_at(recipe: Recipe, name: str) -> Seen:
-    with contextlib.suppress(Exception), heard():
-        return Seen(name, *looked_at(recipe, name))
-    return Seen(name, 0, large=False)
+def _looked_at(recipe: Recipe, name: str) -> HeaderAnswer:
+    with contextlib.suppress(Exception), captured_warnings():
+        return HeaderAnswer(name, *header_size(recipe, name))
+    return HeaderAnswer(name, 0, large=False)

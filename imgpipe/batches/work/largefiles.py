@@ -9,25 +9,25 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from imgpipe.adapting import stages_to, tell_of_alpha
-from imgpipe.batches.events import Advanced, BatchObserver
+from imgpipe.adapting import stages_to, warn_of_alpha
+from imgpipe.batches.events import BatchObserver, OutputAdvanced
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.journal.filestatus import Status, status_at
-from imgpipe.batches.naming.suffixes import tell_of_name
+from imgpipe.batches.naming.suffixes import warn_of_suffix
 from imgpipe.batches.work.answers import Failed, File, Made, Recipe, failed, spent
 from imgpipe.batches.work.heldfiles import HeldPath
 from imgpipe.batches.work.smallfiles import chosen_of, writing_to
-from imgpipe.batches.work.warningcapture import heard, listening
+from imgpipe.batches.work.warningcapture import captured_warnings, capturing
 from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.engine.batch import Request
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import ImgpipeError, InputError, WorkerError
 from imgpipe.events import Event, SpanDone, TaskDone, Written
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.opening import open_sink, open_source, origin_of
 from imgpipe.options import Options
-from imgpipe.paging import Pages, pages_of, tell_of_frames
+from imgpipe.paging import Pages, pages_of, warn_of_frames
 from imgpipe.reduceddecoding import shrunk
 from imgpipe.refusals import refused
 
@@ -142,18 +142,18 @@ class LargeWork:
     def _within(self) -> Iterator[None]:
         """Have warnings heard, and scratch files in their folder."""
         first = self._file.outputs[0].path
-        with heard(self._said), self._options.scratch_beside(first):
+        with captured_warnings(self._said), self._options.scratch_beside(first):
             yield
 
     def _frames(self) -> Pages | None:
         """Open all frames of the source, if it has several and the output holds them."""
         name, recipe = self._file.name, self._recipe
-        self._held.enter_context(listening())  # chores have threads of their own
+        self._held.enter_context(capturing())  # chores have threads of their own
         with contextlib.suppress(OSError):  # the source tells why it cannot be read
             self._status = status_at(name)
         origin = origin_of(name)
         if len(recipe.tails) > 1:
-            tell_of_frames(origin, recipe.reading)
+            warn_of_frames(origin, recipe.reading)
             return None
         tail, path = recipe.tails[0], self._paths[0]
         writing = writing_to(path, tail.writing)
@@ -170,17 +170,19 @@ class LargeWork:
         source = open_source(origin, recipe.reading)
         self._pixels = source.info.pixels
         if not all(tail.writing.format for tail in recipe.tails):
-            tell_of_name(origin, [path.output for path in self._paths.values()])
+            warn_of_suffix(origin, [path.output for path in self._paths.values()])
         given = [tail.chain for tail in recipe.tails]
         source, self._chains = shrunk(source, origin, given, recipe.reading)
         return source
 
-    def _goals(self, source: Source) -> tuple[Goal, ...]:
+    def _goals(self, source: Source) -> tuple[WantedOutput, ...]:
         """Open the outputs; return the ones that are made from the source itself."""
         self._stage = "filter"
         recipe, told, sinks = self._recipe, set[str](), list[Sink]()
 
-        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal | None:
+        def opened(
+            number: int, chain: Chain, image: Source, *, turn: bool = False
+        ) -> WantedOutput | None:
             if number not in self._paths:
                 return None
             path = self._paths[number]
@@ -188,8 +190,8 @@ class LargeWork:
             reading = replace(recipe.reading, autorotate=recipe.reading.autorotate and turn)
             stages, after = stages_to(chain, path, reading, writing, told, image)
             sinks.append(open_sink(path, after, writing.options, format=writing.format))
-            tell_of_alpha(image, recipe.reading, stages, sinks[-1])
-            return Goal(stages, sinks[-1], path.output)
+            warn_of_alpha(image, recipe.reading, stages, sinks[-1])
+            return WantedOutput(stages, sinks[-1], path.output)
 
         try:
             given = [tail.chain for tail in recipe.tails]
@@ -206,7 +208,7 @@ class LargeWork:
         self._steps = steps
         return steps[0].goals
 
-    def _then(self) -> list[tuple[Source, tuple[Goal, ...]]]:
+    def _then(self) -> list[tuple[Source, tuple[WantedOutput, ...]]]:
         """Return the thumbnails in memory of which others are made, or outputs."""
         return [(step.source, step.goals) for step in self._steps[1:]]
 
@@ -235,7 +237,7 @@ class LargeWork:
         if event.output < len(self._outputs):
             path, pixels = self._outputs[event.output]
             share = event.pixels / pixels / len(self._outputs)
-            self._tell(Advanced(self._file.name, path, round(share * self._pixels)))
+            self._tell(OutputAdvanced(self._file.name, path, round(share * self._pixels)))
 
     # --- the end ------------------------------------------------------------------------
 

@@ -12,14 +12,14 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import cast
 
-from imgpipe.batches.events import BatchObserver, TimePassed
+from imgpipe.batches.events import BatchObserver, Tick
 from imgpipe.batches.naming.suffixes import right_suffix
 from imgpipe.batches.preparation import Prepared
 from imgpipe.batches.publishing.ledger import Ledger
 from imgpipe.batches.results import BatchReport, Result
 from imgpipe.batches.stopping import BatchControl
 from imgpipe.batches.work.answers import Failed, Made, Recipe
-from imgpipe.batches.work.dispatcher import FileDesk
+from imgpipe.batches.work.dispatcher import FileDispatcher
 from imgpipe.batches.work.feed import AgendaFeed, Feed
 from imgpipe.batches.work.headers import work
 from imgpipe.batches.work.job import Job
@@ -38,10 +38,10 @@ from imgpipe.machine import PeakMemory
 from imgpipe.timeline.recording import Recording
 from imgpipe.timeline.verdict import verdict
 
-__all__ = ["conduct"]
+__all__ = ["make_outputs"]
 
 _BEAT = 0.25  # seconds after which the loop looks at the time
-_TICK = 0.5  # seconds between two happenings of passing time
+_TICK = 0.5  # seconds between two ticks
 _MEMORY_SECONDS = 1.0  # between two samples
 _MOST_MEMORY = 256 << 20  # of a call
 _MOST_ALONE = 32_000_000  # pixels that one worker makes at once: other files wait behind it
@@ -56,7 +56,7 @@ class _Large:
         self.work: LargeWork
 
 
-def conduct(
+def make_outputs(
     prepared: Prepared,
     tell: BatchObserver,
     control: BatchControl,
@@ -70,7 +70,7 @@ def conduct(
     prepared : Prepared
         The batch.
     tell : callable
-        Is told of what happens.
+        Gets the events.
     control : BatchControl
         Stops it.
     report : BatchReport
@@ -86,11 +86,11 @@ def conduct(
     choices = prepared.choices
     if feed is None:
         feed = AgendaFeed(prepared.agenda.due, choices.order, choices.seed)
-    with contextlib.closing(_Conduct(prepared, feed, tell, control, report)) as conducting:
+    with contextlib.closing(_Loop(prepared, feed, tell, control, report)) as conducting:
         yield from conducting.results()
 
 
-class _Conduct:
+class _Loop:
     def __init__(
         self,
         prepared: Prepared,
@@ -107,7 +107,7 @@ class _Conduct:
         self._traits, self._workers = choice.traits, choice.workers
         self._ledger = Ledger(prepared, report, tell, control)
         in_order = choices.order == "fifo"
-        self._desk = FileDesk(
+        self._desk = FileDispatcher(
             feed,
             self._ledger,
             control,
@@ -233,7 +233,7 @@ class _Conduct:
         now = time.monotonic()
         if now - self._ticked >= _TICK:
             self._ticked = now
-            self._tell(TimePassed())
+            self._tell(Tick())
 
     def _slow_down(self) -> None:
         """Begin nothing more; end the work that may not go on."""

@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from imgpipe.adapting import stages_to, tell_of_alpha
+from imgpipe.adapting import stages_to, warn_of_alpha
 from imgpipe.batches.faults import fault_in
 from imgpipe.batches.journal.filestatus import Status
-from imgpipe.batches.naming.suffixes import right_suffix, tell_of_name
+from imgpipe.batches.naming.suffixes import right_suffix, warn_of_suffix
 from imgpipe.batches.saveoptions import options_for
 from imgpipe.batches.work.answers import (
     Answer,
@@ -41,16 +41,16 @@ from imgpipe.batches.work.heldfiles import (
     TooLargeError,
     remove,
 )
-from imgpipe.batches.work.smallpass import Passing, Steps, make_room
-from imgpipe.batches.work.warningcapture import heard
+from imgpipe.batches.work.smallpass import SmallPass, Steps, make_room
+from imgpipe.batches.work.warningcapture import captured_warnings
 from imgpipe.cascading import Step, cascaded
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.stages import Stage
 from imgpipe.converting import copied, copy_of
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.engine.control import Control
 from imgpipe.engine.pipeline import run_frames
-from imgpipe.engine.wantedoutputs import Goal
-from imgpipe.engine.workertimer import Bench
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.errors import Cancelled, ImgpipeError, InputError, MemoryPlanError, WorkerError
 from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.declaration import Format
@@ -61,11 +61,11 @@ from imgpipe.formats.readwrite import Writing
 from imgpipe.formats.unnamedfiles import scratch_in
 from imgpipe.image import ImageInfo
 from imgpipe.options import Options
-from imgpipe.paging import pages_of, tell_of_frames
+from imgpipe.paging import pages_of, warn_of_frames
 from imgpipe.reduceddecoding import shrunk
 from imgpipe.refusals import refused
 
-__all__ = ["MOST_PIXELS", "chosen_of", "looked_at", "make_files", "writing_to"]
+__all__ = ["MOST_PIXELS", "chosen_of", "header_size", "make_files", "writing_to"]
 
 MOST_PIXELS = 16_000_000
 """The most pixels of an image that one worker makes alone."""
@@ -77,7 +77,7 @@ _log = logging.getLogger("imgpipe")
 _Origin = HeldOrigin | HeldFolderOrigin
 
 
-def make_files(recipe: Recipe, files: tuple[File, ...], bench: Bench) -> list[Answer]:
+def make_files(recipe: Recipe, files: tuple[File, ...], bench: CallContext) -> list[Answer]:
     """Make files one by one, up to a number of pixels; return an answer for each of them.
 
     The function of a call. The outputs are on the disk, and only have to be published.
@@ -138,7 +138,7 @@ class _Maker:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._ways: dict[Any, _Way] = {}
-        self._passing = Passing(recipe)
+        self._passing = SmallPass(recipe)
 
     def for_page(self, page: int | None) -> _Maker:
         """Return a maker for one frame, which shares the plans of this one."""
@@ -148,7 +148,7 @@ class _Maker:
         other.recipe = self.recipe.of_page(page)
         return other
 
-    def make(self, file: File, bench: Bench, syncing: Syncing) -> Answer:
+    def make(self, file: File, bench: CallContext, syncing: Syncing) -> Answer:
         """Make a file."""
         steps = Steps()
         try:
@@ -174,7 +174,9 @@ class _Maker:
             error.__cause__ = found
         return failed(file.name, steps.name, error, steps.pixels)
 
-    def _attempt(self, file: File, bench: Bench, syncing: Syncing, steps: Steps) -> Made | None:
+    def _attempt(
+        self, file: File, bench: CallContext, syncing: Syncing, steps: Steps
+    ) -> Made | None:
         """Make a file; return None if it changed at the same time."""
         begin = HeldFolderOrigin if os.path.isdir(file.name) else HeldOrigin
         paths = {number: HeldPath(*output) for number, output in file.numbered.items()}
@@ -182,7 +184,7 @@ class _Maker:
             for path in paths.values():
                 undone.callback(path.abort)
             beside = scratch_in(self.recipe.scratch, file.outputs[0].path)
-            with heard() as said, beside:
+            with captured_warnings() as said, beside:
                 self._make(origin, paths, bench, steps)
             digest = origin.digest(bench.check)
             if origin.changed:
@@ -208,7 +210,7 @@ class _Maker:
         self,
         origin: _Origin,
         paths: dict[int, HeldPath],
-        bench: Bench,
+        bench: CallContext,
         steps: Steps,
     ) -> None:
         """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
@@ -218,7 +220,7 @@ class _Maker:
         if recipe.renames and (suffix := right_suffix(origin, outputs)):
             raise _MisnamedError(suffix)
         if not all(tail.writing.format for tail in recipe.tails):
-            tell_of_name(origin, outputs)
+            warn_of_suffix(origin, outputs)
         left = {
             n: path for n, path in paths.items() if not self._copied(n, origin, path, bench, steps)
         }
@@ -229,7 +231,7 @@ class _Maker:
         source = open_source(origin, recipe.reading)
         steps.pixels = source.info.pixels
         if len(recipe.tails) > 1:
-            tell_of_frames(origin, recipe.reading)
+            warn_of_frames(origin, recipe.reading)
         elif self._paged(recipe.tails[0], origin, left[0], bench, steps):
             return
         self._pass(source, origin, left, bench, steps)
@@ -241,7 +243,7 @@ class _Maker:
         source: Source,
         origin: _Origin,
         paths: dict[int, HeldPath],
-        bench: Bench,
+        bench: CallContext,
         steps: Steps,
     ) -> None:
         """Make outputs of one image, which is decoded once."""
@@ -252,7 +254,9 @@ class _Maker:
             raise TooLargeError("has many pixels")
         sinks, told = list[Sink](), set[str]()
 
-        def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> Goal | None:
+        def opened(
+            number: int, chain: Chain, image: Source, *, turn: bool = False
+        ) -> WantedOutput | None:
             if number not in paths:
                 return None
             tail, path = recipe.tails[number], paths[number]
@@ -261,8 +265,8 @@ class _Maker:
             assert way.format.write is not None
             sinks.append(way.format.write(path.target(()), way.held, **way.options))
             if recipe.reading.alpha is None and sinks[-1].info.alpha is not None:
-                tell_of_alpha(image, recipe.reading, way.stages, sinks[-1])
-            return Goal(way.stages, sinks[-1], "")
+                warn_of_alpha(image, recipe.reading, way.stages, sinks[-1])
+            return WantedOutput(way.stages, sinks[-1], "")
 
         try:
             made = cascaded(source, given, chains, recipe.reading, opened)
@@ -302,7 +306,7 @@ class _Maker:
         reading = self.recipe.reading
         reading = replace(reading, autorotate=reading.autorotate and turn)
         writing = writing_to(path, tail.writing)
-        with heard() as said:
+        with captured_warnings() as said:
             stages, after = stages_to(tail.chain, path, reading, writing, set(), source)
         if after.pixels > MOST_PIXELS:
             raise TooLargeError("becomes large")
@@ -321,7 +325,7 @@ class _Maker:
         number: int,
         origin: _Origin,
         path: HeldPath,
-        bench: Bench,
+        bench: CallContext,
         steps: Steps,
     ) -> bool:
         """Copy the coded pixels where `convert` does that; return whether it does."""
@@ -338,7 +342,7 @@ class _Maker:
         return True
 
     def _paged(
-        self, tail: Tail, origin: _Origin, path: HeldPath, bench: Bench, steps: Steps
+        self, tail: Tail, origin: _Origin, path: HeldPath, bench: CallContext, steps: Steps
     ) -> bool:
         """Make all frames, if there are several and the output holds them."""
         reading, writing = self.recipe.reading, writing_to(path, tail.writing)
@@ -365,7 +369,7 @@ class _Maker:
         return True
 
 
-def looked_at(recipe: Recipe, name: str) -> tuple[int, bool]:
+def header_size(recipe: Recipe, name: str) -> tuple[int, bool]:
     """Return the pixels of a file, and whether it surely is too large for one worker."""
     origin = origin_of(name)
     source = open_source(origin, recipe.reading)

@@ -18,26 +18,26 @@ import numpy as np
 from imgpipe.acceleration import using
 from imgpipe.batches.work.answers import Recipe
 from imgpipe.batches.work.heldfiles import TooLargeError
-from imgpipe.chains.faintimages import told, watching
+from imgpipe.chains.faintimages import warnings_of, watching
 from imgpipe.chains.stages import Stage, compute, concern
 from imgpipe.engine.batchsizing import accelerator_for
+from imgpipe.engine.callcontext import CallContext
 from imgpipe.engine.costs import Footing
 from imgpipe.engine.jobs import Branch, Job
 from imgpipe.engine.plan import Plan, make_plans
 from imgpipe.engine.tasks import Inline, JobRef, Part, Task
-from imgpipe.engine.wantedoutputs import Goal
+from imgpipe.engine.wantedoutputs import WantedOutput
 from imgpipe.engine.worker import Encoded, encoded, worked
 from imgpipe.engine.workernotes import note_filters, reading
-from imgpipe.engine.workertimer import Bench
 from imgpipe.errors import MemoryPlanError
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import Sink, Source, aside_of, further_of
-from imgpipe.formats.losses import tell_of_damage
+from imgpipe.formats.losses import warn_of_damage
 from imgpipe.formats.rows import decode
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo
 
-__all__ = ["Passing", "Steps", "make_room"]
+__all__ = ["SmallPass", "Steps", "make_room"]
 
 _KEPT = 64  # plans that are kept
 _STRIP_BYTES = 1 << 20
@@ -68,7 +68,7 @@ class Steps:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
-class Passing:
+class SmallPass:
     """The passing of files of one recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -86,7 +86,7 @@ class Passing:
         )  # fmt: skip
         plans = self._plans.get(key)
         if plans is None or plans[0].memory + held > self._recipe.allowance:
-            goals = tuple(map(Goal, every, sinks, ("",) * len(sinks)))
+            goals = tuple(map(WantedOutput, every, sinks, ("",) * len(sinks)))
             try:
                 plans = make_plans(
                     source, goals, traits=_HERE, workers=1, executor="", footing=Footing(),
@@ -106,7 +106,7 @@ class Passing:
         every: list[tuple[Stage, ...]],
         sinks: list[Sink],
         held: int,
-        bench: Bench,
+        bench: CallContext,
         steps: Steps,
     ) -> None:
         """Decode a source, and write the pixels of each sink."""
@@ -148,9 +148,9 @@ class Passing:
             if any(sink.kind == "placed" for sink in sinks):
                 steps.split(worked(Task("seal", 0, 0, _NO_REF, note=bench.note), job)[1])
         steps.to("write")
-        for text in told(filters, sight.of(filters)):
+        for text in warnings_of(filters, sight.of(filters)):
             _log.warning("%s: %s", source.name, text)
-        tell_of_damage(source)
+        warn_of_damage(source)
 
 
 def _decoded(source: Source) -> Inline:
@@ -166,7 +166,7 @@ def _decoded(source: Source) -> Inline:
 
 
 def _measured(
-    name: str, plan: Plan, stages: tuple[Stage, ...], image: Inline, bench: Bench
+    name: str, plan: Plan, stages: tuple[Stage, ...], image: Inline, bench: CallContext
 ) -> tuple[Stage, ...]:
     """Return the stages with their measurements."""
     for at, cut in plan.measuring.items():
@@ -182,7 +182,7 @@ def _measured(
     return stages
 
 
-def _note_filters(bench: Bench, job: Job) -> None:
+def _note_filters(bench: CallContext, job: Job) -> None:
     """Note the filters for the parent, if one of them may end this process."""
     if not job.ours:
         note_filters(bench.note, [repr(stage.filter) for stage in job.all_stages])

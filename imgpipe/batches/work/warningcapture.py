@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-__all__ = ["heard", "listening"]
+__all__ = ["captured_warnings", "capturing"]
 
 _logger = logging.getLogger("imgpipe")
 _lock = threading.Lock()
 _said: ContextVar[list[str] | None] = ContextVar("imgpipe_said", default=None)
-_listener: _Listener | None = None
+_capture: _Capture | None = None
 
 
-class _Listener(logging.Handler):
+class _Capture(logging.Handler):
     """The only handler of imgpipe's warnings while a thread collects them.
 
     Warnings of other threads go on to the handlers before it.
@@ -47,27 +47,27 @@ class _Listener(logging.Handler):
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
+def capturing() -> Iterator[None]:
     """Collect warnings in the meantime, in any thread."""
-    global _listener  # noqa: PLW0603 - the logger is as global
+    global _capture  # noqa: PLW0603 - the logger is as global
     with _lock:
-        _listener = _listener or _Listener()
-        _listener.users += 1
+        _capture = _capture or _Capture()
+        _capture.users += 1
     try:
         yield
     finally:
         with _lock:
-            _listener.users -= 1
-            if not _listener.users:
-                _listener.end()
-                _listener = None
+            _capture.users -= 1
+            if not _capture.users:
+                _capture.end()
+                _capture = None
 
 
 @contextlib.contextmanager
-def heard(said: list[str] | None = None) -> Iterator[list[str]]:
+def captured_warnings(said: list[str] | None = None) -> Iterator[list[str]]:
     """Collect the warnings of this thread in `said`; they are not logged."""
     said = [] if said is None else said
-    with listening():
+    with capturing():
         token = _said.set(said)
         try:
             yield said

@@ -21,7 +21,7 @@ from imgpipe.formats.wrapper import Wrapper
 from imgpipe.image import Pixels
 from imgpipe.records import dataclass
 
-__all__ = ["ApartRows", "SequentialApart", "WholeApart", "apart"]
+__all__ = ["IsolatedRows", "IsolatedSequential", "IsolatedWhole", "isolated_source"]
 
 _LIMIT_SECONDS = 120.0  # for a few megabytes of pixels
 _LOOK_SECONDS = 0.5
@@ -31,9 +31,9 @@ _keys = itertools.count()
 _positions: dict[int, RowsOf] = {}  # in the process that decodes
 
 
-def apart(
+def isolated_source(
     source: SequentialSource | WholeSource, reader: Any, limit: float = _LIMIT_SECONDS
-) -> SequentialApart | WholeApart:
+) -> IsolatedSequential | IsolatedWhole:
     """Return a source with the pixels of `source`, decoded by a worker of `reader`.
 
     Parameters
@@ -46,15 +46,15 @@ def apart(
         Seconds that the worker may take for one call.
     """
     if source.access == "whole":
-        return WholeApart(source, reader, limit)
-    return SequentialApart(source, reader, limit)
+        return IsolatedWhole(source, reader, limit)
+    return IsolatedSequential(source, reader, limit)
 
 
 _Of = TypeVar("_Of", SequentialSource, WholeSource)
 
 
 @dataclass(frozen=True, eq=False)
-class _Apart(Wrapper[_Of]):
+class _Isolated(Wrapper[_Of]):
     """A source that another process decodes."""
 
     reader: Any
@@ -65,17 +65,17 @@ class _Apart(Wrapper[_Of]):
         return _itself, (self.source,)
 
 
-class SequentialApart(_Apart[SequentialSource]):
+class IsolatedSequential(_Isolated[SequentialSource]):
     """A sequential source whose rows another process decodes."""
 
     access: ClassVar[Literal["sequential"]] = "sequential"
 
-    def rows(self, *, ahead: bool = False) -> ApartRows:
+    def rows(self, *, ahead: bool = False) -> IsolatedRows:
         """Return a new position at the first row."""
-        return ApartRows(self)
+        return IsolatedRows(self)
 
 
-class WholeApart(_Apart[WholeSource]):
+class IsolatedWhole(_Isolated[WholeSource]):
     """A whole source that another process decodes."""
 
     access: ClassVar[Literal["whole"]] = "whole"
@@ -89,10 +89,10 @@ def _itself(source: Source) -> Source:
     return source
 
 
-class ApartRows:
+class IsolatedRows:
     """A position in a sequential source, kept by another process."""
 
-    def __init__(self, source: SequentialApart) -> None:
+    def __init__(self, source: IsolatedSequential) -> None:
         self._source, self._key, self._next = source, next(_keys), 0
 
     def read_into(self, out: Pixels) -> None:
@@ -113,7 +113,9 @@ class ApartRows:
             return
 
 
-def _fill(source: SequentialApart | WholeApart, out: Pixels, check: Check, *task: Any) -> None:
+def _fill(
+    source: IsolatedSequential | IsolatedWhole, out: Pixels, check: Check, *task: Any
+) -> None:
     """Have `task` fill `out`: in shared memory, or by way of it."""
     slot = slot_of(out)
     if slot is not None:
@@ -127,7 +129,7 @@ def _fill(source: SequentialApart | WholeApart, out: Pixels, check: Check, *task
         memory.close()
 
 
-def _asked(source: SequentialApart | WholeApart, check: Check, *task: Any) -> None:
+def _asked(source: IsolatedSequential | IsolatedWhole, check: Check, *task: Any) -> None:
     """Do a task in the process that decodes. If that process is killed, a new one does the task.
 
     Raises
@@ -162,7 +164,7 @@ def _submitted(reader: Any, task: tuple[Any, ...]) -> Future[None]:
     return future
 
 
-def _wait(source: SequentialApart | WholeApart, future: Future[None], check: Check) -> None:
+def _wait(source: IsolatedSequential | IsolatedWhole, future: Future[None], check: Check) -> None:
     """Wait until a task is done; end the process if it takes too long, or the run is to end."""
     waited = 0.0
     while True:
@@ -181,7 +183,7 @@ def _wait(source: SequentialApart | WholeApart, future: Future[None], check: Che
             raise
 
 
-def _must_be_early(source: SequentialApart | WholeApart, waited: float) -> None:
+def _must_be_early(source: IsolatedSequential | IsolatedWhole, waited: float) -> None:
     if waited >= source.limit:
         raise CorruptError(
             f"{source.name}: its decoder did not finish within {source.limit:g} s; "

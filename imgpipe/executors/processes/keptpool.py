@@ -173,14 +173,14 @@ def _may_keep() -> bool:
         return False
     if not _state.ended_at_exit:
         try:
-            threading._register_atexit(_end_at_exit)  # type: ignore[attr-defined]
+            threading._register_atexit(_end_kept_pool)  # type: ignore[attr-defined]
         except (AttributeError, RuntimeError):  # the main thread has ended already
             return False
         _state.ended_at_exit = True
     return True
 
 
-def _end_at_exit() -> None:
+def _end_kept_pool() -> None:
     _state.over = True
     shutdown()
 

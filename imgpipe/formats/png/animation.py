@@ -32,10 +32,10 @@ __all__ = [
     "BACKGROUND",
     "PREVIOUS",
     "SOURCE",
-    "Film",
+    "AnimationFrames",
     "Frame",
+    "animation_of",
     "contents",
-    "film_of",
 ]
 
 NONE, BACKGROUND, PREVIOUS = 0, 1, 2  # disposals of a frame
@@ -97,7 +97,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Film:
+class AnimationFrames:
     """An animation.
 
     Attributes
@@ -154,7 +154,7 @@ def contents(origin: Origin) -> Contents:
         declared = _declared(file)
     if declared[0] < 2:
         return Contents()
-    film = film_of(origin)
+    film = animation_of(origin)
     if len(film.frames) < film.declared:
         raise missing(film, origin.name)
     still = film.frames[0].kind != b"IDAT"
@@ -165,7 +165,7 @@ def contents(origin: Origin) -> Contents:
     )
 
 
-def missing(film: Film, name: str) -> CorruptError:
+def missing(film: AnimationFrames, name: str) -> CorruptError:
     """Return the error of an animation that is not complete."""
     return CorruptError(
         f"{name}: the file is damaged: only {len(film.frames)} of the {film.declared} frames of "
@@ -173,7 +173,7 @@ def missing(film: Film, name: str) -> CorruptError:
     )
 
 
-def film_of(origin: Origin) -> Film:
+def animation_of(origin: Origin) -> AnimationFrames:
     """Return the animation of a file, as far as it is there.
 
     Raises
@@ -187,14 +187,16 @@ def film_of(origin: Origin) -> Film:
         return _last.of(origin, file, _film)
 
 
-_last = LastFile[Film]()
+_last = LastFile[AnimationFrames]()
 
 
-def _film(file: BinaryIO) -> Film:
+def _film(file: BinaryIO) -> AnimationFrames:
     declared, loop = _declared(file)
     file.seek(16)
     width, height = struct.unpack(">II", file.read(8))
-    return Film(height, width, declared, loop, tuple(_frames(file, height, width, declared)))
+    return AnimationFrames(
+        height, width, declared, loop, tuple(_frames(file, height, width, declared))
+    )
 
 
 def _declared(file: BinaryIO) -> tuple[int, int]:

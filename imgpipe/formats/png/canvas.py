@@ -19,7 +19,13 @@ import numpy as np
 
 from imgpipe.formats.base import Check
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.png.animation import BACKGROUND, PREVIOUS, SOURCE, Film, must_be_possible
+from imgpipe.formats.png.animation import (
+    BACKGROUND,
+    PREVIOUS,
+    SOURCE,
+    AnimationFrames,
+    must_be_possible,
+)
 from imgpipe.formats.png.header import Header
 from imgpipe.formats.png.reading import decoded_into, info_of
 from imgpipe.image import ImageInfo, Pixels
@@ -32,7 +38,7 @@ _COPIES = 3  # of the canvas: the kept one, a frame, and the canvas below it
 _PIECE_PIXELS = 1 << 16
 
 
-def stands_alone(film: Film, number: int, *, alpha: bool) -> bool:
+def stands_alone(film: AnimationFrames, number: int, *, alpha: bool) -> bool:
     """Whether a frame replaces the whole canvas."""
     frame = film.frames[number]
     return film.covers(frame) and (frame.blend == SOURCE or not alpha)
@@ -50,7 +56,7 @@ class DrawnSource:
         Its header.
     info : ImageInfo
         The canvas.
-    film : Film
+    film : AnimationFrames
         The frames.
     page : int
         Number of the frame.
@@ -61,7 +67,7 @@ class DrawnSource:
     origin: Origin
     header: Header
     info: ImageInfo
-    film: Film
+    film: AnimationFrames
     page: int
     told: set[str] = field(default_factory=set, compare=False, repr=False)
 

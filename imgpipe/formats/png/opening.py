@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from imgpipe.formats.frames import must_have_frame
 from imgpipe.formats.origin import Origin
-from imgpipe.formats.png.animation import film_of, missing, must_be_possible
+from imgpipe.formats.png.animation import animation_of, missing, must_be_possible
 from imgpipe.formats.png.canvas import DrawnSource, stands_alone
 from imgpipe.formats.png.header import Header, read_header
 from imgpipe.formats.png.reading import InterlacedSource, PngSource, info_of, still_source
@@ -58,7 +58,7 @@ def open_source(
 
 
 def _frame(origin: Origin, header: Header, page: int) -> PngSource | InterlacedSource | DrawnSource:
-    film, name = film_of(origin), origin.name
+    film, name = animation_of(origin), origin.name
     if page >= len(film.frames):
         raise missing(film, name)
     shown = film.frames[page]

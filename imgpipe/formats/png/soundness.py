@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from imgpipe.formats.base import Check
-from imgpipe.formats.png.animation import film_of
+from imgpipe.formats.png.animation import animation_of
 from imgpipe.formats.png.chunks import image_data
 
 __all__ = ["must_be_intact"]
@@ -31,7 +31,7 @@ def must_be_intact(source: Any, check: Check) -> None:
     origin, header = source.origin, source.header
     frames = [header]
     if header.frames > 1:
-        frames = [frame.header(header) for frame in film_of(origin).frames]
+        frames = [frame.header(header) for frame in animation_of(origin).frames]
     with origin.open() as file:
         for each in frames:
             where = each.data_start, each.data_end, each.data_kind

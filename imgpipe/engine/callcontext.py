@@ -1,4 +1,4 @@
-"""Worker timer: the times of the steps of a call, its time limit, and its end on request."""
+"""Context of a call in a worker: times of its steps, time limit, note, and its end on request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from imgpipe.engine.buffers import Slot
 from imgpipe.engine.workernotes import asked_back, at_item
 
-__all__ = ["Bench", "Stopwatch", "timeout"]
+__all__ = ["CallContext", "Stopwatch", "timeout"]
 
 
 class Stopwatch:
@@ -44,7 +44,7 @@ def timeout(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-class Bench(NamedTuple):
+class CallContext(NamedTuple):
     """The place of a call in a worker.
 
     Attributes
