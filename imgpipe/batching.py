@@ -223,18 +223,18 @@ class Batch(Context):
     def _begin(
         self, choices: Choices, tell: BatchObserver, control: BatchControl | None = None
     ) -> None:
-        self._course = BatchRun(choices, tell, control)
-        self._results = self._course.results()
+        self._run = BatchRun(choices, tell, control)
+        self._results = self._run.results()
 
     @property
     def report(self) -> BatchReport:
         """Facts about the batch so far."""
-        return self._course.report
+        return self._run.report
 
     @property
     def exit_code(self) -> int:
         """The exit code of a command for this batch, after its end."""
-        return self._course.exit
+        return self._run.exit
 
     def __iter__(self) -> Iterator[Result]:
         return self._results
@@ -244,7 +244,7 @@ class Batch(Context):
 
     def stop(self) -> None:
         """Have the batch end soon. Any thread may call this."""
-        self._course.control.stop()
+        self._run.control.stop()
 
     def close(self, error: BaseException | None = None) -> None:
         """End the batch now; finished outputs are kept."""

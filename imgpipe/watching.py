@@ -98,7 +98,7 @@ def watch(
     """
     if unknown := sorted(options.keys() - _OPTIONS):
         raise UsageError(f"{unknown[0]} is not an option of watch")
-    ways = WatchSettings(
+    settings = WatchSettings(
         settle=_seconds(settle, "settle", least=0.0),
         poll=None if poll is None else _seconds(poll, "poll", least=0.01),
         move_done=None if move_done is None else arguments.path(move_done, "move_done"),
@@ -119,9 +119,9 @@ def watch(
         for one in tells:
             one(event)
 
-    course = WatchRun(choices, ways, tell, stop=stop)
-    course.run()
-    return course.report
+    run = WatchRun(choices, settings, tell, stop=stop)
+    run.run()
+    return run.report
 
 
 def _seconds(given: float, name: str, *, least: float) -> float:

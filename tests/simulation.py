@@ -107,7 +107,7 @@ class SimulatedExecutor(Executor):
 
     def __init__(self, world: World, workers: int) -> None:
         self.world, self.count = world, workers
-        self.flows: dict[int, SimulatedFlow | SimulatedDesk] = {}
+        self.flows: dict[int, SimulatedFlow | SimulatedDispatcher] = {}
         self.values: list[int] = []  # items of each call, as they were handed over
         self.begun: list[tuple[float, int, int]] = []  # when, flow, index
         self.attempts: Counter[tuple[int, int]] = Counter()
@@ -444,7 +444,7 @@ class Thing(NamedTuple):
         return f"item {self.number}"
 
 
-class SimulatedDesk:
+class SimulatedDispatcher:
     """Groups of items that take a second each.
 
     Parameters
@@ -520,23 +520,23 @@ class SimulatedDesk:
         return Receipt(worker=pid, answers=answers)
 
 
-def _never_called(common: Any, items: tuple[Any, ...], bench: Any) -> list[Any]:
+def _never_called(common: Any, items: tuple[Any, ...], call: Any) -> list[Any]:
     raise NotImplementedError
 
 
 class SimulatedCalls(Calls):
-    """Calls whose tasks a simulated executor does as its desk says."""
+    """Calls whose tasks a simulated executor does as its dispatcher says."""
 
     executor: SimulatedExecutor
 
     def flows(self) -> Generator[CallFlow, None, None]:
-        assert isinstance(self.desk, SimulatedDesk)
+        assert isinstance(self.dispatcher, SimulatedDispatcher)
         for flow in super().flows():
-            self.executor.flows[flow.number] = self.desk
+            self.executor.flows[flow.number] = self.dispatcher
             try:
                 yield flow
             finally:
-                self.desk.closed = True
+                self.dispatcher.closed = True
 
 
 def _itself(image: Any) -> Any:
@@ -583,17 +583,17 @@ class Simulation:
 
     def add_calls(
         self, groups: Sequence[int], *, cost: Cost = NOTHING, **options: Any
-    ) -> SimulatedDesk:
-        """Add an image of calls, each of so many items; `options` are of its desk."""
-        desk, executor = SimulatedDesk(groups, **options), self.executor
+    ) -> SimulatedDispatcher:
+        """Add an image of calls, each of so many items; `options` are of its dispatcher."""
+        dispatcher, executor = SimulatedDispatcher(groups, **options), self.executor
         made = SimulatedCalls(
-            CallJob("calls", _never_called, None), desk, cost, executor.count, executor.traits,
-            desk.control,
+            CallJob("calls", _never_called, None), dispatcher, cost,
+            executor.count, executor.traits, dispatcher.control,
         )  # fmt: skip
         made.executor = executor
         made.number = -1 - len(self.calls)  # that of no image; calls are begun first
         self.calls.append(made)
-        return desk
+        return dispatcher
 
     def run_any(self) -> list[Outcome]:
         """Make all images and calls; return their outcomes in any order."""

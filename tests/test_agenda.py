@@ -16,7 +16,7 @@ from imgpipe.batches.naming.assignments import Assignment
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
 
-MADE_BY = Provenance("chain", "options", "versions")
+PROVENANCE = Provenance("chain", "options", "versions")
 
 
 class Tree:
@@ -42,15 +42,15 @@ class Tree:
         self.records.done[f"{name}.png"] = Record(
             f"{name}.png", f"{name}.jpg", status.st_size, status.st_mtime_ns, status.st_ctime_ns,
             file_digest(str(self.root / "in" / f"{name}.jpg")), out.st_size, out.st_mtime_ns,
-            out.st_ctime_ns, MADE_BY,
+            out.st_ctime_ns, PROVENANCE,
         )  # fmt: skip
 
     def agenda(
-        self, made_by: Provenance = MADE_BY, *, journal: bool = True, **policy: bool
+        self, provenance: Provenance = PROVENANCE, *, journal: bool = True, **policy: bool
     ) -> Agenda:
-        standings = FreshnessCheck(self.records, (made_by,)) if journal else None
+        freshness_check = FreshnessCheck(self.records, (provenance,)) if journal else None
         destination = Destination(str(self.root / "out"))
-        return agenda_of(self.placed, destination, Policy(**policy), standings)
+        return agenda_of(self.placed, destination, Policy(**policy), freshness_check)
 
 
 @pytest.fixture

@@ -55,8 +55,8 @@ def test_a_full_disk_stops_the_batch_at_once_and_a_resume_makes_the_rest(
     calls: dict[Syncing, list[Answer]] = {}  # by an object that each call has for itself
     attempt = smallfiles._Maker.make
 
-    def make(maker: Any, file: File, bench: CallContext, syncing: Syncing) -> Answer:
-        answer = attempt(maker, file, bench, syncing)
+    def make(maker: Any, file: File, call: CallContext, syncing: Syncing) -> Answer:
+        answer = attempt(maker, file, call, syncing)
         calls.setdefault(syncing, []).append(answer)
         return answer
 
@@ -172,7 +172,7 @@ def test_outputs_are_on_the_disk_before_they_appear_and_recorded_afterwards_in_g
             steps.append((kind, os.readlink(f"/proc/self/fd/{fd}")))
         return write(fd, data)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.call() as patch:
         patch.setattr(ledger, "_GROUP", 8)
         patch.setattr(ledger, "_SECONDS", 1e9)
         patch.setattr(os, "fsync", synced)

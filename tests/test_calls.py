@@ -35,7 +35,7 @@ from tests.simulation import (
     OUTSIDE,
     STILLBORN,
     TIMEOUT,
-    SimulatedDesk,
+    SimulatedDispatcher,
     SimulatedExecutor,
     SimulatedPool,
     SimulatedSerial,
@@ -49,8 +49,8 @@ CHUNKED = st.lists(
 )  # fmt: skip
 
 
-def calls(simulation: Simulation, *groups: int, **given: Any) -> SimulatedDesk:
-    """Add an image of calls, each of so many items, to a simulation; return its desk."""
+def calls(simulation: Simulation, *groups: int, **given: Any) -> SimulatedDispatcher:
+    """Add an image of calls, each of so many items, to a simulation; return its dispatcher."""
     return simulation.add_calls(groups, **given)
 
 
@@ -72,20 +72,20 @@ def test_every_item_of_every_call_has_one_answer_beside_images_in_chunks(
     workers: int,
 ) -> None:
     simulation = Simulation(workers, order=Order(name, seed=1), kind=kind)
-    desks = [calls(simulation, *groups) for groups in batches]
+    dispatchers = [calls(simulation, *groups) for groups in batches]
     for passes in images:
         simulation.image(*passes)
     assert all(outcome.error is None for outcome in simulation.run_any())
-    for desk, groups in zip(desks, batches, strict=True):
-        assert sorted(desk.answered) == list(range(sum(groups)))
-        assert not desk.given_up
+    for dispatcher, groups in zip(dispatchers, batches, strict=True):
+        assert sorted(dispatcher.answered) == list(range(sum(groups)))
+        assert not dispatcher.given_up
 
 
 def test_what_a_call_gives_back_is_called_again() -> None:
     simulation = Simulation(2)
-    desk = calls(simulation, 5, 3, most=2)  # answers of two items at once
+    dispatcher = calls(simulation, 5, 3, most=2)  # answers of two items at once
     simulation.run_any()
-    assert sorted(desk.answered) == list(range(8))
+    assert sorted(dispatcher.answered) == list(range(8))
     assert sorted(simulation.executor.values) == [1, 1, 2, 3, 5]
 
 
@@ -109,21 +109,21 @@ def test_an_item_that_ends_its_workers_is_given_up_and_no_other(
     how: Any, attempts: int, error: type[ImgpipeError]
 ) -> None:
     simulation = Simulation(2)
-    desk = calls(simulation, 6, 6, dying={3: (how, NEVER)})
+    dispatcher = calls(simulation, 6, 6, dying={3: (how, NEVER)})
     simulation.image([1.0] * 4)
     assert all(outcome.error is None for outcome in simulation.run_any())
-    assert list(desk.given_up) == [3]
-    assert isinstance(desk.given_up[3], error)
-    assert "item 3" in str(desk.given_up[3])
-    assert desk.attempts[3] == attempts
-    assert sorted(desk.answered) == [number for number in range(12) if number != 3]
+    assert list(dispatcher.given_up) == [3]
+    assert isinstance(dispatcher.given_up[3], error)
+    assert "item 3" in str(dispatcher.given_up[3])
+    assert dispatcher.attempts[3] == attempts
+    assert sorted(dispatcher.answered) == [number for number in range(12) if number != 3]
 
 
 def test_two_deaths_by_its_own_fault_are_forgiven() -> None:
     simulation = Simulation(2)
-    desk = calls(simulation, 4, dying={1: (FAULT, 2), 2: (FAULT, 2)})
+    dispatcher = calls(simulation, 4, dying={1: (FAULT, 2), 2: (FAULT, 2)})
     simulation.run_any()
-    assert sorted(desk.answered) == [0, 1, 2, 3]
+    assert sorted(dispatcher.answered) == [0, 1, 2, 3]
 
 
 def test_items_that_a_death_took_along_are_tried_one_by_one() -> None:
@@ -135,9 +135,9 @@ def test_items_that_a_death_took_along_are_tried_one_by_one() -> None:
 
 def test_a_call_that_waits_behind_the_one_that_died_keeps_its_items_together() -> None:
     simulation = Simulation(1)
-    desk = calls(simulation, 1, 5, dying={0: (FAULT, NEVER)})
+    dispatcher = calls(simulation, 1, 5, dying={0: (FAULT, NEVER)})
     simulation.run_any()
-    assert list(desk.given_up) == [0]
+    assert list(dispatcher.given_up) == [0]
     assert 5 in simulation.executor.values
     assert simulation.executor.values.count(1) == 3
 
@@ -145,9 +145,9 @@ def test_a_call_that_waits_behind_the_one_that_died_keeps_its_items_together() -
 @pytest.mark.parametrize(("deaths", "lost"), [(19, []), (20, [2])])
 def test_deaths_from_outside_are_forgiven_up_to_a_limit(deaths: int, lost: list[int]) -> None:
     simulation = Simulation(1)
-    desk = calls(simulation, 4, dying={2: (OUTSIDE, deaths)})
+    dispatcher = calls(simulation, 4, dying={2: (OUTSIDE, deaths)})
     simulation.run_any()
-    assert list(desk.given_up) == lost
+    assert list(dispatcher.given_up) == lost
 
 
 def test_if_no_worker_can_start_the_calls_end() -> None:
@@ -160,10 +160,10 @@ def test_if_no_worker_can_start_the_calls_end() -> None:
 
 def test_a_call_that_raises_costs_only_the_item_that_does() -> None:
     simulation = Simulation(2)
-    desk = calls(simulation, 5, failing={2: ValueError("its own fault")})
+    dispatcher = calls(simulation, 5, failing={2: ValueError("its own fault")})
     simulation.run_any()
-    assert sorted(desk.answered) == [0, 1, 3, 4]
-    assert str(desk.given_up[2]) == "its own fault"
+    assert sorted(dispatcher.answered) == [0, 1, 3, 4]
+    assert str(dispatcher.given_up[2]) == "its own fault"
 
 
 # --- memory ---------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ LARGE = Cost(shared=80)
 def test_calls_make_way_for_an_image_that_needs_their_memory() -> None:
     """The image begins when the present items have ended, and the calls go on after it."""
     simulation = Simulation(2, budget=Budget(granted=100, workers=2))
-    desk = calls(simulation, *[1] * 20, cost=CALLS)
+    dispatcher = calls(simulation, *[1] * 20, cost=CALLS)
     image = simulation.image([1.0] * 4, cost=LARGE)
     simulation.run_any()
     first = next(when for when, flow, _ in simulation.executor.begun
@@ -185,24 +185,24 @@ def test_calls_make_way_for_an_image_that_needs_their_memory() -> None:
     beside = [
         when
         for when, flow, _ in simulation.executor.begun
-        if simulation.executor.flows[flow] is desk and first <= when < simulation.ended[1]
+        if simulation.executor.flows[flow] is dispatcher and first <= when < simulation.ended[1]
     ]
     assert not beside
-    assert len(desk.answered) == 20
+    assert len(dispatcher.answered) == 20
 
 
 def test_between_two_such_images_calls_have_their_turn() -> None:
     simulation = Simulation(2, budget=Budget(granted=100, workers=2))
-    desk = calls(simulation, *[1] * 40, cost=CALLS)
+    dispatcher = calls(simulation, *[1] * 40, cost=CALLS)
     images = [simulation.image([1.0] * 6, cost=LARGE) for _ in range(3)]
     simulation.run_any()
     begun = [simulation.executor.flows[flow] for _, flow, _ in simulation.executor.begun]
     turns = [name for name, _ in itertools.groupby(
-        "calls" if flow is desk else "image" for flow in begun
+        "calls" if flow is dispatcher else "image" for flow in begun
     )]  # fmt: skip
     assert turns == ["image", "calls"] * 3
     assert all(image.made for image in images)
-    assert len(desk.answered) == 40
+    assert len(dispatcher.answered) == 40
 
 
 @given(
@@ -215,11 +215,11 @@ def test_calls_and_images_of_any_size_all_come_to_their_end(
 ) -> None:
     budget = Budget(granted=100, workers=2)
     simulation = Simulation(2, budget=budget, order=Order(name, seed=1))
-    desk = calls(simulation, *groups, cost=CALLS)
+    dispatcher = calls(simulation, *groups, cost=CALLS)
     for tasks, size in images:
         simulation.image([1.0] * tasks, cost=Cost(shared=size))
     assert all(outcome.error is None for outcome in simulation.run_any())
-    assert len(desk.answered) == sum(groups)
+    assert len(dispatcher.answered) == sum(groups)
 
 
 # --- the end --------------------------------------------------------------------------------
@@ -227,44 +227,44 @@ def test_calls_and_images_of_any_size_all_come_to_their_end(
 
 def test_a_desk_that_is_stopped_gets_the_answers_of_what_is_out_and_no_more() -> None:
     simulation = Simulation(1)
-    desk = calls(simulation, 2, 2, 2, 2, most=1)
+    dispatcher = calls(simulation, 2, 2, 2, 2, most=1)
 
     def stop() -> None:
-        desk.stopped = True
+        dispatcher.stopped = True
 
     simulation.world.after(0.5, stop)
     (outcome,) = simulation.run_any()
     assert outcome.error is None
-    assert len(desk.answered) == 2  # of the call under way, and of the one that was waiting
+    assert len(dispatcher.answered) == 2  # of the call under way, and of the one that was waiting
 
 
 def test_an_error_of_the_desk_ends_the_calls() -> None:
     simulation = Simulation(2)
-    desk = calls(simulation, 2, 2, 2)
-    desk.refuses = OSError("the disk is full")
+    dispatcher = calls(simulation, 2, 2, 2)
+    dispatcher.refuses = OSError("the disk is full")
     (outcome,) = simulation.run_any()
-    assert outcome.error is desk.refuses
+    assert outcome.error is dispatcher.refuses
 
 
 def test_calls_that_are_called_back_give_back_what_has_not_begun() -> None:
     simulation = Simulation(1)
-    desk = calls(simulation, 3, 3, 3)
+    dispatcher = calls(simulation, 3, 3, 3)
 
     def stop() -> None:
-        desk.stopped = True
-        desk.control.call_back()
+        dispatcher.stopped = True
+        dispatcher.control.call_back()
 
     simulation.world.after(0.5, stop)
     (outcome,) = simulation.run_any()
     assert outcome.error is None
-    assert len(desk.answered) == 3  # of the call under way
-    assert not desk.given_up
+    assert len(dispatcher.answered) == 3  # of the call under way
+    assert not dispatcher.given_up
 
 
 def test_calls_can_be_stopped() -> None:
     simulation = Simulation(1)
-    desk = calls(simulation, 2, 2, 2)
-    simulation.world.after(1.0, desk.control.stop)
+    dispatcher = calls(simulation, 2, 2, 2)
+    simulation.world.after(1.0, dispatcher.control.stop)
     (outcome,) = simulation.run_any()
     assert isinstance(outcome.error, Cancelled)
 
@@ -277,11 +277,11 @@ class Work(NamedTuple):
     kind: str = "fine"
 
 
-def work(common: int, items: tuple[Work, ...], bench: CallContext) -> list[int]:
+def work(common: int, items: tuple[Work, ...], call: CallContext) -> list[int]:
     """Answer with a number for each item; some items are of a bad kind."""
     answers = []
     for number, item in enumerate(items):
-        with bench.at(number):
+        with call.at(number):
             match item.kind:
                 case "kills":
                     os.kill(os.getpid(), signal.SIGSEGV)
@@ -294,7 +294,7 @@ def work(common: int, items: tuple[Work, ...], bench: CallContext) -> list[int]:
 
 
 class Pile:
-    """A desk with all its groups ready."""
+    """A dispatcher with all its groups ready."""
 
     over = stopped = False
 

@@ -17,8 +17,8 @@ from imgpipe.batches.journal.jsonlines import checked, path_fields, path_in, sea
 from imgpipe.batches.journal.records import Provenance, Record
 from imgpipe.errors import OutputError, UsageError
 
-MADE_BY = Provenance("chain", "options", "versions")
-ONE = Record("a/x.png", "a/x.jpg", 10, 20, 30, "digest", 40, 50, 60, MADE_BY)
+PROVENANCE = Provenance("chain", "options", "versions")
+ONE = Record("a/x.png", "a/x.jpg", 10, 20, 30, "digest", 40, 50, 60, PROVENANCE)
 ODD = os.fsdecode(b"caf\xe9/\xff.png")
 
 

@@ -121,7 +121,7 @@ def record(prepared: Prepared, *wanted: str, failed: str = "") -> None:
                 Record(
                     output, due.found.below, status.st_size, status.st_mtime_ns,
                     status.st_ctime_ns, file_digest(due.found.path), out.st_size,
-                    out.st_mtime_ns, time.time_ns(), prepared.made_by[tail], failed,
+                    out.st_mtime_ns, time.time_ns(), prepared.provenance[tail], failed,
                 )
             ])  # fmt: skip
 

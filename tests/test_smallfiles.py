@@ -369,7 +369,7 @@ def dying(chunk: Any) -> Any:
 
 
 class Files(Pile):
-    """A desk of files."""
+    """A dispatcher of files."""
 
     def land(self, item: File, answer: Any, worker: Any) -> None:
         self.answers[item.name] = answer
@@ -385,7 +385,7 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
     large, out = tmp_path / "large.npy", tmp_path / "out"
     np.save(large, noise((900, 400, 3), "uint8"))
     out.mkdir()
-    desk = Files([tuple(file(path, out / path.name) for path in paths)])
+    dispatcher = Files([tuple(file(path, out / path.name) for path in paths)])
     common = Recipe((Tail(chain_from(dying, 0)),))
     job = CallJob("files", make_files, common, ours=False)
 
@@ -394,13 +394,13 @@ def test_a_file_that_kills_its_workers_fails_alone_beside_an_image_in_chunks(
         return (WantedOutput(stages, open_sink(out / "large.png", stages[-1].after), "large.png"),)
 
     requests: list[Any] = [
-        CallsRequest(lambda _: job, desk, 64 << 20),
+        CallsRequest(lambda _: job, dispatcher, 64 << 20),
         Request(lambda: open_source(large), goals),
     ]
     outcomes = list(make_images(requests, Options(workers=1, executor="processes")))
     assert [outcome.error for outcome in outcomes] == [None, None]
-    assert [Path(name).name for name in desk.given_up] == ["2.png"]
-    answers = [desk.answers[str(path)] for path in paths if path.name != "2.png"]
+    assert [Path(name).name for name in dispatcher.given_up] == ["2.png"]
+    answers = [dispatcher.answers[str(path)] for path in paths if path.name != "2.png"]
     assert not publish([one for answer in answers for one in answer.finished])
     assert sorted(name for name in os.listdir(out) if name[0] != ".") == [
         "0.png", "1.png", "3.png", "4.png", "5.png", "large.png"

@@ -65,7 +65,7 @@ class Watched:
         """Start watching; it may have been watched before."""
         given = dict(self._given)
         hidden = given.pop("hidden", False)
-        ways = {each: given.pop(each) for each in ("poll", "move_done", "move_failed", "settle")
+        settings = {each: given.pop(each) for each in ("poll", "move_done", "move_failed", "settle")
                 if each in given}  # fmt: skip
         self.prepared: Prepared = prepare(
             Choices(
@@ -78,12 +78,12 @@ class Watched:
             later=True,
         )
         self.feed = WatchFeed()
-        outputs = [os.stat(each) for each in (ways.get("move_done"), ways.get("move_failed"))
-                   if each is not None]  # fmt: skip
+        moves = (settings.get("move_done"), settings.get("move_failed"))
+        outputs = [os.stat(each) for each in moves if each is not None]
         rules = Rules(hidden=hidden, outputs=tuple((each.st_dev, each.st_ino) for each in outputs))
         self.box = Inbox(
             Scanner(str(self.inbox), rules), Judge(self.prepared), self.feed, self.hints,
-            WatchSettings(**ways), self.clock,
+            WatchSettings(**settings), self.clock,
         )  # fmt: skip
         self.box.begin()
 
@@ -134,7 +134,7 @@ class Watched:
         return Record(
             output, output, source.st_size, source.st_mtime_ns, source.st_ctime_ns,
             "" if failed else file_digest(path), there.st_size if there else -1,
-            there.st_mtime_ns if there else -1, _LONG_AFTER, self.prepared.made_by[0], failed,
+            there.st_mtime_ns if there else -1, _LONG_AFTER, self.prepared.provenance[0], failed,
         )  # fmt: skip
 
     def notices(self) -> list[str]:

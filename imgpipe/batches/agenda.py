@@ -140,7 +140,7 @@ def agenda_of(
     placed: Collection[Assignment],
     destination: Destination,
     policy: Policy,
-    standings: FreshnessCheck | None = None,
+    freshness_check: FreshnessCheck | None = None,
 ) -> Agenda:
     """Return the work of a batch.
 
@@ -152,7 +152,7 @@ def agenda_of(
         The output folder.
     policy : Policy
         Rule for outputs that exist.
-    standings : FreshnessCheck, optional
+    freshness_check : FreshnessCheck, optional
         Compares outputs with the journal; None if there is none.
 
     Raises
@@ -161,11 +161,11 @@ def agenda_of(
         If outputs are in the way. Nothing was written.
     """
     existing = destination.existing(placed)
-    beside = standings is None or not standings.in_place
+    beside = freshness_check is None or not freshness_check.in_place
     if beside and existing and policy == Policy():
         destination.must_hold_no_source(placed, existing)
-        raise UsageError(_in_the_way(placed, existing, destination, standings))
-    records = standings.records if standings is not None else Records()
+        raise UsageError(_in_the_way(placed, existing, destination, freshness_check))
+    records = freshness_check.records if freshness_check is not None else Records()
     if isinstance(placed, RenamedAssignments) and not (existing or records):
         return _all_new(placed)
     skipped: list[Skipped] = []
@@ -176,7 +176,7 @@ def agenda_of(
         if not (there or each.output in records):
             chosen.append((each, "new"))
             continue
-        why = _why(each, destination, policy, standings, exists=there)
+        why = _why(each, destination, policy, freshness_check, exists=there)
         if why == "foreign":
             foreign.append(destination.path(each.output))
         elif why in _LEFT:
@@ -225,7 +225,7 @@ def _why(
     each: Assignment,
     destination: Destination,
     policy: Policy,
-    standings: FreshnessCheck | None,
+    freshness_check: FreshnessCheck | None,
     *,
     exists: bool,
 ) -> Freshness | Reason:
@@ -233,16 +233,16 @@ def _why(
     if policy.skip and exists:
         return "exists"
     path, source = destination.path(each.output), each.found.path
-    if standings is None or (exists and not standings.knows(each.output)):
+    if freshness_check is None or (exists and not freshness_check.knows(each.output)):
         return _foreign_reason(path, source, policy)
-    standing = standings.of(each.output, path, source, each.tail)
-    if standing == "foreign":
+    freshness = freshness_check.of(each.output, path, source, each.tail)
+    if freshness == "foreign":
         return _foreign_reason(path, source, policy)
-    if standing in _TRUE:
-        return "new" if policy.overwrite and not policy.resume else _TRUE[standing]
-    if standing == "failed before" and not standings.retry_failed:
+    if freshness in _TRUE:
+        return "new" if policy.overwrite and not policy.resume else _TRUE[freshness]
+    if freshness == "failed before" and not freshness_check.retry_failed:
         return "failed_before"
-    return standing
+    return freshness
 
 
 def _foreign_reason(path: str, source: str, policy: Policy) -> Freshness | Reason:
@@ -266,12 +266,12 @@ def _in_the_way(
     placed: Collection[Assignment],
     existing: set[str],
     destination: Destination,
-    standings: FreshnessCheck | None,
+    freshness_check: FreshnessCheck | None,
 ) -> str:
     """Return the message about outputs that exist."""
     ours = ""
-    if standings is not None:
-        current = sum(_is_current(each, destination, standings) for each in placed
+    if freshness_check is not None:
+        current = sum(_is_current(each, destination, freshness_check) for each in placed
                       if each.output in existing)  # fmt: skip
         ours = f" ({current:,} of them current)" if current else ""
     exist, such_as = ("exists", ":") if len(existing) == 1 else ("exist", ", such as")
@@ -281,6 +281,8 @@ def _in_the_way(
     )
 
 
-def _is_current(each: Assignment, destination: Destination, standings: FreshnessCheck) -> bool:
+def _is_current(
+    each: Assignment, destination: Destination, freshness_check: FreshnessCheck
+) -> bool:
     path = destination.path(each.output)
-    return standings.of(each.output, path, each.found.path, each.tail) == "current"
+    return freshness_check.of(each.output, path, each.found.path, each.tail) == "current"

@@ -35,7 +35,7 @@ _ANY = 1 << 62  # pixels: more than could be made without workers
 
 
 class BatchRun:
-    """The course of a batch.
+    """A batch from its start to its end.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class Prepared(Context):
         The sources.
     agenda : Agenda
         Outputs that are to be made, and outputs that are left.
-    made_by : tuple of Provenance
+    provenance : tuple of Provenance
         Digests of each output of a file, for the journal. The last one is for files that are
         copied.
     lost : list of Result
@@ -78,7 +78,7 @@ class Prepared(Context):
 
     choices: Choices
     destination: Destination
-    made_by: tuple[Provenance, ...]
+    provenance: tuple[Provenance, ...]
     gathered: Gathered = field(default_factory=Gathered)
     agenda: Agenda = field(default_factory=Agenda)
     lost: list[Result] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Prepared(Context):
         placed = self.choices.naming.placed(Files(files), _Headers(self.choices))
         if self.choices.renames:
             placed = as_recorded(placed, self.records)
-        return agenda_of(placed, self.destination, self.policy, self.standings(self.records))
+        return agenda_of(placed, self.destination, self.policy, self.freshness_check(self.records))
 
     @property
     def policy(self) -> Policy:
@@ -131,12 +131,12 @@ class Prepared(Context):
         known = self.records.done if self.later or self.policy.resume else {}
         return Owners.of(self.destination, known.values(), self.agenda)
 
-    def standings(self, records: Records) -> FreshnessCheck:
+    def freshness_check(self, records: Records) -> FreshnessCheck:
         """Return the comparisons of outputs with the journal."""
         choices = self.choices
         return FreshnessCheck(
             records,
-            self.made_by,
+            self.provenance,
             checksum=choices.checksum,
             accept_version=choices.accept_version,
             retry_failed=choices.retry_failed,
@@ -173,7 +173,7 @@ def prepare(
     OutputError
         If the journal cannot be written.
     """
-    prepared = Prepared(choices, Destination(choices.folder), _made_by(choices), later=later)
+    prepared = Prepared(choices, Destination(choices.folder), _provenance(choices), later=later)
     try:
         records = _begin(prepared, tell, dry=dry, later=later)
     except BaseException:
@@ -200,9 +200,9 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
         prepared.gathered = Gathered() if later else _gathered(choices, tell, records)
     prepared.lost += _lost(prepared.gathered)
     placed = _placed(prepared, records)
-    standings = None if records is None else prepared.standings(records)
+    freshness_check = None if records is None else prepared.freshness_check(records)
     with _without_collection():
-        agenda = agenda_of(placed, prepared.destination, choices.policy, standings)
+        agenda = agenda_of(placed, prepared.destination, choices.policy, freshness_check)
     prepared.agenda = agenda
     if later or agenda.due:
         must_have_memory(choices.options)
@@ -215,7 +215,7 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
     if not dry and (later or agenda.due or agenda.copies):
         prepared.journal = prepared.journal or _opened(prepared)
         prepared.journal.live = later
-        prepared.journal.note_versions(prepared.made_by[0].versions, versions())
+        prepared.journal.note_versions(prepared.provenance[0].versions, versions())
         prepared.records = prepared.journal.records
     elif records is not None:
         prepared.records = records
@@ -312,7 +312,7 @@ def _check_options(choices: Choices, placed: Collection[Assignment]) -> None:
         must_suit(tail.writing, formats)
 
 
-def _made_by(choices: Choices) -> tuple[Provenance, ...]:
+def _provenance(choices: Choices) -> tuple[Provenance, ...]:
     """Return the digests of each output, and of copies."""
     recipe = choices.recipe
     reading = replace(recipe.reading, max_pixels=None)
@@ -359,7 +359,7 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
     if not count or records is None:
         return
     old = Counter(
-        records.done[output].made_by.versions
+        records.done[output].provenance.versions
         for due in prepared.agenda.due
         for output in due.outputs
         if due.why == "version changed" and output in records.done

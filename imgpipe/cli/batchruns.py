@@ -98,14 +98,14 @@ def _made(choices: Choices, audience: Audience) -> int:
 
     collect_garbage()
     keep_freed_memory()
-    course = BatchRun(choices, audience)
+    run = BatchRun(choices, audience)
 
     def stop(signal: str) -> None:
         if not audience.planned:  # nothing is written yet
             raise signals.Signalled.of(signal)
-        course.control.stop(signal)
+        run.control.stop(signal)
 
-    with dedicated(), signals.ending(stop), closing(course.results()) as results:
+    with dedicated(), signals.ending(stop), closing(run.results()) as results:
         try:
             for _ in results:
                 pass
@@ -113,7 +113,7 @@ def _made(choices: Choices, audience: Audience) -> int:
             explain(error)
         if audience.planned:
             signals.outcome("what was finished is recorded")
-    return course.exit
+    return run.exit
 
 
 def _planned(choices: Choices, audience: Audience, *, quiet: bool) -> int:

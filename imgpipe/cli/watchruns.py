@@ -38,18 +38,18 @@ def run_watch(
     """
     inbox = params["inputs"]
     given = {"inputs": (inbox,), "resume": True, "retry_failed": params["resume"]}
-    ways = WatchSettings(
+    settings = WatchSettings(
         params["settle"], params["poll"], params["move_done"], params["move_failed"]
     )
     with no_input(), _Audience(params, inbox) as audience:
         choices = choices_from({**params, **given}, work(), audience, command)
         collect_garbage()
         keep_freed_memory()
-        course = WatchRun(choices, ways, audience)
-        with dedicated(), signals.ending(course.control.stop):
-            course.run()
+        run = WatchRun(choices, settings, audience)
+        with dedicated(), signals.ending(run.control.stop):
+            run.run()
             signals.outcome("what was finished is recorded")
-    return course.exit
+    return run.exit
 
 
 class _Audience(HoldingContext):

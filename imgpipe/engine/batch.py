@@ -266,7 +266,7 @@ class _Openings:
                 timeout=self._options.timeout if supervised else None,
                 accelerator=self._options.accelerator or "none",
             ),
-            request.desk,
+            request.dispatcher,
             Cost(per_worker=allowance) + processes,
             workers,
             self._traits,

@@ -78,7 +78,7 @@ class CallFlow:
         Their common part.
     ref : JobRef
         Its way to the workers.
-    desk : Dispatcher
+    dispatcher : Dispatcher
         Gives the items.
     lease : Lease
         Memory for the notes of calls under way.
@@ -102,13 +102,13 @@ class CallFlow:
         *,
         job: CallJob,
         ref: JobRef,
-        desk: Dispatcher,
+        dispatcher: Dispatcher,
         lease: Lease,
         tell: Callable[[Event], None],
         held: CleanupStack,
     ) -> None:
         self.number = next_number()
-        self._job, self._ref, self._desk = job, ref, desk
+        self._job, self._ref, self._dispatcher = job, ref, dispatcher
         self._lease, self._tell, self._held = lease, tell, held
         self._indices = itertools.count()
         self._again: deque[tuple[Any, ...]] = deque()
@@ -119,9 +119,9 @@ class CallFlow:
     @property
     def done(self) -> bool:
         """Whether every item has its answer."""
-        if self._desk.stopped:
+        if self._dispatcher.stopped:
             return not self._out
-        return self._desk.over and not self._out and not self._again
+        return self._dispatcher.over and not self._out and not self._again
 
     @property
     def rests(self) -> bool:
@@ -150,11 +150,11 @@ class CallFlow:
 
     def next_task(self) -> Task | None:
         """Return the next call, None if there is none just now."""
-        if not self._lease or self._desk.stopped or self.waits:
+        if not self._lease or self._dispatcher.stopped or self.waits:
             return None
         items = self._again.popleft() if self._again else ()
-        if not items and not self._desk.over:
-            items = self._desk.take()
+        if not items and not self._dispatcher.over:
+            items = self._dispatcher.take()
         if not items:
             return None
         index, slots = next(self._indices), self._lease.take()
@@ -174,11 +174,11 @@ class CallFlow:
         self._tell(task_done(0, task, receipt, worker))
         for text in receipt.remarks:
             remark(text)
-        called_back = asked_back(self._out[task.index].note) or self._desk.stopped
+        called_back = asked_back(self._out[task.index].note) or self._dispatcher.stopped
         self._give_back(task)
         self.landed += 1
         done = len(receipt.answers)
-        if not done and not called_back and not self._desk.stopped:
+        if not done and not called_back and not self._dispatcher.stopped:
             self._give_up(task.values, WorkerError("a call has come back without an answer"))
             return
         # As many at once as the worker got through.
@@ -186,7 +186,7 @@ class CallFlow:
         self._again.extend(rest[at : at + size] for at in range(0, len(rest), size))
         for item, answer in zip(task.values, receipt.answers, strict=False):
             self._losses.pop(id(item), None)
-            self._desk.land(item, answer, worker)
+            self._dispatcher.land(item, answer, worker)
 
     def ended(self, message: Ended) -> None:
         """Try the items of a lost call one by one, except one that is given up."""
@@ -226,7 +226,7 @@ class CallFlow:
     def _give_up(self, items: tuple[Any, ...], error: Exception) -> None:
         for item in items:
             losses = self._losses.pop(id(item), None)
-            self._desk.give_up(item, error, losses.total() if losses else 1)
+            self._dispatcher.give_up(item, error, losses.total() if losses else 1)
 
     def _give_back(self, task: Task) -> None:
         self._lease.give_back(self._out.pop(task.index))
@@ -240,7 +240,7 @@ class Calls:
     ----------
     job : CallJob
         The function, and what is common to all calls.
-    desk : Dispatcher
+    dispatcher : Dispatcher
         Gives the items and takes the answers.
     cost : Cost
         The memory of the calls: that of the largest for each worker.
@@ -257,7 +257,7 @@ class Calls:
     """
 
     job: CallJob
-    desk: Dispatcher
+    dispatcher: Dispatcher
     cost: Cost
     workers: int
     traits: Traits
@@ -284,7 +284,7 @@ class Calls:
                 flow = CallFlow(
                     job=self.job,
                     ref=ref,
-                    desk=self.desk,
+                    dispatcher=self.dispatcher,
                     lease=lease,
                     tell=self.tell,
                     held=opened.pop_all(),

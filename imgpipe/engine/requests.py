@@ -69,7 +69,7 @@ class CallsRequest:
     job : callable
         Returns the function, and what is common to all calls, for the bytes of memory that a call
         may take. The options of the batch have the timeout.
-    desk : Dispatcher
+    dispatcher : Dispatcher
         Gives the items and takes the answers.
     allowance : int
         The most memory that a call can use, in bytes. It gets no more than its share of half of
@@ -81,7 +81,7 @@ class CallsRequest:
     """
 
     job: Callable[[int], CallJob]
-    desk: Dispatcher
+    dispatcher: Dispatcher
     allowance: int
     control: Control = field(default_factory=Control)
     tell: Callable[[Event], None] = lambda _: None

@@ -220,9 +220,8 @@ def _made(task: Task, part: Part, job: Job, watch: Stopwatch) -> Encoded:
             if given is None:
                 making = lent.enter_context(_strip(held, branch))
             else:
-                making = TaskPixels(
-                    held, None, given
-                )  # memory of the output: nothing beside is ours
+                # Memory of the output: nothing beside it is ours.
+                making = TaskPixels(held, None, given)
             for box, make in _chunks(task, part, job, watch, apart=job.accelerator != NONE):
                 making.put(box, make)
             strip = making.pixels
@@ -296,8 +295,8 @@ def _must_be_sendable(stage: Stage, found: Any) -> None:
 def _called(task: Task, job: CallJob, watch: Stopwatch) -> dict[str, Any]:
     """Call a function of imgpipe with the items of a task."""
     check = job.check or (lambda: None)
-    bench = CallContext(task.note, job.timeout, watch, job.stopped, check, job.accelerator)
-    return {"answers": tuple(job.function(job.common, task.values, bench))}
+    call = CallContext(task.note, job.timeout, watch, job.stopped, check, job.accelerator)
+    return {"answers": tuple(job.function(job.common, task.values, call))}
 
 
 def worked(task: Task, job: Job) -> tuple[dict[str, Any], dict[str, float]]:

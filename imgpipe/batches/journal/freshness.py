@@ -38,7 +38,7 @@ class FreshnessCheck:
     ----------
     records : Records
         The content of the journal.
-    made_by : tuple of Provenance
+    provenance : tuple of Provenance
         Present digests of each output of a file.
     checksum : bool
         Whether the bytes of sources are compared, and not only their sizes and times; those of
@@ -54,7 +54,7 @@ class FreshnessCheck:
     """
 
     records: Records
-    made_by: tuple[Provenance, ...]
+    provenance: tuple[Provenance, ...]
     checksum: bool = False
     accept_version: bool = False
     retry_failed: bool = True
@@ -67,7 +67,7 @@ class FreshnessCheck:
         return self.in_place or output in records.ours or output in records.left
 
     def of(self, output: str, path: str, source: str, tail: int = 0) -> Freshness:
-        """Return the standing of an output.
+        """Return the freshness of an output.
 
         Parameters
         ----------
@@ -88,12 +88,12 @@ class FreshnessCheck:
             return "failed before" if _is_same(failure, _status(source)) else "source changed"
         if output in records.begun and not self.in_place:
             return "new"
-        return self._recorded(output, path, there, source, self.made_by[tail])
+        return self._recorded(output, path, there, source, self.provenance[tail])
 
     def _recorded(
         self, output: str, path: str, there: Status | None, source: str, now: Provenance
     ) -> Freshness:
-        """Return the standing of an output by its last records."""
+        """Return the freshness of an output by its last records."""
         records = self.records
         left = records.left.get(output)
         if left is not None and self._made_of(left, source, now) == "current":
@@ -110,7 +110,7 @@ class FreshnessCheck:
     def _beside(
         self, record: Record, path: str, there: Status | None, source: str, now: Provenance
     ) -> Freshness:
-        """Return the standing of an output beside its source, if there is one."""
+        """Return the freshness of an output beside its source, if there is one."""
         if there is None:
             return "output missing"
         if self._altered(record, path, there):
@@ -133,7 +133,7 @@ class FreshnessCheck:
             return False
 
     def _made_of(self, record: Record, source: str, now: Provenance) -> Freshness:
-        was = record.made_by
+        was = record.provenance
         if self._changed(record, source):
             return "source changed"
         if was.chain != now.chain:
@@ -147,7 +147,7 @@ class FreshnessCheck:
     def _in_place(
         self, record: Record | None, path: str, there: Status | None, now: Provenance
     ) -> Freshness:
-        """Return the standing of an output that has replaced its source, if there is one.
+        """Return the freshness of an output that has replaced its source, if there is one.
 
         Its record was written before it took that place. Other versions do not matter: what it was
         made of is gone.
@@ -156,9 +156,9 @@ class FreshnessCheck:
             return "new"
         if not self._is_output(record, path, there):
             return "new" if _is_same(record, there) else "source changed"
-        if record.made_by.chain != now.chain:
+        if record.provenance.chain != now.chain:
             return "filter changed"
-        return "current" if record.made_by.options == now.options else "options changed"
+        return "current" if record.provenance.options == now.options else "options changed"
 
     def _is_output(self, record: Record, path: str, there: Status) -> bool:
         """Whether a file is the output of a record; its bytes are read if in doubt."""

@@ -50,7 +50,7 @@ class Record(NamedTuple):
         Of the output; -1 unless it is finished.
     time_ns : int
         When the line was written.
-    made_by : Provenance
+    provenance : Provenance
         Digests of its filters, options and versions.
     failed : str
         The reason of a failure; empty if there was none.
@@ -71,7 +71,7 @@ class Record(NamedTuple):
     out_size: int
     out_mtime_ns: int
     time_ns: int
-    made_by: Provenance
+    provenance: Provenance
     failed: str = ""
     out_digest: str = ""
     left: str = ""
@@ -181,7 +181,7 @@ def fields_of(record: Record) -> dict[str, Any]:
         "event": "failed" if record.failed else "skipped" if record.left else "done",
         **path_fields("path", record.source),
         **path_fields("output", record.output),
-        **asdict(record.made_by),
+        **asdict(record.provenance),
         "size": record.size,
         "mtime_ns": record.mtime_ns,
         "ctime_ns": record.ctime_ns,
@@ -197,7 +197,7 @@ def fields_of(record: Record) -> dict[str, Any]:
     return {**fields, "out_digest": record.out_digest} if record.out_digest else fields
 
 
-def _record(fields: dict[str, Any], made_by: Provenance) -> Record:
+def _record(fields: dict[str, Any], provenance: Provenance) -> Record:
     return Record(
         path_in(fields, "output"),
         path_in(fields, "path"),
@@ -208,7 +208,7 @@ def _record(fields: dict[str, Any], made_by: Provenance) -> Record:
         int(fields.get("out_size", -1)),
         int(fields.get("out_mtime_ns", -1)),
         int(fields["time_ns"]),
-        made_by,
+        provenance,
         str(fields.get("message", "")),
         str(fields.get("out_digest", "")),
         str(fields.get("reason", "")),

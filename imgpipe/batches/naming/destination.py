@@ -54,7 +54,7 @@ class Destination:
     folder : str
         Its path.
     probe : callable, optional
-        Tells what a folder that exists can distinguish.
+        Returns the rules for names of an existing folder.
     """
 
     def __init__(self, folder: str, probe: Callable[[str], NameRules] | None = None) -> None:
@@ -67,7 +67,7 @@ class Destination:
         return self._begin + output
 
     @cached_property
-    def distinguishes(self) -> NameRules:
+    def name_rules(self) -> NameRules:
         """Distinctions that its file system makes; a file is made for a moment to find out."""
         here = os.path.realpath(self.folder)
         while not os.path.isdir(here):
@@ -96,11 +96,11 @@ class Destination:
             self._must_be_no_folders(placed, folders)
         if _count(folded) == len(placed):
             return placed
-        if self.distinguishes == (True, True) and _count(folders) == len(placed):
+        if self.name_rules == (True, True) and _count(folders) == len(placed):
             return placed
         groups: dict[str, list[Assignment]] = {}
         for each in placed:
-            groups.setdefault(self.distinguishes.folded(each.output), []).append(each)
+            groups.setdefault(self.name_rules.folded(each.output), []).append(each)
         kept = {key: _distinct(group) for key, group in groups.items()}
         shared = [group for group in kept.values() if len(group) > 1]
         if shared:
@@ -160,7 +160,7 @@ class Destination:
 
     def _remedy(self, groups: Sequence[Sequence[Assignment]]) -> str:
         """Return the remedy for sources with the same path in their trees; empty elsewhere."""
-        fold = self.distinguishes.folded
+        fold = self.name_rules.folded
         for group in groups:
             if len({fold(each.found.below) for each in group}) == len(group):
                 continue
@@ -174,7 +174,7 @@ class Destination:
 
     def _must_be_no_folders(self, placed: Collection[Assignment], folders: Iterable[str]) -> None:
         """Raise if an output is the folder of another one."""
-        fold = self.distinguishes.folded
+        fold = self.name_rules.folded
         above = set(map(fold, _all_above(folders)))
         for each in placed:
             if fold(each.output) in above:

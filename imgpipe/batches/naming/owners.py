@@ -29,7 +29,7 @@ class Owners:
 
     def __init__(self, destination: Destination, known: Iterable[tuple[str, str]]) -> None:
         self._destination = destination
-        self._fold = destination.distinguishes.folded
+        self._fold = destination.name_rules.folded
         self._sources = {self._fold(output): source for output, source in known}
 
     @classmethod

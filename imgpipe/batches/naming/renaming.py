@@ -46,9 +46,9 @@ class Renaming:
                     f"{found.path}: the suffix of its content is {suffix}, and another source "
                     f"has the output {prepared.path(each.output)}; rename this source"
                 )
-        standings = prepared.standings(prepared.records)
+        freshness_check = prepared.freshness_check(prepared.records)
         policy = prepared.policy
-        agenda = agenda_of(placed, prepared.destination, policy, standings)
+        agenda = agenda_of(placed, prepared.destination, policy, freshness_check)
         for one in agenda.due:
             prepared.destination.must_be_no_source(one.outputs, self._sources)
         for each in placed:

@@ -350,7 +350,7 @@ class Ledger:
             out_size=-1,
             out_mtime_ns=-1,
             time_ns=time.time_ns(),
-            made_by=self._prepared.made_by[tail],
+            provenance=self._prepared.provenance[tail],
             renamed=self._is_renamed(job, output),
         )
 
@@ -376,7 +376,7 @@ class Ledger:
             out_size=-1,
             out_mtime_ns=-1,
             time_ns=time.time_ns(),
-            made_by=self._prepared.made_by[job.due.tails[job.due.outputs.index(output)]],
+            provenance=self._prepared.provenance[job.due.tails[job.due.outputs.index(output)]],
             failed=str(error),
             renamed=self._is_renamed(job, output),
         )

@@ -82,7 +82,7 @@ class Inbox:
         Gets what is to be made.
     hints : Hints
         Gives hints.
-    ways : WatchSettings
+    settings : WatchSettings
         Settings of the watch.
     clock : callable
         Returns seconds.
@@ -105,14 +105,14 @@ class Inbox:
         judge: Judge,
         feed: WatchFeed,
         hints: Hints,
-        ways: WatchSettings,
+        settings: WatchSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.notices: deque[WatchNotice | Result] = deque()
         self.polling, self.present, self.seen = False, True, 0
         self._scanner, self._judge, self._feed = scanner, judge, feed
-        self._source, self._ways, self._clock = hints, ways, clock
-        self._readiness = Readiness(ways.settle, clock)
+        self._source, self._settings, self._clock = hints, settings, clock
+        self._readiness = Readiness(settings.settle, clock)
         self._found: dict[str, Found] = {}  # files not known to be complete
         self._busy: dict[str, _Busy] = {}
         self._handled: dict[str, Stamp] = {}
@@ -219,7 +219,7 @@ class Inbox:
         self.polling = True
 
     def _interval(self) -> float:
-        return POLL_SECONDS if self._ways.poll is None else self._ways.poll
+        return POLL_SECONDS if self._settings.poll is None else self._settings.poll
 
     def _notice(self, kind: str, text: str) -> None:
         inbox = self._scanner.inbox
@@ -360,7 +360,7 @@ class Inbox:
         path = found.path
         self._handled[path] = stamp
         (self._failed.add if failed else self._failed.discard)(path)
-        folder = self._ways.move_failed if failed else self._ways.move_done
+        folder = self._settings.move_failed if failed else self._settings.move_done
         if folder is None:
             return
         try:

@@ -41,13 +41,13 @@ _MOST_FAILURES = 1000  # that the report keeps
 
 
 class WatchRun:
-    """The course of a watch.
+    """The run of a watch.
 
     Parameters
     ----------
     choices : Choices
         Arguments of the batch. Their only source is the watched folder.
-    ways : WatchSettings
+    settings : WatchSettings
         Settings of the watch.
     tell : callable
         Gets every event.
@@ -71,7 +71,7 @@ class WatchRun:
     def __init__(
         self,
         choices: Choices,
-        ways: WatchSettings,
+        settings: WatchSettings,
         tell: BatchObserver = lambda _: None,
         control: BatchControl | None = None,
         stop: threading.Event | None = None,
@@ -80,9 +80,9 @@ class WatchRun:
     ) -> None:
         self.report, self.exit = BatchReport(), 0
         self.control = control or BatchControl()
-        self._choices, self._ways, self._tell = choices, ways, tell
+        self._choices, self._settings, self._tell = choices, settings, tell
         self._stop, self._clock = threading.Event() if stop is None else stop, clock
-        self._hints = hints or hints_for(ways.poll)
+        self._hints = hints or hints_for(settings.poll)
         self._began = self._beat = clock()
         self._inbox: Inbox | None = None
 
@@ -112,8 +112,11 @@ class WatchRun:
         (inbox,) = choices.sources
         if choices.naming.is_numbered:
             raise UsageError("{index} in a name needs all files at once; a watch cannot have it")
-        ways = {"move_done": self._ways.move_done, "move_failed": self._ways.move_failed}
-        moves = {name: folder for name, folder in ways.items() if folder is not None}
+        settings = {
+            "move_done": self._settings.move_done,
+            "move_failed": self._settings.move_failed,
+        }
+        moves = {name: folder for name, folder in settings.items() if folder is not None}
         must_be_apart(inbox, choices.folder, moves)
         outputs = left_out(list(moves.values()))
         rules = replace(choices.rules, outputs=(*choices.rules.outputs, *outputs))
@@ -123,7 +126,7 @@ class WatchRun:
         (source,) = self._choices.sources
         feed = WatchFeed()
         scanner = Scanner(source, prepared.choices.rules)
-        inbox = Inbox(scanner, Judge(prepared), feed, self._hints, self._ways, self._clock)
+        inbox = Inbox(scanner, Judge(prepared), feed, self._hints, self._settings, self._clock)
         with contextlib.ExitStack() as held:
             held.callback(inbox.end)
             passed_over = inbox.begin()

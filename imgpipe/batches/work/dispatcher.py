@@ -32,7 +32,7 @@ _GROUP_PIXELS = 8_000_000  # after which a call comes back
 
 
 class FileDispatcher:
-    """The desk of a batch.
+    """The dispatcher of the files of a batch.
 
     Parameters
     ----------

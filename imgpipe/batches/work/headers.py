@@ -42,29 +42,29 @@ class HeaderAnswer(NamedTuple):
 
 
 def work(
-    recipe: Recipe, items: tuple[File, ...] | tuple[HeaderItem, ...], bench: CallContext
+    recipe: Recipe, items: tuple[File, ...] | tuple[HeaderItem, ...], call: CallContext
 ) -> list[Answer] | list[HeaderAnswer]:
     """Make files, or look at them; return an answer for each, or for the first ones.
 
     The function of a call.
     """
     if isinstance(items[0], HeaderItem):
-        return _look_at(recipe, items, bench)
-    made = make_files(recipe, items, bench)
+        return _look_at(recipe, items, call)
+    made = make_files(recipe, items, call)
     for answer in made:
         if isinstance(answer, Made):
-            bench.spent(answer.seconds)
+            call.spent(answer.seconds)
     return made
 
 
 def _look_at(
-    recipe: Recipe, items: tuple[HeaderItem, ...], bench: CallContext
+    recipe: Recipe, items: tuple[HeaderItem, ...], call: CallContext
 ) -> list[HeaderAnswer]:
     seen: list[HeaderAnswer] = []
     for number, item in enumerate(items):
-        if bench.called_back:
+        if call.called_back:
             break
-        with bench.at(number), reading(bench.note):
+        with call.at(number), reading(call.note):
             seen.append(_looked_at(recipe, item.name))
     return seen
 

@@ -140,7 +140,7 @@ class LargeWork:
 
     @contextlib.contextmanager
     def _within(self) -> Iterator[None]:
-        """Have warnings heard, and scratch files in their folder."""
+        """Collect warnings; put scratch files into their folder."""
         first = self._file.outputs[0].path
         with captured_warnings(self._said), self._options.scratch_beside(first):
             yield

@@ -107,7 +107,7 @@ class _Loop:
         self._traits, self._workers = choice.traits, choice.workers
         self._ledger = Ledger(prepared, report, tell, control)
         in_order = choices.order == "fifo"
-        self._desk = FileDispatcher(
+        self._dispatcher = FileDispatcher(
             feed,
             self._ledger,
             control,
@@ -161,7 +161,7 @@ class _Loop:
         with uninterrupted():
             for one in self._large.values():
                 one.work.abort()
-            self._ledger.discard(self._desk.under_way())
+            self._ledger.discard(self._dispatcher.under_way())
             self._ledger.settle()
 
     def _started(self) -> Started:
@@ -217,7 +217,7 @@ class _Loop:
 
     def _attach(self, wake: Callable[[], None]) -> None:
         self._control.attach(wake)
-        self._desk.attach(wake)
+        self._dispatcher.attach(wake)
 
     def _ready(self) -> Iterator[Result]:
         while self._ledger.results:
@@ -277,15 +277,15 @@ class _Loop:
         """Yield the calls, then each large file once it is known."""
         if self._traits.shares_files:
             job = self._call_job
-            yield CallsRequest(job, self._desk, _MOST_MEMORY, self._calls, self._observer)
+            yield CallsRequest(job, self._dispatcher, _MOST_MEMORY, self._calls, self._observer)
             self._turns = 1
         while not self._control.stopped and not (
-            self._desk.done and not self._large and not self._again
+            self._dispatcher.done and not self._large and not self._again
         ):
             if self._again:
                 yield self._asked(self._again.pop(0))
                 continue
-            large = self._desk.next_large()
+            large = self._dispatcher.next_large()
             yield None if large is None else self._request_of(large)
 
     def _recipe(self, allowance: int) -> Recipe:
@@ -365,4 +365,4 @@ class _Loop:
             return False
         waiting = sum(one.job.pixels for one in self._large.values()
                       if not one.begun and one.job is not job)  # fmt: skip
-        return self._desk.left + waiting >= (self._workers - 1) * job.pixels
+        return self._dispatcher.left + waiting >= (self._workers - 1) * job.pixels

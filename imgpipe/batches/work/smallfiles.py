@@ -77,7 +77,7 @@ _log = logging.getLogger("imgpipe")
 _Origin = HeldOrigin | HeldFolderOrigin
 
 
-def make_files(recipe: Recipe, files: tuple[File, ...], bench: CallContext) -> list[Answer]:
+def make_files(recipe: Recipe, files: tuple[File, ...], call: CallContext) -> list[Answer]:
     """Make files one by one, up to a number of pixels; return an answer for each of them.
 
     The function of a call. The outputs are on the disk, and only have to be published.
@@ -85,18 +85,16 @@ def make_files(recipe: Recipe, files: tuple[File, ...], bench: CallContext) -> l
     maker, answers, pixels = _maker_of(recipe), list[Answer](), 0
     with contextlib.closing(Syncing()) as syncing:
         for number, file in enumerate(files):
-            if bench.called_back:
+            if call.called_back:
                 break
             try:
-                with bench.at(number):
-                    answers.append(maker.for_page(file.page).make(file, bench, syncing))
+                with call.at(number):
+                    answers.append(maker.for_page(file.page).make(file, call, syncing))
             except Cancelled:
                 break
             pixels += getattr(answers[-1], "pixels", 0)
-            failed = isinstance(answers[-1], Failed)
-            if (failed and recipe.stops_at_failure) or _is_in_vain(answers[-1]):
-                break
-            if pixels >= _GROUP_PIXELS:
+            stops = recipe.stops_at_failure and isinstance(answers[-1], Failed)
+            if stops or pixels >= _GROUP_PIXELS or _is_in_vain(answers[-1]):
                 break
         lost = syncing.wait()
     return [_if_synced(answer, lost) for answer in answers] if lost else answers
@@ -138,7 +136,7 @@ class _Maker:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._ways: dict[Any, _Way] = {}
-        self._passing = SmallPass(recipe)
+        self._small_pass = SmallPass(recipe)
 
     def for_page(self, page: int | None) -> _Maker:
         """Return a maker for one frame, which shares the plans of this one."""
@@ -148,12 +146,12 @@ class _Maker:
         other.recipe = self.recipe.of_page(page)
         return other
 
-    def make(self, file: File, bench: CallContext, syncing: Syncing) -> Answer:
+    def make(self, file: File, call: CallContext, syncing: Syncing) -> Answer:
         """Make a file."""
         steps = Steps()
         try:
             for _ in range(_TRIES):
-                made = self._attempt(file, bench, syncing, steps)
+                made = self._attempt(file, call, syncing, steps)
                 if made is not None:
                     return made
             error: ImgpipeError = InputError(
@@ -175,7 +173,7 @@ class _Maker:
         return failed(file.name, steps.name, error, steps.pixels)
 
     def _attempt(
-        self, file: File, bench: CallContext, syncing: Syncing, steps: Steps
+        self, file: File, call: CallContext, syncing: Syncing, steps: Steps
     ) -> Made | None:
         """Make a file; return None if it changed at the same time."""
         begin = HeldFolderOrigin if os.path.isdir(file.name) else HeldOrigin
@@ -184,9 +182,9 @@ class _Maker:
             for path in paths.values():
                 undone.callback(path.abort)
             beside = scratch_in(self.recipe.scratch, file.outputs[0].path)
-            with captured_warnings() as said, beside:
-                self._make(origin, paths, bench, steps)
-            digest = origin.digest(bench.check)
+            with captured_warnings() as warnings, beside:
+                self._make(origin, paths, call, steps)
+            digest = origin.digest(call.check)
             if origin.changed:
                 return None
             finished, left = chosen_of(paths.values(), origin.status, self.recipe)
@@ -202,7 +200,7 @@ class _Maker:
             steps.pixels,
             finished,
             spent(steps.seconds),
-            tuple(dict.fromkeys(said)),
+            tuple(dict.fromkeys(warnings)),
             left,
         )
 
@@ -210,7 +208,7 @@ class _Maker:
         self,
         origin: _Origin,
         paths: dict[int, HeldPath],
-        bench: CallContext,
+        call: CallContext,
         steps: Steps,
     ) -> None:
         """Make the outputs of a file, by the numbers of their tails, as complete temporaries."""
@@ -222,7 +220,7 @@ class _Maker:
         if not all(tail.writing.format for tail in recipe.tails):
             warn_of_suffix(origin, outputs)
         left = {
-            n: path for n, path in paths.items() if not self._copied(n, origin, path, bench, steps)
+            n: path for n, path in paths.items() if not self._copied(n, origin, path, call, steps)
         }
         if not left:
             return
@@ -232,9 +230,9 @@ class _Maker:
         steps.pixels = source.info.pixels
         if len(recipe.tails) > 1:
             warn_of_frames(origin, recipe.reading)
-        elif self._paged(recipe.tails[0], origin, left[0], bench, steps):
+        elif self._paged(recipe.tails[0], origin, left[0], call, steps):
             return
-        self._pass(source, origin, left, bench, steps)
+        self._pass(source, origin, left, call, steps)
 
     # --- the usual way ------------------------------------------------------------------
 
@@ -243,7 +241,7 @@ class _Maker:
         source: Source,
         origin: _Origin,
         paths: dict[int, HeldPath],
-        bench: CallContext,
+        call: CallContext,
         steps: Steps,
     ) -> None:
         """Make outputs of one image, which is decoded once."""
@@ -279,7 +277,7 @@ class _Maker:
             for step in filter(lambda one: one.goals, made):
                 stages = [goal.stages for goal in step.goals]
                 each = [goal.sink for goal in step.goals]
-                self._passing.make(step.source, stages, each, held, bench, steps)
+                self._small_pass.make(step.source, stages, each, held, call, steps)
             for sink in sinks:
                 sink.commit()
             steps.to("write")
@@ -306,7 +304,7 @@ class _Maker:
         reading = self.recipe.reading
         reading = replace(reading, autorotate=reading.autorotate and turn)
         writing = writing_to(path, tail.writing)
-        with captured_warnings() as said:
+        with captured_warnings() as warnings:
             stages, after = stages_to(tail.chain, path, reading, writing, set(), source)
         if after.pixels > MOST_PIXELS:
             raise TooLargeError("becomes large")
@@ -315,7 +313,7 @@ class _Maker:
         chosen = format_to(path, writing.format)
         _must_be_a_file(chosen)
         options = dict(writing.options)
-        texts = [text.removeprefix(path.output) for text in said]
+        texts = [text.removeprefix(path.output) for text in warnings]
         return _Way(stages, fitted(after, chosen, path.output), chosen, options, texts)
 
     # --- files with frames, and copies --------------------------------------------------
@@ -325,7 +323,7 @@ class _Maker:
         number: int,
         origin: _Origin,
         path: HeldPath,
-        bench: CallContext,
+        call: CallContext,
         steps: Steps,
     ) -> bool:
         """Copy the coded pixels where `convert` does that; return whether it does."""
@@ -337,12 +335,12 @@ class _Maker:
             return False
         steps.pixels = copy.source.info.pixels
         steps.to("read")
-        steps.pixels = copied(copy, self.recipe.allowance // 2, bench.check).extent.pixels
+        steps.pixels = copied(copy, self.recipe.allowance // 2, call.check).extent.pixels
         steps.to("write")
         return True
 
     def _paged(
-        self, tail: Tail, origin: _Origin, path: HeldPath, bench: CallContext, steps: Steps
+        self, tail: Tail, origin: _Origin, path: HeldPath, call: CallContext, steps: Steps
     ) -> bool:
         """Make all frames, if there are several and the output holds them."""
         reading, writing = self.recipe.reading, writing_to(path, tail.writing)
@@ -358,7 +356,7 @@ class _Maker:
             steps.to("filter")
             memory = self.recipe.allowance - len(origin.data)
             options = Options(
-                1, memory, "serial", chunk=self.recipe.chunk, accelerator=bench.accelerator
+                1, memory, "serial", chunk=self.recipe.chunk, accelerator=call.accelerator
             )
             run_frames(pages, options, Control(samples_memory=False))
         except MemoryPlanError:

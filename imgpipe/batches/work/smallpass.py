@@ -106,21 +106,21 @@ class SmallPass:
         every: list[tuple[Stage, ...]],
         sinks: list[Sink],
         held: int,
-        bench: CallContext,
+        call: CallContext,
         steps: Steps,
     ) -> None:
         """Decode a source, and write the pixels of each sink."""
         plans = self._planned(source, every, sinks, held)
         steps.to("read")
-        with reading(bench.note):
+        with reading(call.note):
             image = _decoded(source)
         steps.to("filter")
         branches, filters = [], []
         all_stages = itertools.chain.from_iterable(every)
-        accelerator = accelerator_for(bench.accelerator, all_stages, source.info.pixels)
+        accelerator = accelerator_for(call.accelerator, all_stages, source.info.pixels)
         with watching() as sight, using(accelerator.name):
             for plan, stages, sink in zip(plans, every, sinks, strict=True):
-                complete = _measured(source.name, plan, stages, image, bench)
+                complete = _measured(source.name, plan, stages, image, call)
                 filters += [stage.filter for stage in complete]
                 tiler = plan.tiler
                 if tiler.stages is not complete:
@@ -130,7 +130,7 @@ class SmallPass:
                 else:
                     branches.append(Branch(tiler, sink.unit, placer=sink.placer))
             job = Job(source.name, tuple(branches))
-            _note_filters(bench, job)
+            _note_filters(call, job)
             for at, (branch, sink) in enumerate(zip(branches, sinks, strict=True)):
                 if small := _in_one_piece(branch, image):
                     steps.split(small[1])
@@ -139,14 +139,14 @@ class SmallPass:
                 for box in _strips(branch):
                     task = Task(
                         "chunks", 0, 0, _NO_REF, parts=(Part(at, 0, box),), image=image,
-                        note=bench.note,
+                        note=call.note,
                     )  # fmt: skip
                     found, spans = worked(task, job)
                     steps.split(spans)
                     if sink.kind == "ordered":
                         _append(sink, *found["encoded"])
             if any(sink.kind == "placed" for sink in sinks):
-                steps.split(worked(Task("seal", 0, 0, _NO_REF, note=bench.note), job)[1])
+                steps.split(worked(Task("seal", 0, 0, _NO_REF, note=call.note), job)[1])
         steps.to("write")
         for text in warnings_of(filters, sight.of(filters)):
             _log.warning("%s: %s", source.name, text)
@@ -166,15 +166,15 @@ def _decoded(source: Source) -> Inline:
 
 
 def _measured(
-    name: str, plan: Plan, stages: tuple[Stage, ...], image: Inline, bench: CallContext
+    name: str, plan: Plan, stages: tuple[Stage, ...], image: Inline, call: CallContext
 ) -> tuple[Stage, ...]:
     """Return the stages with their measurements."""
     for at, cut in plan.measuring.items():
         stage, tiler = stages[at], replace(cut, stages=stages[:at])
         job = Job(name, (Branch(tiler),), measured_stage=stage)
-        _note_filters(bench, job)
+        _note_filters(call, job)
         part = Part(0, 0, _only(tiler))
-        task = Task("measure", 0, 0, _NO_REF, parts=(part,), image=image, note=bench.note)
+        task = Task("measure", 0, 0, _NO_REF, parts=(part,), image=image, note=call.note)
         found = worked(task, job)[0]["measured"]
         if warning := concern(stage.filter, found):
             _log.warning("%s: %s", name, warning)
@@ -182,10 +182,10 @@ def _measured(
     return stages
 
 
-def _note_filters(bench: CallContext, job: Job) -> None:
+def _note_filters(call: CallContext, job: Job) -> None:
     """Note the filters for the parent, if one of them may end this process."""
     if not job.ours:
-        note_filters(bench.note, [repr(stage.filter) for stage in job.all_stages])
+        note_filters(call.note, [repr(stage.filter) for stage in job.all_stages])
 
 
 def _only(tiler: Any) -> Box:

@@ -12,7 +12,7 @@ __all__ = ["captured_warnings", "capturing"]
 
 _logger = logging.getLogger("imgpipe")
 _lock = threading.Lock()
-_said: ContextVar[list[str] | None] = ContextVar("imgpipe_said", default=None)
+_collected: ContextVar[list[str] | None] = ContextVar("imgpipe_warnings", default=None)
 _capture: _Capture | None = None
 
 
@@ -34,10 +34,10 @@ class _Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record."""
-        said = _said.get()
-        if said is not None:
+        warnings = _collected.get()
+        if warnings is not None:
             if record.levelno >= logging.WARNING:
-                said.append(record.getMessage())
+                warnings.append(record.getMessage())
             return
         for handler in self._before:
             if record.levelno >= handler.level:
@@ -64,12 +64,12 @@ def capturing() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def captured_warnings(said: list[str] | None = None) -> Iterator[list[str]]:
-    """Collect the warnings of this thread in `said`; they are not logged."""
-    said = [] if said is None else said
+def captured_warnings(warnings: list[str] | None = None) -> Iterator[list[str]]:
+    """Collect the warnings of this thread in `warnings`; they are not logged."""
+    warnings = [] if warnings is None else warnings
     with capturing():
-        token = _said.set(said)
+        token = _collected.set(warnings)
         try:
-            yield said
+            yield warnings
         finally:
-            _said.reset(token)
+            _collected.reset(token)
