@@ -120,8 +120,8 @@ class CallJob:
     name : str
         The work, for messages.
     function : callable
-        A function of imgpipe's. It is called with `common`, the items of the call and a `CallContext`,
-        and returns an answer for each item. Fewer answers give the last items back.
+        A function of imgpipe's. It gets `common`, the items of the call and a `CallContext`, and
+        returns an answer for each item. Fewer answers give the last items back.
     common : object
         Its first argument, which is sent once.
     ours : bool
