@@ -90,7 +90,7 @@ if np.dtype(np.longdouble).itemsize > 8:
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_no_image_is_refused_by_name_from_every_way_in(what: str, tmp_path: Path) -> None:
+def test_every_way_in_refuses_a_value_that_is_no_image(what: str, tmp_path: Path) -> None:
     given, says = REFUSED[what]
     for way, enter in WAYS.items():
         if given is None and way in ("check", "a second image"):
@@ -124,7 +124,7 @@ TAKEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_what_numpy_makes_an_array_of_is_that_array(
+def test_a_value_that_numpy_understands_is_its_array(
     what: str, pool: Executor, tmp_path: Path
 ) -> None:
     given, array = TAKEN[what], np.asarray(TAKEN[what]).copy()
@@ -210,9 +210,7 @@ def test_files_of_other_types_are_refused_by_the_same_words(what: str, tmp_path:
         (lambda chunk: chunk.astype("M8[s]"), "datetime64"),
     ],
 )
-def test_what_a_function_returns_is_held_to_the_same_rule(
-    made: Callable[..., Any], says: str
-) -> None:
+def test_results_of_functions_obey_the_same_rule(made: Callable[..., Any], says: str) -> None:
     one = filter(halo=0, name="own")(made)()
     for enter in (lambda: one(PHOTO), lambda: imgpipe.apply(PHOTO, one, executor="serial")):
         with pytest.raises(FilterError, match=f"own: .*{says}"):

@@ -185,7 +185,7 @@ def cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("name", "parameter", "values"), list(cases()))
-def test_what_cannot_be_meant_is_refused_in_a_line_that_names_it(
+def test_a_line_refuses_a_wrong_argument_by_name(
     name: str, parameter: str, values: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -69,7 +69,7 @@ def test_two_files_that_collide_are_refused_in_both_forms(
 
 
 @pytest.mark.parametrize("suffixes", [SAME | {".jpg": (".webp",)}, TWO])
-def test_what_is_new_is_due(suffixes: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+def test_new_outputs_are_due(suffixes: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
     renamed = RenamedAssignments(Files(FOUND), suffixes)
     quick = agenda_of(renamed, Destination(str(tmp_path / "out")), Policy())
     slow = agenda_of(list(renamed), Destination(str(tmp_path / "out")), Policy())

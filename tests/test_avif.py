@@ -124,7 +124,7 @@ def test_a_lossless_animation_is_refused() -> None:
         )
 
 
-def test_what_is_damaged_or_too_large_is_refused() -> None:
+def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, PHOTO)
     for size in (0, 20, 100, len(content) - 1):
         with pytest.raises(CorruptError, match=r"a\.avif: is damaged"):

@@ -89,7 +89,7 @@ def test_every_image_is_what_it_is_by_itself(
     assert {event.run for event in events} == set(begun)
 
 
-def test_what_goes_wrong_with_one_image_is_its_outcome_alone(
+def test_a_failure_ends_only_its_own_image(
     folder: Path, tmp_path: Path, pool: ProcessExecutor
 ) -> None:
     def kill(chunk):

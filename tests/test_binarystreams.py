@@ -100,7 +100,7 @@ def test_a_spooled_stream_is_read_by_others_and_leaves_nothing(tmp_path: Path) -
         head_of(there, 3)
 
 
-def test_what_is_no_stream_of_bytes_is_told(tmp_path: Path) -> None:
+def test_an_error_names_a_value_that_is_no_stream_of_bytes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="stream: gives text; give a stream of bytes"):
         imgpipe.read(io.StringIO("hello"))  # type: ignore[arg-type]
     closed = open(tmp_path / "a.png", "wb")  # noqa: SIM115

@@ -14,7 +14,7 @@ COSTS = st.builds(Cost, *[st.integers(0, 10**9)] * 3)
 MB = 10**6
 
 
-def test_what_images_share_out_adds_up_and_of_all_else_the_most_counts() -> None:
+def test_shared_memory_adds_up_and_the_largest_of_all_other_memory_counts() -> None:
     budget = Budget(granted=100, workers=2)
     first, second = Cost(shared=20, per_worker=10, processes=15), Cost(30, 5, 5)
     assert budget.allows([first, second])  # 20 + 30, 2 * 10, 15

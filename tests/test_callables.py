@@ -123,7 +123,7 @@ def test_of_a_ufunc_only_the_inputs_are_parameters() -> None:
         assert definitions_in(text, halo=0)[0].parameters == ()
 
 
-def test_what_is_meant_otherwise_is_no_parameter_of_a_bare_function(tmp_path: Path) -> None:
+def test_names_of_declarations_are_no_parameters_of_a_bare_function(tmp_path: Path) -> None:
     (tmp_path / "f.py").write_text(
         "def f(chunk, out=None, border=1, halo=2, dtype=None, by=3):\n"
         "    return chunk + border + halo + by\n"

@@ -81,7 +81,7 @@ def test_every_item_of_every_call_has_one_answer_beside_images_in_chunks(
         assert not dispatcher.given_up
 
 
-def test_what_a_call_gives_back_is_called_again() -> None:
+def test_items_that_a_call_gives_back_are_called_again() -> None:
     simulation = Simulation(2)
     dispatcher = calls(simulation, 5, 3, most=2)  # answers of two items at once
     simulation.run_any()

@@ -317,7 +317,7 @@ def test_a_decorated_function_stands_for_the_filter_with_its_defaults() -> None:
     assert filters.blur() | spread == filters.blur() | spread()
 
 
-def test_what_is_no_filter_is_refused_with_the_way_out() -> None:
+def test_an_error_about_a_value_that_is_no_filter_says_how_to_make_one() -> None:
     with pytest.raises(ParameterError, match=r"call it: crop\(width=\.\.\., height=\.\.\.\)"):
         as_chain(filters.crop)
     with pytest.raises(UsageError, match=r"a bare function has no declared halo; write @imgpipe"):
@@ -352,7 +352,7 @@ def test_chunks_of_an_array() -> None:
         iter_chunks(array, True)
 
 
-def test_what_is_declared_may_follow_from_parameters() -> None:
+def test_declarations_may_depend_on_parameters() -> None:
     def must_be_even(size: int) -> None:
         if size % 2:
             raise ParameterError(f"size must be even, not {size}")

@@ -68,6 +68,6 @@ def test_one_word_more_is_offered(text: str, expected: list[str]) -> None:
     assert offered == expected
 
 
-def test_what_is_offered_is_explained() -> None:
+def test_every_completion_has_an_explanation() -> None:
     assert dict(completions("blu"))["blur"] == "Gaussian blur."
     assert "deviation" in dict(completions("blur:s"))["blur:sigma="].lower()

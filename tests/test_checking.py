@@ -244,14 +244,14 @@ def test_the_halo_of_functions_of_other_libraries_is_found() -> None:
         (too_small, "returned 210 x 309 pixels"),
     ],
 )
-def test_what_no_halo_mends_is_told_apart(function: Any, says: str) -> None:
+def test_a_fault_that_no_halo_mends_has_its_own_finding(function: Any, says: str) -> None:
     found = imgpipe.check(imgpipe.filter(halo=2 if function is not too_small else 1)(function))
     assert not found
     assert re.search(says, str(found))
 
 
 @pytest.mark.parametrize("function", [grainy, in_place, too_small])
-def test_what_is_wrong_without_any_cut_is_not_blamed_on_pieces(function: Any) -> None:
+def test_a_fault_on_whole_pictures_is_not_blamed_on_pieces(function: Any) -> None:
     found = str(imgpipe.check(imgpipe.filter(halo=1)(function)))
     assert found.startswith(f"{function.__name__}: the function has a fault\n")
 
@@ -580,7 +580,7 @@ def test_a_picture_of_the_caller_is_tried_too() -> None:
     assert "your picture" in found.where
 
 
-def test_what_is_no_single_filter_is_refused() -> None:
+def test_a_check_refuses_all_but_a_single_filter() -> None:
     with pytest.raises(UsageError, match="one at a time"):
         imgpipe.check(imgpipe.filters.blur() | imgpipe.filters.invert())
     with pytest.raises(UsageError, match="a filter or a chain, not int"):

@@ -79,7 +79,7 @@ def test_the_error_of_gray(dtype: str, most: float) -> None:
     assert_array_equal(filters.grayscale()(made[None, :, None])[0, :, 0], made)
 
 
-def test_what_is_gray_stays_as_it_is() -> None:
+def test_gray_images_stay_unchanged() -> None:
     made = noise((5, 6, 1), "uint8")
     assert_array_equal(filters.grayscale()(made), made)
 
@@ -150,7 +150,7 @@ def test_a_matrix_is_text_a_file_or_an_array(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "bad", ["", "1 2; 3", "a b", "nowhere.npy", [], [1, 2], [[1001.0]], [["x"]], [[np.nan]]]
 )
-def test_what_is_no_matrix_is_refused_when_the_filter_is_made(bad: object) -> None:
+def test_a_wrong_matrix_is_refused_when_the_filter_is_made(bad: object) -> None:
     with pytest.raises(ParameterError, match="mix_channels: matrix"):
         filters.mix_channels(bad)(np.zeros((2, 2, 3)))
 
@@ -214,7 +214,7 @@ def test_a_colour_is_hexadecimal() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "npy"])
-def test_what_is_made_can_be_written(suffix: str, tmp_path: Path) -> None:
+def test_every_result_can_be_written(suffix: str, tmp_path: Path) -> None:
     array = noise((40, 30, 3), "uint8")
     np.save(tmp_path / "in.npy", array)
     for one in (

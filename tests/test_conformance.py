@@ -26,7 +26,7 @@ from imgpipe.formats.formatchoice import loaded
 from imgpipe.parameters import Parameter
 from imgpipe.registry import EXECUTORS, FILTERS, FORMATS
 from imgpipe.testing import ExecutorSuite, FilterSuite, FormatSuite
-from imgpipe.testing.files import must_tell_of_damage, parts_of
+from imgpipe.testing.files import must_report_damage, parts_of
 from imgpipe.testing.filters import must_be_the_same_in_pieces, must_be_written_as_it_is
 from tests.conftest import FarAwayExecutor, noise
 
@@ -195,7 +195,7 @@ def test_every_format_tells_of_damage_in_its_own_words(
         imgpipe.write(noise((23, 19, 3), "uint8"), path)
     size = sum(map(len, parts_of(path).values()))
     at = st.lists(st.integers(0, size - 1), max_size=3)
-    must_tell_of_damage(path, cuts=data.draw(at), flips=data.draw(at))
+    must_report_damage(path, cuts=data.draw(at), flips=data.draw(at))
 
 
 def test_a_truncated_array_is_corrupt(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_the_command_makes_a_png_of_floats(tmp_path: Path) -> None:
     assert_array_equal(imgpipe.read(out)[..., 0], astype("uint16", (-5, 5))(array))
 
 
-def test_what_png_cannot_hold_names_the_conversion(
+def test_an_error_about_an_image_that_png_cannot_hold_names_the_conversion(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "in.npy", noise((9, 9), "float32"))
@@ -248,6 +248,6 @@ def test_types_of_numpy_are_names() -> None:
         ({"dtype": "uint8", "nan": 255}, "255 of 255 is 1"),
     ],
 )
-def test_what_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
+def test_an_impossible_conversion_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=f"astype: .*{said}"):
         astype(**given)

@@ -214,7 +214,7 @@ def test_an_output_that_is_not_smaller_is_not_kept(
     assert sorted(path.name for path in photo.parent.iterdir()) == ["a.webp", "photo.jpg"]
 
 
-def test_what_is_not_smaller_leaves_the_old_output(photo: Path) -> None:
+def test_an_output_that_is_not_smaller_leaves_the_old_one(photo: Path) -> None:
     out = photo.with_name("a.npy")
     out.write_bytes(b"old")
     imgpipe.convert(photo, out, if_smaller=True, workers=1)

@@ -117,7 +117,7 @@ def test_workers_that_others_end_cost_only_time(
 
 @SOME
 @given(images=IMAGES.filter(bool), order=ANY_ORDER, data=st.data())
-def test_what_fails_ends_its_own_image_only(
+def test_a_failure_ends_its_own_image_only(
     images: list[Any], order: Order, data: st.DataObject
 ) -> None:
     """A step may be a task, a death, or a request to stop."""

@@ -85,7 +85,7 @@ def test_pieces_of_any_size_join(size: int) -> None:
 
 @pytest.mark.parametrize("spread", [0, 3, 200])
 @pytest.mark.parametrize("size", [0, 1, 30, deflate.PIECE, deflate.PIECE + 1, 600_000])
-def test_what_is_deflated_in_place_becomes_the_same(size: int, spread: float) -> None:
+def test_deflating_in_place_gives_the_same_bytes(size: int, spread: float) -> None:
     content = (np.random.default_rng(2).normal(0, spread, size).astype(int) & 255).astype("u1")
     room = bytearray(deflate.ROOM) + content.tobytes()
     found = b"".join(deflate.narrow_in_place(memoryview(room)))

@@ -152,7 +152,7 @@ def test_images_smaller_than_the_halo(one: Filter, border: Any) -> None:
 
 
 @pytest.mark.parametrize("missing", [3e30, -3.4028235e38, 3e38, np.inf, -np.inf])
-def test_what_is_infinitely_unlike_has_no_weight(missing: float) -> None:
+def test_an_infinitely_different_value_has_no_weight(missing: float) -> None:
     array = np.random.default_rng(8).random((30, 30)).astype(np.float32)
     array[10, 5:20] = missing
     shifted = np.where(array == np.float32(missing), np.float32(1e9), array)

@@ -201,7 +201,7 @@ class TestOnTheCommandLine:
         assert execute(words) == 0
         assert_array_equal(np.load(out), chain_from(text, 0, "float32")(IMAGE))
 
-    def test_what_the_text_declares_goes_before(self, picture: str, tmp_path: Path) -> None:
+    def test_declarations_in_the_text_precede_options(self, picture: str, tmp_path: Path) -> None:
         out = str(tmp_path / "out.npy")
         text = "numpy:sqrt:dtype=keep | numpy:square"
         words = ["run", text, picture, "-o", out, "--halo", "0", "--dtype", "float32"]

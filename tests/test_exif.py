@@ -242,7 +242,7 @@ EDITS: list[Callable[[bytes], Any]] = [
 
 
 @pytest.mark.parametrize("block", [b"", b"II*", b"nonsense", b"II*\0\0\0\0"])
-def test_what_is_not_exif_is_named(block: bytes) -> None:
+def test_an_error_names_a_block_that_is_not_exif(block: bytes) -> None:
     for edit in EDITS:
         with pytest.raises(ValueError, match="EXIF"):
             edit(block)

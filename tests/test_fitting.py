@@ -26,7 +26,7 @@ TOY = Format("Toy", (".toy",), dtypes=("uint8", "uint16"), layouts=(GRAY, RGB, R
 FLAT = replace(TOY, dtypes=("uint8",), layouts=(GRAY, RGB, CMYK))
 
 
-def test_what_is_held_stays_as_it_is() -> None:
+def test_an_image_that_fits_stays_unchanged() -> None:
     for image in (RGB_IMAGE, replace(RGB_IMAGE, channels=4, alpha=3)):
         assert fitted(image, TOY, "a.toy") == image
         assert fitting(image, TOY, "a.toy").elements == ()

@@ -227,7 +227,7 @@ def test_each_task_that_lands_is_told() -> None:
     assert event.made <= event.time
 
 
-def test_what_filters_have_seen_is_gathered() -> None:
+def test_findings_of_filters_are_merged() -> None:
     made = Made(30)
     tasks = [made.flow.next_task(), made.flow.next_task()]
     for task, seen in zip(tasks, [(1, 4), (2, 4)], strict=True):

@@ -128,7 +128,7 @@ def test_a_run_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(imgpipe.read(tmp_path / "a.toy"), PHOTO)
 
 
-def test_what_is_no_folder_of_the_format_is_not_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine.toy").mkdir()
     (tmp_path / "mine.toy" / "thesis.txt").write_text("years of work")
     (tmp_path / "file.toy").write_text("a file")

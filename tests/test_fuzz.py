@@ -53,7 +53,7 @@ def test_a_mutated_file_is_an_image_or_an_error(name: str, reader: Reader) -> No
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_left_of_a_mutated_file_is_an_image_or_an_error(name: str, reader: Reader) -> None:
+def test_a_mutated_file_gives_an_image_or_an_error(name: str, reader: Reader) -> None:
     file = f"a{FORMATS[name].suffixes[0]}"
     for at, data in enumerate(cases(name, 6, SALVAGED)):
         outcome = reader.read(file, data, salvaged=True)

@@ -137,7 +137,7 @@ class TestAccuracy:
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("sigma", [2.0, 12.0, 50.0])
-    def test_what_is_not_negative_stays_so(self, dtype: str, sigma: float) -> None:
+    def test_values_that_are_not_negative_stay_so(self, dtype: str, sigma: float) -> None:
         chunk = np.zeros((5 + 2 * radius_of(sigma), 9 + 2 * radius_of(sigma), 1), dtype)
         chunk[-9:, ::17] = 1
         blurred = gaussian(chunk, sigma=sigma)

@@ -41,7 +41,7 @@ def test_has_weights_which_add_up_to_256(sigma: float) -> None:
 
 
 @pytest.mark.parametrize("sigma", [2.0, 3.7, 8.0, 8.1, 16.0])
-def test_what_a_pyramid_blurs_in_all_is_the_variance(sigma: float) -> None:
+def test_a_pyramid_blurs_by_its_sigma(sigma: float) -> None:
     design = designed(sigma, gaussian_radius(sigma, 4))
     assert isinstance(design, Pyramid)
     weights = np.array(whole_weights(design.taps, design.spread)) / 256
@@ -59,7 +59,7 @@ def test_narrow_gaussians_are_lines_and_wide_ones_take_more_levels() -> None:
     assert [levels(sigma) for sigma in (1.99, 2.0, 8.0, 8.1, 16.1, 32.5)] == [0, 1, 1, 2, 3, 4]
 
 
-def test_what_is_known_is_what_the_search_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_designs_equal_those_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     known = dict(gaussian_design._KNOWN)
     monkeypatch.setattr(gaussian_design, "_KNOWN", {})
     for (sigma, radius), design in known.items():

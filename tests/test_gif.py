@@ -99,7 +99,7 @@ def test_parts_that_change_are_put_on_what_was_there() -> None:
     assert contents_of(FORMAT, out.getvalue()).timing == Timing((0.04,) * 5, 1)
 
 
-def test_what_is_damaged_or_too_large_is_refused() -> None:
+def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, few_colours(3))
     for size in (0, 5, 12, 30, len(content) // 2, len(content) - 3):
         with pytest.raises(CorruptError, match=r"a\.gif: is damaged"):

@@ -244,7 +244,9 @@ class TestFilesOfTheUser:
             ("ready", "ready has its values already"),
         ],
     )
-    def test_what_is_no_filter_is_refused(self, user_file: Path, name: str, says: str) -> None:
+    def test_a_name_that_is_no_filter_is_refused(
+        self, user_file: Path, name: str, says: str
+    ) -> None:
         with pytest.raises(UsageError, match=r"my_filter\.py") as caught:
             parse_chain(f'"{user_file}":{name}')
         assert says in str(caught.value)
@@ -401,7 +403,7 @@ class TestWritingDown:
         assert format_chain(chain) == f'"{path}":emboss:strength=2.0,flag=True | invert'
         assert parse_chain(format_chain(chain)) == chain
 
-    def test_what_has_no_text_is_refused(self) -> None:
+    def test_a_chain_without_text_is_refused(self) -> None:
         @imgpipe.filter(halo=0)
         def blur(chunk: object) -> object:
             return chunk

@@ -59,7 +59,7 @@ def test_the_decoder_turns_pixels_upright(orientation: int) -> None:
     assert b"Maker" in source.info.metadata.exif
 
 
-def test_what_is_damaged_or_too_large_is_refused() -> None:
+def test_damaged_and_too_large_files_are_refused() -> None:
     content = heif(PHOTO)
     for size in (0, 20, 100, len(content) - 1):
         with pytest.raises(CorruptError, match=r"a\.heic: is damaged"):

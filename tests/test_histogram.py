@@ -66,9 +66,7 @@ def test_levels_that_are_too_many_are_refused(one: imgpipe.Filter) -> None:
 
 @pytest.mark.parametrize("dtype", [*TOP, "float32", "float64"])
 @pytest.mark.parametrize("name", ["equalize", "otsu", "autocontrast"])
-def test_what_is_measured_does_not_depend_on_the_chunks(
-    name: str, dtype: str, tmp_path: Path
-) -> None:
+def test_measurements_do_not_depend_on_the_chunks(name: str, dtype: str, tmp_path: Path) -> None:
     array = noise((61, 53, 3), dtype)
     array[3, 5] = array[50, 1] = -0.0 if dtype.startswith("f") else 0
     np.save(tmp_path / "in.npy", array)

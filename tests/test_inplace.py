@@ -190,7 +190,7 @@ def test_a_name_without_its_format_cannot_be_replaced(photos: Path) -> None:
         made(str(photos / "scan.dat"), FILTER, in_place=True)
 
 
-def test_what_is_in_the_way_of_a_kept_source_stays(tmp_path: Path) -> None:
+def test_a_file_in_the_way_of_a_kept_source_stays(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"source")
     (tmp_path / "b").write_bytes(b"others")
     with pytest.raises(OutputError, match="another file is in the way"):

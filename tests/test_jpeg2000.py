@@ -139,7 +139,7 @@ def test_channels_in_another_order_are_put_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(imgpipe.read(path), pixels[..., [2, 1, 0, 3]])
 
 
-def test_what_is_not_read_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_an_error_names_an_unsupported_feature_and_a_remedy(tmp_path: Path) -> None:
     luma = photo(64, 80, 1)[..., 0]
     planes = [luma, luma[::4, ::4], luma[::4, ::4]]
     (tmp_path / "in.jp2").write_bytes(subsampled(planes, [(1, 1), (4, 4), (4, 4)], YCC))

@@ -371,7 +371,7 @@ def test_every_cut_is_noticed_and_above_effort_1_most_flipped_bytes(tmp_path: Pa
     assert noticed > len(flips) / 2
 
 
-def test_what_is_declared_is_checked_before_it_is_decoded() -> None:
+def test_declarations_are_checked_before_decoding() -> None:
     small = imagecodecs.jpegxl_encode(np.zeros((1000, 2000), np.uint8), effort=1)
     assert len(small) < 50_000
     with pytest.raises(LimitError, match=r"2\.0 megapixels"):

@@ -113,7 +113,7 @@ def test_two_runs_at_once_have_workers_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("victim", ["the worker", "the fork server"])
-def test_what_is_killed_meanwhile_is_replaced(victim: str) -> None:
+def test_a_process_killed_between_runs_is_replaced(victim: str) -> None:
     first = worker()
     (server,) = workers_here() - {first}
     killed = first if victim == "the worker" else server

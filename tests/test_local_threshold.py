@@ -104,7 +104,7 @@ def test_the_halo_is_what_is_needed(method: str, radius: int) -> None:
     assert check(one, soft((64, 80, 3), "uint8"))
 
 
-def test_what_makes_no_sense_is_refused() -> None:
+def test_senseless_parameters_are_refused() -> None:
     for bad in ({"radius": 0}, {"offset": 2}, {"method": "median"}):
         with pytest.raises(ParameterError, match="adaptive_threshold"):
             filters.adaptive_threshold(**bad)

@@ -142,7 +142,7 @@ class TestIterChunks:
         next(chunks)
         chunks.close()  # type: ignore[attr-defined]
 
-    def test_what_cannot_be_meant_is_refused_at_once(self, image: Path) -> None:
+    def test_wrong_arguments_are_refused_at_once(self, image: Path) -> None:
         for wrong in ({"size": 0}, {"halo": -1}, {"border": "nearest"}, {"size": 1.5}):
             with pytest.raises(UsageError, match=next(iter(wrong))):
                 imgpipe.iter_chunks(image, **wrong)  # type: ignore[arg-type]

@@ -133,7 +133,7 @@ def test_a_filter_declares_what_stays_true() -> None:
         after(wrong())
 
 
-def test_what_cannot_be_kept_true_is_left_out() -> None:
+def test_metadata_that_cannot_stay_true_is_left_out() -> None:
     metadata = replace(given().metadata, exif=b"no exif", xmp=b"no xml")
     found = after(invert(), replace(given(), metadata=metadata))
     assert (found.exif, found.xmp) == (None, None)

@@ -185,7 +185,7 @@ def test_alpha_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_what_makes_no_sense_is_refused(name: str) -> None:
+def test_senseless_parameters_are_refused(name: str) -> None:
     for wrong in ({"radius": -1}, {"radius": 1.5}, {"radius": 1001}, {"shape": "ring"}):
         with pytest.raises(ParameterError, match=name):
             getattr(filters, name)(**wrong)

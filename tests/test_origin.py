@@ -54,7 +54,7 @@ def test_a_file_can_be_opened_from_another_folder(
     assert head_of(there, 3) == b"012"
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_an_error_names_a_path_that_is_no_file(tmp_path: Path) -> None:
     for name, says in (("absent", "there is no such file"), (".", "is a folder")):
         with pytest.raises(InputError, match=f"{name}: {says}"):
             FileOrigin(os.path.join(tmp_path, name)).open()

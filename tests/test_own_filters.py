@@ -127,7 +127,7 @@ class TestRun:
             assert says in told
             assert f"Try 'imgpipe run {chain} --help'" in told
 
-    def test_what_is_missing_is_named(
+    def test_an_error_names_the_missing_parameter(
         self, own: Path, picture: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert execute(["run", f"{own}:emboss", str(picture), "-o", "o.npy"]) == 2

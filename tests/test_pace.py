@@ -49,7 +49,7 @@ def test_nothing_is_said_in_the_first_five_seconds(pace: Pace, clock: Clock) -> 
     assert pace.remaining == pytest.approx(9 * 5.1)
 
 
-def test_what_is_skipped_or_fails_is_over_and_says_nothing_of_the_speed(
+def test_skipped_and_failed_outputs_count_as_ended_but_not_as_speed(
     pace: Pace, clock: Clock
 ) -> None:
     pace(plan(20, current=1000))

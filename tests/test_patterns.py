@@ -32,7 +32,7 @@ from imgpipe.batches.inputs.patterns import Pattern, has_wildcards, split_patter
         ("a.b", "aXb", False),
     ],
 )
-def test_what_a_pattern_matches(pattern: str, path: str, matches: bool) -> None:
+def test_a_pattern_matches_these_paths(pattern: str, path: str, matches: bool) -> None:
     assert Pattern(pattern.replace("/", os.sep)).matches(path.replace("/", os.sep)) is matches
 
 

@@ -45,7 +45,7 @@ def test_pictures_are_small_and_tell_the_size_of_the_image(tmp_path: Path) -> No
         assert np.ptp(np.asarray(small)) > 50
 
 
-def test_what_is_no_image_has_no_picture(tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_has_no_picture(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     good = save(tmp_path / "good.png", np.zeros((9, 9), np.uint8))
     whole = Path(good).read_bytes()

@@ -101,7 +101,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @in_proc
-def test_what_the_libraries_of_functions_take_is_planned_for_every_worker(
+def test_every_worker_has_memory_planned_for_the_libraries_of_functions(
     library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = machine.held_memory()  # it changes while another process shares pages with this one
@@ -131,7 +131,7 @@ def test_what_the_libraries_of_functions_take_is_planned_for_every_worker(
         assert report.workers == 1
 
 
-def test_what_this_process_holds_is_the_callers_in_python_and_imgpipes_on_the_command_line(
+def test_the_limit_includes_the_memory_of_this_process_on_the_command_line_only(
     tmp_path: Path,
 ) -> None:
     np.save(tmp_path / "in.npy", noise((300, 200, 3), "uint8"))

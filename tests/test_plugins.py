@@ -142,7 +142,7 @@ def test_a_format_that_is_of_no_use_breaks_only_itself(broken_format: Path) -> N
         ("in.npy", "o", "has no suffix for its format; the output must end in", True),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_before_what_is_wrong_with_a_format(
+def test_an_error_of_the_file_comes_before_an_error_of_a_format(
     source: str, to: str, says: str, names_it: bool, broken_format: Path
 ) -> None:
     with pytest.raises(ImgpipeError) as caught:

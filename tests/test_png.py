@@ -143,7 +143,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("dtype", "channels"), KINDS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_what_is_written_is_read(
+def test_an_image_survives_writing_and_reading(
     path: Path, dtype: str, channels: int, size: tuple[int, int]
 ) -> None:
     pixels = picture(*size, channels, dtype)
@@ -435,7 +435,7 @@ def test_profiles_that_are_written_as_text_are_read(path: Path) -> None:
     assert opened(path).info.metadata == Metadata(exif=block)
 
 
-def test_what_stands_after_the_pixels_is_read_too(path: Path) -> None:
+def test_chunks_after_the_pixels_are_read_too(path: Path) -> None:
     png_file(path, header(3, 2), data_of(bytes(8)), (b"tEXt", b"Title\0x"), END)
     assert opened(path).info.metadata.texts == (Text("Title", "x"),)
 
@@ -850,7 +850,9 @@ def test_interlaced_files_say_what_they_need(path: Path) -> None:
         ({"width": 0}, "cannot hold"),
     ],
 )
-def test_what_png_cannot_hold_is_refused(path: Path, changes: dict[str, Any], match: str) -> None:
+def test_an_image_that_png_cannot_hold_is_refused(
+    path: Path, changes: dict[str, Any], match: str
+) -> None:
     info = replace(info_of(picture(4, 5, 3)), **changes)
     with pytest.raises(UsageError, match=match):
         open_sink(path, info)

@@ -143,7 +143,7 @@ def test_of_several_outputs_only_those_that_are_missing_are_made() -> None:
         assert prepared.agenda.skipped[0].reason == "current"
 
 
-def test_what_failed_is_tried_again_unless_it_is_to_be_left() -> None:
+def test_failed_outputs_are_tried_again_unless_the_caller_forbids_it() -> None:
     image("in/a.png")
     told = choices(policy=Policy(resume=True))
     with prepare(told) as prepared:
@@ -169,7 +169,7 @@ def test_files_that_come_later_are_compared_with_what_was_written_meanwhile() ->
         assert len(prepared.agenda_for([found]).due) == 0
 
 
-def test_what_cannot_be_a_source_is_lost_and_the_others_are_made() -> None:
+def test_a_file_that_cannot_be_a_source_does_not_stop_the_others() -> None:
     image("in/a.png")
     Path("in/b.heic").write_bytes(b"no image")
     with prepare(choices("in", lists=(["gone.png"],))) as prepared:

@@ -299,7 +299,7 @@ def test_workers_end_before_the_output_is_published_unless_they_are_kept(
     assert said == (["commit"] if kept else ["dismiss", "commit"])
 
 
-def test_what_cannot_travel_is_told_by_the_future() -> None:
+def test_the_future_has_the_error_of_a_task_that_cannot_travel() -> None:
     with ProcessExecutor(1) as pool:
         assert "local object" in str(pool.submit(lambda: 1).exception(60))
         assert "pickle" in str(pool.submit(threading.Lock).exception(60))

@@ -226,7 +226,7 @@ class TestABarThatIsAskedFor:
         assert not progress._in_notebook()
 
 
-def test_what_a_notebook_shows_of_a_report_is_its_text(tmp_path: Path) -> None:
+def test_a_notebook_shows_the_text_of_a_report(tmp_path: Path) -> None:
     imgpipe.write(np.zeros((9, 9), np.uint8), tmp_path / "in.png")
     ends = tmp_path / "in.png", "invert", tmp_path / "out.png"
     for shown in (

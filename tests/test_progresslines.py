@@ -153,7 +153,7 @@ def test_quiet_lines_are_failures_and_the_summary(file: io.StringIO, clock: Cloc
     assert second.startswith("1 done, 1 failed")
 
 
-def test_what_stopped_the_batch_is_said(lines: ProgressLines, file: io.StringIO) -> None:
+def test_the_summary_names_the_cause_of_the_stop(lines: ProgressLines, file: io.StringIO) -> None:
     lines(ended([done()], stopped_by="no_space"))
     assert file.getvalue().startswith("stopped, because the disk is full; 1 done")
 

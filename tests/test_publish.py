@@ -164,7 +164,7 @@ def first_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(temporaries, "_swept", set())
 
 
-def test_what_a_killed_run_left_is_swept_and_what_lives_is_not(tmp_path: Path) -> None:
+def test_files_of_killed_runs_are_swept_and_those_of_living_runs_are_not(tmp_path: Path) -> None:
     dead = left_by_a_killed_run(tmp_path / "o.bin")
     living = OutputFile(tmp_path / "one.bin")
     other = OutputFile(tmp_path / "two.bin")
@@ -182,7 +182,7 @@ def test_a_temporary_is_hidden_and_never_looks_like_an_image(name: str, tmp_path
     assert len(os.fsencode(found)) <= 143  # the longest name of an encrypted folder
 
 
-def test_what_is_not_surely_abandoned_is_not_swept(tmp_path: Path, first_time: None) -> None:
+def test_a_file_that_may_be_in_use_is_not_swept(tmp_path: Path, first_time: None) -> None:
     dead = left_by_a_killed_run(tmp_path / "o.bin")
     host, gone, mark = dead.name.split(".")[-2].split("-")
     kept = {
@@ -333,7 +333,7 @@ class TestTheDiskBeginsEarly:
         out.abort()
 
 
-def test_what_is_written_is_never_more_readable_than_what_it_replaces(tmp_path: Path) -> None:
+def test_a_new_file_is_never_more_readable_than_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "o.bin"
     path.write_bytes(b"secret")
     path.chmod(0o600)

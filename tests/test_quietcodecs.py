@@ -10,7 +10,7 @@ import pytest
 from imgpipe.formats.quietcodecs import codecs_quiet
 
 
-def test_what_is_printed_inside_is_lost_and_outside_is_not(
+def test_messages_inside_are_lost_and_messages_outside_are_not(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     os.write(2, b"before ")

@@ -245,7 +245,7 @@ def test_nan_spreads_over_the_square(radius: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_flat_stays_and_a_speck_goes(dtype: str) -> None:
+def test_flat_areas_stay_and_a_speck_goes(dtype: str) -> None:
     flat = np.full((31, 45), 7, dtype)
     specks = flat.copy()
     specks[::4, ::4] = 200
@@ -262,7 +262,7 @@ def test_alpha_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["median", "percentile"])
-def test_what_makes_no_sense_is_refused(name: str) -> None:
+def test_senseless_parameters_are_refused(name: str) -> None:
     for wrong in ({"radius": -1}, {"radius": 1.5}, {"radius": 101}):
         with pytest.raises(ParameterError, match=name):
             getattr(filters, name)(**wrong)

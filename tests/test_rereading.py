@@ -102,7 +102,7 @@ def test_the_plan_tells_of_the_scratch_file(tmp_path: Path) -> None:
     assert f"1 MB on disk, in {tmp_path}" in str(plan)
 
 
-def test_what_decides() -> None:
+def test_pixels_are_kept_if_that_is_cheaper_than_decoding_again() -> None:
     """The choice depends on the time of the decoder, free memory, free disk, and the first pass."""
 
     def worth(chain: str, *more: str, ms: float = 1000.0) -> bool:

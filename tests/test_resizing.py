@@ -133,7 +133,7 @@ def test_nearest_takes_the_pixel_under_the_middle(channels: int, dtype: str) -> 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
-def test_what_is_flat_stays_flat(method: str, dtype: str) -> None:
+def test_flat_images_stay_flat(method: str, dtype: str) -> None:
     for value in (0, 1, 200, 255):
         array = np.full((53, 31, 1), value, dtype)
         for size in ("3x2!", "50%", "333%", "1x1!"):
@@ -336,6 +336,6 @@ def test_a_pair_is_the_shape_of_the_result() -> None:
 @pytest.mark.parametrize(
     "given", [800, True, 0.0, -0.5, float("nan"), float("inf"), (10,), (1, 2, 3), (0, 5), (1.5, 2)]
 )
-def test_what_is_no_size_is_explained(given: object) -> None:
+def test_an_error_explains_a_wrong_size(given: object) -> None:
     with pytest.raises(ParameterError, match="is not a size; give text such as 800x600"):
         resize(size=given)

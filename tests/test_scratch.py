@@ -69,7 +69,7 @@ def test_tiles_are_placed_in_whole_rows_of_them() -> None:
     file.abort()
 
 
-def test_what_is_no_longer_there_is_told() -> None:
+def test_a_scratch_file_that_was_cut_short_is_an_error() -> None:
     file = filled(noise((20, 20, 1), "uint8"), (8, 8))
     os.truncate(file.source.origin.path, 100)
     with pytest.raises(CorruptError, match="ended before its last row"):

@@ -49,7 +49,7 @@ def test_closures_defaults_and_lambdas_arrive_as_they_are() -> None:
     assert sent(lambda x: scaled(x, by=1))(5) == 15
 
 
-def test_what_cannot_travel_is_named_with_the_way_out() -> None:
+def test_an_error_names_a_function_that_cannot_travel_and_a_remedy() -> None:
     lock = threading.Lock()
     with pytest.raises(UsageError, match=r"^it cannot be sent.*lock.*at its first call"):
         by_value(lambda: lock, "it")

@@ -184,7 +184,7 @@ def raising(chunk: Any) -> Any:
     return chunk
 
 
-def test_what_is_wrong_with_a_file_costs_that_file_only(tmp_path: Path) -> None:
+def test_a_failure_costs_its_own_file_only(tmp_path: Path) -> None:
     good, seven, torn = (tmp_path / name for name in ("good.png", "seven.png", "torn.png"))
     array = noise((20, 30, 3), "uint8")
     imgpipe.write(array * 0, good)
@@ -280,7 +280,7 @@ def test_a_file_that_is_written_to_or_replaced_has_changed(tmp_path: Path) -> No
 # --- files that a worker leaves to the crew -------------------------------------------------
 
 
-def test_what_does_not_fit_is_left_to_the_crew(
+def test_files_that_do_not_fit_are_left_to_the_crew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "source.png"

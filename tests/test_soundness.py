@@ -103,7 +103,7 @@ def test_the_command_says_it_in_a_line(tmp_path: Path, capsys: pytest.CaptureFix
     assert execute(["convert", str(source), "-o", str(out), "--salvage", "-j", "1"]) == 0
 
 
-def test_what_needs_more_memory_than_allowed_is_not_decoded(
+def test_a_file_that_needs_too_much_memory_is_not_decoded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "a.jxl").write_bytes(file_of("jxl"))

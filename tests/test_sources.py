@@ -87,7 +87,7 @@ def test_a_listed_name_keeps_its_path_beside_a_named_file_of_its_folder(scans: P
     assert belows(both) == ["a.tif", "scans/y[1].png"]
 
 
-def test_what_exists_is_no_pattern(scans: Path) -> None:
+def test_an_existing_path_is_no_pattern(scans: Path) -> None:
     assert belows(gather(["scans/y[1].png"])) == ["y[1].png"]
     assert not is_tree("scans/y[1].png")
     assert is_tree("scans/y[12].png")

@@ -28,7 +28,7 @@ def test_nothing_leaves_before_its_turn() -> None:
     assert list(stitcher.pop()) == ["a", "b"]
 
 
-def test_what_waits_is_bounded() -> None:
+def test_the_number_of_waiting_results_is_bounded() -> None:
     stitcher: Stitcher[str] = Stitcher(2)
     stitcher.land(1, "b")
     stitcher.land(2, "c")

@@ -47,7 +47,7 @@ def test_an_image_for_a_standard_output_that_is_closed_is_not_lost_in_silence(fo
 
 
 @pytest.mark.parametrize("closed", CLOSED[-2:])
-def test_what_a_function_prints_does_not_get_into_the_image(closed: str, folder: Path) -> None:
+def test_prints_of_a_function_do_not_get_into_the_image(closed: str, folder: Path) -> None:
     out = folder / "out.png"
     out.unlink(missing_ok=True)
     command = [sys.executable, "-m", "imgpipe", "run", "own.py:own", "in.png", "-o", "out.png"]

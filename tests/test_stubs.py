@@ -77,6 +77,6 @@ def test_a_star_gives_the_filters_and_hides_nothing_of_python() -> None:
 
 
 @pytest.mark.parametrize("name", ["Between", "Example", "Place", "Through"])
-def test_what_a_filter_is_written_with_is_in_the_package(name: str) -> None:
+def test_classes_for_annotations_are_in_the_package(name: str) -> None:
     assert name in imgpipe.__all__
     assert inspect.isclass(getattr(imgpipe, name))

@@ -53,7 +53,7 @@ def test_each_channel_may_have_its_own(channels: int, dtype: str, tmp_path: Path
 @pytest.mark.parametrize(
     "bad", ["1 2 3", "", "nowhere.npy", np.arange(255), np.arange(256) - 1, [[]], 7, [np.nan] * 256]
 )
-def test_what_is_no_table_is_refused_when_the_filter_is_made(bad: object) -> None:
+def test_a_wrong_table_is_refused_when_the_filter_is_made(bad: object) -> None:
     with pytest.raises(ParameterError, match="lut: table"):
         lut(bad)
 

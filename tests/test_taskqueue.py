@@ -141,7 +141,7 @@ def test_a_task_that_the_executor_refuses_has_failed(error: Exception, words: st
     assert len(ledger.queue) == 0
 
 
-def test_what_a_dead_worker_had_runs_again_in_order_and_beyond_the_window() -> None:
+def test_tasks_of_a_dead_worker_run_again_in_order_and_beyond_the_window() -> None:
     ledger = Ledger(Pool(), window=2)
     ledger.submit(task(1, 1), task(1, 0))
     ledger.executor.futures[0].set_exception(BrokenExecutor("dead"))

@@ -154,7 +154,7 @@ FORMATS = {
         replace(PLAIN, read=lambda origin, max_pixels: PLAIN.read(origin)),
     ),
     "a file that is left": (
-        "test_what_is_not_committed_leaves_nothing",
+        "test_an_output_without_commit_leaves_nothing",
         r"left \['image.plain.lock'\]",
         replace(PLAIN, write=with_a_file_beside),
     ),

@@ -18,7 +18,7 @@ from imgpipe.errors import CorruptError, FormatError, InputError, LimitError
 from imgpipe.formats.origin import FileOrigin, MemoryOrigin
 from imgpipe.formats.tiff import contents, lzw, open_source, reading, streams
 from imgpipe.formats.tiff.reading import TiffSource
-from imgpipe.testing.files import must_tell_of_damage
+from imgpipe.testing.files import must_report_damage
 from tests.conftest import noise
 
 ARRAY = noise((64, 96, 3), "uint8")
@@ -75,7 +75,7 @@ def test_truncated_and_flipped(tmp_path: Path, compression: str) -> None:
         rng = np.random.default_rng(1)
         cuts = [0, 4, 8, 100, *rng.integers(0, len(data), 8).tolist()]
         flips = [*range(0, 300, 7), *rng.integers(0, len(data), 8).tolist()]
-        must_tell_of_damage(path, cuts, flips)
+        must_report_damage(path, cuts, flips)
 
 
 @pytest.mark.parametrize("compression", ["deflate", "lzma"])

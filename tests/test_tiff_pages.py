@@ -252,7 +252,7 @@ def test_metadata(tmp_path: Path) -> None:
     assert exif.orientation(metadata.exif) == 6
 
 
-def test_what_is_not_an_image_leaves_a_word(
+def test_ignored_tags_leave_a_line_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.tif"

@@ -230,7 +230,7 @@ def test_posterize_rounds_integers_down(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-def test_what_is_below_a_threshold_is_exact_for_any_integers(dtype: str) -> None:
+def test_a_threshold_is_exact_for_any_integers(dtype: str) -> None:
     values, top = ends(dtype), int(np.iinfo(dtype).max)
     above = [top if int(value) / top > 0.5 else 0 for value in values[0]]
     assert filters.threshold()(values)[0].tolist() == above

@@ -173,7 +173,7 @@ def test_an_opaque_image_has_the_colours_of_one_without_alpha(name: str, border:
 
 @pytest.mark.parametrize("dtype", [*TYPES, "int64"])
 @pytest.mark.parametrize("one", [f.blur(sigma=1.2), f.blur(sigma=16, truncate=1), f.bilateral()])
-def test_what_is_made_of_opaque_pixels_is_made_as_without_alpha(one: Filter, dtype: str) -> None:
+def test_results_of_opaque_pixels_are_those_without_alpha(one: Filter, dtype: str) -> None:
     array = noise((90, 99, 4), dtype)
     array[..., 3] = np.iinfo(dtype).max if dtype != "float32" else 1
     expected, (halo, _) = one(array[..., :3]), one.halo
@@ -269,7 +269,7 @@ def test_the_nearest_visible_colour_along_the_row_then_along_the_column() -> Non
     assert ["".join(row) for row in letters] == ["aaabb", "aaabb", "aaabb", "ccccc", "ccccc"]
 
 
-def test_what_looks_at_neighbours_makes_0_of_hidden_pixels() -> None:
+def test_filters_of_neighbourhoods_make_0_of_hidden_pixels() -> None:
     array = np.full((9, 9, 4), 200, np.uint8)
     array[3:6, 3:6, 3] = 0
     for one in (f.median(), f.emboss(), f.blur(sigma=0.3)):

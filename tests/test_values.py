@@ -81,7 +81,7 @@ def test_booleans_become_black_and_white(dtype: str) -> None:
     assert positive()(np.array([[0, 1, 5]], dtype))[0].tolist() == [0, white, white]
 
 
-def test_what_float16_cannot_hold_is_infinite() -> None:
+def test_values_too_large_for_float16_become_infinite() -> None:
     @imgpipe.filter(halo=0)
     def larger(chunk: NDArray[Any]) -> NDArray[Any]:
         return chunk.astype(np.float64) * 2

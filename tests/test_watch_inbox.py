@@ -252,7 +252,7 @@ def test_a_file_that_changes_while_it_is_made_is_made_again_afterwards(tmp_path:
 
 
 @pytest.mark.parametrize("fail", [False, True])
-def test_what_is_over_is_not_taken_again_until_it_changes(fail: bool, tmp_path: Path) -> None:
+def test_an_ended_file_is_not_taken_again_until_it_changes(fail: bool, tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     image(watched.inbox / "a.png")
     watched.hint("a.png")

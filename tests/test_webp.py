@@ -138,7 +138,7 @@ def test_there_is_no_frame_after_the_last() -> None:
         open_source(MemoryOrigin(content, "a.webp"), None, 1)
 
 
-def test_what_is_damaged_or_too_large_is_refused() -> None:
+def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, noise((9, 14, 3), "uint8"), BLOCKS)
     with pytest.raises(CorruptError, match=r"a\.webp: is damaged .*bytes where"):
         open_source(MemoryOrigin(content[:-9], "a.webp"))

@@ -15,7 +15,7 @@ from imgpipe.batches.results import Result
 from imgpipe.errors import FilterError
 
 
-def test_what_was_passed_over_is_one_line_the_most_first() -> None:
+def test_one_line_counts_files_passed_over_most_frequent_reason_first() -> None:
     passed = {"hidden": 20, "link_outside": 1, "not_image": 12_290, "junk": 0, "too_young": 2}
     passed["other_suffix"] = 3
     assert passed_over_line(passed) == (

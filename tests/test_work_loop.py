@@ -64,7 +64,9 @@ def test_max_failures_bears_some(photos: Path, tmp_path: Path) -> None:
     all_ended(batch)
 
 
-def test_what_a_stopped_batch_has_left_is_made_by_resume(photos: Path, tmp_path: Path) -> None:
+def test_resume_makes_the_outputs_that_a_stopped_batch_has_left(
+    photos: Path, tmp_path: Path
+) -> None:
     whole = made(photos, "blur:1", tmp_path / "whole")
     made(photos, "blur:1", tmp_path / "out", fail_fast=True)
     again = made(photos, "blur:1", tmp_path / "out", resume=True)

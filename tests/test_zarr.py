@@ -288,7 +288,7 @@ def test_metadata_that_would_be_a_burden_are_left_out(
     assert "o.zarr: left out the texts: the attributes of Zarr hold at most 4 MB" in caplog.text
 
 
-def test_what_is_not_read_is_named_with_the_remedy(
+def test_an_error_names_an_unsupported_feature_and_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(error: type[InputError], match: str, **options: Any) -> None:
@@ -345,7 +345,7 @@ def test_a_declaration_that_lies_is_damage(
         imgpipe.read(tmp_path / "o.zarr")
 
 
-def test_what_no_image_needs_is_refused_before_anything_is_allocated(tmp_path: Path) -> None:
+def test_absurd_declarations_are_refused_before_allocation(tmp_path: Path) -> None:
     path = tmp_path / "o.zarr"
     imgpipe.write(noise((20, 20, 3), "uint8"), path)
     declared = path / "0" / "zarr.json"

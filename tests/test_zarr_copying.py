@@ -189,7 +189,7 @@ def _array_among_chunks(image: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("strip", [False, True])
-def test_what_is_no_plain_image_is_decoded(
+def test_an_image_that_is_not_plain_is_decoded(
     change: Callable[[Path], None],
     reason: str,
     image: Path,

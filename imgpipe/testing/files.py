@@ -30,7 +30,7 @@ from imgpipe.image import Pixels
 from imgpipe.inmemory import read
 from imgpipe.testing.suite import must, must_equal
 
-__all__ = ["boxes_of", "must_tell_of_damage", "parts_of", "put_back", "put_in", "taken_out"]
+__all__ = ["boxes_of", "must_report_damage", "parts_of", "put_back", "put_in", "taken_out"]
 
 
 def put_in(sink: Sink, array: Pixels) -> None:
@@ -175,7 +175,7 @@ def _at_once(source: WholeSource) -> Pixels:
     return out
 
 
-def must_tell_of_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
+def must_report_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
     """Claim that damage to a file is an `InputError` that names it, or changes no pixel.
 
     Parameters
@@ -218,7 +218,7 @@ def must_salvage(path: Path, cuts: list[int], flips: list[int]) -> None:
     Parameters
     ----------
     path, cuts, flips
-        As for `must_tell_of_damage`.
+        As for `must_report_damage`.
 
     Raises
     ------

@@ -31,7 +31,7 @@ from imgpipe.registry import FORMATS
 from imgpipe.running import run
 from imgpipe.testing.files import (
     must_salvage,
-    must_tell_of_damage,
+    must_report_damage,
     parts_of,
     put_back,
     put_in,
@@ -181,9 +181,9 @@ class FormatSuite(Suite):
             cuts = [0, 1, 7, size - 1, *range(9, size, size // 11 + 1)]
             flips = np.random.default_rng(0).integers(0, size, 40).tolist()
             if self.subject.read is not None:
-                must_tell_of_damage(path, cuts, flips)
+                must_report_damage(path, cuts, flips)
 
-    def test_what_is_left_of_damaged_files_is_the_same_however_it_is_read(self) -> None:
+    def test_salvaged_pixels_are_the_same_for_every_way_to_read(self) -> None:
         """Cut or changed somewhere, with `salvage`: boxes, rows and the whole have equal pixels."""
         with self._registered() as folder:
             path = self._file(folder)
@@ -205,7 +205,7 @@ class FormatSuite(Suite):
                 else:
                     raise AssertionError(f"{self.subject.name}: max_pixels=1 has no effect")
 
-    def test_what_is_not_committed_leaves_nothing(self) -> None:
+    def test_an_output_without_commit_leaves_nothing(self) -> None:
         """Neither a new file nor a change of an old one; nor does a run that fails."""
         if self.subject.write is None:
             return
