@@ -112,9 +112,9 @@ class Handle:
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # it was never made
-            self._tell_if_unheard()
+            self._log_unread_failure()
 
-    def _tell_if_unheard(self) -> None:
+    def _log_unread_failure(self) -> None:
         if self._error is not None and not self._asked:
             self._asked = True
             _log.error("%s: %s", self._name, self._error)
@@ -127,7 +127,7 @@ class Handle:
         finally:
             self._ended.set()
         if _exit.over:
-            self._tell_if_unheard()
+            self._log_unread_failure()
 
 
 class _Exit:
@@ -154,17 +154,17 @@ def _wait_at_exit() -> None:
         try:
             for name in ("thread", "process"):
                 importlib.import_module(f"concurrent.futures.{name}")
-            threading._register_atexit(_end_all_at_exit)  # type: ignore[attr-defined]
+            threading._register_atexit(_wait_at_exit)  # type: ignore[attr-defined]
             # A child process of `multiprocessing` lets go of its semaphores before that.
             importlib.import_module("multiprocessing.util").Finalize(
-                None, _end_all, exitpriority=_FIRST
+                None, _wait_for_all, exitpriority=_FIRST
             )
         except RuntimeError:  # the main thread has ended already
             _exit.over = True
         _exit.process = os.getpid()
 
 
-def _end_all() -> None:
+def _wait_for_all() -> None:
     """Wait for all runs; log failures that were not raised. Ctrl-C stops them."""
     known: set[Handle] = set()
     try:
@@ -184,21 +184,24 @@ def _end_all() -> None:
     finally:
         _exit.over = True
         for handle in known:
-            handle._tell_if_unheard()
+            handle._log_unread_failure()
 
 
-def _end_all_at_exit() -> None:
-    """Do so where Python would only tell of a `KeyboardInterrupt`, and end as if all were well."""
+def _wait_at_exit() -> None:
+    """Wait for all runs at the exit of Python, and end as interrupted after Ctrl-C.
+
+    Python itself would print a `KeyboardInterrupt` here, and end with exit code 0.
+    """
     try:
-        _end_all()
+        _wait_for_all()
     except KeyboardInterrupt:
         _end_as_interrupted()
 
 
 def _end_as_interrupted() -> None:
-    """Have this process end as a script does that an interrupt has ended, once all is closed.
+    """Let this process end like an interrupted script, after everything is closed.
 
-    CPython does so where a program that it ran was interrupted. So it runs one that is.
+    CPython ends so after an interrupted program. So it runs one here.
     """
     import ctypes  # noqa: PLC0415 - only for this
 

@@ -156,7 +156,7 @@ class TestKernels:
         ],
         ids=["high values", "one pixel", "long rows", "strides", "channels beside", "one white"],
     )
-    def test_of_a_liar_are_numpys_and_that_is_told_once(
+    def test_of_a_liar_are_numpys_and_that_is_reported_once(
         self, lies: Callable[[Pixels], bool], caplog: pytest.LogCaptureFixture
     ) -> None:
         function = Counting(lies)

@@ -407,7 +407,7 @@ def test_a_file_that_says_what_alpha_is_is_believed(rgba: Path) -> None:
         imgpipe.run(rgb, invert(), out, alpha="last")
 
 
-def test_alpha_that_appears_in_the_output_only_is_told(
+def test_alpha_that_appears_in_the_output_only_is_reported(
     rgba: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     array, out = rgba.with_suffix(".npy"), rgba.with_name("out.png")

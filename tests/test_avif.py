@@ -135,7 +135,7 @@ def test_damaged_and_too_large_files_are_refused() -> None:
         open_source(MemoryOrigin(content), None, 1)
 
 
-def test_a_build_without_avif_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_without_avif_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import AvifImagePlugin
 
     monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)

@@ -123,7 +123,7 @@ class TestSources:
             ("photos/a.png -o a.png --json", "--json is for a folder of outputs"),
         ],
     )
-    def test_and_options_that_are_wrong_are_told(
+    def test_and_options_that_are_wrong_are_reported(
         self, args: str, says: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         before = sorted(os.listdir())

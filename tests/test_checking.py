@@ -314,7 +314,7 @@ def text(chunk: Pixels) -> str:
     ],
 )
 @pytest.mark.parametrize("is_declared", [True, False])
-def test_errors_of_the_function_are_told_with_its_own_lines(
+def test_errors_of_the_function_are_reported_with_its_own_lines(
     function: Any, says: str, is_declared: bool
 ) -> None:
     with pytest.raises(FilterError, match=says) as caught:
@@ -381,7 +381,7 @@ def test_a_fault_with_one_kind_of_image_is_found(kind: str) -> None:
     assert "halo=(0, 5)" in str(found)
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     told: list[Any] = []
     imgpipe.check(shifted, on_event=told.append)
     assert {type(event) for event in told} == {Compared}
@@ -389,7 +389,7 @@ def test_progress_is_told() -> None:
     assert all(event.done <= event.total for event in told)
 
 
-def test_progress_of_a_check_in_another_process_is_told() -> None:
+def test_progress_of_a_check_in_another_process_is_reported() -> None:
     told: list[Any] = []
     assert check_apart(imgpipe.filters.median(radius=2), on_event=told.append)
     counts = [event.done for event in told]
@@ -420,7 +420,7 @@ def test_a_picture_of_the_caller_is_tried_with_its_alpha(tmp_path: Path) -> None
     assert imgpipe.check(of_three, picture).refused == 1
 
 
-def test_where_nothing_is_left_the_error_on_the_callers_picture_is_told() -> None:
+def test_where_nothing_is_left_the_error_on_the_callers_picture_is_reported() -> None:
     @imgpipe.filter(halo=0)
     def choosy(chunk: Pixels) -> Pixels:
         raise ValueError(f"not {chunk.shape[1]} columns")

@@ -467,7 +467,7 @@ class TestOptions:
             ("run nowhere.py:f in.png -o o.png", "nowhere.py: there is no such file"),
         ],
     )
-    def test_that_are_wrong_are_told_and_nothing_runs(
+    def test_that_are_wrong_are_reported_and_nothing_runs(
         self, engine: Engine, capsys: pytest.CaptureFixture[str], args: str, says: str
     ) -> None:
         assert execute(args.split()) == 2

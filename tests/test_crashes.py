@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "says"), [("SIGSEGV", "segmentation fault"), ("SIGABRT", "aborted")]
 )
-def test_it_is_told_in_one_line(name: str, says: str, folder: Path) -> None:
+def test_it_is_reported_in_one_line(name: str, says: str, folder: Path) -> None:
     done = crashed(folder, name)
     assert done.returncode == -getattr(signal, name)
     assert done.stderr.startswith(f"imgpipe: error: a library in C crashed this process ({says})")
@@ -60,7 +60,7 @@ def test_it_is_told_in_one_line(name: str, says: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [ONE, ("-j", "2", "--executor", "processes")])
-def test_a_kill_is_told_by_nobody(more: tuple[str, ...], folder: Path) -> None:
+def test_nobody_reports_a_kill(more: tuple[str, ...], folder: Path) -> None:
     """The small process ends too, and so do the workers, though they were given its pipe."""
     done = crashed(folder, "SIGKILL", *more)
     assert done.returncode == -signal.SIGKILL

@@ -486,7 +486,7 @@ def test_an_image_that_cannot_be_opened_is_an_outcome() -> None:
     }
 
 
-def test_failures_of_endlessly_many_images_are_told_as_they_come() -> None:
+def test_failures_of_endlessly_many_images_are_reported_as_they_come() -> None:
     def missing() -> SimulatedImage:
         raise InputError("no such file")
 

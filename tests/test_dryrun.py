@@ -93,7 +93,7 @@ def test_every_output_has_an_event(capfd: pytest.CaptureFixture[str]) -> None:
     assert shown.err == "2 to make (0.1 MP); 1 skipped\n"
 
 
-def test_the_sums_are_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_sums_are_reported_once(capfd: pytest.CaptureFixture[str]) -> None:
     Path("in/notes.txt").write_text("notes")
     assert execute(["blur", "in", "-o", "out", "--dry-run"]) == 0
     shown = capfd.readouterr()
@@ -126,7 +126,7 @@ def test_reasons_are_those_of_the_run_that_follows() -> None:
     assert "filter changed" in dry("blur:3", policy=Policy(resume=True))[0][0]
 
 
-def test_a_file_that_will_fail_is_told() -> None:
+def test_a_file_that_will_fail_is_reported() -> None:
     Path("in/a.png").write_bytes(b"no image")
     lines, _, code = dry()
     assert lines[0].startswith("in/a.png -> out/a.png: new, will fail: in/a.png: is not an image")
@@ -140,7 +140,7 @@ def test_an_option_is_for_the_outputs_whose_format_has_it() -> None:
     assert code == 0, lines
 
 
-def test_an_image_that_needs_too_much_memory_is_told_with_the_memory_that_would_do() -> None:
+def test_an_image_that_needs_too_much_memory_is_reported_with_the_memory_that_would_do() -> None:
     (line, *_), _, code = dry(max_memory="60M")
     assert "will fail: " in line
     assert "--max-memory" in line

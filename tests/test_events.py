@@ -50,7 +50,7 @@ def test_a_task_has_four_times_a_worker_and_a_process(executor: str, png: Path) 
     assert ({event.pid for event in done} == {os.getpid()}) == (executor != "processes")
 
 
-def test_the_process_of_a_worker_that_may_be_far_away_is_not_told(png: Path) -> None:
+def test_the_process_of_a_worker_that_may_be_far_away_is_not_reported(png: Path) -> None:
     events = events_of(png, blur(), executor=PicklingExecutor(shares_files=True))
     pids = {event.kind: event.pid for event in events if isinstance(event, TaskDone)}
     assert pids == {"copy": os.getpid(), "chunks": 0}

@@ -374,7 +374,7 @@ def test_the_interrupt_button_stops_a_run_and_the_next_one_works(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "o.png"]
 
 
-def test_a_full_device_is_told(picture: Path) -> None:
+def test_a_full_device_is_reported(picture: Path) -> None:
     with pytest.raises(OutputError, match=r"/dev/full: cannot write: the disk is full"):
         imgpipe.run(picture, invert(), "/dev/full", workers=2)
 

@@ -172,7 +172,7 @@ def test_a_whole_image_is_decoded_once() -> None:
     feed.close()
 
 
-def test_pieces_that_were_read_are_told_once() -> None:
+def test_pieces_that_were_read_are_reported_once() -> None:
     feed = feed_of("bands", parts_of("invert", 50), 3)
     feed.start(None)
     feed.take()
@@ -209,7 +209,7 @@ class FailingArray(SequentialArray):
 
 @pytest.mark.parametrize("threaded", [False, True])
 @pytest.mark.parametrize(("at", "given_before"), [(30, 3), (97, 10)])
-def test_damage_is_told_after_what_was_read_before_it(
+def test_damage_is_reported_after_what_was_read_before_it(
     at: int, given_before: int, threaded: bool
 ) -> None:
     parts, ready = parts_of("invert", 10), threading.Semaphore(0)

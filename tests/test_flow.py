@@ -215,7 +215,7 @@ def test_an_output_that_cannot_be_written_is_an_error_of_its_flow() -> None:
         made.land(task, measured="bad")
 
 
-def test_each_task_that_lands_is_told() -> None:
+def test_each_task_that_lands_is_reported() -> None:
     made = Made(60)
     task = made.flow.next_task()
     assert task is not None

@@ -67,14 +67,14 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("kept", ["", "handle = "])
-def test_a_failure_that_nobody_asks_for_is_told(kept: str, tmp_path: Path) -> None:
+def test_a_failure_that_nobody_asks_for_is_reported(kept: str, tmp_path: Path) -> None:
     text = f"{kept}imgpipe.submit('missing.png', invert(), 'out.png')\n"
     done = run_script(OWN + text, tmp_path)
     assert done.stderr.startswith("missing.png -> out.png: missing.png: there is no such file")
     assert "Traceback" not in done.stderr
 
 
-def test_a_failure_that_somebody_asked_for_is_not_told_again(tmp_path: Path) -> None:
+def test_a_failure_that_somebody_asked_for_is_not_reported_again(tmp_path: Path) -> None:
     text = """
 handle = imgpipe.submit('missing.png', invert(), 'out.png')
 try:

@@ -90,7 +90,7 @@ def test_it_is_known_for_how_many_folders_there_are_events(
     source.stop()
 
 
-def test_where_there_are_no_events_the_reason_is_told(
+def test_where_there_are_no_events_the_reason_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(reason: BaseException) -> str | None:

@@ -258,7 +258,9 @@ def test_infinity_is_no_extreme() -> None:
     assert_array_equal(filters.autocontrast()(nothing), nothing)
 
 
-def test_floats_of_another_range_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_floats_of_another_range_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     array = np.random.default_rng(4).normal(100, 20, (20, 30))
     bright = array / 100  # half of it is above white: as of some photographs
     np.save(tmp_path / "in.npy", array)

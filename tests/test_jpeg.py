@@ -189,7 +189,7 @@ def test_rows_are_not_decoded_apart_where_no_marker_is_near(
 
 
 @pytest.mark.usefixtures("as_large")
-def test_damage_in_a_group_is_told(tmp_path: Path) -> None:
+def test_damage_in_a_group_is_reported(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", 700, 99, subsampling=2, restart_marker_rows=2)
     groups = open_source(path).in_groups()  # type: ignore[union-attr]
     begin, end = groups.index.places[5:7]
@@ -206,7 +206,7 @@ def test_damage_in_a_group_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("as_large")
 @pytest.mark.parametrize("kind", ["gray", "4:2:0", "restart markers", "progressive"])
-def test_truncated_large_files_are_told(kind: str, tmp_path: Path) -> None:
+def test_truncated_large_files_are_reported(kind: str, tmp_path: Path) -> None:
     channels, options = SAVED[kind]
     path = saved(tmp_path / "a.jpg", 301, 173, channels, **options)
     content = path.read_bytes()
@@ -230,7 +230,7 @@ def test_a_file_of_very_many_scans_is_refused(
 
 
 @pytest.mark.usefixtures("as_large")
-def test_corrupt_large_files_are_told(tmp_path: Path) -> None:
+def test_corrupt_large_files_are_reported(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", 301, 173)
     content = path.read_bytes()
     half = len(content) // 2
@@ -240,7 +240,7 @@ def test_corrupt_large_files_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("as_large")
-def test_a_file_that_shrinks_or_changes_while_it_is_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_shrinks_or_changes_while_it_is_read_is_reported(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", 3000, 500)
     source = open_source(path)
     rows = source.rows()  # type: ignore[union-attr]

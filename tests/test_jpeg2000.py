@@ -148,7 +148,7 @@ def test_an_error_names_an_unsupported_feature_and_a_remedy(tmp_path: Path) -> N
         imgpipe.read(tmp_path / "in.jp2")
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_damage_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "o.jp2"
     imgpipe.write(photo(300, 300, 3), path, save={"tile": 256})
     content = path.read_bytes()

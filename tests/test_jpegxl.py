@@ -378,7 +378,9 @@ def test_declarations_are_checked_before_decoding() -> None:
         open_source(MemoryOrigin(small), 1_000_000)
 
 
-def test_a_build_without_jpeg_xl_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_build_without_jpeg_xl_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "a.jxl"
     path.write_bytes(written(noise((9, 14, 3), "uint8")))
     monkeypatch.setattr(imagecodecs.JPEGXL, "available", False)

@@ -66,7 +66,7 @@ def test_a_library_that_fails_in_the_command_costs_one_line(fault: str, picture:
     assert "Traceback" not in said
 
 
-def test_an_error_is_told_in_one_line() -> None:
+def test_an_error_is_reported_in_one_line() -> None:
     assert described(ImportError("one\n\n  two\x1b")) == "ImportError: one two"
     assert described(ImportError()) == "ImportError"
     assert len(described(ValueError("x" * 5000))) < 300

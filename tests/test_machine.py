@@ -33,7 +33,7 @@ def test_memory_is_bounded_by_the_control_group(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="told in /proc")
-def test_the_memory_of_a_process_is_told() -> None:
+def test_the_memory_of_a_process_is_reported() -> None:
     assert machine.tree_memory({os.getpid()}) > 10_000_000
     assert machine.tree_memory({1 << 30}) == 0
 

@@ -114,7 +114,7 @@ class TestRun:
         assert re.search(r"option (--strength|-s) before the filter; .* after it", told)
         assert f"Try 'imgpipe {command} --help'" in told
 
-    def test_that_are_wrong_are_told_with_the_way_to_their_help(
+    def test_that_are_wrong_are_reported_with_the_way_to_their_help(
         self, own: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         chain = f"{own}:emboss"

@@ -285,7 +285,7 @@ def test_a_run_is_stopped_while_its_functions_are_loaded(pool: Any) -> None:
         planning.weighed(b"functions", Slow(), control)  # type: ignore[arg-type]
 
 
-def test_functions_that_do_not_load_are_told_by_the_run_and_not_by_the_plan(
+def test_functions_that_do_not_load_are_reported_by_the_run_and_not_by_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here_only.py").write_text("value = 1\n")

@@ -534,7 +534,7 @@ def test_the_path_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 JFIF", b"GIF89a", b"x"])
-def test_other_formats_are_told(path: Path, content: bytes) -> None:
+def test_other_formats_are_reported(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(FormatError, match="not a PNG"):
         opened(path)
@@ -752,7 +752,7 @@ def test_a_second_palette_behind_the_pixels_is_ignored(
     damaged(path, "twice")
 
 
-def test_every_flipped_byte_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_flipped_byte_is_reported(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """By an error; or by a warning, where every colour is as it was."""
     rng = random.Random(3)
     for content in small_files(path):

@@ -76,7 +76,7 @@ def test_nothing_is_written_by_a_dry_run_or_a_refused_batch() -> None:
     assert not Path("out").exists()
 
 
-def test_cycles_are_collected_while_observers_are_told_and_afterwards() -> None:
+def test_cycles_are_collected_while_observers_get_events_and_afterwards() -> None:
     image("in/a.png")
     told: list[bool] = []
     prepare(choices(), lambda _: told.append(gc.isenabled())).close()
@@ -276,7 +276,7 @@ def _watch(event: str, given: tuple[Any, ...]) -> None:
 sys.addaudithook(_watch)
 
 
-def test_other_versions_are_told_and_made_again(
+def test_other_versions_are_reported_and_made_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     image("in/a.png")

@@ -170,7 +170,7 @@ def test_a_cancelled_run_leaves_the_workers_to_the_others(png: Path, tmp_path: P
             handle.result()
 
 
-def test_a_pool_that_is_shut_down_under_a_run_is_told(png: Path, tmp_path: Path) -> None:
+def test_a_pool_that_is_shut_down_under_a_run_is_reported(png: Path, tmp_path: Path) -> None:
     """It is shut down after the pass that measures, so the next pass has no workers."""
     pool = ProcessExecutor(2)
 

@@ -80,7 +80,7 @@ def test_ten_thousand_files_give_a_hundred_lines(
     assert "\x1b" not in told
 
 
-def test_a_failure_is_told_at_once_in_one_line(lines: ProgressLines, file: io.StringIO) -> None:
+def test_a_failure_is_reported_at_once_in_one_line(lines: ProgressLines, file: io.StringIO) -> None:
     lines(planned([]))
     before = file.tell()
     lines(OutputEnded(failed("b/z.png", "chunk IDAT: crc differs\nThe file is damaged.")))
@@ -117,7 +117,9 @@ def test_equal_warnings_are_counted(lines: ProgressLines, file: io.StringIO) -> 
     ]
 
 
-def test_of_many_different_warnings_some_are_told(lines: ProgressLines, file: io.StringIO) -> None:
+def test_of_many_different_warnings_some_are_reported(
+    lines: ProgressLines, file: io.StringIO
+) -> None:
     results = [done(warnings=(f"tag {number}",)) for number in range(5000)]
     lines(planned(results))
     for each in results:
@@ -128,7 +130,7 @@ def test_of_many_different_warnings_some_are_told(lines: ProgressLines, file: io
     assert "4,992 other warnings; --report lists them" in told
 
 
-def test_a_walk_is_told_after_a_second(
+def test_a_walk_is_reported_after_a_second(
     lines: ProgressLines, file: io.StringIO, clock: Clock
 ) -> None:
     lines(BatchScanning(100))

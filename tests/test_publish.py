@@ -130,7 +130,7 @@ def test_a_name_that_the_locale_cannot_spell_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ö.bin"]
 
 
-def test_a_working_folder_that_is_gone_is_told(
+def test_a_working_folder_that_is_gone_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
@@ -263,7 +263,7 @@ def test_a_file_system_that_knows_none_of_the_calls_that_can_be_spared(
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.replace", "os.posix_fallocate"])
-def test_an_error_of_the_disk_is_told_and_leaves_the_old_file(
+def test_an_error_of_the_disk_is_reported_and_leaves_the_old_file(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "o.npy"
@@ -449,7 +449,7 @@ def test_a_file_one_may_write_to_but_not_replace_is_refused_before_the_work(
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.ENOSYS])
-def test_a_file_system_that_cannot_replace_files_is_told_in_the_end(
+def test_a_file_system_that_cannot_replace_files_is_reported_in_the_end(
     number: int, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "replace", refuse(number))

@@ -166,7 +166,7 @@ def test_arrays_in_fortran_order_are_read_piece_by_piece(
     assert read.dtype.isnative
 
 
-def test_an_array_in_fortran_order_that_is_cut_short_meanwhile_is_told(tmp_path: Path) -> None:
+def test_an_array_in_fortran_order_that_is_cut_short_meanwhile_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "in.npy"
     np.save(path, np.asfortranarray(noise((61, 53, 3), "uint8")))
     source = npy.open_source(FileOrigin(str(path)))

@@ -126,7 +126,7 @@ except imgpipe.ImgpipeError as error:
         (ModuleNotFoundError(name="PIL.Image"), "pillow is not installed: pip install pillow"),
     ],
 )
-def test_each_is_told_with_what_to_do(error: BaseException, says: str) -> None:
+def test_each_is_reported_with_what_to_do(error: BaseException, says: str) -> None:
     assert says in refusal(error)
     assert isinstance(refused(error), WorkerError)
     wrapped = ImportError("could not import name")
@@ -135,7 +135,7 @@ def test_each_is_told_with_what_to_do(error: BaseException, says: str) -> None:
 
 
 @pytest.mark.parametrize("package", ["imagecodecs", "tifffile"])
-def test_an_incomplete_installation_is_told_and_the_file_is_not_blamed(
+def test_an_incomplete_installation_is_reported_and_the_file_is_not_blamed(
     package: str, tmp_path: Path
 ) -> None:
     imgpipe.write(np.zeros((9, 9, 3), np.uint8), tmp_path / "in.tif", save={"compression": "zstd"})

@@ -144,6 +144,6 @@ class Damaged(Slow):
         return _Damaged(self.pixels)
 
 
-def test_damage_is_told_as_ever(executor: Executor) -> None:
+def test_damage_is_reported_as_ever(executor: Executor) -> None:
     with pytest.raises(CorruptError, match=r"^in\.jpg: is damaged$"):
         made(Damaged(INFO, PIXELS), "autocontrast", executor=executor)

@@ -58,7 +58,7 @@ def test_a_pipe_gets_the_bytes_when_they_are_final(tmp_path: Path) -> None:
     assert found == [b"hEAdbodyend"]
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -56,7 +56,7 @@ def test_prints_of_a_function_do_not_get_into_the_image(closed: str, folder: Pat
 
 
 @pytest.mark.parametrize("words", [["filters"], ["--version"], ["blur", "--help"]])
-def test_an_output_that_is_full_is_told(words: list[str], folder: Path) -> None:
+def test_an_output_that_is_full_is_reported(words: list[str], folder: Path) -> None:
     command = [sys.executable, "-m", "imgpipe", *words]
     done = run_command(command, folder, after="> /dev/full", code=1)
     assert done.stderr == (

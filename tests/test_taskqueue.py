@@ -93,7 +93,7 @@ def note() -> Iterator[Slot]:
 
 
 @pytest.mark.parametrize("kind", [Hand, Pool])
-def test_a_task_that_is_done_is_told_with_its_receipt_and_its_worker(kind: type[Hand]) -> None:
+def test_a_task_that_is_done_is_reported_with_its_receipt_and_its_worker(kind: type[Hand]) -> None:
     ledger = Ledger(kind())
     assert ledger.submit(task(1, 0), task(1, 1)) == []
     assert len(ledger.queue) == 2

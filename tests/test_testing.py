@@ -179,7 +179,7 @@ def test_a_fault_of_a_format_is_found(fault: str) -> None:
 
 def test_a_format_that_can_only_be_read_needs_a_sample() -> None:
     one = replace(PLAIN, write=None)
-    must_fail(FormatSuite, "test_damaged_files_are_told", "give the suite a sample", format=one)
+    must_fail(FormatSuite, "test_damaged_files_are_reported", "give the suite a sample", format=one)
     sample = b"PLAIN 3 2 255\n" + bytes(range(18))
     check_format(one, sample=sample, executor="threads")
 

@@ -423,7 +423,7 @@ def test_an_incomplete_file_is_never_published(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
 @pytest.mark.parametrize("compression", ["deflate", "none"])
-def test_a_full_disk_is_told_in_a_line(compression: str) -> None:
+def test_a_full_disk_is_reported_in_a_line(compression: str) -> None:
     pixels = photo(90, 90)
     sink = sink_of(FileTarget("/dev/full"), about(pixels, "rgb"), compression=compression)
 

@@ -140,7 +140,7 @@ def test_a_refusal_says_that_scratch_on_a_disk_would_do(
         planned(f"{int(limit[:-1]) - 6}M")
 
 
-def test_a_full_disk_is_told_with_the_folder_and_the_option(
+def test_a_full_disk_is_reported_with_the_folder_and_the_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:

@@ -99,7 +99,7 @@ def test_a_function_that_sees_0_to_1_gives_white_back(dtype: str) -> None:
     assert same()(np.array([[0, top]], dtype))[0].tolist() == [0, top]
 
 
-def test_nan_is_told_for_large_integers_too() -> None:
+def test_nan_is_reported_for_large_integers_too() -> None:
     @imgpipe.filter(halo=0)
     def nothing(chunk: NDArray[Any]) -> NDArray[Any]:
         return chunk * np.nan

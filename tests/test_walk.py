@@ -201,7 +201,7 @@ def test_odd_names_are_taken_as_they_are(tmp_path: Path) -> None:
     assert sorted(walked(tmp_path)[0]) == sorted(names)
 
 
-def test_progress_is_told_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgpipe.batches.inputs.walk._SAY_EVERY", 2)
     touch(tmp_path, "a/1.png", "b/2.png", "b/3.png", "c/4.png", "c/5.png")
     told: list[int] = []

@@ -389,7 +389,7 @@ def test_a_file_that_was_done_before_a_crash_is_moved_after_it(moving: Watched) 
     assert (moving.inbox / "done" / "a.png").exists()
 
 
-def test_a_file_that_cannot_be_moved_is_told_and_stays(
+def test_a_file_that_cannot_be_moved_is_reported_and_stays(
     moving: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image(moving.inbox / "a.png")

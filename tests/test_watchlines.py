@@ -19,7 +19,7 @@ def said(*events: BatchEvent, **given: bool) -> list[str]:
     return file.getvalue().splitlines()
 
 
-def test_failures_and_notices_are_told_at_once_and_outputs_are_not() -> None:
+def test_failures_and_notices_are_reported_at_once_and_outputs_are_not() -> None:
     lines = said(
         started(), planned([], sources=2, passed_over={"hidden": 1}),
         WatchNotice("polling", "inbox", "inbox: looking\nevery 5 s"),
@@ -34,11 +34,11 @@ def test_failures_and_notices_are_told_at_once_and_outputs_are_not() -> None:
     assert lines[3].startswith("1 done, 1 failed")
 
 
-def test_outputs_are_told_if_somebody_wants_to_see_them() -> None:
+def test_outputs_are_reported_if_somebody_wants_to_see_them() -> None:
     assert said(OutputEnded(done()), verbose=True) == ["done: web/a/x.jpg"]
 
 
-def test_counts_are_told_once_until_they_change() -> None:
+def test_counts_are_reported_once_until_they_change() -> None:
     more = Heartbeat(waiting=0, running=0, done=6, failed=1, present=True, polling=False)
     assert said(BEAT, BEAT, more, more) == [
         "3 done, 1 running, 2 waiting", "6 done, 1 failed",

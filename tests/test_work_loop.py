@@ -368,7 +368,7 @@ def test_headers_of_files_of_some_size_are_read_ahead(tmp_path: Path) -> None:
     assert {each.output for each in measured} == {each.output for each in batch.results}
 
 
-def test_utilisation_and_bottleneck_are_told(photos: Path, tmp_path: Path) -> None:
+def test_utilisation_and_bottleneck_are_reported(photos: Path, tmp_path: Path) -> None:
     with imgpipe.Timeline(tmp_path / "run.html") as timeline:
         batch = made(photos, "median:3", tmp_path / "out", on_event=timeline)
     assert batch.ended.utilisation is not None

@@ -359,7 +359,7 @@ def test_absurd_declarations_are_refused_before_allocation(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("save", [{}, {"shard": 32}, {"compression": "none"}])
-def test_damaged_chunks_are_told(save: dict[str, Any], tmp_path: Path) -> None:
+def test_damaged_chunks_are_reported(save: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "o.zarr"
     imgpipe.write(noise((40, 40, 1), "uint8"), path, save={"tile": 16, **save})
     chunk = path / "0" / "c" / "0" / "1" / "0"
@@ -372,7 +372,7 @@ def test_damaged_chunks_are_told(save: dict[str, Any], tmp_path: Path) -> None:
             imgpipe.read(path)
 
 
-def test_a_folder_that_is_removed_while_it_is_read_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_removed_while_it_is_read_is_reported(tmp_path: Path) -> None:
     """A chunk that is not there holds the fill value, but not if everything is gone."""
     path = tmp_path / "o.zarr"
     imgpipe.write(noise((40, 40, 1), "uint8"), path, save={"tile": 16})

@@ -1,7 +1,7 @@
-"""Filters: those of one kind per file, each written exactly as a user writes theirs.
+"""Filters, one file for each family, written in the same way as filters of users.
 
-``from imgpipe.filters import *`` gives imgpipe's own, but for `open`, which would hide that of
-Python: that one is imported by name. Filters of other packages are too.
+``from imgpipe.filters import *`` imports all filters of imgpipe except `open`, whose name would
+hide the `open` of Python. Import `open`, and filters of other packages, by name.
 """
 
 from __future__ import annotations

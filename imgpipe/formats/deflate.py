@@ -1,32 +1,32 @@
-"""Deflate, in pieces that can be joined: each ends on a byte boundary and is not the last.
+"""Deflate in pieces that can be joined: each ends on a byte boundary and is not the last.
 
-Residuals of a photograph are noise. Deflate compresses them by its Huffman codes alone, and
-the far matches that a fast compressor takes cost more than the literals they replace: with a
-window of two bytes, ISA-L writes files 10 % smaller, in the same time. Only its one-shot
-function offers such a window, and that function marks its only block as the last one. So the
-mark is cleared, and an empty stored block is appended. For that, the last bit of the data must
-be known. It follows from the code of the end-of-block symbol in the header of the block.
+Residuals of a photograph are noise. Their compression comes from the Huffman codes alone; a far
+match costs more than the literals that it replaces. With a window of two bytes, ISA-L writes files
+10 % smaller in the same time. Only its one-shot function has such a window, and this function
+marks its only block as the last one. So the mark is cleared, and an empty stored block is appended.
+The position of the last bit of the data follows from the code of the end-of-block symbol, which is
+in the header of the block.
 
 Same bytes in every process
 ---------------------------
-ISA-L's level 1 (2.32 and older) takes the second hash of a stream without history from a
-register that holds an address (igzip_icf_body_h1_gr_bt.asm, ``.write_first_byte``). So
-address randomisation picks one bucket of its hash table to begin with position 2 instead of
-0, and what is found there first may be a match in one process and none in another. Here that
-cannot decide anything:
+ISA-L up to version 2.32 has a fault at level 1: if a stream has no history, its second hash comes
+from a register that holds an address (igzip_icf_body_h1_gr_bt.asm, ``.write_first_byte``). Address
+randomisation so chooses one bucket of the hash table, which begins with position 2 instead of 0.
+The first search in this bucket may find a match in one process and none in another. Two functions
+avoid the fault:
 
-- `by_isal` flushes after four bytes. So few are left to the loop for the end of the data
-  (igzip_icf_finish.asm), which has no such fault, and from then on there is history.
-- In `by_isal_narrow` the window is two bytes. The distance of a candidate is the difference
-  of two positions within the window, here the parity: 2 is as good as 0. It remains that the
-  wrong bucket may be that of position 1, which then holds 2 instead of 1, and that position 2
-  is looked up in it. So a lead goes before the data: three different bytes in turn. Nothing
-  in it is as its last two bytes were, so there is no match whatever is looked up, and position
-  4, which has the bucket of position 1, sets that right. Each of the three bytes comes eight
-  times or sixteen, as a literal, so together they take whole bytes of the result, which are
-  left out of it.
-- The loop for the end takes full positions, modulo 65,536, instead of parities. That matters
-  where it meets a position 1 or 3 above a multiple, and there a longer lead moves the data.
+- `by_isal` flushes after four bytes. The loop for the end of the data (igzip_icf_finish.asm)
+  compresses so few bytes, and has no such fault. After them, the stream has history.
+- `by_isal_narrow` has a window of two bytes. The distance of a candidate is the difference of two
+  positions modulo 2, so position 2 gives the same distance as 0. One case is left: the wrong bucket
+  is that of position 1, holds 2 instead of 1, and is searched for position 2. So a *lead* goes
+  before the data: three different bytes in turn. No two bytes of the lead equal the two before
+  them, so no search finds a match there. Position 4 has the bucket of position 1, and corrects it.
+  Each of the three bytes comes eight or sixteen times, as a literal. Together they are whole bytes
+  of the result, and are removed from it.
+- In `by_isal_narrow`, the loop for the end of the data computes distances modulo 65,536, not 2.
+  The fault would return if this loop met a position 1 or 3 above a multiple of 65,536. For such
+  lengths a longer lead moves the data.
 
 References
 ----------

@@ -1,19 +1,24 @@
 """Cascades: long symmetric filters made of short ones, to a given accuracy.
 
-A wide Gaussian is smooth, so that few samples of a smoothed signal tell all of it; but it ends
-with a jump where it is cut off. Each level of a cascade adds up neighbours, ``x[i] + x[i + 2**l]``,
-several times. The signal is then smoothed by a B-spline, and the next level needs only every
-second sample of it. The widest splines make up the middle of the filter. Ever narrower ones make
-up its ends, down to single samples, which follow the jump (splines on knots that are dense at the
-ends: C. de Boor, A Practical Guide to Splines, Springer, 1978). Nothing is left out between the
-levels: the levels of the algorithme a trous (M. Holschneider et al., "A real-time algorithm for
-signal analysis with the help of the wavelet transform", in Wavelets, Springer, 1989).
+A wide Gaussian is smooth in the middle, where a sum of a few wide splines approximates it. At its
+two ends, where it is cut off, it jumps to zero. Level ``l`` of a cascade adds neighbours,
+``x[i] + x[i + 2**l]``, several times. This smooths the signal by a B-spline, and the next level
+needs only every second sample. The middle of the filter is a sum of the widest splines. Towards the
+ends the splines become narrower; the last ones are single samples, which follow the jump. These are
+splines with dense knots at the ends [1]_. Every level has a result for every sample, as in the
+algorithme a trous [2]_.
 
-The weights are a least-squares fit, whose error is measured: a cascade is taken if it is cheaper
-than the plain sum and as exact as asked. Where no weight of the filter is negative, none of the
-cascade is, so that it leaves the range of the samples by no more than rounding. Every result is the
-same sequence of additions and multiplications of the same samples, wherever a chunk begins, and no
-sample beyond the ends of the filter takes part.
+The weights are a least-squares fit. A cascade is used if it costs less than the plain sum, and if
+its measured error is within the given accuracy. If no weight of the filter is negative, no weight
+of the cascade is negative: only rounding can take a result beyond the range of the samples. Every
+result is the same sequence of additions and multiplications of the same samples, wherever a chunk
+begins. Samples beyond the ends of the filter have no effect.
+
+References
+----------
+.. [1] C. de Boor, A Practical Guide to Splines, Springer, 1978.
+.. [2] M. Holschneider et al., "A real-time algorithm for signal analysis with the help of the
+   wavelet transform", in Wavelets, Springer, 1989.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Lanes: the value of a rank in footprints of bytes, in hundreds of small tiles at once.
+"""Lanes: rank filters of bytes, in hundreds of small tiles at once.
 
-A footprint has its value at or beyond a level if it holds no more pixels below the level than the
-rank says. Footprints of a small tile have values close to each other, so that few levels need to be
-tried there: in photographs 40 of 256 for a tile of 15 x 15, but 150 for one of 128 x 128. Which
-ones differs from tile to tile. The last axis of all arrays therefore runs over tiles, its lanes:
-one call does a step for all of them, each with a level of its own. And sums run from row to row,
-so that their cost hardly grows with the footprint.
+The value of a rank in a footprint is at least a level, if the number of pixels below this level is
+at most the rank. So the value is found by counting pixels below some levels. The footprints of a
+small tile have similar values, and need few levels: in photographs 40 of 256 for a tile of 15 x 15,
+but 150 for a tile of 128 x 128. Each tile needs other levels. The last axis of all arrays therefore
+runs over the tiles, as lanes: one call of NumPy does a step for all tiles, each with its own level.
+Running sums from row to row count the pixels, so the cost hardly grows with the footprint.
 
-Intervals of levels are halved where a tile has footprints with their values inside. Tiles with
-about as many such intervals go together, for a group is done when the last of them is.
+Intervals of levels that contain values of a tile are halved again and again. Tiles with a similar
+number of such intervals form a group, because a group ends with its slowest tile.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from imgpipe.inmemory import info, read, write
 from imgpipe.registry import FORMATS
 from imgpipe.running import run
 from imgpipe.testing.files import (
-    must_salvage,
     must_report_damage,
+    must_salvage,
     parts_of,
     put_back,
     put_in,
@@ -173,7 +173,7 @@ class FormatSuite(Suite):
             expected = read(self._file(folder)).reshape(made.shape)
             must_equal(made, expected, f"{self.subject.name} from {type(origin).__name__}")
 
-    def test_damaged_files_are_told(self) -> None:
+    def test_damaged_files_are_reported(self) -> None:
         """A truncated, empty or damaged file is an `InputError` that names the file."""
         with self._registered() as folder:
             path = self._file(folder)
