@@ -47,7 +47,7 @@ class Handle:
         self._asked = False
         # A thread whose `join` is interrupted counts as ended from then on; this does not.
         self._ended = threading.Event()
-        _wait_at_exit()
+        _register_wait()
         # No daemon: once Python is about to end, it waits for such threads and no others.
         self._thread = threading.Thread(
             target=self._work, args=(given,), name="imgpipe-run", daemon=False
@@ -142,11 +142,11 @@ _exit = _Exit()
 _handles: weakref.WeakSet[Handle] = weakref.WeakSet()
 
 
-def _wait_at_exit() -> None:
-    """Have Python wait for the runs that go on when the main thread ends.
+def _register_wait() -> None:
+    """Register the wait for runs that are active when the main thread ends.
 
-    It has to do so before executors are closed to the tasks of these runs. Python closes
-    them in the reverse order of their import.
+    Python must wait before it closes executors, which these runs use. It closes
+    executors in the reverse order of their import.
     """
     with _exit.lock:
         if _exit.process == os.getpid():
@@ -154,7 +154,7 @@ def _wait_at_exit() -> None:
         try:
             for name in ("thread", "process"):
                 importlib.import_module(f"concurrent.futures.{name}")
-            threading._register_atexit(_wait_at_exit)  # type: ignore[attr-defined]
+            threading._register_atexit(_wait_and_end)  # type: ignore[attr-defined]
             # A child process of `multiprocessing` lets go of its semaphores before that.
             importlib.import_module("multiprocessing.util").Finalize(
                 None, _wait_for_all, exitpriority=_FIRST
@@ -187,7 +187,7 @@ def _wait_for_all() -> None:
             handle._log_unread_failure()
 
 
-def _wait_at_exit() -> None:
+def _wait_and_end() -> None:
     """Wait for all runs at the exit of Python, and end as interrupted after Ctrl-C.
 
     Python itself would print a `KeyboardInterrupt` here, and end with exit code 0.
