@@ -126,7 +126,7 @@ class Handle:
             self._error = error
         finally:
             self._ended.set()
-        if _exit.over:
+        if _exit.closed:
             self._log_unread_failure()
 
 
@@ -135,7 +135,7 @@ class _Exit:
 
     lock = threading.Lock()
     process = 0  # the process in which it was registered
-    over = False  # failures are no longer reported
+    closed = False  # failures are no longer reported
 
 
 _exit = _Exit()
@@ -160,7 +160,7 @@ def _register_wait() -> None:
                 None, _wait_for_all, exitpriority=_FIRST
             )
         except RuntimeError:  # the main thread has ended already
-            _exit.over = True
+            _exit.closed = True
         _exit.process = os.getpid()
 
 
@@ -182,7 +182,7 @@ def _wait_for_all() -> None:
                 handle._ended.wait()
         raise
     finally:
-        _exit.over = True
+        _exit.closed = True
         for handle in known:
             handle._log_unread_failure()
 

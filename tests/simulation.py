@@ -479,7 +479,7 @@ class SimulatedDispatcher:
         self.refuses: Exception | None = None
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         return not self._groups
 
     def take(self) -> tuple[Thing, ...]:

@@ -296,7 +296,7 @@ def work(common: int, items: tuple[Work, ...], call: CallContext) -> list[int]:
 class Pile:
     """A dispatcher with all its groups ready."""
 
-    over = stopped = False
+    exhausted = stopped = False
 
     def __init__(self, groups: Sequence[tuple[Any, ...]]) -> None:
         self.groups = list(groups)
@@ -305,7 +305,7 @@ class Pile:
 
     def take(self) -> tuple[Any, ...]:
         group = self.groups.pop(0)
-        self.over = not self.groups
+        self.exhausted = not self.groups
         return group
 
     def land(self, item: Any, answer: Any, worker: Worker) -> None:

@@ -120,7 +120,7 @@ def test_each_task_gets_the_pixels_that_it_needs(
     for image, asked in out:
         must_be_right(image, asked)
         feed.give_back(image)
-    while not feed.over:
+    while not feed.exhausted:
         if feed.take() is None and threaded:
             assert ready.acquire(timeout=30)
     assert not feed.reads
@@ -168,7 +168,7 @@ def test_a_whole_image_is_decoded_once() -> None:
     while feed.take() is not None:
         pass
     assert source.decoded == [1]
-    assert feed.over
+    assert feed.exhausted
     feed.close()
 
 
@@ -227,7 +227,7 @@ def test_damage_is_reported_after_what_was_read_before_it(
     with pytest.raises(CorruptError, match="damaged"):
         take_all()
     assert len(found) == given_before
-    assert not feed.over
+    assert not feed.exhausted
     feed.close()
 
 

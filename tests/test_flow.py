@@ -48,7 +48,7 @@ class Given:
         self.closed = 0
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         return self.left <= 0
 
     def start(self, wake: object) -> None: ...

@@ -55,7 +55,7 @@ def test_skipped_and_failed_outputs_count_as_ended_but_not_as_speed(
     pace(plan(20, current=1000))
     for _ in range(1000):
         pace(OutputEnded(skipped()))
-    assert (pace.over, pace.files) == (1000, 1020)
+    assert (pace.ended, pace.files) == (1000, 1020)
     for number in range(10):
         clock.now += 1
         pace(jpeg(number))

@@ -146,7 +146,7 @@ def test_whatever_the_order_of_receipts_each_tile_is_decoded_once_and_there(
     feed.start(None)
     under_way: list[Any] = []
     try:
-        while not (feed.over and not under_way):
+        while not (feed.exhausted and not under_way):
             given = feed.take() if len(under_way) < window else None
             given = given or (feed.decoding() if draw.random() < 0.5 or not under_way else None)
             if given is not None:

@@ -194,7 +194,7 @@ class _Openings:
         if isinstance(owner, int):
             return outcome._replace(turn=owner)
         owner.take(outcome)
-        if not owner.over:
+        if not owner.ended:
             return None
         self._series.remove(owner)
         return owner.close()

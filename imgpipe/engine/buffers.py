@@ -234,7 +234,7 @@ class _Mapping:
 
     def __init__(self, path: str, file: tuple[int, int]) -> None:
         self._path, self._file = path, file
-        if self.over:  # it may be a file of another run by now, even its output
+        if self.ended:  # it may be a file of another run by now, even its output
             raise WorkerError("the memory of this task is gone")
         fd = os.open(path, os.O_RDWR)
         try:
@@ -245,7 +245,7 @@ class _Mapping:
             os.close(fd)
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether its owner has let go of it: the path leads nowhere, or to something else."""
         try:
             return _file_at(self._path) != self._file
@@ -261,7 +261,7 @@ def _file_at(place: str | int) -> tuple[int, int]:
 class _Segment:
     """A shared-memory segment as a buffer; it stays open as long as this is kept."""
 
-    over = False  # as far as is known
+    ended = False  # as far as is known
 
     def __init__(self, name: str) -> None:
         from multiprocessing import shared_memory  # noqa: PLC0415 - as above
@@ -300,7 +300,7 @@ def let_go() -> None:
 
 def _unmap() -> None:
     others = {key: memory for key, memory in _attached.items() if not _is_own(key)}
-    over = [key for key, memory in others.items() if memory.over]
+    over = [key for key, memory in others.items() if memory.ended]
     # A flow has four kinds of slots; the end of a segment is not seen, so the last few are kept.
     segments = [key for key, memory in others.items() if isinstance(memory, _Segment)]
     for key in (*over, *segments[:-_KEPT]):

@@ -52,7 +52,7 @@ class Dispatcher(Protocol):
     """
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether `take` has no more items, now and later."""
 
     @property
@@ -121,7 +121,7 @@ class CallFlow:
         """Whether every item has its answer."""
         if self._dispatcher.stopped:
             return not self._out
-        return self._dispatcher.over and not self._out and not self._again
+        return self._dispatcher.exhausted and not self._out and not self._again
 
     @property
     def rests(self) -> bool:
@@ -153,7 +153,7 @@ class CallFlow:
         if not self._lease or self._dispatcher.stopped or self.waits:
             return None
         items = self._again.popleft() if self._again else ()
-        if not items and not self._dispatcher.over:
+        if not items and not self._dispatcher.exhausted:
             items = self._dispatcher.take()
         if not items:
             return None

@@ -155,7 +155,7 @@ class Crew:
                         yield self._outcomes.popleft()
                 elif worked:
                     yield None
-                elif self._active or not self._waiting.over:
+                elif self._active or not self._waiting.exhausted:
                     yield None
                     self._receive(beat)
                 else:
@@ -224,7 +224,7 @@ class Crew:
     @property
     def _alone(self) -> bool:
         """Whether there is but one image, and none will come."""
-        return len(self._active) == 1 and self._waiting.over
+        return len(self._active) == 1 and self._waiting.exhausted
 
     def _warm_up(self, flow: Flow) -> None:
         """Have our own workers start, and get ready, while the first rows are read."""

@@ -181,7 +181,7 @@ class PassFlow:
     def done(self) -> bool:
         """Whether every part is served, every measurement merged, and the image read to its end."""
         merged = self._fold is None or not self._fold.open
-        return not self._waiting and merged and self._feed.over
+        return not self._waiting and merged and self._feed.exhausted
 
     def start(self, wake: Wake | None) -> None:
         """Begin to read."""
@@ -202,7 +202,7 @@ class PassFlow:
         if self._fold is not None and (due := self._fold.due()):
             return self._merging(due)
         if self._made == len(self._parts):
-            if not self._feed.over:
+            if not self._feed.exhausted:
                 self._feed.take()  # the reader checks the rest of the file
             return None
         if not self._lease:

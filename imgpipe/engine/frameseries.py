@@ -57,7 +57,7 @@ class FrameSeries:
         self._error: Exception | None = None
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether all frames are made, or one has failed and none is under way."""
         return not self._out and (self._error is not None or self._begun == self._frames.count)
 

@@ -104,7 +104,7 @@ class WaitingList:
         return len(self._waiting)
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether no image waits, and none will."""
         return self._openings is None and not self._waiting
 

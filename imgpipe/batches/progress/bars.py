@@ -99,7 +99,7 @@ class Bars(Context):
         self._drawn = self._clock()
         pace = self._pace
         files, pixels = self._bars
-        files.n, files.total = pace.over, max(1, pace.files)
+        files.n, files.total = pace.ended, max(1, pace.files)
         done = pace.megapixels_done
         pixels.n, pixels.total = done, max(1e-6, done, pace.megapixels or 0.0)
         if not pace.megapixels:  # nothing is known yet

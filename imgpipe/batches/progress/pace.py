@@ -101,7 +101,7 @@ class Pace:
         return 0.0 if self._begun is None else self._clock() - self._begun
 
     @property
-    def over(self) -> int:
+    def ended(self) -> int:
         """Number of outputs that are done, skipped or have failed."""
         return self.done + self.skipped + self.failed
 

@@ -112,7 +112,7 @@ def plan_line(plan: BatchPlanned) -> str:
 def counts(pace: Pace) -> str:
     """Return the number of ended files, and of failed ones among them."""
     failed = f", {pace.failed:,} failed" if pace.failed else ""
-    return f"{pace.over:,} of {counted(pace.files, 'file')}{failed}"
+    return f"{pace.ended:,} of {counted(pace.files, 'file')}{failed}"
 
 
 def amounts(pace: Pace, room: int | None = None) -> str:

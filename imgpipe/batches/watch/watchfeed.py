@@ -50,7 +50,7 @@ class WatchFeed:
     # --- as the batch sees it -----------------------------------------------------------
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether there is no file, now and later."""
         return self._closed and not self._waiting
 

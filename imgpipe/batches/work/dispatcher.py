@@ -73,10 +73,10 @@ class FileDispatcher:
     # --- as calls see it ----------------------------------------------------------------
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether `take` has no more items, now and later."""
         self._fill()
-        return self._feed.over and not self._ahead
+        return self._feed.exhausted and not self._ahead
 
     @property
     def stopped(self) -> bool:
@@ -136,7 +136,7 @@ class FileDispatcher:
     @property
     def done(self) -> bool:
         """Whether all files have ended, except large ones that were given out."""
-        return self.over and not self._out and not self._large
+        return self.exhausted and not self._out and not self._large
 
     @property
     def left(self) -> int:
@@ -193,7 +193,7 @@ class FileDispatcher:
         while self._to_look and self._to_look[0].taken:
             self._to_look.popleft()
         known = len(self._feed) + len(self._ahead)
-        if known <= self._workers or len(self._to_look) < (1 if self._feed.over else _LOOKS):
+        if known <= self._workers or len(self._to_look) < (1 if self._feed.exhausted else _LOOKS):
             return ()
         number = min(_LOOKS, len(self._to_look) // (2 * self._workers) + 1)
         jobs = [self._to_look.popleft() for _ in range(number)]

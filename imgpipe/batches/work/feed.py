@@ -17,7 +17,7 @@ class Feed(Protocol):
     """The place where due files come from."""
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether there is no file, now and later."""
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class AgendaFeed:
         self._files, self._left = iter(due), len(due)
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether there is no file left."""
         return not self._left
 

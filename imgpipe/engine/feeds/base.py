@@ -39,7 +39,7 @@ class Feed(Protocol):
         """Whether it reads the image, and has not come to its end."""
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether the input of every task was given, and nothing is left to be read."""
 
     def start(self, wake: Wake | None) -> None:
@@ -97,7 +97,7 @@ class ReadingFeed:
         return not self._ended and self._error is None
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether the input of every task was given, and nothing is left to be read."""
         return self._ended and not self._ready and self._error is None
 

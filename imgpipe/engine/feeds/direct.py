@@ -15,7 +15,7 @@ class DirectFeed:
     """A feed that has nothing to do."""
 
     reads = False
-    over = True
+    exhausted = True
 
     def __init__(self, source: RandomSource) -> None:
         self._image = Direct(source)

@@ -58,7 +58,7 @@ class OpenedFeed:
     """A feed of one task, which reads all it needs."""
 
     reads = False
-    over = True
+    exhausted = True
 
     def __init__(self, source: Source) -> None:
         self._image = Opened(source)

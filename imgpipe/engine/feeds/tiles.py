@@ -60,7 +60,7 @@ class TilesFeed:
         return Cost(shared=_rows(use, window) * use.row_bytes, per_worker=copied)
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether the input of every task was given; then all tiles are decoded."""
         return self._given == self._count
 
@@ -70,11 +70,11 @@ class TilesFeed:
 
     def take(self) -> Input | None:
         """Return the input of the next task, None if a tile of it is not there."""
-        if self.over or not self._there[self._needed].all():
+        if self.exhausted or not self._there[self._needed].all():
             return None
         given = Tiled(self._given, self._ring())
         self._given += 1
-        if not self.over:
+        if not self.exhausted:
             self._needed = self._use.of(self._given)
         return given
 

@@ -74,7 +74,7 @@ class _State:
         self.lent: weakref.WeakKeyDictionary[ProcessExecutor, _Surroundings] = (
             weakref.WeakKeyDictionary()
         )
-        self.over = self.ended_at_exit = False
+        self.closed = self.ended_at_exit = False
 
 
 _state = _State()
@@ -167,7 +167,7 @@ def _give_back(pool: ProcessExecutor) -> None:
 
 
 def _may_keep() -> bool:
-    if _state.over or not _state.seconds or is_dedicated() or python_is_ending():
+    if _state.closed or not _state.seconds or is_dedicated() or python_is_ending():
         return False
     if parent_process() is not None:
         return False
@@ -181,7 +181,7 @@ def _may_keep() -> bool:
 
 
 def _end_kept_pool() -> None:
-    _state.over = True
+    _state.closed = True
     shutdown()
 
 
