@@ -257,8 +257,10 @@ def test_a_fork_neither_uses_nor_holds_what_is_kept(tmp_path: Path) -> None:
     """The parent is killed; its workers end, though the fork lives on."""
     text = SCRIPT + IN_A_FORK
     (tmp_path / "script.py").write_text(text)
+    quiet = ("-W", "ignore::DeprecationWarning")  # of Python 3.12: the parent has threads
+    command = [sys.executable, *quiet, "script.py"]
     process = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
+        command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True
     )
 
     def left() -> set[int]:
