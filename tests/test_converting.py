@@ -51,7 +51,7 @@ def test_a_copy_counts_all_frames(tmp_path: Path) -> None:
     assert (report.frames, report.pixels) == (3, 63 * 50)
     assert (report.height, report.width) == (33, 50)
     assert "3 frames of up to 50 x 33" in str(report)
-    (result,) = imgpipe.batch([pages], None, tmp_path / "out", workers=1).results
+    result = imgpipe.batch([pages], None, tmp_path / "out", workers=1)
     assert result.pixels == 63 * 50
 
 
