@@ -411,7 +411,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("args", "says"),
         [
-            ("blur in.png", "Missing option '-o'"),
+            ("blur in.png", "Name the output, such as -o out.png."),
+            ("help blur", "there is no command 'help'; write: imgpipe blur --help"),
             ("blur -o out.png", "Missing argument 'INPUT...'"),
             (
                 "blur in.png -o o.png -j 0",

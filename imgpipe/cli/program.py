@@ -85,7 +85,9 @@ class Program(RefusingInEvents, click.Group):
 
         message = f"there is no command {name!r}"
         close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
-        if re.search(r"[:|]", name):
+        if name == "help":
+            message += f"; write: imgpipe {' '.join([*args[1:2], '--help'])}"
+        elif re.search(r"[:|]", name):
             message += f'; a chain is run by: imgpipe run "{name}"'
         elif close:
             message += f"; did you mean {close[0]!r}?"

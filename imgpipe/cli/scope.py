@@ -67,7 +67,8 @@ def must_be_complete(ctx: click.Context) -> None:
         missing = "output"
     if missing:
         param = next(each for each in ctx.command.params if each.name == missing)
-        raise click.MissingParameter(ctx=ctx, param=param)
+        more = "Name the output, such as -o out.png." if missing == "output" else None
+        raise click.MissingParameter(more, ctx=ctx, param=param)
 
 
 def must_suit_one_image(ctx: click.Context) -> None:
