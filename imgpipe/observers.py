@@ -44,7 +44,9 @@ class Observers:
                 raise
             except Exception as error:  # noqa: BLE001 - no error of an observer ends the run
                 self._listening = tuple(each for each in self._listening if each is not observer)
-                _log.warning("the observer %s is switched off: %s", _name(observer), _told(error))
+                _log.warning(
+                    "the observer %s is switched off: %s", _name(observer), _description_of(error)
+                )
                 _log.debug("where the observer failed", exc_info=error)
 
 
@@ -63,7 +65,7 @@ def _name(observer: Callable[[Any], object]) -> str:
     return str(getattr(observer, "__qualname__", type(observer).__qualname__))
 
 
-def _told(error: Exception) -> str:
+def _description_of(error: Exception) -> str:
     """Return the text of `error`, in one line, and the place where it was raised."""
     said = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     _, *theirs = traceback.extract_tb(error.__traceback__)

@@ -64,7 +64,7 @@ def refusal(error: BaseException) -> str:
 
     Libraries often say only that they could not be loaded, and keep the reason as the cause.
     """
-    return next(filter(None, map(_told_of, causes(error))), "")
+    return next(filter(None, map(_refusal_of, causes(error))), "")
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -77,7 +77,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         reason = reason.__cause__ or reason.__context__
 
 
-def _told_of(error: BaseException) -> str:
+def _refusal_of(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return _MEMORY
     if isinstance(error, ModuleNotFoundError):

@@ -70,7 +70,7 @@ class DryRun:
             for due in prepared.agenda.due:
                 yield from self._due(prepared, due, renaming)
             for due in prepared.agenda.copies:
-                yield self._told(prepared, due.found.path, due.outputs[0], "copy", due.why)
+                yield self._line(prepared, due.found.path, due.outputs[0], "copy", due.why)
             yield from self._skipped(prepared, prepared.agenda)
             for lost in prepared.lost:
                 self._tell(OutputPlanned(lost.path, lost.output, "fail", error=lost.error))
@@ -92,7 +92,7 @@ class DryRun:
     def _skipped(self, prepared: Prepared, agenda: Agenda) -> Iterator[str]:
         """Yield the lines of outputs that stay."""
         for found, output, reason in agenda.skipped:
-            yield self._told(prepared, found.path, output, "skip", reason)
+            yield self._line(prepared, found.path, output, "skip", reason)
 
     def _due(self, prepared: Prepared, due: Due, renaming: Renaming) -> Iterator[str]:
         """Yield the lines of a file."""
@@ -109,21 +109,21 @@ class DryRun:
         except ImgpipeError as error:
             self._failed += 1
             for output in due.outputs:
-                yield self._told(prepared, path, output, "fail", due.why, error=error)
+                yield self._line(prepared, path, output, "fail", due.why, error=error)
             return
         self._add(path, paths, seen)
         for output, (height, width) in zip(due.outputs, seen.sizes, strict=True):
             size = {"height": height, "width": width}
-            line = self._told(
+            line = self._line(
                 prepared, path, output, "make", due.why, pixels=seen.pixels, passes=seen.passes,
                 **size,
             )  # fmt: skip
             yield f"{line}, {_facts(seen, height, width)}"
 
-    def _told(
+    def _line(
         self, prepared: Prepared, path: str, output: str, action: str, why: str, **facts: Any
     ) -> str:
-        """Tell the end of an output; return it as a line."""
+        """Report the end of an output; return its line."""
         target = prepared.path(output)
         told = OutputPlanned(path, target, action, why, **facts)
         self._tell(told)

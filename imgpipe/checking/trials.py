@@ -94,7 +94,7 @@ def whole(one: Filter, picture: Picture) -> Pixels:
     FilterError
         If its function fails.
     """
-    with _told():
+    with _errors_of_imgpipe():
         stages = _stages(one, picture)
         return np.array(_computed(stages, stages[-1].after.box, picture))
 
@@ -121,7 +121,7 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
 
 def measured_alike(one: Filter, picture: Picture) -> bool:
     """Whether a filter measures the same in a picture and in its halves."""
-    with _told():
+    with _errors_of_imgpipe():
         stage = _stages(one, picture)[-1]
         middle = len(picture.pixels) // 2
         halves = [measure(stage, part) for part in np.split(picture.pixels, [middle])]
@@ -142,7 +142,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _errors_of_imgpipe() -> Iterator[None]:
     """Turn any exception of a function into an error of imgpipe."""
     try:
         yield
@@ -180,7 +180,7 @@ def _in_pieces(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Pixels:
     height, width = made.shape[:2]
     if rows * columns < _TINY:
         height, width = min(height, _CORNER[0]), min(width, _CORNER[1])
-    with _told():
+    with _errors_of_imgpipe():
         stages = _stages(one, picture)
         for y0, y1 in _stretches(height, rows, first_row):
             for x0, x1 in _stretches(width, columns, first_column):

@@ -68,12 +68,12 @@ def _format() -> click.Argument:
 
 def _rows(one: Format) -> Iterator[tuple[str, str]]:
     """Yield name and description of a format, and of each of its options."""
-    yield f"{one.name} ({', '.join(one.suffixes)})", "; ".join(_said(one))
+    yield f"{one.name} ({', '.join(one.suffixes)})", "; ".join(_properties(one))
     for option in one.options:
         yield f"    {option_names(option).split('/')[0]}", _explained(option)
 
 
-def _said(one: Format) -> Iterator[str]:
+def _properties(one: Format) -> Iterator[str]:
     if one.read is None or one.write is None:
         yield "written only" if one.read is None else "read only"
     if one.write is not None:

@@ -119,7 +119,7 @@ def image_turns(
                 if memory is not None:
                     for one in (executor, readers.started):
                         memory.pids |= getattr(one, "pids", set())
-                yield None if outcome is None else openings.told(outcome)
+                yield None if outcome is None else openings.outcome_of_request(outcome)
 
 
 class _Readers:
@@ -188,7 +188,7 @@ class _Openings:
                 begun += 1
             yield found and found[0]
 
-    def told(self, outcome: Outcome) -> Outcome | None:
+    def outcome_of_request(self, outcome: Outcome) -> Outcome | None:
         """Return the outcome of a request, given that of an image; None if there is none yet."""
         owner = self._turns.pop(outcome.turn)
         if isinstance(owner, int):

@@ -113,7 +113,9 @@ class Crew:
         self.wake: Callable[[], None] = lambda: inbox.put(_Woken())
         self._waiting = WaitingList((), self._order, partial(_attach, inbox))
         window = 1 if self._at_once else _PER_WORKER * workers
-        self._queue = TaskQueue(executor, window, inbox.put, lambda task: _told_of(task, by_flow))
+        self._queue = TaskQueue(
+            executor, window, inbox.put, lambda task: _description_of(task, by_flow)
+        )
         self._outcomes: deque[Outcome] = deque()
         self._labels = WorkerLabels()
         self._looks_at = 0.0
@@ -396,7 +398,7 @@ class Crew:
             self._outcomes.clear()
 
 
-def _told_of(task: Task, by_flow: dict[int, ActiveImage]) -> tuple[str, str]:
+def _description_of(task: Task, by_flow: dict[int, ActiveImage]) -> tuple[str, str]:
     """Return the name of the image of `task`, and a description of its work."""
     active = by_flow.get(task.flow)
     if active is None or active.flow is None:

@@ -336,14 +336,14 @@ class FramesRun:
         run = _FrameRun(
             self._apart(source),
             outputs_of((plan,), goals),
-            tell=partial(self._told, number),
+            tell=partial(self._tell_of_frame, number),
             **self._given,
         )
         run.frames, run.small = self, small
         self._open[run.number] = small
         return run
 
-    def _told(self, number: int, event: Event) -> None:
+    def _tell_of_frame(self, number: int, event: Event) -> None:
         """Report an event of a frame as one of the whole run."""
         planned = self._planned
         if isinstance(event, Started):

@@ -327,12 +327,12 @@ class Run:
         if output.scratch is not None:
             return DeferredOutlet()
         number = next((at for at, one in enumerate(self.outputs) if one.sink is output.sink), None)
-        tell = self._tell if number is not None else self._told_beside
+        tell = self._tell if number is not None else self._tell_beside
         if output.sink.kind == "ordered":
             return OrderedOutlet(output.sink, window, tell, number or 0)
         return PlacedOutlet(output.sink, tell, number or 0)
 
-    def _told_beside(self, event: Event) -> None:
+    def _tell_beside(self, event: Event) -> None:
         """Report an event of a further pass, which makes no more pixels of the output."""
         if not isinstance(event, Written):
             self._tell(event)

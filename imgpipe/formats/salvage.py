@@ -137,11 +137,11 @@ class SalvagedBlocks(_Salvaged[Tiles]):
             out[...] = alone(held)[part.within(held)]
         except CorruptError:
             return False
-        _told(partial(self.losses.doubt, place[0] * self.losses.across + place[1]), error)
+        _mark_missing(partial(self.losses.doubt, place[0] * self.losses.across + place[1]), error)
         return True
 
     def _lose(self, row: int, column: int, out: Pixels, error: CorruptError) -> None:
-        _told(partial(self.losses.lose, row * self.losses.across + column), error)
+        _mark_missing(partial(self.losses.lose, row * self.losses.across + column), error)
         emptied(out, self.source.info, self.blank)
 
 
@@ -191,7 +191,7 @@ class _Position:
             self._next += 1
         for mark, kind in ((self._image.losses.lose, 1), (self._image.losses.doubt, 2)):
             for begin, end in stretches(states == kind):
-                _told(partial(mark, first + begin, end - begin), self._error)
+                _mark_missing(partial(mark, first + begin, end - begin), self._error)
 
     def _read_row(self, out: Pixels, state: Any) -> None:
         while self._next >= self._resumed and self._rows is not None:
@@ -213,7 +213,7 @@ class _Position:
             return self._image.info.height
         again = int(resume())
         begin, end = getattr(rows, "suspects", (0, 0))
-        _told(partial(self._image.losses.doubt, begin, end - begin), self._error)
+        _mark_missing(partial(self._image.losses.doubt, begin, end - begin), self._error)
         return again
 
     def finish(self) -> None:
@@ -228,10 +228,10 @@ class _Position:
             if hasattr(self._rows, "resume"):
                 self._resume(self._rows)
             else:
-                _told(losses.doubt_rest, error)
+                _mark_missing(losses.doubt_rest, error)
         else:
             if getattr(self._rows, "doubtful", True) is False:
-                _told(losses.trust, self._error)
+                _mark_missing(losses.trust, self._error)
 
     def close(self) -> None:
         """Close the file."""
@@ -263,11 +263,11 @@ class SalvagedWhole(_Salvaged[WholeSource]):
             self.source.decode_into(out, check)
         except CorruptError as error:
             if self._decode_somehow(out):
-                _told(partial(self.losses.doubt, 0), error)
+                _mark_missing(partial(self.losses.doubt, 0), error)
                 return
             if not self.is_frame:
                 raise
-            _told(partial(self.losses.lose, 0), error)
+            _mark_missing(partial(self.losses.lose, 0), error)
             emptied(out, self.info, self.blank)
 
     def _decode_somehow(self, out: Pixels) -> bool:
@@ -283,7 +283,7 @@ class SalvagedWhole(_Salvaged[WholeSource]):
         return True
 
 
-def _told(mark: Callable[[], None], error: CorruptError) -> None:
+def _mark_missing(mark: Callable[[], None], error: CorruptError) -> None:
     """Mark missing pixels; raise their error where a process cannot do so."""
     try:
         mark()

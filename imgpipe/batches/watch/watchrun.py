@@ -135,8 +135,8 @@ class WatchRun:
             waiting = inbox.waiting
             to_do = {"": waiting * len(prepared.choices.recipe.tails)}
             keeping = held.enter_context(Watcher(inbox, self.control.stop, self._clock))
-            self._told(BatchPlanned(inbox.seen, passed_over, inbox.seen - waiting, to_do))
-            for result in make_outputs(prepared, self._told, self.control, self.report, feed):
+            self._observe(BatchPlanned(inbox.seen, passed_over, inbox.seen - waiting, to_do))
+            for result in make_outputs(prepared, self._observe, self.control, self.report, feed):
                 feed.ended(result)
                 del self.report.failures[:-_MOST_FAILURES]
         self._pulse()
@@ -144,7 +144,7 @@ class WatchRun:
         if keeping.error is not None:
             raise keeping.error
 
-    def _told(self, event: BatchEvent) -> None:
+    def _observe(self, event: BatchEvent) -> None:
         """Report an event of the batch, and the changes of the folder."""
         self._tell(event)
         self._pulse()

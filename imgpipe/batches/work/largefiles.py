@@ -101,7 +101,7 @@ class LargeWork:
         self.request = Request(
             self._source,
             self._goals,
-            tell=self._told,
+            tell=self._observe,
             frames=self._frames,
             then=self._then,
             last=self._read_again,
@@ -221,7 +221,7 @@ class LargeWork:
             told = f"{self._file.name}: cannot be read: {reason}; check the disk"
             raise InputError(told) from error
 
-    def _told(self, event: Event) -> None:
+    def _observe(self, event: Event) -> None:
         """Take note of an event, and hand it on."""
         self._watch(event)
         if isinstance(event, TaskDone):

@@ -103,11 +103,11 @@ def revive_the_tracker() -> None:
                 resource_tracker.ensure_running()
         if _Known.pid not in (None, tracker._pid):
             with contextlib.suppress(OSError):  # killed again
-                _tell_the_tracker()
+                _register_semaphores()
         _Known.pid = tracker._pid
 
 
-def _tell_the_tracker() -> None:
+def _register_semaphores() -> None:
     """Register all existing semaphores with a new tracker."""
     from multiprocessing.synchronize import SemLock  # noqa: PLC0415 - hardly ever needed
 
