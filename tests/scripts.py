@@ -6,9 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.leftovers import session_ends
 
 SECONDS = 100
+
+at_the_end_of_python = pytest.mark.skipif(
+    (3, 12) <= sys.version_info < (3, 12, 3),
+    reason="Python 3.12.0 to 3.12.2 start no thread and no process at the end of a script",
+)
 
 
 def run_script(

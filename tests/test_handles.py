@@ -14,7 +14,7 @@ import imgpipe
 from imgpipe.filters import invert
 from tests.conftest import noise
 from tests.leftovers import session_ends
-from tests.scripts import run_script
+from tests.scripts import at_the_end_of_python, run_script
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -38,6 +38,7 @@ def is_inverted(path: Path) -> bool:
     return bool((imgpipe.read(path) == invert()(PIXELS)).all())
 
 
+@at_the_end_of_python
 @pytest.mark.parametrize("workers", ["executor='serial'", "workers=2"])
 def test_a_script_that_ends_right_after_submit_makes_its_image(
     workers: str, tmp_path: Path
@@ -85,6 +86,7 @@ except imgpipe.errors.InputError:
     assert run_script(OWN + text, tmp_path).stderr == ""
 
 
+@at_the_end_of_python
 def test_ctrl_c_stops_what_python_waits_for(tmp_path: Path) -> None:
     """The function hangs; the script has ended, and the interrupt comes then."""
     (tmp_path / "script.py").write_text("""
@@ -176,6 +178,7 @@ def test_workers_that_are_asked_for_too_late_are_refused(executor: str, tmp_path
     assert not (tmp_path / "out.png").exists()
 
 
+@at_the_end_of_python
 def test_a_late_thread_may_submit(tmp_path: Path) -> None:
     do = "imgpipe.submit('in.png', invert(), 'out.png')"
     run_script(OWN + LATE.replace("WHAT", do), tmp_path)

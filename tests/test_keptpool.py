@@ -20,7 +20,7 @@ from imgpipe.executors.processes import keptpool
 from imgpipe.machine import dedicated
 from tests.conftest import noise
 from tests.leftovers import command_of, eventually, is_living, session_of, workers_here
-from tests.scripts import run_script
+from tests.scripts import at_the_end_of_python, run_script
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -227,7 +227,13 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(end, marks=at_the_end_of_python) if end == "while a run goes on" else end
+        for end in ENDS
+    ],
+)
 def test_python_ends_quietly_and_leaves_nothing(end: str, tmp_path: Path) -> None:
     done = run_script(SCRIPT + ENDS[end], tmp_path)
     assert done.stderr == ""
