@@ -147,7 +147,7 @@ def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
         "j = Journal(sys.argv[1], alone=False)\n"
         "for i in range(200):\n"
         "    name = f'{sys.argv[2]}-{i}' * 20\n"
-        "    j.finished([Record(name, 'x', 1, 2, 3, '', 4, 5, 6, MadeBy('', '', ''))])\n"
+        "    j.finished([Record(name, 'x', 1, 2, 3, '', 4, 5, 6, Provenance('', '', ''))])\n"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(i)]) for i in range(4)

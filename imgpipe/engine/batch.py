@@ -99,8 +99,8 @@ def image_turns(
     expect(possible(options.accelerator).name)
     with CleanupStack() as held:
         executor = held.enter_context(started(choice, workers))
-        isolated_source = decode_apart and choice.traits.shares_memory
-        readers = _Readers(readers_for(workers) if isolated_source else 0, held)
+        isolates = decode_apart and choice.traits.shares_memory
+        readers = _Readers(readers_for(workers) if isolates else 0, held)
         openings = _Openings(
             executor, workers, choice.reason, readers, options, limit, footing, fitting
         )
@@ -303,10 +303,8 @@ class _Openings:
         read = self._apart(source)
 
         def taken(workers: int) -> Cost:
-            isolated_source = (
-                cost_of_readers(readers_for(workers)) if read is not source else Cost()
-            )
-            return arrays + isolated_source
+            readers = cost_of_readers(readers_for(workers)) if read is not source else Cost()
+            return arrays + readers
 
         plans = self._planned(source, goals, footing, taken)
         alone = self._alone(source, goals, footing, taken)
