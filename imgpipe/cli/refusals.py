@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from imgpipe.cli.messages import message_of
 from imgpipe.errors import ImgpipeError, UsageError
 
 __all__ = ["RefusingInEvents", "naming_options", "refusal_in_events"]
@@ -74,4 +73,8 @@ def _option(name: re.Match[str]) -> str:
 
 def _plain(error: Exception) -> Exception:
     """Return an error of the command line as one of imgpipe's tree."""
-    return UsageError(message_of(error)) if isinstance(error, click.ClickException) else error
+    if not isinstance(error, click.ClickException):
+        return error
+    from imgpipe.cli.messages import message_of  # noqa: PLC0415 - not for help
+
+    return UsageError(message_of(error))
