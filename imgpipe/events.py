@@ -251,6 +251,8 @@ class Report:
                 f"{self.destination}: not written, because its {self.size:,} bytes are not fewer "
                 f"than those of {self.source}"
             )
+        large = self.size >= 999_950  # which would be 1000.0 kB
+        size = f"{self.size / 1e6:,.2f} MB" if large else f"{self.size / 1e3:.1f} kB"
         memory = f", {self.peak_memory / 1e6:,.0f} MB at most" if self.peak_memory else ""
         made_by = counted(self.workers, "worker") if self.workers else "copied as it is stored"
         frames = f"{self.frames} frames of " if self.frames > 1 else ""
@@ -258,7 +260,7 @@ class Report:
             frames += "up to "
         return (
             f"{self.destination}: {frames}{self.width} x {self.height} x {self.channels} "
-            f"{self.dtype}, {self.size / 1e6:,.2f} MB in {self.seconds:.2f} s "
+            f"{self.dtype}, {size} in {self.seconds:.2f} s "
             f"({self.megapixels_per_second:,.1f} MP/s, {made_by}{memory})"
         )
 

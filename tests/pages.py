@@ -44,7 +44,8 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 VARIES = re.compile(
-    r"\d[\d.,]* (?=(?:s|MP/s|MB (?:in|of|at most|even)|workers?)\b|MB;)|workers?\b|\.\.\."
+    r"\d[\d.,]* (?=(?:s|MP/s|[kM]B (?:in|of|at most|even)|workers?)\b|MB;|MB \(limit)|"
+    r"workers?\b|\.\.\."
 )
 
 _HEAD = """

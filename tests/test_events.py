@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def test_pixels_are_written_once_the_writer_has_written_them(png: Path) -> None:
     written = [at for at, event in enumerate(events) if isinstance(event, Written)]
     assert written
     assert all(isinstance(events[at - 1], SpanDone) for at in written)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (800, "0.8 kB"),
+        (31_620, "31.6 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.00 MB"),
+        (1_234_567_890, "1,234.57 MB"),
+    ],
+)
+def test_the_line_of_a_report_has_the_size_of_the_file(size: int, shown: str, png: Path) -> None:
+    report = imgpipe.run(png, blur(), png.with_name("out.png"), executor="serial")
+    assert f" uint8, {shown} in " in str(dataclasses.replace(report, size=size))
