@@ -508,7 +508,7 @@ class TestWhatIsPrinted:
         assert out == ""
         assert_matches(r"\Aout.png: 3 x 2 x 1 uint8, .* 2 workers\)\n\Z", err)
 
-    def test_quietcodecs(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_quiet(self, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
         execute(["blur", "in.png", "-o", "out.png", "--quiet"])
         assert capsys.readouterr() == ("", "")
 
