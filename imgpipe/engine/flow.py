@@ -170,7 +170,7 @@ class PassFlow:
         self._waiting = len(parts)  # tasks that are not served
         self._lent: dict[int, tuple[TaskSlots, int]] = {}  # and how many parts are not served
         self._task_of: dict[tuple[int, int], int] = {}
-        self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
+        self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faintimages`
 
     @property
     def reads(self) -> bool:

@@ -108,7 +108,7 @@ class Run:
     ) -> None:
         self.number = next(numbers)
         self.name = source.name
-        self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faint`
+        self.seen: tuple[int, ...] = ()  # of the filters, by all tasks; see `chains.faintimages`
         self._source, self.outputs, self._alone = source, outputs, alone
         self._given = [output.stages for output in outputs]
         self._traits, self._supervised = traits, supervised

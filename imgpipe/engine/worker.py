@@ -82,7 +82,7 @@ class Receipt:
     answers : tuple
         The answers of a call.
     seen : tuple of int
-        Observations about each filter, for `chains.faint`.
+        Observations about each filter, for `chains.faintimages`.
     remarks : tuple of str
         Remarks about accelerators.
     worker, thread : int

@@ -40,7 +40,7 @@ class WholeEncoder(Protocol):
         Raises
         ------
         Exception
-            One of `decoded.CODEC_ERRORS` if the codec fails.
+            One of `wholedecoding.CODEC_ERRORS` if the codec fails.
         """
 
 
