@@ -45,7 +45,7 @@ Nodata: TypeAlias = float | str | None
 
 _TYPES = {
     "b": "which has no brightness; convert it first, for example by mask * np.uint8(255)",
-    "c": "but a pixel is one real number; use array.real, array.imag or np.abs(array)",
+    "c": "but values must be real numbers; use array.real, array.imag or np.abs(array)",
     "O": "which are not numbers; if they can be, convert them by array.astype(np.float64)",
     "U": "which are text; give numbers",
     "S": "which are text; give numbers",

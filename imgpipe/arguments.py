@@ -116,7 +116,7 @@ def folder(given: Any, name: str) -> str:
     """
     found = os.path.abspath(path(given, name))
     if not os.path.isdir(found):
-        raise UsageError(f"{name}: {found} is no folder; make it, or give another one")
+        raise UsageError(f"{name}: {found} is no folder; create it, or give another one")
     if not os.access(found, os.W_OK | os.X_OK):
         raise UsageError(f"{name}: {found} may not be written to; give another folder")
     return found

@@ -158,7 +158,9 @@ def test_a_task_that_ends_three_workers_is_given_up_and_named() -> None:
     simulation.image([1.0] * 8)
     bad, good = simulation.run()
     assert isinstance(bad.error, WorkerError)
-    assert "image 1: task 2 ended 3 workers in a row, the last by signal SIGSEGV" in str(bad.error)
+    assert "image 1: task 2 ended 3 workers in a row, the last with signal SIGSEGV" in str(
+        bad.error
+    )
     flow = simulation.images[0].made[0]
     assert simulation.executor.attempts[flow.number, 2] == 3
     assert good.error is None

@@ -141,7 +141,7 @@ def test_sizes_are_refused_with_formats_that_hold_them(size: tuple[int, int], sa
 
 def test_four_unknown_channels_are_not_inks() -> None:
     unsaid = replace(RGB_IMAGE, channels=4, colour="other")
-    with pytest.raises(UsageError, match="not 4 channels of other; give --alpha last"):
+    with pytest.raises(UsageError, match="not 4 channels of unknown meaning; give --alpha last"):
         fitting(unsaid, FLAT, "a.toy")
     assert fitting(replace(unsaid, colour="cmyk"), FLAT, "a.toy").elements == ()
 

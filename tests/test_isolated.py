@@ -130,7 +130,7 @@ def test_a_decoder_that_crashes_or_hangs_fails_its_image(
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last by signal SIGSEGV"),
+        ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last with signal SIGSEGV"),
         ("hang", r"^bad\.tif: reading it did not finish within its timeout"),
     ],
 )

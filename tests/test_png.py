@@ -733,7 +733,7 @@ def test_a_damaged_name_of_a_chunk_matters_before_the_pixels_only(
         assert not decoded(path).any()
         assert "ignored the chunk TIME: its checksum is wrong" in caplog.text
     else:
-        damaged(path, "damaged: its chunk TIME is not known")
+        damaged(path, "damaged: its PNG chunk TIME is not known")
 
 
 def test_a_chunk_behind_the_pixels_that_must_be_understood_is_not_skipped(path: Path) -> None:

@@ -250,9 +250,9 @@ def test_a_size_is_written(size: str, wanted: tuple[int, int]) -> None:
         ("800", "for 800 columns write 800x"),
         ("800x!", "before ! give columns and rows"),
         ("x600!", "before ! give columns and rows"),
-        ("0x600", "leaves nothing"),
-        ("600x0", "leaves nothing"),
-        ("0.0%", "leaves nothing"),
+        ("0x600", "has no pixels"),
+        ("600x0", "has no pixels"),
+        ("0.0%", "has no pixels"),
     ],
 )
 def test_a_size_that_is_none_is_refused_when_the_filter_is_made(size: str, words: str) -> None:

@@ -118,7 +118,7 @@ def test_a_listed_name_that_does_not_exist_is_noted(scans: Path) -> None:
 def test_a_source_without_images_is_refused_with_the_reasons(scans: Path) -> None:
     (scans / "texts").mkdir()
     (scans / "texts" / "a.txt").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"texts: no images \(1 passed over: 1 not an image\)"):
+    with pytest.raises(UsageError, match=r"texts: has no images \(1 passed over: 1 not an image\)"):
         gather(["texts"])
     with pytest.raises(UsageError, match="nothing matched"):
         gather(["scans/*.webp"])

@@ -277,7 +277,7 @@ def made_of(source: Any, **options: Any) -> tuple[Pixels, Report]:
     ("how", "told"),
     [
         ("damaged", r"^bad\.tif: tile 5, 3 is damaged; get a fresh copy$"),
-        ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last by signal SIGSEGV"),
+        ("crash", r"^bad\.tif: reading it ended 3 workers in a row, the last with signal SIGSEGV"),
         ("hang", r"^bad\.tif: reading it did not finish within its timeout"),
     ],
 )

@@ -176,7 +176,7 @@ def test_a_chunk_that_takes_too_long_says_where_it_was() -> None:
 
 
 def test_a_function_that_ends_its_process_without_a_word() -> None:
-    with pytest.raises(WorkerError, match="ended 3 workers in a row, the last by exit code 0"):
+    with pytest.raises(WorkerError, match="ended 3 workers in a row, the last with exit code 0"):
         imgpipe.apply(noise((9, 9, 3), "uint8"), filter(halo=0)(end)(), workers=1)
 
 

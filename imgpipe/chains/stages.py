@@ -250,7 +250,7 @@ def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
     if (other.height, other.width) != (before.height, before.width):
         raise UsageError(
             f"{stage.filter.name}: {name} is {other.width} x {other.height}, the image at this "
-            f"point {before.width} x {before.height}; they must be the same"
+            f"point {before.width} x {before.height}; their sizes must be the same"
         )
 
 

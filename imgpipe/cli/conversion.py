@@ -21,8 +21,8 @@ class ConvertCommand(ImageCommand):
             short_help=summary,
             help="Write an image in another format, without a filter.\n\n"
             "If the format stays the same, and no option changes pixels or their encoding, the "
-            "encoded pixels are copied, so nothing is lost. So --strip alone removes metadata "
-            "without loss.",
+            "coded pixels are copied, so nothing is lost. --strip alone changes neither, so it "
+            "removes metadata without loss.",
         )
 
     @property

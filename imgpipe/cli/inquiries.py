@@ -68,10 +68,11 @@ class CheckCommand(ChainCommand):
             ],
             short_help=summary,
             help="Check that a filter gives the same result for chunks as for whole pictures.\n\n"
-            "If the results differ, print where, and the smallest halo with which they are the "
-            "same. The exit code is 0 if they are the same, and 1 if they differ. It is 3 if they "
-            "are the same, but the function failed on other pictures, such as all gray ones: these "
-            "could not be tried. The function need not be decorated with @imgpipe.filter.",
+            "If the results differ, print the place of the largest difference, and the smallest "
+            "halo with which they are the same. The exit code is 0 if they are the same, and 1 if "
+            "they differ. It is 3 if they are the same, but the function failed on other pictures, "
+            "such as all gray ones: these could not be tried. The function need not be "
+            "decorated with @imgpipe.filter.",
         )
 
     def invoke(self, ctx: click.Context) -> None:

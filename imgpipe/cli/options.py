@@ -116,8 +116,8 @@ def _output() -> list[click.Parameter]:
             "--value-range",
             metavar="LOW..HIGH",
             help="Values that become black and white if the output cannot hold floats or signed "
-            "integers. Two numbers, such as 0..1. measured: those of the image. full: those of "
-            "the type.",
+            "integers. Two numbers, such as 0..1. measured: the smallest and the largest "
+            "value of the image. full: those of the type.",
         ),
     ]
 
@@ -204,7 +204,7 @@ def alpha_option() -> click.Option:
     return _option(
         "--alpha",
         type=AlphaChoice(),
-        help="Channel that holds alpha (transparency) in files that do not say so themselves, such "
+        help="Channel that holds alpha (transparency) in files that do not declare it, such "
         "as .npy: last, none, or its number. [default: none]",
     )
 
@@ -217,14 +217,14 @@ def chain_options(text: str, metavar: str = "CHAIN") -> list[click.Parameter]:
             "--halo",
             type=Pair(),
             metavar="N",
-            help="Only for a function without @imgpipe.filter: how many pixels it needs on each "
-            "side of a pixel. One number, or rows,columns.",
+            help="Only for a function without @imgpipe.filter: number of pixels that it needs on "
+            "each side of a pixel. One number, or rows,columns.",
         ),
         _option(
             "--dtype",
             type=OneOf(["keep", "float32"]),
-            help="Only for a function without @imgpipe.filter: the type of its pixels. keep: that "
-            "of the image. float32: floats from 0 to 1. [default: keep]",
+            help="Only for a function without @imgpipe.filter: type of the values that it gets. "
+            "keep: that of the image. float32: floats from 0 to 1. [default: keep]",
         ),
     ]
 

@@ -67,8 +67,10 @@ def must_be_complete(ctx: click.Context) -> None:
         missing = "output"
     if missing:
         param = next(each for each in ctx.command.params if each.name == missing)
-        more = "Name the output, such as -o out.png." if missing == "output" else None
-        raise click.MissingParameter(more, ctx=ctx, param=param)
+        example = (
+            "output, such as -o out.png" if missing == "output" else "input, such as photo.png"
+        )
+        raise click.MissingParameter(f"Name the {example}.", ctx=ctx, param=param)
 
 
 def must_suit_one_image(ctx: click.Context) -> None:

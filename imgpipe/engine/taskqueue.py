@@ -366,11 +366,11 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
             )
         )
         return kind(
-            f"{what} ended {losses['fault']} workers in a row, the last by {end.reason}\n{cure}"
+            f"{what} ended {losses['fault']} workers in a row, the last with {end.reason}\n{cure}"
         )
     if losses["outside"] >= _FROM_OUTSIDE:
         return WorkerError(
-            f"{what} lost {losses['outside']} workers in a row, the last by {end.reason}\n"
+            f"{what} lost {losses['outside']} workers in a row, the last with {end.reason}\n"
             "Something else ends the workers, or the filter ends its own process"
         )
     return None

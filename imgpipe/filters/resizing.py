@@ -39,7 +39,7 @@ def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
     Raises
     ------
     ParameterError
-        If `size` is none of these, or leaves nothing.
+        If `size` is none of these, or has no pixels.
     """
     found = _SIZE.fullmatch(size)
     if found is None or size in ("x", "x!"):
@@ -52,7 +52,7 @@ def new_size(before: tuple[int, int], size: str) -> tuple[int, int]:
     if found[3] and len(sides) < 2:
         raise ParameterError(f"{size!r} has one side; before ! give columns and rows")
     if 0 in sides or (found[4] and not float(found[4])):
-        raise ParameterError(f"{size!r} leaves nothing; give at least one pixel")
+        raise ParameterError(f"{size!r} has no pixels; give at least one column and one row")
     columns, rows, exactly, percent = found.groups()
     if exactly:
         return int(rows), int(columns)

@@ -24,10 +24,10 @@ def _entries(given: Any) -> Pixels:
     array = given_matrix(given, "table", "0 1 2 ... 255")
     if array.size % 256 or array.size == 0:
         raise ValueError(
-            f"a table needs 256 or 65536 entries, one for each level, not {array.size}"
+            f"a table needs 256 or 65536 entries, one for each value, not {array.size}"
         )
     if not (array.min() >= 0 and array.max() <= np.iinfo(np.uint16).max):
-        raise ValueError("every entry of a table is a level, from 0 to 255 or to 65535")
+        raise ValueError("the entries of a table must be from 0 to 255 or from 0 to 65535")
     return array
 
 

@@ -223,8 +223,8 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
     given = str(info.channels)
     if info.channels in counts:  # of another meaning
         held, noun = _listed(tuple(map(str, format.layouts))), ""
-        colour = "CMYK" if info.colour == "cmyk" else info.colour
-        given = f"{counted(info.channels, 'channel')} of {colour}"
+        meaning = {"cmyk": "CMYK", "other": "unknown meaning"}.get(info.colour, info.colour)
+        given = f"{counted(info.channels, 'channel')} of {meaning}"
     return UsageError(
         f"{name}: {format.name} supports {held}{noun and ' '}{noun}, not {given}; {advice}, "
         f"or {_advice(format)}"

@@ -132,6 +132,7 @@ def check_report_name(path: str | os.PathLike[str]) -> str:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
         raise UsageError(
-            f"{os.fspath(path)}: not the name of a report; choose the suffix .html, .json or .csv"
+            f"{os.fspath(path)}: a report is a .html, .json or .csv file; change the suffix of "
+            "its name"
         )
     return suffix

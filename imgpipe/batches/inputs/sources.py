@@ -192,7 +192,7 @@ class _Gathering:
 
     def _nothing(self, source: str, begin: Folder, pattern: Pattern | None) -> str:
         """Return the message for a source that yields no file."""
-        where = f"{source}: nothing matched" if pattern is not None else f"{source}: no images"
+        where = f"{source}: nothing matched" if pattern is not None else f"{source}: has no images"
         if pattern is not None:
             again = Walk(self._walk.rules).through(begin, pattern.ignoring_case())
             if again:

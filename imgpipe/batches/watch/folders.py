@@ -33,8 +33,8 @@ def must_be_apart(inbox: str, outbox: str, moves: dict[str, str]) -> None:
         raise UsageError(f"{inbox}: {cure}")
     if _overlap(inbox, outbox):
         raise UsageError(
-            f"{outbox}: overlaps with {inbox}, so that outputs would be inputs; choose another "
-            "folder"
+            f"{outbox}: overlaps with the inbox {inbox}, so outputs would become inputs; choose "
+            "another folder"
         )
     for option, folder in moves.items():
         if _overlap(folder, outbox):

@@ -248,7 +248,7 @@ class _HeaderReader:
             return f"is damaged at byte {position:,}: there is no chunk there"
         if end > self.size:
             return (
-                f"is truncated: it ends at byte {self.size:,}, but its chunk "
+                f"is truncated: it ends at byte {self.size:,}, but its PNG chunk "
                 f"{kind.decode()} reaches to byte {end:,}"
             )
         return ""
@@ -257,7 +257,9 @@ class _HeaderReader:
         """Return the content of a critical chunk."""
         content = self._checked(kind, start, length)
         if content is None:
-            raise self._corrupt(f"is damaged: the checksum of its chunk {kind.decode()} is wrong")
+            raise self._corrupt(
+                f"is damaged: the checksum of its PNG chunk {kind.decode()} is wrong"
+            )
         return content
 
     def _checked(self, kind: bytes, start: int, length: int) -> bytes | None:
@@ -312,7 +314,7 @@ class _HeaderReader:
                 f"{kind.decode()}); convert it with the program that wrote it"
             )
         else:
-            raise self._corrupt(f"is damaged: its chunk {kind.decode()} is not known")
+            raise self._corrupt(f"is damaged: its PNG chunk {kind.decode()} is not known")
 
     def _must_be_whole(self, kind: bytes, start: int, length: int) -> None:
         """Warn of damage in a chunk that is not used: the damage may be in its name."""
