@@ -80,6 +80,7 @@ def adapted(
         after = stages[-1].after
     if writing.strip:
         after = replace(after, metadata=after.metadata.stripped())
+    _warn_of_range(writing.value_range, needed.elements, f"{chosen.name} holds {after.dtype}", name)
     _tell(f"converted for {chosen.name}", needed.lost, name, told)
     _tell(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
     return stages
@@ -117,6 +118,19 @@ def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
         _log.warning("%s: %s: %s", name, what, lost)
         if told is not None:
             told.add(lost)
+
+
+def _warn_of_range(
+    value_range: str | None, conversions: tuple[str, ...], reason: str, name: str
+) -> None:
+    """Warn where no conversion uses the range of values that the caller gave."""
+    if value_range is None or any("range=" in one for one in conversions):
+        return
+    _log.warning(
+        "%s: the value range %s is not used, because %s; the filter astype converts in any case: "
+        "astype:uint8,range=%s",
+        name, value_range, reason, value_range,
+    )  # fmt: skip
 
 
 def _change_alpha(stages: tuple[Stage, ...]) -> bool:

@@ -128,7 +128,7 @@ class Copy(NamedTuple):
 
 def copy_of(origin: Origin, dst: TargetLike, reading: Reading, writing: Writing) -> Copy | None:
     """Return the copy to be made; None if the pixels have to be decoded."""
-    if writing.options:
+    if writing.options or writing.value_range is not None:  # a warning tells if it is not used
         return None
     if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
         return None  # the output says which value it is

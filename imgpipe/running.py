@@ -135,9 +135,9 @@ def run(
         The colour behind transparent pixels where the output has no alpha, such as a JPEG: a name,
         ``#rrggbb``, or numbers from 0 to 255 for gray or for ``r,g,b``; white by default.
     value_range : str or (float, float), optional
-        The values that become black and white where the image has floats or signed integers and
-        the output cannot: ``"0..1"``, ``"measured"`` or ``"full"``, as in `astype`. Without it,
-        such an output is an error.
+        The values that become black and white where the output cannot hold the type of the image:
+        ``"0..1"``, ``"measured"`` or ``"full"``, as in `astype`. By default the full range of
+        unsigned integers is kept; floats and signed integers are an error.
     autorotate : bool, default True
         Turn the image upright first, if the file says that it is turned. The orientation in the
         metadata of the output is then 1.

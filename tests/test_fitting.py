@@ -104,6 +104,11 @@ def test_a_range_makes_integers_of_floats_and_of_signed_ones() -> None:
         found = fitting(image, TOY, "a.toy", value_range="-5..9")
         assert found.elements == ('astype:uint16,range="-5..9"',)
         assert found.lost == f"{dtype} becomes uint16, -5..9 to black and white"
+    wide = replace(RGB_IMAGE, dtype=np.dtype(np.uint16))
+    assert fitting(wide, FLAT, "a.toy", value_range="5..9").elements == (
+        'astype:uint8,range="5..9"',
+    )
+    assert fitting(wide, TOY, "a.toy", value_range="5..9").elements == ()
     small = Format("Small", (".s",), dtypes=("uint8", "float32"))
     floats = replace(RGB_IMAGE, dtype=np.dtype("float32"))
     assert fitting(floats, small, "a.s", value_range="0..1").elements == ()
@@ -217,6 +222,22 @@ class TestRun:
             imgpipe.write(array, out, value_range=given)
             made = imgpipe.read(out)[..., 0]
             assert np.array_equal(made, astype("uint16", "-1..3")(array))
+
+    def test_a_range_that_is_not_used_is_told(
+        self, tmp_path: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        array = noise((5, 7, 1), "uint16")
+        imgpipe.write(array, tmp_path / "a.png", value_range="500..4000")
+        assert "the value range 500..4000 is not used, because PNG holds uint16" in caplog.text
+        assert np.array_equal(imgpipe.read(tmp_path / "a.png"), array)
+        caplog.clear()
+        imgpipe.convert(tmp_path / "a.png", tmp_path / "b.png", value_range="500..4000")
+        assert "is not used" in caplog.text
+        caplog.clear()
+        imgpipe.write(array, tmp_path / "a.qoi", value_range="500..4000")
+        assert "is not used" not in caplog.text
+        made = imgpipe.read(tmp_path / "a.qoi")
+        assert np.array_equal(made[..., :1], astype("uint8", "500..4000")(array))
 
     def test_wrong_choices_are_refused_before_anything_is_read(self, tmp_path: Any) -> None:
         with pytest.raises(UsageError, match=r"background: .* is not a colour; give a name"):

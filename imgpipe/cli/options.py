@@ -115,9 +115,9 @@ def _output() -> list[click.Parameter]:
         _option(
             "--value-range",
             metavar="LOW..HIGH",
-            help="Values that become black and white if the output cannot hold floats or signed "
-            "integers. Two numbers, such as 0..1. measured: the smallest and the largest "
-            "value of the image. full: those of the type.",
+            help="Values that become black and white if the output cannot hold the type of the "
+            "image, such as 16 bits or floats in JPEG. Two numbers, such as 0..1. measured: the "
+            "smallest and the largest value of the image. full: those of the type.",
         ),
     ]
 

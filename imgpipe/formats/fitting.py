@@ -74,8 +74,8 @@ def fitting(
     background : str, optional
         The colour behind alpha where the format has no alpha, ``#rrggbb``; white by default.
     value_range : str, optional
-        Values that become black and white where floats or signed integers become others, in the
-        words of ``astype``.
+        Values that become black and white where floats or signed integers become others, or
+        unsigned integers lose bits, in the words of ``astype``.
 
     Raises
     ------
@@ -253,7 +253,8 @@ def _to_type(
     wanted = _nearest(dtype, [one for one in held if one.kind == dtype.kind])
     if wanted is None and dtype.kind == "u":
         wanted = _nearest(dtype, [one for one in held if one.kind == "f"])
-    if wanted is not None:
+    narrower = wanted is not None and wanted.kind == "u" and wanted.itemsize < dtype.itemsize
+    if wanted is not None and not (narrower and value_range):
         return (f"astype:{wanted}",), _loss(dtype, wanted)
     if value_range is None:
         raise _of_type(dtype, format, name)

@@ -104,7 +104,7 @@ class Writing:
     background : str or None
         The colour behind alpha, where the format has no alpha: ``#rrggbb``; None for white.
     value_range : str or None
-        Values that become black and white, where the format has no floats or no signed integers.
+        Values that become black and white, where the format cannot hold the type of the values.
     hold : callable or None
         Holds the output back, once it is complete: see `heldtargets`.
 
