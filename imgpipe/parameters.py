@@ -164,7 +164,8 @@ class Parameter:
             raise ParameterError(
                 f"{owner}: {self.name} must be {self._wanted()}, not {text!r}"
             ) from None
-        return self.check(text if self.kind is str else _parse_literal(text), owner)
+        parse = _parse_literal if self.through else _parse_literals
+        return self.check(text if self.kind is str else parse(text), owner)
 
     def check(self, value: Any, owner: str) -> Any:
         """Return `value` as the declared type.
@@ -364,6 +365,14 @@ def _parse_bool(text: str) -> bool:
     if lowered in ("false", "no", "off", "0"):
         return False
     raise ValueError(text)
+
+
+def _parse_literals(text: str) -> Any:
+    """Return the number that `text` is, a tuple of several, else `text` itself."""
+    if "," not in text:
+        return _parse_literal(text)
+    numbers = tuple(_parse_literal(each) for each in text.split(","))
+    return text if any(isinstance(each, str) for each in numbers) else numbers
 
 
 def _parse_literal(text: str) -> Any:

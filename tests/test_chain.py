@@ -342,6 +342,15 @@ def test_optional_and_mixed_numbers() -> None:
     assert much.parse("2.5", "own") == own(much=2.5).keywords["much"] == 2.5
 
 
+def test_numbers_with_commas_are_a_tuple_where_no_type_is_declared() -> None:
+    (size,) = filter(halo=0)(lambda chunk, size=None: chunk).definition.parameters
+    assert size.parse("3,3,1", "own") == (3, 3, 1)
+    assert size.parse("0.5, 2", "own") == (0.5, 2)
+    assert size.parse("3", "own") == 3
+    assert size.parse("a,b", "own") == "a,b"
+    assert size.parse("3,", "own") == "3,"
+
+
 def test_chunks_of_an_array() -> None:
     array = noise((5, 7, 3), "uint8")
     boxes = dict(iter_chunks(array, np.int64(4), halo=np.int32(1)))
