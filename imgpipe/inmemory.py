@@ -237,6 +237,8 @@ def write(
     OutputError
         If the file cannot be written.
     """
+    if isinstance(array, (str, os.PathLike)) and isinstance(dst, np.ndarray):
+        raise UsageError(f"write takes the array first: imgpipe.write(array, {os.fspath(array)!r})")
     image = admitted(array, alpha, nodata=nodata)
     writing = Writing(save, compression, format, False, background, value_range)
     before = image.info if colour is None else replace(image.info, colour=_meaning(colour, image))

@@ -101,6 +101,11 @@ def test_every_way_in_refuses_a_value_that_is_no_image(what: str, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+def test_write_says_that_the_array_comes_first() -> None:
+    with pytest.raises(UsageError, match=r"takes the array first: imgpipe.write\(array, 'a.png'\)"):
+        imgpipe.write("a.png", np.zeros((2, 3), np.uint8))  # type: ignore[arg-type]
+
+
 def test_a_path_is_no_image_in_memory() -> None:
     for given in ("big.png", Path("big.png")):
         for way in ("apply", "a filter", "a chain", "write"):

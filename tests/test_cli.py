@@ -460,7 +460,10 @@ class TestOptions:
             ("blur in.png -o o.png --chunk x", "must be one whole number of pixels, or two"),
             ("run blur in.png -o o.png --halo -1", "'--halo': must be one whole number"),
             ("blur in.png -o o.png -q -v", "give only one of --quiet and --verbose"),
-            ("blur in.png other.png -o o.png", "o.png: is not the name of a folder"),
+            (
+                "blur in.png other.png -o o.png",
+                "o.png: is not the name of a folder, but there are 2 inputs (in.png, other.png)",
+            ),
             ("crop in.png -o o.png", "Missing option '--width'"),
             ("blurr in.png", "there is no command 'blurr'; did you mean 'blur'?"),
             ("blur:2 in.png", 'a chain is run by: imgpipe run "blur:2"'),

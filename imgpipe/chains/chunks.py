@@ -84,5 +84,6 @@ def trimmed(made: Pixels, box: Box, one: Element) -> Pixels:
     raise ShapeError(
         f"{one.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
         f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
-        "return the chunk with its halo, or without it"
+        "return the chunk with its halo, or without it; a filter that changes the size of the "
+        "image declares output= and region="
     )

@@ -46,6 +46,10 @@ _KEEPS = (
     "its results change between calls: it depends on a state that it keeps; make it depend only on "
     "its arguments"
 )
+_RUNNING = (
+    "running sums of floats, as in cumsum and scipy.ndimage.uniform_filter, depend on where a "
+    "chunk begins: sum in integers, or each neighbourhood by itself"
+)
 _WHOLE = "labelling, distance transforms and filled holes need the whole image"
 
 
@@ -327,7 +331,7 @@ class _Check:
                 f"a pixel that is {_pixels(reach)} away still has an effect, and no halo up to "
                 f"{LARGEST_HALO} makes it exact: if the reach is limited, declare it as the halo; "
                 "if not, as in recursive filters, cut it off at a radius and declare the radius; "
-                f"{_WHOLE}"
+                f"{_RUNNING}; {_WHOLE}"
             )
         return (
             "it depends on the position or the size of its chunk; take the keyword place, which "

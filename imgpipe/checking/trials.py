@@ -154,7 +154,10 @@ def _errors_of_imgpipe() -> Iterator[None]:
         if not of_the_function(error):
             raise
         if of_changing_the_input(error):
-            message = "it changes its input; work on a copy (chunk.copy())"
+            message = (
+                "it changes its input, or needs an array that it may change; give it a copy "
+                "(chunk.copy())"
+            )
             raise DeclarationError(message) from None
         raise FilterError(
             f"the filter {filter_at_fault(error)} failed\n{user_traceback(error)}"

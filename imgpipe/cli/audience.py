@@ -30,7 +30,7 @@ from imgpipe.timeline import Timeline
 
 __all__ = ["Audience"]
 
-_STOPPING = "stopping: what is nearly done is finished; a second signal ends it at once"
+_STOPPING = "stopping: tasks that are nearly done are completed; press Ctrl-C again to end at once"
 
 
 class Audience(HoldingContext):

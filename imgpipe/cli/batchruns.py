@@ -200,8 +200,16 @@ def _folder(params: Mapping[str, Any]) -> str:
         raise UsageError("standard output holds one image; for several give a folder: -o DIR/")
     named = os.path.splitext(folder)[1].lower() in image_suffixes() and not os.path.isdir(folder)
     if named or os.path.isfile(folder):
-        raise UsageError(f"{folder}: is not the name of a folder; for several outputs give -o DIR/")
+        files = params["inputs"]
+        given = f", but there are {len(files)} inputs ({_shortened(files)})" if files[1:] else ""
+        raise UsageError(
+            f"{folder}: is not the name of a folder{given}; for several outputs give -o DIR/"
+        )
     return folder
+
+
+def _shortened(files: Sequence[str]) -> str:
+    return f"{', '.join(files[:3])}{', ...' * (len(files) > 3)}"
 
 
 def _recipe(params: Mapping[str, Any], work: Work) -> Recipe:

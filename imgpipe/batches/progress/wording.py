@@ -30,7 +30,7 @@ _REASONS = {
     "link_to_folder": ("link to a folder", "links to folders"),
     "special_file": ("special file", "special files"),
     "same_file": ("the same file again", "the same files again"),
-    "output": ("folder of these outputs", "folders of these outputs"),
+    "output": ("output of this batch", "outputs of this batch"),
     "earlier_output": ("folder of earlier outputs", "folders of earlier outputs"),
 }
 _FRAME = re.compile(r'^ *File "(.*)", line (\d+)', re.MULTILINE)
