@@ -15,6 +15,7 @@ import imgpipe
 from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.decorator import filter
+from imgpipe.chains.stages import compute, reads, resolve
 from imgpipe.errors import UsageError
 from imgpipe.filters import (
     autocontrast,
@@ -29,6 +30,8 @@ from imgpipe.filters import (
     resize,
     sobel,
 )
+from imgpipe.geometry import Box
+from imgpipe.image import ImageInfo
 from tests.conftest import PicklingExecutor, noise
 
 CHUNKS = [1, 7, 64, 1000]
@@ -127,8 +130,23 @@ def test_images_smaller_than_their_halo(border: str) -> None:
     chain = blur(sigma=3, border=border) | box(radius=9, border=border)
     for shape in ((1, 1, 1), (1, 13, 3), (13, 1, 3), (5, 3, 1)):
         array = noise(shape, "uint16")
-        made = imgpipe.apply(array, chain, executor="serial", chunk=2)
-        np.testing.assert_array_equal(made, chain(array))
+        for executor in ("serial", PicklingExecutor(shares_files=False)):
+            made = imgpipe.apply(array, chain, executor=executor, chunk=2)
+            np.testing.assert_array_equal(made, chain(array))
+
+
+def test_an_image_smaller_than_its_halo_is_read_once_for_all_its_repetitions() -> None:
+    one, asked, whole = np.array([[[7]]], "uint8"), list[Box](), Box.of(1, 1)
+    chain = blur(sigma=3, border="wrap") | box(radius=9, border="wrap")
+    stages = resolve(chain, ImageInfo(1, 1, 1, one.dtype))
+
+    def read(part: Box) -> np.ndarray:
+        asked.append(part)
+        return one[part.slices]
+
+    np.testing.assert_array_equal(compute(stages, whole, read), one)
+    assert asked == [whole]
+    assert reads(stages, whole) == [[whole]]
 
 
 @pytest.mark.parametrize("border", BORDERS)

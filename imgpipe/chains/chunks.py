@@ -28,11 +28,12 @@ def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels
         return read(held)
     if border != "wrap":
         return extend(read(held), held, wanted, info.height, info.width, border)
-    pieces = [(at, read(inside)) for inside, at in wrapped_pieces(wanted, info.height, info.width)]
-    first = pieces[0][1]  # a further image may be of another type than `info`
+    pieces = list(wrapped_pieces(wanted, info.height, info.width))
+    once = {inside: read(inside) for inside in dict.fromkeys(inside for inside, _ in pieces)}
+    first = once[pieces[0][0]]  # a further image may be of another type than `info`
     out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
-    for at, pixels in pieces:
-        out[at.within(wanted)] = pixels
+    for inside, at in pieces:
+        out[at.within(wanted)] = once[inside]
     return out
 
 

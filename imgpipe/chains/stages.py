@@ -119,13 +119,13 @@ def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
 
 
 def reads(stages: tuple[Stage, ...], box: Box) -> list[list[Box]]:
-    """Return the boxes that are read to make `box` after the last of `stages`.
+    """Return the boxes that are read to make `box` after the last of `stages`, each once.
 
     The first list is of the source, the others of each further image of the filters.
     """
     asked, further = [box], list[list[Box]]()
     for stage in reversed(stages):
-        asked = [part for one in asked for part in stage.reads(one)]
+        asked = list(dict.fromkeys(part for one in asked for part in stage.reads(one)))
         further[:0] = [asked] * len(stage.filter.operands)
     return [asked, *further]
 
