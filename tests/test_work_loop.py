@@ -27,17 +27,22 @@ from tests.conftest import noise
 from tests.faraway import FarAwayExecutor
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty small pictures; each whose number ends in 3 is broken."""
-    folder = tmp_path / "in"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("thirty")
     for number in range(30):
         path = folder / f"{number:02}.png"
         imgpipe.write(noise((20, 30, 3), "uint8", seed=number), path)
         if number % 10 == 3:
             path.write_bytes(path.read_bytes()[:90])
     return folder
+
+
+@pytest.fixture
+def photos(thirty: Path, tmp_path: Path) -> Path:
+    """Return a folder of a test's own with the thirty pictures."""
+    return shutil.copytree(thirty, tmp_path / "in")
 
 
 def all_ended(batch: Any, outputs: int = 30) -> None:
