@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import product
 from typing import Any
 
@@ -72,9 +73,8 @@ def test_every_method_at_every_radius(method: Any, dtype: str, levels: int | Non
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_counting_in_several_blocks_and_in_windows_larger_than_a_byte_counts(dtype: str) -> None:
-    array = image((150, 137, 2), dtype)
-    for radius in (4, 21):
-        side = 2 * radius + 1
+    for shape, radius in product([(131, 9, 2), (10, 137, 1)], (4, 21)):
+        array, side = image(shape, dtype), 2 * radius + 1
         for rank in (side * side // 2, side * 3):
             expected = ndimage.rank_filter(array, rank, size=(side, side, 1), mode="nearest")
             assert_array_equal(rank_by_counting(padded(array, radius), radius, rank), expected)
@@ -100,6 +100,13 @@ def pictures() -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
+@functools.cache
+def ranked(name: str, radius: int, rank: int) -> np.ndarray[Any, Any]:
+    """Return a rank of one of the pictures as SciPy finds it."""
+    side = 2 * radius + 1
+    return ndimage.rank_filter(pictures()[name], rank, size=(side, side, 1), mode="nearest")
+
+
 @pytest.mark.parametrize("group", [1, 20_000, lanes._BYTES])
 @pytest.mark.parametrize("name", pictures())
 def test_lanes_in_one_group_and_in_many(
@@ -110,9 +117,8 @@ def test_lanes_in_one_group_and_in_many(
     for radius in (7, 8, 13):
         side = 2 * radius + 1
         for rank in (0, side * 3, side * side // 2, side * side - 1):
-            expected = ndimage.rank_filter(array, rank, size=(side, side, 1), mode="nearest")
             made = rank_by_lanes(padded(array, radius), radius, rank)
-            assert_array_equal(made, expected, f"{radius}, {rank}")
+            assert_array_equal(made, ranked(name, radius, rank), f"{radius}, {rank}")
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 90, 3), (67, 2, 1), (40, 41, 4)])
@@ -125,7 +131,7 @@ def test_lanes_of_any_shape_in_windows_of_any_size(radius: int, shape: tuple[int
         assert_array_equal(rank_by_lanes(chunk, radius, rank), expected)
 
 
-@pytest.mark.parametrize("radius", [10, 18, 25, 26])
+@pytest.mark.parametrize("radius", [10, 25, 26])
 def test_large_images_of_bytes_and_any_cut_of_them(
     radius: int, photo: np.ndarray[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
