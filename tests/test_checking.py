@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from pathlib import Path
@@ -25,15 +26,29 @@ from imgpipe.events import Compared
 Pixels = np.ndarray[Any, Any]
 
 
+def of_gray(function: Any) -> Any:
+    """Have images of 8 bits and one channel tried alone: a search takes a sixth of the time."""
+
+    @functools.wraps(function)
+    def one(chunk: Pixels) -> Pixels:
+        if chunk.shape[2] != 1 or chunk.dtype != np.uint8:
+            raise ValueError("only gray")
+        return function(chunk)
+
+    return one
+
+
 def shifted(chunk: Pixels) -> Pixels:
     """Look two rows up and three columns to the left."""
     return chunk + 0.5 * np.roll(chunk, (2, 3), (0, 1))
 
 
+@of_gray
 def recursive(chunk: Pixels) -> Pixels:
     return signal.lfilter([0.05], [1, -0.95], chunk.astype(float), axis=1)
 
 
+@of_gray
 def fading(chunk: Pixels) -> Pixels:
     return signal.lfilter([0.5], [1, -0.5], chunk.astype(float), axis=0)
 
@@ -42,18 +57,22 @@ def less_the_mean(chunk: Pixels) -> Pixels:
     return chunk - chunk.mean()
 
 
+@of_gray
 def patterned(chunk: Pixels) -> Pixels:
     return chunk // 2 + (np.arange(chunk.shape[1]) % 256 // 2)[None, :, None]
 
 
+@of_gray
 def patterned_in_rows(chunk: Pixels) -> Pixels:
     return chunk.astype(int) + (np.arange(len(chunk)) % 256 > 250)[:, None, None] * 50
 
 
+@of_gray
 def patterned_in_columns(chunk: Pixels) -> Pixels:
     return patterned_in_rows(chunk.swapaxes(0, 1)).swapaxes(0, 1)
 
 
+@of_gray
 def over_its_maximum(chunk: Pixels) -> Pixels:
     with np.errstate(invalid="ignore"):
         return chunk / chunk.max() * 255
@@ -67,19 +86,23 @@ def grainy(chunk: Pixels) -> Pixels:
     return chunk + np.random.default_rng().normal(0, 3, chunk.shape)
 
 
+@of_gray
 def grainy_with_a_seed(chunk: Pixels) -> Pixels:
     return chunk + np.random.default_rng(1).normal(0, 3, chunk.shape)
 
 
+@of_gray
 def labelled(chunk: Pixels) -> Pixels:
     return measure.label(chunk[..., 0] > 128)[:, :, None].repeat(chunk.shape[2], axis=2)
 
 
+@of_gray
 def distances(chunk: Pixels) -> Pixels:
     far = ndimage.distance_transform_edt(chunk[..., 0] > 0)
     return far[:, :, None].repeat(chunk.shape[2], axis=2)
 
 
+@of_gray
 def filled(chunk: Pixels) -> Pixels:
     """Fill holes as `ndimage.binary_fill_holes` does, a hundred times as fast."""
     mask = chunk[..., 0] > 128
@@ -88,25 +111,32 @@ def filled(chunk: Pixels) -> Pixels:
     return (mask | ~np.isin(parts, outside))[:, :, None].repeat(chunk.shape[2], axis=2)
 
 
+@of_gray
 def in_wide_white_areas(chunk: Pixels) -> Pixels:
     """Make all pixels black that are not in the middle of 41 x 41 white ones."""
     return ndimage.uniform_filter(chunk.astype(int), (41, 41, 1)) > 250
 
 
+@of_gray
 def of_white_pixels(chunk: Pixels) -> Pixels:
     """Do nothing but in the midst of wide areas of white."""
     white = ndimage.minimum_filter(chunk, (31, 31, 1)) == np.iinfo(chunk.dtype).max
     return np.where(white, 0, chunk)
 
 
+@of_gray
 def lone_stars(chunk: Pixels) -> Pixels:
     """Make bright pixels white, if nothing is exactly seven rows or columns away."""
-    ring = np.ones((15, 15, 1), bool)
-    ring[1:-1, 1:-1] = False
-    around = ndimage.maximum_filter(chunk, footprint=ring)
+    sides = [
+        np.roll(ndimage.maximum_filter1d(chunk, 15, axis=1 - axis), shift, axis)
+        for axis in (0, 1)
+        for shift in (-7, 7)
+    ]
+    around = np.maximum.reduce(sides)
     return np.where((chunk > 60) & (around < 20), np.iinfo(chunk.dtype).max, chunk)
 
 
+@of_gray
 def without_specks(chunk: Pixels) -> Pixels:
     """Remove lines and specks of less than 40 pixels."""
     labels, _ = ndimage.label(chunk[..., 0] > 128)
@@ -303,17 +333,19 @@ def text(chunk: Pixels) -> str:
 
 
 @pytest.mark.parametrize(
-    ("function", "says"),
+    ("function", "says", "is_declared"),
     [
-        (misspelt, "NameError: name 'strenght'"),
-        (mistyped, r"return chunk \+ \"1\"(.|\n)*Error"),
-        (endless, "RecursionError"),
-        (leaving, "SystemExit: 7"),
-        (nothing, "returned a NoneType"),
-        (text, "returned a str"),
+        (misspelt, "NameError: name 'strenght'", True),
+        (misspelt, "NameError: name 'strenght'", False),
+        (mistyped, r"return chunk \+ \"1\"(.|\n)*Error", True),
+        (endless, "RecursionError", True),
+        (leaving, "SystemExit: 7", True),
+        (leaving, "SystemExit: 7", False),
+        (nothing, "returned a NoneType", True),
+        (nothing, "returned a NoneType", False),
+        (text, "returned a str", True),
     ],
 )
-@pytest.mark.parametrize("is_declared", [True, False])
 def test_errors_of_the_function_are_reported_with_its_own_lines(
     function: Any, says: str, is_declared: bool
 ) -> None:
@@ -462,6 +494,7 @@ def test_a_slow_filter_that_is_right_is_not_searched_for_a_smaller_halo(
 
 @pytest.mark.parametrize(("axis", "halo"), [(0, (3, 0)), (1, (0, 3))])
 def test_a_halo_of_one_side_is_said_as_a_pair(axis: int, halo: tuple[int, int]) -> None:
+    @of_gray
     def along(chunk: Pixels) -> Pixels:
         return np.roll(chunk, 3, axis)
 
@@ -471,6 +504,7 @@ def test_a_halo_of_one_side_is_said_as_a_pair(axis: int, halo: tuple[int, int]) 
 
 
 def test_a_large_halo_is_found() -> None:
+    @of_gray
     def far(chunk: Pixels) -> Pixels:
         return np.roll(chunk, 100, 1)
 
