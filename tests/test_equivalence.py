@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def through_files(
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 @pytest.mark.parametrize("name", CHAINS)
+def test_every_chain_in_every_chunk(name: str, chunk: int) -> None:
+    array = noise((29, 37, 3), "uint8")
+    made = imgpipe.apply(array, CHAINS[name], executor="serial", chunk=chunk)
+    np.testing.assert_array_equal(made, CHAINS[name](array))
+
+
+@pytest.mark.parametrize(("name", "chunk"), zip(CHAINS, cycle(CHUNKS), strict=False))
 def test_every_chain_on_every_executor(
     name: str, chunk: int, executor: Executor, tmp_path: Path
 ) -> None:
