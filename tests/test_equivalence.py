@@ -97,7 +97,7 @@ def test_every_chain_in_every_chunk(name: str, chunk: int) -> None:
     np.testing.assert_array_equal(made, CHAINS[name](array))
 
 
-@pytest.mark.parametrize(("name", "chunk"), zip(CHAINS, cycle(CHUNKS), strict=False))
+@pytest.mark.parametrize(("name", "chunk"), list(zip(CHAINS, cycle(CHUNKS))))
 def test_every_chain_on_every_executor(
     name: str, chunk: int, executor: Executor, tmp_path: Path
 ) -> None:
