@@ -59,6 +59,15 @@ def pytest_report_header() -> str:
     return f"imgpipe: {found} files outside the repository (IMGPIPE_CORPORA={CORPORA or 'unset'})"
 
 
+_SLOW = 300  # seconds: on a busy machine, 10 s of processor time took more than the usual 120 s
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give tests that are marked `slow` a longer time limit."""
+    if item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.timeout(_SLOW))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # the time limit of a test begins with its turn
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Give tests that are marked `alone` the machine, where several processes run tests."""

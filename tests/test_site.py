@@ -26,7 +26,7 @@ REFERENCE = (  # modules whose public names are in the reference
     *("formats.base", "formats.declaration", "formats.frames", "formats.origin"),
     *("formats.raw", "formats.target"),
 )
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
