@@ -101,7 +101,16 @@ def test_a_borrowed_filter_gives_what_its_library_gives(
     assert np.array_equal(BORROWED[name]()(image), expected)
 
 
-@pytest.mark.parametrize("name", BORROWED)
+OF_FLOATS = ("scipy_gaussian", "sigmoid")
+
+
+@pytest.mark.parametrize("name", OF_FLOATS)
+def test_a_borrowed_filter_of_floats_stands_the_check(name: str) -> None:
+    found = imgpipe.check(BORROWED[name]())
+    assert found, str(found)
+
+
+@pytest.mark.parametrize("name", [name for name in BORROWED if name not in OF_FLOATS])
 def test_a_borrowed_filter_is_the_same_in_pieces(name: str, photo: np.ndarray) -> None:
     """In 8 bits: a check tries 16 bits too, whose 65,536 levels take some of them half a minute."""
     part, one = photo[:80, :90], BORROWED[name]()
