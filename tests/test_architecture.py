@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,18 +151,25 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-IMPORTS = {name: imports_of(path) for name, path in MODULES.items() if name != "__init__"}
-PAIRS = [
-    (one, other)
-    for one, others in sorted(IMPORTS.items())
-    for other in sorted(others - {"__init__"})
-]
+@functools.cache
+def all_imports() -> dict[str, set[str]]:
+    """Return the modules that each module imports."""
+    return {name: imports_of(path) for name, path in MODULES.items() if name != "__init__"}
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Return every module with every one that it imports."""
+    return [
+        (one, other)
+        for one, others in sorted(all_imports().items())
+        for other in sorted(others - {"__init__"})
+    ]
 
 
 def test_every_room_knows_only_the_rooms_below() -> None:
     wrong = [
         f"{one} imports {other}"
-        for one, other in PAIRS
+        for one, other in pairs()
         if room_of(other) != room_of(one) and room_of(other) not in KNOWS[room_of(one)]
     ]
     assert not wrong
@@ -171,7 +179,7 @@ def test_observers_know_only_events() -> None:
     """A page also knows how to write a file; none knows the engine, or another observer."""
     ends = {"contexts", "events"}
     known = ends, ends | {"arguments", "errors", "geometry", "plurals", "sidefile"}
-    for name, imported in IMPORTS.items():
+    for name, imported in all_imports().items():
         own = name.partition(".")[0]
         if own in OBSERVERS - {"observers"}:  # which delivers the events to the others
             others = {each for each in imported if each.partition(".")[0] != own}
@@ -182,7 +190,7 @@ def test_no_room_knows_a_member_of_an_open_set() -> None:
     """All but the ways in know members through the registry alone, and no member another."""
     wrong = [
         f"{one} imports {other}"
-        for one, other in PAIRS
+        for one, other in pairs()
         if member_of(other) not in (None, member_of(one)) and room_of(one) != "ways in"
     ]
     assert not wrong
@@ -191,11 +199,11 @@ def test_no_room_knows_a_member_of_an_open_set() -> None:
 def test_modules_of_filters_know_no_other_one() -> None:
     modules = {member.module.removeprefix("imgpipe.") for member in FILTERS.values()}
     assert modules <= set(MODULES)
-    assert not [(one, other) for one, other in PAIRS if {one, other} <= modules]
+    assert not [(one, other) for one, other in pairs() if {one, other} <= modules]
 
 
 def test_there_is_no_circle() -> None:
-    left = {name: others & set(IMPORTS) for name, others in IMPORTS.items()}
+    left = {name: others & set(all_imports()) for name, others in all_imports().items()}
     while free := {name for name, others in left.items() if not others & set(left)}:
         left = {name: others for name, others in left.items() if name not in free}
     assert not left, "these modules import each other, or some that do"
