@@ -127,7 +127,7 @@ def test_a_lossless_animation_is_refused() -> None:
 def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, PHOTO)
     for size in (0, 20, 100, len(content) - 1):
-        with pytest.raises(CorruptError, match=r"a\.avif: is damaged"):
+        with pytest.raises(CorruptError, match=r"a\.avif: the file is damaged"):
             open_source(MemoryOrigin(content[:size], "a.avif"))
     with pytest.raises(LimitError):
         open_source(MemoryOrigin(content), 100)

@@ -172,7 +172,7 @@ def test_outputs_are_on_the_disk_before_they_appear_and_recorded_afterwards_in_g
             steps.append((kind, os.readlink(f"/proc/self/fd/{fd}")))
         return write(fd, data)
 
-    with monkeypatch.call() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr(ledger, "_GROUP", 8)
         patch.setattr(ledger, "_SECONDS", 1e9)
         patch.setattr(os, "fsync", synced)

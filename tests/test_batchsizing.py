@@ -42,6 +42,6 @@ def test_a_batch_has_memory_for_one_worker_and_a_small_image() -> None:
     must_have_memory(Options(max_memory="500M"))
     with pytest.raises(
         MemoryPlanError,
-        match=r"the batch: the memory limit is 1 MB, .* MB, even with one worker and small images",
+        match=r"the batch: the memory limit is 1 MB, but .* needed, even with one worker and ",
     ):
         must_have_memory(Options(max_memory="1M"))

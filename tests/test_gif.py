@@ -102,7 +102,7 @@ def test_parts_that_change_are_put_on_what_was_there() -> None:
 def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, few_colours(3))
     for size in (0, 5, 12, 30, len(content) // 2, len(content) - 3):
-        with pytest.raises(CorruptError, match=r"a\.gif: is damaged"):
+        with pytest.raises(CorruptError, match=r"a\.gif: the file is damaged"):
             open_source(MemoryOrigin(content[:size], "a.gif"))
     with pytest.raises(LimitError):
         open_source(MemoryOrigin(content), 100)

@@ -358,6 +358,8 @@ def test_every_cut_is_noticed_and_above_effort_1_most_flipped_bytes(tmp_path: Pa
         path.write_bytes(content[:size])
         with pytest.raises((CorruptError, FormatError)):
             imgpipe.read(path)
+    with pytest.raises(CorruptError, match=r"a\.jxl: the file is damaged \(its pixels end too"):
+        imgpipe.read(path)
     content, noticed = written(photo, effort=2), 0
     flips = range(40, len(content), 211)
     for at in flips:

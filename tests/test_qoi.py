@@ -36,7 +36,7 @@ def test_a_file_without_its_end_is_truncated() -> None:
     """A decoder would repeat the last pixel to the end, without a word."""
     content = written(FORMAT, natural((30, 41, 3)))
     for size in (0, 13, 14, 21, len(content) // 2, len(content) - 1):
-        with pytest.raises(CorruptError, match=r"a\.qoi: .*truncated"):
+        with pytest.raises(CorruptError, match=r"a\.qoi: the file is truncated"):
             open_source(MemoryOrigin(content[:size], "a.qoi"))
 
 

@@ -275,13 +275,13 @@ def test_no_dark_fringes_under_alpha(tmp_path: Path) -> None:
     ("src", "dst", "error", "word"),
     [
         ("missing.png", "o.png", InputError, "no such file"),
-        (".", "o.png", InputError, "directory"),
+        (".", "o.png", InputError, "is a folder"),
         ("empty.png", "o.png", FormatError, "empty"),
         ("text.png", "o.png", FormatError, "not an image"),
         ("in.png", "o.xyz", UsageError, "suffix"),
         ("in.png", "o", UsageError, "suffix"),
         ("in.png", "no/o.png", OutputError, "no folder"),
-        ("in.png", "folder.png", OutputError, "directory"),
+        ("in.png", "folder.png", OutputError, "is a folder"),
     ],
 )
 def test_bad_ends_are_named_with_what_to_do(

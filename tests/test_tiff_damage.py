@@ -181,7 +181,7 @@ def test_tags_that_lie(code: int, value: int, error: type[InputError], says: str
 
 def test_offsets_beyond_the_end() -> None:
     data = written(compression="deflate", rowsperstrip=64)
-    with pytest.raises(CorruptError, match=r"a\.tif: is truncated: 1 of 1 .* fresh copy"):
+    with pytest.raises(CorruptError, match=r"a\.tif: the file is truncated: 1 of 1 .* fresh copy"):
         read(patched(data, 273, len(data) - 100))
     with pytest.raises(CorruptError, match="is truncated"):
         read(patched(data, 279, 2**31))

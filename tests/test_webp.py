@@ -140,7 +140,7 @@ def test_there_is_no_frame_after_the_last() -> None:
 
 def test_damaged_and_too_large_files_are_refused() -> None:
     content = written(FORMAT, noise((9, 14, 3), "uint8"), BLOCKS)
-    with pytest.raises(CorruptError, match=r"a\.webp: is damaged .*bytes where"):
+    with pytest.raises(CorruptError, match=r"a\.webp: the file is damaged .*bytes where"):
         open_source(MemoryOrigin(content[:-9], "a.webp"))
     with pytest.raises(LimitError):
         open_source(MemoryOrigin(content), 100)

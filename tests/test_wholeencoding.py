@@ -170,7 +170,7 @@ def test_an_encoder_that_crashes_fails_its_image_only(tmp_path: Path) -> None:
 def test_a_damaged_file_is_reported_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "a.all"
     path.write_bytes(content_of(PHOTO)[:-9])
-    with pytest.raises(CorruptError, match=r"a\.all: is damaged .*incomplete"):
+    with pytest.raises(CorruptError, match=r"a\.all: the file is damaged .*incomplete"):
         imgpipe.read(path)
 
 

@@ -23,7 +23,10 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> Source:
         while len(fields) < 4:
             line = file.readline()
             if not line:
-                raise CorruptError(f"{origin.name}: ends within its header; get a fresh copy")
+                raise CorruptError(
+                    f"{origin.name}: the file is truncated: it ends within its header; "
+                    "get a fresh copy"
+                )
             fields += line.partition(b"#")[0].split()
         offset = file.tell()
     colour = fields[0] == b"T6"

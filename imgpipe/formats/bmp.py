@@ -71,7 +71,9 @@ def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool 
     try:
         header = _header(head, name)
     except struct.error:
-        raise CorruptError(f"{name}: ends within its header; get a fresh copy") from None
+        raise CorruptError(
+            f"{name}: the file is truncated: it ends within its header; get a fresh copy"
+        ) from None
     check_pixels(header.height, header.width, name, max_pixels)
     packing = _packing(header, name)
     channels = _channels(packing)

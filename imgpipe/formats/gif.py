@@ -209,7 +209,7 @@ def spliced(origin: Origin, metadata: Metadata) -> Iterator[Data]:
         If it is damaged.
     """
     del metadata  # imgpipe keeps none of GIF files
-    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+    with damage(origin.name), origin.open() as file:
         yield from _bare(file)
 
 
@@ -254,7 +254,7 @@ class _Film(NamedTuple):
 
 
 def _film(origin: Origin) -> tuple[_Film, int]:
-    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+    with damage(origin.name), origin.open() as file:
         size = size_of(file)
         return _last.of(origin, file, _scan), size
 

@@ -33,7 +33,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
         If there is no such file or it cannot be used; `imgpipe.errors` has the kinds.
     """
     name = origin.name
-    with damage(name, "is damaged ({})"), origin.open() as file:
+    with damage(name), origin.open() as file:
         size = size_of(file)
         image = read_image(file, size, name)
     check_pixels(image.height, image.width, name, max_pixels)

@@ -57,7 +57,8 @@ def open_source(
     needed = offset + height * width * channels * dtype.itemsize
     if size < needed and (fortran or not salvage):
         raise CorruptError(
-            f"{name}: is truncated: {size:,} bytes where {needed:,} are needed; get a fresh copy"
+            f"{name}: the file is truncated: {size:,} bytes where {needed:,} are "
+            "needed; get a fresh copy"
         )
     which = alpha_channel(alpha, channels, name)
     colour, usual = guess_colour(channels)

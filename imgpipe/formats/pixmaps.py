@@ -268,8 +268,8 @@ def pixmap_source(
             kept = (stored.count - there, stored.count) if stored.upward else (0, there)
             return CutSource(PixmapSource(info, stored, packing, anywhere), (kept,))
         raise CorruptError(
-            f"{origin.name}: is truncated: {size:,} bytes where {stored.end:,} are needed; get a "
-            "fresh copy"
+            f"{origin.name}: the file is truncated: {size:,} bytes where {stored.end:,} are "
+            "needed; get a fresh copy"
         )
     if anywhere is not None:
         return PixmapSource(info, stored, packing, anywhere)

@@ -124,7 +124,9 @@ def _tokens(file: BinaryIO, name: str) -> Iterator[int]:
         elif token:
             yield int(token)
             token = b""
-    raise CorruptError(f"{name}: ends within its header; get a fresh copy")
+    raise CorruptError(
+        f"{name}: the file is truncated: it ends within its header; get a fresh copy"
+    )
 
 
 def _pam(file: BinaryIO, name: str, size: int) -> _Header:
@@ -133,7 +135,9 @@ def _pam(file: BinaryIO, name: str, size: int) -> _Header:
     while "ENDHDR" not in found:
         line = file.readline(1 << 12)
         if not line or len(found) > _MOST_TOKEN:
-            raise CorruptError(f"{name}: ends within its header; get a fresh copy")
+            raise CorruptError(
+                f"{name}: the file is truncated: it ends within its header; get a fresh copy"
+            )
         key, _, value = line.decode("latin-1").partition("#")[0].strip().partition(" ")
         if key:
             found[key] = value.strip()

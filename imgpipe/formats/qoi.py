@@ -44,10 +44,12 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
         size = size_of(file)
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size or size < _HEAD.size + len(_END):
-            raise CorruptError(f"{name}: is truncated; get a fresh copy")
+            raise CorruptError(f"{name}: the file is truncated; get a fresh copy")
         file.seek(size - len(_END))
         if file.read() != _END:
-            raise CorruptError(f"{name}: does not end like QOI: is truncated; get a fresh copy")
+            raise CorruptError(
+                f"{name}: the file is truncated: its end mark is missing; get a fresh copy"
+            )
     _, width, height, channels, space = _HEAD.unpack(head)
     if not width or not height or channels not in (3, 4):
         raise CorruptError(f"{name}: declares {width} x {height} pixels of {channels} channels")

@@ -51,7 +51,9 @@ def open_source(origin: Origin, max_pixels: int | None = None, *, salvage: bool 
         size = size_of(file)
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size:
-            raise CorruptError(f"{name}: ends within its header; get a fresh copy")
+            raise CorruptError(
+                f"{name}: the file is truncated: it ends within its header; get a fresh copy"
+            )
         id_bytes, mapped, kind, first, count, entry, _, _, width, height, bits, flags = (
             _HEAD.unpack(head)
         )

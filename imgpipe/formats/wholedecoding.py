@@ -142,7 +142,9 @@ def decoded(call: Callable[[], _T], name: str) -> _T:
     try:
         return call()
     except CODEC_ERRORS as error:
-        raise CorruptError(f"{name}: is damaged ({reason_of(error)}); get a fresh copy") from error
+        raise CorruptError(
+            f"{name}: the file is damaged ({reason_of(error)}); get a fresh copy"
+        ) from error
 
 
 def reason_of(error: Exception) -> str:

@@ -95,7 +95,7 @@ _last = LastFile[Image]()
 
 
 def _image(origin: Origin) -> tuple[Image, int]:
-    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+    with damage(origin.name), origin.open() as file:
         size = size_of(file)
         image = _last.of(origin, file, lambda file: read_image(file, size, origin.name))
         return image, size

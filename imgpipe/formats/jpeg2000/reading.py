@@ -47,7 +47,7 @@ def open_source(
     must_decode("JPEG2K", name)
     with origin.open() as file:
         size = size_of(file)
-        with damage(name, "is damaged ({})", (ValueError, struct.error)):
+        with damage(name, "the file is damaged ({})", (ValueError, struct.error)):
             container = container_of(file, size)
             header = header_of(file, container.start)
             info = _info(header, container, name, max_pixels)
@@ -71,7 +71,7 @@ def must_be_intact(source: Any, check: Check) -> None:
     with source.origin.open() as file:
         size = size_of(file)
         check()
-        with damage(source.name, "is damaged ({})", (ValueError, struct.error)):
+        with damage(source.name, "the file is damaged ({})", (ValueError, struct.error)):
             container = container_of(file, size)
             tile_parts(file, header_of(file, container.start), container.end)
 
@@ -233,12 +233,14 @@ class TiledSource:
         made = [self.header.encoded(size.only(column, row))]
         places = self.parts.of(row * size.tiles[0] + column)
         if not places:
-            raise CorruptError(f"{self.name}: is truncated: a tile is missing; get a fresh copy")
+            raise CorruptError(
+                f"{self.name}: the file is truncated: a tile is missing; get a fresh copy"
+            )
         for position, count in places:
             file.seek(position)
             part = bytearray(file.read(count))
             if len(part) != count:
-                raise CorruptError(f"{self.name}: is truncated; get a fresh copy")
+                raise CorruptError(f"{self.name}: the file is truncated; get a fresh copy")
             part[4:6] = b"\0\0"  # the number of the tile
             part[6:10] = count.to_bytes(4, "big")
             made.append(bytes(part))

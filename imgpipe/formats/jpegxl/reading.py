@@ -41,7 +41,7 @@ def open_source(origin: Origin, max_pixels: int | None = None) -> DecodedSource:
     """
     name = origin.name
     must_decode("JPEGXL", name)
-    with damage(name, "is damaged ({})"), origin.open() as file:
+    with damage(name), origin.open() as file:
         size = size_of(file)
         parts = read_parts(file, size, name)
         header = read_header(parts.head)
@@ -78,9 +78,14 @@ class Decoder:
     def decode_into(self, data: bytes, out: Pixels) -> None:
         """Fill `out`."""
         shape = out.shape[:2] if out.shape[2] == 1 else out.shape
-        pixels = imagecodecs.jpegxl_decode(
-            data, index=0, keeporientation=True, numthreads=1, out=out.reshape(shape)
-        )
+        try:
+            pixels = imagecodecs.jpegxl_decode(
+                data, index=0, keeporientation=True, numthreads=1, out=out.reshape(shape)
+            )
+        except RuntimeError as error:
+            if "NEED_MORE_INPUT" in str(error):
+                raise ValueError("its pixels end too early") from None
+            raise
         fill(out, pixels)
         if self.bits < 8:  # as PNG does
             np.take(_scaled(self.bits), out, out=out, mode="clip")

@@ -138,8 +138,8 @@ def _checked(
         there &= ~missing & (layout.is_raw | (counts <= 4 * layout.segment_bytes + SURPLUS_BYTES))
     elif missing.any():
         raise CorruptError(
-            f"{name}: is truncated: {int(missing.sum()):,} of {layout.segments:,} tiles or strips "
-            f"are not within its {size:,} bytes; get a fresh copy"
+            f"{name}: the file is truncated: {int(missing.sum()):,} of {layout.segments:,} tiles "
+            f"or strips are not within its {size:,} bytes; get a fresh copy"
         )
     most = int(counts[there].max(initial=0))
     if not layout.is_raw and most > 4 * layout.segment_bytes + SURPLUS_BYTES:

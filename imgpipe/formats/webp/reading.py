@@ -90,7 +90,7 @@ _last = LastFile[Header]()
 
 
 def _header(origin: Origin) -> tuple[Header, int]:
-    with damage(origin.name, "is damaged ({})"), origin.open() as file:
+    with damage(origin.name), origin.open() as file:
         size = size_of(file)
         header = _last.of(origin, file, lambda file: read_header(file, size, origin.name))
         return header, size
