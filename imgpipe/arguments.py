@@ -149,9 +149,10 @@ def pair(given: Any, name: str, *, at_least: int) -> tuple[int, int]:
     both = given if isinstance(given, (tuple, list)) else (given, given)
     found = [number for number in map(_index, both) if number is not None]
     if len(both) != 2 or len(found) != 2 or not at_least <= min(found) <= max(found) <= _LARGEST:
+        one = both[0] if len(both) == 2 and both[0] == both[1] else given
         raise UsageError(
             f"{name} must be a whole number of pixels, at least {at_least}, or a pair of them "
-            f"(rows, columns), not {shown(given)}"
+            f"(rows, columns), not {shown(one)}"
         )
     return found[0], found[1]
 

@@ -323,7 +323,7 @@ def bind(
             raise ParameterError(f"{owner}: {name} is given twice")
         if name not in names:
             takes = ", ".join(names) or "none"
-            raise ParameterError(f"{owner}: no parameter {name!r}; its parameters: {takes}")
+            raise ParameterError(f"{owner} has no parameter {name!r}; its parameters: {takes}")
         given[name] = value
     missing = [p.name for p in parameters if p.required and p.name not in given]
     if missing:

@@ -71,7 +71,10 @@ def test_outputs_that_exist_stop_the_batch_with_counts_and_ways_on(tree: Tree) -
         tree.agenda()
     message = str(caught.value)
     assert message.startswith("2 of 3 outputs exist (1 of them current), such as ")
-    assert message.endswith("add --resume, --update, --skip-existing or --overwrite")
+    assert message.endswith(
+        "; add --resume or --update (make those missing or out of date), "
+        "--skip-existing (make those missing) or --overwrite (make all)"
+    )
 
 
 def test_nothing_in_the_way_needs_no_policy(tree: Tree) -> None:

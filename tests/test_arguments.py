@@ -271,3 +271,10 @@ def test_a_handle_is_waited_for_as_long_as_can_be_meant(tmp_path: Path) -> None:
             handle.result(wrong)
     assert handle.result(60).height == len(PHOTO)
     assert handle.result(0).height == len(PHOTO)
+
+
+@pytest.mark.parametrize("given", [0, (0, 0)])
+def test_a_number_of_pixels_is_named_as_one_number(given: Any) -> None:
+    """The command line makes a pair of it before it is checked."""
+    with pytest.raises(UsageError, match=r"^--chunk must be .*, at least 1, .*, not 0$"):
+        arguments.pair(given, "--chunk", at_least=1)

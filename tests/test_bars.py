@@ -68,7 +68,7 @@ def test_there_are_two_bars_files_and_megapixels(
         clock.now += 6
         bars(OutputEnded(done("0.jpg"), 8_000_000))
         head, files, pixels = terminal.screen
-        assert head == "4 to make (10.0 MP)"
+        assert head == "4 images to make (10.0 MP)"
         assert re.fullmatch(r" 25% \|.*\| 1 of 4 files *", files)
         assert re.fullmatch(r" 80% \|.*\| 8\.0 of 10\.0 MP, 1\.3 MP/s, 2 s left", pixels)
 
@@ -94,7 +94,7 @@ def test_at_the_end_failures_and_the_summary_are_left(
         bars(OutputEnded(each, 1_000_000))
     bars(ended(results, resume="imgpipe … --resume"))
     assert terminal.screen == [
-        "3 to make",
+        "3 images to make",
         "warning: a/x.jpg: odd",
         "failed (read): b/z.png: is damaged",
         "warning in 2 outputs: odd",
@@ -115,7 +115,7 @@ def test_nothing_is_left_of_bars_that_are_given_up(
         bars(BatchRefused(2, UsageError("no")))
     else:
         bars.close(error())
-    assert terminal.screen == ["1 to make"]
+    assert terminal.screen == ["1 image to make"]
 
 
 def test_bars_are_not_drawn_for_every_file(bars: Bars, terminal: Terminal, clock: Clock) -> None:

@@ -281,7 +281,7 @@ class TestToldToPeople:
         assert "\r" not in captured.err
         assert "\x1b" not in captured.err
         first, failure, last, resume = captured.err.splitlines()
-        assert first.startswith("4 to make")
+        assert first.startswith("4 images to make")
         assert "2 passed over: 1 hidden, 1 not an image" in first
         assert failure.startswith("failed (")
         assert "photos/sub/broken.png: " in failure

@@ -58,7 +58,7 @@ def test_every_output_has_a_line_and_the_sums_follow() -> None:
     assert lines[:3] == [
         "in/a.png -> out/a.png: new, 300 x 200, 0.1 MP",
         "in/b/c.tif -> out/b/c.tif: new, 300 x 200, 0.1 MP",
-        "2 to make (2 new)",
+        "2 images to make (2 new)",
     ]
     (sums,) = (line for line in lines[3:] if "accelerator" not in line)
     assert sums.startswith("0.1 MP of sources in 2 passes, with up to ")
@@ -90,14 +90,14 @@ def test_every_output_has_an_event(capfd: pytest.CaptureFixture[str]) -> None:
     assert (there["width"], there["height"], there["source_pixels"]) == (150, 100, 60_000)
     assert found["out/broken.png"]["error"] == "FormatError"
     assert found["out/b/c.tif"]["width"] is None
-    assert shown.err == "2 to make (0.1 MP); 1 skipped\n"
+    assert shown.err == "2 images to make (0.1 MP); 1 skipped\n"
 
 
 def test_the_sums_are_reported_once(capfd: pytest.CaptureFixture[str]) -> None:
     Path("in/notes.txt").write_text("notes")
     assert execute(["blur", "in", "-o", "out", "--dry-run"]) == 0
     shown = capfd.readouterr()
-    assert "2 to make (2 new); 1 passed over: 1 not an image" in shown.out.splitlines()
+    assert "2 images to make (2 new); 1 passed over: 1 not an image" in shown.out.splitlines()
     assert not shown.err
 
 
@@ -119,7 +119,7 @@ def test_reasons_are_those_of_the_run_that_follows() -> None:
         "in/a.png -> out/a.png: output missing, 300 x 200, 0.1 MP",
         "in/new.png -> out/new.png: new, 300 x 200, 0.1 MP",
         "in/b/c.tif -> out/b/c.tif: current",
-        "2 to make (1 output missing, 1 new), 1 skipped",
+        "2 images to make (1 output missing, 1 new), 1 skipped",
     ]
     assert made("in", "blur", "out", resume=True).report.done == 2
     assert dry(policy=Policy(resume=True))[0][-1] == "nothing to make, 3 skipped"
@@ -130,7 +130,7 @@ def test_a_file_that_will_fail_is_reported() -> None:
     Path("in/a.png").write_bytes(b"no image")
     lines, _, code = dry()
     assert lines[0].startswith("in/a.png -> out/a.png: new, will fail: in/a.png: is not an image")
-    assert "2 to make (2 new); 1 source will fail" in lines
+    assert "2 images to make (2 new); 1 source will fail" in lines
     assert code == 3
 
 

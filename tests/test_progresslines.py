@@ -38,7 +38,7 @@ def test_a_batch_from_start_to_end(lines: ProgressLines, file: io.StringIO, cloc
     lines(ended([*results, skipped()], resume="imgpipe blur photos -o web --resume"))
     first, *others = file.getvalue().splitlines()
     assert first == (
-        "20 to make (60.0 MP); 1 skipped; "
+        "20 images to make (60.0 MP); 1 skipped; "
         "312 passed over: 290 not images, 20 hidden, 2 links outside"
     )
     assert others == [

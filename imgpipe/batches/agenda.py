@@ -277,7 +277,8 @@ def _in_the_way(
     exist, such_as = ("exists", ":") if len(existing) == 1 else ("exist", ", such as")
     return (
         f"{len(existing):,} of {counted(len(placed), 'output')} {exist}{ours}{such_as} "
-        f"{destination.path(min(existing))}; add --resume, --update, --skip-existing or --overwrite"
+        f"{destination.path(min(existing))}; add --resume or --update (make those missing or "
+        "out of date), --skip-existing (make those missing) or --overwrite (make all)"
     )
 
 

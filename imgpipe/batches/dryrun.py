@@ -150,7 +150,7 @@ class DryRun:
         agenda = prepared.agenda
         due = agenda.reasons.total()
         reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
-        made = f"{due:,} to make ({reasons})" if due else "nothing to make"
+        made = f"{counted(due, 'image')} to make ({reasons})" if due else "nothing to make"
         left = f", {len(agenda.skipped):,} skipped" if agenda.skipped else ""
         noun = "source" if self._failed == 1 else "sources"
         fail = f"; {self._failed:,} {noun} will fail" if self._failed else ""

@@ -264,7 +264,8 @@ class _Parser:
     def _named(self, definition: Definition, key: Token) -> Parameter:
         known = offered(definition)
         if key.text not in known:
-            self._fail(f"{definition.name}: no parameter {key.text!r}{hint(key.text, known)}", key)
+            likely = hint(key.text, known, f"its parameters: {', '.join(known)}")
+            self._fail(f"{definition.name} has no parameter {key.text!r}{likely}", key)
         return known[key.text]
 
     def _positional(self, definition: Definition, position: int, value: Token) -> Parameter:

@@ -102,7 +102,7 @@ def plan_line(plan: BatchPlanned) -> str:
     """Return the numbers of outputs to make, of skipped ones, and of files passed over."""
     size = "" if plan.pixels is None else f" ({sum(plan.pixels.values()) / 1e6:,.1f} MP)"
     parts = [
-        f"{sum(plan.to_do.values()):,} to make{size}",
+        f"{counted(sum(plan.to_do.values()), 'image')} to make{size}",
         f"{plan.current:,} skipped" if plan.current else "",
         passed_over_line(plan.passed_over),
     ]
