@@ -95,7 +95,7 @@ class Batch(Context):
         With `resume`: compare the contents of sources, and of outputs that were made with
         `checksum`, and not only sizes and times; accept outputs of other versions.
     retry_failed : bool, default True
-        With `resume` or `update`: try again what failed before.
+        With `resume` or `update`: try outputs again that failed before.
     journal : path, optional
         The folder of the journal; by default a folder in the output folder.
     in_place : bool, default False

@@ -147,7 +147,7 @@ def read(
     level : int, default 0
         The level of a pyramid; 0 is the full resolution.
     salvage : bool, default False
-        Read what can be read of a damaged file, as `imgpipe.run` does.
+        Read the undamaged part of a damaged file, as `imgpipe.run` does.
 
     Returns
     -------

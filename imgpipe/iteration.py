@@ -63,7 +63,7 @@ def iter_chunks(
     level : int, default 0
         The level of a pyramid; 0 is the full resolution.
     salvage : bool, default False
-        Read what can be read of a damaged file, as `imgpipe.run` does. The warning comes last.
+        Read the undamaged part of a damaged file, as `imgpipe.run` does. The warning comes last.
 
     Yields
     ------

@@ -249,7 +249,7 @@ class Metadata:
         Returns
         -------
         Metadata
-            Without what cannot be changed: it might no longer be true.
+            Without the facts that cannot be changed: they might no longer be true.
         """
         if self.exif is None and self.xmp is None:
             return self

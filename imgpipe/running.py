@@ -130,7 +130,8 @@ def run(
     format : str, optional
         The format of the output, such as ``"png"``; by default that of its suffix.
     strip : bool, default False
-        Leave out all metadata but the ICC profile and what else decides how the pixels look.
+        Leave out all metadata, except those that change the look of the pixels: the ICC profile,
+        the transfer curve and others.
     background : str, optional
         The colour behind transparent pixels where the output has no alpha, such as a JPEG: a name,
         ``#rrggbb``, or numbers from 0 to 255 for gray or for ``r,g,b``; white by default.
@@ -153,9 +154,10 @@ def run(
         neighbours. By default the file says it, and NaN in files of floats is such a value. With
         ``"none"`` all pixels have data.
     salvage : bool, default False
-        Read what can be read of a damaged file. The rest is 0: black, transparent where there is
-        alpha, or without data where a value stands for that. A warning says how much it is, and so
-        does ``missing`` of the report. If nothing can be read, that is still an error.
+        Read the undamaged part of a damaged file. The rest is 0: black, or transparent if there is
+        alpha. If the image has a value for pixels without data, the rest has this value. A warning
+        and ``missing`` of the report give the size of the rest. If nothing can be read, this is
+        still an error.
     chunk : int or (int, int), optional
         Rows and columns of a chunk; by default the plan chooses them.
     timeout : float, optional

@@ -62,15 +62,16 @@ def watch(
         Seconds that a file must be quiet before it is taken. One that is renamed into its place is
         taken at once.
     poll : float, optional
-        Seconds between scans. By default events tell what has changed, and there are scans where
-        the system has no events.
+        Seconds between scans. By default events of the system name the changes; if it has none,
+        the folder is scanned every 5 seconds.
     move_done, move_failed : path, optional
         The folders that files are moved to when all their outputs are done, or one has failed. They
         must be on the file system of `inbox`, and may be in it.
     stop : threading.Event, optional
-        Ends the watch when it is set: what is being made is finished if that is soon.
+        Ends the watch when it is set. Small images that are being made are finished if this
+        takes less than 2 seconds.
     progress : bool, default False
-        Write what happens to standard error.
+        Write failures, notices and counts to standard error.
     on_batch_event : callable, optional
         Gets every event of the watch, see `imgpipe.batches.events`.
     **options

@@ -279,7 +279,7 @@ class BatchEnded:
     bottleneck : str or None
         The step that bounds the speed.
     resume : str or None
-        The command that does what is left.
+        The command that makes the rest.
     """
 
     exit: int

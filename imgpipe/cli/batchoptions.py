@@ -79,7 +79,7 @@ def _of_outputs() -> list[click.Parameter]:
         _flag("--accept-version", _OUTPUTS, "Do not make outputs again because another "
               "version of imgpipe made them."),
         BatchOption(["--no-retry-failed", "retry_failed"], _OUTPUTS, is_flag=True, flag_value=False,
-                    default=True, help="With --resume: do not try again what failed before."),
+                    default=True, help="With --resume: leave out outputs that failed before."),
         _path("--journal", _OUTPUTS, "File that records the outputs. [default: in the "
               "folder .imgpipe of the outputs] Missing folders are created.", metavar="FILE"),
         _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),

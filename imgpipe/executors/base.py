@@ -34,8 +34,8 @@ class Traits:
     shares_files : bool
         Its workers see the same files.
     isolates : bool
-        Its workers are other processes: one that dies is not the end of this one, and what
-        this one has in memory they have not.
+        Its workers are other processes: this process survives the death of a worker, and
+        they do not have its memory.
     same_host : bool
         Its workers run on this machine: their process ids mean something here.
     processors : int
