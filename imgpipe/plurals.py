@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["area", "counted", "duration"]
+__all__ = ["area", "counted"]
 
 
 def counted(number: int, noun: str) -> str:
@@ -15,10 +15,3 @@ def area(pixels: int, unit: str = "megapixels") -> str:
     """Return a number of pixels, as ``13.5 megapixels``, or ``2,400 pixels`` of a tiny image."""
     few = pixels < 50_000  # which would be 0.0 megapixels
     return counted(pixels, "pixel") if few else f"{pixels / 1e6:,.1f} {unit}"
-
-
-def duration(text: str) -> str:
-    """Return a time that `faulthandler` writes, such as ``0:01:00.500000``, in seconds."""
-    hours, minutes, seconds = text.split(":")
-    total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    return f"{total:,g} second{'s' * (total != 1)}"

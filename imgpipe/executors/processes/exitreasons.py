@@ -11,7 +11,6 @@ from typing import Any
 from imgpipe.executors.base import End
 from imgpipe.executors.processes.startup import NO_THREAD, started_in
 from imgpipe.machine import memory_kills
-from imgpipe.plurals import duration
 
 __all__ = ["describe"]
 
@@ -61,7 +60,7 @@ def _reason(code: int, log: str) -> str:
     where = _place_in(log)
     limit = re.findall(r"Timeout \(([0-9:.]+)\)", log)
     if limit:
-        return f"timeout of {duration(limit[-1])}{where}"
+        return f"timeout of {_seconds(limit[-1])}{where}"
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
@@ -82,3 +81,10 @@ def _place_in(log: str) -> str:
         if ours and theirs:
             return "\n".join(("\nIt was at (most recent call first):", *theirs))
     return ""
+
+
+def _seconds(text: str) -> str:
+    """Return a time that `faulthandler` writes, such as ``0:01:00.500000``, in seconds."""
+    hours, minutes, seconds = text.split(":")
+    total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    return f"{total:,g} second{'s' * (total != 1)}"
