@@ -18,7 +18,7 @@ from imgpipe.formats.opening import TargetLike, format_as, name_of
 from imgpipe.formats.readwrite import Reading, Writing
 from imgpipe.image import ImageInfo
 
-__all__ = ["adapted", "stages_to", "warn_of_alpha"]
+__all__ = ["adapted", "check_range", "stages_to", "warn_of_alpha", "warn_of_range"]
 
 _log = logging.getLogger("imgpipe")
 _ALPHA_UNSAID = (
@@ -66,8 +66,7 @@ def adapted(
     stages = resolve(chain, info, autorotate=autorotate)
     after = stages[-1].after if stages else info
     chosen, name = format_as(dst, writing), name_of(dst)
-    if writing.value_range is not None:  # wrong ones are refused where they are not needed too
-        parse_chain(f'astype:uint8,range="{writing.value_range}"')
+    check_range(writing)
     needed = fitting(
         after,
         chosen,
@@ -80,7 +79,8 @@ def adapted(
         after = stages[-1].after
     if writing.strip:
         after = replace(after, metadata=after.metadata.stripped())
-    _warn_of_range(writing.value_range, needed.elements, f"{chosen.name} holds {after.dtype}", name)
+    if not any("range=" in one for one in needed.elements):
+        warn_of_range(writing, f"{chosen.name} holds {after.dtype}", name)
     _tell(f"converted for {chosen.name}", needed.lost, name, told)
     _tell(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
     return stages
@@ -112,25 +112,34 @@ def warn_of_alpha(source: Source, reading: Reading, stages: tuple[Stage, ...], s
         _log.warning(_ALPHA_UNSAID, source.name, source.info.channels, sink.info.alpha)
 
 
+def check_range(writing: Writing) -> None:
+    """Refuse a wrong range of values, even if it is not needed.
+
+    Raises
+    ------
+    UsageError
+        If it is no range.
+    """
+    if writing.value_range is not None:
+        parse_chain(f'astype:uint8,range="{writing.value_range}"')
+
+
+def warn_of_range(writing: Writing, reason: str, name: str) -> None:
+    """Warn that the range of values, if the caller gave one, is not used."""
+    if writing.value_range is not None:
+        _log.warning(
+            "%s: the value range %s is not used, because %s; the filter astype converts in any "
+            "case: astype:uint8,range=%s",
+            name, writing.value_range, reason, writing.value_range,
+        )  # fmt: skip
+
+
 def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
     """Log a loss, unless it was logged before."""
     if lost and (told is None or lost not in told):
         _log.warning("%s: %s: %s", name, what, lost)
         if told is not None:
             told.add(lost)
-
-
-def _warn_of_range(
-    value_range: str | None, conversions: tuple[str, ...], reason: str, name: str
-) -> None:
-    """Warn where no conversion uses the range of values that the caller gave."""
-    if value_range is None or any("range=" in one for one in conversions):
-        return
-    _log.warning(
-        "%s: the value range %s is not used, because %s; the filter astype converts in any case: "
-        "astype:uint8,range=%s",
-        name, value_range, reason, value_range,
-    )  # fmt: skip
 
 
 def _change_alpha(stages: tuple[Stage, ...]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from imgpipe import arguments
+from imgpipe.adapting import check_range, warn_of_range
 from imgpipe.chains.chain import Chain
 from imgpipe.cleanup import uninterrupted
 from imgpipe.engine.budget import default_budget
@@ -128,12 +129,16 @@ class Copy(NamedTuple):
 
 def copy_of(origin: Origin, dst: TargetLike, reading: Reading, writing: Writing) -> Copy | None:
     """Return the copy to be made; None if the pixels have to be decoded."""
-    if writing.options or writing.value_range is not None:  # a warning tells if it is not used
+    check_range(writing)
+    if writing.options:
         return None
     if reading.nodata is not None and "nodata" in (format_to(dst, writing.format).metadata or ()):
         return None  # the output says which value it is
     found = open_copy(origin, dst, reading, writing)
-    return found and Copy(origin, reading, *found)
+    if found is None:
+        return None
+    warn_of_range(writing, "the pixels are copied as they are stored", name_of(dst))
+    return Copy(origin, reading, *found)
 
 
 class Copied(NamedTuple):

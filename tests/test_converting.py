@@ -71,6 +71,19 @@ def test_an_option_of_the_format_encodes_upright_pixels(photo: Path) -> None:
     assert imgpipe.info(out, autorotate=False).metadata.orientation == 1
 
 
+def test_a_range_of_values_that_a_copy_does_not_use_leaves_it_a_copy(
+    photo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = photo.with_name("copy.jpg")
+    report = imgpipe.convert(photo, copy, value_range="0..1")
+    assert "copied as it is stored" in str(report)
+    assert "copy.jpg: the value range 0..1 is not used, because the pixels are" in caplog.text
+    copy.unlink()
+    with pytest.raises(UsageError, match="range"):
+        imgpipe.convert(photo, copy, value_range="wide")
+    assert [path.name for path in photo.parent.iterdir()] == [photo.name]
+
+
 def test_a_part_is_decoded(photo: Path) -> None:
     out = photo.with_name("out.jpg")
     imgpipe.convert(photo, out, region=(0, 0, 20, 10), workers=1)
