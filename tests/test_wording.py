@@ -23,6 +23,7 @@ def test_one_line_counts_files_passed_over_most_frequent_reason_first() -> None:
         "1 link outside"
     )
     assert passed_over_line({}) == ""
+    assert passed_over_line({"output": 2}) == "2 passed over: 2 outputs of this batch"
 
 
 @pytest.mark.parametrize(
