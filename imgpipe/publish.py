@@ -211,7 +211,7 @@ class _RefusedError(OSError):
 
 
 _NO_TEMPORARY = (
-    "no file can be made in {folder}, where the image is built beside its destination; choose "
+    "no file can be made in {folder}, where the output is built beside its destination; choose "
     "another place or change the permissions of that folder"
 )
 _MOUNTED = (

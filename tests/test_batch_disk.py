@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import imgpipe
-from imgpipe.batches.faults import fault_in
+from imgpipe.batches.faults import fault_in, unreadable
 from imgpipe.batches.journal.journal import Journal
 from imgpipe.batches.publishing import ledger
 from imgpipe.batches.work import smallfiles
@@ -189,3 +189,14 @@ def test_outputs_are_on_the_disk_before_they_appear_and_recorded_afterwards_in_g
         assert ("sync", steps[number][1]) in steps[:number], "it appeared before its data"
     groups = "".join(kind[0] for kind in kinds if kind in ("place", "done"))
     assert re.fullmatch("(p{8,}d)+(p+d)?", groups), groups
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, "in/a: may not be read; check its permissions"),
+        (errno.EIO, "in/a: cannot be read: input/output error; check the path and the disk"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named_with_the_remedy(number: int, says: str) -> None:
+    assert str(unreadable("in/a", OSError(number, os.strerror(number)))) == says

@@ -110,7 +110,7 @@ def test_a_device_is_never_replaced() -> None:
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("", "directory"), ("no/such/o.bin", "no folder"), ("x" * 256, "too long")],
+    [("", "it is a folder"), ("no/such/o.bin", "no folder"), ("x" * 256, "too long")],
 )
 def test_a_bad_destination_is_named_with_what_to_do(
     path: str, message: str, tmp_path: Path
@@ -417,7 +417,9 @@ def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
         return really(path, flags, *more, **others)
 
     monkeypatch.setattr(os, "open", guarded)
-    assert_refused_before_the_work(old, f"no file can be made in {old.parent}, .* of that folder")
+    assert_refused_before_the_work(
+        old, f"no file can be made in {old.parent}, where the output .* of that folder"
+    )
 
 
 AS_SOMEBODY = """

@@ -222,6 +222,10 @@ class TestPage:
     ) -> None:
         assert said in write(tmp_path / "r.html", [done()], stopped_by=stopped_by)
 
+    def test_names_the_bottleneck(self, tmp_path: Path) -> None:
+        page = write(tmp_path / "r.html", [done()], utilisation=0.85, bottleneck="read")
+        assert "workers busy 85%; bottleneck: read</footer>" in page
+
     def test_groups_failures_by_error_and_stage(self, tmp_path: Path) -> None:
         late = Result(
             "t.jpg", "t.png", "failed", stage="filter", error=FilterTimeout("t.jpg: late")

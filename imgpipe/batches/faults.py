@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 from typing import Literal
 
-__all__ = ["Fault", "fault_in"]
+from imgpipe.errors import InputError
+
+__all__ = ["Fault", "fault_in", "unreadable"]
 
 Fault = Literal["no_space", "lost", "files"]
 
@@ -31,3 +33,11 @@ def fault_in(stage: str, number: int) -> Fault | None:
     if number in _FULL:
         return "no_space"
     return "lost" if number in _LOST else None
+
+
+def unreadable(path: str, error: OSError) -> InputError:
+    """Return the error about a file or a folder that the system does not let us read."""
+    if isinstance(error, PermissionError):
+        return InputError(f"{path}: may not be read; check its permissions")
+    reason = (error.strerror or str(error)).lower()
+    return InputError(f"{path}: cannot be read: {reason}; check the path and the disk")

@@ -14,6 +14,7 @@ from functools import cached_property
 from imgpipe.batches.agenda import Agenda, Policy, agenda_of
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.events import BatchObserver, BatchPlanned, BatchScanning, kind_of
+from imgpipe.batches.faults import unreadable
 from imgpipe.batches.inputs.earlieroutputs import EarlierOutputs
 from imgpipe.batches.inputs.files import Files, Found
 from imgpipe.batches.inputs.sources import Gathered, gather
@@ -261,11 +262,10 @@ def _lost(gathered: Gathered) -> list[Result]:
         _failure(name, "open", InputError(f"{name}: no such file or folder; it is in the list"))
         for name in gathered.missing
     ]
-    unreadable = [
-        _failure(path, "open", InputError(f"{path}: cannot be read ({error.strerror})"))
-        for path, error in gathered.unreadable
+    closed = [
+        _failure(path, "open", unreadable(path, error)) for path, error in gathered.unreadable
     ]
-    return missing + unreadable
+    return missing + closed
 
 
 def _failure(path: str, stage: str, error: ImgpipeError) -> Result:

@@ -274,7 +274,7 @@ def _footer(started: BatchStarted | None, end: BatchEnded | BatchRefused) -> str
         if end.utilisation is not None:
             facts.append(f"workers busy {end.utilisation:.0%}")
         if end.bottleneck:
-            facts.append(f"bound by: {_text(end.bottleneck)}")
+            facts.append(f"bottleneck: {_text(end.bottleneck)}")
     return f"<footer>{'; '.join(facts)}</footer>"
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from imgpipe.batches.agenda import Due
+from imgpipe.batches.faults import unreadable
 from imgpipe.batches.journal.records import Record
 from imgpipe.batches.preparation import COPIED, Prepared
 from imgpipe.batches.publishing.attributes import preserve
@@ -55,7 +56,7 @@ def _copy(due: Due, path: str, prepared: Prepared, stopped: Callable[[], bool]) 
             file = held.enter_context(open(source, "rb", buffering=0))
             before = os.fstat(file.fileno())
         except OSError as error:
-            raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+            raise unreadable(source, error) from error
         _make_folder(path)
         target = OutputFile(path)
         held.callback(target.abort)
@@ -90,7 +91,7 @@ def _read(file: io.RawIOBase, source: str) -> bytes:
     try:
         return file.read(_BLOCK) or b""
     except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+        raise unreadable(source, error) from error
 
 
 def _make_folder(path: str) -> None:
