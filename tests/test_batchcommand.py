@@ -451,6 +451,7 @@ class TestStops:
         _, told = process.communicate(timeout=60)
         assert process.returncode == 128 + number, told
         assert session_ends(process.pid)
+        assert ("press Ctrl-C again" if name == "SIGINT" else "a second signal ends it") in told
         last = told.splitlines()[-1]
         assert last.endswith("imgpipe run 'slow it.py:slow' photos -o out -j 1 --resume")
         assert outputs()[0] == "a.png"

@@ -30,7 +30,8 @@ from imgpipe.timeline import Timeline
 
 __all__ = ["Audience"]
 
-_STOPPING = "stopping: tasks that are nearly done are completed; press Ctrl-C again to end at once"
+_STOPPING = "stopping: tasks that are nearly done are completed; "
+_AT_ONCE = {True: "press Ctrl-C again to end at once", False: "a second signal ends it at once"}
 
 
 class Audience(HoldingContext):
@@ -114,7 +115,7 @@ class Audience(HoldingContext):
         """Tell `event` to all."""
         if self.planned and not self._signal_told and signals.received():
             self._signal_told = True
-            self._say(_STOPPING)
+            self._say(_STOPPING + _AT_ONCE[signals.received() == "SIGINT"])
         self.planned |= isinstance(event, BatchPlanned)
         seen = event
         if isinstance(event, BatchEnded):

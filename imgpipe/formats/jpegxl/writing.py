@@ -108,13 +108,14 @@ class Encoder:
         for effort in (self.effort, *others):
             try:
                 return self._encoded(pixels, effort)
-            except imagecodecs.JpegxlError:
+            except imagecodecs.JpegxlError as error:
                 if not floats:
                     raise
+                refusal = error
         raise ValueError(
             f"{imagecodecs.jpegxl_version()} does not keep floats of both signs, "
             "or of very different sizes, in an image of so few pixels"
-        )
+        ) from refusal
 
     def _encoded(self, pixels: Pixels, effort: int) -> bytes | bytearray:
         return imagecodecs.jpegxl_encode(
