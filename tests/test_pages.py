@@ -1,6 +1,7 @@
 """The pages of the documentation tell the truth: what they show is run, and gives what they show.
 
-Every page has a folder of its own with the files of `given`.
+Every page has a folder of its own with the files of `given`. The README is run by
+`tests/test_package.py`, with the package that users install.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def folder(given: Path, tmp_path: Path) -> Path:
 
 
 def pages_with(*languages: str) -> list[str]:
-    return [page for page in pages() if any(b.language in languages for b in blocks_of(page))]
+    """Return the pages with code of these languages, except for the README."""
+    found = [page for page in pages() if page != "README.md"]
+    return [page for page in found if any(b.language in languages for b in blocks_of(page))]
 
 
 def test_an_output_may_differ_in_its_times_and_sizes_only() -> None:
