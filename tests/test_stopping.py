@@ -56,6 +56,8 @@ def test_some_errors_of_the_system_are_no_fault_of_a_file(
 ) -> None:
     found = fault_of(stage, number, str(tmp_path), str(tmp_path))
     assert (found and found[0]) == why
+    if found and why == "no_space":
+        assert found[1] == f"there is no space left in {tmp_path}; free some"
 
 
 def test_a_folder_that_is_gone_is_no_fault_of_a_file(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def fault_of(
         return "output_lost", f"the output folder {folder} is gone"
     match fault_in(stage, number):
         case "no_space":
-            return "no_space", f"there is no space left in {folder}"
+            return "no_space", f"there is no space left in {folder}; free some"
         case "lost":
             return "output_lost", f"{folder} cannot be written any more: {os.strerror(number)}"
         case "files":
