@@ -168,13 +168,13 @@ def test_one_worker_for_want_of_memory_works_in_this_process(tmp_path: Path) -> 
     """A run without a pool needs less memory than one worker of a pool."""
     np.save(tmp_path / "in.npy", noise((3000, 2000, 3), "uint8"))
     ends = tmp_path / "in.npy", blur(), tmp_path / "o.png"
-    alone = plan_run(*ends, workers=1)
+    alone = plan_run(*ends, accelerator="none", workers=1)
     room = alone.memory - machine.held_memory() + 5 * MB
-    plan = plan_run(*ends, workers=8, max_memory=room)
+    plan = plan_run(*ends, accelerator="none", workers=8, max_memory=room)
     assert plan.executor == "serial, for one worker"
     assert plan.memory == pytest.approx(alone.memory, abs=5 * MB)
     with pytest.raises(MemoryPlanError, match="one worker"):
-        plan_run(*ends, workers=8, max_memory=room, executor="processes")
+        plan_run(*ends, accelerator="none", workers=8, max_memory=room, executor="processes")
 
 
 def test_a_small_output_of_a_large_image_gets_as_many_workers_as_a_large_one(

@@ -98,7 +98,7 @@ def test_the_plan_tells_of_the_scratch_file(tmp_path: Path) -> None:
         sink = ArraySink(INFO, np.empty(INFO.shape, np.uint8))
         plan = plan_between(image, stages, sink, "array", options)
     assert plan.kept
-    assert "then from a scratch file" in str(plan)
+    assert "; later passes read a scratch file" in str(plan)
     assert f"1 MB on disk, in {tmp_path}" in str(plan)
 
 

@@ -48,7 +48,7 @@ def text_of(plan: Any) -> str:
 def _tasks(tiler: Tiler) -> str:
     rows, columns = tiler.task
     size = f"{columns} x {rows} pixels" if tiler.task_columns else counted(rows, "row")
-    return f"{len(tiler):,} of {size}{' each' * (len(tiler) > 1)}"
+    return f"{len(tiler):,}, {'each of' if len(tiler) > 1 else 'of'} {size}"
 
 
 def _described(info: ImageInfo) -> str:
