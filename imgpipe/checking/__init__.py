@@ -1,4 +1,4 @@
-"""Checking: comparison of a filter on whole images and in pieces."""
+"""Checking: comparison of a filter on whole images and in chunks."""
 
 from imgpipe.checking.entry import check
 from imgpipe.checking.report import CheckReport

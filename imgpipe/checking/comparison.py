@@ -1,6 +1,6 @@
-"""Comparison of the results of a filter on whole pictures and in pieces.
+"""Comparison of the results of a filter on whole pictures and in chunks.
 
-The function runs over whole pictures and over the same pictures in pieces, of several sizes and
+The function runs over whole pictures and over the same pictures in chunks, of several sizes and
 begun at several places. A difference is shown with its place and with the smallest halo that mends
 it; where no halo does, the function is probed for other dependencies.
 No difference found is no proof: the report tells the number of trials.
@@ -256,7 +256,7 @@ class _Check:
                 yield compared(one, picture, cut, made)
 
     def _needed(self, smallest: int | Halo | None) -> int | Halo | None:
-        """Return the halo that pictures in pieces need and pixels far away as well."""
+        """Return the halo that pictures in chunks need and pixels far away as well."""
         if smallest is None:
             return None
         both = zip(as_pair(smallest), self._reach(), strict=True)

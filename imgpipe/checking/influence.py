@@ -1,6 +1,6 @@
 """Influence: the distance at which a change of pixels changes the result.
 
-Pieces alone do not show it. A function that acts in wide white areas only is the same in pieces of
+Chunks alone do not show it. A function that acts in wide white areas only is the same in chunks of
 other pictures with any halo. A changed output far from a changed input is proof of a larger one.
 """
 

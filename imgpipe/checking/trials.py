@@ -1,4 +1,4 @@
-"""Trials: one filter on one picture, whole and in pieces, and their distance."""
+"""Trials: one filter on one picture, whole and in chunks, and their distance."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LAST_BITS = 256  # sums of some hundred floats, in another order, differ by no 
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference between the results of a picture as a whole and in pieces.
+    """Difference between the results of a picture as a whole and in chunks.
 
     Attributes
     ----------

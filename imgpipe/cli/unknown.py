@@ -21,7 +21,7 @@ def unknown(error: click.NoSuchOption) -> str:
 
     name, command = error.option_name, error.ctx.command
     shown = [each for each in command.get_params(error.ctx) if not getattr(each, "hidden", False)]
-    names = [name for each in shown for name in each.opts if name.startswith("--")]
+    names = [one for each in shown for one in each.opts if one.startswith("--")]
     if near := difflib.get_close_matches(name, names, 1, _NEAR):
         return f"there is no option {name}; did you mean {near[0]}?"
     own = [each.opts[0] for each in shown if hasattr(each, "parameter")]
