@@ -95,9 +95,13 @@ def test_runs_use_the_folder_that_they_are_given(
     assert os.listdir(tmp_path / "scratch") == []
 
 
+@pytest.mark.parametrize("held", [60 * 10**6, 2 * 10**9])
 def test_the_plan_tells_the_folder_and_counts_what_is_in_memory(
-    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: int, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What this process held before does not hide that the scratch files take the most."""
+    monkeypatch.setattr("imgpipe.engine.planning.held_memory", lambda: held)
+
     def planned(**options: Any) -> Any:
         return plan_run(photo, rotate(), tmp_path / "o.npy", scratch=tmp_path, **options)
 

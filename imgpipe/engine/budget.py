@@ -72,9 +72,9 @@ def no_plan(
         Returns the limit to give, where a higher one also means more workers.
     """
     needed, disk = min(tried, key=lambda one: one[0])
-    found, advice = _largest_part(source, goals, needed, disk)
-    on_disk = min(size - (disk.size if disk.in_memory else 0) for size, disk in tried)
     beside = limit[1]
+    found, advice = _largest_part(source, goals, needed - beside, disk)
+    on_disk = min(size - (disk.size if disk.in_memory else 0) for size, disk in tried)
     if on_disk <= limit[0]:
         option = "scratch=" if beside else "--scratch"
         advice = f", or give a folder on a disk for scratch files ({option}){advice}"
