@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpipe.batches.agenda import Agenda, Policy, agenda_of
+from imgpipe.batches.agenda import Agenda, Policy, agenda_of, reason_text
 from imgpipe.batches.inputs.files import Folder, Found
 from imgpipe.batches.journal.digests import file_digest
 from imgpipe.batches.journal.freshness import FreshnessCheck
@@ -70,7 +70,7 @@ def test_outputs_that_exist_stop_the_batch_with_counts_and_ways_on(tree: Tree) -
     with pytest.raises(UsageError) as caught:
         tree.agenda()
     message = str(caught.value)
-    assert message.startswith("2 of 3 outputs exist (1 of them current), such as ")
+    assert message.startswith("2 of 3 outputs exist (1 of them up to date), such as ")
     assert message.endswith(
         "; add --resume or --update (make those missing or out of date), "
         "--skip-existing (make those missing) or --overwrite (make all)"
@@ -153,3 +153,13 @@ def test_outputs_of_one_source_stand_together(tree: Tree) -> None:
 def test_policies_that_contradict_each_other(given: tuple[str, ...], names: str) -> None:
     with pytest.raises(UsageError, match=f"^give only one of {names}$"):
         Policy(**dict.fromkeys(given, True))
+
+
+def test_reasons_are_plain_words_for_people() -> None:
+    told = {reason: reason_text(reason) for reason in ("current", "exists", "source_older", "new")}
+    assert told == {
+        "current": "up to date",
+        "exists": "already there",
+        "source_older": "source older",
+        "new": "new",
+    }

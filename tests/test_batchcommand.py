@@ -162,7 +162,7 @@ def test_odd_names_pass_through_all_of_it(capfd: pytest.CaptureFixture[str]) -> 
     assert Path("failed").read_bytes() == b"odd/bad\xe9\n.jpg\0"
     flip("--files-from", "failed", "-0", "--base", "odd", "-o", "out", "--resume", code=3)
     flip("odd", "-o", "out", "--resume", code=3)
-    assert f"{len(names)} skipped (current), 1 failed" in capfd.readouterr().err
+    assert f"{len(names)} skipped (up to date), 1 failed" in capfd.readouterr().err
 
 
 class TestPages:
@@ -230,14 +230,14 @@ class TestOutputs:
         flip("photos/sub", "-o", "out", "-q")
         flip("photos/sub", "-o", "out", code=2)
         told = capsys.readouterr().err
-        assert "2 of 2 outputs exist (2 of them current)" in told
+        assert "2 of 2 outputs exist (2 of them up to date)" in told
         for way in ("--resume", "--update", "--skip-existing", "--overwrite"):
             assert way in told
 
     @pytest.mark.parametrize(
         ("way", "says"),
         [
-            ("--resume", "3 skipped (current)"),
+            ("--resume", "3 skipped (up to date)"),
             ("--update", "3 skipped"),
             ("--skip-existing", "3 skipped (already there)"),
             ("--ignore-existing", "3 skipped (already there)"),

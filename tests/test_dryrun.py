@@ -118,7 +118,7 @@ def test_reasons_are_those_of_the_run_that_follows() -> None:
     assert lines[:4] == [
         "in/a.png -> out/a.png: output missing, 300 x 200, 0.1 MP",
         "in/new.png -> out/new.png: new, 300 x 200, 0.1 MP",
-        "in/b/c.tif -> out/b/c.tif: current",
+        "in/b/c.tif -> out/b/c.tif: up to date",
         "2 images to make (1 output missing, 1 new), 1 skipped",
     ]
     assert made("in", "blur", "out", resume=True).report.done == 2

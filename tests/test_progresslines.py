@@ -43,7 +43,7 @@ def test_a_batch_from_start_to_end(lines: ProgressLines, file: io.StringIO, cloc
     )
     assert others == [
         "11 of 21 files, 30.0 of 60.0 MP, 3.0 MP/s, 10 s left",
-        "20 done, 1 skipped (current), 60.0 MP in 2.0 s (30.0 MP/s)",
+        "20 done, 1 skipped (up to date), 60.0 MP in 2.0 s (30.0 MP/s)",
         "to go on: imgpipe blur photos -o web --resume",
     ]
 

@@ -62,7 +62,7 @@ def test_a_resume_knows_the_new_name(photos: Path, monkeypatch: pytest.MonkeyPat
         patch.setattr(smallfiles, "make_files", None)  # no image is opened
         again = made("in", "invert", "out", resume=True)
     assert (again.report.done, again.report.skipped) == (0, 2)
-    with pytest.raises(UsageError, match="2 of them current"):
+    with pytest.raises(UsageError, match="2 of them up to date"):
         made("in", "invert", "out")
     os.remove("out/a.jpg")
     assert made("in", "invert", "out", resume=True).report.done == 1

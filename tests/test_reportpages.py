@@ -208,7 +208,7 @@ class TestPage:
         assert "finished, 10 outputs failed" in page
         assert "imgpipe blur &lt;a&gt; --resume" in page
         assert "<b>50</b><span>done</span><small>of 62 outputs</small>" in page
-        assert "<b>2</b><span>skipped</span><small>1 current, 1 not smaller</small>" in page
+        assert "<b>2</b><span>skipped</span><small>1 up to date, 1 not smaller</small>" in page
         assert "150.0 MP" in page
         assert "50.0 kB" in page
         assert "25.0 kB (&minus;50%)" in page

@@ -19,16 +19,22 @@ from imgpipe.errors import UsageError
 from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 
-__all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of"]
+__all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of", "reason_text"]
 
 Reason = Literal["current", "exists", "source_older", "not_smaller", "failed_before"]
 """Reason to leave an output as it is."""
 _LEFT = frozenset(get_args(Reason))
+_TEXTS = {"current": "up to date", "exists": "already there"}
 _TRUE: dict[Freshness, Reason] = {"current": "current", "not smaller": "not_smaller"}
 
 _TAILS = {number: (number,) for number in range(-1, 16)}  # each tuple once
 
 _WINDOW_NS = 2_000_000_000  # the times of FAT are even seconds
+
+
+def reason_text(reason: str) -> str:
+    """Return a reason to make an output, or to leave it, for people."""
+    return _TEXTS.get(reason, reason.replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -273,7 +279,7 @@ def _in_the_way(
     if freshness_check is not None:
         current = sum(_is_current(each, destination, freshness_check) for each in placed
                       if each.output in existing)  # fmt: skip
-        ours = f" ({current:,} of them current)" if current else ""
+        ours = f" ({current:,} of them up to date)" if current else ""
     exist, such_as = ("exists", ":") if len(existing) == 1 else ("exist", ", such as")
     return (
         f"{len(existing):,} of {counted(len(placed), 'output')} {exist}{ours}{such_as} "

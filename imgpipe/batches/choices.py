@@ -55,7 +55,7 @@ class Choices:
         Whether the contents of sources are compared with the journal, and not only size and times.
         Those of outputs are recorded, and compared where they were recorded.
     accept_version : bool
-        Whether outputs of other versions are current.
+        Whether outputs of other versions are up to date.
     retry_failed : bool
         Whether what failed before is tried again.
     journal : str or None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgpipe.acceleration import NONE
-from imgpipe.batches.agenda import Agenda, Due
+from imgpipe.batches.agenda import Agenda, Due, reason_text
 from imgpipe.batches.choices import Choices
 from imgpipe.batches.events import BatchEvent, BatchObserver, BatchPlanned, OutputPlanned, kind_of
 from imgpipe.batches.forecast import Forecast, Forecaster
@@ -131,7 +131,7 @@ class DryRun:
         after = ", copied" if action == "copy" else ""
         if told.error is not None:
             after = f", will fail: {one_line(str(told.error))}"
-        return f"{way}: {why.replace('_', ' ')}{after}"
+        return f"{way}: {reason_text(why)}{after}"
 
     def _add(self, path: str, outputs: list[str], seen: Forecast) -> None:
         for output in outputs:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import Literal
 
-from imgpipe.batches.agenda import Reason
+from imgpipe.batches.agenda import Reason, reason_text
 from imgpipe.errors import BatchError, ImgpipeError
 from imgpipe.plurals import area, counted
 from imgpipe.records import dataclass
@@ -35,8 +35,8 @@ class Result:
     status : {"done", "failed", "skipped"}
         Its end.
     reason : str or None
-        Why it was skipped: ``current``, ``exists``, ``source_older``, ``not_smaller`` or
-        ``failed_before``.
+        Why it was skipped: ``current`` (up to date), ``exists``, ``source_older``,
+        ``not_smaller`` or ``failed_before``.
     stage : str or None
         The stage that failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.
     error : ImgpipeError or None
@@ -165,8 +165,7 @@ class BatchReport:
     @property
     def _skipped(self) -> str:
         """Reasons of skipped outputs, with counts if there are several."""
-        words = {why: "already there" if why == "exists" else why.replace("_", " ")
-                 for why in self.reasons}  # fmt: skip
+        words = {why: reason_text(why) for why in self.reasons}
         if len(words) == 1:
             return f"skipped ({words.popitem()[1]})"
         return f"skipped ({', '.join(f'{self.reasons[why]:,} {words[why]}' for why in words)})"

@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Mapping
 from importlib import resources
 
+from imgpipe.batches.agenda import reason_text
 from imgpipe.batches.events import BatchEnded, BatchPlanned, BatchRefused, BatchStarted
 from imgpipe.batches.progress.wording import duration, legible, one_line, passed_over_line
 from imgpipe.batches.results import BatchReport, Result
@@ -142,9 +143,7 @@ class Page:
 
 def _tiles(report: BatchReport, sources: int) -> str:
     """Return the totals."""
-    skipped = ", ".join(
-        f"{n:,} {_text(why.replace('_', ' '))}" for why, n in report.reasons.items()
-    )
+    skipped = ", ".join(f"{n:,} {_text(reason_text(why))}" for why, n in report.reasons.items())
     speed = report.pixels / 1e6 / report.seconds if report.seconds else 0
     counts = [
         ("done", f"{report.done:,}", f"of {counted(report.outputs, 'output')}"),
@@ -316,7 +315,7 @@ def _note(result: Result) -> str:
     """Return the reason of a skipped or failed output, or the warnings of a finished one."""
     match result.status:
         case "skipped":
-            return str(result.reason).replace("_", " ")
+            return reason_text(str(result.reason))
         case "failed":
             return _shown(f"{result.stage}: {result.error}")
     return _shown("; ".join(result.warnings))

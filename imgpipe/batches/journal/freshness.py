@@ -44,7 +44,7 @@ class FreshnessCheck:
         Whether the bytes of sources are compared, and not only their sizes and times; those of
         outputs too, if the record has their digest.
     accept_version : bool
-        Whether outputs of other versions are current.
+        Whether outputs of other versions are up to date.
     retry_failed : bool
         Whether what failed before is made again, although its source is the same.
     in_place : bool
