@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from imgpipe.callables import annotations_of, signature_of
 from imgpipe.errors import ParameterError
 from imgpipe.records import dataclass
+from imgpipe.suggestions import suggestion
 
 __all__ = [
     "Between",
@@ -322,8 +323,8 @@ def bind(
         if name in given:
             raise ParameterError(f"{owner}: {name} is given twice")
         if name not in names:
-            takes = ", ".join(names) or "none"
-            raise ParameterError(f"{owner} has no parameter {name!r}; its parameters: {takes}")
+            likely = suggestion(name, names, f"its parameters: {', '.join(names) or 'none'}")
+            raise ParameterError(f"{owner} has no parameter {name!r}{likely}")
         given[name] = value
     missing = [p.name for p in parameters if p.required and p.name not in given]
     if missing:

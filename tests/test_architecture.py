@@ -47,6 +47,7 @@ VOCABULARY = {
     "registry",
     "sidefile",
     "streams",
+    "suggestions",
     "temporaries",
     "texts",
     "tracebacks",

@@ -431,10 +431,10 @@ class TestOptions:
             ("resize in.png -o o.png --size a", "'--size': 'a' is not a size"),
             ("blur in.png -o o.tif --tile 17", "'--tile': must be N or ROWSxCOLUMNS"),
             ("crop in.png -o o.png --width 0", "'--width': must be a whole number, at least 1"),
-            ("blur in.png -o o.png --sigm 2", "no option --sigm; did you mean --sigma?"),
+            ("blur in.png -o o.png --sigm 2", "no option '--sigm'; did you mean '--sigma'?"),
             (
                 "blur in.png -o o.png --radius 2",
-                "no option --radius; the options of the filter: --sigma, --truncate, --border",
+                "no option '--radius'; the options of the filter: --sigma, --truncate, --border",
             ),
             (
                 "blur in.png -o o.png --border mirror",

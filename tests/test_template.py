@@ -89,8 +89,8 @@ def test_a_value_that_leaves_the_folder_is_refused() -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{stm}.{ext}", "did you mean {stem}"),
-        ("{colour}-{stem}.{ext}", "there are: dir, parent"),
+        ("{stm}.{ext}", "there is no variable '{stm}'; did you mean '{stem}'?"),
+        ("{colour}-{stem}.{ext}", "there are: {dir}, {parent}"),
         ("{stem}.{ext", "a brace has no partner"),
         ("{stem:04}.{ext}", "a number of digits"),
         ("{index:>4}-{stem}.{ext}", "a number of digits"),

@@ -48,12 +48,7 @@ from imgpipe.borders import BORDERS
 from imgpipe.chains.chain import Chain, Filter, FilterFactory
 from imgpipe.chains.declarations import WORKS
 from imgpipe.chains.definition import Definition, PairLike, Works
-from imgpipe.chains.loading import (
-    BareFunction,
-    found_in,
-    hint,
-    load_registered,
-)
+from imgpipe.chains.loading import BareFunction, found_in, load_registered
 from imgpipe.chains.modules import is_file, is_module
 from imgpipe.chains.tokens import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
@@ -61,6 +56,7 @@ from imgpipe.geometry import Halo
 from imgpipe.parameters import Parameter
 from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
+from imgpipe.suggestions import suggestion
 
 __all__ = [
     "all_declared",
@@ -264,7 +260,7 @@ class _Parser:
     def _named(self, definition: Definition, key: Token) -> Parameter:
         known = offered(definition)
         if key.text not in known:
-            likely = hint(key.text, known, f"its parameters: {', '.join(known)}")
+            likely = suggestion(key.text, known, f"its parameters: {', '.join(known)}")
             self._fail(f"{definition.name} has no parameter {key.text!r}{likely}", key)
         return known[key.text]
 

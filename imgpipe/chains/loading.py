@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,13 +13,13 @@ from imgpipe.chains.modules import imported, is_file, module_of_file, naming_mod
 from imgpipe.errors import UsageError
 from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
+from imgpipe.suggestions import suggestion
 
 __all__ = [
     "BareFunction",
     "declared_for",
     "filters_of",
     "found_in",
-    "hint",
     "load_registered",
 ]
 
@@ -76,7 +76,7 @@ def load_registered(name: str) -> FilterFactory:
     """
     if name not in FILTERS:
         raise UsageError(
-            f"there is no filter {name!r}{hint(name, FILTERS, 'imgpipe filters lists them')} "
+            f"there is no filter {name!r}{suggestion(name, FILTERS, 'imgpipe filters lists them')} "
             f"(your own is written my_filter.py:{name})"
         )
     found = FILTERS.load(name)
@@ -115,17 +115,6 @@ def filters_of(place: str) -> dict[str, FilterFactory]:
         return _filters_in(imported(place))
 
 
-def hint(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the end of a message about a wrong name: the likely one, or all names."""
-    import difflib  # noqa: PLC0415 - only for errors
-
-    names = sorted(known)
-    close = difflib.get_close_matches(wrong.lower(), names, 1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; {otherwise or 'there are: ' + ', '.join(names)}" if names else ""
-
-
 def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFunction:
     """Return the filter or the function `name` of `module`, which messages call `shown`."""
     found = getattr(module, name, None)
@@ -137,8 +126,9 @@ def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFu
         )
     if callable(found):
         return BareFunction(found, name, shown)
-    known = _filters_in(module)
-    raise UsageError(f"{shown}: it has no filter or function {name!r}{hint(name, known)}")
+    known = sorted(_filters_in(module))
+    likely = suggestion(name, known, f"there are: {', '.join(known)}" if known else "")
+    raise UsageError(f"{shown}: it has no filter or function {name!r}{likely}")
 
 
 def _filters_in(module: ModuleType) -> dict[str, FilterFactory]:

@@ -60,7 +60,7 @@ class ChainCommand(Sectioned):
                 if self.text.startswith("-")
                 else "for several filters; write values into the chain, as in blur:sigma=2"
             )
-            message = f"there is no option {error.option_name} {where}"
+            message = f"there is no option {error.option_name!r} {where}"
             raise MisplacedOption(error.option_name, message, ctx=ctx) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -11,6 +11,7 @@ from imgpipe import __version__
 from imgpipe.cli.pages import SETTINGS, Context, write_examples
 from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
 from imgpipe.registry import FILTERS, filters_by_family
+from imgpipe.suggestions import suggestion
 
 __all__ = ["program"]
 
@@ -81,16 +82,13 @@ class Program(RefusingInEvents, click.Group):
             return name, found, args[1:]  # it is made once, not again by the base class
         if name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        import difflib  # noqa: PLC0415 - only for this
-
         message = f"there is no command {name!r}"
-        close = difflib.get_close_matches(name, self.list_commands(ctx), 1)
         if name == "help":
             message += f"; write: imgpipe {' '.join([*args[1:2], '--help'])}"
         elif re.search(r"[:|]", name):
             message += f'; a chain is run by: imgpipe run "{name}"'
-        elif close:
-            message += f"; did you mean {close[0]!r}?"
+        else:
+            message += suggestion(name, self.list_commands(ctx))
         raise click.UsageError(message, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

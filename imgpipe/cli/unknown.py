@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["MisplacedOption", "unknown"]
+from imgpipe.suggestions import suggestion
 
-_NEAR = 0.7  # of 1; "--sigm" is nearer to "--sigma"
+__all__ = ["MisplacedOption", "unknown"]
 
 
 class MisplacedOption(click.NoSuchOption):
@@ -17,13 +17,9 @@ def unknown(error: click.NoSuchOption) -> str:
     """Return the message about an option that a command does not have."""
     if isinstance(error, MisplacedOption) or error.ctx is None:
         return error.format_message()
-    import difflib  # noqa: PLC0415 - only for errors
-
     name, command = error.option_name, error.ctx.command
     shown = [each for each in command.get_params(error.ctx) if not getattr(each, "hidden", False)]
     names = [one for each in shown for one in each.opts if one.startswith("--")]
-    if near := difflib.get_close_matches(name, names, 1, _NEAR):
-        return f"there is no option {name}; did you mean {near[0]}?"
     own = [each.opts[0] for each in shown if hasattr(each, "parameter")]
-    has = f"; the options of the filter: {', '.join(own)}" if own else ""
-    return f"there is no option {name}{has}"
+    otherwise = f"the options of the filter: {', '.join(own)}" if own else ""
+    return f"there is no option {name!r}{suggestion(name, names, otherwise)}"

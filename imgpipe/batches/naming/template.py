@@ -5,7 +5,6 @@ A template without a separator names the file within its own folder of the tree.
 
 from __future__ import annotations
 
-import difflib
 import os
 import string
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from imgpipe.batches.inputs.files import Found
 from imgpipe.errors import UsageError
+from imgpipe.suggestions import suggestion
 
 __all__ = ["VARIABLES", "Template"]
 
@@ -138,9 +138,9 @@ def _parsed(text: str) -> list[_Field]:
 
 def _checked(text: str, before: str, name: str, spec: str) -> _Field:
     if name and name not in VARIABLES:
-        close = difflib.get_close_matches(name, VARIABLES, 1)
-        hint = f"did you mean {{{close[0]}}}?" if close else "there are: " + ", ".join(VARIABLES)
-        raise UsageError(f"name {text!r}: there is no {{{name}}}; {hint}")
+        wrong, known = f"{{{name}}}", [f"{{{each}}}" for each in VARIABLES]
+        likely = suggestion(wrong, known, f"there are: {', '.join(known)}")
+        raise UsageError(f"name {text!r}: there is no variable {wrong!r}{likely}")
     if spec and not (name in _NUMBERS and spec.isascii() and spec.isdigit()):
         raise UsageError(
             f"name {text!r}: {{{name}:{spec}}} cannot be; a number of digits, such as {{index:04}},"
