@@ -287,7 +287,10 @@ def _inputs(image: str, codes: dict[str, str]) -> list[str]:
     return said
 
 
-_RESULT = "A `result` is rounded to whole levels and clipped first; true is white."
+_RESULT = (
+    "Before the comparison, each `result` is rounded to whole levels and clipped; True counts as "
+    "white."
+)
 
 _BORDER = (
     'The border is `edge`. The default of SciPy, `mode="reflect"`, is `border="symmetric"` here, '

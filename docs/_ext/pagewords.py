@@ -19,8 +19,8 @@ __all__ = ["as_markdown", "cell", "docstring_of", "parameter_rows", "properties"
 
 _ALPHA = {
     "keep": "Alpha does not change.",
-    "premultiply": "Colours are weighted by alpha, and alpha is filtered too: what is transparent "
-    "leaves no dark fringes.",
+    "premultiply": "Colours are weighted by alpha, and alpha is filtered too, so transparent "
+    "pixels leave no dark fringes.",
     "filter": "Alpha moves with the colours.",
 }
 
@@ -91,9 +91,11 @@ def _reading(definition: Definition) -> str:
         return f"The image is read twice{only}: once to measure all of it, once for the result."
     if definition.region is None or definition.in_order is True:
         return "Once, row by row."
-    way = "not row by row: a file that can only be read from top to bottom is decoded into a"
     when = "Once. If the direction is `vertical`," if callable(definition.in_order) else "Once, but"
-    return f"{when} {way} scratch file first."
+    return (
+        f"{when} not row by row: a file that can only be read from top to bottom is decoded first, "
+        "into memory if it fits, otherwise into a scratch file."
+    )
 
 
 def _accelerated(definition: Definition) -> str:
@@ -157,12 +159,17 @@ def _option(parameter: Parameter) -> str:
 def _values(parameter: Parameter, text: str) -> str:
     """Return a sentence about the values of a parameter, if the text does not give them."""
     if parameter.choices:
-        missing = any(choice not in text for choice in parameter.choices)
+        missing = any(not _names(text, choice) for choice in parameter.choices)
         return f" One of {', '.join(f'`{each}`' for each in parameter.choices)}." if missing else ""
     bounds = parameter.bounds
     if bounds is None or bounds.high >= _ANY or re.search(r"\d(\.\d+)? to \d", text):
         return ""
     return f" It is {bounds}."
+
+
+def _names(text: str, choice: object) -> bool:
+    """Tell whether a text has a value as a word of its own, unlike the x of ``dx``."""
+    return re.search(rf"\b{choice}\b", text) is not None
 
 
 # ------------------------------------------------------------------------------------ Markdown

@@ -950,7 +950,7 @@ class _Thumbnail(FilterFactory):
         exact : bool
             Decode all pixels of the file.
         keep_metadata : bool
-            Keep all metadata, not only the ICC profile.
+            Keep all metadata, not only those of colour.
         """
 
 thumbnail: _Thumbnail

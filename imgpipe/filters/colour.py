@@ -254,15 +254,14 @@ def blend(
     chunk : ndarray, shape (rows, columns, channels)
         Any dtype.
     other : path or array
-        The second image, with the same size, number of channels (alpha included) and dtype. The
-        function gets the pixels of the same chunk.
+        The second image, with the same size, number of channels (alpha included) and dtype.
     amount : float
         Weight of the second image, 0 to 1.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same dtype; integers are rounded half to even.
 
     References
     ----------

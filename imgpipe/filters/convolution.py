@@ -73,10 +73,10 @@ def convolve(
 ) -> Pixels:
     """Convolve with weights of your own.
 
-    ``sum(kernel[j, i] * value[y + cy - j, x + cx - i]) / scale + offset * maximum``, where
-    ``(cy, cx)`` is the centre of `kernel`, and the maximum is that of the dtype, or 1 for
-    floats. This is a convolution as in SciPy, which mirrors the weights along both axes. Programs
-    that do not mirror it compute the correlation.
+    ``sum(kernel[j, i] * value[y + cy - j, x + cx - i]) / scale + offset * white``, where
+    ``(cy, cx)`` is the centre of `kernel`, and white is the maximum for integers and 1 for floats.
+    This is a convolution as in SciPy, which mirrors the weights along both axes. Programs that do
+    not mirror the weights compute the correlation.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ def convolve(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated. Sums are exact for uint8 and
-        weights that are small integers. Alpha is not filtered.
+        The same dtype; integers are rounded and saturated. For integers of 8 and 16 bits the sum is
+        exact if the weights are whole and no sum can reach ``2**24``. Alpha is not filtered.
 
     References
     ----------

@@ -44,8 +44,11 @@ def bilateral(
 
     The weighted mean over a square. The weight of a pixel is ``exp(-distance**2 / (2 *
     sigma_spatial**2)) * exp(-difference**2 / (2 * sigma_color**2))``, where the difference is the
-    length of the vector between the two colours. The square has a radius of
-    ``max(2, ceil(3 * sigma_spatial))`` pixels.
+    length of the vector between the two colours, as a fraction of white. The square has a radius
+    of ``max(2, ceil(3 * sigma_spatial))`` pixels.
+
+    The mean is computed in float32 for integers of 8 and 16 bits, float16 and float32, and in
+    float64 for all other types.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def sobel(
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     axis : {"magnitude", "x", "y"}
-        The magnitude, or ``dx`` or ``dy`` alone.
+        ``magnitude``; or one derivative alone: ``x`` for ``dx``, ``y`` for ``dy``.
     offset : float, optional
         Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
         for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
@@ -89,7 +89,7 @@ def scharr(
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     axis : {"magnitude", "x", "y"}
-        The magnitude, or ``dx`` or ``dy`` alone.
+        ``magnitude``; or one derivative alone: ``x`` for ``dx``, ``y`` for ``dy``.
     offset : float, optional
         Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
         for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
@@ -126,7 +126,7 @@ def prewitt(
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     axis : {"magnitude", "x", "y"}
-        The magnitude, or ``dx`` or ``dy`` alone.
+        ``magnitude``; or one derivative alone: ``x`` for ``dx``, ``y`` for ``dy``.
     offset : float, optional
         Added to the result, as a fraction of white: 0 by default for the magnitude, and 0.5
         for ``dx`` and ``dy``, whose negative values unsigned integers cannot hold.
@@ -154,8 +154,8 @@ def laplace(
 ) -> Pixels:
     """Laplacian: the sum of the second differences along both axes.
 
-    ``gain * (up + down + left + right - 4 * centre) + offset * maximum``, where the maximum is
-    that of the dtype, and 1 for floats.
+    ``gain * (up + down + left + right - 4 * centre) + offset * white``, where white is
+    the maximum for integers and 1 for floats.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def emboss(
 ) -> Pixels:
     """Emboss: a relief of the image, lit from the top left.
 
-    ``strength * (right + below + lower_right - left - above - upper_left) + offset * maximum`` of
-    the neighbours of a pixel, where the maximum is that of the dtype, and 1 for floats.
+    ``strength * (right + below + lower_right - left - above - upper_left) + offset * white`` of
+    the neighbours of a pixel, where white is the maximum for integers and 1 for floats.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Returns
     -------
     ndarray
-        The same dtype.
+        The same dtype; integers are rounded half to even.
 
     References
     ----------
@@ -203,23 +203,23 @@ def autocontrast(
 ) -> Pixels:
     """Stretch each channel to the full range of values.
 
-    ``(value - low) * maximum / (high - low)``, saturated. `low` and `high` are the minimum and
-    the maximum of the channel in the whole image, without `cutoff` percent of the values at each
-    end and without infinity. A channel with a single value stays as it is. Infinity becomes black
-    or white.
+    ``(value - low) * white / (high - low)``, saturated, where white is the maximum for integers
+    and 1 for floats. `low` and `high` are the minimum and the maximum of the channel in the whole
+    image, without `cutoff` percent of the values at each end and without infinity. A channel with a
+    single value stays as it is. Infinity becomes black or white.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype; with a `cutoff` integers of 8 or 16 bits, or float; then floats are
-        sorted into 65,536 levels from 0 to 1. NaN stays NaN.
+        Any dtype. With a `cutoff`: integers of 8 or 16 bits, or floats, which are sorted into
+        65,536 levels from 0 to 1. NaN stays NaN.
     cutoff : float
         Percent of the values to clip at each end, 0 to 49.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same dtype; integers are rounded half to even.
 
     References
     ----------

@@ -49,8 +49,8 @@ def minimum(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -81,8 +81,8 @@ def maximum(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -112,8 +112,8 @@ def erode(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -144,8 +144,8 @@ def dilate(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -178,8 +178,8 @@ def open(  # noqa: A001 - it is called opening
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -210,8 +210,8 @@ def close(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
 
     Returns
     -------
@@ -243,8 +243,8 @@ def tophat(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
     gain : float
         Factor of the result, 0 to 1e6.
 
@@ -277,8 +277,8 @@ def blackhat(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
     gain : float
         Factor of the result, 0 to 1e6.
 
@@ -311,8 +311,8 @@ def morphological_gradient(
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
-        Square of ``2 * radius + 1`` pixels on a side; its middle row and column; or the pixels
-        whose centres are at most `radius` away in a straight line.
+        ``square`` has ``2 * radius + 1`` pixels on a side. ``cross`` is its middle row and column.
+        ``disk`` has the pixels whose centres are at most `radius` pixels from the centre.
     gain : float
         Factor of the result, 0 to 1e6.
 

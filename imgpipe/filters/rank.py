@@ -19,8 +19,8 @@ def median(chunk: Pixels, *, radius: Radius = 1, into: Pixels | None = None) -> 
     """Take the median around each pixel.
 
     Each channel is filtered by itself, over a square of ``2 * radius + 1`` pixels on a side. The
-    result is ``sorted(square)[n // 2]`` for its ``n`` values. So it is one of the values, and no
-    value is computed. If the square has a NaN, the result is NaN.
+    result is ``sorted(square)[n // 2]`` for its ``n`` values. So it is always one of
+    the values. If the square has a NaN, the result is NaN.
 
     Parameters
     ----------

@@ -140,11 +140,14 @@ def resize(
     """Resize the image.
 
     Every pixel is a weighted mean of the input pixels around its position, first along the
-    columns, then along the rows. The weights are ``f(x / s)``, where ``x`` is the distance from
-    the centre of the pixel. ``s`` is 1 for enlarging, and the reduction factor for reducing, which
-    avoids aliasing. Weights beyond the border are left out, and the sum of the others is
-    normalised. ``f`` is ``1 - |x|`` up to 1 for ``bilinear``, the cubic convolution with
-    ``a = -1/2`` up to 2 for ``bicubic``, and ``sinc(x) * sinc(x / 3)`` up to 3 for ``lanczos``.
+    columns, then along the rows. The weight of an input pixel is ``f(x / s)``, where ``x`` is the
+    distance between the centres of both pixels, in input pixels. ``s`` is 1 for enlarging. For
+    reducing it is the reduction factor, such as 2 for half the size, which avoids aliasing. Weights
+    beyond the border are left out, and the sum of the others is normalised.
+
+    ``f`` is 0 beyond a radius. Up to this radius it is ``1 - |x|`` for ``bilinear`` (radius 1), the
+    cubic convolution with ``a = -1/2`` for ``bicubic`` (radius 2), and ``sinc(x) * sinc(x / 3)``
+    for ``lanczos`` (radius 3).
 
     ``nearest`` takes the input pixel at the centre of the new pixel.
 

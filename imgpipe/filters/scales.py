@@ -61,8 +61,8 @@ def gaussian_laplace(
     truncate : float
         Radius in standard deviations.
     gain : float, optional
-        Factor of the sum. By default about ``2.07 * sigma**2``, for which a straight
-        edge from black to white gives half of the full range above the offset and half below.
+        Factor of the sum. By default about ``2.07 * sigma**2``: then a straight edge from black to
+        white spans the full range, half of it above the offset and half below.
     offset : float
         Added to the result, as a fraction of white; flat areas get this value.
 
@@ -123,8 +123,8 @@ def difference_of_gaussians(
 ) -> Pixels:
     """Difference of Gaussians: details between two scales.
 
-    ``gain * (blur(low_sigma) - blur(high_sigma)) + offset * maximum``, where the maximum is that of
-    the dtype, and 1 for floats. With a gain of 1 and an offset of 0 the result is the plain
+    ``gain * (blur(low_sigma) - blur(high_sigma)) + offset * white``, where white is the maximum for
+    integers and 1 for floats. With a gain of 1 and an offset of 0 the result is the plain
     difference, which in 8 bits can hardly be seen.
 
     With a gain of 1, results are exact to 1e-6 of the largest absolute value in the
@@ -142,8 +142,8 @@ def difference_of_gaussians(
     truncate : float
         Radius in standard deviations.
     gain : float, optional
-        Factor on the difference. By default that for which a straight edge from black
-        to white gives half of the full range above the offset and half below: about 4.5 where
+        Factor of the difference. By default a straight edge from black to white spans the full
+        range, half of it above the offset and half below. This factor is about 4.5 where
         `high_sigma` is ``1.6 * low_sigma``, and at most 500.
     offset : float
         Added to the result, as a fraction of white; flat areas get this value.

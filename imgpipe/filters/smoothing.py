@@ -29,8 +29,8 @@ def blur(
     ``scipy.ndimage.gaussian_filter`` with the same `truncate`.
 
     The error before rounding is at most 1e-10 of the largest absolute value in the neighbourhood
-    for float64, signed integers, and integers of 32 and 64 bits. It is 1e-6 for float16 and
-    float32. It is at most one level for uint16, and at most 3 levels, usually 1, for uint8.
+    for float64, signed integers, and integers of 32 and 64 bits. It is at most 1e-6 of this value
+    for float16, float32 and uint16. For uint8 it is at most 3 levels, usually 1.
 
     For uint8 the result is defined in whole numbers. With a sigma below 2 there are two steps: a
     weighted sum down the columns, then a weighted sum along the rows. The weights are whole and add
@@ -49,7 +49,7 @@ def blur(
     chunk : ndarray, shape (rows, columns, channels)
         Integers or floats.
     sigma : float
-        Standard deviation in pixels, 0.3 to 500. Memory grows with its square.
+        Standard deviation in pixels, 0.3 to 500. The memory of a worker grows with its square.
     truncate : float
         Radius in standard deviations.
 
@@ -83,9 +83,11 @@ def box(
     ``(2 * s + n) // (2 * n)``. No mean lies halfway between two whole numbers, because ``n`` is
     odd.
 
-    A sum of 2, 4, 8 … pixels is computed from two sums of half the length. So the time of floats
-    grows with the logarithm of the radius. From a radius of 10 on, integers use running sums, whose
-    time does not depend on the radius.
+    Floats are computed in their type, and float16 in float32.
+
+    A sum of 2, 4, 8 … pixels is computed from two sums of half the length. So the time grows with
+    the logarithm of the radius. From a radius of 10 on, sums of integers of up to 32 bits down the
+    columns are running sums, whose time does not depend on the radius.
 
     Parameters
     ----------

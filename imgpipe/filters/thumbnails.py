@@ -110,12 +110,13 @@ def thumbnail(
     ],
     enlarge: Annotated[bool, "enlarge an image that is smaller than this size"] = False,
     exact: Annotated[bool, "decode all pixels of the file"] = False,
-    keep_metadata: Annotated[bool, "keep all metadata, not only the ICC profile"] = False,
+    keep_metadata: Annotated[bool, "keep all metadata, not only those of colour"] = False,
 ) -> Pixels:
     """Make a small image that fits into a size.
 
     The aspect ratio is kept. A smaller image keeps its size, and is encoded like the others. The
-    image is turned upright. Of its metadata only the ICC profile is kept.
+    image is turned upright. Of its metadata only the ICC profile and other facts about colour are
+    kept.
 
     The pixels are those of `resize`. If this filter is the first one of a run, imgpipe may decode
     a smaller version of the image: a JPEG at one to five eighths of its size, a file with a pyramid

@@ -85,7 +85,7 @@ def gamma(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same dtype; integers are rounded half to even and saturated.
 
     References
     ----------
@@ -195,7 +195,7 @@ def levels(
     """Move the black point, the white point and the mid tones.
 
     ``out_black + (out_white - out_black) * part ** (1 / gamma)``, where `part` is
-    ``(value - in_black) / (in_white - in_black)``, clipped to 0 and 1: of floats too. With
+    ``(value - in_black) / (in_white - in_black)``, clipped to 0 and 1, also for floats. With
     `in_black` above `in_white`, or `out_black` above `out_white`, the image is inverted. At least
     one parameter must be given.
 
@@ -217,7 +217,7 @@ def levels(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same dtype; integers are rounded half to even.
 
     References
     ----------
@@ -350,8 +350,9 @@ def threshold(
 ) -> Pixels:
     """Make values above a threshold white and all others black.
 
-    Each channel is compared by itself: ``maximum if value_of_pixel > value else 0``. A value
-    equal to the threshold becomes black, and so does NaN.
+    Each channel is compared by itself: ``white if pixel > value * white else 0``, where white is
+    the maximum for integers and 1 for floats. A pixel equal to the threshold becomes black, and so
+    does NaN.
 
     Parameters
     ----------
