@@ -74,7 +74,7 @@ def test_floats_that_libjxl_refuses_are_kept_at_another_effort(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As libjxl 0.12 does with floats of both signs, and 0.11 does not."""
-    array, tried = noise((33, 47, 1), "float32"), refused_below(8, monkeypatch)
+    array, tried = both_signs((33, 47, 1)), refused_below(8, monkeypatch)
     np.testing.assert_array_equal(read_back(written(array)), array)
     assert tried == [1, 8]
     with pytest.raises(OutputError, match="choose another format"):
@@ -87,18 +87,46 @@ def test_floats_that_libjxl_refuses_at_every_effort_are_an_error(
 ) -> None:
     tried = refused_below(10, monkeypatch)
     with pytest.raises(OutputError, match="does not keep floats of both signs"):
-        written(noise((2, 2, 1), "float32"), effort=3)
+        written(both_signs((2, 2, 1)), effort=3)
     assert tried == [3, 8, 9]
 
 
-def refused_below(least: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+@pytest.mark.parametrize(
+    ("array", "options", "function", "code"),
+    [
+        ("both signs", {}, "JxlEncoderAddImageFrame", 1),
+        ("both signs", {}, "JxlEncoderProcessOutput", 2),
+        ("both signs", {"quality": 90}, "JxlEncoderProcessOutput", 1),
+        ("one sign", {}, "JxlEncoderProcessOutput", 1),
+    ],
+)
+def test_other_errors_of_libjxl_are_reported_at_once(
+    monkeypatch: pytest.MonkeyPatch, array: str, options: Any, function: str, code: int
+) -> None:
+    tried = refused_below(8, monkeypatch, function, code)
+    pixels = both_signs((4, 4, 1)) if array == "both signs" else np.ones((4, 4, 1), np.float32)
+    with pytest.raises(OutputError, match=str(imagecodecs.JpegxlError(function, code))):
+        written(pixels, **options)
+    assert len(tried) == 1
+
+
+def both_signs(shape: tuple[int, int, int]) -> Any:
+    return noise(shape, "float32") - np.float32(0.5)
+
+
+def refused_below(
+    least: int,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str = "JxlEncoderProcessOutput",
+    code: int = 1,
+) -> list[int]:
     """Have the encoder fail below an effort; return a list, which gets every effort tried."""
     tried, encode = list[int](), imagecodecs.jpegxl_encode
 
     def encode_or_fail(*args: Any, effort: int, **options: Any) -> Any:
         tried.append(effort)
         if effort < least:
-            raise imagecodecs.JpegxlError("JxlEncoderProcessOutput", -1)
+            raise imagecodecs.JpegxlError(function, code)
         return encode(*args, effort=effort, **options)
 
     monkeypatch.setattr(imagecodecs, "jpegxl_encode", encode_or_fail)
