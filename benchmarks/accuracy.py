@@ -1,4 +1,4 @@
-"""How far a blurred picture is from the Gaussian computed in double precision, by windows."""
+"""Accuracy: the distance of a blurred picture from a Gaussian in double precision."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ NEEDS = {VIPS: "pyvips", VIPS_FASTEST: "pyvips", OPENCV: "cv2", PILLOW: "PIL"}
 
 @dataclass
 class Result:
-    """What was measured of one tool."""
+    """Measurements of one tool."""
 
     rounds: list[Measurement]
     size: int = 0
@@ -206,7 +206,7 @@ def memory_at(size: int, folder: Path, sigma: float) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """What imgpipe wants to reach: at most, or at least, a number."""
+    """Aim of imgpipe: a number that is the most, or the least."""
 
     name: str
     limit: float

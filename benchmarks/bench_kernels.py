@@ -57,7 +57,7 @@ def cases() -> Iterator[Case]:
 
 @dataclass
 class Result:
-    """What was measured of one kernel."""
+    """Measurements of one kernel."""
 
     case: str
     dtype: str

@@ -47,7 +47,7 @@ def as_stream(path: Path, content: bytes) -> None:
 
 
 def noticed(decoder: Any, *given: Any) -> bool:
-    """Whether decoding fails."""
+    """Return whether decoding fails."""
     try:
         decoder(*given)
     except (JpegError, CorruptError):

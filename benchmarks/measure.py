@@ -29,7 +29,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a command took.
+    """Time and memory of a command.
 
     Attributes
     ----------

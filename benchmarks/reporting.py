@@ -1,4 +1,4 @@
-"""What both benchmarks write: the machine, a Markdown table, and JSON beside it."""
+"""Reports of benchmarks: the machine, a Markdown table, and JSON beside it."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ def _placing(kernels: Mapping[str, Callable[..., Pixels | None]]) -> frozenset[s
 
 
 def _is_wanted(error: BaseException) -> bool:
-    """Whether the error is a request to stop this process, and not a fault of the library."""
+    """Return whether the error is a request to stop this process, not a fault of the library."""
     return isinstance(error, KeyboardInterrupt) or type(error).__module__.startswith("imgpipe.cli")
 
 
@@ -272,7 +272,7 @@ def _may_be_trusted(
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
     chunk: Pixels,
 ) -> bool:
-    """Whether the results of a kind of call that is new in this process have the bits of NumPy."""
+    """Return whether the results of a new kind of call have the bits of NumPy."""
     from imgpipe.trials import is_equal  # noqa: PLC0415 - only for new kinds of calls
 
     # Kernels that this one calls are not on trial; their faults show in the result.

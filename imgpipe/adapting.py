@@ -143,5 +143,5 @@ def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
 
 
 def _change_alpha(stages: tuple[Stage, ...]) -> bool:
-    """Whether a filter would have left alone, or weighted with, a channel that was alpha."""
+    """Return whether a filter would have left alone, or weighted with, a channel that was alpha."""
     return any(stage.filter.definition.alpha != "filter" for stage in stages)

@@ -187,7 +187,7 @@ def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def may_be_alpha(given: object) -> bool:
-    """Whether `given` can say which channel is alpha, in some image."""
+    """Return whether `given` can say which channel is alpha, in some image."""
     if isinstance(given, str):
         return given in ("last", "none")
     number = isinstance(given, (int, np.integer)) and not isinstance(given, bool)

@@ -112,7 +112,7 @@ class Geo:
 
     @property
     def pixel_is_point(self) -> bool:
-        """Whether coordinates of pixels are counted from the centre of the first one."""
+        """Return whether coordinates of pixels are counted from the centre of the first one."""
         entries = zip(*(iter(self.keys[4:]),) * 4, strict=False)
         return any(key == _RASTER_TYPE and value == _PIXEL_IS_POINT for key, _, _, value in entries)
 

@@ -47,7 +47,7 @@ class Box:
 
     @property
     def empty(self) -> bool:
-        """Whether the box holds no pixel."""
+        """Return whether the box holds no pixel."""
         return self.y1 <= self.y0 or self.x1 <= self.x0
 
     @property
@@ -83,7 +83,7 @@ class Box:
         )
 
     def contains(self, other: Box) -> bool:
-        """Whether every pixel of `other` is in this box."""
+        """Return whether every pixel of `other` is in this box."""
         return (
             self.y0 <= other.y0
             and self.x0 <= other.x0

@@ -65,7 +65,7 @@ class Handle:
         return 1.0 if self._report is not None else self._control.progress
 
     def done(self) -> bool:
-        """Whether the run has ended, one way or another."""
+        """Return whether the run has ended, one way or another."""
         return self._ended.is_set()
 
     def result(self, timeout: float | None = None) -> Report:

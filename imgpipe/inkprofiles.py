@@ -21,7 +21,7 @@ _SPACE = slice(16, 20)  # of the header
 
 
 def is_profiled(info: ImageInfo) -> bool:
-    """Whether the colour profile of a CMYK image can be used to convert it.
+    """Return whether the colour profile of a CMYK image can be used to convert it.
 
     It must be a sound profile of CMYK, and the values must be of 8 or 16 bits.
     """

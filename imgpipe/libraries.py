@@ -54,7 +54,7 @@ def import_accelerator(name: str) -> Any:
 
 
 def is_imported(name: str) -> bool:
-    """Whether the libraries of an accelerator are in this process."""
+    """Return whether the libraries of an accelerator are in this process."""
     needs = ACCELERATORS[name].needs
     return bool(needs) and all(sys.modules.get(module) is not None for module in needs)
 

@@ -131,7 +131,7 @@ def dedicated() -> Iterator[None]:
 
 
 def is_dedicated() -> bool:
-    """Whether this process has no other work."""
+    """Return whether this process has no other work."""
     return bool(_dedicated)
 
 
@@ -141,12 +141,12 @@ def mark_own_process() -> None:
 
 
 def is_own_process() -> bool:
-    """Whether this process is imgpipe's: a worker, a fork server, or a command at work."""
+    """Return whether this process is imgpipe's: a worker, a fork server, or a command at work."""
     return bool(_own or _dedicated)
 
 
 def is_helper() -> bool:
-    """Whether this process was started by imgpipe: a worker or a fork server."""
+    """Return whether this process was started by imgpipe: a worker or a fork server."""
     return bool(_own)
 
 
@@ -169,7 +169,7 @@ def keep_freed_memory() -> None:
 
 
 def lies_in_memory(folder: str) -> bool:
-    """Whether files of `folder` take memory instead of room on a disk."""
+    """Return whether files of `folder` take memory instead of room on a disk."""
     with contextlib.suppress(OSError, ValueError):
         device = os.stat(folder).st_dev
         number = f"{os.major(device)}:{os.minor(device)}"

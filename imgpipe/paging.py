@@ -159,7 +159,7 @@ class Pages:
 
     @property
     def animated(self) -> bool:
-        """Whether they are an animation, whose frames are decoded one after the other."""
+        """Return whether they are an animation, whose frames are decoded one after the other."""
         return self._timing is not None
 
     def kinds(self) -> list[Kind]:

@@ -123,12 +123,12 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether there is no default."""
+        """Return whether there is no default."""
         return self.default is _EMPTY
 
     @property
     def plain(self) -> bool:
-        """Whether it is a number or text, and no array could stand for it."""
+        """Return whether it is a number or text, and no array could stand for it."""
         return self.kind is not object and self.through is None
 
     @property
@@ -145,7 +145,7 @@ class Parameter:
         return ("true", "false") if self.kind is bool else self.choices
 
     def left_out(self, value: Any) -> bool:
-        """Whether `value` is a default that only means that nothing was given."""
+        """Return whether `value` is a default that only means that nothing was given."""
         return value is self.default and repr(value).startswith("<")
 
     def parse(self, text: str, owner: str) -> Any:
@@ -300,7 +300,7 @@ def _names_taken(
 
 
 def is_whole(value: Any, *, at_least: int) -> bool:
-    """Whether `value` is a whole number of Python or of NumPy, and not too small."""
+    """Return whether `value` is a whole number of Python or of NumPy, and not too small."""
     try:
         return not isinstance(value, bool) and operator.index(value) >= at_least
     except TypeError:

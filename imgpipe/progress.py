@@ -131,7 +131,7 @@ def tqdm_class() -> Any:
 
 
 def _in_notebook() -> bool:
-    """Whether this is a notebook that can show a bar of its own."""
+    """Return whether this is a notebook that can show a bar of its own."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     has_kernel = getattr(shell, "kernel", None) is not None
     return has_kernel and importlib.util.find_spec("ipywidgets") is not None

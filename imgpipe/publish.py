@@ -311,7 +311,7 @@ def _existing(name: str) -> os.stat_result | None:
 
 
 def _is_named(path: str, found: os.stat_result) -> bool:
-    """Whether `path` is a regular file and the one that was `found`."""
+    """Return whether `path` is a regular file and the one that was `found`."""
     with contextlib.suppress(OSError):
         return stat.S_ISREG(found.st_mode) and os.path.samestat(os.stat(path), found)
     return False

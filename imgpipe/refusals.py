@@ -111,7 +111,7 @@ def refused(error: BaseException) -> WorkerError | None:
 
 
 def python_is_ending() -> bool:
-    """Whether executors take no more tasks, because the main thread has ended.
+    """Return whether executors take no more tasks, because the main thread has ended.
 
     Threads that it does not wait for, and those that it is waiting for, go on for a while.
     """

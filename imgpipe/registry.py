@@ -118,7 +118,7 @@ class Registry(Mapping[str, Member]):
 
 
 def _announced(group: str) -> bool:
-    """Whether some installed package may have entry points of `group`.
+    """Return whether some installed package may have entry points of `group`.
 
     Looks at the files itself: `importlib.metadata` takes as long to import as all of click.
     """

@@ -36,7 +36,7 @@ def keep_numbers_taken() -> None:
 
 
 def is_filled_in(number: int) -> bool:
-    """Whether that standard stream was closed, so that its bytes go nowhere."""
+    """Return whether that standard stream was closed, so that its bytes go nowhere."""
     return number in _filled_in
 
 

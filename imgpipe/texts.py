@@ -27,5 +27,5 @@ class Text:
 
 
 def is_picture(value: bytes) -> bool:
-    """Whether a text is a picture in base 64."""
+    """Return whether a text is a picture in base 64."""
     return len(value) >= _LEAST_PICTURE and _PICTURE.match(value) is not None

@@ -29,19 +29,19 @@ def user_traceback(error: BaseException) -> str:
 
 
 def of_changing_the_input(error: BaseException) -> bool:
-    """Whether `error` is that of NumPy or OpenCV about writing into a read-only array."""
+    """Return whether `error` is that of NumPy or OpenCV about writing into a read-only array."""
     return isinstance(error, Exception) and re.search("read-?only", str(error)) is not None
 
 
 def of_the_function(error: BaseException) -> bool:
-    """Whether a function raised `error`, which is not a wish of the user's to end."""
+    """Return whether a function raised `error`, which is not a wish of the user's to end."""
     if isinstance(error, (Exception, SystemExit, GeneratorExit)):
         return True
     return in_worker() or threading.current_thread() is not threading.main_thread()
 
 
 def in_worker() -> bool:
-    """Whether this process is a worker, whose parent waits for it."""
+    """Return whether this process is a worker, whose parent waits for it."""
     from multiprocessing import parent_process  # noqa: PLC0415 - slow, and rarely needed
 
     return parent_process() is not None

@@ -44,7 +44,7 @@ def is_equal(
     parameters: tuple[tuple[Any, ...], dict[str, Any]],
     chunk: Pixels,
 ) -> tuple[bool, str]:
-    """Whether an accelerator gives the bits of a kernel, and the fault that a new trial found.
+    """Return whether an accelerator gives the bits of a kernel, and the fault, if any.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def _laid_out(picture: Pixels, number: int) -> Pixels:
 
 
 def _same(one: Pixels, other: Pixels) -> bool:
-    """Whether two arrays have the same bits."""
+    """Return whether two arrays have the same bits."""
     alike = one.dtype == other.dtype and one.shape == other.shape
     return alike and one.tobytes() == other.tobytes()
 

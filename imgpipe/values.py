@@ -134,7 +134,7 @@ def _saturate(values: Pixels, out: Pixels) -> bool:
 
 
 def has_nan(values: Pixels) -> bool:
-    """Whether a NaN is among the floats of a chunk, shape (rows, columns, channels).
+    """Return whether a NaN is among the floats of a chunk, shape (rows, columns, channels).
 
     The least value is a NaN then, and is found faster than every NaN: not so of 16 bits.
     """

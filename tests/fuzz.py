@@ -65,7 +65,7 @@ class Outcome(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether it is an image, or an error that a person can use."""
+        """Return whether it is an image, or an error that a person can use."""
         return self.kind in ("image", "error")
 
 

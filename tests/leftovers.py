@@ -13,7 +13,7 @@ SECONDS = 20.0
 
 
 def eventually(is_so: Callable[[], bool]) -> bool:
-    """Whether `is_so` before a long time has passed. It asks again and again."""
+    """Return whether `is_so` before a long time has passed. It asks again and again."""
     until = time.monotonic() + SECONDS
     while not is_so():
         if time.monotonic() > until:
@@ -36,7 +36,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def is_living(pid: int) -> bool:
-    """Whether a process runs; one that only waits for its parent does not."""
+    """Return whether a process runs; one that only waits for its parent does not."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -66,7 +66,7 @@ def session_of(pid: int) -> set[int]:
 
 
 def session_ends(pid: int) -> bool:
-    """Whether no process of the session that `pid` led is left."""
+    """Return whether no process of the session that `pid` led is left."""
     return eventually(lambda: not session_of(pid))
 
 
@@ -81,5 +81,5 @@ def unused_segments() -> set[str]:
 
 
 def nothing_new_in_shared_memory(before: set[str]) -> bool:
-    """Whether no unused segment is left, except those of `before`."""
+    """Return whether no unused segment is left, except those of `before`."""
     return eventually(lambda: unused_segments() <= before)

@@ -356,7 +356,7 @@ class TestRecord:
 
 
 def can(function: Callable[..., object], *args: object) -> bool:
-    """Whether the memory is enough."""
+    """Return whether the memory is enough."""
     with contextlib.suppress(MemoryPlanError):
         function(*args)
         return True

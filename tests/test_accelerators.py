@@ -94,7 +94,7 @@ def compare(compute: Callable[[], Pixels]) -> None:
 
 
 def is_covered(name: str, *call: Any, **keywords: Any) -> bool:
-    """Whether OpenCV computes a kernel for these arguments."""
+    """Return whether OpenCV computes a kernel for these arguments."""
     return ACCELERATORS.load("opencv").KERNELS[name](*call, **keywords) is not None
 
 

@@ -88,7 +88,7 @@ def filters(
 
 
 def refuses(name: str, dtype: str, colours: int) -> bool:
-    """Whether a filter has no meaning for such an image."""
+    """Return whether a filter has no meaning for such an image."""
     return (name == "lut" and dtype in FLOATS) or (
         name in RGB and colours != 3 and not (colours == 1 and name != "mix_channels")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -144,6 +145,23 @@ def test_the_readme_names_every_format() -> None:
 def test_links_of_the_readme_lead_to_files() -> None:
     links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+NO_NOUN_OR_VERB = {
+    *("What", "Whatever", "Whether", "Where", "Who", "Whose", "Which", "How", "Why"),
+    *("That", "Those", "They", "There", "If", "By", "On", "Not"),
+}
+
+
+@pytest.mark.parametrize("folder", ["imgpipe", "benchmarks", "docs", "examples", "sample_images"])
+def test_docstrings_begin_with_a_noun_or_a_verb(folder: str) -> None:
+    found = []
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = (ast.get_docstring(node) or "none").split()[0]
+                found += [f"{path}: {ast.get_docstring(node)}"] if first in NO_NOUN_OR_VERB else []
+    assert found == []
 
 
 MODULES = [name for _, name, _ in pkgutil.walk_packages(imgpipe.__path__, "imgpipe.")]

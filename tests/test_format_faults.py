@@ -60,7 +60,7 @@ def cut(content: Content, part: float) -> Iterator[Content]:
 
 
 def names_its(path: Path, text: str) -> bool:
-    """Whether an error begins with a file, or with a file in a folder."""
+    """Return whether an error begins with a file, or with a file in a folder."""
     return text.startswith((f"{path}: ", f"{path}/"))
 
 

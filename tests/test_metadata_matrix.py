@@ -68,7 +68,7 @@ NO_PILLOW = {
 
 
 def usable(name: str) -> bool:
-    """Whether a format can be read and written here."""
+    """Return whether a format can be read and written here."""
     if name not in FORMATS:
         return False
     one = loaded(name)

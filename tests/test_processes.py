@@ -95,7 +95,7 @@ def png(made: Path, tmp_path: Path) -> Path:
 
 
 def blurred(png: Path, number: int, pool: ProcessExecutor, **options: object) -> bool:
-    """Whether a run over `pool` makes the right pixels."""
+    """Return whether a run over `pool` makes the right pixels."""
     out = png.with_name(f"out{number}.png")
     imgpipe.run(png, blur(), out, executor=pool, **options)
     return bool((imgpipe.read(out) == BLURRED).all())

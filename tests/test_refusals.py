@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def is_told(error: str, what: str) -> bool:
-    """Whether `error` is one line that names the refusal, and no bug."""
+    """Return whether `error` is one line that names the refusal, and no bug."""
     return error.startswith(f"imgpipe: error: {what}") and error.count("\n") == 1
 
 

@@ -1,1 +1,1 @@
-"""What the kernels are compared with, one family a file."""
+"""Functions of other libraries, for a comparison with kernels. One family a file."""

@@ -1,4 +1,4 @@
-"""What is compared: a filter, its exact result, and what other libraries do for the same."""
+"""Cases: a filter, its exact result, and the functions of other libraries for the same."""
 
 # ruff: noqa: PLW0108 - a lambda does not look into a library that is not there
 

@@ -59,7 +59,7 @@ _MODULES = {
 
 
 class Difference(NamedTuple):
-    """How much two results differ, in levels of their type."""
+    """Distance of two results, in levels of their type."""
 
     largest: float
     mean: float

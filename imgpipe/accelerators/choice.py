@@ -134,7 +134,7 @@ def possible(asked: str | None, filters: Iterable[str] | None = None) -> Acceler
 
 
 def threads_will_do(asked: str | None, names: Collection[str], workers: int | None) -> bool:
-    """Whether threads are as good as processes: there are few, and all work is outside Python.
+    """Return whether threads are as good as processes: few, with all work outside Python.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def threads_will_do(asked: str | None, names: Collection[str], workers: int | No
 
 
 def _is_worth_loading(name: str, pixels: float) -> bool:
-    """Whether images are large enough, or the library is loaded already."""
+    """Return whether images are large enough, or the library is loaded already."""
     if is_loaded(name):
         return True
     with _lock:
@@ -179,7 +179,7 @@ def _is_of(table: Mapping[str, Sequence[str]], filter_: str, dtype: str) -> bool
 
 
 def _is_recent(name: str, filter_: str) -> bool:
-    """Whether the version of the library that is installed computes a filter of the table."""
+    """Return whether the installed version of the library computes a filter of the table."""
     since = SINCE.get(name, {}).get(filter_, 0)
     major = _version(name).partition(".")[0] if since else ""
     return not since or (major.isdecimal() and int(major) >= since)

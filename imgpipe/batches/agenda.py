@@ -261,7 +261,7 @@ def _foreign_reason(path: str, source: str, policy: Policy) -> Freshness | Reaso
 
 
 def _is_newer(output: str, source: str) -> bool:
-    """Whether an output is as new as its source, by a clock that may only know even seconds."""
+    """Return whether an output is as new as its source, by a clock with even seconds only."""
     try:
         return os.stat(output).st_mtime_ns + _WINDOW_NS > os.stat(source).st_mtime_ns
     except OSError:

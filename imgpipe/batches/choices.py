@@ -155,12 +155,12 @@ class Choices:
 
     @property
     def renames(self) -> bool:
-        """Whether outputs get the suffix of the content of their source, where its own is wrong."""
+        """Return whether outputs get the suffix of the content of a source with a wrong one."""
         return not self.in_place and self.naming.follows_source
 
     @property
     def single(self) -> bool:
-        """Whether the only source is a file: other runs may share the output folder."""
+        """Return whether the only source is a file: other runs may share the output folder."""
         return len(self.sources) == 1 and not self.lists and not is_tree(self.sources[0])
 
 

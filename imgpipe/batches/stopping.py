@@ -62,12 +62,12 @@ class BatchControl:
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing new may start."""
+        """Return whether nothing new may start."""
         return self.stopped_by is not None
 
     @property
     def hurries(self) -> bool:
-        """Whether large files end at once, and small ones soon."""
+        """Return whether large files end at once, and small ones soon."""
         return self.stopped_by not in (None, "max_failures")
 
     @property

@@ -52,7 +52,7 @@ def digest_of(data: bytes) -> str:
 
 
 def is_ours(kernel: Kernel) -> bool:
-    """Whether a function came with imgpipe."""
+    """Return whether a function came with imgpipe."""
     return module_of(kernel).startswith(_OURS)
 
 
@@ -142,7 +142,7 @@ class Definition:
 
     @property
     def ours(self) -> bool:
-        """Whether the kernel came with imgpipe, and need not be watched."""
+        """Return whether the kernel came with imgpipe, and need not be watched."""
         return is_ours(self.kernel)
 
     @cached_property
@@ -195,7 +195,7 @@ _MAINS = (_MAIN, "__mp_main__")  # the name of the first in a spawned process
 
 
 def _travels_by_value(module: str, pickling: types.FrameType | None) -> bool:
-    """Whether functions of `module` are to be sent by value from the frame that pickles."""
+    """Return whether functions of `module` are to be sent by value from the frame that pickles."""
     if module == _MAIN:
         by = pickling.f_globals.get("__name__", "") if pickling is not None else ""
         return "cloudpickle" in by

@@ -97,14 +97,14 @@ class Element:
 
     @property
     def measures(self) -> bool:
-        """Whether it needs the whole image first, with these parameters."""
+        """Return whether it needs the whole image first, with these parameters."""
         if self.definition.measure_if is None:
             return self.definition.measure is not None
         return bool(self.declared("measure_if"))
 
     @property
     def keeps_rows(self) -> bool:
-        """Whether its region keeps rows in order, with these parameters."""
+        """Return whether its region keeps rows in order, with these parameters."""
         declared = self.definition.in_order
         return bool(self.declared("in_order") if callable(declared) else declared)
 

@@ -71,6 +71,6 @@ def _value_text(parameter: Parameter, value: object, one: Element) -> str:
 
 
 def _same(value: object, other: object) -> bool:
-    """Whether two values are the same text; arrays and the like never are."""
+    """Return whether two values are the same text; arrays and the like never are."""
     plain = (bool, int, float, str, type(None))
     return type(value) is type(other) and isinstance(value, plain) and value == other

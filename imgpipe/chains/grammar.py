@@ -113,7 +113,7 @@ def offered(definition: Definition) -> dict[str, Parameter]:
 
 
 def all_declared(text: str) -> bool:
-    """Whether every bare function in `text` is given its halo there."""
+    """Return whether every bare function in `text` is given its halo there."""
     try:
         return bool(definitions_in(text))
     except UsageError:
@@ -271,7 +271,7 @@ class _Parser:
         return definition.parameters[position]
 
     def _took(self, mark: str) -> bool:
-        """Whether the next token is `mark`; steps over it if so."""
+        """Return whether the next token is `mark`; steps over it if so."""
         if self._here.kind != mark:
             return False
         self._here = next(self._tokens)

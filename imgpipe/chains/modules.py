@@ -30,12 +30,12 @@ _from_files: dict[str, tuple[_Stamp, ModuleType]] = {}  # by module name
 
 
 def is_file(place: str) -> bool:
-    """Whether `place` can only be the path of a file."""
+    """Return whether `place` can only be the path of a file."""
     return re.search(r"[\\/]|\.py\Z", place) is not None
 
 
 def is_module(name: str) -> bool:
-    """Whether `name` can only be that of a module: it has a dot, or can be imported from here."""
+    """Return whether `name` must be a module: it has a dot, or can be imported from here."""
     if "." in name:
         return True
     _search("")

@@ -67,7 +67,7 @@ class Stage:
 
     @cached_property
     def minds_absence(self) -> bool:
-        """Whether pixels without data have to be treated as hidden ones."""
+        """Return whether pixels without data have to be treated as hidden ones."""
         definition = self.filter.definition
         moves = definition.alpha == "keep" and definition.region is not None
         known = self.after.nodata is not None  # no integer stands for a NaN: that is an error
@@ -94,7 +94,7 @@ class Stage:
 
     @property
     def in_order(self) -> bool:
-        """Whether rows can leave from top to bottom while rows come in from top to bottom."""
+        """Return whether rows can leave from top to bottom as rows come in from top to bottom."""
         definition = self.filter.definition
         moves = definition.region is not None and not self.filter.keeps_rows
         wraps = self.filter.border == "wrap" and self.context[0] > 0
@@ -129,7 +129,7 @@ class Stage:
 
     @cached_property
     def takes_room(self) -> bool:
-        """Whether `apply` can have the place of its result."""
+        """Return whether `apply` can have the place of its result."""
         plain = self.before.alpha is None and not self.minds_absence and self.is_local
         return plain and self.filter.definition.takes_into
 
@@ -259,7 +259,7 @@ class Stage:
 
     @cached_property
     def _is_plain_without_absent(self) -> bool:
-        """Whether chunks that see no pixel without data are made as if no image had any.
+        """Return whether chunks that see no pixel without data are made as if no image had any.
 
         Not if they may depend on pixels that only the function knows, or on further images.
         """
@@ -269,7 +269,7 @@ class Stage:
 
     @cached_property
     def is_local(self) -> bool:
-        """Whether a pixel depends on its neighbourhood only."""
+        """Return whether a pixel depends on its neighbourhood only."""
         return self.filter.definition.region is None and self.filter.grid == (1, 1)
 
     def _absent(self, padded: Pixels, wanted: Box) -> Pixels | None:

@@ -28,7 +28,7 @@ _ACROSS = 65  # pixels of a strip with a dot in it
 
 
 def can_be_probed(one: Filter) -> bool:
-    """Whether every pixel of the output is made of the pixels around the same one of the input."""
+    """Return whether every output pixel is made of the input pixels around the same place."""
     return one.definition.region is None and not one.measures and one.grid == (1, 1)
 
 

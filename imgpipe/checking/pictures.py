@@ -38,13 +38,13 @@ class Picture:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is narrow and long, for a cheap search for far influences."""
+        """Return whether it is narrow and long, for a cheap search for far influences."""
         rows, columns = self.pixels.shape[:2]
         return bool(max(rows, columns) > _SIDE)
 
     @property
     def is_float(self) -> bool:
-        """Whether its values are not integers."""
+        """Return whether its values are not integers."""
         return self.pixels.dtype.kind == "f"
 
     @property

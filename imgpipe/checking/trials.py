@@ -120,7 +120,7 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
 
 
 def measured_alike(one: Filter, picture: Picture) -> bool:
-    """Whether a filter measures the same in a picture and in its halves."""
+    """Return whether a filter measures the same in a picture and in its halves."""
     with _errors_of_imgpipe():
         stage = _stages(one, picture)[-1]
         middle = len(picture.pixels) // 2
@@ -129,7 +129,7 @@ def measured_alike(one: Filter, picture: Picture) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two results are the same, NaN and all; those in tuples, lists and dicts too."""
+    """Return whether two results are the same, NaN included; also in tuples, lists and dicts."""
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(equal, one, other))
     if isinstance(one, dict) and isinstance(other, dict):

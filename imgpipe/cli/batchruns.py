@@ -186,7 +186,7 @@ _OF_WRITING = ("strip", "background", "value_range")
 
 
 def _is_little(params: Mapping[str, Any], work: Work) -> bool:
-    """Whether this is one small file and filters of ours, for which a process takes too long."""
+    """Return whether this is one small file with our filters: a process takes too long."""
     files = params["inputs"]
     if len(files) != 1 or params["files_from"] or params["timeout"] or not is_small(files[0]):
         return False

@@ -144,7 +144,7 @@ class ChainCommand(Sectioned):
 
 
 def all_declared(text: str) -> bool:
-    """Whether `text` needs no --halo."""
+    """Return whether `text` needs no --halo."""
     from imgpipe.chains import grammar  # noqa: PLC0415 - takes NumPy along
 
     return grammar.all_declared(text)
@@ -158,7 +158,7 @@ class RunCommand(ImageCommand, ChainCommand):
 
     @property
     def is_open(self) -> bool:
-        """Whether no filter is named yet."""
+        """Return whether no filter is named yet."""
         return not self.text
 
     def __init__(self, name: str, summary: str) -> None:

@@ -49,7 +49,7 @@ class ImageCommand(RefusingInEvents, Sectioned):
 
     @property
     def is_open(self) -> bool:
-        """Whether no filter is named yet: help and completion are quick then, without NumPy."""
+        """Return whether no filter is named yet: then help and completion need no NumPy."""
         return False
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -131,7 +131,7 @@ class ImageCommand(RefusingInEvents, Sectioned):
             make_image(chain, input_=one, save=save or None, **without_batch(ctx))
 
     def makes_many(self, ctx: click.Context) -> bool:
-        """Whether there may be several images, or the output is a folder."""
+        """Return whether there may be several images, or the output is a folder."""
         return is_batch(ctx.params)
 
     def begin(self, ctx: click.Context) -> None:

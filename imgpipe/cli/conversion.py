@@ -27,7 +27,7 @@ class ConvertCommand(ImageCommand):
 
     @property
     def is_open(self) -> bool:
-        """Whether help is quick: it needs no filter."""
+        """Return whether help is quick: it needs no filter."""
         return True
 
     def chain(self, ctx: click.Context) -> None:

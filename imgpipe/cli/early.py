@@ -82,7 +82,7 @@ def fork_for_many(
 
 
 def is_small(path: str) -> bool:
-    """Whether a file is so small that one process does the work as quickly as several."""
+    """Return whether a file is so small that one process does the work as quickly as several."""
     return os.path.isfile(path) and os.path.getsize(path) <= _WORTH_IT
 
 

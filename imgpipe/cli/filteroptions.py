@@ -65,7 +65,7 @@ def filter_options(definition: Definition, taken: Sequence[click.Parameter]) -> 
 
 
 def sees_border(definition: Definition) -> bool:
-    """Whether pixels beyond the image may matter; where not, a border is still taken."""
+    """Return whether pixels beyond the image may matter; where not, a border is still taken."""
     own_region = definition.region is not None and not definition.ours  # may reach beyond it
     return definition.halo not in (0, (0, 0)) or own_region
 

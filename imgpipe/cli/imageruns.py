@@ -104,13 +104,13 @@ def timeline_at(path: str | None, *ends: str) -> Iterator[list[Timeline]]:
 
 
 def _may_be_copied(input_: str, output: str, options: dict[str, Any]) -> bool:
-    """Whether a conversion seems to need no workers."""
+    """Return whether a conversion seems to need no workers."""
     same = os.path.splitext(input_)[1].lower() == os.path.splitext(output)[1].lower()
     return same and not options["save"] and options["region"] is None
 
 
 def _is_for_threads(input_: str, output: str, save: Any, *, filters: bool) -> bool:
-    """Whether threads seem to be enough for the codecs of both ends."""
+    """Return whether threads seem to be enough for the codecs of both ends."""
     before, after = (os.path.splitext(path)[1].lower() for path in (input_, output))
     jpeg, tiff = (".jpg", ".jpeg"), (".tif", ".tiff")
     if before not in (*jpeg, ".png") and not (filters and before in tiff and after in tiff):

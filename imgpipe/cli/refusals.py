@@ -34,7 +34,7 @@ class RefusingInEvents(click.Command):
 
 @contextlib.contextmanager
 def refusal_in_events(args: Sequence[str]) -> Iterator[None]:
-    """If `args` ask for events, write an error of the block as the only event."""
+    """Write an error of the block as the only event, if `args` ask for events."""
     words = list(args)  # the parser takes them one by one
     try:
         yield

@@ -112,7 +112,7 @@ class Saving:
         return f"Options of {self._formats[0].name}" if self._formats else ""
 
     def has(self, key: str) -> bool:
-        """Whether there is such an option."""
+        """Return whether there is such an option."""
         return key in self._by_key()
 
     def words(self, key: str) -> tuple[str, ...]:

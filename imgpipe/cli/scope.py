@@ -28,7 +28,7 @@ _OF_ANY = {"overwrite", "progress"}  # options of a batch that change nothing fo
 
 
 def is_batch(params: Mapping[str, Any]) -> bool:
-    """Whether the output is a folder, given the parameters of a command.
+    """Return whether the output is a folder, given the parameters of a command.
 
     It is one if it ends with a separator, or exists, or if there may be several images.
     """
@@ -39,7 +39,7 @@ def is_batch(params: Mapping[str, Any]) -> bool:
 
 
 def seems_batch(found: Mapping[str, Any]) -> bool:
-    """Whether that seems to be so while some options are not known: they are among the sources."""
+    """Return whether the output seems to be a folder; options may be among the sources."""
     words = found.get("inputs")
     words = words if isinstance(words, list | tuple) else ()  # click has a mark for none
     sources = [

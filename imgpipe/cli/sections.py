@@ -86,7 +86,7 @@ def help_all() -> click.Option:
 
 
 def all_wanted(ctx: click.Context) -> bool:
-    """Whether all options are to be explained."""
+    """Return whether all options are to be explained."""
     return _ALL in ctx.meta
 
 

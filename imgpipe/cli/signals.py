@@ -200,7 +200,7 @@ def _insist(number: int, frame: FrameType | None) -> None:
 
 
 def _cleaning_up() -> bool:
-    """Whether a stop is being handled further down the stack."""
+    """Return whether a stop is being handled further down the stack."""
     handled = sys.exc_info()[1]
     while handled is not None and not isinstance(handled, (Signalled, Cancelled)):
         handled = handled.__context__

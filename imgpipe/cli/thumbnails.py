@@ -115,7 +115,7 @@ class ThumbnailCommand(FilterCommand):
         return _SavingAll(names) if len(names) > 1 else super().saving_of(found)
 
     def makes_many(self, ctx: click.Context) -> bool:
-        """Whether there are several outputs, or a folder."""
+        """Return whether there are several outputs, or a folder."""
         params = ctx.params
         return len(params["size"]) > 1 or "," in (params["format"] or "") or is_batch(params)
 

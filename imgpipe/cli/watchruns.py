@@ -77,4 +77,4 @@ class _Audience(HoldingContext):
             observer(event)
 
     def begin_files(self) -> None:
-        """There are no files of a report."""
+        """Begin no files: a watch has no report."""

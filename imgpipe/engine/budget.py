@@ -180,7 +180,7 @@ class Budget:
     beside: int = 0
 
     def allows(self, costs: Sequence[Cost]) -> bool:
-        """Whether images of these costs may be made at once."""
+        """Return whether images of these costs may be made at once."""
         return reduce(Cost.beside, costs, Cost()).total(self.workers) <= self.granted
 
     def refusal(self, name: str, cost: Cost) -> MemoryPlanError:

@@ -246,7 +246,7 @@ class _Mapping:
 
     @property
     def ended(self) -> bool:
-        """Whether its owner has let go of it: the path leads nowhere, or to something else."""
+        """Return whether its owner has released it: the path is missing, or another file."""
         try:
             return _file_at(self._path) != self._file
         except OSError:

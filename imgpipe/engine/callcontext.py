@@ -72,7 +72,7 @@ class CallContext(NamedTuple):
 
     @property
     def called_back(self) -> bool:
-        """Whether the call is to end after the item that is under way."""
+        """Return whether the call is to end after the item that is under way."""
         return asked_back(self.note) or (self.stopped is not None and self.stopped())
 
     def spent(self, seconds: Iterable[tuple[str, float]]) -> None:

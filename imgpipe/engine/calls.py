@@ -53,11 +53,11 @@ class Dispatcher(Protocol):
 
     @property
     def exhausted(self) -> bool:
-        """Whether `take` has no more items, now and later."""
+        """Return whether `take` has no more items, now and later."""
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing may begin any more: items without an answer get none."""
+        """Return whether nothing may begin any more: items without an answer get none."""
 
     def take(self) -> tuple[Any, ...]:
         """Return the items of the next call, none if there are none just now."""
@@ -118,14 +118,14 @@ class CallFlow:
 
     @property
     def done(self) -> bool:
-        """Whether every item has its answer."""
+        """Return whether every item has its answer."""
         if self._dispatcher.stopped:
             return not self._out
         return self._dispatcher.exhausted and not self._out and not self._again
 
     @property
     def rests(self) -> bool:
-        """Whether no call takes memory, because an image needs it."""
+        """Return whether no call takes memory, because an image needs it."""
         return self.waits and not self._out
 
     def make_way(self) -> None:

@@ -63,7 +63,7 @@ class Chore:
 
     @property
     def done(self) -> bool:
-        """Whether the work is done, and all its events are reported."""
+        """Return whether the work is done, and all its events are reported."""
         return self._ended and self._error is None and not self._events
 
     def start(self, wake: Wake | None) -> None:
@@ -99,10 +99,10 @@ class Chore:
         """Return nothing: no worker takes part."""
 
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
-        """There are no tasks."""
+        """Do nothing: there are no tasks."""
 
     def describe(self, task: Task) -> str:
-        """There are no tasks."""
+        """Return an empty text: there are no tasks."""
         return ""
 
     def close(self) -> None:

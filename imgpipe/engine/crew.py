@@ -225,7 +225,7 @@ class Crew:
 
     @property
     def _alone(self) -> bool:
-        """Whether there is but one image, and none will come."""
+        """Return whether there is but one image, and none will come."""
         return len(self._active) == 1 and self._waiting.exhausted
 
     def _warm_up(self, flow: Flow) -> None:

@@ -137,7 +137,7 @@ def cut(
 def too_low(
     info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, unit: tuple[int, int]
 ) -> bool:
-    """Whether one row of tiles is much lower than the halo would have a task, and more too large.
+    """Return whether one row of tiles is much too low for the halo, and two are too large.
 
     Then most pixels would be computed for two tasks or more.
     """
@@ -147,7 +147,7 @@ def too_low(
 
 
 def turns(stages: tuple[Stage, ...]) -> bool:
-    """Whether a row of the output is made from a column of the source."""
+    """Return whether a row of the output is made from a column of the source."""
     if not stages:
         return False
     after, whole = stages[-1].after, _whole(stages)
@@ -259,7 +259,7 @@ def _stretch(
 
 
 def _square(info: ImageInfo, stages: tuple[Stage, ...], after: ImageInfo, grid: Grid) -> bool:
-    """Whether a task had better be a square than a stretch of rows."""
+    """Return whether a task had better be a square than a stretch of rows."""
     if grid.grain[1] > 1 or grid.unit[1] > 1 or turns(stages):
         return True
     widest = _widest(info, stages, after)
@@ -347,7 +347,7 @@ def _pixel_bytes(stage: Stage) -> int:
 
 
 def _kernels_cut(stages: tuple[Stage, ...], pixels: int) -> bool:
-    """Whether kernels fit the work to the cache: a cut into chunks would only take time."""
+    """Return whether kernels fit the work to the cache: a cut into chunks would only take time."""
     side = max([1.0, *_lengths(stages)])
     return side > 1 and side**2 * pixels <= _CUT_BY_KERNELS and _all_ours(stages)
 

@@ -56,15 +56,15 @@ class Flow(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it reads an image, now or later, and so is worth a thread of its own."""
+        """Return whether it reads an image, now or later, and so is worth a thread of its own."""
 
     @property
     def aside(self) -> bool:
-        """Whether it is worth a thread of its own where other images go on."""
+        """Return whether it is worth a thread of its own where other images go on."""
 
     @property
     def done(self) -> bool:
-        """Whether all is done."""
+        """Return whether all is done."""
 
     def start(self, wake: Wake | None) -> None:
         """Begin; with `wake`, in a thread, which calls it when there may be a new task."""
@@ -174,12 +174,12 @@ class PassFlow:
 
     @property
     def reads(self) -> bool:
-        """Whether it reads the image."""
+        """Return whether it reads the image."""
         return self._feed.reads
 
     @property
     def done(self) -> bool:
-        """Whether every part is served, every measurement merged, and the image read to its end."""
+        """Return whether every part is served, every measurement merged, and the image read."""
         merged = self._fold is None or not self._fold.open
         return not self._waiting and merged and self._feed.exhausted
 

@@ -47,7 +47,7 @@ class Fold:
 
     @property
     def open(self) -> bool:
-        """Whether anything is still to come or to be merged."""
+        """Return whether anything is still to come or to be merged."""
         return bool(self._to_come) or self._merging or len(self._waiting) > 1
 
     @property

@@ -72,7 +72,7 @@ class Kind(NamedTuple):
 
     @property
     def small(self) -> bool:
-        """Whether one worker makes such a frame."""
+        """Return whether one worker makes such a frame."""
         after = self.goal.sink.info
         return max(self.source.info.nbytes, after.nbytes) <= _SMALL_BYTES
 

@@ -58,7 +58,7 @@ class FrameSeries:
 
     @property
     def ended(self) -> bool:
-        """Whether all frames are made, or one has failed and none is under way."""
+        """Return whether all frames are made, or one has failed and none is under way."""
         return not self._out and (self._error is not None or self._begun == self._frames.count)
 
     def next(self) -> Opening | None:

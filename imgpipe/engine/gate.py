@@ -42,7 +42,7 @@ class Gate:
         return self._budget.refusal(image.name, image.cost)
 
     def admits(self, image: Image, active: Collection[ActiveImage]) -> bool:
-        """Whether an image may begin beside the images under way."""
+        """Return whether an image may begin beside the images under way."""
         if self._budget is None:
             return True
         calls = _flows(active)

@@ -65,7 +65,7 @@ class Branch(NamedTuple):
 
     @property
     def places_chunks(self) -> bool:
-        """Whether every chunk is placed by itself, as it is made of whole units."""
+        """Return whether every chunk is placed by itself, as it is made of whole units."""
         sides = zip(self.tiler.chunk, self.unit, strict=True)
         whole = min(self.unit) > 1 and not any(side % step for side, step in sides)
         return self.placer is not None and whole
@@ -103,7 +103,7 @@ class Job:
 
     @property
     def ours(self) -> bool:
-        """Whether all functions are imgpipe's."""
+        """Return whether all functions are imgpipe's."""
         return all(stage.filter.definition.ours for stage in self.all_stages)
 
     def first_stage(self, branch: int) -> int:

@@ -40,7 +40,7 @@ class Output:
 
     @property
     def makes(self) -> bool:
-        """Whether pixels are made; not if the image is only measured."""
+        """Return whether pixels are made; not if the image is only measured."""
         return not isinstance(self.sink, Nowhere)
 
 

@@ -259,7 +259,7 @@ def _attempts(
 
 
 def _decode_again(shapes: list[_Shapes]) -> bool:
-    """Whether tasks that decode all the tiles they need decode many of them several times."""
+    """Return whether many tiles are decoded several times if each task decodes its own."""
     made = [one.uses[0] for one in shapes if one.uses]
     measured = [[use] for one in shapes for use in one.uses[1:]]
     return any(uses and redundancy(uses) > _REDUNDANCY for uses in (made, *measured))

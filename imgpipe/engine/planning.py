@@ -165,7 +165,7 @@ def _outside_python(source: Source, goals: tuple[WantedOutput, ...], options: Op
 
 
 def _is_held(accelerator: Accelerating, choice: Choice) -> bool:
-    """Whether the library is in the memory of this process already, and needed nowhere else."""
+    """Return whether this process has loaded the library, and no other process needs it."""
     return not choice.traits.isolates and is_loaded(accelerator.name)
 
 
@@ -240,7 +240,7 @@ def weighed(functions: bytes, executor: Executor | None, control: Control) -> tu
 def _is_too_heavy(
     executor: Executor, weight: tuple[int, int], fitted: Callable[[tuple[int, int]], Fitted]
 ) -> bool:
-    """Whether more workers would fit if new ones replaced those of earlier runs."""
+    """Return whether more workers would fit if new ones replaced those of earlier runs."""
     if not any(getattr(executor, "held", (0, 0))):
         return False
 

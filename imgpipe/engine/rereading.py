@@ -28,7 +28,7 @@ _FREE_SHARE = 2  # of the free disk, at most
 
 
 def worth_keeping(source: Source, goals: tuple[WantedOutput, ...]) -> bool:
-    """Whether a scratch file is cheaper than decoding `source` for every pass."""
+    """Return whether a scratch file is cheaper than decoding `source` for every pass."""
     passes = list(_passes(source, goals))
     info, again = source.info, len(passes) - 1
     if again < 1 or not all(passes[0].y0 <= box.y0 and box.y1 <= passes[0].y1 for box in passes):

@@ -86,7 +86,7 @@ class Route:
 
     @property
     def streams(self) -> bool:
-        """Whether pixels come row by row, so that tasks must be stretches of rows."""
+        """Return whether pixels come row by row, so that tasks must be stretches of rows."""
         return self.feed in ("bands", "inline")
 
     def grid(self, unit: tuple[int, int], *, in_order: bool = False) -> Grid:
@@ -120,7 +120,7 @@ class Route:
         return other
 
     def _better_deferred(self) -> bool:
-        """Whether the encoding had better be deferred.
+        """Return whether the encoding had better be deferred.
 
         This is so if a unit stands for very much of the input, for a strip of it so narrow that
         every row would have to be read by itself, or for much less than its halo.
@@ -168,7 +168,7 @@ def _feed(source: Source, stages: tuple[Stage, ...], traits: Traits) -> tuple[Fe
 
 
 def _has_large_rows(source: Source, goal: WantedOutput) -> bool:
-    """Whether a row of tiles is too large for one task, so that tasks are parts of it."""
+    """Return whether a row of tiles is too large for one task, so that tasks are parts of it."""
     sink = goal.sink
     rows = min(sink.unit[0], sink.info.height)
     widest = max(sink.info.row_bytes, pitch(source.info, goal.stages, sink.info))

@@ -69,6 +69,6 @@ class TaskPixels(NamedTuple):
 
 
 def _is_same(one: Pixels, other: Pixels) -> bool:
-    """Whether two views show the same memory."""
+    """Return whether two views show the same memory."""
     first, second = one.__array_interface__, other.__array_interface__
     return one.strides == other.strides and first["data"][0] == second["data"][0]

@@ -129,7 +129,7 @@ class TaskQueue:
 
     @property
     def room(self) -> bool:
-        """Whether one more may go out."""
+        """Return whether one more may go out."""
         return len(self._out) < self._window
 
     def out(self, flow: int) -> int:
@@ -377,7 +377,7 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
 
 
 def _died_of(task: Task, end: End) -> bool:
-    """Whether a worker ended by itself while it was at a task."""
+    """Return whether a worker ended by itself while it was at a task."""
     return not end.wanted and end.pid is not None and signed_by(task.note) == end.pid
 
 

@@ -18,7 +18,7 @@ Numbers = np.ndarray[Any, np.dtype[np.int32]]
 
 
 def in_tiles(source: Source) -> TypeGuard[Tiles]:
-    """Whether `source` has compressed tiles that can be decoded one by one."""
+    """Return whether `source` has compressed tiles that can be decoded one by one."""
     return bool(getattr(source, "compressed", False)) and hasattr(source, "tile_into")
 
 
@@ -104,7 +104,7 @@ class TileUse:
 
 
 def _meet(begin: Any, end: Any, rows: int) -> bool:
-    """Whether the first and the last of so many rows of tiles are needed at once, somewhere."""
+    """Return whether the first and last of so many rows of tiles are ever needed at once."""
     above, below = slice(len(begin) - rows + 1), slice(rows - 1, None)
     both = np.maximum(begin[above], begin[below]) <= np.minimum(end[above], end[below])
     return bool(both.any())

@@ -105,7 +105,7 @@ class WaitingList:
 
     @property
     def exhausted(self) -> bool:
-        """Whether no image waits, and none will."""
+        """Return whether no image waits, and none will."""
         return self._openings is None and not self._waiting
 
     def first(self) -> Image | None:

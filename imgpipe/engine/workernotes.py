@@ -105,7 +105,7 @@ def reading(slot: Slot | None) -> Iterator[None]:
 
 
 def was_reading(slot: Slot | None) -> bool:
-    """Whether a task was last reading the image."""
+    """Return whether a task was last reading the image."""
     return slot is not None and int(slot.array((1,), _FIELDS)["stage"][0]) == _READING
 
 
@@ -140,7 +140,7 @@ def call_back(slot: Slot | None) -> None:
 
 
 def asked_back(slot: Slot | None) -> bool:
-    """Whether the worker of a call was asked to give back the items that it has not begun."""
+    """Return whether the worker of a call was asked to give back the items not begun."""
     return slot is not None and bool(slot.array((1,), _FIELDS)["back"][0])
 
 

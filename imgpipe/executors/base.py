@@ -126,12 +126,12 @@ def traits_of(executor: object) -> Traits:
 
 
 def works_at_once(executor: Executor) -> bool:
-    """Whether `executor` does a task while it is being submitted, in the same thread."""
+    """Return whether `executor` does a task while it is being submitted, in the same thread."""
     return bool(getattr(executor, "at_once", False))
 
 
 def warms_up(executor: Executor) -> bool:
-    """Whether `executor` is one of ours, whose workers get ready while the first rows are read."""
+    """Return whether `executor` is ours: its workers start while the first rows are read."""
     return isinstance(executor, Supervised) or bool(getattr(executor, "warms_up", False))
 
 
@@ -141,5 +141,5 @@ def mark_worker() -> None:
 
 
 def in_our_worker() -> bool:
-    """Whether this process is a worker of imgpipe's own pool."""
+    """Return whether this process is a worker of imgpipe's own pool."""
     return _in_worker.is_set()

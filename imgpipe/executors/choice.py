@@ -166,7 +166,7 @@ def started(choice: Choice, workers: int) -> Iterator[Executor]:
 
 
 def is_kept(choice: Choice) -> bool:
-    """Whether there may be an executor that an earlier run has started."""
+    """Return whether there may be an executor that an earlier run has started."""
     if isinstance(choice.executor, Executor):
         return False
     asked = getattr(_loaded(choice.executor), "is_kept", None)

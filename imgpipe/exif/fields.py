@@ -122,7 +122,7 @@ class Entry:
 
     @property
     def inline(self) -> bool:
-        """Whether the value is part of the entry."""
+        """Return whether the value is part of the entry."""
         return self.start == self.at + 8
 
 

@@ -94,7 +94,7 @@ def adaptive_threshold(
 
 
 def _is_above(values: Pixels, means: Pixels, levels: int) -> Pixels:
-    """Whether whole `values` are above `means` less `levels`.
+    """Return whether whole `values` are above `means` less `levels`.
 
     A distance that is not negative fits the unsigned type of the values. So for positive `levels`
     the mean must be above the value by less than them; else the value must be above the mean by

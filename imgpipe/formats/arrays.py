@@ -167,7 +167,7 @@ class Nowhere:
 
     @property
     def placer(self) -> Placer:
-        """There is none, because there is no pass that makes pixels."""
+        """Fail: no pass makes pixels."""
         raise NotImplementedError("an image that is only measured goes nowhere")
 
     def commit(self) -> int:

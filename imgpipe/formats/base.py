@@ -106,7 +106,7 @@ class Tiles(RandomSource, Protocol):
 
     @property
     def compressed(self) -> bool:
-        """Whether tiles are compressed; the engine decodes each of them once then."""
+        """Return whether tiles are compressed; the engine decodes each of them once then."""
 
     def tile_into(self, row: int, column: int, out: Pixels) -> None:
         """Decode a tile, given by its row and column among the tiles.
@@ -183,7 +183,7 @@ def scratch_bytes_of(end: Source | Sink) -> int:
 
 
 def is_ours(source: Source) -> bool:
-    """Whether the decoder of a source is imgpipe's own, and damaged files cannot crash it.
+    """Return whether the decoder of a source is imgpipe's own, and damaged files cannot crash it.
 
     Such sources say it by their member `ours`. In a batch all others that are not random are
     decoded by a process of their own.
@@ -370,7 +370,7 @@ def aside_of(sink: Sink) -> Aside | None:
 
 
 def outside_python(sink: Sink) -> bool:
-    """Whether the encoder of a sink hardly holds the lock, so that threads will do.
+    """Return whether the encoder of a sink hardly holds the lock, so that threads will do.
 
     Such encoders and placers say it by their member `outside_python`, a sink that has neither by
     its own.

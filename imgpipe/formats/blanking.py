@@ -122,7 +122,7 @@ def joined(spans: Pixels) -> Pixels:
 
 
 def meeting(spans: Pixels, others: Pixels) -> bool:
-    """Whether any span overlaps one of `others`, a result of `joined`."""
+    """Return whether any span overlaps one of `others`, a result of `joined`."""
     spans = spans[spans[:, 1] > spans[:, 0]]
     first = np.searchsorted(others[:, 1], spans[:, 0], "right")
     there = first < len(others)

@@ -232,7 +232,7 @@ class _Fields:
         return out
 
     def packed(self, pixels: Pixels) -> Pixels:
-        """Not needed: imgpipe writes whole bytes."""
+        """Fail: imgpipe writes whole bytes."""
         raise NotImplementedError
 
 

@@ -59,7 +59,7 @@ class Method(NamedTuple):
         return self.name if self.usual is None else f"{self.name}[:{self.low}-{self.high}]"
 
     def takes(self, effort: int | None) -> bool:
-        """Whether there is such an effort."""
+        """Return whether there is such an effort."""
         if effort is None or self.usual is None:
             return effort == self.usual
         return self.low <= effort <= self.high

@@ -171,7 +171,7 @@ class Format:
 
     @property
     def read_only(self) -> bool:
-        """Whether it cannot be written."""
+        """Return whether it cannot be written."""
         return self.write is None
 
     @cached_property

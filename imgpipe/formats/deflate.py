@@ -272,7 +272,7 @@ def _canonical_code(lengths: bytes, symbol: int) -> int:
 
 @cache
 def _is_reliable() -> bool:
-    """Whether this build of ISA-L pads with zeros, as all known ones do."""
+    """Return whether this build of ISA-L pads with zeros, as all known ones do."""
     pieces = [bytes(i * i * j >> 7 & 255 for i in range(500 + 7 * j)) for j in range(1, 9)]
     rooms = (memoryview(bytearray(ROOM) + piece) for piece in pieces)
     joined = b"".join(part for room in rooms for part in _joinable(room))

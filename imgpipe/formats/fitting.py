@@ -165,7 +165,7 @@ def _layout(info: ImageInfo, format: Format) -> Layout | None:
 
 
 def _holds(layout: Layout, info: ImageInfo) -> bool:
-    """Whether channels have this meaning, or none yet that would contradict it."""
+    """Return whether channels have this meaning, or none yet that would contradict it."""
     if layout.channels != info.channels:
         return False
     alike = layout.colour == info.colour and layout.alpha == info.alpha
@@ -174,7 +174,7 @@ def _holds(layout: Layout, info: ImageInfo) -> bool:
 
 
 def _similar(layout: Layout, info: ImageInfo) -> bool:
-    """Whether only the words differ: channels of an unknown colour before alpha."""
+    """Return whether only the words differ: channels of an unknown colour before alpha."""
     return info.colour == "other" and layout.alpha == info.alpha
 
 

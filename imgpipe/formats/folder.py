@@ -238,7 +238,7 @@ def _exchanged(working: str, target: str) -> str:
 
 
 def _is_one_of(path: str, marks: tuple[str, ...]) -> bool:
-    """Whether there is a folder of the format, or an empty one."""
+    """Return whether there is a folder of the format, or an empty one."""
     try:
         names = os.listdir(path)
     except OSError:

@@ -209,7 +209,7 @@ def _must_have(one: Member | Format) -> None:
 
 
 def _by_suffix(one: Member | Format) -> bool:
-    """Whether files may be of this format though their first bytes do not say so."""
+    """Return whether files may be of this format though their first bytes do not say so."""
     return not one.marks and (not one.magic or b"" in one.magic)
 
 
@@ -235,7 +235,7 @@ class _Magic(NamedTuple):
     runs: tuple[tuple[bytes, int], ...]
 
     def is_in(self, head: bytes) -> bool:
-        """Whether a file begins with them."""
+        """Return whether a file begins with them."""
         first, at = self.runs[0]
         if not head.startswith(first, at) or len(head) < self.size:
             return False

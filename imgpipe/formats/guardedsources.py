@@ -96,7 +96,7 @@ class GuardedTiles(_Guarded[Tiles]):
 
     @property
     def compressed(self) -> bool:
-        """Whether tiles are compressed."""
+        """Return whether tiles are compressed."""
         return self.source.compressed
 
     def read(self, box: Box) -> Pixels:

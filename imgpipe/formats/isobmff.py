@@ -209,7 +209,7 @@ class _Description:
         return Metadata(**found)
 
     def _describes(self, item: int) -> bool:
-        """Whether an item describes the primary image, or names no image."""
+        """Return whether an item describes the primary image, or names no image."""
         to = [each for kind, of, each in self.references if kind == b"cdsc" and of == item]
         return not to or any(self.primary in each for each in to)
 

@@ -396,10 +396,10 @@ def _must_agree(info: ImageInfo, alpha: Alpha, name: str) -> None:
 
 
 def _is_readable(given: Any) -> bool:
-    """Whether bytes can be read from `given`."""
+    """Return whether bytes can be read from `given`."""
     return callable(getattr(given, "read", None)) and not isinstance(given, os.PathLike)
 
 
 def _is_writable(given: Any) -> bool:
-    """Whether bytes can be written to `given`."""
+    """Return whether bytes can be written to `given`."""
     return callable(getattr(given, "write", None)) and not isinstance(given, os.PathLike)

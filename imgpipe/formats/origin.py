@@ -94,7 +94,7 @@ class MemoryOrigin:
 
     @property
     def reference(self) -> None:
-        """There is none: the bytes are not sent to workers."""
+        """Return None: the bytes are not sent to workers."""
 
     def open(self, buffering: int = -1) -> BinaryIO:
         """Return a new reading position at the first byte."""

@@ -151,7 +151,7 @@ class Bits:
         return np.take(self.table, wanted, axis=0, mode="clip")
 
     def packed(self, pixels: Pixels) -> Pixels:
-        """Not needed: imgpipe writes whole bytes."""
+        """Fail: imgpipe writes whole bytes."""
         raise NotImplementedError
 
 

@@ -94,7 +94,7 @@ class _Salvaged(Wrapper[_Of]):
 
     @property
     def ours(self) -> bool:
-        """Whether damage cannot crash the decoder."""
+        """Return whether damage cannot crash the decoder."""
         return is_ours(self.source)
 
 
@@ -150,7 +150,7 @@ class SalvagedTiles(SalvagedBlocks):
 
     @property
     def compressed(self) -> bool:
-        """Whether tiles are compressed."""
+        """Return whether tiles are compressed."""
         return self.source.compressed
 
     def tile_into(self, row: int, column: int, out: Pixels) -> None:

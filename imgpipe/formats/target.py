@@ -56,7 +56,7 @@ class Target(Protocol):
 
     @property
     def amends(self) -> bool:
-        """Whether written bytes can be changed; `spooled.amendable` helps where they cannot."""
+        """Return whether written bytes can be changed; if not, `spooled.amendable` helps."""
 
     def write(self, *parts: Data) -> None:
         """Append `parts`."""
@@ -136,7 +136,7 @@ class FileTarget(OutputFile):
 
     @property
     def amends(self) -> bool:
-        """Whether it is a file."""
+        """Return whether it is a file."""
         return self.replaces
 
     def amend(self, position: int, data: Data) -> None:

@@ -141,5 +141,5 @@ def no_room(what: str, error: OSError, folder: str | None = None) -> OutputError
 
 
 def _is_of_a_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a file at `path` is one of its folder, and no device or pipe."""
+    """Return whether a file at `path` is one of its folder, and no device or pipe."""
     return not os.path.exists(path) or os.path.isfile(path) or os.path.isdir(path)

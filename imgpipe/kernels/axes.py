@@ -68,7 +68,7 @@ class Axis:
 
     @property
     def copies(self) -> bool:
-        """Whether every output pixel is one of the input."""
+        """Return whether every output pixel is one of the input."""
         return self.method == "nearest" or self.length == self.after * self.share
 
     @property

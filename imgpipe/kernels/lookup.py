@@ -77,7 +77,7 @@ def _words(entries: bytes, count: int) -> list[Pixels]:
 
 
 def has_levels(dtype: np.dtype[Any]) -> bool:
-    """Whether there is a table for this dtype."""
+    """Return whether there is a table for this dtype."""
     return dtype.kind == "u" and dtype.itemsize <= 2
 
 

@@ -52,7 +52,7 @@ class ExecutorSuite(Suite):
         return made
 
     def test_runs_what_it_gets(self) -> None:
-        """Every function with its arguments, more of them than there are workers."""
+        """Functions get their arguments, also if there are more tasks than workers."""
         with self._made() as executor:
             futures = [executor.submit(_shown, n, b=n + 1) for n in range(_TASKS)]
             for n, future in enumerate(futures):
@@ -60,7 +60,7 @@ class ExecutorSuite(Suite):
                 must(shown == f"{n}, {n + 1}", f"task {n} with b={n + 1} gave {shown!r}")
 
     def test_tells_when_a_task_is_done(self) -> None:
-        """By the callbacks of its future, for results and for failures."""
+        """The callbacks of a future are called, for results and for failures."""
         with self._made() as executor:
             for function in (_shown, _fail):
                 told = threading.Event()
@@ -84,7 +84,7 @@ class ExecutorSuite(Suite):
             executor.shutdown()
 
     def test_shares_the_memory_that_it_claims(self) -> None:
-        """With ``shares_memory`` a worker writes into shared memory of this process."""
+        """A worker with ``shares_memory`` writes into shared memory of this process."""
         with self._made() as executor, contextlib.closing(Buffers(1, 64, shared=True)) as buffers:
             if _traits(executor).shares_memory:
                 (slot,) = buffers.slots
@@ -94,7 +94,7 @@ class ExecutorSuite(Suite):
                 must(found == _WORD, "shares_memory is True, but what a worker writes is not there")
 
     def test_shares_the_files_that_it_claims(self) -> None:
-        """With ``shares_files`` a worker reads and writes files of this process."""
+        """A worker with ``shares_files`` reads and writes files of this process."""
         with self._made() as executor, tempfile.TemporaryDirectory() as folder:
             if _traits(executor).shares_files:
                 source, out = Path(folder, "in"), Path(folder, "out")
@@ -122,7 +122,7 @@ class ExecutorSuite(Suite):
             must(traits.processors >= 0, f"processors is {traits.processors}")
 
     def test_makes_the_same_bytes(self) -> None:
-        """PNG and npy, streamed, turned over, and measured first."""
+        """PNG and NPY files have the same bytes: streamed, flipped, and measured first."""
         chains = {"blur": blur(), "flip": flip("vertical"), "autocontrast": autocontrast()}
         with self._made() as executor, _picture() as source:
             for suffix in (".png", ".npy"):
@@ -151,7 +151,7 @@ class ExecutorSuite(Suite):
             must(np.array_equal(np.load(out), expected), "a closure made another image")
 
     def test_replaces_one_worker(self) -> None:
-        """If it is supervised: `rebuild` ends the worker of one task, and no other."""
+        """The method `rebuild` of a supervised executor ends the worker of one task alone."""
         with self._made() as executor:
             if not isinstance(executor, Supervised):
                 return
@@ -167,7 +167,7 @@ class ExecutorSuite(Suite):
             must(found >= set(others), "another worker was ended too")
 
     def test_survives_the_death_of_a_worker(self) -> None:
-        """If it is supervised: one death costs time; a function that always ends it is an error."""
+        """A supervised executor survives one death; a function that always ends it is an error."""
         with self._made() as executor, _picture() as source:
             if not isinstance(executor, Supervised):
                 return

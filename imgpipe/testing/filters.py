@@ -69,7 +69,7 @@ class FilterSuite(Suite):
         return given  # type: ignore[no-any-return] # it was looked at
 
     def test_is_the_same_in_pieces(self) -> None:
-        """Every kind of image, and every border: chunks give the same as the whole image."""
+        """Chunks give the same as the whole image, for every kind of image and every border."""
         chunks, borders = itertools.cycle(_CHUNKS), itertools.cycle(BORDERS)
         for kind, chunk, border in zip(self._kinds(), chunks, borders, strict=False):
             array = kind.picture(_ROWS, _COLUMNS)
@@ -77,7 +77,7 @@ class FilterSuite(Suite):
             must_be_the_same_in_pieces(_completed(one, array), array, kind.alpha, chunk)
 
     def test_takes_the_smallest_images(self) -> None:
-        """One pixel, one row, one column, unless it refuses them by a `UsageError`."""
+        """One pixel, one row and one column are filtered, or refused by a `UsageError`."""
         kind = next(self._kinds())
         for rows, columns in ((1, 1), (1, _COLUMNS), (_ROWS, 1)):
             array = kind.picture(rows, columns)
@@ -86,7 +86,7 @@ class FilterSuite(Suite):
                 must_be_the_same_in_pieces(one, array, None, _CHUNKS[0])
 
     def test_is_the_same_in_workers(self) -> None:
-        """From file to file by `executor`, where it arrives pickled or by value."""
+        """Workers of `executor` give the same file; the filter arrives pickled or by value."""
         with tempfile.TemporaryDirectory() as folder, self.workers(2) as executor:
             source, out = Path(folder, "in.npy"), Path(folder, "out.npy")
             for dtype in self.dtypes:
@@ -99,7 +99,7 @@ class FilterSuite(Suite):
                 must_equal(made, expected, f"{one} of {dtype} in workers")
 
     def test_sees_no_hidden_colour(self) -> None:
-        """Colours under alpha 0 change nothing visible, unless it declares ``alpha="filter"``."""
+        """Colours under alpha 0 change no visible pixel, except for ``alpha="filter"``."""
         if self.alpha and self.subject.definition.alpha != "filter":
             visible = np.random.default_rng(1).random((_ROWS, _COLUMNS)) < 0.5
             for kind in self._kinds():
@@ -109,7 +109,7 @@ class FilterSuite(Suite):
                     must_see_no_hidden_colour(one, array, visible, _CHUNKS[0])
 
     def test_leaves_pixels_without_data(self) -> None:
-        """They stay as they are and reach no others, unless it declares ``alpha="filter"``."""
+        """Pixels without data stay, and change no others, except for ``alpha="filter"``."""
         if self.subject.definition.alpha != "filter":
             absent = np.random.default_rng(2).random((_ROWS, _COLUMNS)) < 0.1
             absent[9:20, 30:] = True
@@ -119,7 +119,7 @@ class FilterSuite(Suite):
                 must_leave_pixels_without_data(one, array, absent, _CHUNKS[1])
 
     def test_halo_is_honest(self) -> None:
-        """No difference is found by `imgpipe.check`: many pictures in many cuts."""
+        """Checking by `imgpipe.check` finds no difference: many pictures in many cuts."""
         report = check(self.subject)
         must(report, str(report))
 
@@ -318,7 +318,7 @@ def _whole(one: Filter, array: Pixels, alpha: int | None, nodata: float | None =
 
 
 def _refuses(one: Filter, array: Pixels) -> bool:
-    """Whether a filter says that it has no use for such an image."""
+    """Return whether a filter says that it has no use for such an image."""
     try:
         one(array)
     except UsageError:

@@ -74,7 +74,7 @@ class FormatSuite(Suite):
         return self.format if isinstance(self.format, Format) else loaded(self.format)
 
     def test_gives_back_what_it_was_given(self) -> None:
-        """Any size of every type and layout that it declares; to the bit, if it says so."""
+        """Images of every declared type and layout come back; to the bit, if it says so."""
         if self.subject.read is None or self.subject.write is None:
             return
         with self._registered() as folder:
@@ -116,7 +116,7 @@ class FormatSuite(Suite):
         )
 
     def test_bytes_depend_on_the_image_alone(self) -> None:
-        """Not on executor, workers, chunks or memory."""
+        """Bytes do not depend on executor, workers, chunks or memory."""
         if self.subject.write is None:
             return
         with self._registered() as folder, self.workers(2) as executor:
@@ -140,7 +140,7 @@ class FormatSuite(Suite):
             must(same, f"{self.subject.name}: other bytes from sink and encoder alone")
 
     def test_unit_depends_on_the_image_alone(self) -> None:
-        """On width, type and channels; not on the height."""
+        """Units depend on width, type and channels, not on the height."""
         if self.subject.write is None:
             return
         with self._registered() as folder:
@@ -162,7 +162,7 @@ class FormatSuite(Suite):
             self._must_hold(MemoryOrigin(content), folder)
 
     def test_sources_give_the_same_in_any_order(self) -> None:
-        """Any box of a random source, and every source once more."""
+        """Boxes of a random source are equal in any order; a source can be read again."""
         with self._registered() as folder:
             self._must_hold(origin_of(str(self._file(folder))), folder)
 
@@ -184,7 +184,7 @@ class FormatSuite(Suite):
                 must_report_damage(path, cuts, flips)
 
     def test_salvaged_pixels_are_the_same_for_every_way_to_read(self) -> None:
-        """Cut or changed somewhere, with `salvage`: boxes, rows and the whole have equal pixels."""
+        """Boxes, rows and the whole of a cut or changed file have equal pixels with `salvage`."""
         with self._registered() as folder:
             path = self._file(folder)
             size = sum(map(len, parts_of(path).values()))
@@ -206,7 +206,7 @@ class FormatSuite(Suite):
                     raise AssertionError(f"{self.subject.name}: max_pixels=1 has no effect")
 
     def test_an_output_without_commit_leaves_nothing(self) -> None:
-        """Neither a new file nor a change of an old one; nor does a run that fails."""
+        """Outputs without a commit, and failed runs, leave no new file and change no old one."""
         if self.subject.write is None:
             return
         with self._registered() as folder:
@@ -246,7 +246,7 @@ class FormatSuite(Suite):
             must(size == there, f"{self.subject.name}: commit() said {size} bytes of {there}")
 
     def test_is_recognized(self) -> None:
-        """By the first bytes of its files, which `magic` declares, or else by the suffix."""
+        """Files are recognized by their first bytes, declared in `magic`, or by the suffix."""
         with self._registered() as folder:
             path = self._file(folder)
             name = str(path.with_suffix(".unknown") if self.subject.magic else path)
@@ -262,7 +262,7 @@ class FormatSuite(Suite):
                 must(found == self.subject, f"its files are taken for {found.name}")
 
     def test_options_have_defaults_and_help(self) -> None:
-        """Nobody has to give one, and everybody can."""
+        """Options have a default, and a help text for the command line."""
         for option in self.subject.options:
             must(not option.required, f"the option {option.name} has no default")
             must(option.text, f"the option {option.name} has no line of help")

@@ -50,7 +50,7 @@ def beside_alpha(chunk: Pixels) -> Pixels | None:
 
 
 def has_long_tables() -> bool:
-    """Whether this version looks up words of 16 bits."""
+    """Return whether this version looks up words of 16 bits."""
     return int(cv2.__version__.partition(".")[0]) >= _LONG_TABLES
 
 

@@ -116,7 +116,7 @@ def _made(
 
 
 def _is_exact(finish: tuple[float, float, float], largest: float) -> bool:
-    """Whether every step from a sum to the result is exact in single precision.
+    """Return whether every step from a sum to the result is exact in single precision.
 
     NumPy divides, multiplies, and adds. OpenCV multiplies by the quotient of both numbers.
     """

@@ -26,7 +26,7 @@ class EarlierOutputs:
         self._begins: dict[str, str | None] = {}  # the path of each folder below that of outputs
 
     def __call__(self, found: Found) -> bool:
-        """Whether a file is one of them."""
+        """Return whether a file is one of them."""
         path = found.folder.path
         if path not in self._begins:
             below = os.path.relpath(os.path.realpath(path or os.curdir), self._root)

@@ -141,5 +141,5 @@ def suffixes_of(names: Sequence[str]) -> Counter[str]:
 
 
 def any_hidden(names: Sequence[str]) -> bool:
-    """Whether one of the names begins with a dot."""
+    """Return whether one of the names begins with a dot."""
     return any([name[0] == "." for name in names])  # noqa: C419 - a list is quicker

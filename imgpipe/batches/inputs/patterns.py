@@ -55,11 +55,11 @@ class Pattern:
         return self._widened(reached)
 
     def ends(self, states: States) -> bool:
-        """Whether a path with these states matches."""
+        """Return whether a path with these states matches."""
         return len(self._parts) in states
 
     def matches(self, path: str) -> bool:
-        """Whether a whole path matches."""
+        """Return whether a whole path matches."""
         states = self.start
         for name in path.split(os.sep):
             states = self.after(states, name)
@@ -67,7 +67,7 @@ class Pattern:
 
     @property
     def has_folders(self) -> bool:
-        """Whether it is about more than the name of a file."""
+        """Return whether it is about more than the name of a file."""
         return len(self._parts) > 1
 
     def ignoring_case(self) -> Pattern:
@@ -101,7 +101,7 @@ class SplitPattern(NamedTuple):
 
 
 def has_wildcards(text: str) -> bool:
-    """Whether `text` has a character that makes it a pattern."""
+    """Return whether `text` has a character that makes it a pattern."""
     return _WILD.search(text) is not None
 
 

@@ -92,7 +92,7 @@ def gather(
 
 
 def is_tree(source: str) -> bool:
-    """Whether `source` stands for any number of files: a folder or a pattern."""
+    """Return whether `source` stands for any number of files: a folder or a pattern."""
     if os.path.lexists(source):
         return os.path.isdir(source) and not is_image_folder(source)
     return has_wildcards(source)

@@ -201,7 +201,7 @@ class Walk:
         return self._add_each(entries, place, pattern, found, links)
 
     def _adds_all(self, folder: Folder, names: list[str], found: Files) -> bool:
-        """Whether a folder holds nothing but images that are taken, as most do: this is quick."""
+        """Return whether a folder holds only images that are taken, as most do: this is quick."""
         suffixes = suffixes_of(names)
         if any_hidden(names) or not self._suffixes.issuperset(map(str.lower, suffixes)):
             return False
@@ -241,7 +241,7 @@ class Walk:
         return inner
 
     def _takes_hidden(self, entry: os.DirEntry[str]) -> bool:
-        """Whether a file or folder is taken although its name begins with a dot."""
+        """Return whether a file or folder is taken although its name begins with a dot."""
         if entry.name == JOURNAL_FOLDER:
             return False
         if self.rules.hidden and not entry.name.startswith("._"):
@@ -250,7 +250,7 @@ class Walk:
         return False
 
     def _excludes(self, entry: os.DirEntry[str], folder: Folder) -> bool:
-        """Whether a file or folder is left out by ``include`` and ``exclude``."""
+        """Return whether a file or folder is left out by ``include`` and ``exclude``."""
         below = os.path.join(folder.below, entry.name)
         rules = self.rules
         if any(_matches(pattern, below, entry.name) for pattern in rules.exclude):
@@ -327,7 +327,7 @@ class Walk:
         return place._replace(folder=folder, depth=place.depth + 1, above=above)
 
     def _is_new(self, entry: os.DirEntry[str]) -> bool:
-        """Whether a file was not found by another way, where links are followed."""
+        """Return whether a file was not found by another way, where links are followed."""
         status = entry.stat()
         key = (status.st_dev, status.st_ino)
         if key in self._seen:
@@ -359,7 +359,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def is_image_folder(name: str) -> bool:
-    """Whether a folder of that name is an image."""
+    """Return whether a folder of that name is an image."""
     return name.rstrip(os.sep).lower().endswith(_IMAGE_FOLDERS)
 
 

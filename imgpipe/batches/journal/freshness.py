@@ -62,7 +62,7 @@ class FreshnessCheck:
     digest: Callable[[str], str] = file_digest
 
     def knows(self, output: str) -> bool:
-        """Whether an output that is there is ours to replace."""
+        """Return whether an output that is there is ours to replace."""
         records = self.records
         return self.in_place or output in records.ours or output in records.left
 
@@ -118,7 +118,7 @@ class FreshnessCheck:
         return self._made_of(record, source, now)
 
     def _altered(self, record: Record, path: str, there: Status) -> bool:
-        """Whether an output is another than that of its record."""
+        """Return whether an output is another than that of its record."""
         if there.size != record.out_size:
             return True
         if self.checksum and record.out_digest:
@@ -126,7 +126,7 @@ class FreshnessCheck:
         return there.mtime_ns != record.out_mtime_ns
 
     def _has_bytes(self, record: Record, path: str) -> bool:
-        """Whether a file has the bytes of the output of a record."""
+        """Return whether a file has the bytes of the output of a record."""
         try:
             return bool(record.out_digest) and self.digest(path) == record.out_digest
         except OSError:
@@ -161,7 +161,7 @@ class FreshnessCheck:
         return "current" if record.provenance.options == now.options else "options changed"
 
     def _is_output(self, record: Record, path: str, there: Status) -> bool:
-        """Whether a file is the output of a record; its bytes are read if in doubt."""
+        """Return whether a file is the output of a record; its bytes are read if in doubt."""
         if there.size != record.out_size:
             return False
         alike = (record.size, record.mtime_ns) == (record.out_size, record.out_mtime_ns)
@@ -170,7 +170,7 @@ class FreshnessCheck:
         return self._has_bytes(record, path)
 
     def _changed(self, record: Record, source: str) -> bool:
-        """Whether the source is another than that of a record; its bytes are read if in doubt."""
+        """Return whether the source differs from that of a record; if in doubt, read its bytes."""
         status = _status(source)
         if status is None or status.size != record.size:
             return True
@@ -185,7 +185,7 @@ class FreshnessCheck:
 
 
 def unchanged(record: Record, source: str) -> bool:
-    """Whether a source looks like that of a record, without a look at its bytes."""
+    """Return whether a source looks like that of a record, without a look at its bytes."""
     return _is_same(record, _status(source))
 
 

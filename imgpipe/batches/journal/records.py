@@ -112,11 +112,11 @@ class Records:
     damaged: int = 0
 
     def __bool__(self) -> bool:
-        """Whether there is anything about any output."""
+        """Return whether there is anything about any output."""
         return bool(self.ours or self.failed or self.left)
 
     def __contains__(self, output: str) -> bool:
-        """Whether there is anything about an output."""
+        """Return whether there is anything about an output."""
         return output in self.ours or output in self.failed or output in self.left
 
     def note(self, record: Record) -> None:

@@ -232,7 +232,7 @@ def probed(folder: str) -> NameRules:
 
 
 def _holds_nothing(folder: str) -> bool:
-    """Whether a folder is empty, or there is none."""
+    """Return whether a folder is empty, or there is none."""
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is None
@@ -258,7 +258,7 @@ def _count(folders: Mapping[str, Collection[str]]) -> int:
 
 
 def _have_folders(folders: Mapping[str, set[str]]) -> bool:
-    """Whether a name in one of the folders is that of another folder, or of its parent."""
+    """Return whether a name in one of the folders is that of another folder, or of its parent."""
     above = (folder.rpartition(os.sep) for folder in _all_above(folders))
     return any(name in folders.get(outer, ()) for outer, _, name in above)
 

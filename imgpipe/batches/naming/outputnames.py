@@ -110,23 +110,23 @@ class OutputNames:
 
     @property
     def needs_header(self) -> bool:
-        """Whether files must be opened to know the names of their outputs."""
+        """Return whether files must be opened to know the names of their outputs."""
         return any(template.needs_header for template in self._templates)
 
     @property
     def is_paged(self) -> bool:
-        """Whether each frame of a file has outputs of its own."""
+        """Return whether each frame of a file has outputs of its own."""
         return any("page" in template.names for template in self._templates)
 
     @property
     def follows_source(self) -> bool:
-        """Whether the format of an output is that of its source."""
+        """Return whether the format of an output is that of its source."""
         ends = ("{ext}", "{name}")
         return not self.formats and all(one.text.endswith(ends) for one in self._templates)
 
     @property
     def is_numbered(self) -> bool:
-        """Whether names depend on the other files."""
+        """Return whether names depend on the other files."""
         return any("index" in template.names for template in self._templates)
 
     def placed(

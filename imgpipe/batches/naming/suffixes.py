@@ -46,7 +46,7 @@ def with_suffix(output: str, source: str, suffix: str) -> str:
 
 
 def is_renamed(output: str, source: str) -> bool:
-    """Whether an output has another suffix than its source."""
+    """Return whether an output has another suffix than its source."""
     own = os.path.splitext(source)[1]
     return own.lower() in image_suffixes() and not output.endswith(own)
 

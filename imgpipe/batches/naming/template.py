@@ -77,7 +77,7 @@ class Template:
 
     @property
     def needs_header(self) -> bool:
-        """Whether a file must be opened to know the name of its output."""
+        """Return whether a file must be opened to know the name of its output."""
         return bool(self.names & _OF_HEADERS)
 
     def fill(self, found: Found, values: Mapping[str, str | int]) -> str:

@@ -152,7 +152,7 @@ def _linked(source: str, kept: str) -> None:
 
 
 def _is_copy(source: str, kept: str, *, thorough: bool) -> bool:
-    """Whether `kept` is the file or folder `source`, or looks like a copy of it."""
+    """Return whether `kept` is the file or folder `source`, or looks like a copy of it."""
     try:
         if os.path.samefile(source, kept):
             return True

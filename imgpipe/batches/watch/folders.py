@@ -66,12 +66,12 @@ def left_out(folders: list[str]) -> tuple[Identity, ...]:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether two folders are the same, or one is in the other. They need not exist."""
+    """Return whether two folders are the same, or one is in the other. They need not exist."""
     return _holds(one, other) or _holds(other, one)
 
 
 def _holds(outer: str, inner: str) -> bool:
-    """Whether a folder is in another one, or the same."""
+    """Return whether a folder is in another one, or the same."""
     above, below = os.path.realpath(outer), os.path.realpath(inner)
     if above == below or below.startswith(os.path.join(above, "")):
         return True

@@ -65,14 +65,14 @@ class Hints(Protocol):
         """
 
     def covers(self, folders: int) -> bool:
-        """Whether so many folders can have hints."""
+        """Return whether so many folders can have hints."""
 
     def stop(self) -> None:
         """Give no more hints."""
 
 
 class NoHints:
-    """No hints at all.
+    """Absence of hints.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class WatchdogHints:
         return None
 
     def covers(self, folders: int) -> bool:
-        """Whether so many folders can have hints."""
+        """Return whether so many folders can have hints."""
         if not _lives(self._observer):
             return False
         watched = _watched_folders()
@@ -180,7 +180,7 @@ def _started(folder: str, receive: Receive) -> Any:
 
 
 def _lives(observer: Any) -> bool:
-    """Whether an observer works: its thread, the threads of its folders, and its reader."""
+    """Return whether an observer works: its thread, the threads of its folders, and its reader."""
     if observer is None:
         return False
     threads = [observer, *observer.emitters, getattr(observer, "_inotify_fd", observer)]

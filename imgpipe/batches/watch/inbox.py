@@ -182,7 +182,7 @@ class Inbox:
     # --- the folder itself --------------------------------------------------------------
 
     def _is_there(self, now: float) -> bool:
-        """Whether the folder is there; it may have become another one."""
+        """Return whether the folder is there; it may have become another one."""
         identity = self._identified()
         if identity is None:
             if self.present or now >= self._next_notice:

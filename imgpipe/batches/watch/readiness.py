@@ -111,6 +111,6 @@ class Readiness:
 
 
 def is_unfinished(path: str) -> bool:
-    """Whether the name of a file says that it is still being written."""
+    """Return whether the name of a file says that it is still being written."""
     name = path.rpartition("/")[2]
     return name.startswith(".") or name.lower().endswith(UNFINISHED)

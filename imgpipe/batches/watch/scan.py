@@ -39,7 +39,7 @@ class Scan:
     unreadable: list[str]
 
     def covers(self, path: str) -> bool:
-        """Whether a file would have been found if it was still there."""
+        """Return whether a file would have been found if it was still there."""
         folder = os.path.dirname(path)
         if any(_is_within(folder, each) for each in self.unreadable):
             return False

@@ -30,7 +30,7 @@ class Stamp(NamedTuple):
     ctime_ns: int
 
     def differs(self, other: Stamp) -> bool:
-        """Whether more than the time of the last change of the inode is different.
+        """Return whether more than the time of the last change of the inode is different.
 
         A hard link that is made to the file, as by a backup, changes nothing else.
         """

@@ -47,7 +47,7 @@ class Judge:
         self._owners = prepared.owners
 
     def knows(self, found: Found) -> bool:
-        """Whether the journal has anything about the outputs of a file."""
+        """Return whether the journal has anything about the outputs of a file."""
         naming = self._prepared.choices.naming
         if naming.needs_header:
             return True

@@ -51,7 +51,7 @@ class WatchFeed:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is no file, now and later."""
+        """Return whether there is no file, now and later."""
         return self._closed and not self._waiting
 
     def __len__(self) -> int:

@@ -74,13 +74,13 @@ class FileDispatcher:
 
     @property
     def exhausted(self) -> bool:
-        """Whether `take` has no more items, now and later."""
+        """Return whether `take` has no more items, now and later."""
         self._fill()
         return self._feed.exhausted and not self._ahead
 
     @property
     def stopped(self) -> bool:
-        """Whether nothing may begin any more."""
+        """Return whether nothing may begin any more."""
         return self._control.stopped
 
     def take(self) -> tuple[HeaderItem, ...] | tuple[File, ...]:
@@ -135,12 +135,12 @@ class FileDispatcher:
 
     @property
     def done(self) -> bool:
-        """Whether all files have ended, except large ones that were given out."""
+        """Return whether all files have ended, except large ones that were given out."""
         return self.exhausted and not self._out and not self._large
 
     @property
     def left(self) -> int:
-        """About how many pixels are still to be given out."""
+        """Estimate of the pixels that are still to be given out."""
         small = (job for job in self._ahead if not (job.taken or job.large))
         return sum(map(self._guesses.of, small)) + sum(job.pixels for job in self._large)
 

@@ -18,7 +18,7 @@ class Feed(Protocol):
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is no file, now and later."""
+        """Return whether there is no file, now and later."""
 
     def __len__(self) -> int:
         """Return the number of files that are known to come."""
@@ -56,7 +56,7 @@ class AgendaFeed:
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is no file left."""
+        """Return whether there is no file left."""
         return not self._left
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class AgendaFeed:
         return next(self._files, None)
 
     def attach(self, wake: Callable[[], None]) -> None:
-        """There is nothing to wait for."""
+        """Do nothing: there is nothing to wait for."""
 
 
 def _size_of(due: Due) -> int:

@@ -136,7 +136,7 @@ class HeldOrigin:
 
     @property
     def changed(self) -> bool:
-        """Whether the file has changed, or another file is in its place."""
+        """Return whether the file has changed, or another file is in its place."""
         try:
             found = os.fstat(self._file.fileno()), os.stat(self.name)
         except OSError:
@@ -178,7 +178,7 @@ class HeldFolderOrigin(FolderOrigin):
 
     @property
     def changed(self) -> bool:
-        """Whether a file in it has changed."""
+        """Return whether a file in it has changed."""
         try:
             return status_at(self.name) != self.status
         except OSError:

@@ -242,7 +242,7 @@ class LargeWork:
     # --- the end ------------------------------------------------------------------------
 
     def _changed(self) -> bool:
-        """Whether the source has changed since it was opened."""
+        """Return whether the source has changed since it was opened."""
         if self._status is None:
             return False
         try:

@@ -344,7 +344,7 @@ class _Loop:
         return self._asked(one)
 
     def _is_rightly_named(self, job: Job) -> bool:
-        """Whether a file is still to be made, once its outputs have the suffix of its content."""
+        """Return whether a file is still to be made after its outputs got the right suffix."""
         suffix = ""
         if self._choices.renames:
             with contextlib.suppress(ImgpipeError):  # the attempt to make it tells
@@ -357,7 +357,7 @@ class _Loop:
         return one.work.request
 
     def _may_be_alone(self, job: Job) -> bool:
-        """Whether one worker may make a large file while the others have enough to do.
+        """Return whether one worker may make a large file while the others have enough to do.
 
         It must be possible to end that worker, in the middle of its only task.
         """

@@ -101,7 +101,7 @@ def make_files(recipe: Recipe, files: tuple[File, ...], call: CallContext) -> li
 
 
 def _is_in_vain(answer: Answer) -> bool:
-    """Whether the next file would meet the same fault, such as a full disk."""
+    """Return whether the next file would meet the same fault, such as a full disk."""
     return isinstance(answer, Failed) and fault_in(answer.stage, answer.number) is not None
 
 
@@ -381,7 +381,7 @@ def header_size(recipe: Recipe, name: str) -> tuple[int, bool]:
 
 
 def may_copy(recipe: Recipe, tail: Tail, origin: Origin, output: str) -> bool:
-    """Whether the coded pixels of a file may become those of an output."""
+    """Return whether the coded pixels of a file may become those of an output."""
     plain = recipe.copies and not tuple(tail.chain)
     return plain and format_to(output, tail.writing.format) == format_at(origin)
 

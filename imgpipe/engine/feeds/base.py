@@ -36,11 +36,11 @@ class Feed(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it reads the image, and has not come to its end."""
+        """Return whether it reads the image, and has not come to its end."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether the input of every task was given, and nothing is left to be read."""
+        """Return whether the input of every task was given, and nothing is left to be read."""
 
     def start(self, wake: Wake | None) -> None:
         """Begin; with `wake`, in a thread, which calls it whenever an input is ready.
@@ -93,12 +93,12 @@ class ReadingFeed:
 
     @property
     def reads(self) -> bool:
-        """Whether it has not come to the end of the image."""
+        """Return whether it has not come to the end of the image."""
         return not self._ended and self._error is None
 
     @property
     def exhausted(self) -> bool:
-        """Whether the input of every task was given, and nothing is left to be read."""
+        """Return whether the input of every task was given, and nothing is left to be read."""
         return self._ended and not self._ready and self._error is None
 
     def start(self, wake: Wake | None) -> None:

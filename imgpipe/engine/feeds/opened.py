@@ -21,7 +21,7 @@ __all__ = ["Opened", "OpenedFeed", "can_be_opened"]
 
 
 def can_be_opened(source: Source) -> bool:
-    """Whether a worker can open `source`: it comes from something that has a reference."""
+    """Return whether a worker can open `source`: it comes from something that has a reference."""
     origin = getattr(source, "origin", None)
     return origin is not None and origin.reference is not None
 

@@ -61,7 +61,7 @@ class TilesFeed:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the input of every task was given; then all tiles are decoded."""
+        """Return whether the input of every task was given; then all tiles are decoded."""
         return self._given == self._count
 
     def start(self, wake: Wake | None) -> None:

@@ -48,7 +48,7 @@ def describe(process: Any, log: str, *, by_itself: bool, kills_before: int | Non
 
 
 def _from_outside(code: int, kills_before: int | None) -> bool:
-    """Whether a worker was ended by another program, and not for want of memory."""
+    """Return whether a worker was ended by another program, and not for want of memory."""
     if code == _KILL:  # the system sends it when memory is short
         return kills_before is not None and memory_kills() == kills_before
     return code in _FROM_OUTSIDE

@@ -160,7 +160,7 @@ class _Popen(popen_forkserver.Popen):
                 os.close(fd)
 
     def gone(self, seconds: float) -> bool:
-        """Whether the process itself has ended, or does within `seconds`."""
+        """Return whether the process itself has ended, or does within `seconds`."""
         if self._handle is None:
             return self.poll() is not None  # as far as can be told
         waiting = select.poll()
@@ -211,7 +211,7 @@ class _Process(process.BaseProcess):
         super().kill()
 
     def gone(self, seconds: float) -> bool:
-        """Whether it has ended, or does within `seconds`, its server dead or not."""
+        """Return whether it has ended, or does within `seconds`, its server dead or not."""
         return self._popen is None or self._popen.gone(seconds)
 
     def forget(self) -> None:
@@ -221,12 +221,12 @@ class _Process(process.BaseProcess):
 
     @property
     def told(self) -> bool:
-        """Whether its server reported its end."""
+        """Return whether its server reported its end."""
         return self._popen is not None and self.exitcode is not None and self._popen.told
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether it has ended by itself, according to its server."""
+        """Return whether it has ended by itself, according to its server."""
         return self.told and not self.condemned
 
 
@@ -283,7 +283,7 @@ def forget(server: Any) -> None:
 
 
 def _ended(pid: int, seconds: float) -> bool:
-    """Whether a child of this process has ended, or does within `seconds`.
+    """Return whether a child of this process has ended, or does within `seconds`.
 
     Where SIGCHLD is ignored, or a handler of the caller's collects all children, there is no child
     to wait for once it has ended.
@@ -341,7 +341,7 @@ def own_fork_server(preload: list[str], *, by_fork: bool) -> tuple[BaseContext, 
 
 
 def _fork(server: _Server, preload: list[str]) -> None:
-    """Like `ForkServer.ensure_running`, but with a fork."""
+    """Start the server as `ForkServer.ensure_running` does, but with a fork."""
     resource_tracker.ensure_running()
     with server.folder_of_its_own(), socket.socket(socket.AF_UNIX) as listener:
         address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]

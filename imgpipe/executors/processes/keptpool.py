@@ -127,7 +127,7 @@ class _Processes:
         _give_back(pool)
 
     def is_kept(self) -> bool:
-        """Whether there may be a pool for the next run."""
+        """Return whether there may be a pool for the next run."""
         return _state.kept is not None
 
 
@@ -202,7 +202,7 @@ def _end(kept: _Kept | None) -> None:
 
 
 def _rested(kept: _Kept) -> bool:
-    """Whether the workers have rested well, so that their pool may be used again."""
+    """Return whether the workers have rested well, so that their pool may be used again."""
     found: list[Rest] = []
     for future in kept.resting:
         try:

@@ -60,7 +60,7 @@ class Rest:
     held: tuple[int, int]
 
     def is_up_to_date(self) -> bool:
-        """Whether a new worker would load the same files."""
+        """Return whether a new worker would load the same files."""
         return all(
             one.changed < self.begun - _GRAIN and _File.of(one.path) == one for one in self.files
         )

@@ -39,7 +39,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def may_fork() -> bool:
-    """Whether helper processes may be forks: no other thread is there, C libraries included.
+    """Return whether helper processes may be forks: no other thread is there, C libraries included.
 
     Later versions of Python have other helper processes, which are new interpreters.
     """

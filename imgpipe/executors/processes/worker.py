@@ -93,7 +93,7 @@ class Worker:
 
     @property
     def is_living(self) -> bool:
-        """Whether it has started, and can still do tasks as far as is known."""
+        """Return whether it has started, and can still do tasks as far as is known."""
         process = self._process
         if process is None or self._dead or self._ended is not None:
             return False
@@ -330,7 +330,7 @@ class Worker:
 
 
 def _gone(process: Any, seconds: float) -> bool:
-    """Whether a process has ended, or does within `seconds`."""
+    """Return whether a process has ended, or does within `seconds`."""
     if hasattr(process, "gone"):
         return bool(process.gone(seconds))
     return bool(connection.wait([process.sentinel], seconds))

@@ -71,12 +71,12 @@ def read_metadata(header: Header, name: str) -> Metadata:
 
 
 def is_metadata(mark: Segment) -> bool:
-    """Whether a segment holds metadata that `Metadata` has a place for."""
+    """Return whether a segment holds metadata that `Metadata` has a place for."""
     return mark.marker == COM or mark.content.startswith(_HELD)
 
 
 def has_gain_map(mark: Segment) -> bool:
-    """Whether a segment declares that the file holds a second image with a gain for each pixel."""
+    """Return whether a segment declares a second image with a gain for each pixel."""
     if mark.marker == APP1 and mark.content.startswith(_XMP):
         return b"hdr-gain-map" in mark.content
     return mark.marker == APP2 and mark.content.startswith(_GAIN_MAP)

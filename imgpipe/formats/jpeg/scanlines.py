@@ -87,7 +87,7 @@ class ScanlineSource:
 
     @property
     def shifts(self) -> bool:
-        """Whether it reads a copy that shows bytes that are left over.
+        """Return whether it reads a copy that shows bytes that are left over.
 
         Not where it reads all bytes before the first row, or a copy would take memory.
         """
@@ -253,7 +253,7 @@ class ScanlineRows:
         return self._spool.path
 
     def _leaves_bytes(self) -> bool:
-        """Whether the decoder has all pixels, and not read the last coded byte."""
+        """Return whether the decoder has all pixels, and not read the last coded byte."""
         assert self._lines is not None
         read = None if self._last is None else self._lines.position
         if read is None or self._last is None or read > self._last + self._shift:

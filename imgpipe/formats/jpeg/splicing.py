@@ -99,7 +99,7 @@ def respliced(origin: Origin, metadata: Metadata, *, others: bool = True) -> Ite
 
 
 def _may_be_jfif(header: Header) -> bool:
-    """Whether the marker of JFIF does not change the meaning of colours."""
+    """Return whether the marker of JFIF does not change the meaning of colours."""
     numbers = [each.number for each in header.components]
     declared = any(each.content.startswith(_JFIF) for each in header.marks)
     usual = numbers == [1, 2, 3] and header.transform is None

@@ -90,7 +90,7 @@ class Size:
 
     @property
     def subsampled(self) -> bool:
-        """Whether a component has fewer values than the image has pixels."""
+        """Return whether a component has fewer values than the image has pixels."""
         return any(each[1:] != (1, 1) for each in self.components)
 
     def only(self, column: int, row: int) -> Size:
@@ -122,7 +122,7 @@ class Header(NamedTuple):
 
     @property
     def divisible(self) -> bool:
-        """Whether each tile has its own packet headers."""
+        """Return whether each tile has its own packet headers."""
         return all(marker != _PPM for marker, _ in self.others)
 
     def encoded(self, size: Size) -> bytes:

@@ -133,22 +133,22 @@ class Header:
 
     @property
     def inverted(self) -> bool:
-        """Whether it stores the absence of ink, as all files with Adobe's marker do."""
+        """Return whether it stores the absence of ink, as all files with Adobe's marker do."""
         return len(self.components) == 4 and self.transform is not None
 
     @property
     def progressive(self) -> bool:
-        """Whether the coefficients come in several scans of rising precision."""
+        """Return whether the coefficients come in several scans of rising precision."""
         return self.process in _PROGRESSIVE
 
     @property
     def lossless(self) -> bool:
-        """Whether pixels are predicted, not transformed."""
+        """Return whether pixels are predicted, not transformed."""
         return self.process in _LOSSLESS
 
     @property
     def arithmetic(self) -> bool:
-        """Whether the entropy coding is arithmetic."""
+        """Return whether the entropy coding is arithmetic."""
         return self.process >= _FIRST_ARITHMETIC
 
     @property
@@ -165,7 +165,7 @@ class Header:
 
     @property
     def at_once(self) -> bool:
-        """Whether one scan codes all pixels from top to bottom."""
+        """Return whether one scan codes all pixels from top to bottom."""
         return not self.progressive and self.in_first_scan == len(self.components)
 
     @property

@@ -33,7 +33,7 @@ _HARMLESS = "JFIF revision"
 
 @functools.cache
 def is_there() -> bool:
-    """Whether OpenImageIO is installed."""
+    """Return whether OpenImageIO is installed."""
     return importlib.util.find_spec("OpenImageIO") is not None
 
 

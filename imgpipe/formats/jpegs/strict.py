@@ -138,7 +138,7 @@ def check_kind(header: Header) -> None:
 
 
 def is_reducible(header: Header) -> bool:
-    """Whether the decoder can make a smaller image of such data."""
+    """Return whether the decoder can make a smaller image of such data."""
     if header.precision != 8 or header.lossless:
         return False
     sampled = [each[1:] for each in header.components]
@@ -243,7 +243,7 @@ def _decoded(
 
 
 def _is_padding(data: bytes | bytearray | memoryview, size: int, header: Header) -> bool:
-    """Whether so many zeros stand before the EOI marker, as some cameras write them."""
+    """Return whether so many zeros stand before the EOI marker, as some cameras write them."""
     return not header.interval and bytes(size) + bytes((0xFF, EOI)) in bytes(data)
 
 

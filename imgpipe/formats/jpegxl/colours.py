@@ -80,7 +80,7 @@ def colouring_of(info: ImageInfo) -> Colouring:
 
 
 def _is_usual(places: tuple[float, ...]) -> bool:
-    """Whether white and primaries are those of sRGB, or cannot be written."""
+    """Return whether white and primaries are those of sRGB, or cannot be written."""
     usual = [*WHITES[1], *(value for one in PRIMARIES[1] for value in one)]
     near = all(abs(a - b) < 2e-4 for a, b in zip(places, usual, strict=True))
     return near or not all(0 <= value <= 1 for value in places)

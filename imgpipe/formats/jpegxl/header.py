@@ -76,7 +76,7 @@ class Colouring:
 
     @property
     def is_srgb(self) -> bool:
-        """Whether it is sRGB, the default meaning of pixels."""
+        """Return whether it is sRGB, the default meaning of pixels."""
         plain = (self.white, self.primaries, self.transfer) == (D65, PRIMARIES_SRGB, SRGB)
         return plain and self.gamma is None and not self.has_profile
 

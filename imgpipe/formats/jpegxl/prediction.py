@@ -80,7 +80,7 @@ class _Reading:
 
     @property
     def more(self) -> bool:
-        """Whether there is another command."""
+        """Return whether there is another command."""
         return self._at < self._end
 
     def divide(self, length: int) -> None:

@@ -119,7 +119,7 @@ class AnimationFrames:
     frames: tuple[Frame, ...]
 
     def covers(self, frame: Frame) -> bool:
-        """Whether a frame has the size of the canvas."""
+        """Return whether a frame has the size of the canvas."""
         return (frame.height, frame.width) == (self.height, self.width)
 
     def disposal(self, number: int) -> int:
@@ -129,7 +129,7 @@ class AnimationFrames:
 
     @cached_property
     def uncovers(self) -> bool:
-        """Whether a frame shows a place where nothing was drawn, or nothing is left."""
+        """Return whether a frame shows a place where nothing was drawn, or nothing is left."""
         filled = False
         for number, frame in enumerate(self.frames):
             shown = filled or self.covers(frame)

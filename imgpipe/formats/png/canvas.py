@@ -39,7 +39,7 @@ _PIECE_PIXELS = 1 << 16
 
 
 def stands_alone(film: AnimationFrames, number: int, *, alpha: bool) -> bool:
-    """Whether a frame replaces the whole canvas."""
+    """Return whether a frame replaces the whole canvas."""
     frame = film.frames[number]
     return film.covers(frame) and (frame.blend == SOURCE or not alpha)
 

@@ -27,7 +27,7 @@ _PIECE = 256 << 10  # the inflater copies the rest of a piece
 
 
 def matches(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a PNG, or was one before it was damaged."""
+    """Return whether a file that begins with `head` is a PNG, or was one before it was damaged."""
     head = head[: len(SIGNATURE)]
     alike = sum(a == b for a, b in zip(head, SIGNATURE, strict=False))
     return head == SIGNATURE or head[1:4] == b"PNG" or alike >= len(SIGNATURE) - 2

@@ -282,7 +282,7 @@ class PngRows:
 
     @property
     def doubtful(self) -> bool:
-        """Whether rows may be wrong, the last one too: a part of the file has a wrong checksum."""
+        """Return whether any row may be wrong: a part of the file has a wrong checksum."""
         found = self._inflated
         if isinstance(found, Inflated) or found.suspect is None or found.right:
             return False

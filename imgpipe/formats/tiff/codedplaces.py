@@ -121,7 +121,7 @@ def _head(file: BinaryIO, start: int, stop: int) -> bytes:
 
 
 def _in_jpeg(head: bytes) -> bool:
-    """Whether JPEG data holds comments, previews or blocks of metadata before its pixels."""
+    """Return whether JPEG data holds comments, previews or blocks of metadata before its pixels."""
     usual = {APP0: _JFIF_BYTES, APP14: _ADOBE_BYTES}
     try:
         for each in segments(io.BytesIO(head)):
@@ -138,7 +138,7 @@ def _in_webp(head: bytes) -> bool:
 
 
 def _in_boxes(head: bytes) -> bool:
-    """Whether data begins like a file of boxes, and not like a codestream."""
+    """Return whether data begins like a file of boxes, and not like a codestream."""
     return head[:1] != b"\xff"
 
 

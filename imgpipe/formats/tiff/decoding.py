@@ -102,18 +102,18 @@ def copies_of(compression: int) -> float:
 
 
 def is_image(compression: int) -> bool:
-    """Whether segments of a compression are images that need no predictor."""
+    """Return whether segments of a compression are images that need no predictor."""
     return compression in JPEG or compression in _OF_IMAGES
 
 
 def is_available(codec: str) -> bool:
-    """Whether a codec is installed."""
+    """Return whether a codec is installed."""
     ours = codec in ("jpeg", "lzw")
     return ours or bool(getattr(getattr(imagecodecs, codec.upper(), None), "available", False))
 
 
 def knows_predictor(predictor: int) -> bool:
-    """Whether a predictor can be undone."""
+    """Return whether a predictor can be undone."""
     return predictor == 1 or predictor in _DISTANCES or predictor in _FLOATS
 
 

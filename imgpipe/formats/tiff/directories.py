@@ -272,7 +272,7 @@ class Walk:
 
 
 def is_level(small: Directory, full: Directory) -> bool:
-    """Whether an image has the proportions of a smaller version of another."""
+    """Return whether an image has the proportions of a smaller version of another."""
     if not (0 < small.height < full.height and 0 < small.width < full.width):
         return False
     down, across = full.height / small.height, full.width / small.width

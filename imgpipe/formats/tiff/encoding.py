@@ -75,7 +75,7 @@ class SegmentEncoder:
 
     @property
     def outside_python(self) -> bool:
-        """Whether it hardly holds the interpreter's lock: it makes JPEG, or leaves pixels raw."""
+        """Return whether it hardly holds the interpreter's lock: JPEG, or raw pixels."""
         return self.recipe is not None or self.compression.method == "none"
 
     @property

@@ -43,7 +43,7 @@ class Expansion:
 
     @property
     def is_needed(self) -> bool:
-        """Whether pixels are anything but the stored samples."""
+        """Return whether pixels are anything but the stored samples."""
         other = self.palette is not None or self.ycbcr is not None
         return other or self.bits < 8 or self.inverted or self.premultiplied
 

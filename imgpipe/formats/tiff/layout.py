@@ -215,7 +215,7 @@ class Layout:
 
     @property
     def is_raw(self) -> bool:
-        """Whether samples can be read one by one: not compressed, and of whole bytes."""
+        """Return whether samples can be read one by one: not compressed, and of whole bytes."""
         whole = self.bits == 8 * self.dtype.itemsize and not self.reversed
         plain = self.predictor == 1 and self.sampling == (1, 1)
         return self.compression == 1 and plain and whole

@@ -21,7 +21,7 @@ _COLOURS = {1: 1, 3: 2, 4: 5}  # of so many samples: gray, RGB, CMYK
 
 
 def fits(rows: int, row_bytes: int) -> bool:
-    """Whether a segment is small enough to be decoded."""
+    """Return whether a segment is small enough to be decoded."""
     return rows * row_bytes // _samples(row_bytes) <= _MOST_PIXELS
 
 

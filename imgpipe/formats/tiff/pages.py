@@ -254,7 +254,7 @@ class _Quiet(logging.Filter):
         logging.getLogger(logger).addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record may pass."""
+        """Return whether a record may pass."""
         return threading.get_ident() not in self._threads
 
     @contextmanager

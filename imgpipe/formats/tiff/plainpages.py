@@ -145,7 +145,7 @@ def _tag(walk: Walk, code: int, entry: Entry) -> PlainTag | None:
 
 
 def _is_plain(tags: PlainTags) -> bool:
-    """Whether tags that are valid one by one fit each other."""
+    """Return whether tags that are valid one by one fit each other."""
     one = tags.valueof
     samples, height, width = one(_SAMPLES), one(_HEIGHT), one(_WIDTH)
     bits, kinds = _listed(one(_BITS)), _listed(one(_KIND, 1))

@@ -179,12 +179,12 @@ class TiffSource:
 
     @property
     def compressed(self) -> bool:
-        """Whether a tile takes work to decode."""
+        """Return whether a tile takes work to decode."""
         return not self.description.layout.is_raw
 
     @property
     def outside_python(self) -> bool:
-        """Whether reading hardly holds the interpreter's lock: raw pixels and JPEG."""
+        """Return whether reading hardly holds the interpreter's lock: raw pixels and JPEG."""
         layout = self.description.layout
         return layout.is_raw or layout.compression in JPEG
 

@@ -170,7 +170,7 @@ class _Kept:
         return self._file.read(min(size, entry.size))
 
     def _tells_aspect(self, entries: dict[int, Entry]) -> bool:
-        """Whether a directory declares pixels that are not square, and no resolution."""
+        """Return whether a directory declares pixels that are not square, and no resolution."""
         found = []
         for code in (_X, _Y, _UNIT):
             entry = entries.get(code)

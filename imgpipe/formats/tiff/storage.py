@@ -87,7 +87,7 @@ class Storage:
 
     @property
     def raw(self) -> bool:
-        """Whether pixels are stored as they are."""
+        """Return whether pixels are stored as they are."""
         return self.compression.method == "none"
 
     @property

@@ -117,14 +117,14 @@ class _Chunks(NamedTuple):
         return cls(array, re.compile(re.escape(array.separator).join(parts)), tuple(counts))
 
     def has(self, name: str) -> bool:
-        """Whether a file is a chunk."""
+        """Return whether a file is a chunk."""
         found = self.names.fullmatch(name)
         return found is not None and all(
             int(number) < count for number, count in zip(found.groups(), self.counts, strict=True)
         )
 
     def may_be_in(self, inside: str, name: str) -> bool:
-        """Whether a folder, in another one of the array, may hold chunks."""
+        """Return whether a folder, in another one of the array, may hold chunks."""
         return inside.count("/") <= len(self.counts) and _FOLDER.fullmatch(name) is not None
 
 

@@ -184,7 +184,7 @@ class ZarrSource:
 
     @property
     def compressed(self) -> bool:
-        """Whether a chunk takes work to decode."""
+        """Return whether a chunk takes work to decode."""
         array = self.array
         is_raw = array.coding is not None and not array.coding.packers
         return not is_raw or array.chunk_bytes > _LARGE_BYTES
