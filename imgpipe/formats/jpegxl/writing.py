@@ -119,7 +119,7 @@ class Encoder:
         ) from refusal
 
     def _is_hard_to_predict(self, pixels: Pixels) -> bool:
-        """Whether libjxl may refuse these floats for the differences between their bits."""
+        """Return whether libjxl may refuse these floats for the differences between their bits."""
         if self.quality is not None or pixels.dtype.kind != "f":
             return False
         bits = pixels.view(np.int32)
