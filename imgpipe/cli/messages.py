@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from imgpipe.cli.missing import missing
 from imgpipe.cli.unknown import unknown
 from imgpipe.errors import ImgpipeError, InputError, OutputError, UsageError
 from imgpipe.refusals import refusal
@@ -73,7 +74,11 @@ def explain(error: Exception) -> int:
 
 def message_of(error: click.ClickException) -> str:
     """Return the message of an error of click."""
-    return unknown(error) if isinstance(error, click.NoSuchOption) else error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        return unknown(error)
+    if isinstance(error, click.MissingParameter):
+        return missing(error)
+    return error.format_message()
 
 
 def explain_output(error: OSError) -> int:

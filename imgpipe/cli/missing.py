@@ -1,0 +1,28 @@
+"""Missing options: all that a filter needs, and those that mean the part in --region."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["missing"]
+
+_PART = {"x", "y", "width", "height"}
+
+
+def missing(error: click.MissingParameter) -> str:
+    """Return the message about required options that are not given."""
+    context = error.ctx
+    if context is None or not hasattr(error.param, "parameter"):
+        return error.format_message()
+    own = [each for each in context.command.get_params(context) if hasattr(each, "parameter")]
+    # click takes the options that are given first, so those that it has not taken are missing
+    lost = [each for each in own if each.required and each.name not in context.params]
+    names = [f"'{each.opts[0]}'" for each in lost]
+    text = f"Missing option{'s' * (len(names) > 1)} {' and '.join(names)}."
+    part = context.params.get("region")
+    if part is None or not {each.name for each in own} >= _PART:
+        return text
+    return (
+        f"{text} --region limits the output of any filter; to cut out this part, give "
+        f"--x {part.x0} --y {part.y0} --width {part.width} --height {part.height} instead"
+    )
