@@ -45,8 +45,8 @@ def _of_sources() -> list[click.Parameter]:
               "newline: find -print0."),
         _text("--include", _SOURCES, "PATTERN", 'Take only files whose name matches, such as '
               '"*.tif". With a /, a pattern is for the path below INPUT. May be repeated.'),
-        _text("--exclude", _SOURCES, "PATTERN", "Leave out files whose name matches, likewise. "
-              "May be repeated."),
+        _text("--exclude", _SOURCES, "PATTERN", "Leave out files whose name matches a "
+              "pattern like that of --include. May be repeated."),
         BatchOption(["--ext"], _SOURCES, type=Suffixes(), help="Take files with "
                     "these suffixes. [default: those of all formats]"),
         _flag("-H", "--hidden", _SOURCES, "Take hidden files and folders too."),
@@ -82,7 +82,7 @@ def _of_outputs() -> list[click.Parameter]:
                     default=True, help="With --resume: leave out outputs that failed before."),
         _path("--journal", _OUTPUTS, "File that records the outputs. [default: in the "
               "folder .imgpipe of the outputs] Missing folders are created.", metavar="FILE"),
-        _flag("--in-place", _OUTPUTS, "Replace the sources; leave out -o."),
+        _flag("--in-place", _OUTPUTS, "Replace the sources. Give no -o."),
         _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
         _flag("--copy-others", _OUTPUTS, "Also copy files that are not images."),
         _flag("-p", "--preserve", _OUTPUTS, "Give outputs the times, mode and extended attributes "

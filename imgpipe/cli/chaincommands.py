@@ -168,7 +168,7 @@ class RunCommand(ImageCommand, ChainCommand):
             short_help=summary,
             help="Run a chain of filters over an image in one pass.\n\n"
             'A chain is one filter, or several filters separated by |: "blur:sigma=2 | grayscale". '
-            "The values of a filter follow a colon: blur:sigma=2,border=wrap. A chain of one "
+            "The parameters of a filter follow a colon: blur:sigma=2,border=wrap. A chain of one "
             "filter also takes them as options: blur --sigma 2. Quote a text value that contains a "
             "blank or one of | : , =.\n\n"
             "A filter is a name from `imgpipe filters`, or your own function: FILE.py:FUNCTION or "

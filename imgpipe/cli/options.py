@@ -46,7 +46,7 @@ def _input() -> list[click.Parameter]:
             metavar="N|all",
             help="Process this frame only: a page of a TIFF file, or a frame of an animation. The "
             "first is 0. all: write every frame to a file of its own; --name must contain {page}. "
-            "[default: all frames, or frame 0 if the output holds one]",
+            "[default: all frames into one output; only frame 0 if the output holds one image]",
         ),
         _option(
             "--level",
@@ -93,8 +93,8 @@ def _output() -> list[click.Parameter]:
         _option(
             "--format",
             type=MemberName(FORMATS),
-            help="Format of the output, such as png. [default: that of the suffix; PNG for "
-            "standard output]",
+            help="Format of the output, such as png. [default: that of the suffix; in a folder, "
+            "that of the input; PNG for standard output]",
         ),
         _option(
             "--region",

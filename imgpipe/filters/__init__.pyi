@@ -948,7 +948,7 @@ class _Thumbnail(FilterFactory):
         enlarge : bool
             Enlarge an image that is smaller than this size.
         exact : bool
-            Decode all pixels of the file.
+            Decode the full size, never a smaller version.
         keep_metadata : bool
             Keep all metadata, not only those of colour.
         """

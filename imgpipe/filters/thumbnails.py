@@ -109,7 +109,7 @@ def thumbnail(
         "longest side in pixels, such as 800, or 800x600 to fit into",
     ],
     enlarge: Annotated[bool, "enlarge an image that is smaller than this size"] = False,
-    exact: Annotated[bool, "decode all pixels of the file"] = False,
+    exact: Annotated[bool, "decode the full size, never a smaller version"] = False,
     keep_metadata: Annotated[bool, "keep all metadata, not only those of colour"] = False,
 ) -> Pixels:
     """Make a small image that fits into a size.
