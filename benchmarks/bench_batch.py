@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 PEERS, PROBE = HERE / "peers", HERE / "batch_probe.py"
 SIZES, FORMATS = ("400", "800", "1600"), ("webp", "jpg")
 RSYNC_EXTRA = 0.3  # seconds: Python and its imports
-GIGABYTE = 1 << 30  # as --max-memory counts
+GIGABYTE = 10**9  # as --max-memory counts
 WALK_BYTES = 100e6  # that 100,000 paths may take
 
 Command = Callable[[Path], list[str]]
