@@ -252,6 +252,16 @@ class TestOutputs:
         flip("photos", "-o", "out", way)
         assert says in capsys.readouterr().err
 
+    def test_that_need_no_value_range_have_one_warning_with_their_count(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        flip("photos", "--ext", "png", "-o", "out", "--value-range", "0..1")
+        lines = [line for line in capsys.readouterr().err.splitlines() if "value range" in line]
+        text = ": the value range 0..1 is not used, because PNG holds uint8; "
+        assert len(lines) == 2
+        assert text in lines[0]
+        assert lines[1].startswith(f"warning in 2 outputs{text}")
+
     def test_may_take_the_place_of_the_sources(self) -> None:
         before = imgpipe.read("photos/a.png")
         flip("photos", "--ext", "png", "--in-place", "--backup", "old", "-q")

@@ -8,6 +8,7 @@ import pytest
 
 from imgpipe.batches.events import BatchPlanned, BatchScanning, OutputEnded, Tick
 from imgpipe.batches.progress.progresslines import ProgressLines
+from imgpipe.batches.results import Result
 from tests.batchresults import Clock, done, ended, failed, odd_names, planned, skipped, started
 
 
@@ -115,6 +116,37 @@ def test_equal_warnings_are_counted(lines: ProgressLines, file: io.StringIO) -> 
         "warning in 3 outputs: tag 700 is damaged",
         "warning in 3 outputs: odd",
     ]
+
+
+def test_warnings_that_name_the_output_are_equal_too(
+    lines: ProgressLines, file: io.StringIO
+) -> None:
+    results = [
+        Result(
+            f"in/{n}.jpg", f"out/{n}.png", "done",
+            warnings=(f"out/{n}.png: is small", f"in/{n}.jpg: is a PNG file, made as out/{n}.png"),
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    lines(planned(results))
+    for each in results:
+        lines(OutputEnded(each))
+    lines(ended(results))
+    warnings = [line for line in file.getvalue().splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: in/0.jpg: is small",
+        "warning: in/0.jpg: is a PNG file, made as out/0.png",
+        "warning in 3 outputs: is small",
+        "warning in 3 outputs, such as in/0.jpg: is a PNG file, made as out/0.png",
+    ]
+
+
+def test_a_part_of_a_word_is_no_name(lines: ProgressLines, file: io.StringIO) -> None:
+    results = [done(name, warnings=("tags are damaged",)) for name in ("tag", "x.jpg")]
+    for each in results:
+        lines(OutputEnded(each))
+    lines(ended(results))
+    assert "warning in 2 outputs: tags are damaged" in file.getvalue()
 
 
 def test_of_many_different_warnings_some_are_reported(
