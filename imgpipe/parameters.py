@@ -1,4 +1,4 @@
-"""Parameters of filters and formats: read from signatures, checked once, early.
+"""Parameters of filters and formats: their types, bounds and values, checked once, early.
 
 The same parameters serve Python (``blur(sigma=2)``), the command line (``--sigma 2``) and the
 text of a chain (``blur:sigma=2``), so their names, values and meanings are written in one place,
@@ -12,13 +12,10 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-import types
-import typing
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any, Literal
 
-from imgpipe.callables import annotations_of, signature_of
 from imgpipe.errors import ParameterError
 from imgpipe.records import dataclass
 from imgpipe.suggestions import suggestion
@@ -30,12 +27,16 @@ __all__ = [
     "Through",
     "bind",
     "is_whole",
-    "keywords_of",
-    "parameters_of",
-    "taken_by",
 ]
 
 _EMPTY = inspect.Parameter.empty
+_NOUNS: dict[type, str] = {
+    float: "a number",
+    int: "a whole number",
+    Real: "a number",
+    bool: "true or false",
+    str: "text",
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Parameter:
     name : str
         As written in the signature; the command line writes ``--`` before it.
     kind : type
-        bool, int, float, str, or object where the signature says nothing.
+        bool, int, float, str; Real for a number that may be whole or not; or object where the
+        signature says nothing.
     default : object
         Default value, or ``inspect.Parameter.empty`` where it must be given.
     choices : tuple of str
@@ -108,6 +110,8 @@ class Parameter:
         Whether it may be None, which is written ``none``.
     by_position : bool
         Whether the function takes it by its position only.
+    several : bool
+        Whether it may be a list of such numbers as well.
     """
 
     name: str
@@ -120,6 +124,7 @@ class Parameter:
     example: str = ""
     optional: bool = False
     by_position: bool = False
+    several: bool = False
 
     @property
     def required(self) -> bool:
@@ -135,6 +140,8 @@ class Parameter:
     def type(self) -> Any:
         """The type of its values in Python, as annotations write it."""
         made: Any = Any if self.kind is object or self.through is not None else self.kind
+        made = float if made is Real else made
+        made = made | tuple[made, ...] if self.several else made
         if self.choices and self.through is None:
             made = Literal[tuple(map(self.kind, self.choices))]
         return made | None if self.optional and made is not Any else made
@@ -155,6 +162,8 @@ class Parameter:
         try:
             if self.kind is bool:
                 return _parse_bool(text)
+            if self.several:
+                return self.check(_parse_literals(text), owner)
             if self.kind is int:
                 return self.check(int(text), owner)
             if self.kind is float:
@@ -184,7 +193,9 @@ class Parameter:
                 value = self.through.function(value)
             except ValueError as error:
                 raise ParameterError(f"{owner}: {self.name}: {error}") from None
-        if self.kind is float or self.kind is int:
+        if self.several and _is_list(value):
+            value = tuple(self._number(each, wrong) for each in value)
+        elif self.kind in (int, float, Real):
             value = self._number(value, wrong)
         elif self.kind in (str, bool) and not isinstance(value, self.kind):
             raise ParameterError(wrong)
@@ -194,7 +205,7 @@ class Parameter:
 
     def _number(self, value: Any, wrong: str) -> float:
         try:
-            number: float = self.kind(value)
+            number: float = self.kind(value) if self.kind is not Real else _real(value)
         except (TypeError, ValueError, OverflowError):
             raise ParameterError(wrong) from None
         is_flag = type(value).__name__ in ("bool", "bool_")  # of Python or of NumPy
@@ -208,12 +219,11 @@ class Parameter:
     def _wanted(self) -> str:
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        nouns: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false"}
-        noun = nouns.get(self.kind, "text" if self.kind is str else "a value")
-        if not self.bounds:
-            return noun
-        one_bound = math.inf in (-self.bounds.low, self.bounds.high)
-        return f"{noun}{',' * one_bound} {self.bounds}"
+        wanted = _NOUNS.get(self.kind, "a value")
+        if self.bounds:
+            one_bound = math.inf in (-self.bounds.low, self.bounds.high)
+            wanted += f"{',' * one_bound} {self.bounds}"
+        return f"{wanted}, or several such as 3,3,1" if self.several else wanted
 
 
 def _as_fraction(level: float) -> str:
@@ -224,79 +234,23 @@ def _as_fraction(level: float) -> str:
     return "; it is a fraction of white"
 
 
+def _real(value: Any) -> float:
+    """Return a number, as an int where it is whole."""
+    number = float(value)
+    return int(value) if number.is_integer() else number
+
+
+def _is_list(value: Any) -> bool:
+    """Return whether `value` is a list or tuple that is not empty, or an array of one dimension."""
+    is_array = hasattr(value, "dtype") and getattr(value, "ndim", 0) == 1
+    return (isinstance(value, (list, tuple)) or is_array) and len(value) > 0
+
+
 def _shown(value: Any) -> str:
     """Return `value` as text of one line."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"an array of shape {value.shape}"
     return repr(value)
-
-
-def parameters_of(
-    function: Callable[..., Any], *, after: int, without: Collection[str] = ()
-) -> tuple[Parameter, ...]:
-    """Return the parameters that the signature of a function declares.
-
-    Parameters
-    ----------
-    function : callable
-        A kernel, or the writer of a format.
-    after : int
-        Number of arguments before the first parameter: one for a kernel, its chunk.
-    without : collection of str, optional
-        Names of arguments that are no parameters, because the engine gives them.
-
-    Returns
-    -------
-    tuple of Parameter
-        In order. ``out=None`` is not one, as an array that the engine makes itself goes there.
-    """
-    signature = signature_of(function)
-    if signature is None:
-        return ()
-    hints = annotations_of(function)
-    found = []
-    for position, entry in enumerate(signature.parameters.values()):
-        if position < after or entry.name in without:
-            continue
-        if entry.kind in (entry.VAR_KEYWORD, entry.VAR_POSITIONAL):
-            continue
-        hint = hints.get(entry.name, _EMPTY)
-        if entry.name != "out" or entry.default is not None or hint is not _EMPTY:
-            found.append(_parameter(entry, hint))
-    return tuple(found)
-
-
-def keywords_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names in the signature of `function`; none where that does not tell."""
-    signature = signature_of(function)
-    return () if signature is None else tuple(signature.parameters)
-
-
-def taken_by(
-    function: Callable[..., Any], params: Mapping[str, Any], positional: int
-) -> dict[str, Any]:
-    """Return the `params` that `function` takes by name, after `positional` arguments without."""
-    try:
-        named, filled = _names_taken(function, positional)
-    except TypeError:  # no key of a dict
-        named, filled = _names_taken.__wrapped__(function, positional)
-    if named is not None:
-        params = {name: params[name] for name in named if name in params}
-    return {name: value for name, value in params.items() if name not in filled}
-
-
-@lru_cache(maxsize=256)
-def _names_taken(
-    function: Callable[..., Any], positional: int
-) -> tuple[tuple[str, ...] | None, frozenset[str]]:
-    """Return the names that `function` takes, None for any, and the names already given."""
-    signature = signature_of(function)
-    entries = [] if signature is None else list(signature.parameters.values())
-    filled = {e.name for e in entries[:positional] if e.kind is e.POSITIONAL_OR_KEYWORD}
-    if any(entry.kind is entry.VAR_KEYWORD for entry in entries):
-        return None, frozenset(filled)
-    named = (e.name for e in entries if e.kind in (e.POSITIONAL_OR_KEYWORD, e.KEYWORD_ONLY))
-    return tuple(named), frozenset(filled)
 
 
 def is_whole(value: Any, *, at_least: int) -> bool:
@@ -330,33 +284,6 @@ def bind(
     if missing:
         raise ParameterError(f"{owner}: needs a value for {', '.join(missing)}")
     return tuple((p.name, p.check(given.get(p.name, p.default), owner)) for p in parameters)
-
-
-def _parameter(entry: inspect.Parameter, hint: Any) -> Parameter:
-    bounds, text, through, example = None, "", None, ""
-    optional = entry.default is None
-    if typing.get_origin(hint) is Annotated:
-        hint, *notes = typing.get_args(hint)
-        bounds = next((note for note in notes if isinstance(note, Between)), None)
-        text = next((note for note in notes if isinstance(note, str)), "")
-        through = next((note for note in notes if isinstance(note, Through)), None)
-        example = next((note.value for note in notes if isinstance(note, Example)), "")
-    choices: tuple[str, ...] = ()
-    if typing.get_origin(hint) is Literal:
-        literals = typing.get_args(hint)
-        choices, hint = tuple(map(str, literals)), type(literals[0])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        plain = {part for part in typing.get_args(hint) if part is not type(None)}
-        optional |= type(None) in typing.get_args(hint)
-        hint = float if plain == {int, float} else plain.pop() if len(plain) == 1 else _EMPTY
-    if hint is _EMPTY and entry.default is not _EMPTY and entry.default is not None:
-        hint = type(entry.default)
-    kind = hint if hint in (bool, int, float, str) else object
-    by_position = entry.kind is entry.POSITIONAL_ONLY
-    return Parameter(
-        entry.name, kind, entry.default, choices, bounds, text, through, example, optional,
-        by_position,
-    )  # fmt: skip
 
 
 def _parse_bool(text: str) -> bool:

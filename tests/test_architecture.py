@@ -46,6 +46,7 @@ VOCABULARY = {
     "refusals",
     "registry",
     "sidefile",
+    "signatures",
     "streams",
     "suggestions",
     "temporaries",

@@ -11,7 +11,8 @@ import pytest
 import imgpipe
 from imgpipe.errors import ParameterError
 from imgpipe.formats.compression import Compression, Method, one_of
-from imgpipe.parameters import Parameter, parameters_of
+from imgpipe.parameters import Parameter
+from imgpipe.signatures import parameters_of
 
 METHODS = Method("deflate", 0, 9, usual=1), Method("zstd", 1, 22, usual=3), Method("lzw")
 USUAL = Compression("deflate", 1)

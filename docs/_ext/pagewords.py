@@ -12,8 +12,9 @@ from imgpipe.acceleratortable import ACCELERATED
 from imgpipe.chains.chain import Filter
 from imgpipe.chains.definition import Definition
 from imgpipe.cli.filteroptions import option_words, sees_border
-from imgpipe.parameters import Parameter, keywords_of
+from imgpipe.parameters import Parameter
 from imgpipe.registry import ACCELERATORS, FILTERS
+from imgpipe.signatures import keywords_of
 
 __all__ = ["as_markdown", "cell", "docstring_of", "parameter_rows", "properties", "signature"]
 

@@ -14,7 +14,8 @@ from imgpipe.borders import BORDERS
 from imgpipe.callables import name_of
 from imgpipe.chains.definition import Definition, Kernel, PairLike, Works, is_ours
 from imgpipe.errors import DeclarationError
-from imgpipe.parameters import Parameter, is_whole, keywords_of, parameters_of
+from imgpipe.parameters import Parameter, is_whole
+from imgpipe.signatures import keywords_of, parameters_of
 
 __all__ = ["WORKS", "define", "define_bare"]
 

@@ -11,8 +11,9 @@ from imgpipe.borders import Border
 from imgpipe.chains.definition import Definition, digest_of
 from imgpipe.chains.operands import as_text, comparable
 from imgpipe.errors import DeclarationError, UsageError
-from imgpipe.parameters import is_whole, taken_by
+from imgpipe.parameters import is_whole
 from imgpipe.records import dataclass
+from imgpipe.signatures import taken_by
 
 __all__ = ["Element"]
 

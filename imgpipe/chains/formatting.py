@@ -64,6 +64,8 @@ def _element_text(one: Element) -> str:
 
 def _value_text(parameter: Parameter, value: object, one: Element) -> str:
     text = value if isinstance(value, str) else repr(value)
+    if isinstance(value, tuple) and len(value) > 1:
+        text = ",".join(map(repr, value))
     with contextlib.suppress(ParameterError):
         if _same(parameter.parse(text, one.name), value):
             return as_word(text)
@@ -72,5 +74,7 @@ def _value_text(parameter: Parameter, value: object, one: Element) -> str:
 
 def _same(value: object, other: object) -> bool:
     """Return whether two values are the same text; arrays and the like never are."""
+    if isinstance(value, tuple) and isinstance(other, tuple):
+        return len(value) == len(other) and all(map(_same, value, other))
     plain = (bool, int, float, str, type(None))
     return type(value) is type(other) and isinstance(value, plain) and value == other

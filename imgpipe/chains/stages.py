@@ -27,7 +27,7 @@ from imgpipe.chains.transparency import NOTHING, colour_of, visible_pixels
 from imgpipe.errors import DeclarationError, UsageError
 from imgpipe.geometry import Box
 from imgpipe.image import ImageInfo, Pixels
-from imgpipe.parameters import taken_by
+from imgpipe.signatures import taken_by
 from imgpipe.tracebacks import FILTER_NOTE
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -240,9 +241,10 @@ class Value(_Type):
 
     def __init__(self, parameter: Parameter, owner: str) -> None:
         self._parameter, self._owner = parameter, owner
-        text = "text" if parameter.through is None else parameter.through.noun
-        noun = {int: "integer", float: "number"}.get(parameter.kind, text)
-        self.name = "|".join(parameter.choices) or noun
+        other = "value" if parameter.through is None else parameter.through.noun
+        nouns = {int: "integer", float: "number", Real: "number", str: "text"}
+        noun = nouns.get(parameter.kind, other)
+        self.name = "|".join(parameter.choices) or noun + ",..." * parameter.several
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value; a value that is not text is a default, and needs no conversion."""

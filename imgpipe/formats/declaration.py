@@ -23,8 +23,9 @@ from imgpipe.formats.base import Check, Data, Sink, Source
 from imgpipe.formats.frames import Album, Contents
 from imgpipe.formats.origin import Origin
 from imgpipe.metadata import Colour, Metadata
-from imgpipe.parameters import Parameter, parameters_of
+from imgpipe.parameters import Parameter
 from imgpipe.records import dataclass
+from imgpipe.signatures import parameters_of
 
 __all__ = ["CMYK", "GRAY", "GRAY_ALPHA", "RGB", "RGBA", "Format", "Layout", "NotCopiedError"]
 
