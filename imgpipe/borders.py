@@ -21,7 +21,7 @@ import numpy as np
 from imgpipe.geometry import Box
 from imgpipe.image import Pixels
 
-__all__ = ["BORDERS", "Border", "extend", "wrapped_pieces"]
+__all__ = ["BORDERS", "Border", "extend", "wrapped_pieces", "wrapped_reads"]
 
 Border = Literal["edge", "symmetric", "reflect", "wrap", "constant"]
 BORDERS: tuple[Border, ...] = get_args(Border)
@@ -81,6 +81,23 @@ def wrapped_pieces(wanted: Box, height: int, width: int) -> Iterator[tuple[Box, 
         for x, columns in _runs(wanted.x0, wanted.x1, width):
             at = Box(y, x, y + rows, x + columns)
             yield at.shift(y % height - y, x % width - x), at
+
+
+def wrapped_reads(wanted: Box, height: int, width: int) -> list[Box]:
+    """Return the boxes of the image that hold all pixels of `wanted` when the image repeats.
+
+    There are at most four, and no pixel is in two of them.
+    """
+    rows = _needed(wanted.y0, wanted.y1, height)
+    columns = _needed(wanted.x0, wanted.x1, width)
+    return [Box(y0, x0, y1, x1) for y0, y1 in rows for x0, x1 in columns]
+
+
+def _needed(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    """Return the ranges inside `size` that a range needs, the longest a whole image."""
+    if stop - start >= size:
+        return [(0, size)]
+    return [(at % size, at % size + length) for at, length in _runs(start, stop, size)]
 
 
 def _runs(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:

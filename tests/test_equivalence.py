@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from functools import reduce
 from itertools import cycle
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from imgpipe.filters import (
     grayscale,
     invert,
     laplace,
+    median,
     resize,
     sobel,
 )
@@ -155,6 +158,33 @@ def test_an_image_smaller_than_its_halo_is_read_once_for_all_its_repetitions() -
     np.testing.assert_array_equal(compute(stages, whole, read), one)
     assert asked == [whole]
     assert reads(stages, whole) == [[whole]]
+
+
+def test_filters_that_wrap_around_a_small_image_are_called_once() -> None:
+    array = noise((5, 3, 1), "uint8")
+    chain = reduce(or_, [blur(sigma=3, border="wrap")] * 6)
+    stages, called = resolve(chain, ImageInfo(5, 3, 1, array.dtype)), list[int]()
+    compute(stages, Box.of(5, 3), lambda part: array[part.slices], called.append)
+    assert called == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_chains_on_random_small_images(border: str) -> None:
+    """Each filter alone, on an image that NumPy has padded, makes the same bits."""
+    numbers = np.random.default_rng(7)
+    filters = [blur(border=border), box(radius=6, border=border), median(border=border)]
+    for _ in range(12):
+        height, width = map(int, numbers.integers(1, 20, 2))
+        array = noise((height, width, 2), "uint8")
+        chosen = [filters[number] for number in numbers.integers(0, 3, 3)]
+        expected = array
+        for one in chosen:
+            padded = np.pad(expected, ((16, 16), (16, 16), (0, 0)), mode=border)
+            expected = one(padded)[16 : 16 + height, 16 : 16 + width]
+        chain, chunk = reduce(or_, chosen), int(numbers.integers(1, 9))
+        np.testing.assert_array_equal(chain(array), expected)
+        made = imgpipe.apply(array, chain, executor="serial", chunk=chunk)
+        np.testing.assert_array_equal(made, expected)
 
 
 @pytest.mark.parametrize("border", BORDERS)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import as_array
-from imgpipe.borders import Border, extend, wrapped_pieces
+from imgpipe.borders import Border, extend, wrapped_pieces, wrapped_reads
 from imgpipe.chains.element import Element
 from imgpipe.errors import FilterError, ShapeError, UsageError
 from imgpipe.geometry import Box
@@ -28,12 +28,12 @@ def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels
         return read(held)
     if border != "wrap":
         return extend(read(held), held, wanted, info.height, info.width, border)
-    pieces = list(wrapped_pieces(wanted, info.height, info.width))
-    once = {inside: read(inside) for inside in dict.fromkeys(inside for inside, _ in pieces)}
-    first = once[pieces[0][0]]  # a further image may be of another type than `info`
+    parts = [(box, read(box)) for box in wrapped_reads(wanted, info.height, info.width)]
+    first = parts[0][1]  # a further image may be of another type than `info`
     out = np.empty((*wanted.shape, first.shape[2]), first.dtype)
-    for inside, at in pieces:
-        out[at.within(wanted)] = once[inside]
+    for inside, at in wrapped_pieces(wanted, info.height, info.width):
+        box, pixels = next(each for each in parts if each[0].contains(inside))
+        out[at.within(wanted)] = pixels[inside.within(box)]
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgpipe.borders import wrapped_pieces
+from imgpipe.borders import wrapped_reads
 from imgpipe.chains.chunks import Read, as_chunk, extended, must_have, trimmed
 from imgpipe.chains.definition import AlphaPolicy, Place
 from imgpipe.chains.element import Element
@@ -116,7 +116,7 @@ class Stage:
         held = wanted.clip(*size)
         if held == wanted or self.filter.border != "wrap":
             return [held]
-        return [inside for inside, _ in wrapped_pieces(wanted, *size)]
+        return wrapped_reads(wanted, *size)
 
     def origin(self, box: Box) -> Box:
         """Return the box before this stage of the pixels of `box` after it, without the halo."""
