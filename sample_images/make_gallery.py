@@ -80,9 +80,16 @@ def built_in() -> dict[str, list[str]]:
 
 
 def rows_of(families: dict[str, list[str]]) -> Iterator[Row]:
-    """Yield rows of families, each in the first row that has a place for all of its tiles."""
+    """Yield rows of families, each in the first row that has a place for all of its tiles.
+
+    A family with more tiles than a row can hold has rows of its own, the first with its name.
+    """
     rows = list[Row]()
     for family, names in families.items():
+        if len(names) > COLUMNS:
+            parts = [names[at : at + COLUMNS] for at in range(0, len(names), COLUMNS)]
+            rows += [Row([("" if at else family, part)]) for at, part in enumerate(parts)]
+            continue
         for row in rows:
             if row.length + len(names) <= COLUMNS:
                 row.families.append((family, names))

@@ -252,4 +252,15 @@ def test_the_gallery_shows_every_filter_in_true_colour(gallery: ModuleType) -> N
     path = ROOT / "sample_images" / "gallery.png"
     with Image.open(path) as picture:
         assert (picture.mode, picture.size) == ("RGB", gallery.size_of(rows))
-    assert path.stat().st_size < 1_500_000
+    assert path.stat().st_size < 2_000_000
+
+
+def test_a_large_family_has_several_rows_of_the_gallery(gallery: ModuleType) -> None:
+    large = [f"filter{number}" for number in range(2 * gallery.COLUMNS + 1)]
+    rows = list(gallery.rows_of({"Large": large, "Small": ["one"]}))
+    assert [[family for family, _ in row.families] for row in rows] == [
+        ["Large"],
+        [""],
+        ["", "Small"],
+    ]
+    assert [name for row in rows for _, names in row.families for name in names] == [*large, "one"]
