@@ -153,9 +153,30 @@ def test_the_readme_names_every_format() -> None:
     assert named - {"OME-Zarr"} == {member.name for member in FORMAT_TABLE.values()}
 
 
-def test_links_of_the_readme_lead_to_files() -> None:
-    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text())
-    assert [link for link in links if not (ROOT / link).exists()] == []
+PAGES_OF_THE_REPOSITORY = [  # those in docs/ are tested by the build of the website
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sample_images/README.md"),
+    "examples/imgpipe-example/README.md",
+]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_THE_REPOSITORY)
+def test_links_of_a_page_lead_to_files_and_sections(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)\s]+)", path.read_text(encoding="utf-8"))
+    wrong = []
+    for link in links:
+        file, _, section = link.partition("#")
+        target = path.parent / file if file else path
+        if not re.match(r"[a-z]+:", link):
+            known = target.exists() and (not section or section in sections_of(target))
+            wrong += [] if known else [link]
+    assert wrong == []
+
+
+def sections_of(page: Path) -> set[str]:
+    """Return the names of the sections of a page, as links write them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 NO_NOUN_OR_VERB = {
