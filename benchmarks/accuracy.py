@@ -35,7 +35,7 @@ class Reference:
     sigma : float
         Standard deviation of the Gaussian.
     windows, size : int
-        How many windows, and rows and columns of each.
+        Number of windows, and rows and columns of each.
     """
 
     def __init__(

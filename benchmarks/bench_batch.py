@@ -69,7 +69,7 @@ class Bench:
     jobs : int
         Worker processes of each tool.
     folder : Path
-        Where outputs go.
+        Folder of the outputs.
     """
 
     def __init__(self, rounds: int, jobs: int, folder: Path) -> None:

@@ -211,7 +211,7 @@ class Report:
     missing : float
         The share of the input that could not be read, from 0 to 1; see `imgpipe.run`, `salvage`.
     skipped : str
-        Why the output was not kept: ``not_smaller``, see `imgpipe.convert`; else empty.
+        Reason why the output was not kept: ``not_smaller``, see `imgpipe.convert`; else empty.
     """
 
     source: str

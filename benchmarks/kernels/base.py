@@ -73,9 +73,9 @@ class Case:
         The result in double precision, of an image in double precision; the largest value of
         its dtype is the second argument.
     dtypes : tuple of str
-        What is tried.
+        Types of the images.
     peers : dict
-        Names of `TOOLS`, and what each calls.
+        Names of `TOOLS`, and the call of each.
     """
 
     filter: Filter

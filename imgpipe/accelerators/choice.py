@@ -110,7 +110,7 @@ def accelerating(asked: str, work: Iterable[tuple[str, str]], pixels: float) -> 
     Parameters
     ----------
     asked : str
-        What `asked_for` returned.
+        Result of `asked_for`.
     work : iterable of (str, str)
         The name of each filter, and the type of the image that it gets.
     pixels : float

@@ -35,7 +35,7 @@ class Result:
     status : {"done", "failed", "skipped"}
         Its end.
     reason : str or None
-        Why it was skipped: ``current`` (up to date), ``exists``, ``source_older``,
+        Reason why it was skipped: ``current`` (up to date), ``exists``, ``source_older``,
         ``not_smaller`` or ``failed_before``.
     stage : str or None
         The stage that failed: ``open``, ``plan``, ``read``, ``filter``, ``encode`` or ``write``.

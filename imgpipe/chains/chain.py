@@ -84,7 +84,7 @@ class Chain:
         array : ndarray, shape (rows, columns) or (rows, columns, channels)
             The image, or anything that `numpy.asarray` converts to it. It is not changed.
         alpha : int, "last" or "none", optional
-            Which channel is alpha: the last one or none. There is none unless this says so.
+            The channel that is alpha: the last one or none. By default there is none.
         nodata : float, optional
             The value of pixels without data; a NaN is one then too. By default all have data.
 

@@ -114,7 +114,7 @@ class Program(RefusingInEvents, click.Group):
             'imgpipe run "blur:sigma=2 | grayscale" photo.png -o out.png',
             "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
             "imgpipe blur --help",
-            'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"  # also zsh, fish',
+            'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"  # completion; also zsh, fish',
         )
 
 

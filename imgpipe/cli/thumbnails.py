@@ -104,8 +104,8 @@ class ThumbnailCommand(FilterCommand):
             if option.parameter == "size" and not isinstance(option.type, _Sizes):
                 option.type = _Sizes(option.type)
                 option.help = (
-                    "Longest side in pixels, such as 800, or 800x600 to fit into. Several sizes "
-                    "are separated by commas: 400,800,1600."
+                    "Longest side in pixels, such as 800; or 800x600, which the image fits into. "
+                    "Several sizes are separated by commas: 400,800,1600."
                 )
         return made
 

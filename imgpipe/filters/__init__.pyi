@@ -807,7 +807,7 @@ class _Resize(FilterFactory):
         Parameters
         ----------
         size : Any
-            800x600 to fit into, 800x, x600, 50%, or 800x600! to distort.
+            New size: 800x600 (the image fits into it), 800x, x600, 50%, or 800x600! (distorts).
         method : Literal['nearest', 'bilinear', 'bicubic', 'lanczos']
             Interpolation method.
         """
@@ -944,7 +944,7 @@ class _Thumbnail(FilterFactory):
         Parameters
         ----------
         size : Any
-            Longest side in pixels, such as 800, or 800x600 to fit into.
+            Longest side in pixels, such as 800; or 800x600, which the image fits into.
         enlarge : bool
             Enlarge an image that is smaller than this size.
         exact : bool

@@ -40,7 +40,7 @@ class Histogram:
     counts : ndarray of int64, shape (channels, levels)
         The numbers.
     outside : int
-        How many of them are floats that are not between 0 and 1.
+        The number of floats that are not between 0 and 1.
     """
 
     counts: Pixels

@@ -62,7 +62,7 @@ def adaptive_threshold(
         Subtracted from the mean, as a fraction of white, -1 to 1. With an offset above 0 flat
         areas become white; with 0 about half of their pixels do, because of noise.
     method : {"mean", "gaussian"}
-        How the neighbourhood is weighted.
+        Weights of the neighbourhood: all equal, or those of a Gaussian.
 
     Returns
     -------

@@ -133,7 +133,7 @@ def resize(
         str,
         Through(_written),
         Example("800x600"),
-        "800x600 to fit into, 800x, x600, 50%, or 800x600! to distort",
+        "new size: 800x600 (the image fits into it), 800x, x600, 50%, or 800x600! (distorts)",
     ],
     method: Annotated[Method, "interpolation method"] = "bicubic",
 ) -> Pixels:

@@ -58,7 +58,7 @@ def unsharp(
     radius : float
         Standard deviation of the blur in pixels, 0.3 to 100.
     amount : float
-        How much of the detail is added; negative values blur.
+        Factor of the added details; negative values blur.
     threshold : float
         Smaller details are not added; a fraction of white.
 

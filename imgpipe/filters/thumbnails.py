@@ -106,7 +106,7 @@ def thumbnail(
         str,
         Through(_written, "size"),
         Example("800"),
-        "longest side in pixels, such as 800, or 800x600 to fit into",
+        "longest side in pixels, such as 800; or 800x600, which the image fits into",
     ],
     enlarge: Annotated[bool, "enlarge an image that is smaller than this size"] = False,
     exact: Annotated[bool, "decode the full size, never a smaller version"] = False,
@@ -132,11 +132,11 @@ def thumbnail(
         The longest side in pixels; or ``800x600`` for an image that fits into 800 columns and 600
         rows, which in Python is also the pair (rows, columns).
     enlarge : bool
-        Whether an image that is smaller becomes larger.
+        Enlarge an image that is smaller than this size.
     exact : bool
-        Whether the thumbnail is made from all pixels.
+        Decode all pixels of the file.
     keep_metadata : bool
-        Whether all metadata are kept.
+        Keep all metadata, not only those of colour.
 
     Returns
     -------

@@ -8,7 +8,7 @@ down
     The sums of 5 x 5 samples with the weights ``1 4 6 4 1``, both ways, at even rows and columns:
     ``(sum + 128) >> 8``.
 blur
-    What is left of the Gaussian, see `imgpipe.kernels.lines`.
+    The rest of the Gaussian, see `imgpipe.kernels.lines`.
 up
     The same 5 x 5 sums over samples that are zero between the kept ones, times four:
     ``(sum + 32) >> 6``.

@@ -120,7 +120,7 @@ class Files(MadeLater[Found]):
         names : list of str
             Their names. The list stays with these files.
         suffixes : mapping, optional
-            What `suffixes_of` returns for these names, if that is known.
+            Result of `suffixes_of` for these names, if that is known.
         """
         self.folders.append((folder, names))
         self.suffixes.update(suffixes_of(names) if suffixes is None else suffixes)

@@ -142,7 +142,7 @@ class Destination:
         outputs : collection of str
             The outputs, of which some may exist.
         sources : mapping
-            What `sources_by_identity` returns for the sources.
+            Result of `sources_by_identity` for the sources.
 
         Raises
         ------

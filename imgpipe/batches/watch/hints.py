@@ -61,7 +61,7 @@ class Hints(Protocol):
         Returns
         -------
         str or None
-            Why there are none; None if there are.
+            Reason why there are none; None if there are.
         """
 
     def covers(self, folders: int) -> bool:
@@ -77,7 +77,7 @@ class NoHints:
     Parameters
     ----------
     reason : str
-        Why there are none.
+        Reason why there are none.
     """
 
     def __init__(self, reason: str) -> None:

@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     due : tuple of Due
         Outputs that are to be made: one after another if each frame has outputs of its own.
     error : ImgpipeError or None
-        Why it is refused.
+        Error of a refused file.
     """
 
     kind: Literal["due", "done", "failed", "refused"]
