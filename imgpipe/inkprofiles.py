@@ -43,7 +43,7 @@ def rgb_by_profile(chunk: Pixels, icc: bytes) -> Pixels:
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        The same dtype.
+        The same type.
 
     References
     ----------

@@ -29,7 +29,7 @@ def moved(pixels: Pixels, order: Order) -> Pixels:
     Parameters
     ----------
     pixels : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     order : (bool, bool, bool)
         Whether rows are reversed, whether columns are, and whether both are exchanged after that.
     """

@@ -48,7 +48,7 @@ TOLD = {each.name: each for each in parameters_of(told, after=1)}
 
 
 def the_same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, and of the same types."""
+    """Return whether two values are equal, and of the same types."""
     return repr(one) == repr(other)
 
 

@@ -89,13 +89,13 @@ def upright(chunk: Pixels, *, orientation: int) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     orientation : int
         Position of the first row and column, as EXIF counts, 2 to 8.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
     """
     return moved(chunk, turns(orientation))

@@ -63,7 +63,7 @@ def colour_of(pixels: Pixels) -> Pixels:
 
 
 def with_alpha(colour: Pixels, alpha: Pixels) -> Pixels:
-    """Return `colour` and, behind it, `alpha`, shape (rows, columns, 1), of the same dtype."""
+    """Return `colour` and, behind it, `alpha`, shape (rows, columns, 1), of the same type."""
     out = with_white(colour)
     np.copyto(out[..., -1:], alpha)
     return out

@@ -50,12 +50,12 @@ def grayscale(chunk: Pixels, *, into: Pixels | None = None) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, 3 or 1)
-        Any dtype.
+        Any type.
 
     Returns
     -------
     ndarray, shape (rows, columns, 1)
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -112,14 +112,14 @@ def sepia(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, 3 or 1)
-        Any dtype.
+        Any type.
     strength : float
         0 keeps the image, 1 is full sepia.
 
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        The same dtype. White is saturated in integers; floats are not clipped.
+        The same type. White is saturated in integers; floats are not clipped.
 
     References
     ----------
@@ -150,7 +150,7 @@ def tint(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, 3 or 1)
-        Any dtype.
+        Any type.
     colour : str
         ``#rrggbb``, hexadecimal, or ``#rgb``: the colour of white at a strength of 1.
     strength : float
@@ -159,7 +159,7 @@ def tint(
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -217,7 +217,7 @@ def mix_channels(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     matrix : str, path or array
         Rows of weights, one weight for each channel: rows are separated by ``;`` or new
         lines, numbers by blanks or commas. Or the path of a text file of such rows, or of a
@@ -227,7 +227,7 @@ def mix_channels(
     Returns
     -------
     ndarray, shape (rows, columns, rows of the matrix)
-        The same dtype; integers are saturated, and for up to four channels within 0.53 of the
+        The same type; integers are saturated, and for up to four channels within 0.53 of the
         exact sum.
 
     References
@@ -252,16 +252,16 @@ def blend(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     other : path or array
-        The second image, with the same size, number of channels (alpha included) and dtype.
+        The second image, with the same size, number of channels (alpha included) and type.
     amount : float
         Weight of the second image, 0 to 1.
 
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even.
+        The same type; integers are rounded half to even.
 
     References
     ----------

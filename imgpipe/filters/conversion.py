@@ -151,7 +151,7 @@ def astype(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     dtype : str or dtype
         Type of the result: uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16,
         float32 or float64.
@@ -165,7 +165,7 @@ def astype(
     Returns
     -------
     ndarray
-        The given dtype. Integers become integers exactly; other conversions are computed in
+        The given type. Integers become integers exactly; other conversions are computed in
         float64. Values too large for float16 or float32 become infinity.
 
     References

@@ -95,7 +95,7 @@ def convolve(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated. For integers of 8 and 16 bits the sum is
+        The same type; integers are rounded and saturated. For integers of 8 and 16 bits the sum is
         exact if the weights are whole and no sum can reach ``2**24``. Alpha is not filtered.
 
     References

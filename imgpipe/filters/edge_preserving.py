@@ -64,7 +64,7 @@ def bilateral(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded.
+        The same type; integers are rounded.
 
     References
     ----------

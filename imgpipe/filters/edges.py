@@ -58,7 +58,7 @@ def sobel(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated.
+        The same type; integers are rounded and saturated.
 
     References
     ----------
@@ -97,7 +97,7 @@ def scharr(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated.
+        The same type; integers are rounded and saturated.
 
     References
     ----------
@@ -134,7 +134,7 @@ def prewitt(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated.
+        The same type; integers are rounded and saturated.
 
     References
     ----------
@@ -170,7 +170,7 @@ def laplace(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated.
+        The same type; integers are rounded and saturated.
 
     References
     ----------
@@ -207,7 +207,7 @@ def emboss(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated.
+        The same type; integers are rounded and saturated.
 
     References
     ----------

@@ -131,7 +131,7 @@ def equalize(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even.
+        The same type; integers are rounded half to even.
 
     References
     ----------
@@ -211,7 +211,7 @@ def autocontrast(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype. With a `cutoff`: integers of 8 or 16 bits, or floats, which are sorted into
+        Any type. With a `cutoff`: integers of 8 or 16 bits, or floats, which are sorted into
         65,536 levels from 0 to 1. NaN stays NaN.
     cutoff : float
         Percent of the values to clip at each end, 0 to 49.
@@ -219,7 +219,7 @@ def autocontrast(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even.
+        The same type; integers are rounded half to even.
 
     References
     ----------
@@ -316,7 +316,7 @@ def otsu(chunk: Pixels, *, measured: Histogram) -> Pixels:
     Returns
     -------
     ndarray
-        The same dtype; only 0 and white.
+        The same type; only 0 and white.
 
     References
     ----------

@@ -47,7 +47,7 @@ def flatten(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     colour : str
         The colour behind the image: a name such as ``white``, ``#rrggbb``, one number from 0 to
         255 for gray, or three for red, green and blue.
@@ -55,7 +55,7 @@ def flatten(
     Returns
     -------
     ndarray, shape (rows, columns, channels without alpha)
-        The same dtype. Integers of up to 32 bits are exact, rounded to the nearest; others are
+        The same type. Integers of up to 32 bits are exact, rounded to the nearest; others are
         computed in float64. Colours under alpha 0 are not used.
 
     References
@@ -139,12 +139,12 @@ def to_rgb(chunk: Pixels, *, about: ImageInfo) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, 1, 3 or 4)
-        Any dtype.
+        Any type.
 
     Returns
     -------
     ndarray, shape (rows, columns, 3)
-        The same dtype. Without a profile, integers of up to 32 bits are exact, rounded to the
+        The same type. Without a profile, integers of up to 32 bits are exact, rounded to the
         nearest; others are computed in float64.
 
     References

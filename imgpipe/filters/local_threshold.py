@@ -67,7 +67,7 @@ def adaptive_threshold(
     Returns
     -------
     ndarray
-        The same dtype; only 0 and white. A pixel with NaN in its neighbourhood becomes 0.
+        The same type; only 0 and white. A pixel with NaN in its neighbourhood becomes 0.
 
     References
     ----------

@@ -45,7 +45,7 @@ def minimum(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -55,7 +55,7 @@ def minimum(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -77,7 +77,7 @@ def maximum(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -87,7 +87,7 @@ def maximum(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -108,7 +108,7 @@ def erode(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -118,7 +118,7 @@ def erode(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -140,7 +140,7 @@ def dilate(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -150,7 +150,7 @@ def dilate(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -174,7 +174,7 @@ def open(  # noqa: A001 - it is called opening
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -184,7 +184,7 @@ def open(  # noqa: A001 - it is called opening
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -206,7 +206,7 @@ def close(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -216,7 +216,7 @@ def close(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -239,7 +239,7 @@ def tophat(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -251,7 +251,7 @@ def tophat(
     Returns
     -------
     ndarray
-        The same dtype; never negative. Integers are rounded and saturated.
+        The same type; never negative. Integers are rounded and saturated.
 
     References
     ----------
@@ -273,7 +273,7 @@ def blackhat(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -285,7 +285,7 @@ def blackhat(
     Returns
     -------
     ndarray
-        The same dtype; never negative. Integers are rounded and saturated.
+        The same type; never negative. Integers are rounded and saturated.
 
     References
     ----------
@@ -307,7 +307,7 @@ def morphological_gradient(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     shape : {"square", "cross", "disk"}
@@ -319,7 +319,7 @@ def morphological_gradient(
     Returns
     -------
     ndarray
-        The same dtype; never negative. Integers are rounded and saturated.
+        The same type; never negative. Integers are rounded and saturated.
 
     References
     ----------

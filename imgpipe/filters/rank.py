@@ -25,14 +25,14 @@ def median(chunk: Pixels, *, radius: Radius = 1, into: Pixels | None = None) -> 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
 
     Returns
     -------
     ndarray
-        The same dtype; -0.0 becomes 0.0.
+        The same type; -0.0 becomes 0.0.
 
     References
     ----------
@@ -65,7 +65,7 @@ def percentile(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     percentile : float
         The percentile, 0 to 100.
     radius : int
@@ -74,7 +74,7 @@ def percentile(
     Returns
     -------
     ndarray
-        The same dtype; -0.0 becomes 0.0.
+        The same type; -0.0 becomes 0.0.
 
     References
     ----------

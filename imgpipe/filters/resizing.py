@@ -154,7 +154,7 @@ def resize(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     size : str, float or (int, int)
         ``800x600`` fits the image into 800 columns and 600 rows. ``800x`` and ``x600`` give one
         side only. All three keep the aspect ratio. ``50%`` is a factor. ``800x600!`` is exactly
@@ -166,7 +166,7 @@ def resize(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated. For uint8 within 0.65 levels of
+        The same type; integers are rounded and saturated. For uint8 within 0.65 levels of
         the exact mean. With alpha, colours are weighted by alpha, and are 0 where alpha is 0.
 
     References

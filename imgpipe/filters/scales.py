@@ -69,7 +69,7 @@ def gaussian_laplace(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even and saturated. NaN where the
+        The same type; integers are rounded half to even and saturated. NaN where the
         neighbourhood has NaN or infinity.
 
     References
@@ -151,7 +151,7 @@ def difference_of_gaussians(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even and saturated.
+        The same type; integers are rounded half to even and saturated.
 
     References
     ----------

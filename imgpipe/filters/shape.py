@@ -66,7 +66,7 @@ def crop(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     x : int
         First column of the part.
     y : int
@@ -79,7 +79,7 @@ def crop(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -131,14 +131,14 @@ def flip(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     direction : {"vertical", "horizontal"}
         Top to bottom, or left to right.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -188,14 +188,14 @@ def rotate(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     angle : {90, 180, 270}
         Degrees, counter-clockwise: 270 is a quarter turn clockwise.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------

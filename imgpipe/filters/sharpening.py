@@ -65,7 +65,7 @@ def unsharp(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even and saturated.
+        The same type; integers are rounded half to even and saturated.
 
     References
     ----------

@@ -56,7 +56,7 @@ def blur(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even. NaN, or infinities of both signs, in the
+        The same type; integers are rounded half to even. NaN, or infinities of both signs, in the
         neighbourhood give NaN. Infinities of one sign give that infinity.
 
     References
@@ -99,7 +99,7 @@ def box(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------

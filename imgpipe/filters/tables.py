@@ -67,7 +67,7 @@ def lut(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------

@@ -127,7 +127,7 @@ def thumbnail(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     size : int, str or (int, int)
         The longest side in pixels; or ``800x600`` for an image that fits into 800 columns and 600
         rows, which in Python is also the pair (rows, columns).
@@ -141,7 +141,7 @@ def thumbnail(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded and saturated. With alpha, colours are weighted by
+        The same type; integers are rounded and saturated. With alpha, colours are weighted by
         alpha.
 
     References

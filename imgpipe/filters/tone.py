@@ -1,6 +1,6 @@
 """Tone: filters that look at one value at a time.
 
-Where a value is compared or scaled, it is on the scale from 0 to 1, whatever the dtype; signed
+Where a value is compared or scaled, it is on the scale from 0 to 1, whatever the type; signed
 integers may be below 0, as floats may. Results of floats are not clipped unless a filter says so,
 and NaN stays NaN.
 """
@@ -27,19 +27,19 @@ __all__ = ["gamma", "invert", "levels", "linear", "posterize", "solarize", "thre
 def invert(chunk: Pixels) -> Pixels:
     """Invert every value: white becomes black.
 
-    ``maximum - value`` for unsigned integers, with the maximum of the dtype; ``1 - value`` for
+    ``maximum - value`` for unsigned integers, with the maximum of the type; ``1 - value`` for
     floats. For signed integers ``-1 - value``, so that the minimum and the maximum change places.
     Inverting integers twice gives the original values.
 
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -76,7 +76,7 @@ def gamma(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     gamma : float
         Exponent, 0 to 100: below 1 brightens, above 1 darkens.
     gain : float
@@ -85,7 +85,7 @@ def gamma(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even and saturated.
+        The same type; integers are rounded half to even and saturated.
 
     References
     ----------
@@ -120,7 +120,7 @@ def linear(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     scale : float, optional
         Factor, -1000 to 1000; 1 if it is left out.
     offset : float, optional
@@ -129,7 +129,7 @@ def linear(
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -202,7 +202,7 @@ def levels(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     in_black : float, optional
         Value that becomes `out_black`, 0 to 1; 0 if it is left out.
     in_white : float, optional
@@ -217,7 +217,7 @@ def levels(
     Returns
     -------
     ndarray
-        The same dtype; integers are rounded half to even.
+        The same type; integers are rounded half to even.
 
     References
     ----------
@@ -260,14 +260,14 @@ def posterize(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     bits : int
         Bits to keep, 1 to 16.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -304,14 +304,14 @@ def solarize(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     threshold : float
         Value from which on values are inverted, 0 to 1.
 
     Returns
     -------
     ndarray
-        The same dtype.
+        The same type.
 
     References
     ----------
@@ -357,7 +357,7 @@ def threshold(
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     value : float
         The threshold as a fraction of white, 0 to 1: ``level / 255`` for uint8, ``level / 65535``
         for uint16. Negative values become black.
@@ -365,7 +365,7 @@ def threshold(
     Returns
     -------
     ndarray
-        The same dtype; only 0 and white.
+        The same type; only 0 and white.
 
     References
     ----------

@@ -38,7 +38,7 @@ def box_mean(chunk: Pixels, *, radius: int, into: Pixels | None = None) -> Pixel
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype.
+        Any type.
     radius : int
         Pixels on each side of the centre.
     into : ndarray, optional

@@ -36,7 +36,7 @@ def rank_by_counting(chunk: Pixels, radius: int, rank: int) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype. A minus sign of zero is lost. A footprint that holds NaN makes NaN.
+        Any type. A minus sign of zero is lost. A footprint that holds NaN makes NaN.
     radius : int
         Pixels on each side of the centre, at most 127.
     rank : int

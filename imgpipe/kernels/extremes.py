@@ -46,7 +46,7 @@ def extreme(
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype.
+        Any type.
     better : numpy.ufunc
         ``np.minimum`` or ``np.maximum``; both pass NaN on.
     radius : int

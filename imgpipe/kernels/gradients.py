@@ -38,7 +38,7 @@ def derivative(
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2, columns + 2, channels)
-        Any dtype.
+        Any type.
     side, centre : int
         Weights across the axis.
     axis : {"x", "y"}
@@ -76,7 +76,7 @@ def magnitude(
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2, columns + 2, channels)
-        Any dtype.
+        Any type.
     side, centre : int
         Weights across the axis of each derivative.
     add : float

@@ -26,7 +26,7 @@ def ink_of(parts: tuple[int, int, int]) -> tuple[int, int, int, int]:
 
 
 def rgb_of_inks(chunk: Pixels) -> Pixels:
-    """Return red, green and blue of inks: ``(1 - ink) * (1 - black)``, of the same dtype.
+    """Return red, green and blue of inks: ``(1 - ink) * (1 - black)``, of the same type.
 
     Integers of up to 32 bits are exact, rounded to the nearest; those of 64 bits are computed in
     float64.

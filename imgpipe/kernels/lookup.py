@@ -87,7 +87,7 @@ def pointwise(chunk: Pixels, function: Callable[..., Pixels], *params: float) ->
     Parameters
     ----------
     chunk : ndarray
-        Any dtype.
+        Any type.
     function : callable
         Gets an array of floats on the scale from 0 to 1, and `params`; returns a new one. It must
         be found by name in a module: tables are kept by it.

@@ -37,7 +37,7 @@ def mix(chunk: Pixels, matrix: Matrix) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows, columns, channels)
-        Any dtype.
+        Any type.
     matrix : tuple of tuples of float
         A row of weights for each channel of the result, a weight for each channel of the chunk.
 

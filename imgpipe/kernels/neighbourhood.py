@@ -105,7 +105,7 @@ def weighted_sum(
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * down, columns + 2 * along, channels)
-        Any dtype.
+        Any type.
     weights : tuple of tuples of float, ``2 * down + 1`` rows and ``2 * along + 1`` columns
         From the sample above and to the left.
     gain, divisor, add : float

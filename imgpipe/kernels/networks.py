@@ -86,7 +86,7 @@ def rank_by_network(chunk: Pixels, radius: int, rank: int) -> Pixels:
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype. A minus sign of zero is lost. NaN is passed on.
+        Any type. A minus sign of zero is lost. NaN is passed on.
     radius : int
         Pixels on each side of the centre, at least 1.
     rank : int

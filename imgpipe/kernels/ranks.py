@@ -31,7 +31,7 @@ def ranked(chunk: Pixels, radius: int, rank: int, *, into: Pixels | None = None)
     Parameters
     ----------
     chunk : ndarray, shape (rows + 2 * radius, columns + 2 * radius, channels)
-        Any dtype. A minus sign of zero is lost. A square that holds NaN makes NaN.
+        Any type. A minus sign of zero is lost. A square that holds NaN makes NaN.
     radius : int
         Pixels on each side of the centre.
     rank : int
