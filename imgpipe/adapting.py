@@ -36,6 +36,7 @@ def adapted(
     *,
     autorotate: bool = True,
     told: set[str] | None = None,
+    image: str = "",
 ) -> tuple[Stage, ...]:
     """Return the stages that convert an image for a target.
 
@@ -56,6 +57,8 @@ def adapted(
         Whether the image is turned upright first.
     told : set of str, optional
         Losses that need not be told again; those that are told are added.
+    image : str, optional
+        Name of the image for errors.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def adapted(
         If a filter cannot take the result of the one before it, or the target cannot hold that of
         the last one.
     """
-    stages = resolve(chain, info, autorotate=autorotate)
+    stages = resolve(chain, info, autorotate=autorotate, name=image)
     after = stages[-1].after if stages else info
     chosen, name = format_as(dst, writing), name_of(dst)
     check_range(writing)
@@ -96,7 +99,9 @@ def stages_to(
 ) -> tuple[tuple[Stage, ...], ImageInfo]:
     """Return the filters for an open image, and the properties of their result."""
     info = reading.declared(source.info)
-    stages = adapted(chain, info, dst, writing, autorotate=reading.autorotate, told=told)
+    stages = adapted(
+        chain, info, dst, writing, autorotate=reading.autorotate, told=told, image=source.name
+    )
     after = stages[-1].after if stages else info
     if reading.nodata is None and source.info.nodata is None:
         after = replace(after, nodata=None)  # NaN goes without saying

@@ -130,7 +130,7 @@ def measure(
     options = Options(
         workers, max_memory, executor, on_event, chunk, timeout, progress, scratch, accelerator
     )
-    stages = resolve(chain, info, autorotate=reading.autorotate)
+    stages = resolve(chain, info, autorotate=reading.autorotate, name=source.name)
     with options.scratch_beside():
         found: T = measure_between(source, stages, options)
     return found

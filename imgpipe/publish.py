@@ -222,9 +222,10 @@ _OTHERS = (
     "it belongs to somebody else, and in {folder} only its owner may replace it; choose another "
     "place"
 )
+_CLOSED = "the folder {folder} takes no new files; choose another place"
 _REASONS = {
     errno.ENOENT: "there is no folder {folder}; create it first",
-    errno.ENOTDIR: "there is no folder {folder}; create it first",
+    errno.ENOTDIR: "{folder} is no folder; choose another place",
     errno.EISDIR: "it is a folder; give the path of a file",
     errno.EACCES: "permission denied; choose another place or change its permissions",
     errno.EPERM: "permission denied; choose another place or change its permissions",
@@ -242,10 +243,11 @@ _REASONS = {
 
 def explained(error: OSError, target: str) -> str:
     """Return the cause of a failed write to `target`, and the remedy."""
+    folder = os.path.dirname(target) or os.curdir
     known = error.strerror if isinstance(error, _RefusedError) else _REASONS.get(error.errno or 0)
-    return (known or "").format(folder=os.path.dirname(target) or os.curdir) or (
-        error.strerror or str(error)
-    ).lower()
+    if error.errno == errno.ENOENT and os.path.isdir(folder):  # as in /proc
+        known = _CLOSED
+    return (known or "").format(folder=folder) or (error.strerror or str(error)).lower()
 
 
 def start_writeback(fd: int, begin: int, end: int) -> None:

@@ -121,6 +121,18 @@ def test_a_bad_destination_is_named_with_what_to_do(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are not bytes there")
+def test_the_folder_of_an_output_is_described_as_it_is(tmp_path: Path) -> None:
+    """A folder that is there, as /proc is, but takes no files is not called missing."""
+    (tmp_path / "file").write_text("no folder")
+    for folder, number, says in (
+        ("absent", errno.ENOENT, "there is no folder"),
+        ("file", errno.ENOTDIR, "is no folder; choose another place"),
+        (".", errno.ENOENT, "takes no new files; choose another place"),
+    ):
+        error = OSError(number, os.strerror(number))
+        assert says in publish.explained(error, str(tmp_path / folder / "out.png"))
+
+
 def test_a_name_that_the_locale_cannot_spell_is_written(tmp_path: Path) -> None:
     text = "import sys; from imgpipe.publish import OutputFile; OutputFile(sys.argv[1]).commit()"
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -313,6 +313,26 @@ def test_numbers_that_cannot_be_meant_are_refused(png: Path, tmp_path: Path) -> 
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("chain", "says"),
+    [
+        ("crop:9000,0,10,10", "the region 9000,0,10,10"),
+        ("grayscale | mix_channels:'1 0 0'", "mix_channels: the matrix has 3 columns"),
+        ("blend:small.png", r"blend: small\.png is 5 x 5"),
+    ],
+)
+def test_a_filter_that_cannot_take_an_image_names_the_file(
+    png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    imgpipe.write(np.zeros((5, 5, 3), np.uint8), "small.png")
+    with pytest.raises(UsageError, match=f"^{png}: {says}"):
+        imgpipe.run(png, chain, "out.png")
+    if "blend" not in chain:
+        with pytest.raises(UsageError, match=f"^{png}: {says}"):
+            imgpipe.measure(png, np.max, max, filter=chain)
+
+
 def test_floats_into_integers_need_a_declared_range(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", noise((5, 5, 1), "float32"))
     with pytest.raises(UsageError, match="float32"):

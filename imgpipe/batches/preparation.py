@@ -409,7 +409,8 @@ class _Headers:
         reading = self._recipe.reading
         origin = origin_of(found.path)
         info = reading.declared(open_source(origin, reading).info)
-        stages = resolve(self._recipe.tails[tail].chain, info, autorotate=reading.autorotate)
+        chain = self._recipe.tails[tail].chain
+        stages = resolve(chain, info, autorotate=reading.autorotate, name=found.path)
         after = stages[-1].after if stages else info
         page, frames = reading.page, 1
         if page is None:

@@ -7,9 +7,10 @@ where the image really ends, so a chunk never differs from the same pixels of th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,11 +58,12 @@ Entering = Callable[[int], None]
 
 
 def resolve(
-    chain: Iterable[Element], info: ImageInfo, *, autorotate: bool = True
+    chain: Iterable[Element], info: ImageInfo, *, autorotate: bool = True, name: str = ""
 ) -> tuple[Stage, ...]:
     """Return the stages of `chain` on an image, every size, type and colour worked out.
 
-    With `autorotate`, the first stage turns the image upright if it is not.
+    With `autorotate`, the first stage turns the image upright if it is not. `name` is the name of
+    the image for errors.
 
     Raises
     ------
@@ -69,10 +71,11 @@ def resolve(
         If a filter cannot take the result of the one before it.
     """
     stages = []
-    for one in (*(turning(info) if autorotate else ()), *chain):
-        after = _after(one, info)
-        stages.append(Stage(one, info, after))
-        info = after
+    with _naming(name):
+        for one in (*(turning(info) if autorotate else ()), *chain):
+            after = _after(one, info)
+            stages.append(Stage(one, info, after))
+            info = after
     return tuple(stages)
 
 
@@ -244,14 +247,26 @@ def _array_reader(array: Any, stage: Stage) -> Read:
     return image.read
 
 
-def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
-    """Refuse a further image that is not as large as the image that the stage gets."""
+def must_match(stage: Stage, other: ImageInfo, name: str, image: str = "") -> None:
+    """Refuse a further image that is not as large as `image`, which the stage gets."""
     before = stage.before
     if (other.height, other.width) != (before.height, before.width):
+        where = f"{image}: " if image else ""
         raise UsageError(
-            f"{stage.filter.name}: {name} is {other.width} x {other.height}, the image at this "
-            f"point {before.width} x {before.height}; their sizes must be the same"
+            f"{where}{stage.filter.name}: {name} is {other.width} x {other.height}, the image at "
+            f"this point {before.width} x {before.height}; their sizes must be the same"
         )
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the name of the image before an error."""
+    try:
+        yield
+    except UsageError as error:
+        if name:
+            error.args = (f"{name}: {error}",)
+        raise
 
 
 def _after(one: Element, info: ImageInfo) -> ImageInfo:

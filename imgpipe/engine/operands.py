@@ -26,8 +26,10 @@ def operands_of(stages: tuple[Stage, ...]) -> Iterator[tuple[Stage, Any]]:
             yield stage, keywords[name]
 
 
-def opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
-    """Return the source of a further image; `isolated` if the workers are other processes.
+def opened_operand(given: Any, stage: Stage, *, isolated: bool, owner: str) -> Source:
+    """Return the source of a further image for the image that is called `owner`.
+
+    `isolated` if the workers are other processes.
 
     Raises
     ------
@@ -37,11 +39,12 @@ def opened_operand(given: Any, stage: Stage, *, isolated: bool) -> Source:
     source: Source
     if isinstance(given, np.ndarray):
         image = admitted(given)
-        source = (SequentialArray if isolated else RandomArray)(image.info, image.pixels)
+        kind = SequentialArray if isolated else RandomArray
+        source = kind(image.info, image.pixels, "the second image")
     elif isinstance(given, (str, os.PathLike)):
         source = open_source(given)
     else:
         name = stage.filter.name
         raise UsageError(f"{name}: give the second image as the path of a file, or as an array")
-    must_match(stage, seen(source.info), source.name)
+    must_match(stage, seen(source.info), source.name, owner)
     return source

@@ -387,7 +387,7 @@ class Run:
         """Open the further images of the filters, as random sources."""
         found: list[RandomSource] = []
         for stage, given in operands_of(stages):
-            source = opened_operand(given, stage, isolated=self._traits.isolates)
+            source = opened_operand(given, stage, isolated=self._traits.isolates, owner=self.name)
             if source.access != "random":
                 source = yield from self._copied(source, held)
             found.append(upright(cast(RandomSource, source)))
