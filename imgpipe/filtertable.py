@@ -1,8 +1,8 @@
-"""Table of the built-in filters, by family: the module of each, and its summary."""
+"""Tables of the built-in filters: modules and summaries by family; names in other programs."""
 
 from __future__ import annotations
 
-__all__ = ["FILTER_TABLE"]
+__all__ = ["FILTER_TABLE", "OTHER_NAMES"]
 
 FILTER_TABLE: dict[str, dict[str, tuple[str, str]]] = {
     "Smoothing": {
@@ -89,3 +89,50 @@ FILTER_TABLE: dict[str, dict[str, tuple[str, str]]] = {
         "flatten": ("layouts", "Lay the image over a background of one colour."),
     },
 }
+
+OTHER_NAMES = {
+    "gauss": "blur",
+    "gaussian": "blur",
+    "gaussblur": "blur",
+    "gaussian_blur": "blur",
+    "gaussian_filter": "blur",
+    "average": "box",
+    "mean": "box",
+    "uniform": "box",
+    "sharpen": "unsharp",
+    "unsharp_mask": "unsharp",
+    "conv": "convolve",
+    "laplacian": "laplace",
+    "dog": "difference_of_gaussians",
+    "rank": "percentile",
+    "quantile": "percentile",
+    "erosion": "erode",
+    "dilation": "dilate",
+    "opening": "open",
+    "closing": "close",
+    "gradient": "morphological_gradient",
+    "contrast": "levels",
+    "brightness": "linear",
+    "multiply": "linear",
+    "negate": "invert",
+    "negative": "invert",
+    "normalize": "autocontrast",
+    "normalise": "autocontrast",
+    "rescale_intensity": "autocontrast",
+    "stretch": "autocontrast",
+    "equalize_hist": "equalize",
+    "binarize": "threshold",
+    "gray": "grayscale",
+    "grey": "grayscale",
+    "rgb2gray": "grayscale",
+    "to_gray": "grayscale",
+    "composite": "blend",
+    "mirror": "flip",
+    "flop": "flip",
+    "rot90": "rotate",
+    "enlarge": "resize",
+    "zoom": "resize",
+    "cast": "astype",
+    "dtype": "astype",
+}
+"""Names that other programs use, and the filter that is nearest; for suggestions."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 __all__ = ["suggestion"]
 
 _NEAR = 0.7  # of 1; with less, "gamma" would be suggested for "sigma"
+_NONE: Mapping[str, str] = MappingProxyType({})
 _MARKS = "-{}"  # of options and of variables: equal marks make no names alike
 
 
-def suggestion(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggestion(
+    wrong: str, known: Iterable[str], otherwise: str = "", others: Mapping[str, str] = _NONE
+) -> str:
     """Return the end of a message about a wrong name: the name that was likely meant.
 
     Parameters
@@ -21,6 +25,8 @@ def suggestion(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
         The names that exist, as they are to be written.
     otherwise : str, optional
         The end of the message if none of them is near.
+    others : mapping of str, optional
+        Other names for some of them, such as those of other programs.
 
     Returns
     -------
@@ -30,6 +36,8 @@ def suggestion(wrong: str, known: Iterable[str], otherwise: str = "") -> str:
     import difflib  # noqa: PLC0415 - only for errors
 
     names = {_letters(name): name for name in known}
+    if meant := others.get(wrong.lower()):
+        return f"; did you mean {meant!r}?"
     if near := difflib.get_close_matches(_letters(wrong), names, 1, _NEAR):
         return f"; did you mean {names[near[0]]!r}?"
     return f"; {otherwise}" if otherwise else ""

@@ -152,6 +152,14 @@ class TestErrors:
             ("no.where:emboss", 0, "there is no module 'no.where'"),
             ("os.path:join", 0, "@imgpipe.filter(halo=N)"),
             ("imgpipe.filters:zzz", 0, "it has no filter or function 'zzz'"),
+            ("os.path.join", 12, "os.path.join: write a colon before the function: os.path:join"),
+            ("os.path", 7, "os.path: name one of its functions: os.path:function"),
+            ("no.where", 8, "no.where: name one of its functions: no.where:function"),
+            ("os.path:joim", 0, "it has no filter or function 'joim'; did you mean 'join'?"),
+            ("invert|blur( sigma = 2 )", 7, "write blur:sigma=2; a chain has no brackets"),
+            ("blur(2, border='wrap')", 0, "write blur:2,border='wrap'; a chain"),
+            ("invert()", 0, "write invert; a chain has no brackets"),
+            ("my_filter.py:emboss(2)", 13, "write emboss:2; a chain"),
         ],
     )
     def test_points_at_the_character(self, text: str, position: int, says: str) -> None:

@@ -8,6 +8,8 @@ import imgpipe
 from imgpipe.batches.naming.template import Template
 from imgpipe.cli import execute
 from imgpipe.errors import UsageError
+from imgpipe.filtertable import OTHER_NAMES
+from imgpipe.registry import FILTERS
 from imgpipe.suggestions import suggestion
 
 
@@ -56,9 +58,16 @@ def test_all_names_that_can_be_wrong_have_the_same_wording(
     for message, wrong, meant in (
         (said("blurr in.png", capsys), "there is no command 'blurr'", "blur"),
         (said("run blurr in.png -o o.png", capsys), "there is no filter 'blurr'", "blur"),
+        (said("gaussian in.png", capsys), "there is no command 'gaussian'", "blur"),
+        (said("run Sharpen in.png -o o.png", capsys), "there is no filter 'Sharpen'", "unsharp"),
         (said("run blur:sigm=2 in.png -o o.png", capsys), "has no parameter 'sigm'", "sigma"),
         (said("blur in.png -o o.png --sigm 2", capsys), "is no option '--sigm'", "--sigma"),
         (str(in_python.value), "blur has no parameter 'sigm'", "sigma"),
         (str(in_template.value), "there is no variable '{stm}'", "{stem}"),
     ):
         assert f"{wrong}; did you mean '{meant}'?" in message
+
+
+def test_names_of_other_programs_lead_to_filters() -> None:
+    assert set(OTHER_NAMES.values()) <= set(FILTERS)
+    assert not set(OTHER_NAMES) & set(FILTERS)

@@ -49,7 +49,7 @@ from imgpipe.chains.chain import Chain, Filter, FilterFactory
 from imgpipe.chains.declarations import WORKS
 from imgpipe.chains.definition import Definition, PairLike, Works
 from imgpipe.chains.loading import BareFunction, found_in, load_registered
-from imgpipe.chains.modules import is_file, is_module
+from imgpipe.chains.modules import is_file, is_module, with_a_colon
 from imgpipe.chains.tokens import Token, as_word, scan
 from imgpipe.errors import ChainError, ParameterError, UsageError
 from imgpipe.geometry import Halo
@@ -209,13 +209,26 @@ class _Parser:
         words = re.split("[|:,=]", self._text[name.at :])[0].rstrip()
         if words.endswith(".py") and len(words) > len(name.text) and words[0] not in "'\"":
             self._fail(f"{words}: there is no such file; check the path, or put | between", name)
+        if not is_file(name.text):
+            self._refuse_brackets(name)
         with _placing(name, self._text):
             if name.text in FILTERS or not (is_file(name.text) or is_module(name.text)):
                 return load_registered(name.text)
             found = f"{name.text}: name one of its functions: {as_word(name.text)}:function"
             if not self._took(":"):
-                self._fail(found)
-            return found_in(name.text, self._word(found).text)
+                self._fail(with_a_colon(name.text) or found)
+            function = self._word(found)
+            self._refuse_brackets(function)
+            return found_in(name.text, function.text)
+
+    def _refuse_brackets(self, name: Token) -> None:
+        """Refuse the spelling of Python: blur(sigma=2)."""
+        written = re.match(r"(\w+)\(\s*([^()|]*?)\s*\)", self._text[name.at :])
+        if written is not None:
+            function, values = written.groups()
+            values = re.sub(r"\s*([=,])\s*", r"\1", values)
+            right = f"{function}:{values}" if values else function
+            self._fail(f"write {right}; a chain has no brackets", name)
 
     def _declared(
         self, found: BareFunction, name: Token, values: list[_Value]

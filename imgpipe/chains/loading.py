@@ -11,6 +11,7 @@ from imgpipe.chains.declarations import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
 from imgpipe.chains.modules import imported, is_file, module_of_file, naming_module_in_errors
 from imgpipe.errors import UsageError
+from imgpipe.filtertable import OTHER_NAMES
 from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
 from imgpipe.suggestions import suggestion
@@ -75,9 +76,9 @@ def load_registered(name: str) -> FilterFactory:
         If there is none, or it does not load.
     """
     if name not in FILTERS:
+        likely = suggestion(name, FILTERS, "imgpipe filters lists them", OTHER_NAMES)
         raise UsageError(
-            f"there is no filter {name!r}{suggestion(name, FILTERS, 'imgpipe filters lists them')} "
-            f"(your own is written my_filter.py:{name})"
+            f"there is no filter {name!r}{likely} (your own is written my_filter.py:{name})"
         )
     found = FILTERS.load(name)
     if not isinstance(found, FilterFactory):
@@ -127,7 +128,8 @@ def _member(module: ModuleType, name: str, shown: str) -> FilterFactory | BareFu
     if callable(found):
         return BareFunction(found, name, shown)
     known = sorted(_filters_in(module))
-    likely = suggestion(name, known, f"there are: {', '.join(known)}" if known else "")
+    names = known or [each for each in dir(module) if each != name]  # of a library: functions
+    likely = suggestion(name, names, f"there are: {', '.join(known)}" if known else "")
     raise UsageError(f"{shown}: it has no filter or function {name!r}{likely}")
 
 

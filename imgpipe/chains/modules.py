@@ -23,6 +23,7 @@ __all__ = [
     "is_module",
     "module_of_file",
     "naming_module_in_errors",
+    "with_a_colon",
 ]
 
 _Stamp = tuple[int, int]
@@ -42,6 +43,22 @@ def is_module(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
+        return False
+
+
+def with_a_colon(name: str) -> str:
+    """Return the remedy for ``package.module.function``; "" if `name` is nothing like that."""
+    module, _, function = name.rpartition(".")
+    if not module or is_file(name) or _exists(name) or not _exists(module):
+        return ""
+    return f"{name}: write a colon before the function: {module}:{function}"
+
+
+def _exists(module: str) -> bool:
+    """Return whether there is such a module. The package that it is in is imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except Exception:  # noqa: BLE001 - of the package, which may do anything
         return False
 
 

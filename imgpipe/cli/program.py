@@ -10,6 +10,7 @@ import click
 from imgpipe import __version__
 from imgpipe.cli.pages import SETTINGS, Context, write_examples
 from imgpipe.cli.refusals import RefusingInEvents, refusal_in_events
+from imgpipe.filtertable import OTHER_NAMES
 from imgpipe.registry import FILTERS, filters_by_family
 from imgpipe.suggestions import suggestion
 
@@ -88,7 +89,7 @@ class Program(RefusingInEvents, click.Group):
         elif re.search(r"[:|]", name):
             message += f'; a chain is run by: imgpipe run "{name}"'
         else:
-            message += suggestion(name, self.list_commands(ctx))
+            message += suggestion(name, self.list_commands(ctx), others=OTHER_NAMES)
         raise click.UsageError(message, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
