@@ -168,6 +168,22 @@ def test_filters_that_wrap_around_a_small_image_are_called_once() -> None:
     assert called == [0, 1, 2, 3, 4, 5]
 
 
+def test_the_corner_of_an_image_that_wraps_needs_four_boxes_of_each_filter() -> None:
+    array, called = noise((90, 80, 1), "uint8"), list[int]()
+    chain = reduce(or_, [box(radius=2, border="wrap")] * 6)
+    stages, corner = resolve(chain, ImageInfo(90, 80, 1, array.dtype)), Box.of(10, 10)
+    boxes = reads(stages, corner)[0]
+    assert len(boxes) == 4
+
+    def read(part: Box) -> np.ndarray:
+        assert part in boxes
+        return array[part.slices]
+
+    made = compute(stages, corner, read, called.append)
+    np.testing.assert_array_equal(made, chain(array)[corner.slices])
+    assert [called.count(number) for number in range(6)] == [4, 4, 4, 4, 4, 1]
+
+
 @pytest.mark.parametrize("border", BORDERS)
 def test_chains_on_random_small_images(border: str) -> None:
     """Each filter alone, on an image that NumPy has padded, makes the same bits."""

@@ -110,9 +110,9 @@ class Stage:
             return box
         return box.snap(*self.filter.grid).clip(self.after.height, self.after.width)
 
-    def reads(self, box: Box) -> list[Box]:
-        """Return the boxes before this stage that are read to make `box` after it."""
-        wanted, size = self.input_box(box), (self.before.height, self.before.width)
+    def reads(self, wanted: Box) -> list[Box]:
+        """Return the boxes of the image before this stage that hold the pixels of `wanted`."""
+        size = self.before.height, self.before.width
         held = wanted.clip(*size)
         if held == wanted or self.filter.border != "wrap":
             return [held]

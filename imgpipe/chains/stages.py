@@ -12,6 +12,7 @@ import logging
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,16 +103,59 @@ def compute(
     if not stages:
         return read(box)
     *earlier, stage = stages
-    wanted, made = stage.input_box(box), stage.aligned(box)
-
-    def before(part: Box) -> Pixels:
-        return compute(tuple(earlier), part, read, entering)
-
+    wanted = stage.input_box(box)
+    if stage.filter.border == "wrap":
+        before = _shared(tuple(earlier), stage.reads(wanted), read, entering)
+    else:
+        before = partial(compute, tuple(earlier), read=read, entering=entering)
     padded = extended(before, wanted, stage.before, stage.filter.border)
+    del before  # which may hold pixels
     entering(len(earlier))
-    if into is not None and not stage.takes_room:
-        into = None
+    return _made(stage, padded, box, wanted, into if stage.takes_room else None)
+
+
+def _shared(stages: tuple[Stage, ...], boxes: list[Box], read: Read, entering: Entering) -> Read:
+    """Return a reader of `boxes` after the last of `stages`, which makes what they share once.
+
+    Boxes on both sides of a wrapping border need the same pixels of earlier stages. If each had
+    them made, the work would grow with a power of the number of stages.
+    """
+    needed = _outermost(boxes)
+    if not stages:
+        given = [read(box) for box in needed]
+    else:
+        *earlier, stage = stages
+        wanted = [stage.input_box(box) for box in needed]
+        parts = [part for one in wanted for part in stage.reads(one)]
+        before = _shared(tuple(earlier), parts, read, entering)
+        padded = [extended(before, one, stage.before, stage.filter.border) for one in wanted]
+        del before  # which holds pixels
+        given = []
+        for box, one in zip(needed, wanted, strict=True):
+            entering(len(earlier))
+            given.append(_made(stage, padded.pop(0), box, one))
+
+    def held(part: Box) -> Pixels:
+        number = next(n for n, each in enumerate(needed) if each.contains(part))
+        return given[number][part.within(needed[number])]
+
+    return held
+
+
+def _made(
+    stage: Stage, padded: Pixels, box: Box, wanted: Box, into: Pixels | None = None
+) -> Pixels:
+    """Return the pixels of `box` after `stage`, given those of `wanted` before it."""
+    made = stage.aligned(box)
     return stage.apply(padded, made, wanted, into)[box.within(made)]
+
+
+def _outermost(boxes: list[Box]) -> list[Box]:
+    """Return each of `boxes` that lies in no other, once."""
+    found = list(dict.fromkeys(boxes))
+    return [
+        one for one in found if not any(other != one and other.contains(one) for other in found)
+    ]
 
 
 def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
@@ -122,13 +166,14 @@ def input_box(stages: tuple[Stage, ...], box: Box, info: ImageInfo) -> Box:
 
 
 def reads(stages: tuple[Stage, ...], box: Box) -> list[list[Box]]:
-    """Return the boxes that are read to make `box` after the last of `stages`, each once.
+    """Return the boxes that hold all that is read to make `box` after the last of `stages`.
 
     The first list is of the source, the others of each further image of the filters.
     """
     asked, further = [box], list[list[Box]]()
     for stage in reversed(stages):
-        asked = list(dict.fromkeys(part for one in asked for part in stage.reads(one)))
+        wanted = map(stage.input_box, asked)
+        asked = _outermost([part for one in wanted for part in stage.reads(one)])
         further[:0] = [asked] * len(stage.filter.operands)
     return [asked, *further]
 
