@@ -139,10 +139,10 @@ def warn_of_range(writing: Writing, reason: str, name: str) -> None:
         )  # fmt: skip
 
 
-def _tell(what: str, lost: str, name: str, told: set[str] | None) -> None:
+def _tell(fault: str, lost: str, name: str, told: set[str] | None) -> None:
     """Log a loss, unless it was logged before."""
     if lost and (told is None or lost not in told):
-        _log.warning("%s: %s: %s", name, what, lost)
+        _log.warning("%s: %s: %s", name, fault, lost)
         if told is not None:
             told.add(lost)
 

@@ -121,12 +121,12 @@ def admitted(
         raise UsageError(f"{name} {refusal}")
     pixels = array if array.ndim == 3 else array[:, :, None]
     height, width, channels = pixels.shape
-    which = alpha_channel(alpha, channels)
+    index = alpha_channel(alpha, channels)
     colour, usual = guess_colour(channels)
-    colour = colour if usual == which else "other"
+    colour = colour if usual == index else "other"
     dtype = native(array.dtype)
     missing = nodata_held(nodata_meant(nodata), dtype)
-    info = ImageInfo(height, width, channels, dtype, which, colour, nodata=missing)
+    info = ImageInfo(height, width, channels, dtype, index, colour, nodata=missing)
     return Admitted(pixels, info, array.ndim == 2)
 
 
@@ -202,16 +202,16 @@ def alpha_channel(alpha: Alpha, channels: int, name: str = "") -> int | None:
     UsageError
         If it is not the last channel, or there is no other.
     """
-    where = f"{name}: " if name else ""
+    prefix = f"{name}: " if name else ""
     last = channels - 1
     if not may_be_alpha(alpha) or not (isinstance(alpha, str) or alpha in (None, last, -1)):
         raise UsageError(
-            f"{where}alpha must be the last channel ({last} or 'last') or 'none', not {alpha!r}"
+            f"{prefix}alpha must be the last channel ({last} or 'last') or 'none', not {alpha!r}"
         )
     if alpha is None or alpha == "none":
         return None
     if channels == 1:
-        raise UsageError(f"{where}an image of one channel has no alpha; leave out alpha")
+        raise UsageError(f"{prefix}an image of one channel has no alpha; leave out alpha")
     return last
 
 

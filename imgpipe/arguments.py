@@ -57,9 +57,9 @@ def path(given: Any, name: str) -> str:
         raise UsageError(f"{name} must be a path as text, not as bytes; give os.fsdecode({name})")
     if isinstance(given, str):
         raise UsageError(f"{name} is an empty path; give the path of a file")
-    what = "None" if given is None else type(given).__name__
+    kind = "None" if given is None else type(given).__name__
     hint = "; imgpipe.apply takes images in memory" if hasattr(given, "__array__") else ""
-    raise UsageError(f"{name} must be the path of a file, not {what}{hint}")
+    raise UsageError(f"{name} must be the path of a file, not {kind}{hint}")
 
 
 def paths(given: Any, name: str) -> tuple[str, ...]:

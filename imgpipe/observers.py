@@ -69,5 +69,5 @@ def _description_of(error: Exception) -> str:
     """Return the text of `error`, in one line, and the place where it was raised."""
     said = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     _, *theirs = traceback.extract_tb(error.__traceback__)
-    where = [f" ({os.path.basename(each.filename)}, line {each.lineno})" for each in theirs[-1:]]
-    return "".join([said, *where])
+    place = [f" ({os.path.basename(each.filename)}, line {each.lineno})" for each in theirs[-1:]]
+    return "".join([said, *place])

@@ -113,8 +113,8 @@ class Registry(Mapping[str, Member]):
         from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
 
         for point in entry_points(group=self._group):
-            where = f"from {point.dist.name}" if point.dist else f"from {point.module}"
-            self._members.setdefault(point.name, Member(point.module, where, point.attr))
+            summary = f"from {point.dist.name}" if point.dist else f"from {point.module}"
+            self._members.setdefault(point.name, Member(point.module, summary, point.attr))
 
 
 def _announced(group: str) -> bool:

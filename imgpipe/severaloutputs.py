@@ -206,8 +206,8 @@ def _opened(work: _Work, holding: HeldTargets) -> Iterator[list[Step]]:
 
         def opened(number: int, chain: Chain, image: Source, *, turn: bool = False) -> WantedOutput:
             dst, writing = targets[number], work.writings[number]
-            how = replace(reading, autorotate=reading.autorotate and turn)
-            stages, after = stages_to(chain, dst, how, writing, told, image)
+            turned = replace(reading, autorotate=reading.autorotate and turn)
+            stages, after = stages_to(chain, dst, turned, writing, told, image)
             sink = open_sink(dst, after, writing.options, format=writing.format, hold=holding)
             held.callback(sink.abort)
             return WantedOutput(stages, sink, name_of(dst))

@@ -59,7 +59,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def due(agenda: Agenda) -> dict[str, str]:
-    return {output: one.why for one in agenda.due for output in one.outputs}
+    return {output: one.reason for one in agenda.due for output in one.outputs}
 
 
 def skipped(agenda: Agenda) -> dict[str, str]:

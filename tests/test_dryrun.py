@@ -81,7 +81,7 @@ def test_every_output_has_an_event(capfd: pytest.CaptureFixture[str]) -> None:
     assert [start["event"], plan["event"], summary["event"]] == ["start", "plan", "summary"]
     assert summary["exit"] == 3
     found = {each["output"]: each for each in told}
-    assert {(each["event"], each["action"], each["why"]) for each in told} == {
+    assert {(each["event"], each["action"], each["reason"]) for each in told} == {
         ("foretold", "make", "output missing"),
         ("foretold", "fail", "new"),
         ("foretold", "skip", "exists"),

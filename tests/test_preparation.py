@@ -53,7 +53,7 @@ def choices(*sources: str, chains: tuple[str, ...] = ("blur",), **given: Any) ->
 
 
 def outputs(prepared: Prepared) -> dict[str, str]:
-    return {output: due.why for due in prepared.agenda.due for output in due.outputs}
+    return {output: due.reason for due in prepared.agenda.due for output in due.outputs}
 
 
 def test_a_batch_is_told_of_its_plan() -> None:

@@ -89,14 +89,14 @@ def asked_for(given: Any, memory: int | None = None) -> str:
         return NONE
     if asked in (NONE, AUTO):
         return str(asked)
-    where = "accelerator" if given is not None else f"the environment variable {_VARIABLE}"
+    origin = "accelerator" if given is not None else f"the environment variable {_VARIABLE}"
     if not isinstance(asked, str) or asked not in ACCELERATORS:
         known = ", ".join((NONE, AUTO, *sorted(ACCELERATORS)))
-        raise UsageError(f"{where} must be one of {known}, not {shown(asked)}")
+        raise UsageError(f"{origin} must be one of {known}, not {shown(asked)}")
     if not _is_installed(asked):
         member = ACCELERATORS[asked]
         raise UsageError(
-            f"{where}: {asked!r} needs {', '.join(member.needs)}, which is not installed; install "
+            f"{origin}: {asked!r} needs {', '.join(member.needs)}, which is not installed; install "
             f"it with: pip install 'imgpipe[{member.extra}]'"
         )
     return asked

@@ -77,7 +77,7 @@ class Due(NamedTuple):
         The source.
     outputs : tuple of str
         Its outputs, below the output folder.
-    why : str
+    reason : str
         The reason; the first one, if there are several outputs.
     tails : tuple of int
         The number of each of these outputs among all those of a file.
@@ -87,7 +87,7 @@ class Due(NamedTuple):
 
     found: Found
     outputs: tuple[str, ...]
-    why: Freshness
+    reason: Freshness
     tails: tuple[int, ...] = (0,)
     page: int | None = None
 
@@ -182,13 +182,13 @@ def agenda_of(
         if not (there or each.output in records):
             chosen.append((each, "new"))
             continue
-        why = _why(each, destination, policy, freshness_check, exists=there)
-        if why == "foreign":
+        reason = _reason_of(each, destination, policy, freshness_check, exists=there)
+        if reason == "foreign":
             foreign.append(destination.path(each.output))
-        elif why in _LEFT:
-            skipped.append(Skipped(each.found, each.output, cast(Reason, why)))
+        elif reason in _LEFT:
+            skipped.append(Skipped(each.found, each.output, cast(Reason, reason)))
         else:
-            chosen.append((each, cast(Freshness, why)))
+            chosen.append((each, cast(Freshness, reason)))
     if beside:
         current = {each.output for each in skipped if each.reason == "current"}
         destination.must_hold_no_source(placed, existing - current)
@@ -214,8 +214,8 @@ def _agenda(chosen: Iterable[tuple[Assignment, Freshness]], skipped: list[Skippe
     """Return the agenda with outputs that are to be made; those of one source stand together."""
     due, copies = list[Due](), list[Due]()
     agenda = Agenda(due, copies, skipped)
-    for (found, output, tail, page), why in chosen:
-        agenda.reasons[why] += 1
+    for (found, output, tail, page), reason in chosen:
+        agenda.reasons[reason] += 1
         agenda.suffixes[suffix_of(found.name), suffix_of(os.path.basename(output))] += 1
         kind = due if tail >= 0 else copies
         last = kind[-1] if kind else None
@@ -223,11 +223,11 @@ def _agenda(chosen: Iterable[tuple[Assignment, Freshness]], skipped: list[Skippe
             outputs, tails = (*last.outputs, output), (*last.tails, tail)
             kind[-1] = last._replace(outputs=outputs, tails=tails)
         else:
-            kind.append(Due(found, (output,), why, _TAILS.get(tail, (tail,)), page))
+            kind.append(Due(found, (output,), reason, _TAILS.get(tail, (tail,)), page))
     return agenda
 
 
-def _why(
+def _reason_of(
     each: Assignment,
     destination: Destination,
     policy: Policy,

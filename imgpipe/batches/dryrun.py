@@ -70,7 +70,7 @@ class DryRun:
             for due in prepared.agenda.due:
                 yield from self._due(prepared, due, renaming)
             for due in prepared.agenda.copies:
-                yield self._line(prepared, due.found.path, due.outputs[0], "copy", due.why)
+                yield self._line(prepared, due.found.path, due.outputs[0], "copy", due.reason)
             yield from self._skipped(prepared, prepared.agenda)
             for lost in prepared.lost:
                 self._tell(OutputPlanned(lost.path, lost.output, "fail", error=lost.error))
@@ -109,29 +109,29 @@ class DryRun:
         except ImgpipeError as error:
             self._failed += 1
             for output in due.outputs:
-                yield self._line(prepared, path, output, "fail", due.why, error=error)
+                yield self._line(prepared, path, output, "fail", due.reason, error=error)
             return
         self._add(path, paths, seen)
         for output, (height, width) in zip(due.outputs, seen.sizes, strict=True):
             size = {"height": height, "width": width}
             line = self._line(
-                prepared, path, output, "make", due.why, pixels=seen.pixels, passes=seen.passes,
+                prepared, path, output, "make", due.reason, pixels=seen.pixels, passes=seen.passes,
                 **size,
             )  # fmt: skip
             yield f"{line}, {_facts(seen, height, width)}"
 
     def _line(
-        self, prepared: Prepared, path: str, output: str, action: str, why: str, **facts: Any
+        self, prepared: Prepared, path: str, output: str, action: str, reason: str, **facts: Any
     ) -> str:
         """Report the end of an output; return its line."""
         target = prepared.path(output)
-        told = OutputPlanned(path, target, action, why, **facts)
+        told = OutputPlanned(path, target, action, reason, **facts)
         self._tell(told)
         way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
         after = ", copied" if action == "copy" else ""
         if told.error is not None:
             after = f", will fail: {one_line(str(told.error))}"
-        return f"{way}: {reason_text(why)}{after}"
+        return f"{way}: {reason_text(reason)}{after}"
 
     def _add(self, path: str, outputs: list[str], seen: Forecast) -> None:
         for output in outputs:
@@ -149,7 +149,7 @@ class DryRun:
     def _sums(self, prepared: Prepared) -> Iterator[str]:
         agenda = prepared.agenda
         due = agenda.reasons.total()
-        reasons = ", ".join(f"{count:,} {why}" for why, count in agenda.reasons.most_common())
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in agenda.reasons.most_common())
         made = f"{counted(due, 'image')} to make ({reasons})" if due else "nothing to make"
         left = f", {len(agenda.skipped):,} skipped" if agenda.skipped else ""
         noun = "source" if self._failed == 1 else "sources"

@@ -125,8 +125,8 @@ class OutputPlanned:
         As in the result that a run would give.
     action : str
         ``make``, ``copy``, ``skip`` or ``fail``.
-    why : str
-        The reason; of a failure, the reason why the output would be made.
+    reason : str
+        The reason; of a failure, that to make the output.
     height, width : int
         The size of the output; 0 if there is none.
     pixels : int
@@ -140,7 +140,7 @@ class OutputPlanned:
     path: str
     output: str
     action: str
-    why: str = ""
+    reason: str = ""
     height: int = 0
     width: int = 0
     pixels: int = 0

@@ -362,7 +362,7 @@ def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
         records.done[output].provenance.versions
         for due in prepared.agenda.due
         for output in due.outputs
-        if due.why == "version changed" and output in records.done
+        if due.reason == "version changed" and output in records.done
     )
     now, was = versions(), records.versions.get(old.most_common(1)[0][0], {})
     changed = [name for name in now if was.get(name) != now[name]]

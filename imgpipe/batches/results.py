@@ -165,10 +165,11 @@ class BatchReport:
     @property
     def _skipped(self) -> str:
         """Reasons of skipped outputs, with counts if there are several."""
-        words = {why: reason_text(why) for why in self.reasons}
+        words = {reason: reason_text(reason) for reason in self.reasons}
         if len(words) == 1:
             return f"skipped ({words.popitem()[1]})"
-        return f"skipped ({', '.join(f'{self.reasons[why]:,} {words[why]}' for why in words)})"
+        counts = (f"{self.reasons[reason]:,} {text}" for reason, text in words.items())
+        return f"skipped ({', '.join(counts)})"
 
     def _parts(self) -> Iterator[str]:
         yield f"{self.done:,} done"

@@ -52,12 +52,12 @@ class BatchControl:
         self.signal = self.signal or signal
         self.halt("signal")
 
-    def halt(self, why: StoppedBy, reason: str = "") -> None:
+    def halt(self, cause: StoppedBy, reason: str = "") -> None:
         """Stop the batch for a reason; the first one counts, but a signal is more urgent."""
-        urgent = why == "signal" and self.stopped_by in ("fail_fast", "max_failures")
+        urgent = cause == "signal" and self.stopped_by in ("fail_fast", "max_failures")
         if self.stopped_by is None or urgent:
             self._since = self._clock()
-            self.stopped_by, self.reason = why, reason
+            self.stopped_by, self.reason = cause, reason
             self._wake()
 
     @property

@@ -52,7 +52,9 @@ def address_of(definition: Definition) -> Address:
             if module.__name__ not in ("__main__", *FILTERS):
                 return Address((module.__name__, name))
     bare = define_bare(definition.kernel, definition.name, definition.halo, definition.dtype)
-    if replace(bare, halo=definition.halo) == definition and (words := _where_imported(definition)):
+    if replace(bare, halo=definition.halo) == definition and (
+        words := _place_of_import(definition)
+    ):
         return Address(words, bare=True)
     raise UsageError(
         f"{definition.name} cannot be written as text: it is not in a file or package of filters; "
@@ -60,7 +62,7 @@ def address_of(definition: Definition) -> Address:
     )
 
 
-def _where_imported(definition: Definition) -> tuple[str, str] | None:
+def _place_of_import(definition: Definition) -> tuple[str, str] | None:
     """Return the file or module of a bare function, and its name there.
 
     Many functions are not in the module that they say, or say none, and others import them: the

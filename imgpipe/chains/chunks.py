@@ -40,7 +40,7 @@ def extended(read: Read, wanted: Box, info: ImageInfo, border: Border) -> Pixels
 def as_chunk(made: Any, name: str) -> Pixels:
     """Return the result of a kernel, with three dimensions."""
     if made is None or isinstance(made, (str, bytes)):
-        array, what = np.empty(0), f"a {type(made).__name__}"
+        array, kind = np.empty(0), f"a {type(made).__name__}"
     else:
         try:
             array = as_array(made, "its result")
@@ -48,12 +48,12 @@ def as_chunk(made: Any, name: str) -> Pixels:
                 array = np.asarray(array.tolist())
         except (UsageError, ValueError) as error:
             raise FilterError(f"{name}: {error}") from None
-        what = f"an array of {array.ndim} dimensions"
+        kind = f"an array of {array.ndim} dimensions"
     if array.ndim == 2:
         return array[:, :, None]
     if array.ndim != 3:
         raise FilterError(
-            f"{name}: returned {what}; return an array of (rows, columns, channels), or of "
+            f"{name}: returned {kind}; return an array of (rows, columns, channels), or of "
             "(rows, columns) for one channel"
         )
     return array

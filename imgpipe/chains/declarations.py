@@ -108,20 +108,20 @@ def _parameters_of(kernel: Kernel, given: frozenset[str] = frozenset()) -> tuple
 
 
 def _wrong_values(made: Definition) -> Iterator[str]:
-    for what, words in _WORDS.items():
-        given = getattr(made, what)
+    for name, words in _WORDS.items():
+        given = getattr(made, name)
         if not isinstance(given, str | None) or given not in words:
-            yield f"{what} must be one of {', '.join(filter(None, words))}"
+            yield f"{name} must be one of {', '.join(filter(None, words))}"
     if not isinstance(made.dtype, str) or made.dtype not in WORKS:
         yield (
             "dtype, the type that the function gets, must be keep or float32; "
             "output_dtype is the type of the result"
         )
     flags: list[tuple[str, Any]] = [("never_brighter", bool), ("in_order", (bool, Callable))]
-    for what, kinds in flags:
-        if not isinstance(getattr(made, what), kinds):
-            yield f"{what} must be True or False, not {shown(getattr(made, what))}"
-    for what in (
+    for name, kinds in flags:
+        if not isinstance(getattr(made, name), kinds):
+            yield f"{name} must be True or False, not {shown(getattr(made, name))}"
+    for name in (
         "measure",
         "measure_if",
         "merge",
@@ -131,8 +131,8 @@ def _wrong_values(made: Definition) -> Iterator[str]:
         "validate",
         "layout",
     ):
-        if getattr(made, what) is not None and not callable(getattr(made, what)):
-            yield f"{what} must be a function, not {shown(getattr(made, what))}"
+        if getattr(made, name) is not None and not callable(getattr(made, name)):
+            yield f"{name} must be a function, not {shown(getattr(made, name))}"
     channels = made.channels
     if not (channels is None or callable(channels) or is_whole(channels, at_least=1)):
         yield f"channels must be a whole number, at least 1, or a function, not {channels!r}"

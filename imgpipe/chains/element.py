@@ -117,8 +117,8 @@ class Element:
             return declared
         return self.declared("output_dtype")
 
-    def declared(self, what: str, *args: Any) -> Any:
-        """Call the function that is declared as `what`.
+    def declared(self, name: str, *args: Any) -> Any:
+        """Call the function that is declared as `name`.
 
         It gets `args`, and those of the parameters that it names: all of them where it takes
         any keyword.
@@ -128,14 +128,14 @@ class Element:
         DeclarationError
             If it fails. A `UsageError` of its own is let through.
         """
-        function = getattr(self.definition, what)
+        function = getattr(self.definition, name)
         try:
             return function(*args, **taken_by(function, self.keywords, len(args)))
         except UsageError:
             raise
         except Exception as error:
             raise DeclarationError(
-                f"{self.name}: its {what} failed: {type(error).__name__}: {error}"
+                f"{self.name}: its {name} failed: {type(error).__name__}: {error}"
             ) from error
 
     @property
@@ -166,14 +166,14 @@ class Element:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.definition, self.params, self.border)
 
-    def _pair(self, what: Literal["halo", "align"], least: int) -> tuple[int, int]:
+    def _pair(self, name: Literal["halo", "align"], least: int) -> tuple[int, int]:
         """Return the rows and columns that are declared, worked out for these parameters."""
-        declared = getattr(self.definition, what)
-        given = self.declared(what) if callable(declared) else declared
+        declared = getattr(self.definition, name)
+        given = self.declared(name) if callable(declared) else declared
         pair = given if isinstance(given, tuple) else (given, given)
         if len(pair) != 2 or not all(is_whole(side, at_least=least) for side in pair):
             raise DeclarationError(
-                f"{self.name}: {what} must be a whole number of pixels or a pair of them "
+                f"{self.name}: {name} must be a whole number of pixels or a pair of them "
                 f"(rows, columns), at least {least}, not {given!r}"
             )
         return operator.index(pair[0]), operator.index(pair[1])

@@ -15,13 +15,13 @@ from imgpipe.errors import UsageError
 __all__ = ["by_value", "places_of"]
 
 
-def by_value(sent: object, what: str) -> bytes:
+def by_value(sent: object, subject: str) -> bytes:
     """Return `sent` as bytes that any process with imgpipe can load.
 
     Raises
     ------
     UsageError
-        If it cannot be sent; the message begins with `what`.
+        If it cannot be sent; the message begins with `subject`.
     """
     import cloudpickle  # noqa: PLC0415 - only functions that are not ours need it
 
@@ -48,7 +48,7 @@ def by_value(sent: object, what: str) -> bytes:
         Pickler(made).dump(sent)
     except Exception as error:
         raise UsageError(
-            f"{what} cannot be sent to the workers: {error}; create the object at its "
+            f"{subject} cannot be sent to the workers: {error}; create the object at its "
             "first call, or pass it as a parameter"
         ) from error
     return made.getvalue()

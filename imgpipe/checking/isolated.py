@@ -82,13 +82,13 @@ def check_apart(
             return future.result()
         except BrokenExecutor:
             reason = executor.rebuild(future).reason  # type: ignore[attr-defined]
-    how, *where = reason.splitlines()
-    if how.startswith("timeout"):
-        said = f"the check did not finish within its {how}"
-        where.append("Allow more time (--timeout), or fix the function")
-        raise FilterTimeout("\n".join((f"{filter.name}: {said}", *where)))
-    said = f"the function crashed (it ended its process by {how})"
-    raise WorkerError("\n".join((f"{filter.name}: {said}", *where)))
+    ending, *trace = reason.splitlines()
+    if ending.startswith("timeout"):
+        said = f"the check did not finish within its {ending}"
+        trace.append("Allow more time (--timeout), or fix the function")
+        raise FilterTimeout("\n".join((f"{filter.name}: {said}", *trace)))
+    said = f"the function crashed (it ended its process by {ending})"
+    raise WorkerError("\n".join((f"{filter.name}: {said}", *trace)))
 
 
 def _follow(future: Future[CheckReport], slot: Slot, name: str, on_event: Observer) -> None:

@@ -100,9 +100,9 @@ class CheckReport:
             yield f"tried: {number}, each cut into chunks in up to {self.cuts} ways"
         if self.kinds:
             yield f"kinds of image: {', '.join(self.kinds)}"
-        for why in dict.fromkeys(why for _, why in self.untried):
-            left_out = ", ".join(kind for kind, its in self.untried if its == why)
-            yield f"not tried: {left_out} ({shortened(why, 200, placeholder='...')})"
+        for reason in dict.fromkeys(reason for _, reason in self.untried):
+            left_out = ", ".join(kind for kind, its in self.untried if its == reason)
+            yield f"not tried: {left_out} ({shortened(reason, 200, placeholder='...')})"
         if self.refused:
             more = counted(self.refused, "more picture")
             yield f"not tried: {more}, on which the function fails ({self.reason})"

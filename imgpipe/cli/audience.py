@@ -139,8 +139,8 @@ class Audience(HoldingContext):
                 say(f"{one.name}: {one.verdict.sentence}")
         if self._resume:
             listed = STANDARD in self._params["files_from"]  # which is gone once it is read
-            how = ", with the same list on standard input" if listed else ""
-            say(f"to go on{how}: {self._resume}")
+            condition = ", with the same list on standard input" if listed else ""
+            say(f"to go on{condition}: {self._resume}")
 
     def _tell_all_of(self, result: Result) -> None:
         """Tell the whole message of a failure, such as a traceback."""

@@ -55,12 +55,12 @@ class ChainCommand(Sectioned):
         except click.NoSuchOption as error:
             if not self.text or self.one is not None:
                 raise
-            where = (
+            place = (
                 "before the filter; write an option of the filter after it"
                 if self.text.startswith("-")
                 else "for several filters; write values into the chain, as in blur:sigma=2"
             )
-            message = f"there is no option {error.option_name!r} {where}"
+            message = f"there is no option {error.option_name!r} {place}"
             raise MisplacedOption(error.option_name, message, ctx=ctx) from error
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -360,7 +360,7 @@ class _Openings:
         goals: tuple[WantedOutput, ...],
         footing: Footing,
         taken: _Taken = lambda _: Cost(),
-        **how: Any,
+        **settings: Any,
     ) -> tuple[Plan, ...]:
         """Return plans that fit beside calls, or at least without them; `taken` is taken anyway."""
         workers = self._given["workers"]
@@ -368,7 +368,7 @@ class _Openings:
         def make(
             max_memory: int, workers: int = workers, calls: int = 0, **more: Any
         ) -> tuple[Plan, ...]:
-            given = self._given | how | {"workers": workers, "max_memory": max_memory} | more
+            given = self._given | settings | {"workers": workers, "max_memory": max_memory} | more
             beside = taken(workers).total(workers) + calls
             return make_plans(source, goals, footing=footing, taken=beside, **given)
 
@@ -386,7 +386,8 @@ class _Openings:
         if self._of_calls:
             with contextlib.suppress(MemoryPlanError):
                 return make(self._limit, calls=self._of_calls)
-        return make(self._limit, remedy=None if how else remedy)  # `how` is one way of several
+        # With `settings` this is one way of several, and no last word.
+        return make(self._limit, remedy=None if settings else remedy)
 
     def _heavier(self, functions: bytes, control: Control) -> Footing:
         """Return the footing with these functions loaded by the workers; measured once."""

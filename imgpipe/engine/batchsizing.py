@@ -69,8 +69,8 @@ def must_have_memory(options: Options) -> None:
     needed = cost_of_processes(choice_for(options).traits, 1, footing).processes + _LEAST_BYTES
     if needed > limit:
         usual = needed + _LEAST_BYTES  # some images need more than the least
-        why = ", even with one worker and small images"
-        raise too_large("the batch", usual, limit, beside, why=why)
+        condition = ", even with one worker and small images"
+        raise too_large("the batch", usual, limit, beside, condition=condition)
 
 
 def workers_that_fit(choice: Choice, footing: Footing, total: int) -> int:

@@ -81,9 +81,11 @@ def no_plan(
     here = f" (imgpipe itself takes {megabytes(held)} MB)"
     if beside:
         here = f" (beside the {megabytes(held)} MB that this process holds already)"
-    why = f", even with {few} and the smallest tasks{here}{found}"
+    condition = f", even with {few} and the smallest tasks{here}{found}"
     give, more = ("", "") if remedy is None else remedy()
-    return too_large(source.name, needed, *limit, why=why, give=give, advice=more + advice)
+    return too_large(
+        source.name, needed, *limit, condition=condition, give=give, advice=more + advice
+    )
 
 
 def _largest_part(
@@ -117,7 +119,7 @@ def too_large(
     limit: int,
     beside: int,
     *,
-    why: str = "",
+    condition: str = "",
     give: str = "",
     advice: str = "",
 ) -> MemoryPlanError:
@@ -131,7 +133,7 @@ def too_large(
         The bytes that all processes need.
     limit, beside : int
         The bytes granted, and those of them that are beside the limit in Python.
-    why : str, optional
+    condition : str, optional
         More about the need.
     give : str, optional
         The limit to give, if it is not what is needed, as its user writes it.
@@ -141,7 +143,7 @@ def too_large(
     enough = needed + SPARE_BYTES
     error = MemoryPlanError(
         f"{name}: the memory limit is {megabytes(limit - beside)} MB, but "
-        f"{megabytes(enough - beside)} MB are needed{why}; "
+        f"{megabytes(enough - beside)} MB are needed{condition}; "
         f"raise the limit ({give or limit_to_give(enough, beside)}){advice}"
     )
     error.needed = needed

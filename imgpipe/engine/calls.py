@@ -220,8 +220,8 @@ class CallFlow:
         """Count the loss of a worker by an item; return an error if it is to be given up."""
         assert message.end is not None
         at = f"the filter {message.filter}" if message.filter else "making it"
-        what = f"{item.name}: {'reading it' if message.reads else at}"
-        return blamed(what, self._losses[id(item)], message.end, reads=message.reads)
+        work = f"{item.name}: {'reading it' if message.reads else at}"
+        return blamed(work, self._losses[id(item)], message.end, reads=message.reads)
 
     def _give_up(self, items: tuple[Any, ...], error: Exception) -> None:
         for item in items:

@@ -319,8 +319,8 @@ class TaskQueue:
         losses, (name, at) = self._losses[_key(task)], self._describe(task)
         if _died_of(task, end):
             reads = was_reading(task.note)
-            what = f"{name}: reading it" if reads else f"{name}: {at}"
-            return blamed(what, losses, end, reads=reads)
+            work = f"{name}: reading it" if reads else f"{name}: {at}"
+            return blamed(work, losses, end, reads=reads)
         losses["stillborn" if end.stillborn else "unexplained"] += 1
         if losses["stillborn"] >= _STARTS or losses["unexplained"] >= _UNEXPLAINED:
             return WorkerError(
@@ -332,12 +332,12 @@ class TaskQueue:
         return None
 
 
-def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> ImgpipeError | None:
+def blamed(work: str, losses: Counter[str], end: End, *, reads: bool) -> ImgpipeError | None:
     """Count a worker that work has ended; return an error if it is to be done no more.
 
     Parameters
     ----------
-    what : str
+    work : str
         The work, for messages.
     losses : Counter
         Number of workers that it has ended, by cause.
@@ -352,7 +352,7 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
             (CorruptError, "get a fresh copy") if reads else (FilterTimeout, "fix the function")
         )
         return kind(
-            f"{what} did not finish within its {end.reason}\n"
+            f"{work} did not finish within its {end.reason}\n"
             f"Allow more time (--timeout, or timeout=), or {cure}"
         )
     losses["outside" if end.outside else "fault"] += 1
@@ -366,11 +366,11 @@ def blamed(what: str, losses: Counter[str], end: End, *, reads: bool) -> Imgpipe
             )
         )
         return kind(
-            f"{what} ended {losses['fault']} workers in a row, the last with {end.reason}\n{cure}"
+            f"{work} ended {losses['fault']} workers in a row, the last with {end.reason}\n{cure}"
         )
     if losses["outside"] >= _FROM_OUTSIDE:
         return WorkerError(
-            f"{what} lost {losses['outside']} workers in a row, the last with {end.reason}\n"
+            f"{work} lost {losses['outside']} workers in a row, the last with {end.reason}\n"
             "Something else ends the workers, or the filter ends its own process"
         )
     return None

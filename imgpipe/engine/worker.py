@@ -398,19 +398,19 @@ def _place(job: Job, box: Box) -> str:
 
 
 @contextmanager
-def _explained(where: str, what: str = "") -> Iterator[None]:
+def _explained(place: str, fault: str = "") -> Iterator[None]:
     """Add the place and the filter to the exceptions of a filter's function."""
     try:
         yield
     except (FilterError, DeclarationError) as error:
-        raise type(error)(f"{where}: {error}") from None
+        raise type(error)(f"{place}: {error}") from None
     except ImgpipeError:
         raise
     except BaseException as error:
         if not of_the_function(error):
             raise
-        what = what or f"the filter {filter_at_fault(error)} failed"
-        raise FilterError(f"{where}: {what}\n{user_traceback(error)}{_hint(error)}") from None
+        fault = fault or f"the filter {filter_at_fault(error)} failed"
+        raise FilterError(f"{place}: {fault}\n{user_traceback(error)}{_hint(error)}") from None
 
 
 def _hint(error: BaseException) -> str:

@@ -15,5 +15,5 @@ class WorkerLabels:
 
     def of(self, receipt: Receipt) -> str:
         """Return the label of the worker that wrote `receipt`: such as ``worker 1``."""
-        who = receipt.worker, receipt.thread
-        return self._known.setdefault(who, f"worker {len(self._known) + 1}")
+        identity = receipt.worker, receipt.thread
+        return self._known.setdefault(identity, f"worker {len(self._known) + 1}")

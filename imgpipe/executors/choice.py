@@ -89,15 +89,15 @@ def choose(
         return Choice(asked, workers or known, f"{type(asked).__name__}, as passed", traits)
     count = workers or usable_processors()
     if asked is None:
-        name, why = _found(count, trusted=trusted, pixels=pixels, threads=threads)
+        name, reason = _found(count, trusted=trusted, pixels=pixels, threads=threads)
         if outside_python and (name, trusted) == ("processes", True):
-            name, why = "threads", f"because only {outside_python} have work"
+            name, reason = "threads", f"because only {outside_python} have work"
     else:
-        name, why = asked, "as asked"
+        name, reason = asked, "as asked"
     traits = traits_of(_loaded(name))
     if traits.processors:
         count = min(workers or traits.processors, traits.processors)
-    return Choice(name, count, f"{name}, {why}", traits)
+    return Choice(name, count, f"{name}, {reason}", traits)
 
 
 def must_be_known(asked: object) -> None:
@@ -114,10 +114,10 @@ def must_be_known(asked: object) -> None:
         or (isinstance(asked, str) and asked in EXECUTORS)
     ):
         return
-    what = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
+    wrong = f"the class {asked.__name__}" if isinstance(asked, type) else shown(asked)
     raise UsageError(
         f"executor must be one of {', '.join(EXECUTORS)}, or an Executor that was made, such as "
-        f"ThreadPoolExecutor(4), not {what}"
+        f"ThreadPoolExecutor(4), not {wrong}"
     )
 
 

@@ -111,11 +111,11 @@ def format_for(name: str) -> Format:
     suffix = os.path.splitext(name)[1].lower()
     if not suffix and _is_device(name):
         return loaded(FOR_DEVICES)
-    what = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
+    fault = f"no format has the suffix {suffix!r}" if suffix else "has no suffix for its format"
     every: list[Member | Format] = [*FORMATS.built_in.values(), *_added([])]
     *known, last = [one.suffixes[0] for one in every if one.suffixes and not one.read_only]
     raise UsageError(
-        f"{name}: {what}; the output must end in {', '.join(known)} or {last}, or another suffix "
+        f"{name}: {fault}; the output must end in {', '.join(known)} or {last}, or another suffix "
         f"that `imgpipe formats` lists{_besides(broken)}"
     )
 
@@ -147,8 +147,8 @@ def loaded(name: str) -> Format:
     found = FORMATS.load(name)
     found = getattr(found, "FORMAT", found)
     if not isinstance(found, Format):
-        where = FORMATS[name].module
-        raise UsageError(f"the format {name!r} is incomplete: {where} declares no FORMAT")
+        module = FORMATS[name].module
+        raise UsageError(f"the format {name!r} is incomplete: {module} declares no FORMAT")
     _must_have(found)
     return found
 

@@ -43,9 +43,9 @@ def guards(format: str, name: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, ImportError) and refusal(error):  # the file is not to blame
             raise
-        what = f"{type(error).__name__}: {reason_of(error)}"
+        fault = f"{type(error).__name__}: {reason_of(error)}"
         raise CorruptError(
-            f"{name}: cannot be read as {format} ({what}); get a fresh copy, or report it to the "
+            f"{name}: cannot be read as {format} ({fault}); get a fresh copy, or report it to the "
             "authors of the format"
         ) from error
 

@@ -60,10 +60,10 @@ def open_source(
             f"{name}: the file is truncated: {size:,} bytes where {needed:,} are "
             "needed; get a fresh copy"
         )
-    which = alpha_channel(alpha, channels, name)
+    index = alpha_channel(alpha, channels, name)
     colour, usual = guess_colour(channels)
-    known = colour if usual == which else "other"
-    info = ImageInfo(height, width, channels, native(dtype), which, known)
+    known = colour if usual == index else "other"
+    info = ImageInfo(height, width, channels, native(dtype), index, known)
     layout = RawLayout(offset, info.shape, dtype)
     if fortran:
         return _Transposed(info, layout, origin)

@@ -90,17 +90,17 @@ def open_source(src: SourceLike, reading: Reading | None = None) -> Source:
     origin = origin_of(src)
     chosen = format_at(origin)
     assert chosen.read is not None
-    which = {}
+    selection = {}
     if chosen.contents is not None:
-        which = {"page": reading.page or 0, "level": reading.level}
+        selection = {"page": reading.page or 0, "level": reading.level}
     else:
         must_have_frame(reading.page or 0, reading.level, 1, origin.name)
     alpha = () if chosen.says_alpha else (reading.alpha,)
     if reading.salvage:
         origin = _anywhere(origin)
-        which |= {"salvage": True} if chosen.salvages else {}
+        selection |= {"salvage": True} if chosen.salvages else {}
     with guards(chosen.name, origin.name):
-        source = guarded(chosen.read(origin, reading.limit, *alpha, **which), chosen)
+        source = guarded(chosen.read(origin, reading.limit, *alpha, **selection), chosen)
     if chosen.says_alpha:
         _must_agree(source.info, reading.alpha, origin.name)
     return _salvaged(source, origin, reading) if reading.salvage else source
@@ -273,19 +273,19 @@ class FittedAlbum:
         self._album.abort()
 
 
-def name_of(given: SourceLike | TargetLike, which: str = "dst") -> str:
-    """Return the name in messages of an input or output, given as the argument `which`.
+def name_of(given: SourceLike | TargetLike, argument: str = "dst") -> str:
+    """Return the name in messages of an input or output, given as an argument of this name.
 
     Raises
     ------
     UsageError
         If it is neither a path nor a stream.
     """
-    if which == "src" and hasattr(given, "reference"):
+    if argument == "src" and hasattr(given, "reference"):
         return str(getattr(given, "name", given))
-    if _is_writable(given) if which == "dst" else _is_readable(given):
+    if _is_writable(given) if argument == "dst" else _is_readable(given):
         return stream_name(given)
-    return arguments.path(given, which)
+    return arguments.path(given, argument)
 
 
 def must_take(dst: TargetLike, writing: Writing) -> None:

@@ -104,8 +104,8 @@ class Scratch:
             reserved(self._file.fd, self.info.nbytes)
         except OSError as error:
             self.abort()
-            what = f"a scratch file of {self.info.nbytes / 1e6:,.0f} MB"
-            raise no_room(what, error, self.folder) from error
+            file = f"a scratch file of {self.info.nbytes / 1e6:,.0f} MB"
+            raise no_room(file, error, self.folder) from error
         layout = RawLayout(0, self.info.shape, self.info.dtype)
         if self.tile[0]:
             layout = TiledLayout(0, self.info.shape, self.info.dtype, self.tile)

@@ -131,12 +131,12 @@ def scratch_folder() -> str:
     return next((name for name in found if not lies_in_memory(name)), usual)
 
 
-def no_room(what: str, error: OSError, folder: str | None = None) -> OutputError:
+def no_room(content: str, error: OSError, folder: str | None = None) -> OutputError:
     """Return the error of a scratch file that could not be made or written."""
     reason = (error.strerror or str(error)).lower()
     return OutputError(
-        f"{folder or scratch_folder()}: no room for {what} ({reason}); free some, or give another "
-        "folder (--scratch, or scratch= in Python)"
+        f"{folder or scratch_folder()}: no room for {content} ({reason}); free some, or give "
+        "another folder (--scratch, or scratch= in Python)"
     )
 
 

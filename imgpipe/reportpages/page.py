@@ -129,21 +129,23 @@ class Page:
             kind, said = "bad", f"finished, {counted(end.report.failed, 'output')} failed"
         resume = end.resume if isinstance(end, BatchEnded) else None
         chain = "Batch" if started is None else _text(started.chain)
-        when, where = "", ""
+        time, command = "", ""
         if started is not None:
             at = dt.datetime.fromtimestamp(started.time).astimezone()
-            when = f"<p class=when>{at:%Y-%m-%d %H:%M:%S}, into <bdi>{_text(started.out)}</bdi></p>"
-            where = f"<pre class=command>{_text(shlex.join(started.argv))}</pre>"
+            time = f"<p class=when>{at:%Y-%m-%d %H:%M:%S}, into <bdi>{_text(started.out)}</bdi></p>"
+            command = f"<pre class=command>{_text(shlex.join(started.argv))}</pre>"
         go_on = f"<p>To go on: <code>{_text(resume)}</code></p>" if resume else ""
         return (
             f'<header><h1>{chain}</h1><p class="state {kind}">{said}</p>'
-            f"{when}{where}{go_on}</header>"
+            f"{time}{command}{go_on}</header>"
         )
 
 
 def _tiles(report: BatchReport, sources: int) -> str:
     """Return the totals."""
-    skipped = ", ".join(f"{n:,} {_text(reason_text(why))}" for why, n in report.reasons.items())
+    skipped = ", ".join(
+        f"{n:,} {_text(reason_text(reason))}" for reason, n in report.reasons.items()
+    )
     speed = report.pixels / 1e6 / report.seconds if report.seconds else 0
     counts = [
         ("done", f"{report.done:,}", f"of {counted(report.outputs, 'output')}"),

@@ -108,16 +108,16 @@ class ExecutorSuite(Suite):
     def test_isolates_as_it_claims(self) -> None:
         """``isolates`` is True if workers are other processes, and False if they are threads."""
         with self._made() as executor:
-            here = executor.submit(_who).result(_PATIENCE) == _who()
+            here = executor.submit(_identity).result(_PATIENCE) == _identity()
             isolates = _traits(executor).isolates
-            where = "in this process" if here else "in another process"
-            must(isolates != here, f"isolates is {isolates}, but a task runs {where}")
+            place = "in this process" if here else "in another process"
+            must(isolates != here, f"isolates is {isolates}, but a task runs {place}")
 
     def test_is_where_it_claims(self) -> None:
         """``same_host`` is False if workers are elsewhere; ``processors`` is their number or 0."""
         with self._made() as executor:
-            traits, (_, host) = _traits(executor), executor.submit(_who).result(_PATIENCE)
-            here = host == _who()[1]
+            traits, (_, host) = _traits(executor), executor.submit(_identity).result(_PATIENCE)
+            here = host == _identity()[1]
             must(here or not traits.same_host, f"same_host is True, but a task runs on {host}")
             must(traits.processors >= 0, f"processors is {traits.processors}")
 
@@ -216,11 +216,11 @@ def check_executor(executor: str | Callable[[int], Executor]) -> None:
     >>> from imgpipe.testing import check_executor
     >>> check_executor(ThreadPoolExecutor)
     """
-    how: dict[str, Any] = {"executor": executor}
+    members: dict[str, Any] = {"executor": executor}
     if not isinstance(executor, str):
         make = executor
-        how = {"make": lambda _, workers: make(workers)}
-    type("_Suite", (ExecutorSuite,), how)().check()
+        members = {"make": lambda _, workers: make(workers)}
+    type("_Suite", (ExecutorSuite,), members)().check()
 
 
 def _traits(executor: Executor) -> Traits:
@@ -238,7 +238,7 @@ def _at_once(executor: Executor) -> list[Future[tuple[int, str]]]:
         gates = [os.path.join(folder, str(number)) for number in range(_WORKERS)]
         for gate in gates:
             os.mkfifo(gate)
-        futures = [executor.submit(_who_waits, gate) for gate in gates]
+        futures = [executor.submit(_identity_after, gate) for gate in gates]
         for gate in gates:
             Path(gate).write_bytes(b"")  # opens when the task has opened it, and lets it go on
         wait(futures, _PATIENCE)
@@ -268,14 +268,14 @@ def _fail(a: int) -> None:
     raise ValueError("no such key")
 
 
-def _who() -> tuple[int, str]:
+def _identity() -> tuple[int, str]:
     """Return the process and the host."""
     return os.getpid(), os.uname().nodename
 
 
-def _who_waits(gate: str) -> tuple[int, str]:
+def _identity_after(gate: str) -> tuple[int, str]:
     Path(gate).read_bytes()
-    return _who()
+    return _identity()
 
 
 def _write_memory(slot: Slot) -> None:

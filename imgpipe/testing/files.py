@@ -198,10 +198,10 @@ def must_report_damage(path: Path, cuts: list[int], flips: list[int]) -> None:
         part, at = _part_at(parts, position)
         content = parts[part]
         part.write_bytes(content[:at])
-        what = f"{part.name} of {path.name} cut to {at} of {len(content)} bytes"
-        made = _read_damaged(path, what)
+        case = f"{part.name} of {path.name} cut to {at} of {len(content)} bytes"
+        made = _read_damaged(path, case)
         if made is not None:
-            must_equal(made, expected, what)
+            must_equal(made, expected, case)
         part.write_bytes(content)
     for position, change in zip(flips, itertools.cycle((1, 0x80, 0xFF)), strict=False):
         part, at = _part_at(parts, position)
@@ -232,15 +232,15 @@ def must_salvage(path: Path, cuts: list[int], flips: list[int]) -> None:
         content = parts[part]
         changed = bytes((content[at] ^ 0x55,)) + content[at + 1 :] if position in flips else b""
         part.write_bytes(content[:at] + changed)
-        what = f"{path.name}, damaged at byte {position:,} of {size:,}"
+        case = f"{path.name}, damaged at byte {position:,} of {size:,}"
         try:
-            taken_out(open_source(path, Reading(salvage=True)), what)
+            taken_out(open_source(path, Reading(salvage=True)), case)
         except InputError:
             continue
         except AssertionError:
             raise
         except Exception as error:
-            raise AssertionError(f"{what}: {error!r}, instead of an InputError") from error
+            raise AssertionError(f"{case}: {error!r}, instead of an InputError") from error
         finally:
             part.write_bytes(content)
 
@@ -267,11 +267,11 @@ def _part_at(parts: dict[Path, bytes], position: int) -> tuple[Path, int]:
     raise IndexError(position)
 
 
-def _read_damaged(path: Path, what: str) -> Pixels | None:
+def _read_damaged(path: Path, case: str) -> Pixels | None:
     try:
         return read(path)
     except InputError as error:
-        must(path.name in str(error), f"{what}: the error does not name the file: {error}")
+        must(path.name in str(error), f"{case}: the error does not name the file: {error}")
     except Exception as error:
-        raise AssertionError(f"{what}: {error!r}, instead of an InputError") from error
+        raise AssertionError(f"{case}: {error!r}, instead of an InputError") from error
     return None

@@ -185,14 +185,14 @@ def must_be_the_same_in_pieces(
     AssertionError
         If it does not.
     """
-    before, what = array.copy(), f"{one} of {Kind(array.dtype.name, array.shape[2], alpha)}"
+    before, case = array.copy(), f"{one} of {Kind(array.dtype.name, array.shape[2], alpha)}"
     expected = _whole(one, array, alpha)
-    must_equal(array, before, f"{what}: the input afterwards")
-    must(not np.shares_memory(expected, array), f"{what}: the result is a view of the input")
+    must_equal(array, before, f"{case}: the input afterwards")
+    must(not np.shares_memory(expected, array), f"{case}: the result is a view of the input")
     if one.definition.output_dtype is None:
-        must(expected.dtype == array.dtype, f"{what}: the type became {expected.dtype}")
+        must(expected.dtype == array.dtype, f"{case}: the type became {expected.dtype}")
     made = apply(array, one, alpha=alpha, executor="serial", chunk=chunk)
-    must_equal(made, expected, f"{what} in chunks of {chunk}")
+    must_equal(made, expected, f"{case} in chunks of {chunk}")
 
 
 def must_be_written_as_it_is(one: Filter) -> None:
@@ -247,13 +247,13 @@ def must_see_no_hidden_colour(
     AssertionError
         If they do.
     """
-    alpha, what = array.shape[2] - 1, f"{one} of {array.dtype} with other hidden colours"
+    alpha, case = array.shape[2] - 1, f"{one} of {array.dtype} with other hidden colours"
     first, second = (with_hidden(array, visible, seed) for seed in (3, 4))
     expected = seen(_whole(one, first, alpha))
     other = one if other is None else other
-    must_equal(seen(_whole(other, second, alpha)), expected, what)
+    must_equal(seen(_whole(other, second, alpha)), expected, case)
     made = apply(second, other, alpha=alpha, executor="serial", chunk=chunk)
-    must_equal(seen(made), expected, f"{what}, in chunks of {chunk}")
+    must_equal(seen(made), expected, f"{case}, in chunks of {chunk}")
 
 
 def must_leave_pixels_without_data(
@@ -285,12 +285,12 @@ def must_leave_pixels_without_data(
         given = array if is_float else np.where(np.isin(array, (3, 100)), array + 1, array)
         given = np.where(absent[..., None], array.dtype.type(nodata), given)
         expected = _whole(one, given, None, nodata)
-        what = f"{one} of {array.dtype} with {nodata} for no data"
+        case = f"{one} of {array.dtype} with {nodata} for no data"
         made = apply(given, one, nodata=nodata, executor="serial", chunk=chunk)
-        must_equal(made, expected, f"{what}, in chunks of {chunk}")
+        must_equal(made, expected, f"{case}, in chunks of {chunk}")
         if expected.shape[:2] == absent.shape and one.definition.region is None:
             there, left = expected[absent], nodata_after(nodata, expected.dtype)
-            must_equal(there, np.full_like(there, left), f"{what}: the pixels without data")
+            must_equal(there, np.full_like(there, left), f"{case}: the pixels without data")
             found.append(expected[~absent][None])
     if len(found) == 2 and not one.operands:
         first, second = found

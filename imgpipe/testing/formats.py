@@ -83,22 +83,22 @@ class FormatSuite(Suite):
                 for shape in _SIZES if at == 0 else _SIZES[3:4]:
                     array = noise((*shape, layout.channels), dtype)
                     write(array, path, alpha=layout.alpha, colour=layout.colour, save=self.save)
-                    what = f"{self.subject.name}, {dtype}, {layout}, {shape[0]} x {shape[1]}"
-                    self._must_give_back(path, array, layout, what)
+                    case = f"{self.subject.name}, {dtype}, {layout}, {shape[0]} x {shape[1]}"
+                    self._must_give_back(path, array, layout, case)
                 if not self.subject.exact:
                     self._must_be_alike(path, ramps((97, 89, layout.channels), dtype), layout)
 
-    def _must_give_back(self, path: Path, array: Pixels, layout: Layout, what: str) -> None:
+    def _must_give_back(self, path: Path, array: Pixels, layout: Layout, case: str) -> None:
         about, made = info(path), read(path)
         must(
             about.shape == array.shape and about.dtype == array.dtype,
-            f"{what}: it says that it holds {about.shape} {about.dtype}",
+            f"{case}: it says that it holds {about.shape} {about.dtype}",
         )
         if self.subject.says_alpha:
-            must(about.alpha == layout.alpha, f"{what}: alpha became {about.alpha}")
-            must(about.colour == layout.colour, f"{what}: the colour became {about.colour}")
+            must(about.alpha == layout.alpha, f"{case}: alpha became {about.alpha}")
+            must(about.colour == layout.colour, f"{case}: the colour became {about.colour}")
         expected = array if self.subject.exact else read(path).reshape(array.shape)
-        must_equal(made.reshape(array.shape), expected, what)
+        must_equal(made.reshape(array.shape), expected, case)
 
     def _must_be_alike(self, path: Path, array: Pixels, layout: Layout) -> None:
         """Claim that a smooth image comes back with about its values, if not to the bit."""

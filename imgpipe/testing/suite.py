@@ -64,14 +64,14 @@ def must(holds: object, message: str) -> None:
         raise AssertionError(message)
 
 
-def must_equal(made: Pixels, expected: Pixels, what: str) -> None:
+def must_equal(made: Pixels, expected: Pixels, name: str) -> None:
     """Claim that two images are the same: shape, type, and every bit of every value.
 
     Parameters
     ----------
     made, expected : ndarray, shape (rows, columns) or (rows, columns, channels)
         The images. 0 and -0 differ, and so do two kinds of NaN.
-    what : str
+    name : str
         Name of `made`, for the message.
 
     Raises
@@ -81,14 +81,14 @@ def must_equal(made: Pixels, expected: Pixels, what: str) -> None:
     """
     must(
         made.shape == expected.shape and made.dtype == expected.dtype,
-        f"{what}: {made.shape} {made.dtype} instead of {expected.shape} {expected.dtype}",
+        f"{name}: {made.shape} {made.dtype} instead of {expected.shape} {expected.dtype}",
     )
     differ = _bits(made) != _bits(expected)
     if differ.any():
         first = tuple(map(int, np.argwhere(differ)[0]))
-        where = ", ".join(f"{axis} {at}" for axis, at in zip(_AXES, first, strict=False))
+        place = ", ".join(f"{axis} {at}" for axis, at in zip(_AXES, first, strict=False))
         raise AssertionError(
-            f"{what}: {int(differ.sum())} of {differ.size} values differ, the first at {where}: "
+            f"{name}: {int(differ.sum())} of {differ.size} values differ, the first at {place}: "
             f"{made[first]} instead of {expected[first]}"
         )
 

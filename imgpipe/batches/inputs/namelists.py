@@ -37,9 +37,9 @@ def names_in(path: str, *, null: bool = False) -> Iterator[str]:
                 yield from _decoded(names, null=null)
             yield from _decoded([left], null=null)
     except (OSError, ValueError) as error:
-        where = "standard input" if path == "-" else path
+        name = "standard input" if path == "-" else path
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{where}: cannot read this list of files: {reason.lower()}") from error
+        raise UsageError(f"{name}: cannot read this list of files: {reason.lower()}") from error
 
 
 def _decoded(names: list[bytes], *, null: bool) -> Iterator[str]:

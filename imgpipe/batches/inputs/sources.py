@@ -192,14 +192,16 @@ class _Gathering:
 
     def _nothing(self, source: str, begin: Folder, pattern: Pattern | None) -> str:
         """Return the message for a source that yields no file."""
-        where = f"{source}: nothing matched" if pattern is not None else f"{source}: has no images"
+        finding = (
+            f"{source}: nothing matched" if pattern is not None else f"{source}: has no images"
+        )
         if pattern is not None:
             again = Walk(self._walk.rules).through(begin, pattern.ignoring_case())
             if again:
                 return (
-                    f"{where}; without regard to capital letters, {len(again)} "
+                    f"{finding}; without regard to capital letters, {len(again)} "
                     f"{'file' if len(again) == 1 else 'files'} would match, "
                     f"such as {next(iter(again)).path}"
                 )
         passed = passed_over_line(self._walk.passed_over)
-        return f"{where}{f' ({passed})' if passed else ''}; to allow this, add --allow-empty"
+        return f"{finding}{f' ({passed})' if passed else ''}; to allow this, add --allow-empty"

@@ -62,13 +62,13 @@ class OutputNames:
         if self.templates and (self.template or self.sizes or len(self.formats) > 1):
             raise UsageError("each output has a name of its own; leave other names and sizes out")
         if self.template is not None:
-            for what, name, several in (
+            for noun, name, several in (
                 ("size", "size", self.sizes),
                 ("format", "ext", self.formats),
             ):
                 if len(several) > 1 and name not in self.template.names:
                     raise UsageError(
-                        f"name {self.template.text!r} is the same for every {what}; put "
+                        f"name {self.template.text!r} is the same for every {noun}; put "
                         f"{{{name}}} in it"
                     )
         for template in self._templates:

@@ -180,9 +180,9 @@ def start_fields(started: BatchStarted) -> dict[str, Any]:
 
 def terminal_fields(result: Result, seconds: float | None = None) -> dict[str, Any]:
     """Return the event that ends an output: ``done``, ``skipped`` or ``failed``."""
-    when = {} if seconds is None else {"t": seconds}
+    time = {} if seconds is None else {"t": seconds}
     head = {
-        "v": 1, "event": result.status, **when,
+        "v": 1, "event": result.status, **time,
         **path_fields("path", result.path), **path_fields("output", result.output),
     }  # fmt: skip
     match result.status:
@@ -204,7 +204,7 @@ def _foretold_fields(told: OutputPlanned, seconds: float) -> dict[str, Any]:
     return {
         "v": 1, "event": "foretold", "t": seconds,
         **path_fields("path", told.path), **path_fields("output", told.output),
-        "action": told.action, "why": told.why or None,
+        "action": told.action, "reason": told.reason or None,
         "height": told.height or None, "width": told.width or None,
         "source_pixels": told.pixels or None, "passes": told.passes or None,
         **({} if told.error is None else _error_fields(told.error)),
@@ -239,8 +239,8 @@ def summary_fields(end: BatchEnded | BatchRefused, seconds: float) -> dict[str, 
 
 def _utc(seconds: float) -> str:
     """Return a time, in seconds since 1970, as text."""
-    when = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _watch_fields(event: WatchNotice | Heartbeat, seconds: float) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def outcome_line(report: BatchReport) -> str:
     """Return the numbers of outputs that are done, skipped, failed or left."""
     counts = {"done": report.done, "skipped": report.skipped, "failed": report.failed,
               "left": report.left}  # fmt: skip
-    return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n) or "nothing to do"
+    return ", ".join(f"{n:,} {noun}" for noun, n in counts.items() if n) or "nothing to do"
 
 
 def summary_line(report: BatchReport) -> str:

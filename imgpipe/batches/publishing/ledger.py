@@ -305,9 +305,9 @@ class Ledger:
                 bytes_in=job.size,
             )
             self._end(job, result)
-        why = self._tolerance.verdict(self._failed, self._ended)
-        if why is not None:
-            self._control.halt(why)
+        cause = self._tolerance.verdict(self._failed, self._ended)
+        if cause is not None:
+            self._control.halt(cause)
 
     def _end(self, job: Job, result: Result) -> None:
         self._report.add(result)
@@ -395,8 +395,8 @@ class Ledger:
     def _no_journal(self, error: OutputError) -> None:
         failure = failed("", "write", error, 0)
         fault = fault_of("write", failure.number, None, self._prepared.folder)
-        why = "output_lost" if fault is None else fault[0]
-        self._control.halt(why, str(error))
+        cause = "output_lost" if fault is None else fault[0]
+        self._control.halt(cause, str(error))
 
 
 def _share(job: Job, pixels: int) -> int:

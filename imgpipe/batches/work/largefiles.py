@@ -41,7 +41,7 @@ def request_of(
     tell: BatchObserver,
     *,
     watch: Callable[[Event], None] = lambda _: None,
-    **how: Any,
+    **settings: Any,
 ) -> LargeWork:
     """Return the request for a file that one worker cannot make.
 
@@ -57,10 +57,10 @@ def request_of(
         Is told how the work advances.
     watch : callable
         Gets the events of the engine.
-    **how
+    **settings
         Further fields of the request.
     """
-    return LargeWork(file, recipe, options, tell, watch, how)
+    return LargeWork(file, recipe, options, tell, watch, settings)
 
 
 class LargeWork:
@@ -79,11 +79,11 @@ class LargeWork:
         options: Options,
         tell: BatchObserver,
         watch: Callable[[Event], None],
-        how: dict[str, Any],
+        settings: dict[str, Any],
         *,
         last: bool = False,
     ) -> None:
-        self._given = file, recipe, options, tell, watch, how
+        self._given = file, recipe, options, tell, watch, settings
         recipe = recipe.of_page(file.page)
         self._file, self._recipe, self._options = file, recipe, options
         self._tell, self._watch = tell, watch
@@ -106,7 +106,7 @@ class LargeWork:
             then=self._then,
             last=self._read_again,
             within=self._within,
-            **how,
+            **settings,
         )
 
     def answer(self, error: Exception | None) -> Made | Failed | LargeWork:

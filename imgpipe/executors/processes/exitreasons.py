@@ -57,14 +57,14 @@ def _from_outside(code: int, kills_before: int | None) -> bool:
 def _reason(code: int, log: str) -> str:
     if NO_THREAD in log:
         return NO_THREAD
-    where = _place_in(log)
+    place = _place_in(log)
     limit = re.findall(r"Timeout \(([0-9:.]+)\)", log)
     if limit:
-        return f"timeout of {_seconds(limit[-1])}{where}"
+        return f"timeout of {_seconds(limit[-1])}{place}"
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    return f"signal {name}{where}"
+    return f"signal {name}{place}"
 
 
 def _place_in(log: str) -> str:

@@ -263,5 +263,5 @@ class ScanlineRows:
 
     def _damaged(self, reason: object) -> CorruptError:
         done = self._lines.next if self._lines is not None else 0
-        where = f" after row {done} of {self._info.height}" if done else ""
-        return CorruptError(f"{self._name}: the file is damaged: {reason}{where}; get a fresh copy")
+        place = f" after row {done} of {self._info.height}" if done else ""
+        return CorruptError(f"{self._name}: the file is damaged: {reason}{place}; get a fresh copy")

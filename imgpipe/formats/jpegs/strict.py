@@ -185,8 +185,8 @@ def joined(
         return data if not inserted else b"".join((data[:2], inserted, data[2:]))
     parts: list[bytes | memoryview] = [bytes((0xFF, SOI)), inserted]
     header = decode_header(b"".join((data[:2], inserted, data[2:])))
-    how = (2 if len(header.components) == 4 else 1) if transform else 0
-    parts.append(segment(APP14, b"Adobe\0d\0\0\0\0" + bytes((how,))))
+    code = (2 if len(header.components) == 4 else 1) if transform else 0
+    parts.append(segment(APP14, b"Adobe\0d\0\0\0\0" + bytes((code,))))
     end = 2
     for each in segments(io.BytesIO(data)):
         if each.marker not in (APP0, APP14):

@@ -128,14 +128,14 @@ class Numbers:
     def next(self, context: int) -> int:
         """Return the next number."""
         if not self._copies:
-            which = self._map[context]
-            token = self._token(which)
+            index = self._map[context]
+            token = self._token(index)
             if not self._repeats or token < self._first:
-                self._made.append(self._splits[which].number(token, self._reader))
+                self._made.append(self._splits[index].number(token, self._reader))
                 return self._made[-1]
             self._copies = self._least + self._lengths.number(token - self._first, self._reader)
-            which = self._map[-1]
-            back = 1 + self._splits[which].number(self._token(which), self._reader)
+            index = self._map[-1]
+            back = 1 + self._splits[index].number(self._token(index), self._reader)
             if back > len(self._made):
                 raise ValueError("it repeats what was not there")
             self._from = len(self._made) - back
@@ -155,10 +155,10 @@ class Numbers:
         if self._state != _LAST_STATE:
             raise ValueError("its numbers do not add up")
 
-    def _token(self, which: int) -> int:
+    def _token(self, index: int) -> int:
         if self._prefixes:
-            return self._prefixes[which].symbol(self._reader)
-        table = self._tables[which]
+            return self._prefixes[index].symbol(self._reader)
+        table = self._tables[index]
         symbol, offset = table.look_up(self._state & (_TABLE - 1))
         self._state = table.counts[symbol] * (self._state >> _TABLE_BITS) + offset
         if self._state < 1 << 16:

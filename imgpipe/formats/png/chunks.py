@@ -72,10 +72,10 @@ def image_data(
                 parts.clear()
                 held = 0
         if _exactly(file, 4, name) != struct.pack(">I", crc):
-            where = file.tell()
+            position = file.tell()
             raise CorruptError(
                 f"{name}: the file is damaged: the checksum of the pixel data before byte "
-                f"{where:,} is wrong; get a fresh copy"
+                f"{position:,} is wrong; get a fresh copy"
             )
     yield b"".join(parts)
 

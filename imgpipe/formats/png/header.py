@@ -203,16 +203,16 @@ class _HeaderReader:
         if length > _MAX_ANCILLARY or self._checked(b"IEND", start, length) is None:
             self._warn("the checksum of its end mark (IEND) is wrong")
 
-    def _corrupt(self, what: str) -> CorruptError:
-        return CorruptError(f"{self.name}: the file {what}; get a fresh copy")
+    def _corrupt(self, fault: str) -> CorruptError:
+        return CorruptError(f"{self.name}: the file {fault}; get a fresh copy")
 
     def _check_signature(self) -> None:
         head = self.file.read(len(SIGNATURE))
         if head == SIGNATURE:
             return
         if not matches(head):
-            what = "it is empty" if not head else "its first bytes are those of another format"
-            raise FormatError(f"{self.name}: not a PNG: {what}")
+            fault = "it is empty" if not head else "its first bytes are those of another format"
+            raise FormatError(f"{self.name}: not a PNG: {fault}")
         if len(head) < len(SIGNATURE):
             raise self._corrupt(f"is truncated: it ends after {counted(len(head), 'byte')}")
         as_text = head[:4] == SIGNATURE[:4] or head[0] == SIGNATURE[0] & 127
@@ -304,8 +304,8 @@ class _HeaderReader:
         """Refuse chunks that are out of place, unless they are damage behind the pixel data."""
         whole = length <= _MAX_ANCILLARY and self._checked(kind, start, length) is not None
         if self.data_bytes and not (whole and kind != b"IHDR"):
-            why = "the pixel data stands before it" if whole else "its checksum is wrong"
-            self._ignored(kind, why)
+            reason = "the pixel data stands before it" if whole else "its checksum is wrong"
+            self._ignored(kind, reason)
         elif kind == b"IHDR":
             raise self._corrupt("has two headers (IHDR)")
         elif whole:
@@ -363,11 +363,11 @@ class _HeaderReader:
             return 0 < len(transparency) <= len(self.palette) // 3
         return len(transparency) == {GRAY: 2, RGB: 6}.get(header.colour_type, -1)
 
-    def _ignored(self, kind: bytes, why: str) -> None:
-        self._warn(f"ignored the chunk {kind.decode()}: {why}")
+    def _ignored(self, kind: bytes, reason: str) -> None:
+        self._warn(f"ignored the chunk {kind.decode()}: {reason}")
 
-    def _warn(self, what: str) -> None:
-        _log.warning("%s: %s", self.name, what)
+    def _warn(self, fault: str) -> None:
+        _log.warning("%s: %s", self.name, fault)
 
     def _check_complete(self, header: Header) -> None:
         if not self.data_end:

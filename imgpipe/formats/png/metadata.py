@@ -180,10 +180,10 @@ _READERS: dict[bytes, Callable[[bytes], tuple[str, Any]]] = {
 }
 
 
-def _split(content: bytes, what: str) -> tuple[bytes, bytes]:
+def _split(content: bytes, noun: str) -> tuple[bytes, bytes]:
     head, zero, rest = content.partition(b"\0")
     if not zero:
-        raise ValueError(f"its {what} does not end")
+        raise ValueError(f"its {noun} does not end")
     return head, rest
 
 

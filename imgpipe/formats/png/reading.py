@@ -227,12 +227,12 @@ class PngRows:
     ) -> None:
         self._name, self._header, self._told = origin.name, header, told
         self._file = origin.open(_BUFFER_BYTES)
-        where = header.data_start, header.data_end, header.data_kind
+        data = header.data_start, header.data_end, header.data_kind
         self._inflated: Inflated | Salvaged
         if salvage:
-            self._inflated = Salvaged(salvaged_data(self._file, *where))
+            self._inflated = Salvaged(salvaged_data(self._file, *data))
         else:
-            self._inflated = Inflated(image_data(self._file, self._name, *where))
+            self._inflated = Inflated(image_data(self._file, self._name, *data))
         contents = iter(self._inflated)
         self._ahead = Ahead(contents) if ahead else None
         self._content = Content(self._ahead or contents)
@@ -329,8 +329,8 @@ class PngRows:
             return "the checksum of its pixels is wrong"
         return f"its pixel data cannot be decompressed after {self._place()}"
 
-    def _damaged(self, what: str) -> CorruptError:
-        return CorruptError(f"{self._name}: the file is damaged: {what}; get a fresh copy")
+    def _damaged(self, damage: str) -> CorruptError:
+        return CorruptError(f"{self._name}: the file is damaged: {damage}; get a fresh copy")
 
 
 def _expander(header: Header) -> Callable[[Pixels, Pixels], None] | None:

@@ -34,8 +34,8 @@ def decoded_at_once(origin: Origin, header: Header, out: Pixels) -> bool:
     if size > _MOST_BYTES or header.depth != 8 or out.shape[2] != header.samples:
         return False
     with origin.open() as file:
-        where = header.data_start, header.data_end, header.data_kind
-        data = b"".join(image_data(file, origin.name, *where))
+        extent = header.data_start, header.data_end, header.data_kind
+        data = b"".join(image_data(file, origin.name, *extent))
     stream, content = isal_zlib.decompressobj(), b""
     with contextlib.suppress(InflateError):
         content = stream.decompress(data, size + 1)

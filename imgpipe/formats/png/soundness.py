@@ -34,6 +34,6 @@ def must_be_intact(source: Any, check: Check) -> None:
         frames = [frame.header(header) for frame in animation_of(origin).frames]
     with origin.open() as file:
         for each in frames:
-            where = each.data_start, each.data_end, each.data_kind
-            for _ in image_data(file, origin.name, *where):
+            extent = each.data_start, each.data_end, each.data_kind
+            for _ in image_data(file, origin.name, *extent):
                 check()

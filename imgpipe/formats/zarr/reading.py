@@ -141,13 +141,13 @@ def open_source(
         )
     if array.coding is None:
         open_by_zarr(origin, array)
-    colour, which, nodata = _meaning(found, channels, alpha, origin)
+    colour, index, nodata = _meaning(found, channels, alpha, origin)
     info = ImageInfo(
         height,
         width,
         channels,
         array.dtype,
-        which,
+        index,
         colour,
         _metadata(found, axes, name),
         nodata,
@@ -335,19 +335,19 @@ def _meaning(
     own = found.attributes.get(OWN)
     usual, usual_alpha = guess_colour(channels)
     if not isinstance(own, dict):
-        which = alpha_channel(alpha, channels, origin.name)
-        return usual if usual_alpha == which else "other", which, None
+        index = alpha_channel(alpha, channels, origin.name)
+        return usual if usual_alpha == index else "other", index, None
     try:
-        colour, which, nodata = own["colour"], own.get("alpha"), own.get("nodata")
+        colour, index, nodata = own["colour"], own.get("alpha"), own.get("nodata")
         counts = {"gray": 1, "rgb": 3, "cmyk": 4, "other": 0}
-        if channels - (which is not None) < counts[colour] or which not in (None, channels - 1):
+        if channels - (index is not None) < counts[colour] or index not in (None, channels - 1):
             raise ValueError
         nodata = None if nodata is None else float(nodata)
     except of_damage:
         raise damaged(origin, "", f"its attribute {OWN!r} does not fit the image") from None
     if alpha is not None:
-        which = alpha_channel(alpha, channels, origin.name)
-    return colour, which, nodata
+        index = alpha_channel(alpha, channels, origin.name)
+    return colour, index, nodata
 
 
 def _metadata(found: _Found, axes: Axes, name: str) -> Metadata:
