@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from imgpipe.admission import Alpha
 from imgpipe.chains.chain import Filter
+from imgpipe.checking.channels import note_on_channels
 from imgpipe.checking.influence import can_be_probed, reach_of, share_of_a_corner
 from imgpipe.checking.pictures import Kind, Picture, callers, kinds
 from imgpipe.checking.report import CheckReport, as_pair
@@ -101,7 +102,7 @@ class _Check:
             smallest = self._needed(self._smallest_halo(self._integers or self._samples))
             self._one = with_halo(self._one, as_pair(smallest or 0))
             found = replace(found, smallest_halo=smallest)
-        return self._compared(found)
+        return self._noted(self._compared(found))
 
     def _choose_pictures(self) -> None:
         """Find pictures that the function takes: all as one kind of image, samples as others."""
@@ -193,6 +194,13 @@ class _Check:
             seams=worst.seams,
             findings=tuple(findings),
         )
+
+    def _noted(self, found: CheckReport) -> CheckReport:
+        """Return the findings with notes, unless there is a fault that no halo mends."""
+        if not found.ok and found.smallest_halo is None:
+            return found
+        note = note_on_channels(self._one, self._integers + self._samples, _PROBING)
+        return replace(found, notes=(note,)) if note else found
 
     def _without_difference(self, found: CheckReport, took: float) -> CheckReport:
         """Return the findings where pieces are the same as the whole."""

@@ -47,6 +47,8 @@ class CheckReport:
         was found, or none was looked for.
     findings : tuple of str
         The faults, and the declarations that mend them.
+    notes : tuple of str
+        Properties that are no faults, but perhaps not meant, and their remedies.
     seams : ndarray of bool, shape (rows, columns), or None
         Places that differ, in the picture of the largest difference.
     """
@@ -64,6 +66,7 @@ class CheckReport:
     where: str = ""
     smallest_halo: int | Halo | None = None
     findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     seams: Pixels | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -78,7 +81,9 @@ class CheckReport:
         return str(self)
 
     def __str__(self) -> str:
-        return "\n  ".join((f"{self.name}: {self._verdict()}", *self.findings, *self._tried()))
+        notes = (f"note: {note}" for note in self.notes)
+        lines = f"{self.name}: {self._verdict()}", *self.findings, *notes, *self._tried()
+        return "\n  ".join(lines)
 
     def _verdict(self) -> str:
         if self.difference:

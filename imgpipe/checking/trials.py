@@ -25,8 +25,10 @@ __all__ = [
     "Cut",
     "Difference",
     "compared",
+    "distance",
     "equal",
     "measured_alike",
+    "rounding",
     "whole",
     "with_halo",
 ]
@@ -109,14 +111,14 @@ def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Differenc
         return Difference(np.inf, picture, cut, where=chunks, failure=failure)
     if equal(pieces, made):
         return Difference(0.0, picture, cut)
-    off = _distance(pieces, made)
+    off = distance(pieces, made)
     size = float(off.max())
     if not size:
         return Difference(0.0, picture, cut)
     y, x, c = np.unravel_index(off.argmax(), off.shape)
     where = f"row {y}, column {x}, channel {c} of {chunks}"
     seams = np.asarray((off > 0).any(axis=2))
-    return Difference(size, picture, cut, size <= _rounding(one, made), where, seams)
+    return Difference(size, picture, cut, size <= rounding(one, made), where, seams)
 
 
 def measured_alike(one: Filter, picture: Picture) -> bool:
@@ -200,7 +202,7 @@ def _stretches(size: int, length: int, first: int) -> Iterator[tuple[int, int]]:
         start, stop = stop, stop + length
 
 
-def _distance(one: Pixels, other: Pixels) -> Pixels:
+def distance(one: Pixels, other: Pixels) -> Pixels:
     """Return the distance of two arrays; NaN is infinitely far from any number."""
     with np.errstate(invalid="ignore"):
         off: Pixels = np.abs(one.astype(float) - other.astype(float))
@@ -210,7 +212,7 @@ def _distance(one: Pixels, other: Pixels) -> Pixels:
     return off
 
 
-def _rounding(one: Filter, made: Pixels) -> float:
+def rounding(one: Filter, made: Pixels) -> float:
     """Return the rounding error that another order of addition may cause in a filter."""
     if made.dtype.kind != "f":
         return 0.0
