@@ -41,6 +41,9 @@ def check(
     8 and 16 bits, floats from 0 to 1, and RGBA. All pictures are tried as the first kind that the
     function takes, and two of them as every other kind.
 
+    A note tells if channels of the result depend on other channels, unless the filter declares
+    ``channels`` or ``colour``, or is one of imgpipe.
+
     Parameters
     ----------
     filter : Filter, decorated function, bare function, or str
