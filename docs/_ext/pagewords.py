@@ -53,6 +53,8 @@ def properties(definition: Definition, example: Filter) -> Iterator[tuple[str, s
     yield "Halo", _halo(definition, example)
     if sees_border(definition):
         yield "Border", f"`{definition.border}` by default. {_BORDERS}"
+    else:
+        yield "Border", "`border=` has no effect: pixels beyond the image are not needed."
     yield "Reading", _reading(definition)
     if definition.operands:
         yield "Further images", ", ".join(f"`{name}`" for name in definition.operands)

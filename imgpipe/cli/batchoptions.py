@@ -83,7 +83,7 @@ def _of_outputs() -> list[click.Parameter]:
         _path("--journal", _OUTPUTS, "File that records the outputs. [default: in the "
               "folder .imgpipe of the outputs] Missing folders are created.", metavar="FILE"),
         _flag("--in-place", _OUTPUTS, "Replace the sources. Give no -o."),
-        _path("--backup", _OUTPUTS, "With --in-place: keep the originals there.", metavar="DIR"),
+        _path("--backup", _OUTPUTS, "With --in-place: keep the sources there.", metavar="DIR"),
         _flag("--copy-others", _OUTPUTS, "Also copy files that are not images."),
         _flag("-p", "--preserve", _OUTPUTS, "Give outputs the times, mode and extended attributes "
               "of their sources."),
