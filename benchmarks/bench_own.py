@@ -2,10 +2,10 @@
 
     python benchmarks/bench_own.py [--side 10000] [--rounds 3] [--arrays]
 
-The function is the emboss of the README (strength 2) in plain NumPy, or SciPy's Gaussian of sigma
-2. Every way runs on two workers, threads where it has them, as both functions spend their time in
-libraries that release the interpreter; its chunk size is the best of six, found beforehand, and
-imgpipe also runs with the one that it takes by itself. Rounds alternate.
+The function is the filter relief of the README (strength 2) in plain NumPy, or SciPy's Gaussian of
+sigma 2. Every way runs on two workers, threads where it has them, as both functions spend their
+time in libraries that release the interpreter. Its chunk size is the best of six, found beforehand.
+imgpipe also runs with the size that it takes by itself. Rounds alternate.
 From file to file every peer has the fastest PNG codec that it can call: OpenCV's, level 1.
 """
 
@@ -49,7 +49,7 @@ cv2.setNumThreads(WORKERS)
 
 
 @imgpipe.filter(halo=1, executor="threads")
-def emboss(chunk: Pixels, *, strength: float = 1.0) -> Pixels:
+def relief(chunk: Pixels, *, strength: float = 1.0) -> Pixels:
     """Emboss, as anybody would write it."""
     return chunk.astype(float) + strength * (
         np.roll(chunk, 1, (0, 1)).astype(float) - np.roll(chunk, -1, (0, 1))
@@ -68,7 +68,7 @@ def saturated(kernel: Kernel) -> Kernel:
 
 
 CASES: dict[str, tuple[imgpipe.Filter, Kernel, int]] = {
-    "emboss": (emboss(strength=2), saturated(lambda c: emboss.__wrapped__(c, strength=2)), 1),
+    "relief": (relief(strength=2), saturated(lambda c: relief.__wrapped__(c, strength=2)), 1),
     "gaussian": (gaussian(), gaussian.__wrapped__, 8),
 }
 

@@ -58,7 +58,7 @@ def main() -> None:
             imgpipe.write(part, name)
         own = filters_of_the_page()
         os.chdir(before)
-    made = [own[name]()(part) for name in ("emboss", "vignette", "mosaic", "local_range")]
+    made = [own[name]()(part) for name in ("relief", "vignette", "mosaic", "local_range")]
     imgpipe.write(beside(*made), HERE / "own-filters.png", compression=9)
 
     part = LANDSCAPE[20:236, 60:410]

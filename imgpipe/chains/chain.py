@@ -2,9 +2,9 @@
 
 ::
 
-    emboss(strength=2)              # a Filter
-    emboss(strength=2) | invert()   # a Chain
-    emboss(strength=2)(array)       # run whole and serially: the reference
+    relief(strength=2)              # a Filter
+    relief(strength=2) | invert()   # a Chain
+    relief(strength=2)(array)       # run whole and serially: the reference
 """
 
 from __future__ import annotations

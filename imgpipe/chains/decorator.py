@@ -4,7 +4,7 @@ The function knows nothing of tiles, processes or files. It gets a chunk, an arr
 (rows, columns, channels) that already carries the halo it asked for, and returns an array::
 
     @filter(halo=1)
-    def emboss(chunk, *, strength: float = 1.0): ...
+    def relief(chunk, *, strength: float = 1.0): ...
 """
 
 from __future__ import annotations

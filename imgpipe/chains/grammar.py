@@ -27,10 +27,10 @@ own of such a name cannot be given.
 ``blur:sigma=2,border=reflect``      by name
 ``blur:2 | grayscale``               one after the other, in one pass
 ``blend:"other, older.png",0.25``    quoted, for the comma and the blank
-``my_filter.py:emboss:strength=2``   a function of a file
-``my filters/a.py:emboss``           a path with a blank, of a file that is there
-``C:\filters\a.py:emboss``           a path with a drive
-``package.module:emboss:3``          a function of an importable module
+``my_filter.py:relief:strength=2``   a function of a file
+``my filters/a.py:relief``           a path with a blank, of a file that is there
+``C:\filters\a.py:relief``           a path with a drive
+``package.module:relief:3``          a function of an importable module
 ``numpy:sqrt:halo=0,dtype=float32``  a bare function, and its declarations
 ===================================  =====================================
 """

@@ -49,7 +49,7 @@ def check(
     filter : Filter, decorated function, bare function, or str
         The filter to check, with its default parameters unless you give others. A bare function is
         tried with one halo after the other. Parameters that are further images get generated
-        images of the same shape. Text is written as in a chain: ``"my_filter.py:emboss"``.
+        images of the same shape. Text is written as in a chain: ``"my_filter.py:relief"``.
     image : path or ndarray, optional
         Your own picture, tried in addition; at most 512 x 512 pixels from its centre are used.
     halo : int or (int, int), optional

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainCommand", "RunCommand", "all_declared"]
 
-_OF_CHAIN = 'Filters to run, such as "blur:sigma=2 | grayscale" or my_filter.py:emboss.'
+_OF_CHAIN = 'Filters to run, such as "blur:sigma=2 | grayscale" or my_filter.py:relief.'
 _SOME_HALO = (1, 1)  # stands for that of a bare function where nothing is run
 
 
@@ -197,6 +197,6 @@ class RunCommand(ImageCommand, ChainCommand):
             formatter,
             'imgpipe run "blur:sigma=2,border=reflect | grayscale" photo.png -o out.png',
             'imgpipe run "resize:800x | unsharp" photos/ -o web/ --format webp',
-            "imgpipe run my_filter.py:emboss photo.png -o out.png --strength 2",
+            "imgpipe run my_filter.py:relief photo.png -o out.png --strength 2",
             "imgpipe run package.module:function photo.png -o out.png --halo 3",
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckCommand", "FiltersCommand"]
 
-_OF_FILTER = "Filter to check, such as my_filter.py:emboss."
+_OF_FILTER = "Filter to check, such as my_filter.py:relief."
 _INCOMPLETE = 3  # exit code of a check that found no difference, but could not try all pictures
 
 
@@ -143,8 +143,8 @@ class CheckCommand(ChainCommand):
             return
         write_examples(
             formatter,
-            "imgpipe check my_filter.py:emboss",
-            "imgpipe check my_filter.py:emboss photo.png --strength 2 --seams seams.png",
+            "imgpipe check my_filter.py:relief",
+            "imgpipe check my_filter.py:relief photo.png --strength 2 --seams seams.png",
         )
 
 
@@ -187,7 +187,7 @@ class FiltersCommand(Sectioned):
             formatter,
             "imgpipe filters",
             "imgpipe filters blur",
-            "imgpipe filters my_filter.py:emboss",
+            "imgpipe filters my_filter.py:relief",
         )
 
 

@@ -113,7 +113,7 @@ class Program(RefusingInEvents, click.Group):
             formatter,
             "imgpipe blur photo.png -o out.png --sigma 2 -j 8",
             'imgpipe run "blur:sigma=2 | grayscale" photo.png -o out.png',
-            "imgpipe run my_filter.py:emboss:strength=2 photo.png -o out.png",
+            "imgpipe run my_filter.py:relief:strength=2 photo.png -o out.png",
             "imgpipe blur --help",
             'eval "$(_IMGPIPE_COMPLETE=bash_source imgpipe)"  # completion; also zsh, fish',
         )

@@ -6,7 +6,7 @@ With pytest, make a subclass with your filter, format or executor; all tests run
 
 
     class TestEmboss(FilterSuite):
-        filter = emboss(strength=2)
+        filter = relief(strength=2)
 
 Without pytest, call `check_filter`, `check_format` or `check_executor`. A failure is an
 `AssertionError` that names the difference and its place. The filters, formats and executors of
