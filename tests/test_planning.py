@@ -171,7 +171,7 @@ def test_one_worker_for_want_of_memory_works_in_this_process(tmp_path: Path) -> 
     alone = plan_run(*ends, accelerator="none", workers=1)
     room = alone.memory - machine.held_memory() + 5 * MB
     plan = plan_run(*ends, accelerator="none", workers=8, max_memory=room)
-    assert plan.executor == "serial, for one worker"
+    assert plan.executor == "serial, for one worker; the memory limit allows no more"
     assert plan.memory == pytest.approx(alone.memory, abs=5 * MB)
     with pytest.raises(MemoryPlanError, match="one worker"):
         plan_run(*ends, accelerator="none", workers=8, max_memory=room, executor="processes")

@@ -41,6 +41,7 @@ __all__ = ["Planned", "chosen", "planned_run", "weighed", "within_reach"]
 _LOOK_SECONDS = 1.0
 _MANY_WORKERS = 4  # one decoder keeps fewer workers busy
 _FEW_ROWS = 16
+_LIMITED = "; the memory limit allows no more"
 _known: weakref.WeakKeyDictionary[Executor, set[str]] = weakref.WeakKeyDictionary()
 """Digests of the functions that the workers of an executor have loaded."""
 
@@ -213,13 +214,19 @@ def _fitted(
             footing=footing,
         )
 
+    def fewer(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
+        """Add that the limit is why there are fewer workers than could be, where it is."""
+        if plans[0].workers == choice.workers:
+            return plans
+        return tuple(replace(plan, executor=f"{plan.executor}{_LIMITED}") for plan in plans)
+
     with contextlib.suppress(MemoryPlanError):
         plans = plan_for(choice)
         if plans[0].workers > 1 or choice.workers == 1:
-            return choice, plans
+            return choice, fewer(plans)
     stages = sum((goal.stages for goal in goals), ())
     alone = chosen(replace(options, workers=1), stages, _pixels(source, goals))
-    return alone, plan_for(alone)
+    return alone, fewer(plan_for(alone))
 
 
 def weighed(functions: bytes, executor: Executor | None, control: Control) -> tuple[int, int]:
