@@ -93,7 +93,7 @@ WRONG: dict[Any, str] = {
     nothing: "nothing: returned a NoneType; return an array",
     text: "text: returned a str; return an array",
     flat: "flat: returned an array of 1 dimensions; return an array",
-    shorter: "shorter: returned 21 x 31 pixels for a chunk of 22 x 31.*output= and region=",
+    shorter: "shorter: returned 21 rows and 31 columns for a chunk of 22 .*output= and region=",
     change: "chunk \\+= 1.*read-only.*work on a copy: chunk = chunk.copy()",
     chained: "KeyError: 'no such key'.*direct cause.*ValueError: the outer one",
     misspelt: "chunk \\+\\n.*SyntaxError: invalid syntax",

@@ -83,8 +83,11 @@ def trimmed(made: Pixels, box: Box, one: Element) -> Pixels:
     if made.shape[:2] == (box.height + 2 * rows, box.width + 2 * columns):
         return made[rows : rows + box.height, columns : columns + box.width]
     raise ShapeError(
-        f"{one.name}: returned {made.shape[0]} x {made.shape[1]} pixels for a chunk of "
-        f"{box.height} x {box.width} with a halo of {rows} x {columns}; "
-        "return the chunk with its halo, or without it; a filter that changes the size of the "
-        "image declares output= and region="
+        f"{one.name}: returned {_extent(*made.shape[:2])} for a chunk of {_extent(*box.shape)} "
+        f"with a halo of {_extent(rows, columns)}; return the chunk with its halo, or without it; "
+        "a filter that changes the size of the image declares output= and region="
     )
+
+
+def _extent(rows: int, columns: int) -> str:
+    return f"{counted(rows, 'row')} and {counted(columns, 'column')}"

@@ -336,10 +336,13 @@ class _Check:
             )
         if reach > max(halo):
             return (
-                f"a pixel that is {_pixels(reach)} away still has an effect, and no halo up to "
-                f"{LARGEST_HALO} makes it exact: if the reach is limited, declare it as the halo; "
-                "if not, as in recursive filters, cut it off at a radius and declare the radius; "
-                f"{_RUNNING}; {_WHOLE}"
+                f"no halo up to {LARGEST_HALO} makes it exact; a pixel that is {_pixels(reach)} "
+                "away has an effect\n"
+                "    - if it needs only pixels up to a distance, declare the distance as the halo\n"
+                "    - if not, as in recursive filters, cut it off at a radius, and declare the "
+                "radius as the halo\n"
+                f"    - {_RUNNING}\n"
+                f"    - {_WHOLE}"
             )
         return (
             "it depends on the position or the size of its chunk; take the keyword place, which "

@@ -16,6 +16,7 @@ from imgpipe.checking.pictures import Picture
 from imgpipe.errors import DeclarationError, FilterError, ImgpipeError, ShapeError
 from imgpipe.geometry import Box, Halo
 from imgpipe.image import Pixels
+from imgpipe.plurals import counted
 from imgpipe.records import dataclass
 from imgpipe.tracebacks import of_changing_the_input, of_the_function, user_traceback
 
@@ -103,7 +104,9 @@ def whole(one: Filter, picture: Picture) -> Pixels:
 
 def compared(one: Filter, picture: Picture, cut: Cut, made: Pixels) -> Difference:
     """Return the distance of the pieces of a picture from `made`, the result of the whole."""
-    chunks = f"{picture.name}, in chunks of {cut[0]} x {cut[1]}"
+    chunks = (
+        f"{picture.name}, in chunks of {counted(cut[0], 'row')} and {counted(cut[1], 'column')}"
+    )
     try:
         pieces = _in_pieces(one, picture, cut, made)
     except ImgpipeError as error:

@@ -200,7 +200,7 @@ def _wrapped(lines: Sequence[str]) -> list[str]:
         for part in textwrap.wrap(
             line,
             width,
-            subsequent_indent="  " if not line.startswith(" ") else "    ",
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
             break_long_words=False,
             break_on_hyphens=False,
         )
