@@ -84,8 +84,8 @@ def adapted(
         after = replace(after, metadata=after.metadata.stripped())
     if not any("range=" in one for one in needed.elements):
         warn_of_range(writing, f"{chosen.name} holds {after.dtype}", name)
-    _tell(f"converted for {chosen.name}", needed.lost, name, told)
-    _tell(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
+    _warn_of_loss(f"converted for {chosen.name}", needed.lost, name, told)
+    _warn_of_loss(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
     return stages
 
 
@@ -139,7 +139,7 @@ def warn_of_range(writing: Writing, reason: str, name: str) -> None:
         )  # fmt: skip
 
 
-def _tell(fault: str, lost: str, name: str, told: set[str] | None) -> None:
+def _warn_of_loss(fault: str, lost: str, name: str, told: set[str] | None) -> None:
     """Log a loss, unless it was logged before."""
     if lost and (told is None or lost not in told):
         _log.warning("%s: %s: %s", name, fault, lost)

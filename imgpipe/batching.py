@@ -212,18 +212,18 @@ class Batch(Context):
     def of(
         cls,
         choices: Choices,
-        tell: BatchObserver = lambda _: None,
+        on_batch_event: BatchObserver = lambda _: None,
         control: BatchControl | None = None,
     ) -> Self:
         """Return the batch of choices that were made elsewhere."""
         made = cls.__new__(cls)
-        made._begin(choices, tell, control)
+        made._begin(choices, on_batch_event, control)
         return made
 
     def _begin(
-        self, choices: Choices, tell: BatchObserver, control: BatchControl | None = None
+        self, choices: Choices, on_batch_event: BatchObserver, control: BatchControl | None = None
     ) -> None:
-        self._run = BatchRun(choices, tell, control)
+        self._run = BatchRun(choices, on_batch_event, control)
         self._results = self._run.results()
 
     @property
@@ -372,8 +372,8 @@ def _outputs(given: dict[str, Any]) -> tuple[OutputNames, tuple[Tail, ...]]:
 
 def _observer(on_batch_event: BatchObserver | None, *, progress: bool) -> BatchObserver:
     """Return one observer for all observers of the batch."""
-    tells = arguments.functions(on_batch_event, "on_batch_event", "an event")
-    return Observers([*tells, *([display_for("auto", sys.stderr)] if progress else [])])
+    observers = arguments.functions(on_batch_event, "on_batch_event", "an event")
+    return Observers([*observers, *([display_for("auto", sys.stderr)] if progress else [])])
 
 
 def _listed(given: Any) -> Iterator[str]:

@@ -112,15 +112,15 @@ def watch(
     choices = choices_of(
         folder, filter, destination, resume=True, retry_failed=retry, allow_empty=True, **options
     )
-    tells = list(arguments.functions(on_batch_event, "on_batch_event", "an event"))
+    observers = list(arguments.functions(on_batch_event, "on_batch_event", "an event"))
     if arguments.flag(progress, "progress"):
-        tells.append(WatchLines(sys.stderr, folder))
+        observers.append(WatchLines(sys.stderr, folder))
 
-    def tell(event: BatchEvent) -> None:
-        for one in tells:
+    def observe(event: BatchEvent) -> None:
+        for one in observers:
             one(event)
 
-    run = WatchRun(choices, settings, tell, stop=stop)
+    run = WatchRun(choices, settings, observe, stop=stop)
     run.run()
     return run.report
 

@@ -74,7 +74,9 @@ def test_every_image_is_what_it_is_by_itself(
 ) -> None:
     images = wanted(folder, tmp_path)
     events: list[Event] = []
-    requests = [request(src, text, dst, tell=events.append) for dst, (src, text) in images.items()]
+    requests = [
+        request(src, text, dst, on_event=events.append) for dst, (src, text) in images.items()
+    ]
     options = Options(executor=pool, workers=2)
     made = make_images(requests, options, order=Order(order, seed=1), decode_apart=apart)
     assert sorted((outcome.turn, outcome.error) for outcome in made) == [

@@ -115,7 +115,7 @@ class Made:
             inline=False,
             lease=Lease(window, (0,) * len(rows), notes=False, held=self.held),
             fold=fold,
-            tell=self.events.append,
+            on_event=self.events.append,
             held=self.held,
         )
         self.flow.start(None)
@@ -278,7 +278,7 @@ def test_sealing_is_one_task() -> None:
             job=Job("in.png", ()),
             ref=REF,
             lease=Lease(0, (), notes=True, held=held),
-            tell=events.append,
+            on_event=events.append,
             held=held.pop_all(),
         )
     task = flow.next_task()

@@ -134,7 +134,7 @@ def request(src: Path, text: str, dst: Path, killer: Killer) -> Request:
         stages = resolve(chain_from(text), source.info)
         return (WantedOutput(stages, open_sink(dst, stages[-1].after), str(dst)),)
 
-    return Request(lambda: open_source(src), goals, tell=killer.watch)
+    return Request(lambda: open_source(src), goals, on_event=killer.watch)
 
 
 def test_thirty_images_of_one_crew(

@@ -29,7 +29,7 @@ SERIAL = Options(workers=1, executor="serial")
 
 
 def asked(recipe: Recipe, one: Any, options: Options = SERIAL, **given: Any) -> LargeWork:
-    return request_of(one, recipe, options, given.pop("tell", lambda _: None), **given)
+    return request_of(one, recipe, options, given.pop("on_batch_event", lambda _: None), **given)
 
 
 def answered(work: LargeWork, options: Options = SERIAL) -> Made | Failed | LargeWork:
@@ -60,7 +60,9 @@ def test_an_answer_is_that_of_a_small_file_with_its_advance(tmp_path: Path) -> N
     imgpipe.write(noise((300, 200, 3), "uint8"), source)
     told: list[Any] = []
     events: list[Any] = []
-    work = asked(recipe("blur:1"), file(source, out), tell=told.append, watch=events.append)
+    work = asked(
+        recipe("blur:1"), file(source, out), on_batch_event=told.append, watch=events.append
+    )
     answer = answered(work)
     assert isinstance(answer, Made)
     found = source.stat()

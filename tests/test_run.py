@@ -110,7 +110,7 @@ def test_an_output_that_fails_leaves_none_of_them(image: Path, pool: ProcessExec
     assert {path.name for path in image.parent.iterdir()} == {"in.png"}
 
 
-def opened(image: Path, pool: ProcessExecutor, text: str, tell: Any) -> tuple[Run, bytes]:
+def opened(image: Path, pool: ProcessExecutor, text: str, on_event: Any) -> tuple[Run, bytes]:
     """A run that one worker may do, and the bytes that are to come of it."""
     name = image.with_suffix(".made.png")
     info = imgpipe.info(image)
@@ -131,7 +131,7 @@ def opened(image: Path, pool: ProcessExecutor, text: str, tell: Any) -> tuple[Ru
         supervised=isinstance(pool, Supervised),
         timeout=None,
         control=Control(),
-        tell=tell,
+        on_event=on_event,
     )
     return run, b""
 

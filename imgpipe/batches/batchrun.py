@@ -41,7 +41,7 @@ class BatchRun:
     ----------
     choices : Choices
         Its arguments.
-    tell : callable
+    on_batch_event : callable
         Gets every event.
     control : BatchControl, optional
         Stops it.
@@ -57,12 +57,12 @@ class BatchRun:
     def __init__(
         self,
         choices: Choices,
-        tell: BatchObserver = lambda _: None,
+        on_batch_event: BatchObserver = lambda _: None,
         control: BatchControl | None = None,
     ) -> None:
         self.report, self.exit = BatchReport(), 0
         self.control = control or BatchControl()
-        self._choices, self._observer = choices, tell
+        self._choices, self._on_batch_event = choices, on_batch_event
         self._began = time.monotonic()
         self._due = self._before = 0  # outputs to be made, and outputs ended before
 
@@ -78,8 +78,8 @@ class BatchRun:
         """
         self._began = time.monotonic()
         try:
-            self._tell(started_of(self._choices))
-            prepared = prepare(self._choices, self._tell)
+            self._pass_on(started_of(self._choices))
+            prepared = prepare(self._choices, self._pass_on)
         except BaseException as error:
             self._refuse(error)
             raise
@@ -87,14 +87,14 @@ class BatchRun:
             yield from made
 
     def _made(self, prepared: Prepared) -> Generator[Result, None, None]:
-        """Yield the results of a batch that is prepared; tell its end."""
+        """Yield the results of a batch that is prepared; report its end."""
         agenda = prepared.agenda
         self._due = agenda.reasons.total()
         self.report.passed_over.update(prepared.gathered.passed_over)
         try:
             yield from self._known(prepared)
             if agenda.due:
-                yield from make_outputs(prepared, self._tell, self.control, self.report)
+                yield from make_outputs(prepared, self._pass_on, self.control, self.report)
             yield from self._copied(prepared)
             if prepared.folder_times is not None:
                 prepared.folder_times.set()
@@ -107,9 +107,9 @@ class BatchRun:
             raise
         self._end()
 
-    def _tell(self, event: BatchEvent) -> None:
+    def _pass_on(self, event: BatchEvent) -> None:
         try:
-            self._observer(event)
+            self._on_batch_event(event)
         except Cancelled:
             self.control.stop()
 
@@ -122,7 +122,7 @@ class BatchRun:
         for result in (*skipped, *prepared.lost):
             self.report.add(result)
             self._before = self.report.outputs
-            self._tell(OutputEnded(result))
+            self._pass_on(OutputEnded(result))
             yield result
 
     def _copied(self, prepared: Prepared) -> Iterator[Result]:
@@ -131,7 +131,7 @@ class BatchRun:
         for due in prepared.agenda.copies:
             if control.stopped:
                 return
-            self._tell(SourceStarted(due.found.path))
+            self._pass_on(SourceStarted(due.found.path))
             result = copied(due, prepared, lambda: control.stopped)
             if result is None:
                 return
@@ -142,7 +142,7 @@ class BatchRun:
                     control.halt(*fault)
                     return
             self.report.add(result)
-            self._tell(OutputEnded(result))
+            self._pass_on(OutputEnded(result))
             yield result
             if result.error is not None and prepared.choices.fail_fast:
                 control.halt("fail_fast")
@@ -156,7 +156,7 @@ class BatchRun:
         self.exit = exit_code(report, control.signal)
         choices = self._choices
         resume = resume_command(choices.command, choices.policy) if left or report.failed else ""
-        self._tell(
+        self._pass_on(
             BatchEnded(
                 self.exit,
                 report,
@@ -172,7 +172,7 @@ class BatchRun:
         told = getattr(error, "exit_code", None)  # of a signal on the command line
         refused = isinstance(error, UsageError | MemoryPlanError)
         self.exit = told if isinstance(told, int) else 2 if refused else 1
-        self._tell(BatchRefused(self.exit, error, self.report))
+        self._pass_on(BatchRefused(self.exit, error, self.report))
 
 
 def started_of(choices: Choices) -> BatchStarted:

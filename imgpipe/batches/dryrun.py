@@ -38,8 +38,8 @@ class DryRun:
     ----------
     choices : Choices
         Arguments of the batch.
-    tell : callable
-        Is told of the walk, of each output, and of the plan at the end, when all headers are read.
+    on_batch_event : callable
+        Gets the events: the walk, each output, and the plan at the end, when all headers are read.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class DryRun:
         The exit code, once all lines are there: 3 if some files cannot be made.
     """
 
-    def __init__(self, choices: Choices, tell: BatchObserver = lambda _: None) -> None:
-        self._choices, self._tell = choices, tell
+    def __init__(self, choices: Choices, on_batch_event: BatchObserver = lambda _: None) -> None:
+        self._choices, self._on_batch_event = choices, on_batch_event
         self._plan: BatchPlanned | None = None
         self._foresight = Forecaster(choices)
         self._pixels: Counter[str] = Counter()
@@ -73,21 +73,23 @@ class DryRun:
                 yield self._line(prepared, due.found.path, due.outputs[0], "copy", due.reason)
             yield from self._skipped(prepared, prepared.agenda)
             for lost in prepared.lost:
-                self._tell(OutputPlanned(lost.path, lost.output, "fail", error=lost.error))
+                self._on_batch_event(
+                    OutputPlanned(lost.path, lost.output, "fail", error=lost.error)
+                )
                 yield failure_line(lost)
             self._failed += len(prepared.lost)
             yield from self._sums(prepared)
         self.exit = 3 if self._failed else 0
         if self._plan is not None:
             pixels, memory = dict(self._pixels), self._peak()
-            self._tell(replace(self._plan, pixels=pixels, peak_memory=memory))
+            self._on_batch_event(replace(self._plan, pixels=pixels, peak_memory=memory))
 
     def _observe(self, event: BatchEvent) -> None:
         """Hold the plan back, until its sums are known."""
         if isinstance(event, BatchPlanned):
             self._plan = event
         else:
-            self._tell(event)
+            self._on_batch_event(event)
 
     def _skipped(self, prepared: Prepared, agenda: Agenda) -> Iterator[str]:
         """Yield the lines of outputs that stay."""
@@ -126,7 +128,7 @@ class DryRun:
         """Report the end of an output; return its line."""
         target = prepared.path(output)
         told = OutputPlanned(path, target, action, reason, **facts)
-        self._tell(told)
+        self._on_batch_event(told)
         way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
         after = ", copied" if action == "copy" else ""
         if told.error is not None:

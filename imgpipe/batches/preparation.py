@@ -147,7 +147,7 @@ class Prepared(Context):
 
 def prepare(
     choices: Choices,
-    tell: BatchObserver = lambda _: None,
+    on_batch_event: BatchObserver = lambda _: None,
     *,
     dry: bool = False,
     later: bool = False,
@@ -160,8 +160,8 @@ def prepare(
     ----------
     choices : Choices
         Arguments of the batch.
-    tell : callable
-        Is told of the walk and of the plan.
+    on_batch_event : callable
+        Gets the events of the walk and of the plan.
     dry : bool
         Whether nothing at all is written, the journal neither.
     later : bool
@@ -176,29 +176,31 @@ def prepare(
     """
     prepared = Prepared(choices, Destination(choices.folder), _provenance(choices), later=later)
     try:
-        records = _begin(prepared, tell, dry=dry, later=later)
+        records = _begin(prepared, on_batch_event, dry=dry, later=later)
     except BaseException:
         prepared.close()
         raise
-    _tell_of_versions(prepared, records)
+    _warn_of_versions(prepared, records)
     if not later:
-        tell(_planned(prepared))
+        on_batch_event(_planned(prepared))
     return prepared
 
 
-def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -> Records | None:
+def _begin(
+    prepared: Prepared, on_batch_event: BatchObserver, *, dry: bool, later: bool
+) -> Records | None:
     """Complete the preparation; return the content of the journal."""
     choices = prepared.choices
     records: Records | None
     if choices.in_place:
-        prepared.gathered = Gathered() if later else _gathered(choices, tell, None)
+        prepared.gathered = Gathered() if later else _gathered(choices, on_batch_event, None)
         folder = common_root(prepared.gathered.files, choices.base)
         prepared.destination = Destination(folder)
         known = _records(prepared, dry=dry)
         records = Records() if known is None else known
     else:
         records = _records(prepared, dry=dry)
-        prepared.gathered = Gathered() if later else _gathered(choices, tell, records)
+        prepared.gathered = Gathered() if later else _gathered(choices, on_batch_event, records)
     prepared.lost += _lost(prepared.gathered)
     placed = _placed(prepared, records)
     freshness_check = None if records is None else prepared.freshness_check(records)
@@ -223,12 +225,12 @@ def _begin(prepared: Prepared, tell: BatchObserver, *, dry: bool, later: bool) -
     return records
 
 
-def _gathered(choices: Choices, tell: BatchObserver, records: Records | None) -> Gathered:
+def _gathered(choices: Choices, on_batch_event: BatchObserver, records: Records | None) -> Gathered:
     """Return the sources, without the outputs that a journal knows."""
     rules = choices.rules
 
     def count(files: int) -> None:
-        tell(BatchScanning(files))
+        on_batch_event(BatchScanning(files))
 
     left_out = (choices.folder, choices.backup or "")
     identities = tuple(found for each in left_out if (found := _identity(each)) is not None)
@@ -353,7 +355,7 @@ def _records(prepared: Prepared, *, dry: bool) -> Records | None:
         raise InputError(f"{path}: the journal cannot be read ({error.strerror})") from error
 
 
-def _tell_of_versions(prepared: Prepared, records: Records | None) -> None:
+def _warn_of_versions(prepared: Prepared, records: Records | None) -> None:
     """Log the versions of outputs that are made again because of another version."""
     count = prepared.agenda.reasons["version changed"]
     if not count or records is None:

@@ -151,7 +151,7 @@ class _Check:
         taken, refusals = [], list[ImgpipeError]()
         self._expect(len(pictures))
         for picture in pictures:
-            self._tell()
+            self._report_progress()
             try:
                 first, again = whole(self._one, picture), whole(self._one, picture)
             except (FilterError, UsageError) as error:
@@ -260,7 +260,7 @@ class _Check:
         for picture in pictures:
             made = whole(one, picture)
             for cut in cuts:
-                self._tell()
+                self._report_progress()
                 yield compared(one, picture, cut, made)
 
     def _needed(self, smallest: int | Halo | None) -> int | Halo | None:
@@ -370,7 +370,7 @@ class _Check:
     def _expect(self, more: int) -> None:
         self._total += more
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         """Count a comparison, and report it to the observer."""
         self._done += 1
         if self._on_event is not None:

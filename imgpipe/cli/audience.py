@@ -127,7 +127,7 @@ class Audience(HoldingContext):
         if not isinstance(event, self._untold):
             self._people(seen)
             if self._params["verbose"] and isinstance(event, OutputEnded):
-                self._tell_all_of(event.result)
+                self._show_whole_message(event.result)
         for observer in self._observers:
             observer(event)
 
@@ -142,7 +142,7 @@ class Audience(HoldingContext):
             condition = ", with the same list on standard input" if listed else ""
             say(f"to go on{condition}: {self._resume}")
 
-    def _tell_all_of(self, result: Result) -> None:
+    def _show_whole_message(self, result: Result) -> None:
         """Tell the whole message of a failure, such as a traceback."""
         if result.error is not None and "\n" in (text := str(result.error)):
             self._say(printable(text))

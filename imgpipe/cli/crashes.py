@@ -38,7 +38,7 @@ def reporting_crashes() -> Iterator[None]:
         yield
         return
     if not teller:
-        _tell(reports, pipe)
+        _write_report(reports, pipe)
     os.close(reports)
     faulthandler.enable(pipe, all_threads=False)
     try:
@@ -51,7 +51,7 @@ def reporting_crashes() -> Iterator[None]:
             os.waitpid(teller, 0)
 
 
-def _tell(reports: int, pipe: int) -> None:
+def _write_report(reports: int, pipe: int) -> None:
     """Wait for a report, or for the end of all processes that could write one; never return."""
     try:
         for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -271,7 +271,7 @@ class _Openings:
             workers,
             self._traits,
             request.control,
-            request.tell,
+            request.on_event,
         )
 
     def _opened(self, request: Request) -> Run:
@@ -326,7 +326,7 @@ class _Openings:
             "timeout": self._options.timeout,
             "accelerator": accelerator_for(self._options.accelerator, stages).name,
             "control": request.control,
-            "tell": request.tell,
+            "on_event": request.on_event,
         }
 
     def _apart(self, source: Source) -> Source:

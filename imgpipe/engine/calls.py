@@ -28,7 +28,7 @@ from imgpipe.engine.tasks import JobRef, Task
 from imgpipe.engine.worker import Receipt
 from imgpipe.engine.workernotes import asked_back, call_back
 from imgpipe.errors import ImgpipeError, WorkerError
-from imgpipe.events import Event, WorkerLost
+from imgpipe.events import Observer, WorkerLost
 from imgpipe.executors.base import Traits
 from imgpipe.records import dataclass
 
@@ -82,7 +82,7 @@ class CallFlow:
         Gives the items.
     lease : Lease
         Memory for the notes of calls under way.
-    tell : callable
+    on_event : callable
         Gets the events.
     held : CleanupStack
         Frees the memory.
@@ -104,12 +104,12 @@ class CallFlow:
         ref: JobRef,
         dispatcher: Dispatcher,
         lease: Lease,
-        tell: Callable[[Event], None],
+        on_event: Observer,
         held: CleanupStack,
     ) -> None:
         self.number = next_number()
         self._job, self._ref, self._dispatcher = job, ref, dispatcher
-        self._lease, self._tell, self._held = lease, tell, held
+        self._lease, self._on_event, self._held = lease, on_event, held
         self._indices = itertools.count()
         self._again: deque[tuple[Any, ...]] = deque()
         self._out: dict[int, TaskSlots] = {}
@@ -171,7 +171,7 @@ class CallFlow:
 
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Hand on the answers of a call; items without one are tried again."""
-        self._tell(task_done(0, task, receipt, worker))
+        self._on_event(task_done(0, task, receipt, worker))
         for text in receipt.remarks:
             remark(text)
         called_back = asked_back(self._out[task.index].note) or self._dispatcher.stopped
@@ -250,7 +250,7 @@ class Calls:
         Facts about the executor.
     control : Control
         Stops the calls.
-    tell : callable
+    on_event : callable
         Gets the events.
     pixels : int
         The size, for the order of images.
@@ -262,7 +262,7 @@ class Calls:
     workers: int
     traits: Traits
     control: Control
-    tell: Callable[[Event], None] = lambda _: None
+    on_event: Observer = lambda _: None
     pixels: int = 0
 
     def __post_init__(self) -> None:
@@ -286,7 +286,7 @@ class Calls:
                     ref=ref,
                     dispatcher=self.dispatcher,
                     lease=lease,
-                    tell=self.tell,
+                    on_event=self.on_event,
                     held=opened.pop_all(),
                 )
                 held.callback(flow.close)
@@ -302,7 +302,9 @@ class Calls:
 
     def lost(self, reason: str, tasks: int) -> None:
         """Report the death of a worker that had some of the calls."""
-        self.tell(WorkerLost(time=time.monotonic(), run=self.number, reason=reason, tasks=tasks))
+        self.on_event(
+            WorkerLost(time=time.monotonic(), run=self.number, reason=reason, tasks=tasks)
+        )
 
     def close(self) -> None:
         """Release nothing: all goes with the flow."""

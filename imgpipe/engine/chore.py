@@ -18,12 +18,10 @@ from imgpipe.engine.flow import Worker, next_number
 from imgpipe.engine.tasks import Task
 from imgpipe.engine.worker import Receipt
 from imgpipe.errors import Cancelled
-from imgpipe.events import Event
+from imgpipe.events import Event, Observer
 from imgpipe.refusals import begin
 
 __all__ = ["Chore"]
-
-Tell = Callable[[Event], None]
 
 
 class Chore:
@@ -33,7 +31,7 @@ class Chore:
     ----------
     work : callable
         Called once with a function that tells events and one that raises if it is to end.
-    tell : callable
+    on_event : callable
         Gets the events, in the thread of the crew.
     check : callable
         Raises if the run is to end.
@@ -45,15 +43,15 @@ class Chore:
 
     def __init__(
         self,
-        work: Callable[[Tell, Callable[[], None]], Any],
-        tell: Tell,
+        work: Callable[[Observer, Callable[[], None]], Any],
+        on_event: Observer,
         check: Callable[[], None],
         *,
         aside: bool = True,
     ) -> None:
         self.number, self.aside = next_number(), aside
         self.result: Any = None
-        self._work, self._tell, self._check_run = work, tell, check
+        self._work, self._on_event, self._check_run = work, on_event, check
         self._events: deque[Event] = deque()
         self._error: BaseException | None = None
         self._ended = self._stopped = False
@@ -69,7 +67,7 @@ class Chore:
     def start(self, wake: Wake | None) -> None:
         """Do the work, or with `wake` in a thread, which calls `wake` at its end."""
         if wake is None:
-            self.result = self._context.run(self._work, self._tell, self._check)
+            self.result = self._context.run(self._work, self._on_event, self._check)
             self._ended = True
             return
 
@@ -88,9 +86,9 @@ class Chore:
             begin(self._thread)
 
     def next_task(self) -> Task | None:
-        """Return nothing; tell the events so far, and raise the failure of the work."""
+        """Return nothing; pass the events so far on, and raise the failure of the work."""
         while self._events:
-            self._tell(self._events.popleft())
+            self._on_event(self._events.popleft())
         if self._ended and self._error is not None:
             raise self._error
         return None

@@ -319,7 +319,7 @@ class Crew:
     def _deliver(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if isinstance(message, Lost):
-                self._tell_of_loss(message)
+                self._report_loss(message)
                 continue
             active = self._by_flow.get(message.task.flow)
             if active is None or active.error is not None:
@@ -339,7 +339,7 @@ class Crew:
             except Exception as error:  # noqa: BLE001 - it is the outcome
                 self._fail(active, error)
 
-    def _tell_of_loss(self, lost: Lost) -> None:
+    def _report_loss(self, lost: Lost) -> None:
         for active in list(self._active.values()):
             tasks = sum(self._by_flow.get(task.flow) is active for task in lost.tasks)
             try:

@@ -63,18 +63,18 @@ class FileRun(Run):
 
     def _flows(self) -> Generator[Flow, None, Any]:
         sizes = yield from super().flows()
-        self._tell_of_filters(self)
+        self._warn_of_filters(self)
         for run in self._then:
             yield from run.flows()
-            self._tell_of_filters(run)
+            self._warn_of_filters(run)
         if self._request.last is not None:
             yield self._last(self._request.last)
         return sizes
 
     def _last(self, work: Callable[[], None]) -> Chore:
-        return Chore(lambda _tell, _check: work(), self._tell, self._control.check)
+        return Chore(lambda _on_event, _check: work(), self._on_event, self._control.check)
 
-    def _tell_of_filters(self, run: Run) -> None:
+    def _warn_of_filters(self, run: Run) -> None:
         for warning in warnings_of(run.filters, run.seen):
             _log.warning("%s: %s", self.name, warning)
 

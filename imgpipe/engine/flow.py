@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from imgpipe.acceleration import remark
@@ -24,7 +23,7 @@ from imgpipe.engine.parts import Parts
 from imgpipe.engine.tasks import Direct, Input, JobRef, Part, Task
 from imgpipe.engine.worker import Receipt
 from imgpipe.engine.workernotes import chunk_at, last_noted
-from imgpipe.events import Event, SpanDone, TaskDone
+from imgpipe.events import Observer, SpanDone, TaskDone
 from imgpipe.formats.base import RandomSource
 
 __all__ = ["Flow", "PassFlow", "Worker", "next_number", "task_done"]
@@ -136,7 +135,7 @@ class PassFlow:
         Memory for tasks under way.
     fold : Fold or None
         Measurements to be merged.
-    tell : callable
+    on_event : callable
         Gets the events.
     held : CleanupStack
         Frees the memory.
@@ -158,14 +157,14 @@ class PassFlow:
         inline: bool,
         lease: Lease,
         fold: Fold | None,
-        tell: Callable[[Event], None],
+        on_event: Observer,
         held: CleanupStack,
     ) -> None:
         self.number = next_number()
         self._pass_index, self._kind = pass_index, kind
         self._job, self._ref, self._feed, self._parts = job, ref, feed, parts
         self._outlets, self._operands, self._inline = outlets, operands, inline
-        self._lease, self._fold, self._tell, self._held = lease, fold, tell, held
+        self._lease, self._fold, self._on_event, self._held = lease, fold, on_event, held
         self._made = 0
         self._waiting = len(parts)  # tasks that are not served
         self._lent: dict[int, tuple[TaskSlots, int]] = {}  # and how many parts are not served
@@ -209,7 +208,7 @@ class PassFlow:
             return None
         image = self._feed.take()
         for started, ended, box in self._feed.spans():
-            self._tell(SpanDone(time=ended, name="read", box=box, started=started, ended=ended))
+            self._on_event(SpanDone(time=ended, name="read", box=box, started=started, ended=ended))
         return None if image is None else self._task(image)
 
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
@@ -223,7 +222,7 @@ class PassFlow:
         self.seen = merged_findings(self.seen, receipt.seen)
         for text in receipt.remarks:
             remark(text)
-        self._tell(task_done(self._pass_index, task, receipt, worker))
+        self._on_event(task_done(self._pass_index, task, receipt, worker))
         if task.kind == "merge":
             assert self._fold is not None
             self._fold.land(receipt.measured)

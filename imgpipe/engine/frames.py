@@ -33,7 +33,7 @@ from imgpipe.engine.planning import Planned, within_reach
 from imgpipe.engine.run import Run, numbers
 from imgpipe.engine.waitinglist import Opening
 from imgpipe.errors import MemoryPlanError
-from imgpipe.events import Event, Started, Written
+from imgpipe.events import Event, Observer, Started, Written
 from imgpipe.formats.base import Source
 from imgpipe.formats.framequeue import Lineup
 from imgpipe.formats.losses import nothing_left
@@ -46,7 +46,6 @@ __all__ = ["Frames", "FramesRun", "Kind", "PlannedFrames", "planned_frames"]
 _SMALL_BYTES = 16 << 20  # of a frame that is the work of one worker
 _PER_WORKER = 2  # small frames at once: one is made while another is opened or written
 
-Tell = Callable[[Event], None]
 Key = Any
 
 
@@ -227,7 +226,7 @@ class FramesRun:
         Executor, timeout and control of the runs.
     control : Control
         Stops them.
-    tell : callable
+    on_event : callable
         Gets the events.
     within : callable
         Returns the context in which pixels are passed on.
@@ -254,7 +253,7 @@ class FramesRun:
         planned: PlannedFrames,
         given: dict[str, Any],
         control: Control,
-        tell: Tell,
+        on_event: Observer,
         *,
         within: Callable[[], AbstractContextManager[Any]] = nullcontext,
         ending: Callable[[], None] | None = None,
@@ -265,7 +264,7 @@ class FramesRun:
         self.budget = Budget(planned.plan.memory, planned.plan.workers)
         self.within, self._apart = within, apart
         self._frames, self._planned, self._given = frames, planned, given
-        self._control, self._tell, self._ending = control, tell, ending
+        self._control, self._on_event, self._ending = control, on_event, ending
         self._line = Lineup()
         self._open: dict[int, bool] = {}  # runs of frames under way, and whether these are small
         self._left = frames.count
@@ -318,7 +317,7 @@ class FramesRun:
         ending = self._ending
         if self._left or ending is None:
             return None
-        return Chore(lambda _tell, _check: ending(), self._tell, self._control.check)
+        return Chore(lambda _on_event, _check: ending(), self._on_event, self._control.check)
 
     def left(self, run: Run) -> None:
         """Take note that a frame is no longer under way."""
@@ -336,14 +335,14 @@ class FramesRun:
         run = _FrameRun(
             self._apart(source),
             outputs_of((plan,), goals),
-            tell=partial(self._tell_of_frame, number),
+            on_event=partial(self._on_event_of_frame, number),
             **self._given,
         )
         run.frames, run.small = self, small
         self._open[run.number] = small
         return run
 
-    def _tell_of_frame(self, number: int, event: Event) -> None:
+    def _on_event_of_frame(self, number: int, event: Event) -> None:
         """Report an event of a frame as one of the whole run."""
         planned = self._planned
         if isinstance(event, Started):
@@ -363,7 +362,7 @@ class FramesRun:
             pixels, size = self._sums
             self._sums = pixels + now[0] - before[0], size + now[1] - before[1]
             event = replace(event, pixels=self._sums[0], size=self._sums[1])
-        self._tell(replace(event, run=self.number))
+        self._on_event(replace(event, run=self.number))
 
 
 class _FrameRun(Run):

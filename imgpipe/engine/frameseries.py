@@ -48,8 +48,8 @@ class FrameSeries:
         self._request, self._turn, self._frames = request, turn, frames
         self._name = planned.plan.source
         self._run = FramesRun(
-            frames, planned, {name: each for name, each in given.items() if name != "tell"},
-            request.control, request.tell,
+            frames, planned, {name: each for name, each in given.items() if name != "on_event"},
+            request.control, request.on_event,
             within=request.within, ending=self._end, apart=apart,
         )  # fmt: skip
         self._openings = self._run.openings()

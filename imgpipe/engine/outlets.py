@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from imgpipe.engine.fold import Fold
 from imgpipe.engine.stitcher import Stitcher
 from imgpipe.engine.tasks import Part
 from imgpipe.engine.worker import Encoded, Receipt
-from imgpipe.events import Event, SpanDone, Written
+from imgpipe.events import Observer, SpanDone, Written
 from imgpipe.formats.base import OrderedSink, PlacedSink
 
 __all__ = ["DeferredOutlet", "MeasuredOutlet", "OrderedOutlet", "Outlet", "PlacedOutlet"]
-
-Tell = Callable[[Event], None]
 
 
 class Outlet(Protocol):
@@ -40,14 +38,14 @@ class OrderedOutlet:
         Gets them.
     bound : int
         Largest number of parts that wait at once.
-    tell : callable
+    on_event : callable
         Gets the events.
     output : int
         Number of the output in its run.
     """
 
-    def __init__(self, sink: OrderedSink, bound: int, tell: Tell, output: int = 0) -> None:
-        self._sink, self._tell, self._output = sink, tell, output
+    def __init__(self, sink: OrderedSink, bound: int, on_event: Observer, output: int = 0) -> None:
+        self._sink, self._on_event, self._output = sink, on_event, output
         self._stitcher: Stitcher[tuple[Part, Encoded]] = Stitcher(bound)
         self._pixels = self._size = 0
 
@@ -68,15 +66,15 @@ class OrderedOutlet:
         self._pixels += part.box.area
         self._size += used
         now = time.monotonic()
-        self._tell(SpanDone(time=now, name="write", box=part.box, started=started, ended=now))
-        self._tell(Written(time=now, output=self._output, pixels=self._pixels, size=self._size))
+        self._on_event(SpanDone(time=now, name="write", box=part.box, started=started, ended=now))
+        self._on_event(Written(time=now, output=self._output, pixels=self._pixels, size=self._size))
 
 
 class PlacedOutlet:
     """Outlet of a placed sink: pixels are in their place already, and are only counted."""
 
-    def __init__(self, sink: PlacedSink, tell: Tell, output: int = 0) -> None:
-        self._info, self._tell, self._output = sink.info, tell, output
+    def __init__(self, sink: PlacedSink, on_event: Observer, output: int = 0) -> None:
+        self._info, self._on_event, self._output = sink.info, on_event, output
         self._pixels = 0
 
     def land(self, part: Part, receipt: Receipt, at: int) -> Iterator[Part]:
@@ -85,7 +83,7 @@ class PlacedOutlet:
         self._pixels += part.box.area
         size = self._pixels * info.channels * info.dtype.itemsize
         now = time.monotonic()
-        self._tell(Written(time=now, output=self._output, pixels=self._pixels, size=size))
+        self._on_event(Written(time=now, output=self._output, pixels=self._pixels, size=size))
         yield part
 
 

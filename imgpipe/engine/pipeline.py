@@ -168,7 +168,9 @@ def _made(
         plans = planned.plans
         staff = held.enter_context(_staffed(planned, options, control, watched=watched))
         outputs = outputs_of(plans, planned.goals)
-        run = Run(planned.source, outputs, tell=staff.tally, dismiss=staff.dismiss, **staff.given)
+        run = Run(
+            planned.source, outputs, on_event=staff.tally, dismiss=staff.dismiss, **staff.given
+        )
         found = _only(staff.crew_of(), run)
         sizes = found if all(output.makes for output in run.outputs) else [0]
         reports = [

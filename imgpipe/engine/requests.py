@@ -13,7 +13,7 @@ from imgpipe.engine.control import Control
 from imgpipe.engine.frames import Frames
 from imgpipe.engine.jobs import CallJob
 from imgpipe.engine.wantedoutputs import WantedOutput
-from imgpipe.events import Event
+from imgpipe.events import Observer
 from imgpipe.formats.base import Source
 from imgpipe.records import dataclass
 
@@ -32,7 +32,7 @@ class Request:
         Opens the outputs of an open image; they are aborted if the image fails.
     control : Control
         Stops the image.
-    tell : callable
+    on_event : callable
         Gets its events.
     may_be_alone : callable or None
         Whether one worker may make it while the others have enough else to do. By default that is
@@ -52,7 +52,7 @@ class Request:
     source: Callable[[], Source]
     goals: Callable[[Source], tuple[WantedOutput, ...]]
     control: Control = field(default_factory=Control)
-    tell: Callable[[Event], None] = lambda _: None
+    on_event: Observer = lambda _: None
     may_be_alone: Callable[[], bool] | None = None
     frames: Callable[[], Frames | None] = lambda: None
     then: Callable[[], Sequence[tuple[Source, tuple[WantedOutput, ...]]]] = tuple
@@ -76,7 +76,7 @@ class CallsRequest:
         the memory.
     control : Control
         Stops the calls.
-    tell : callable
+    on_event : callable
         Gets their events.
     """
 
@@ -84,4 +84,4 @@ class CallsRequest:
     dispatcher: Dispatcher
     allowance: int
     control: Control = field(default_factory=Control)
-    tell: Callable[[Event], None] = lambda _: None
+    on_event: Observer = lambda _: None

@@ -44,7 +44,7 @@ from imgpipe.engine.scratchcopy import copied_to_scratch
 from imgpipe.engine.sealing import SealFlow
 from imgpipe.engine.tiledecoding import TilesFlow
 from imgpipe.engine.uprightsource import upright
-from imgpipe.events import Event, Started, TaskDone, WorkerLost, Written
+from imgpipe.events import Event, Observer, Started, TaskDone, WorkerLost, Written
 from imgpipe.executors.base import Traits
 from imgpipe.formats.base import RandomSource, Source, aside_of, further_of
 from imgpipe.formats.losses import warn_of_damage
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "numbers"]
 
-Tell = Callable[[Event], None]
 
 _log = logging.getLogger("imgpipe")
 numbers = itertools.count(1)
@@ -84,7 +83,7 @@ class Run:
         The accelerator of the kernels, or ``"none"``.
     control : Control
         Stops it.
-    tell : callable
+    on_event : callable
         Gets the events.
     dismiss : callable
         Called when no more tasks will come, and the outputs are yet to be published.
@@ -103,7 +102,7 @@ class Run:
         timeout: float | None,
         accelerator: str = NONE,
         control: Control,
-        tell: Tell,
+        on_event: Observer,
         dismiss: Callable[[], None] = lambda: None,
     ) -> None:
         self.number = next(numbers)
@@ -117,7 +116,7 @@ class Run:
             "accelerator": accelerator,
         }
         self._control, self._dismiss = control, dismiss
-        self._tell: Tell = lambda event: tell(replace(event, run=self.number))
+        self._on_event: Observer = lambda event: on_event(replace(event, run=self.number))
         self._operands: list[tuple[RandomSource, ...]] = []
         self._pass_index = 0
         self._held_image = HeldImage()  # of an image that is decoded as a whole
@@ -152,14 +151,14 @@ class Run:
 
     def lost(self, reason: str, tasks: int) -> None:
         """Report the death of a worker that had some of its tasks."""
-        self._tell(WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks))
+        self._on_event(WorkerLost(time=time.monotonic(), reason=reason, tasks=tasks))
 
     def close(self) -> None:
         """Release nothing: source and sinks are the caller's, the rest goes with the flows."""
 
     def flows(self) -> Generator[Flow, None, Any]:
         """Yield the flows; return the sizes of the outputs in bytes, or the measurement."""
-        self._tell(self._started())
+        self._on_event(self._started())
         with CleanupStack() as held:
             self._held = held
             for output in self.outputs:
@@ -183,7 +182,7 @@ class Run:
             yield from self._further()
             self.missing = warn_of_damage(self._given_source, alone=self.publishes)
             publishing = Chore(
-                self._published, self._tell, self._control.check, aside=self.publishes
+                self._published, self._on_event, self._control.check, aside=self.publishes
             )
             yield publishing
             return publishing.result
@@ -244,7 +243,7 @@ class Run:
                 job=job,
                 ref=ref,
                 lease=lease,
-                tell=self._tell,
+                on_event=self._on_event,
                 held=opened.pop_all(),
             )
             self._held.callback(flow.close)
@@ -315,7 +314,7 @@ class Run:
                 inline=plan.feed == "inline",
                 lease=lease,
                 fold=fold,
-                tell=self._tell,
+                on_event=self._on_event,
                 held=opened.pop_all(),
             )
             self._held.callback(flow.close)
@@ -327,15 +326,15 @@ class Run:
         if output.scratch is not None:
             return DeferredOutlet()
         number = next((at for at, one in enumerate(self.outputs) if one.sink is output.sink), None)
-        tell = self._tell if number is not None else self._tell_beside
+        on_event = self._on_event if number is not None else self._on_event_beside
         if output.sink.kind == "ordered":
-            return OrderedOutlet(output.sink, window, tell, number or 0)
-        return PlacedOutlet(output.sink, tell, number or 0)
+            return OrderedOutlet(output.sink, window, on_event, number or 0)
+        return PlacedOutlet(output.sink, on_event, number or 0)
 
-    def _tell_beside(self, event: Event) -> None:
+    def _on_event_beside(self, event: Event) -> None:
         """Report an event of a further pass, which makes no more pixels of the output."""
         if not isinstance(event, Written):
-            self._tell(event)
+            self._on_event(event)
 
     def _scratch(self, info: ImageInfo, held: CleanupStack) -> Scratch:
         """Return a scratch file for an image, which goes with the run."""
@@ -347,7 +346,7 @@ class Run:
 
     # --- chores -------------------------------------------------------------------------
 
-    def _published(self, tell: Tell, check: Callable[[], None]) -> list[int]:
+    def _published(self, on_event: Observer, check: Callable[[], None]) -> list[int]:
         """Publish all outputs; return their sizes."""
         check()
         self._dismiss()
@@ -359,14 +358,14 @@ class Run:
         """Copy an image that cannot be read as it is to a scratch file."""
         folder = self.outputs[0].plan.disk.folder or None
 
-        def copy(tell: Tell, check: Callable[[], None]) -> Any:
+        def copy(on_event: Observer, check: Callable[[], None]) -> Any:
             begun = time.monotonic()
 
             def copied(box: Box) -> None:
                 nonlocal begun
                 check()
                 now = time.monotonic()
-                tell(
+                on_event(
                     TaskDone(
                         time=now, kind="copy", pass_index=0, index=0, box=box, worker="parent",
                         pid=os.getpid(), made=begun, started=begun, ended=now,
@@ -376,7 +375,7 @@ class Run:
 
             return copied_to_scratch(source, copied, check, tile, folder)
 
-        chore = Chore(copy, self._tell, self._control.check)
+        chore = Chore(copy, self._on_event, self._control.check)
         yield chore
         held.callback(chore.result.abort)
         return cast(Source, chore.result.source)

@@ -28,14 +28,14 @@ def cost_of_copying(source: Source) -> Cost:
 
 def copied_to_scratch(
     source: Source,
-    tell: Callable[[Box], None],
+    copied: Callable[[Box], None],
     check: Check,
     tile: tuple[int, int] = (0, 0),
     folder: str | None = None,
 ) -> Scratch:
     """Return a scratch file with the pixels of `source`, in tiles of `tile` if that is given.
 
-    `tell` is called with every box that has been copied, `check` more often; both may raise to
+    `copied` is called with every box that has been copied, `check` more often; both may raise to
     stop it.
     """
     from imgpipe.formats.scratch import Scratch  # noqa: PLC0415 - only for this
@@ -49,7 +49,7 @@ def copied_to_scratch(
             source.decode_into(pixels, check)
             for box in info.box.cut(step, info.width):
                 scratch.placer.place(box, pixels[box.slices])
-                tell(box)
+                copied(box)
         elif source.access == "sequential":
             pixels = np.empty((step, *info.shape[1:]), info.dtype)
             with contextlib.closing(RowsOf(source, check)) as rows:
@@ -57,7 +57,7 @@ def copied_to_scratch(
                     part = pixels[: box.height]
                     rows.read_into(part)
                     scratch.placer.place(box, part)
-                    tell(box)
+                    copied(box)
                 rows.finish()
     except BaseException:
         scratch.abort()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from imgpipe.cleanup import CleanupStack
 from imgpipe.engine.feeds.base import Wake
@@ -12,7 +11,7 @@ from imgpipe.engine.jobs import Job
 from imgpipe.engine.lease import Lease
 from imgpipe.engine.tasks import JobRef, Task
 from imgpipe.engine.worker import Receipt
-from imgpipe.events import Event
+from imgpipe.events import Observer
 
 __all__ = ["SealFlow"]
 
@@ -30,7 +29,7 @@ class SealFlow:
         Its way to the workers.
     lease : Lease
         Memory for the note of the task.
-    tell : callable
+    on_event : callable
         Gets the events.
     held : CleanupStack
         Frees the memory.
@@ -46,14 +45,14 @@ class SealFlow:
         job: Job,
         ref: JobRef,
         lease: Lease,
-        tell: Callable[[Event], None],
+        on_event: Observer,
         held: CleanupStack,
     ) -> None:
         self.number = next_number()
         self.done = self._given = False
         self._pass_index, self._index = pass_index, index
         self._job, self._ref, self._note = job, ref, lease.beside
-        self._tell, self._held = tell, held
+        self._on_event, self._held = on_event, held
 
     def start(self, wake: Wake | None) -> None:
         """Nothing has to be begun."""
@@ -72,7 +71,7 @@ class SealFlow:
 
     def land(self, task: Task, receipt: Receipt, worker: Worker) -> None:
         """Take the receipt of the task."""
-        self._tell(task_done(self._pass_index, task, receipt, worker))
+        self._on_event(task_done(self._pass_index, task, receipt, worker))
         self.done = True
 
     def describe(self, task: Task) -> str:

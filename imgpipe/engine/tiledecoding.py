@@ -44,7 +44,7 @@ class TilesFlow(PassFlow):
         if task.decoding is None:
             super().land(task, receipt, worker)
             return
-        self._tell(task_done(self._pass_index, task, receipt, worker))
+        self._on_event(task_done(self._pass_index, task, receipt, worker))
         self._tiles.decoded(task.decoding)
         self._notes.append(task.note)
 

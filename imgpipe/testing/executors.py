@@ -64,7 +64,7 @@ class ExecutorSuite(Suite):
         with self._made() as executor:
             for function in (_shown, _fail):
                 told = threading.Event()
-                _tell(executor.submit(function, 1), told)
+                _set_when_done(executor.submit(function, 1), told)
                 must(told.wait(_PATIENCE), "the callback of a future that is done is not called")
 
     def test_tells_failures(self) -> None:
@@ -245,7 +245,7 @@ def _at_once(executor: Executor) -> list[Future[tuple[int, str]]]:
         return futures
 
 
-def _tell(future: Future[object], told: threading.Event) -> None:
+def _set_when_done(future: Future[object], told: threading.Event) -> None:
     future.add_done_callback(lambda _: told.set())
 
 

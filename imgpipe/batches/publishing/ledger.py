@@ -55,7 +55,7 @@ class Ledger:
         The batch.
     report : BatchReport
         Counts the results.
-    tell : callable
+    on_batch_event : callable
         Gets the events.
     control : BatchControl
         Is told to stop.
@@ -72,13 +72,13 @@ class Ledger:
         self,
         prepared: Prepared,
         report: BatchReport,
-        tell: BatchObserver,
+        on_batch_event: BatchObserver,
         control: BatchControl,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         choices = prepared.choices
         self.results: deque[Result] = deque()
-        self._prepared, self._report, self._tell = prepared, report, tell
+        self._prepared, self._report, self._on_batch_event = prepared, report, on_batch_event
         self._control, self._clock = control, clock
         assert prepared.journal is not None
         self._journal = prepared.journal
@@ -119,7 +119,7 @@ class Ledger:
         for job in jobs:
             if job.file is not None and not job.told:
                 job.told = True
-                self._tell(SourceStarted(job.path, len(job.due.outputs)))
+                self._on_batch_event(SourceStarted(job.path, len(job.due.outputs)))
 
     def _room_for(self, output: str) -> Output:
         """Return an output whose folder is there, and swept once."""
@@ -166,7 +166,9 @@ class Ledger:
     def measured(self, job: Job) -> None:
         """Note that the header of a file was read."""
         for output in job.due.outputs:
-            self._tell(HeaderRead(job.path, self._prepared.path(output), _share(job, job.pixels)))
+            self._on_batch_event(
+                HeaderRead(job.path, self._prepared.path(output), _share(job, job.pixels))
+            )
 
     def made(self, job: Job, made: Made) -> None:
         """Take the outputs of a file, to be published soon."""
@@ -312,7 +314,7 @@ class Ledger:
     def _end(self, job: Job, result: Result) -> None:
         self._report.add(result)
         self.results.append(result)
-        self._tell(OutputEnded(result, _share(job, job.pixels)))
+        self._on_batch_event(OutputEnded(result, _share(job, job.pixels)))
 
     # --- records ------------------------------------------------------------------------
 

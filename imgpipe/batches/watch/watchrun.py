@@ -49,7 +49,7 @@ class WatchRun:
         Arguments of the batch. Their only source is the watched folder.
     settings : WatchSettings
         Settings of the watch.
-    tell : callable
+    on_batch_event : callable
         Gets every event.
     control : BatchControl, optional
         Stops it.
@@ -72,7 +72,7 @@ class WatchRun:
         self,
         choices: Choices,
         settings: WatchSettings,
-        tell: BatchObserver = lambda _: None,
+        on_batch_event: BatchObserver = lambda _: None,
         control: BatchControl | None = None,
         stop: threading.Event | None = None,
         hints: Hints | None = None,
@@ -80,7 +80,7 @@ class WatchRun:
     ) -> None:
         self.report, self.exit = BatchReport(), 0
         self.control = control or BatchControl()
-        self._choices, self._settings, self._tell = choices, settings, tell
+        self._choices, self._settings, self._on_batch_event = choices, settings, on_batch_event
         self._stop, self._clock = threading.Event() if stop is None else stop, clock
         self._hints = hints or hints_for(settings.poll)
         self._began = self._beat = clock()
@@ -98,7 +98,7 @@ class WatchRun:
         """
         self._began = self._beat = self._clock()
         try:
-            self._tell(started_of(self._choices))
+            self._on_batch_event(started_of(self._choices))
             with self._prepared() as prepared:
                 self._watch(prepared)
         except BaseException as error:
@@ -146,7 +146,7 @@ class WatchRun:
 
     def _observe(self, event: BatchEvent) -> None:
         """Report an event of the batch, and the changes of the folder."""
-        self._tell(event)
+        self._on_batch_event(event)
         self._pulse()
 
     def _pulse(self) -> None:
@@ -159,13 +159,13 @@ class WatchRun:
             notice = inbox.notices.popleft()
             if isinstance(notice, Result):
                 self.report.add(notice)
-                self._tell(OutputEnded(notice))
+                self._on_batch_event(OutputEnded(notice))
             else:
-                self._tell(notice)
+                self._on_batch_event(notice)
         if self._clock() >= self._beat:
             self._beat += HEARTBEAT_SECONDS
             report = self.report
-            self._tell(
+            self._on_batch_event(
                 Heartbeat(
                     inbox.waiting, inbox.running, report.done, report.failed, inbox.present,
                     inbox.polling,
@@ -177,10 +177,10 @@ class WatchRun:
         report.stopped_by, report.stopped_because = control.stopped_by, control.reason
         report.seconds = self._clock() - self._began
         self.exit = 0 if report.stopped_by == "signal" else exit_code(report)
-        self._tell(BatchEnded(self.exit, report, interrupted=control.signal))
+        self._on_batch_event(BatchEnded(self.exit, report, interrupted=control.signal))
 
     def _refuse(self, error: BaseException) -> None:
         self.report.seconds = self._clock() - self._began
         wrong = isinstance(error, UsageError | MemoryPlanError)
         self.exit = getattr(error, "exit_code", 2 if wrong else 1)
-        self._tell(BatchRefused(self.exit, error, self.report))
+        self._on_batch_event(BatchRefused(self.exit, error, self.report))

@@ -38,7 +38,7 @@ def request_of(
     file: File,
     recipe: Recipe,
     options: Options,
-    tell: BatchObserver,
+    on_batch_event: BatchObserver,
     *,
     watch: Callable[[Event], None] = lambda _: None,
     **settings: Any,
@@ -53,14 +53,14 @@ def request_of(
         The way to the outputs.
     options : Options
         Options of the batch.
-    tell : callable
-        Is told how the work advances.
+    on_batch_event : callable
+        Gets the events about the progress of the work.
     watch : callable
         Gets the events of the engine.
     **settings
         Further fields of the request.
     """
-    return LargeWork(file, recipe, options, tell, watch, settings)
+    return LargeWork(file, recipe, options, on_batch_event, watch, settings)
 
 
 class LargeWork:
@@ -77,16 +77,16 @@ class LargeWork:
         file: File,
         recipe: Recipe,
         options: Options,
-        tell: BatchObserver,
+        on_batch_event: BatchObserver,
         watch: Callable[[Event], None],
         settings: dict[str, Any],
         *,
         last: bool = False,
     ) -> None:
-        self._given = file, recipe, options, tell, watch, settings
+        self._given = file, recipe, options, on_batch_event, watch, settings
         recipe = recipe.of_page(file.page)
         self._file, self._recipe, self._options = file, recipe, options
-        self._tell, self._watch = tell, watch
+        self._on_batch_event, self._watch = on_batch_event, watch
         self._last = last  # there is no further try
         numbered = file.numbered.items()
         self._paths = {number: HeldPath(*output, synced=True) for number, output in numbered}
@@ -101,7 +101,7 @@ class LargeWork:
         self.request = Request(
             self._source,
             self._goals,
-            tell=self._observe,
+            on_event=self._observe,
             frames=self._frames,
             then=self._then,
             last=self._read_again,
@@ -237,7 +237,7 @@ class LargeWork:
         if event.output < len(self._outputs):
             path, pixels = self._outputs[event.output]
             share = event.pixels / pixels / len(self._outputs)
-            self._tell(OutputAdvanced(self._file.name, path, round(share * self._pixels)))
+            self._on_batch_event(OutputAdvanced(self._file.name, path, round(share * self._pixels)))
 
     # --- the end ------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class _Large:
 
 def make_outputs(
     prepared: Prepared,
-    tell: BatchObserver,
+    on_batch_event: BatchObserver,
     control: BatchControl,
     report: BatchReport,
     feed: Feed | None = None,
@@ -69,7 +69,7 @@ def make_outputs(
     ----------
     prepared : Prepared
         The batch.
-    tell : callable
+    on_batch_event : callable
         Gets the events.
     control : BatchControl
         Stops it.
@@ -86,7 +86,7 @@ def make_outputs(
     choices = prepared.choices
     if feed is None:
         feed = AgendaFeed(prepared.agenda.due, choices.order, choices.seed)
-    with contextlib.closing(_Loop(prepared, feed, tell, control, report)) as conducting:
+    with contextlib.closing(_Loop(prepared, feed, on_batch_event, control, report)) as conducting:
         yield from conducting.results()
 
 
@@ -95,17 +95,17 @@ class _Loop:
         self,
         prepared: Prepared,
         feed: Feed,
-        tell: BatchObserver,
+        on_batch_event: BatchObserver,
         control: BatchControl,
         report: BatchReport,
     ) -> None:
         choices = prepared.choices
-        self._choices, self._tell, self._control = choices, tell, control
+        self._choices, self._on_batch_event, self._control = choices, on_batch_event, control
         self._report = report
         options = choices.options
         choice = choose(options.executor, options.workers, trusted=False, pixels=_ANY)
         self._traits, self._workers = choice.traits, choice.workers
-        self._ledger = Ledger(prepared, report, tell, control)
+        self._ledger = Ledger(prepared, report, on_batch_event, control)
         in_order = choices.order == "fifo"
         self._dispatcher = FileDispatcher(
             feed,
@@ -233,7 +233,7 @@ class _Loop:
         now = time.monotonic()
         if now - self._ticked >= _TICK:
             self._ticked = now
-            self._tell(Tick())
+            self._on_batch_event(Tick())
 
     def _slow_down(self) -> None:
         """Begin nothing more; end the work that may not go on."""
@@ -337,7 +337,7 @@ class _Loop:
             job.file,
             self._recipe(_MOST_MEMORY),
             self._choices.options,
-            self._tell,
+            self._on_batch_event,
             watch=watch,
             may_be_alone=lambda: self._may_be_alone(job),
         )

@@ -84,12 +84,12 @@ def open_sink(
         )
     encoder = TileEncoder(info.channels, info.dtype, tile, info.width, quality, ht, name)
     if name.lower().endswith(_BARE):
-        _tell_of_losses(info, name)
+        _warn_of_losses(info, name)
         return Jpeg2000Sink(target, info, encoder, b"")
     return Jpeg2000Sink(target, info, encoder, head_of_file(info, name, high_throughput=ht))
 
 
-def _tell_of_losses(info: ImageInfo, name: str) -> None:
+def _warn_of_losses(info: ImageInfo, name: str) -> None:
     """Warn of metadata that a bare codestream cannot hold."""
     known = info.metadata
     kinds = {
