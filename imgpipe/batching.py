@@ -51,7 +51,7 @@ class Batch(Context):
         print(batch.report)
 
     The work is done while the loop asks for results. A file that fails is a result like the others,
-    and no exception. Leaving the loop, or the context, ends the batch: what is done is kept, and
+    and no exception. Leaving the loop, or the context, ends the batch: finished outputs stay, and
     no output is half done.
 
     Parameters
@@ -86,9 +86,9 @@ class Batch(Context):
         Whether a folder or pattern without images is no error.
     resume, update, skip_existing, overwrite : bool, default False
         The rule for outputs that exist; without any of these, the batch is refused. `resume`
-        makes what is missing, out of date or failed, by the journal in the output folder, and
-        refuses outputs that are not in it. `update` does the same, but makes an output that is not
-        in the journal if it is older than its source. `skip_existing` makes what is missing,
+        makes outputs that are missing, out of date or failed, by the journal in the output folder,
+        and refuses outputs that are not in it. `update` does the same, but makes an output that is
+        not in the journal if it is older than its source. `skip_existing` makes missing ones,
         `overwrite` all. `resume` and `overwrite` together also replace outputs that are not in the
         journal.
     checksum, accept_version : bool, default False

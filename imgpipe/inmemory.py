@@ -219,7 +219,7 @@ def write(
     format : str, optional
         The format, such as ``"png"``; by default that of the suffix.
     colour : {"gray", "rgb", "cmyk", "other"}, optional
-        Meaning of the channels before alpha; by default what their number usually means.
+        Meaning of the channels before alpha; by default the usual one for their number.
     background, value_range : optional
         As for `imgpipe.run`.
     nodata : float, optional

@@ -1,4 +1,4 @@
-"""Metadata of an image, and what of it stays true when the image changes."""
+"""Metadata of an image, and the part that stays true when the image changes."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def watch(
     **options
         As for `Batch`: `name`, `format`, `hidden`, `follow`, `one_file_system`, `max_depth`,
         `include`, `exclude`, `suffixes`, `overwrite`, `checksum`, `accept_version`, `journal`,
-        `preserve`, `if_smaller`, and all options of `run`. `resume` tries again what failed before
-        the start.
+        `preserve`, `if_smaller`, and all options of `run`. `resume` tries files again
+        that failed before the start.
 
     Returns
     -------

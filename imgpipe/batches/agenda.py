@@ -44,11 +44,11 @@ class Policy:
     Attributes
     ----------
     resume : bool
-        Make what is missing or no longer true.
+        Make outputs that are missing or no longer true.
     update : bool
         The same; also make an output that no journal knows, if it is older than its source.
     skip : bool
-        Make what is missing.
+        Make missing outputs.
     overwrite : bool
         Make everything; with `resume`, also replace files that no journal knows.
     """

@@ -57,7 +57,7 @@ class Choices:
     accept_version : bool
         Whether outputs of other versions are up to date.
     retry_failed : bool
-        Whether what failed before is tried again.
+        Whether failed outputs are tried again.
     journal : str or None
         Folder of the journal; None for the output folder.
     in_place : bool

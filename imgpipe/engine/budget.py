@@ -136,7 +136,7 @@ def too_large(
     condition : str, optional
         More about the need.
     give : str, optional
-        The limit to give, if it is not what is needed, as its user writes it.
+        The limit to give, if it is not the need, as its user writes it.
     advice : str, optional
         Other remedies.
     """

@@ -1,4 +1,4 @@
-"""Removal of previews from EXIF blocks: the bytes of the pictures, not only what points to them."""
+"""Removal of previews from EXIF blocks: the bytes of the pictures, not only their offsets."""
 
 from __future__ import annotations
 

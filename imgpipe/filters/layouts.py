@@ -1,4 +1,4 @@
-"""Layouts: filters that change the meaning of channels, with what alpha and inks show."""
+"""Layouts: filters that change the meaning of channels: gray, alpha and inks to colours."""
 
 from __future__ import annotations
 

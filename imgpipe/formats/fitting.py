@@ -1,4 +1,4 @@
-"""Fitting of an image to what a format holds: the one place that decides about conversions.
+"""Fitting of an image to a format: the one place that decides about conversions.
 
 An image that fits is not converted. Conversions without a choice are made: colours behind alpha
 where there is no alpha, inks where there is no CMYK, more bits than there are. A conversion with a

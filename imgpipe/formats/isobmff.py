@@ -1,4 +1,4 @@
-"""Images in ISO base media files (ISO/IEC 23008-12): what AVIF and HEIF files hold.
+"""Images in ISO base media files (ISO/IEC 23008-12): the contents of AVIF and HEIF files.
 
 Read from the boxes, so that nothing has to be decoded, or even loaded, to know it.
 """

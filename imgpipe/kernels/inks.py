@@ -1,4 +1,4 @@
-"""Inks: CMYK and what it shows. 0 is no ink, white of the type is all of it."""
+"""Inks: CMYK and its colours. 0 is no ink, white of the type is all of it."""
 
 from __future__ import annotations
 

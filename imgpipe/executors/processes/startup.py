@@ -64,7 +64,7 @@ def prepare_worker(log: str) -> None:
     """Set up a worker. Nothing here may fail: a pool swallows what its initializer raises."""
     _begun[:] = [time.time_ns()]
     with contextlib.suppress(Exception):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides on Ctrl-C
     with contextlib.suppress(OSError):
         _take_no_input()
     diverted = False

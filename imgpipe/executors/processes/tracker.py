@@ -1,4 +1,4 @@
-"""Resource tracker: a helper process of the standard library that frees what others left behind.
+"""Resource tracker: a helper process of the standard library that frees the remains of others.
 
 Python starts it before the first process of a pool. Semaphores and shared memory that a user's
 functions make are registered there.

@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF files that are written: options, and what is decided before the first pixel."""
+"""TIFF and BigTIFF files that are written: options, and decisions before the first pixel."""
 
 from __future__ import annotations
 
