@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import cast
 
 from imgpipe.chains.chain import Chain
 from imgpipe.chains.grammar import parse_chain
@@ -16,7 +17,7 @@ from imgpipe.formats.base import Sink, Source
 from imgpipe.formats.fitting import fitting, left_out
 from imgpipe.formats.opening import TargetLike, format_as, name_of
 from imgpipe.formats.readwrite import Reading, Writing
-from imgpipe.image import ImageInfo
+from imgpipe.image import ImageInfo, check_made_pixels
 
 __all__ = ["adapted", "check_range", "stages_to", "warn_of_alpha", "warn_of_range"]
 
@@ -103,6 +104,8 @@ def stages_to(
         chain, info, dst, writing, autorotate=reading.autorotate, told=told, image=source.name
     )
     after = stages[-1].after if stages else info
+    if after.pixels > info.pixels:
+        check_made_pixels(after, name_of(dst), cast("int | None", reading.max_pixels))
     if reading.nodata is None and source.info.nodata is None:
         after = replace(after, nodata=None)  # NaN goes without saying
     if writing.strip:

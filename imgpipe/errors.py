@@ -97,7 +97,7 @@ class CorruptError(InputError):
 
 
 class LimitError(InputError):
-    """The input is larger than the limits allow; nothing was allocated."""
+    """The input or the output is larger than the limits allow; nothing was allocated."""
 
 
 class OutputError(ImgpipeError):

@@ -20,6 +20,7 @@ __all__ = [
     "Metadata",
     "Pixels",
     "Text",
+    "check_made_pixels",
     "check_pixels",
     "guess_colour",
 ]
@@ -115,4 +116,21 @@ def check_pixels(height: int, width: int, name: str, max_pixels: int | None) -> 
             f"{name}: has {width} x {height} = {area(height * width)}, but the limit is "
             f"{area(limit)}; if you trust the file, raise the limit "
             f"(--max-pixels {height * width}, or max_pixels= in Python)"
+        )
+
+
+def check_made_pixels(info: ImageInfo, name: str, max_pixels: int | None) -> None:
+    """Refuse to make an image that is larger than the limit, such as by a wrong size.
+
+    Raises
+    ------
+    LimitError
+        If it has more than 4 gigapixels, and more than `max_pixels`.
+    """
+    limit = max(DEFAULT_MAX_PIXELS, max_pixels or 0)
+    if info.pixels > limit:
+        raise LimitError(
+            f"{name}: would have {info.width} x {info.height} = {area(info.pixels)}, but the limit "
+            f"is {area(limit)}; make a smaller image, or raise the limit "
+            f"(--max-pixels {info.pixels}, or max_pixels= in Python)"
         )

@@ -120,7 +120,8 @@ def run(
         One that raises an exception is switched off, with a warning; one that raises
         `imgpipe.errors.Cancelled` ends the run.
     max_pixels : int or str, optional
-        Larger images are errors; 4 gigapixels by default.
+        Larger images are errors; 4 gigapixels by default. An output of more than 4 gigapixels
+        needs it too.
     compression : int or str, optional
         Method, effort or both, such as ``"zstd"``, 6 and ``"deflate:9"``, for formats that
         compress; the same as ``save={"compression": ...}``.

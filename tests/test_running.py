@@ -39,7 +39,7 @@ from imgpipe.formats.arrays import RandomArray
 from imgpipe.formats.opening import open_sink
 from imgpipe.formats.png import smallfiles
 from imgpipe.formats.png.reading import PngRows
-from imgpipe.image import ImageInfo, Metadata
+from imgpipe.image import ImageInfo, Metadata, check_made_pixels
 from imgpipe.options import Options
 from imgpipe.running import plan_run
 from tests.conftest import PicklingExecutor, noise
@@ -301,6 +301,19 @@ def test_bad_ends_are_named_with_what_to_do(
 def test_the_pixel_limit_is_checked_before_anything_else(png: Path, tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="max-pixels 64777"):
         imgpipe.run(png, invert(), tmp_path / "o.png", max_pixels=1000)
+
+
+def test_an_output_larger_than_the_limit_is_refused(png: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.png"
+    chain = 'resize:"1000000x1000000!",nearest'
+    with pytest.raises(LimitError, match=r"o\.png: would have 1000000 x 1000000 .*smaller image"):
+        imgpipe.run(png, chain, out)
+    assert not out.exists()
+    imgpipe.run(png, chain, out, region=(0, 0, 8, 8))  # the rest is never made
+    huge = ImageInfo(60_000, 80_000, 3, np.dtype(np.uint8), None, "rgb")
+    check_made_pixels(huge, "o.png", 5 * 10**9)
+    with pytest.raises(LimitError, match="the limit is 4,000"):
+        check_made_pixels(huge, "o.png", 10**9)
 
 
 def test_numbers_that_cannot_be_meant_are_refused(png: Path, tmp_path: Path) -> None:
