@@ -41,7 +41,8 @@ _ONE_FOR_ALL = (
 )
 _NO_ANIMATION = (
     "%s: has %d pages, which have no timing, and files of %s hold an animation or one image: only "
-    "page 0 is made; --page N (page= in Python) makes another, and .tif files hold all"
+    'page 0 is made; --page N (page= in Python) makes another, -o FOLDER --name "{stem}-{page}.'
+    '{ext}" all, and a .tif file holds all'
 )
 _ANIMATED = (
     "%s: has %d pages, which have no timing: they become an animation that shows each for %g s; "

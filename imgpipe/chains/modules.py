@@ -14,7 +14,7 @@ from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
 from imgpipe.chains.definition import digest_of
-from imgpipe.errors import UsageError
+from imgpipe.errors import ImgpipeError, UsageError
 
 __all__ = [
     "file_of",
@@ -154,9 +154,10 @@ def _search(folder: str) -> None:
 
 
 def _description_of(error: BaseException, path: str = "") -> str:
-    """Return type and message of `error`, and the line of the file at `path` it comes from."""
+    """Return message and, unless it is ours, type of `error`, and its line in the file `path`."""
     if isinstance(error, SyntaxError):
         return str(error)
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
     place = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {error}{place}"
+    kind = "" if isinstance(error, ImgpipeError) else f"{type(error).__name__}: "
+    return f"{kind}{error}{place}"
