@@ -167,7 +167,7 @@ class Parameter:
             if self.kind is int:
                 return self.check(int(text), owner)
             if self.kind is float:
-                return self.check(float(text), owner)
+                return self.check(_parse_float(text), owner)
         except ValueError as error:
             if isinstance(error, ParameterError):
                 raise
@@ -284,6 +284,14 @@ def bind(
     if missing:
         raise ParameterError(f"{owner}: needs a value for {', '.join(missing)}")
     return tuple((p.name, p.check(given.get(p.name, p.default), owner)) for p in parameters)
+
+
+def _parse_float(text: str) -> float:
+    """Return a number; a whole one as it is written, so that errors show -2 and not -2.0."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _parse_bool(text: str) -> bool:

@@ -122,6 +122,7 @@ class TestErrors:
             ("zzzzzz", 0, "there is no filter 'zzzzzz'; imgpipe filters lists them"),
             ("blur:sigm=2", 5, "blur has no parameter 'sigm'; did you mean 'sigma'?"),
             ("grayscale:x=2", 10, "grayscale has no parameter 'x'; its parameters: border"),
+            ("blur:-2", 5, "sigma must be a number between 0.3 and 500, not -2"),
             ("blur:sigma=big", 11, "sigma must be a number between 0.3 and 500, not 'big'"),
             ("blur:sigma=-1", 11, "between 0.3 and 500"),
             ("blur:nan", 5, "sigma must be a number"),
@@ -166,6 +167,7 @@ class TestErrors:
         with pytest.raises(ChainError) as caught:
             parse_chain(text)
         assert says in caught.value.message
+        assert "-2.0" not in caught.value.message  # as it was written
         assert (caught.value.text, caught.value.position) == (text, position)
 
     @given(st.text(alphabet="blurinvet:|,= '\"\\2x\n"))
