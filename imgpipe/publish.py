@@ -211,8 +211,8 @@ class _RefusedError(OSError):
 
 
 _NO_TEMPORARY = (
-    "no file can be made in {folder}, where the output is built beside its destination; choose "
-    "another place or change the permissions of that folder"
+    "no file can be made in {folder}, where imgpipe first writes a temporary file; choose another "
+    "place or change the permissions of that folder"
 )
 _MOUNTED = (
     "it is a mount point, which cannot be replaced; mount its folder {folder} instead, or choose "

@@ -430,7 +430,8 @@ def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
 
     monkeypatch.setattr(os, "open", guarded)
     assert_refused_before_the_work(
-        old, f"no file can be made in {old.parent}, where the output .* of that folder"
+        old,
+        f"no file can be made in {old.parent}, where imgpipe first writes .* of that folder",
     )
 
 
