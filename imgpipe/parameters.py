@@ -9,6 +9,7 @@ the signature::
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import operator
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _EMPTY = inspect.Parameter.empty
+_ALL_WHOLE = 2.0**53  # from here on, all floats are whole, and soon too large for an integer of NumPy
 _NOUNS: dict[type, str] = {
     float: "a number",
     int: "a whole number",
@@ -183,7 +185,7 @@ class Parameter:
         Raises
         ------
         ParameterError
-            If it is of another type, out of bounds, or NaN.
+            If it is of another type, out of bounds, or NaN while the default is another number.
         """
         wrong = f"{owner}: {self.name} must be {self._wanted()}, not {_shown(value)}"
         if value is None and (self.required or self.optional):
@@ -209,7 +211,11 @@ class Parameter:
         except (TypeError, ValueError, OverflowError):
             raise ParameterError(wrong) from None
         is_flag = type(value).__name__ in ("bool", "bool_")  # of Python or of NumPy
-        if is_flag or isinstance(value, str) or number != value:  # 1.5 for an int, NaN for a float
+        if is_flag or isinstance(value, str):
+            raise ParameterError(wrong)
+        if _is_nan(number) and _is_nan(self.default):
+            return math.nan
+        if number != value:  # 1.5 for an int, NaN for a float
             raise ParameterError(wrong)
         bounds = self.bounds or Between()
         if not bounds.low <= number <= bounds.high:
@@ -235,9 +241,15 @@ def _as_fraction(level: float) -> str:
 
 
 def _real(value: Any) -> float:
-    """Return a number, as an int where it is whole."""
+    """Return a number: as an int if it is whole, unless it is a float so large that all are."""
+    with contextlib.suppress(TypeError):
+        return operator.index(value)
     number = float(value)
-    return int(value) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _ALL_WHOLE else number
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_list(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -115,6 +116,31 @@ def test_lists_are_the_same_however_they_are_given(given: Any) -> None:
 def test_all_else_is_refused_in_python(given: Any) -> None:
     with pytest.raises(ParameterError, match="must be a number, or several such as 3,3,1, not"):
         UNTOLD["whole"].check(given, "own")
+
+
+@pytest.mark.parametrize("given", [1e300, -1e17, math.inf, 2**70, 10**400, (1, 1e300)])
+def test_large_numbers_keep_their_type(given: Any) -> None:
+    """An int of more than 64 bits is too large for the arithmetic of NumPy."""
+    assert the_same(UNTOLD["whole"].check(given, "own"), given)
+
+
+def filled(chunk, value=math.nan, *, by: Annotated[float, Between(0, 9)] = math.nan):  # type: ignore[no-untyped-def]
+    return np.where(np.isnan(chunk), value, chunk)
+
+
+@pytest.mark.parametrize("parameter", parameters_of(filled, after=1))
+def test_nan_is_taken_where_it_is_the_default(parameter: Parameter) -> None:
+    assert math.isnan(parameter.check(parameter.default, "own"))
+    assert math.isnan(parameter.parse("nan", "own"))
+    assert parameter.parse("3", "own") == 3
+    with pytest.raises(ParameterError, match="must be a number"):
+        parameter.parse("big", "own")
+
+
+def test_nan_as_the_default_is_left_out_of_the_text() -> None:
+    one = imgpipe.filter(filled, halo=0)()
+    assert one.digest == imgpipe.filter(filled, halo=0)(value=-math.nan).digest
+    assert format_chain(one) == f"{__name__}:filled:halo=0"
 
 
 def test_types_for_editors_tell_of_lists() -> None:

@@ -77,4 +77,5 @@ def _same(value: object, other: object) -> bool:
     if isinstance(value, tuple) and isinstance(other, tuple):
         return len(value) == len(other) and all(map(_same, value, other))
     plain = (bool, int, float, str, type(None))
-    return type(value) is type(other) and isinstance(value, plain) and value == other
+    # NaN is not equal to itself, and 0.0 is equal to -0.0: repr tells both as text does
+    return type(value) is type(other) and isinstance(value, plain) and repr(value) == repr(other)
