@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 _EMPTY = inspect.Parameter.empty
-_ALL_WHOLE = 2.0**53  # from here on, all floats are whole, and soon too large for an integer of NumPy
+_ALL_WHOLE = (
+    2.0**53
+)  # from here on, all floats are whole, and soon too large for an integer of NumPy
 _NOUNS: dict[type, str] = {
     float: "a number",
     int: "a whole number",

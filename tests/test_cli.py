@@ -484,6 +484,14 @@ class TestOptions:
         assert says in told
         assert not engine.asked
 
+    def test_that_are_missing_are_all_named(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        own = tmp_path / "own.py"
+        own.write_text("def own(chunk, first, second, third):\n    return chunk\n")
+        assert execute(["run", f"{own}:own", "in.png", "-o", "out.png", "--halo", "1"]) == 2
+        assert "Missing options '--first', '--second' and '--third'." in capsys.readouterr().err
+
 
 class TestRun:
     @pytest.mark.parametrize(

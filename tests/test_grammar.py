@@ -161,6 +161,16 @@ class TestErrors:
             ("blur(2, border='wrap')", 0, "write blur:2,border='wrap'; a chain"),
             ("invert()", 0, "write invert; a chain has no brackets"),
             ("my_filter.py:emboss(2)", 13, "write emboss:2; a chain"),
+            ("blur(", 0, "write blur:parameter=value; a chain has no brackets"),
+            ("blur(sigma=(2, 2))", 0, "write blur:parameter=value; a chain has no brackets"),
+            ("numpy:clip(2", 6, "write clip:parameter=value; a chain"),
+            (
+                "scipy.ndimage:uniform_filter:halo=9,size=3,3,1,mode=wrap",
+                43,
+                'before those with one; a list is written in quotes: size="3,3,1"',
+            ),
+            ("scipy.ndimage:median_filter:size=3, 3,halo=9", 36, 'in quotes: size="3,3"'),
+            ("scipy.ndimage:uniform_filter:halo=2,1", 36, 'in quotes: halo="2,1"'),
         ],
     )
     def test_points_at_the_character(self, text: str, position: int, says: str) -> None:

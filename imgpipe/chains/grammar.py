@@ -42,6 +42,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
+from itertools import takewhile
 from typing import Any, NoReturn
 
 from imgpipe.borders import BORDERS
@@ -120,7 +121,11 @@ def all_declared(text: str) -> bool:
         return False
 
 
-_Value = tuple[Token | None, Token]
+_Value = tuple[Token | None, Token]  # a name, and the value
+
+
+def _has_no_name(value: _Value) -> bool:
+    return value[0] is None
 
 
 @dataclass(frozen=True)
@@ -223,10 +228,10 @@ class _Parser:
 
     def _refuse_brackets(self, name: Token) -> None:
         """Refuse the spelling of Python: blur(sigma=2)."""
-        written = re.match(r"(\w+)\(\s*([^()|]*?)\s*\)", self._text[name.at :])
+        written = re.match(r"(\w+)\((?:\s*([^()|]*?)\s*\))?", self._text[name.at :])
         if written is not None:
             function, values = written.groups()
-            values = re.sub(r"\s*([=,])\s*", r"\1", values)
+            values = "parameter=value" if values is None else re.sub(r"\s*([=,])\s*", r"\1", values)
             right = f"{function}:{values}" if values else function
             self._fail(f"write {right}; a chain has no brackets", name)
 
@@ -247,6 +252,15 @@ class _Parser:
         values = [self._value()]
         while self._took(","):
             values.append(self._value())
+        for position, (key, first) in enumerate(values):
+            others = [word for _, word in takewhile(_has_no_name, values[position + 1 :])]
+            if key is not None and others:
+                several = as_word(",".join(word.text for word in (first, *others)))
+                self._fail(
+                    "values without a name come before those with one; a list is written in "
+                    f"quotes: {key.text}={several}",
+                    others[0],
+                )
         return values
 
     def _value(self) -> _Value:
@@ -260,8 +274,6 @@ class _Parser:
         for position, (key, value) in enumerate(values):
             if key is not None:
                 parameter = self._named(definition, key)
-            elif any(earlier is not None for earlier, _ in values[:position]):
-                self._fail("values without a name come before those with one", value)
             else:
                 parameter = self._positional(definition, position, value)
             if parameter.name in given:

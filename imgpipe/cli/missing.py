@@ -17,8 +17,10 @@ def missing(error: click.MissingParameter) -> str:
     own = [each for each in context.command.get_params(context) if hasattr(each, "parameter")]
     # click takes the options that are given first, so those that it has not taken are missing
     lost = [each for each in own if each.required and each.name not in context.params]
-    names = [f"'{each.opts[0]}'" for each in lost]
-    text = f"Missing option{'s' * (len(names) > 1)} {' and '.join(names)}."
+    *names, last = [f"'{each.opts[0]}'" for each in lost]
+    text = f"Missing option {last}."
+    if names:
+        text = f"Missing options {', '.join(names)} and {last}."
     part = context.params.get("region")
     if part is None or not {each.name for each in own} >= _PART:
         return text
