@@ -62,6 +62,11 @@ def odd(
     return chunk
 
 
+@imgpipe.filter(halo=0)
+def needy(chunk: Any, *, first: int, second: int, third: int) -> Any:
+    return chunk
+
+
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     logger = logging.getLogger("imgpipe")
@@ -485,11 +490,10 @@ class TestOptions:
         assert not engine.asked
 
     def test_that_are_missing_are_all_named(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        own = tmp_path / "own.py"
-        own.write_text("def own(chunk, first, second, third):\n    return chunk\n")
-        assert execute(["run", f"{own}:own", "in.png", "-o", "out.png", "--halo", "1"]) == 2
+        monkeypatch.setitem(FILTERS._members, "needy", Member(__name__, "Need three.", "needy"))
+        assert execute(["needy", "in.png", "-o", "out.png"]) == 2
         assert "Missing options '--first', '--second' and '--third'." in capsys.readouterr().err
 
 
