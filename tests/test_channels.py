@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ EACH = "each channel of the result depends on other channels: if this is not mea
         (scipy.ndimage.gaussian_filter, {"sigma": (2, 1, 1)}, "--sigma 2,1,0 "),
         (scipy.ndimage.uniform_filter, {}, "--size 3,3,1 (size=(3, 3, 1) in Python)"),
         (scipy.ndimage.median_filter, {"size": 3}, "--size 3,3,1 "),
+        (scipy.ndimage.median_filter, {"size": [3, 5, 3]}, "--size 3,5,1 (size=(3, 5, 1) in"),
         (scipy.ndimage.gaussian_filter1d, {"sigma": 2}, "--axis 0 (axis=0 in Python)"),
         (
             skimage.filters.gaussian,
@@ -145,6 +147,11 @@ def test_there_is_no_note_without_mixing_or_if_it_is_declared(
 ) -> None:
     pictures = PICTURES if function is not np.invert else PICTURES[:2]
     assert note(function, pictures, **declarations) == ""
+
+
+def test_there_is_none_if_results_change_between_calls() -> None:
+    calls = itertools.count()
+    assert note(lambda chunk: chunk // (1 + next(calls) // 3)) == ""
 
 
 def test_there_is_none_on_gray_images_and_on_alpha() -> None:

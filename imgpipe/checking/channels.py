@@ -74,7 +74,8 @@ def _part(picture: Picture) -> Picture:
 def _mixed(one: Filter, picture: Picture) -> list[int] | None:
     """Return the channels of the result that change with other channels; None if unknown.
 
-    It is unknown if the result has another number of channels, or if the function fails.
+    It is unknown if the result has another number of channels, if the function fails, and if it
+    gives another result the second time.
     """
     pixels, found = picture.pixels, list[int]()
     others = picture.turned // 2 if pixels.dtype.kind in "iu" else picture.turned / 2
@@ -89,6 +90,10 @@ def _mixed(one: Filter, picture: Picture) -> list[int] | None:
             return None
         if not _alike(one, made[..., channel], again[..., channel]):
             found.append(channel)
+    if found:
+        again = _made(one, picture)
+        if again is None or not _alike(one, made, again):
+            return None
     return found
 
 
@@ -159,7 +164,7 @@ def _values(one: Filter) -> Iterator[tuple[str, Any]]:
         yield "channel_axis", 2
     for name, spared in _ROWS_AND_COLUMNS.items():
         value = given.get(name)
-        if isinstance(value, tuple) and len(value) == 3:
+        if isinstance(value, (tuple, list)) and len(value) == 3:
             yield name, (*value[:2], spared)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield name, (value, value, spared)
