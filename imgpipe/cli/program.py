@@ -27,6 +27,13 @@ _COMMANDS = {
 }
 
 
+_FOR_FOLDERS = frozenset({
+    "apply", "batch", "batches", "bulk", "dir", "directory", "files", "folder", "folders",
+    "mogrify", "process",
+})  # fmt: skip
+"""Names that are tried for a command over a folder."""
+
+
 class Program(RefusingInEvents, click.Group):
     """Lists the registered filters as commands, and imports none of them to do so."""
 
@@ -88,6 +95,8 @@ class Program(RefusingInEvents, click.Group):
             message += f"; write: imgpipe {' '.join([*args[1:2], '--help'])}"
         elif re.search(r"[:|]", name):
             message += f'; a chain is run by: imgpipe run "{name}"'
+        elif name.lower() in _FOR_FOLDERS:
+            message += "; every filter takes folders, for example: imgpipe blur photos/ -o out/"
         else:
             message += suggestion(name, self.list_commands(ctx), others=OTHER_NAMES)
         raise click.UsageError(message, ctx)
