@@ -13,11 +13,13 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from imgpipe.errors import UsageError
-from imgpipe.filtertable import FILTER_TABLE
+from imgpipe.filtertable import FILTER_TABLE, OTHER_NAMES
 from imgpipe.formattable import FORMAT_TABLE, Member, OptionHelp
+from imgpipe.suggestions import suggestion
 
 __all__ = [
     "ACCELERATORS",
@@ -47,10 +49,19 @@ class Registry(Mapping[str, Member]):
         The built-in ones.
     group : str, optional
         Entry-point group of those that other packages add.
+    other_names : mapping of str, optional
+        Names that other programs use, and the nearest member; for suggestions.
     """
 
-    def __init__(self, kind: str, members: dict[str, Member], group: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        members: dict[str, Member],
+        group: str = "",
+        other_names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._kind, self._members, self._group = kind, members, group
+        self._other_names = other_names
         self.built_in: Mapping[str, Member] = dict(members)
         self._discovered = not group
         self._loaded: dict[str, Any] = {}
@@ -79,8 +90,8 @@ class Registry(Mapping[str, Member]):
         try:
             member = self[name]
         except KeyError:
-            known = ", ".join(sorted(self))
-            raise UsageError(f"there is no {self._kind} {name!r}; there are: {known}") from None
+            likely = self.suggestion(name, f"there are: {', '.join(sorted(self))}")
+            raise UsageError(f"there is no {self._kind} {name!r}{likely}") from None
         if name in self._loaded:
             return self._loaded[name]
         try:
@@ -93,6 +104,18 @@ class Registry(Mapping[str, Member]):
                 f"the {self._kind} {name!r} comes from {member.module}, which fails to load "
                 f"({type(error).__name__}: {error}); update or remove that package"
             ) from error
+
+    def suggestion(self, wrong: str, otherwise: str = "") -> str:
+        """Return the end of a message about a name that no member has.
+
+        Parameters
+        ----------
+        wrong : str
+            The name.
+        otherwise : str, optional
+            The end of the message if no member is near.
+        """
+        return suggestion(wrong, self, otherwise, self._other_names)
 
     @contextlib.contextmanager
     def with_member(self, name: str, loaded: Any) -> Iterator[None]:
@@ -149,6 +172,7 @@ FILTERS = Registry(
         for name, (module, summary) in filters.items()
     },
     group="imgpipe.filters",
+    other_names=OTHER_NAMES,
 )
 
 FORMATS = Registry("format", FORMAT_TABLE, group="imgpipe.formats")

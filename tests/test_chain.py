@@ -300,6 +300,8 @@ def test_a_member_that_fails_to_load_does_not_break_the_others() -> None:
         registry.load("bad")
     with pytest.raises(UsageError, match="there is no thing 'none'; there are: bad, good"):
         registry.load("none")
+    with pytest.raises(UsageError, match=r"there is no thing 'godo'; did you mean 'good'\?$"):
+        registry.load("godo")
 
 
 def test_a_filter_that_a_worker_cannot_find_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import imgpipe
@@ -66,6 +67,35 @@ def test_all_names_that_can_be_wrong_have_the_same_wording(
         (str(in_template.value), "there is no variable '{stm}'", "{stem}"),
     ):
         assert f"{wrong}; did you mean '{meant}'?" in message
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("blurr", "blur"), ("gaussian", "blur")])
+def test_a_missing_attribute_of_the_filters_gets_one_suggestion(wrong: str, meant: str) -> None:
+    """Python would add its own to an error without a name, and know no names of others."""
+    with pytest.raises(AttributeError) as caught:
+        getattr(imgpipe.filters, wrong)
+    assert str(caught.value).endswith(f"has no attribute {wrong!r}; did you mean {meant!r}?")
+    assert caught.value.obj is None
+
+
+@pytest.mark.parametrize("wrong", ["nothing_alike", "_blur", "__path_of__"])
+def test_an_attribute_that_is_like_no_filter_gets_no_suggestion(wrong: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute '{wrong}'$"):
+        getattr(imgpipe.filters, wrong)
+
+
+def test_a_format_that_is_misspelt_gets_a_suggestion() -> None:
+    with pytest.raises(UsageError, match=r"there is no format 'jepg'; did you mean 'jpeg'\?$"):
+        imgpipe.write(np.zeros((3, 3), np.uint8), "o.bin", format="jepg")
+
+
+@pytest.mark.parametrize("name", ["batch", "Folder", "process", "apply", "bulk"])
+def test_a_command_for_folders_is_said_to_be_every_filter(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(f"{name} photos/ -o out", capsys)
+    assert f"no command '{name}'; every filter takes folders, for example: imgpipe blur" in text
+    assert "watch" not in text
 
 
 def test_names_of_other_programs_lead_to_filters() -> None:

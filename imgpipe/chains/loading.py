@@ -11,7 +11,6 @@ from imgpipe.chains.declarations import define_bare
 from imgpipe.chains.definition import Kernel, PairLike, Works
 from imgpipe.chains.modules import imported, is_file, module_of_file, naming_module_in_errors
 from imgpipe.errors import UsageError
-from imgpipe.filtertable import OTHER_NAMES
 from imgpipe.records import dataclass
 from imgpipe.registry import FILTERS
 from imgpipe.suggestions import suggestion
@@ -76,7 +75,7 @@ def load_registered(name: str) -> FilterFactory:
         If there is none, or it does not load.
     """
     if name not in FILTERS:
-        likely = suggestion(name, FILTERS, "imgpipe filters lists them", OTHER_NAMES)
+        likely = FILTERS.suggestion(name, "imgpipe filters lists them")
         raise UsageError(
             f"there is no filter {name!r}{likely} (your own is written my_filter.py:{name})"
         )

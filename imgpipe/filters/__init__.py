@@ -20,7 +20,9 @@ def __getattr__(name: str) -> FilterFactory | list[str]:
         ours = (each for each in FILTERS if FILTERS[each].module.startswith("imgpipe."))
         return sorted(set(ours) - set(dir(builtins)))
     if name.startswith("_") or name not in FILTERS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        likely = "" if name.startswith("_") else FILTERS.suggestion(name)
+        # With the name given, Python adds no suggestion of its own.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{likely}", name=name)
     found: Any = FILTERS.load(name)
     return found  # type: ignore[no-any-return]
 
