@@ -346,6 +346,22 @@ def test_a_filter_that_cannot_take_an_image_names_the_file(
             imgpipe.measure(png, np.max, max, filter=chain)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("chain", "says"),
+    [("blend:gray.npy", "the second image has 1 channel"), ("otsu", "uint64 has too many")],
+)
+def test_a_filter_that_refuses_the_type_of_an_image_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, chain: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("in.npy", np.zeros((5, 5, 3), np.uint64))
+    np.save("gray.npy", np.zeros((5, 5, 1), np.uint64))
+    with pytest.raises(UsageError, match=rf"^in\.npy: \w.*{says}") as caught:
+        imgpipe.run("in.npy", chain, "out.npy", workers=workers)
+    assert str(caught.value).count("in.npy") == 1
+
+
 def test_floats_into_integers_need_a_declared_range(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", noise((5, 5, 1), "float32"))
     with pytest.raises(UsageError, match="float32"):

@@ -45,6 +45,7 @@ __all__ = [
     "measure",
     "merged",
     "must_match",
+    "naming",
     "reads",
     "resolve",
     "run_whole",
@@ -72,7 +73,7 @@ def resolve(
         If a filter cannot take the result of the one before it.
     """
     stages = []
-    with _naming(name):
+    with naming(name):
         for one in (*(turning(info) if autorotate else ()), *chain):
             after = _after(one, info)
             stages.append(Stage(one, info, after))
@@ -304,12 +305,12 @@ def must_match(stage: Stage, other: ImageInfo, name: str, image: str = "") -> No
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Put the name of the image before an error."""
+def naming(name: str) -> Iterator[None]:
+    """Put the name of the image before an error, unless it is there."""
     try:
         yield
     except UsageError as error:
-        if name:
+        if name and not str(error).startswith(f"{name}: "):
             error.args = (f"{name}: {error}",)
         raise
 

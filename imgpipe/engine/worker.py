@@ -29,6 +29,7 @@ from imgpipe.chains.stages import (
     filter_at_fault,
     measure,
     merged,
+    naming,
     with_operands,
 )
 from imgpipe.engine.buffers import Slot, let_go
@@ -389,7 +390,12 @@ def encoded(strip: Pixels, above: int, branch: Branch, output: Slot | None) -> E
 @contextmanager
 def _watched(task: Task, job: Job, box: Box) -> Iterator[Entering]:
     """Report the failure of a chunk: an exception, a timeout, or the death of the worker."""
-    with timeout(job.timeout), _explained(_place(job, box)), at_chunk(task.note, box) as entering:
+    with (
+        timeout(job.timeout),
+        naming(job.name),
+        _explained(_place(job, box)),
+        at_chunk(task.note, box) as entering,
+    ):
         yield entering
 
 
