@@ -180,9 +180,9 @@ def start_fields(started: BatchStarted) -> dict[str, Any]:
 
 def terminal_fields(result: Result, seconds: float | None = None) -> dict[str, Any]:
     """Return the event that ends an output: ``done``, ``skipped`` or ``failed``."""
-    time = {} if seconds is None else {"t": seconds}
+    stamp = {} if seconds is None else {"t": seconds}
     head = {
-        "v": 1, "event": result.status, **time,
+        "v": 1, "event": result.status, **stamp,
         **path_fields("path", result.path), **path_fields("output", result.output),
     }  # fmt: skip
     match result.status:
