@@ -154,6 +154,12 @@ class TestErrors:
             ("os.path:join", 0, "@imgpipe.filter(halo=N)"),
             ("imgpipe.filters:zzz", 0, "it has no filter or function 'zzz'"),
             ("os.path.join", 12, "os.path.join: write a colon before the function: os.path:join"),
+            (
+                "os.path.join:a=2",
+                0,
+                "no module 'os.path.join'; write a colon before the function: os.path:join",
+            ),
+            ("scipy.ndimag:size", 0, "no module 'scipy.ndimag'; install it, run from"),
             ("os.path", 7, "os.path: name one of its functions: os.path:function"),
             ("no.where", 8, "no.where: name one of its functions: no.where:function"),
             ("os.path:joim", 0, "it has no filter or function 'joim'; did you mean 'join'?"),
@@ -210,6 +216,15 @@ class TestFilesOfTheUser:
     def test_relative_path(self, user_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(user_file.parent)
         assert parse_chain("my_filter.py:emboss") == parse_chain("./my_filter.py:emboss")
+
+    @pytest.mark.parametrize("folder", ["", "./"])
+    def test_a_dot_before_the_function_leads_to_a_colon(
+        self, user_file: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+    ) -> None:
+        monkeypatch.chdir(user_file.parent)
+        file = f"{folder}{user_file.name}"
+        with pytest.raises(ChainError, match=f"a colon before the function: {file}:emboss\n"):
+            parse_chain(f"{file}.emboss")
 
     def test_loaded_once_until_it_changes(self, user_file: Path) -> None:
         first = filters_of(str(user_file))["emboss"]

@@ -221,7 +221,8 @@ class _Parser:
                 return load_registered(name.text)
             found = f"{name.text}: name one of its functions: {as_word(name.text)}:function"
             if not self._took(":"):
-                self._fail(with_a_colon(name.text) or found)
+                remedy = with_a_colon(name.text)
+                self._fail(f"{name.text}: {remedy}" if remedy else found)
             function = self._word(found)
             self._refuse_brackets(function)
             return found_in(name.text, function.text)

@@ -47,18 +47,20 @@ def is_module(name: str) -> bool:
 
 
 def with_a_colon(name: str) -> str:
-    """Return the remedy for ``package.module.function``; "" if `name` is nothing like that."""
+    """Return the remedy for ``module.function`` and ``file.py.function``; "" for other names."""
     module, _, function = name.rpartition(".")
-    if not module or is_file(name) or _exists(name) or not _exists(module):
-        return ""
-    return f"{name}: write a colon before the function: {module}:{function}"
+    if module.endswith(".py"):
+        is_meant = os.path.isfile(module)
+    else:
+        is_meant = bool(module) and not is_file(name) and _has(module, function)
+    return f"write a colon before the function: {module}:{function}" if is_meant else ""
 
 
-def _exists(module: str) -> bool:
-    """Return whether there is such a module. The package that it is in is imported."""
+def _has(module: str, function: str) -> bool:
+    """Return whether there is such a function in a module, which is imported."""
     try:
-        return importlib.util.find_spec(module) is not None
-    except Exception:  # noqa: BLE001 - of the package, which may do anything
+        return callable(getattr(imported(module), function, None))
+    except (Exception, SystemExit):  # noqa: BLE001 - of the module, which may do anything
         return False
 
 
@@ -83,10 +85,11 @@ def naming_module_in_errors(module: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise UsageError(f"{module}: fails to load: {error}") from error
-        raise UsageError(
-            f"there is no module {module!r}; install it, run from the folder that it is in, or "
-            "give the path of its file (folder/my_filter.py:function)"
-        ) from error
+        remedy = with_a_colon(module) or (
+            "install it, run from the folder that it is in, or give the path of its file "
+            "(folder/my_filter.py:function)"
+        )
+        raise UsageError(f"there is no module {module!r}; {remedy}") from error
     except (Exception, SystemExit) as error:
         raise UsageError(f"{module}: fails to load: {_description_of(error)}") from error
 
