@@ -66,6 +66,13 @@ def test_the_summary_is_one_line() -> None:
     assert ", 3 skipped (1 source older, 2 already there), " in str(report)
 
 
+def test_the_summary_of_a_watch_has_no_speed() -> None:
+    """Its seconds are mostly those of waiting for files."""
+    report = BatchReport(seconds=3600.0, waited=True)
+    report.add(done(pixels=4_000_000))
+    assert str(report) == "1 done, 4.0 MP in 3600.0 s"
+
+
 def test_a_report_has_no_speed_while_the_batch_goes_on() -> None:
     report = BatchReport()
     report.add(done(pixels=4_000_000))

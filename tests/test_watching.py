@@ -72,6 +72,7 @@ def test_files_are_made_as_they_arrive(tmp_path: Path) -> None:
 
     report, events = watch(tmp_path, until)
     assert (report.done, report.failed, report.left) == (2, 1, 0)
+    assert "MP/s" not in str(report)
     first, *_, last = events
     assert isinstance(first, BatchStarted)
     (plan,) = [each for each in events if isinstance(each, BatchPlanned)]

@@ -89,7 +89,8 @@ class BatchReport:
     pixels, bytes_in, bytes_out : int
         Sums over all outputs that are done.
     seconds : float
-        Seconds from the start to the end; 0 while the batch goes on.
+        Seconds from the start to the end; 0 while the batch goes on. Those of `imgpipe.watch`
+        include the time of waiting for files.
     stopped_by : str or None
         Cause of a stop before the end: ``fail_fast``, ``max_failures``, ``no_space``,
         ``output_lost`` or ``signal``.
@@ -104,6 +105,8 @@ class BatchReport:
     bottleneck : str or None
         The step that bounds the speed: ``read``, ``filter``, ``encode``, ``write``, ``other`` or
         ``wait``.
+    waited : bool
+        Whether there was time without files, as in `imgpipe.watch`, so that there is no speed.
     """
 
     done: int = 0
@@ -122,6 +125,7 @@ class BatchReport:
     peak_memory: int = 0
     utilisation: float | None = None
     bottleneck: str | None = None
+    waited: bool = False
 
     @property
     def outputs(self) -> int:
@@ -186,7 +190,8 @@ class BatchReport:
         if not self.seconds:  # the batch goes on
             yield size
             return
-        yield f"{size} in {self.seconds:.1f} s ({self.pixels / 1e6 / self.seconds:,.1f} MP/s)"
+        speed = f" ({self.pixels / 1e6 / self.seconds:,.1f} MP/s)"
+        yield f"{size} in {self.seconds:.1f} s{'' if self.waited else speed}"
 
 
 def _let_go(error: BaseException) -> None:

@@ -78,7 +78,7 @@ class WatchRun:
         hints: Hints | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.report, self.exit = BatchReport(), 0
+        self.report, self.exit = BatchReport(waited=True), 0
         self.control = control or BatchControl()
         self._choices, self._settings, self._on_batch_event = choices, settings, on_batch_event
         self._stop, self._clock = threading.Event() if stop is None else stop, clock
