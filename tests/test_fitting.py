@@ -103,7 +103,7 @@ def test_a_range_makes_integers_of_floats_and_of_signed_ones() -> None:
         image = replace(RGB_IMAGE, dtype=np.dtype(dtype))
         found = fitting(image, TOY, "a.toy", value_range="-5..9")
         assert found.elements == ('astype:uint16,range="-5..9"',)
-        assert found.lost == f"{dtype} becomes uint16, -5..9 to black and white"
+        assert found.lost == f"{dtype} becomes uint16, with -5 as black and 9 as white"
     wide = replace(RGB_IMAGE, dtype=np.dtype(np.uint16))
     assert fitting(wide, FLAT, "a.toy", value_range="5..9").elements == (
         'astype:uint8,range="5..9"',
@@ -112,6 +112,24 @@ def test_a_range_makes_integers_of_floats_and_of_signed_ones() -> None:
     small = Format("Small", (".s",), dtypes=("uint8", "float32"))
     floats = replace(RGB_IMAGE, dtype=np.dtype("float32"))
     assert fitting(floats, small, "a.s", value_range="0..1").elements == ()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value_range", "says"),
+    [
+        ("uint16", "measured", "its minimum as black and its maximum as white"),
+        ("uint16", "full", "0 as black and 65535 as white"),
+        ("int8", "full", "0 as black and 127 as white"),
+        ("float64", "full", "0 as black and 1 as white"),
+        ("float32", "-1e3..2.5", "-1e3 as black and 2.5 as white"),
+    ],
+)
+def test_the_values_that_become_black_and_white_are_told(
+    dtype: str, value_range: str, says: str
+) -> None:
+    image = replace(RGB_IMAGE, dtype=np.dtype(dtype))
+    found = fitting(image, FLAT, "a.toy", value_range=value_range)
+    assert found.lost == f"{dtype} becomes uint8, with {says}"
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ def test_pages_become_a_gif_that_shows_them_and_a_line_says_so(
     assert describe(out).contents.timing == Timing((0.1, 0.1, 0.1), 0)
     said, of_colours = caplog.messages
     assert "they become an animation that shows each for 0.1 s" in said
-    assert "256 colours stay at most" in of_colours
+    assert "at most 256 colours are kept" in of_colours
 
 
 @pytest.mark.parametrize("suffix", ["gif"])

@@ -235,7 +235,7 @@ def _reduced(info: ImageInfo, format: Format) -> list[str]:
     """Return the losses of an image in a format of few colours."""
     if format.colours is None:
         return []
-    lost = [] if info.colour == "gray" else [f"{format.colours} colours stay at most"]
+    lost = [] if info.colour == "gray" else [f"at most {format.colours} colours are kept"]
     return [*lost, "alpha becomes 0 or 1"] if info.alpha is not None else lost
 
 
@@ -259,10 +259,20 @@ def _to_type(
     if value_range is None:
         raise _of_type(dtype, format, name)
     wanted = max(held, key=lambda one: (one.kind == "u", one.itemsize))
-    element, lost = f'astype:{wanted},range="{value_range}"', f"{value_range} to black and white"
+    element, (black, white) = f'astype:{wanted},range="{value_range}"', _ends(value_range, dtype)
     if info.nodata is not None and math.isnan(info.nodata):
-        element, lost = f"{element},nan=0", f"{lost}, NaN to black"
-    return (element,), f"{dtype} becomes {wanted}, {lost}"
+        element, black = f"{element},nan=0", f"{black} and NaN"
+    return (element,), f"{dtype} becomes {wanted}, with {black} as black and {white} as white"
+
+
+def _ends(value_range: str, dtype: np.dtype[Any]) -> tuple[str, str]:
+    """Return the values that become black and white, in words."""
+    if value_range == "measured":
+        return "its minimum", "its maximum"
+    if value_range == "full":
+        return "0", str(np.iinfo(dtype).max if dtype.kind in "iu" else 1)
+    low, _, high = value_range.partition("..")
+    return low, high
 
 
 def _nearest(dtype: np.dtype[Any], held: list[np.dtype[Any]]) -> np.dtype[Any] | None:
