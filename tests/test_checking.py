@@ -300,8 +300,22 @@ def test_rounding_of_floats_is_a_finding_of_its_own() -> None:
     found = imgpipe.check(imgpipe.filter(halo=40)(averaged)(size=3))
     assert not found
     assert re.search(r"with floats, it differs in the last bits \(by up to \S+e-1\d\)", str(found))
-    assert "integer images are not affected" in str(found)
+    assert "no difference was found in integer images" in str(found)
     assert "statistics" not in str(found)
+
+
+def slightly_brighter(chunk: Pixels) -> Pixels:
+    return chunk + np.float32(1e-8) * len(chunk)
+
+
+@pytest.mark.parametrize("dtype", ["keep", "float32"])
+def test_integer_images_are_spared_as_long_as_they_stay_integers(dtype: Any) -> None:
+    found = str(imgpipe.check(slightly_brighter, halo=0, dtype=dtype))
+    assert "\n  with floats, " in found
+    assert "; no difference was found in integer images" in found
+    assert ("but --dtype float32 (dtype= in Python) makes them floats" in found) == (
+        dtype == "keep"
+    )
 
 
 def test_a_bare_function_that_rounds_is_told_its_halo_too() -> None:

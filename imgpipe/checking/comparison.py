@@ -229,7 +229,9 @@ class _Check:
         self, worst: Difference, smallest: int | Halo | None, *, of_samples: bool
     ) -> Iterator[str]:
         prefix = "with floats, " if worst.picture.is_float and self._integers else ""
-        spared = "; integer images are not affected" if prefix else ""
+        spared = "; no difference was found in integer images" if prefix else ""
+        if spared and self._one.definition.dtype == "keep":
+            spared += ", but --dtype float32 (dtype= in Python) makes them floats"
         if worst.rounding:
             yield (
                 f"{prefix}it differs in the last bits (by up to {worst.size:.2g}): its sums depend "
