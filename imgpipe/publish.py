@@ -175,9 +175,10 @@ class OutputFile:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
                 self._fd = os.open(self.working_path, flags, self._mode)
             except OSError as error:
-                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                    raise _RefusedError(error.errno, _NO_TEMPORARY) from error
-                raise
+                if (remedy := _REMEDIES.get(error.errno or 0)) is None:
+                    raise
+                told = f"{_NO_TEMPORARY}; {remedy}"
+                raise _RefusedError(error.errno, told, self.working_path) from error
             if fcntl is None:
                 return
             with contextlib.suppress(OSError):  # a file system without locks
@@ -210,10 +211,11 @@ class _RefusedError(OSError):
     """A destination that will not do, with the reason in words."""
 
 
-_NO_TEMPORARY = (
-    "no file can be made in {folder}, where imgpipe first writes a temporary file; choose another "
-    "place or change the permissions of that folder"
-)
+_NO_TEMPORARY = "no file can be made in {folder}, where imgpipe first writes a temporary file"
+_REMEDIES = {
+    errno.EACCES: "choose another place or change the permissions of {place}",
+    errno.EPERM: "choose another place, or remove the protection of {place}, such as chattr +i",
+}
 _MOUNTED = (
     "it is a mount point, which cannot be replaced; mount its folder {folder} instead, or choose "
     "another place"
@@ -227,9 +229,9 @@ _REASONS = {
     errno.ENOENT: "there is no folder {folder}; create it first",
     errno.ENOTDIR: "{folder} is no folder; choose another place",
     errno.EISDIR: "it is a folder; give the path of a file",
-    errno.EACCES: "permission denied; choose another place or change its permissions",
-    errno.EPERM: "permission denied; choose another place or change its permissions",
-    errno.EROFS: "the disk may only be read; choose another place",
+    errno.EACCES: f"permission denied; {_REMEDIES[errno.EACCES]}",
+    errno.EPERM: f"the system does not allow it; {_REMEDIES[errno.EPERM]}",
+    errno.EROFS: "the file system is read-only; choose another place",
     errno.ENOSPC: "the disk is full; free some space or choose another place",
     errno.EDQUOT: "your share of the disk is full; free some space or choose another place",
     errno.EFBIG: "the file system takes no file of this size; choose another place",
@@ -247,7 +249,18 @@ def explained(error: OSError, target: str) -> str:
     known = error.strerror if isinstance(error, _RefusedError) else _REASONS.get(error.errno or 0)
     if error.errno == errno.ENOENT and os.path.isdir(folder):  # as in /proc
         known = _CLOSED
-    return (known or "").format(folder=folder) or (error.strerror or str(error)).lower()
+    in_words = (known or "").format(folder=folder, place=_refusing(error, target))
+    return in_words or (error.strerror or str(error)).lower()
+
+
+def _refusing(error: OSError, target: str) -> str:
+    """Return the file or folder that a write was refused by: the nearest one that there is."""
+    place = error.filename if isinstance(error.filename, str) else target
+    if error.filename2 is not None:  # a rename is refused by the folder
+        place = os.path.dirname(target)
+    while place and not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return place or os.curdir
 
 
 def start_writeback(fd: int, begin: int, end: int) -> None:

@@ -133,6 +133,30 @@ def test_the_folder_of_an_output_is_described_as_it_is(tmp_path: Path) -> None:
         assert says in publish.explained(error, str(tmp_path / folder / "out.png"))
 
 
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, "permission denied; choose another place or change the permissions of {}"),
+        (errno.EPERM, "choose another place, or remove the protection of {}, such as chattr +i"),
+        (errno.EROFS, "the file system is read-only; choose another place"),
+    ],
+)
+def test_each_refusal_of_the_system_has_a_remedy_that_can_help(
+    number: int, says: str, tmp_path: Path
+) -> None:
+    """It names the file or folder that refused, and of those that are missing the one above."""
+    old, missing = tmp_path / "old.png", tmp_path / "new" / "deep" / "new.png"
+    old.touch()
+    for output, more, place in (
+        (old, [], old),
+        (missing, [], tmp_path),
+        (old, [str(missing.parent)], tmp_path),  # a folder beside it that could not be made
+        (old, [str(old), None, str(old)], tmp_path),  # a rename
+    ):
+        told = publish.explained(OSError(number, os.strerror(number), *more), str(output))
+        assert told.endswith(says.format(place))
+
+
 def test_a_name_that_the_locale_cannot_spell_is_written(tmp_path: Path) -> None:
     text = "import sys; from imgpipe.publish import OutputFile; OutputFile(sys.argv[1]).commit()"
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -412,14 +436,21 @@ def test_a_file_that_may_not_be_changed_is_refused_before_the_work(
     if done.returncode:
         pytest.skip("this file system has no such attributes")
     try:
-        assert_refused_before_the_work(old, "permission denied")
+        assert_refused_before_the_work(old, f"does not allow it; .* the protection of {old}, such")
     finally:
         subprocess.run(["chattr", f"-{attribute}", old], check=True)
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, "no file can be made in FOLDER, where .* change the permissions of FOLDER"),
+        (errno.EPERM, "no file can be made in FOLDER, where .* remove the protection of FOLDER"),
+        (errno.EROFS, "the file system is read-only; choose another place$"),
+    ],
+)
 def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
-    number: int, old: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, says: str, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = os.open
 
@@ -429,10 +460,7 @@ def test_a_folder_that_takes_no_temporary_is_refused_before_the_work(
         return really(path, flags, *more, **others)
 
     monkeypatch.setattr(os, "open", guarded)
-    assert_refused_before_the_work(
-        old,
-        f"no file can be made in {old.parent}, where imgpipe first writes .* of that folder",
-    )
+    assert_refused_before_the_work(old, says.replace("FOLDER", str(old.parent)))
 
 
 AS_SOMEBODY = """
