@@ -181,7 +181,7 @@ def test_a_filter_that_hangs_is_given_up(picture: Path, tmp_path: Path) -> None:
         (raise_error, FilterError, "no such thing"),
         (divide, FilterError, "NaN"),
         (write_into_input, FilterError, "read-only"),
-        (too_small, FilterError, "3 x 3"),
+        (too_small, FilterError, "returned 3 rows and 3 columns"),
         (fewer_channels, FilterError, "channels"),
     ],
 )
