@@ -19,6 +19,8 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 import imgpipe
+from imgpipe import machine
+from imgpipe.engine import batchsizing, planning
 from imgpipe.executors.processes.pool import ProcessExecutor
 from imgpipe.executors.serial import SerialExecutor
 from imgpipe.testing.pictures import noise
@@ -75,6 +77,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with turn(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+_COMMAND_BYTES = 100 * 10**6  # more than a command holds when it plans
+
+
+@pytest.fixture(autouse=True, scope="session")
+def held_memory_of_a_command() -> Iterator[None]:
+    """Plans do not depend on the memory that earlier tests left in the process of the tests.
+
+    A test that calls a command in this process would else have the plan of a command that holds a
+    gigabyte.
+    """
+    held = machine.held_memory
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (machine, planning, batchsizing):
+            patch.setattr(module, "held_memory", lambda: min(held(), _COMMAND_BYTES))
+        yield
 
 
 class PicklingExecutor(Executor):
