@@ -313,9 +313,18 @@ def test_integer_images_are_spared_as_long_as_they_stay_integers(dtype: Any) -> 
     found = str(imgpipe.check(slightly_brighter, halo=0, dtype=dtype))
     assert "\n  with floats, " in found
     assert "; no difference was found in integer images" in found
-    assert ("but --dtype float32 (dtype= in Python) makes them floats" in found) == (
-        dtype == "keep"
-    )
+    offered = "but --dtype float32 (dtype= in Python) turns integers into floats" in found
+    assert offered == (dtype == "keep")
+
+
+def ghosted_in_floats(chunk: Pixels) -> Pixels:
+    return chunk + np.roll(chunk, 1, 0) * (chunk.dtype.kind == "f")
+
+
+def test_of_a_bare_function_the_halo_for_integers_is_named_too() -> None:
+    found = str(imgpipe.check(ghosted_in_floats))
+    assert "no difference was found in integer images with a halo of 0, but" in found
+    assert "declare halo=(1, 0)" in found
 
 
 def test_a_bare_function_that_rounds_is_told_its_halo_too() -> None:

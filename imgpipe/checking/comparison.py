@@ -230,8 +230,11 @@ class _Check:
     ) -> Iterator[str]:
         prefix = "with floats, " if worst.picture.is_float and self._integers else ""
         spared = "; no difference was found in integer images" if prefix else ""
+        if spared and not (self._known or worst.rounding):
+            rows, columns = self._one.halo
+            spared += f" with a halo of {rows if rows == columns else (rows, columns)}"
         if spared and self._one.definition.dtype == "keep":
-            spared += ", but --dtype float32 (dtype= in Python) makes them floats"
+            spared += ", but --dtype float32 (dtype= in Python) turns integers into floats"
         if worst.rounding:
             yield (
                 f"{prefix}it differs in the last bits (by up to {worst.size:.2g}): its sums depend "
