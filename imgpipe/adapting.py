@@ -86,7 +86,9 @@ def adapted(
     if not any("range=" in one for one in needed.elements):
         warn_of_range(writing, f"{chosen.name} holds {after.dtype}", name)
     _warn_of_loss(f"converted for {chosen.name}", needed.lost, name, told)
-    _warn_of_loss(f"left out what {chosen.name} cannot hold", left_out(after, chosen), name, told)
+    _warn_of_loss(
+        f"left out metadata that {chosen.name} cannot hold", left_out(after, chosen), name, told
+    )
     return stages
 
 

@@ -217,7 +217,7 @@ def write(
     save : dict, optional
         Options of the format by name; ``imgpipe formats`` lists them.
     format : str, optional
-        The format, such as ``"png"``; by default that of the suffix.
+        The format, such as ``"png"``; by default, the suffix decides.
     colour : {"gray", "rgb", "cmyk", "other"}, optional
         Meaning of the channels before alpha; by default the usual one for their number.
     background, value_range : optional

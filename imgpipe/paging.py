@@ -32,21 +32,21 @@ __all__ = ["Pages", "pages_of", "warn_of_frames"]
 _log = logging.getLogger(__name__)
 _NONE = Metadata()
 _FIRST_ONLY = (
-    "%s: has several frames, and files of %s hold one: only frame 0 is made; --page N (page= in "
-    'Python) makes another, and -o FOLDER --name "{stem}-{page}.{ext}" all'
+    "%s: has several frames, and files of %s hold one: only frame 0 is made; for another one "
+    'give --page N (page= in Python); for all of them give -o FOLDER --name "{stem}-{page}.{ext}"'
 )
 _ONE_FOR_ALL = (
-    "%s: has %d frames, and several outputs are made of one: only frame 0 is made; --page N (page= "
-    "in Python) makes another"
+    "%s: has %d frames, and several outputs are made of one: only frame 0 is made; for another "
+    "one give --page N (page= in Python)"
 )
 _NO_ANIMATION = (
     "%s: has %d pages, which have no timing, and files of %s hold an animation or one image: only "
-    'page 0 is made; --page N (page= in Python) makes another, -o FOLDER --name "{stem}-{page}.'
-    '{ext}" all, and a .tif file holds all'
+    "page 0 is made; for another one give --page N (page= in Python); for all of them give a .tif "
+    'output, or -o FOLDER --name "{stem}-{page}.{ext}"'
 )
 _ANIMATED = (
     "%s: has %d pages, which have no timing: they become an animation that shows each for %g s; "
-    "--page N (page= in Python) makes one of them, and .tif files hold all"
+    "for a single page give --page N (page= in Python); to keep all as pages give a .tif output"
 )
 _UNTIMED = "%s: %s files do not keep %s of an animation, so that of %s is lost"
 

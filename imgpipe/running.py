@@ -120,8 +120,8 @@ def run(
         One that raises an exception is switched off, with a warning; one that raises
         `imgpipe.errors.Cancelled` ends the run.
     max_pixels : int or str, optional
-        Larger images are errors; 4 gigapixels by default. An output of more than 4 gigapixels
-        needs it too.
+        A larger input is an error; 4 gigapixels by default. A larger value also allows outputs of
+        up to so many pixels; otherwise they are limited to 4 gigapixels.
     compression : int or str, optional
         Method, effort or both, such as ``"zstd"``, 6 and ``"deflate:9"``, for formats that
         compress; the same as ``save={"compression": ...}``.

@@ -331,7 +331,7 @@ def test_pages_are_no_animation_where_nobody_expects_one(
     assert report.frames == describe(out).contents.frames == 1
     (said,) = (record.getMessage() for record in caplog.records)
     assert "stack.tif: has 3 pages, which have no timing" in said
-    assert "only page 0 is made; --page N" in said
+    assert "only page 0 is made; for another one give --page N" in said
     imgpipe.run(stack, invert(), out, page=0, workers=1)
     assert len(caplog.records) == 1
 

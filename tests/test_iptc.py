@@ -80,7 +80,7 @@ def test_photographs_keep_their_captions(tmp_path: Path, caplog: pytest.LogCaptu
     assert imgpipe.info(out).metadata.iptc is None
     assert not caplog.messages
     imgpipe.run(path, invert(), tmp_path / "out.webp", executor="serial")
-    assert caplog.messages[-1].endswith("left out what WebP cannot hold: IPTC")
+    assert caplog.messages[-1].endswith("left out metadata that WebP cannot hold: IPTC")
 
 
 def test_damaged_records_are_left_out_with_a_line(

@@ -168,7 +168,10 @@ def test_metadata_are_in_boxes(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert not caplog.records
     imgpipe.convert(tmp_path / "in.png", tmp_path / "o.j2k")
     (told,) = caplog.messages
-    assert "o.j2k: left out what a bare codestream cannot hold: the resolution; write a" in told
+    assert (
+        "o.j2k: left out metadata that a bare codestream cannot hold: the resolution; write a"
+        in told
+    )
 
 
 def test_wrong_options_are_refused(tmp_path: Path) -> None:

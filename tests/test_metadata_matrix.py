@@ -317,7 +317,7 @@ def test_a_line_tells_what_a_format_cannot_hold(
     what = "EXIF, the ICC profile, XMP, IPTC, the text 'Title'" + ", the resolution" * (
         not WITHOUT[suffix]
     )
-    assert line.startswith(f"{path}: left out what ")
+    assert line.startswith(f"{path}: left out metadata that ")
     assert line.endswith(f" cannot hold: {what}")
     dpi = pytest.approx((300, 300), abs=1e-3) if WITHOUT[suffix] else None
     found = imgpipe.info(path).metadata
@@ -337,7 +337,7 @@ def test_a_text_without_a_tag_is_told_of(
     Image.new("RGB", (9, 9)).save(tmp_path / "in.jpg", comment=b"seen from the tower")
     imgpipe.convert(tmp_path / "in.jpg", tmp_path / "out.webp", executor="serial")
     (line,) = caplog.messages
-    assert line.endswith("left out what WebP cannot hold: the text 'Comment'")
+    assert line.endswith("left out metadata that WebP cannot hold: the text 'Comment'")
 
 
 @pytest.mark.parametrize("name", NAMES)

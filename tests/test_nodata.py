@@ -246,9 +246,8 @@ def test_a_line_tells_that_a_format_cannot_state_it(
 ) -> None:
     imgpipe.write(land("uint16", nodata=0), tmp_path / "in.tif", nodata=0)
     imgpipe.run(tmp_path / "in.tif", blur(1), tmp_path / "out.png", executor="serial")
-    assert caplog.messages == [
-        f"{tmp_path / 'out.png'}: left out what PNG cannot hold: the value of pixels without data"
-    ]
+    lost = "left out metadata that PNG cannot hold: the value of pixels without data"
+    assert caplog.messages == [f"{tmp_path / 'out.png'}: {lost}"]
 
 
 def test_nan_is_no_integer_unless_a_range_is_given(tmp_path: Path) -> None:

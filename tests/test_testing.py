@@ -30,7 +30,7 @@ for block in (format_of_the_page(), blocks("docs/conformance.md")[0]):
     exec(block, OF_THE_PAGES)
 
 
-class TestEmboss(OF_THE_PAGES["TestEmboss"]):  # type: ignore[misc]
+class TestRelief(OF_THE_PAGES["TestRelief"]):  # type: ignore[misc]
     executor = "threads"
 
 

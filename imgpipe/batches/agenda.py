@@ -44,7 +44,7 @@ class Policy:
     Attributes
     ----------
     resume : bool
-        Make outputs that are missing or no longer true.
+        Make outputs that are missing or out of date.
     update : bool
         The same; also make an output that no journal knows, if it is older than its source.
     skip : bool

@@ -126,7 +126,7 @@ class OutputPlanned:
     action : str
         ``make``, ``copy``, ``skip`` or ``fail``.
     reason : str
-        The reason; of a failure, that to make the output.
+        Reason of the action. For ``fail``, the reason why the output was to be made.
     height, width : int
         The size of the output; 0 if there is none.
     pixels : int

@@ -41,7 +41,7 @@ def check(
     8 and 16 bits, floats from 0 to 1, and RGBA. All pictures are tried as the first kind that the
     function takes, and two of them as every other kind.
 
-    A note tells if channels of the result depend on other channels, unless the filter declares
+    The report has a note if channels of the result depend on others, unless the filter declares
     ``channels`` or ``colour``, or is one of imgpipe.
 
     Parameters

@@ -73,8 +73,8 @@ class CheckCommand(ChainCommand):
             "they differ. It is 3 if they are the same, but the function failed on other pictures, "
             "such as all gray ones: these could not be tried. The function need not be "
             "decorated with @imgpipe.filter.\n\n"
-            "A note tells if channels of the result depend on other channels. It does not change "
-            "the exit code.",
+            "A note is printed if channels of the result depend on other channels. It does not "
+            "change the exit code.",
         )
 
     def invoke(self, ctx: click.Context) -> None:

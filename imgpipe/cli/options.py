@@ -93,8 +93,8 @@ def _output() -> list[click.Parameter]:
         _option(
             "--format",
             type=MemberName(FORMATS),
-            help="Format of the output, such as png. [default: that of the suffix; in a folder, "
-            "that of the input; PNG for standard output]",
+            help="Format of the output, such as png. [default: by the suffix; in a folder, the "
+            "format of the input; for standard output, PNG]",
         ),
         _option(
             "--region",
@@ -153,7 +153,8 @@ def _resources() -> list[click.Parameter]:
         _option(
             "--max-pixels",
             type=Size(),
-            help="Refuse images with more pixels. [default: 4G]",
+            help="Refuse inputs with more pixels. A value above 4G also allows larger outputs. "
+            "[default: 4G]",
         ),
         _option(
             "--timeout",

@@ -87,8 +87,8 @@ class ThumbnailCommand(FilterCommand):
             if option.name == "format":
                 option.type = _Formats(FORMATS)
                 option.help = (
-                    "Formats of the outputs, such as avif,webp,jpg. [default: that of the suffix, "
-                    "or of the input if the output is a folder]"
+                    "Formats of the outputs, such as avif,webp,jpg. [default: by the suffix; in "
+                    "a folder, the format of the input]"
                 )
             if option.name == "output":
                 option.help = (

@@ -98,7 +98,7 @@ class Writing:
     compression : int, str or None
         One of these options.
     format : str or None
-        The name of the format; None for that of the suffix.
+        The name of the format; if None, the suffix decides.
     strip : bool
         Whether metadata are left out.
     background : str or None

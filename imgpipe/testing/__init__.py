@@ -5,7 +5,7 @@ With pytest, make a subclass with your filter, format or executor; all tests run
     from imgpipe.testing import FilterSuite
 
 
-    class TestEmboss(FilterSuite):
+    class TestRelief(FilterSuite):
         filter = relief(strength=2)
 
 Without pytest, call `check_filter`, `check_format` or `check_executor`. A failure is an

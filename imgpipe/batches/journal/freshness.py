@@ -46,7 +46,7 @@ class FreshnessCheck:
     accept_version : bool
         Whether outputs of other versions are up to date.
     retry_failed : bool
-        Whether failed outputs are made again, although its source is the same.
+        Whether failed outputs are made again, although their sources are the same.
     in_place : bool
         Whether an output has taken the place of its source.
     digest : callable

@@ -101,7 +101,7 @@ def _warn_of_losses(info: ImageInfo, name: str) -> None:
     lost = [noun for noun, value in kinds.items() if value is not None]
     if lost:
         _log.warning(
-            "%s: left out what a bare codestream cannot hold: %s; write a .jp2 to keep it",
+            "%s: left out metadata that a bare codestream cannot hold: %s; write a .jp2 to keep it",
             name,
             ", ".join(lost),
         )
