@@ -123,6 +123,28 @@ def test_where_nothing_has_data_nothing_gets_any() -> None:
         assert (one(np.full((9, 9, 1), 7, np.uint8), nodata=7) == 7).all()
 
 
+@pytest.mark.parametrize("halo", [0, 1])
+@pytest.mark.parametrize("alpha", ["keep", "premultiply"])
+def test_a_division_by_zero_where_there_is_no_data_is_no_error(halo: int, alpha: Any) -> None:
+    @filter(halo=halo, channels=1, alpha=alpha)
+    def index(chunk: Pixels) -> Pixels:
+        wide = chunk.astype(float)
+        with np.errstate(invalid="ignore"):
+            made = 1000 * (wide[..., 1] - wide[..., 0]) / (wide[..., 1] + wide[..., 0])
+        if wide.shape[2] == 2:
+            return made[..., None]
+        share = wide[..., 2]  # at most the square of white
+        return np.stack([made * share / 65535, share], 2)
+
+    bands = np.full((30, 40, 2), (100, 300), np.uint16)
+    bands[:20, 5:] = 0
+    absent = bands[..., 0] == 0
+    made = imgpipe.apply(bands, index(), nodata=0, chunk=8)[..., 0]
+    assert np.array_equal(made, np.where(absent, 0, 500))
+    with pytest.raises(FilterError, match="NaN"):
+        index()(bands)
+
+
 def test_geometry_moves_them() -> None:
     array = land()
     assert np.array_equal(flip()(array, nodata=NONE), array[::-1])

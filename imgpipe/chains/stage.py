@@ -251,7 +251,8 @@ class Stage:
             return marked(made, lost, self.after) if made.shape[:2] == lost.shape else made
         if self.filter.definition.alpha == "keep":
             colour = self.as_worked(self._present(padded, absent, wanted))
-            made = self._declared(colour, self._called(colour, box, self.after.channels, extra))
+            made = self._called(colour, box, self.after.channels, extra)
+            made = self._declared(colour, _finite_where(~lost, made))
         else:
             made, share = self._averaged(padded, absent, box, extra)
             lost = lost if self.filter.definition.region is None else share < _HALF
@@ -326,7 +327,8 @@ class Stage:
             weights = self._called(absent[..., None].astype(np.float32), box, 1, extra)
             whole = weights[..., 0] == 0
         if whole.any():
-            plain = self._declared(worked, self._called(worked, box, channels, extra))
+            plain = self._called(worked, box, channels, extra)
+            plain = self._declared(worked, _finite_where(whole, plain))
             for channel in range(channels):
                 np.copyto(made[..., channel], plain[..., channel], where=whole)
             share = np.where(whole, 1, share)
@@ -424,3 +426,8 @@ class Stage:
         if self.policy == "premultiply":
             return self.premultiplied(self.as_worked(seen))
         return self.as_worked(self._filled(pixels, wanted))
+
+
+def _finite_where(used: Pixels, made: Pixels) -> Pixels:
+    """Return `made`, in which a NaN or an infinity outside of `used` is no reason to fail."""
+    return made if used.all() else finite_if_hidden(made, used)
