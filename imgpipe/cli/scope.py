@@ -67,10 +67,22 @@ def must_be_complete(ctx: click.Context) -> None:
         missing = "output"
     if missing:
         param = next(each for each in ctx.command.params if each.name == missing)
-        example = (
-            "output, such as -o out.png" if missing == "output" else "input, such as photo.png"
-        )
-        raise click.MissingParameter(f"Name the {example}.", ctx=ctx, param=param)
+        advice = "Name the input, such as photo.png."
+        if missing == "output":
+            advice = _output_wanted(ctx)
+        raise click.MissingParameter(advice, ctx=ctx, param=param)
+
+
+def _output_wanted(ctx: click.Context) -> str:
+    """Return the advice for a command without an output."""
+    *others, last = ctx.params["inputs"] or ("",)
+    if others and os.path.splitext(last)[1] and not os.path.lexists(last) and not _is_tree(last):
+        return f"If {last} is the output, write -o {last}."  # other programs take it like this
+    if not is_batch(ctx.params):
+        return "Name the output, such as -o out.png."
+    folder = "Name the folder of the outputs, such as -o out/"
+    shown = {each.name for each in ctx.command.params if not getattr(each, "hidden", False)}
+    return f"{folder}, or replace the sources: --in-place." if "in_place" in shown else f"{folder}."
 
 
 def must_suit_one_image(ctx: click.Context) -> None:
