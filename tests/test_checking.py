@@ -484,6 +484,19 @@ def test_where_nothing_is_left_the_error_on_the_callers_picture_is_reported() ->
         imgpipe.check(choosy, np.zeros((11, 13), np.uint8))
 
 
+def test_a_function_for_other_images_gets_the_advice_to_give_one() -> None:
+    def sixth(chunk: Pixels) -> Pixels:
+        return chunk + chunk[..., 5:6]
+
+    with pytest.raises(FilterError, match=r"(?s)IndexError.*give one of them: .*\(image= in"):
+        imgpipe.check(lambda chunk: chunk + chunk[..., [5]], halo=0)
+    bands = np.random.default_rng(0).random((40, 50, 6))
+    assert imgpipe.check(sixth, bands, halo=0).ok
+    with pytest.raises(FilterError) as caught:
+        imgpipe.check(lambda chunk: chunk[..., [9]], bands, halo=0)
+    assert "give one of them" not in str(caught.value)
+
+
 def test_further_images_are_put_in_the_place_of_operands() -> None:
     @imgpipe.filter(halo=0, operands=("other",))
     def shifted_mix(chunk: Pixels, *, other: Any) -> Pixels:

@@ -115,7 +115,7 @@ class _Check:
             self._note(kind, taken, refused)
             refusals = refusals or refused
         if not (taken or own):
-            raise (self._refusals or refusals)[0]
+            raise _advised((self._refusals or refusals)[0], own=bool(self._own))
         if taken and refused:
             wrong = [error for error in refused if isinstance(error, DeclarationError)]
             if wrong:
@@ -392,6 +392,21 @@ class _Check:
 
 def _pixels(count: int) -> str:
     return f"{count} pixel{'s'[: count != 1]}"
+
+
+_OF_SHAPES = "IndexError", "ValueError", "AssertionError"  # that other images may not raise
+
+
+def _advised(failure: ImgpipeError, *, own: bool) -> ImgpipeError:
+    """Return the failure on all pictures, with advice if there was no `own` one."""
+    if type(failure) is FilterError and not own and _last_line(failure).startswith(_OF_SHAPES):
+        advice = (
+            "The pictures of the check have 1, 3 or 4 channels, of which alpha may be one. If the "
+            "function is for other images, give one of them: imgpipe check FILTER IMAGE (image= in "
+            "Python)"
+        )
+        failure.args = (f"{failure}\n{advice}",)
+    return failure
 
 
 def _last_line(error: Exception) -> str:
