@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from imgpipe.cli.batchoptions import BatchOption
-from imgpipe.errors import UsageError
+from imgpipe.errors import InputError, UsageError
 
 __all__ = [
     "STANDARD",
@@ -86,13 +86,19 @@ def _output_wanted(ctx: click.Context) -> str:
 
 
 def must_suit_one_image(ctx: click.Context) -> None:
-    """Check that no option was given that only a batch has.
+    """Check that no option was given that only a batch has, and that no folder is misspelt.
 
     Raises
     ------
+    InputError
+        If there is no such source, and the name of the output is that of a folder.
     UsageError
-        If one was.
+        If there is such an option.
     """
+    source, output = "".join(ctx.params["inputs"]), ctx.params["output"]
+    seems_folder = not (os.path.splitext(output)[1] or output == STANDARD or ctx.params["format"])
+    if seems_folder and source != STANDARD and not os.path.lexists(source):
+        raise InputError(f"{source}: there is no such file or folder; check the path")
     several = "--page all" if ctx.params["page"] == "all" else ""
     for option in ctx.command.params:
         name = str(option.name)
