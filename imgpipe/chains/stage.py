@@ -252,7 +252,7 @@ class Stage:
         if self.filter.definition.alpha == "keep":
             colour = self.as_worked(self._present(padded, absent, wanted))
             made = self._called(colour, box, self.after.channels, extra)
-            made = self._declared(colour, _finite_where(~lost, made))
+            made = self._declared(colour, finite_if_hidden(made, ~lost))
         else:
             made, share = self._averaged(padded, absent, box, extra)
             lost = lost if self.filter.definition.region is None else share < _HALF
@@ -328,7 +328,7 @@ class Stage:
             whole = weights[..., 0] == 0
         if whole.any():
             plain = self._called(worked, box, channels, extra)
-            plain = self._declared(worked, _finite_where(whole, plain))
+            plain = self._declared(worked, finite_if_hidden(plain, whole))
             for channel in range(channels):
                 np.copyto(made[..., channel], plain[..., channel], where=whole)
             share = np.where(whole, 1, share)
@@ -426,8 +426,3 @@ class Stage:
         if self.policy == "premultiply":
             return self.premultiplied(self.as_worked(seen))
         return self.as_worked(self._filled(pixels, wanted))
-
-
-def _finite_where(used: Pixels, made: Pixels) -> Pixels:
-    """Return `made`, in which a NaN or an infinity outside of `used` is no reason to fail."""
-    return made if used.all() else finite_if_hidden(made, used)

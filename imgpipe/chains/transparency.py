@@ -102,7 +102,7 @@ def without_hidden(values: Pixels, hidden: Pixels) -> Pixels:
 
 def finite_if_hidden(values: Pixels, alpha: Pixels) -> Pixels:
     """Return `values`, 0 where there is a NaN or an infinity and `alpha`, (rows, columns), is 0."""
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" or alpha.all():
         return values
     lost = (alpha == 0) & ~np.isfinite(values).all(axis=2)
     return without_hidden(values, lost) if lost.any() else values
