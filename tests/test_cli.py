@@ -818,7 +818,7 @@ class TestWholeCommand:
         ("source", "output", "code", "says"),
         [
             ("missing.png", "out.png", 1, "missing.png: there is no such file"),
-            ("foldr", "out", 1, "foldr: there is no such file or folder; check the path"),
+            ("foldr", "out", 2, "foldr: no such file or folder; check the path"),
             ("picture.npy", "out.xyz", 2, "out.xyz: no format has the suffix '.xyz'"),
             ("picture.npy", "no/out.png", 1, "no/out.png: cannot write: there is no folder"),
             ("broken.png", "out.png", 1, "broken.png: "),

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from imgpipe.cli.batchoptions import BatchOption
-from imgpipe.errors import InputError, UsageError
+from imgpipe.errors import UsageError
 
 __all__ = [
     "STANDARD",
@@ -90,15 +90,13 @@ def must_suit_one_image(ctx: click.Context) -> None:
 
     Raises
     ------
-    InputError
-        If there is no such source, and the name of the output is that of a folder.
     UsageError
-        If there is such an option.
+        If there is such an option, or no such source and the name of the output is a folder's.
     """
     source, output = "".join(ctx.params["inputs"]), ctx.params["output"]
     seems_folder = not (os.path.splitext(output)[1] or output == STANDARD or ctx.params["format"])
     if seems_folder and source != STANDARD and not os.path.lexists(source):
-        raise InputError(f"{source}: there is no such file or folder; check the path")
+        raise UsageError(f"{source}: no such file or folder; check the path")
     several = "--page all" if ctx.params["page"] == "all" else ""
     for option in ctx.command.params:
         name = str(option.name)
