@@ -48,7 +48,7 @@ _ANIMATED = (
     "%s: has %d pages, which have no timing: they become an animation that shows each for %g s; "
     "for a single page give --page N (page= in Python); to keep all as pages give a .tif output"
 )
-_UNTIMED = "%s: %s files do not keep %s of an animation, so that of %s is lost"
+_UNTIMED = "%s: %s files do not keep %s of an animation; the output is without it"
 
 Made = Callable[[Source], tuple[tuple[Stage, ...], ImageInfo]]
 """Returns the filters for a frame, and the image that they make of it."""
@@ -79,7 +79,7 @@ def pages_of(
     if contents.timing is None and target.timing:
         _log.warning(_ANIMATED, origin.name, contents.frames, USUAL_SECONDS)
     if lost := _lost(contents.timing, target.timing):
-        _log.warning(_UNTIMED, name_of(dst), target.name, lost, origin.name)
+        _log.warning(_UNTIMED, name_of(dst), target.name, lost)
     return Pages(origin, contents, dst, reading, writing, made)
 
 
