@@ -125,6 +125,17 @@ def test_a_source_without_images_is_refused_with_the_reasons(scans: Path) -> Non
     assert len(gather(["texts", "scans/*.webp"], allow_empty=True).files) == 0
 
 
+def test_a_folder_whose_name_is_a_pattern_is_named(scans: Path) -> None:
+    (scans / "3 [new]").mkdir()
+    (scans / "3 [new]" / "n.tif").write_bytes(b"")
+    name = os.path.join(os.path.relpath(scans), "3 [new]")
+    with pytest.raises(UsageError, match="nothing matched") as caught:
+        gather([os.path.join(name, "*.tif")])
+    advice = f"{name} is taken as a pattern too: give this folder itself, and --include '*.tif'"
+    assert str(caught.value).endswith(advice)
+    assert belows(gather([name])) == ["n.tif"]
+
+
 def test_a_pattern_that_only_misses_the_case_says_so(scans: Path) -> None:
     with pytest.raises(UsageError, match=r"2 files would match, such as scans/a\.tif"):
         gather(["scans/**/*.TIF"])

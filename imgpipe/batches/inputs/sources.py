@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
@@ -203,5 +204,19 @@ class _Gathering:
                     f"{'file' if len(again) == 1 else 'files'} would match, "
                     f"such as {next(iter(again)).path}"
                 )
+            if folder := _called_like_a_pattern(source):
+                rest = os.path.basename(source)
+                return (
+                    f"{finding}; {folder} is taken as a pattern too: give this folder itself, and "
+                    f"--include {shlex.quote(rest)}"
+                )
         passed = passed_over_line(self._walk.passed_over)
         return f"{finding}{f' ({passed})' if passed else ''}; to allow this, add --allow-empty"
+
+
+def _called_like_a_pattern(source: str) -> str:
+    """Return the folder at the begin of a pattern whose own name has wildcards, if there is one."""
+    folder = os.path.dirname(source)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder if has_wildcards(folder) else ""
