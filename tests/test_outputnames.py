@@ -60,6 +60,18 @@ def test_a_template_says_a_format(template: str) -> None:
         OutputNames(template=Template(template))
 
 
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{stem}.{ext}", "put {name} or {dir} into"),
+        ("{dir}/{stem}.{ext}", "put {name} into"),
+        ("{dir}/{name}", "put {index} into"),
+    ],
+)
+def test_the_remedy_is_a_variable_that_the_name_has_not_yet(template: str, says: str) -> None:
+    assert says in OutputNames(Template(template)).remedy
+
+
 def test_numbers_follow_the_natural_order_of_the_sources() -> None:
     naming = OutputNames(Template("{index:03}-{stem}.{ext}"))
     files = found("img10.png", "img2.png", "img1.png")

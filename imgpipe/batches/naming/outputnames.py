@@ -104,7 +104,9 @@ class OutputNames:
     def remedy(self) -> str:
         """The end of a message about outputs that several sources would have."""
         if self._templates:
-            return "put {name} or {dir} into the name, so that it tells the sources apart"
+            used = {name for template in self._templates for name in template.names}
+            more = " or ".join(f"{{{name}}}" for name in ("name", "dir") if name not in used)
+            return f"put {more or '{index}'} into the name, so that it tells the sources apart"
         name = "{name}-{size}.{ext}" if len(self.sizes) > 1 else "{name}.{ext}"
         return f'--name "{name}" gives every source an output of its own'
 
