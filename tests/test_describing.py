@@ -82,6 +82,16 @@ def test_one_file_that_fails_does_not_hide_the_others(
     assert len(told.err.splitlines()) == 2
 
 
+def test_a_pattern_that_the_shell_did_not_expand_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imgpipe.write(PIXELS, tmp_path / "a[1].png")
+    assert execute(["info", str(tmp_path / "*.png"), str(tmp_path / "a[1].png")]) == 1
+    told = capsys.readouterr()
+    assert told.err.endswith("leave out the quotes, so that the shell expands it\n")
+    assert "400 x 300" in told.out
+
+
 def test_it_says_size_and_type_of_pages_that_differ(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as out:

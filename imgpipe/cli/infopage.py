@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from imgpipe.cli.messages import explain, printable
 from imgpipe.cli.pages import write_examples
 from imgpipe.cli.saving import standard_input
 from imgpipe.cli.sections import Argument, Sectioned
-from imgpipe.errors import ImgpipeError
+from imgpipe.errors import ImgpipeError, InputError
 
 if TYPE_CHECKING:
     from imgpipe.describing import Description
@@ -55,6 +56,7 @@ class InfoCommand(Sectioned):
         code = 0
         for path in ctx.params["files"]:
             try:
+                _must_be_no_pattern(path)
                 found.append(describe(standard_input(path), salvage=ctx.params["salvage"]))
             except ImgpipeError as error:
                 code = explain(error)
@@ -68,3 +70,11 @@ class InfoCommand(Sectioned):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples."""
         write_examples(formatter, "imgpipe info scan.tif", "imgpipe info --json *.png")
+
+
+def _must_be_no_pattern(path: str) -> None:
+    if any(each in path for each in "*?[") and not os.path.lexists(path):
+        raise InputError(
+            f"{path}: there is no such file; if it is a pattern, leave out the quotes, so that the "
+            "shell expands it"
+        )
