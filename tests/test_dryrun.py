@@ -129,7 +129,7 @@ def test_reasons_are_those_of_the_run_that_follows() -> None:
 def test_a_file_that_will_fail_is_reported() -> None:
     Path("in/a.png").write_bytes(b"no image")
     lines, _, code = dry()
-    assert lines[0].startswith("in/a.png -> out/a.png: new, will fail: in/a.png: is not an image")
+    assert lines[0].startswith("in/a.png -> out/a.png: new, will fail: is not an image")
     assert "2 images to make (2 new); 1 source will fail" in lines
     assert code == 3
 

@@ -132,7 +132,8 @@ class DryRun:
         way = one_line(path if prepared.choices.in_place else f"{path} -> {target}")
         after = ", copied" if action == "copy" else ""
         if told.error is not None:
-            after = f", will fail: {one_line(str(told.error))}"
+            error = str(told.error).removeprefix(f"{path}: ")  # which the line begins with
+            after = f", will fail: {one_line(error)}"
         return f"{way}: {reason_text(reason)}{after}"
 
     def _add(self, path: str, outputs: list[str], seen: Forecast) -> None:
