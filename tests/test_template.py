@@ -29,6 +29,7 @@ VALUES: dict[str, str | int] = {
         ("{name}.{ext}", "2024/may/cat.photo.JPG.webp"),
         ("{stem}-{width}x{height}.{ext}", "2024/may/cat.photo-640x480.webp"),
         ("{parent}_{index:04}.{ext}", "2024/may/may_0007.webp"),
+        ("{parent}_{index:04d}.{ext}", "2024/may/may_0007.webp"),
         ("{dir}/{filter}/{stem}.{ext}", "2024/may/blur/cat.photo.webp"),
         ("all/{stem}-{size}.{ext}", "all/cat.photo-800.webp"),
         ("flat/./{stem}.{ext}", "flat/cat.photo.webp"),

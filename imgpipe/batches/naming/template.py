@@ -141,12 +141,13 @@ def _checked(text: str, before: str, name: str, spec: str) -> _Field:
         wrong, known = f"{{{name}}}", [f"{{{each}}}" for each in VARIABLES]
         likely = suggestion(wrong, known, f"there are: {', '.join(known)}")
         raise UsageError(f"name {text!r}: there is no variable {wrong!r}{likely}")
-    if spec and not (name in _NUMBERS and spec.isascii() and spec.isdigit()):
+    digits = spec.removesuffix("d")  # Python takes {index:04d} too
+    if spec and not (name in _NUMBERS and digits.isascii() and digits.isdigit()):
         raise UsageError(
-            f"name {text!r}: {{{name}:{spec}}} cannot be; a number of digits, such as {{index:04}},"
-            f" goes with {', '.join(sorted(_NUMBERS))}"
+            f"name {text!r}: {{{name}:{spec}}} means nothing; a number of digits, such as "
+            f"{{index:04}}, goes with {', '.join(sorted(_NUMBERS))}"
         )
-    return _Field(before, name, spec)
+    return _Field(before, name, digits)
 
 
 def _must_stay(text: str, path: str) -> str:
