@@ -27,8 +27,10 @@ _LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
 def _needs(name: str, colours: int) -> str:
     """Return the refusal of an image of so many colours."""
-    inks = "; if they are CMYK, put to_rgb before it" if colours == _INKS else ""
-    return f"{name}: needs an image of 1 or 3 colours, not of {colours}{inks}"
+    way = "select some of them first, for example by mix_channels"
+    if colours == _INKS:
+        way = "if they are CMYK, put to_rgb before it"
+    return f"{name}: needs an image of 1 or 3 colours, not of {colours}; {way}"
 
 
 def _gray_channels(colours: int) -> int:
