@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Self
 
 from imgpipe import arguments
 from imgpipe.admission import Alpha, Nodata
+from imgpipe.argumentnames import naming_arguments
 from imgpipe.batches.agenda import Policy
 from imgpipe.batches.batchrun import BatchRun
 from imgpipe.batches.choices import Choices, Order
@@ -224,7 +225,7 @@ class Batch(Context):
         self, choices: Choices, on_batch_event: BatchObserver, control: BatchControl | None = None
     ) -> None:
         self._run = BatchRun(choices, on_batch_event, control)
-        self._results = self._run.results()
+        self._results = _named(self._run.results())
 
     @property
     def report(self) -> BatchReport:
@@ -300,6 +301,21 @@ def choices_of(*sources: Any, **options: Any) -> Choices:
 
 def _choices(given: dict[str, Any]) -> Choices:
     """Return the choices that the arguments of `Batch` make."""
+    with naming_arguments(_names(), _FLAGS):
+        return _checked(given)
+
+
+def _named(results: Generator[Result, None, None]) -> Generator[Result, None, None]:
+    """Yield `results`. A method would keep a batch alive whose loop was left."""
+    with naming_arguments(_names(), _FLAGS):
+        yield from results
+
+
+def _names() -> Collection[str]:
+    return inspect.signature(Batch).parameters
+
+
+def _checked(given: dict[str, Any]) -> Choices:
     for name in _FLAGS:
         given[name] = arguments.flag(given[name], name)
     for name in ("base", "journal", "backup"):

@@ -206,3 +206,27 @@ def test_suffixes_have_no_case(photos: Path, tmp_path: Path) -> None:
 def test_the_results_of_a_batch_are_public(photos: Path, tmp_path: Path) -> None:
     batch = made(photos, "blur:1", tmp_path / "out", suffixes="tif")
     assert [type(each) for each in batch.results] == [imgpipe.Result]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "add resume=True or update=True (make those missing or out of date)"),
+        ({"format": "png"}, 'name="{name}.{ext}" gives every source an output of its own'),
+        ({"seed": 3}, 'add order="random"'),
+        ({"backup": "old"}, "backup is for sources that are replaced; add in_place=True"),
+        ({"include": "*.gif"}, "to allow this, add allow_empty=True"),
+    ],
+)
+def test_a_refusal_names_arguments_and_no_options_of_the_command(
+    options: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in --resume"
+    folder.mkdir()
+    for name in ("a.png", "a.jpg"):
+        imgpipe.write(np.zeros((4, 4, 3), np.uint8), folder / name)
+    imgpipe.batch(folder, "invert", tmp_path / "out")
+    with pytest.raises(UsageError) as caught:
+        imgpipe.batch(folder, "invert", tmp_path / "out", **options)
+    assert says in str(caught.value)
+    assert "--" not in str(caught.value).replace(str(folder), "")
