@@ -316,5 +316,5 @@ def test_files_with_more_pages_than_their_outputs_hold_are_counted() -> None:
             tally.note(result)
     (line,) = tally.rest()
     assert line.startswith("warning in 2 outputs: has several frames, and files of JPEG hold one")
-    assert line.endswith('-o FOLDER --name "{stem}-{page}.{ext}" all')
+    assert line.endswith('-o FOLDER --name "{stem}-{page}.{ext}"')
     assert sorted(tree("out")) == ["a.jpg", "b.jpg", "c.jpg"]
