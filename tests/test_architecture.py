@@ -17,6 +17,7 @@ VOCABULARY = {
     "acceleration",
     "acceleratortable",
     "admission",
+    "argumentnames",
     "arguments",
     "borders",
     "callables",
