@@ -293,14 +293,13 @@ def _array_reader(array: Any, stage: Stage) -> Read:
     return image.read
 
 
-def must_match(stage: Stage, other: ImageInfo, name: str, image: str = "") -> None:
-    """Refuse a further image that is not as large as `image`, which the stage gets."""
+def must_match(stage: Stage, other: ImageInfo, name: str) -> None:
+    """Refuse a further image that is not as large as the image that the stage gets."""
     before = stage.before
     if (other.height, other.width) != (before.height, before.width):
-        where = f"{image}: " if image else ""
         raise UsageError(
-            f"{where}{stage.filter.name}: {name} is {other.width} x {other.height}, the image at "
-            f"this point {before.width} x {before.height}; their sizes must be the same"
+            f"{stage.filter.name}: {name} is {other.width} x {other.height}, the image at this "
+            f"point {before.width} x {before.height}; their sizes must be the same"
         )
 
 

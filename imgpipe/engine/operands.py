@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgpipe.admission import admitted
-from imgpipe.chains.stages import Stage, must_match, seen
+from imgpipe.chains.stages import Stage, must_match, naming, seen
 from imgpipe.errors import UsageError
 from imgpipe.formats.arrays import RandomArray, SequentialArray
 from imgpipe.formats.base import Source
@@ -46,5 +46,6 @@ def opened_operand(given: Any, stage: Stage, *, isolated: bool, owner: str) -> S
     else:
         name = stage.filter.name
         raise UsageError(f"{name}: give the second image as the path of a file, or as an array")
-    must_match(stage, seen(source.info), source.name, owner)
+    with naming(owner):
+        must_match(stage, seen(source.info), source.name)
     return source
