@@ -73,7 +73,9 @@ class InfoCommand(Sectioned):
 
 
 def _must_be_no_pattern(path: str) -> None:
-    if any(each in path for each in "*?[") and not os.path.lexists(path):
+    from imgpipe.batches.inputs.patterns import has_wildcards  # noqa: PLC0415 - only for this
+
+    if has_wildcards(path) and not os.path.lexists(path):
         raise InputError(
             f"{path}: there is no such file; if it is a pattern, leave out the quotes, so that the "
             "shell expands it"
