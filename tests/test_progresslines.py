@@ -100,15 +100,20 @@ def test_no_name_breaks_a_line(lines: ProgressLines, file: io.StringIO, name: st
     assert told[:-1].isprintable()
 
 
+def report(lines: ProgressLines, results: list[Result]) -> None:
+    """Report a batch that ends with these results."""
+    lines(planned(results))
+    for each in results:
+        lines(OutputEnded(each))
+    lines(ended(results))
+
+
 def test_equal_warnings_are_counted(lines: ProgressLines, file: io.StringIO) -> None:
     results = [
         done(f"{number}.tif", warnings=(f"{number}.tif: tag 700 is damaged", "odd"))
         for number in range(3)
     ]
-    lines(planned(results))
-    for each in results:
-        lines(OutputEnded(each))
-    lines(ended(results))
+    report(lines, results)
     warnings = [line for line in file.getvalue().splitlines() if "warning" in line]
     assert warnings == [
         "warning: 0.tif: tag 700 is damaged",
@@ -128,10 +133,7 @@ def test_warnings_that_name_the_output_are_equal_too(
         )
         for n in range(3)
     ]  # fmt: skip
-    lines(planned(results))
-    for each in results:
-        lines(OutputEnded(each))
-    lines(ended(results))
+    report(lines, results)
     warnings = [line for line in file.getvalue().splitlines() if "warning" in line]
     assert warnings == [
         "warning: in/0.jpg: is small",
@@ -153,10 +155,7 @@ def test_of_many_different_warnings_some_are_reported(
     lines: ProgressLines, file: io.StringIO
 ) -> None:
     results = [done(warnings=(f"tag {number}",)) for number in range(5000)]
-    lines(planned(results))
-    for each in results:
-        lines(OutputEnded(each))
-    lines(ended(results))
+    report(lines, results)
     told = file.getvalue().splitlines()
     assert sum("warning: " in line for line in told) == 8
     assert "4,992 other warnings; --report lists them" in told
