@@ -16,7 +16,7 @@ from imgpipe.batches.journal.records import Records
 from imgpipe.batches.naming.assignments import Assignment, RenamedAssignments
 from imgpipe.batches.naming.destination import Destination
 from imgpipe.errors import UsageError
-from imgpipe.plurals import counted
+from imgpipe.plurals import counted, listed
 from imgpipe.records import dataclass
 
 __all__ = ["Agenda", "Due", "Policy", "Reason", "Skipped", "agenda_of", "reason_text"]
@@ -64,8 +64,7 @@ class Policy:
         if self.overwrite and given not in ([], ["resume"]):
             given.append("overwrite")
         if len(given) > 1:
-            *most, last = given
-            raise UsageError(f"give only one of {', '.join(most)} and {last}")
+            raise UsageError(f"give only one of {listed(given)}")
 
 
 class Due(NamedTuple):

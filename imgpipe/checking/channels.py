@@ -19,6 +19,7 @@ from imgpipe.checking.pictures import Picture
 from imgpipe.checking.trials import distance, rounding, whole
 from imgpipe.errors import ImgpipeError
 from imgpipe.image import Pixels
+from imgpipe.plurals import listed
 
 __all__ = ["note_on_channels"]
 
@@ -118,10 +119,10 @@ def _alike(one: Filter, made: Pixels, again: Pixels) -> bool:
 def _depending(mixed: list[int], count: int) -> str:
     if len(mixed) == count:
         return "each channel of the result depends"
-    *first, last = map(str, mixed)
-    if not first:
-        return f"channel {last} of the result depends"
-    return f"channels {', '.join(first)} and {last} of the result depend"
+    names = listed(map(str, mixed))
+    if len(mixed) == 1:
+        return f"channel {names} of the result depends"
+    return f"channels {names} of the result depend"
 
 
 def _remedy(one: Filter, tried: list[Picture]) -> str:

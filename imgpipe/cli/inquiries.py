@@ -23,6 +23,7 @@ from imgpipe.cli.pages import columns_of, terminal_width, write_examples
 from imgpipe.cli.sections import Argument, Sectioned
 from imgpipe.cli.valuetypes import ChainText, Seconds
 from imgpipe.errors import ParameterError, UsageError
+from imgpipe.plurals import listed
 from imgpipe.registry import ACCELERATORS, filters_by_family
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def _explained(definition: Definition) -> str:
 def _accelerated(definition: Definition) -> list[str]:
     """Return a paragraph for each accelerator of a filter, with the types that it computes."""
     return [
-        f"\nAccelerated by {_library(name, definition)} for {_listed(table[definition.name])}; the "
+        f"\nAccelerated by {_library(name, definition)} for {listed(table[definition.name])}; the "
         "result is the same."
         for name, table in ACCELERATED.items()
         if definition.ours and definition.name in table
@@ -264,11 +265,6 @@ def _accelerated(definition: Definition) -> list[str]:
 def _library(name: str, definition: Definition) -> str:
     since = SINCE.get(name, {}).get(definition.name)
     return f"{ACCELERATORS[name].name} {since} or newer" if since else ACCELERATORS[name].name
-
-
-def _listed(words: Sequence[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _signature(definition: Definition) -> str:

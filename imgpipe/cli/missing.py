@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from imgpipe.plurals import listed
+
 __all__ = ["missing"]
 
 _PART = {"x", "y", "width", "height"}
@@ -17,10 +19,8 @@ def missing(error: click.MissingParameter) -> str:
     own = [each for each in context.command.get_params(context) if hasattr(each, "parameter")]
     # click takes the options that are given first, so those that it has not taken are missing
     lost = [each for each in own if each.required and each.name not in context.params]
-    *names, last = [f"'{each.opts[0]}'" for each in lost]
-    text = f"Missing option {last}."
-    if names:
-        text = f"Missing options {', '.join(names)} and {last}."
+    noun = "option" if len(lost) == 1 else "options"
+    text = f"Missing {noun} {listed(repr(each.opts[0]) for each in lost)}."
     part = context.params.get("region")
     if part is None or not {each.name for each in own} >= _PART:
         return text

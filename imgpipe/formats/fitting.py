@@ -18,7 +18,7 @@ from imgpipe.errors import UsageError
 from imgpipe.formats.declaration import Format, Layout
 from imgpipe.image import Colour, ImageInfo
 from imgpipe.inkprofiles import is_profiled
-from imgpipe.plurals import counted
+from imgpipe.plurals import counted, listed
 
 __all__ = ["Fitting", "fitted", "fitting", "left_out"]
 
@@ -141,7 +141,7 @@ def left_out(info: ImageInfo, format: Format) -> str:
 
         left = texts_left_out(known.exif, known.texts) if "exif" in held else known.texts
         texts = tuple(repr(text.keyword) for text in left)
-        words += ["the text " + _listed(texts)] if texts else []
+        words += ["the text " + listed(texts)] if texts else []
     chosen = known.pixels_per_metre is not None and known.pixels_per_metre not in _OF_SCREENS
     if chosen and "resolution" not in held:
         words.append("the resolution")
@@ -218,11 +218,11 @@ def _of_channels(info: ImageInfo, format: Format, name: str) -> UsageError:
         advice = 'select some of them, for example by mix_channels:matrix="1 0 ..."'
     counts = sorted({layout.channels for layout in format.layouts})
     some = counts == list(range(counts[0], counts[-1] + 1)) and len(counts) > 2
-    held = f"{counts[0]} to {counts[-1]}" if some else _listed(tuple(map(str, counts)))
+    held = f"{counts[0]} to {counts[-1]}" if some else listed(tuple(map(str, counts)))
     noun = "channel" if counts == [1] else "channels"
     given = str(info.channels)
     if info.channels in counts:  # of another meaning
-        held, noun = _listed(tuple(map(str, format.layouts))), ""
+        held, noun = listed(tuple(map(str, format.layouts))), ""
         meaning = {"cmyk": "CMYK", "other": "unknown meaning"}.get(info.colour, info.colour)
         given = f"{counted(info.channels, 'channel')} of {meaning}"
     return UsageError(
@@ -304,7 +304,7 @@ def _of_type(dtype: np.dtype[Any], format: Format, name: str) -> UsageError:
             f"Python), --value-range measured, or astype:{wanted},range={some} in the chain"
         )
     return UsageError(
-        f"{name}: {format.name} supports {_listed(format.dtypes)}, not {dtype}; {way}, "
+        f"{name}: {format.name} supports {listed(format.dtypes)}, not {dtype}; {way}, "
         f"or {_advice(format)}"
     )
 
@@ -313,8 +313,3 @@ def _advice(format: Format) -> str:
     """Return the alternative: an option or a format that holds more."""
     narrow = any(suffix in _HOLDS_ALL for suffix in format.suffixes)
     return "choose another compression" if narrow else f"write {_HOLDS_ALL}"
-
-
-def _listed(words: tuple[str, ...]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from imgpipe.plurals import listed
 from imgpipe.timeline.recording import Recording
 
 __all__ = ["Verdict", "verdict"]
@@ -73,7 +74,7 @@ def _one_by_one(recording: Recording) -> tuple[str, str]:
     if known < _ENOUGH:
         return "wait", _of_waiting(recording, *map(recording.share, ("reader", "worker", "writer")))
     others = [f"{_NOUNS[name].lower()} {_percent(share)}" for name, share in rest if share >= 0.01]
-    ending = f", {_listed(others)}" if others else ""
+    ending = f", {listed(others)}" if others else ""
     return first[0], (
         f"{_NOUNS[first[0]]} is the bottleneck: it took {_percent(first[1])} of the time{ending}."
     )
@@ -118,7 +119,3 @@ def _the_workers(recording: Recording) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
